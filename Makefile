@@ -61,7 +61,7 @@ golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
 	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
 
 .PHONY: test
-test: check $(CHECKOV) ## Prove the package: check, lint, types and tests
+test: check ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -74,23 +74,40 @@ simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0
 
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
 .PHONY: test-ci
-test-ci: $(READY) $(SAM) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
+test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
 	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/deploy tests/commands tests/dev -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
+# Made anew each time, from the newest of all that dev.in asks for: the locks are what `make test` has.
+NEWEST := .venv-newest
+
+.PHONY: test-newest
+test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own
+	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
+	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
+		--overrides dev/pins/newest.txt --requirements dev/pins/dev.in
+	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
+	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
+	@PYTHONPATH=dev $(NEWEST)/bin/python -m demo.run
+
 .PHONY: up
-up: $(READY) ## Run Airflow with the demo's lakes and the Reports page on 127.0.0.1:8080 until stopped
+up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
-AUTHORS := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m demo.beside $(PY) -m athena_reports
+BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m demo.beside
+AUTHORS := $(BESIDE) $(PY) -m athena_reports
 
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
 	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(PY) -m athena_reports new '$(NAME)' $(NEW)
 	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
+
+.PHONY: load
+load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.csv TIME=time_hour KEY=dt ZONE=UTC
+	@$(AUTHORS) load '$(TABLE)' '$(FILE)' $(if $(TIME),--time '$(TIME)') $(if $(KEY),--key '$(KEY)') $(if $(ZONE),--zone '$(ZONE)')
 
 # What pays or overwrites is said by a 1 after make. A variable of the shell is none, and neither is NO or 0.
 is_said = $(and $(findstring command,$(origin $(1))),$(filter 1,$($(1))))
@@ -102,6 +119,10 @@ preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ra
 .PHONY: plan
 plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
 	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
+
+.PHONY: backfill
+backfill: $(READY) ## Run past periods in the Airflow of make up: REPORT=user_ranking FROM=2025-06-01 TO=2025-06-30 YES=1 AIRFLOW=mwaa:NAME
+	@$(BESIDE) --join $(PY) -m athena_reports backfill '$(REPORT)' --from '$(FROM)' --to '$(TO)' $(if $(AIRFLOW),--airflow '$(AIRFLOW)') $(if $(call is_said,YES),--yes)
 
 .PHONY: costs
 costs: $(READY) ## Show what reports scanned and cost by month: REPORT=user_ranking MONTHS=3
@@ -174,4 +195,4 @@ format: $(READY) ## Format the code and repair what the linter can
 
 .PHONY: clean
 clean: ## Remove everything that the other commands created
-	rm -rf $(VENV) $(VENV)-* .airflow demo-output dist dev/bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* .airflow .lake demo-output dist dev/bench/.work .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -33,7 +33,8 @@ carrier_ranking = Report(
     since="2013-01-01",
     until="2013-12-31",
     inputs=[Input("flights", "dt", missing="partial")],
-    checks=[checks.unique("carrier"), checks.rows(at_least=10, at_most=30, severity="warn")],
+    key=["carrier"],
+    checks=[checks.rows(at_least=10, at_most=30, severity="warn")],
     doc=__doc__,
 )
 

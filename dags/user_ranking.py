@@ -56,8 +56,8 @@ user_ranking = Report(
         ),
         "movement": Column("varchar", "new, up 3, down 3 or same"),
     },
+    key=["user_id"],
     checks=[
-        checks.unique("user_id"),
         checks.not_null("rank", "score"),
         checks.in_range("plays", at_least=1),
         checks.change("rows", within=0.5, severity="warn"),

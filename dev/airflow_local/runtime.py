@@ -13,6 +13,7 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
+from configparser import ConfigParser
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -229,6 +230,7 @@ class AirflowRuntime:
             execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
             self._commands["execution-api"] = execution
         self._environment = self._make_environment(port, execution_port)
+        self._write_configuration()
         self._progress("creating the metadata database")
         self.cli("db", "migrate")
         user, password = self.admin_login
@@ -263,6 +265,23 @@ class AirflowRuntime:
         uncompiled = "PYTHONDONTWRITEBYTECODE"
         theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
         return theirs | settings | dict(config.environment)
+
+    def _write_configuration(self) -> None:
+        """Write the options into `airflow.cfg` too.
+
+        So a shell needs no more than AIRFLOW_HOME for `airflow` to reach this Airflow.
+        """
+        configuration = ConfigParser(interpolation=None)
+        for name, value in self._environment.items():
+            parts = name.split("__")
+            if parts[0] != "AIRFLOW" or len(parts) != 3:
+                continue
+            section, option = (part.lower() for part in parts[1:])
+            if not configuration.has_section(section):
+                configuration.add_section(section)
+            configuration.set(section, option, value.replace("%", "%%"))
+        with (self._home / "airflow.cfg").open("w") as file:
+            configuration.write(file)
 
     def _command(self, name: str) -> list[str]:
         kind = _kind(name)

@@ -1,7 +1,8 @@
-"""`python -m demo.beside COMMAND ...`: run a command beside the local services and lakes.
+"""`python -m demo.beside COMMAND ...`: run a command beside local services with the lakes.
 
-Where the shell names an AWS endpoint or an environment, the command gets that instead,
-and nothing is started.
+Where the shell names an AWS endpoint or an environment, the command gets that. Else it gets the
+services of the `make up` that runs in this checkout. Only if none runs, services are started for
+it, unless the first word is `--join`: for a command that needs an Airflow.
 """
 
 from __future__ import annotations
@@ -15,13 +16,30 @@ from contextlib import suppress
 from pathlib import Path
 
 from airflow_local.services import local_services
+from demo.running import Running, find_running
 from demo.seed import fill
 
 
 def main() -> int:
     """Run the command; returns its exit code."""
     command = sys.argv[1:]
+    is_join = command[0] == "--join"
+    if is_join:
+        command.pop(0)
+    running = find_running()
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
+        environment = dict(os.environ)
+        if running is not None and _is_used(running, environment):
+            environment |= running.variables()
+        return run(command, environment)
+    if running is not None:
+        print(
+            f"Beside `make up` at {running.airflow}."
+            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services.",
+            file=sys.stderr,
+        )
+        return run(command, os.environ | running.environment | running.variables())
+    if is_join:
         return run(command, os.environ)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -33,6 +51,14 @@ def main() -> int:
         )
         fill(services, "dev", lambda _: None)
         return run(command, os.environ | services.environment)
+
+
+def _is_used(running: Running, environment: Mapping[str, str]) -> bool:
+    """Return whether a shell has the services of `make up`, and no Airflow of its own."""
+    if environment.get("AIRFLOW_URL") or environment.get("AIRFLOW_TOKEN"):
+        return False
+    endpoint = running.environment["AWS_ENDPOINT_URL"]
+    return environment.get("AWS_ENDPOINT_URL") == endpoint
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:

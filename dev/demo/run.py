@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -73,7 +73,6 @@ JOBS = (
     *CARRIER_JOBS,
 )
 LATE_WEEK = "2025-06-22"
-_YOURS = ("UTC", "2025-05-01", "2025-06-15")
 TABLE_QUERIES = (
     """SELECT period, COUNT(*) AS users, SUM(plays) AS plays, MAX(score) AS best_score
 FROM user_ranking_weekly
@@ -193,54 +192,77 @@ def airflow_of(
     return AirflowRuntime(config, dag_ids=[], on_progress=progress)
 
 
-def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
-    """Wait until each file of the DAGs folder has given a DAG; return what its reports run for.
+def jobs_of(
+    airflow: AirflowRuntime, planned: Sequence[Job], *, files: Collection[str] = ()
+) -> list[Job]:
+    """Wait until the files of the samples have given a DAG; return the jobs whose DAG is there.
 
-    A report that is not planned, such as one of yours, is run for a few periods of the plays.
+    A team that has deleted a sample has no file of it, and no job. Other reports than the samples
+    are left alone.
+
+    Args:
+        airflow: The Airflow.
+        planned: The jobs of all samples.
+        files: Further files of the DAGs folder to wait for.
     """
-    files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
+    samples = {f"{job.report}.py" for job in planned}
+    present = {path.name for path in airflow.config.dags_folder.glob("*.py")}
+    awaited = samples & present | set(files)
     while True:
         airflow.wait_until_parsed([])  # raises if a file cannot be imported
         rows = airflow.client.rows("/api/v2/dags", "dags")
-        if files <= {Path(row["fileloc"]).name for row in rows}:
+        if awaited <= {Path(row["fileloc"]).name for row in rows}:
             break
         time.sleep(1)
-    ids = [row["dag_id"] for row in rows if "athena-report" in {tag["name"] for tag in row["tags"]}]
-    jobs = {job.dag_id: job for job in planned}
-    for dag_id in ids:
-        report, _, cadence = dag_id.rpartition("_")
-        jobs.setdefault(dag_id, Job(report, cadence, *_YOURS))
-    return [jobs[dag_id] for dag_id in ids]
+    ids = {row["dag_id"] for row in rows}
+    return [job for job in planned if job.dag_id in ids]
 
 
 def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) -> list[Job]:
     """Run every job in Airflow, and one week once more for a play that lands late."""
     client, jobs = airflow.client, jobs_of(airflow, JOBS)
+    if not jobs:
+        raise DemoError(
+            "dags/ has none of the demo's reports, so there is nothing to show."
+            " `make up` starts Airflow with yours."
+        )
+    started = []
     for job in jobs:
-        start(client, job)
-        progress(f"{job.dag_id}: {job.summary}")
+        if start(client, job):
+            started.append(job)
+            progress(f"{job.dag_id}: {job.summary}")
     watch = Watch(client, progress)
-    for job in jobs:
+    for job in started:
         finish(client, job.dag_id, watch)
-    if JOBS[0] not in jobs:
-        return jobs
+    if JOBS[0] not in started:
+        return started
     late = datetime(2025, 6, 28, 14, 59, tzinfo=UTC)
     land_late_plays(services, ENVIRONMENT, date(2025, 6, 29), late, [70_000])
     client.trigger(JOBS[0].dag_id, conf={"period": LATE_WEEK})
     progress(f"{JOBS[0].dag_id}: a play of {LATE_WEEK} landed late, so that week is run again")
     finish(client, JOBS[0].dag_id, watch)
-    return jobs
+    return started
 
 
-def start(client: AirflowClient, job: Job) -> None:
-    """Start the runs of a job."""
+def start(client: AirflowClient, job: Job) -> bool:
+    """Start the runs of a job, within what its report has data for; return whether there are any.
+
+    A backfill of Airflow would also run what lies outside of a DAG's start and end date.
+    """
     zone = ZoneInfo(job.timezone)
     first, last = (
         datetime.fromisoformat(date).replace(tzinfo=zone) for date in (job.first, job.last)
     )
+    dag = client.request("GET", f"/api/v2/dags/{job.dag_id}/details")
+    first = max(first, datetime.fromisoformat(dag["start_date"]))
+    if dag["end_date"] is not None:
+        last = min(last, datetime.fromisoformat(dag["end_date"]))
+    if last < first:
+        return False
     client.backfill(job.dag_id, first, last)
     for period in job.periods:
         client.trigger(job.dag_id, conf={"period": period})
+    return True
 
 
 def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:

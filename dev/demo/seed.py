@@ -1,4 +1,4 @@
-"""`python -m demo.seed`: fill the demo's lakes in the services that `AWS_ENDPOINT_URL` names."""
+"""`python -m demo.seed`: fill the lake in the services that `AWS_ENDPOINT_URL` names."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from airflow_local.services import Services
 from demo.lake import DEMO_PLAYS, seed_flights, seed_plays
 from demo.plays import PlaysSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+_LIBRARY = str(ROOT / "plugins")
 
 
 def main() -> int:
@@ -35,10 +39,33 @@ def fill(
     progress: Callable[[str], None],
     plays: PlaysSpec = DEMO_PLAYS,
 ) -> None:
-    """Create what an environment, such as `dev`, needs in the services, and fill both lakes."""
+    """Create what an environment, such as `dev`, needs in the services, and fill its lake.
+
+    That is with plays, with flights, and with what `make load` has kept.
+    """
     services.prepare(environment)
     progress(f"lake of plays: {seed_plays(services, environment, plays)}")
     progress(f"lake of flights: {seed_flights(services, environment)}")
+    restore_loaded(services, environment, progress)
+
+
+def restore_loaded(services: Services, environment: str, progress: Callable[[str], None]) -> None:
+    """Bring the tables that `make load` has kept into the services."""
+    folder = ROOT / ".lake"
+    if not folder.is_dir():
+        return
+    # Only here: where nothing is kept, PYTHONPATH=dev is enough.
+    if _LIBRARY not in sys.path:
+        sys.path.append(_LIBRARY)
+    from athena_reports.authors.load import Lake, restore
+
+    lake = Lake(
+        s3=services.s3,
+        glue=services.glue,
+        bucket=f"athena-lake-{environment}",
+        database=f"database_{environment}",
+    )
+    restore(folder, lake, progress)
 
 
 if __name__ == "__main__":

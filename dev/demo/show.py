@@ -69,7 +69,8 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     console.print(f"  version  {manifest['version']}{noted}", highlight=False, soft_wrap=True)
     for earlier in manifest["earlier_versions"]:
         difference = earlier["difference"]
-        change = "{added} rows were added and {removed} removed since".format_map(difference)
+        change = "{added} rows were added, {removed} removed and {changed} changed since"
+        change = change.format_map(difference)
         before = f"{earlier['version']}, {earlier['rows']} rows"
         console.print(f"  before   {before}: {change}", highlight=False)
     for check in manifest["checks"]:

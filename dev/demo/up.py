@@ -1,14 +1,17 @@
 """`python -m demo.up`: Airflow with the reports, their lakes and the Reports page.
 
 It runs until it is stopped. It starts what the demo starts, but its plays go on until today and
-Airflow keeps its schedule. So what the Reports page shows at first is backfilled while the user
-watches, and what is added to dags/ runs as it would anywhere.
+Airflow keeps its schedule. So what the Reports page shows of the samples at first is backfilled
+while the user watches. Other reports in dags/ run as they would anywhere: by their schedule, within
+their `since` and `until`, and never for the past unless somebody asks.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -28,7 +31,11 @@ from demo.run import (
     start,
     told,
 )
+from demo.running import Running, announced
 from demo.seed import fill
+
+# What `airflow` in another shell needs: the rest is in its airflow.cfg.
+_AIRFLOW_HOME = {"AIRFLOW_HOME": str(HOME)}
 
 
 def main() -> None:
@@ -48,19 +55,33 @@ def main() -> None:
         fill(services, ENVIRONMENT, progress, replace(DEMO_PLAYS, end=today + timedelta(days=1)))
         with airflow_of(services, progress, port=port) as airflow:
             for job in jobs_of(airflow, [*users, *CARRIER_JOBS]):
-                start(airflow.client, job)
-                progress(f"{job.dag_id}: {job.summary}")
+                if start(airflow.client, job):
+                    progress(f"{job.dag_id}: {job.summary}")
             user, password = airflow.admin_login
-            console.print(
-                f"\nAirflow  {airflow.url}  user {user}, password {password}", soft_wrap=True
-            )
-            console.print(f"Reports  {airflow.url}/athena-reports/", soft_wrap=True)
-            variables = " ".join(f"{name}={value}" for name, value in services.environment.items())
-            console.print(f"AWS      export {variables}", soft_wrap=True, highlight=False)
-            console.print("Ctrl-C stops all of it.")
-            while True:
-                airflow.check_alive()
-                time.sleep(1)
+            running = Running(airflow.url, user, password, services.environment)
+            with announced(running):
+                _tell(console, running)
+                while True:
+                    airflow.check_alive()
+                    time.sleep(1)
+
+
+def _tell(console: Console, running: Running) -> None:
+    """Say where all is, and how another shell reaches it."""
+    lines = [
+        f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
+        f"Reports  {running.airflow}/athena-reports/",
+        f"Shell    export {_exported({**_AIRFLOW_HOME, **running.environment})}",
+        "Yours    make backfill REPORT=... FROM=2025-06-01 TO=2025-06-30, in another shell",
+    ]
+    console.print()
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print("Ctrl-C stops all of it.")
+
+
+def _exported(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 if __name__ == "__main__":

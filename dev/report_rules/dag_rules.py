@@ -30,6 +30,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
 from athena_reports.workflows.report_dag import BuiltDag
+from report_rules.sql_style import Style, violations
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 
@@ -38,9 +39,15 @@ _MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of reports; each DAG file is parsed alone, as by Airflow's DAG processor."""
+    """A repository of reports; each DAG file is parsed alone, as by Airflow's DAG processor.
+
+    Attributes:
+        root: Its folder.
+        style: Finds what is wrong with the style of SQL.
+    """
 
     root: Path
+    style: Style = violations
 
     @property
     def dags_folder(self) -> Path:

@@ -17,7 +17,6 @@ from typing import Any
 
 import sqlglot
 import trino_sql_validator
-from sqlfluff.core import FluffConfig, Linter, SQLParseError
 from sqlglot import exp
 
 from athena_reports.authors.report_files import DeclaredReport
@@ -27,8 +26,8 @@ from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context
 from report_rules.dag_rules import Repository, Rule
+from report_rules.sql_style import shape_of
 
-_CONFIG = Path(__file__).with_name("sqlfluff.cfg")
 _DIFF_LINES = 24
 _CLOCKS = (
     exp.CurrentDate,
@@ -37,7 +36,6 @@ _CLOCKS = (
     exp.Localtime,
     exp.Localtimestamp,
 )
-_LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def _findings(repository: Repository, look: Look) -> list[str]:
     """
     shapes: dict[tuple[str, str], Rendered] = {}
     for each in rendered(repository):
-        shapes.setdefault((each.report, _LITERALS.sub("?", each.sql)), each)
+        shapes.setdefault((each.report, shape_of(each.sql)), each)
     findings = []
     for each in shapes.values():
         for line, text in look(each):
@@ -285,13 +283,9 @@ def sql_reads_well(repository: Repository) -> list[str]:
 
     dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round.
     """
-    config = FluffConfig.from_path(str(_CONFIG.parent), str(_CONFIG), ignore_local_config=True)
-    linter = Linter(config=config)
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        for error in linter.lint_string(each.sql).get_violations():
-            if not isinstance(error, SQLParseError):  # Trino's parser is the judge of that
-                yield error.line_no, f"{error.rule_code()} {error.desc()}"
+    def look(each: Rendered) -> Iterable[tuple[int | None, str]]:
+        return repository.style(each.sql)
 
     return _findings(repository, look)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 DAG_FILE = '''
 """A report of Airflow for the page."""
 
-from athena_reports import Input, Report, build_dag, checks, monthly, transforms, weekly
+from athena_reports import Report, build_dag, monthly, transforms, weekly
 
 report = Report(
     name="{report}", sql="{sql}", owner="analytics", since="{since}", params={{"top": 100}},
-    transform={transform}, checks=[checks.unique("user_id")], doc=__doc__,
+    transform={transform}, key=["user_id"], doc=__doc__,
 )
 weekly_dag = build_dag(report, weekly("sunday", timezone="Asia/Tokyo"))
 monthly_dag = build_dag(report, monthly(timezone="Asia/Tokyo"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -70,10 +71,12 @@ def fill(services: Services) -> None:
                 week,
                 partial=ours and week is PARTIAL,
                 provisional=week is WEEK[-1],
+                key=["user_id"],
                 checks=checks,
             )
     restated = Publisher(services, "user_ranking", WEEKS)
-    restated.put(WEEK[-8], seed=3, at=WEEK[-8].end_utc + timedelta(days=2), checks=[PASSED])
+    again = WEEK[-8].end_utc + timedelta(days=2)
+    restated.put(WEEK[-8], seed=3, at=again, key=["user_id"], checks=[PASSED])
     hostile = ranking(WEEK[-7])
     hostile[0]["user_name"] = HOSTILE
     restated.put(WEEK[-7], at=WEEK[-7].end_utc + timedelta(days=3), rows=hostile)
@@ -337,7 +340,7 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     expect(history.get_by_role("columnheader", name=WEEK[-10].id)).to_be_visible()
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions"))
     expect(versions.locator("tbody tr")).to_have_count(2)
-    expect(versions).to_contain_text(re.compile(r"\d+ rows added, \d+ removed"))
+    expect(versions).to_contain_text(re.compile(r"\d+ rows? added, \d+ removed, \d+ changed"))
     columns = page.locator("section", has=page.get_by_role("heading", name="Columns"))
     expect(columns.get_by_role("row", name="user_id")).to_contain_text("meaning of user_id")
     expect(page.get_by_text("unique(user_id)")).to_be_visible()
@@ -394,6 +397,99 @@ def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> 
     expect(page.locator(".facts")).to_be_visible()
     assert page.locator("main img").count() == 0
     assert page.title() == f"{DAG_ID} {WEEK[-7].id}"
+
+
+@pytest.fixture
+def old(services: Services) -> Period:
+    """A period that was published so long ago that the page does not ask for it first."""
+    period = WEEK[0]
+    for _ in range(8):
+        period = period.previous
+    Publisher(services, "device_share", WEEKS).put(period, key=["user_id"])
+    return period
+
+
+def test_a_link_to_a_period_loads_each_thing_once(
+    enter: Enter, airflow: AirflowRuntime, old: Period
+) -> None:
+    page = enter("admin")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_page(page, airflow, f"#device_share_weekly/{old.id}")
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {old.id}, 0")).to_be_visible()
+    # What only the coverage knows.
+    expect(page.get_by_role("link", name="Period after")).to_be_visible()
+    expect(page.locator(".chips")).to_contain_text("published")
+    page.wait_for_load_state("networkidle")
+    base = f"{airflow.url}/athena-reports/"
+    paths = Counter(url.removeprefix(base) for url in asked if url.startswith(base))
+    assert {path: times for path, times in paths.items() if times > 1} == {}
+    version = page.locator(".facts code").inner_text()
+    period = f"api/dags/device_share_weekly/periods/{old.id}"
+    assert {path for path in paths if path.startswith("api/")} == {
+        "api/coverage",
+        period,
+        f"{period}/history",
+        f"{period}/versions/{version}/sql",
+    }
+
+
+def test_a_link_to_a_period_that_is_not_published_says_so(
+    enter: Enter, airflow: AirflowRuntime
+) -> None:
+    page = enter("admin")
+    open_page(page, airflow, f"#{DAG_ID}/{FORGOTTEN.id}")
+    expect(page.get_by_text("Nothing is published.")).to_be_visible()
+    page.get_by_role("link", name="All reports").click()
+    expect(cell(page, FORGOTTEN)).to_have_attribute("data-state", "missing")
+
+
+AMOUNTS = """
+SELECT department, age, amount::DECIMAL(38,4) AS amount, mean::DOUBLE AS mean
+FROM (VALUES
+    ('Toys and games for all', 30, '1.5000', 0.1 + 0.2),
+    ('Toys and games for all', 40, '-1234.5000', 1.5),
+    ('Books', 30, '12345678901234567890.1200', 2),
+    ('Books', NULL, '0.1000', NULL)
+) AS t(department, age, amount, mean)
+"""
+
+
+def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
+    publisher = Publisher(services, "campaign_reach", MONTHS)
+    months = last_periods(MONTHS, 2)
+    for month in months:
+        publisher.put(month, rows=AMOUNTS, key=["department", "age"])
+    page = enter("admin")
+    open_page(page, airflow, f"#campaign_reach_monthly/{months[-1].id}")
+
+    rows = page.locator("section", has=page.get_by_role("heading", name="4 rows"))
+    amounts = ["1.5000", "-1,234.5000", "12,345,678,901,234,567,890.1200", "0.1000"]
+    expect(rows.locator("tbody td:nth-child(3)")).to_have_text(amounts)
+    expect(rows.locator("tbody td:nth-child(4)")).to_have_text(["0.3", "1.5", "2", "NULL"])
+
+    toys, books = "Toys and games for all", "Books"
+    names = [f"{toys}, 30", f"{toys}, 40", f"{books}, 30", f"{books}, NULL"]
+    expect(rows.locator(".chart .label")).to_have_text(names)
+    named = [f"{name}: {amount}" for name, amount in zip(names, amounts, strict=True)]
+    assert rows.locator(".chart title").all_text_contents() == named
+    # The age is of the key, and so no measure.
+    expect(rows.locator(".picker option")).to_have_text(["amount", "mean"])
+    expect(rows.locator(".chart .value")).to_have_text(
+        ["1.5000", "-1.2K", "12,345,678.9T", "0.1000"]
+    )
+
+    history = page.locator("section", has=page.get_by_role("heading", name="History"))
+    history.get_by_text("As a table").click()
+    expect(history.locator("tbody th")).to_have_text(names)
+    in_both = [amount for amount in amounts for _ in months]
+    expect(history.locator("tbody td")).to_have_text(in_both)
+    expect(history.locator("text.name")).to_have_text(names)
+    assert (
+        f"{names[1]}, {months[0].id}: {amounts[1]}" in history.locator("title").all_text_contents()
+    )
 
 
 def test_downloads_are_files(enter: Enter, airflow: AirflowRuntime) -> None:
@@ -508,7 +604,9 @@ def test_holes_are_filled_and_stale_periods_restated(
     publisher = Publisher(services, "user_ranking", WEEKS)
     # Queries of one minute count as run together, so this one has to be older.
     read = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds")
-    publisher.alter(BY_FORM[0], restated_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    restated_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    readings = {BY_FORM[0].end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
+    publisher.alter(BY_FORM[0], readings=json.dumps(readings))
     publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
     page = enter("admin")
     page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
@@ -542,7 +640,7 @@ def test_holes_are_filled_and_stale_periods_restated(
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
 
 
-def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
+def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
     enter: Enter, airflow: AirflowRuntime, services: Services
 ) -> None:
     publisher = Publisher(services, "campaign_reach", WEEKS)
@@ -553,8 +651,7 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
             ("Quito", "DAIRY", 300),
         ]
         rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
-        unique = PASSED.model_copy(update={"name": "unique(store, family)"})
-        publisher.put(week, rows=rows, checks=[unique])
+        publisher.put(week, rows=rows, key=["store", "family"])
     page = enter("admin")
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
     open_page(page, airflow)
@@ -580,7 +677,7 @@ def test_history_follows_what_a_check_tells_apart_and_says_so_without_one(
 
     month = last_periods(MONTHS, 1)[0]
     open_page(page, airflow, f"#shop_revenue_monthly/{month.id}")
-    expect(history).to_contain_text("There is no history: no checks.unique of the report says")
+    expect(history).to_contain_text("There is no history: the report does not say which columns")
     expect(history.locator("path")).to_have_count(0)
 
 

@@ -234,6 +234,20 @@ def test_an_empty_unload_has_the_declared_columns_before_anything_is_published(
     ]
 
 
+def test_a_key_is_published_and_rows_that_repeat_it_are_not(
+    services: Services, run_report: RunReport
+) -> None:
+    manifest = manifest_of(services.s3, run_report(key=["carrier", "flights"]))
+    assert manifest["key"] == ["carrier", "flights"]
+    assert [check["name"] for check in manifest["checks"]] == ["unique(carrier, flights)"]
+    by_check = run_report(checks=[checks.unique("carrier")])
+    assert manifest_of(services.s3, by_check)["key"] == ["carrier"]
+
+    twice = f"{SQL}UNION ALL\n{SQL}".replace("SELECT carrier", "SELECT 'UA' AS carrier")
+    with pytest.raises(AirflowFailException, match=r"unique\(carrier\) failed: 29 of 30 rows"):
+        run_report(twice, key=["carrier"])
+
+
 def test_a_failed_check_leaves_what_is_published_as_it_is(
     services: Services, run_report: RunReport
 ) -> None:
@@ -254,7 +268,7 @@ def test_a_restatement_says_what_changed_and_the_table_follows(
 
     (earlier,) = second["earlier_versions"]
     assert (earlier["version"], earlier["rows"]) == (first["version"], 2)
-    assert earlier["difference"] == {"added": 13, "removed": 0}
+    assert earlier["difference"] == {"added": 13, "removed": 0, "changed": 0}
     table = f"{second['report']}_monthly"
     (partition,) = services.glue.get_partitions(DatabaseName="report_dev", TableName=table)[
         "Partitions"

@@ -33,10 +33,18 @@ the model `Settings`:
 _COMMANDS = f"""# Command line
 
 The tools for authors of reports. They use the AWS endpoint, region and credentials of the shell,
-and the [settings](settings.md). Without `--json` the output is for people. The exit code is not 0
-if something is wrong. [How to write a report](../how-to/write-a-report.md) shows them at work. This
-page is generated from the commands:
-{RENEW}
+and the [settings](settings.md). Without `--json` the output is for people.
+[How to write a report](../how-to/write-a-report.md) shows them at work. This page is generated from
+the commands: {RENEW}
+
+| exit code | when |
+| --- | --- |
+| 0 | Nothing is wrong. |
+| 1 | Something is wrong, or a question was not answered with yes. It is printed. |
+| 2 | There is no such command or option, or an argument is missing or not valid. |
+| 130 | Ctrl-C (SIGINT) has ended the command. |
+| 143 | SIGTERM has, as when a CI job is cancelled. |
+| 129 | SIGHUP has, as when a terminal is closed. |
 """
 _STACK = f"""# The stack
 

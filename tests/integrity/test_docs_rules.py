@@ -12,7 +12,7 @@ import pytest
 
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
-from tests.integrity.test_docs import PAGES, name_of
+from tests.integrity.pages import PAGES, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
 
@@ -46,6 +46,8 @@ ORDER BY a
 
 
 def is_of_a_dag_file(block: Block) -> bool:
+    if block.language != "python":
+        return False
     return bool(re.search(r"\b(build_dag|DAG|Report|Input)\(|^transform = ", block.text, re.M))
 
 

@@ -70,6 +70,22 @@ def test_a_variable_of_the_shell_says_nothing(variable: str) -> None:
     assert SAID[variable][1] not in told
 
 
+def test_a_load_has_the_options_of_its_variables() -> None:
+    told = dry_run("load", "TABLE=sales", "FILE=a b.csv", "TIME=sold_at", "ZONE=Asia/Tokyo").stdout
+    assert told.split("load ")[1] == "'sales' 'a b.csv' --time 'sold_at'  --zone 'Asia/Tokyo'\n"
+
+
+@pytest.mark.parametrize(("yes", "is_said"), [("1", True), ("no", False)])
+def test_a_backfill_joins_the_airflow_that_runs_and_asks(yes: str, is_said: bool) -> None:
+    words = ("REPORT=plays", "FROM=2025-06-01", "TO=2025-06", "AIRFLOW=mwaa:stg")
+    told = dry_run("backfill", *words, f"YES={yes}").stdout
+    assert "-m demo.beside --join .venv/bin/python -m athena_reports backfill 'plays'" in told
+    options = told.split("'plays'")[1].split()
+    expected = ["--from", "2025-06-01", "--to", "2025-06", "--airflow", "mwaa:stg"]
+    assert [option.strip("'") for option in options[:6]] == expected
+    assert options[6:] == ["--yes"] * is_said
+
+
 def test_a_plan_has_the_options_of_its_variables() -> None:
     told = dry_run(
         "plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg"

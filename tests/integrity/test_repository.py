@@ -13,15 +13,6 @@ import athena_reports
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SETTINGS_PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-
-
-def test_the_readme_names_settings_that_there_are() -> None:
-    listed = re.findall(r"^\| `(ATHENA_REPORTS_\w+)` \|", SETTINGS_PAGE, re.MULTILINE)
-    named = re.findall(r"`(ATHENA_REPORTS_[A-Z_]+)`", README)
-    assert named
-    assert set(named) <= set(listed)
 
 
 def test_versions_agree() -> None:

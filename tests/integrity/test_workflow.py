@@ -1,16 +1,24 @@
-"""The workflows for GitHub: they prove what `.ci/run` proves,
+"""The workflows for GitHub: they prove what `.ci/run` proves, and run every test there is,
 with no more rights than they need.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+
+from tests.integrity.selection import BEGIN
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {
@@ -30,17 +38,77 @@ STEPS = [
 
 def targets(text: str) -> set[str]:
     """The targets of make that lines of a script or of a workflow run."""
-    return set(re.findall(r"^[ -]*(?:run: )?make ([a-z-]+)", text, re.MULTILINE))
+    return set(re.findall(r"^[ -]*(?:run: )?make ([a-z0-9-]+)", text, re.MULTILINE))
 
 
 def test_each_step_of_ci_is_a_job_and_each_command_is_one_of_the_makefile() -> None:
     steps = targets((ROOT / ".ci" / "run").read_text(encoding="utf-8"))
-    made = set(
-        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     assert steps
-    assert steps <= targets(TEXTS["ci"]) <= made
-    assert targets(TEXTS["deploy"]) <= made
+    assert steps <= targets(TEXTS["ci"])
+    for name, text in TEXTS.items():
+        assert targets(text), name
+        assert targets(text) <= made, name
+
+
+class Selection(NamedTuple):
+    """What a command of pytest selects."""
+
+    marks: str
+    folders: list[str]
+
+    def has(self, node_id: str, marks: set[str]) -> bool:
+        """Whether it selects a test; an expression of marks is one of Python too."""
+        if not any(node_id.startswith(f"{folder}/") for folder in self.folders):
+            return False
+        words = set(re.findall(r"\w+", self.marks)) - {"and", "or", "not"}
+        return bool(eval(self.marks, {}, {word: word in marks for word in words}))
+
+
+def selections(target: str) -> list[Selection]:
+    """What the commands of a target of make select; there are none if it runs no test."""
+    command = ["make", "--dry-run", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    parser = ArgumentParser()
+    parser.add_argument("-m", dest="marks", required=True)
+    parser.add_argument("folders", nargs="*")
+    found = []
+    for line in done.stdout.splitlines():
+        _, runs_tests, arguments = line.partition(" -m pytest ")
+        if runs_tests:
+            known, _ = parser.parse_known_args(shlex.split(arguments))
+            folders = [word for word in known.folders if (ROOT / word).is_dir()]
+            found.append(Selection(known.marks, folders or ["tests"]))
+    return found
+
+
+@pytest.mark.ci
+def test_every_test_runs_in_some_job() -> None:
+    run = {target for text in TEXTS.values() for target in targets(text)}
+    found = [each for name in run if name.startswith("test") for each in selections(name)]
+    assert len(found) >= 3
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "--quiet",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += ["-p", "tests.integrity.selection"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith(BEGIN)]
+    tests: dict[str, list[str]] = json.loads(line.removeprefix(BEGIN))
+
+    assert done.returncode == 0, done.stdout
+    assert len(tests) > 1000
+    assert [
+        node_id
+        for node_id, marks in tests.items()
+        if not any(each.has(node_id, set(marks)) for each in found)
+    ] == []
 
 
 def test_each_supported_python_is_tested() -> None:
@@ -53,7 +121,8 @@ def test_each_supported_python_is_tested() -> None:
 
 def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_airflow() -> None:
     kept = {path.name.partition("-")[0] for path in (ROOT / "dev" / "pins" / "mwaa").iterdir()}
-    assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept | {"newest"}
+    assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
+    assert "make mwaa-check VERSION=newest" in TEXTS["nightly"]
 
 
 def test_what_is_deployed_is_a_tag_that_was_tested_and_prd_comes_last() -> None:

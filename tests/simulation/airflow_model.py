@@ -403,7 +403,14 @@ class Attempt:
             self.run.location,
         )
         with report_errors():
-            version = upload_version([file], table, location, self.run.world.store, ordered=True)
+            version = upload_version(
+                [file],
+                table,
+                location,
+                self.run.world.store,
+                ordered=True,
+                read_by_next=path.name,
+            )
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")
 

@@ -8,6 +8,7 @@ One seed is one world: `make simulate SEEDS=seed-<number>` plays any of them and
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,11 @@ _happened: Counter[str] = Counter()
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
 def test_nothing_is_paid_twice_lost_or_half_published(seed: int) -> None:
     _happened.update(play(seed).incidents)
+
+
+def test_the_docs_say_how_many_worlds_are_played() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "proof.md"
+    assert f"`make test` plays {len(SEEDS)} simulated worlds" in page.read_text(encoding="utf-8")
 
 
 def test_a_world_can_be_played_again() -> None:

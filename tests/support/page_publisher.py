@@ -22,7 +22,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import write_files, write_table
+from athena_reports.rows.writer import digest_of, write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
 SCANNED_BYTES = 48_000_000
@@ -73,6 +73,7 @@ class Publisher:
         at: datetime | None = None,
         provisional: bool = False,
         partial: bool = False,
+        key: Sequence[str] = (),
         checks: Sequence[CheckResult] = (),
         run_id: str = "",
         rows: Sequence[Mapping[str, Any]] | str | None = None,
@@ -85,6 +86,7 @@ class Publisher:
             at: When; by default six minutes after the end of the period.
             provisional: As in the manifest.
             partial: As in the manifest.
+            key: As in the manifest.
             checks: As in the manifest.
             run_id: The run that is said to have done it.
             rows: What, as rows or as SQL; by default a ranking.
@@ -99,12 +101,19 @@ class Publisher:
             )
             table = write_table(relation, engine)
             files = write_files(table, ["parquet", "csv"], engine)
-            version = upload_version(files, table, location, s3, ordered=True)
+            version = upload_version(
+                files,
+                table,
+                location,
+                s3,
+                ordered=True,
+                read_by_next=digest_of(table, engine, without=["movement"]),
+            )
             said = (
                 each.model_copy(update={"description": f"meaning of {each.name}"})
                 for each in version.columns
             )
-            version = version.model_copy(update={"columns": tuple(said)})
+            version = version.model_copy(update={"columns": tuple(said), "key": tuple(key)})
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
             keep_sql(query, sha256, version, location, s3, engine.folder)

@@ -18,7 +18,7 @@ from athena_reports.publication.manifest import (
     Version,
 )
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import Format, write_files, write_table
+from athena_reports.rows.writer import Format, digest_of, write_files, write_table
 from athena_reports.steps.transform import upload_version
 from tests.support.calendars import UTC_WEEKS
 from tests.support.published import partitions_of, read_complete, read_json
@@ -42,6 +42,7 @@ def upload(
     sql: str = PLAYS,
     formats: Sequence[Format] = FORMATS,
     ordered: bool = True,
+    key: Sequence[str] = (),
 ) -> Version:
     """Upload a version with a row for each name."""
     with open_engine("64MB") as engine:
@@ -49,9 +50,15 @@ def upload(
         for name in names:
             engine.connection.execute("INSERT INTO names VALUES ($1)", [name])
         table = write_table(engine.connection.sql(sql), engine)
-        return upload_version(
-            write_files(table, formats, engine), table, location, s3, ordered=ordered
+        version = upload_version(
+            write_files(table, formats, engine),
+            table,
+            location,
+            s3,
+            ordered=ordered,
+            read_by_next=digest_of(table, engine),
         )
+    return version.model_copy(update={"key": tuple(key)})
 
 
 def facts(

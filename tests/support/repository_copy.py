@@ -25,7 +25,15 @@ SHELL = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name i
 def copy_repository(root: Path) -> Path:
     """Copy what a clone has."""
     kept = shutil.ignore_patterns(
-        ".git", ".venv*", ".airflow", "demo-output", "dist", "__pycache__", ".*_cache", ".work"
+        ".git",
+        ".venv*",
+        ".airflow",
+        ".lake",
+        "demo-output",
+        "dist",
+        "__pycache__",
+        ".*_cache",
+        ".work",
     )
     shutil.copytree(ROOT, root, ignore=kept)
     return root

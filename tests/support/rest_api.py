@@ -70,10 +70,13 @@ class RestApi:
 
 @contextmanager
 def rest_api(
-    statuses: Mapping[str, HTTPStatus], bodies: Mapping[str, Any] | None = None
+    statuses: Mapping[str, HTTPStatus],
+    bodies: Mapping[str, Any] | None = None,
+    *,
+    kind: type[RestApi] = RestApi,
 ) -> Iterator[RestApi]:
     """Serve an API for as long as the context lasts."""
-    api = RestApi(statuses, bodies or {})
+    api = kind(statuses, bodies or {})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -72,8 +72,9 @@ class _Athena(Trino):
             name: TrinoParser.FUNCTION_PARSERS[name]
             for name in ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM")
         }
+        # A timestamp with a zone is TIMESTAMP in sqlglot 30.15, and TIMESTAMPTZ in 30.30.
         TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = dict.fromkeys(
-            (exp.DType.TIMESTAMP, exp.DType.DECIMAL), _typed_literal
+            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL), _typed_literal
         )
 
 

@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -19,7 +21,7 @@ TIMEOUT_SECONDS = 30.0
 _TOKEN_VARIABLE = "AIRFLOW_TOKEN"
 _PAUSES_SECONDS = (1.0, 2.0, 4.0)  # between two looks for a run whose start was not answered
 _NOT_FOUND = 404
-_CONFLICT = 409
+CONFLICT = 409
 _SERVER_ERROR = 500
 
 
@@ -44,17 +46,27 @@ class AirflowApiError(AthenaReportsError):
 class Airflow(Protocol):
     """An Airflow that runs periods."""
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
         """Send a request, once, and return the JSON of the response.
 
         Args:
             method: The HTTP method.
             path: The path below `/api/v2`, such as `/pools/athena`.
             body: What is sent as JSON; None for nothing.
+            query: The parameters of the query string; None for none.
 
         Raises:
             AirflowApiError: It is refused, or not answered.
         """
+
+    def link(self, path: str) -> str:
+        """Return where a person sees a page of Airflow, such as `/dags/best_weekly`."""
 
 
 def connect(address: str) -> Airflow:
@@ -83,7 +95,13 @@ def connect(address: str) -> Airflow:
     return RestAirflow(address.rstrip("/"), token)
 
 
-def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) -> None:
+class DeployedDag(NamedTuple):
+    """A DAG as an Airflow has it."""
+
+    is_paused: bool
+
+
+def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) -> DeployedDag:
     """Require that this Airflow has a DAG as the shell has it: of the same environment and logic.
 
     `build_dag` puts both into the `default_args`, which Airflow shows.
@@ -98,7 +116,14 @@ def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) 
         AirflowApiError: It has no such DAG, one of another environment or logic, or does not serve
             the request.
     """
-    details = airflow.request("GET", f"/dags/{quote(dag_id, safe='')}/details")
+    try:
+        details = airflow.request("GET", f"/dags/{quote(dag_id, safe='')}/details")
+    except AirflowApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        advice = "A new file takes Airflow a minute to read. Then run the command again."
+        problem = f"{error} This Airflow has no DAG {dag_id}. {advice}"
+        raise AirflowApiError(problem, status=error.status) from error
     arguments = details.get("default_args") or {}
     deployed_environment = arguments.get("environment")
     deployed_logic = arguments.get("logic")
@@ -109,7 +134,10 @@ def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) 
         )
     if deployed_logic != logic:
         problem = f"{dag_id} has other logic in this Airflow ({deployed_logic}) than in these files"
-        raise AirflowApiError(f"{problem} ({logic}). Deploy these files, then run the plan again.")
+        raise AirflowApiError(
+            f"{problem} ({logic}). Deploy these files, then run the command again."
+        )
+    return DeployedDag(is_paused=bool(details.get("is_paused")))
 
 
 class Restatement(NamedTuple):
@@ -156,9 +184,9 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
         started = airflow.request("POST", runs, body)
         return Restatement(run_id, _state(started), is_earlier=False)
     except AirflowApiError as error:
-        if error.is_refusal and error.status != _CONFLICT:
+        if error.is_refusal and error.status != CONFLICT:
             raise
-        is_earlier = error.status == _CONFLICT  # the run seems to exist
+        is_earlier = error.status == CONFLICT  # the run seems to exist
         problem = error
 
     # Look for the run, and start it if it is not there, until one of both is answered.
@@ -176,11 +204,129 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
             started = airflow.request("POST", runs, body)
             return Restatement(run_id, _state(started), is_earlier=False)
         except AirflowApiError as error:
-            if error.is_refusal and error.status != _CONFLICT:
+            if error.is_refusal and error.status != CONFLICT:
                 raise
             problem = error
     advice = f"Run {run_id} may have begun. Repeat the command: it starts no second run."
     raise AirflowApiError(f"{problem} {advice}") from problem
+
+
+class Backfill(NamedTuple):
+    """A backfill of a DAG, as Airflow has it. Its bounds are the starts of periods."""
+
+    id: int
+    first: datetime
+    last: datetime
+    is_active: bool
+
+
+# Failed runs are cleared and run again, runs that succeeded are left alone.
+_REPROCESS = "failed"
+
+
+def runs_of_backfill(
+    airflow: Airflow, dag_id: str, first: datetime, last: datetime
+) -> list[datetime]:
+    """Return the logical dates of the runs that a backfill would start.
+
+    Args:
+        airflow: The Airflow.
+        dag_id: The DAG.
+        first: The start of the first period, an instant.
+        last: The start of the last period, which belongs to it.
+
+    Raises:
+        AirflowApiError: It is refused, or Airflow does not answer.
+    """
+    body = _backfill_body(dag_id, first, last)
+    response = airflow.request("POST", "/backfills/dry_run", body)
+    return [datetime.fromisoformat(run["logical_date"]) for run in response["backfills"]]
+
+
+def active_backfill(airflow: Airflow, dag_id: str) -> Backfill | None:
+    """Return the backfill of a DAG that has not ended; None if there is none.
+
+    Airflow has at most one of a DAG. It looks every 30 seconds if one has ended.
+    """
+    for backfill in _latest_backfills(airflow, dag_id):
+        if backfill.is_active:
+            return backfill
+    return None
+
+
+def begin_backfill(airflow: Airflow, dag_id: str, first: datetime, last: datetime) -> Backfill:
+    """Begin a backfill, once.
+
+    After a request that was not answered it looks for the backfill, and asks again only if there is
+    none.
+
+    Args:
+        airflow: The Airflow.
+        dag_id: The DAG.
+        first: The start of the first period, an instant.
+        last: The start of the last period, which belongs to it.
+
+    Raises:
+        AirflowApiError: It is refused, or Airflow does not answer. Then the backfill may have
+            begun, which the message says.
+    """
+    body = _backfill_body(dag_id, first, last)
+    earlier_ids = {backfill.id for backfill in _latest_backfills(airflow, dag_id)}
+    for pause_seconds in _PAUSES_SECONDS:
+        try:
+            return _as_backfill(airflow.request("POST", "/backfills", body))
+        except AirflowApiError as error:
+            if error.is_refusal and error.status != CONFLICT:
+                raise
+            problem = error
+        # It may have begun by this request, or by one before, which is then in conflict.
+        new_backfill = _new_backfill(airflow, dag_id, earlier_ids, first, last)
+        if new_backfill is not None:
+            return new_backfill
+        if problem.status == CONFLICT:
+            raise problem
+        time.sleep(pause_seconds)
+    advice = "The backfill may have begun. Repeat the command: Airflow has one of a DAG at a time."
+    raise AirflowApiError(f"{problem} {advice}") from problem
+
+
+def _new_backfill(
+    airflow: Airflow, dag_id: str, earlier_ids: set[int], first: datetime, last: datetime
+) -> Backfill | None:
+    """Return the backfill of these bounds that was not there before; None also without answer."""
+    try:
+        backfills = _latest_backfills(airflow, dag_id)
+    except AirflowApiError:
+        return None
+    for backfill in backfills:
+        bounds = (backfill.first, backfill.last)
+        if backfill.id not in earlier_ids and bounds == (first, last):
+            return backfill
+    return None
+
+
+def _backfill_body(dag_id: str, first: datetime, last: datetime) -> dict[str, Any]:
+    return {
+        "dag_id": dag_id,
+        "from_date": first.isoformat(),
+        "to_date": last.isoformat(),
+        "reprocess_behavior": _REPROCESS,
+    }
+
+
+def _latest_backfills(airflow: Airflow, dag_id: str) -> list[Backfill]:
+    query = {"dag_id": dag_id, "order_by": "-id"}
+    response = airflow.request("GET", "/backfills", query=query)
+    return [_as_backfill(backfill) for backfill in response["backfills"]]
+
+
+def _as_backfill(response: Any) -> Backfill:
+    return Backfill(
+        id=response["id"],
+        first=datetime.fromisoformat(response["from_date"]),
+        last=datetime.fromisoformat(response["to_date"]),
+        is_active=response["completed_at"] is None,
+    )
 
 
 def _state(run: Any) -> str:
@@ -204,13 +350,19 @@ class RestAirflow:
     url: str
     token: str
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
         """Send a request with the token."""
         url = f"{self.url}/api/v2{path}"
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
             response = httpx.request(
-                method, url, json=body, headers=headers, timeout=TIMEOUT_SECONDS
+                method, url, json=body, params=query, headers=headers, timeout=TIMEOUT_SECONDS
             )
             response.raise_for_status()
             return response.json()
@@ -218,6 +370,10 @@ class RestAirflow:
             raise _not_served(method, path, str(error), error.response.status_code) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise _not_served(method, path, str(error), None) from error
+
+    def link(self, path: str) -> str:
+        """Return the address of a page."""
+        return f"{self.url}{path}"
 
 
 @dataclass(frozen=True)
@@ -230,11 +386,19 @@ class MwaaAirflow:
     client: Any
     name: str
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
         """Send a request through AWS, which takes a path without `/api/v2`."""
         request: dict[str, Any] = {"Name": self.name, "Method": method, "Path": path}
         if body is not None:
             request["Body"] = body
+        if query is not None:
+            request["QueryParameters"] = query
         try:
             return self.client.invoke_rest_api(**request)["RestApiResponse"]
         except ClientError as error:
@@ -248,6 +412,10 @@ class MwaaAirflow:
             raise _not_served(method, path, str(error), status) from error
         except BotoCoreError as error:
             raise _not_served(method, path, str(error), None) from error
+
+    def link(self, path: str) -> str:
+        """Return the page with the name of the environment, whose web address MWAA may change."""
+        return f"{path} of the MWAA environment {self.name}"
 
 
 def _not_served(method: str, path: str, reason: str, status: int | None) -> AirflowApiError:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from io import StringIO, TextIOWrapper
 from pathlib import Path
@@ -100,6 +100,45 @@ def new(
     )
     for path in write_report(report, Path()):
         print(path)
+
+
+@app.command()
+def load(
+    table: Annotated[str, typer.Argument(help="Name of the table.")],
+    file: Annotated[
+        Path, typer.Argument(help="A file of CSV, Parquet or JSON lines, by its suffix.")
+    ],
+    time: Annotated[
+        str,
+        typer.Option(help="The event time. Its date is the partition; without it there are none."),
+    ] = "",
+    key: Annotated[
+        str, typer.Option(help="The partition key, a new column; dt if none is named.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option(help="IANA zone of the partitions' dates; UTC if none is named.")
+    ] = "",
+) -> None:
+    """Load a file into a table of the local S3 and Glue, or load it again.
+
+    The table is kept in `.lake/` too, where `make` commands find it again. It refuses an AWS that
+    is not a local endpoint, and a table that it has not loaded.
+    """
+    from athena_reports.authors import load as loads
+
+    source = loads.Source(table, file.expanduser())
+    if time:
+        source = source.partitioned(time, key=key, zone=zone)
+    elif key or zone:
+        raise loads.LoadError(
+            "--key and --zone are about partitions, which are the dates of --time. Name the time,"
+            " or leave them out."
+        )
+    lake = loads.Lake.local()
+    progress = Console(stderr=True)
+    with progress.status(f"{file} is loaded."):
+        loaded = loads.load(source, lake, Path(loads.KEPT_FOLDER))
+    loads.show(loaded, Console())
 
 
 @app.command()
@@ -265,6 +304,65 @@ def _restate(
             if period_id == unanswered_period:
                 problem = f"{dag_id} may have begun to restate {period_id}."
             progress.print(problem, soft_wrap=True)
+
+
+@app.command()
+def backfill(
+    report: ReportName,
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="First date, or a month, quarter or year.")
+    ],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="Last date, or a month, quarter or year.")
+    ],
+    airflow: Annotated[
+        str,
+        typer.Option(
+            envvar="AIRFLOW_URL", metavar="URL or mwaa:NAME", help="The Airflow that runs them."
+        ),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+) -> None:
+    """Run the periods of a report that start in a range of local dates, by a backfill of Airflow.
+
+    It shows the periods of each DAG of the report, and asks. Periods that have a run that succeeded
+    are left alone. Dates outside of the report's data are refused.
+    """
+    from athena_reports.authors import backfill as backfills
+    from athena_reports.authors.airflow_api import AirflowApiError, connect
+    from athena_reports.authors.report_files import find_dags
+    from athena_reports.authors.trial import Aws
+
+    if not airflow:
+        raise AirflowApiError(
+            "Name the Airflow that runs the periods: --airflow URL or mwaa:NAME."
+            " On this machine, start `make up` and run `make backfill`."
+        )
+    dates = backfills.date_range(first, last)
+    now = datetime.now(UTC)
+    dags = find_dags(report, _reports())
+    all_chosen = [backfills.choose_periods(declared, dates, now) for declared in dags]
+    backfills.require_some(all_chosen, dates)
+
+    connection = connect(airflow)
+    aws = Aws.connect()
+    console = Console()
+    plans = []
+    for chosen in all_chosen:
+        if not chosen.complete:
+            console.print(backfills.none_complete(chosen, dates), soft_wrap=True, highlight=False)
+            continue
+        plan = backfills.plan_backfill(chosen, connection, aws)
+        backfills.show(plan, console)
+        if plan.to_run:
+            plans.append(plan)
+    if not plans:
+        console.print("There is nothing to run.")
+        return
+    if not yes:
+        _ask_to_pay("Start these runs?")
+    for plan in plans:
+        console.print(backfills.begin(plan, connection), soft_wrap=True, highlight=False)
 
 
 @app.command()

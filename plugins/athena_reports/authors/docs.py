@@ -75,6 +75,9 @@ def _facts(declared: DeclaredReport) -> str:
     owner = _cell(declared.report.owner)
     formats = ", ".join(declared.report.outputs)
     facts = f"Owner: {owner}. Formats: {formats}."
+    key = ", ".join(_cell(column) for column in declared.report.row_key)
+    if key:
+        facts += f" Key of the rows: {key}."
     late_hours = declared.report.late_by / _HOUR
     if late_hours:
         facts += f" Events may land {late_hours:g} hours late; until then a period is provisional."
@@ -191,8 +194,7 @@ def _servers(dags: Sequence[DeclaredReport]) -> list[dict[str, str]]:
 def _schema_object(declared: DeclaredReport) -> dict[str, Any]:
     properties = []
     for name, column in declared.report.columns.items():
-        is_unique = declared.key == (name,)
-        properties.append(_property(name, column, is_unique))
+        properties.append(_property(name, column, declared.report.row_key))
 
     physical_type = "file"
     if declared.database is not None:
@@ -221,15 +223,18 @@ def _schema_object(declared: DeclaredReport) -> dict[str, Any]:
     }
 
 
-def _property(name: str, column: Column, is_unique: bool) -> dict[str, Any]:
+def _property(name: str, column: Column, key: Sequence[str]) -> dict[str, Any]:
     base_type = re.split(r"[(<]", column.type)[0]
     promised = {
         "name": name,
         "logicalType": _LOGICAL_TYPES.get(base_type, base_type),
         "physicalType": column.type,
-        "unique": is_unique,
+        "unique": list(key) == [name],
         "description": column.description,
     }
+    if name in key:
+        promised["primaryKey"] = True
+        promised["primaryKeyPosition"] = list(key).index(name) + 1
     if column.unit:
         promised["customProperties"] = [{"property": "unit", "value": column.unit}]
     return promised

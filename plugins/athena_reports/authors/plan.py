@@ -185,7 +185,7 @@ def make_plan(
     Args:
         declared: The report, as it is edited.
         periods: Published periods.
-        key: The columns that tell rows apart; empty for those that the report declares as unique.
+        key: The columns that tell rows apart; empty for the key of the report.
         aws: The services.
         show_progress: Is called with a line of text before each query.
         separated: Periods of `with_published_sql` whose published SQL is paid too, if they change.
@@ -215,7 +215,7 @@ class _Comparison:
         self.period = period
         self.key = key
         if not key:
-            self.key = declared.key
+            self.key = declared.report.row_key
         self.aws = aws
         self.location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
         self.manifest = _published(declared, period, aws)

@@ -4,7 +4,7 @@ With its query, which is paid, also its first rows and what the checks say.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -34,7 +34,8 @@ from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.folder import conflict_in_folder
-from athena_reports.publication.manifest import PublishedPeriod
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
@@ -43,7 +44,7 @@ from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
-from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError
+from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, scan_of_nearest
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
@@ -258,14 +259,18 @@ def estimate(
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
-    """Say what the queries of published periods will scan and cost.
+    """Say what the queries of periods will scan and cost, by the published periods near to them.
 
     Raises:
         ScanLimitError: A run of one of the periods would not start its query.
     """
+    published: Mapping[Period, PartitionFacts] = {}
+    if declared.database is not None:
+        table = Table(declared.database, declared.location, aws.glue)
+        published = table.periods_of(declared.cadence)
     scans = []
     for period in periods:
-        scan = measured(declared, period, aws)
+        scan = scan_of_nearest(period, published)
         if scan is None:
             continue
         refused = refusal(declared, period, scan)

@@ -83,14 +83,6 @@ class DeclaredReport:
         """The digest of what makes its rows today."""
         return self.report.logic
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that a check declares as unique; empty if none does."""
-        for check in self.report.checks:
-            if check.key:
-                return check.key
-        return ()
-
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
         last_complete = self.cadence.last_complete(datetime.now(UTC))

@@ -81,7 +81,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
     """Build the DAG `athena_reports_restatement`.
 
     It reports provisional periods again once late events have landed. With the param `stale`, it
-    also reports stale periods again: their SQL reads the period before, which was restated since.
+    also reports stale periods again: what their SQL reads of the period before has changed since.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     with _maintenance_dag(

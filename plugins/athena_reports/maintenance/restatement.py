@@ -93,18 +93,27 @@ def find_restatements(
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
-    """Return the ids of the periods whose SQL read the period before, which was restated since."""
-    restated_at: dict[str, datetime] = {}  # by the end of the restated period
-    for facts in partitions.values():
-        if facts.restated_at:
-            restated_at[facts.end] = datetime.fromisoformat(facts.restated_at)
+    """Return the ids of the periods for which what their SQL reads of the period before changed.
 
+    A restatement that gives the rows again that a period has read does not make it stale, and
+    neither does one of columns that come from a still earlier period, such as a previous rank.
+    """
+    readings_by_end = {facts.end: facts.readings for facts in partitions.values()}
     stale = []
     for period_id, facts in partitions.items():
-        if not facts.reads_previous or facts.start not in restated_at:
+        readings = readings_by_end.get(facts.start)
+        if not facts.reads_previous or not readings:
             continue
         submitted_at = datetime.fromisoformat(facts.submitted_at)
-        if submitted_at < restated_at[facts.start] - TOGETHER:
+        earliest_first = sorted(readings, key=datetime.fromisoformat)
+        # A period that was queried before the one before was published has read what was published
+        # first: both read the same tables.
+        read_since = earliest_first[0]
+        for since in earliest_first:
+            if datetime.fromisoformat(since) <= submitted_at + TOGETHER:
+                read_since = since
+        current_since = earliest_first[-1]
+        if readings[read_since] != readings[current_since]:
             stale.append(period_id)
     return stale
 

@@ -25,7 +25,14 @@ from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.fill import plan_fill, run_request
 from athena_reports.page.history import find_history
-from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, LakeError
+from athena_reports.page.lake import (
+    CALLS_AT_ONCE,
+    ColumnRoles,
+    Lake,
+    LakeError,
+    TextValues,
+    names_of_entries,
+)
 from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
 from athena_reports.publication.costs import last_months, merged, summary
 from athena_reports.publication.manifest import (
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 COST_MONTHS = 12
+BARS = 15  # of the chart of a period
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 _CHUNK_BYTES = 1024**2  # of a download
 # Airflow's API server has 40 threads in a process. A Glue that hangs holds at most so many of them.
@@ -155,7 +163,7 @@ def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> 
             future = threads.submit(_report_row, lake, dag, runs[dag.dag_id], now, since, may_run)
             futures.append(future)
         rows = [future.result() for future in futures]
-    return JSONResponse({"fields": PeriodRow._fields, "console": lake.console, "reports": rows})
+    return JSONResponse({"fields": PeriodRow._fields, "reports": rows})
 
 
 @api.get("/dags/{dag_id}/plan")
@@ -192,20 +200,38 @@ def one_period(dag: Dag, period_id: str) -> Response:
     """The manifest and the first rows."""
     lake = Lake.connect()
     manifest = lake.manifest(dag, period_id)
+    roles = ColumnRoles.of(manifest)
+    column_names = [column.name for column in manifest.columns]
     rows = []
+    names = []
     problem = ""
     try:
-        rows = lake.rows(dag, manifest, [column.name for column in manifest.columns])
+        rows = lake.rows(dag, manifest, column_names)
+        charted = rows[:BARS]
+        names = names_of_entries(
+            _values_of(roles.key, charted, column_names),
+            _values_of(roles.labels, charted, column_names),
+        )
     except AthenaReportsError as error:
         problem = str(error)
     return JSONResponse(
         {
             "manifest": manifest.model_dump(mode="json"),
-            "roles": ColumnRoles.of(manifest.columns)._asdict(),
+            "roles": roles._asdict(),
             "rows": rows,
+            "names": names,
+            "console": lake.console,
             "problem": problem,
         }
     )
+
+
+def _values_of(
+    columns: Sequence[str], rows: Sequence[TextValues], column_names: Sequence[str]
+) -> list[TextValues]:
+    """Return what rows have in some of their columns."""
+    places = [column_names.index(column) for column in columns]
+    return [tuple(row[place] for place in places) for row in rows]
 
 
 @api.get(_PERIOD + "/history")

@@ -7,25 +7,31 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.page.lake import CALLS_AT_ONCE, ColumnRoles, Lake, TextValues, label_of
+from athena_reports.page.lake import (
+    CALLS_AT_ONCE,
+    ColumnRoles,
+    Lake,
+    TextValues,
+    names_of_entries,
+)
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import periods_among
 from athena_reports.publication.manifest import Manifest
-from athena_reports.rows.checks import unique_columns
 
 HISTORY_PERIODS = 12
 HISTORY_ENTRIES = 5
 _NO_KEY = (
-    "There is no history: no checks.unique of the report says which columns tell its rows apart. "
-    "Declare one. Periods that are published from then on have a history."
+    "There is no history: the report does not say which columns tell its rows apart. "
+    'Declare its key, such as Report(key=["user_id"]). Periods that are published from then on '
+    "have a history."
 )
 
 
 class Entry(BaseModel, frozen=True):
-    """What is followed through the periods: the values of its key, and its name."""
+    """What is followed through the periods: the values of its key, and its name for each."""
 
     key: TextValues
-    label: str
+    name: tuple[str, ...]
 
 
 class History(BaseModel, frozen=True):
@@ -48,18 +54,19 @@ class _PeriodMeasures(NamedTuple):
 def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
     """Return the history of the first entries of a period.
 
-    An entry is what the report's first `checks.unique` tells apart. Without that check, the only
-    row of a period is an entry.
+    An entry is what the key of the period tells apart. Without a key, the only row of a period is
+    an entry.
     """
     manifest = lake.manifest(dag, period_id)
-    measures = ColumnRoles.of(manifest.columns).measures
+    roles = ColumnRoles.of(manifest)
+    measures = roles.measures
     if not measures:
         return History()
-    key = unique_columns(manifest.checks, [column.name for column in manifest.columns])
+    key = manifest.key
     if not key and manifest.rows != 1:
         return History(note=_NO_KEY)
 
-    entries = _first_entries(lake, dag, manifest, key)
+    entries = _first_entries(lake, dag, manifest, roles)
     keys = list(entries)
     period_ids = _period_ids(lake, dag, period_id)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
@@ -92,24 +99,21 @@ def _first_entries(
     lake: Lake,
     dag: ReportDag,
     manifest: Manifest,
-    key: Sequence[str],
+    roles: ColumnRoles,
 ) -> dict[TextValues, Entry]:
     """Return the first entries of a period, by their keys.
 
-    An entry with a key of one column has the name that another column gives it, if there is one.
-    Otherwise it has the values of its key. The only row without a key has the name of the report.
+    The only row without a key has the name of the report.
     """
-    if not key:
-        return {(): Entry(key=(), label=dag.report)}
-    label_column = label_of(key[0], [column.name for column in manifest.columns])
-    rows = lake.rows(dag, manifest, [*key, label_column])
+    if not manifest.key:
+        return {(): Entry(key=(), name=(dag.report,))}
+    rows = lake.rows(dag, manifest, [*roles.key, *roles.labels])[:HISTORY_ENTRIES]
+    keys = [row[: len(roles.key)] for row in rows]
+    labels = [row[len(roles.key) :] for row in rows]
+    names = names_of_entries(keys, labels)
     entries: dict[TextValues, Entry] = {}
-    for row in rows[:HISTORY_ENTRIES]:
-        key_values = row[:-1]
-        label = row[-1]
-        if len(key) > 1 or not label:
-            label = ", ".join("NULL" if value is None else value for value in key_values)
-        entries[key_values] = Entry(key=key_values, label=label)
+    for key, name in zip(keys, names, strict=True):
+        entries[key] = Entry(key=key, name=name)
     return entries
 
 

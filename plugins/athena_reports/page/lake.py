@@ -3,6 +3,7 @@
 Partitions are cached for seconds, so many viewers cost no more calls than one.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Condition
@@ -21,7 +22,7 @@ from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import console_url
-from athena_reports.rows.columns import TableColumn, is_number, quoted
+from athena_reports.rows.columns import is_number, quoted
 from athena_reports.rows.engine import open_engine, reason
 from athena_reports.settings import settings
 
@@ -75,26 +76,37 @@ class LakeError(AthenaReportsError):
 class ColumnRoles(NamedTuple):
     """What the columns of a report are to a viewer, by their names and types."""
 
-    key: str  # the first text column, which names rows; empty if there is none
-    label: str  # the column that names them better, such as `user_name` for `user_id`; else the key
+    key: Sequence[str]  # what tells rows apart; else the first text column, if there is one
+    labels: Sequence[str]  # for each column of the key the one that names it, such as `user_name`
     numbers: Sequence[str]
-    measures: Sequence[str]  # the numbers that are not ranks
+    decimals: Sequence[str]  # the numbers that are shown with all their digits
+    measures: Sequence[str]  # the numbers that are not ranks, and not of the key
 
     @classmethod
-    def of(cls, columns: Sequence[TableColumn]) -> Self:
-        """Return what the columns of a manifest are."""
-        key = ""
+    def of(cls, manifest: Manifest) -> Self:
+        """Return what the columns of a period are."""
+        key = list(manifest.key)
         numbers = []
+        decimals = []
         measures = []
-        for column in columns:
+        for column in manifest.columns:
             if not key and column.type == "VARCHAR" and column.name != "movement":
-                key = column.name
-            if is_number(column.type):
-                numbers.append(column.name)
-                if column.name not in ("rank", "previous_rank"):
-                    measures.append(column.name)
-        label = label_of(key, [column.name for column in columns])
-        return cls(key=key, label=label, numbers=numbers, measures=measures)
+                key = [column.name]
+            if not is_number(column.type):
+                continue
+            numbers.append(column.name)
+            if column.type.startswith("DECIMAL"):
+                decimals.append(column.name)
+            if column.name not in ("rank", "previous_rank", *manifest.key):
+                measures.append(column.name)
+        names = [column.name for column in manifest.columns]
+        return cls(
+            key=key,
+            labels=[label_of(column, names) for column in key],
+            numbers=numbers,
+            decimals=decimals,
+            measures=measures,
+        )
 
 
 def label_of(column: str, names: Sequence[str]) -> str:
@@ -110,6 +122,41 @@ def label_of(column: str, names: Sequence[str]) -> str:
         if name in names:
             return name
     return column
+
+
+def names_of_entries(
+    keys: Sequence[TextValues], labels: Sequence[TextValues]
+) -> list[tuple[str, ...]]:
+    """Return the names of entries: for each column of their key what the entry is called in it.
+
+    It is the label, or the value of the key without one. Entries that would have the same name are
+    told apart by both.
+
+    Args:
+        keys: Of each entry the values of the columns of its key.
+        labels: Of each entry the values of the columns that name these.
+    """
+    names = []
+    for key, label in zip(keys, labels, strict=True):
+        parts = []
+        for key_value, label_value in zip(key, label, strict=True):
+            parts.append(label_value or _text_of(key_value))
+        names.append(tuple(parts))
+
+    entries_by_name = Counter(names)
+    for place, name in enumerate(names):
+        if entries_by_name[name] == 1:
+            continue
+        parts = []
+        for part, key_value in zip(name, keys[place], strict=True):
+            key_text = _text_of(key_value)
+            parts.append(part if part == key_text else f"{part} ({key_text})")
+        names[place] = tuple(parts)
+    return names
+
+
+def _text_of(value: str | None) -> str:
+    return "NULL" if value is None else value
 
 
 @dataclass(frozen=True)

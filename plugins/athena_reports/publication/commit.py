@@ -22,6 +22,7 @@ from athena_reports.publication.manifest import (
     Manifest,
     PublicationFacts,
     QueryFacts,
+    Reading,
     Version,
 )
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
@@ -292,6 +293,7 @@ def _facts_worth_a_write(manifest: Manifest) -> tuple[object, ...]:
     return (
         manifest.version,
         manifest.columns,
+        manifest.key,
         manifest.query,
         manifest.logic,
         manifest.checks,
@@ -365,6 +367,7 @@ def _replacing(
         version,
         facts,
         restated_at=restated_at,
+        readings=_readings(current),
         earlier_versions=(replaced, *others),
         repeated_queries=current.repeated_queries,
     )
@@ -386,14 +389,27 @@ def _keeping(
         rows=current.rows,
         columns=version.columns,  # their descriptions may be new
         objects=current.objects,
+        key=version.key,  # it may have been declared since
+        read_by_next=current.read_by_next,
     )
     return Manifest.of(
         kept,
         facts,
         restated_at=current.restated_at,
+        readings=_readings(current),
         earlier_versions=current.earlier_versions,
         repeated_queries=repeated_queries,
     )
+
+
+def _readings(current: Manifest) -> tuple[Reading, ...]:
+    """Return what the next period could read until now, latest first.
+
+    What an older release published has no digest, which no other digest equals.
+    """
+    if current.readings:
+        return current.readings
+    return (Reading(digest="", since=current.query.submitted_at),)
 
 
 def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> None:
@@ -416,12 +432,15 @@ def _verify(version: Version, location: PeriodLocation, stored: Iterable[StoredO
 def _difference(
     new: Version, old: Version, location: PeriodLocation, s3: S3, memory_limit: str
 ) -> Difference | None:
-    """Count the rows that `new` adds to `old` and removes, as multisets.
+    """Count the rows that `new` adds to `old`, removes and changes.
 
+    Rows are paired by the key of `new`, if `old` has its columns too, and else compared as a whole.
     With other columns or types, all rows differ. None if a version has no Parquet, or no longer has
     it: then nothing can be counted.
     """
-    if _types(new) != _types(old):
+    key = _shared_key(new, old)
+    has_same_columns = _types(new) == _types(old)
+    if not key and not has_same_columns:
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None
@@ -434,8 +453,26 @@ def _difference(
             s3.download(location.uri(old.parquet_key), old_path)
         except MissingObjectError:
             return None
-        added, removed = count_differences(engine, [new_path], [old_path])
-        return Difference(added=added, removed=removed)
+        # Whole rows, as multisets.
+        added = new.rows
+        removed = old.rows
+        if has_same_columns:
+            added, removed = count_differences(engine, [new_path], [old_path])
+        if not key:
+            return Difference(added=added, removed=removed)
+        added_keys, removed_keys = count_differences(engine, [new_path], [old_path], key)
+        # A row with other values for the same key was counted as one added and one removed.
+        return Difference(added=added_keys, removed=removed_keys, changed=added - added_keys)
+
+
+def _shared_key(new: Version, old: Version) -> tuple[str, ...]:
+    """Return the key of `new` if `old` has its columns in the same types; otherwise none."""
+    new_types = dict(_types(new))
+    old_types = dict(_types(old))
+    for name in new.key:
+        if old_types.get(name) != new_types[name]:
+            return ()
+    return new.key
 
 
 def _types(version: Version) -> list[tuple[str, str]]:
@@ -447,7 +484,7 @@ def _differ_in_order_only(new: Version, current: Version, difference: Difference
     if new.ordered or difference is None:
         return False
     has_same_formats = _formats(new) == _formats(current)
-    return has_same_formats and difference.added == 0 and difference.removed == 0
+    return has_same_formats and difference == Difference(added=0, removed=0)
 
 
 def _formats(version: Version) -> set[str]:

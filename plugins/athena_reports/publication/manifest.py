@@ -5,7 +5,7 @@ UTC, so they sort as texts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, Json
@@ -35,7 +35,9 @@ class Version(BaseModel, frozen=True):
     """The rows of a period in S3.
 
     `version` is its name, which no two uploads share. `ordered` says whether the order of the rows
-    has a meaning.
+    has a meaning. `key` has the columns that tell rows apart; it is empty if none are known to, and
+    in what an older release published. `read_by_next` is a digest of what the next period reads of
+    these rows: all but the columns that come from the period before.
     """
 
     version: Text
@@ -43,6 +45,8 @@ class Version(BaseModel, frozen=True):
     rows: int
     columns: tuple[TableColumn, ...]
     objects: tuple[PublishedObject, ...]
+    key: tuple[str, ...] = ()
+    read_by_next: str = ""
 
     @property
     def content(self) -> frozenset[tuple[Format, str]]:
@@ -84,10 +88,26 @@ class RunFacts(BaseModel, frozen=True):
 
 
 class Difference(BaseModel, frozen=True):
-    """How many rows a version adds to the one before, and how many it removes."""
+    """How many rows a version adds to the one before, removes and changes.
+
+    A changed row has other values for the same key. Without a key, it is one that is removed and
+    one that is added.
+    """
 
     added: int
     removed: int
+    changed: int = 0
+
+
+class Reading(BaseModel, frozen=True):
+    """What the next period reads of a period, from some time on.
+
+    `digest` is that of the rows (`Version.read_by_next`), and `since` is when the query was
+    submitted that first gave them.
+    """
+
+    digest: str
+    since: str
 
 
 class EarlierVersion(BaseModel, frozen=True):
@@ -187,6 +207,9 @@ class PartitionFacts(BaseModel, frozen=True):
     settles_at: str
     restated_at: str
     reads_previous: bool
+    # `Reading.digest` by `Reading.since`, read from JSON; empty if an older release wrote the
+    # partition.
+    readings: Json[dict[str, str]] = Field(default_factory=dict)
     provisional: bool
     partial: bool
     start: str
@@ -239,12 +262,14 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
     Attributes:
         restated_at: When the query was submitted that last replaced other rows; empty if none did.
+        readings: What the next period reads of this one, latest first.
         earlier_versions: The versions that were current before, latest first.
         repeated_queries: The queries that gave the rows of a version once more.
     """
 
     manifest_format: Literal[1]
     restated_at: str = ""
+    readings: tuple[Reading, ...] = ()
     earlier_versions: tuple[EarlierVersion, ...] = ()
     repeated_queries: tuple[QueryFacts, ...] = ()
 
@@ -255,13 +280,15 @@ class Manifest(Version, PublicationFacts, frozen=True):
         facts: PublicationFacts,
         *,
         restated_at: str = "",
+        readings: tuple[Reading, ...] = (),
         earlier_versions: tuple[EarlierVersion, ...] = (),
         repeated_queries: tuple[QueryFacts, ...] = (),
     ) -> Self:
         """Return the manifest that names a version as the current one, as reading it back gives it.
 
-        The history is empty for a first publication.
+        The history, with the readings until now, is empty for a first publication.
         """
+        reading = Reading(digest=version.read_by_next, since=facts.query.submitted_at)
         manifest = cls(
             manifest_format=1,
             version=version.version,
@@ -269,6 +296,8 @@ class Manifest(Version, PublicationFacts, frozen=True):
             rows=version.rows,
             columns=version.columns,
             objects=version.objects,
+            key=version.key,
+            read_by_next=version.read_by_next,
             report=facts.report,
             environment=facts.environment,
             period=facts.period,
@@ -284,6 +313,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             logic=facts.logic,
             transforms_logic=facts.transforms_logic,
             restated_at=restated_at,
+            readings=_with_reading(readings, reading),
             earlier_versions=earlier_versions,
             repeated_queries=repeated_queries,
         )
@@ -366,10 +396,24 @@ class Manifest(Version, PublicationFacts, frozen=True):
             logic=self.logic,
         )
         parameters = _as_texts(facts)
-        # The field `paid` only reads JSON. Each cost is written as a list, in the order of its
+        # These two fields only read JSON. Each cost is written as a list, in the order of its
         # fields.
         parameters["paid"] = json.dumps(self.ledger)
+        readings = {reading.since: reading.digest for reading in self.readings}
+        parameters["readings"] = json.dumps(readings)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)
+
+
+def _with_reading(readings: Sequence[Reading], latest: Reading) -> tuple[Reading, ...]:
+    """Return what the next period reads, with the latest of it first.
+
+    Of two that the same query gave, only the later one is kept: the transform was edited between,
+    and the tables that the next period reads are the same.
+    """
+    earlier = tuple(reading for reading in readings if reading.since < latest.since)
+    if earlier and earlier[0].digest == latest.digest:
+        return earlier
+    return (latest, *earlier)
 
 
 def _as_texts(facts: PartitionFacts) -> dict[str, str]:

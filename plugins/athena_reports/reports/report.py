@@ -25,7 +25,7 @@ from athena_reports.reports.logic_digest import (
     transforms_digest,
 )
 from athena_reports.reports.sql_template import template_problem
-from athena_reports.rows.checks import Check, promised
+from athena_reports.rows.checks import Check, promised, unique
 from athena_reports.rows.writer import Format
 from athena_reports.settings import settings
 
@@ -66,6 +66,12 @@ def _require_each_once(items: Sequence[_T]) -> tuple[_T, ...]:
     return tuple(items)
 
 
+def _require_key(columns: Sequence[str]) -> tuple[str, ...]:
+    if not all(columns):
+        raise ValueError("a column has no name")
+    return _require_each_once(columns)
+
+
 def _require_each_table_once(inputs: Sequence[Input]) -> tuple[Input, ...]:
     _require_each_once([source.table for source in inputs])
     return tuple(inputs)
@@ -84,6 +90,7 @@ _Transform = Annotated[Callable[..., Any], AfterValidator(_require_transform)]
 _Transforms = Annotated[Sequence[_Transform], AfterValidator(tuple)]
 _Column = Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]
 _Columns = Annotated[Mapping[str, _Column], AfterValidator(named)]
+_Key = Annotated[Sequence[str], AfterValidator(_require_key)]
 _Checks = Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)]
 _Inputs = Annotated[Sequence[InstanceOf[Input]], AfterValidator(_require_each_table_once)]
 _Bytes = Annotated[ByteSize, Field(gt=0)]
@@ -112,6 +119,9 @@ class Report(pydantic.BaseModel, frozen=True):
             or a list of these.
         columns: The `Column` of each name that the rows must have, in any order; empty if the
             report promises none.
+        key: The columns that tell rows apart, such as `["department", "age"]`. No two rows may have
+            the same values in them: that is one of the checks then. Left out, the key is the
+            columns of the first `checks.unique`.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the
@@ -139,6 +149,7 @@ class Report(pydantic.BaseModel, frozen=True):
     params: _Params = Field(default_factory=dict, validate_default=True)
     transform: _Transform | _Transforms | None = None
     columns: _Columns = Field(default_factory=dict, validate_default=True)
+    key: _Key = ()
     checks: _Checks = ()
     inputs: _Inputs = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
@@ -170,6 +181,16 @@ class Report(pydantic.BaseModel, frozen=True):
     def _require_inputs(self) -> Self:
         if self.max_scan is not None and not self.inputs:
             self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
+        return self
+
+    @model_validator(mode="after")
+    def _require_known_key(self) -> Self:
+        for name in self.key:
+            if self.columns and name not in self.columns:
+                declared = ", ".join(self.columns)
+                self.refuse(
+                    "key", f"{name!r} is not a column of the report. Choose among {declared}."
+                )
         return self
 
     @model_validator(mode="after")
@@ -207,12 +228,25 @@ class Report(pydantic.BaseModel, frozen=True):
         return self.transform
 
     @property
+    def row_key(self) -> Sequence[str]:
+        """The columns that tell rows apart, declared or of a check; empty if none are known to."""
+        if self.key:
+            return self.key
+        for check in self.checks:
+            if check.key:
+                return check.key
+        return ()
+
+    @property
     def all_checks(self) -> Sequence[Check]:
-        """The checks, that of the promised columns first."""
-        if not self.columns:
-            return self.checks
-        types = {name: column.type for name, column in self.columns.items()}
-        return (promised(types), *self.checks)
+        """The checks: that of the promised columns, that of the declared key, then the others."""
+        implied = []
+        if self.columns:
+            types = {name: column.type for name, column in self.columns.items()}
+            implied.append(promised(types))
+        if self.key and not any(set(check.key) == set(self.key) for check in self.checks):
+            implied.append(unique(*self.key))
+        return (*implied, *self.checks)
 
     @property
     def has_table(self) -> bool:

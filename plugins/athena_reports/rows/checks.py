@@ -32,7 +32,6 @@ Severity = Literal["fail", "warn"]
 Against = Literal["previous_period", "previous_version"]
 Bound = int | float | Decimal | date
 
-_SEPARATOR = ", "  # of columns in the name of a check
 _ROW_NUMBER = "row number"  # what an offending row calls its number
 # How DuckDB's errors begin, and how it says that a column is not there.
 _ERROR_KIND = re.compile(r"^(\w+ )?\w+ Error: ")
@@ -113,7 +112,7 @@ class Check(BaseModel, frozen=True):
     # Takes the LocalTable, the Engine, and what the check compares with; returns a `_Finding`.
     find: Callable[[Any, Any, Baseline | None], Any]
     against: Against | None = None
-    # The columns that tell rows apart, if that is what is checked.
+    # The columns that tell rows apart, if that is what is checked: see `Report.row_key`.
     key: tuple[str, ...] = ()
 
 
@@ -246,38 +245,6 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
         return _count_failing(repeated, f"repeat the {names} of one before", columns, table, engine)
 
     return Check(name=f"unique({names})", severity=severity, find=find, key=columns)
-
-
-def unique_columns(results: Sequence[CheckResult], columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that the first `unique` of published rows has compared.
-
-    It is empty if they are not certain. A result names them only in the name of its check, such as
-    `unique(store, family)`.
-
-    Args:
-        results: What the checks of the rows have found.
-        columns: The names of the columns of the rows.
-    """
-    unique_results = [result for result in results if result.name.startswith("unique(")]
-    if not unique_results:
-        return ()
-    first = unique_results[0]
-    if first.value is None:  # it could not run, so its columns may not exist
-        return ()
-    if any(_SEPARATOR in column for column in columns):  # its name could be read in two ways
-        return ()
-
-    # DuckDB finds a column in any case of its letters.
-    published = {column.lower(): column for column in columns}
-    if len(published) < len(columns):
-        return ()
-    compared = []
-    for name in first.name.removeprefix("unique(").removesuffix(")").split(_SEPARATOR):
-        column = published.get(name.lower())
-        if column is None:
-            return ()
-        compared.append(column)
-    return tuple(compared)
 
 
 def not_null(*columns: str, severity: Severity = "fail") -> Check:
@@ -643,7 +610,7 @@ def _listed(columns: Sequence[str]) -> str:
     is_repeated = len(set(columns)) < len(columns)
     if not columns or not all(columns) or is_repeated:
         raise ValueError(f"{list(columns)!r} has to name at least one column, and each once.")
-    return _SEPARATOR.join(columns)
+    return ", ".join(columns)
 
 
 def _interval(at_least: Any, at_most: Any) -> str:

@@ -208,6 +208,17 @@ def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
     return tuple(columns)
 
 
+def as_called(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple[str, ...]:
+    """Return names of columns as a table spells them; empty if it lacks one of them.
+
+    DuckDB finds a column in any case of its letters.
+    """
+    spelt = {column.name.lower(): column.name for column in columns}
+    if not all(name.lower() in spelt for name in names):
+        return ()
+    return tuple(spelt[name.lower()] for name in names)
+
+
 def _glue_type(kind: DuckDBPyType) -> str:
     """Return what a Glue table calls a type of DuckDB; an empty text if it has none."""
     if kind.id == "decimal":

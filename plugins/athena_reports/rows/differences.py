@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import TableColumn, is_number, quoted, read_parquet
+from athena_reports.rows.columns import TableColumn, as_called, is_number, quoted, read_parquet
 from athena_reports.rows.engine import Engine
 
 Value = str | None  # a value as text; None for NULL
@@ -113,18 +113,21 @@ def find_differences(
         engine: The engine that compares.
     """
     columns = _compare_columns(old_columns, new_columns)
-    has_key = bool(key) and set(key) <= set(columns.shared)
-    is_keyed = has_key and _is_unique(key, old, engine) and _is_unique(key, new, engine)
+    shared = [column for column in new_columns if column.name in columns.shared]
+    row_key = as_called(key, shared)
+    is_keyed = (
+        bool(row_key) and _is_unique(row_key, old, engine) and _is_unique(row_key, new, engine)
+    )
     if is_keyed:
-        paired_by = list(key)
-        compared = [name for name in columns.shared if name not in key]
+        paired_by = list(row_key)
+        compared = [name for name in columns.shared if name not in row_key]
     else:
         paired_by = columns.shared
         compared = []
     pairs = _pairs(old, new, paired_by, compared, columns.retyped, is_keyed)
     counts = _count(pairs, compared, engine)
     return Differences(
-        key=tuple(key) if is_keyed else (),
+        key=row_key if is_keyed else (),
         added=counts.added,
         removed=counts.removed,
         changed=counts.changed,

@@ -91,12 +91,14 @@ class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
 
     These tell it from another transform, in an error's message and in the digest of a report's
-    logic. The function that does the work is private: it may be renamed or moved.
+    logic. The function that does the work is private: it may be renamed or moved. `from_previous`
+    has the columns whose values come from the previous period.
     """
 
     name: str
     arguments: Mapping[str, Any]
     work: Callable[..., Any]
+    from_previous: tuple[str, ...] = ()
 
     def __call__(self, rows: DuckDBPyRelation, period: Period) -> Any:
         """Return the rows that are made of these."""
@@ -186,7 +188,16 @@ def movement(
         into: Name of the column that is added.
     """
     arguments = {"rank": rank, "previous_rank": previous_rank, "into": into}
-    return LibraryTransform("movement", arguments, _movement)
+    return LibraryTransform("movement", arguments, _movement, from_previous=(previous_rank, into))
+
+
+def columns_from_previous(transforms: Sequence[Transform]) -> list[str]:
+    """Return the columns that, by the transforms of this package, come from the previous period."""
+    columns: list[str] = []
+    for transform in transforms:
+        if isinstance(transform, LibraryTransform):
+            columns.extend(transform.from_previous)
+    return columns
 
 
 def _movement(

@@ -49,13 +49,15 @@ COPY (FROM athena_reports_table) TO {path}
 _WRITE_OTHER_FORMAT = "COPY (SELECT {values} FROM {source}) TO {path} ({options})"
 # Rows are compared by their hashes, since DuckDB does not spill whole rows with nested columns to
 # the disk. EXCEPT ALL spills, and a GROUP BY does not.
-_HASHES = "SELECT hash(*COLUMNS(*)) FROM {source}"
+_HASHES = "SELECT hash({values}) FROM {source}"
 _COUNT_DIFFERENCES = """
 SELECT
     (SELECT count(*) FROM ({new_hashes} EXCEPT ALL {old_hashes})) AS added,
     (SELECT count(*) FROM ({new_hashes})) AS new_rows,
     (SELECT count(*) FROM ({old_hashes})) AS old_rows
 """
+# A sum does not depend on the order of the rows, and counts each of several equal ones.
+_DIGEST = "SELECT coalesce(sum(hash({values})), 0) FROM {source}"
 # JSON has no number for these three: they become texts.
 _JSON_FLOAT = """
 CASE
@@ -218,7 +220,9 @@ def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
     return options
 
 
-def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) -> tuple[int, int]:
+def count_differences(
+    engine: Engine, new: Sequence[Path], old: Sequence[Path], columns: Sequence[str] = ()
+) -> tuple[int, int]:
     """Return how many rows only the new files have, and how many only the old ones.
 
     Each of several equal rows counts: a row that is twice in the new files and once in the old ones
@@ -227,17 +231,39 @@ def count_differences(engine: Engine, new: Sequence[Path], old: Sequence[Path]) 
     Args:
         engine: The engine, in whose folder the files are.
         new: Parquet files.
-        old: Parquet files with the same columns.
+        old: Parquet files that have what is compared in the same columns.
+        columns: The columns that are compared; empty for whole rows.
     """
+    values = "*COLUMNS(*)"
+    if columns:
+        values = ", ".join(map(quoted, columns))
     sql = _COUNT_DIFFERENCES.format(
-        new_hashes=_HASHES.format(source=read_parquet(*new)),
-        old_hashes=_HASHES.format(source=read_parquet(*old)),
+        new_hashes=_HASHES.format(values=values, source=read_parquet(*new)),
+        old_hashes=_HASHES.format(values=values, source=read_parquet(*old)),
     )
     counts = engine.connection.execute(sql).fetchall()
     added, new_rows, old_rows = counts[0]
     kept = new_rows - added
     removed = old_rows - kept
     return added, removed
+
+
+def digest_of(table: LocalTable, engine: Engine, *, without: Sequence[str] = ()) -> str:
+    """Return a digest of the rows, in whatever order they come.
+
+    It is the same for equal rows as long as DuckDB's `hash` is, which may change with its version.
+
+    Args:
+        table: The rows.
+        engine: The engine that wrote them.
+        without: Columns that do not count. The rows need not have them.
+    """
+    names = [column.name for column in table.columns if column.name not in without]
+    if not names:
+        return f"{table.rows:x}"
+    sql = _DIGEST.format(values=", ".join(map(quoted, names)), source=table.source)
+    total = engine.connection.execute(sql).fetchall()[0][0]
+    return f"{table.rows:x}-{int(total):x}"
 
 
 def _holds(format: Format, kind: DuckDBPyType) -> bool:

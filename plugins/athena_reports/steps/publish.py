@@ -49,8 +49,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             submitted before that is provisional.
         logic: Digest of what makes the rows, as `Report.logic` gives it: a kind, a colon and the
             digest. A period whose manifest has another digest of the same kind is outdated.
-        reads_previous: Whether the SQL reads the period before, whose restatement makes this one
-            stale.
+        reads_previous: Whether the SQL reads the period before. Then this one is stale if what it
+            reads of that one changes.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
         calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
             this task does.

@@ -3,7 +3,7 @@
 What it will scan is estimated from the published periods of the report.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.manifest import PartitionFacts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -50,6 +51,16 @@ def measured_scan(
         TableError: Glue refused a call, or did not serve it.
     """
     published = Table(database, location, glue).periods_of(period.cadence)
+    return scan_of_nearest(period, published)
+
+
+def scan_of_nearest(
+    period: Period, published: Mapping[Period, PartitionFacts]
+) -> ScanEstimate | None:
+    """Return the median of what the published periods scanned that are nearest to a period.
+
+    None if there are none.
+    """
 
     def nearness(other: Period) -> tuple[int, Period]:
         distance = abs(other.index - period.index)

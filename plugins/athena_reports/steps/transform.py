@@ -32,14 +32,15 @@ from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.reports.column import Column
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import Check, CheckResult, failures, run_checks
-from athena_reports.rows.columns import TableColumn, columns_of
+from athena_reports.rows.columns import TableColumn, as_called, columns_of
 from athena_reports.rows.engine import Engine, open_engine
-from athena_reports.rows.transforms import apply
+from athena_reports.rows.transforms import apply, columns_from_previous
 from athena_reports.rows.writer import (
     CONTENT_TYPES,
     Format,
     LocalFile,
     LocalTable,
+    digest_of,
     write_files,
     write_table,
 )
@@ -60,6 +61,7 @@ class Recipe:
         database: Glue database of the published table; None for no table.
         transforms: Functions from rows to rows, applied in order.
         columns: What the columns mean, by name; they are those of an empty UNLOAD too.
+        key: The columns that tell rows apart; empty if none are known to. They imply no check here.
         checks: What must hold of the rows.
         empty: What to do without rows: fail, publish, or skip the period.
         formats: Formats to write, at least one.
@@ -73,6 +75,7 @@ class Recipe:
     database: str | None = None
     transforms: Sequence[Callable[[Any, Period], Any]] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
+    key: Sequence[str] = ()
     checks: Sequence[Check] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
@@ -87,14 +90,18 @@ class Recipe:
         return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: Version) -> Version:
-        """Return a version whose columns have the descriptions that the report declares."""
+        """Return a version with the key and the descriptions of columns that the report declares.
+
+        It has no key if the rows lack a column of it, which a check that only warns lets pass.
+        """
         columns = []
         for column in version.columns:
             description = ""
             if column.name in self.columns:
                 description = self.columns[column.name].comment
             columns.append(column.model_copy(update={"description": description}))
-        return version.model_copy(update={"columns": tuple(columns)})
+        key = as_called(self.key, version.columns)
+        return version.model_copy(update={"columns": tuple(columns), "key": key})
 
 
 class PreparedVersion(BaseModel, frozen=True):
@@ -204,7 +211,16 @@ def _prepare(
         raise no_rows_error
     checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
     files = write_files(rows.table, recipe.formats, engine)
-    version = upload_version(files, rows.table, location, s3, ordered=rows.ordered)
+    version = upload_version(
+        files,
+        rows.table,
+        location,
+        s3,
+        ordered=rows.ordered,
+        read_by_next=digest_of(
+            rows.table, engine, without=columns_from_previous(recipe.transforms)
+        ),
+    )
     with aws_errors(engine.about, task="transform"):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
@@ -327,6 +343,7 @@ def upload_version(
     s3: S3,
     *,
     ordered: bool,
+    read_by_next: str,
 ) -> Version:
     """Upload the rows of a period as an unpublished version.
 
@@ -339,6 +356,7 @@ def upload_version(
         location: Where the period is published.
         s3: The client of the report bucket.
         ordered: Whether the order of the rows has a meaning.
+        read_by_next: A digest of what the next period reads of them, see `Version`.
 
     Raises:
         S3Error: S3 refused a call, or did not serve it.
@@ -360,6 +378,7 @@ def upload_version(
         rows=table.rows,
         columns=table.columns,
         objects=tuple(objects),
+        read_by_next=read_by_next,
     )
 
 

@@ -208,6 +208,7 @@ def build_dag(
                     database=table_database,
                     transforms=report.transforms,
                     columns=report.columns,
+                    key=report.row_key,
                     checks=report.all_checks,
                     empty=report.empty,
                     formats=report.outputs,

@@ -1,11 +1,17 @@
-"""`demo.beside`: the command that it runs has what the shell names, and ends by itself."""
+"""`demo.beside`: the command that it runs has what the shell names or `make up` tells, and ends by
+itself.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
@@ -35,6 +41,62 @@ def beside(program: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+# As `make up` tells, with an Airflow that does not answer.
+TELLS = """
+import sys, time
+from demo.running import FILE, Running, announced
+FILE.parent.mkdir(exist_ok=True)
+with announced(Running("http://127.0.0.1:9", "admin", "secret", {"AWS_ENDPOINT_URL": sys.argv[1]})):
+    print("tells", flush=True)
+    time.sleep(600)
+"""
+PRINTS_WHAT_IT_HAS = "import os; print(os.environ.get('AWS_ENDPOINT_URL', 'nothing'))"
+
+
+@contextmanager
+def make_up(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Stands for a `make up` in the checkout at `root`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TELLS, ENDPOINT],
+        env=SHELL | {"PYTHONPATH": str(root / "dev")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "tells\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def joined(root: Path, **variables: str) -> tuple[str, str]:
+    """What a command prints that joins what runs, and what `beside` tells."""
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.beside", "--join", sys.executable, "-c", PRINTS_WHAT_IT_HAS],
+        env=SHELL | {"PYTHONPATH": str(root / "dev")} | variables,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout, done.stderr
+
+
+def test_a_command_has_the_services_of_the_make_up_that_runs_and_of_no_killed_one(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(ROOT / "dev", tmp_path / "dev", ignore=shutil.ignore_patterns(".work"))
+    assert joined(tmp_path) == ("nothing\n", "")
+    with make_up(tmp_path):
+        file = tmp_path / ".airflow" / "up.json"
+        assert file.stat().st_mode & 0o077 == 0  # it has the password
+        printed, errors = joined(tmp_path)
+        assert (printed, "Beside `make up`" in errors) == (f"{ENDPOINT}\n", True)
+        elsewhere = "http://127.0.0.1:10"
+        assert joined(tmp_path, AWS_ENDPOINT_URL=elsewhere) == (f"{elsewhere}\n", "")
+    assert file.exists()  # it was killed, and could not remove it
+    assert joined(tmp_path) == ("nothing\n", "")
 
 
 def test_where_the_shell_names_an_endpoint_the_command_gets_it_and_nothing_is_started() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +15,10 @@ from botocore.stub import Stubber
 from athena_reports.authors.airflow_api import (
     Airflow,
     AirflowApiError,
+    Backfill,
     MwaaAirflow,
+    active_backfill,
+    begin_backfill,
     check_pool,
     connect,
     require_dag,
@@ -200,3 +204,38 @@ def test_on_mwaa_airflow_is_reached_by_invoke_rest_api(monkeypatch: pytest.Monke
     monkeypatch.setattr(client, "invoke_rest_api", time_out)
     with pytest.raises(AirflowApiError, match="may have begun"):
         restate(mwaa, "best_monthly", "2025-06", RUN_ID)
+
+
+def test_a_backfill_on_mwaa_is_looked_for_and_begun_by_amazons_call() -> None:
+    first = datetime(2026, 2, 28, 15, tzinfo=UTC)  # a local midnight of Tokyo
+    last = datetime(2026, 3, 7, 15, tzinfo=UTC)
+    client: Any = boto3.client("mwaa", region_name="us-east-1")
+    mwaa = MwaaAirflow(client, "reports-stg")
+    body = {
+        "dag_id": "best_weekly",
+        "from_date": "2026-02-28T15:00:00+00:00",
+        "to_date": "2026-03-07T15:00:00+00:00",
+        "reprocess_behavior": "failed",
+    }
+    look = {
+        "Name": "reports-stg",
+        "Method": "GET",
+        "Path": "/backfills",
+        "QueryParameters": {"dag_id": "best_weekly", "order_by": "-id"},
+    }
+    start = {"Name": "reports-stg", "Method": "POST", "Path": "/backfills", "Body": body}
+    ended = {**body, "id": 3, "completed_at": "2026-03-08T00:00:00Z"}
+    begun = {**body, "id": 4, "completed_at": None}
+    with Stubber(client) as stubber:
+        stubber.add_response("invoke_rest_api", answered({"backfills": [ended]}), look)
+        assert active_backfill(mwaa, "best_weekly") is None
+        stubber.add_response("invoke_rest_api", answered({"backfills": [begun, ended]}), look)
+        assert active_backfill(mwaa, "best_weekly") == Backfill(4, first, last, is_active=True)
+        stubber.add_response("invoke_rest_api", answered({"backfills": [ended]}), look)
+        stubber.add_response("invoke_rest_api", answered(begun), start)
+        assert begin_backfill(mwaa, "best_weekly", first, last).id == 4
+    assert "reports-stg" in mwaa.link("/dags/best_weekly/backfills")
+
+
+def answered(response: Any) -> Any:
+    return {"RestApiStatusCode": 200, "RestApiResponse": response}

@@ -26,7 +26,8 @@ plays = Report(
         "user|id": Column("varchar", "who | `played` <b>often</b>"),
         "score": Column("decimal(10,2)", "points won", unit="points"),
     },
-    checks=[checks.unique("user|id")],
+    key=KEY,
+    checks=[checks.in_range("score", at_least=0)],
     outputs=OUTPUTS,
 )
 plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
@@ -46,9 +47,13 @@ def describe(
         monkeypatch.setenv(name, "")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
-    def describe(*arguments: str, outputs: str = "['parquet', 'csv']") -> tuple[int, str]:
+    def describe(
+        *arguments: str, outputs: str = "['parquet', 'csv']", key: str = "['user|id']"
+    ) -> tuple[int, str]:
         (tmp_path / "dags").mkdir(exist_ok=True)
-        (tmp_path / "dags" / "plays.py").write_text(REPORT.replace("OUTPUTS", outputs))
+        (tmp_path / "dags" / "plays.py").write_text(
+            REPORT.replace("OUTPUTS", outputs).replace("KEY", key)
+        )
         monkeypatch.setattr(sys, "argv", ["athena_reports", "docs", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
@@ -65,8 +70,8 @@ def test_markdown_holds_one_row_for_each_dag_input_column_and_check(describe: De
     for line in (
         "# plays",
         (
-            "Owner: airflow. Formats: parquet, csv. Events may land 36 hours late; until then a"
-            " period is provisional."
+            "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
+            " 36 hours late; until then a period is provisional."
         ),
         (
             "| plays_weekly | Weekly from Sunday, Asia/Tokyo, +5 min | 2025-01-01 |  |"
@@ -102,6 +107,7 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
         ("period", "string", "string"),
     ]
     assert weekly["properties"][0]["unique"] is True
+    assert [each.get("primaryKeyPosition") for each in weekly["properties"]] == [1, None, None]
     assert weekly["properties"][1]["customProperties"] == [{"property": "unit", "value": "points"}]
     assert [each["type"] for each in contract["servers"]] == ["s3", "s3", "athena"]
     latency = {
@@ -111,6 +117,16 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
     }
     assert latency == {"plays_weekly": 36.083, "plays_monthly": 36.083}
     assert yaml.safe_load(describe("plays", "--odcs")[1]) == contract
+
+
+def test_the_contract_promises_a_key_of_two_columns_in_their_order(describe: Describe) -> None:
+    code, text = describe("plays", "--odcs", key="['score', 'user|id']")
+    assert code == 0
+    weekly, _ = yaml.safe_load(text)["schema"]
+    user_id, score, period = weekly["properties"]
+    assert (user_id["primaryKey"], user_id["primaryKeyPosition"]) == (True, 2)
+    assert (score["primaryKey"], score["primaryKeyPosition"]) == (True, 1)
+    assert (user_id["unique"], score["unique"], "primaryKey" in period) == (False, False, False)
 
 
 def test_a_report_without_a_table_is_a_file_and_a_changed_promise_another_version(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -45,19 +46,23 @@ def parameters(
     Its events may arrive a day late.
     """
     period = cadence.period(period_id)
+
+    def after(delay: timedelta) -> str:
+        return (period.end_utc + delay).isoformat(timespec="milliseconds")
+
+    readings = {after(DAY / 24): "first rows"}
+    if restated is not None:
+        readings[after(restated)] = "other rows"
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
         "paid": "{}",
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
-        "submitted_at": (period.end_utc + submitted).isoformat(timespec="milliseconds"),
+        "submitted_at": after(submitted),
         "settles_at": (period.end_utc + DAY).isoformat(),
         "provisional": str(submitted < DAY).lower(),
-        "restated_at": (
-            ""
-            if restated is None
-            else (period.end_utc + restated).isoformat(timespec="milliseconds")
-        ),
+        "restated_at": "" if restated is None else after(restated),
+        "readings": json.dumps(readings),
         "reads_previous": "true",
         **facts,
     }
@@ -109,6 +114,36 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
     told = [(each.period_id, each.reason) for each in found(partitions, stale=True)]
     assert told == [(SECOND, "the period before was restated")] * stale
     assert found(partitions) == []
+
+
+@pytest.mark.parametrize(
+    ("readings", "stale"),
+    [
+        ([(1, "a")], False),
+        ([(1, "a"), (12, "b")], True),
+        ([(1, "a"), (5, "b")], False),  # before it was read
+        ([(1, "a"), (12, "b"), (13, "a")], False),  # and back again
+        ([(1, "a"), (12, "b"), (13, "c")], True),
+        ([(1, "a"), (5, "b"), (12, "a"), (13, "b")], False),
+        ([(1, "a"), (5, "b"), (12, "a")], True),
+        ([(12, "a")], False),  # the later period was published first
+        ([(12, "a"), (13, "b")], True),
+        ([], False),  # an older release wrote the partition
+    ],
+)
+def test_a_period_is_stale_only_if_what_it_has_read_is_not_what_is_there_now(
+    readings: list[tuple[int, str]], stale: bool
+) -> None:
+    """The first week is published again and again, some days after its end; the second one once,
+    nine days after that.
+    """
+    end = UTC_WEEKS.period(FIRST).end_utc
+    by_time = {(end + day * DAY).isoformat(timespec="milliseconds"): read for day, read in readings}
+    partitions = {
+        FIRST: partition(FIRST, submitted=20 * DAY, readings=json.dumps(by_time)),
+        SECOND: partition(SECOND, submitted=2 * DAY),
+    }
+    assert [each.period_id for each in found(partitions, stale=True)] == [SECOND] * stale
 
 
 @pytest.mark.parametrize("reason", ["late events", "stale"])

@@ -27,5 +27,9 @@ def facts(period: Period, **changes: str) -> dict[str, str]:
         "broken": "",
     }
     return (
-        dict.fromkeys(PartitionFacts.model_fields, "0") | {"paid": "{}"} | times | places | changes
+        dict.fromkeys(PartitionFacts.model_fields, "0")
+        | {"paid": "{}", "readings": "{}"}
+        | times
+        | places
+        | changes
     )

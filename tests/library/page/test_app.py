@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 import socket
 import time
@@ -32,6 +33,7 @@ from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
 
 from athena_reports.page import app as app_module
+from athena_reports.page.app import BARS
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.page.runs import DatedRun, ReportDag
@@ -207,7 +209,9 @@ def test_the_recent_periods_are_the_last_ones_of_all(
     edge = WEEKS.containing(NOW - timedelta(days=30))
     publisher.put(edge.previous)
     publisher.put(edge)
-    publisher.alter(edge.previous, restated_at=NOW.isoformat(timespec="milliseconds"))
+    restated_at = NOW.isoformat(timespec="milliseconds")
+    readings = {edge.end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
+    publisher.alter(edge.previous, readings=json.dumps(readings))
     publisher.alter(edge, reads_previous="true")
     recent, everything = coverage(client, recent=True), coverage(client)
     assert recent == everything[-len(recent) :]
@@ -345,11 +349,10 @@ def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fi
 )
 @pytest.mark.parametrize("query", ["", "?dag_id=empty_monthly"])
 def test_a_viewer_sees_what_they_may_read_and_which_of_it_they_may_run(
-    client: TestClient, account: Account, query: str, may_run: dict[str, bool]
+    client: TestClient, query: str, may_run: dict[str, bool]
 ) -> None:
     answer = client.get(f"/api/coverage{query}").json()
     assert {row["dag_id"]: row["may_run"] for row in answer["reports"]} == may_run
-    assert answer["console"] == account.lake.console
 
 
 def test_the_data_paths_are_all_that_there_are_and_nothing_of_our_own_changes_anything(
@@ -411,7 +414,8 @@ def test_the_pages_scripts_read_only_what_the_endpoints_send(
 ) -> None:
     """A field that is renamed in a manifest would be missing on the page, without an error."""
     for seed in (0, 1):
-        publisher.put(WEEK, seed=seed, at=WEEK.end_utc + timedelta(days=seed), checks=[PASSED])
+        at = WEEK.end_utc + timedelta(days=seed)
+        publisher.put(WEEK, seed=seed, at=at, key=["user_id"], checks=[PASSED])
     coverage = client.get("/api/coverage").json()
     (report,) = (row for row in coverage["reports"] if row["dag_id"] == "scores_weekly")
     period = client.get(f"{DAG_PATH}/periods/{WEEK.id}").json()
@@ -450,7 +454,9 @@ def test_the_page_explains_every_state_in_its_order() -> None:
     assert re.findall(r"^  (\w+):", states, re.MULTILINE) == list(State)
 
 
-def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher: Publisher) -> None:
+def test_a_period_shows_its_rows_and_its_manifest(
+    client: TestClient, account: Account, publisher: Publisher
+) -> None:
     publisher.put(WEEK, seed=1, checks=[WARNED])
     publisher.put(
         WEEK, at=WEEK.end_utc + timedelta(days=1), rows=ranking(WEEK, rows=SHOWN_ROWS + 30)
@@ -461,11 +467,15 @@ def test_a_period_shows_its_rows_and_its_manifest(client: TestClient, publisher:
         [None if value is None else str(value) for value in row] for row in rows
     ]
     (earlier,) = found["manifest"]["earlier_versions"]
-    assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed"})
+    assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed", "changed"})
+    best = ranking(WEEK, rows=SHOWN_ROWS + 30)[:BARS]
+    assert found["names"] == [[row["user_name"] or row["user_id"]] for row in best]
+    assert found["console"] == account.lake.console
     assert found["roles"] == {
-        "key": "user_id",
-        "label": "user_name",
+        "key": ["user_id"],
+        "labels": ["user_name"],
         "numbers": ["rank", "score", "plays"],
+        "decimals": [],
         "measures": ["score", "plays"],
     }
 
@@ -644,12 +654,12 @@ def test_the_history_of_a_period_has_the_measures_of_its_first_entries(
     client: TestClient, publisher: Publisher
 ) -> None:
     for week in (WEEK, WEEK.next):
-        publisher.put(week, checks=[PASSED])
+        publisher.put(week, key=["user_id"])
     found = client.get(f"{DAG_PATH}/periods/{WEEK.next.id}/history").json()
     before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
     top = ranking(WEEK.next)[:5]
     assert found["entries"] == [
-        {"key": [row["user_id"]], "label": row["user_name"] or row["user_id"]} for row in top
+        {"key": [row["user_id"]], "name": [row["user_name"] or row["user_id"]]} for row in top
     ]
     assert found["values"]["score"] == [
         [before.get(row["user_id"]), str(row["score"])] for row in top

@@ -1,5 +1,6 @@
 """The state of every period, against a slow oracle that asks period by period."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,13 +66,16 @@ def situations(
     partitions, runs = {}, {}
     for period in periods:
         if draw(st.booleans()):
-            restated = draw(st.none() | hours)
+            readings = draw(st.dictionaries(hours, st.sampled_from("ab"), max_size=3))
             partitions[period.id] = facts(
                 period,
                 submitted_at=text(period.end_utc + timedelta(hours=draw(hours))),
                 reads_previous=draw(flag),
-                restated_at=(
-                    "" if restated is None else text(period.end_utc + timedelta(hours=restated))
+                readings=json.dumps(
+                    {
+                        text(period.end_utc + timedelta(hours=hour)): digest
+                        for hour, digest in readings.items()
+                    }
                 ),
                 provisional=draw(flag),
                 partial=draw(flag),
@@ -111,9 +115,15 @@ def expected_states(
             states.add("warned")
         if mine["logic"] == "v2:other":
             states.add("outdated")
-        if mine["reads_previous"] == "true" and before is not None and before["restated_at"]:
-            restated = datetime.fromisoformat(before["restated_at"])
-            if restated > datetime.fromisoformat(mine["submitted_at"]):
+        if mine["reads_previous"] == "true" and before is not None:
+            submitted = datetime.fromisoformat(mine["submitted_at"])
+            readings = [
+                (datetime.fromisoformat(since), digest)
+                for since, digest in json.loads(before["readings"]).items()
+            ]
+            digests = [digest for _, digest in sorted(readings)]
+            read = sum(since <= submitted for since, _ in readings)
+            if digests and digests[max(read - 1, 0)] != digests[-1]:
                 states.add("stale")
     return states
 

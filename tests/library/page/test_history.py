@@ -8,24 +8,10 @@ import pytest
 from athena_reports.page.history import HISTORY_ENTRIES, find_history
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
-from athena_reports.rows import checks
-from athena_reports.rows.checks import CheckResult
 from tests.library.page.account import WEEK, Account, report_dag
-from tests.support.page_publisher import WARNED, Publisher, ranking
+from tests.support.page_publisher import PASSED, Publisher, ranking
 
 SCORES = report_dag("scores")
-
-
-def unique(*columns: str, repeated: int = 0) -> CheckResult:
-    """What the check found in the rows of a period."""
-    check = checks.unique(*columns)
-    return CheckResult(
-        name=check.name,
-        severity=check.severity,
-        passed=not repeated,
-        message="as declared",
-        value=repeated,
-    )
 
 
 def history_of(account: Account, period: Period) -> dict[str, Any]:
@@ -40,11 +26,11 @@ def test_history_follows_the_first_entries_through_the_periods_before(
 ) -> None:
     gap = WEEK.next
     for week in (WEEK, gap.next, gap.next.next):
-        publisher.put(week, checks=[unique("user_id")])
+        publisher.put(week, key=["user_id"])
     found = history_of(account, gap.next)
     top = ranking(gap.next)[:HISTORY_ENTRIES]
-    named = [([row["user_id"]], row["user_name"] or row["user_id"]) for row in top]
-    assert [(entry["key"], entry["label"]) for entry in found["entries"]] == named
+    named = [([row["user_id"]], [row["user_name"] or row["user_id"]]) for row in top]
+    assert [(entry["key"], entry["name"]) for entry in found["entries"]] == named
     before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
     assert found["values"]["score"] == [
         [before.get(row["user_id"]), str(row["score"])] for row in top
@@ -56,9 +42,9 @@ def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_c
     account: Account, publisher: Publisher
 ) -> None:
     since_monday = account.publisher("scores", weekly("monday", "Asia/Tokyo"))
-    since_monday.put(since_monday.cadence.containing(WEEK.end_utc), checks=[unique("user_id")])
+    since_monday.put(since_monday.cadence.containing(WEEK.end_utc), key=["user_id"])
     for week in (WEEK, WEEK.next.next):
-        publisher.put(week, checks=[unique("user_id")])
+        publisher.put(week, key=["user_id"])
     assert history_of(account, WEEK.next.next)["periods"] == [WEEK.id, WEEK.next.next.id]
 
 
@@ -86,16 +72,14 @@ SALES: list[dict[tuple[str | None, str | None], int]] = [
 def test_history_follows_entries_that_two_columns_tell_apart(
     account: Account, publisher: Publisher
 ) -> None:
-    """And names each by both. The second check is not the one that counts."""
+    """And names each by both."""
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week, sales in zip(weeks, SALES, strict=True):
         rows = [
             {"store": store, "family": family, "sales": each}
             for (store, family), each in sales.items()
         ]
-        publisher.put(
-            week, rows=rows, checks=[unique("store", "family"), unique("family", "sales")]
-        )
+        publisher.put(week, rows=rows, key=["store", "family"])
     found = history_of(account, weeks[-1])
 
     top = [*SALES[-1]][:HISTORY_ENTRIES]
@@ -104,40 +88,49 @@ def test_history_follows_entries_that_two_columns_tell_apart(
         "sales": [[each and str(each) for each in line] for line in expected]
     }
     assert [tuple(entry["key"]) for entry in found["entries"]] == top
-    labels = ["Quito, GROCERY", "NULL, GROCERY", ", GROCERY", "NULL, NULL", "a, b, c"]
-    assert [entry["label"] for entry in found["entries"]] == labels
+    names = [["Quito", "GROCERY"], ["NULL", "GROCERY"], ["", "GROCERY"]]
+    names += [["NULL", "NULL"], ["a", "b, c"]]
+    assert [entry["name"] for entry in found["entries"]] == names
     assert (found["periods"], found["note"]) == ([week.id for week in weeks], "")
 
 
-@pytest.mark.parametrize(
-    ("columns", "found"),
-    [
-        (["store", "family", "sales"], []),
-        (["store", "family", "sales"], [WARNED]),
-        (["store, family", "store", "sales"], [unique("store, family")]),
-        (["store, family", "store", "family", "sales"], [unique("store", "family")]),
-    ],
-)
-def test_without_columns_that_certainly_tell_rows_apart_there_is_no_history_and_the_page_says_so(
-    account: Account, publisher: Publisher, columns: list[str], found: list[CheckResult]
+def test_without_a_key_there_is_no_history_and_the_page_says_so(
+    account: Account, publisher: Publisher
 ) -> None:
-    """A manifest has the columns of a check in one text."""
+    """What a check is called says nothing: `PASSED` is named `unique(user_id)`."""
     for week in (WEEK, WEEK.next):
-        rows = [{name: f"{name} {row}" for name in columns} | {"sales": row} for row in range(3)]
-        publisher.put(week, rows=rows, checks=found)
+        publisher.put(week, checks=[PASSED])
     answer = history_of(account, WEEK.next)
     assert (answer["periods"], answer["entries"], answer["values"]) == ([], [], {})
-    assert re.search(r"no checks\.unique .* Declare one", answer["note"])
+    assert re.search(r"Declare its key, such as Report\(key=", answer["note"])
+
+
+def test_numbers_of_the_key_are_no_measures(account: Account, publisher: Publisher) -> None:
+    rows = "SELECT * FROM (VALUES ('a', 30, 7), ('a', 40, 8)) t(department, age, sales)"
+    publisher.put(WEEK, rows=rows, key=["department", "age"])
+    answer = history_of(account, WEEK)
+    assert answer["values"] == {"sales": [["7"], ["8"]]}
+    assert [entry["name"] for entry in answer["entries"]] == [["a", "30"], ["a", "40"]]
+
+
+def test_entries_of_one_name_are_told_apart_by_their_keys(
+    account: Account, publisher: Publisher
+) -> None:
+    rows = [
+        {"user_id": "u1", "user_name": "Ann", "score": 3},
+        {"user_id": "u2", "user_name": "Ann", "score": 2},
+        {"user_id": "u3", "user_name": "Bob", "score": 1},
+    ]
+    publisher.put(WEEK, rows=rows, key=["user_id"])
+    names = [entry["name"] for entry in history_of(account, WEEK)["entries"]]
+    assert names == [["Ann (u1)"], ["Ann (u2)"], ["Bob"]]
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "key"),
     [
         ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", []),
-        (
-            "VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)",
-            [unique("store", "family", repeated=1)],
-        ),
+        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", ["store", "family"]),
         # more rows of another entry than the page reads
         (
             (
@@ -149,18 +142,18 @@ def test_without_columns_that_certainly_tell_rows_apart_there_is_no_history_and_
     ],
 )
 def test_an_entry_that_several_rows_of_a_period_are_has_no_value_there(
-    account: Account, publisher: Publisher, rows: str, found: list[CheckResult]
+    account: Account, publisher: Publisher, rows: str, key: list[str]
 ) -> None:
-    """The check was not declared yet, or only warned."""
-    publisher.put(WEEK, rows=f"SELECT * FROM ({rows}) t(store, family, sales)", checks=found)
+    """The key was not declared yet, or its check only warned."""
+    publisher.put(WEEK, rows=f"SELECT * FROM ({rows}) t(store, family, sales)", key=key)
     now = "VALUES ('a', 'x', 10), ('b', 'x', 9), ('c', 'x', 8)"
     publisher.put(
         WEEK.next,
         rows=f"SELECT * FROM ({now}) t(store, family, sales)",
-        checks=[unique("store", "family")],
+        key=["store", "family"],
     )
     answer = history_of(account, WEEK.next)
-    assert [entry["label"] for entry in answer["entries"]] == ["a, x", "b, x", "c, x"]
+    assert [entry["name"] for entry in answer["entries"]] == [["a", "x"], ["b", "x"], ["c", "x"]]
     assert answer["values"] == {"sales": [[None, "10"], ["3", "9"], [None, "8"]]}
 
 
@@ -168,9 +161,9 @@ def test_a_period_without_one_of_the_columns_has_no_values(
     account: Account, publisher: Publisher
 ) -> None:
     """Its one row of a store is the total, and not that of no family."""
-    publisher.put(WEEK, rows="SELECT 'a' AS store, 5 AS sales", checks=[unique("store")])
+    publisher.put(WEEK, rows="SELECT 'a' AS store, 5 AS sales", key=["store"])
     rows = "SELECT * FROM (VALUES ('a', NULL, 3), ('a', 'x', 2)) t(store, family, sales)"
-    publisher.put(WEEK.next, rows=rows, checks=[unique("store", "family")])
+    publisher.put(WEEK.next, rows=rows, key=["store", "family"])
     assert history_of(account, WEEK.next)["values"] == {"sales": [[None, "3"], [None, "2"]]}
 
 
@@ -188,7 +181,7 @@ def test_history_of_a_single_row_is_a_line_whatever_its_text_is(
     )
     found = history_of(account, weeks[-1])
     assert found["periods"] == [week.id for week in weeks]
-    assert found["entries"] == [{"key": [], "label": "scores"}]
+    assert found["entries"] == [{"key": [], "name": ["scores"]}]
     assert found["values"] == {"total": [["0", None, "2"]]}
 
 
@@ -201,9 +194,9 @@ def test_the_only_entry_of_a_period_is_followed_by_its_key(
     ]
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week, published in zip(weeks, [*rows, "SELECT 'a' AS name, 4 AS total"], strict=True):
-        publisher.put(week, rows=published, checks=[unique("name")])
+        publisher.put(week, rows=published, key=["name"])
     found = history_of(account, weeks[-1])
-    assert found["entries"] == [{"key": ["a"], "label": "a"}]
+    assert found["entries"] == [{"key": ["a"], "name": ["a"]}]
     assert found["values"] == {"total": [[None, "2", "4"]]}
 
 
@@ -212,7 +205,7 @@ def test_a_period_that_cannot_be_read_hides_no_other(
 ) -> None:
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week in weeks:
-        publisher.put(week, rows="SELECT 'a' AS name, 4 AS total", checks=[unique("name")])
+        publisher.put(week, rows="SELECT 'a' AS name, 4 AS total", key=["name"])
     damaged = account.lake.manifest(SCORES, weeks[1].id)
     account.s3.put_object(Bucket=account.bucket, Key=damaged.parquet_key, Body=b"no parquet at all")
     history = find_history(account.lake, SCORES, weeks[-1].id)

@@ -194,20 +194,34 @@ MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERV
 
 
 @pytest.mark.parametrize(
-    ("columns", "expected"),
+    ("columns", "key", "expected"),
     [
-        (RANKED, ColumnRoles("user_id", "user_name", ["rank", "n"], ["n"])),
+        (RANKED, (), ColumnRoles(["user_id"], ["user_name"], ["rank", "n"], [], ["n"])),
+        (RANKED, ("n",), ColumnRoles(["n"], ["n"], ["rank", "n"], [], [])),
+        (
+            RANKED,
+            ("movement", "user_id"),
+            ColumnRoles(
+                ["movement", "user_id"], ["movement", "user_name"], ["rank", "n"], [], ["n"]
+            ),
+        ),
         (
             CARRIERS,
-            ColumnRoles("carrier", "carrier_name", ["flights", "previous_rank"], ["flights"]),
+            (),
+            ColumnRoles(
+                ["carrier"], ["carrier_name"], ["flights", "previous_rank"], [], ["flights"]
+            ),
         ),
-        (MEASURED, ColumnRoles("", "", ["amount"], ["amount"])),
-        ("movement VARCHAR", ColumnRoles("", "", [], [])),
+        (MEASURED, (), ColumnRoles([], [], ["amount"], ["amount"], ["amount"])),
+        ("movement VARCHAR", (), ColumnRoles([], [], [], [], [])),
     ],
 )
-def test_columns_mean_what_their_names_and_types_say(columns: str, expected: ColumnRoles) -> None:
-    pairs = (each.split(" ") for each in columns.split(", "))
-    assert (
-        ColumnRoles.of([TableColumn(name=name, type=kind, glue="") for name, kind in pairs])
-        == expected
-    )
+def test_columns_mean_what_the_key_and_their_names_and_types_say(
+    columns: str, key: tuple[str, ...], expected: ColumnRoles
+) -> None:
+    described = []
+    for column in columns.split(", "):
+        name, kind = column.split(" ")
+        described.append(TableColumn(name=name, type=kind, glue=""))
+    manifest = Manifest.model_construct(columns=tuple(described), key=key)
+    assert ColumnRoles.of(manifest) == expected

@@ -31,6 +31,7 @@ def test_the_first_publication(place: Place) -> None:
         **facts().model_dump(mode="json"),
         **version.model_dump(mode="json"),
         "restated_at": "",
+        "readings": [{"digest": version.read_by_next, "since": EARLY}],
         "earlier_versions": [],
         "repeated_queries": [],
     }
@@ -103,7 +104,7 @@ def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place
     (earlier,) = place.manifest()["earlier_versions"]
     assert (earlier["version"], earlier["difference"]) == (
         version.version,
-        {"added": 1, "removed": 0},
+        {"added": 1, "removed": 0, "changed": 0},
     )
 
 
@@ -139,7 +140,7 @@ def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: 
     }
     earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1", "logic": ""}
     assert place.manifest()["earlier_versions"] == [
-        earlier | {"difference": {"added": 2, "removed": 1}}
+        earlier | {"difference": {"added": 2, "removed": 1, "changed": 0}}
     ]
     assert {item.key for item in old.objects} <= set(place.everything())
 
@@ -210,7 +211,89 @@ def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Plac
     assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
 
 
+def test_what_the_next_period_reads_is_dated_by_the_query_that_first_gave_it(place: Place) -> None:
+    days = [f"2026-11-2{day}T00:00:00.000+00:00" for day in range(2, 9)]
+    a, b = place.upload("a"), place.upload("b")
+    as_text_too = place.upload("a", formats=["parquet", "csv", "jsonl"])
+
+    found = []
+    for version, submitted_at in zip([a, a, as_text_too, b, b, a], days, strict=False):
+        manifest = place.publish(version, facts(submitted_at)).manifest
+        found.append([(each.digest, each.since[8:10]) for each in manifest.readings])
+    read_a, read_b = a.read_by_next, b.read_by_next
+    first, second = [(read_a, "22")], [(read_b, "25"), (read_a, "22")]
+    assert found == [first, first, first, second, second, [(read_a, "27"), *second]]
+
+
+def test_an_edited_transform_of_the_same_query_is_not_read_anew_by_the_next_period(
+    place: Place,
+) -> None:
+    """It reads the tables of the query, not these rows."""
+    for name in ("a", "b"):
+        manifest = place.publish(place.upload(name), facts(EARLY)).manifest
+    (reading,) = manifest.readings
+    assert (reading.digest, reading.since) == (place.upload("b").read_by_next, EARLY)
+
+
+def test_other_rows_than_those_of_an_older_release_are_read_anew(place: Place) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    old = place.manifest()
+    for field in ("readings", "read_by_next", "key"):
+        del old[field]
+    place.put(place.location.manifest_uri, json.dumps(old).encode())
+    manifest = place.publish(place.upload("b"), facts(LATE)).manifest
+    assert [each.since for each in manifest.readings] == [LATE, EARLY]
+    assert len({each.digest for each in manifest.readings}) == 2
+
+
 # --- what differs between versions
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new", "expected"),
+    [
+        (["name"], "('a', 1), ('b', 2), ('c', 3)", "('a', 1), ('b', 5), ('d', 3)", (1, 1, 1)),
+        ([], "('a', 1), ('b', 2), ('c', 3)", "('a', 1), ('b', 5), ('d', 3)", (2, 2, 0)),
+        (["name"], "('a', 1)", "('a', 2)", (0, 0, 1)),
+        (["name", "n"], "('a', 1), (NULL, 1)", "('a', 2), (NULL, 1)", (1, 1, 0)),
+        # Rows that share a key are paired as far as they go.
+        (["name"], "('a', 1), ('a', 2)", "('a', 1), ('a', 3), ('a', 4)", (1, 0, 1)),
+    ],
+)
+def test_a_difference_counts_by_the_key(
+    place: Place, key: list[str], old: str, new: str, expected: tuple[int, int, int]
+) -> None:
+    for submitted_at, values in ((EARLY, old), (LATE, new)):
+        sql = f"SELECT * FROM (VALUES {values}) t(name, n)"
+        manifest = place.publish(place.upload(sql=sql, key=key), facts(submitted_at)).manifest
+    (earlier,) = manifest.earlier_versions
+    assert earlier.difference is not None
+    assert tuple(earlier.difference.model_dump().values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [(["name"], (1, 1, 1)), ([], (2, 2, 0)), (["n"], (2, 2, 0))]
+)
+def test_rows_of_other_columns_are_paired_by_a_key_that_both_versions_have(
+    place: Place, key: list[str], expected: tuple[int, int, int]
+) -> None:
+    old = "SELECT * FROM (VALUES ('a', 'x'), ('b', 'y')) t(name, n)"
+    new = "SELECT * FROM (VALUES ('b', 1), ('c', 2)) t(name, n)"
+    for submitted_at, sql in ((EARLY, old), (LATE, new)):
+        manifest = place.publish(place.upload(sql=sql, key=key), facts(submitted_at)).manifest
+    (earlier,) = manifest.earlier_versions
+    assert earlier.difference is not None
+    assert tuple(earlier.difference.model_dump().values()) == expected
+
+
+def test_a_key_that_is_declared_later_is_told_of_the_same_rows(tabled: Place) -> None:
+    version = tabled.upload("a", "b")
+    tabled.publish(version, facts(EARLY))
+    assert tabled.manifest()["key"] == []
+    again = tabled.upload("a", "b", key=["name"])
+    assert tabled.publish(again, facts(LATE)).outcome == "unchanged"
+    manifest = tabled.manifest()
+    assert (manifest["key"], manifest["version"]) == (["name"], version.version)
 
 
 def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
@@ -263,7 +346,9 @@ def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_
     assert place.publish(ordered, facts(LATE)).outcome == "published"
     manifest = place.manifest()
     assert (manifest["version"], manifest["ordered"]) == (ordered.version, True)
-    assert manifest["earlier_versions"][0]["difference"] == {"added": 0, "removed": 0}
+    assert manifest["earlier_versions"][0]["difference"] == {"added": 0, "removed": 0, "changed": 0}
+    # Which says nothing to the period after it.
+    assert len(manifest["readings"]) == 1
 
 
 # --- what follows the manifest

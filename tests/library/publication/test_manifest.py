@@ -14,6 +14,7 @@ from athena_reports.publication.manifest import (
     PublishedObject,
     PublishedPeriod,
     QueryFacts,
+    Reading,
     RunFacts,
 )
 from athena_reports.rows.checks import CheckResult
@@ -36,6 +37,8 @@ MANIFEST = Manifest(
             rows=2,
         ),
     ),
+    key=("user_id",),
+    read_by_next="2-abc",
     report="plays",
     environment="dev",
     period=PublishedPeriod.of(WEEK),
@@ -56,6 +59,7 @@ MANIFEST = Manifest(
     code_version="0.1.0",
     logic="v2:0123456789abcdef",
     transforms_logic="v2:fedcba9876543210",
+    readings=(Reading(digest="2-abc", since="2026-11-21T15:05:00.000+00:00"),),
 )
 MANIFEST_JSON = """\
 {
@@ -113,8 +117,18 @@ MANIFEST_JSON = """\
       "rows": 2
     }
   ],
+  "key": [
+    "user_id"
+  ],
+  "read_by_next": "2-abc",
   "manifest_format": 1,
   "restated_at": "",
+  "readings": [
+    {
+      "digest": "2-abc",
+      "since": "2026-11-21T15:05:00.000+00:00"
+    }
+  ],
   "earlier_versions": [],
   "repeated_queries": []
 }"""
@@ -154,6 +168,10 @@ RESTATED = MANIFEST.model_copy(
             ),
         ),
         "restated_at": "2026-11-21T15:05:00.000+00:00",
+        "readings": (
+            Reading(digest="2-abc", since="2026-11-21T15:05:00.000+00:00"),
+            Reading(digest="1-def", since="2026-10-31T15:05:00.000+00:00"),
+        ),
         "earlier_versions": (
             EarlierVersion(
                 version="fedcba9876543210",
@@ -161,7 +179,7 @@ RESTATED = MANIFEST.model_copy(
                 published_at="2026-10-31T15:06:00.000+00:00",
                 provisional=True,
                 replaced_at="2026-11-21T15:06:00.000+00:00",
-                difference=Difference(added=2, removed=1),
+                difference=Difference(added=2, removed=1, changed=4),
                 query=QueryFacts(
                     id="q-0", submitted_at="2026-10-31T15:05:00.000+00:00", scanned_bytes=10
                 ),
@@ -180,6 +198,16 @@ RESTATED = MANIFEST.model_copy(
 )
 HISTORY_JSON = """\
   "restated_at": "2026-11-21T15:05:00.000+00:00",
+  "readings": [
+    {
+      "digest": "2-abc",
+      "since": "2026-11-21T15:05:00.000+00:00"
+    },
+    {
+      "digest": "1-def",
+      "since": "2026-10-31T15:05:00.000+00:00"
+    }
+  ],
   "earlier_versions": [
     {
       "version": "fedcba9876543210",
@@ -189,7 +217,8 @@ HISTORY_JSON = """\
       "replaced_at": "2026-11-21T15:06:00.000+00:00",
       "difference": {
         "added": 2,
-        "removed": 1
+        "removed": 1,
+        "changed": 4
       },
       "query": {
         "id": "q-0",
@@ -227,6 +256,9 @@ PARAMETERS = {
     "settles_at": "2026-11-21T15:00:00+00:00",
     "restated_at": "2026-11-21T15:05:00.000+00:00",
     "reads_previous": "false",
+    "readings": (
+        '{"2026-11-21T15:05:00.000+00:00": "2-abc", "2026-10-31T15:05:00.000+00:00": "1-def"}'
+    ),
     "provisional": "false",
     "partial": "true",
     "start": "2026-11-15T00:00:00+09:00",

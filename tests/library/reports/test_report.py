@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports import Column, Input, Report, transforms
+from athena_reports import Column, Input, Report, checks, transforms
 from athena_reports.errors import ReportError
 from tests.support.declared import MakeReport
 
@@ -60,6 +60,12 @@ MISTAKES: list[tuple[str, Any, str]] = [
     *(
         ("columns", {name: Column("int", "a")}, "one short line")
         for name in ("Period", "", "a\nb", "é" * 128)
+    ),
+    *(
+        ("key", "user_id", "Sequence"),
+        ("key", ["user_id", "user_id"], "name each once"),
+        ("key", ["user_id", ""], "a column has no name"),
+        ("key", [1], "valid string"),
     ),
     ("trasnform", None, "Did you mean transform?"),
 ]
@@ -117,6 +123,62 @@ def test_sql_may_lie_in_a_sub_folder_and_is_never_taken_for_a_file_name(
     (sql_folder / "games" / "a.sql").write_text("SELECT 1 FROM t -- see also\n-- plays.sql")
 
     assert make_report(sql="games/a.sql").sql_text == "SELECT 1 FROM t -- see also\n-- plays.sql\n"
+
+
+def names_of_checks(report: Report) -> list[tuple[str, str]]:
+    return [(check.name, check.severity) for check in report.all_checks]
+
+
+def test_a_key_is_a_check_of_the_report(make_report: MakeReport) -> None:
+    columns = {"department": Column("varchar", "it"), "age": Column("bigint", "it")}
+    report = make_report(
+        key=["department", "age"], columns=columns, checks=[checks.rows(at_least=1)]
+    )
+    assert report.row_key == ("department", "age")
+    assert names_of_checks(report) == [
+        ("columns", "fail"),
+        ("unique(department, age)", "fail"),
+        ("rows(at_least=1)", "fail"),
+    ]
+    assert report.with_params("weekly", {}).row_key == ("department", "age")
+
+
+@pytest.mark.parametrize("columns", [("department", "age"), ("age", "department")])
+def test_a_key_that_is_checked_already_is_not_checked_twice(
+    make_report: MakeReport, columns: tuple[str, ...]
+) -> None:
+    warning = checks.unique(*columns, severity="warn")
+    report = make_report(key=["department", "age"], checks=[warning])
+    assert names_of_checks(report) == [(warning.name, "warn")]
+    assert report.row_key == ("department", "age")
+
+    other = make_report(key=["department"], checks=[warning])
+    assert names_of_checks(other) == [("unique(department)", "fail"), (warning.name, "warn")]
+
+
+def test_without_a_key_the_first_check_of_columns_that_are_unique_names_it(
+    make_report: MakeReport,
+) -> None:
+    report = make_report(
+        checks=[checks.rows(at_least=1), checks.unique("a", "b"), checks.unique("c")]
+    )
+    assert report.row_key == ("a", "b")
+    assert names_of_checks(report)[1:] == [("unique(a, b)", "fail"), ("unique(c)", "fail")]
+    assert make_report(checks=[checks.not_null("a")]).row_key == ()
+
+
+def test_a_key_that_the_report_does_not_promise_is_a_mistake(make_report: MakeReport) -> None:
+    columns = {"department": Column("varchar", "it"), "sales": Column("bigint", "it")}
+    with pytest.raises(ReportError) as caught:
+        make_report(key=["department", "age"], columns=columns)
+    assert str(caught.value) == (
+        "Report 'plays', field 'key': 'age' is not a column of the report."
+        " Choose among department, sales."
+    )
+
+
+def test_a_key_changes_no_rows_and_so_no_digest(make_report: MakeReport) -> None:
+    assert make_report(key=["user_id"]).logic == make_report().logic
 
 
 def test_a_report_cannot_be_changed_through_what_it_was_made_of(make_report: MakeReport) -> None:

@@ -19,7 +19,6 @@ from athena_reports.rows.checks import (
     failures,
     promised,
     run_checks,
-    unique_columns,
 )
 from athena_reports.rows.writer import write_table
 from tests.library.rows.athena_output import engine
@@ -85,38 +84,6 @@ def test_unique_finds_rows_that_repeat_others_and_not_null_those_with_null(
     for check_result, expected in zip(found, wrong, strict=True):
         assert (check_result.passed, check_result.value) == (not expected, len(expected))
         assert row_numbers(check_result) == [str(number) for number in expected[:5]]
-
-
-NAMES = st.text(alphabet="aB,. '\"()", min_size=1, max_size=6)
-
-
-@given(st.lists(NAMES, min_size=1, max_size=6, unique_by=str.lower), st.data())
-@FEW
-def test_the_columns_of_unique_are_read_back_from_what_it_has_found(
-    columns: list[str], data: st.DataObject
-) -> None:
-    """Nothing is read where a column with a comma in its name would make that a guess."""
-    key = data.draw(st.lists(st.sampled_from(columns), min_size=1, unique=True))
-    spelt = [data.draw(st.sampled_from([name, name.upper(), name.lower()])) for name in key]
-    declared = [
-        checks.rows(at_least=0),
-        checks.not_null(*key),
-        checks.unique(*spelt),
-        checks.unique(columns[-1]),
-    ]
-    found = run(declared, pa.table({name: pa.array(["x"]) for name in columns}))
-
-    is_certain = not any(", " in name for name in columns)
-    assert unique_columns(found, columns) == (tuple(key) if is_certain else ())
-
-
-@pytest.mark.parametrize(
-    "declared", [[], [checks.rows(at_least=0)], [checks.unique("nothing", severity="warn")]]
-)
-def test_no_columns_are_read_from_a_check_that_was_not_declared_or_could_not_run(
-    declared: list[Check],
-) -> None:
-    assert unique_columns(run(declared, table(score=[1])), ["score"]) == ()
 
 
 def test_an_offending_row_is_shown_with_its_first_columns_and_short_values() -> None:

@@ -90,6 +90,8 @@ def test_a_key_tells_rows_apart_where_it_is_unique_in_both(old: list[Row], new: 
     assert (found.added, found.removed, found.changed) == counted
     assert found.columns == ({"value": len(changed)} if changed else {})
     assert {each.key[0] for each in found.examples if each.kind == "changed"} <= changed
+    # As `checks.unique` finds its columns.
+    assert compared(old, new, "NAME") == found
 
 
 @settings(max_examples=40)

@@ -27,7 +27,7 @@ def query(
     info = [{"Name": name, "Type": type} for name, type in COLUMNS]
     client = boto3.client("athena")
     stubber = Stubber(client)
-    for _ in range(2):
+    for _ in range(5):  # as many results as a test reads
         answer = {"ResultSet": {"ResultSetMetadata": {"ColumnInfo": info}, "Rows": []}}
         stubber.add_response("get_query_results", answer)
     stubber.activate()

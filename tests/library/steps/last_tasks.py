@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
+from athena_reports.periods.calendar import Period
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
 from athena_reports.steps.publish import S3PublishOperator
@@ -16,9 +17,9 @@ from tests.support.calendars import WEEK
 SQL = "SELECT rank, 'ä' FROM plays"
 
 
-def submitted(inputs: tuple[InputCoverage, ...] = ()) -> dict[str, Any]:
+def submitted(inputs: tuple[InputCoverage, ...] = (), period: Period = WEEK) -> dict[str, Any]:
     """What run_query handed on."""
-    return Submitted(period=WEEK, sql_sha256="5ql", inputs=inputs).model_dump(mode="json")
+    return Submitted(period=period, sql_sha256="5ql", inputs=inputs).model_dump(mode="json")
 
 
 def transformed(
@@ -26,10 +27,11 @@ def transformed(
     bucket: str,
     *,
     inputs: tuple[InputCoverage, ...] = (),
+    period: Period = WEEK,
     **recipe: Any,
 ) -> dict[str, Any]:
     usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
-    return transform_result(query, submitted(inputs), recipe=Recipe(**usual | recipe))
+    return transform_result(query, submitted(inputs, period), recipe=Recipe(**usual | recipe))
 
 
 def published(
@@ -37,13 +39,14 @@ def published(
     bucket: str,
     *,
     inputs: tuple[InputCoverage, ...] = (),
+    period: Period = WEEK,
     **arguments: Any,
 ) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
             task_id="publish",
             prepared=prepared,
-            submitted=submitted(inputs),
+            submitted=submitted(inputs, period),
             bucket=bucket,
             report="plays",
             environment="dev",

@@ -10,14 +10,19 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from athena_reports.aws.s3 import S3
+from athena_reports.maintenance.restatement import stale_periods
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.rows import transforms
 from athena_reports.steps.publish import S3PublishOperator
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
 from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
 
@@ -59,6 +64,32 @@ def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
     assert (
         published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
     )
+
+
+def test_a_restated_period_makes_only_the_one_after_it_stale(
+    s3: S3Client, glue: GlueClient, bucket: str, database: str, query: dict[str, Any]
+) -> None:
+    """The last week reads the ranks of the second one, and not how they moved since the first."""
+    location = ReportLocation.of(bucket, "plays", WEEK.cadence)
+    weeks = [WEEK, WEEK.next, WEEK.next.next]
+
+    def publish(period: Period, rows: bytes, submitted_at: str) -> list[str]:
+        """Publish a period, and return the stale ones."""
+        body = b'"rank","previous_rank","user_name"\n' + rows
+        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
+        run = query | {"id": f"q at {submitted_at}", "submitted_at": submitted_at}
+        recipe = {"transforms": [transforms.movement()], "formats": ["parquet"]}
+        prepared = transformed(query, bucket, period=period, **recipe)
+        prepared["query"] = run
+        published(prepared, bucket, period=period, reads_previous=True, database=database)
+        return stale_periods(Table(database, location, glue).published_periods())
+
+    days = [f"2025-07-{day:02}T00:00:00.000+00:00" for day in range(1, 6)]
+    for period, submitted_at in zip(weeks, days, strict=False):
+        assert publish(period, b'"1","2","a"\n"2","1","b"\n', submitted_at) == []
+    # Late events have changed the first week, and so how the second one moved.
+    assert publish(weeks[0], b'"1","2","b"\n"2","1","a"\n', days[3]) == [weeks[1].id]
+    assert publish(weeks[1], b'"1","1","a"\n"2","2","b"\n', days[4]) == []
 
 
 @pytest.mark.parametrize("without", [None, {"period": None, "sql_sha256": ""}])

@@ -122,6 +122,73 @@ def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_no
     }
 
 
+def test_a_change_is_measured_against_the_numbers_of_the_period_before(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    """Each period has its own rows, and the first one nothing to compare with."""
+    declared = [checks.change("rows", within=9), checks.change("rank", within=9)]
+    results = [b'"1","3","a"\n"4",,"b"\n', b'"1",,"a"\n"2",,"b"\n"3",,"c"\n"10",,"d"\n']
+    messages = []
+    for period, rows in zip([WEEK, WEEK.next], results, strict=True):
+        body = b'"rank","previous_rank","user_name"\n' + rows
+        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
+        prepared = transformed(query, bucket, period=period, checks=declared)
+        published(prepared, bucket, period=period)
+        manifest = read_complete(s3, PeriodLocation.of(bucket, "plays", period))
+        messages.append([check["message"] for check in manifest["checks"]])
+
+    nothing = "the previous period has nothing to compare with."
+    assert messages == [
+        [f"2 rows; {nothing}", f"The total of rank is 5; {nothing}"],
+        [
+            "4 rows, after 2 in the previous period (+100.0%); expected within 900.0%.",
+            (
+                "The total of rank is 16, after 5 in the previous period (+220.0%);"
+                " expected within 900.0%."
+            ),
+        ],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (["rank", "user_name"], ["rank", "user_name"]),
+        (["USER_NAME", "Rank"], ["user_name", "rank"]),  # as DuckDB finds a column
+        (["rank", "game"], []),  # its check only warned
+        ([], []),
+    ],
+)
+def test_the_manifest_has_the_key_as_the_columns_are_called(
+    s3: S3Client, bucket: str, query: dict[str, Any], key: list[str], expected: list[str]
+) -> None:
+    published(transformed(query, bucket, key=key), bucket)
+    assert read_complete(s3, PeriodLocation.of(bucket, "plays", WEEK))["key"] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_same"),
+    [
+        (b'"1","3","a"\n"2",,"b"\n', True),
+        (b'"1","7","a"\n"2","1","b"\n', True),  # only the movement since a still earlier period
+        (b'"2",,"b"\n"1","3","a"\n', True),  # the order
+        (b'"1","3","a"\n"3",,"b"\n', False),
+        (b'"1","3","a"\n"2",,\n', False),
+        (b'"1","3","a"\n"2",,"b"\n"2",,"b"\n', False),
+    ],
+)
+def test_the_next_period_reads_all_but_what_comes_from_the_period_before(
+    s3: S3Client, bucket: str, query: dict[str, Any], rows: bytes, is_same: bool
+) -> None:
+    read = []
+    for result in (b'"1","3","a"\n"2",,"b"\n', rows):
+        body = b'"rank","previous_rank","user_name"\n' + result
+        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
+        prepared = transformed(query, bucket, transforms=[transforms.movement()])
+        read.append(prepared["version"]["read_by_next"])
+    assert (read[0] == read[1]) == is_same
+
+
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:

@@ -1,12 +1,39 @@
 // A bar chart and a line chart.
+//
+// An entry has a name of one or more parts, one for each column of its key. Its values come as texts, so
+// that none is rounded where it is written, and null where there is none; only its place is a number.
 
-import { count, h, svg } from "./dom.js";
+import { count, decimal, h, svg } from "./dom.js";
 
 const SERIES = 5;
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
 
 const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}\u2026` : text);
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const whole = (name) => name.join(", ");
+const numberOf = (text) => (text === null ? null : Number(text));
+
+// All parts of a name, the longest ones shortened until they fit.
+function fitted(name, length) {
+  const lengths = name.map((part) => part.length);
+  const room = length - 2 * (name.length - 1);
+  for (let over = lengths.reduce((sum, each) => sum + each, 0) - room; over > 0; over -= 1) {
+    const longest = Math.max(...lengths);
+    if (longest > 2) lengths[lengths.indexOf(longest)] -= 1;
+  }
+  return name.map((part, place) => shortened(part, lengths[place])).join(", ");
+}
+
+function written(text, isDecimal) {
+  if (text === null) return "\u2013";
+  return isDecimal ? decimal(text) : count(text);
+}
+
+// What stands beside a bar. Large numbers are rounded there, and are whole in the tooltip.
+function beside(text, isDecimal) {
+  const isSmall = Math.abs(Number(text)) < 1000;
+  return isDecimal && isSmall ? decimal(text) : compact.format(Number(text));
+}
 
 function niceStep(span) {
   const rough = span / 4 || 1;
@@ -14,9 +41,10 @@ function niceStep(span) {
   return [1, 2, 5, 10].map((each) => each * power).find((step) => step >= rough);
 }
 
-export function barChart(bars, measure) {
-  const [height, left, width] = [24, 150, 520];
-  const values = bars.map((bar) => (Number.isFinite(bar.value) ? bar.value : 0));
+export function barChart(bars, measure, isDecimal) {
+  const hasParts = bars.some((bar) => bar.name.length > 1);
+  const [height, left, width, characters] = hasParts ? [24, 260, 630, 36] : [24, 150, 520, 20];
+  const values = bars.map((bar) => (Number.isFinite(numberOf(bar.value)) ? numberOf(bar.value) : 0));
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const scale = (width - left - 70) / (high - low || 1);
   const zero = left - low * scale;
@@ -29,18 +57,20 @@ export function barChart(bars, measure) {
       return svg(
         "g",
         { transform: `translate(0 ${place * height + 2})` },
-        svg("title", {}, `${bar.label}: ${count(values[place])}`),
-        svg("text", { x: left - 8, y: 15, class: "label" }, shortened(bar.label, 20)),
+        svg("title", {}, `${whole(bar.name)}: ${written(bar.value, isDecimal)}`),
+        svg("text", { x: left - 8, y: 15, class: "label" }, fitted(bar.name, characters)),
         svg("rect", { x, y: 2, width: Math.max(length, 1), height: height - 6, rx: 3, class: "bar" }),
-        svg("text", { x: Math.max(x + length, zero) + 6, y: 15, class: "value" }, compact.format(values[place])),
+        svg("text", { x: Math.max(x + length, zero) + 6, y: 15, class: "value" }, bar.value === null ? "NULL" : beside(bar.value, isDecimal)),
       );
     }),
   );
 }
 
-export function lineChart(periods, series, measure) {
-  const [width, height, left, right, top, bottom] = [900, 260, 56, 170, 12, 26];
-  const numbers = series.map((each) => each.values.map((value) => (value === null ? null : Number(value))));
+export function lineChart(periods, series, measure, isDecimal) {
+  const hasParts = series.some((each) => each.name.length > 1);
+  const [right, characters] = hasParts ? [290, 40] : [170, 22];
+  const [width, height, left, top, bottom] = [900, 260, 56, 12, 26];
+  const numbers = series.map((each) => each.values.map(numberOf));
   const known = numbers.flat().filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
   const step = niceStep(high - low);
@@ -59,9 +89,9 @@ export function lineChart(periods, series, measure) {
       { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Line chart of ${measure} over ${periods.length} periods` },
       grid.map((value) => svg("g", { class: "gridline" }, svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value) }), svg("text", { x: left - 8, y: y(value) + 4, class: "label" }, compact.format(value)))),
       periods.map((period, place) => (periods.length - 1 - place) % every === 0 && svg("text", { x: x(place), y: height - 8, class: "tick" }, period)),
-      numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${series[number].label}, ${periods[place]}: ${count(value)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, shortened(series[number].label, 22)))),
+      numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${whole(series[number].name)}, ${periods[place]}: ${written(series[number].values[place], isDecimal)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, fitted(series[number].name, characters)))),
     ),
-    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((each, number) => h("tr", {}, h("th", { scope: "row" }, each.label), numbers[number].map((value) => h("td", { class: "number" }, value === null ? "\u2013" : count(value))))))))),
+    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((each) => h("tr", {}, h("th", { scope: "row" }, whole(each.name)), each.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),
   );
 }
 

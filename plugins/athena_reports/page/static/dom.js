@@ -20,6 +20,8 @@ const times = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle:
 
 // A text of digits keeps all of them; what is not a finite number is shown as it is.
 export const count = (value) => (Number.isFinite(Number(value)) ? numbers.format(value) : value);
+// A decimal keeps each digit that it is written with: 1.50 is not 1.5.
+export const decimal = (text) => text.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 export const time = (text) => (Number.isNaN(Date.parse(text)) ? text : times.format(new Date(text)));
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 

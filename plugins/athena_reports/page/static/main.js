@@ -4,14 +4,14 @@ import { ApiError, AIRFLOW, follow, loginAddress, read, theme } from "./api.js";
 import { showCoverage } from "./coverage.js";
 import { h } from "./dom.js";
 import { openFill } from "./fill.js";
-import { showPeriod } from "./period.js";
+import { showPeriod, updateHeading } from "./period.js";
 
 const POLL_MS = 5000;
 
 const main = document.getElementById("main");
 const status = document.getElementById("status");
 
-const known = { reports: [], console: "", isComplete: false };
+const known = { reports: [], isLoaded: false, isComplete: false };
 let shown = "";
 let pollTimer;
 
@@ -33,7 +33,7 @@ function withNamedCells(report, fields) {
 async function load({ isRecent }) {
   const response = await read(isRecent ? "coverage?recent=true" : "coverage");
   known.reports = response.reports.map((report) => withNamedCells(report, response.fields));
-  known.console = response.console;
+  known.isLoaded = true;
   known.isComplete = !isRecent;
   status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
   status.dataset.complete = known.isComplete;
@@ -51,11 +51,19 @@ async function refresh() {
   const before = shownCell();
   try {
     await load({ isRecent: false });
-    if (!shown || shownCell() !== before) render();
+    if (!shown) render();
+    else if (shownCell() !== before) showNews(before);
   } catch (error) {
     status.textContent = error.message;
   }
   schedulePoll();
+}
+
+// A period that was opened before the coverage was known is shown already. Only its heading is drawn anew,
+// so nothing is loaded twice.
+function showNews(before) {
+  const isFirstNews = before === undefined;
+  if (!isFirstNews || !updateHeading(main, context(), ...place())) render();
 }
 
 function schedulePoll() {
@@ -77,14 +85,15 @@ function showError(error) {
 }
 
 const place = () => location.hash.slice(1).split("/").map(decodeURIComponent);
+const context = () => ({ ...known, refresh, fill: (report, choice) => openFill(report, choice, refresh) });
 
 async function render() {
   const [dagId, periodId] = place();
   shown = dagId ? location.hash : "";
-  const context = { ...known, refresh, fill: (report, choice) => openFill(report, choice, refresh) };
   try {
-    if (dagId) await showPeriod(main, context, dagId, periodId, () => shown === location.hash);
-    else showCoverage(main, context);
+    if (dagId) await showPeriod(main, context(), dagId, periodId, () => shown === location.hash);
+    else if (known.isLoaded) showCoverage(main, context());
+    else main.replaceChildren(h("p", { class: "empty" }, "\u2026"));
   } catch (error) {
     showError(error);
   }
@@ -104,12 +113,19 @@ addEventListener("storage", applyTheme);
 addEventListener("hashchange", render);
 addEventListener("online", refresh);
 showWays();
+const [directDagId] = place();
 try {
-  // What a window shows is asked for first: the latest periods of the first reports.
-  await load({ isRecent: true });
-  await render();
-  requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
-  await refresh();
+  if (directDagId) {
+    // A link to a period: the coverage is only for what stands around it.
+    status.textContent = "Loading\u2026";
+    await Promise.all([refresh(), render()]);
+  } else {
+    // What a window shows is asked for first: the latest periods of the first reports.
+    await load({ isRecent: true });
+    await render();
+    requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
+    await refresh();
+  }
 } catch (error) {
   showError(error);
 }

@@ -3,15 +3,29 @@
 import { AIRFLOW, follow, periodPath, read } from "./api.js";
 import { barChart, lineChart } from "./charts.js";
 import { FILLABLE, STATES } from "./coverage.js";
-import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
+import { bytes, count, decimal, dollars, h, plural, scan, time } from "./dom.js";
 
-const BARS = 15;
 const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
+
+function find(context, dagId, periodId) {
+  const report = context.reports.find((report) => report.dag_id === dagId);
+  const cell = report?.cells.find((cell) => cell.id === periodId);
+  return { report, cell };
+}
+
+// Draws the heading of the shown period anew; false if that is not enough, and all of it has to be.
+export function updateHeading(main, context, dagId, periodId) {
+  const { report, cell } = find(context, dagId, periodId);
+  const body = main.querySelector(".period");
+  const isUnpublished = cell && !cell.version;
+  if (!body || isUnpublished) return false;
+  main.querySelector(".heading").replaceWith(heading(context, report, cell, dagId, periodId));
+  return true;
+}
 
 export async function showPeriod(main, context, dagId, periodId, isShown) {
   document.title = `${dagId} ${periodId}`;
-  const report = context.reports.find((report) => report.dag_id === dagId);
-  const cell = report?.cells.find((cell) => cell.id === periodId);
+  const { report, cell } = find(context, dagId, periodId);
   const body = h("div", { class: "period", "aria-busy": "true" }, h("p", {}, "\u2026"));
   main.replaceChildren(heading(context, report, cell, dagId, periodId), body);
   main.focus({ preventScroll: true });
@@ -25,12 +39,14 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     response = await read(periodPath(dagId, periodId));
   } catch (error) {
     if (error.status === 401 || error.status === 403) throw error;
+    body.removeAttribute("aria-busy");
     body.replaceChildren(problem(error.message));
     return;
   }
   if (!isShown()) return;
   body.removeAttribute("aria-busy");
-  const { manifest, roles, rows } = response;
+  const { manifest, roles, rows, names } = response;
+  const queryLink = linkToQuery(response.console);
   const sql = section("SQL", h("p", { class: "empty" }, "\u2026"));
   const showSql = async (version) => {
     const title = h("h3", {}, version === manifest.version ? "SQL" : `SQL of the earlier version ${version}`);
@@ -45,15 +61,15 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
   };
   const history = section("History", h("p", { class: "empty" }, "\u2026"));
   body.replaceChildren(
-    facts(context, manifest, dagId, periodId),
-    response.problem ? section("Rows", problem(response.problem)) : ranking(manifest, rows, roles),
+    facts(manifest, dagId, periodId, queryLink),
+    response.problem ? section("Rows", problem(response.problem)) : ranking(manifest, rows, names, roles),
     history,
-    versions(context, manifest, showSql),
+    versions(manifest, showSql, queryLink),
     meanings(manifest.columns),
     checks(manifest.checks),
     sql,
   );
-  await Promise.all([showHistory(history, dagId, periodId), showSql(manifest.version)]);
+  await Promise.all([showHistory(history, dagId, periodId, roles), showSql(manifest.version)]);
 }
 
 const section = (title, ...content) => h("section", { class: "card" }, h("h3", {}, title), content);
@@ -80,10 +96,10 @@ function heading(context, report, cell, dagId, periodId) {
 const link = (href, text, target) => h("a", { href, target, rel: target === "_blank" ? "noopener noreferrer" : null, onclick: follow }, text);
 const downloadLink = (path, name, text) => h("a", { class: "button", href: `api/${path}`, download: name, onclick: follow }, text);
 
-const queryLink = (context, query) =>
-  context.console && query.id ? link(`${context.console}${encodeURIComponent(query.id)}`, query.id, "_blank") : query.id;
+const linkToQuery = (athena) => (query) =>
+  athena && query.id ? link(`${athena}${encodeURIComponent(query.id)}`, query.id, "_blank") : query.id;
 
-function facts(context, manifest, dagId, periodId) {
+function facts(manifest, dagId, periodId, queryLink) {
   const { query } = manifest;
   const path = periodPath(dagId, periodId);
   const downloads = manifest.objects.map((object) => {
@@ -98,7 +114,7 @@ function facts(context, manifest, dagId, periodId) {
     Version: h("code", {}, manifest.version),
     Period: `${manifest.period.start} to ${manifest.period.end}`,
     Scanned: scan(query.scanned_bytes, query.price_usd),
-    Query: queryLink(context, query),
+    Query: queryLink(query),
   };
   return h(
     "section",
@@ -108,14 +124,14 @@ function facts(context, manifest, dagId, periodId) {
   );
 }
 
-function ranking(manifest, rows, roles) {
+function ranking(manifest, rows, names, roles) {
   const at = Object.fromEntries(manifest.columns.map((column, place) => [column.name, place]));
   const chart = h("div", { class: "chart" });
   const draw = (measure) => {
-    const bars = rows.slice(0, BARS).map((row) => ({ label: row[at[roles.label]] ?? row[at[roles.key]] ?? "", value: Number(row[at[measure]]) }));
-    chart.replaceChildren(barChart(bars, measure));
+    const bars = names.map((name, place) => ({ name, value: rows[place][at[measure]] }));
+    chart.replaceChildren(barChart(bars, measure, roles.decimals.includes(measure)));
   };
-  if (roles.key && roles.measures.length && rows.length) draw(roles.measures[0]);
+  if (roles.key.length && roles.measures.length && rows.length) draw(roles.measures[0]);
   return section(
     rows.length < manifest.rows ? `Rows, the first ${rows.length} of ${count(manifest.rows)}` : plural(rows.length, "row"),
     chart.childElementCount > 0 && picker(roles.measures, draw),
@@ -128,10 +144,12 @@ const picker = (measures, draw) =>
 
 function table(columns, rows, roles) {
   const isNumber = columns.map((column) => roles.numbers.includes(column.name));
+  const isDecimal = columns.map((column) => roles.decimals.includes(column.name));
   const valueCell = (value, place) => {
     if (columns[place].name === "movement") return h("td", { class: "movement", "data-movement": (value ?? "").split(" ")[0] }, value ?? "");
     if (value === null) return h("td", { class: isNumber[place] ? "number" : "" }, h("span", { class: "null" }, "NULL"));
-    return isNumber[place] ? h("td", { class: "number" }, count(value)) : h("td", { class: "" }, value);
+    if (!isNumber[place]) return h("td", { class: "" }, value);
+    return h("td", { class: "number" }, isDecimal[place] ? decimal(value) : count(value));
   };
   return h(
     "table",
@@ -141,15 +159,15 @@ function table(columns, rows, roles) {
   );
 }
 
-async function showHistory(place, dagId, periodId) {
+async function showHistory(place, dagId, periodId, roles) {
   const title = place.firstChild;
   try {
     const history = await read(`${periodPath(dagId, periodId)}/history`);
     const measures = Object.keys(history.values);
     const chart = h("div", { class: "chart wide" });
     const draw = (measure) => {
-      const series = history.entries.map((entry, number) => ({ label: entry.label, values: history.values[measure][number] }));
-      chart.replaceChildren(lineChart(history.periods, series, measure));
+      const series = history.entries.map((entry, number) => ({ name: entry.name, values: history.values[measure][number] }));
+      chart.replaceChildren(lineChart(history.periods, series, measure, roles.decimals.includes(measure)));
     };
     if (history.note) chart.replaceChildren(h("p", { class: "empty" }, history.note));
     else if (history.periods.length < 2 || !measures.length) chart.replaceChildren(h("p", { class: "empty" }, "There is no earlier period to compare with."));
@@ -160,14 +178,16 @@ async function showHistory(place, dagId, periodId) {
   }
 }
 
-function versions(context, manifest, showSql) {
+function versions(manifest, showSql, queryLink) {
   const all = [manifest, ...manifest.earlier_versions];
   // What a version changed is noted where it replaced the one before.
   const change = (place) => {
     const before = all[place + 1];
     if (!before) return "the first one";
     if (!before.difference) return "not known";
-    return `${plural(before.difference.added, "row")} added, ${count(before.difference.removed)} removed`;
+    const { difference } = before;
+    const changed = difference.changed ? `, ${count(difference.changed)} changed` : "";
+    return `${plural(difference.added, "row")} added, ${count(difference.removed)} removed${changed}`;
   };
   return section(
     "Versions",
@@ -186,7 +206,7 @@ function versions(context, manifest, showSql) {
           h("td", {}, [place === 0 && "current", version.provisional && "provisional"].filter(Boolean).join(", ")),
           h("td", { class: "number" }, dollars(version.query.price_usd)),
           h("td", {}, version.code_version),
-          h("td", {}, queryLink(context, version.query)),
+          h("td", {}, queryLink(version.query)),
           h("td", {}, h("button", { type: "button", class: "small", "aria-label": `SQL of ${version.version}`, onclick: async () => (await showSql(version.version)).scrollIntoView() }, "SQL")),
         ),
       )),

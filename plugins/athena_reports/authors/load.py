@@ -1,0 +1,621 @@
+"""Loads a file into a table of the local services, and keeps it, so that later services have it.
+
+Local services forget everything when they end. So what was loaded is kept in a folder, and
+`restore` brings all that is kept into services that have started. A kept table is a folder:
+`table.json` (a `KeptTable`) names the folder of the current version, which has the Parquet files in
+Hive's layout. Replacing `table.json` replaces the table.
+"""
+
+import ipaddress
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table as Grid
+
+from athena_reports.authors.sql_names import is_reserved
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.zones import zone_of
+from athena_reports.publication.glue_table import parquet_descriptor
+from athena_reports.rows.columns import (
+    columns_of,
+    duckdb_literal,
+    quoted,
+    read_parquet,
+    rewritten,
+)
+from athena_reports.rows.engine import Engine, open_engine, reason
+from athena_reports.settings import settings
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+KEPT_FOLDER = ".lake"
+DEFAULT_KEY = "dt"
+_TABLE_FILE = "table.json"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
+_MARK = {"written_by": "athena_reports load"}  # parameter of the tables
+_MEMORY = "1GB"  # the author's machine has more than a task
+_CALLS_AT_ONCE = 16
+_PARTITIONS_OF_A_CALL = 100  # of BatchCreatePartition, as AWS documents it
+# How DuckDB reads a file, by the end of its name.
+_READERS = {
+    ".csv": "read_csv({file}, header = true, sample_size = -1)",
+    ".parquet": "read_parquet({file})",
+    ".jsonl": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
+    ".ndjson": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
+    ".json": "read_json({file}, sample_size = -1)",
+}
+_COMPRESSED = ".gz"
+# DuckDB's types that a table has under another name. The numbers are wide enough for every value.
+_STORED_TYPES = {
+    "UTINYINT": "SMALLINT",
+    "USMALLINT": "INTEGER",
+    "UINTEGER": "BIGINT",
+    "UBIGINT": "DECIMAL(20,0)",
+    "HUGEINT": "DECIMAL(38,0)",
+    "UHUGEINT": "DECIMAL(38,0)",
+    "UUID": "VARCHAR",
+    "JSON": "VARCHAR",
+    "TIME": "VARCHAR",
+    "INTERVAL": "VARCHAR",
+    '"NULL"': "VARCHAR",
+}
+_WRITE = "COPY ({rows}) TO {path} (FORMAT parquet, COMPRESSION zstd)"
+_WRITE_PARTITIONS = """
+COPY (SELECT *, strftime({date}, '%Y-%m-%d') AS {key} FROM {source}) TO {path}
+(FORMAT parquet, COMPRESSION zstd, PARTITION_BY ({key}), FILENAME_PATTERN 'part-{{i}}')
+"""
+_COUNT = "SELECT count(*), count({time}) FROM {source}"
+_NOT_A_TIME = """
+SELECT {written} FROM source
+WHERE {written} IS NOT NULL AND {stored} IS NULL
+LIMIT 1
+"""
+_TIMES = re.compile(r"TIMESTAMP.*|DATE|VARCHAR")  # the types that a time may have in the file
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9_]+")
+
+
+class LoadError(AthenaReportsError):
+    """A file cannot become a table."""
+
+
+class KeptTable(BaseModel, frozen=True):
+    """A table as it is kept.
+
+    Attributes:
+        version: The folder of its files.
+        columns: Glue's types by the names of the columns, without the partition key.
+        key: The partition key, a date as text; empty for a table without partitions.
+        rows: How many rows it has.
+        dates: The partitions, in order.
+    """
+
+    version: str
+    columns: dict[str, str]
+    key: str
+    rows: int
+    dates: tuple[str, ...]
+
+
+class Source(NamedTuple):
+    """What is to be loaded.
+
+    Attributes:
+        table: The name of the table.
+        file: A file of CSV, Parquet or JSON lines.
+        time: The column whose date names the partition of a row; empty for no partitions.
+        key: The partition key, a new column.
+        zone: IANA zone of the partitions' dates.
+    """
+
+    table: str
+    file: Path
+    time: str = ""
+    key: str = DEFAULT_KEY
+    zone: str = "UTC"
+
+    def partitioned(self, time: str, *, key: str = "", zone: str = "") -> Self:
+        """Return this source with partitions; an empty key or zone stands for the default."""
+        source = self._replace(time=time)
+        if key:
+            source = source._replace(key=key)
+        if zone:
+            source = source._replace(zone=zone)
+        return source
+
+
+class LoadedTable(NamedTuple):
+    """What became of a file: the table, and its columns that have another name in the file."""
+
+    source: Source
+    kept: KeptTable
+    renamed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where tables are loaded: the clients, the bucket of the files and the database."""
+
+    s3: "S3Client"
+    glue: "GlueClient"
+    bucket: str
+    database: str
+
+    @classmethod
+    def local(cls) -> Self:
+        """Return the lake of the shell's environment.
+
+        Raises:
+            LoadError: The shell's S3 or Glue is not at a local endpoint.
+        """
+        session = boto3.Session()
+        config = Config(max_pool_connections=_CALLS_AT_ONCE)
+        s3 = session.client("s3", config=config)
+        _require_local(s3)
+        glue = session.client("glue", config=config)
+        _require_local(glue)
+        environment = settings().environment
+        return cls(s3, glue, f"athena-lake-{environment}", settings().database)
+
+
+def _require_local(client: Any) -> None:
+    """Raise LoadError unless a client calls this machine, or a container beside this one.
+
+    The client has the endpoint from whatever names it: a variable or a profile.
+    """
+    url = str(client.meta.endpoint_url)
+    if _is_local(urlsplit(url).hostname or ""):
+        return
+    service = client.meta.service_model.service_name
+    raise LoadError(
+        f"The {service} of this shell is {url}, which is not a local endpoint, so nothing was read"
+        " or written. Run `make load`, or set AWS_ENDPOINT_URL to your local services."
+    )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name without a dot is one of a service of Docker Compose.
+        is_on_this_machine = host == "host.docker.internal" or host.endswith(".localhost")
+        return is_on_this_machine or (host != "" and "." not in host)
+
+
+def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
+    """Make a table of a file, in place of one that was loaded before.
+
+    If the file cannot become a table, all stays as it was.
+
+    Args:
+        source: The file and the table.
+        lake: Where the table is created.
+        folder: Where it is kept.
+
+    Raises:
+        LoadError: The file cannot become a table, or the database has a table of this name that
+            was not loaded.
+        ClientError: The services refused a call.
+        BotoCoreError: They did not answer.
+    """
+    _require_names(source)
+    _require_loaded(source.table, lake)
+    reader = _reader(source.file)
+    version = uuid4().hex[:12]
+    place = folder / source.table
+    unfinished = folder / f".{source.table}-{version}"
+    unfinished.mkdir(parents=True)
+    try:
+        with open_engine(_MEMORY, about=str(source.file)) as engine:
+            loaded = _write_files(source, reader, version, unfinished, engine)
+        # The objects are new ones, and no table names them yet.
+        _upload(source.table, loaded.kept, unfinished, lake)
+        place.mkdir(exist_ok=True)
+        unfinished.rename(place / version)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _replace_file(place / _TABLE_FILE, loaded.kept.model_dump_json(indent=2))
+    _remove_other_versions(place, version)
+    _create_table(source.table, loaded.kept, lake)
+    _remove_other_objects(source.table, version, lake)
+    return loaded
+
+
+def restore(folder: Path, lake: Lake, progress: Callable[[str], None]) -> None:
+    """Bring all tables that are kept into services that have none of them.
+
+    Args:
+        folder: Where they are kept.
+        lake: Where they are created.
+        progress: Is called with a line of text for each table.
+
+    Raises:
+        ClientError: The services refused a call.
+        BotoCoreError: They did not answer.
+    """
+    for file in sorted(folder.glob(f"*/{_TABLE_FILE}")):
+        table = file.parent.name
+        try:
+            kept = KeptTable.model_validate_json(file.read_bytes())
+            _require_loaded(table, lake)
+        except (ValueError, LoadError) as error:
+            progress(f"{file} is left out: {error}")
+            continue
+        _upload(table, kept, file.parent / kept.version, lake)
+        _create_table(table, kept, lake)
+        progress(f"table {table}, from {folder.name}/: {_amount(kept)}")
+
+
+def _amount(kept: KeptTable) -> str:
+    rows = f"{kept.rows:,} rows"
+    if not kept.key:
+        return f"{rows}, no partitions"
+    return f"{rows}, {len(kept.dates):,} partitions, {kept.dates[0]} to {kept.dates[-1]}"
+
+
+def show(loaded: LoadedTable, console: Console) -> None:
+    """Print what was loaded, and how a report declares it."""
+    source = loaded.source
+    console.print(f"{source.table}: {_amount(loaded.kept)}", highlight=False, soft_wrap=True)
+    columns = Grid("column", "type", "in the file")
+    written_names = {name: written for written, name in loaded.renamed.items()}
+    for name, glue_type in loaded.kept.columns.items():
+        columns.add_row(name, glue_type, written_names.get(name, ""))
+    if source.time:
+        columns.add_row(source.key, "string", f"the date of {source.time}, {source.zone}")
+    console.print(columns)
+    console.print("In the report, write", _declaration(source), highlight=False, soft_wrap=True)
+
+
+def _declaration(source: Source) -> str:
+    """Return how a report declares the table as its input."""
+    if not source.time:
+        return f'Input("{source.table}", columns=())'
+    zone = ""
+    if source.zone != "UTC":
+        zone = f', zone="{source.zone}"'
+    return f'Input("{source.table}", "{source.key}"{zone})'
+
+
+# --- what is asked for
+
+
+def _require_names(source: Source) -> None:
+    for name in (source.table, source.key):
+        if not _NAME.fullmatch(name):
+            raise LoadError(
+                f"{name!r} is not a name of Athena: use lower-case letters, digits and '_',"
+                " and begin with a letter."
+            )
+    if is_reserved(source.key):
+        raise LoadError(
+            f"The partition key {source.key!r} is a reserved word of SQL. Name another one."
+        )
+    zone_of(source.zone)
+
+
+def _require_loaded(table: str, lake: Lake) -> None:
+    """Raise LoadError if there is a table of this name that `load` did not create."""
+    try:
+        found = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
+    except lake.glue.exceptions.EntityNotFoundException:
+        return
+    parameters = found.get("Parameters", {})
+    if parameters.get("written_by") != _MARK["written_by"]:
+        raise LoadError(
+            f"{lake.database} has a table {table} that was not loaded by this command."
+            " It is left as it is: choose another name."
+        )
+
+
+def _reader(file: Path) -> str:
+    """Return the call of DuckDB that reads a file like this one."""
+    if not file.is_file():
+        raise LoadError(f"There is no file {file}.")
+    if not file.stat().st_size:
+        raise LoadError(f"{file} is empty.")
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    is_compressed = suffixes[-1:] == [_COMPRESSED]
+    if is_compressed:
+        suffixes.pop()
+    kind = "".join(suffixes[-1:])
+    if kind not in _READERS or (is_compressed and kind == ".parquet"):
+        kinds = ", ".join(_READERS)
+        raise LoadError(
+            f"{file} is not known by its name. It has to end with {kinds}, and may be compressed"
+            f" ({_COMPRESSED}) unless it is Parquet."
+        )
+    return _READERS[kind]
+
+
+# --- the rows
+
+
+def _write_files(
+    source: Source, reader: str, version: str, folder: Path, engine: Engine
+) -> LoadedTable:
+    """Write the rows of a file as the Parquet files of a table, and return what it is."""
+    import duckdb
+
+    try:
+        rows = _read(source.file, reader, engine)
+        _require_columns(rows, source)
+        time = _time_column(rows, source)
+        table = _stored(rows, time)
+        columns = _glue_columns(table, source)
+        # The source is read and cast once. From then on this file is read.
+        file = engine.folder / "part-0.parquet"
+        table.create_view("stored")
+        engine.connection.execute(_WRITE.format(rows="FROM stored", path=duckdb_literal(str(file))))
+        number = _number_of_rows(file, time, source, engine)
+        key = ""
+        dates: tuple[str, ...] = ()
+        if time:
+            key = source.key
+            dates = _write_partitions(file, source, folder, time, engine)
+        else:
+            shutil.move(file, folder)
+    except duckdb.Error as error:
+        explained = engine.explain(error)
+        if explained is None:
+            explained = LoadError(f"{source.file} cannot be read: {reason(error)}.")
+        raise explained from error
+    kept = KeptTable(version=version, columns=columns, key=key, rows=number, dates=dates)
+    renamed = {written: _name(written) for written in rows.columns if written != _name(written)}
+    return LoadedTable(source, kept, renamed)
+
+
+def _read(file: Path, reader: str, engine: Engine) -> "DuckDBPyRelation":
+    """Return the rows of a file as they are."""
+    # The engine reads files of its own folder only, and its names have no pattern in them.
+    copy = engine.folder / f"source{''.join(file.suffixes[-2:]).lower()}"
+    shutil.copyfile(file, copy)
+    call = reader.format(file=duckdb_literal(str(copy)))
+    engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
+    return engine.connection.table("source")
+
+
+def _name(written: str) -> str:
+    """Return the name of a column in the table: lower-case letters, digits and `_`."""
+    name = _NOT_IN_A_NAME.sub("_", written.strip().lower())
+    if name[:1].isdigit():
+        return f"_{name}"
+    return name
+
+
+def _require_columns(rows: "DuckDBPyRelation", source: Source) -> None:
+    """Raise LoadError if a column of the file has no name in the table, or one of another."""
+    names = [_name(written) for written in rows.columns]
+    if source.time and source.key in names:
+        raise LoadError(
+            f"{source.file} has a column {source.key} already, which cannot be the partition key"
+            " too. Name another partition key."
+        )
+    for written, name in zip(rows.columns, names, strict=True):
+        if not name.strip("_"):
+            raise LoadError(
+                f"{source.file}: the column {written!r} has no letter or digit that Athena takes"
+                " in a name. Rename it in the file."
+            )
+        if names.count(name) > 1:
+            raise LoadError(
+                f"{source.file}: two of its columns would have the name {name!r} in Athena."
+                f" Rename one in the file: {', '.join(rows.columns)}."
+            )
+
+
+def _time_column(rows: "DuckDBPyRelation", source: Source) -> str:
+    """Return the time's name in the file; empty for a table without partitions."""
+    if not source.time:
+        return ""
+    for written, kind in zip(rows.columns, rows.types, strict=True):
+        if source.time not in (written, _name(written)):
+            continue
+        if not _TIMES.fullmatch(str(kind)):
+            raise LoadError(
+                f"{source.file}: the column {written!r} is a {kind}, not a timestamp."
+                " Write it as one in the file, such as 2026-11-15 09:30:00."
+            )
+        return str(written)
+    raise LoadError(
+        f"{source.file} has no column {source.time!r}. It has {', '.join(rows.columns)}."
+    )
+
+
+def _stored(rows: "DuckDBPyRelation", time: str) -> "DuckDBPyRelation":
+    """Return the rows with the names and types of the table."""
+    values = []
+    for written, kind in zip(rows.columns, rows.types, strict=True):
+        column = quoted(written)
+        if written == time and str(kind) == "VARCHAR":
+            value = _milliseconds(_as_time(column))
+        elif str(kind).startswith("TIMESTAMP"):
+            value = _milliseconds(column)
+        else:
+            value = f"{column}::{rewritten(kind, _stored_type)}"
+        values.append(f"{value} AS {quoted(_name(written))}")
+    return rows.select(", ".join(values))
+
+
+def _as_time(column: str) -> str:
+    """Return a text as an instant; NULL if it is none. A text without a zone is in UTC."""
+    return f"TRY_CAST({column} AS TIMESTAMP WITH TIME ZONE)"
+
+
+def _milliseconds(timestamp: str) -> str:
+    """Return a timestamp as Athena has it: in UTC, with milliseconds.
+
+    What is below is cut off, because rounding could move an event into the next date.
+    """
+    return f"date_trunc('milliseconds', {timestamp}::TIMESTAMP)::TIMESTAMP_MS"
+
+
+def _stored_type(kind: str) -> str:
+    if kind.startswith("TIMESTAMP"):
+        return "TIMESTAMP_MS"
+    if kind.startswith(("TIME", "ENUM")):
+        return "VARCHAR"
+    return _STORED_TYPES.get(kind, kind)
+
+
+def _glue_columns(table: "DuckDBPyRelation", source: Source) -> dict[str, str]:
+    columns = {}
+    for column in columns_of(table):
+        if not column.glue:
+            raise LoadError(
+                f"{source.file}: the column {column.name!r} is a {column.type}, which no table of"
+                " Athena has. Write it as text in the file."
+            )
+        columns[column.name] = column.glue
+    return columns
+
+
+def _number_of_rows(file: Path, time: str, source: Source, engine: Engine) -> int:
+    """Return how many rows there are; LoadError for none, or if some have no time.
+
+    Args:
+        file: The rows as they are stored.
+        time: The time's name in the file; empty for a table without partitions.
+        source: Where the rows are from.
+        engine: The engine, which still has the file as it is.
+    """
+    counted = "*"
+    if time:
+        counted = quoted(_name(time))
+    sql = _COUNT.format(time=counted, source=read_parquet(file))
+    rows, times = engine.connection.execute(sql).fetchall()[0]
+    if not rows:
+        raise LoadError(f"{source.file} has no rows.")
+    if times == rows:
+        return int(rows)
+    about = f"{source.file}: {rows - times:,} of {rows:,} rows have no {time}"
+    written = quoted(time)
+    sql = _NOT_A_TIME.format(written=written, stored=_as_time(written))
+    for row in engine.connection.execute(sql).fetchall():
+        about = f"{source.file}: {str(row[0])!r} in the column {time!r} is not a timestamp"
+    raise LoadError(f"{about}, so there is no partition for them. Correct the file.")
+
+
+def _write_partitions(
+    file: Path, source: Source, folder: Path, time: str, engine: Engine
+) -> tuple[str, ...]:
+    """Write the rows of a file as a folder for each date of the time, and return the dates."""
+    column = quoted(_name(time))
+    date = f"(({column} AT TIME ZONE 'UTC') AT TIME ZONE {duckdb_literal(source.zone)})::DATE"
+    rows = engine.connection.sql(f"SELECT {column} FROM {read_parquet(file)}")
+    if str(rows.types[0]) == "DATE":
+        date = column
+    written = engine.folder / "partitions"
+    sql = _WRITE_PARTITIONS.format(
+        date=date,
+        key=quoted(source.key),
+        source=read_parquet(file),
+        path=duckdb_literal(str(written)),
+    )
+    engine.connection.execute(sql)
+    dates = []
+    for partition in sorted(written.iterdir()):
+        _, _, partition_date = partition.name.partition("=")
+        if not _DATE.fullmatch(partition_date):
+            raise LoadError(
+                f"{source.file}: {partition_date!r} in the column {time!r} is not a date of the"
+                " years 1 to 9999. Correct the file."
+            )
+        dates.append(partition_date)
+        shutil.move(partition, folder)
+    return tuple(dates)
+
+
+# --- the table
+
+
+def _upload(table: str, kept: KeptTable, folder: Path, lake: Lake) -> None:
+    """Upload the files of a version."""
+    with suppress(
+        lake.s3.exceptions.BucketAlreadyOwnedByYou, lake.s3.exceptions.BucketAlreadyExists
+    ):
+        lake.s3.create_bucket(Bucket=lake.bucket)
+    prefix = _prefix(table, kept.version)
+
+    def put(file: Path) -> None:
+        object_key = f"{prefix}{file.relative_to(folder).as_posix()}"
+        lake.s3.upload_file(str(file), lake.bucket, object_key)
+
+    files = sorted(folder.rglob("*.parquet"))
+    with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
+        list(pool.map(put, files))
+
+
+def _prefix(table: str, version: str) -> str:
+    return f"{table}/{version}/"
+
+
+def _create_table(table: str, kept: KeptTable, lake: Lake) -> None:
+    """Create the table with its partitions, in place of the one that is there.
+
+    Glue has no transaction: a query that is planned at this moment may find no table, and fails.
+    """
+    table_uri = f"s3://{lake.bucket}/{_prefix(table, kept.version)}"
+    keys: Any = []
+    if kept.key:
+        keys = [{"Name": kept.key, "Type": "string"}]
+    descriptor: Any = parquet_descriptor(kept.columns, table_uri)
+    with suppress(lake.glue.exceptions.EntityNotFoundException):
+        lake.glue.delete_table(DatabaseName=lake.database, Name=table)
+    lake.glue.create_table(
+        DatabaseName=lake.database,
+        TableInput={
+            "Name": table,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {**_MARK, "classification": "parquet"},
+            "PartitionKeys": keys,
+            "StorageDescriptor": descriptor,
+        },
+    )
+    for start in range(0, len(kept.dates), _PARTITIONS_OF_A_CALL):
+        partitions: Any = []
+        for partition_date in kept.dates[start : start + _PARTITIONS_OF_A_CALL]:
+            partition_uri = f"{table_uri}{kept.key}={partition_date}/"
+            descriptor = parquet_descriptor(kept.columns, partition_uri)
+            partitions.append({"Values": [partition_date], "StorageDescriptor": descriptor})
+        lake.glue.batch_create_partition(
+            DatabaseName=lake.database, TableName=table, PartitionInputList=partitions
+        )
+
+
+def _remove_other_objects(table: str, version: str, lake: Lake) -> None:
+    pages = lake.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=lake.bucket, Prefix=f"{table}/"
+    )
+    for page in pages:
+        for stored in page.get("Contents", []):
+            if not stored["Key"].startswith(_prefix(table, version)):
+                lake.s3.delete_object(Bucket=lake.bucket, Key=stored["Key"])
+
+
+def _replace_file(file: Path, text: str) -> None:
+    """Replace a file at once: whoever reads it finds the old text or the new one."""
+    new_file = file.with_suffix(".new")
+    new_file.write_text(text, encoding="utf-8")
+    new_file.replace(file)
+
+
+def _remove_other_versions(place: Path, version: str) -> None:
+    for folder in place.iterdir():
+        if folder.is_dir() and folder.name != version:
+            shutil.rmtree(folder)

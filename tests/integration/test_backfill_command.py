@@ -1,0 +1,315 @@
+"""`backfill` as a command: Airflow is asked for exactly the periods that start in the dates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.api_fastapi.core_api.datamodels.backfills import BackfillPostBody
+from airflow.serialization.serialized_objects import DagSerialization
+
+from tests.support.dag_files import load_dags
+from tests.support.flown import ALL_WEEKS, DAG_ID, WEEKS, Flown
+from tests.support.rest_api import TOKEN, RestApi, rest_api
+from tests.support.shell import Shell
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+NEW_YORK = ZoneInfo("America/New_York")
+DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"
+LATEST = f"GET /api/v2/backfills?dag_id={DAG_ID}&order_by=-id"
+DRY_RUN = "POST /api/v2/backfills/dry_run"
+BEGIN = "POST /api/v2/backfills"
+MONTHLY = """
+from athena_reports import monthly
+flown_monthly = build_dag(flown, monthly("America/New_York"))
+"""
+
+
+class BackfillingApi(RestApi):
+    """An API whose backfills take the periods that Airflow's own code takes.
+
+    Attributes:
+        succeeded: The weeks whose run has succeeded.
+        not_answered: How many starts of backfills begin, and are not answered.
+    """
+
+    succeeded: tuple[str, ...] = ()
+    not_answered = 0
+    dag: Any
+    backfills: list[dict[str, Any]]
+
+    def answer(
+        self, method: str, path: str, body: Any, authorization: str | None
+    ) -> tuple[HTTPStatus, Any] | None:
+        request = f"{method} {path}"
+        known = super().answer(method, path, body, authorization)
+        if known is None or known[0] != HTTPStatus.OK:
+            return known
+        if request == LATEST:
+            return HTTPStatus.OK, {"backfills": self.backfills}
+        if request == DRY_RUN:
+            return HTTPStatus.OK, {"backfills": self.runs_of(body)}
+        if request != BEGIN:
+            return known
+        if any(backfill["completed_at"] is None for backfill in self.backfills):
+            return HTTPStatus.CONFLICT, {"detail": "There is already a running backfill."}
+        backfill = {"id": len(self.backfills) + 1, "completed_at": None, **body}
+        self.backfills.insert(0, backfill)
+        if self.not_answered:
+            self.not_answered -= 1
+            return None
+        return HTTPStatus.OK, backfill
+
+    def runs_of(self, body: Any) -> list[dict[str, str]]:
+        asked = BackfillPostBody.model_validate(body)
+        assert asked.reprocess_behavior == "failed"
+        infos = self.dag.iter_dagrun_infos_between(asked.from_date, asked.to_date)
+        starts = [info.logical_date for info in infos if info.data_interval.end < datetime.now(UTC)]
+        return [
+            {"logical_date": start.isoformat().replace("+00:00", "Z")}
+            for start in starts
+            if start.astimezone(NEW_YORK).date().isoformat() not in self.succeeded
+        ]
+
+    def begun(self) -> list[tuple[str, ...]]:
+        """The weeks of each backfill that was begun, by the code of Airflow."""
+        weeks = []
+        for request, body in self.requests:
+            if request == BEGIN:
+                infos = self.dag.iter_dagrun_infos_between(
+                    datetime.fromisoformat(body["from_date"]),
+                    datetime.fromisoformat(body["to_date"]),
+                )
+                days = [info.logical_date.astimezone(NEW_YORK).date() for info in infos]
+                weeks.append(tuple(day.isoformat() for day in days))
+        return weeks
+
+
+@pytest.fixture
+def airflow(flown: Flown, monkeypatch: pytest.MonkeyPatch) -> Iterator[BackfillingApi]:
+    """An Airflow that has the DAG as its file has it."""
+    dag = load_dags(flown.root / "dags" / "flown.py")[DAG_ID]
+    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    arguments = {name: stored.default_args[name] for name in ("environment", "logic")}
+    details = {"default_args": arguments, "is_paused": False}
+    known = dict.fromkeys((DETAILS, LATEST, DRY_RUN, BEGIN), HTTPStatus.OK)
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with rest_api(known, {DETAILS: details}, kind=BackfillingApi) as api:
+        assert isinstance(api, BackfillingApi)
+        api.dag = stored
+        api.backfills = []
+        yield api
+
+
+def backfill(shell: Shell, airflow: RestApi, *words: str) -> tuple[int, str]:
+    return shell("backfill", DAG_ID, "--airflow", airflow.url, "--yes", *words)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "weeks"),
+    [
+        # Both weeks begin at 05:00 or 04:00 in UTC: bounds of UTC dates would lose the last one.
+        ("2013-03-04", "2013-03-11", WEEKS[:2]),
+        ("2013-03-11", "2013-03-11", WEEKS[1:2]),
+        ("2013-03-05", "2013-03-17", WEEKS[1:2]),  # those that start in the dates
+        ("2013-03-04", "2013-03", ALL_WEEKS),
+        ("2013-03-05", "2013", ALL_WEEKS[1:]),
+    ],
+)
+def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
+    first: str,
+    last: str,
+    weeks: tuple[str, ...],
+    shell: Shell,
+    airflow: BackfillingApi,
+) -> None:
+    code, printed = backfill(shell, airflow, "--from", first, "--to", last)
+    assert code == 0, printed
+    assert airflow.begun() == [weeks]
+    assert (
+        f"{DAG_ID}: {len(weeks)} of {len(weeks)} periods run\n  run: {', '.join(weeks)}\n"
+        in printed
+    )
+    link = f"{airflow.url}/dags/{DAG_ID}/backfills"
+    assert f"backfill 1, with {len(weeks)} periods, has begun. See {link}" in printed
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "problem"),
+    [
+        (
+            "2013-02-25",
+            "2013-03-11",
+            "has data from 2013-03-04 on (since), and --from is 2013-02-25",
+        ),
+        ("2013-03-04", "2013-04-01", "has data up to 2013-03-25 (until), and --to is 2013-04-01"),
+        ("2013-03-18", "2013-03-04", "--from 2013-03-18 lies after --to 2013-03-04"),
+        ("2013-03-05", "2013-03-06", "no week starts from 2013-03-05 to 2013-03-06"),
+        ("", "2013-03-06", "--from '' is not a date"),
+        ("March", "2013-03-06", "--from 'March' is not a date"),
+        ("2013-02-30", "2013-03-06", "--from '2013-02-30' is not a date"),
+    ],
+)
+def test_dates_that_are_no_range_of_the_reports_are_refused_before_airflow_is_asked(
+    first: str, last: str, problem: str, shell: Shell, airflow: BackfillingApi
+) -> None:
+    code, printed = backfill(shell, airflow, "--from", first, "--to", last)
+    assert code == 1
+    assert problem in " ".join(printed.split())
+    assert airflow.requests == []
+
+
+def test_the_future_is_refused_and_a_period_that_has_not_ended_is_left_out(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('    until="2013-03-25",\n', ""))
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2199-12-31")
+    assert code == 1
+    assert "--to 2199-12-31 lies in the future: it is" in printed
+    assert airflow.requests == []
+
+    today = datetime.now(NEW_YORK).date().isoformat()
+    code, printed = backfill(shell, airflow, "--from", "2026-01-01", "--to", today)
+    assert code == 0, printed
+    (body,) = [body for request, body in airflow.requests if request == BEGIN]
+    assert datetime.fromisoformat(body["to_date"]) < datetime.now(UTC)
+    last_run = date.fromisoformat(airflow.begun()[0][-1])
+    assert f"not ended yet, left out: {last_run + timedelta(days=7)}\n" in printed
+
+
+def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
+    shell: Shell, airflow: BackfillingApi
+) -> None:
+    airflow.succeeded = WEEKS[:2]
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
+    assert code == 0
+    assert airflow.begun() == [ALL_WEEKS[2:]]
+    assert "2 of 4 periods run\n  run: 2013-03-18, 2013-03-25\n" in printed
+    assert "published already, but without a run in Airflow: 2013-03-18\n" in printed
+    assert "published already, left alone: 2013-03-04, 2013-03-11\n" in printed
+    assert "queries: about " in printed
+
+    airflow.succeeded = ALL_WEEKS
+    airflow.backfills.clear()
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
+    assert (code, len(airflow.begun())) == (0, 1)
+    assert "left alone, as Airflow has a run of it: 2013-03-25\n" in printed
+    assert "There is nothing to run.\n" in printed
+
+
+def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: BackfillingApi) -> None:
+    airflow.bodies[DETAILS]["is_paused"] = True  # type: ignore[index]
+    _, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert "The DAG is paused: its runs wait until somebody unpauses it." in printed
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "the default", "no answer"])
+def test_without_a_yes_nothing_begins(answer: str, flown: Flown, airflow: BackfillingApi) -> None:
+    dates = ("--from", "2013-03-04", "--to", "2013-03-11")
+    done = flown.run(
+        "backfill", "flown", *dates, answer=answer, AIRFLOW_TOKEN=TOKEN, AIRFLOW_URL=airflow.url
+    )
+    assert done.returncode == 1
+    assert "Start these runs? [y/N]" in done.stderr
+    assert airflow.begun() == []
+
+    done = flown.run(
+        "backfill", "flown", *dates, answer="y\n", AIRFLOW_TOKEN=TOKEN, AIRFLOW_URL=airflow.url
+    )
+    assert done.returncode == 0, done.stderr
+    assert airflow.begun() == [WEEKS[:2]]
+
+
+def test_one_that_has_not_ended_is_told_and_nothing_is_begun(
+    shell: Shell, airflow: BackfillingApi
+) -> None:
+    dates = ("--from", "2013-03-04", "--to", "2013-03-11")
+    assert backfill(shell, airflow, *dates)[0] == 0
+    code, printed = backfill(shell, airflow, *dates)
+    assert code == 1
+    assert "has backfill 1 that has not ended, and Airflow runs one of a DAG at a time" in printed
+    assert len(airflow.begun()) == 1
+
+
+def test_one_that_somebody_else_began_meanwhile_is_a_conflict_in_words(
+    shell: Shell, airflow: BackfillingApi
+) -> None:
+    theirs = {"id": 7, "from_date": "2013-03-18T04:00:00Z", "to_date": "2013-03-18T04:00:00Z"}
+    runs_of = airflow.runs_of
+
+    def runs_then_theirs(body: Any) -> Any:
+        airflow.backfills.append({**theirs, "completed_at": None})
+        return runs_of(body)
+
+    airflow.runs_of = runs_then_theirs  # type: ignore[method-assign]
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 1
+    assert "has a backfill that has not ended" in printed
+    assert len(airflow.backfills) == 1
+
+
+def test_one_whose_start_is_not_answered_is_found_and_not_begun_twice(
+    shell: Shell, airflow: BackfillingApi
+) -> None:
+    airflow.not_answered = 1
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 0, printed
+    assert "backfill 1, with 2 periods, has begun." in printed
+    assert len(airflow.backfills) == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "problem"),
+    [
+        ({"environment": "prd"}, "is of environment prd in this Airflow"),
+        ({"logic": "v2:1"}, "has other logic in this Airflow (v2:1)"),
+    ],
+)
+def test_an_airflow_with_another_dag_is_refused(
+    details: dict[str, str], problem: str, shell: Shell, airflow: BackfillingApi
+) -> None:
+    airflow.bodies[DETAILS]["default_args"] |= details  # type: ignore[index]
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 1
+    assert problem in printed
+    assert airflow.begun() == []
+
+
+def test_a_dag_that_airflow_does_not_know_yet_is_told_with_the_way_out(
+    shell: Shell, airflow: BackfillingApi
+) -> None:
+    airflow.statuses = {}
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 1
+    assert (
+        f"This Airflow has no DAG {DAG_ID}. A new file takes Airflow a minute to read." in printed
+    )
+
+
+def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_runs(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    with (flown.root / "dags" / "flown.py").open("a") as file:
+        file.write(MONTHLY)
+    code, printed = shell(
+        *("backfill", "flown", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-04", "--to", "2013-03-25"),
+    )
+    assert code == 0, printed
+    assert "flown_monthly: no month starts from 2013-03-04 to 2013-03-25." in printed
+    assert "Near are 2013-03 and 2013-04." in printed
+    assert airflow.begun() == [ALL_WEEKS]
+
+
+def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown: Flown) -> None:
+    code, printed = shell("backfill", "flown", "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 1
+    assert "Name the Airflow that runs the periods: --airflow URL or mwaa:NAME." in printed
+    assert "`make backfill`" in printed

@@ -1,0 +1,305 @@
+"""`load`: a file becomes a table that Athena reads, and that later services have again."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from airflow_local.services import Services
+from demo import seed
+from tests.support.local_athena import run_sql
+from tests.support.shell import Shell
+
+START = datetime(2026, 3, 1, 13, 30, 0, 999_600, tzinfo=UTC)
+# An event each seven hours: some of the dates of Tokyo are others than those of UTC.
+EVENTS = [(f"u{n % 3}", START + timedelta(hours=7 * n), n) for n in range(20)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the command is run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def naive(when: datetime) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def write_csv(file: Path, text: Callable[[datetime], str] = naive) -> Path:
+    """Write the events as CSV, with the time as `text` writes it."""
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["user", "Played At", "score"])
+        writer.writerows((user, text(when), score) for user, when, score in EVENTS)
+    return file
+
+
+def write_json(file: Path) -> Path:
+    lines = [
+        json.dumps({"user": user, "Played At": when.isoformat(), "score": score})
+        for user, when, score in EVENTS
+    ]
+    file.write_text("\n".join(lines))
+    return file
+
+
+def write_parquet(file: Path) -> Path:
+    source = write_csv(file.with_suffix(".source.csv"))
+    duckdb.sql(f"COPY (FROM '{source}') TO '{file}' (FORMAT parquet)")
+    return file
+
+
+def compressed(file: Path) -> Path:
+    packed = file.with_name(f"{file.name}.gz")
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    return packed
+
+
+def rows_of(services: Services, sql: str, database: str = "database_dev") -> list[dict[str, str]]:
+    return run_sql(sql, services.athena, database=database, workgroup="dev")
+
+
+def per_date(services: Services, table: str, database: str = "database_dev") -> dict[str, int]:
+    """The rows of each partition, as Athena finds them."""
+    sql = f"SELECT dt, COUNT(*) AS n FROM {table} GROUP BY dt"
+    return {row["dt"]: int(row["n"]) for row in rows_of(services, sql, database)}
+
+
+def dates(zone: str = "UTC") -> Counter[str]:
+    return Counter(when.astimezone(ZoneInfo(zone)).date().isoformat() for _, when, _ in EVENTS)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: write_csv(folder / "events.csv"),
+        lambda folder: write_csv(folder / "odd [*] 'name'.CSV"),
+        lambda folder: compressed(write_csv(folder / "events.csv")),
+        lambda folder: write_csv(folder / "events.csv", datetime.isoformat),
+        lambda folder: write_parquet(folder / "events.parquet"),
+        lambda folder: write_json(folder / "events.jsonl"),
+        lambda folder: compressed(write_json(folder / "events.ndjson")),
+    ],
+    ids=["csv", "odd name", "csv.gz", "csv with a zone", "parquet", "jsonl", "ndjson.gz"],
+)
+def test_a_file_becomes_a_table_with_a_partition_for_each_date(
+    write: Callable[[Path], Path], folder: Path, shell: Shell, services: Services
+) -> None:
+    code, printed = shell("load", "formats", str(write(folder)), "--time", "Played At")
+    assert code == 0, printed
+    assert per_date(services, "formats") == dates()
+    days = sorted(dates())
+    assert f"formats: 20 rows, {len(days)} partitions, {days[0]} to {days[-1]}\n" in printed
+    assert 'In the report, write Input("formats", "dt")\n' in printed
+    sql = "SELECT user, played_at, score FROM formats ORDER BY played_at"
+    found = [tuple(row.values()) for row in rows_of(services, sql)]
+    # Athena's timestamps have milliseconds. What is below is cut off.
+    assert found == [
+        (user, when.strftime("%Y-%m-%d %H:%M:%S.") + "999", str(score))
+        for user, when, score in EVENTS
+    ]
+    table = services.glue.get_table(DatabaseName="database_dev", Name="formats")["Table"]
+    columns = {each["Name"]: each["Type"] for each in table["StorageDescriptor"]["Columns"]}
+    assert columns == {"user": "string", "played_at": "timestamp", "score": "bigint"}
+
+
+def test_the_dates_of_the_partitions_are_those_of_the_zone(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    file = write_csv(folder / "events.csv")
+    options = ("--time", "played_at", "--key", "day", "--zone", "Asia/Tokyo")
+    code, printed = shell("load", "zoned", str(file), *options)
+    assert code == 0, printed
+    assert 'Input("zoned", "day", zone="Asia/Tokyo")' in printed
+    found = rows_of(services, "SELECT day, COUNT(*) AS n FROM zoned GROUP BY day")
+    assert {row["day"]: int(row["n"]) for row in found} == dates("Asia/Tokyo")
+    assert dates("Asia/Tokyo") != dates()
+
+
+def test_without_a_time_a_table_has_no_partitions(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    (folder / "products.csv").write_text("id,name\n007,Ülker\n008,\n")
+    code, printed = shell("load", "products", "products.csv")
+    assert code == 0, printed
+    assert "products: 2 rows, no partitions\n" in printed
+    assert 'Input("products", columns=())' in printed
+    found = rows_of(services, "SELECT id, name FROM products ORDER BY id")
+    assert [tuple(row.values()) for row in found] == [("007", "Ülker"), ("008", "")]
+
+
+def test_the_types_are_those_of_the_file_or_wide_enough_for_its_values(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    duckdb.sql(
+        "COPY (SELECT 255::UTINYINT AS a, 18446744073709551615::UBIGINT AS b, 1.50::DECIMAL(5,2)"
+        " AS c, true AS d, DATE '2026-03-01' AS e, uuid() AS f, [1, 2]::INTEGER[] AS g,"
+        " {'x': 1::BIGINT, 'y': 'z'} AS h, 0.5::FLOAT AS i, TIME '10:00' AS j)"
+        " TO 'types.parquet' (FORMAT parquet)"
+    )
+    code, printed = shell("load", "types", "types.parquet", "--time", "e")
+    assert code == 0, printed
+    table = services.glue.get_table(DatabaseName="database_dev", Name="types")["Table"]
+    assert {each["Name"]: each["Type"] for each in table["StorageDescriptor"]["Columns"]} == {
+        "a": "smallint",
+        "b": "decimal(20,0)",
+        "c": "decimal(5,2)",
+        "d": "boolean",
+        "e": "date",
+        "f": "string",
+        "g": "array<int>",
+        "h": "struct<x:bigint,y:string>",
+        "i": "float",
+        "j": "string",
+    }
+    (row,) = rows_of(services, "SELECT a, b, c, d, e, i, dt FROM types")
+    assert list(row.values()) == [
+        *("255", "18446744073709551615", "1.50", "true", "2026-03-01", "0.5", "2026-03-01")
+    ]
+
+
+def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    assert shell("load", "again", str(write_csv(folder / "a.csv")), "--time", "played_at")[0] == 0
+    before = per_date(services, "again")
+    (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\nlater,3\n")
+    code, printed = shell("load", "again", "b.csv", "--time", "at")
+    assert code == 1
+    assert "b.csv: 'later' in the column 'at' is not a timestamp" in printed
+    assert per_date(services, "again") == before
+    assert [path.name for path in (folder / ".lake").iterdir()] == ["again"]
+
+    (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\n")
+    assert shell("load", "again", "b.csv", "--time", "at")[0] == 0
+    assert per_date(services, "again") == {"2030-01-01": 2}
+    (kept,) = (path for path in (folder / ".lake" / "again").iterdir() if path.is_dir())
+    assert [path.name for path in kept.iterdir()] == ["dt=2030-01-01"]
+    objects = services.s3.list_objects_v2(Bucket="athena-lake-dev", Prefix="again/")["Contents"]
+    assert len(objects) == 1
+
+
+def test_later_services_have_what_is_kept(
+    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shell("load", "kept", str(write_csv(folder / "a.csv")), "--time", "played_at")[0] == 0
+    (folder / "names.csv").write_text("id,name\n1,one\n")
+    assert shell("load", "kept_names", "names.csv")[0] == 0
+    (folder / "a.csv").unlink()
+
+    monkeypatch.setattr(seed, "ROOT", folder)
+    services.prepare("later")
+    lines: list[str] = []
+    seed.restore_loaded(services, "later", lines.append)
+    seed.restore_loaded(services, "later", lines.append)  # as `demo.seed`, run twice
+    assert per_date(services, "kept", "database_later") == dates()
+    assert rows_of(services, "SELECT name FROM kept_names", "database_later") == [{"name": "one"}]
+    assert lines[:2] == lines[2:]
+    assert "table kept_names, from .lake/: 1 rows, no partitions" in lines
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_a_table_that_was_not_loaded_is_left_alone(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    before = services.glue.get_table(DatabaseName="database_dev", Name="flights")["Table"]
+    code, printed = shell(
+        "load", "flights", str(write_csv(folder / "a.csv")), "--time", "played_at"
+    )
+    assert code == 1
+    assert "database_dev has a table flights that was not loaded by this command" in printed
+    after = services.glue.get_table(DatabaseName="database_dev", Name="flights")["Table"]
+    assert before == after
+    assert not (folder / ".lake").exists()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ENDPOINT_URL": "", "ATHENA_REPORTS_ENV": "stg"},
+        {"AWS_ENDPOINT_URL": "https://s3.eu-central-1.amazonaws.com"},
+        {"AWS_ENDPOINT_URL": "http://10.0.0.7:4566"},
+        {"AWS_ENDPOINT_URL_S3": "https://s3.eu-central-1.amazonaws.com"},
+        {"AWS_ENDPOINT_URL_GLUE": "https://glue.eu-central-1.amazonaws.com"},
+        {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+    ],
+    ids=str,
+)
+def test_an_aws_that_is_no_local_endpoint_is_refused_before_anything_is_read(
+    variables: dict[str, str], folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        if value:
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.delenv(name)
+    code, printed = shell("load", "events", "there-is-no-such-file.csv", "--time", "played_at")
+    assert code == 1
+    assert "is not a local endpoint, so nothing was read or written" in printed
+    assert not (folder / ".lake").exists()
+
+
+GOOD = "at,n\n2026-03-01 10:00:00,1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "problem"),
+    [
+        (None, ["t", "f.csv"], "There is no file f.csv."),
+        ("", ["t", "f.csv"], "f.csv is empty."),
+        ("at,n\n", ["t", "f.csv"], "f.csv has no rows."),
+        (GOOD, ["t", "f.csv", "--time", "when"], "f.csv has no column 'when'. It has at, n."),
+        (GOOD, ["t", "f.csv", "--time", "n"], "the column 'n' is a BIGINT, not a timestamp"),
+        ("at,n\n1 o'clock,1\n", ["t", "f.csv", "--time", "at"], "\"1 o'clock\" in the column 'at'"),
+        (f"{GOOD},2\n,3\n", ["t", "f.csv", "--time", "at"], "2 of 3 rows have no at"),
+        ("at,n\ninfinity,1\n", ["t", "f.csv", "--time", "at"], "is not a"),
+        (GOOD, ["T", "f.csv"], "'T' is not a name of Athena"),
+        (GOOD, ["t'; --", "f.csv"], "is not a name of Athena"),
+        (GOOD, ["../t", "f.csv"], "is not a name of Athena"),
+        (GOOD, ["t", "f.csv", "--time", "at", "--key", "D T"], "'D T' is not a name of Athena"),
+        (GOOD, ["t", "f.csv", "--time", "at", "--key", "n"], "has a column n already"),
+        (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "did you mean Asia/Tokyo?"),
+        (GOOD, ["t", "f.csv", "--time", "at", "--key", "from"], "'from' is a reserved word"),
+        (GOOD, ["t", "f.csv", "--key", "day"], "--key and --zone are about partitions"),
+        ("a b,A-B\n1,2\n", ["t", "f.csv"], "two of its columns would have the name 'a_b'"),
+        ("日付,n\n1,2\n", ["t", "f.csv"], "the column '日付' has no letter or digit"),
+        ("PAR1", ["t", "f.parquet"], "f.parquet cannot be read: "),
+        ('{"a": 1}\n{"a": \n', ["t", "f.jsonl"], "f.jsonl cannot be read: "),
+        (GOOD, ["t", "f.xlsx"], "f.xlsx is not known by its name"),
+        (GOOD, ["t", "f.parquet.gz"], "f.parquet.gz is not known by its name"),
+        (GOOD, ["t", "f"], "f is not known by its name"),
+    ],
+)
+def test_what_cannot_become_a_table_is_told(
+    content: str | None, words: list[str], problem: str, folder: Path, shell: Shell
+) -> None:
+    if content is not None:
+        (folder / words[1]).write_text(content)
+    code, printed = shell("load", *words)
+    assert code == 1
+    assert problem in " ".join(printed.split())
+    assert list((folder / ".lake").glob("*")) == []
+
+
+@pytest.mark.ci
+def test_a_million_rows_are_loaded(folder: Path, shell: Shell, services: Services) -> None:
+    duckdb.sql(
+        "COPY (SELECT n, TIMESTAMP '2024-01-01' + INTERVAL (n * 61) SECOND AS seen FROM"
+        " range(1000000) AS r (n)) TO 'million.csv'"
+    )
+    code, printed = shell("load", "million", "million.csv", "--time", "seen")
+    assert code == 0, printed
+    found = per_date(services, "million")
+    last = date(2024, 1, 1) + timedelta(days=61 * 999_999 // 86_400)
+    assert len(found) == (last - date(2024, 1, 1)).days + 1
+    assert sum(found.values()) == 1_000_000

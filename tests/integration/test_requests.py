@@ -1,0 +1,71 @@
+"""How many requests a run makes: docs/explanation/cost.md says at most how many."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiobotocore.client import AioBaseClient
+from airflow.sdk import DAG
+from botocore.client import BaseClient
+
+from airflow_local.services import Services
+from tests.support.dag_files import load_dags
+from tests.support.task_runner import run_dag
+
+ROOT = Path(__file__).resolve().parents[2]
+COST = (ROOT / "docs" / "explanation" / "cost.md").read_text(encoding="utf-8")
+# S3's words for what it bills, by the operation. A deletion is free, and a run makes none.
+WORDS = {"GetObject": "GET", "HeadObject": "HEAD", "ListObjectsV2": "LIST", "PutObject": "PUT"}
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the calls of every client in this process, also of the triggers' clients.
+
+    Those of Athena cost nothing, and their number follows from how long a query takes.
+    """
+    counted: Counter[str] = Counter()
+    call, call_async = BaseClient._make_api_call, AioBaseClient._make_api_call
+
+    def count(client: Any, operation: str) -> None:
+        service = client.meta.service_model.service_name
+        if service == "s3":
+            counted[WORDS[operation]] += 1
+        elif service == "glue":
+            counted["Glue"] += 1
+
+    def counting(client: Any, operation: str, parameters: Any) -> Any:
+        count(client, operation)
+        return call(client, operation, parameters)
+
+    async def counting_async(client: Any, operation: str, parameters: Any) -> Any:
+        count(client, operation)
+        return await call_async(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counting)
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counting_async)
+    return counted
+
+
+@pytest.fixture
+def weekly_dag(services: Services, plays_lake: object, dags_folder: Path) -> DAG:
+    """The DAG of a report with the two formats that it has by default, which has run before."""
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    run_dag(dag, period="2025-06-01")
+    return dag
+
+
+def test_a_run_makes_no_more_requests_than_the_page_says(
+    weekly_dag: DAG, requests: Counter[str]
+) -> None:
+    (sentence,) = re.findall(r"^- Requests of the package: at most ([^.]+)\.", COST, re.MULTILINE)
+    at_most = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", sentence)}
+
+    run_dag(weekly_dag, period="2025-06-08")
+
+    assert requests.keys() == at_most.keys()
+    assert {word for word in requests if requests[word] > at_most[word]} == set()
