@@ -151,8 +151,8 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     assert done.lines[:3] == [
         "# items",
         "",
-        "Owner: a\\|b and c. Formats: parquet, csv. Events may land 36 hours late; until then a"
-        " period is provisional.",
+        "Owner: a\\|b and c. Formats: parquet, csv. Key of the rows: item. Events may land 36 hours"
+        " late; until then a period is provisional.",
     ]
     row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
     row += " | s3://athena-report-shop/items/{0}/ |"
@@ -261,14 +261,17 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
     partition = glue.get_partition(**where, PartitionValues=[week])["Partition"]
     kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
     broken = kept | {"Parameters": kept["Parameters"] | {"broken": "true"}}
+    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
     glue.update_partition(**where, PartitionValueList=[week], PartitionInput=broken)
     try:
         done = shop.run("status", "items")
     finally:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
     assert done.code == 0
-    assert f"broken: {week}" in done.lines
-    assert "1 broken" in done.lines[0]
+    counts, outdated, named_broken = done.lines
+    assert counts.endswith(": 1 broken, 3 outdated, 2 published, 1 partial, 1 missing")
+    assert outdated == f"outdated: {', '.join(WEEKS)}"
+    assert named_broken == f"broken: {week}"
 
 
 def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) -> None:

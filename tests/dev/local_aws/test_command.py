@@ -12,21 +12,26 @@ from pathlib import Path
 import boto3
 import pytest
 
-from local_aws.__main__ import main
 from local_aws.faults import Faults, Hold
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def test_without_a_port_it_is_the_one_that_the_docs_name(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
     with socket.socket() as other:
         with suppress(OSError):  # somebody has it already
             other.bind(("127.0.0.1", 4566))
             other.listen()
-        assert main([]) == 1
-    assert "127.0.0.1:4566" in capsys.readouterr().err
+        done = subprocess.run(
+            [sys.executable, "-m", "local_aws"],
+            cwd=REPOSITORY / "dev",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "127.0.0.1:4566" in done.stderr
 
 
 def test_host_workers_and_queries_at_once_are_those_of_the_options() -> None:
@@ -66,5 +71,8 @@ def test_host_workers_and_queries_at_once_are_those_of_the_options() -> None:
         with pytest.raises(athena.exceptions.TooManyRequestsException):
             start()
         assert process.poll() is None
-        _, errors = process.communicate()  # which ends its input
+        try:
+            _, errors = process.communicate(timeout=60)  # which ends its input
+        finally:
+            process.kill()
         assert (process.returncode, errors) == (0, "")
