@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 
 import boto3
@@ -47,8 +50,11 @@ def test_host_workers_and_queries_at_once_are_those_of_the_options() -> None:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         endpoint = next(word for word in words if word.startswith("http://"))
-        # At any address of this machine, and not at that of the default alone.
-        endpoint = endpoint.replace("127.0.0.1", "127.0.0.2")
+        # Under any name of this machine, such as that of a container, and not under its own alone.
+        request = urllib.request.Request(endpoint, headers={"Host": "aws.test"})
+        with pytest.raises(urllib.error.HTTPError) as looked_for:
+            urllib.request.urlopen(request)
+        assert looked_for.value.code == HTTPStatus.NOT_FOUND  # a bucket of this name; not FORBIDDEN
         session = boto3.Session("local", "local", region_name="us-east-1")
         session.client("s3", endpoint_url=endpoint).create_bucket(Bucket="results")
         athena = session.client("athena", endpoint_url=endpoint)
