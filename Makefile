@@ -156,7 +156,9 @@ $(error DRY_RUN is '$(DRY_RUN)', from the $(origin DRY_RUN): write DRY_RUN=1 aft
 endif
 endif
 endif
-DEPLOY := PYTHONPATH=plugins:dev $(PY) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(filter no,$(CHECK)),--no-check)
+# CHECK only from the command line, like ENV: a variable of the shell may mean something else.
+NO_CHECK := $(if $(findstring command,$(origin CHECK)),$(filter no,$(CHECK)))
+DEPLOY := PYTHONPATH=plugins:dev $(PY) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
 
 .PHONY: deploy-guided
 deploy-guided: $(READY) $(SAM) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)

@@ -18,8 +18,9 @@ objects of the report bucket, and the partitions of the published tables.
 **Rerun.** At any time.
 
 **Permissions.** Athena on the workgroup: ListQueryExecutions, BatchGetQueryExecution,
-StopQueryExecution. Bucket of reports: ListBucket, GetObject, PutObject, DeleteObject. Published
-tables in Glue: GetTables, GetTable, GetPartitions, CreatePartition, UpdatePartition.
+GetQueryExecution, StopQueryExecution. Bucket of reports: ListBucket, GetObject, PutObject,
+DeleteObject. Published tables in Glue: GetTables, GetTable, GetPartitions, CreatePartition,
+UpdatePartition.
 """
 
 from athena_reports import build_cleanup, build_reconciler, build_restatement

@@ -254,6 +254,11 @@ class Report(QueryFault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeaveUnprocessed(QueryFault):
+    """BatchGetQueryExecution succeeds, and leaves a query among UnprocessedQueryExecutionIds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForgetToken(QueryFault):
     """A ClientRequestToken that is known counts as new: the same request starts another query."""
 
@@ -305,7 +310,7 @@ class CutBody(S3Fault):
         return bool(call.key) and super().fits(call)
 
 
-_QUERY_KINDS = (End, Hold, Report, ForgetToken, FailResultWrite)
+_QUERY_KINDS = (End, Hold, Report, LeaveUnprocessed, ForgetToken, FailResultWrite)
 KINDS: dict[str, type[Fault]] = {
     kind.__name__: kind
     for kind in (Throttle, Refuse, Drop, Slow, *_QUERY_KINDS, ThrottleGlue, SlowDown, CutBody)

@@ -68,12 +68,18 @@ class Repository:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "Change")
 
-    def deploy(self, *options: str, environment: str = "stg", code: int = 0) -> str:
-        """Runs the command; returns what it and the SAM CLI print."""
+    def deploy(
+        self, *options: str, environment: str = "stg", code: int = 0, check: bool = False
+    ) -> str:
+        """Runs the command; returns what it and the SAM CLI print.
+
+        `check` is whether the twin is checked, which the command does unless it is told not to.
+        """
         self._monkeypatch.setattr(command, "ROOT", self.folder)
         self._monkeypatch.setattr(command, "BUNDLE", self.folder / "dist" / "mwaa")
         self._capfd.readouterr()
-        ended = command.main(["deploy", "--env", environment, "--no-check", *options])
+        unchecked = [] if check else ["--no-check"]
+        ended = command.main(["deploy", "--env", environment, *unchecked, *options])
         printed = "".join(self._capfd.readouterr())
         assert ended == code, printed
         assert "Traceback" not in printed

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.config import CONFIG
-from tests.deploy.repository import Repository
+from tests.deploy.repository import Repository, keys
 from tests.deploy.stub import NAME, StubAws
 
 
@@ -87,6 +90,35 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     said = repository.deploy(environment="prd", code=1)
     assert "prd takes only what is committed." in said
     assert "?? dags/new.py" in said
+
+
+CHECK_FAILED = "The check has failed: nothing was deployed."
+
+
+def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
+    stub: StubAws,
+    bucket: Any,
+    repository: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program stands for the Python that would make a twin, which takes minutes."""
+    stub.status = "UPDATE_COMPLETE"
+    noted, python = tmp_path / "noted", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$*" >> {noted}\nexit 3\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    said = repository.deploy(check=True, code=1)
+    assert CHECK_FAILED in said
+    assert noted.read_text() == "-m deploy.check --version 3.3.1\n"
+    assert keys(bucket) == {}
+    assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
+
+    # Of the version that the environment is about to have.
+    repository.configure(AirflowVersion="3.4.0")
+    assert CHECK_FAILED in repository.deploy(check=True, code=1)
+    assert noted.read_text().splitlines()[1:] == ["-m deploy.check --version 3.4.0"]
 
 
 def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(

@@ -24,12 +24,14 @@ from tests.support.dag_files import parse_dags
 from tests.support.examples import ALERTS_PAGE, alerts_dag_file
 from tests.support.inbox import Inbox
 from tests.support.neighbour import RUN_ID, Airflow
+from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare, run_dag
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
 SCHEDULED = DagRun("scheduled", DUE_AT, WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
 IMPORT = "from tests.integration.notifiers import Counting, Hanging\n"
+IMPORT_CHECKS = ("import Report", "import Report, checks")
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
 
 
@@ -185,6 +187,46 @@ def test_a_period_that_a_run_has_skipped_is_not_late(
         assert "is no longer late.\nReason: its run has found no rows" in message
 
 
+@pytest.mark.parametrize("empty", ["fail", "publish"])
+def test_a_run_that_has_succeeded_without_publishing_is_late_where_no_rows_are_no_reason(
+    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None], empty: str
+) -> None:
+    """Somebody has marked its tasks as success. Only `empty="skip"` publishes nothing."""
+    name = f"marked_users_{empty}"
+    dags = parse(name, ("params=", f'empty="{empty}", params='))
+    beside(Airflow("success", {"run_query": "success"}, dag_id=f"{name}_weekly", period=WEEK))
+
+    looked = run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
+    assert looked.values["tell_when_due", "return_value"] is True
+    ((_, message),) = inbox.take()
+    assert "its run succeeded without publishing it" in message
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_period_that_is_published_without_rows_is_published(
+    parse: Callable[..., Dags], services: Services, inbox: Inbox
+) -> None:
+    dags = parse("quiet_users", ("params=", 'empty="publish", params='), ('"top": 10', '"top": 0'))
+
+    def look(run_id: str) -> TaskInstance:
+        with time_machine.travel(DUE_AT + timedelta(minutes=1)):
+            return run_dag(dags["quiet_users_weekly_alerts"], SCHEDULED, run_id=run_id)
+
+    assert look("scheduled__1").values["tell_when_due", "return_value"] is True
+    assert [subject for subject, _ in inbox.take()] == [
+        "dev: quiet_users_weekly 2025-03-09 is late"
+    ]
+    manifest = manifest_of(services.s3, run_dag(dags["quiet_users_weekly"], SCHEDULED))
+    assert manifest["rows"] == 0
+
+    assert look("scheduled__2").values["tell_when_due", "return_value"] is False
+    assert inbox.take() == []
+    assert look("scheduled__1").values["tell_when_published", "return_value"] is True
+    ((subject, message),) = inbox.take()
+    assert subject == "dev: quiet_users_weekly 2025-03-09 is no longer late"
+    assert "Reason: it was published at " in message
+
+
 def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
     parse: Callable[..., Dags], inbox: Inbox
 ) -> None:
@@ -205,6 +247,13 @@ def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
     cleared = replace(SCHEDULED, start_date=now, clear_number=1)
     assert run_dag(dags["new_users_weekly_alerts"], cleared).states["tell_when_due"] == "success"
     assert len(inbox.take()) == 1, "who clears the check wants to know now"
+
+    # Also if it is the run that has told before.
+    for clear_number in (1, 2):
+        again = replace(SCHEDULED, start_date=now, clear_number=clear_number)
+        for told in (1, 0):
+            run_dag(dags["new_users_weekly_alerts"], again, run_id="scheduled__1")
+            assert len(inbox.take()) == told
 
 
 def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
@@ -270,7 +319,7 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     parse: Callable[..., Dags], inbox: Inbox, is_called: bool
 ) -> None:
     name = f"warned_users_{is_called}".lower()
-    dags = parse(name, ("params=", WARNING), ("import Report", "import Report, checks"))
+    dags = parse(name, ("params=", WARNING), IMPORT_CHECKS)
     dag = dags[f"{name}_weekly"]
     published = run_dag(dag, SCHEDULED, run_id="scheduled__1")
     if is_called:
@@ -287,6 +336,14 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     assert f"See the checks in {published.values['publish', 'return_value']['manifest']}" in message
     run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
     assert inbox.take() == []
+
+    # The same run is cleared, and publishes another version, of which nobody was told.
+    dags = parse(name, ("params=", WARNING), IMPORT_CHECKS, ('"top": 10', '"top": 9'))
+    run = replace(SCHEDULED, clear_number=1)
+    run_dag(dags[f"{name}_weekly"], run, run_id="scheduled__1")
+    run_dag(dags[f"{name}_weekly_alerts"], run)
+    ((_, message),) = inbox.take()
+    assert "Reason: rows(at_most=3): There are 9 rows; expected at_most=3.\n" in message
 
 
 def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,6 +80,39 @@ def changed_rows(markdown: str) -> dict[str, int]:
     """The number of changed rows of each period, by the table of a plan."""
     lines = re.findall(r"^\| (\S+) \| \d+ \| 0 \| 0 \| (\d+) \|", markdown, re.MULTILINE)
     return {period: int(number) for period, number in lines}
+
+
+def price_of(scans: Sequence[int]) -> str:
+    """What queries that scan so many bytes cost in us-east-1, as a question says it.
+
+    Athena bills at least 10 MB of each, at 5 USD for a terabyte.
+    """
+    usd = sum(max(scanned, 10_000_000) * 5 / 10**12 for scanned in scans)
+    kilobytes = sum(scans) / 1000
+    assert 1 <= kilobytes < 1000
+    return f"about {kilobytes:.1f} kB, {usd:.5f} USD"
+
+
+def paid(flown: Flown) -> list[int]:
+    """What the published query of each week has scanned, by its manifest."""
+    scans = []
+    for week in WEEKS:
+        key = f"flown/weekly/{week}/manifest.json"
+        stored = flown.services.s3.get_object(Bucket="athena-report-dev", Key=key)
+        scans.append(json.loads(stored["Body"].read())["query"]["scanned_bytes"])
+    return scans
+
+
+def test_the_questions_name_the_price_of_all_that_a_yes_pays(flown: Flown) -> None:
+    """The edited SQL is expected to scan what a published week nearby has scanned."""
+    flown.edit(*EDIT)
+    done = flown.run("plan", "flown", answer="y\n")  # and no answer to the second question
+    assert done.returncode == 1
+    scans = paid(flown)
+    estimate = round(median(scans))
+    first, second, _ = done.stderr.split("Pay?")
+    assert f"Query {', '.join(WEEKS)} of {DAG_ID}: {price_of([estimate] * 3)}. " in first
+    assert f"{price_of(scans)} more. " in second
 
 
 def test_a_plan_that_changes_nothing_restates_nothing(

@@ -46,6 +46,16 @@ def test_one_from_the_shell_is_refused() -> None:
     assert "DRY_RUN is '1', from the environment" in refused.stderr
 
 
+@pytest.mark.parametrize("target", ["deploy", "deploy-guided"])
+def test_the_check_in_the_twin_is_left_out_only_by_check_no_after_make(target: str) -> None:
+    for arguments in ([], ["CHECK=yes"], ["CHECK=1"], ["CHECK="]):
+        told = dry_run(target, "ENV=stg", *arguments)
+        assert told.returncode == 0
+        assert "--no-check" not in told.stdout, arguments
+    assert "--no-check" in dry_run(target, "ENV=stg", "CHECK=no").stdout
+    assert "--no-check" not in dry_run(target, "ENV=stg", CHECK="no").stdout, "of the shell"
+
+
 # What pays, or overwrites what a case expects, and the option that makes it do so and not ask.
 SAID = {"RUN": ("preview", "--run"), "YES": ("plan", "--yes"), "ACCEPT": ("test", "--accept")}
 TARGETS = {"RUN": "preview", "YES": "plan", "ACCEPT": "cases"}

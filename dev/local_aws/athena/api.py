@@ -20,7 +20,17 @@ from local_aws.athena.errors import ApiError
 from local_aws.athena.executions import FINAL_STATES, Execution, Executions, Request
 from local_aws.athena.types import VARCHAR
 from local_aws.athena.workgroups import PRIMARY, WorkGroups
-from local_aws.faults import Call, Drop, Dropped, FaultPlan, Refuse, Report, Slow, Throttle
+from local_aws.faults import (
+    Call,
+    Drop,
+    Dropped,
+    FaultPlan,
+    LeaveUnprocessed,
+    Refuse,
+    Report,
+    Slow,
+    Throttle,
+)
 
 MAX_QUERY_BYTES = 262_144
 MAX_PARAMETER_CHARACTERS = 1_024
@@ -194,9 +204,16 @@ class AthenaApi:
         found, missing = [], []
         for execution_id in parameters["QueryExecutionIds"]:
             try:
-                found.append(self._executions.get(execution_id).describe())
+                execution = self._executions.get(execution_id)
             except ApiError as error:
                 unprocessed = {"ErrorCode": error.athena_code, "ErrorMessage": error.message}
+                missing.append({"QueryExecutionId": execution_id, **unprocessed})
+                continue
+            call = execution.call("BatchGetQueryExecution")
+            if self._faults.take(LeaveUnprocessed, call) is None:
+                found.append(execution.describe())
+            else:
+                unprocessed = {"ErrorCode": "INTERNAL_ERROR", "ErrorMessage": "Try again"}
                 missing.append({"QueryExecutionId": execution_id, **unprocessed})
         return {"QueryExecutions": found, "UnprocessedQueryExecutionIds": missing}
 

@@ -276,7 +276,7 @@ class Lake:
         partitions = {}
         try:
             for page in pages:
-                for partition in page["Partitions"]:
+                for partition in page.get("Partitions", []):
                     period_id = partition["Values"][0]
                     partitions[period_id] = partition.get("Parameters", {})
         except self.glue.exceptions.EntityNotFoundException:

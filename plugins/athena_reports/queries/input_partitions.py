@@ -108,7 +108,8 @@ def find_coverage(
     Raises:
         MissingPartitionsError: A partition is missing, and its input does not allow that.
         InputError: A table is not there, its partition keys are not those of its input, or the
-            range of its projection cannot be read.
+            range of its projection cannot be read. Or Glue does not look up its partitions, which
+            may pass.
     """
     coverages = []
     for partitions in find_partitions(
@@ -308,7 +309,10 @@ def _registered_folders(
 def _registered_partitions(
     table: _SourceTable, wanted: Sequence[_Partition], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield what Glue has of some partitions, as many as one call may ask for."""
+    """Yield what Glue has of some partitions, as many as one call may ask for.
+
+    InputError if Glue leaves all of them unprocessed: then another call may do so too, without end.
+    """
     unprocessed: Any = []
     for partition in wanted:
         values = table.values_by_key(partition)
@@ -318,7 +322,15 @@ def _registered_partitions(
             DatabaseName=table.database, TableName=table.source.table, PartitionsToGet=unprocessed
         )
         yield from response.get("Partitions", [])
-        unprocessed = response.get("UnprocessedKeys", [])
+        left_over = response.get("UnprocessedKeys", [])
+        if len(left_over) >= len(unprocessed):
+            problem = f"Glue has not looked up {len(left_over)} partitions of {table.name}"
+            raise InputError(
+                f"{problem}: it returned all of them as unprocessed. Try again later, or see the "
+                "AWS health dashboard.",
+                retryable=True,
+            )
+        unprocessed = left_over
 
 
 def _projected_folders(

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.aws.errors import error_kind
+from athena_reports.aws.errors import error_code, error_kind
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import QueryFailedError, is_current
@@ -201,11 +201,32 @@ def _described(athena: Any, ids: list[str]) -> Iterator[tuple[Submission, QueryE
     They come in no certain order.
     """
     batch = athena.batch_get_query_execution(QueryExecutionIds=ids)
-    for description in batch["QueryExecutions"]:
+    descriptions = list(batch.get("QueryExecutions", []))
+    # A query that is passed over is started and paid again. So each one that Athena did not process
+    # is asked for alone.
+    for unprocessed in batch.get("UnprocessedQueryExecutionIds", []):
+        response = _find_query_execution(athena, unprocessed["QueryExecutionId"])
+        if response is not None:
+            descriptions.append(response["QueryExecution"])
+    for description in descriptions:
         response = {"QueryExecution": description}
         submission = Submission.from_response(response)
         if submission is not None:
             yield submission, QueryExecution.from_response(response, athena.meta.region_name)
+
+
+def _find_query_execution(athena: Any, query_execution_id: str) -> Mapping[str, Any] | None:
+    """Return the response of GetQueryExecution; None if Athena does not know the execution."""
+    try:
+        response: Mapping[str, Any] = athena.get_query_execution(
+            QueryExecutionId=query_execution_id
+        )
+    except ClientError as error:
+        # Athena has no code of its own for an unknown id. It forgets executions after 45 days.
+        if error_code(error) == "InvalidRequestException":
+            return None
+        raise
+    return response
 
 
 def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission, QueryExecution]]:
@@ -220,7 +241,7 @@ def recent_submissions(athena: Any, workgroup: str) -> Iterator[tuple[Submission
         PaginationConfig={"MaxItems": LOOK_BACK, "PageSize": _PAGE_SIZE},
     )
     for page in pages:
-        ids = page["QueryExecutionIds"]
+        ids = page.get("QueryExecutionIds", [])
         if not ids:
             continue
         for submission, execution in _described(athena, ids):

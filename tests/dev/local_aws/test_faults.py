@@ -20,6 +20,7 @@ from local_aws.faults import (
     Drop,
     End,
     Hold,
+    LeaveUnprocessed,
     Refuse,
     Report,
     Slow,
@@ -238,6 +239,17 @@ def test_calls_of_every_service_are_slow_until_that_is_cleared(account: Account)
     for call in calls:
         call()
     assert account.faults.list()[0]["struck"] == 0
+
+
+def test_a_query_of_a_batch_is_left_unprocessed_once(account: Account) -> None:
+    ids = [account.start("SELECT 1"), account.start("SELECT 2")]
+    account.faults.add(LeaveUnprocessed(sql="SELECT 2"))
+    batch = account.athena.batch_get_query_execution(QueryExecutionIds=ids)
+    assert [each["QueryExecutionId"] for each in batch["QueryExecutions"]] == ids[:1]
+    (left,) = batch["UnprocessedQueryExecutionIds"]
+    assert left["QueryExecutionId"] == ids[1]
+    again = account.athena.batch_get_query_execution(QueryExecutionIds=ids)
+    assert len(again["QueryExecutions"]) == 2
 
 
 def test_a_forgotten_token_starts_another_query(account: Account) -> None:

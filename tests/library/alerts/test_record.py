@@ -23,6 +23,7 @@ from athena_reports.alerts.record import (
     StoredRecord,
 )
 from athena_reports.aws.s3 import S3
+from tests.support.wire import CONFLICT, answered, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -116,6 +117,18 @@ def test_what_a_process_has_noted_others_read(stored: Stored, s3: S3Client, buck
     assert listed["Key"] == f"_alerts/plays_weekly/{run_id}/failed-0.json"
     body = s3.get_object(Bucket=bucket, Key=listed["Key"])["Body"].read()
     assert list(json.loads(body)["told"]) == ["SnsNotifier 1"]
+
+
+def test_a_write_that_conflicts_with_another_one_is_done_again(
+    stored: Stored, s3: S3Client, bucket: str
+) -> None:
+    """S3 answers 409 while another process writes the record: then nothing is written."""
+    record = StoredRecord.of(bucket, "plays_weekly", "run-1", "failed-0", open_s3=lambda: S3(s3))
+    with answered(s3, "PutObject", s3_error(*CONFLICT), None, s3_error(*CONFLICT)) as requests:
+        assert record.claim("SnsNotifier 1") is ClaimResult.CLAIMED
+        record.note_told("SnsNotifier 1")
+    assert len(requests) == 4
+    assert record.was_somebody_told()
 
 
 def test_the_claim_of_a_process_that_was_killed_ends(stored: Stored) -> None:

@@ -18,6 +18,7 @@ from athena_reports.aws import s3 as module
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.settings import Encryption
 from tests.support.aws_errors import api_error
+from tests.support.wire import CONFLICT, answered, response, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -147,6 +148,12 @@ def test_each_part_of_an_upload_is_sent_with_its_sha_256_by_which_s3_refuses_oth
     S3(client).upload(path, f"s3://{bucket}/rows", "text/csv", sha256="0")
     parts = [BODY[:size][start : start + part_bytes] for start in range(0, size, part_bytes)]
     assert sent == {base64.b64encode(hashlib.sha256(part).digest()).decode() for part in parts}
+
+
+def test_an_upload_that_is_tried_leaves_nothing_that_is_billed(s3: S3Client, bucket: str) -> None:
+    S3(s3).try_upload(f"s3://{bucket}/results/")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_more_objects_than_one_call_deletes(
@@ -300,15 +307,113 @@ def test_every_code_of_s3_has_its_error_its_advice_and_whether_it_may_pass(
 
 
 @pytest.mark.parametrize(
-    ("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("InternalError", True)]
+    ("code", "retryable", "advice"),
+    [("AccessDenied", False, f" {ALLOW}"), ("SlowDown", True, ""), ("InternalError", True, "")],
 )
-def test_an_object_that_cannot_be_deleted_is_named_with_whether_it_may_pass(
-    code: str, retryable: bool
+@pytest.mark.parametrize("refused", ["old/0", "old/1", "old/4"])
+def test_an_object_that_s3_does_not_delete_is_named_though_the_call_succeeds(
+    s3: S3Client,
+    bucket: str,
+    code: str,
+    retryable: bool,
+    advice: str,
+    refused: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    refused = {"Errors": [{"Key": "old/1", "Code": code, "Message": "not now"}]}
-    client: Any = Mock(delete_objects=Mock(return_value=refused))
-    with pytest.raises(
-        S3Error, match=f"s3://bucket/old/1 cannot be deleted: {code}: not now"
-    ) as caught:
-        S3(client).delete(["s3://bucket/old/0", "s3://bucket/old/1"])
+    """DeleteObjects answers 200, and names in the body what it has not deleted."""
+    monkeypatch.setattr(module, "_DELETED_AT_ONCE", 3)
+    store = S3(s3)
+    uris = [f"s3://{bucket}/old/{number}" for number in range(5)]
+    for uri in uris:
+        store.write(uri, b"", "text/plain", replacing=None)
+    error = f"<Key>{refused}</Key><Code>{code}</Code><Message>not now</Message>"
+    result = response(200, f"<DeleteResult><Error>{error}</Error></DeleteResult>")
+    answers = [result]
+    if refused == "old/4":  # which is of the second call
+        answers = [None, result]
+
+    with answered(s3, "DeleteObjects", *answers), pytest.raises(S3Error) as caught:
+        store.delete(uris)
+    problem = f"s3://{bucket}/{refused} cannot be deleted: {code}: not now.{advice}"
+    assert str(caught.value) == problem
     assert caught.value.retryable is retryable
+
+
+@pytest.mark.parametrize("replacing", [None, '"an etag"'])
+def test_a_write_that_conflicts_with_another_one_is_a_condition_that_does_not_hold(
+    s3: S3Client, bucket: str, replacing: str | None
+) -> None:
+    """S3 does not decide then. The caller reads the object again, and decides anew."""
+    uri = f"s3://{bucket}/manifest.json"
+    with (
+        answered(s3, "PutObject", s3_error(*CONFLICT)) as requests,
+        pytest.raises(ConditionError, match="ConditionalRequestConflict"),
+    ):
+        S3(s3).write(uri, b"x", "application/json", replacing=replacing)
+    assert len(requests) == 1, "botocore must not repeat it"
+
+
+@pytest.mark.parametrize("code", ["InternalError", "SlowDown"])
+@pytest.mark.parametrize("times", [1, 9], ids=["once", "each time"])
+def test_an_upload_in_parts_that_fails_at_its_end_is_no_success(
+    new_s3_client: Callable[[], S3Client],
+    bucket: str,
+    tmp_path: Path,
+    code: str,
+    times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CompleteMultipartUpload sends its status, 200, before it knows how it ends."""
+    monkeypatch.setattr(module, "MULTIPART_BYTES", 1024)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    path, client, uri = tmp_path / "rows", new_s3_client(), f"s3://{bucket}/rows"
+    path.write_bytes(b"x" * 9_000_000)
+    answers = [s3_error(code, "try again", 200) for _ in range(times)]
+
+    with answered(client, "CompleteMultipartUpload", *answers):
+        if times == 1:
+            S3(client).upload(path, uri, "text/csv", sha256="0")
+            assert S3(client).read(uri)[0] == path.read_bytes()
+            return
+        with pytest.raises(S3Error, match=f"{uri} cannot be written: .*{code}") as caught:
+            S3(client).upload(path, uri, "text/csv", sha256="0")
+    assert caught.value.retryable
+    assert list(S3(client).list(uri)) == []
+
+
+def test_a_listing_goes_on_where_s3_has_truncated_it(
+    new_s3_client: Callable[[], S3Client], bucket: str
+) -> None:
+    client = new_s3_client()
+    uris = [f"s3://{bucket}/{number}/rows" for number in range(5)]
+    for uri in uris:
+        S3(client).write(uri, b"", "text/plain", replacing=None)
+
+    def shorten(params: dict[str, Any], **_: Any) -> None:
+        params["MaxKeys"] = 2  # S3 may give fewer than are asked for
+
+    client.meta.events.register("provide-client-params.s3.ListObjectsV2", shorten)
+    assert [item.uri for item in S3(client).list(f"s3://{bucket}/")] == uris
+    assert list(S3(client).folders(f"s3://{bucket}/")) == [
+        f"s3://{bucket}/{number}/" for number in range(5)
+    ]
+
+
+def test_a_listing_that_breaks_off_in_the_middle_gives_no_part_as_the_whole(
+    new_s3_client: Callable[[], S3Client], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    client = new_s3_client()
+    item = "<Key>1/rows</Key><LastModified>2026-11-15T00:00:00Z</LastModified><Size>1</Size>"
+    page = (
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
+        f"</NextContinuationToken><Contents>{item}</Contents></ListBucketResult>"
+    )
+    slow_down = [s3_error("SlowDown", "Reduce your request rate.", 503) for _ in range(9)]
+
+    with (
+        answered(client, "ListObjectsV2", response(200, page), *slow_down),
+        pytest.raises(S3Error, match=r"cannot be listed: .*SlowDown") as caught,
+    ):
+        list(S3(client).list(f"s3://{bucket}/"))
+    assert caught.value.retryable

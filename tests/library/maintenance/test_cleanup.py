@@ -23,6 +23,7 @@ from athena_reports.publication.commit import repair_latest
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from tests.support.publishing import Place, facts, week
+from tests.support.wire import answered, response
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 LOCATION = week("reports")
@@ -351,6 +352,25 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     assert set(marks().values()) == {""}
 
 
+def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(tabled: Place) -> None:
+    """The cleanup looks at the partition again, and leaves one alone that has changed."""
+    gone(tabled, published(tabled, "a", 1))
+    assert tabled.table is not None
+    looks: list[Version] = []
+
+    def publish_before_the_second_look(**_: Any) -> None:
+        if looks:
+            events.unregister("before-send.glue.GetPartitions", publish_before_the_second_look)
+        looks.append(published(tabled, "b", 2) if looks else tabled.upload("c"))
+
+    events = tabled.table.glue.meta.events
+    events.register("before-send.glue.GetPartitions", publish_before_the_second_look)
+    (problem,) = cleaned(tabled).problems
+    assert "is missing" in problem
+    said = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (said["version"], said["broken"]) == (looks[1].version, "")
+
+
 def test_rows_that_are_published_again_while_they_are_removed_stay(
     tabled: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +388,29 @@ def test_rows_that_are_published_again_while_they_are_removed_stay(
     removals = cleaned(tabled, 2, policy=policy, delete=True).removals
     assert {each.uri.split("/")[7] for each in removals} == {first.version}
     assert tabled.manifest()["rows"] == 1
+
+
+def test_what_s3_does_not_delete_is_said_and_the_next_period_is_cleaned_up(tabled: Place) -> None:
+    """DeleteObjects answers 200, and names in the body what it has not deleted."""
+    locked, free = tabled.at("2026-11-01"), tabled.at("2026-11-08")
+    old = {}
+    for place in (locked, free):
+        old[place] = published(place, "a", 1)
+        published(place, "b", 2)
+    key = old[locked].objects[0].key
+    error = f"<Key>{key}</Key><Code>AccessDenied</Code><Message>It is locked</Message>"
+    refused = response(200, f"<DeleteResult><Error>{error}</Error></DeleteResult>")
+    policy = RetentionPolicy(keep_versions=0, keep_days=1)
+
+    with answered(tabled.s3.client, "DeleteObjects", refused):
+        summary = cleaned(tabled, 2, policy=policy, delete=True)
+    (problem,) = summary.problems
+    assert f"{key} cannot be deleted: AccessDenied: It is locked" in problem
+    assert {each.uri.split("/")[7] for each in summary.removals} == {old[free].version}
+
+    again = cleaned(tabled, 2, policy=policy, delete=True)
+    assert again.problems == []
+    assert {each.uri.split("/")[7] for each in again.removals} == {old[locked].version}
 
 
 def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) -> None:

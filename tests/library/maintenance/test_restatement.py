@@ -150,8 +150,9 @@ def test_a_period_is_stale_only_if_what_it_has_read_is_not_what_is_there_now(
 def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> None:
     partitions, due = {FIRST: partition(FIRST)}, UTC_WEEKS.period(FIRST).end_utc + DAY
     if reason == "stale":
-        partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2 * DAY)}
-        due = UTC_WEEKS.period(SECOND).end_utc + 2 * DAY
+        # Not whole days after its events had arrived, from which its days do not count.
+        partitions = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2.5 * DAY)}
+        due = UTC_WEEKS.period(SECOND).end_utc + 2.5 * DAY
 
     def run_id(after: timedelta) -> str:
         (each,) = found(partitions, due + after, stale=True)
@@ -263,13 +264,14 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
     assert (
         "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
     )
-    # The first day's run of one of them has not ended, as in a paused DAG:
+    # The run that some day has begun for one of them has not ended, as in a paused DAG:
     # no second one is added to it.
     (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
-    ti.active_runs = {("plays_weekly", of_plays.run_ids[0])}
-    assert sorted(triggers(ti)) == [
-        ("flights_weekly", FIRST),
-        ("flights_weekly", SECOND),
-        ("plays_weekly", SECOND),
-    ]
+    for day in (0, 49, 50, 120, -1):
+        ti.active_runs = {("plays_weekly", of_plays.run_ids[day])}
+        assert sorted(triggers(ti)) == [
+            ("flights_weekly", FIRST),
+            ("flights_weekly", SECOND),
+            ("plays_weekly", SECOND),
+        ]
     assert max(len(question["run_ids"]) for question in ti.asked) <= 50

@@ -1,10 +1,14 @@
 """Published reports in a Glue and an S3 of this process."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from sqlalchemy.orm import Session
 
+from tests.library.page import metadata
 from tests.library.page.account import Account
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import Publisher
@@ -19,3 +23,10 @@ def account(s3_endpoint: str, s3: Any, database: str, bucket: str) -> Account:
 @pytest.fixture
 def publisher(account: Account) -> Publisher:
     return account.publisher("scores", WEEKS)
+
+
+@pytest.fixture
+def session(sql_folder: Path, tmp_path: Path) -> Iterator[Session]:
+    """Of a database in which the DAG processor has stored the DAGs of `metadata`."""
+    with metadata.database(tmp_path) as session:
+        yield session

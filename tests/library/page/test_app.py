@@ -28,9 +28,14 @@ import uvicorn
 from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
 from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunClearBody, TriggerDAGRunPostBody
+from airflow.models import DagModel
+from airflow.models.backfill import Backfill
 from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
 from fastapi.testclient import TestClient
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from athena_reports.page import app as app_module
 from athena_reports.page.app import BARS
@@ -43,6 +48,7 @@ from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from tests.library.page.account import WEEK, Account, report_dag
+from tests.library.page.metadata import add_run, dated
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
@@ -155,6 +161,125 @@ def listed(client: TestClient, *, recent: bool = False) -> dict[str, dict[str, A
 
 def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]]:
     return listed(client, recent=recent)["scores_weekly"]["cells"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def beside_airflow(
+    account: Account, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """The page of a viewer who may do all, beside a metadata database as Airflow fills it."""
+    everybody = Viewer(
+        reads=("plays_weekly", "plays_monthly", "texts_weekly", "other"),
+        runs=("plays_weekly", "plays_monthly"),
+    )
+    monkeypatch.setattr(app_module.Lake, "connect", lambda: account.lake)
+    for module in (app_module, security):
+        monkeypatch.setattr(module, "get_auth_manager", lambda: everybody)
+    monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
+    app = app_module.create_app()
+    app.dependency_overrides[security.get_user] = lambda: everybody
+
+    def of_request() -> Iterator[Session]:
+        with create_session() as own:
+            yield own
+
+    app.dependency_overrides[_get_session] = of_request
+    session.commit()
+    with time_machine.travel(NOW, tick=True):
+        yield TestClient(app)
+
+
+def test_the_page_shows_and_fills_what_airflow_has_of_the_runs(
+    beside_airflow: TestClient, account: Account, session: Session
+) -> None:
+    """Nothing of Airflow's database is replaced here; the runs differ in all that matters."""
+    weeks = [WEEK]
+    for _ in range(6):
+        weeks.append(weeks[-1].next)
+    published, by_param, failed, cancelled, succeeded, mended, never = weeks
+    account.publisher("plays", WEEKS).put(published)
+    account.publisher("plays", WEEKS).put(mended, at=NOW)
+    ended = WEEK.end_utc + timedelta(days=40)
+    stopped = Backfill(
+        dag_id="plays_weekly",
+        from_date=cancelled.start_utc,
+        to_date=cancelled.start_utc,
+        completed_at=ended,
+        is_paused=True,
+    )
+    session.add(stopped)
+    session.flush()
+    add_run(session, "queued", "queued", conf={"period": by_param.id})
+    add_run(session, "failed", "failed", ended=ended, **dated(failed))
+    backfill = {"run_type": "backfill", "backfill_id": stopped.id}
+    add_run(session, "cancelled", "failed", ended=ended, **backfill, **dated(cancelled))
+    add_run(session, "succeeded", "success", ended=ended, **dated(succeeded))
+    add_run(session, "failed-before", "failed", ended=ended, **dated(mended))
+    month = {"dag_id": "plays_monthly", "conf": {"period": "2026-04"}}
+    add_run(session, "of-the-month", "failed", ended=ended, **month)
+    session.commit()
+
+    rows = listed(beside_airflow)
+    assert {name: row["may_run"] for name, row in rows.items()} == {
+        "plays_weekly": True,
+        "plays_monthly": True,
+        "texts_weekly": False,
+    }
+    shown = {cell["id"]: (cell["states"], cell["run_id"]) for cell in rows["plays_weekly"]["cells"]}
+    assert shown[published.id][0] == ["published"]
+    assert shown[by_param.id] == (["running", "missing"], "queued")
+    assert shown[failed.id] == (["failed", "missing"], "failed")
+    assert shown[cancelled.id] == (["failed", "missing"], "cancelled")
+    assert shown[succeeded.id] == (["missing"], "")
+    assert shown[mended.id][0] == ["published"], "it was published after its run"
+    assert shown[never.id] == (["missing"], "")
+    months = {cell["id"]: cell["run_id"] for cell in rows["plays_monthly"]["cells"]}
+    assert months == {"2026-03": "", "2026-04": "of-the-month"}
+
+    ends = {"first": published.id, "last": never.id}
+    plan = beside_airflow.get("/api/dags/plays_weekly/plan", params={**ends, "state": "missing"})
+    starts = [(start["period"], start["action"], start["path"]) for start in plan.json()["starts"]]
+    runs_path = "dags/plays_weekly/dagRuns"
+    assert starts == [
+        (failed.id, "clear", f"{runs_path}/failed/clear"),
+        (cancelled.id, "trigger", runs_path),
+        (succeeded.id, "clear", f"{runs_path}/succeeded/clear"),
+        (never.id, "trigger", runs_path),
+    ]
+    of_cancelled, of_never = (plan.json()["starts"][place]["body"] for place in (1, 3))
+    assert (of_cancelled["logical_date"], of_cancelled["conf"]) == (None, {"period": cancelled.id})
+    assert datetime.fromisoformat(of_never["logical_date"]) == never.start_utc
+    assert "conf" not in of_never
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_who_may_only_trigger_or_only_clear_runs_fills_nothing(
+    client: TestClient, viewer: Viewer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """To fill takes both: a dated run is cleared, and any other one triggered."""
+    assert listed(client)["scores_weekly"]["may_run"] is True
+
+    def is_authorized(*, method: str, **_: Any) -> bool:
+        return method in allowed
+
+    allowed = ("GET", method)
+    monkeypatch.setattr(viewer, "is_authorized_dag", is_authorized)
+    assert listed(client)["scores_weekly"]["may_run"] is False
+
+
+def test_a_dag_that_is_gone_or_of_no_report_has_no_page(
+    beside_airflow: TestClient, session: Session
+) -> None:
+    def status(dag_id: str) -> int:
+        path = f"/api/dags/{dag_id}/plan?first={WEEK.id}&last={WEEK.id}&state=missing"
+        return int(beside_airflow.get(path).status_code)
+
+    assert (status("plays_weekly"), status("other")) == (200, 404)
+    session.execute(update(DagModel).values(is_stale=True))
+    session.commit()
+    assert status("plays_weekly") == 404
+    assert listed(beside_airflow) == {}
 
 
 def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(

@@ -71,5 +71,13 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
     cells = cells_of(partitions, periods=weeks)
     assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING])[1:] == (3000, None)
+    # The nearest ones lie on both sides of a hole.
+    middle = {
+        week.id: facts(week, scanned_bytes=number, price_usd="0.25")
+        for week, number in zip(weeks[:11], "11123x45999", strict=True)
+        if number != "x"
+    }
+    cells = cells_of(middle, periods=weeks[:11])
+    assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING]).scanned_bytes == 3
     unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)

@@ -212,3 +212,16 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     assert history.values == {"total": [("4", None, "4")]}
     (problem,) = history.problems
     assert re.search(rf"{weeks[1].id}/.* cannot be read as Parquet: .*Clear the run", problem)
+
+
+def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(
+    account: Account, publisher: Publisher
+) -> None:
+    weeks = [WEEK]
+    while len(weeks) < 15:
+        weeks.append(weeks[-1].next)
+    for week in weeks:
+        publisher.put(week, key=["user_id"])
+    found = history_of(account, weeks[-2])
+    assert found["periods"] == [week.id for week in weeks[2:-1]]
+    assert [len(values) for values in found["values"]["score"]] == [12] * HISTORY_ENTRIES

@@ -22,6 +22,7 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.account import Account
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import ranking
+from tests.support.wire import answered, json_error, json_response
 
 WEEK = WEEKS.period("2026-03-01")
 DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)
@@ -51,6 +52,31 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
     page._partitions.clear()  # as time does
     assert set(account.lake.published_partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
     assert set(account.lake.published_partitions(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
+
+
+def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> None:
+    """Glue may send an empty page before others, without the list."""
+    pages = [
+        {"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}], "NextToken": "a"},
+        {"NextToken": "b"},
+        {"Partitions": [{"Values": [WEEK.next.id]}]},
+    ]
+    with answered(account.glue, "GetPartitions", *map(json_response, pages)):
+        partitions = account.lake.published_partitions(DAG.dag_id)
+    assert partitions == {WEEK.id: {"rows": "1"}, WEEK.next.id: {}}
+
+
+def test_partitions_that_are_throttled_in_the_middle_are_not_taken_for_all(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    first = json_response({"Partitions": [{"Values": [WEEK.id]}], "NextToken": "a"})
+    throttled = [json_error("ThrottlingException", "Rate exceeded") for _ in range(9)]
+    with (
+        answered(account.glue, "GetPartitions", first, *throttled),
+        pytest.raises(LakeError, match=r"scores_weekly cannot be read: .*Rate exceeded"),
+    ):
+        account.lake.published_partitions(DAG.dag_id)
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:

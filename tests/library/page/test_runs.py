@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
-from airflow import settings as airflow_settings
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models import DagModel, DagRun, import_all_models
+from airflow.models import DagModel
 from airflow.models.backfill import Backfill
-from airflow.models.base import Base
-from airflow.models.dagbundle import DagBundleModel
-from airflow.utils.db import synchronize_log_template
-from airflow.utils.session import create_session
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -29,7 +20,7 @@ from athena_reports.page.runs import (
     report_dags,
     unfinished_runs,
 )
-from athena_reports.periods.calendar import Period
+from tests.library.page.metadata import add_run, dated
 from tests.library.page.partitions import text
 from tests.support.calendars import WEEKS
 
@@ -38,83 +29,11 @@ if TYPE_CHECKING:
 
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 WEEK = WEEKS.period("2026-03-01")
-DAGS = '''
-"""DAGs of Airflow.
-
-A report in two cadences, one that ended and has no table, and three DAGs that are no reports.
-"""
-from datetime import datetime
-
-from airflow.sdk import DAG
-from athena_reports import Report, build_dag, monthly, weekly
-from athena_reports.scheduling.timetable import PeriodTimetable
-
-plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
-plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
-plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
-texts = Report(
-    name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"]
-)
-texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
-tagged = DAG(
-    "tagged_weekly",
-    schedule="@weekly",
-    start_date=datetime(2026, 3, 1),
-    tags=["athena-report"],
-)
-undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=["athena-report"])
-other = DAG("other", schedule=None)
-'''
-
-
-@pytest.fixture
-def session(sql_folder: Path, tmp_path: Path) -> Iterator[Session]:
-    """Of a database in which the DAG processor has stored the DAGs."""
-    airflow_settings.initialize()
-    import_all_models()
-    Base.metadata.create_all(airflow_settings.engine)
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "reports.py").write_text(DAGS)
-    with create_session() as session:
-        session.add(DagBundleModel(name="dags"))
-        session.flush()
-        synchronize_log_template(session=session)  # which every run refers to
-        bag = DagBag(tmp_path / "dags", bundle_path=tmp_path / "dags", bundle_name="dags")
-        assert bag.import_errors == {}
-        sync_bag_to_db(bag, "dags", None, session=session)
-        yield session
-        session.rollback()
-    Base.metadata.drop_all(airflow_settings.engine)
 
 
 def weekly_dag(session: Session) -> ReportDag:
     (dag,) = report_dags(["plays_weekly"], session)
     return dag
-
-
-def add_run(
-    session: Session,
-    run_id: str,
-    state: str,
-    *,
-    ended: datetime | None = None,
-    run_type: str = "manual",
-    **fields: Any,
-) -> None:
-    """Store a run as Airflow stores one that the API triggers.
-
-    It has no logical date unless `fields` have it.
-    """
-    run = DagRun(
-        "plays_weekly", run_id, run_type=run_type, run_after=WEEK.end_utc, state=state, **fields
-    )
-    run.end_date = ended
-    session.add(run)
-    session.flush()
-
-
-def dated(period: Period) -> dict[str, Any]:
-    return {"logical_date": period.start_utc, "data_interval": (period.start_utc, period.end_utc)}
 
 
 def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Session) -> None:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
@@ -13,6 +14,7 @@ from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.support.published import assert_followed
 from tests.support.publishing import EARLY, LATE, Place, facts
+from tests.support.wire import CONFLICT, answered, s3_error
 
 CHECK = CheckResult(name="rows", severity="warn", passed=False, message="few", value=1)
 
@@ -57,6 +59,8 @@ def test_publishing_the_same_query_again_writes_nothing_and_says_the_same_again(
         ("partial", True),
         ("missing_partitions", ("dt=2026-11-15",)),
         ("checks", (CHECK,)),
+        ("settles_at", EARLY),
+        ("logic", "v2:another"),
     ],
 )
 def test_the_same_query_with_other_findings_renews_the_manifest_without_a_new_version(
@@ -206,7 +210,8 @@ def test_a_restatement_is_dated_by_the_query_that_brought_other_rows(place: Plac
 
     sequence = [(a, EARLY), (a, LATE), (b, LATE), (b, later)]
     dated = [
-        place.publish(version, facts(submitted_at)).manifest for version, submitted_at in sequence
+        place.publish(version, facts(submitted_at, published_at=later)).manifest
+        for version, submitted_at in sequence
     ]
     assert [manifest.restated_at for manifest in dated] == ["", "", LATE, LATE]
 
@@ -396,6 +401,15 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
 
 
+def test_a_version_without_parquet_has_no_partition_and_is_published_all_the_same(
+    tabled: Place,
+) -> None:
+    """A partition would lead Athena into a folder that is not there."""
+    tabled.publish(tabled.upload("a", formats=["csv"]), facts())
+    assert tabled.partitions() == {}
+    assert tabled.latest()["version"] == tabled.manifest()["version"]
+
+
 def test_the_latest_period_only_moves_forward(place: Place) -> None:
     def publish_week(period_id: str, name: str, submitted_at: str) -> str:
         some = place.at(period_id)
@@ -452,20 +466,22 @@ def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: 
 # --- nothing is published
 
 
-@pytest.mark.parametrize("damage", ["other bytes", "removal"])
+@pytest.mark.parametrize("damage", ["one byte less", "one byte more", "empty", "removal"])
 def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again_helps(
     tabled: Place, damage: str
 ) -> None:
     tabled.publish(tabled.upload("old"), facts(EARLY))
     new = tabled.upload("new")
     key = new.objects[1].key
-    uploaded_bytes = f"{new.objects[1].bytes:,}"
+    number = new.objects[1].bytes
+    uploaded_bytes = f"{number:,}"
     if damage == "removal":
         tabled.s3.delete([tabled.location.uri(key)])
         problem = f"is missing; transform uploaded {uploaded_bytes} bytes"
     else:
-        tabled.put(tabled.location.uri(key), b"x")
-        problem = f"has 1 bytes; transform uploaded {uploaded_bytes}"
+        left = {"one byte less": number - 1, "one byte more": number + 1, "empty": 0}[damage]
+        tabled.put(tabled.location.uri(key), b"x" * left)
+        problem = f"has {left:,} bytes; transform uploaded {uploaded_bytes}"
     before = tabled.everything()
 
     with pytest.raises(PublishError, match=r"Clear transform") as caught:
@@ -477,7 +493,7 @@ def test_an_uploaded_object_that_is_damaged_is_not_published_and_uploading_again
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-@pytest.mark.parametrize("damage", ["other bytes", "removal", "too old"])
+@pytest.mark.parametrize("damage", ["other size", "removal", "too old"])
 def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
     tabled: Place, monkeypatch: pytest.MonkeyPatch, damage: str, is_first: bool
 ) -> None:
@@ -490,8 +506,8 @@ def test_an_upload_that_is_not_published_changes_no_column_of_the_table(
     uri = tabled.location.uri(new.parquet_key)
     if damage == "removal":
         tabled.s3.delete([uri])
-    elif damage == "other bytes":
-        tabled.put(uri, b"x")
+    elif damage == "other size":
+        tabled.put(uri, b"x" * (new.objects[0].bytes + 1))
     else:
         monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
     before = tabled.tables()
@@ -519,6 +535,30 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
     assert place.publish(other, facts(EARLY)).outcome == "superseded"
 
 
+@pytest.mark.parametrize(("hours", "is_too_old"), [(11.9, False), (12.1, True)])
+def test_an_upload_may_wait_for_twelve_hours_until_it_is_published(
+    place: Place, hours: float, is_too_old: bool
+) -> None:
+    """A cleanup removes what is twice as old: so it never removes what is being published."""
+    version = place.upload("a")
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=hours)):
+        if is_too_old:
+            with pytest.raises(PublishError, match="too long ago to be published"):
+                place.publish(version, facts())
+        else:
+            assert place.publish(version, facts()).outcome == "published"
+
+
+def test_a_version_that_is_current_again_is_no_earlier_one(place: Place) -> None:
+    """The transform of a run was changed, and changed back."""
+    first, second = place.upload("a"), place.upload("b")
+    for version in (first, second, first):
+        place.publish(version, facts())
+    manifest = place.manifest()
+    assert manifest["version"] == first.version
+    assert [each["version"] for each in manifest["earlier_versions"]] == [second.version]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -528,9 +568,6 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
             b"[]",
             b'{"manifest_format": 1, "period": {"id": "2026-11-15"}}',
         ),
-        json.dumps(
-            {**facts(period_id="2026-11-08").model_dump(mode="json"), "manifest_format": 1}
-        ).encode(),
     ],
 )
 def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
@@ -545,6 +582,36 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(place: Place, content: b
     assert place.everything() == before
 
 
+def test_a_manifest_of_another_period_is_not_overwritten(place: Place) -> None:
+    """It is a whole one, and lies in the wrong folder: somebody has copied it."""
+    other = place.at("2026-11-08")
+    other.publish(other.upload("a"), facts(period_id="2026-11-08"))
+    body, _ = place.s3.read(other.location.manifest_uri)
+    place.put(place.location.manifest_uri, body)
+    version = place.upload("b")
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts())
+    assert not caught.value.retryable
+    assert str(caught.value.__cause__) == "it is of the period 2026-11-08"
+    assert place.everything() == before
+
+
+def test_a_manifest_that_names_objects_of_another_period_is_not_overwritten(place: Place) -> None:
+    other = place.at("2026-11-08").upload("a")
+    version = place.upload("a")
+    place.publish(version, facts())
+    fields = place.manifest() | {"objects": [item.model_dump() for item in other.objects]}
+    place.put(place.location.manifest_uri, json.dumps(fields).encode())
+    before = place.everything()
+
+    with pytest.raises(PublishError, match="is not of this package and period") as caught:
+        place.publish(version, facts(LATE))
+    assert "which is not of the period" in str(caught.value.__cause__)
+    assert place.everything() == before
+
+
 def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(
     tabled: Place,
 ) -> None:
@@ -555,6 +622,45 @@ def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visibl
     with pytest.raises(SchemaError, match="bigint to string"):
         tabled.publish(new, facts(LATE))
     assert (tabled.everything(), tabled.partitions()) == before
+
+
+# By which S3 refuses a conditional write that another one came before.
+UNDECIDED = {
+    "a write under way": CONFLICT,
+    "deleted meanwhile": ("NoSuchKey", "The specified key does not exist.", 404),
+}
+
+
+@pytest.mark.parametrize("answer", UNDECIDED)
+@pytest.mark.parametrize("writes_before", [0, 1], ids=["manifest.json", "latest.json"])
+def test_what_s3_does_not_write_because_of_another_writer_is_decided_anew(
+    place: Place, answer: str, writes_before: int
+) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    new = place.upload("b")
+    answers = [*[None] * writes_before, s3_error(*UNDECIDED[answer])]
+
+    with answered(place.s3.client, "PutObject", *answers) as requests:
+        publication = place.publish(new, facts(LATE))
+    assert publication.outcome == "published"
+    assert place.manifest()["version"] == place.latest()["version"] == new.version
+    assert len(requests) == 3
+
+
+def test_a_conflict_at_each_attempt_is_given_up_and_may_pass(place: Place) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    new = place.upload("b")
+    before = place.everything()
+
+    conflicts = [s3_error(*CONFLICT) for _ in range(10)]
+    with (
+        answered(place.s3.client, "PutObject", *conflicts) as requests,
+        pytest.raises(PublishError, match="was changed by others at each of 10") as caught,
+    ):
+        place.publish(new, facts(LATE))
+    assert caught.value.retryable
+    assert len(requests) == 10
+    assert place.everything() == before
 
 
 def test_a_manifest_that_others_change_each_time_is_given_up(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from tests.library.publication.cadences import cadences
 from tests.support.calendars import UTC_WEEKS
 from tests.support.memory_store import MemoryS3
 from tests.support.publishing import Place, facts
+from tests.support.wire import CONFLICT, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -160,6 +162,29 @@ def test_an_answer_that_was_lost_is_no_conflict() -> None:
     counted.memory.call = lose_the_answer
     require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
     assert find_calendar(location_of(UTC_WEEKS), counted.s3) == DEV
+
+
+@pytest.mark.parametrize("is_of_another", [False, True])
+def test_a_calendar_whose_write_conflicts_with_another_one_is_read_again(
+    place: Place, is_of_another: bool
+) -> None:
+    """S3 answers 409: another run writes the calendar at the same time."""
+    report = place.location.report
+    written = STG if is_of_another else DEV
+
+    def write_first(**_: Any) -> AWSResponse:
+        events.unregister("before-send.s3.PutObject", write_first)
+        place.put(report.calendar_uri, written.model_dump_json().encode())
+        return s3_error(*CONFLICT)
+
+    events = place.s3.client.meta.events
+    events.register("before-send.s3.PutObject", write_first)
+    if is_of_another:
+        with pytest.raises(CalendarError, match="belongs to the environment stg"):
+            require_calendar(report, DEV, place.s3)
+    else:
+        require_calendar(report, DEV, place.s3)
+    assert find_calendar(report, place.s3) == written
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from athena_reports.publication.manifest import Partition
 from athena_reports.rows.columns import TableColumn
 from tests.support.aws_errors import api_error
 from tests.support.publishing import Place, facts
+from tests.support.wire import answered, json_error, json_response
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -143,6 +144,9 @@ def test_the_table_says_what_its_columns_mean_as_it_was_published_last(table: Ta
 
     table.prepare(described(Score="points won", plays=""), commented=True)
     assert comments_of(table) == {"score": "points won", "plays": ""}
+    again(table).prepare(described(score="points (sum)", plays="their number"), commented=True)
+    again(table).prepare(described(score="points", plays="their number"), commented=True)
+    assert comments_of(table) == {"score": "points", "plays": "their number"}
     again(table).prepare(described(score="points (sum)", plays="their number"), commented=True)
     put(table, described(score="points won", plays=""))  # the repair of an older period
     assert comments_of(table) == {"score": "points (sum)", "plays": "their number"}
@@ -368,6 +372,84 @@ def test_an_update_names_the_version_that_it_is_of_and_keeps_what_others_wrote()
         stubber.add_response("update_table", {}, expected)
         Table("reports", LOCATION, client).prepare(columns(score="bigint"))
         stubber.assert_no_pending_responses()
+
+
+def partitions_page(*period_ids: str, token: str = "") -> dict[str, Any]:
+    """A page of GetPartitions; Glue need not send the list of an empty one."""
+    page: dict[str, Any] = {}
+    if period_ids:
+        page["Partitions"] = [
+            {"Values": [period_id], "StorageDescriptor": {"Location": FOLDER}, "Parameters": {}}
+            for period_id in period_ids
+        ]
+    if token:
+        page["NextToken"] = token
+    return page
+
+
+def test_the_pages_of_a_listing_are_all_read_empty_ones_too(table: Table) -> None:
+    """Glue may send any number of partitions in a page, and an empty page before others."""
+    pages = [
+        partitions_page("2026-11-01", "2026-11-08", token="a"),
+        partitions_page(token="b"),
+        partitions_page("2026-11-15"),
+    ]
+    with answered(table.glue, "GetPartitions", *map(json_response, pages)) as requests:
+        assert list(table.partitions()) == ["2026-11-01", "2026-11-08", "2026-11-15"]
+    assert len(requests) == 3
+
+
+def test_a_listing_that_is_throttled_in_the_middle_gives_no_part_as_the_whole(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    first = json_response(partitions_page("2026-11-01", token="a"))
+    throttled = [json_error("ThrottlingException", "Rate exceeded") for _ in range(9)]
+    with (
+        answered(table.glue, "GetPartitions", first, *throttled),
+        pytest.raises(TableError, match=r"cannot be listed: .*ThrottlingException") as caught,
+    ):
+        table.partitions()
+    assert caught.value.retryable
+
+
+def test_the_tables_of_all_pages_are_found(table: Table) -> None:
+    table.prepare(columns(score="bigint"))
+    (stored,) = table.glue.get_tables(DatabaseName=table.database)["TableList"]
+    listed = {
+        name: stored[name] for name in ("Name", "Parameters", "StorageDescriptor", "PartitionKeys")
+    }
+    pages = [{"TableList": [{"Name": "other"}], "NextToken": "a"}, {"TableList": [listed]}]
+    with answered(table.glue, "GetTables", *map(json_response, pages)):
+        (found,) = published_tables(table.database, table.glue)
+    assert found.name == table.name
+
+
+def test_a_partition_that_is_gone_between_two_calls_may_be_put_again(table: Table) -> None:
+    """CreatePartition says that it is there, and somebody drops it before UpdatePartition."""
+    put(table, columns(score="bigint"))
+    exists = json_error("AlreadyExistsException", "Partition already exists.")
+    table.glue.delete_partition(
+        DatabaseName=table.database, TableName=table.name, PartitionValues=["2026-11-15"]
+    )
+    with (
+        answered(table.glue, "CreatePartition", exists),
+        pytest.raises(TableError, match="the period cannot be written to it") as caught,
+    ):
+        put(table, columns(score="bigint"))
+    assert caught.value.retryable
+    put(table, columns(score="bigint"))
+    assert list(table.partitions()) == ["2026-11-15"]
+
+
+def test_a_table_that_another_run_changes_at_the_same_time_is_read_again(table: Table) -> None:
+    """UpdateTable is answered by ConcurrentModificationException, with the status 400."""
+    put(table, columns(score="int"))
+    changed = json_error("ConcurrentModificationException", "Update table failed.")
+    with answered(table.glue, "UpdateTable", changed) as requests:
+        put(table, columns(score="bigint"))
+    assert len(requests) == 2
+    assert columns_of(table) == {"score": "bigint"}
 
 
 def test_a_listing_that_glue_leaves_out_since_it_is_empty_is_empty(table: Table) -> None:

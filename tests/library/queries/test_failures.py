@@ -55,10 +55,14 @@ def test_every_documented_type_has_its_verdict(error_type: int) -> None:
 def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
     name: str, error_type: int, meaning: str
 ) -> None:
+    """Neither needs Athena to say that another try does not help."""
     reason = f"{name}: line 1:15: Table ... "
     for number, said in ((error_type, reason), (error_type, ""), (1400, reason)):
-        verdict = execution_verdict(failed(number, error_category=2, retryable=False, reason=said))
-        assert (verdict.decision, meaning in verdict.meaning) == (FAIL, True)
+        for retryable in (None, True, False):
+            execution = failed(number, error_category=2, retryable=retryable, reason=said)
+            verdict = execution_verdict(execution)
+            assert (verdict.decision, meaning in verdict.meaning) == (FAIL, True)
+            assert is_current(execution), "it would be started and paid again"
 
 
 @given(

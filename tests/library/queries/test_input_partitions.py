@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from athena_reports.queries.input_partitions import (
 )
 from athena_reports.reports.input import Input
 from tests.support.calendars import WEEKS
+from tests.support.wire import answered, json_response
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -83,6 +85,39 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
     assert found.needed == 366 + 365
     assert len(found.absent) == found.needed - 2
     assert "and 724 more" in str(found)
+
+
+def described(day: str) -> dict[str, Any]:
+    return {"Values": [day], "StorageDescriptor": {"Location": "s3://lake/"}}
+
+
+def test_partitions_that_glue_has_left_unprocessed_are_asked_for_again(
+    glue: GlueClient, database: str
+) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
+    left_over = [{"Values": [day]} for day in DAYS[2:]]
+    first = {"Partitions": [described(day) for day in DAYS[:2]], "UnprocessedKeys": left_over}
+
+    with answered(glue, "BatchGetPartition", json_response(first)) as requests:
+        assert look(glue, database).absent == (f"dt={DAYS[-1]}",)
+    assert len(requests) == 2
+    assert json.loads(requests[1].body)["PartitionsToGet"] == left_over
+
+
+def test_a_glue_that_leaves_all_partitions_unprocessed_is_not_asked_without_end(
+    glue: GlueClient, database: str
+) -> None:
+    """Nor are they taken for missing ones: the task is tried again."""
+    create(glue, database, ["dt"], [[day] for day in DAYS])
+    stuck = {"UnprocessedKeys": [{"Values": [day]} for day in DAYS]}
+
+    with (
+        answered(glue, "BatchGetPartition", json_response(stuck)) as requests,
+        pytest.raises(InputError, match=rf"8 partitions of {database}\.plays") as caught,
+    ):
+        look(glue, database)
+    assert caught.value.retryable
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(

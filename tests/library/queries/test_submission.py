@@ -185,6 +185,16 @@ def test_what_is_started_is_noted_and_a_noted_execution_costs_one_call(
     assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
 
 
+def test_of_many_notes_the_latest_count(athena: MemoryAthena) -> None:
+    """Athena describes 50 executions at once, and the last one is the one that may be current."""
+    others = start(athena, *[submission(run_id=str(number)) for number in range(60)])
+    notes = Notes(*others)
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    athena.forget_tokens()
+    athena.unlisted = set(athena.queries)
+    assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
+
+
 def test_a_noted_execution_counts_only_if_it_is_of_the_intention_and_current(
     athena: MemoryAthena,
 ) -> None:

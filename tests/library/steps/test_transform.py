@@ -122,6 +122,20 @@ def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_no
     }
 
 
+def test_a_check_against_the_previous_version_looks_at_what_this_period_has_published(
+    bucket: str, query: dict[str, Any]
+) -> None:
+    published(transformed(query, bucket), bucket)
+    check = checks.change("rows", within=0.1, against="previous_version", severity="warn")
+
+    def first_row(rows: Any, _: Any) -> Any:
+        return rows.limit(1)
+
+    (found,) = transformed(query, bucket, transforms=[first_row], checks=[check])["checks"]
+    assert (found["passed"], found["value"]) == (False, 1)
+    assert "2 in the" in found["message"]
+
+
 def test_a_change_is_measured_against_the_numbers_of_the_period_before(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:

@@ -7,8 +7,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -27,10 +26,12 @@ from hypothesis import strategies as st
 from athena_reports import PATIENT, WaitPolicy
 from athena_reports.steps.wait_trigger import (
     AWAITED_XCOM,
+    MAX_FAILED_POLLS,
     POLLS_PER_SECOND,
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
+from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan, serve
 from tests.support.submissions import start_sql
 from tests.support.triggers import kill
@@ -87,6 +88,22 @@ def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
     clock.run(all_of_them())
     assert max(Counter(int(at) for at in looks_of(athena)).values()) <= POLLS_PER_SECOND + 1
     assert len(looks_of(athena)) == 500  # all had ended when they were looked at
+
+
+def test_only_failed_looks_in_a_row_end_the_wait(clock: VirtualClock, athena: MemoryAthena) -> None:
+    """Of ten looks one is answered, and so the wait goes on to the end of the query."""
+    looks = 0
+
+    def fail_nine_times(action: str) -> None:
+        nonlocal looks
+        looks += 1
+        if looks % MAX_FAILED_POLLS:
+            raise THROTTLED
+
+    trigger = start(athena, 20_000)
+    athena.before = fail_nine_times
+    assert clock.run(fired(trigger))["query"]["state"] == "SUCCEEDED"
+    assert looks > 2 * MAX_FAILED_POLLS
 
 
 class NoLog:
@@ -292,18 +309,19 @@ class Clients:
         assert self.opened > self.closed, "the client is closed"
         return self.athena.stop_query_execution(**request)
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Any]:
+    # Not by `asynccontextmanager`: the event loop would end such a generator, and close the client,
+    # also if nobody did.
+    async def __aenter__(self) -> Any:
         await asyncio.sleep(self.open_seconds)
         self.opened += 1
-        try:
-            yield self
-        finally:
-            self.closed += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closed += 1
 
     def serve(self, patch: pytest.MonkeyPatch) -> None:
         async def get_async_conn(_: Any) -> Any:
-            return self.open()
+            return self
 
         patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
 

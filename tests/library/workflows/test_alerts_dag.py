@@ -87,6 +87,19 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
     ]
 
 
+def test_the_reason_of_a_failure_has_its_beginning_if_it_is_long(build: Build) -> None:
+    """It is kept in an XCom, which is no place for a whole log."""
+    recorder, ti = Recorder(), TaskInstance("transform")
+    dag = build(on_failure=[recorder])
+    error = ValueError("row 1 is wrong; " + "x" * 1_000_000)
+    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": error})
+
+    fail(dag, dag_run=DagRun(), ti=ti)
+    (message,) = recorder.told
+    assert "Reason: transform: row 1 is wrong; xxx" in message
+    assert len(message) < 10_000
+
+
 @pytest.mark.parametrize(
     ("reason", "known", "expected"),
     [

@@ -31,6 +31,8 @@ SOME_WEEKS_OF_2013 = [
     or week == WEEKS_OF_2013[-1]
     or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
 ]
+# What the report promises of its rows, and whether it publishes where a promise is broken.
+PROMISES = [("unique(carrier)", "fail"), ("rows(at_least=10, at_most=30)", "warn")]
 DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
 
 
@@ -62,5 +64,6 @@ def test_carrier_ranking_is_what_the_csv_says(
         assert rows_of(services.s3, manifest, "parquet") == expected, start
         assert rows_of(services.s3, manifest, "csv") == expected, start
         assert manifest["rows"] == len(expected)
+        assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         flights += sum(row["flights"] for row in expected)
     assert departures in (None, flights)

@@ -22,6 +22,14 @@ from tests.support.task_runner import run_dag
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEKS, MONTHS = weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29)), months(2025, 1, 6)
+# What the report promises of its rows, and whether it publishes where a promise is broken.
+PROMISES = [
+    ("columns", "fail"),
+    ("unique(user_id)", "fail"),
+    ("not_null(rank, score)", "fail"),
+    ("in_range(plays, at_least=1)", "fail"),
+    ("change(rows, within=0.5, against=previous_period)", "warn"),
+]
 DAG_FILE = Path(__file__).parents[3] / "dags" / "user_ranking.py"
 
 
@@ -55,5 +63,6 @@ def test_user_ranking_is_what_the_events_say(
         expected = user_ranking(plays, *bounds, top)
         assert rows_of(services.s3, manifest, "parquet") == expected, start
         assert rows_of(services.s3, manifest, "csv") == expected, start
+        assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         seen |= {row["movement"].split(" ")[0] for row in expected}
     assert seen == {"new", "up", "down", "same"}

@@ -1,0 +1,94 @@
+"""A metadata database as Airflow fills it: the DAGs of reports, and their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow import settings as airflow_settings
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models import DagRun, import_all_models
+from airflow.models.base import Base
+from airflow.models.dagbundle import DagBundleModel
+from airflow.utils.db import synchronize_log_template
+from airflow.utils.session import create_session
+from sqlalchemy.orm import Session
+
+from athena_reports.periods.calendar import Period
+from tests.support.calendars import WEEKS
+
+_WEEK = WEEKS.period("2026-03-01")
+DAGS = '''
+"""DAGs of Airflow.
+
+A report in two cadences, one that ended and has no table, and three DAGs that are no reports.
+"""
+from datetime import datetime
+
+from airflow.sdk import DAG
+from athena_reports import Report, build_dag, monthly, weekly
+from athena_reports.scheduling.timetable import PeriodTimetable
+
+plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
+plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
+plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
+texts = Report(
+    name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"]
+)
+texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
+tagged = DAG(
+    "tagged_weekly",
+    schedule="@weekly",
+    start_date=datetime(2026, 3, 1),
+    tags=["athena-report"],
+)
+undated = DAG("undated_weekly", schedule=PeriodTimetable(weekly("sunday")), tags=["athena-report"])
+other = DAG("other", schedule=None)
+'''
+
+
+@contextmanager
+def database(folder: Path) -> Iterator[Session]:
+    """A database in which the DAG processor has stored the DAGs."""
+    airflow_settings.initialize()
+    import_all_models()
+    Base.metadata.create_all(airflow_settings.engine)
+    (folder / "dags").mkdir()
+    (folder / "dags" / "reports.py").write_text(DAGS)
+    with create_session() as session:
+        session.add(DagBundleModel(name="dags"))
+        session.flush()
+        synchronize_log_template(session=session)  # which every run refers to
+        bag = DagBag(folder / "dags", bundle_path=folder / "dags", bundle_name="dags")
+        assert bag.import_errors == {}
+        sync_bag_to_db(bag, "dags", None, session=session)
+        yield session
+        session.rollback()
+    Base.metadata.drop_all(airflow_settings.engine)
+
+
+def add_run(
+    session: Session,
+    run_id: str,
+    state: str,
+    *,
+    ended: datetime | None = None,
+    run_type: str = "manual",
+    dag_id: str = "plays_weekly",
+    **fields: Any,
+) -> None:
+    """Store a run as Airflow stores one that the API triggers.
+
+    It has no logical date unless `fields` have it.
+    """
+    run = DagRun(dag_id, run_id, run_type=run_type, run_after=_WEEK.end_utc, state=state, **fields)
+    run.end_date = ended
+    session.add(run)
+    session.flush()
+
+
+def dated(period: Period) -> dict[str, Any]:
+    return {"logical_date": period.start_utc, "data_interval": (period.start_utc, period.end_utc)}
