@@ -11,8 +11,7 @@ import pytest
 from airflow_local.services import Services
 from athena_reports.settings import settings
 from local_aws.faults import Fault, Faults
-from tests.support.dag_files import load_dags
-from tests.support.project import (
+from tests.commands.project import (
     DAYS,
     ENVIRONMENT,
     WEEKS,
@@ -21,6 +20,7 @@ from tests.support.project import (
     write_files,
     write_lake,
 )
+from tests.support.dag_files import load_dags
 from tests.support.task_runner import run_dag
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_aws.faults import Fault, Refuse
-from tests.support.project import ENVIRONMENT, Done, Project
+from tests.commands.project import ENVIRONMENT, Done, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]

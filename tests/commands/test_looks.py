@@ -12,7 +12,7 @@ import time_machine
 import yaml
 
 from local_aws.faults import Fault, ThrottleGlue
-from tests.support.project import (
+from tests.commands.project import (
     DAYS,
     ENVIRONMENT,
     UNPUBLISHED_WEEK,

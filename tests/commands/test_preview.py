@@ -12,8 +12,17 @@ import pytest
 import time_machine
 from rich.cells import cell_len
 
-from local_aws.faults import End, Fault, Refuse, Throttle, ThrottleGlue
-from tests.support.project import ENVIRONMENT, ITEMS, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
+from local_aws.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
+from tests.commands.project import (
+    ENVIRONMENT,
+    ITEMS,
+    RESULTS,
+    UNPUBLISHED_WEEK,
+    WEEKS,
+    Done,
+    Project,
+    sold,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]
@@ -287,6 +296,41 @@ def test_null_is_told_apart_from_its_text_and_a_warning_is_no_failure(shop: Proj
     assert ["store 0", "NULL"] in table(done)
     assert "warn   not_null(amount): 1 of 3 rows have NULL in amount." in done.lines
     assert "It would not be published." not in done.out
+
+
+def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_not(
+    shop: Project,
+) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.change("rows", within=0.5)')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err) == (0, "")
+    shop.edit(SQL, "ORDER BY item", "UNION ALL SELECT 'x', 1 UNION ALL SELECT 'y', 1")
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert done.code == 1
+    assert "It would not be published. Check change(rows" in done.out  # 5 rows after 3
+    shop.write("tests/reports/items/bounds/expected.csv", "")
+    assert shop.run("test", "items/bounds", "--accept").code == 0
+    assert shop.run("test", "items/bounds").lines[-1] == "1 passed"  # beside no earlier period
+
+
+def test_what_a_long_query_leaves_while_it_runs_is_gone_afterwards(
+    shop: Project, strike: Strike
+) -> None:
+    """A lease says that the command still waits for it."""
+    strike(Hold(sql="What was sold", seconds=0.5))
+    seen = set()
+
+    def look(_: float) -> None:
+        found = shop.services.s3.list_objects_v2(Bucket=RESULTS, Prefix="leases/")
+        seen.update(item["Key"] for item in found.get("Contents", []))
+
+    shop.patch.setattr("athena_reports.queries.lease.RENEW_EVERY", timedelta(0))
+    shop.patch.setattr("athena_reports.authors.trial.time.sleep", look)
+    done = shop.run("preview", "items", WEEK, "--run")
+    assert (done.code, done.err) == (0, "")
+    assert len(seen) == 1
+    (query,) = done.queries
+    assert done.objects == {query.output, f"{query.output}.metadata"}
 
 
 def test_no_rows_would_not_be_published(shop: Project) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from athena_reports.authors import trial
 from local_aws.faults import Fault, Faults, Hold
-from tests.support.project import CTRL_C, ENVIRONMENT, WEEKS, Project
+from tests.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from deploy import __main__ as command
-from tests.deploy.conftest import Repository
+from tests.deploy.repository import Repository
 from tests.deploy.stub import StubAws
 
 EXPIRED = """<ErrorResponse><Error><Code>ExpiredToken</Code>
@@ -56,7 +56,7 @@ def test_another_error_of_aws_asks_for_no_other_credentials(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     printed = repository.deploy(code=1)
-    assert "Mend the cause, then run the same command again" in printed
+    assert "Remove the cause, then run the same command again" in printed
     assert "Choose credentials" not in printed
 
 
