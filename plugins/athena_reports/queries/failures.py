@@ -1,7 +1,7 @@
 """The decision table: which failure of a query means what.
 
-Sources: Athena's user guide ("error categories and types"), its API reference, and recordings of
-real errors.
+Sources: Athena's user guide ("error categories and types"), its API reference, recordings of real
+errors, and the names in Trino's `StandardErrorCode`.
 """
 
 from collections.abc import Mapping
@@ -77,8 +77,24 @@ VERDICTS_BY_NAME: Mapping[str, Verdict] = {
     "CATALOG_NOT_FOUND": _SQL_NOT_VALID,
     "FUNCTION_NOT_FOUND": _SQL_NOT_VALID,
     "NOT_SUPPORTED": _SQL_NOT_VALID,
+    "AMBIGUOUS_NAME": _SQL_NOT_VALID,
+    "DUPLICATE_COLUMN_NAME": _SQL_NOT_VALID,
+    "EXPRESSION_NOT_AGGREGATE": _SQL_NOT_VALID,
+    "EXPRESSION_NOT_IN_DISTINCT": _SQL_NOT_VALID,
+    "EXPRESSION_NOT_SCALAR": _SQL_NOT_VALID,
+    "INVALID_COLUMN_REFERENCE": _SQL_NOT_VALID,
+    "INVALID_LITERAL": _SQL_NOT_VALID,
+    "MISMATCHED_COLUMN_ALIASES": _SQL_NOT_VALID,
+    "MISSING_COLUMN_NAME": _SQL_NOT_VALID,
+    "MISSING_GROUP_BY": _SQL_NOT_VALID,
+    "MISSING_OVER": _SQL_NOT_VALID,
+    "NESTED_AGGREGATION": _SQL_NOT_VALID,
+    "TYPE_NOT_FOUND": _SQL_NOT_VALID,
     "DIVISION_BY_ZERO": _VALUE_DOES_NOT_FIT,
     "INVALID_CAST_ARGUMENT": _VALUE_DOES_NOT_FIT,
+    "INVALID_FUNCTION_ARGUMENT": _VALUE_DOES_NOT_FIT,
+    "NUMERIC_VALUE_OUT_OF_RANGE": _VALUE_DOES_NOT_FIT,
+    "SUBQUERY_MULTIPLE_ROWS": _VALUE_DOES_NOT_FIT,
     "TABLE_NOT_FOUND": _NO_TABLE,
     "SCHEMA_NOT_FOUND": _NO_DATABASE,
     "TABLE_ALREADY_EXISTS": _TABLE_EXISTS,

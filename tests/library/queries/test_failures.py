@@ -34,6 +34,25 @@ RECORDED: list[tuple[str, int, str]] = [
     ("INVALID_CAST_ARGUMENT", 1100, "a value does not fit"),
     ("TABLE_ALREADY_EXISTS", 1110, "exists already"),
 ]
+# Trino's names (StandardErrorCode) of mistakes of an author. Athena's numbers are not known.
+OF_TRINO: list[tuple[str, str]] = [
+    ("EXPRESSION_NOT_AGGREGATE", "SQL is not valid"),
+    ("MISSING_GROUP_BY", "SQL is not valid"),
+    ("NESTED_AGGREGATION", "SQL is not valid"),
+    ("AMBIGUOUS_NAME", "SQL is not valid"),
+    ("DUPLICATE_COLUMN_NAME", "SQL is not valid"),
+    ("MISSING_COLUMN_NAME", "SQL is not valid"),
+    ("MISSING_OVER", "SQL is not valid"),
+    ("INVALID_COLUMN_REFERENCE", "SQL is not valid"),
+    ("EXPRESSION_NOT_SCALAR", "SQL is not valid"),
+    ("EXPRESSION_NOT_IN_DISTINCT", "SQL is not valid"),
+    ("MISMATCHED_COLUMN_ALIASES", "SQL is not valid"),
+    ("INVALID_LITERAL", "SQL is not valid"),
+    ("TYPE_NOT_FOUND", "SQL is not valid"),
+    ("INVALID_FUNCTION_ARGUMENT", "a value does not fit"),
+    ("NUMERIC_VALUE_OUT_OF_RANGE", "a value does not fit"),
+    ("SUBQUERY_MULTIPLE_ROWS", "a value does not fit"),
+]
 
 
 def failed(error_type: int | None = None, state: str = "FAILED", **fields: Any) -> QueryExecution:
@@ -63,6 +82,17 @@ def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
             verdict = execution_verdict(execution)
             assert (verdict.decision, meaning in verdict.meaning) == (FAIL, True)
             assert is_current(execution), "it would be started and paid again"
+
+
+@pytest.mark.parametrize(("name", "meaning"), OF_TRINO)
+def test_an_error_of_the_sql_that_was_not_recorded_is_known_by_its_name(
+    name: str, meaning: str
+) -> None:
+    execution = failed(1000, error_category=2, reason=f"{name}: line 1:15: ...")
+    verdict = execution_verdict(execution)
+    assert meaning in verdict.meaning
+    assert verdict.decision is FAIL
+    assert "Correct" in verdict.hint
 
 
 @given(
