@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(README not in PAGES, reason="a team has written its own"),
 ]
 MAINTENANCE = "athena_reports_maintenance.py"
+LAYERS = "tests/integrity/test_layers.py"
 
 
 def without_samples(root: Path) -> Path:
@@ -78,6 +79,13 @@ def test_the_readmes_report_passes_what_the_readme_runs_and_is_shipped(repositor
     assert sorted(file.name.partition("_")[0] for file in golden) == ["monthly", "weekly"]
     shipped = {file.name for file in (repository / "dist" / "mwaa" / "dags").rglob("best_users.*")}
     assert shipped == {"best_users.py", "best_users.sql"}
+
+
+def test_the_rules_of_imports_hold_without_the_samples(repository: Path) -> None:
+    """`make test` of a team has these tests too, and the samples' tests have helpers."""
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "share_only", LAYERS]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_demo_says_that_its_reports_are_gone(repository: Path) -> None:
