@@ -116,7 +116,7 @@ def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
         ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),
         ("best", {"until": "2025-05-31"}, 1, "The last date, 2025-05-31, is before the first one,"),
         ("best", {"until": "never"}, 2, "Invalid value for '--until'"),
-        ("items", {}, 1, "tests/reports/items/bounds/expected.csv exists already, so nothing is"),
+        ("items", {}, 1, "tests/reports/items/bounds/expected.csv exist already, so nothing is"),
     ],
 )
 def test_what_could_not_run_is_not_written(

@@ -137,7 +137,8 @@ def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
         in printed
     )
     link = f"{airflow.url}/dags/{DAG_ID}/backfills"
-    assert f"backfill 1, with {len(weeks)} periods, has begun. See {link}" in printed
+    count = "1 period" if len(weeks) == 1 else f"{len(weeks)} periods"
+    assert f"backfill 1, with {count}, has begun. See {link}" in printed
 
 
 @pytest.mark.parametrize(

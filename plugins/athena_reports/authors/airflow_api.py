@@ -134,9 +134,8 @@ def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) 
         )
     if deployed_logic != logic:
         problem = f"{dag_id} has other logic in this Airflow ({deployed_logic}) than in these files"
-        raise AirflowApiError(
-            f"{problem} ({logic}). Deploy these files, then run the command again."
-        )
+        advice = "Deploy these files. Airflow takes a minute to read an edited file."
+        raise AirflowApiError(f"{problem} ({logic}). {advice} Then run the command again.")
     return DeployedDag(is_paused=bool(details.get("is_paused")))
 
 

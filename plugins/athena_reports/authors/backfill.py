@@ -282,7 +282,10 @@ def begin(plan: BackfillPlan, airflow: Airflow) -> str:
             raise _still_active(plan.dag_id, "a backfill") from error
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")
-    what = f"backfill {backfill.id}, with {len(plan.to_run)} periods,"
+    count = f"{len(plan.to_run)} periods"
+    if len(plan.to_run) == 1:
+        count = "1 period"
+    what = f"backfill {backfill.id}, with {count},"
     return f"{plan.dag_id}: {what} has begun. See {link}"
 
 

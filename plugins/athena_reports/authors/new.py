@@ -73,8 +73,12 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
     files = {root / path: text for path, text in _files(report).items()}
     existing = [str(path) for path in files if path.exists()]
     if existing:
+        verb = "exist"
+        if len(existing) == 1:
+            verb = "exists"
+        advice = "Choose another name, or delete what is there."
         raise NewReportError(
-            f"{', '.join(existing)} exists already, so nothing is written. Choose another name."
+            f"{', '.join(existing)} {verb} already, so nothing is written. {advice}"
         )
     try:
         for path, text in files.items():
