@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from local_aws.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
 from tests.commands.project import (
+    ABSENT_DAY,
     ENVIRONMENT,
     ITEMS,
     RESULTS,
@@ -190,6 +191,38 @@ def test_a_period_before_the_data_has_no_partitions(shop: Project) -> None:
     seen = facts(done)[f"database_{ENVIRONMENT}.sales"]
     assert seen.startswith("0 of 10 partitions, 0 bytes in all columns: none\n")
     assert seen.endswith("missing: dt=2023-12-31, ..., dt=2024-01-09")
+
+
+def unwrapped(done: Done) -> str:
+    """What was printed, without the breaks of lines that are longer than the terminal."""
+    return " ".join(done.out.split())
+
+
+def test_a_period_whose_run_would_fail_for_want_of_a_partition_is_refused_and_not_paid(
+    shop: Project,
+) -> None:
+    day = ABSENT_DAY.isoformat()
+    problem = (
+        f"stores_daily, period {day}, environment {ENVIRONMENT}: 1 of the 1 partitions of"
+        f" database_{ENVIRONMENT}.sales that it needs are not registered in Glue: dt={day}."
+        ' Wait for them or register them, or declare missing="partial".'
+    )
+    looked = shop.run("preview", "stores", day, **WIDE)
+    assert (looked.code, looked.err) == (0, "")
+    assert "Nothing was run. A run of this period would be refused." in looked.lines
+    assert unwrapped(looked).endswith(problem)
+
+    paid = shop.run("preview", "stores", day, "--run", **WIDE)
+    assert paid.code == 1
+    assert unwrapped(paid).endswith(problem)
+    assert paid.err == f"{problem}\n"
+    assert not paid.queries
+    assert paid.changed_nothing
+
+    # One that would be published as partial can be looked at.
+    shop.edit("dags/shop.py", 'Input("sales", "dt")', 'Input("sales", "dt", missing="partial")')
+    partial = shop.run("preview", "items", WEEKS[-1], "--run", **WIDE)
+    assert (partial.code, partial.err) == (0, "")
 
 
 @pytest.mark.parametrize(

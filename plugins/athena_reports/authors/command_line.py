@@ -157,7 +157,7 @@ def preview(
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
-    from athena_reports.errors import RunPeriodError
+    from athena_reports.errors import MissingPartitionsError, RunPeriodError
     from athena_reports.publication.published_calendar import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
 
@@ -172,7 +172,7 @@ def preview(
     try:
         with progress.status("Athena runs the query."):
             paid = previews.run_preview(unpaid, declared, previewed_period, aws)
-    except (RunPeriodError, CalendarError, ScanLimitError):
+    except (RunPeriodError, CalendarError, MissingPartitionsError, ScanLimitError):
         _show(unpaid, previews.show, as_json)
         raise
     _show(paid, previews.show, as_json)

@@ -29,7 +29,7 @@ from athena_reports.authors.trial import (
     why_not_published,
 )
 from athena_reports.aws.s3 import S3Error
-from athena_reports.errors import PublishError, RunPeriodError
+from athena_reports.errors import MissingPartitionsError, PublishError, RunPeriodError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.periods.sql_period import SqlPeriod
@@ -116,14 +116,7 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     """
     sql = declared.sql(period)
     report = declared.report
-    partitions_of_inputs = find_partitions(
-        report.inputs,
-        period,
-        database=settings().database,
-        glue=aws.glue,
-        late_by=report.late_by,
-        now=datetime.now(UTC),
-    )
+    partitions_of_inputs = _find_partitions(declared, period, aws)
     not_checked = check_columns(declared, period, aws.glue)
     uses = _table_uses(sql, declared, period)
     inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
@@ -136,6 +129,8 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     refused = _incomplete(declared, period)
     if not refused:
         refused = _folder_conflict(declared, period, aws)
+    if not refused:
+        refused = _missing_partitions(declared, period, partitions_of_inputs)
     if not refused and expected is not None and expected.is_measured:
         refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
@@ -163,6 +158,7 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     Raises:
         RunPeriodError: The period has not ended, so no run of it would start its query.
         CalendarError: Likewise, because of what the report's folder is.
+        MissingPartitionsError: Likewise, because a partition is missing.
         ScanLimitError: Likewise, because of what the query would scan.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
@@ -175,6 +171,9 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     conflict = _folder_conflict(declared, period, aws)
     if conflict:
         raise CalendarError(conflict)
+    missing = _missing_partitions(declared, period, _find_partitions(declared, period, aws))
+    if missing:
+        raise MissingPartitionsError(missing)
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
@@ -204,6 +203,30 @@ def _folder_conflict(declared: DeclaredReport, period: Period, aws: Aws) -> str:
         return ""
     about = describe(declared.dag.dag_id, period, settings().environment)
     return f"{about}: {conflict}"
+
+
+def _find_partitions(declared: DeclaredReport, period: Period, aws: Aws) -> list[InputPartitions]:
+    return find_partitions(
+        declared.report.inputs,
+        period,
+        database=settings().database,
+        glue=aws.glue,
+        late_by=declared.report.late_by,
+        now=datetime.now(UTC),
+    )
+
+
+def _missing_partitions(
+    declared: DeclaredReport, period: Period, partitions_of_inputs: Sequence[InputPartitions]
+) -> str:
+    """Return which missing partitions keep a run from its query; empty if none do."""
+    for partitions in partitions_of_inputs:
+        coverage = partitions.coverage
+        if coverage.gaps and coverage.missing == "fail":
+            about = describe(declared.dag.dag_id, period, settings().environment)
+            way_out = 'Wait for them or register them, or declare missing="partial".'
+            return f"{about}: {coverage}. {way_out}"
+    return ""
 
 
 def would_fail(paid: Preview) -> bool:
