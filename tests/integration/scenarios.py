@@ -66,7 +66,8 @@ class Run:
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
         policy: How it is waited for.
-        workgroup: The workgroup that it runs in.
+        workgroup: The workgroup that it runs in, and no other run: the history of the others would
+            be looked through too.
         output_location: Where its result is to lie; None for the workgroup's location.
         run_type: How the run was started.
         clear_number: How often the run was cleared.
@@ -80,8 +81,8 @@ class Run:
     faults: Faults
     deferrable: bool
     sql: str
+    workgroup: str
     policy: WaitPolicy = QUICK
-    workgroup: str = "dev"
     output_location: str | None = None
     run_type: str = "scheduled"
     clear_number: int = 0
@@ -374,7 +375,7 @@ def lift(run: Run) -> None:
 def crowd(run: Run) -> None:
     """Others run more queries in the workgroup than a retry looks through."""
     ids = []
-    for number in range(submission.LOOK_BACK + 10):
+    for number in range(submission.LOOK_BACK + 1):
         response = run.athena.start_query_execution(
             QueryString=f"SELECT {number} AS others",
             QueryExecutionContext={"Database": "default"},
@@ -397,6 +398,15 @@ def settle(run: Run) -> None:
     run.until(lambda: not {"QUEUED", "RUNNING"} & set(run.states))
 
 
+def look_often(run: Run) -> None:
+    """Another policy."""
+    run.policy = WaitPolicy(
+        first_poll_seconds=0.005,
+        longest_pause_seconds=0.005,
+        give_up_after=run.policy.give_up_after,
+    )
+
+
 def give_up_after(seconds: float) -> Step:
     """Another policy."""
 
@@ -416,7 +426,7 @@ def reconciled(*, active: bool) -> Step:
     def reconciling(run: Run) -> None:
         with DAG("athena_reports_reconciler", schedule=None):
             task = AthenaReconcileOperator(
-                task_id="stop", workgroup="dev", environment="dev", grace=timedelta(0)
+                task_id="stop", workgroup=run.workgroup, environment="dev", grace=timedelta(0)
             )
         ti = TaskInstance()
         if active:

@@ -20,7 +20,6 @@ from athena_reports.settings import settings
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of
-from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 
 REPORT = """
@@ -262,32 +261,6 @@ def test_a_calendar_of_which_nothing_is_published_can_be_deleted(shared: Shared)
     assert f"delete s3://{shared.bucket}/plays/weekly/calendar.json instead" in message
     shared.forget_calendar()
     run_dag(mondays, period="2025-06-09")
-
-
-@pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-@pytest.mark.parametrize("is_published", [True, False])
-def test_a_preview_is_refused_in_the_words_of_the_run_and_still_shown(
-    shell: Shell,
-    shared: Shared,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    is_published: bool,
-) -> None:
-    run_dag(shared.dag("dev"), period=FIRST)
-    if not is_published:  # only claimed, as by a first run that failed
-        manifest = f"plays/weekly/{FIRST}/manifest.json"
-        shared.services.s3.delete_object(Bucket=shared.bucket, Key=manifest)
-    message = shared.refused(shared.dag("stg"), SECOND)
-    assert ("Nothing is published there yet" in message) is not is_published
-    queries = count_queries(shared.services)
-
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    assert shell.json("preview", "plays", SECOND)["refused"] == message
-    code, problem = shell("preview", "plays", SECOND, "--run")
-    assert (code, problem.strip()) == (1, message)
-    assert "Nothing was run. A run of this period would be refused." in shell.output
-    assert "AS plays" in shell.output
-    assert count_queries(shared.services) == queries
 
 
 @pytest.mark.parametrize("name", ["calendar.json", f"{FIRST}/manifest.json", "latest.json"])

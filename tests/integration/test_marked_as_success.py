@@ -19,7 +19,7 @@ from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare
 
 pytestmark = pytest.mark.usefixtures("plays_lake")
-RUN = DagRun.manual(datetime.now(UTC))
+RUN = DagRun.manual(datetime(2025, 6, 18, 3, tzinfo=UTC))
 
 
 def run_tasks(dag: DAG, xcoms: TaskInstance, names: Sequence[str]) -> None:

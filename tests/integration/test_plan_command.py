@@ -1,6 +1,6 @@
-"""`plan` as a command.
+"""`plan` beside an Airflow, and beside folders that no run could publish to.
 
-It pays after a yes and never else, and lets Airflow restate what changes and nothing else.
+Its questions, answers and output are in tests/commands/test_plan.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from statistics import median
 from types import SimpleNamespace
@@ -24,8 +23,7 @@ from pydantic import TypeAdapter
 from athena_reports.authors.report_files import declared_reports, find_report
 from athena_reports.queries.ownership import AuthorMarker, Submission
 from tests.support.dag_files import load_dags
-from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, WEEKS, Flown, interrupt
-from tests.support.reports import carriers
+from tests.support.flown import DAG_ID, EDIT, WEEKS, Flown
 from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
 from tests.support.shell import Shell
 
@@ -84,13 +82,6 @@ def changed_rows(markdown: str) -> dict[str, int]:
     return {period: int(number) for period, number in lines}
 
 
-def changed_by_the_edit() -> dict[str, int]:
-    """The same, counted in the raw data: the carriers that flew any miles on the edited day."""
-    day = datetime.fromisoformat(EDITED_DAY).replace(tzinfo=UTC)
-    flew = [row for row in carriers(day, day + timedelta(days=1)) if row["distance"]]
-    return {week: len(flew) if week == EDITED_WEEK else 0 for week in WEEKS}
-
-
 def price_of(scans: Sequence[int]) -> str:
     """What queries that scan so many bytes cost in us-east-1, as a question says it.
 
@@ -124,103 +115,6 @@ def test_the_questions_name_the_price_of_all_that_a_yes_pays(flown: Flown) -> No
     assert f"{price_of(scans)} more. " in second
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "the default", "no answer"])
-def test_without_a_yes_nothing_is_paid_and_nothing_restated(
-    answer: str, flown: Flown, airflow: RestApi
-) -> None:
-    flown.edit(*EDIT)
-    deploy(flown, airflow)
-    before = flown.queries().keys()
-    done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
-    assert done.returncode == 1
-    assert f"Query {', '.join(WEEKS)} of {DAG_ID}: about " in done.stderr
-    assert done.stderr.count("Pay?") == 1
-    assert "Aborted" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-    assert flown.queries().keys() == before
-    assert restated(airflow) == []
-
-
-def test_it_waits_for_the_answer_before_it_pays_and_an_interrupt_is_a_no(flown: Flown) -> None:
-    before = flown.queries().keys()
-    with flown.start("plan", "flown") as process:
-        assert process.stderr is not None
-        asked = ""
-        while "Pay?" not in asked:
-            letter = process.stderr.read(1)
-            assert letter, asked
-            asked += letter
-        assert flown.queries().keys() == before
-        done = interrupt(process)
-    assert done.returncode == 1
-    assert "Aborted" in done.stderr
-    assert flown.queries().keys() == before
-
-
-def test_a_closed_standard_input_is_a_no(flown: Flown) -> None:
-    before = flown.queries().keys()
-    with flown.start("plan", "flown", has_input=False) as process:
-        _, errors = process.communicate()
-    assert process.returncode == 1
-    assert "Aborted" in errors
-    assert "Traceback" not in errors
-    assert flown.queries().keys() == before
-
-
-def test_a_yes_pays_one_query_for_each_period_and_nothing_is_restated_by_itself(
-    flown: Flown,
-) -> None:
-    """And after the second yes the published SQL of the one that changes."""
-    before = set(flown.queries())
-    published = sql_of(EDITED_WEEK)
-    flown.edit(*EDIT)
-    done = flown.run("plan", "flown", answer="y\ny\n")
-    assert done.returncode == 0, done.stderr
-    assert queried(flown, before) == sql_of(*WEEKS) + published
-    assert done.stdout.startswith("### flown_weekly: 1 of 3 periods change\n")
-    assert changed_rows(done.stdout) == changed_by_the_edit()
-    assert "restates" not in done.stderr
-
-
-def test_an_applied_plan_restates_the_period_that_changes_alone(
-    flown: Flown, airflow: RestApi
-) -> None:
-    flown.edit(*EDIT)
-    deploy(flown, airflow)
-    before = set(flown.queries())
-    answer = "y\nn\n"
-    done = flown.run("plan", "flown", "--apply", airflow.url, answer=answer, AIRFLOW_TOKEN=TOKEN)
-    assert done.returncode == 0, done.stderr
-    assert queried(flown, before) == sql_of(*WEEKS)
-    assert done.stderr.count("Pay?") == 2
-    assert restated(airflow) == [EDITED_WEEK]
-    assert f"{DAG_ID} restates {EDITED_WEEK} in run plan__{EDITED_WEEK}__v2-" in done.stderr
-
-
-def test_with_yes_the_last_periods_are_paid_without_a_question_and_told_as_json(
-    shell: Shell, flown: Flown
-) -> None:
-    published = sql_of(EDITED_WEEK)
-    flown.edit(*EDIT)
-    before = set(flown.queries())
-    plan = shell.json("plan", DAG_ID, "--last", "2", "--yes")
-    assert queried(flown, before) == sql_of(*WEEKS[-2:]) + published
-    differences = {period["period"]: period["differences"] for period in plan["periods"]}
-    assert {week: each["changed"] for week, each in differences.items()} == {
-        week: number for week, number in changed_by_the_edit().items() if week in WEEKS[-2:]
-    }
-    assert {tuple(each["key"]) for each in differences.values()} == {("carrier",)}
-
-
-def test_rows_are_matched_by_the_columns_of_key(shell: Shell, flown: Flown) -> None:
-    plan = shell.json(
-        "plan", DAG_ID, "--last", "1", "--yes", "--key", "flights", "--key", "carrier"
-    )
-    (period,) = plan["periods"]
-    assert period["differences"]["key"] == ["flights", "carrier"]
-
-
 def test_a_plan_that_changes_nothing_restates_nothing(
     shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,31 +128,6 @@ def test_a_plan_that_changes_nothing_restates_nothing(
     assert changed_rows(printed) == dict.fromkeys(WEEKS, 0)
     assert queried(flown, before) == sql_of(*WEEKS)
     assert restated(airflow) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "problem"),
-    [
-        (["flow"], 1, "There is no report 'flow'. Is it one of these: flown"),
-        (["flown", "--last", "0"], 2, "--last"),
-        (
-            ["flown", "--key", "carrier", "--key", "carier"],
-            1,
-            "no column 'carier'. Choose a key among carrier, flights",
-        ),
-        (["flown", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
-        (["flown", "--apply", "reports-stg"], 1, "'reports-stg' is not the address of an Airflow"),
-    ],
-)
-def test_what_cannot_be_planned_is_one_message_and_nothing_is_paid(
-    arguments: list[str], code: int, problem: str, shell: Shell, flown: Flown
-) -> None:
-    before = flown.queries().keys()
-    ended, printed = shell("plan", "--yes", *arguments)
-    assert ended == code
-    assert problem in printed
-    assert "Traceback" not in printed
-    assert flown.queries().keys() == before
 
 
 @pytest.mark.parametrize(
@@ -288,45 +157,6 @@ def test_an_airflow_that_cannot_restate_is_told_before_anything_is_paid(
     assert f"GET /dags/{DAG_ID}/details" in printed
     assert problem in printed
     assert flown.queries().keys() == before
-
-
-def test_a_period_whose_checks_fail_is_not_restated(
-    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
-    edited, forbidden = EDITED_WEEK, WEEKS[-1]
-    flown.edit(
-        "SUM(distance)",
-        f"SUM(IF(dt = '{EDITED_DAY}', 0, IF(dt = '2013-03-20', -1000, 1) * distance))",
-    )
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(
-        file.read_text().replace("checks=[", 'checks=[checks.in_range("distance", at_least=0), ')
-    )
-    deploy(flown, airflow)
-    code, _ = shell("plan", "flown", "--yes", "--last", "2", "--apply", airflow.url)
-    assert code == 1  # after all is shown and done
-    assert "### flown_weekly: 2 of 2 periods change" in shell.output
-    assert f"{forbidden} would not be published." in shell.output
-    assert restated(airflow) == [edited]
-    assert f"{DAG_ID} restates {edited} in run" in shell.errors
-    assert f"{DAG_ID} does not restate {forbidden}, which would not be published" in shell.errors
-
-
-def test_an_airflow_without_the_edit_is_refused_before_anything_is_paid(
-    shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
-    deploy(flown, airflow)
-    flown.edit(*EDIT)
-    before = flown.queries().keys()
-    code, printed = shell("plan", "flown", "--yes", "--apply", airflow.url)
-    assert code == 1
-    assert "has other logic in this Airflow" in printed
-    assert "Deploy these files, then run the plan again." in printed
-
-    assert flown.queries().keys() == before
-    assert restated(airflow) == []
 
 
 def test_what_began_is_listed_after_an_error_and_a_repetition_begins_the_rest_alone(
@@ -379,19 +209,6 @@ def test_a_start_that_is_never_answered_is_not_called_a_run_that_has_not_begun(
     for week in others:
         assert f"{DAG_ID} has not begun to restate {week}." in shell.errors
     assert shell.errors.count("has not begun") == len(others)
-
-
-def test_a_report_that_published_nothing_has_no_plan(shell: Shell, flown: Flown) -> None:
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
-    before = flown.queries().keys()
-    code, printed = shell("plan", "unflown", "--yes")
-    assert code == 1
-    assert (
-        "No period of unflown_weekly (Weekly from Monday, America/New_York) is published in Glue"
-        in printed
-    )
-    assert flown.queries().keys() == before
 
 
 @pytest.mark.parametrize(

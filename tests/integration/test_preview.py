@@ -96,33 +96,3 @@ def test_a_query_that_fails_is_told_as_its_run_tells_it_but_for_the_next_try(
         in printed
     )
     assert "]. Correct it. Run the command again." in printed
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["top_user"], "There is no report 'top_user'. Is it one of these: top_users"),
-        (
-            ["top_users", "2025-06-16"],
-            "no week begins on '2025-06-16'; the weeks around it are 2025-06-15",
-        ),
-        (["top_users_weekly", "2025-06"], "'2025-06' is not the id of a week"),
-    ],
-)
-def test_a_wrong_name_or_period_is_one_message(
-    shell: Shell, arguments: list[str], said: str
-) -> None:
-    code, printed = shell("preview", *arguments)
-    assert code == 1
-    assert said in printed
-    assert "Traceback" not in printed
-
-
-def test_a_file_that_cannot_be_imported_is_named_where_its_report_is_asked_for(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken.py").write_text("from athena_reports import build_dag\nthis is no Python\n")
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    code, printed = shell("preview", "broken")
-    assert code == 1
-    assert "broken.py cannot be imported: SyntaxError" in printed

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from botocore.exceptions import ClientError
 
 from airflow_local.services import Services
 from athena_reports.aws.s3 import S3, S3Error
@@ -208,13 +207,3 @@ def test_a_result_that_was_deleted_says_what_to_do(lake: Lake, way: str) -> None
 
     with pytest.raises(ResultError, match="Clear run_query and its downstream tasks"):
         lake.read(execution)
-
-
-def test_a_query_that_athena_does_not_know_says_so(lake: Lake) -> None:
-    execution = lake.run(TYPES, WAYS[2]).model_copy(update={"id": str(uuid.uuid4())})
-
-    with pytest.raises(
-        ResultError, match=f"Query {execution.id}: GetQueryResults does not"
-    ) as caught:
-        lake.read(execution)
-    assert isinstance(caught.value.__cause__, ClientError)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -52,6 +52,7 @@ from tests.integration.scenarios import (
     kill_wait,
     kill_while_submitting,
     lift,
+    look_often,
     lose_xcom,
     outcome_of,
     reconciled,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 RETURNED, RETRYABLE, FAILED, STOPPED = Outcome
 DONE, BAD, GONE = "SUCCEEDED", "FAILED", "CANCELLED"
+RESULTS = "s3://athena-query-result-dev/"
 DEFERRED, RESCHEDULED = (True,), (False,)
 EITHER = (True, False)
 
@@ -101,6 +103,7 @@ HELD = Hold(state="RUNNING")
 BRIEFLY = Hold(state="RUNNING", seconds=0.3)
 PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
 THROTTLED_START = Throttle(action="StartQueryExecution")
+NO_LOOKS = Throttle(action="GetQueryExecution", times=None)
 THROTTLED_LOOKS = Throttle(action="GetQueryExecution", times=3)
 
 SUBMIT = [
@@ -429,7 +432,13 @@ WAIT = [
     ),
     Scenario(
         "no look answered by the triggerer",
-        (submit, begin_wait, add(Throttle(action="GetQueryExecution", times=None)), wait),
+        (
+            look_often,
+            submit,
+            begin_wait,
+            add(Throttle(action="GetQueryExecution", times=None)),
+            wait,
+        ),
         (DONE,),
         RETRYABLE,
         "Athena could not be asked about",
@@ -682,12 +691,27 @@ def faults(
     faults.clear()
 
 
+def new_run(
+    athena: AthenaClient,
+    faults: Faults,
+    configuration: Any = None,
+    *,
+    deferrable: bool = True,
+    sql: str = "SELECT 1 AS one",
+) -> Run:
+    """A run in a workgroup of its own; by default one like that of the environment."""
+    dag_id = f"scenario_{next(_numbers)}"
+    configuration = configuration or {"ResultConfiguration": {"OutputLocation": RESULTS}}
+    athena.create_work_group(Name=dag_id, Configuration=configuration)
+    return Run(dag_id, athena, faults, deferrable, sql, workgroup=dag_id)
+
+
 @pytest.mark.parametrize(("scenario", "deferrable"), ROWS)
 def test_scenario(
     athena: AthenaClient, faults: Faults, scenario: Scenario, deferrable: bool
 ) -> None:
     sql = scenario.sql or "SELECT 1 AS one"
-    run = Run(f"scenario_{next(_numbers)}", athena, faults, deferrable, sql)
+    run = new_run(athena, faults, deferrable=deferrable, sql=sql)
     if deferrable:  # as on Airflow 3.3; without a triggerer, as on 3.2
         run.stores = (StateStore(), StateStore())
     for fault in scenario.faults:
@@ -704,7 +728,6 @@ def test_scenario(
         assert told.startswith(f"{run.dag_id}, environment dev: ")
 
 
-RESULTS = "s3://athena-query-result-dev/"
 PLACES = {
     # The workgroup's configuration, the location that the run asks for, whether a copy is told by
     # the location that it asks for.
@@ -742,11 +765,7 @@ def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
     the results is that person's.
     """
     configuration, output_location, is_told = PLACES[place]
-    number = next(_numbers)
-    workgroup = f"workgroup_{number}"
-    athena.create_work_group(Name=workgroup, Configuration=configuration)
-    run = Run(f"scenario_{number}", athena, faults, True, "SELECT 1 AS one")
-    run.workgroup = workgroup
+    run = new_run(athena, faults, configuration)
     run.output_location = output_location
     faults.add(HELD)
     crash("after")(run)
@@ -757,7 +776,7 @@ def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
     athena.start_query_execution(
         QueryString=execution["Query"],
         QueryExecutionContext=execution["QueryExecutionContext"],
-        WorkGroup=workgroup,
+        WorkGroup=run.workgroup,
         ResultConfiguration=asked_for,
     )
     settle(run)
@@ -773,8 +792,8 @@ def test_a_query_that_was_noted_is_found_behind_many_others(
     athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
 ) -> None:
     """The worker dies before the id is saved, and Athena has forgotten the token."""
-    monkeypatch.setattr(submission, "LOOK_BACK", 20)
-    run = Run(f"scenario_{next(_numbers)}", athena, faults, True, "SELECT 1 AS one")
+    monkeypatch.setattr(submission, "LOOK_BACK", 5)
+    run = new_run(athena, faults)
     if has_store:
         run.stores = (StateStore(), StateStore())
     faults.add(ForgetToken(times=None))
@@ -798,8 +817,8 @@ def test_a_query_that_was_noted_is_found_behind_many_others(
 def test_a_query_that_the_wait_submitted_again_is_found_behind_many_others(
     athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
 ) -> None:
-    monkeypatch.setattr(submission, "LOOK_BACK", 20)
-    run = Run(f"scenario_{next(_numbers)}", athena, faults, True, "SELECT 1 AS one")
+    monkeypatch.setattr(submission, "LOOK_BACK", 5)
+    run = new_run(athena, faults)
     if has_store:
         run.stores = (StateStore(), StateStore())
     faults.add(ForgetToken(times=None))

@@ -96,9 +96,10 @@ def test_airflow_leaves_it_alone_until_its_backfill_is_asked_for(repository: Pat
     ]
     with airflow_up(repository) as (client, _):
         assert client.rows("/api/v2/importErrors", "import_errors") == []
-        # It goes on, so the schedule runs the last complete period. No earlier one is run.
+        # It goes on, and so do the plays: the schedule runs the last complete period alone.
         for cadence in ("weekly", "monthly"):
-            assert {run.run_type for run in client.runs(f"best_users_{cadence}")} <= {"scheduled"}
+            runs = client.wait_for_runs(f"best_users_{cadence}", timeout_seconds=600)
+            assert {(run.run_type, run.state) for run in runs} == {("scheduled", "success")}
         done = make(repository, *command[1:], "YES=1")
         assert done.returncode == 0, done.stdout + done.stderr
         for cadence, number in (("weekly", 5), ("monthly", 1)):

@@ -109,3 +109,26 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
         "'mwaa:reports-stg'",
     ]
     assert dry_run("plan", "REPORT=user_ranking").stdout.split()[-2:] == ["plan", "'user_ranking'"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["preview", "REPORT=a", "PERIOD=2025-06-22"], "athena_reports preview 'a' 2025-06-22"),
+        (["preview", "REPORT=a"], "athena_reports preview 'a'"),
+        (["costs"], "athena_reports costs"),
+        (["costs", "REPORT=a", "MONTHS=3"], "athena_reports costs 'a' --months '3'"),
+        (["cases"], "athena_reports test"),
+        (["cases", "REPORT=a/ties"], "athena_reports test a/ties"),
+        (["report", "NAME=a", "NEW=--table b"], "athena_reports new 'a' --table b"),
+        (["report", "NAME=a"], "report_rules --renew"),
+        (["golden"], "report_rules --renew"),
+        (["check"], "report_rules"),
+        (["local-aws"], "local_aws --port 4566"),
+        (["local-aws", "PORT=5000"], "local_aws --port 5000"),
+    ],
+)
+def test_a_target_runs_its_command_with_its_variables(arguments: list[str], command: str) -> None:
+    lines = dry_run(*arguments).stdout.splitlines()
+    commands = [" ".join(line.rpartition(" -m ")[2].split()) for line in lines]
+    assert command in commands

@@ -17,10 +17,10 @@ from athena_reports.publication.manifest import (
     RunFacts,
     Version,
 )
-from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import Format, digest_of, write_files, write_table
 from athena_reports.steps.transform import upload_version
 from tests.support.calendars import UTC_WEEKS
+from tests.support.engines import engine
 from tests.support.published import partitions_of, read_complete, read_json
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ def upload(
     key: Sequence[str] = (),
 ) -> Version:
     """Upload a version with a row for each name."""
-    with open_engine("64MB") as engine:
-        engine.connection.execute("CREATE TABLE names (name VARCHAR)")
+    with engine() as shared:
+        shared.connection.execute("CREATE OR REPLACE TABLE names (name VARCHAR)")
         for name in names:
-            engine.connection.execute("INSERT INTO names VALUES ($1)", [name])
-        table = write_table(engine.connection.sql(sql), engine)
+            shared.connection.execute("INSERT INTO names VALUES ($1)", [name])
+        table = write_table(shared.connection.sql(sql), shared)
         version = upload_version(
-            write_files(table, formats, engine),
+            write_files(table, formats, shared),
             table,
             location,
             s3,
             ordered=ordered,
-            read_by_next=digest_of(table, engine),
+            read_by_next=digest_of(table, shared),
         )
     return version.model_copy(update={"key": tuple(key)})
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from functools import partial
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,6 +157,7 @@ def preview(
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
+    from athena_reports.errors import RunPeriodError
     from athena_reports.publication.published_calendar import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
 
@@ -171,7 +172,7 @@ def preview(
     try:
         with progress.status("Athena runs the query."):
             paid = previews.run_preview(unpaid, declared, previewed_period, aws)
-    except (ScanLimitError, CalendarError):
+    except (RunPeriodError, CalendarError, ScanLimitError):
         _show(unpaid, previews.show, as_json)
         raise
     _show(paid, previews.show, as_json)
@@ -545,6 +546,9 @@ def main() -> None:
     if sys.stdin is None:
         # The shell has closed it. A question then has no answer, as from an empty file.
         sys.stdin = StringIO()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A character that the terminal cannot show must not end a command that has paid a query.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
     try:
         with _unwound_by_signals():
@@ -562,22 +566,43 @@ def main() -> None:
         problem = "This command reads SQL with sqlglot, which is not installed."
         _print_problem(f"{problem} Install it: python -m pip install sqlglot==30.15.0")
         raise SystemExit(1) from error
+    finally:
+        _flush_output()
+
+
+def _flush_output() -> None:
+    """Flush standard output; exit code 1 if its reader has gone away, as `head` does.
+
+    Otherwise Python flushes it when the process ends, and prints a traceback.
+    """
+    if sys.stdout is None:  # the shell has closed it
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer goes there, as Python's documentation of SIGPIPE recommends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 @contextmanager
 def _unwound_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that a paid query is stopped.
 
-    The exit code after them is 143 or 129, as a shell has it for a process that they killed. Once a
-    signal has come, further ones are ignored, so that they do not break off the stop of the query.
+    The exit code after them is 143 or 129, as a shell has it for a process that they killed. While
+    a signal is handled, further ones are ignored, so that they do not break off the stop of the
+    query.
     """
     received: list[int] = []
     handlers: dict[int, Any] = {}
 
     def interrupt(number: int, _: object) -> None:
+        if _is_interrupt_handled():
+            return
+        # It may be a second one: Python's `input` can lose a KeyboardInterrupt, in the moment in
+        # which it flushes its prompt.
         received.append(number)
-        for handled in handlers:
-            signal.signal(handled, signal.SIG_IGN)
         # No other exception: the import of DAG files catches all but this one, and typer's
         # questions end by it.
         raise KeyboardInterrupt
@@ -591,9 +616,19 @@ def _unwound_by_signals() -> Iterator[None]:
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as end:
-        if received and received[0] != signal.SIGINT:
-            raise SystemExit(128 + received[0]) from end
+        if received and received[-1] != signal.SIGINT:
+            raise SystemExit(128 + received[-1]) from end
         raise
     finally:
         for handled, handler in handlers.items():
             signal.signal(handled, handler)
+
+
+def _is_interrupt_handled() -> bool:
+    """Return whether the code that runs now is a handler of KeyboardInterrupt, or called by one."""
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False

@@ -29,8 +29,9 @@ from athena_reports.authors.trial import (
     why_not_published,
 )
 from athena_reports.aws.s3 import S3Error
-from athena_reports.errors import PublishError
+from athena_reports.errors import PublishError, RunPeriodError
 from athena_reports.periods.calendar import Period
+from athena_reports.periods.run_period import require_complete
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
@@ -132,7 +133,9 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     has_view = any(source.bytes is None for source in inputs)
     is_upper_bound = uses.are_filtered and has_settled and not undeclared and not has_view
     expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
-    refused = _folder_conflict(declared, period, aws)
+    refused = _incomplete(declared, period)
+    if not refused:
+        refused = _folder_conflict(declared, period, aws)
     if not refused and expected is not None and expected.is_measured:
         refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
@@ -158,17 +161,30 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
         aws: The services.
 
     Raises:
-        ScanLimitError: A run of the period would not start its query.
+        RunPeriodError: The period has not ended, so no run of it would start its query.
         CalendarError: Likewise, because of what the report's folder is.
+        ScanLimitError: Likewise, because of what the query would scan.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
+    incomplete = _incomplete(declared, period)
+    if incomplete:
+        raise RunPeriodError(incomplete)
     conflict = _folder_conflict(declared, period, aws)
     if conflict:
         raise CalendarError(conflict)
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
+
+
+def _incomplete(declared: DeclaredReport, period: Period) -> str:
+    """Return why a run refuses a period that has not ended, in its words; empty if it has."""
+    try:
+        require_complete(period, datetime.now(UTC))
+    except RunPeriodError as error:
+        return f"{declared.dag.dag_id}: {error}"
+    return ""
 
 
 def _folder_conflict(declared: DeclaredReport, period: Period, aws: Aws) -> str:

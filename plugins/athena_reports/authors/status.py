@@ -104,6 +104,8 @@ def show(report_status: Status, console: Console) -> None:
     for period in report_status.periods:
         number_of_state.update(period.states)
     counts = ", ".join(f"{number} {state}" for state, number in number_of_state.items())
+    if not counts:
+        counts = "no periods"
     console.print(f"{report_status.dag_id}, logic {report_status.logic}: {counts}", soft_wrap=True)
     for state in _STATES_WITH_IDS:
         ids = [period.period for period in report_status.periods if state in period.states]

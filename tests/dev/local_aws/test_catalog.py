@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import time_machine
 
 from local_aws.athena.errors import QueryFailed
 from local_aws.athena.projection import partitions
@@ -279,23 +280,23 @@ def test_dates_are_all_days_of_the_range(form: str, bounds: str, values: list[st
 
 
 def test_dates_can_be_relative() -> None:
+    today = dt.date(2026, 5, 31)
     lengths = {
-        "NOW": {1},
-        "NOW-3DAYS": {4},
-        "NOW-2WEEKS": {15},
-        "NOW-24HOURS": {2},
-        "NOW - 3 YEARS": {1096, 1097},
+        "NOW": 1,
+        "NOW-3DAYS": 4,
+        "NOW-2WEEKS": 15,
+        "NOW-24HOURS": 2,
+        "NOW-3MONTHS": 93,  # from February 28
+        "NOW - 3 YEARS": 1097,
+        "NOW+1DAY": 0,
     }
-    today = dt.datetime.now(dt.UTC).date()
-    for first, days in {**lengths, "NOW-3MONTHS": {90, 91, 92, 93}, "NOW+1DAY": {0}}.items():
-        found = _projected(
-            ["dt"], dt__type="date", dt__range=f"{first},NOW", dt__format="yyyy-MM-dd"
-        )
-        assert len(found) in days
-        assert not found or dt.date.fromisoformat(found[-1][0][0]) in (
-            today,
-            today + dt.timedelta(1),
-        )
+    with time_machine.travel(dt.datetime(2026, 5, 31, 23, 59, tzinfo=dt.UTC), tick=False):
+        for first, days in lengths.items():
+            found = _projected(
+                ["dt"], dt__type="date", dt__range=f"{first},NOW", dt__format="yyyy-MM-dd"
+            )
+            assert len(found) == days, first
+            assert [values for values, _ in found[-1:]] == [(today.isoformat(),)] * bool(days)
 
 
 def test_keys_combine_in_their_order_and_in_a_template() -> None:

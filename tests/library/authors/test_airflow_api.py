@@ -104,6 +104,16 @@ def test_one_run_begins_whatever_is_not_answered_and_a_repetition_begins_none(
     assert len(api.runs) == 1
 
 
+def test_a_conflict_with_something_else_is_told_and_starts_nothing(
+    api: RestApi, airflow: Airflow
+) -> None:
+    """Such as a DAG whose number of runs is limited: there is no run of this id."""
+    api.statuses = {**api.statuses, RUNS: HTTPStatus.CONFLICT}
+    with pytest.raises(AirflowApiError, match="409 Conflict"):
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert [request.split()[0] for request, _ in api.requests] == ["POST", "GET"]
+
+
 def test_an_airflow_that_never_answers_is_told_with_what_is_not_known(
     api: RestApi, airflow: Airflow
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 import time_machine
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import RetentionPolicy, build_cleanup, build_reconciler, build_restatement
+from athena_reports import build_cleanup, build_reconciler, build_restatement
 
 
 def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,24 +20,6 @@ def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None
     assert dag.is_paused_upon_creation
     assert dag.dagrun_timeout == timedelta(minutes=3)  # none outlives the next
     assert task.retries == 0  # the next one comes soon
-
-
-def test_the_contract_of_the_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
-    policy = RetentionPolicy(keep_versions=1)
-    dag: Any = build_cleanup(policy, delete=True, doc="# Cleanup")
-
-    (task,) = dag.tasks
-    assert (dag.dag_id, task.task_id, dag.doc_md) == (
-        "athena_reports_cleanup",
-        "clean_up",
-        "# Cleanup",
-    )
-    given = task.python_callable.keywords
-    assert (given["bucket"], given["database"]) == ("athena-report-stg", "report_stg")
-    assert (given["policy"], given["delete"]) == (policy, True)
-    listing: Any = build_cleanup()
-    assert listing.tasks[0].python_callable.keywords["delete"] is False
 
 
 def test_the_contract_of_the_restatement() -> None:
@@ -64,9 +46,10 @@ def test_the_first_run_comes_at_once_and_the_next_ones_at_intervals(build: Any) 
 
 @pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])
 def test_one_runs_at_a_time_and_a_backfill_is_refused(build: Any) -> None:
-    dag = build()
+    dag = build(doc="# What it does")
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
 
     assert stored.timetable == dag.timetable
+    assert stored.doc_md == "# What it does"
     assert (stored.max_active_runs, stored.catchup) == (1, False)
     assert "backfill" not in stored.allowed_run_types

@@ -15,6 +15,7 @@ from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import (
     InputCoverage,
     find_coverage,
+    find_partitions,
     needed_dates,
     why_empty,
 )
@@ -149,6 +150,40 @@ def test_a_projection_answers_for_glue(
     found = look(glue, database)
     assert (found.outside, found.absent) == (tuple(f"dt={day}" for day in outside), ())
     assert ("outside the range of its partition projection" in str(found)) == bool(outside)
+
+
+@pytest.mark.parametrize(
+    ("template", "folder"),
+    [
+        ("s3://lake/by-day/${dt}", "s3://lake/by-day/2025-06-21"),
+        (
+            "s3://lake/${DT}/${region}",
+            "s3://lake/2025-06-21/${region}",
+        ),  # Glue's keys are lower-case
+        (None, "s3://lake/plays/dt=2025-06-21/"),
+    ],
+)
+def test_the_folder_of_a_projected_partition_is_the_one_that_athena_reads(
+    glue: GlueClient, database: str, template: str | None, folder: str
+) -> None:
+    parameters = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.range": "2025-01-01,NOW",
+    }
+    if template is not None:
+        parameters["storage.location.template"] = template
+    table: Any = {
+        "Name": "plays",
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        "StorageDescriptor": {"Location": "s3://lake/plays"},
+        "Parameters": parameters,
+    }
+    glue.create_table(DatabaseName=database, TableInput=table)
+
+    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue)
+    assert partitions.folders["dt=2025-06-21"] == folder
 
 
 def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:

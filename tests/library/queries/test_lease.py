@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, S3Error
@@ -17,6 +17,7 @@ from athena_reports.queries.lease import LIFETIME, RENEW_EVERY, Lease, is_expire
 from athena_reports.queries.ownership import AuthorMarker
 from tests.support.aws_errors import LOST
 from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.memory_store import MemoryS3
 from tests.support.submissions import of_author, start
 from tests.support.virtual_clock import VirtualClock, virtual_clock
 
@@ -49,13 +50,12 @@ class Command:
         return is_expired(self.marker, execution, self.s3)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(MINUTES)
-def test_a_query_is_wanted_while_its_command_lives_and_not_long_after(
-    s3: S3Client, bucket: str, minutes: int
-) -> None:
+def test_a_query_is_wanted_while_its_command_lives_and_not_long_after(minutes: int) -> None:
+    in_memory: Any = MemoryS3.holding({})
     with virtual_clock() as clock:
-        command = Command(clock, S3(s3), f"s3://{bucket}/{minutes}/")
+        command = Command(clock, S3(in_memory), "s3://results/")
         command.live(minutes)
         clock.sleep((LIFETIME - RENEW_EVERY).total_seconds() - 60)  # as the command is killed
         assert not command.is_expired()

@@ -1,8 +1,7 @@
 """Results as Athena gives them, for whoever reads them."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
@@ -14,7 +13,6 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3
-from athena_reports.rows.engine import Engine, open_engine
 from local_aws.athena.results import as_text
 from local_aws.athena.types import Type
 from tests.support.memory_store import MemoryS3
@@ -22,12 +20,6 @@ from tests.support.memory_store import MemoryS3
 Row = Sequence[Any]
 
 _WIDE = Context(prec=60)
-
-
-@contextmanager
-def engine() -> Iterator[Engine]:
-    with open_engine("128MB", about="Report 'plays', period 2026-11-15 (weekly)") as opened:
-        yield opened
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from athena_reports.errors import ResultError
 from athena_reports.rows import athena_csv
 from athena_reports.rows.athena_csv import MAX_ROW_BYTES
 from athena_reports.rows.columns import duckdb_type
-from tests.library.rows.athena_output import ResultColumn, csv_of, engine
+from tests.library.rows.athena_output import ResultColumn, csv_of
+from tests.support.engines import engine
 
 WORDS = [ResultColumn("n", "bigint"), ResultColumn("word", "varchar")]
 TEXTS = [ResultColumn("a", "varchar"), ResultColumn("b", "varchar")]

@@ -25,7 +25,6 @@ from tests.library.rows.athena_output import (
     Table,
     comparable,
     csv_of,
-    engine,
     pages_of,
     parquet_of,
     s3_of,
@@ -33,6 +32,7 @@ from tests.library.rows.athena_output import (
     unloaded,
 )
 from tests.support.aws_errors import api_error
+from tests.support.engines import engine
 
 CSV = "s3://results/athena/q-1.csv"
 MANIFEST = "s3://results/athena/q-1-manifest.csv"

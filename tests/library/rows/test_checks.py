@@ -21,7 +21,7 @@ from athena_reports.rows.checks import (
     run_checks,
 )
 from athena_reports.rows.writer import write_table
-from tests.library.rows.athena_output import engine
+from tests.support.engines import engine
 
 FEW = settings(max_examples=25)
 

@@ -3,7 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.rows.columns import columns_of, duckdb_type, result_columns, table_type
-from tests.library.rows.athena_output import ResultColumn, engine
+from tests.library.rows.athena_output import ResultColumn
+from tests.support.engines import engine
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.rows.columns import columns_of
 from athena_reports.rows.differences import Differences, find_differences
-from athena_reports.rows.engine import open_engine
+from tests.support.engines import engine
 
 Row = tuple[str | None, int | None]
 TABLES = st.lists(
@@ -50,13 +50,13 @@ VALUES = st.sampled_from([1, 2, None])
 
 
 def differences(old: pa.Table, new: pa.Table, *key: str) -> Differences:
-    with open_engine("128MB") as engine:
+    with engine() as shared:
         paths: list[Path] = []
         for number, table in enumerate((old, new)):
-            paths.append(engine.folder / f"{number}.parquet")
+            paths.append(shared.folder / f"{number}.parquet")
             pq.write_table(table, paths[-1])
-        columns: Any = [columns_of(engine.connection.from_parquet(str(path))) for path in paths]
-        return find_differences(*paths, *columns, key, engine)
+        columns: Any = [columns_of(shared.connection.from_parquet(str(path))) for path in paths]
+        return find_differences(*paths, *columns, key, shared)
 
 
 def compared(old: list[Row], new: list[Row], *key: str) -> Differences:

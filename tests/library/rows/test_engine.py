@@ -10,7 +10,7 @@ import pytest
 
 from athena_reports.rows import engine as module
 from athena_reports.rows.engine import DiskFullError, MemoryLimitError, open_engine
-from tests.library.rows.athena_output import engine
+from tests.support.engines import new_engine
 
 PLUGINS = Path(module.__file__).parents[2]
 
@@ -37,7 +37,7 @@ PLUGINS = Path(module.__file__).parents[2]
 def test_a_transform_reaches_nothing_outside_its_folder(sql: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
-    with engine() as opened:
+    with new_engine() as opened:
         (opened.folder / "link.csv").symlink_to(secret)
         with pytest.raises(duckdb.Error):
             opened.connection.execute(sql.format(outside=tmp_path, inside=opened.folder)).fetchall()
@@ -45,7 +45,7 @@ def test_a_transform_reaches_nothing_outside_its_folder(sql: str, tmp_path: Path
 
 
 def test_the_session_is_in_utc_and_keeps_the_order_on_one_thread() -> None:
-    with engine() as opened:
+    with new_engine() as opened:
         settings = ("TimeZone", "threads", "preserve_insertion_order", "memory_limit")
         query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings)
         assert opened.connection.execute(query).fetchall() == [("UTC", 1, True, "122.0 MiB")]
@@ -66,7 +66,7 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
         pytest.raises(
             MemoryLimitError, match=r"^Report 'plays', period .*ATHENA_REPORTS_MEMORY_LIMIT"
         ) as caught,
-        engine() as opened,
+        new_engine() as opened,
     ):
         opened.connection.execute(
             "SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))"
@@ -88,7 +88,7 @@ FULL = [
 def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
     with (
         pytest.raises(DiskFullError, match=r"^Report 'plays', .*TMPDIR.*clear transform") as caught,
-        engine(),
+        new_engine(),
     ):
         raise error
     assert caught.value.retryable

@@ -18,7 +18,7 @@ from athena_reports.rows.columns import duckdb_literal
 from athena_reports.rows.engine import Engine
 from athena_reports.rows.transforms import apply, each_row, movement
 from athena_reports.rows.writer import write_table
-from tests.library.rows.athena_output import engine
+from tests.support.engines import engine
 
 WEEK: Any = SimpleNamespace(id="2026-11-15")
 ABOUT = "Report 'plays', period 2026-11-15 (weekly)"

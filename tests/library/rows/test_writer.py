@@ -28,7 +28,8 @@ from athena_reports.rows.writer import (
     write_files,
     write_table,
 )
-from tests.library.rows.athena_output import TEXTS, comparable, engine
+from tests.library.rows.athena_output import TEXTS, comparable
+from tests.support.engines import engine
 
 
 def written(table: pa.Table, *formats: Format) -> tuple[LocalTable, list[bytes]]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import Asset, XComArg
+from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import (
@@ -106,18 +106,6 @@ def test_a_dag_carries_its_report_with_the_params_of_its_cadence_and_airflow_sto
     assert not isinstance(stored(dag), BuiltDag)
 
 
-def test_the_period_goes_through_xcom_once(build: Any) -> None:
-    """Each step takes it from what run_query pushed."""
-    tasks = build().task_dict
-    pushed = XComArg(tasks["run_query"], key="submitted")
-    taken = [
-        tasks["wait_for_query"].submitted,
-        tasks["transform"].op_kwargs["submitted"],
-        tasks["publish"].submitted,
-    ]
-    assert taken == [pushed] * 3
-
-
 def test_a_dag_is_the_same_each_time_it_is_parsed(build: Any) -> None:
     """Else Airflow would make a new version of it each time.
 
@@ -162,6 +150,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
 stored = [DagSerialization.to_dict(dag) for _, dag in sorted(bag.dags.items())]
+print([list({"anna", "bert", "carl", "dora"}), list({"x", "y", "z"})])
 print(json.dumps(stored, sort_keys=True).replace(sys.argv[1], ""))
 """
 
@@ -171,8 +160,8 @@ def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
 ) -> None:
     """Else each parse would make a new version of it, and would outdate all that is published."""
     (sql_folder / "plays.sql").write_text("SELECT {{ params.top }}")
-    outputs = set()
-    for seed in range(3):
+    orders, outputs = set(), set()
+    for seed in range(2):
         folder = tmp_path / f"bundle_{seed}"
         folder.mkdir()
         (folder / "plays.py").write_text(HASHED)
@@ -183,7 +172,10 @@ def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
         }
         command = [sys.executable, "-c", PRINT_STORED, str(folder)]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-        outputs.add(done.stdout.splitlines()[-1])
+        *_, order, output = done.stdout.splitlines()
+        orders.add(order)
+        outputs.add(output)
+    assert len(orders) == 2  # or these seeds would show nothing
     assert len(outputs) == 1
     logic = re.findall(r'"logic": "(v2:[0-9a-f]{16})"', outputs.pop())
     # Of two DAGs, in the default_args and at publish.

@@ -1,0 +1,74 @@
+"""A project whose commands the tests type."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_local.services import Services
+from athena_reports.settings import settings
+from local_aws.faults import Fault, Faults
+from tests.commands.project import (
+    DAYS,
+    ENVIRONMENT,
+    WEEKS,
+    Account,
+    Project,
+    write_files,
+    write_lake,
+)
+from tests.support.dag_files import load_dags
+from tests.support.task_runner import run_dag
+
+
+@pytest.fixture(scope="session")
+def published_shop(running_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """The account with the lake of the project, and what its runs have published of it."""
+    root = tmp_path_factory.mktemp("shop")
+    write_files(root)
+    running_services.prepare(ENVIRONMENT)
+    write_lake(running_services)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in running_services.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("ATHENA_REPORTS_ENV", ENVIRONMENT)
+        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "include" / "sql"))
+        settings.cache_clear()
+        dags = load_dags(root / "dags" / "shop.py") | load_dags(root / "dags" / "audit.py")
+        for week in WEEKS:
+            run_dag(dags["items_weekly"], period=week)
+        for day in DAYS:
+            run_dag(dags["stores_daily"], period=day)
+        run_dag(dags["audit_weekly"], period=WEEKS[1])
+    settings.cache_clear()
+    account = Account(running_services)
+    account.new_queries()
+    account.changed_objects()
+    return account
+
+
+@pytest.fixture
+def shop(
+    published_shop: Account,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Project]:
+    """The project as its runs had it, in a folder of the test's own."""
+    root = tmp_path / "shop"
+    write_files(root)
+    yield Project(root, published_shop, monkeypatch, capsys)
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def strike(published_shop: Account) -> Iterator[Callable[[Fault], None]]:
+    """Adds a fault to the services until the end of the test."""
+    faults = Faults(published_shop.services.endpoint_url)
+    ids: list[str] = []
+    yield lambda fault: ids.append(faults.add(fault))
+    for id_ in ids:
+        faults.clear(id_)

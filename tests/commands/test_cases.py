@@ -1,0 +1,485 @@
+"""`test` in a shell: cases that pass, fail and are not run, and what is told, kept and left."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local_aws.faults import Fault, Refuse
+from tests.commands.project import ENVIRONMENT, Done, Project
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+Strike = Callable[[Fault], None]
+DAGS = "dags/shop.py"
+SQL = "include/sql/items.sql"
+CASE = "tests/reports/items/bounds"
+EXPECTED = '"item",amount\n"b",\n"茶",3\n'
+SALES = "item string,amount bigint,sold_at timestamp,dt string\n"
+
+
+def without_seconds(done: Done) -> list[str]:
+    return [re.sub(r"  \d+\.\d s$", "", line) for line in done.lines]
+
+
+def differences(done: Done) -> list[list[str]]:
+    """The rows of the table of differences, header first."""
+    lines = [line for line in done.lines if line.startswith(("┃", "│"))]
+    return [[cell.strip() for cell in line[1:-1].split(line[0])] for line in lines]
+
+
+def left_behind(shop: Project) -> list[str]:
+    databases = shop.services.glue.get_databases()["DatabaseList"]
+    return [item["Name"] for item in databases if item["Name"].startswith("case_")]
+
+
+def test_cases_run_in_a_database_of_their_own_and_leave_nothing(shop: Project) -> None:
+    before = shop.files()
+    done = shop.run("test")
+    assert (done.code, done.err) == (0, "")
+    assert without_seconds(done) == ["passed   items/bounds", "passed   items/month", "2 passed"]
+    assert len(done.queries) == 2
+    for query in done.queries:
+        assert (query.command, query.workgroup, query.state) == ("test", ENVIRONMENT, "SUCCEEDED")
+        assert query.database.startswith("case_")
+    assert len({query.database for query in done.queries}) == 2
+    results = {query.output for query in done.queries}
+    assert done.objects == results | {f"{result}.metadata" for result in results}
+    assert left_behind(shop) == []
+    assert shop.files() == before
+
+
+@pytest.mark.parametrize(
+    ("names", "cases"),
+    [
+        (["items/month"], ["month"]),
+        (["items"], ["bounds", "month"]),
+        pytest.param(["items/month", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
+        pytest.param(["items", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
+    ],
+)
+def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: Project) -> None:
+    shop.write("tests/reports/stores/one/case.yaml", "period: 2025-06-03\n")
+    done = shop.run("test", *names, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [(case["report"], case["case"]) for case in done.json] == [
+        ("items", case) for case in cases
+    ]
+    for case in done.json:
+        assert (case["outcome"], case["problem"]) == ("passed", "")
+        assert (case["expected"], case["found"]) == ([], [])
+        assert 0 < case["seconds"] < 60
+    assert len(done.queries) == len(cases)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["items/bound"], "There is no such case in tests/reports: items/bound. It has: items/"),
+        (["items/month", "stores"], "There is no such case in tests/reports: stores. It has: it"),
+        (["itms", "items"], ": itms. It has: items/bounds, items/month. A case is a folder with"),
+        (["--folder", "nowhere"], "There is no such case in nowhere. It has: none."),
+    ],
+)
+def test_a_name_that_matches_nothing_runs_nothing(
+    options: list[str], problem: str, shop: Project
+) -> None:
+    done = shop.run("test", *options)
+    assert (done.code, done.out) == (1, "")
+    assert problem in done.err
+    assert done.changed_nothing
+
+
+CI = pytest.mark.ci
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "rows"),
+    [
+        (
+            '"茶",3',
+            '"茶",4',
+            "line 3, column amount: expected '4'; found '3'.",
+            [["expected", "茶", "4"], ["found", "茶", "3"]],
+        ),
+        (
+            '"b",\n',
+            "",
+            "after line 1: expected no row; found the row 'b', NULL.",
+            [["found", "b", "NULL"]],
+        ),
+        (
+            '"b",\n"茶",3\n',
+            '"茶",3\n"b",\n',
+            "line 3: expected the row 'b', NULL; found no row.",
+            [["found", "b", "NULL"], ["expected", "b", "NULL"]],
+        ),
+        (
+            '"item",amount\n',
+            '"item",total\n',
+            "line 1: expected the columns item, total; found item, amount.",
+            [],
+        ),
+        pytest.param(
+            '"b",\n',
+            '"b",\n"c",1\n',
+            "line 3: expected the row 'c', '1'; found no row.",
+            [["expected", "c", "1"]],
+            marks=CI,
+        ),
+        pytest.param(
+            '"b",\n',
+            '"b",""\n',
+            "line 2, column amount: expected ''; found NULL.",
+            [["expected", "b", ""], ["found", "b", "NULL"]],
+            marks=CI,
+        ),
+        pytest.param(
+            '"b",\n"茶",3\n',
+            "",
+            "after line 1: expected no row; found the row '茶', '3'.",
+            [["found", "b", "NULL"], ["found", "茶", "3"]],
+            marks=CI,
+        ),
+        pytest.param(
+            "amount\n",
+            "amount,\n",
+            "expected.csv",
+            [],
+            marks=CI,
+        ),
+    ],
+    ids=["cell", "surplus", "order", "header", "missing", "NULL", "no rows", "column"],
+)
+def test_other_rows_than_expected_fail_and_are_shown_side_by_side(
+    old: str, new: str, line: str, rows: list[list[str]], shop: Project
+) -> None:
+    shop.write(f"{CASE}/expected.csv", EXPECTED.replace(old, new))
+    done = shop.run("test", "items/bounds")
+    assert (done.code, done.err, len(done.queries)) == (1, "", 1)
+    assert without_seconds(done)[0] == "failed   items/bounds"
+    assert done.lines[1].startswith(f"  {CASE}/expected.csv")
+    assert line in done.out
+    assert done.lines[-1] == "1 failed"
+    shown = differences(done)
+    assert shown == ([["", "item", "amount"], *rows] if rows else [])
+
+
+def test_what_differs_is_found_behind_rows_that_are_equal(shop: Project) -> None:
+    sales = "".join(f"i{n},{n},2025-06-04 00:00:00,2025-06-04\n" for n in range(10, 60))
+    rows = [["item", "amount"], *([f"i{n}", str(n)] for n in range(10, 60))]
+    rows[40] = ["i49", "490"]
+    shop.write(f"{CASE}/sales.csv", SALES + sales)
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows(rows)
+    shop.write(f"{CASE}/expected.csv", expected.getvalue())
+    done = shop.run("test", "items/bounds")
+    assert done.code == 1
+    assert differences(done)[1:] == [["expected", "i49", "490"], ["found", "i49", "49"]]
+    (case,) = shop.run("test", "items/bounds", "--json").json
+    assert case["outcome"] == "failed"
+    assert case["expected"] == rows
+    assert case["found"][40] == ["i49", "49"]
+
+
+def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=2)")
+    done = shop.run("test")
+    assert (done.code, done.err) == (1, "")
+    assert without_seconds(done)[0] == "passed   items/bounds"
+    assert without_seconds(done)[1] == "failed   items/month"
+    assert "Check rows(at_least=2) failed: There are 1 rows" in done.lines[2]
+    assert done.lines[-1] == "1 passed, 1 failed"
+    assert differences(done) == []
+
+
+@pytest.mark.ci
+def test_a_check_that_only_warns_fails_no_case(shop: Project) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=2, severity="warn")')
+    done = shop.run("test", "items/month")
+    assert (done.code, done.lines[-1]) == (0, "1 passed")
+
+
+def test_a_check_of_the_declared_columns_runs_too(shop: Project) -> None:
+    shop.edit(DAGS, 'Column("bigint", "sold"', 'Column("double", "sold"')
+    done = shop.run("test", "items/month")
+    assert done.code == 1
+    assert "Check columns failed: " in done.out
+
+
+def test_a_transform_runs_in_a_case_and_its_error_is_the_problem(shop: Project) -> None:
+    shop.edit(DAGS, "checks, daily", "checks, transforms, daily")
+    transform = "transforms.each_row(lambda row: row | {'amount': 10 // row['amount']})"
+    shop.edit(DAGS, "    late_by", f"    transform={transform},\n    late_by")
+    shop.edit(f"{CASE}/sales.csv", "b,,", "b,0,")
+    done = shop.run("test", "--json")
+    assert (done.code, done.err, len(done.queries)) == (1, "", 2)
+    bounds, month = done.json
+    assert bounds["outcome"] == "failed"
+    assert "division" in bounds["problem"]
+    assert (month["outcome"], month["found"][1]) == ("failed", ["", "10"])
+
+
+def test_what_the_local_athena_does_not_do_is_not_run_and_is_no_success(shop: Project) -> None:
+    shop.edit(SQL, "SUM(amount)", "APPROX_MOST_FREQUENT(3, amount, 10)")
+    done = shop.run("test", "items/month", "items/bounds")
+    assert (done.code, done.err) == (1, "")
+    assert without_seconds(done)[0] == "not run  items/bounds"
+    assert "the local Athena does not do the function approx_most_frequent" in done.out
+    assert done.lines[-1] == "2 not run"
+
+
+@pytest.mark.parametrize("last", ["passed", pytest.param("failed", marks=pytest.mark.ci)])
+def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> None:
+    broken, right = ("bounds", "month") if last == "passed" else ("month", "bounds")
+    shop.write(f"tests/reports/items/{broken}/expected.csv", '"item",amount\n')
+    done = shop.run("test")
+    assert done.code == 1
+    assert sorted(done.lines[-1].split(", ")) == ["1 failed", "1 passed"]
+    assert any(line.startswith(f"passed   items/{right}") for line in done.lines)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("case.yaml", "period: 2025-06-03\n", "no week begins on '2025-06-03'"),
+        ("case.yaml", "period: 2025-06\ncadence: weekly\n", "'2025-06' is not the id of a week"),
+        pytest.param(
+            "case.yaml",
+            "period: 2025-06-02\ncadence: daily\n",
+            "There is no report 'items_daily'",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "case.yaml",
+            "periode: 2025-06-02\n",
+            "case.yaml, line 1, field 'period': it is missing.",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "case.yaml",
+            "period: [\n",
+            "case.yaml, line 2: it is not YAML: expected",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "case.yaml", "", "case.yaml, line 1: expected fields, such as", marks=pytest.mark.ci
+        ),
+        ("case.yaml", "period: 2025-06-02\ncte: sums\n", "has no CTE 'sums': it does not begin"),
+        ("sales.csv", "item,amount\na,1\n", "column of the header needs a type"),
+        (
+            "sales.csv",
+            "item string,amount bigint\na,1\n",
+            "sales.csv, line 1: expected the column dt, by which",
+        ),
+        pytest.param(
+            "sales.csv",
+            SALES.replace("bigint", "bigit"),
+            "'amount' has the type 'bigit', which",
+            marks=pytest.mark.ci,
+        ),
+        pytest.param(
+            "sales.csv",
+            SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n",
+            "line 2, column amount: expected a value of type bigint; found 'x'.",
+            marks=pytest.mark.ci,
+        ),
+        (
+            "sales.csv",
+            SALES + "a,1,2025-06-04 00:00:00,\n",
+            "sales.csv, line 2, column dt: expected a value",
+        ),
+        pytest.param(
+            "sales.csv", SALES + "a,1\n", "line 2: expected 4 fields", marks=pytest.mark.ci
+        ),
+        pytest.param(
+            "sales.csv",
+            SALES + "a,1,2025-06-04 00:00:00,2025-06-04,x\n",
+            "line 2: expected 4 fields",
+            marks=pytest.mark.ci,
+        ),
+        ("sales.csv", None, "sales.csv is missing: the report 'items' reads"),
+        ("expected.csv", None, "expected.csv is missing. --accept writes what came out."),
+    ],
+)
+def test_a_case_that_cannot_be_read_fails_and_leaves_nothing(
+    file: str, text: str | None, problem: str, shop: Project
+) -> None:
+    path = shop.root / CASE / file
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    done = shop.run("test", "items/bounds")
+    assert (done.code, done.err) == (1, "")
+    assert without_seconds(done)[0] == "failed   items/bounds"
+    assert problem in done.out
+    assert "Traceback" not in done.out
+    assert done.lines[-1] == "1 failed"
+    assert left_behind(shop) == []
+    assert not [uri for uri in done.objects if "_cases" in uri]
+
+
+def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> None:
+    for name in ("case.yaml", "sales.csv", "expected.csv"):
+        text = (shop.root / CASE / name).read_text()
+        shop.write(f"tests/reports/gone/bounds/{name}", text)
+    shop.write("dags/gone.py", "# build_dag\nimport nothing_of_this_name\n")
+    done = shop.run("test")
+    assert done.code == 1
+    assert done.err.startswith(
+        f"{shop.root}/dags/gone.py cannot be imported: line 2: ModuleNotFoundError"
+    )
+    assert without_seconds(done)[0] == "failed   gone/bounds"
+    assert "There is no report 'gone'." in done.lines[1]
+    assert done.lines[-1] == "1 failed, 2 passed"
+
+
+@pytest.mark.parametrize("cte", ["sums", pytest.param("SUMS", marks=pytest.mark.ci)])
+def test_a_cte_is_expected_without_transform_and_checks(cte: str, shop: Project) -> None:
+    sql = (shop.root / SQL).read_text().removeprefix("-- What was sold of each item.\n")
+    sql = sql.replace("ORDER BY item\n", "")
+    shop.write(SQL, f"with sums as (\n{sql}) /* SELECT */\nSELECT item, 0 AS amount FROM sums")
+    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=9)")
+    shop.write(f"{CASE}/case.yaml", f"period: 2025-06-02\ncte: {cte}\n")
+    shop.write(f"{CASE}/sales.csv", f"{SALES}茶,3,2025-06-04 00:00:00,2025-06-04\n")
+    shop.write(f"{CASE}/expected.csv", '"item",amount\n"茶",3\n')
+    done = shop.run("test", "items/bounds", "--json")
+    (case,) = done.json
+    if cte == "sums":
+        assert (case["outcome"], done.code) == ("passed", 0), case
+    else:
+        assert case["problem"] == (
+            f"{CASE}/case.yaml, line 2: The SQL has no CTE 'SUMS'. It has sums."
+        )
+
+
+# --- --accept
+
+
+def test_accept_writes_what_came_out_and_nothing_else(shop: Project) -> None:
+    before = shop.files()
+    shop.write(f"{CASE}/expected.csv", "nonsense")
+    (shop.root / "tests/reports/items/month/expected.csv").unlink()
+    done = shop.run("test", "--accept")
+    assert (done.code, done.err) == (0, "")
+    assert without_seconds(done) == [
+        "accepted items/bounds",
+        "accepted items/month",
+        "2 accepted",
+    ]
+    assert shop.files() == before  # byte for byte what a person had written
+    assert len(done.queries) == 2
+
+
+@pytest.mark.ci
+def test_only_the_case_that_is_named_is_accepted(shop: Project) -> None:
+    for case in ("bounds", "month"):
+        shop.write(f"tests/reports/items/{case}/expected.csv", "nonsense")
+    done = shop.run("test", "items/month", "--accept", "--json")
+    assert done.code == 0
+    (case_result,) = done.json
+    assert (case_result["outcome"], case_result["found"]) == (
+        "accepted",
+        [["item", "amount"], ["", "1"]],
+    )
+    assert shop.files()[f"{CASE}/expected.csv"] == b"nonsense"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "outcome"),
+    [
+        (SQL, "SUM(amount)", "SUM(amout)", "failed"),
+        (SQL, "SUM(amount)", "APPROX_MOST_FREQUENT(3, amount, 10)", "not run"),
+        (f"{CASE}/case.yaml", "2025-06-02", "2025-06-03", "failed"),
+        (DAGS, "    late_by", "    transform=lambda rows, period: 1 / 0,\n    late_by", "failed"),
+    ],
+    ids=["query", "not run", "period", "transform"],
+)
+def test_where_nothing_came_out_accept_writes_nothing(
+    name: str, old: str, new: str, outcome: str, shop: Project
+) -> None:
+    shop.edit(name, old, new)
+    before = shop.files()
+    done = shop.run("test", "items/bounds", "--accept")
+    assert (done.code, done.lines[-1]) == (1, f"1 {outcome}")
+    assert shop.files() == before
+
+
+def test_rows_that_a_check_forbids_are_accepted_and_fail_then(shop: Project) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=9)")
+    shop.write(f"{CASE}/expected.csv", "nonsense")
+    done = shop.run("test", "items/bounds", "--accept")
+    assert (done.code, done.lines[-1]) == (0, "1 accepted")
+    assert shop.files()[f"{CASE}/expected.csv"].decode() == EXPECTED
+    done = shop.run("test", "items/bounds")
+    assert done.code == 1
+    assert "Check rows(at_least=9) failed" in done.out
+
+
+# --- the services
+
+
+def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
+    account = {
+        "AWS_ENDPOINT_URL": "",
+        "ATHENA_REPORTS_QUERY_RESULTS": "s3://results-of-a-company/",
+        "ATHENA_REPORTS_BUCKET": "reports-of-a-company",
+    }
+    before = shop.files()
+    done = shop.run("test", "--accept", **account)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "Cases write their tables into the local services: run `make cases`, or set"
+        " AWS_ENDPOINT_URL.\n"
+    )
+    assert shop.files() == before
+    assert done.changed_nothing
+
+
+@pytest.mark.ci
+def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
+    retries = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    done = shop.run("test", **retries)
+    assert (done.code, done.out) == (1, "")
+    assert 'Could not connect to the endpoint URL: "http://127.0.0.1:9/' in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.ci
+def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, strike: Strike) -> None:
+    strike(Refuse(code="AccessDeniedException", message="Not yours"))
+    done = shop.run("test")
+    assert (done.code, done.err) == (1, "")
+    assert "Not yours" in done.lines[1]
+    assert done.lines[-1] == "1 failed, 1 passed"
+    assert left_behind(shop) == []
+
+
+def test_two_partition_keys_and_three_part_every_row(shop: Project) -> None:
+    shop.edit(DAGS, 'Input("sales", "dt", missing="partial")', 'Input("sales", ["y", "m", "d"])')
+    rows = "item string,amount bigint,sold_at timestamp,y string,m string,d string\n"
+    rows += "a,1,2025-06-04 00:00:00,2025,06,04\nb,2,2025-06-05 00:00:00,2025,06,05\n"
+    # Of the period by its time, but in a partition that the period does not read.
+    rows += "c,4,2025-06-05 00:00:00,2025,07,05\n"
+    shop.write(f"{CASE}/sales.csv", rows)
+    shop.write(f"{CASE}/expected.csv", '"item",amount\n"a",1\n"b",2\n')
+    done = shop.run("test", "items/bounds")
+    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
+
+
+def test_an_interrupt_removes_the_tables_of_the_case(
+    shop: Project, strike: Strike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("athena_reports.authors.cases.trial", interrupt)
+    done = shop.run("test")
+    assert (done.code, done.out) == (130, "")
+    assert left_behind(shop) == []
+    assert not [uri for uri in done.objects if "_cases" in uri]

@@ -1,0 +1,444 @@
+"""`docs`, `status`, `costs` and `check-account` in a shell: what they say, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+import time_machine
+import yaml
+
+from local_aws.faults import Fault, ThrottleGlue
+from tests.commands.project import (
+    DAYS,
+    ENVIRONMENT,
+    UNPUBLISHED_WEEK,
+    WEEKS,
+    Done,
+    Project,
+)
+from tests.support.rest_api import TOKEN, RestApi, rest_api
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+DAGS = "dags/shop.py"
+SQL = "include/sql/items.sql"
+BROKEN = "from athena_reports import build_dag\nthis is no Python\n"
+LOOKS = ["docs", "status", "costs", "check-account"]
+
+
+def grids(done: Done) -> list[list[list[str]]]:
+    """The cells of each table, header first."""
+    grids: list[list[list[str]]] = []
+    for line in done.lines:
+        if line.startswith("┃"):
+            grids.append([])
+        if line.startswith(("┃", "│")):
+            grids[-1].append([cell.strip() for cell in line[1:-1].split(line[0])])
+    return grids
+
+
+def named(command: str) -> list[str]:
+    return [] if command == "check-account" else ["items"]
+
+
+# --- what they have in common
+
+
+@pytest.mark.parametrize("command", ["docs", "status", "preview", "plan"])
+def test_without_a_report_or_with_an_unknown_one_nothing_is_looked_for(
+    command: str, shop: Project
+) -> None:
+    done = shop.run(command, COLUMNS="200")
+    assert (done.code, done.out) == (2, "")
+    assert "Missing argument 'REPORT'" in done.err
+    done = shop.run(command, "item")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("There is no report 'item'. Is it one of these: items, ")
+    assert done.changed_nothing
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_a_broken_file_beside_good_ones_is_told_and_hides_nothing(
+    command: str, shop: Project
+) -> None:
+    before = shop.run(command, *named(command))
+    assert (before.code, before.err) == (0, "")
+    path = shop.write("dags/broken.py", BROKEN)
+    shop.write("dags/quits.py", "# build_dag\nraise SystemExit\n")
+    done = shop.run(command, *named(command))
+    assert done.out == before.out
+    assert done.err.splitlines()[0].startswith(f"{path} cannot be imported: SyntaxError: ")
+    assert done.err.splitlines()[1].startswith(f"{path.with_name('quits.py')} cannot be imported:")
+    assert done.code == (0 if command == "docs" else 1)
+    assert done.changed_nothing
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_a_folder_without_reports(command: str, shop: Project) -> None:
+    (shop.root / "empty").mkdir()
+    arguments = [] if command == "costs" else named(command)
+    done = shop.run("--dags", "empty", command, *arguments)
+    if command in ("docs", "status"):
+        assert (done.code, done.out) == (1, "")
+        assert done.err == "There is no report 'items'. Is it one of these: none?\n"
+    else:
+        assert (done.code, done.err) == (0, "")
+        assert "sales" not in done.out
+        assert "items" not in done.out
+    assert done.changed_nothing
+
+
+def test_the_folder_of_the_option_goes_before_that_of_the_shell(shop: Project) -> None:
+    shop.write("other/x.py", (shop.root / "dags/audit.py").read_text())
+    variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(shop.root / "dags")}
+    assert shop.run("docs", "items", **variables).code == 0
+    done = shop.run("--dags", "other", "docs", "items", **variables)
+    assert done.err == "There is no report 'items'. Is it one of these: audit, audit_weekly?\n"
+    variables = {"AIRFLOW__CORE__DAGS_FOLDER": "other"}
+    assert shop.run("docs", "audit", **variables).code == 0
+    assert shop.run("docs", "items", **variables).code == 1
+    done = shop.run("--dags", "dags/shop.py", "docs", "items")
+    assert done.code == 2
+
+
+@pytest.mark.parametrize("command", ["status", "costs", "check-account"])
+def test_without_credentials_it_is_one_message_or_every_line_says_so(
+    command: str, shop: Project
+) -> None:
+    none = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    done = shop.run(command, *named(command), **none)
+    assert done.code == 1
+    assert "Unable to locate credentials" in done.out + done.err
+    assert "Traceback" not in done.err
+    if command == "check-account":
+        assert len([line for line in done.lines if line.startswith("✗ ")]) == 5
+        assert "✓" not in done.out
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("command", ["status", "costs"])
+def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) -> None:
+    done = shop.run(command, "items", ATHENA_REPORTS_REPORT_DATABASE="absent")
+    # As before the first publication: nothing is published there.
+    assert (done.code, "Traceback" in done.err) == (0, False)
+    assert "published" not in done.out.partition("Every published query")[0]
+
+
+@pytest.mark.ci
+def test_what_glue_throttles_is_asked_again(shop: Project, strike: object) -> None:
+    assert callable(strike)
+    fault: Fault = ThrottleGlue(action="GetPartitions")
+    strike(fault)
+    done = shop.run("status", "items")
+    assert (done.code, done.err) == (0, "")
+    assert "3 published" in done.out
+
+
+# --- docs
+
+
+def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
+    shop.edit(
+        DAGS,
+        'owner="ops",\n    since="2025-06-02",\n    until',
+        'owner="a|b\\nand c",\n    since="2025-06-02",\n    until',
+    )
+    done = shop.run("docs", "items", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[:3] == [
+        "# items",
+        "",
+        "Owner: a\\|b and c. Formats: parquet, csv. Key of the rows: item. Events may land 36 hours"
+        " late; until then a period is provisional.",
+    ]
+    row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
+    row += " | s3://athena-report-shop/items/{0}/ |"
+    for line in (
+        row.format("weekly", "Weekly from Monday"),
+        row.format("monthly", "Monthly"),
+        "| sales | dt | UTC | partial |",
+        "| item | string |  | 商品 \\| name |",
+        "| amount | bigint | yen | sold |",
+        "| columns | fail |",
+        "| rows(at_least=1) | fail |",
+        "| unique(item) | fail |",
+    ):
+        assert line in done.lines
+    assert "items_monthly" not in shop.run("docs", "items_weekly").out
+
+
+def test_docs_of_a_report_without_a_table_and_columns_have_its_own_text(shop: Project) -> None:
+    done = shop.run("docs", "stores")
+    assert done.code == 0
+    assert done.lines[:4] == [
+        "# Shops",
+        "",
+        "What is sold, <b>each</b> week.",
+        "",
+    ]
+    assert done.lines[4] == "Owner: ops. Formats: csv."
+    row = "| stores_daily | Daily, UTC, +5 min | 2025-06-02 |  | none |"
+    assert f"{row} s3://athena-report-shop/stores/daily/ |" in done.lines
+    assert "| not_null(amount) | warn |" in done.lines
+    assert "## Columns" not in done.lines
+
+
+def test_a_data_contract_promises_the_same(shop: Project) -> None:
+    contract = yaml.safe_load(shop.run("docs", "items", "--odcs").out)
+    assert (contract["name"], contract["team"]) == ("items", {"name": "ops"})
+    assert contract["description"] == {"purpose": "items"}
+    servers = [(server["server"], server["type"]) for server in contract["servers"]]
+    assert servers == [("items_weekly", "s3"), ("items_monthly", "s3"), ("athena", "athena")]
+    athena = contract["servers"][-1]
+    assert athena["stagingDir"] == f"s3://athena-query-result-{ENVIRONMENT}/"
+    assert athena["schema"] == f"report_{ENVIRONMENT}"
+    weekly, monthly = contract["schema"]
+    assert weekly["description"] == "Weekly from Monday, Asia/Tokyo"
+    assert [item["unique"] for item in weekly["properties"][:2]] == [True, False]
+    assert monthly["properties"] == weekly["properties"]
+    levels = {(level["element"], level["property"]): level for level in contract["slaProperties"]}
+    assert levels["items_monthly", "frequency"]["unit"] == "month"
+    assert levels["items_weekly", "latency"]["value"] == 36.083
+    # Midnight of Tokyo is the day before in UTC.
+    assert levels["items_weekly", "generalAvailability"]["value"] == "2025-06-02"
+
+    stores = yaml.safe_load(shop.run("docs", "stores", "--odcs").out)
+    assert [server["type"] for server in stores["servers"]] == ["s3"]
+    assert stores["schema"][0]["quality"] == [
+        {"name": "not_null(amount)", "type": "text", "severity": "warning"}
+    ]
+    managed = shop.run("docs", "items", "--odcs", ATHENA_REPORTS_QUERY_RESULTS="managed")
+    assert [server["type"] for server in yaml.safe_load(managed.out)["servers"]] == ["s3", "s3"]
+    shop.edit(DAGS, 'checks.unique("item")', 'checks.unique("item", "amount")')
+    contract = yaml.safe_load(shop.run("docs", "items", "--odcs").out)
+    assert [item["unique"] for item in contract["schema"][0]["properties"][:2]] == [False, False]
+
+
+# --- status
+
+
+def test_status_counts_every_state_and_names_what_needs_something_done(shop: Project) -> None:
+    done = shop.run("status", "items")
+    assert (done.code, done.err, done.changed_nothing) == (0, "", True)
+    (line,) = done.lines
+    assert line.startswith("items_weekly, logic v2:")
+    assert line.endswith(": 3 published, 1 partial, 1 missing")
+    # No month begins between its first and its last date.
+    assert shop.run("status", "items_monthly").out.endswith(": no periods\n")
+
+    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
+    done = shop.run("status", "items")
+    assert done.code == 0
+    counts, outdated = done.lines
+    assert counts.endswith(": 3 outdated, 3 published, 1 partial, 1 missing")
+    assert outdated == f"outdated: {', '.join(WEEKS)}"
+
+
+def test_status_as_json_has_each_period_with_its_version(shop: Project) -> None:
+    status = shop.run("status", "items", "--json").json
+    states = {period["period"]: period["states"] for period in status["periods"]}
+    assert states == {
+        WEEKS[0]: ["published"],
+        WEEKS[1]: ["published"],
+        WEEKS[2]: ["partial", "published"],
+        UNPUBLISHED_WEEK: ["missing"],
+    }
+    s3 = shop.services.s3
+    for period in status["periods"][:3]:
+        key = f"items/weekly/{period['period']}/manifest.json"
+        body = s3.get_object(Bucket=f"athena-report-{ENVIRONMENT}", Key=key)["Body"].read()
+        assert period["version"] == json.loads(body)["version"]
+        assert period["logic"] == status["logic"]
+    assert status["problems"] == []
+
+
+def test_status_of_a_broken_period_names_it(shop: Project) -> None:
+    glue, database, week = shop.services.glue, f"report_{ENVIRONMENT}", WEEKS[0]
+    where = {"DatabaseName": database, "TableName": "items_weekly"}
+    partition = glue.get_partition(**where, PartitionValues=[week])["Partition"]
+    kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
+    broken = kept | {"Parameters": kept["Parameters"] | {"broken": "true"}}
+    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
+    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=broken)
+    try:
+        done = shop.run("status", "items")
+    finally:
+        glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
+    assert done.code == 0
+    counts, outdated, named_broken = done.lines
+    assert counts.endswith(": 1 broken, 3 outdated, 2 published, 1 partial, 1 missing")
+    assert outdated == f"outdated: {', '.join(WEEKS)}"
+    assert named_broken == f"broken: {week}"
+
+
+def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) -> None:
+    shop.edit(DAGS, 'weekly("monday"', 'weekly("sunday"')
+    done = shop.run("status", "items")
+    assert (done.code, done.err) == (1, "")
+    assert "this report has weeks from Sunday in Asia/Tokyo" in done.lines[1]
+    assert all("If the cadence was changed, drop the" in line for line in done.lines[2:5])
+    assert shop.run("status", "audit").code == 0
+
+
+# --- costs
+
+
+def test_costs_are_by_report_owner_and_month_dearest_first(shop: Project) -> None:
+    done = shop.run("costs")
+    assert (done.code, done.err, done.changed_nothing) == (0, "", True)
+    reports, owners, months = grids(done)
+    assert [[row[0], row[1], row[3]] for row in reports] == [
+        ["report", "queries", "USD"],
+        ["items_weekly", "3", "0.00015"],
+        ["stores_daily", "2", "0.00010"],
+        ["audit_weekly", "1", "0.00005"],
+        ["items_monthly", "0", "0.00000"],
+    ]
+    assert [[row[0], row[1], row[3]] for row in owners] == [
+        ["owner", "queries", "USD"],
+        ["ops", "5", "0.00025"],
+        ["finance", "1", "0.00005"],
+    ]
+    as_json = shop.run("costs", "--json").json
+    assert list(as_json["reports"]) == [row[0] for row in reports[1:]]
+    assert list(as_json["owners"]) == ["ops", "finance"]
+    audit = as_json["reports"]["audit_weekly"]["scanned_bytes"]
+    assert audit > as_json["reports"]["items_weekly"]["scanned_bytes"]
+    assert reports[3][2] == f"{audit / 1000:.1f} kB"
+    assert sum(month["queries"] for month in as_json["months"].values()) == 6
+    assert sum(int(row[1]) for row in months[1:]) == 6
+
+
+def test_costs_of_one_report_have_all_its_dags(shop: Project) -> None:
+    seen = shop.run("costs", "items", "--json").json
+    assert list(seen["reports"]) == ["items_weekly", "items_monthly"]
+    assert list(shop.run("costs", "stores_daily", "--json").json["reports"]) == ["stores_daily"]
+    assert seen["owners"]["ops"]["queries"] == 3
+    done = shop.run("costs", "itms")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("There is no report 'itms'.")
+
+
+def test_months_are_the_last_ones_of_utc(shop: Project) -> None:
+    """The queries ran today, whatever day that is."""
+    (month,) = shop.run("costs", "--json").json["months"]
+    year, number = map(int, month.split("-"))
+
+    def queries(ahead: int, *options: str) -> int:
+        index = year * 12 + number - 1 + ahead
+        with time_machine.travel(f"{index // 12}-{index % 12 + 1:02}-01 00:30:00+00:00"):
+            reports = shop.run("costs", *options, "--json").json["reports"]
+        return sum(report["queries"] for report in reports.values())
+
+    assert queries(0, "--months", "1") == 3 + len(DAYS) + 1
+    assert queries(1, "--months", "1") == 0
+    assert queries(1, "--months", "2") == 6
+    assert queries(11) == 6  # twelve by default
+    assert queries(12) == 0
+    for wrong in ("0", "-1", "x"):
+        done = shop.run("costs", "--months", wrong, COLUMNS="200")
+        assert (done.code, done.out) == (2, "")
+        assert "Invalid value for '--months'" in done.err
+
+
+def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop: Project) -> None:
+    glue, week = shop.services.glue, WEEKS[1]
+    where: Any = {"DatabaseName": f"report_{ENVIRONMENT}", "TableName": "items_weekly"}
+    partition: Any = glue.get_partition(**where, PartitionValues=[week])["Partition"]
+    kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
+    # Queries, bytes, price, and how many of the queries have none.
+    paid = {"2025-09": [1, 1000, 0.25, 0], "2025-10": [1, 1000, 0.5, 0], "2025-11": [2, 9000, 0, 2]}
+    other = kept | {"Parameters": kept["Parameters"] | {"paid": json.dumps(paid)}}
+    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
+    try:
+        with time_machine.travel("2025-11-15 12:00:00+00:00"):
+            done = shop.run("costs", "items", "--months", "2")
+            growing = shop.run("costs", "items", "--json").json["reports"]["items_weekly"]
+    finally:
+        glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
+    assert done.code == 0
+    reports, _, months = grids(done)
+    assert reports[1:] == [
+        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 without", "+350%"],
+        ["items_monthly", "0", "0 bytes", "0.00000", ""],
+    ]
+    assert months[1:] == [
+        ["2025-10", "1", "1.0 kB", "0.50000", ""],
+        ["2025-11", "2", "9.0 kB", "none", ""],
+    ]
+    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (4, 0.75, 3.5)
+
+
+# --- check-account
+
+
+def test_what_is_there_has_a_check_mark_and_nothing_is_left_behind(shop: Project) -> None:
+    done = shop.run("check-account")
+    assert (done.code, done.err, done.changed_nothing) == (0, "", True)
+    assert done.lines == [
+        f"✓ workgroup {ENVIRONMENT}",
+        f"✓ query results s3://athena-query-result-{ENVIRONMENT}/",
+        f"✓ report bucket athena-report-{ENVIRONMENT}",
+        f"✓ report database report_{ENVIRONMENT}",
+        f"✓ table database_{ENVIRONMENT}.sales",
+    ]
+    uploads = shop.services.s3.list_multipart_uploads(Bucket=f"athena-report-{ENVIRONMENT}")
+    assert not uploads.get("Uploads")
+    as_json = shop.run("check-account", "--json")
+    names = [check["name"] for check in as_json.json]
+    assert [f"✓ {name}" for name in names] == done.lines
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "way_out"),
+    [
+        ("WORKGROUP", "absent", "workgroup absent", "ATHENA_REPORTS_WORKGROUP"),
+        ("BUCKET", "absent-bucket", "report bucket absent-bucket", "Create the bucket"),
+        ("QUERY_RESULTS", "s3://absent-b/", "query results s3://absent-b/", "Create the bucket"),
+        ("REPORT_DATABASE", "absent", "report database absent", "Create the database"),
+        ("DATABASE", "absent", "table absent.sales", "not found"),
+    ],
+)
+def test_what_is_missing_has_a_cross_and_a_reason(
+    variable: str, value: str, name: str, way_out: str, shop: Project
+) -> None:
+    done = shop.run("check-account", **{f"ATHENA_REPORTS_{variable}": value})
+    assert (done.code, done.err) == (1, "")
+    place = done.lines.index(f"✗ {name}")
+    assert way_out in done.lines[place + 1]
+    assert len([line for line in done.lines if line.startswith("✓")]) == 4
+    as_json = shop.run("check-account", "--json", **{f"ATHENA_REPORTS_{variable}": value})
+    assert as_json.code == 1
+    assert len(as_json.json) == 5
+    assert [check["name"] for check in as_json.json if check["problem"]] == [name]
+
+
+def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) -> None:
+    shop.edit("dags/audit.py", 'Input("sales", "dt")', 'Input("sales", "dt"), Input("lost", "dt")')
+    done = shop.run("check-account")
+    assert done.code == 1
+    assert f"✗ table database_{ENVIRONMENT}.lost" in done.lines
+    assert f"✓ table database_{ENVIRONMENT}.sales" in done.lines
+
+
+@pytest.fixture
+def airflow() -> Iterator[RestApi]:
+    with rest_api({"GET /airflow/api/v2/pools/queries": HTTPStatus.OK}) as api:
+        yield api
+
+
+@pytest.mark.parametrize("pool", ["queries", "default_pool"])
+def test_the_pool_of_the_settings_is_looked_for(pool: str, shop: Project, airflow: RestApi) -> None:
+    options = ("check-account", "--airflow", f"{airflow.url}/airflow/")
+    variables = {"ATHENA_REPORTS_POOL": pool, "AIRFLOW_TOKEN": TOKEN}
+    done = shop.run(*options, **variables)
+    assert done.code == (0 if pool == "queries" else 1)
+    assert f"{'✓' if pool == 'queries' else '✗'} pool {pool}" in done.lines
+    if pool != "queries":
+        assert "ATHENA_REPORTS_POOL" in done.lines[-1]
+    without_token = shop.run(*options, ATHENA_REPORTS_POOL=pool)
+    assert (without_token.code, without_token.out) == (1, "")
+    assert without_token.err.startswith("AIRFLOW_TOKEN is not set: get a token from")

@@ -1,0 +1,145 @@
+"""`new` in a shell: what it asks, what it writes, and when it writes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.commands.project import CTRL_C, Project
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+ASKED = ["sales", "item", "sold_at", "2025-06-01", "ops"]
+OPTIONS = ["--table", "--key", "--time", "--since", "--owner"]
+WRITTEN = [
+    "dags/best.py",
+    "include/sql/best.sql",
+    "tests/reports/best/bounds/case.yaml",
+    "tests/reports/best/bounds/sales.csv",
+    "tests/reports/best/bounds/expected.csv",
+]
+
+
+def new_options(**changed: str) -> list[str]:
+    values = dict(zip(OPTIONS, ASKED, strict=True)) | {
+        f"--{name}": text for name, text in changed.items()
+    }
+    return [word for pair in values.items() for word in pair]
+
+
+def test_what_is_not_given_is_asked_for_in_order(shop: Project) -> None:
+    before = shop.files()
+    done = shop.run("new", "best", answers="".join(f"{answer}\n" for answer in ASKED))
+    assert (done.code, done.err) == (0, "")
+    questions = (
+        "Table of events: Column to rank: Event time (a timestamp in UTC): First date with data: "
+        "Owner: "
+    )
+    assert done.out == questions + "".join(f"{path}\n" for path in WRITTEN)
+    new = {name: content.decode() for name, content in shop.files().items() if name not in before}
+    assert set(new) == set(WRITTEN)
+    assert new["tests/reports/best/bounds/sales.csv"].splitlines() == [
+        "item string,sold_at timestamp,dt string",
+        # The first week from 2025-06-01 on begins on Monday.
+        "first,2025-06-02 00:00:00.000,2025-06-02",
+        "last,2025-06-08 23:59:59.999,2025-06-08",
+        "before,2025-06-01 23:59:59.999,2025-06-01",
+        "after,2025-06-09 00:00:00.000,2025-06-09",
+    ]
+    dags = new["dags/best.py"]
+    assert 'weekly("monday", "UTC")' in dags
+    assert 'monthly("UTC")' in dags
+    assert 'since="2025-06-01"' in dags
+    assert "until=" not in dags
+    sql = new["include/sql/best.sql"].split("\n", 1)[1]
+    assert " ".join(sql.split()) == (
+        "SELECT item, COUNT(*) AS events FROM sales WHERE {{ inputs.sales.partitions }}"
+        ' AND {{ period.contains("sold_at") }} AND item IS NOT NULL GROUP BY item'
+        " ORDER BY events DESC, item ASC LIMIT {{ params.top }}"
+    )
+    assert done.changed_nothing
+    done = shop.run("test", "best")
+    assert (done.code, done.lines[-1]) == (0, "1 passed")
+
+
+def test_every_option_is_in_what_is_written(shop: Project) -> None:
+    options = new_options(until="2025-06-30", partition="day", timezone="Asia/Tokyo", owner="a\"b'")
+    done = shop.run("new", "best", *options)
+    assert (done.code, done.err) == (0, "")
+    assert done.lines == WRITTEN  # nothing is asked
+    dags = (shop.root / "dags/best.py").read_text()
+    for line in (
+        '    until="2025-06-30",',
+        '    inputs=[Input("sales", "day")],',
+        'weekly_dag = build_dag(report, weekly("monday", "Asia/Tokyo"))',
+        'monthly_dag = build_dag(report, monthly("Asia/Tokyo"))',
+        '    owner="a\\"b\'",',
+    ):
+        assert line in dags.splitlines()
+    case = (shop.root / "tests/reports/best/bounds/sales.csv").read_text().splitlines()
+    assert case[0] == "item string,sold_at timestamp,day string"
+    assert case[1] == "first,2025-06-01 15:00:00.000,2025-06-01"
+    done = shop.run("test", "best")
+    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
+
+
+@pytest.mark.parametrize("number", range(len(ASKED)))
+@pytest.mark.parametrize("end", ["", CTRL_C], ids=["end", "ctrl-c"])
+def test_answers_that_end_early_write_nothing(number: int, end: str, shop: Project) -> None:
+    before = shop.files()
+    answers = "".join(f"{answer}\n" for answer in ASKED[:number]) + end
+    done = shop.run("new", "best", answers=answers)
+    assert done.code == 1
+    assert done.err.endswith("Aborted.\n")
+    assert shop.files() == before
+
+
+def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
+    answers = ["sales", "item", "sold_at", "June 1st", "2025-06-01", "ops"]
+    done = shop.run("new", "best", answers="".join(f"{answer}\n" for answer in answers))
+    assert done.code == 0
+    assert done.out.count("First date with data: ") == 2
+    assert "'June 1st' does not match the format" in done.out
+    done = shop.run("new", "other", *new_options(since="June 1st"), COLUMNS="200")
+    assert done.code == 2
+    assert "Invalid value for '--since'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "code", "problem"),
+    [
+        ("Best", {}, 1, "'Best' is not a name: use up to 64 lower-case letters, digits and '_'."),
+        ("best", {"table": "a b"}, 1, "{'table': 'a b'} are not names of Athena"),
+        ("best", {"key": "A"}, 1, "{'key': 'A'} are not names of Athena"),
+        ("best", {"key": "sold_at"}, 1, "are not three columns. Name a different one for each."),
+        ("best", {"partition": "item"}, 1, "are not three columns."),
+        ("best", {"partition": "order"}, 1, "The partition key 'order' is a reserved word of SQL"),
+        ("best", {"owner": " "}, 1, "' ' is not an owner: give one line of text."),
+        ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),
+        ("best", {"until": "2025-05-31"}, 1, "The last date, 2025-05-31, is before the first one,"),
+        ("best", {"until": "never"}, 2, "Invalid value for '--until'"),
+        ("items", {}, 1, "tests/reports/items/bounds/expected.csv exists already, so nothing is"),
+    ],
+)
+def test_what_could_not_run_is_not_written(
+    name: str, changed: dict[str, str], code: int, problem: str, shop: Project
+) -> None:
+    before = shop.files()
+    done = shop.run("new", name, *new_options(**changed), COLUMNS="200")
+    assert (done.code, done.out) == (code, "")
+    assert problem in done.err
+    assert shop.files() == before
+
+
+def test_a_report_of_one_day_is_written_in_the_quotes_of_the_formatter(shop: Project) -> None:
+    done = shop.run("new", "best", *new_options(until="2025-06-01", owner='The "best" team'))
+    assert (done.code, done.err) == (0, "")
+    dags = (shop.root / "dags/best.py").read_text().splitlines()
+    assert "    owner='The \"best\" team'," in dags
+
+
+def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:
+    shop.write("tests/reports/best", "A file where a folder would have to be.")
+    before = shop.files()
+    done = shop.run("new", "best", *new_options())
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("so nothing is written.\n")
+    assert shop.files() == before

@@ -1,0 +1,410 @@
+"""`plan` in a shell: what it asks, what each answer pays, and what it says of each period."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+
+from local_aws.faults import End, Fault, Hold, Refuse
+from tests.commands.project import CTRL_C, ENVIRONMENT, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
+from tests.support.rest_api import TOKEN, RestApi, rest_api
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+Strike = Callable[[Fault], None]
+DAGS = "dags/shop.py"
+SQL = "include/sql/items.sql"
+# Changes one item of one week: on 2025-06-10 the amount of the first item is 100.
+EDIT = ("SUM(amount)", "SUM(IF(amount = 100, 1000, amount))")
+EDITED_WEEK = WEEKS[1]
+COUNTS = ["rows", "added", "removed", "changed", "in columns"]
+
+
+def tables(done: Done) -> list[list[dict[str, str]]]:
+    """The rows of each Markdown table, by the names in its header."""
+    tables: list[list[dict[str, str]]] = []
+    header: list[str] = []
+    for line in done.lines:
+        if not line.startswith("| "):
+            header = []
+            continue
+        cells = [cell.strip() for cell in line[1:-1].split(" | ")]
+        if not header:
+            header = cells
+            tables.append([])
+        elif not cells[0].startswith("---"):
+            tables[-1].append(dict(zip(header, cells, strict=True)))
+    return tables
+
+
+def paid(done: Done) -> Counter[str]:
+    """How many queries were paid, by their SQL; each is one of this command."""
+    for query in done.queries:
+        assert (query.command, query.workgroup) == ("plan", ENVIRONMENT)
+        assert (query.database, query.state) == (f"database_{ENVIRONMENT}", "SUCCEEDED")
+    return Counter(query.sql for query in done.queries)
+
+
+def sql_of(shop: Project, *weeks: str) -> list[str]:
+    """The SQL of weeks, as `preview` shows it."""
+    return [shop.run("preview", "items", week, "--json").json["sql"] for week in weeks]
+
+
+def scanned(done: Done) -> int:
+    return sum(query.scanned_bytes for query in done.queries)
+
+
+def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Project) -> None:
+    done = shop.run("plan", "items", answers="y\n")
+    assert done.code == 0
+    # Three times the median of the scans: of equal weeks, and of a shorter one.
+    most = max(query.scanned_bytes for query in done.queries)
+    question, *progress = done.err.splitlines()
+    assert question == (
+        f"Query {', '.join(WEEKS)} of items_weekly: about {3 * most / 1000:.1f} kB, 0.00015 USD."
+        f" Pay? [y/N]: items_weekly {WEEKS[0]}"
+    )
+    assert progress == [f"items_weekly {week}" for week in WEEKS[1:]]
+    assert done.lines[0] == "### items_weekly: 0 of 3 periods change"
+    (rows,) = tables(done)
+    assert [row["period"] for row in rows] == list(WEEKS)
+    for row in rows:
+        assert [row[name] for name in COUNTS] == ["3", "0", "0", "0", ""]
+        assert row["USD"] == "0.00005"
+    assert sum(int(row["scanned bytes"]) for row in rows) == scanned(done)
+    assert done.objects == set()  # the results of Athena are removed, and nothing is published
+    assert paid(done) == Counter(sql_of(shop, *WEEKS))
+
+
+@pytest.mark.parametrize("answers", ["n\n", "\n", "", CTRL_C, "N\n", "what\nno\n"])
+def test_without_a_yes_nothing_is_paid(answers: str, shop: Project) -> None:
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items", answers=answers)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("Aborted.\n")
+    assert done.err.count("Pay?") == 1 + answers.startswith("what")
+    assert done.changed_nothing
+
+
+def test_of_an_edit_the_second_yes_pays_the_published_sql_of_what_changes(shop: Project) -> None:
+    (published,) = sql_of(shop, EDITED_WEEK)
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items", answers="y\ny\n")
+    assert done.code == 0
+    assert paid(done) == Counter([*sql_of(shop, *WEEKS), published])
+    questions = done.err.split("[y/N]: ")
+    published_bytes = sum(query.scanned_bytes for query in done.queries if query.sql != published)
+    assert questions[1] == (
+        "To tell late data from the edit, query the published SQL too, where rows change: about"
+        f" {published_bytes / 1000:.1f} kB, 0.00015 USD more. Pay? "
+    )
+    assert done.lines[0] == "### items_weekly: 1 of 3 periods change"
+    rows, separations = tables(done)
+    assert [(row["period"], row["changed"]) for row in rows] == [
+        (WEEKS[0], "0"),
+        (WEEKS[1], "1"),
+        (WEEKS[2], "0"),
+    ]
+    late, edit = separations
+    assert (late["by"], late["changed"], late["in columns"]) == ("late data", "0", "")
+    assert (edit["by"], edit["changed"], edit["in columns"]) == ("the edit", "1", "amount (1)")
+    (again,) = [query for query in done.queries if query.sql == published]
+    assert (late["scanned bytes"], late["USD"]) == (str(again.scanned_bytes), "0.00005")
+    assert (edit["scanned bytes"], edit["USD"]) == ("", "")
+    amounts = dict(sold(date.fromisoformat(EDITED_WEEK), 7))
+    assert done.lines[-4:] == [
+        "",
+        f"{EDITED_WEEK} by the edit, for example:",
+        "",
+        f"- changed: item 茶; amount {amounts['茶']} → {amounts['茶'] + 900}",
+    ]
+    assert done.objects == set()
+
+
+@pytest.mark.parametrize("answers", [pytest.param("y\nn\n", marks=pytest.mark.ci), "y\n\n"])
+def test_a_no_to_the_second_question_pays_the_edit_alone(answers: str, shop: Project) -> None:
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items", answers=answers)
+    assert done.code == 0
+    assert paid(done) == Counter(sql_of(shop, *WEEKS))
+    (line,) = [line for line in done.lines if "not told apart" in line]
+    assert line == (
+        f"{EDITED_WEEK}: late data and the edit are not told apart: the published SQL was not run."
+        " No partition of its inputs is newer than what is published."
+    )
+
+
+@pytest.mark.parametrize("answers", ["y\n", "y\n" + CTRL_C])
+def test_without_an_answer_to_the_second_question_nothing_is_paid(
+    answers: str, shop: Project
+) -> None:
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items", answers=answers)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("Aborted.\n")
+    assert done.changed_nothing
+
+
+def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -> None:
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items_weekly", "--yes", "--last", "2", "--json")
+    assert done.code == 0
+    assert "Pay?" not in done.err
+    assert len(done.queries) == 3  # of two weeks, and the published SQL of the one that changes
+    plan = done.json
+    assert plan["dag_id"] == "items_weekly"
+    assert [period["period"] for period in plan["periods"]] == list(WEEKS[-2:])
+    changed, unchanged = plan["periods"]
+    assert changed["differences"]["key"] == ["item"]  # the check `unique` stands behind another
+    assert changed["separation"]["edit"]["changed"] == 1
+    assert changed["rows"] == 3
+    assert unchanged["separation"] is None
+
+
+@pytest.mark.parametrize(
+    ("last", "weeks"), [("1", WEEKS[-1:]), pytest.param("9", WEEKS, marks=pytest.mark.ci)]
+)
+def test_the_last_periods_are_those_that_are_published(
+    last: str, weeks: tuple[str, ...], shop: Project
+) -> None:
+    done = shop.run("plan", "items", "--last", last, "--yes")
+    assert done.code == 0
+    assert [row["period"] for row in tables(done)[0]] == list(weeks)
+    assert UNPUBLISHED_WEEK not in done.out
+
+
+def test_rows_are_told_apart_by_the_key_that_is_named(shop: Project) -> None:
+    shop.edit(SQL, *EDIT)
+    options = ("--last", "2", "--yes", "--json", "--key", "amount", "--key", "item")
+    changed, _ = shop.run("plan", "items", *options).json["periods"]
+    assert changed["differences"]["key"] == ["amount", "item"]
+    counts = [changed["differences"][name] for name in ("added", "removed", "changed")]
+    assert counts == [1, 1, 0]  # by this key, another amount is another row
+
+
+def test_rows_and_columns_that_come_and_go_are_counted_apart(shop: Project) -> None:
+    shop.edit(SQL, "SELECT item, SUM(amount) AS amount", "SELECT item, 'NULL' AS note, 1 AS n")
+    shop.edit(SQL, "ORDER BY item", "UNION ALL SELECT 'b', NULL, 1 UNION ALL SELECT 'c', '', 1")
+    shop.edit(SQL, "GROUP BY item", "AND item <> '茶' GROUP BY item")
+    shop.edit(DAGS, '        "amount": Column("bigint", "sold", unit="yen"),\n', "")
+    shop.edit(DAGS, '    columns={\n        "item": Column("string", "商品 | name"),\n    },\n', "")
+    done = shop.run("plan", "items", "--last", "1", "--yes")
+    assert done.code == 0, done.err
+    rows, _ = tables(done)
+    assert [rows[0][name] for name in COUNTS] == ["4", "2", "1", "0", "+note, +n, -amount"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason"),
+    [
+        (DAGS, "at_least=1", "at_least=4", "Check rows(at_least=4) failed: "),
+        (SQL, "GROUP BY", "AND amount < 0 GROUP BY", "There are no rows, and the report says emp"),
+    ],
+    ids=["check", "no rows"],
+)
+def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
+    name: str, old: str, new: str, reason: str, shop: Project
+) -> None:
+    shop.edit(name, old, new)
+    done = shop.run("plan", "items", "--yes", "--last", "1")
+    assert done.code == 1
+    changed = "1" if name == SQL else "0"
+    assert done.lines[0] == f"### items_weekly: {changed} of 1 periods change"
+    (line,) = [line for line in done.lines if "would not be published" in line]
+    assert line.startswith(f"{WEEKS[-1]} would not be published. {reason}")
+    assert "would not be published" not in done.err
+
+
+def test_a_check_that_only_warns_is_no_exit_code(shop: Project) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=4, severity="warn")')
+    done = shop.run("plan", "items", "--yes", "--last", "1", "--json")
+    assert done.code == 0
+    assert done.json["periods"][0]["failed"] == ""
+
+
+def test_the_prices_of_scan_limits_and_checks_come_before_any_question(shop: Project) -> None:
+    shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 kB",')
+    for options in ([], ["--yes"]):
+        done = shop.run("plan", "items", *options, answers="y\ny\n")
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"items_weekly, period {WEEKS[0]}, environment shop: the query")
+        assert "max_scan is 1,000. No query was started." in done.err
+        assert done.changed_nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["itms"], 1, "There is no report 'itms'. Is it one of these: items, "),
+        (["items_monthly"], 1, "No period of items_monthly (Monthly, Asia/Tokyo) is published"),
+        (["stores"], 1, "No period of stores_daily (Daily, UTC) is published in Glue, so there"),
+        (["items", "--key", "colour"], 1, "has no column 'colour'. Choose a key among item, am"),
+        (["items", "--last", "0"], 2, "Invalid value for '--last'"),
+        (["items", "--last", "two"], 2, "Invalid value for '--last'"),
+        (["items", "--apply", "reports"], 1, "'reports' is not the address of an Airflow."),
+        (["items", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
+        (["items", WEEKS[0]], 2, "Got unexpected extra argument"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_message_before_any_question(
+    arguments: list[str], code: int, problem: str, shop: Project
+) -> None:
+    done = shop.run("plan", *arguments, answers="y\ny\n", COLUMNS="200")
+    assert (done.code, done.out) == (code, "")
+    assert problem in done.err
+    assert "Pay?" not in done.err
+    assert done.changed_nothing
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("fault", "number", "problem"),
+    [
+        (Refuse(code="AccessDeniedException", message="Not yours", skip=1), 1, "Not yours"),
+        (End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND", skip=1), 2, "COLUMN_NOT_F"),
+        (End(state="CANCELLED", reason="by an admin", skip=1), 2, "is CANCELLED"),
+    ],
+    ids=["denied", "failed", "cancelled"],
+)
+def test_a_query_that_fails_among_others_ends_the_plan(
+    fault: Fault, number: int, problem: str, shop: Project, strike: Strike
+) -> None:
+    strike(fault)
+    done = shop.run("plan", "items", "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert problem in done.err.splitlines()[-1]
+    assert len(done.queries) == number
+
+
+def test_an_edited_transform_and_a_partition_that_came_late_are_not_told_apart(
+    shop: Project,
+) -> None:
+    s3, bucket = shop.services.s3, f"athena-lake-{ENVIRONMENT}"
+    day, late = "sales/dt=2025-06-12", "sales/dt=2025-06-12/late.parquet"
+    s3.copy_object(Bucket=bucket, Key=late, CopySource=f"{bucket}/{day}/part-0.parquet")
+    shop.edit(DAGS, "checks, daily", "checks, transforms, daily")
+    transform = "transforms.each_row(lambda row: row | {'amount': row['amount'] + 1})"
+    shop.edit(DAGS, "    late_by", f"    transform={transform},\n    late_by")
+    try:
+        done = shop.run("plan", "items", "--last", "2", answers="y\n")
+    finally:
+        s3.delete_object(Bucket=bucket, Key=late)
+    assert done.code == 0, done.err
+    assert done.err.count("Pay?") == 1  # the published SQL could not tell
+    assert len(done.queries) == 2
+    first, second = [line for line in done.lines if "not told apart" in line]
+    reason = "late data and the edit are not told apart: the transforms were edited."
+    assert first == (
+        f"{WEEKS[1]}: {reason} These partitions are newer than what is published:"
+        f" database_{ENVIRONMENT}.sales/dt=2025-06-12."
+    )
+    assert second.startswith(f"{WEEKS[2]}: {reason} No partition")
+
+
+@pytest.fixture
+def airflow(shop: Project) -> Iterator[RestApi]:
+    """An Airflow that has the DAG of the report, with the logic that a test gives it."""
+    details = "GET /api/v2/dags/items_weekly/details"
+    runs = "POST /api/v2/dags/items_weekly/dagRuns"
+    with rest_api({details: HTTPStatus.OK, runs: HTTPStatus.OK}) as api:
+        yield api
+
+
+def deploy(airflow: RestApi, shop: Project, environment: str = ENVIRONMENT) -> None:
+    """Let Airflow have the report as the author's files have it now."""
+    logic = shop.run("status", "items", "--json").json["logic"]
+    details = {"default_args": {"environment": environment, "logic": logic}}
+    airflow.bodies = {"GET /api/v2/dags/items_weekly/details": details}
+
+
+def runs(airflow: RestApi) -> list[Any]:
+    """The runs that Airflow was asked for, each in a form that it takes."""
+    bodies = [body for request, body in airflow.requests if request.startswith("POST")]
+    for body in bodies:
+        TriggerDAGRunPostBody.model_validate(body)
+    return bodies
+
+
+def test_an_applied_plan_restates_what_changes_and_could_be_published(
+    shop: Project, airflow: RestApi
+) -> None:
+    # Each week changes, and the last one has an amount that a check forbids.
+    shop.edit(SQL, "SUM(amount)", "SUM(amount) + IF(SUM(amount) > 1100, 100000, 1)")
+    shop.edit(DAGS, "checks.rows(at", 'checks.in_range("amount", at_most=9999), checks.rows(at')
+    deploy(airflow, shop)
+    apply = ("--apply", airflow.url, "--yes")
+    done = shop.run("plan", "items", *apply, AIRFLOW_TOKEN=TOKEN, COLUMNS="40")
+    assert done.code == 1
+    assert done.lines[0] == "### items_weekly: 3 of 3 periods change"
+    assert [body["conf"] for body in runs(airflow)] == [{"period": week} for week in WEEKS[:2]]
+    assert {body["logical_date"] for body in runs(airflow)} == {None}
+    ids = [body["dag_run_id"] for body in runs(airflow)]
+    assert [line for line in done.err.splitlines() if "restate" in line] == [
+        f"items_weekly restates {WEEKS[0]} in run {ids[0]}.",
+        f"items_weekly restates {WEEKS[1]} in run {ids[1]}.",
+        f"items_weekly does not restate {WEEKS[2]}, which would not be published.",
+    ]
+    # It is asked for the DAG before anything is paid, and again before anything is begun.
+    assert [request.split()[0] for request, _ in airflow.requests] == ["GET", "GET", "POST", "POST"]
+
+    for run in airflow.runs.values():
+        run["state"] = "failed"
+    done = shop.run("plan", "items", *apply, AIRFLOW_TOKEN=TOKEN)
+    assert f"restates {WEEKS[0]} in run {ids[0]}. It began before, and is failed. Clear it in" in (
+        done.err
+    )
+    assert len(airflow.runs) == 2
+
+
+@pytest.mark.ci
+def test_an_airflow_that_is_deployed_to_meanwhile_restates_nothing(
+    shop: Project, airflow: RestApi, strike: Strike
+) -> None:
+    shop.edit(SQL, *EDIT)
+    deploy(airflow, shop)
+    answer = airflow.answer
+
+    def answer_once(method: str, path: str, body: Any, authorization: str | None) -> Any:
+        response = answer(method, path, body, authorization)
+        airflow.bodies = {key: {"default_args": {}} for key in airflow.bodies}
+        return response
+
+    airflow.answer = answer_once  # type: ignore[method-assign]
+    done = shop.run("plan", "items", "--apply", airflow.url, "--yes", AIRFLOW_TOKEN=TOKEN)
+    assert done.code == 1
+    assert done.lines[0] == "### items_weekly: 1 of 3 periods change"  # it is paid, and so shown
+    assert done.err.splitlines()[-1].startswith("items_weekly is of environment None in this Air")
+    assert runs(airflow) == []
+
+
+@pytest.mark.parametrize("environment", ["prd", ENVIRONMENT])
+def test_an_airflow_of_another_environment_or_without_the_edit_pays_nothing(
+    environment: str, shop: Project, airflow: RestApi
+) -> None:
+    deploy(airflow, shop, environment)
+    shop.edit(SQL, *EDIT)
+    done = shop.run("plan", "items", "--apply", airflow.url, "--yes", AIRFLOW_TOKEN=TOKEN)
+    assert (done.code, done.out) == (1, "")
+    if environment == "prd":
+        assert "is of environment prd in this Airflow, and the shell is set to shop." in done.err
+    else:
+        assert "items_weekly has other logic in this Airflow" in done.err
+    assert done.changed_nothing
+
+
+def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike) -> None:
+    strike(Hold(sql="What was sold", times=None))
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    shop.patch.setattr("athena_reports.authors.trial.time.sleep", interrupt)
+    done = shop.run("plan", "items", "--yes")
+    assert (done.code, done.out) == (130, "")
+    assert [query.state for query in done.queries] == ["CANCELLED"]
+    assert "Traceback" not in done.err

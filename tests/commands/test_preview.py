@@ -1,0 +1,469 @@
+"""`preview` in a shell: what it says before a run, what it pays, and when it does neither."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from rich.cells import cell_len
+
+from local_aws.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
+from tests.commands.project import (
+    ENVIRONMENT,
+    ITEMS,
+    RESULTS,
+    UNPUBLISHED_WEEK,
+    WEEKS,
+    Done,
+    Project,
+    sold,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+Strike = Callable[[Fault], None]
+WEEK = "2025-06-09"
+WIDE = {"COLUMNS": "200"}
+DAGS = "dags/shop.py"
+SQL = "include/sql/items.sql"
+
+
+def facts(done: Done) -> dict[str, str]:
+    """The lines between the title and the SQL, by their first words; lines below go with them."""
+    facts: dict[str, str] = {}
+    name = ""
+    for line in done.lines[1:]:
+        if not line.strip():
+            break
+        first, _, rest = line.strip().partition("  ")
+        if line.startswith(" "):
+            facts[name] += f"\n{line.strip()}"
+        else:
+            name = first
+            facts[name] = rest.strip()
+    return facts
+
+
+def table(done: Done) -> list[list[str]]:
+    """The cells of the rows that are shown, header first, and each line as wide as the others."""
+    lines = [line for line in done.lines if line.startswith(("┃", "│"))]
+    assert len({cell_len(line) for line in lines}) == 1
+    return [[cell.strip() for cell in line[1:-1].split(line[0])] for line in lines]
+
+
+def kilobytes(number: float) -> str:
+    return f"{number / 1000:.1f} kB"
+
+
+def stored_bytes(shop: Project, days: list[date]) -> int:
+    """What lies in the partitions of some dates."""
+    total = 0
+    for day in days:
+        prefix = f"sales/dt={day}/"
+        found = shop.services.s3.list_objects_v2(Bucket=f"athena-lake-{ENVIRONMENT}", Prefix=prefix)
+        total += sum(item["Size"] for item in found.get("Contents", []))
+    return total
+
+
+def test_what_a_run_would_read_and_cost_is_shown_and_nothing_is_paid(shop: Project) -> None:
+    done = shop.run("preview", "items", WEEK, **WIDE)
+    assert (done.code, done.err) == (0, "")
+    assert done.changed_nothing
+    assert done.lines[0] == "items_weekly"
+    seen = facts(done)
+    tokyo, monday = ZoneInfo("Asia/Tokyo"), datetime.fromisoformat(WEEK)
+    start, end = monday.replace(tzinfo=tokyo), (monday + timedelta(7)).replace(tzinfo=tokyo)
+    assert seen["period"] == f"{WEEK}, weekly"
+    assert seen["local"] == f"{start.isoformat()} to {end.isoformat()} (Asia/Tokyo)"
+    utc = [instant.astimezone(UTC).isoformat() for instant in (start, end)]
+    assert seen["UTC"] == " to ".join(utc)
+    # The dates of UTC that the week of Tokyo touches, and the 36 hours for late events.
+    days = [date(2025, 6, 8) + timedelta(number) for number in range(10)]
+    assert seen[f"database_{ENVIRONMENT}.sales"] == (
+        f"10 of 10 partitions, {kilobytes(stored_bytes(shop, days))} in all columns:"
+        " dt=2025-06-08, ..., dt=2025-06-17"
+    )
+    amount, basis = seen["will scan"].split("\n")
+    assert re.fullmatch(r"about \d\.\d kB, 0\.00005 USD", amount)
+    assert basis == f"(median of {', '.join(WEEKS)})"
+    assert "FROM sales" in done.lines
+    assert any("TIMESTAMP '2025-06-08 15:00:00.000'" in line for line in done.lines)
+    assert done.lines[-1] == "Nothing was run. --run pays the query and shows the first rows."
+
+
+def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena(
+    shop: Project,
+) -> None:
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err) == (0, "")
+    (query,) = done.queries
+    assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
+    assert (query.database, query.state) == (f"database_{ENVIRONMENT}", "SUCCEEDED")
+    assert query.output.startswith(f"s3://athena-query-result-{ENVIRONMENT}/")
+    assert query.sql in done.out
+    assert done.objects == {query.output, f"{query.output}.metadata"}  # no lease stays
+
+    names, types, *rows = table(done)
+    assert (names, types) == (["item", "amount"], ["varchar", "bigint"])
+    assert rows == [[item, str(amount)] for item, amount in sold(date(2025, 6, 9), 7)]
+    amount, _ = facts(done)["will scan"].split("\n")
+    assert amount == f"about {kilobytes(query.scanned_bytes)}, 0.00005 USD"
+    caption = done.lines.index(next(line for line in done.lines if "3 of 3 rows" in line))
+    assert done.lines[caption + 1 :] == [
+        "passed columns: The columns are those that the report declares.",
+        "passed rows(at_least=1): There are 3 rows; expected at_least=1.",
+        "passed unique(item): 0 of 3 rows repeat the item of one before.",
+        f"It scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing is published.",
+    ]
+
+
+def test_as_json_it_is_one_document_with_and_without_its_query(shop: Project) -> None:
+    unpaid = shop.run("preview", "items", WEEK, "--json")
+    assert (unpaid.code, unpaid.err, unpaid.changed_nothing) == (0, "", True)
+    assert unpaid.json["trial"] is None
+    assert unpaid.json["refused"] == ""
+    paid = shop.run("preview", "items", WEEK, "--json", "--run")
+    assert (paid.code, paid.err) == (0, "")
+    trial = paid.json["trial"]
+    assert trial["first_rows"] == [[item, str(n)] for item, n in sold(date(2025, 6, 9), 7)]
+    assert trial["scanned_bytes"] == paid.queries[0].scanned_bytes
+    assert {**paid.json, "trial": None} == unpaid.json
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dag_id", "period"),
+    [
+        (["items"], "items_weekly", UNPUBLISHED_WEEK),  # the last with data, not of the clock
+        (["items_monthly"], "items_monthly", "2025-06"),
+        (["items", "2025-05"], "items_monthly", "2025-05"),
+        (["items_weekly", "2025-06-02"], "items_weekly", "2025-06-02"),
+        (["audit"], "audit_weekly", "2025-06-09"),
+    ],
+)
+def test_the_period_is_the_one_that_is_named_or_the_last_with_data(
+    arguments: list[str], dag_id: str, period: str, shop: Project
+) -> None:
+    seen = shop.run("preview", *arguments, "--json").json
+    assert (seen["dag_id"], seen["period"]["id"]) == (dag_id, period)
+
+
+def test_of_a_report_that_goes_on_the_last_complete_period_is_the_default(shop: Project) -> None:
+    with time_machine.travel("2025-06-11 12:00:00+00:00"):
+        seen = shop.run("preview", "stores", "--json").json
+    assert seen["period"]["id"] == "2025-06-10"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["itms"], 1, "There is no report 'itms'. Is it one of these: items, items_weekly, "),
+        (["items_daily"], 1, "There is no report 'items_daily'. Is it one of these: "),
+        (["zzzzzzzz"], 1, "audit, audit_weekly, items, items_monthly, items_weekly, stores, "),
+        (["items", "2025-06-10"], 1, "items: no week begins on '2025-06-10'; the weeks around it"),
+        (["items", "2025-6"], 1, "'2025-6' is not the id of a week: expected the YYYY-MM-DD of"),
+        (["items", "2025-6"], 1, "'2025-6' is not the id of a month: expected YYYY-MM, such as"),
+        (["items_weekly", "2025-06"], 1, "items_weekly: '2025-06' is not the id of a week"),
+        (["items", "last"], 1, "'last' is not the id of a week"),
+        (["items", WEEK, "2025-06-02"], 2, "Got unexpected extra argument"),
+        (["items", "--json=1"], 2, "Option '--json' does not take a value"),
+        ([], 2, "Missing argument 'REPORT'"),
+    ],
+)
+def test_what_names_no_period_of_a_report_is_one_message(
+    arguments: list[str], code: int, problem: str, shop: Project
+) -> None:
+    done = shop.run("preview", *arguments, "--run", **WIDE)
+    assert (done.code, done.out) == (code, "")
+    assert problem in done.err
+    if code == 1:
+        assert done.err.count("\n") == 1
+    assert done.changed_nothing
+
+
+def test_a_period_before_the_data_has_no_partitions(shop: Project) -> None:
+    done = shop.run("preview", "items", "2024-01-01", **WIDE)
+    assert (done.code, done.err) == (0, "")
+    seen = facts(done)[f"database_{ENVIRONMENT}.sales"]
+    assert seen.startswith("0 of 10 partitions, 0 bytes in all columns: none\n")
+    assert seen.endswith("missing: dt=2023-12-31, ..., dt=2024-01-09")
+
+
+@pytest.mark.parametrize(
+    ("day", "problem"),
+    [
+        ("2025-06-11", "is not over: it ends at 2025-06-12T00:00:00+00:00."),
+        ("2025-06-12", "has not begun: it ends at 2025-06-13T00:00:00+00:00."),
+    ],
+)
+def test_a_period_that_has_not_ended_is_refused_as_its_run_refuses_it(
+    day: str, problem: str, shop: Project
+) -> None:
+    refusal = f"stores_daily: The period {day} (Daily, UTC) {problem}"
+    refusal += " The last complete one is 2025-06-10."
+    with time_machine.travel("2025-06-11 12:00:00+00:00"):
+        done = shop.run("preview", "stores", day, **WIDE)
+        assert (done.code, done.err) == (0, "")
+        assert done.lines[-2:] == [
+            "Nothing was run. A run of this period would be refused.",
+            refusal,
+        ]
+        assert facts(done)["will scan"].startswith("about ")
+        done = shop.run("preview", "stores", day, "--run", **WIDE)
+    assert (done.code, done.err) == (1, f"{refusal}\n")
+    assert done.lines[-1] == refusal
+    assert done.changed_nothing
+
+
+def test_until_late_events_have_landed_nothing_is_an_upper_bound(shop: Project) -> None:
+    with time_machine.travel("2025-07-02 02:59:00+00:00"):  # 36 hours after the month
+        amount = facts(shop.run("preview", "items", "2025-06", **WIDE))["will scan"]
+    assert amount.startswith("about ")
+    with time_machine.travel("2025-07-02 03:01:00+00:00"):
+        amount = facts(shop.run("preview", "items", "2025-06", **WIDE))["will scan"]
+    assert amount.startswith("at most ")
+
+
+def test_before_the_first_publication_every_column_counts_and_the_limit_is_not_checked(
+    shop: Project,
+) -> None:
+    shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 kB",')
+    done = shop.run("preview", "items", "2025-06", "--run", **WIDE)
+    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
+    days = [date(2025, 6, 1) + timedelta(number) for number in range(30)]
+    seen = facts(done)
+    amount, basis = seen["will scan"].split("\n")
+    assert amount == f"at most {kilobytes(stored_bytes(shop, days))}, 0.00005 USD"
+    assert basis.startswith("(every column of what it reads, for each scan of a table: no period")
+    assert seen["max_scan"] == "1.0 kB, not checked: no published period to measure by"
+    assert done.queries[0].scanned_bytes > 1000
+
+
+def test_a_scan_at_the_limit_is_paid_and_one_above_it_is_not(shop: Project) -> None:
+    scanned = shop.run("preview", "items", WEEK, "--json").json["estimate"]["bytes"]
+    shop.edit(DAGS, 'sql="items.sql",', f'sql="items.sql", max_scan="{scanned} B",')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
+    assert facts(done)["max_scan"] == kilobytes(scanned)
+
+    shop.edit(DAGS, f'max_scan="{scanned} B"', f'max_scan="{scanned - 1} B"')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.queries) == (1, ())
+    assert facts(done)["max_scan"] == f"{kilobytes(scanned - 1)}, less than that"
+    assert "Nothing was run. A run of this period would be refused." in done.lines
+    assert done.err.startswith(f"items_weekly, period {WEEK}, environment shop: the query would")
+    assert f"about {scanned:,} bytes (median of {', '.join(WEEKS)})" in done.err
+    unpaid = shop.run("preview", "items", WEEK, "--json")
+    assert (unpaid.code, unpaid.err) == (0, "")
+    assert unpaid.json["refused"] in done.err
+
+
+def test_many_rows_are_shown_in_part_and_a_failing_check_is_the_exit_code(shop: Project) -> None:
+    (shop.root / SQL).write_text(
+        """SELECT item, IF(amount = 80, NULL, amount) AS amount FROM sales
+WHERE {{ inputs.sales.partitions }} AND {{ period.contains("sold_at") }}
+ORDER BY sold_at
+"""
+    )
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err) == (1, "")
+    _, _, *rows = table(done)
+    assert len(rows) == 10
+    # The first sales of the week are those of the 9th; nothing is sold on the 8th in Tokyo's week.
+    assert [row[0] for row in rows[:3]] == list(ITEMS)
+    assert rows[0][1] == "90"
+    assert any("10 of 21 rows" in line for line in done.lines)
+    assert "fail   unique(item): 18 of 21 rows repeat the item of one before." in done.lines
+    (failed,) = [line for line in done.lines if line.startswith("It would not be published. ")]
+    assert failed.startswith(
+        "It would not be published. Check unique(item) failed: 18 of 21 rows repeat"
+    )
+    assert "Nothing is published." in done.lines[-1]
+    assert len(done.queries) == 1
+
+
+def test_null_is_told_apart_from_its_text_and_a_warning_is_no_failure(shop: Project) -> None:
+    shop.edit("include/sql/stores.sql", "SUM(amount)", "NULLIF(SUM(amount), 40)")
+    shop.edit(
+        "include/sql/stores.sql", "SELECT store", "SELECT IF(store = 'store 1', 'NULL', store)"
+    )
+    shop.edit("include/sql/stores.sql", "'NULL', store)", "'NULL', store) AS store")
+    done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
+    assert (done.code, done.err) == (0, "")
+    assert ["store 0", "NULL"] in table(done)
+    assert "warn   not_null(amount): 1 of 3 rows have NULL in amount." in done.lines
+    assert "It would not be published." not in done.out
+
+
+def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_not(
+    shop: Project,
+) -> None:
+    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.change("rows", within=0.5)')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err) == (0, "")
+    shop.edit(SQL, "ORDER BY item", "UNION ALL SELECT 'x', 1 UNION ALL SELECT 'y', 1")
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert done.code == 1
+    assert "It would not be published. Check change(rows" in done.out  # 5 rows after 3
+    shop.write("tests/reports/items/bounds/expected.csv", "")
+    assert shop.run("test", "items/bounds", "--accept").code == 0
+    assert shop.run("test", "items/bounds").lines[-1] == "1 passed"  # beside no earlier period
+
+
+def test_what_a_long_query_leaves_while_it_runs_is_gone_afterwards(
+    shop: Project, strike: Strike
+) -> None:
+    """A lease says that the command still waits for it."""
+    strike(Hold(sql="What was sold", seconds=0.5))
+    seen = set()
+
+    def look(_: float) -> None:
+        found = shop.services.s3.list_objects_v2(Bucket=RESULTS, Prefix="leases/")
+        seen.update(item["Key"] for item in found.get("Contents", []))
+
+    shop.patch.setattr("athena_reports.queries.lease.RENEW_EVERY", timedelta(0))
+    shop.patch.setattr("athena_reports.authors.trial.time.sleep", look)
+    done = shop.run("preview", "items", WEEK, "--run")
+    assert (done.code, done.err) == (0, "")
+    assert len(seen) == 1
+    (query,) = done.queries
+    assert done.objects == {query.output, f"{query.output}.metadata"}
+
+
+def test_no_rows_would_not_be_published(shop: Project) -> None:
+    shop.edit("include/sql/stores.sql", "GROUP BY", "AND amount < 0 GROUP BY")
+    done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
+    assert (done.code, done.err) == (1, "")
+    assert 'It would not be published. There are no rows, and the report says empty="fail".' in (
+        done.lines
+    )
+    shop.edit(DAGS, 'outputs=["csv"],', 'outputs=["csv"], empty="publish",')
+    done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.ci
+def test_a_transform_that_fails_is_one_message_after_one_query(shop: Project) -> None:
+    shop.edit(DAGS, "doc=__doc__,", "transform=lambda rows, period: 1 / 0, doc=__doc__,")
+    done = shop.run("preview", "stores", "2025-06-04", "--run")
+    assert (done.code, done.out, len(done.queries)) == (1, "", 1)
+    assert "stores_daily, period 2025-06-04" in done.err
+    assert "division by zero" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (Refuse(code="AccessDeniedException", message="Not yours"), "Not yours"),
+        (Refuse(message="No such thing"), "(InvalidRequestException) when calling the Start"),
+        (End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: x"), "COLUMN_NOT_FOUND: x"),
+        (End(state="CANCELLED", reason="by an admin"), "is CANCELLED"),
+    ],
+    ids=["denied", "refused", "failed", "cancelled"],
+)
+def test_what_athena_refuses_or_ends_is_one_message(
+    fault: Fault, problem: str, shop: Project, strike: Strike
+) -> None:
+    strike(fault)
+    done = shop.run("preview", "items", WEEK, "--run")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert problem in done.err
+    assert len(done.queries) == (0 if isinstance(fault, Refuse) else 1)
+    if isinstance(fault, End):
+        assert done.err.startswith(f"items_weekly, period {WEEK}: Query ")
+        assert done.err.endswith("Run the command again.\n")
+
+
+@pytest.mark.ci
+def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: Strike) -> None:
+    strike(Throttle(action="StartQueryExecution"))
+    strike(ThrottleGlue(action="GetPartitions"))
+    done = shop.run("preview", "items", WEEK, "--run")
+    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "problem"),
+    [
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            [],
+            "Unable to locate credentials",
+        ),
+        ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region. Set AWS_DEFAULT_REGION"),
+        ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "absent"),
+        ({"ATHENA_REPORTS_WORKGROUP": "absent"}, ["--run"], "WorkGroup absent is not found"),
+        ({"ATHENA_REPORTS_ENV": "Shop"}, [], "ATHENA_REPORTS_ENV is 'Shop': expected up to 15"),
+        ({"ATHENA_REPORTS_BUKET": "b"}, [], "Did you mean ATHENA_REPORTS_BUCKET?"),
+        ({"AWS_ENDPOINT_URL": "here"}, [], "AWS_ENDPOINT_URL is 'here': expected a URL"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_the_account_or_the_shell_lacks_is_one_message(
+    variables: dict[str, str], arguments: list[str], problem: str, shop: Project
+) -> None:
+    done = shop.run("preview", "items", WEEK, *arguments, **variables)
+    assert (done.code, done.out) == (1, "")
+    assert problem in done.err
+    assert "Traceback" not in done.err
+    assert not [query for query in done.queries if query.state == "SUCCEEDED"]
+
+
+def test_a_report_bucket_that_is_not_there_is_a_warning_beside_the_preview(shop: Project) -> None:
+    done = shop.run("preview", "items", WEEK, ATHENA_REPORTS_BUCKET="absent-reports")
+    assert done.code == 0
+    assert done.lines[0] == "items_weekly"
+    assert "s3://absent-reports/items/weekly/calendar.json cannot be read" in done.err
+    assert "So it is not known whether a run could publish to the folder." in done.err
+    assert "cannot be read" not in done.out
+
+
+def test_a_folder_of_another_calendar_refuses_the_run_and_the_payment(shop: Project) -> None:
+    shop.edit(DAGS, 'weekly("monday"', 'weekly("sunday"')
+    done = shop.run("preview", "items", "2025-06-08", **WIDE)
+    assert done.code == 0
+    assert "A run of this period would be refused." in done.out
+    done = shop.run("preview", "items", "2025-06-08", "--run", **WIDE)
+    assert (done.code, done.queries) == (1, ())
+    assert done.lines[0] == "items_weekly"
+    assert "this report has weeks from Sunday in Asia/Tokyo" in done.err
+
+
+@pytest.mark.ci
+def test_in_a_narrow_terminal_no_cell_and_no_line_of_sql_is_lost(shop: Project) -> None:
+    done = shop.run("preview", "items", WEEK, "--run", COLUMNS="30")
+    assert done.code == 0
+    for item, amount in sold(date(2025, 6, 9), 7):
+        assert item.split(",")[0] in done.out
+        assert str(amount) in done.out
+    assert any(line.startswith("WHERE (dt IN (") and len(line) > 200 for line in done.lines)
+
+
+def test_dates_outside_of_a_projection_are_missing(shop: Project) -> None:
+    glue, database = shop.services.glue, f"database_{ENVIRONMENT}"
+    sales: Any = glue.get_table(DatabaseName=database, Name="sales")["Table"]
+    projection = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.format": "yyyy-MM-dd",
+        "projection.dt.range": "2025-06-01,2025-06-10",
+    }
+    table = {key: sales[key] for key in ("TableType", "StorageDescriptor", "PartitionKeys")}
+    table |= {"Name": "projected", "Parameters": projection}
+    glue.create_table(DatabaseName=database, TableInput=table)
+    shop.edit("dags/audit.py", 'Input("sales", "dt")', 'Input("projected", "dt")')
+    for part in ("FROM sales", "inputs.sales.partitions"):
+        shop.edit("include/sql/audit.sql", part, part.replace("sales", "projected"))
+    try:
+        done = shop.run("preview", "audit", WEEK, **WIDE)
+    finally:
+        glue.delete_table(DatabaseName=database, Name="projected")
+    assert (done.code, done.err) == (0, "")
+    seen = facts(done)[f"{database}.projected"]
+    assert seen.startswith("3 of 8 partitions, ")
+    assert seen.endswith("dt=2025-06-10\nmissing: dt=2025-06-11, ..., dt=2025-06-15")

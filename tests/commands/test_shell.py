@@ -1,0 +1,284 @@
+"""What only a shell shows: processes, terminals, pipes and signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from athena_reports.authors import trial
+from local_aws.faults import Fault, Faults, Hold
+from tests.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+Strike = Callable[[Fault], None]
+OPTIONS = {
+    "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
+    "load": ["--time", "--key", "--zone"],
+    "preview": ["--run", "--json"],
+    "plan": ["--last", "--key", "--yes", "--apply", "--json"],
+    "backfill": ["--from", "--to", "--airflow", "--yes"],
+    "docs": ["--odcs"],
+    "status": ["--json"],
+    "costs": ["--months", "--json"],
+    "test": ["--accept", "--folder", "--json"],
+    "check-account": ["--airflow", "--json"],
+}
+
+
+def read_until(stream: IO[str] | None, text: str) -> str:
+    """What a process prints, up to a text."""
+    assert stream is not None
+    printed = ""
+    while not printed.endswith(text):
+        letter = stream.read(1)
+        assert letter, printed
+        printed += letter
+    return printed
+
+
+def test_without_a_command_the_help_names_them_all(shop: Project) -> None:
+    done = shop.run()
+    assert done.code == 2
+    asked = shop.run("--help")
+    assert (asked.code, asked.out.strip()) == (0, done.out.strip())
+    named = [line.split()[1] for line in asked.lines if line.startswith("│ ") and line[2] != " "]
+    assert [name for name in named if not name.startswith("-")] == list(OPTIONS)
+    assert shop.run("previw").code == 2
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_help_of_a_command_names_its_options_and_looks_for_nothing(
+    command: str, shop: Project
+) -> None:
+    shop.write("dags/broken.py", "# build_dag\nraise SystemExit('it was imported')\n")
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "COLUMNS": "120"}
+    done = shop.run(command, "--help", **nowhere)
+    assert (done.code, done.err) == (0, "")
+    for option in OPTIONS[command]:
+        assert f"{option} " in done.out
+    unknown = shop.run(command, "--nothing", **nowhere)
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "No such option: --nothing" in unknown.err
+
+
+def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Project) -> None:
+    """One after the other in one shell: standard output has the result alone."""
+    shop.write("dags/chatty.py", "# build_dag\nimport logging\nlogging.warning('chatty')\n")
+    script = 'set -e; "$@" docs items >docs.md; "$@" preview items 2025-06-09 --run --json >p.json'
+    done = shop.shell(shell=f"sh -c '{script}' sh \"$@\"")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (shop.root / "docs.md").read_text(encoding="utf-8").startswith("# items\n")
+    assert (shop.root / "p.json").read_text(encoding="utf-8").startswith("{\n")
+    (query,) = done.queries
+    assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("command", ["docs items", "plan items --yes --last 1", "check-account"])
+def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project) -> None:
+    """As `head` does, and `less` when it is left."""
+    with shop.start(*command.split()) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        process.wait()
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+
+
+@pytest.mark.ci
+def test_a_character_that_the_terminal_lacks_ends_no_command(shop: Project) -> None:
+    shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
+    done = shop.shell("plan", "items", "--yes", "--last", "1", PYTHONIOENCODING="ascii")
+    assert done.code == 0, done.err
+    assert "- changed: item \\u8336; amount 1150 \\u2192 1151" in done.lines
+    done = shop.shell("check-account", PYTHONIOENCODING="latin-1")
+    assert done.code == 0, done.err
+    assert done.lines[0] == f"\\u2713 workgroup {ENVIRONMENT}"
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("answers", ["", "y\n"])
+def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(answers: str, shop: Project) -> None:
+    shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
+    terminal, name = _open_terminal()
+    # The leader of a session gets the terminal that it opens first.
+    with shop.start(
+        "plan", "items", shell='"$@" <"$TERMINAL"', session=True, TERMINAL=name
+    ) as plan:
+        for answer in answers.splitlines(keepends=True):
+            read_until(plan.stderr, "Pay? [y/N]: ")
+            os.write(terminal, answer.encode())
+        read_until(plan.stderr, "Pay? [y/N]: ")
+        _press_ctrl_c(terminal, plan)
+        done = shop.ended(plan)
+    os.close(terminal)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.strip() == "Aborted."
+    assert done.changed_nothing
+
+
+@pytest.mark.ci
+def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project) -> None:
+    before = shop.files()
+    terminal, name = _open_terminal()
+    with shop.start("new", "best", shell='"$@" <"$TERMINAL"', session=True, TERMINAL=name) as new:
+        read_until(new.stdout, "Table of events: ")
+        os.write(terminal, b"sales\n")
+        read_until(new.stdout, "Column to rank: ")
+        _press_ctrl_c(terminal, new)
+        done = shop.ended(new)
+    os.close(terminal)
+    assert (done.code, done.err.strip()) == (1, "Aborted.")
+    assert shop.files() == before
+
+
+def _press_ctrl_c(terminal: int, process: subprocess.Popen[str]) -> None:
+    """Press it until the command has ended, as a person does: Python can lose the first one."""
+    while process.poll() is None:
+        os.write(terminal, CTRL_C.encode())
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+
+
+def _open_terminal() -> tuple[int, str]:
+    """A terminal: what is typed into it goes into the first, and its device is the second."""
+    terminal, device = pty.openpty()
+    name = os.ttyname(device)
+    os.close(device)
+    return terminal, name
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("command", ["new best", "plan items"])
+def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) -> None:
+    before = shop.files()
+    done = shop.shell(*command.split(), shell='"$@" <&-')
+    assert done.code == 1
+    assert done.err.rstrip().endswith("Aborted.")
+    assert "Traceback" not in done.err
+    assert done.changed_nothing
+    assert shop.files() == before
+
+
+@pytest.mark.ci
+def test_a_closed_standard_output_is_no_error(shop: Project) -> None:
+    done = shop.shell("docs", "items", shell='"$@" >&-')
+    assert (done.code, done.err) == (0, "")
+
+
+def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
+    faults = Faults(shop.services.endpoint_url)
+    while not any(fault["kind"] == "Hold" and fault["struck"] for fault in faults.list()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [
+        ("test items/bounds", signal.SIGTERM, 143),
+        ("test items/bounds", signal.SIGINT, 130),
+        ("preview items 2025-06-09 --run", signal.SIGINT, 130),
+        ("plan items --yes", signal.SIGHUP, 129),
+    ],
+)
+def test_a_signal_stops_the_query_and_leaves_nothing(
+    command: str, number: signal.Signals, code: int, shop: Project, strike: Strike
+) -> None:
+    strike(Hold(sql="What was sold", times=None))
+    with shop.start(*command.split()) as process:
+        _wait_until_held(shop, process)
+        process.send_signal(number)
+        done = shop.ended(process)
+    assert (done.code, done.out) == (code, "")
+    assert "Traceback" not in done.err
+    assert [query.state for query in done.queries] == ["CANCELLED"]
+    assert not [uri for uri in done.objects if "_cases" in uri]
+    names = [item["Name"] for item in shop.services.glue.get_databases()["DatabaseList"]]
+    assert not [name for name in names if name.startswith("case_")]
+
+
+@pytest.mark.ci
+def test_under_nohup_a_closed_terminal_ends_nothing(shop: Project) -> None:
+    faults = Faults(shop.services.endpoint_url)
+    hold = faults.add(Hold(sql="What was sold", times=None))
+    try:
+        ignored = 'sh -c \'trap "" HUP; exec "$@"\' sh "$@"'
+        with shop.start("preview", "items", WEEKS[0], "--run", shell=ignored) as process:
+            _wait_until_held(shop, process)
+            process.send_signal(signal.SIGHUP)
+            faults.clear(hold)
+            done = shop.ended(process)
+    finally:
+        if hold in [fault["id"] for fault in faults.list()]:
+            faults.clear(hold)
+    assert (done.code, done.err) == (0, "")
+    assert [query.state for query in done.queries] == ["SUCCEEDED"]
+
+
+SWALLOWS = """# build_dag
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    pass  # as Python's input does in a rare moment
+os.kill(os.getpid(), signal.{second})
+"""
+
+
+@pytest.mark.parametrize(("second", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_after_a_signal_that_was_lost_the_next_one_ends_the_command(
+    second: str, code: int, shop: Project
+) -> None:
+    shop.write("dags/swallows.py", SWALLOWS.format(second=second))
+    done = shop.run("docs", "items")
+    assert (done.code, done.out) == (code, "")
+
+
+def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
+    shop: Project, strike: Strike
+) -> None:
+    strike(Hold(sql="What was sold", times=None))
+    stop = trial._stop
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt_and_stop(*arguments: Any) -> None:
+        try:
+            raise ConnectionError  # which botocore may be handling just then
+        except ConnectionError:
+            interrupt()
+        stop(*arguments)
+
+    shop.patch.setattr(trial.time, "sleep", interrupt)
+    shop.patch.setattr(trial, "_stop", interrupt_and_stop)
+    done = shop.run("preview", "items", WEEKS[0], "--run")
+    assert (done.code, done.out) == (130, "")
+    assert [query.state for query in done.queries] == ["CANCELLED"]
+
+
+@pytest.mark.ci
+def test_the_folders_of_a_project_are_found_from_its_root_alone(
+    shop: Project, tmp_path: Path
+) -> None:
+    """`dags/` and `tests/reports/` are those of the current folder."""
+    (tmp_path / "elsewhere").mkdir()
+    done = shop.shell(
+        "docs", "items", shell=f'sh -c \'cd {tmp_path}/elsewhere; exec "$@"\' sh "$@"'
+    )
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "There is no report 'items'. Is it one of these: none?\n"

@@ -1,0 +1,151 @@
+"""`python -m report_rules`: what it prints, its exit code, and what it writes with --renew."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from report_rules import __main__ as command
+
+ROOT = Path(__file__).resolve().parents[3]
+DAG_FILE = '''"""
+# Plays
+
+**Schedule.** Weekly, by an Airflow DAG. **Columns.** None.
+
+**Input.** `plays`.
+
+**Rerun.** At any time.
+
+**Permissions.** All.
+"""
+
+from athena_reports import Report, build_dag, weekly
+
+plays = Report(
+    name="plays",
+    sql="plays.sql",
+    since="2025-01-01",
+    owner="analytics",
+    doc=__doc__,
+)
+plays_weekly = build_dag(plays, weekly("sunday", timezone="Asia/Tokyo"))
+'''
+SQL = """-- Where players are.
+SELECT country FROM plays
+WHERE {{ period.partitions("dt") }} AND {{ period.contains("played_at") }}
+ORDER BY country
+"""
+GOLDEN = "tests/reports/plays/golden/weekly_2025-01-05.sql"
+RunRules = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, sql_folder: Path) -> Path:
+    """A project of one report that breaks no rule once its golden files are there."""
+    root = tmp_path / "project"
+    (root / "dags").mkdir(parents=True)
+    (root / "dags" / "plays.py").write_text(DAG_FILE)
+    (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (sql_folder / "plays.sql").write_text(SQL)
+    return root
+
+
+@pytest.fixture
+def rules(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RunRules:
+    """The command in the project; it gives the exit code and the lines that it printed."""
+    monkeypatch.setattr(command, "ROOT", project)
+    # Of the whole process, of which other tests run in this one.
+    monkeypatch.setattr(command, "_set_environment", lambda _: None)
+
+    def run(*arguments: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["report_rules", *arguments])
+        capsys.readouterr()
+        code = command.main()
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return code, printed.out.splitlines()
+
+    return run
+
+
+def test_golden_files_are_written_with_renew_alone(project: Path, rules: RunRules) -> None:
+    code, lines = rules()
+    assert code == 1
+    assert any("golden" in line for line in lines)
+    assert not (project / "tests").exists()
+
+    code, lines = rules("--renew")
+    assert code == 0
+    assert lines[0].endswith(GOLDEN)
+    assert len(lines) == 2
+    assert re.fullmatch(r"No finding in 1 DAG files, 1 DAGs of reports; \d+ s", lines[1])
+    assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
+
+    assert rules("--renew")[1][0] == "The golden files are as they should be."
+    assert rules()[0] == 0
+
+
+def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
+    project: Path, rules: RunRules, sql_folder: Path
+) -> None:
+    rules("--renew")
+    (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
+    (sql_folder / "plays.sql").write_text(SQL.replace("country\n", "country, NOW()\n"))
+    code, lines = rules()
+    assert code == 1
+    last = re.fullmatch(
+        r"The rules are in dev/report_rules\. Findings: (\d+) in 1 DAG files, 1 DAGs of reports; "
+        r"\d+ s",
+        lines[-1],
+    )
+    assert last is not None
+    titles = [line for line in lines if re.match(r"[a-z_]+: [A-Z]", line)]
+    assert len(titles) >= 3  # the page, the clock and the golden file
+    findings = [line for line in lines if re.match(r"    \S", line)]
+    assert int(last[1]) >= len(titles)
+    assert any("Rerun" in line for line in findings)
+    assert any("NOW" in line for line in findings)
+
+
+@pytest.mark.ci
+def test_of_many_findings_of_a_rule_the_first_ten_are_shown(project: Path, rules: RunRules) -> None:
+    for number in range(13):
+        name = f"plays_{number:02}"
+        text = DAG_FILE.replace('name="plays"', f'name="{name}"').replace("**Rerun.**", "Rerun.")
+        (project / "dags" / f"{name}.py").write_text(text)
+    rules("--renew")
+    code, lines = rules()
+    assert code == 1
+    shown = [line for line in lines if re.match(r"    \S", line)]
+    assert [re.findall(r"plays_\d\d", line)[0] for line in shown[:10]] == [
+        f"plays_{number:02}" for number in range(10)
+    ]
+    assert shown[10:] == ["    ... and 3 more"]
+    assert "Findings: 13 in 14 DAG files" in lines[-1]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("environment", ["", "prd"])
+def test_what_it_finds_does_not_depend_on_the_shell(environment: str) -> None:
+    import subprocess
+
+    shell = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": "plugins:dev",
+        "ATHENA_REPORTS_ENV": environment,
+        "ATHENA_REPORTS_NOTHING": "a setting that is none",
+        "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "report_rules"], cwd=ROOT, env=shell, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.startswith("No finding in ")
