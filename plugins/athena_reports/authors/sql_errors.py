@@ -44,8 +44,10 @@ def failed_place(
     if place is None:
         return ""
     rendered_line = int(place["line"])
-    lines_before = sql.splitlines(keepends=True)[: rendered_line - 1]
-    start = len("".join(lines_before)) + int(place["column"]) - 1
+    start = int(place["column"]) - 1
+    # Only a line feed ends a line of SQL, while `splitlines` also splits at others.
+    for line_before in sql.split("\n")[: rendered_line - 1]:
+        start += len(line_before) + 1
     # Up to its CTEs the SQL that was run is that of the report, so its places are the same.
     line = template_lines(declared, period, declared.sql(period)).line_at(start)
     file = sql_file(declared)
