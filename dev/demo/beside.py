@@ -23,13 +23,13 @@ from demo.seed import fill
 def main() -> int:
     """Run the command; returns its exit code."""
     command = sys.argv[1:]
-    is_join = command[0] == "--join"
-    if is_join:
+    only_joins = command[0] == "--join"
+    if only_joins:
         command.pop(0)
     running = find_running()
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
         environment = dict(os.environ)
-        if running is not None and _is_used(running, environment):
+        if running is not None and _uses_services_of(running, environment):
             environment |= running.variables()
         return run(command, environment)
     if running is not None:
@@ -39,7 +39,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return run(command, os.environ | running.environment | running.variables())
-    if is_join:
+    if only_joins:
         return run(command, os.environ)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -53,7 +53,7 @@ def main() -> int:
         return run(command, os.environ | services.environment)
 
 
-def _is_used(running: Running, environment: Mapping[str, str]) -> bool:
+def _uses_services_of(running: Running, environment: Mapping[str, str]) -> bool:
     """Return whether a shell has the services of `make up`, and no Airflow of its own."""
     if environment.get("AIRFLOW_URL") or environment.get("AIRFLOW_TOKEN"):
         return False
