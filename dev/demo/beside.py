@@ -8,11 +8,11 @@ it, unless the first word is `--join`: for a command that needs an Airflow.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from airflow_local.services import local_services
@@ -66,10 +66,13 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
     Ctrl-C reaches the command too, and it may take a while to stop the query that it has paid.
     """
-    with subprocess.Popen(command, env=environment) as process:
-        while True:
-            with suppress(KeyboardInterrupt):
-                return process.wait()
+    # A function, and not SIG_IGN, which the command would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with subprocess.Popen(command, env=environment) as process:
+            return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
