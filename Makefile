@@ -81,7 +81,7 @@ test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's 
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
-# Made anew each time, from the newest of all that dev.in asks for: the locks are what `make test` has.
+# Made anew each time, without the lock that `make test` uses: from the newest versions that dev.in allows.
 NEWEST := .venv-newest
 
 .PHONY: test-newest

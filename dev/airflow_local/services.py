@@ -47,8 +47,9 @@ class Services:
         for name in ("database", "report"):
             with suppress(self.glue.exceptions.AlreadyExistsException):
                 self.glue.create_database(DatabaseInput={"Name": f"{name}_{environment}"})
-        groups = self.athena.list_work_groups()["WorkGroups"]
-        if environment not in {group["Name"] for group in groups}:
+        try:
+            self.athena.get_work_group(WorkGroup=environment)
+        except self.athena.exceptions.InvalidRequestException:  # there is none yet
             location = f"s3://athena-query-result-{environment}/"
             self.athena.create_work_group(
                 Name=environment,

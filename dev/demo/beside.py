@@ -8,11 +8,11 @@ it, unless the first word is `--join`: for a command that needs an Airflow.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from airflow_local.services import local_services
@@ -23,13 +23,13 @@ from demo.seed import fill
 def main() -> int:
     """Run the command; returns its exit code."""
     command = sys.argv[1:]
-    is_join = command[0] == "--join"
-    if is_join:
+    only_joins = command[0] == "--join"
+    if only_joins:
         command.pop(0)
     running = find_running()
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
         environment = dict(os.environ)
-        if running is not None and _is_used(running, environment):
+        if running is not None and _uses_services_of(running, environment):
             environment |= running.variables()
         return run(command, environment)
     if running is not None:
@@ -39,7 +39,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return run(command, os.environ | running.environment | running.variables())
-    if is_join:
+    if only_joins:
         return run(command, os.environ)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -53,7 +53,7 @@ def main() -> int:
         return run(command, os.environ | services.environment)
 
 
-def _is_used(running: Running, environment: Mapping[str, str]) -> bool:
+def _uses_services_of(running: Running, environment: Mapping[str, str]) -> bool:
     """Return whether a shell has the services of `make up`, and no Airflow of its own."""
     if environment.get("AIRFLOW_URL") or environment.get("AIRFLOW_TOKEN"):
         return False
@@ -66,10 +66,13 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
     Ctrl-C reaches the command too, and it may take a while to stop the query that it has paid.
     """
-    with subprocess.Popen(command, env=environment) as process:
-        while True:
-            with suppress(KeyboardInterrupt):
-                return process.wait()
+    # A function, and not SIG_IGN, which the command would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with subprocess.Popen(command, env=environment) as process:
+            return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def find_running(file: Path = FILE) -> Running | None:
         with file.open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except BlockingIOError:  # `make up` has the lock, so it runs
                 return Running(**json.load(stream))
-    except (FileNotFoundError, json.JSONDecodeError):  # it does not run, or does not yet
+    except (FileNotFoundError, json.JSONDecodeError):  # it does not run, or has not written yet
         return None
-    return None
+    return None  # nobody has the lock: a killed `make up` has left the file

@@ -49,12 +49,16 @@ def main() -> None:
     progress = Progress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
     # What the Reports page shows at first.
-    shown = ("Asia/Tokyo", str(today - timedelta(days=214)), str(today))
-    users = [Job("user_ranking", cadence, *shown) for cadence in ("weekly", "monthly")]
+    first_date = str(today - timedelta(days=214))
+    last_date = str(today)
+    user_jobs = [
+        Job("user_ranking", "weekly", "Asia/Tokyo", first_date, last_date),
+        Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
+    ]
     with told(console), local_services(HOME.with_name("local-aws.log")) as services:
         fill(services, ENVIRONMENT, progress, replace(DEMO_PLAYS, end=today + timedelta(days=1)))
         with airflow_of(services, progress, port=port) as airflow:
-            for job in jobs_of(airflow, [*users, *CARRIER_JOBS]):
+            for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
                 if start(airflow.client, job):
                     progress(f"{job.dag_id}: {job.summary}")
             user, password = airflow.admin_login

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--renew", action="store_true", help="write the golden files first")
     renew = parser.parse_args().renew
     begun = time.monotonic()
-    # The process ends before there is garbage that is worth a look. To look takes a tenth of it.
+    # The process ends before there is much garbage. To look for it takes a tenth of the time.
     gc.disable()
     golden = [file.read_text("utf-8") for file in sorted(ROOT.glob("tests/reports/*/golden/*.sql"))]
     with tempfile.TemporaryDirectory() as home, StyleBeside(golden) as style:

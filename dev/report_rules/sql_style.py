@@ -1,8 +1,8 @@
-"""What sqlfluff finds in SQL, here or in a process beside.
+"""What sqlfluff finds in SQL, in this process or in a second one.
 
-Airflow's imports take most of `make check`, and sqlfluff takes most of the rest. So `make check`
-lets a second core begin with the golden files while Airflow is imported: SQL that has not been
-edited is in them. Nothing is kept from one run to the next.
+To import Airflow takes most of the time of `make check`, and sqlfluff takes most of the rest. So
+sqlfluff looks at the golden files in a second process, while this one imports Airflow. SQL that has
+not been edited is the same as in the golden files. Nothing is kept from one run to the next.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
 
 
 def shape_of(sql: str) -> str:
-    """Return the SQL without its literals, which differ from period to period."""
+    """Return the SQL with `?` for its literals, which differ from period to period."""
     return _LITERALS.sub("?", sql)
 
 
 def violations(sql: str) -> list[Violation]:
-    """Return what sqlfluff finds. What it cannot parse is not told: Trino's parser judges that."""
+    """Return what sqlfluff finds, save that it cannot parse the SQL: Trino's parser judges that."""
     from sqlfluff.core import SQLParseError
 
     errors = _linter().lint_string(sql).get_violations()
@@ -53,13 +53,14 @@ def _linter() -> Linter:
 
 
 class StyleBeside:
-    """Finds violations in a process beside, which begins at once with SQL that is likely asked for.
+    """Finds violations in a second process.
 
-    SQL that differs in literals alone is looked at once.
+    It begins at once with SQL that is likely to be asked for. Of SQL that differs in its literals
+    alone, only the first is looked at.
     """
 
     def __init__(self, likely: Iterable[str]) -> None:
-        # Not a fork: this process may have threads by the time that the second one starts.
+        # Not a fork: the second process may start when this one already has threads.
         context = multiprocessing.get_context("spawn")
         self._process = ProcessPoolExecutor(max_workers=1, mp_context=context)
         self._found: dict[str, Future[list[Violation]]] = {}
@@ -76,7 +77,7 @@ class StyleBeside:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the process; what nobody has asked for is not looked at."""
+        """End the process. It does not begin with SQL that nobody has asked for."""
         self._process.shutdown(cancel_futures=True)
 
     def violations(self, sql: str) -> list[Violation]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -403,7 +404,7 @@ def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike)
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    shop.patch.setattr("athena_reports.authors.trial.time.sleep", interrupt)
+    shop.patch.setattr("athena_reports.authors.trial.time", SimpleNamespace(sleep=interrupt))
     done = shop.run("plan", "items", "--yes")
     assert (done.code, done.out) == (130, "")
     assert [query.state for query in done.queries] == ["CANCELLED"]

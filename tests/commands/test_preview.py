@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -358,7 +359,7 @@ def test_what_a_long_query_leaves_while_it_runs_is_gone_afterwards(
         seen.update(item["Key"] for item in found.get("Contents", []))
 
     shop.patch.setattr("athena_reports.queries.lease.RENEW_EVERY", timedelta(0))
-    shop.patch.setattr("athena_reports.authors.trial.time.sleep", look)
+    shop.patch.setattr("athena_reports.authors.trial.time", SimpleNamespace(sleep=look))
     done = shop.run("preview", "items", WEEK, "--run")
     assert (done.code, done.err) == (0, "")
     assert len(seen) == 1

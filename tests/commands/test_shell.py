@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -264,7 +265,7 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
             interrupt()
         stop(*arguments)
 
-    shop.patch.setattr(trial.time, "sleep", interrupt)
+    shop.patch.setattr(trial, "time", SimpleNamespace(sleep=interrupt))
     shop.patch.setattr(trial, "_stop", interrupt_and_stop)
     done = shop.run("preview", "items", WEEKS[0], "--run")
     assert (done.code, done.out) == (130, "")

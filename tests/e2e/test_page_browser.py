@@ -457,6 +457,19 @@ def test_a_link_to_a_period_loads_each_thing_once(
     }
 
 
+def test_a_link_that_was_opened_without_a_network_shows_its_period_when_there_is_one(
+    enter: Enter, airflow: AirflowRuntime, old: Period
+) -> None:
+    page = enter("admin")
+    page.route("**/api/**", lambda route: route.abort())
+    page.goto(f"{airflow.url}/athena-reports/#device_share_weekly/{old.id}")
+    expect(page.locator(".period [role=alert]")).to_be_visible()
+
+    page.unroute("**/api/**")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.get_by_text(f"SELECT user_id FROM plays -- {old.id}, 0")).to_be_visible()
+
+
 def test_a_link_to_a_period_that_is_not_published_says_so(
     enter: Enter, airflow: AirflowRuntime
 ) -> None:
@@ -472,7 +485,7 @@ SELECT department, age, amount::DECIMAL(38,4) AS amount, mean::DOUBLE AS mean
 FROM (VALUES
     ('Toys and games for all', 30, '1.5000', 0.1 + 0.2),
     ('Toys and games for all', 40, '-1234.5000', 1.5),
-    ('Books', 30, '12345678901234567890.1200', 2),
+    ('Books', 30, '12345678901234567890.1200', 'inf'::DOUBLE),
     ('Books', NULL, '0.1000', NULL)
 ) AS t(department, age, amount, mean)
 """
@@ -497,7 +510,7 @@ def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
     rows = page.locator("section", has=page.get_by_role("heading", name="4 rows"))
     amounts = ["1.5000", "-1,234.5000", "12,345,678,901,234,567,890.1200", "0.1000"]
     expect(rows.locator("tbody td:nth-child(3)")).to_have_text(amounts)
-    expect(rows.locator("tbody td:nth-child(4)")).to_have_text(["0.3", "1.5", "2", "NULL"])
+    expect(rows.locator("tbody td:nth-child(4)")).to_have_text(["0.3", "1.5", "inf", "NULL"])
 
     toys, books = "Toys and games for all", "Books"
     names = [f"{toys}, 30", f"{toys}, 40", f"{books}, 30", f"{books}, NULL"]
@@ -509,6 +522,8 @@ def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
     expect(rows.locator(".chart .value")).to_have_text(
         ["1.5000", "-1.2K", "12,345,678.9T", "0.1000"]
     )
+    rows.get_by_label("By").select_option("mean")
+    expect(rows.locator(".chart .value")).to_have_text(["0.3", "1.5", "inf", "NULL"])
 
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
     history.get_by_text("As a table").click()
@@ -519,6 +534,10 @@ def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
     assert (
         f"{names[1]}, {months[0].id}: {amounts[1]}" in history.locator("title").all_text_contents()
     )
+    history.get_by_label("By").select_option("mean")
+    expect(history.locator("text.name")).to_have_text(names)
+    heights = [name.get_attribute("y") for name in history.locator("text.name").all()]
+    assert "NaN" not in heights
 
 
 def test_downloads_are_files(enter: Enter, airflow: AirflowRuntime) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,12 +22,25 @@ from tests.support.shell import Shell
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 NEW_YORK = ZoneInfo("America/New_York")
 DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"
-LATEST = f"GET /api/v2/backfills?dag_id={DAG_ID}&order_by=-id"
 DRY_RUN = "POST /api/v2/backfills/dry_run"
 BEGIN = "POST /api/v2/backfills"
 MONTHLY = """
 from athena_reports import monthly
 flown_monthly = build_dag(flown, monthly("America/New_York"))
+"""
+
+FRESH = """
+from athena_reports import Input, Report, build_dag, weekly
+
+fresh = Report(
+    name="fresh",
+    sql="flown.sql",
+    owner="analytics",
+    since="2013-03-04",
+    until="2013-12-30",
+    inputs=[Input("flights", "dt", missing="partial")],
+)
+fresh_weekly = build_dag(fresh, weekly("monday", "{zone}"))
 """
 
 
@@ -41,7 +55,28 @@ class BackfillingApi(RestApi):
     succeeded: tuple[str, ...] = ()
     not_answered = 0
     dag: Any
+    latest: str
     backfills: list[dict[str, Any]]
+
+    def deploy(self, file: Path, dag_id: str) -> None:
+        """Let Airflow have a DAG as its file has it."""
+        dag = load_dags(file)[dag_id]
+        self.dag = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+        details = f"GET /api/v2/dags/{dag_id}/details"
+        self.latest = f"GET /api/v2/backfills?dag_id={dag_id}&order_by=-id"
+        arguments = {name: self.dag.default_args[name] for name in ("environment", "logic")}
+        self.statuses = dict.fromkeys((details, self.latest, DRY_RUN, BEGIN), HTTPStatus.OK)
+        self.bodies = {
+            details: {
+                "default_args": arguments,
+                "is_paused": False,
+                "timetable_description": self.dag.timetable.description,
+                "start_date": self.dag.start_date.isoformat(),
+                "end_date": None,
+            }
+        }
+        if self.dag.end_date is not None:
+            self.bodies[details]["end_date"] = self.dag.end_date.isoformat()
 
     def answer(
         self, method: str, path: str, body: Any, authorization: str | None
@@ -50,7 +85,7 @@ class BackfillingApi(RestApi):
         known = super().answer(method, path, body, authorization)
         if known is None or known[0] != HTTPStatus.OK:
             return known
-        if request == LATEST:
+        if request == self.latest:
             return HTTPStatus.OK, {"backfills": self.backfills}
         if request == DRY_RUN:
             return HTTPStatus.OK, {"backfills": self.runs_of(body)}
@@ -93,16 +128,11 @@ class BackfillingApi(RestApi):
 @pytest.fixture
 def airflow(flown: Flown, monkeypatch: pytest.MonkeyPatch) -> Iterator[BackfillingApi]:
     """An Airflow that has the DAG as its file has it."""
-    dag = load_dags(flown.root / "dags" / "flown.py")[DAG_ID]
-    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
-    arguments = {name: stored.default_args[name] for name in ("environment", "logic")}
-    details = {"default_args": arguments, "is_paused": False}
-    known = dict.fromkeys((DETAILS, LATEST, DRY_RUN, BEGIN), HTTPStatus.OK)
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with rest_api(known, {DETAILS: details}, kind=BackfillingApi) as api:
+    with rest_api({}, kind=BackfillingApi) as api:
         assert isinstance(api, BackfillingApi)
-        api.dag = stored
+        api.deploy(flown.root / "dags" / "flown.py", DAG_ID)
         api.backfills = []
         yield api
 
@@ -171,6 +201,7 @@ def test_the_future_is_refused_and_a_period_that_has_not_ended_is_left_out(
 ) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('    until="2013-03-25",\n', ""))
+    airflow.deploy(file, DAG_ID)
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2199-12-31")
     assert code == 1
     assert "--to 2199-12-31 lies in the future: it is" in printed
@@ -280,6 +311,55 @@ def test_an_airflow_with_another_dag_is_refused(
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
     assert code == 1
     assert problem in printed
+    assert airflow.begun() == []
+
+
+@pytest.mark.parametrize(
+    ("deployed", "problem"),
+    [
+        (
+            {"start_date": "2013-03-11T04:00:00Z"},
+            "has data from 2013-03-11 on (since) in this Airflow, and the backfill would run"
+            " 2013-03-04",
+        ),
+        (
+            {"end_date": "2013-03-18T04:00:00Z"},
+            "has data up to 2013-03-18 (until) in this Airflow, and the backfill would run"
+            " 2013-03-25",
+        ),
+    ],
+)
+def test_periods_that_airflows_dag_has_no_data_for_are_refused(
+    deployed: dict[str, str], problem: str, shell: Shell, airflow: BackfillingApi
+) -> None:
+    airflow.bodies[DETAILS].update(deployed)  # type: ignore[attr-defined]
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
+    assert code == 1
+    assert f"{DAG_ID} {problem}. Deploy these files" in " ".join(printed.split())
+    assert airflow.begun() == []
+
+    code, printed = backfill(shell, airflow, "--from", "2013-03-11", "--to", "2013-03-18")
+    assert code == 0, printed
+    assert airflow.begun() == [ALL_WEEKS[1:3]]
+
+
+def test_an_airflow_whose_dag_has_other_periods_is_refused(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    # In winter the two zones have the same midnights, so that Airflow has the first week.
+    file = flown.root / "dags" / "fresh.py"
+    file.write_text(FRESH.format(zone="Europe/London"))
+    airflow.deploy(file, "fresh_weekly")
+    file.write_text(FRESH.format(zone="UTC"))
+    code, printed = shell(
+        *("backfill", "fresh_weekly", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-25", "--to", "2013-04-01"),
+    )
+    assert code == 1, printed
+    assert (
+        "fresh_weekly has other periods in this Airflow (Weekly from Monday, Europe/London) than in"
+        " these files (Weekly from Monday, UTC). Deploy these files, then run the command again."
+    ) in printed
     assert airflow.begun() == []
 
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from errno import EACCES
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import boto3
 import duckdb
 import pytest
 
 from airflow_local.services import Services
+from athena_reports.authors.load import Lake, LoadedTable, Source, load
 from demo import seed
 from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL
 from tests.support.shell import Shell
 
 START = datetime(2026, 3, 1, 13, 30, 0, 999_600, tzinfo=UTC)
@@ -84,13 +97,23 @@ def dates(zone: str = "UTC") -> Counter[str]:
     [
         lambda folder: write_csv(folder / "events.csv"),
         lambda folder: write_csv(folder / "odd [*] 'name'.CSV"),
+        lambda folder: write_csv(folder / f"e.{'x' * 249}.csv"),
         lambda folder: compressed(write_csv(folder / "events.csv")),
         lambda folder: write_csv(folder / "events.csv", datetime.isoformat),
         lambda folder: write_parquet(folder / "events.parquet"),
         lambda folder: write_json(folder / "events.jsonl"),
         lambda folder: compressed(write_json(folder / "events.ndjson")),
     ],
-    ids=["csv", "odd name", "csv.gz", "csv with a zone", "parquet", "jsonl", "ndjson.gz"],
+    ids=[
+        "csv",
+        "odd name",
+        "long name",
+        "csv.gz",
+        "csv with a zone",
+        "parquet",
+        "jsonl",
+        "ndjson.gz",
+    ],
 )
 def test_a_file_becomes_a_table_with_a_partition_for_each_date(
     write: Callable[[Path], Path], folder: Path, shell: Shell, services: Services
@@ -187,6 +210,109 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     assert [path.name for path in kept.iterdir()] == ["dt=2030-01-01"]
     objects = services.s3.list_objects_v2(Bucket="athena-lake-dev", Prefix="again/")["Contents"]
     assert len(objects) == 1
+
+
+# The process ends without a chance to clean up, while the files of a table are uploaded.
+IS_KILLED = """
+import os, signal
+from boto3.s3.transfer import S3Transfer
+from athena_reports.authors.command_line import main
+S3Transfer.upload_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+main()
+"""
+
+
+def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    write_csv(folder / "a.csv")
+    done = subprocess.run(
+        [sys.executable, "-c", IS_KILLED, "load", "killed", "a.csv", "--time", "played_at"],
+        env=SHELL | services.environment | {"PYTHONPATH": str(ROOT / "plugins")},
+        cwd=folder,
+    )
+    assert done.returncode == -signal.SIGKILL
+    (left,) = (folder / ".lake").iterdir()
+    assert left.name.startswith(".killed-")
+    (folder / ".lake" / ".DS_Store").write_text("not ours")
+
+    assert shell("load", "other", "a.csv")[0] == 0
+    assert sorted(path.name for path in (folder / ".lake").iterdir()) == [".DS_Store", "other"]
+
+
+class OtherLoadBegins:
+    """A Glue that calls a function before a table is replaced."""
+
+    def __init__(self, glue: Any, begin: Callable[[], None]) -> None:
+        self._glue = glue
+        self._begin = begin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._glue, name)
+
+    def delete_table(self, **arguments: Any) -> None:
+        self._begin()
+        self._glue.delete_table(**arguments)
+
+
+def test_two_loads_at_once_leave_one_whole_table(
+    folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake.local()
+    source = Source("twice", write_csv(folder / "a.csv")).partitioned("played_at")
+    kept_folder = folder / ".lake"
+    with ThreadPoolExecutor() as pool:
+        others: list[Future[LoadedTable]] = []
+        waits_or_is_done = threading.Event()
+
+        def flock(descriptor: int, operation: int) -> None:
+            if others:
+                waits_or_is_done.set()
+            real_flock(descriptor, operation)
+
+        def begin() -> None:
+            others.append(pool.submit(load, source, lake, kept_folder))
+            others[0].add_done_callback(lambda _: waits_or_is_done.set())
+            waits_or_is_done.wait()
+
+        real_flock = fcntl.flock
+        monkeypatch.setattr("fcntl.flock", flock)
+
+        begun_meanwhile = replace(lake, glue=OtherLoadBegins(lake.glue, begin))
+        load(source, begun_meanwhile, kept_folder)
+        others[0].result()
+    version = json.loads((kept_folder / "twice" / "table.json").read_text())["version"]
+    assert [path.name for path in kept_folder.iterdir()] == ["twice"]
+    assert (kept_folder / "twice" / version).is_dir()
+    table = lake.glue.get_table(DatabaseName="database_dev", Name="twice")["Table"]
+    assert table["StorageDescriptor"]["Location"].endswith(f"/twice/{version}/")
+    assert per_date(services, "twice") == dates()
+
+
+def test_the_bucket_is_created_in_the_region_of_the_shell(
+    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_ENV", "elsewhere")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-1")
+    glue = boto3.client("glue")  # a catalogue is one of a region
+    glue.create_database(DatabaseInput={"Name": "database_elsewhere"})
+    (folder / "names.csv").write_text("id,name\n1,one\n")
+    code, printed = shell("load", "names", "names.csv")
+    assert code == 0, printed
+    bucket = services.s3.get_bucket_location(Bucket="athena-lake-elsewhere")
+    assert bucket["LocationConstraint"] == "ap-northeast-1"
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(EACCES, "Permission denied", "f.csv")
+
+    (folder / "f.csv").write_text(GOOD)
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    code, printed = shell("load", "t", "f.csv")
+    assert (code, printed) == (1, "f.csv cannot be read: Permission denied.\n")
 
 
 def test_later_services_have_what_is_kept(

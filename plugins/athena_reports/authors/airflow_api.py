@@ -19,7 +19,7 @@ from athena_reports.workflows.preflight import AccountCheck
 
 TIMEOUT_SECONDS = 30.0
 _TOKEN_VARIABLE = "AIRFLOW_TOKEN"
-_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # between two looks for a run whose start was not answered
+_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # between the attempts to start what was not answered
 _NOT_FOUND = 404
 CONFLICT = 409
 _SERVER_ERROR = 500
@@ -96,9 +96,20 @@ def connect(address: str) -> Airflow:
 
 
 class DeployedDag(NamedTuple):
-    """A DAG as an Airflow has it."""
+    """A DAG as an Airflow has it.
+
+    Attributes:
+        is_paused: Whether its runs wait until somebody unpauses it.
+        calendar: What its periods are, as the description of a cadence, such as `Weekly from
+            Sunday, Asia/Tokyo`; empty if Airflow does not tell.
+        since: The midnight at which its first date with data begins; None for none.
+        until: Likewise of its last date.
+    """
 
     is_paused: bool
+    calendar: str
+    since: datetime | None
+    until: datetime | None
 
 
 def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) -> DeployedDag:
@@ -136,7 +147,18 @@ def require_dag(airflow: Airflow, dag_id: str, *, environment: str, logic: str) 
         problem = f"{dag_id} has other logic in this Airflow ({deployed_logic}) than in these files"
         advice = "Deploy these files. Airflow takes a minute to read an edited file."
         raise AirflowApiError(f"{problem} ({logic}). {advice} Then run the command again.")
-    return DeployedDag(is_paused=bool(details.get("is_paused")))
+    return DeployedDag(
+        is_paused=bool(details.get("is_paused")),
+        calendar=details.get("timetable_description") or "",
+        since=_instant(details.get("start_date")),
+        until=_instant(details.get("end_date")),
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    return datetime.fromisoformat(text)
 
 
 class Restatement(NamedTuple):
@@ -176,8 +198,8 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
             which the message says.
     """
     runs = f"/dags/{quote(dag_id, safe='')}/dagRuns"
-    # Without a logical date: only one run of a DAG can have that of the period, and it is the
-    # scheduled one.
+    # It has no logical date. Only one run of a DAG can have the logical date of the period, and
+    # that is the scheduled run.
     body = {"dag_run_id": run_id, "logical_date": None, "conf": {PERIOD_PARAM: period_id}}
     try:
         started = airflow.request("POST", runs, body)
@@ -188,7 +210,7 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
         is_earlier = error.status == CONFLICT  # the run seems to exist
         problem = error
 
-    # Look for the run, and start it if it is not there, until one of both is answered.
+    # Look for the run, and start it if it is not there, until one of the two is answered.
     for pause_seconds in (0.0, *_PAUSES_SECONDS):
         time.sleep(pause_seconds)
         try:
@@ -196,9 +218,9 @@ def restate(airflow: Airflow, dag_id: str, period_id: str, run_id: str) -> Resta
             return Restatement(run_id, _state(run), is_earlier)
         except AirflowApiError as error:
             if error.status != _NOT_FOUND:
-                continue  # the look is not answered either
+                continue  # whether there is such a run is not answered either
         if is_earlier:
-            raise problem  # there is no such run, so something else is in conflict
+            raise problem  # there is no such run, so the conflict is with something else
         try:
             started = airflow.request("POST", runs, body)
             return Restatement(run_id, _state(started), is_earlier=False)
@@ -401,13 +423,13 @@ class MwaaAirflow:
         try:
             return self.client.invoke_rest_api(**request)["RestApiResponse"]
         except ClientError as error:
-            answer: Any = error.response
-            status = answer.get("RestApiStatusCode")
+            response: Any = error.response
+            status = response.get("RestApiStatusCode")
             if status is not None:
-                reason = f"{status} {answer.get('RestApiResponse')}"
+                reason = f"{status} {response.get('RestApiResponse')}"
                 raise _not_served(method, path, reason, status) from error
             # Airflow was not reached, so the status is that of AWS.
-            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             raise _not_served(method, path, str(error), status) from error
         except BotoCoreError as error:
             raise _not_served(method, path, str(error), None) from error

@@ -1,7 +1,8 @@
 """Runs past periods of a report by a backfill of Airflow, through its REST API.
 
-A backfill takes the periods that start between two instants. What a person knows is local dates. So
-the dates become the starts of the first and the last period, which a date in UTC would miss.
+A backfill takes the periods that start between two instants, both included. A person names local
+dates instead. So the instants are the starts of the first and of the last period. Midnights in UTC
+would lose the first period in a zone east of it, and the last period in a zone west of it.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from athena_reports.authors.airflow_api import (
     CONFLICT,
     Airflow,
     AirflowApiError,
+    DeployedDag,
     active_backfill,
     begin_backfill,
     require_dag,
@@ -30,8 +32,8 @@ from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, yearly
 from athena_reports.settings import settings
 
-_NOON = time(12)  # of a date, an instant that is certainly in it
-_NAMED_PERIODS = 6  # of a longer list the first and the last are shown
+_NOON = time(12)  # a midnight may not exist in the zone; noon of a date is certainly in it
+_NAMED_PERIODS = 6  # of a longer list only the first and the last are shown
 
 
 class BackfillError(AthenaReportsError):
@@ -63,7 +65,7 @@ def date_range(first: str, last: str) -> DateRange:
         last: Likewise.
 
     Raises:
-        BackfillError: One of them is neither, or they are exchanged.
+        BackfillError: One of them is neither, or the second lies before the first.
     """
     dates = DateRange(_dates_of("--from", first), _dates_of("--to", last))
     if dates.last_date < dates.first_date:
@@ -89,7 +91,7 @@ class ChosenPeriods(NamedTuple):
     Attributes:
         declared: The report in a cadence.
         complete: Those that have ended, in order.
-        unfinished: Those that have not, which no backfill runs.
+        unfinished: Those that have not ended, in order. No backfill runs them.
     """
 
     declared: DeclaredReport
@@ -168,7 +170,7 @@ def none_complete(chosen: ChosenPeriods, dates: DateRange) -> str:
 
 
 def _as_date(day: object) -> date | None:
-    """Return a date of a report, whose type also allows a text; None for no date."""
+    """Return `since` or `until` of a report, whose type also allows a text; None for no date."""
     if day is None:
         return None
     return date.fromisoformat(str(day))
@@ -195,7 +197,7 @@ class BackfillPlan:
         to_run: Those that Airflow would run.
         published: The ids of those that are published already.
         unfinished: Those of the range that have not ended, and are left out.
-        is_paused: Whether runs of this DAG wait until somebody unpauses it.
+        is_paused: Whether runs of this DAG wait until somebody unpauses it in Airflow.
         cost: What the queries will scan and cost.
     """
 
@@ -209,7 +211,7 @@ class BackfillPlan:
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """The starts of the first and the last period that are run."""
+        """The starts of the first and the last period that are run. There has to be one."""
         return self.to_run[0].start_utc, self.to_run[-1].start_utc
 
 
@@ -223,7 +225,8 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
 
     Raises:
         AirflowApiError: This Airflow has not the DAG of these files, or does not answer.
-        BackfillError: A backfill of the DAG is active.
+        BackfillError: The DAG has other periods in this Airflow, or no data for those that are
+            chosen. Or a backfill of it is active.
         CalendarError: No run could publish the report.
         ScanLimitError: A run of a period would not start its query.
         ClientError: AWS refused a call, or did not serve it.
@@ -233,24 +236,59 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
     dag_id = declared.dag.dag_id
     environment = settings().environment
     deployed = require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
+    _require_periods(chosen, deployed)
     require_no_backfill(airflow, dag_id)
     check_folder(declared, aws)
-    first, last = chosen.complete[0].start_utc, chosen.complete[-1].start_utc
+    first = chosen.complete[0].start_utc
+    last = chosen.complete[-1].start_utc
     logical_dates = set(runs_of_backfill(airflow, dag_id, first, last))
-    to_run = tuple(period for period in chosen.complete if period.start_utc in logical_dates)
-    all_published = {period.period for period in status(declared, aws).periods if period.version}
+    to_run = [period for period in chosen.complete if period.start_utc in logical_dates]
+    all_published = set()
+    for period_status in status(declared, aws).periods:
+        if period_status.version:
+            all_published.add(period_status.period)
     cost = "the price is not known before the first publication"
     if all_published:
         cost = expected_cost(declared, to_run, aws)
     return BackfillPlan(
         dag_id=dag_id,
         periods=chosen.complete,
-        to_run=to_run,
-        published=frozenset(all_published & {period.id for period in chosen.complete}),
+        to_run=tuple(to_run),
+        published=frozenset(all_published.intersection(period.id for period in chosen.complete)),
         unfinished=chosen.unfinished,
         is_paused=deployed.is_paused,
         cost=cost,
     )
+
+
+def _require_periods(chosen: ChosenPeriods, deployed: DeployedDag) -> None:
+    """Raise BackfillError unless the DAG in Airflow has the chosen periods, and data for them.
+
+    Airflow cuts the time between the bounds by the cadence that is deployed, and looks neither at
+    the start date of the DAG nor at its end date (`SerializedDAG.iter_dagrun_infos_between`).
+    """
+    dag_id = chosen.declared.dag.dag_id
+    cadence = chosen.declared.cadence
+    advice = "Deploy these files, then run the command again."
+    if deployed.calendar != cadence.description:
+        raise BackfillError(
+            f"{dag_id} has other periods in this Airflow ({deployed.calendar}) than in these files"
+            f" ({cadence.description}). {advice}"
+        )
+    first = chosen.complete[0]
+    if deployed.since is not None and first.start_utc < deployed.since:
+        since = deployed.since.astimezone(cadence.zone).date()
+        raise BackfillError(
+            f"{dag_id} has data from {since} on (since) in this Airflow, and the backfill would run"
+            f" {first}. {advice}"
+        )
+    last = chosen.complete[-1]
+    if deployed.until is not None and last.start_utc > deployed.until:
+        until = deployed.until.astimezone(cadence.zone).date()
+        raise BackfillError(
+            f"{dag_id} has data up to {until} (until) in this Airflow, and the backfill would run"
+            f" {last}. {advice}"
+        )
 
 
 def require_no_backfill(airflow: Airflow, dag_id: str) -> None:
@@ -285,23 +323,31 @@ def begin(plan: BackfillPlan, airflow: Airflow) -> str:
     count = f"{len(plan.to_run)} periods"
     if len(plan.to_run) == 1:
         count = "1 period"
-    what = f"backfill {backfill.id}, with {count},"
-    return f"{plan.dag_id}: {what} has begun. See {link}"
+    begun = f"backfill {backfill.id}, with {count},"
+    return f"{plan.dag_id}: {begun} has begun. See {link}"
 
 
 def show(plan: BackfillPlan, console: Console) -> None:
     """Print what a backfill would do."""
     run_ids = {period.id for period in plan.to_run}
-    published_again = [period for period in plan.to_run if period.id in plan.published]
-    left_alone = [period for period in plan.periods if period.id not in run_ids]
-    published = [period for period in left_alone if period.id in plan.published]
-    others = [period for period in left_alone if period.id not in plan.published]
+    published_again = []
+    published = []
+    with_run = []
+    for period in plan.periods:
+        is_published = period.id in plan.published
+        is_run = period.id in run_ids
+        if is_run and is_published:
+            published_again.append(period)
+        elif is_published:
+            published.append(period)
+        elif not is_run:
+            with_run.append(period)
     console.print(f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} periods run")
     for label, periods in (
         ("run", plan.to_run),
         ("published already, but without a run in Airflow", published_again),
         ("published already, left alone", published),
-        ("left alone, as Airflow has a run of it", others),
+        ("left alone, as Airflow has a run of it", with_run),
         ("not ended yet, left out", plan.unfinished),
     ):
         if periods:

@@ -81,9 +81,9 @@ def _text(path: Path) -> str:
         # Excel's "CSV" is in the code page of the machine.
         text_before = content[: error.start].decode()
         line = len(_LINE_BREAK.findall(text_before)) + 1
-        found = content[error.start]
+        byte = content[error.start]
         raise CaseError(
-            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{found:02X}."
+            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{byte:02X}."
             " Save the file as UTF-8."
         ) from error
 
@@ -92,14 +92,15 @@ def _records(path: Path, text: str) -> list[CsvRow]:
     """Return the records of a file, the header among them; empty lines before it are left out."""
     records: list[CsvRow] = []
     values: list[str | None] = []
-    place = 0
-    line = 1
-    first_line = 1
+    place = 0  # in the text
+    line = 1  # of this place
+    first_line = 1  # of the record
     while place < len(text) or values:
         field = _FIELD.match(text, place)
         assert field is not None  # an empty field matches everywhere
         separator = _SEPARATOR.match(text, field.end())
         if separator is None:
+            # Neither a comma nor the end of a line follows the field.
             raise CaseError(_quote_problem(path, line, len(values), records, text[place:]))
         quoted = field["quoted"]
         if quoted is not None:
@@ -120,13 +121,21 @@ def _records(path: Path, text: str) -> list[CsvRow]:
     return records
 
 
-def _quote_problem(path: Path, line: int, place: int, records: list[CsvRow], rest: str) -> str:
-    """Say what is wrong with the quotes of a field."""
-    column = f"column {place + 1}"
+def _quote_problem(path: Path, line: int, number: int, records: list[CsvRow], rest: str) -> str:
+    """Say what is wrong with the quotes of a field.
+
+    Args:
+        path: The file.
+        line: The line on which the field begins.
+        number: How many fields of the record stand before it.
+        records: The records before its own, the header first.
+        rest: The text from the field on.
+    """
+    column = f"column {number + 1}"
     if records:
         header = _header(records[0].values)
-        if place < len(header):
-            column = f"column {header[place]}"
+        if number < len(header):
+            column = f"column {header[number]}"
     shown = _LINE_BREAK.split(rest, maxsplit=1)[0][:40]
     about = f"{path}, line {line}, {column}"
     field = _FIELD.match(rest)

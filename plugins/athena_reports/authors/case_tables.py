@@ -71,7 +71,9 @@ def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str
         raise CaseError(
             f"{folder} has no input: write a CSV file for each table, such as plays.csv."
         )
-    keys_of_tables = {source.table: source.columns for source in inputs}
+    keys_of_tables = {}
+    for source in inputs:
+        keys_of_tables[source.table] = source.columns
     aws.glue.create_database(DatabaseInput={"Name": database})
     try:
         with open_engine(settings().memory_limit, about=str(folder)) as engine:
@@ -228,7 +230,7 @@ def _require_values(
 
 
 def _form(duckdb_type: str) -> re.Pattern[str] | None:
-    """Return how a value of a type is written; None if whatever DuckDB reads is one."""
+    """Return how a value of a type is written; None if all that DuckDB reads as one is a value."""
     decimal = _DECIMAL.fullmatch(duckdb_type)
     if decimal is not None:
         return re.compile(rf"[+-]?\d*(\.\d{{0,{decimal['scale']}}}0*)?")

@@ -23,6 +23,7 @@ from rich.text import Text
 from athena_reports.authors.case_csv import CaseError, CsvFile, CsvRow, Row, read_csv
 from athena_reports.authors.case_tables import EXPECTED_FILE, case_tables, input_files
 from athena_reports.authors.cte import CteError, select_from
+from athena_reports.authors.local_endpoint import remote_endpoint
 from athena_reports.authors.report_files import (
     Declared,
     DeclaredReport,
@@ -86,25 +87,35 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
     Raises:
         CaseError: If there is no case at all, or none of one of the names.
     """
-    folders = sorted(path.parent for path in root.glob(f"*/*/{CASE_FILE}"))
-    cases = [_name(folder) for folder in folders]
-    reports = {folder.parent.name for folder in folders}
-    unknown = [name for name in names if name not in cases and name not in reports]
+    folders = sorted(file.parent for file in root.glob(f"*/*/{CASE_FILE}"))
+    known_names: set[str] = set()
+    asked_for = []
+    for folder in folders:
+        names_of_case = {folder.parent.name, _name(folder)}
+        known_names |= names_of_case
+        if not names or not names_of_case.isdisjoint(names):
+            asked_for.append(folder)
+    unknown = [name for name in names if name not in known_names]
     if unknown or not folders:
-        asked = ""
-        if unknown:
-            asked = f": {', '.join(unknown)}"
-        known = ", ".join(cases) or "none"
-        raise CaseError(
-            f"There is no such case in {root}{asked}. It has: {known}."
-            f" A case is a folder with a {CASE_FILE}."
-        )
-    if not names:
-        return folders
-    return [folder for folder in folders if folder.parent.name in names or _name(folder) in names]
+        raise CaseError(_no_such_case(root, folders, unknown))
+    return asked_for
+
+
+def _no_such_case(root: Path, folders: Sequence[Path], unknown: Sequence[str]) -> str:
+    asked = ""
+    if unknown:
+        asked = f": {', '.join(unknown)}"
+    cases = "none"
+    if folders:
+        cases = ", ".join(_name(folder) for folder in folders)
+    return (
+        f"There is no such case in {root}{asked}. It has: {cases}."
+        f" A case is a folder with a {CASE_FILE}."
+    )
 
 
 def _name(folder: Path) -> str:
+    """Return the name of a case: that of its report and its own."""
     return f"{folder.parent.name}/{folder.name}"
 
 
@@ -133,11 +144,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         CaseError: If the services are not local ones.
         BotoCoreError: They do not answer.
     """
-    if not environ.get("AWS_ENDPOINT_URL"):
-        raise CaseError(
-            "Cases write their tables into the local services:"
-            " run `make cases`, or set AWS_ENDPOINT_URL."
-        )
+    _require_local(aws)
     started = time.monotonic()
     try:
         verdict = _verdict(folder, reports, aws, accept)
@@ -147,7 +154,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
             outcome = "not run"
         problem = str(error)
         if "TABLE_NOT_FOUND" in problem:
-            tables = ", ".join(path.stem for path in input_files(folder))
+            tables = ", ".join(_tables(folder))
             problem += f" The case has a table for each of its CSV files: {tables}."
         verdict = _Verdict(outcome, problem=problem)
     return CaseResult(
@@ -161,8 +168,24 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
     )
 
 
+def _require_local(aws: Aws) -> None:
+    """Raise CaseError unless all services are local ones: a case writes into each of them."""
+    if not environ.get("AWS_ENDPOINT_URL"):
+        raise CaseError(
+            "Cases write their tables into the local services:"
+            " run `make cases`, or set AWS_ENDPOINT_URL."
+        )
+    for client in (aws.athena, aws.glue, aws.s3.client):
+        endpoint = remote_endpoint(client)
+        if endpoint:
+            raise CaseError(
+                f"{endpoint}, which is not a local endpoint. Cases write their tables into the"
+                " local services: run `make cases`, or set AWS_ENDPOINT_URL to them."
+            )
+
+
 def _verdict(folder: Path, reports: Declared, aws: Aws, accept: bool) -> _Verdict:
-    """Run a case and hold its rows against the expected ones, then its checks."""
+    """Run a case, and hold its rows against the expected ones, and then against the checks."""
     result = _run(folder, reports, aws)
     expected_file = folder / EXPECTED_FILE
     if accept:
@@ -185,19 +208,21 @@ class _Result(NamedTuple):
     """What came out of a case."""
 
     content: bytes  # the rows as a CSV file
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # the header first
     failed_checks: str  # what the failed checks say; empty if none failed
 
 
 def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
-    case, lines = _read(folder / CASE_FILE)
+    file = folder / CASE_FILE
+    case, lines = _read(file)
     declared, period = _find_report(folder, case, lines, reports)
     sql = declared.sql(period)
     if case.cte:
+        # A CTE may read some of the inputs only.
         try:
             sql = select_from(case.cte, sql)
         except CteError as error:
-            raise CaseError(f"{folder / CASE_FILE}, line {lines['cte']}: {error}") from error
+            raise CaseError(f"{file}, line {lines['cte']}: {error}") from error
     else:
         _require_inputs(folder, declared)
 
@@ -213,10 +238,10 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
             is_whole=not case.cte,
         ) as done,
     ):
-        file = write_files(done.table, ["csv"], done.engine)[0]
+        rows_file = write_files(done.table, ["csv"], done.engine)[0]
         return _Result(
-            content=file.path.read_bytes(),
-            rows=read_csv(file.path).values,
+            content=rows_file.path.read_bytes(),
+            rows=read_csv(rows_file.path).values,
             failed_checks=failures(done.checks),
         )
 
@@ -245,9 +270,10 @@ def _find_report(
 
 def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
     """Raise CaseError if an input of the report has no file in the case."""
-    tables = {path.stem for path in input_files(folder)}
+    tables = _tables(folder)
     for source in declared.report.inputs:
-        if source.table in tables or source.database is not None:
+        is_of_other_database = source.database is not None  # which a case cannot replace
+        if source.table in tables or is_of_other_database:
             continue
         file = folder / f"{source.table}.csv"
         raise CaseError(
@@ -256,26 +282,33 @@ def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
         )
 
 
+def _tables(folder: Path) -> list[str]:
+    """Return the names of the tables that a case has."""
+    return [file.stem for file in input_files(folder)]
+
+
 def _read(path: Path) -> tuple[CaseFile, dict[str, int]]:
     """Return what a case says, and the line of each field."""
     try:
         text = path.read_text(encoding="utf-8")
-        # All values are texts, also `2026-11-15` and `2026`.
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
-        fields = yaml.load(text, Loader=yaml.BaseLoader)  # it makes texts only
+        # This loader makes all values texts, also `2026-11-15` and `2026`.
+        node = yaml.compose(text, Loader=yaml.BaseLoader)  # it has the lines
+        fields = yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = 1
         if error.problem_mark is not None:
             line = error.problem_mark.line + 1
         raise CaseError(f"{path}, line {line}: it is not YAML: {error.problem}.") from error
-    except (ValueError, yaml.YAMLError) as error:  # not UTF-8
+    except (ValueError, yaml.YAMLError) as error:  # it is not UTF-8
         raise CaseError(f"{path}: {error}. Save the file as UTF-8.") from error
     if not isinstance(fields, dict):
         raise CaseError(
             f"{path}, line 1: expected fields, such as `period: 2026-11-15`; found"
             f" {text.strip()!r:.80}."
         )
-    lines = {key.value: key.start_mark.line + 1 for key, _ in root.value}
+    lines = {}
+    for key, _ in node.value:
+        lines[key.value] = key.start_mark.line + 1
     try:
         return CaseFile.model_validate(fields), lines
     except ValidationError as error:
@@ -284,41 +317,67 @@ def _read(path: Path) -> tuple[CaseFile, dict[str, int]]:
         raise CaseError(f"{path}, line {line}, field {field!r}: {problem}") from error
 
 
+class _Block(NamedTuple):
+    """Rows at one place that differ: those from a start to before an end, of each side."""
+
+    expected_start: int
+    expected_end: int
+    found_start: int
+    found_end: int
+
+
+def _differing_blocks(expected: Sequence[Row], found: Sequence[Row]) -> list[_Block]:
+    """Return where rows differ, in order. Rows that are equal on both sides stand between."""
+    matcher = SequenceMatcher(None, expected, found, autojunk=False)
+    blocks = []
+    for operation, *bounds in matcher.get_opcodes():
+        if operation != "equal":
+            blocks.append(_Block(*bounds))
+    return blocks
+
+
 def _differences(expected: CsvFile, found: Sequence[Row]) -> list[str]:
-    """Return how the rows that came out differ from the expected ones, a line for each value."""
-    found_header, *found_rows = found
-    if expected.header != found_header:
+    """Return how the rows that came out differ from the expected ones, a line for each value.
+
+    Args:
+        expected: The expected rows.
+        found: What came out, the header first.
+    """
+    if expected.header != found[0]:
         columns = ", ".join(expected.header)
-        found_columns = ", ".join(str(name) for name in found_header)
+        found_columns = ", ".join(str(name) for name in found[0])
         return [
             f"line {expected.header_line}: expected the columns {columns}; found {found_columns}."
         ]
     expected_rows = [row.values for row in expected.rows]
+    found_rows = found[1:]
     differences = []
-    matcher = SequenceMatcher(None, expected_rows, found_rows, autojunk=False)
-    for operation, expected_start, expected_end, found_start, found_end in matcher.get_opcodes():
-        if operation == "equal":
-            continue
-        last_line = expected.header_line
-        if expected_start > 0:
-            last_line = expected.rows[expected_start - 1].line
-        missing = list(expected.rows[expected_start:expected_end])
-        unexpected = list(found_rows[found_start:found_end])
-        while missing and unexpected:
-            row = missing.pop(0)
-            last_line = row.line
-            differences += _different_values(expected.header, row, unexpected.pop(0))
-        for row in missing:
-            differences.append(
-                f"line {row.line}: expected the row {_shown_row(row.values)}; found no row."
-            )
-        for values in unexpected:
-            differences.append(
-                f"after line {last_line}: expected no row; found the row {_shown_row(values)}."
-            )
+    for block in _differing_blocks(expected_rows, found_rows):
+        differences += _differences_of_block(block, expected, found_rows)
     if len(differences) > _SHOWN_DIFFERENCES:
         number = len(differences) - _SHOWN_DIFFERENCES
-        differences = [*differences[:_SHOWN_DIFFERENCES], f"... and {number} more."]
+        return [*differences[:_SHOWN_DIFFERENCES], f"... and {number} more."]
+    return differences
+
+
+def _differences_of_block(block: _Block, expected: CsvFile, found: Sequence[Row]) -> list[str]:
+    """Hold the rows of both sides against each other, one by one; what is left has no partner."""
+    last_line = expected.header_line  # of the row after which one came out that is not expected
+    if block.expected_start > 0:
+        last_line = expected.rows[block.expected_start - 1].line
+    missing = list(expected.rows[block.expected_start : block.expected_end])
+    unexpected = list(found[block.found_start : block.found_end])
+    differences = []
+    while missing and unexpected:
+        row = missing.pop(0)
+        last_line = row.line
+        differences += _different_values(expected.header, row, unexpected.pop(0))
+    for row in missing:
+        shown = _shown_row(row.values)
+        differences.append(f"line {row.line}: expected the row {shown}; found no row.")
+    for values in unexpected:
+        shown = _shown_row(values)
+        differences.append(f"after line {last_line}: expected no row; found the row {shown}.")
     return differences
 
 
@@ -350,25 +409,24 @@ def show(result: CaseResult, console: Console) -> None:
     console.print(Text.assemble(outcome, case))
     for line in result.problem.splitlines():
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    if result.expected and result.found and result.expected[0] == result.found[0]:
+    has_other_rows = bool(result.expected and result.found)
+    if has_other_rows and result.expected[0] == result.found[0]:
         console.print(_differing_rows(result.expected, result.found, console))
 
 
 def _differing_rows(
     expected: Sequence[Row], found: Sequence[Row], console: Console
 ) -> RenderableType:
-    """Return the rows that differ, under their header."""
+    """Return a table of the rows that differ. Both sides have the same header, which is first."""
     headings = [Heading(str(name)) for name in found[0]]
-    rows: list[LabelledRow] = []
-    matcher = SequenceMatcher(None, expected, found, autojunk=False)
-    for operation, expected_start, expected_end, found_start, found_end in matcher.get_opcodes():
-        if operation == "equal":
-            continue
-        rows.extend(
-            LabelledRow("expected", values, style="red")
-            for values in expected[expected_start:expected_end]
-        )
-        rows.extend(
-            LabelledRow("found", values, style="green") for values in found[found_start:found_end]
-        )
+    expected_rows = expected[1:]
+    found_rows = found[1:]
+    rows = []
+    for block in _differing_blocks(expected_rows, found_rows):
+        for values in expected_rows[block.expected_start : block.expected_end]:
+            row = LabelledRow("expected", values, style="red")
+            rows.append(row)
+        for values in found_rows[block.found_start : block.found_end]:
+            row = LabelledRow("found", values, style="green")
+            rows.append(row)
     return fitting_table(console, headings, rows)

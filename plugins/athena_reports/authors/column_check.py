@@ -242,6 +242,8 @@ def _transformed(
         are_of_package = all(isinstance(function, LibraryTransform) for function in transforms)
         if is_right or are_of_package:
             return without_rows
-        if columns_from(one_row) != without_rows:  # as a PIVOT does
+        # The columns are not those that are promised. That is certain only if a row does not change
+        # them, as it does with a PIVOT.
+        if columns_from(one_row) != without_rows:
             raise ValueError("the transforms make other columns of other rows.")
         return without_rows

@@ -27,7 +27,7 @@ def select_from(cte: str, sql: str) -> str:
 
     ctes = []
     end_of_ctes = len(sql)
-    depth = 0
+    depth = 0  # how many parentheses are open
     previous = TokenType.WITH
     for word in words[1:]:
         kind = word.token_type

@@ -1,21 +1,24 @@
 """Loads a file into a table of the local services, and keeps it, so that later services have it.
 
 Local services forget everything when they end. So what was loaded is kept in a folder, and
-`restore` brings all that is kept into services that have started. A kept table is a folder:
-`table.json` (a `KeptTable`) names the folder of the current version, which has the Parquet files in
-Hive's layout. Replacing `table.json` replaces the table.
+`restore` brings all that is kept into services that have started.
+
+A kept table is a folder in it, called like the table. Its `table.json` (a `KeptTable`) names the
+folder of the current version, which has the Parquet files in Hive's layout. Replacing `table.json`
+replaces the table. Beside the tables a `load` writes into a hidden folder, `.<table>-<version>`,
+which becomes the folder of the version. The folder of all tables is locked by whoever uses it.
 """
 
-import ipaddress
+import fcntl
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
@@ -24,6 +27,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table as Grid
 
+from athena_reports.authors.local_endpoint import remote_endpoint
 from athena_reports.authors.sql_names import is_reserved
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.zones import zone_of
@@ -47,6 +51,7 @@ KEPT_FOLDER = ".lake"
 DEFAULT_KEY = "dt"
 _TABLE_FILE = "table.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
+_UNFINISHED = re.compile(r"\.[a-z0-9_]+-[0-9a-f]{12}")  # the hidden folder of a `load`
 _MARK = {"written_by": "athena_reports load"}  # parameter of the tables
 _MEMORY = "1GB"  # the author's machine has more than a task
 _CALLS_AT_ONCE = 16
@@ -174,27 +179,13 @@ class Lake:
 
 
 def _require_local(client: Any) -> None:
-    """Raise LoadError unless a client calls this machine, or a container beside this one.
-
-    The client has the endpoint from whatever names it: a variable or a profile.
-    """
-    url = str(client.meta.endpoint_url)
-    if _is_local(urlsplit(url).hostname or ""):
-        return
-    service = client.meta.service_model.service_name
-    raise LoadError(
-        f"The {service} of this shell is {url}, which is not a local endpoint, so nothing was read"
-        " or written. Run `make load`, or set AWS_ENDPOINT_URL to your local services."
-    )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A name without a dot is one of a service of Docker Compose.
-        is_on_this_machine = host == "host.docker.internal" or host.endswith(".localhost")
-        return is_on_this_machine or (host != "" and "." not in host)
+    """Raise LoadError unless a client calls this machine, or a container beside this one."""
+    endpoint = remote_endpoint(client)
+    if endpoint:
+        raise LoadError(
+            f"{endpoint}, which is not a local endpoint, so nothing was read or written."
+            " Run `make load`, or set AWS_ENDPOINT_URL to your local services."
+        )
 
 
 def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
@@ -215,32 +206,60 @@ def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
     """
     _require_names(source)
     _require_loaded(source.table, lake)
-    reader = _reader(source.file)
+    kind = _kind(source.file)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        _remove_unfinished(folder)
+        return _load(source, kind, lake, folder)
+
+
+def _load(source: Source, kind: "_FileKind", lake: Lake, folder: Path) -> LoadedTable:
     version = uuid4().hex[:12]
-    place = folder / source.table
+    table_folder = folder / source.table
     unfinished = folder / f".{source.table}-{version}"
-    unfinished.mkdir(parents=True)
+    unfinished.mkdir()
     try:
         with open_engine(_MEMORY, about=str(source.file)) as engine:
-            loaded = _write_files(source, reader, version, unfinished, engine)
+            loaded = _write_files(source, kind, version, unfinished, engine)
         # The objects are new ones, and no table names them yet.
         _upload(source.table, loaded.kept, unfinished, lake)
-        place.mkdir(exist_ok=True)
-        unfinished.rename(place / version)
+        table_folder.mkdir(exist_ok=True)
+        unfinished.rename(table_folder / version)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    _replace_file(place / _TABLE_FILE, loaded.kept.model_dump_json(indent=2))
-    _remove_other_versions(place, version)
+    _replace_file(table_folder / _TABLE_FILE, loaded.kept.model_dump_json(indent=2))
+    _remove_other_versions(table_folder, version)
     _create_table(source.table, loaded.kept, lake)
     _remove_other_objects(source.table, version, lake)
     return loaded
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until nobody else uses the folder of all tables, and keep it for the context.
+
+    The lock ends with its process, also with one that is killed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed loads have left. Of a load that runs, the lock keeps all others away."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path)
 
 
 def restore(folder: Path, lake: Lake, progress: Callable[[str], None]) -> None:
     """Bring all tables that are kept into services that have none of them.
 
     Args:
-        folder: Where they are kept.
+        folder: Where they are kept. It exists.
         lake: Where they are created.
         progress: Is called with a line of text for each table.
 
@@ -248,17 +267,18 @@ def restore(folder: Path, lake: Lake, progress: Callable[[str], None]) -> None:
         ClientError: The services refused a call.
         BotoCoreError: They did not answer.
     """
-    for file in sorted(folder.glob(f"*/{_TABLE_FILE}")):
-        table = file.parent.name
-        try:
-            kept = KeptTable.model_validate_json(file.read_bytes())
-            _require_loaded(table, lake)
-        except (ValueError, LoadError) as error:
-            progress(f"{file} is left out: {error}")
-            continue
-        _upload(table, kept, file.parent / kept.version, lake)
-        _create_table(table, kept, lake)
-        progress(f"table {table}, from {folder.name}/: {_amount(kept)}")
+    with _locked(folder):
+        for file in sorted(folder.glob(f"*/{_TABLE_FILE}")):
+            table = file.parent.name
+            try:
+                kept = KeptTable.model_validate_json(file.read_bytes())
+                _require_loaded(table, lake)
+            except (ValueError, LoadError) as error:
+                progress(f"{file} is left out: {error}")
+                continue
+            _upload(table, kept, file.parent / kept.version, lake)
+            _create_table(table, kept, lake)
+            progress(f"table {table}, from {folder.name}/: {_amount(kept)}")
 
 
 def _amount(kept: KeptTable) -> str:
@@ -312,10 +332,10 @@ def _require_names(source: Source) -> None:
 def _require_loaded(table: str, lake: Lake) -> None:
     """Raise LoadError if there is a table of this name that `load` did not create."""
     try:
-        found = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
+        existing = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
     except lake.glue.exceptions.EntityNotFoundException:
         return
-    parameters = found.get("Parameters", {})
+    parameters = existing.get("Parameters", {})
     if parameters.get("written_by") != _MARK["written_by"]:
         raise LoadError(
             f"{lake.database} has a table {table} that was not loaded by this command."
@@ -323,37 +343,50 @@ def _require_loaded(table: str, lake: Lake) -> None:
         )
 
 
-def _reader(file: Path) -> str:
-    """Return the call of DuckDB that reads a file like this one."""
+class _FileKind(NamedTuple):
+    """What a file is by its name.
+
+    Attributes:
+        suffix: The end of its name, by which DuckDB knows whether it is compressed: `.csv.gz`.
+        reader: The call of DuckDB that reads it.
+    """
+
+    suffix: str
+    reader: str
+
+
+def _kind(file: Path) -> _FileKind:
+    """Return what a file is; LoadError for one that cannot become a table."""
     if not file.is_file():
         raise LoadError(f"There is no file {file}.")
     if not file.stat().st_size:
         raise LoadError(f"{file} is empty.")
-    suffixes = [suffix.lower() for suffix in file.suffixes]
-    is_compressed = suffixes[-1:] == [_COMPRESSED]
-    if is_compressed:
-        suffixes.pop()
-    kind = "".join(suffixes[-1:])
-    if kind not in _READERS or (is_compressed and kind == ".parquet"):
-        kinds = ", ".join(_READERS)
+    name = file.name.lower()
+    compressed = ""
+    if name.endswith(_COMPRESSED):
+        compressed = _COMPRESSED
+    format_suffix = Path(name.removesuffix(_COMPRESSED)).suffix
+    is_compressed_parquet = compressed != "" and format_suffix == ".parquet"
+    if format_suffix not in _READERS or is_compressed_parquet:
+        known_suffixes = ", ".join(_READERS)
         raise LoadError(
-            f"{file} is not known by its name. It has to end with {kinds}, and may be compressed"
-            f" ({_COMPRESSED}) unless it is Parquet."
+            f"{file} is not known by its name. It has to end with {known_suffixes}, and may be"
+            f" compressed ({_COMPRESSED}) unless it is Parquet."
         )
-    return _READERS[kind]
+    return _FileKind(f"{format_suffix}{compressed}", _READERS[format_suffix])
 
 
 # --- the rows
 
 
 def _write_files(
-    source: Source, reader: str, version: str, folder: Path, engine: Engine
+    source: Source, kind: _FileKind, version: str, folder: Path, engine: Engine
 ) -> LoadedTable:
     """Write the rows of a file as the Parquet files of a table, and return what it is."""
     import duckdb
 
     try:
-        rows = _read(source.file, reader, engine)
+        rows = _read(source.file, kind, engine)
         _require_columns(rows, source)
         time = _time_column(rows, source)
         table = _stored(rows, time)
@@ -376,16 +409,22 @@ def _write_files(
             explained = LoadError(f"{source.file} cannot be read: {reason(error)}.")
         raise explained from error
     kept = KeptTable(version=version, columns=columns, key=key, rows=number, dates=dates)
-    renamed = {written: _name(written) for written in rows.columns if written != _name(written)}
+    renamed = {}
+    for written in rows.columns:
+        if written != _name(written):
+            renamed[written] = _name(written)
     return LoadedTable(source, kept, renamed)
 
 
-def _read(file: Path, reader: str, engine: Engine) -> "DuckDBPyRelation":
+def _read(file: Path, kind: _FileKind, engine: Engine) -> "DuckDBPyRelation":
     """Return the rows of a file as they are."""
-    # The engine reads files of its own folder only, and its names have no pattern in them.
-    copy = engine.folder / f"source{''.join(file.suffixes[-2:]).lower()}"
-    shutil.copyfile(file, copy)
-    call = reader.format(file=duckdb_literal(str(copy)))
+    # The engine reads files of its own folder only. The name of the copy has no pattern in it.
+    copy = engine.folder / f"source{kind.suffix}"
+    try:
+        shutil.copyfile(file, copy)
+    except PermissionError as error:
+        raise LoadError(f"{file} cannot be read: {error.strerror}.") from error
+    call = kind.reader.format(file=duckdb_literal(str(copy)))
     engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
     return engine.connection.table("source")
 
@@ -420,15 +459,18 @@ def _require_columns(rows: "DuckDBPyRelation", source: Source) -> None:
 
 
 def _time_column(rows: "DuckDBPyRelation", source: Source) -> str:
-    """Return the time's name in the file; empty for a table without partitions."""
+    """Return the time's name in the file; empty for a table without partitions.
+
+    A person may name it as the file writes it, or as the table has it.
+    """
     if not source.time:
         return ""
-    for written, kind in zip(rows.columns, rows.types, strict=True):
+    for written, duckdb_type in zip(rows.columns, rows.types, strict=True):
         if source.time not in (written, _name(written)):
             continue
-        if not _TIMES.fullmatch(str(kind)):
+        if not _TIMES.fullmatch(str(duckdb_type)):
             raise LoadError(
-                f"{source.file}: the column {written!r} is a {kind}, not a timestamp."
+                f"{source.file}: the column {written!r} is a {duckdb_type}, not a timestamp."
                 " Write it as one in the file, such as 2026-11-15 09:30:00."
             )
         return str(written)
@@ -438,16 +480,21 @@ def _time_column(rows: "DuckDBPyRelation", source: Source) -> str:
 
 
 def _stored(rows: "DuckDBPyRelation", time: str) -> "DuckDBPyRelation":
-    """Return the rows with the names and types of the table."""
+    """Return the rows with the names and types of the table.
+
+    Args:
+        rows: The rows as they are in the file.
+        time: The time's name in the file; empty for a table without partitions.
+    """
     values = []
-    for written, kind in zip(rows.columns, rows.types, strict=True):
+    for written, duckdb_type in zip(rows.columns, rows.types, strict=True):
         column = quoted(written)
-        if written == time and str(kind) == "VARCHAR":
+        if written == time and str(duckdb_type) == "VARCHAR":
             value = _milliseconds(_as_time(column))
-        elif str(kind).startswith("TIMESTAMP"):
+        elif str(duckdb_type).startswith("TIMESTAMP"):
             value = _milliseconds(column)
         else:
-            value = f"{column}::{rewritten(kind, _stored_type)}"
+            value = f"{column}::{rewritten(duckdb_type, _stored_type)}"
         values.append(f"{value} AS {quoted(_name(written))}")
     return rows.select(", ".join(values))
 
@@ -465,12 +512,13 @@ def _milliseconds(timestamp: str) -> str:
     return f"date_trunc('milliseconds', {timestamp}::TIMESTAMP)::TIMESTAMP_MS"
 
 
-def _stored_type(kind: str) -> str:
-    if kind.startswith("TIMESTAMP"):
+def _stored_type(duckdb_type: str) -> str:
+    """Return the type that a table has for one of the file that is not nested."""
+    if duckdb_type.startswith("TIMESTAMP"):
         return "TIMESTAMP_MS"
-    if kind.startswith(("TIME", "ENUM")):
+    if duckdb_type.startswith(("TIME", "ENUM")):
         return "VARCHAR"
-    return _STORED_TYPES.get(kind, kind)
+    return _STORED_TYPES.get(duckdb_type, duckdb_type)
 
 
 def _glue_columns(table: "DuckDBPyRelation", source: Source) -> dict[str, str]:
@@ -503,22 +551,35 @@ def _number_of_rows(file: Path, time: str, source: Source, engine: Engine) -> in
         raise LoadError(f"{source.file} has no rows.")
     if times == rows:
         return int(rows)
-    about = f"{source.file}: {rows - times:,} of {rows:,} rows have no {time}"
+    problem = f"{rows - times:,} of {rows:,} rows have no {time}"
     written = quoted(time)
     sql = _NOT_A_TIME.format(written=written, stored=_as_time(written))
-    for row in engine.connection.execute(sql).fetchall():
-        about = f"{source.file}: {str(row[0])!r} in the column {time!r} is not a timestamp"
-    raise LoadError(f"{about}, so there is no partition for them. Correct the file.")
+    wrong_values = engine.connection.execute(sql).fetchall()
+    if wrong_values:
+        wrong_value = str(wrong_values[0][0])
+        problem = f"{wrong_value!r} in the column {time!r} is not a timestamp"
+    raise LoadError(
+        f"{source.file}: {problem}, so there is no partition for them. Correct the file."
+    )
 
 
 def _write_partitions(
     file: Path, source: Source, folder: Path, time: str, engine: Engine
 ) -> tuple[str, ...]:
-    """Write the rows of a file as a folder for each date of the time, and return the dates."""
+    """Write the rows of a file as a folder for each date of the time, and return the dates.
+
+    Args:
+        file: The rows as they are stored.
+        source: Where the rows are from.
+        folder: Where the folders of the dates go.
+        time: The time's name in the file.
+        engine: The engine, which can write into its own folder only.
+    """
     column = quoted(_name(time))
+    # A stored timestamp is in UTC. Its date is that of the clocks in the zone.
     date = f"(({column} AT TIME ZONE 'UTC') AT TIME ZONE {duckdb_literal(source.zone)})::DATE"
     rows = engine.connection.sql(f"SELECT {column} FROM {read_parquet(file)}")
-    if str(rows.types[0]) == "DATE":
+    if str(rows.types[0]) == "DATE":  # it is a date of the zone already
         date = column
     written = engine.folder / "partitions"
     sql = _WRITE_PARTITIONS.format(
@@ -546,10 +607,7 @@ def _write_partitions(
 
 def _upload(table: str, kept: KeptTable, folder: Path, lake: Lake) -> None:
     """Upload the files of a version."""
-    with suppress(
-        lake.s3.exceptions.BucketAlreadyOwnedByYou, lake.s3.exceptions.BucketAlreadyExists
-    ):
-        lake.s3.create_bucket(Bucket=lake.bucket)
+    _create_bucket(lake)
     prefix = _prefix(table, kept.version)
 
     def put(file: Path) -> None:
@@ -559,6 +617,24 @@ def _upload(table: str, kept: KeptTable, folder: Path, lake: Lake) -> None:
     files = sorted(folder.rglob("*.parquet"))
     with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
         list(pool.map(put, files))
+
+
+def _create_bucket(lake: Lake) -> None:
+    """Create the bucket, unless it is there.
+
+    Outside of us-east-1, S3 creates a bucket only if the request names the region (CreateBucket in
+    S3's API reference).
+    """
+    region: Any = lake.s3.meta.region_name
+    with suppress(
+        lake.s3.exceptions.BucketAlreadyOwnedByYou, lake.s3.exceptions.BucketAlreadyExists
+    ):
+        if region == "us-east-1":
+            lake.s3.create_bucket(Bucket=lake.bucket)
+        else:
+            lake.s3.create_bucket(
+                Bucket=lake.bucket, CreateBucketConfiguration={"LocationConstraint": region}
+            )
 
 
 def _prefix(table: str, version: str) -> str:
@@ -603,9 +679,10 @@ def _remove_other_objects(table: str, version: str, lake: Lake) -> None:
         Bucket=lake.bucket, Prefix=f"{table}/"
     )
     for page in pages:
-        for stored in page.get("Contents", []):
-            if not stored["Key"].startswith(_prefix(table, version)):
-                lake.s3.delete_object(Bucket=lake.bucket, Key=stored["Key"])
+        for stored_object in page.get("Contents", []):
+            object_key = stored_object["Key"]
+            if not object_key.startswith(_prefix(table, version)):
+                lake.s3.delete_object(Bucket=lake.bucket, Key=object_key)
 
 
 def _replace_file(file: Path, text: str) -> None:
@@ -615,7 +692,7 @@ def _replace_file(file: Path, text: str) -> None:
     new_file.replace(file)
 
 
-def _remove_other_versions(place: Path, version: str) -> None:
-    for folder in place.iterdir():
+def _remove_other_versions(table_folder: Path, version: str) -> None:
+    for folder in table_folder.iterdir():
         if folder.is_dir() and folder.name != version:
             shutil.rmtree(folder)

@@ -44,13 +44,17 @@ def failed_place(
     if place is None:
         return ""
     rendered_line = int(place["line"])
-    lines_before = sql.splitlines(keepends=True)[: rendered_line - 1]
-    start = len("".join(lines_before)) + int(place["column"]) - 1
+    start = int(place["column"]) - 1
+    # Only a line feed ends a line of SQL, while `splitlines` also splits at others.
+    for line_before in sql.split("\n")[: rendered_line - 1]:
+        start += len(line_before) + 1
+    # Up to its CTEs the SQL that was run is that of the report, so its places are the same.
     line = template_lines(declared, period, declared.sql(period)).line_at(start)
     file = sql_file(declared)
-    sentences = [f"It is in {file}, line {line}."]
     if line is None:
         sentences = [f"It is in {file}, line {rendered_line} of the rendered SQL."]
+    else:
+        sentences = [f"It is in {file}, line {line}."]
     if place["name"] == "COLUMN_NOT_FOUND":
         sentences += _columns_of_tables(sql, database, glue)
     return " ".join(sentences)
@@ -60,14 +64,16 @@ def _columns_of_tables(sql: str, database: str, glue: "GlueClient") -> list[str]
     """Return a sentence for each table that the SQL scans."""
     sentences = []
     for name in sorted(table_uses(sql, {}).number):
-        table_database, _, table = name.rpartition(".")
+        table_database, _, table_name = name.rpartition(".")
+        if not table_database:
+            table_database = database
         try:
-            described = glue.get_table(DatabaseName=table_database or database, Name=table)
+            table = glue.get_table(DatabaseName=table_database, Name=table_name)["Table"]
         except (ClientError, BotoCoreError):
             continue  # the error of the query is told anyway
         columns = [
-            *described["Table"].get("StorageDescriptor", {}).get("Columns", []),
-            *described["Table"].get("PartitionKeys", []),
+            *table.get("StorageDescriptor", {}).get("Columns", []),
+            *table.get("PartitionKeys", []),
         ]
         shown = ", ".join(f"{column['Name']} {column.get('Type', '')}" for column in columns)
         sentences.append(f"The columns of {name} are {shown}.")

@@ -29,7 +29,8 @@ def parse_query(sql: str) -> exp.Query:
         raise SqlError("sqlglot does not read the SQL as one query.")
     query = statements[0]
     for column in query.find_all(exp.Column):
-        # The word is reserved: it begins `TABLE plays`, which is short for SELECT * FROM plays.
+        # sqlglot takes the reserved word of `TABLE plays`, which is short for SELECT * FROM plays,
+        # for a column.
         if column.name.upper() == "TABLE" and not column.this.args.get("quoted"):
             raise SqlError("sqlglot does not read TABLE as a query. Write SELECT * FROM.")
     return query

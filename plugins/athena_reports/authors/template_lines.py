@@ -30,9 +30,9 @@ class TemplateLines:
         marked_sql = render(_marked(template, environment))
         self._starts: list[int] = []  # places in the SQL
         self._lines: list[int] = []  # and the lines that begin there
-        pieces = []
-        length = 0
-        end = 0
+        pieces = []  # of the SQL, without the marks
+        length = 0  # of the pieces so far
+        end = 0  # of the mark before
         for mark in _MARK.finditer(marked_sql):
             piece = marked_sql[end : mark.start()]
             pieces.append(piece)
@@ -50,10 +50,10 @@ class TemplateLines:
         """Return the line of a place in the SQL, counted from 1; None if it is not known."""
         if not self._are_known:
             return None
-        number = bisect_right(self._starts, place + self._shift)
-        if number == 0:
+        marks_before = bisect_right(self._starts, place + self._shift)
+        if marks_before == 0:
             return 1
-        return self._lines[number - 1]
+        return self._lines[marks_before - 1]
 
 
 def _marked(template: str, environment: Environment) -> str:

@@ -93,10 +93,12 @@ def find_restatements(
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
-    """Return the ids of the periods for which what their SQL reads of the period before changed.
+    """Return the ids of the periods whose SQL would find something else in the period before now.
 
-    A restatement that gives the rows again that a period has read does not make it stale, and
-    neither does one of columns that come from a still earlier period, such as a previous rank.
+    The digests of the period before tell what it found then and would find now: see
+    `Version.read_by_next`. So a period is not stale if the one before has the rows again that it
+    had then, or if only columns changed that come from a still earlier period, such as a previous
+    rank.
     """
     readings_by_end = {facts.end: facts.readings for facts in partitions.values()}
     stale = []
@@ -105,17 +107,25 @@ def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
         if not facts.reads_previous or not readings:
             continue
         submitted_at = datetime.fromisoformat(facts.submitted_at)
-        earliest_first = sorted(readings, key=datetime.fromisoformat)
-        # A period that was queried before the one before was published has read what was published
-        # first: both read the same tables.
-        read_since = earliest_first[0]
-        for since in earliest_first:
-            if datetime.fromisoformat(since) <= submitted_at + TOGETHER:
-                read_since = since
-        current_since = earliest_first[-1]
-        if readings[read_since] != readings[current_since]:
+        found_digest = _digest_at(submitted_at + TOGETHER, readings)
+        latest = max(readings, key=datetime.fromisoformat)
+        if found_digest != readings[latest]:
             stale.append(period_id)
     return stale
+
+
+def _digest_at(instant: datetime, readings: Mapping[str, str]) -> str:
+    """Return the digest of what a query of the next period found in a period at an instant.
+
+    A query that was submitted before the first one of the period itself found what that one did:
+    both read the same tables.
+    """
+    earliest_first = sorted(readings, key=datetime.fromisoformat)
+    digest = readings[earliest_first[0]]
+    for since in earliest_first:
+        if datetime.fromisoformat(since) <= instant:
+            digest = readings[since]
+    return digest
 
 
 def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:

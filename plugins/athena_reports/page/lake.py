@@ -76,7 +76,7 @@ class LakeError(AthenaReportsError):
 class ColumnRoles(NamedTuple):
     """What the columns of a report are to a viewer, by their names and types."""
 
-    key: Sequence[str]  # what tells rows apart; else the first text column, if there is one
+    key: Sequence[str]  # what tells rows apart; if nothing does, the first text column, if any
     labels: Sequence[str]  # for each column of the key the one that names it, such as `user_name`
     numbers: Sequence[str]
     decimals: Sequence[str]  # the numbers that are shown with all their digits
@@ -129,8 +129,8 @@ def names_of_entries(
 ) -> list[tuple[str, ...]]:
     """Return the names of entries: for each column of their key what the entry is called in it.
 
-    It is the label, or the value of the key without one. Entries that would have the same name are
-    told apart by both.
+    It is the label, or the value of the key if the label is empty or NULL. Entries that would have
+    the same name have both, such as `Ada (u01)`.
 
     Args:
         keys: Of each entry the values of the columns of its key.
@@ -140,7 +140,10 @@ def names_of_entries(
     for key, label in zip(keys, labels, strict=True):
         parts = []
         for key_value, label_value in zip(key, label, strict=True):
-            parts.append(label_value or _text_of(key_value))
+            part = label_value
+            if not part:
+                part = _text_of(key_value)
+            parts.append(part)
         names.append(tuple(parts))
 
     entries_by_name = Counter(names)
@@ -150,7 +153,10 @@ def names_of_entries(
         parts = []
         for part, key_value in zip(name, keys[place], strict=True):
             key_text = _text_of(key_value)
-            parts.append(part if part == key_text else f"{part} ({key_text})")
+            if part == key_text:
+                parts.append(part)
+            else:
+                parts.append(f"{part} ({key_text})")
         names[place] = tuple(parts)
     return names
 

@@ -403,9 +403,9 @@ def _keeping(
 
 
 def _readings(current: Manifest) -> tuple[Reading, ...]:
-    """Return what the next period could read until now, latest first.
+    """Return the readings of a manifest, latest first.
 
-    What an older release published has no digest, which no other digest equals.
+    An older release wrote none. It gets one with an empty digest, which no digest of rows equals.
     """
     if current.readings:
         return current.readings
@@ -435,8 +435,8 @@ def _difference(
     """Count the rows that `new` adds to `old`, removes and changes.
 
     Rows are paired by the key of `new`, if `old` has its columns too, and else compared as a whole.
-    With other columns or types, all rows differ. None if a version has no Parquet, or no longer has
-    it: then nothing can be counted.
+    If the columns or their types differ, so does each row. None if a version has no Parquet, or no
+    longer has it: then nothing can be counted.
     """
     key = _shared_key(new, old)
     has_same_columns = _types(new) == _types(old)

@@ -36,8 +36,12 @@ class Version(BaseModel, frozen=True):
 
     `version` is its name, which no two uploads share. `ordered` says whether the order of the rows
     has a meaning. `key` has the columns that tell rows apart; it is empty if none are known to, and
-    in what an older release published. `read_by_next` is a digest of what the next period reads of
-    these rows: all but the columns that come from the period before.
+    in what an older release published.
+
+    `read_by_next` stands for what the next period finds if its SQL reads this period. That SQL
+    reads the source tables, not these rows. But if the tables change, the rows do. So it is a
+    digest of the rows, without the columns that come from the period before this one, which the
+    next period does not read. A change of the tables that leaves the rows as they are is not seen.
     """
 
     version: Text
@@ -100,10 +104,10 @@ class Difference(BaseModel, frozen=True):
 
 
 class Reading(BaseModel, frozen=True):
-    """What the next period reads of a period, from some time on.
+    """What the next period finds if it reads a period from some time on.
 
-    `digest` is that of the rows (`Version.read_by_next`), and `since` is when the query was
-    submitted that first gave them.
+    `digest` is `Version.read_by_next`, and `since` is when the query was submitted that first gave
+    rows with this digest.
     """
 
     digest: str
@@ -262,7 +266,8 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
     Attributes:
         restated_at: When the query was submitted that last replaced other rows; empty if none did.
-        readings: What the next period reads of this one, latest first.
+        readings: What the next period finds if it reads this one, for each time at which that
+            changed, latest first.
         earlier_versions: The versions that were current before, latest first.
         repeated_queries: The queries that gave the rows of a version once more.
     """
@@ -286,7 +291,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
     ) -> Self:
         """Return the manifest that names a version as the current one, as reading it back gives it.
 
-        The history, with the readings until now, is empty for a first publication.
+        For a first publication, the history is empty. `readings` are those before this version.
         """
         reading = Reading(digest=version.read_by_next, since=facts.query.submitted_at)
         manifest = cls(
@@ -405,10 +410,11 @@ class Manifest(Version, PublicationFacts, frozen=True):
 
 
 def _with_reading(readings: Sequence[Reading], latest: Reading) -> tuple[Reading, ...]:
-    """Return what the next period reads, with the latest of it first.
+    """Return the readings of a period with one more, latest first.
 
-    Of two that the same query gave, only the later one is kept: the transform was edited between,
-    and the tables that the next period reads are the same.
+    If it has the digest of the one before, nothing is added. If it is of the same query as the one
+    before, it takes its place: only the transform was edited between, and the tables that the next
+    period reads are the same.
     """
     earlier = tuple(reading for reading in readings if reading.since < latest.since)
     if earlier and earlier[0].digest == latest.digest:

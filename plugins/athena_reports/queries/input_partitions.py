@@ -108,8 +108,8 @@ def find_coverage(
     Raises:
         MissingPartitionsError: A partition is missing, and its input does not allow that.
         InputError: A table is not there, its partition keys are not those of its input, or the
-            range of its projection cannot be read. Or Glue does not look up its partitions, which
-            may pass.
+            range of its projection cannot be read; or, `retryable`, Glue left all partitions
+            unprocessed that it was asked for.
     """
     coverages = []
     for partitions in find_partitions(
@@ -311,7 +311,7 @@ def _registered_partitions(
 ) -> Iterator[Mapping[str, Any]]:
     """Yield what Glue has of some partitions, as many as one call may ask for.
 
-    InputError if Glue leaves all of them unprocessed: then another call may do so too, without end.
+    InputError if Glue leaves all of them unprocessed. To ask again at once could go on without end.
     """
     unprocessed: Any = []
     for partition in wanted:

@@ -67,8 +67,8 @@ _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
 class Input:
     """A table that a report reads; InputError if a field is wrong.
 
-    It is partitioned as `period.partitions` filters it, or has no partitions: then a query reads
-    all of it, and only `table`, `columns=()` and `database` have a meaning.
+    It is partitioned by date, or has no partitions (`columns=()`). Without partitions a query reads
+    all of it, and besides `table` and `columns` only `database` has a meaning.
 
     Attributes:
         table: Its name in Glue.

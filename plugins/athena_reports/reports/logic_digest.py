@@ -50,7 +50,8 @@ def logic_digest(
         sql: The template.
         folder: The SQL folder, from which the template may include files. These count too.
         params: The constants of the template.
-        inputs: The tables. What the filters on their partitions follow from counts.
+        inputs: The tables. What the filters on their partitions follow from counts. A table
+            without partitions has no filter, and does not count.
         late_by: How late events may land. The filters follow from that too.
         transforms: What `read_transforms` gives.
     """

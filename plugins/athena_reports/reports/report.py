@@ -119,9 +119,10 @@ class Report(pydantic.BaseModel, frozen=True):
             or a list of these.
         columns: The `Column` of each name that the rows must have, in any order; empty if the
             report promises none.
-        key: The columns that tell rows apart, such as `["department", "age"]`. No two rows may have
-            the same values in them: that is one of the checks then. Left out, the key is the
-            columns of the first `checks.unique`.
+        key: The columns that tell rows apart, such as `["department", "age"]`. That is one of the
+            checks: no two rows may have the same values in them. A `checks.unique` of the same
+            columns takes its place, with its own severity. Left out, the key is the columns of the
+            first `checks.unique`.
         checks: What must hold of the published rows, see `checks`.
         inputs: The tables that it reads, so that missing partitions are noticed.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the
@@ -239,7 +240,10 @@ class Report(pydantic.BaseModel, frozen=True):
 
     @property
     def all_checks(self) -> Sequence[Check]:
-        """The checks: that of the promised columns, that of the declared key, then the others."""
+        """The checks: that of the promised columns, that of the declared key, then the others.
+
+        The key has none of its own if one of the others is of the same columns.
+        """
         implied = []
         if self.columns:
             types = {name: column.type for name, column in self.columns.items()}

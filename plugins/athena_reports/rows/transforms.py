@@ -92,7 +92,7 @@ class LibraryTransform:
 
     These tell it from another transform, in an error's message and in the digest of a report's
     logic. The function that does the work is private: it may be renamed or moved. `from_previous`
-    has the columns whose values come from the previous period.
+    names the columns whose values come from the previous period.
     """
 
     name: str
@@ -181,6 +181,7 @@ def movement(
     """Return a transform that says how far each row moved since the previous period.
 
     It adds one text column: `new` where there was no previous rank, `up 3`, `down 3` or `same`.
+    Neither this column nor that of the previous rank makes the next period stale.
 
     Args:
         rank: Integer column of this period's rank, never NULL.
@@ -192,7 +193,10 @@ def movement(
 
 
 def columns_from_previous(transforms: Sequence[Transform]) -> list[str]:
-    """Return the columns that, by the transforms of this package, come from the previous period."""
+    """Return the columns whose values come from the previous period.
+
+    Only the transforms of this package say so.
+    """
     columns: list[str] = []
     for transform in transforms:
         if isinstance(transform, LibraryTransform):

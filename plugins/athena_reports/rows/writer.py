@@ -256,9 +256,11 @@ def digest_of(table: LocalTable, engine: Engine, *, without: Sequence[str] = ())
     Args:
         table: The rows.
         engine: The engine that wrote them.
-        without: Columns that do not count. The rows need not have them.
+        without: Columns that do not count, in any case of their letters. The rows need not have
+            them.
     """
-    names = [column.name for column in table.columns if column.name not in without]
+    left_out = {name.lower() for name in without}
+    names = [column.name for column in table.columns if column.name.lower() not in left_out]
     if not names:
         return f"{table.rows:x}"
     sql = _DIGEST.format(values=", ".join(map(quoted, names)), source=table.source)

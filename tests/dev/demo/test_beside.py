@@ -105,6 +105,17 @@ def test_where_the_shell_names_an_endpoint_the_command_gets_it_and_nothing_is_st
     assert (process.returncode, printed, errors) == (3, f"{ENDPOINT}\n", "")
 
 
+def test_where_the_shell_names_an_environment_nothing_is_started() -> None:
+    """As with a profile of AWS, which names no endpoint."""
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.beside", sys.executable, "-c", PRINTS_WHAT_IT_HAS],
+        env=SHELL | {"PYTHONPATH": str(ROOT / "dev"), "ATHENA_REPORTS_ENV": "stg"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing\n", "")
+
+
 def test_an_interrupt_leaves_the_command_the_time_to_stop_what_it_began() -> None:
     with beside(STOPS_ITS_WORK) as process:
         assert process.stdout is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_local.services import Services
+from athena_reports.authors.case_csv import CaseError
 from athena_reports.authors.cases import case_folders, run_case
 from athena_reports.authors.report_files import declared_reports
 from athena_reports.authors.trial import Aws
@@ -160,6 +161,16 @@ def test_an_account_is_never_written_to(case: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     with pytest.raises(Exception, match="Cases write their tables into the local services"):
         run_case(case, reports, aws)
+
+
+@pytest.mark.parametrize("service", ["athena", "glue", "s3"])
+def test_a_service_that_is_not_a_local_one_is_never_written_to(
+    service: str, case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service.upper()}", f"https://{service}.aws.invalid")
+    problem = f"The {service} of this shell is https://{service}.aws.invalid, which is not a local"
+    with pytest.raises(CaseError, match=problem):
+        run(case)
 
 
 def test_a_case_that_is_not_there_is_named_beside_those_that_are(case: Path) -> None:

@@ -38,6 +38,8 @@ def report(**fields: str) -> str:
         (SQL.replace("user_id, score FROM", "user_id, scor FROM"), 3),
         (SQL.replace("SUM(score)", "SUM(scor)"), 6),
         (MOVED.replace("user_id, score FROM", "user_id, scor FROM"), 5),
+        # Only a line feed ends a line of SQL. Text from elsewhere may have other line breaks.
+        (SQL.replace("a comment", "a\u2028\x0ccomment").replace("SUM(score)", "SUM(scor)"), 6),
     ],
 )
 def test_an_unknown_column_is_told_with_its_file_and_line_and_the_columns_that_there_are(

@@ -203,6 +203,20 @@ def test_the_next_period_reads_all_but_what_comes_from_the_period_before(
     assert (read[0] == read[1]) == is_same
 
 
+def test_a_previous_rank_is_left_out_however_its_letters_are_written(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    """DuckDB finds the column in any case."""
+    read = set()
+    for previous_rank in (3, 7):
+        body = f'"rank","previous_rank","user_name"\n"1","{previous_rank}","a"\n'
+        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body.encode())
+        movement = transforms.movement(rank="RANK", previous_rank="Previous_Rank")
+        prepared = transformed(query, bucket, transforms=[movement])
+        read.add(prepared["version"]["read_by_next"])
+    assert len(read) == 1
+
+
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:

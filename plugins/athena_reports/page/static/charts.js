@@ -1,7 +1,7 @@
 // A bar chart and a line chart.
 //
-// An entry has a name of one or more parts, one for each column of its key. Its values come as texts, so
-// that none is rounded where it is written, and null where there is none; only its place is a number.
+// An entry has a name of one or more parts, one for each column of its key. Its values come as texts, so that
+// none is rounded where it is written; a value that is not there comes as null.
 
 import { count, decimal, h, svg } from "./dom.js";
 
@@ -11,13 +11,14 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
 const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}\u2026` : text);
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const whole = (name) => name.join(", ");
-const numberOf = (text) => (text === null ? null : Number(text));
+// Where a value is drawn; null if it is drawn nowhere, such as NULL and infinity.
+const numberOf = (text) => (text !== null && Number.isFinite(Number(text)) ? Number(text) : null);
 
 // All parts of a name, the longest ones shortened until they fit.
 function fitted(name, length) {
   const lengths = name.map((part) => part.length);
-  const room = length - 2 * (name.length - 1);
-  for (let over = lengths.reduce((sum, each) => sum + each, 0) - room; over > 0; over -= 1) {
+  const room = length - 2 * (name.length - 1); // between two parts there are a comma and a space
+  for (let over = lengths.reduce((sum, characters) => sum + characters, 0) - room; over > 0; over -= 1) {
     const longest = Math.max(...lengths);
     if (longest > 2) lengths[lengths.indexOf(longest)] -= 1;
   }
@@ -31,8 +32,10 @@ function written(text, isDecimal) {
 
 // What stands beside a bar. Large numbers are rounded there, and are whole in the tooltip.
 function beside(text, isDecimal) {
-  const isSmall = Math.abs(Number(text)) < 1000;
-  return isDecimal && isSmall ? decimal(text) : compact.format(Number(text));
+  const number = numberOf(text);
+  if (number === null) return text;
+  const isSmall = Math.abs(number) < 1000;
+  return isDecimal && isSmall ? decimal(text) : compact.format(number);
 }
 
 function niceStep(span) {
@@ -44,7 +47,7 @@ function niceStep(span) {
 export function barChart(bars, measure, isDecimal) {
   const hasParts = bars.some((bar) => bar.name.length > 1);
   const [height, left, width, characters] = hasParts ? [24, 260, 630, 36] : [24, 150, 520, 20];
-  const values = bars.map((bar) => (Number.isFinite(numberOf(bar.value)) ? numberOf(bar.value) : 0));
+  const values = bars.map((bar) => numberOf(bar.value) ?? 0);
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const scale = (width - left - 70) / (high - low || 1);
   const zero = left - low * scale;
@@ -67,10 +70,10 @@ export function barChart(bars, measure, isDecimal) {
 }
 
 export function lineChart(periods, series, measure, isDecimal) {
-  const hasParts = series.some((each) => each.name.length > 1);
+  const hasParts = series.some((curve) => curve.name.length > 1);
   const [right, characters] = hasParts ? [290, 40] : [170, 22];
   const [width, height, left, top, bottom] = [900, 260, 56, 12, 26];
-  const numbers = series.map((each) => each.values.map(numberOf));
+  const numbers = series.map((curve) => curve.values.map(numberOf));
   const known = numbers.flat().filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
   const step = niceStep(high - low);
@@ -91,7 +94,7 @@ export function lineChart(periods, series, measure, isDecimal) {
       periods.map((period, place) => (periods.length - 1 - place) % every === 0 && svg("text", { x: x(place), y: height - 8, class: "tick" }, period)),
       numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${whole(series[number].name)}, ${periods[place]}: ${written(series[number].values[place], isDecimal)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, fitted(series[number].name, characters)))),
     ),
-    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((each) => h("tr", {}, h("th", { scope: "row" }, whole(each.name)), each.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),
+    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((curve) => h("tr", {}, h("th", { scope: "row" }, whole(curve.name)), curve.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),
   );
 }
 

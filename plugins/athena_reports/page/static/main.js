@@ -39,7 +39,7 @@ async function load({ isRecent }) {
   status.dataset.complete = known.isComplete;
 }
 
-// What is known of the period that is shown, to compare with what is known later.
+// What is known of the period that is shown, as a text that can be compared with a later one; undefined if nothing is.
 function shownCell() {
   const [dagId, periodId] = place();
   const report = known.reports.find((report) => report.dag_id === dagId);
@@ -59,11 +59,12 @@ async function refresh() {
   schedulePoll();
 }
 
-// A period that was opened before the coverage was known is shown already. Only its heading is drawn anew,
-// so nothing is loaded twice.
+// A period that was opened before the coverage was known is shown already. Then only its heading is drawn anew,
+// so that nothing is loaded twice.
 function showNews(before) {
   const isFirstNews = before === undefined;
-  if (!isFirstNews || !updateHeading(main, context(), ...place())) render();
+  const isUpdated = isFirstNews && updateHeading(main, context(), ...place());
+  if (!isUpdated) render();
 }
 
 function schedulePoll() {
@@ -116,7 +117,7 @@ showWays();
 const [directDagId] = place();
 try {
   if (directDagId) {
-    // A link to a period: the coverage is only for what stands around it.
+    // A link to a period. What the coverage knows is only in its heading, so the period does not wait for it.
     status.textContent = "Loading\u2026";
     await Promise.all([refresh(), render()]);
   } else {

@@ -13,12 +13,14 @@ function find(context, dagId, periodId) {
   return { report, cell };
 }
 
-// Draws the heading of the shown period anew; false if that is not enough, and all of it has to be.
+// Draws the heading of the shown period anew. Returns false if the rest has to be drawn anew too: what is shown
+// is an error, or it has turned out that nothing is published.
 export function updateHeading(main, context, dagId, periodId) {
   const { report, cell } = find(context, dagId, periodId);
   const body = main.querySelector(".period");
+  const isError = !body || body.querySelector(":scope > .error");
   const isUnpublished = cell && !cell.version;
-  if (!body || isUnpublished) return false;
+  if (isError || isUnpublished) return false;
   main.querySelector(".heading").replaceWith(heading(context, report, cell, dagId, periodId));
   return true;
 }

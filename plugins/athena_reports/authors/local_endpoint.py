@@ -1,0 +1,30 @@
+"""Whether a client of AWS calls local services, which is where some commands write."""
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def remote_endpoint(client: Any) -> str:
+    """Return where a client calls its service, as `The glue of this shell is https://...`.
+
+    It is empty if that is this machine, or a container beside this one. The client has the endpoint
+    from whatever names it: a variable or a profile.
+
+    Args:
+        client: A client of boto3.
+    """
+    url = str(client.meta.endpoint_url)
+    if _is_local(urlsplit(url).hostname or ""):
+        return ""
+    service = client.meta.service_model.service_name
+    return f"The {service} of this shell is {url}"
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name without a dot is one of a service of Docker Compose.
+        is_on_this_machine = host == "host.docker.internal" or host.endswith(".localhost")
+        return is_on_this_machine or (host != "" and "." not in host)
