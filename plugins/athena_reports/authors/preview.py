@@ -29,7 +29,12 @@ from athena_reports.authors.trial import (
     why_not_published,
 )
 from athena_reports.aws.s3 import S3Error
-from athena_reports.errors import MissingPartitionsError, PublishError, RunPeriodError
+from athena_reports.errors import (
+    AthenaReportsError,
+    MissingPartitionsError,
+    PublishError,
+    RunPeriodError,
+)
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.periods.sql_period import SqlPeriod
@@ -126,12 +131,11 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     has_view = any(source.bytes is None for source in inputs)
     is_upper_bound = uses.are_filtered and has_settled and not undeclared and not has_view
     expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
-    refused = _incomplete(declared, period)
-    if not refused:
-        refused = _folder_conflict(declared, period, aws)
-    if not refused:
-        refused = _missing_partitions(declared, period, partitions_of_inputs)
-    if not refused and expected is not None and expected.is_measured:
+    problem = _why_not_started(declared, period, partitions_of_inputs, aws)
+    refused = ""
+    if problem is not None:
+        refused = str(problem)
+    elif expected is not None and expected.is_measured:
         refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
@@ -165,25 +169,30 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
-    incomplete = _incomplete(declared, period)
-    if incomplete:
-        raise RunPeriodError(incomplete)
-    conflict = _folder_conflict(declared, period, aws)
-    if conflict:
-        raise CalendarError(conflict)
-    missing = _missing_partitions(declared, period, _find_partitions(declared, period, aws))
-    if missing:
-        raise MissingPartitionsError(missing)
+    problem = _why_not_started(declared, period, _find_partitions(declared, period, aws), aws)
+    if problem is not None:
+        raise problem
     return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
 
 
-def _incomplete(declared: DeclaredReport, period: Period) -> str:
-    """Return why a run refuses a period that has not ended, in its words; empty if it has."""
+def _why_not_started(
+    declared: DeclaredReport,
+    period: Period,
+    partitions_of_inputs: Sequence[InputPartitions],
+    aws: Aws,
+) -> AthenaReportsError | None:
+    """Return why a run would not start the query, whatever it scans; None if it would start it."""
     try:
         require_complete(period, datetime.now(UTC))
     except RunPeriodError as error:
-        return f"{declared.dag.dag_id}: {error}"
-    return ""
+        return RunPeriodError(f"{declared.dag.dag_id}: {error}")
+    conflict = _folder_conflict(declared, period, aws)
+    if conflict:
+        return CalendarError(conflict)
+    missing = _missing_partitions(declared, period, partitions_of_inputs)
+    if missing:
+        return MissingPartitionsError(missing)
+    return None
 
 
 def _folder_conflict(declared: DeclaredReport, period: Period, aws: Aws) -> str:
@@ -222,7 +231,7 @@ def _missing_partitions(
     """Return which missing partitions keep a run from its query; empty if none do."""
     for partitions in partitions_of_inputs:
         coverage = partitions.coverage
-        if coverage.gaps and coverage.missing == "fail":
+        if coverage.stops_run:
             about = describe(declared.dag.dag_id, period, settings().environment)
             way_out = 'Wait for them or register them, or declare missing="partial".'
             return f"{about}: {coverage}. {way_out}"

@@ -53,6 +53,11 @@ class InputCoverage(BaseModel, frozen=True):
         """Every needed partition that the query cannot see, with its table."""
         return [f"{self.table}/{partition}" for partition in (*self.absent, *self.outside)]
 
+    @property
+    def stops_run(self) -> bool:
+        """Whether a run does not start its query, as it lacks a partition that it needs."""
+        return bool(self.gaps) and self.missing == "fail"
+
     def __str__(self) -> str:
         if not self.is_partitioned:
             return f"{self.table} has no partitions"
@@ -116,7 +121,7 @@ def find_coverage(
         sources, period, late_by=late_by, now=now, database=database, glue=glue
     ):
         coverage = partitions.coverage
-        if coverage.gaps and coverage.missing == "fail":
+        if coverage.stops_run:
             way_out = (
                 "Wait for them or register them, then clear run_query; or declare"
                 ' missing="partial".'

@@ -6,6 +6,7 @@ It refuses what its run refuses.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -127,13 +128,22 @@ def test_before_the_first_publication_the_bytes_of_all_partitions_are_an_upper_b
     assert "--run pays the query" in text
 
 
-def add_users(glue: GlueClient, s3: S3Client, database: str, bucket: str, **storage: Any) -> None:
-    s3.put_object(Bucket=bucket, Key="users/1.parquet", Body=b"x" * 1_000)
-    s3.put_object(Bucket=bucket, Key="users/more/2.parquet", Body=b"x" * 500)
-    s3.put_object(Bucket=bucket, Key="users_of_others/1.parquet", Body=b"not of this table")
-    descriptor: Any = {"Columns": [{"Name": "user_id", "Type": "string"}]} | storage
-    table: Any = {"Name": "users", "StorageDescriptor": descriptor}
-    glue.create_table(DatabaseName=database, TableInput=table)
+@pytest.fixture
+def add_users(
+    lake: None, glue: GlueClient, s3: S3Client, database: str, bucket: str, sql_folder: Path
+) -> Callable[..., None]:
+    """Adds a table without partitions, and lets the report join it; takes what Glue has of it."""
+
+    def add(**storage: str) -> None:
+        s3.put_object(Bucket=bucket, Key="users/1.parquet", Body=b"x" * 1_000)
+        s3.put_object(Bucket=bucket, Key="users/more/2.parquet", Body=b"x" * 500)
+        s3.put_object(Bucket=bucket, Key="users_of_others/1.parquet", Body=b"not of this table")
+        descriptor: Any = {"Columns": [{"Name": "user_id", "Type": "string"}]} | storage
+        table: Any = {"Name": "users", "StorageDescriptor": descriptor}
+        glue.create_table(DatabaseName=database, TableInput=table)
+        (sql_folder / "plays.sql").write_text(JOIN)
+
+    return add
 
 
 JOIN = (
@@ -148,17 +158,13 @@ def joined(make_report: MakeReport) -> DeclaredReport:
 
 
 def test_a_table_without_partitions_counts_with_all_of_its_bytes(
-    lake: None,
+    add_users: Callable[..., None],
     aws: Aws,
-    glue: GlueClient,
-    s3: S3Client,
     database: str,
     bucket: str,
-    sql_folder: Path,
     make_report: MakeReport,
 ) -> None:
-    add_users(glue, s3, database, bucket, Location=f"s3://{bucket}/users")
-    (sql_folder / "plays.sql").write_text(JOIN)
+    add_users(Location=f"s3://{bucket}/users")
     result = preview(joined(make_report), NEXT, aws)
 
     plays, users = result.inputs
@@ -173,17 +179,9 @@ def test_a_table_without_partitions_counts_with_all_of_its_bytes(
 
 
 def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
-    lake: None,
-    aws: Aws,
-    glue: GlueClient,
-    s3: S3Client,
-    database: str,
-    bucket: str,
-    sql_folder: Path,
-    make_report: MakeReport,
+    add_users: Callable[..., None], aws: Aws, make_report: MakeReport
 ) -> None:
-    add_users(glue, s3, database, bucket)
-    (sql_folder / "plays.sql").write_text(JOIN)
+    add_users()
     result = preview(joined(make_report), NEXT, aws)
     assert result.estimate is not None
     assert (result.inputs[1].bytes, result.estimate.is_upper_bound) == (None, False)
@@ -191,17 +189,14 @@ def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
 
 
 def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(
-    lake: None,
+    add_users: Callable[..., None],
     aws: Aws,
-    glue: GlueClient,
-    s3: S3Client,
     database: str,
     bucket: str,
     sql_folder: Path,
     make_report: MakeReport,
 ) -> None:
-    add_users(glue, s3, database, bucket, Location=f"s3://{bucket}/users")
-    (sql_folder / "plays.sql").write_text(JOIN)
+    add_users(Location=f"s3://{bucket}/users")
     assert preview(joined(make_report), NEXT, aws).not_checked == (
         f"the columns of {database}.plays AS p",  # the table of this test has none in Glue
     )
