@@ -11,31 +11,9 @@ from pathlib import Path
 import pytest
 
 from report_rules import __main__ as command
+from tests.dev.report_rules.plays import DAG_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
-DAG_FILE = '''"""
-# Plays
-
-**Schedule.** Weekly, by an Airflow DAG. **Columns.** None.
-
-**Input.** `plays`.
-
-**Rerun.** At any time.
-
-**Permissions.** All.
-"""
-
-from athena_reports import Report, build_dag, weekly
-
-plays = Report(
-    name="plays",
-    sql="plays.sql",
-    since="2025-01-01",
-    owner="analytics",
-    doc=__doc__,
-)
-plays_weekly = build_dag(plays, weekly("sunday", timezone="Asia/Tokyo"))
-'''
 SQL = """-- Where players are.
 SELECT country FROM plays
 WHERE {{ period.partitions("dt") }} AND {{ period.contains("played_at") }}

@@ -9,33 +9,11 @@ import pytest
 
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository, Rule
+from tests.dev.report_rules.plays import DAG_FILE
 
 RULES = [*dag_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = Path("tests", "reports", "plays", "golden")
-DAG_FILE = '''"""
-# Plays
-
-**Schedule.** Weekly, by an Airflow DAG. **Columns.** None.
-
-**Input.** `plays`.
-
-**Rerun.** At any time.
-
-**Permissions.** All.
-"""
-
-from athena_reports import Report, build_dag, weekly
-
-plays = Report(
-    name="plays",
-    sql="plays.sql",
-    since="2025-01-01",
-    owner="analytics",
-    doc=__doc__,
-)
-plays_weekly = build_dag(plays, weekly("sunday", timezone="Asia/Tokyo"))
-'''
 SQL = """-- Where players are, by the words that they chose.
 SELECT
     p.country, COUNT(*) AS position,
