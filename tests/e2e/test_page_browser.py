@@ -423,6 +423,23 @@ def old(services: Services) -> Period:
     return period
 
 
+def wait_until_covered(page: Page, period: Period) -> None:
+    """Wait until the API server, which caches the coverage for seconds, has a period in it."""
+    page.evaluate(
+        """
+        async (id) => {
+          for (let asked = 0; asked < 300; asked++) {
+            const response = await fetch("/athena-reports/api/coverage");
+            if ((await response.text()).includes(id)) return;
+            await new Promise((done) => setTimeout(done, 100));
+          }
+          throw new Error(`the coverage has no ${id}`);
+        }
+        """,
+        period.id,
+    )
+
+
 # The page asks for the coverage again after some seconds while a run is busy.
 NO_POLLS = """
 const setTimeoutOfBrowser = window.setTimeout;
@@ -435,6 +452,7 @@ def test_a_link_to_a_period_loads_each_thing_once(
     enter: Enter, airflow: AirflowRuntime, old: Period
 ) -> None:
     page = enter("admin")
+    wait_until_covered(page, old)
     page.add_init_script(NO_POLLS)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
