@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow.utils.file import find_dag_file_paths
 
 from deploy import DeployError
 from deploy.bundle import build_bundle
 from report_rules.dag_rules import Repository
+from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.existing_environment import PAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 MAINTENANCE = "dags/athena_reports_maintenance.py"
@@ -257,3 +260,74 @@ def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
     (repository / "plugins" / "secrets").symlink_to(tmp_path)
     with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
         build_bundle(repository, "prd", tmp_path / "bundle")
+
+
+# --- docs/how-to/existing-environment.md: a bundle in an environment of somebody else
+
+
+def write_environment(folder: Path, *plugins: str) -> None:
+    """The files of an environment that has plugins of its own; none ends with a line's end."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "plugins.zip", "w") as archive:
+        archive.writestr(".airflowignore", "drafts/**")
+        for path in plugins:
+            archive.writestr(path, "")
+    (folder / "requirements.txt").write_text("requests>=2")
+    (folder / "startup.sh").write_text("export TEAM=analytics; exit 0")
+
+
+def merge(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the page's way to merge, without the first command, which builds the bundle."""
+    block = next(block for block in blocks_of(PAGE) if "make bundle" in block.text)
+    bundle, *commands = commands_of(block)
+    assert bundle == "make bundle ENV=prd"
+    return subprocess.run(
+        ["bash", "-e", "-c", "\n".join(commands)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_bundle_is_merged_into_an_environment_that_is_there(
+    repository: Path, tmp_path: Path
+) -> None:
+    write_environment(tmp_path / "environment", "team.py", "drafts/later.py")
+    of_project = repository / "plugins" / ".airflowignore"
+    of_project.write_text(f"parts/**\n{of_project.read_text()}")
+    (repository / "plugins" / "parts").mkdir()
+    (repository / "plugins" / "parts" / "words.py").touch()
+    build_bundle(repository, "prd", tmp_path / "dist" / "mwaa")
+    first, *lines = (tmp_path / "dist" / "mwaa" / "requirements.txt").read_text().splitlines()
+
+    for _ in ("first release", "next release"):
+        done = merge(tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    merged = tmp_path / "merged"
+    # What forces the image's constraints on the environment's packages is that no line has this.
+    assert first.startswith("--constraint ")
+    requirements = (merged / "requirements.txt").read_text()
+    assert requirements.splitlines() == [*lines, "requests>=2"]
+    assert not re.search("-c |--constraint ", requirements)
+    script = f"source {merged / 'startup.sh'}"
+    shown = f"trap env EXIT; {script}"
+    variables = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
+    assert {"ATHENA_REPORTS_ENV=prd", "TEAM=analytics"} <= set(variables.stdout.splitlines())
+    with zipfile.ZipFile(merged / "plugins.zip") as archive:
+        archive.extractall(tmp_path / "installed")
+    read = find_dag_file_paths(tmp_path / "installed", safe_mode=False)
+    assert sorted(Path(path).name for path in read) == ["athena_reports_plugin.py", "team.py"]
+    assert (tmp_path / "installed" / "athena_reports" / "page" / "app.py").is_file()
+
+
+def test_a_file_that_both_have_stops_the_merge(repository: Path, tmp_path: Path) -> None:
+    write_environment(tmp_path / "environment", "athena_reports_plugin.py")
+    build_bundle(repository, "prd", tmp_path / "dist" / "mwaa")
+
+    done = merge(tmp_path)
+
+    assert done.returncode != 0
+    assert "replace merged/plugins/athena_reports_plugin.py?" in done.stdout + done.stderr
+    assert not (tmp_path / "merged" / "plugins.zip").exists()
