@@ -86,11 +86,11 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         subprocess.Popen(
             [
-                *(sys.executable, "-u", "-m", "local_aws"),
+                *(sys.executable, "-u", "-m", "local_athena", "serve"),
                 *("--port", "0", f"--workers={workers}", "--until-input-ends"),
             ],
-            cwd=Path(__file__).resolve().parents[1],
-            env=environment_without("AWS_"),
+            # It finds its modules where this process does.
+            env={**environment_without("AWS_"), "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -34,7 +34,7 @@ from airflow_local.services import local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 
 DURATIONS_SECONDS = (1, 3, 10, 60, 600)
 LIVE_SECONDS = 60

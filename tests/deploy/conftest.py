@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_aws import LocalAws
+from local_athena import LocalAws
 from tests.deploy.repository import BUCKET, REGION, Repository
 from tests.deploy.stub import StubAws
 

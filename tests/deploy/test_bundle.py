@@ -94,7 +94,7 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(tmp_path / "bundle" / "dags").values())
     for module in (
-        "local_aws",
+        "local_athena",
         "airflow_local",
         "demo",
         "deploy",

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.bundle import build_bundle
 from deploy.store import Store
-from local_aws import LocalAws
+from local_athena import LocalAws
 from tests.deploy.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
 from tests.deploy.stub import NAME, StubAws
 

@@ -18,7 +18,7 @@ from cfnlint.decode import decode
 from moto.core.common_models import CloudFormationModel
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
-from local_aws import LocalAws
+from local_athena import LocalAws
 from tests.deploy.repository import ACCOUNT, REGION
 from tests.support.paths import ROOT
 from tests.support.stacks import (

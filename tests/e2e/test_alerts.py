@@ -10,7 +10,7 @@ import pytest
 
 from airflow_local.services import Services
 from athena_reports import weekly
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, until
 from tests.support.inbox import Inbox

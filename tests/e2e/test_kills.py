@@ -12,7 +12,7 @@ import pytest
 
 from airflow_local.client import AirflowApiError
 from airflow_local.services import Services
-from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
+from local_athena.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import Query, ReportRun, now, until
 from tests.support.inbox import Inbox

@@ -16,7 +16,7 @@ from airflow_local.runtime import COMPONENTS
 from airflow_local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, now, until
 from tests.support.paths import ROOT

@@ -41,7 +41,7 @@ from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold, SlowDown
+from local_athena.faults import Faults, Hold, SlowDown
 from tests.integration.scenarios import QUICK
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance

@@ -19,7 +19,7 @@ from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import open_engine
 from demo.plays import PlaysSpec
-from local_aws.faults import CutBody, Faults, SlowDown
+from local_athena.faults import CutBody, Faults, SlowDown
 
 ENVIRONMENT = "dev"
 RESULTS = f"athena-query-result-{ENVIRONMENT}"

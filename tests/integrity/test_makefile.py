@@ -124,8 +124,8 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
         (["report", "NAME=a"], "report_rules --renew"),
         (["golden"], "report_rules --renew"),
         (["check"], "report_rules"),
-        (["local-aws"], "local_aws --port 4566"),
-        (["local-aws", "PORT=5000"], "local_aws --port 5000"),
+        (["local-aws"], "local_athena serve --port 4566"),
+        (["local-aws", "PORT=5000"], "local_athena serve --port 5000"),
     ],
 )
 def test_a_target_runs_its_command_with_its_variables(arguments: list[str], command: str) -> None:
