@@ -98,12 +98,19 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
-BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m demo.beside
+BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports.local.beside
 AUTHORS := $(BESIDE) $(PY) -m athena_reports
+
+# The demo's lakes, as tables that commands find like those of `make load`.
+LAKES := .lake/.demo
+
+$(LAKES): | $(READY)
+	@$(DEV) -m demo.keep
+	@touch $@
 
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(PY) -m athena_reports new '$(NAME)' $(NEW)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports new '$(NAME)' $(NEW)
 	@$(DEV) -m report_rules --renew
 
 .PHONY: load
@@ -114,11 +121,11 @@ load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.c
 is_said = $(and $(findstring command,$(origin $(1))),$(filter 1,$($(1))))
 
 .PHONY: preview
-preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
+preview: $(READY) $(LAKES) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
 	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(call is_said,RUN),--run)
 
 .PHONY: plan
-plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
+plan: $(READY) $(LAKES) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
 	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
 
 .PHONY: backfill

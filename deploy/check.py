@@ -18,10 +18,10 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from airflow_local.client import AirflowRuntimeError
-from airflow_local.databases import are_installed, postgresql, redis
-from airflow_local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, ServicesError, local_services
+from athena_reports.local.client import AirflowRuntimeError
+from athena_reports.local.databases import are_installed, postgresql, redis
+from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, ServicesError, local_services
 from demo.run import JOBS, DemoError, Progress, Watch, finish, jobs_of, start
 from demo.seed import fill
 from demo.show import latest_manifest

@@ -21,7 +21,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from urllib.request import urlopen
 
-from airflow_local.runtime import Progress, tail
+from athena_reports.local.runtime import Progress, tail
 from deploy import DeployError
 from deploy.bundle import HOME
 

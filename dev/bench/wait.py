@@ -29,8 +29,8 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator, Athena
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_local.runtime import AirflowRuntime
-from airflow_local.services import local_services
+from athena_reports.local.runtime import AirflowRuntime
+from athena_reports.local.services import local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights

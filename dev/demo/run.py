@@ -21,16 +21,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from airflow_local.client import AirflowClient, AirflowRuntimeError, DagRun
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, ServicesError, local_services
+from athena_reports.local.client import AirflowClient, AirflowRuntimeError, DagRun
+from athena_reports.local.project import find_project
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, ServicesError, local_services
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".airflow" / "demo"
-OUTPUT = ROOT / "demo-output"
+PROJECT = find_project(Path(__file__).parent)
+HOME = PROJECT.airflow / "demo"
+OUTPUT = PROJECT.root / "demo-output"
 ENVIRONMENT = "dev"
 BUCKET = f"athena-report-{ENVIRONMENT}"
 
@@ -167,7 +168,7 @@ def main() -> None:
             for sql in TABLE_QUERIES if all(job in jobs for job in JOBS) else ():
                 show_query(console, services.athena, f"report_{ENVIRONMENT}", ENVIRONMENT, sql)
             files = mirror(services.s3, BUCKET, OUTPUT)
-            progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")
+            progress(f"{files} published objects are mirrored in {OUTPUT.name}/")
         progress("done; all that was started has been stopped")
 
 
@@ -184,8 +185,8 @@ def airflow_of(
     }
     config = AirflowConfig(
         home=HOME,
-        dags_folder=ROOT / "dags",
-        plugins_folder=ROOT / "plugins",
+        dags_folder=PROJECT.dags,
+        plugins_folder=PROJECT.plugins,
         port=port,
         environment={**services.environment, **environment},
     )

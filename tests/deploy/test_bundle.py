@@ -95,7 +95,6 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     text += b"".join(contents(tmp_path / "bundle" / "dags").values())
     for module in (
         "local_athena",
-        "airflow_local",
         "demo",
         "deploy",
         "bench",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_local.services import Services, local_services
+from athena_reports.local.services import Services, local_services
 from athena_reports.maintenance.reconcile import GRACE
 from athena_reports.queries.ownership import AuthorMarker
 from demo.lake import seed_flights
@@ -20,7 +20,7 @@ from tests.support.flown import Flown, write
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

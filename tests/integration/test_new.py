@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from report_rules import dag_rules, sql_rules
 from report_rules.dag_rules import Repository
 from tests.support.paths import ROOT

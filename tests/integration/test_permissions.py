@@ -32,10 +32,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from airflow_local.services import Services, local_services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings

@@ -15,7 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from local_athena.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
 from tests.support.airflow_run import TaskInstance

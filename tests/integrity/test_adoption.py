@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.client import AirflowClient, DagRun, all_finished
-from airflow_local.services import Services
+from athena_reports.local.client import AirflowClient, DagRun, all_finished
+from athena_reports.local.services import Services
 from tests.integrity.pages import PAGES, README
 from tests.support.code_blocks import blocks_of, commands_of, files_of
 from tests.support.local_athena import run_sql

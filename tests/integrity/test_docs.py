@@ -17,8 +17,8 @@ from typing import Any, TypeGuard
 import pytest
 
 import athena_reports
-from airflow_local.services import Services
 from athena_reports import weekly
+from athena_reports.local.services import Services
 from athena_reports.page.coverage import State
 from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
 from athena_reports.rows.engine import open_engine

@@ -89,7 +89,10 @@ def test_a_load_has_the_options_of_its_variables() -> None:
 def test_a_backfill_joins_the_airflow_that_runs_and_asks(yes: str, is_said: bool) -> None:
     words = ("REPORT=plays", "FROM=2025-06-01", "TO=2025-06", "AIRFLOW=mwaa:stg")
     told = dry_run("backfill", *words, f"YES={yes}").stdout
-    assert "-m demo.beside --join .venv/bin/python -m athena_reports backfill 'plays'" in told
+    assert (
+        "-m athena_reports.local.beside --join .venv/bin/python -m athena_reports backfill 'plays'"
+        in told
+    )
     options = told.split("'plays'")[1].split()
     expected = ["--from", "2025-06-01", "--to", "2025-06", "--airflow", "mwaa:stg"]
     assert [option.strip("'") for option in options[:6]] == expected
@@ -100,7 +103,10 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
     told = dry_run(
         "plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg"
     ).stdout
-    assert "-m demo.beside .venv/bin/python -m athena_reports plan 'user_ranking'" in told
+    assert (
+        "-m athena_reports.local.beside .venv/bin/python -m athena_reports plan 'user_ranking'"
+        in told
+    )
     assert told.split("'user_ranking'")[1].split() == [
         "--last",
         "5",

@@ -125,6 +125,8 @@ def load(
     is not a local endpoint, and a table that it has not loaded.
     """
     from athena_reports.authors import load as loads
+    from athena_reports.local.lake import Lake
+    from athena_reports.local.project import KEPT_FOLDER
 
     source = loads.Source(table, file.expanduser())
     if time:
@@ -134,10 +136,10 @@ def load(
             "--key and --zone are about partitions, which are the dates of --time. Name the time,"
             " or leave them out."
         )
-    lake = loads.Lake.local()
+    lake = Lake.of_shell()
     progress = Console(stderr=True)
     with progress.status(f"{file} is loaded."):
-        loaded = loads.load(source, lake, Path(loads.KEPT_FOLDER))
+        loaded = loads.load(source, lake, Path(KEPT_FOLDER))
     loads.show(loaded, Console())
 
 

@@ -1,8 +1,9 @@
-"""`python -m demo.beside COMMAND ...`: run a command beside local services with the lakes.
+"""Run a command beside local services: `python -m athena_reports.local.beside COMMAND ...`.
 
 Where the shell names an AWS endpoint or an environment, the command gets that. Else it gets the
-services of the `make up` that runs in this checkout. Only if none runs, services are started for
-it, unless the first word is `--join`: for a command that needs an Airflow.
+services of the `make up` that runs in this project. Only if none runs, services are started for
+it, with the tables that the project keeps. They are not if the first word is `--join`: for a
+command that needs an Airflow.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from airflow_local.services import local_services
-from demo.running import Running, find_running
-from demo.seed import fill
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import find_project
+from athena_reports.local.running import Running, find_running
+from athena_reports.local.services import local_services
+
+_ENVIRONMENT = "dev"
 
 
 def main() -> int:
@@ -26,7 +30,8 @@ def main() -> int:
     only_joins = command[0] == "--join"
     if only_joins:
         command.pop(0)
-    running = find_running()
+    project = find_project()
+    running = find_running(project)
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
         environment = dict(os.environ)
         if running is not None and _uses_services_of(running, environment):
@@ -49,7 +54,9 @@ def main() -> int:
             "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.",
             file=sys.stderr,
         )
-        fill(services, "dev", lambda _: None)
+        services.prepare(_ENVIRONMENT)
+        lake = Lake.of_services(services, _ENVIRONMENT)
+        restore(project.lake, lake, lambda _: None)
         return run(command, os.environ | services.environment)
 
 

@@ -1,4 +1,4 @@
-"""What `make up` tells the other commands of this checkout while it runs.
+"""What `make up` tells the other commands of a project while it runs.
 
 It is a file that `make up` keeps locked. So one that a killed `make up` has left behind is known by
 its lock, which ended with the process.
@@ -11,13 +11,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / ".airflow" / "up.json"
+from athena_reports.local.project import Project
+
+_FILE = "up.json"
 
 
 class Running(NamedTuple):
@@ -50,8 +50,9 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def announced(running: Running, file: Path = FILE) -> Iterator[None]:
-    """Tell the other commands for as long as the context lasts."""
+def announced(running: Running, project: Project) -> Iterator[None]:
+    """Tell the other commands of a project for as long as the context lasts."""
+    file = project.airflow / _FILE
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # it has the password
     with os.fdopen(descriptor, "r+") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -64,10 +65,10 @@ def announced(running: Running, file: Path = FILE) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
-def find_running(file: Path = FILE) -> Running | None:
-    """Return what `make up` tells; None if none runs in this checkout."""
+def find_running(project: Project) -> Running | None:
+    """Return what `make up` tells; None if none runs in the project."""
     try:
-        with file.open() as stream:
+        with (project.airflow / _FILE).open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:  # `make up` has the lock, so it runs

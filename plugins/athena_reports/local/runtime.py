@@ -24,9 +24,14 @@ from typing import Any, Self
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from airflow_local.client import AirflowClient, AirflowRuntimeError
-from airflow_local.processes import Process, end_recorded, signals_as_interrupts, signals_put_off
-from airflow_local.services import environment_without
+from athena_reports.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports.local.processes import (
+    Process,
+    end_recorded,
+    signals_as_interrupts,
+    signals_put_off,
+)
+from athena_reports.local.services import environment_without
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 

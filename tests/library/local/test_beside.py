@@ -1,11 +1,10 @@
-"""`demo.beside`: the command that it runs has what the shell names or `make up` tells, and ends by
-itself.
+"""The command that `athena_reports.local.beside` runs has what the shell names or `make up` tells,
+and ends by itself.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from athena_reports.local.lake import KeptTable, keep, new_version
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
 ENDPOINT = "http://127.0.0.1:9"
+LIBRARY = {"PYTHONPATH": os.pathsep.join(str(ROOT / f) for f in ("plugins", "dev/local_athena"))}
+BESIDE = (sys.executable, "-m", "athena_reports.local.beside")
 PRINTS_ITS_ENDPOINT = "import os, sys; print(os.environ['AWS_ENDPOINT_URL']); sys.exit(3)"
 # As an author's command stops its query: that takes a call, and so a while.
 STOPS_ITS_WORK = """
@@ -34,8 +36,9 @@ except KeyboardInterrupt:
 def beside(program: str) -> subprocess.Popen[str]:
     """Start it in a group of its own, as a terminal does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "demo.beside", sys.executable, "-c", program],
-        env=SHELL | {"PYTHONPATH": str(ROOT / "dev"), "AWS_ENDPOINT_URL": ENDPOINT},
+        [*BESIDE, sys.executable, "-c", program],
+        cwd=ROOT,
+        env=SHELL | LIBRARY | {"AWS_ENDPOINT_URL": ENDPOINT},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,9 +49,12 @@ def beside(program: str) -> subprocess.Popen[str]:
 # As `make up` tells, with an Airflow that does not answer.
 TELLS = """
 import sys, time
-from demo.running import FILE, Running, announced
-FILE.parent.mkdir(exist_ok=True)
-with announced(Running("http://127.0.0.1:9", "admin", "secret", {"AWS_ENDPOINT_URL": sys.argv[1]})):
+from athena_reports.local.project import find_project
+from athena_reports.local.running import Running, announced
+project = find_project()
+project.airflow.mkdir(exist_ok=True)
+running = Running("http://127.0.0.1:9", "admin", "secret", {"AWS_ENDPOINT_URL": sys.argv[1]})
+with announced(running, project):
     print("tells", flush=True)
     time.sleep(600)
 """
@@ -57,10 +63,11 @@ PRINTS_WHAT_IT_HAS = "import os; print(os.environ.get('AWS_ENDPOINT_URL', 'nothi
 
 @contextmanager
 def make_up(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """Stands for a `make up` in the checkout at `root`."""
+    """Stands for a `make up` in the project at `root`."""
     with subprocess.Popen(
         [sys.executable, "-c", TELLS, ENDPOINT],
-        env=SHELL | {"PYTHONPATH": str(root / "dev")},
+        cwd=root,
+        env=SHELL | LIBRARY,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -75,8 +82,17 @@ def make_up(root: Path) -> Iterator[subprocess.Popen[str]]:
 def joined(root: Path, **variables: str) -> tuple[str, str]:
     """What a command prints that joins what runs, and what `beside` tells."""
     done = subprocess.run(
-        [sys.executable, "-m", "demo.beside", "--join", sys.executable, "-c", PRINTS_WHAT_IT_HAS],
-        env=SHELL | {"PYTHONPATH": str(root / "dev")} | variables,
+        [
+            sys.executable,
+            "-m",
+            "athena_reports.local.beside",
+            "--join",
+            sys.executable,
+            "-c",
+            PRINTS_WHAT_IT_HAS,
+        ],
+        cwd=root,
+        env=SHELL | LIBRARY | variables,
         capture_output=True,
         text=True,
     )
@@ -86,7 +102,7 @@ def joined(root: Path, **variables: str) -> tuple[str, str]:
 def test_a_command_has_the_services_of_the_make_up_that_runs_and_of_no_killed_one(
     tmp_path: Path,
 ) -> None:
-    shutil.copytree(ROOT / "dev", tmp_path / "dev", ignore=shutil.ignore_patterns(".work"))
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
     assert joined(tmp_path) == ("nothing\n", "")
     with make_up(tmp_path):
         file = tmp_path / ".airflow" / "up.json"
@@ -108,8 +124,16 @@ def test_where_the_shell_names_an_endpoint_the_command_gets_it_and_nothing_is_st
 def test_where_the_shell_names_an_environment_nothing_is_started() -> None:
     """As with a profile of AWS, which names no endpoint."""
     done = subprocess.run(
-        [sys.executable, "-m", "demo.beside", sys.executable, "-c", PRINTS_WHAT_IT_HAS],
-        env=SHELL | {"PYTHONPATH": str(ROOT / "dev"), "ATHENA_REPORTS_ENV": "stg"},
+        [
+            sys.executable,
+            "-m",
+            "athena_reports.local.beside",
+            sys.executable,
+            "-c",
+            PRINTS_WHAT_IT_HAS,
+        ],
+        cwd=ROOT,
+        env=SHELL | LIBRARY | {"ATHENA_REPORTS_ENV": "stg"},
         capture_output=True,
         text=True,
     )
@@ -123,3 +147,28 @@ def test_an_interrupt_leaves_the_command_the_time_to_stop_what_it_began() -> Non
         os.killpg(process.pid, signal.SIGINT)
         printed, errors = process.communicate()
     assert (process.returncode, printed, errors) == (130, "has stopped\n", "")
+
+
+PRINTS_A_TABLE = """
+import boto3, os
+glue = boto3.client("glue")
+table = glue.get_table(DatabaseName="database_dev", Name="shops")["Table"]
+print(table["StorageDescriptor"]["Columns"][0]["Name"])
+"""
+
+
+def test_services_that_are_started_have_the_tables_that_the_project_keeps(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    kept = KeptTable(version="", columns={"shop": "string"}, key="", rows=0, dates=())
+    with new_version("shops", tmp_path / ".lake") as version:
+        keep("shops", kept.model_copy(update={"version": version.name}), version)
+
+    done = subprocess.run(
+        [*BESIDE, sys.executable, "-c", PRINTS_A_TABLE],
+        cwd=tmp_path,
+        env=SHELL | LIBRARY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "shop\n"), done.stderr
+    assert "Beside the local services." in done.stderr

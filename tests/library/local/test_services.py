@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_local.services import Services, environment_without
+from athena_reports.local.services import Services, environment_without
 
 
 def test_what_a_started_process_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
