@@ -55,11 +55,11 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 
 .PHONY: check
 check: $(READY) ## Hold the reports against their rules, in seconds: what an author runs
-	@$(DEV) -m report_rules
+	@$(DEV) -m athena_reports check
 
 .PHONY: golden
 golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
-	@$(DEV) -m report_rules --renew
+	@$(DEV) -m athena_reports check --renew
 
 .PHONY: test
 test: check ## Prove the package: check, lint, types and tests
@@ -111,7 +111,7 @@ $(LAKES): | $(READY)
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports new '$(NAME)' $(NEW)
-	@$(DEV) -m report_rules --renew
+	@$(DEV) -m athena_reports check --renew
 
 .PHONY: load
 load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.csv TIME=time_hour KEY=dt ZONE=UTC

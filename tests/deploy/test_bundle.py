@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.local.project import Project
 from deploy import DeployError
 from deploy.bundle import build_bundle
-from report_rules.dag_rules import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 MAINTENANCE = "dags/athena_reports_maintenance.py"
@@ -146,7 +147,7 @@ def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) 
     folder = tmp_path / "bundle" / "dags"
 
     assert (folder / "include" / "helper.py").is_file()
-    assert Repository(folder.parent).files == sorted(folder.glob("*.py"))
+    assert Repository(Project.usual(folder.parent)).files == sorted(folder.glob("*.py"))
 
 
 def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
@@ -155,7 +156,7 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     build_bundle(repository, "prd", tmp_path / "bundle")
 
-    for file, bag in Repository(tmp_path / "bundle").bags.items():
+    for file, bag in Repository(Project.usual(tmp_path / "bundle")).bags.items():
         assert not bag.dags, file
         (error,) = bag.import_errors.values()
         assert "ATHENA_REPORTS_ENV is not set" in error

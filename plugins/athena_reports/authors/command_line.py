@@ -103,6 +103,23 @@ def new(
 
 
 @app.command()
+def check(
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
+    ] = False,
+) -> None:
+    """Hold the reports of a project against their rules.
+
+    Nothing is asked of AWS.
+    """
+    from athena_reports.authors.rules.check import check as check_reports
+    from athena_reports.local.project import find_project
+
+    if not check_reports(find_project(), renew=renew):
+        raise typer.Exit(1)
+
+
+@app.command()
 def load(
     table: Annotated[str, typer.Argument(help="Name of the table.")],
     file: Annotated[

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 
@@ -57,6 +57,23 @@ class Project:
     include: Path
     tests: Path
     environments: Path
+
+    @classmethod
+    def usual(cls, root: Path) -> Self:
+        """Return the project of a folder whose `pyproject.toml` names no other folders."""
+        return cls.with_folders(root, _Folders())
+
+    @classmethod
+    def with_folders(cls, root: Path, folders: _Folders) -> Self:
+        """Return the project of a folder."""
+        return cls(
+            root=root,
+            dags=root / folders.dags,
+            plugins=root / folders.plugins,
+            include=root / folders.include,
+            tests=root / folders.tests,
+            environments=root / folders.environments,
+        )
 
     @property
     def sql(self) -> Path:
@@ -117,11 +134,4 @@ def _project(root: Path, table: Any) -> Project:
             f"{root / _FILE}, [tool.{_TABLE}]: {key}: {first['msg']}. The keys are {known}, and"
             " each is the text of a path."
         ) from error
-    return Project(
-        root=root,
-        dags=root / folders.dags,
-        plugins=root / folders.plugins,
-        include=root / folders.include,
-        tests=root / folders.tests,
-        environments=root / folders.environments,
-    )
+    return Project.with_folders(root, folders)

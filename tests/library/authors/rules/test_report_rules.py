@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from report_rules import dag_rules, sql_rules
-from report_rules.dag_rules import Repository, Rule
-from tests.dev.report_rules.plays import DAG_FILE
+from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules.dag_rules import Repository, Rule
+from athena_reports.local.project import Project
+from tests.library.authors.rules.plays import DAG_FILE
 
 RULES = [*dag_rules.RULES, *sql_rules.RULES]
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = Path("tests", "reports", "plays", "golden")
 SQL = """-- Where players are, by the words that they chose.
 SELECT
@@ -41,7 +42,7 @@ def make(tmp_path: Path, sql_folder: Path) -> Make:
         (sql_folder / "plays.sql").write_text(sql)
         for name, source in {"plays": dag_file, **others}.items():
             (root / "dags" / f"{name}.py").write_text(source)
-        repository = Repository(root)
+        repository = Repository(Project.usual(root))
         sql_rules.renew(repository)
         return repository
 
@@ -285,7 +286,7 @@ def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_th
     file = repository.root / "dags" / "plays.py"
     file.write_text(DAG_FILE + "\n1 / 0\n")
 
-    assert findings(Repository(repository.root)).keys() == {
+    assert findings(Repository(Project.usual(repository.root))).keys() == {
         "every_file_can_be_imported",
         "python_is_clean",
     }
@@ -306,7 +307,11 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     repository = make()
     (repository.root / "dags" / "broken.py").write_bytes(content)
 
-    found = [text for texts in findings(Repository(repository.root)).values() for text in texts]
+    found = [
+        text
+        for texts in findings(Repository(Project.usual(repository.root))).values()
+        for text in texts
+    ]
 
     assert any(finding in text for text in found), found
     assert not any("plays" in text for text in found)
@@ -316,7 +321,7 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
     repository = make(ideas='"""An Airflow DAG."""\n\nraise SystemExit(0)\n')
     (repository.root / "dags" / ".airflowignore").write_text("ideas.py\n")
 
-    assert findings(Repository(repository.root)) == {}
+    assert findings(Repository(Project.usual(repository.root))) == {}
 
 
 @pytest.mark.parametrize(
@@ -351,7 +356,7 @@ def test_a_file_that_asks_for_something_while_it_is_parsed(
     repository = make()
     (repository.root / "dags" / "plays.py").write_text(f"{DAG_FILE}\n{line}\n")
 
-    found = dag_rules.parsing_asks_for_nothing(Repository(repository.root))
+    found = dag_rules.parsing_asks_for_nothing(Repository(Project.usual(repository.root)))
 
     assert any(finding in each for each in found), found
 
@@ -365,7 +370,7 @@ def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
     (root / GOLDEN / "weekly_2025-03-03.sql").touch()  # a Monday
     (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
 
-    *left_over, first, second = sql_rules.sql_is_the_golden_one(Repository(root))
+    *left_over, first, second = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
 
     assert [each.partition(":")[0] for each in left_over] == [
         str(GOLDEN / "daily_2025-03-02.sql"),
@@ -374,9 +379,9 @@ def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
     assert "\n-ORDER BY position DESC, country\n+ORDER BY position ASC, country" in first
     assert "\n+    max.total" in second
 
-    sql_rules.renew(Repository(root))
+    sql_rules.renew(Repository(Project.usual(root)))
 
-    assert sql_rules.sql_is_the_golden_one(Repository(root)) == []
+    assert sql_rules.sql_is_the_golden_one(Repository(Project.usual(root))) == []
     assert len(list((root / GOLDEN).iterdir())) == 2
 
 
@@ -384,7 +389,7 @@ def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
     root = make().root
     (sql_folder / "plays.sql").write_text("-- more\n" * 300 + SQL)
 
-    (finding,) = sql_rules.sql_is_the_golden_one(Repository(root))
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
 
     assert len(finding.splitlines()) < 30
     assert finding.endswith("more lines")

@@ -1,39 +1,41 @@
-"""`python -m report_rules`: holds the reports against the rules.
-
-`make check` runs it, and `make golden` runs it with --renew.
-"""
+"""Holds the reports of a project against the rules: what the command `check` does."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
-import sys
 import tempfile
 import time
-from pathlib import Path
 
-from report_rules.sql_style import StyleBeside
+from athena_reports.authors.rules.sql_style import StyleBeside
+from athena_reports.local.project import Project
 
-ROOT = Path(__file__).resolve().parents[2]
 _FINDINGS = 10
 
 
-def main() -> int:
-    """Print what breaks a rule; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m report_rules", description=__doc__)
-    parser.add_argument("--renew", action="store_true", help="write the golden files first")
-    renew = parser.parse_args().renew
+def check(project: Project, *, renew: bool) -> bool:
+    """Print what breaks a rule.
+
+    The process can do nothing else with Airflow afterwards: its settings are those of the check.
+
+    Args:
+        project: Whose reports are looked at.
+        renew: Whether the golden files are written first.
+
+    Returns:
+        Whether nothing breaks a rule.
+    """
     begun = time.monotonic()
     # The process ends before there is much garbage. To look for it takes a tenth of the time.
     gc.disable()
-    golden = [file.read_text("utf-8") for file in sorted(ROOT.glob("tests/reports/*/golden/*.sql"))]
+    files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
+    golden = [file.read_text("utf-8") for file in files_of_sql]
     with tempfile.TemporaryDirectory() as home, StyleBeside(golden) as style:
-        _set_environment(home)
+        _set_environment(project, home)
         # Airflow reads its configuration when it is imported.
-        from report_rules import dag_rules, sql_rules
+        from athena_reports.authors.rules import dag_rules, sql_rules
 
-        repository = dag_rules.Repository(ROOT, style.violations)
+        repository = dag_rules.Repository(project, style.violations)
         if renew:
             changed = sql_rules.renew(repository)
             print("\n".join(map(str, changed)) or "The golden files are as they should be.")
@@ -51,20 +53,22 @@ def main() -> int:
                     print("    " + finding.replace("\n", "\n    "))
         files, dags = len(repository.files), len(repository.reports)
     seconds = time.monotonic() - begun
-    found = f"\nThe rules are in dev/report_rules. Findings: {broken}" if broken else "No finding"
-    print(f"{found} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
-    return 1 if broken else 0
+    result = "No finding"
+    if broken:
+        result = f"\nThe rules are in athena_reports/authors/rules. Findings: {broken}"
+    print(f"{result} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
+    return broken == 0
 
 
-def _set_environment(home: str) -> None:
-    """What is found depends on the repository alone: not on the shell, nor on an account."""
+def _set_environment(project: Project, home: str) -> None:
+    """What is found depends on the project alone: not on the shell, nor on an account."""
     for name in list(os.environ):
         if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
             del os.environ[name]
     os.environ |= {
         "AIRFLOW_HOME": home,
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "50",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
@@ -72,7 +76,5 @@ def _set_environment(home: str) -> None:
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
+        os.environ["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)

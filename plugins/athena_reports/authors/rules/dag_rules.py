@@ -29,8 +29,9 @@ from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
+from athena_reports.authors.rules.sql_style import Style, violations
+from athena_reports.local.project import Project
 from athena_reports.workflows.report_dag import BuiltDag
-from report_rules.sql_style import Style, violations
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 
@@ -39,25 +40,25 @@ _MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of reports; each DAG file is parsed alone, as by Airflow's DAG processor.
+    """The files of a project; each DAG file is parsed alone, as by Airflow's DAG processor.
 
     Attributes:
-        root: Its folder.
+        project: Where they are.
         style: Finds what is wrong with the style of SQL.
     """
 
-    root: Path
+    project: Project
     style: Style = violations
 
     @property
-    def dags_folder(self) -> Path:
-        """Where the DAG files are."""
-        return self.root / "dags"
+    def root(self) -> Path:
+        """The folder of the project."""
+        return self.project.root
 
     @cached_property
     def files(self) -> list[Path]:
         """The files that Airflow looks at; what .airflowignore names is not among them."""
-        return sorted(map(Path, list_py_file_paths(self.dags_folder, safe_mode=False)))
+        return sorted(map(Path, list_py_file_paths(self.project.dags, safe_mode=False)))
 
     @cached_property
     def bags(self) -> Mapping[Path, DagBag]:
@@ -221,7 +222,8 @@ def python_is_clean(repository: Repository) -> list[str]:
     findings = []
     ruff = str(Path(sys.executable).with_name("ruff"))
     for command in ([ruff, "check"], [ruff, "format", "--check"]):
-        command += ["--output-format=concise", "--quiet", "dags"]
+        dags = str(repository.project.dags.relative_to(repository.root))
+        command += ["--output-format=concise", "--quiet", dags]
         done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
         findings += (done.stdout + done.stderr).splitlines()
     return findings

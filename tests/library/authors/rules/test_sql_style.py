@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from report_rules.sql_style import StyleBeside, violations
+from athena_reports.authors.rules.sql_style import StyleBeside, violations
 
 EDITED = "select country from plays where dt = '2025-01-05' order by country\n"
 BEGUN = "SELECT *\nFROM plays\nWHERE dt = '{}'\nORDER BY country\n"

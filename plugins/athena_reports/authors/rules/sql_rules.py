@@ -20,13 +20,13 @@ import trino_sql_validator
 from sqlglot import exp
 
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.rules.dag_rules import Repository, Rule
+from athena_reports.authors.rules.sql_style import shape_of
 from athena_reports.errors import PeriodError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.reports.input import Input
 from athena_reports.reports.sql_template import template_context
-from report_rules.dag_rules import Repository, Rule
-from report_rules.sql_style import shape_of
 
 _DIFF_LINES = 24
 _CLOCKS = (
@@ -95,7 +95,8 @@ def rendered(repository: Repository) -> Iterator[Rendered]:
     for dag in repository.reports.values():
         declared = DeclaredReport(dag)
         report, cadence, since = dag.report, dag.cadence, dag.start_date
-        folder = Path("tests", "reports", report.name, "golden")
+        tests = repository.project.tests.relative_to(repository.root)
+        folder = tests / report.name / "golden"
         files = sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))
         names = [file.stem for file in files]
         ids = [name.removeprefix(f"{cadence.name}_") for name in names]
@@ -111,7 +112,7 @@ def _left_over(repository: Repository) -> set[Path]:
     """Golden files of no DAG; none while a DAG file cannot be imported."""
     if len(repository.imported) < len(repository.bags):
         return set()
-    files = repository.root.glob("tests/reports/*/golden/*")
+    files = repository.project.tests.glob("*/golden/*")
     there = {file.relative_to(repository.root) for file in files}
     return there - {each.file for each in rendered(repository)}
 
@@ -281,7 +282,7 @@ def _parsed(sql: str) -> exp.Query:
 def sql_reads_well(repository: Repository) -> list[str]:
     """What sqlfluff finds is rarely meant.
 
-    dev/report_rules/sqlfluff.cfg has each rule's reason, and the way round.
+    athena_reports/authors/rules/sqlfluff.cfg has each rule's reason, and the way round.
     """
 
     def look(each: Rendered) -> Iterable[tuple[int | None, str]]:
