@@ -76,7 +76,7 @@ simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/deploy tests/commands tests/dev -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
+	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/library tests/commands tests/dev -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
@@ -146,7 +146,7 @@ local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped
 
 # ENV only from the command line: shells have a variable of that name for something else.
 ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
-BUNDLE := $(DEV) -m deploy bundle --env '$(ENVIRONMENT)'
+BUNDLE := $(DEV) -m athena_reports.mwaa bundle --env '$(ENVIRONMENT)'
 
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
@@ -166,14 +166,14 @@ endif
 endif
 # CHECK only from the command line, like ENV: a variable of the shell may mean something else.
 NO_CHECK := $(if $(findstring command,$(origin CHECK)),$(filter no,$(CHECK)))
-DEPLOY := $(DEV) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
+DEPLOY := $(DEV) -m athena_reports.mwaa deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
 
 .PHONY: deploy-guided
-deploy-guided: $(READY) $(SAM) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
+deploy-guided: $(READY) $(SAM) $(LAKES) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
 	@$(DEPLOY) --guided
 
 .PHONY: deploy
-deploy: $(READY) $(SAM) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no)
+deploy: $(READY) $(SAM) $(LAKES) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no)
 	@$(DEPLOY) $(if $(DRY_RUN),--dry-run)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
@@ -181,9 +181,9 @@ $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)
 endif
 
 .PHONY: mwaa-check
-mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
+mwaa-check: $(READY) $(LAKES) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
 	@$(BUNDLE)
-	@$(DEV) -m deploy.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+	@$(DEV) -m athena_reports.mwaa.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--python '$(PYTHON)'
 
 .PHONY: bench

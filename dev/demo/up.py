@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from athena_reports.local.running import Running, announced
+from athena_reports.local.runs import Progress
 from athena_reports.local.services import local_services
 from demo.lake import DEMO_PLAYS
 from demo.run import (
@@ -27,7 +28,6 @@ from demo.run import (
     HOME,
     PROJECT,
     Job,
-    Progress,
     airflow_of,
     jobs_of,
     start,

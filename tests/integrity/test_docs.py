@@ -45,7 +45,7 @@ RUN_ELSEWHERE = {
     "README.ja.md": "tests/integrity/test_readme.py",
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
-    "docs/how-to/configure.md": "tests/deploy/test_stack.py",
+    "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
     "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",

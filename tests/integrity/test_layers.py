@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SURROUNDINGS = {"local_athena", "demo", "deploy", "bench", "tests"}
+SURROUNDINGS = {"local_athena", "demo", "bench", "tests"}
 SUPPORT = ROOT / "tests" / "support"
 OF_THE_SAMPLES = {SUPPORT / "dates.py"}  # a team that has removed a sample leaves it behind
 FILES = [*sorted((ROOT / "dags").rglob("*.py")), *sorted((ROOT / "plugins").glob("*.py"))]

@@ -29,7 +29,7 @@ def test_a_dry_run_is_on_with_1_and_off_when_it_is_left_out() -> None:
     assert "--dry-run" in make("DRY_RUN=1").stdout
     left_out = make()
     assert left_out.returncode == 0
-    assert "-m deploy deploy --env 'stg'" in left_out.stdout
+    assert "-m athena_reports.mwaa deploy --env 'stg'" in left_out.stdout
     assert "--dry-run" not in left_out.stdout
 
 

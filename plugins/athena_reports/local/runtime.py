@@ -192,15 +192,39 @@ class AirflowRuntime:
         """
 
         def unparsed() -> list[str]:
-            if errors := self.client.rows("/api/v2/importErrors", "import_errors"):
-                listing = "\n".join(
-                    f"{error['filename']}:\n{error['stack_trace']}" for error in errors
-                )
-                raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
-            parsed = {row["dag_id"] for row in self.client.rows("/api/v2/dags", "dags")}
+            parsed = {row["dag_id"] for row in self._parsed_dags()}
             return sorted(set(dag_ids) - parsed)
 
         self._wait_until_none(unparsed, "parsed")
+
+    def wait_until_files_parsed(self, names: Collection[str]) -> None:
+        """Wait until each of some files of the DAGs folder has given a DAG.
+
+        Args:
+            names: Names of the files, such as `user_ranking.py`.
+
+        Raises:
+            AirflowRuntimeError: If a file in the DAGs folder cannot be imported, or gives no DAG.
+        """
+
+        def without_dag() -> list[str]:
+            parsed = {Path(row["fileloc"]).name for row in self._parsed_dags()}
+            return sorted(set(names) - parsed)
+
+        self._wait_until_none(without_dag, "parsed")
+
+    def _parsed_dags(self) -> list[Any]:
+        """The DAGs that Airflow knows.
+
+        Raises:
+            AirflowRuntimeError: If a file in the DAGs folder cannot be imported.
+        """
+        errors = self.client.rows("/api/v2/importErrors", "import_errors")
+        if errors:
+            texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
+            listing = "\n".join(texts)
+            raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
+        return self.client.rows("/api/v2/dags", "dags")
 
     def _start(self) -> None:
         config, home = self.config, self._home

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from deploy.config import CONFIG
-from tests.deploy.repository import BUCKET, REGION
-from tests.deploy.stub import StubAws
+from athena_reports.mwaa.config import CONFIG
+from tests.library.mwaa.repository import BUCKET, REGION
+from tests.library.mwaa.stub import StubAws
 from tests.support.paths import ROOT
 from tests.support.repository_copy import make
 
@@ -42,7 +42,7 @@ def test_the_guide_asks_and_deploys_nothing_until_it_has_all_answers(
     answers = [REGION, "arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*", ""][:answered]
     variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     typed = "".join(f"{answer}\n" for answer in answers)
-    done = make(clone, "deploy-guided", "ENV=stg", "SAM=", typed=typed, **variables)
+    done = make(clone, "deploy-guided", "ENV=stg", "SAM=", "LAKES=", typed=typed, **variables)
 
     assert done.returncode == 2
     asked = [question for question in QUESTIONS if question in done.stdout]

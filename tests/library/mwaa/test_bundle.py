@@ -14,17 +14,17 @@ import pytest
 
 from athena_reports.authors.rules.dag_rules import Repository
 from athena_reports.local.project import Project
-from deploy import DeployError
-from deploy.bundle import build_bundle
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import bundle as bundle_module
+from athena_reports.mwaa.bundle import build_bundle
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MAINTENANCE = "dags/athena_reports_maintenance.py"
 SHIPPED = (
     "dags",
     "include",
     "plugins",
     "deploy/environments",
-    "deploy/constraints.txt",
     "requirements.txt",
 )
 
@@ -74,17 +74,17 @@ def test_two_folders_and_two_times_give_the_same_bytes(
         (second / folder / ".DS_Store").write_bytes(os.urandom(8))
         (second / folder / "settings.py~").write_bytes(os.urandom(8))
 
-    build_bundle(first, "prd", tmp_path / "a")
-    build_bundle(second, "prd", tmp_path / "b")
+    build_bundle(Project.usual(first), "prd", tmp_path / "a")
+    build_bundle(Project.usual(second), "prd", tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
-    bundle = build_bundle(ROOT, "prd", tmp_path / "bundle")
+    bundle = build_bundle(Project.usual(ROOT), "prd", tmp_path / "bundle")
 
     expected = {"plugins.zip", "requirements.txt", "startup.sh"}
-    expected |= {constraints_of(ROOT)}
+    expected |= {constraints_path()}
     expected |= {f"dags/{path}" for path in files_of("dags")}
     expected |= {f"dags/include/{path}" for path in files_of("include")}
     written = contents(tmp_path / "bundle")
@@ -97,7 +97,6 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     for module in (
         "local_athena",
         "demo",
-        "deploy",
         "bench",
         "tests",
         "pytest",
@@ -107,8 +106,8 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
 
 
-def constraints_of(repository: Path) -> str:
-    content = (repository / "deploy" / "constraints.txt").read_bytes()
+def constraints_path() -> str:
+    content = bundle_module.CONSTRAINTS.read_bytes()
     return f"dags/constraints-{hashlib.sha256(content).hexdigest()[:8]}.txt"
 
 
@@ -124,7 +123,7 @@ def files_of(folder: str) -> set[str]:
 
 def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path: Path) -> None:
     home = tmp_path / "usr" / "local" / "airflow"
-    build_bundle(repository, "prd", tmp_path / "bundle")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
     shutil.copytree(tmp_path / "bundle" / "dags", home / "dags")
     with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
         plugins.extractall(home / "plugins")
@@ -143,7 +142,7 @@ def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) 
     (repository / "include" / "helper.py").write_text(
         "raise RuntimeError('airflow looked for a dag')\n"
     )
-    build_bundle(repository, "prd", tmp_path / "bundle")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
     folder = tmp_path / "bundle" / "dags"
 
     assert (folder / "include" / "helper.py").is_file()
@@ -154,7 +153,7 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    build_bundle(repository, "prd", tmp_path / "bundle")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
 
     for file, bag in Repository(Project.usual(tmp_path / "bundle")).bags.items():
         assert not bag.dags, file
@@ -163,13 +162,13 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
 
 
 def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_their_own_name(
-    repository: Path, tmp_path: Path
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else workers that start after an update has failed would install other
     packages than others have.
     """
-    first = build_bundle(repository, "prd", tmp_path / "bundle").files
-    named = constraints_of(repository)
+    first = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    named = constraints_path()
     assert first["requirements.txt"].startswith(
         f'--constraint "/usr/local/airflow/{named}"\n'.encode()
     )
@@ -180,11 +179,12 @@ def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_thei
         line for line in first[named].decode().splitlines() if not line.startswith("#")
     ] == tested
 
-    with (repository / "deploy" / "constraints.txt").open("a") as constraints:
-        constraints.write("duckdb==1.4.0\n")
-    second = build_bundle(repository, "prd", tmp_path / "bundle").files
+    changed_constraints = tmp_path / "constraints.txt"
+    changed_constraints.write_text(bundle_module.CONSTRAINTS.read_text() + "duckdb==1.4.0\n")
+    monkeypatch.setattr(bundle_module, "CONSTRAINTS", changed_constraints)
+    second = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
     changed = {path for path in first | second if first.get(path) != second.get(path)}
-    assert changed == {named, constraints_of(repository), "requirements.txt"}
+    assert changed == {named, constraints_path(), "requirements.txt"}
 
 
 def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_which_wins(
@@ -197,7 +197,7 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
         "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
     )
     settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
-    build_bundle(repository, "qa", tmp_path / "bundle", settings)
+    build_bundle(Project.usual(repository), "qa", tmp_path / "bundle", settings)
     source = ["sh", "-c", '. "$0"; env', str(tmp_path / "bundle" / "startup.sh")]
     seen = subprocess.run(
         source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
@@ -216,7 +216,7 @@ def test_an_unknown_environment_is_refused_with_those_that_there_are(
     repository: Path, tmp_path: Path, environment: str
 ) -> None:
     with pytest.raises(DeployError, match=r"no environment .* has dev, prd, stg"):
-        build_bundle(repository, environment, tmp_path / "bundle")
+        build_bundle(Project.usual(repository), environment, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 
@@ -237,7 +237,7 @@ def test_a_wrong_setting_is_refused(
 ) -> None:
     (repository / "deploy" / "environments" / "prd.env").write_text(f"{line}\n")
     with pytest.raises(DeployError, match=r"prd\.env.*") as failure:
-        build_bundle(repository, "prd", tmp_path / "bundle")
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
     assert message in str(failure.value)
 
 
@@ -249,11 +249,11 @@ def test_a_file_with_a_syntax_error_is_refused_by_its_line(
     with (repository / path).open("a") as file:
         file.write("def broken(:\n")
     with pytest.raises(DeployError, match=rf"{path}, line {lines + 1} is not Python"):
-        build_bundle(repository, "prd", tmp_path / "bundle")
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 
 def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
     (repository / "plugins" / "secrets").symlink_to(tmp_path)
     with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
-        build_bundle(repository, "prd", tmp_path / "bundle")
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")

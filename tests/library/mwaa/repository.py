@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy import __main__ as command
+from athena_reports.mwaa import __main__ as command
 from tests.support.paths import ROOT
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -31,12 +30,10 @@ class Repository:
         self.write("include/sql/plays.sql", "SELECT 1\n")
         self.write("plugins/library/__init__.py", "VERSION = 1\n")
         self.write("requirements.txt", "duckdb\n")
-        self.write("deploy/constraints.txt", "duckdb==1.0\n")
+        self.write("pyproject.toml", "[tool.athena-reports]\n")
         self.write("deploy/environments/stg.env", "")
         self.write("deploy/environments/prd.env", "")
         self.configure()
-        (folder / "deploy" / "stack").mkdir()
-        shutil.copy(ROOT / "deploy" / "stack" / "reports.yaml", folder / "deploy" / "stack")
         self.write(".gitignore", "/.venv-deploy\n/dist\n")
         (folder / ".venv-deploy").symlink_to(ROOT / ".venv-deploy")
         self.git("init", "--quiet")
@@ -75,8 +72,7 @@ class Repository:
 
         `check` is whether the twin is checked, which the command does unless it is told not to.
         """
-        self._monkeypatch.setattr(command, "ROOT", self.folder)
-        self._monkeypatch.setattr(command, "BUNDLE", self.folder / "dist" / "mwaa")
+        self._monkeypatch.chdir(self.folder)
         self._capfd.readouterr()
         unchecked = [] if check else ["--no-check"]
         ended = command.main(["deploy", "--env", environment, *unchecked, *options])

@@ -19,11 +19,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import urlopen
 
 from athena_reports.local.runtime import Progress, tail
-from deploy import DeployError
-from deploy.bundle import HOME
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.bundle import HOME
 
 PYTHON = (3, 12)
 PIP_SECONDS = 9 * 60
@@ -33,7 +34,7 @@ PACKAGES = (
     "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}"
     " aiobotocore gunicorn statsd"
 )
-"""What every image has, where the list of its packages is not kept in dev/pins/mwaa/."""
+"""What every image has, where the list of its packages is not kept in images/."""
 ESSENTIAL = (
     "apache-airflow billiard celery fluent-logger gevent greenlet gunicorn kombu flask"
     " flask-appbuilder flask-babel flask-bcrypt flask-caching flask-jwt-extended flask-limiter"
@@ -74,10 +75,19 @@ _PROTECTED = re.compile(
     r"|AIRFLOW__DATABASE__SQL_ALCHEMY_CONN|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
 )
 
-_KEPT = Path(__file__).resolve().parents[1] / "dev" / "pins" / "mwaa"
+_KEPT = Path(__file__).with_name("images")
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
 _IMPORT_PLUGINS = Path(__file__).with_name("import_plugins.py")
+_REPORT_PERIODS = Path(__file__).with_name("report_periods.py")
 _USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}"
+
+
+class ReportPeriod(NamedTuple):
+    """A period of a report, in one cadence."""
+
+    report: str
+    cadence: str
+    period: str
 
 
 class Twin:
@@ -167,6 +177,25 @@ class Twin:
             progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
         return {name: after[name] for name in sorted(exported) if not _is_protected(name)}
 
+    def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
+        """Return a period of each report's DAG for which the local tables have the data, by DAG id.
+
+        Args:
+            variables: What the DAG files are imported with, and how AWS is reached.
+        """
+        log = self.folder / "periods.log"
+        dags = str(self.home / "dags")
+        # In a home of its own, as for the plugins.
+        own = {"AIRFLOW_HOME": str(self.folder / "import"), "AIRFLOW__CORE__DAGS_FOLDER": dags}
+        script = [str(_REPORT_PERIODS), str(self.home / "plugins"), dags]
+        if self._run(["-P", *script], log, 300, {**variables, **own}) != 0:
+            raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
+        last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
+        periods = {}
+        for dag_id, fields in json.loads(last_line).items():
+            periods[dag_id] = ReportPeriod(**fields)
+        return periods
+
     def _pip(
         self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
     ) -> None:
@@ -214,7 +243,7 @@ def build_twin(
     """Make the twin of an image, or take the one that is there, and put a bundle into it.
 
     `constraints` are those that the image was built with: path or URL, `none`, or empty for those
-    of dev/pins/mwaa/, with the list of the image's packages, or else those that Airflow publishes.
+    of images/, with the list of the image's packages, or else those that Airflow publishes.
     """
     requirements = (bundle / "requirements.txt").read_text()
     kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import DeployError
-from deploy import twin as module
-from deploy.twin import Twin, build_twin
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import twin as module
+from athena_reports.mwaa.twin import Twin, build_twin
 
 pytestmark = pytest.mark.ci
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'

@@ -1,4 +1,4 @@
-"""`python -m deploy bundle` and `deploy`: what `make bundle`, `deploy-guided` and `deploy` run."""
+"""What `make bundle`, `deploy-guided` and `deploy` run: `python -m athena_reports.mwaa`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 import boto3
 from botocore import exceptions as aws
 
-from deploy import DeployError
-from deploy.bundle import PREFIX, build_bundle
-from deploy.config import ask_config, read_config
-from deploy.stack import Stack
-from deploy.store import PINNED, Store
-
-ROOT = Path(__file__).resolve().parents[1]
-BUNDLE = ROOT / "dist" / "mwaa"
+from athena_reports.errors import AthenaReportsError
+from athena_reports.local.project import Project, find_project
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.bundle import BUNDLE, PREFIX, build_bundle
+from athena_reports.mwaa.config import ask_config, read_config
+from athena_reports.mwaa.stack import Stack
+from athena_reports.mwaa.store import PINNED, Store
 
 _NO_CREDENTIALS = (
     aws.NoCredentialsError,
@@ -34,18 +33,18 @@ _REFUSED = (
 )
 
 
-def deploy(repository: Path, environment: str, folder: Path, options: argparse.Namespace) -> None:
+def deploy(project: Project, environment: str, folder: Path, options: argparse.Namespace) -> None:
     """Deploy an environment.
 
     Build the bundle, check it, upload what the stack pins, change the stack, synchronise dags/.
     """
     if environment == "prd":
-        _refuse_uncommitted(repository)
-    build_bundle(repository, environment, folder)  # what is wrong with it is said first
+        _refuse_uncommitted(project.root)
+    build_bundle(project, environment, folder)  # what is wrong with it is said first
     session = boto3.Session()
-    if options.guided and read_config(repository, environment) is None:
-        ask_config(repository, environment, session)
-    config = read_config(repository, environment)
+    if options.guided and read_config(project, environment) is None:
+        ask_config(project, environment, session)
+    config = read_config(project, environment)
     guided = f"`make deploy-guided ENV={environment}` asks what is needed, and creates it."
     if config is None:
         raise DeployError(f"Where {environment} is deployed to is not known yet: {guided}")
@@ -53,7 +52,7 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
         name: session.client(name, region_name=config.region) for name in ("sts", "s3", "mwaa")
     }
     account = clients["sts"].get_caller_identity()["Account"]
-    stack = Stack(repository, config, session.client("cloudformation", region_name=config.region))
+    stack = Stack(project, config, session.client("cloudformation", region_name=config.region))
     state = stack.state()
     if state is None and not options.guided:
         raise DeployError(
@@ -63,7 +62,7 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
     # Buckets first: an environment needs what is in one.
     state = state or stack.apply(dict.fromkeys(PINNED.values(), ""))
     while True:
-        bundle = build_bundle(repository, environment, folder, state.settings)
+        bundle = build_bundle(project, environment, folder, state.settings)
         store = Store(clients["s3"], state.outputs["MwaaBucket"], account, bundle.files)
         writes, removals = store.differences()
         versions = store.upload(dry_run=True)
@@ -76,8 +75,8 @@ def deploy(repository: Path, environment: str, folder: Path, options: argparse.N
             return
         if options.check and (writes or removals or versions.items() - state.parameters.items()):
             version = config.parameters.get("AirflowVersion", state.parameters["AirflowVersion"])
-            check = [sys.executable, "-m", "deploy.check", "--version", version]
-            if subprocess.run(check).returncode != 0:
+            check = [sys.executable, "-m", "athena_reports.mwaa.check", "--version", version]
+            if subprocess.run(check, cwd=project.root).returncode != 0:
                 raise DeployError("The check has failed: nothing was deployed.")
         versions = store.upload()
         before = state
@@ -115,7 +114,7 @@ def _refuse_uncommitted(repository: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m athena_reports.mwaa", description=__doc__)
     parser.add_argument("command", choices=("bundle", "deploy"))
     parser.add_argument("--env", required=True, help="environment, as in deploy/environments/")
     parser.add_argument(
@@ -127,12 +126,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
     options = parser.parse_args(arguments)
     try:
+        project = find_project()
+        folder = project.root / BUNDLE
         if options.command == "deploy":
-            deploy(ROOT, options.env, BUNDLE, options)
+            deploy(project, options.env, folder, options)
         else:
-            bundle = build_bundle(ROOT, options.env, BUNDLE)
-            print(f"{len(bundle.files)} files of {options.env} are in {BUNDLE}")
-    except (DeployError, OSError) as error:
+            bundle = build_bundle(project, options.env, folder)
+            print(f"{len(bundle.files)} files of {options.env} are in {folder}")
+    except (AthenaReportsError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except (aws.BotoCoreError, aws.ClientError) as error:

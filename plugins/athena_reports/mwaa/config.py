@@ -11,12 +11,12 @@ import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
 
-from deploy import DeployError
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
 
 CONFIG = "deploy/samconfig.toml"
 
@@ -54,9 +54,9 @@ class Config:
     parameters: Mapping[str, str]
 
 
-def read_config(repository: Path, environment: str) -> Config | None:
+def read_config(project: Project, environment: str) -> Config | None:
     """Return the configuration of an environment; None if it has none."""
-    path = repository / CONFIG
+    path = project.root / CONFIG
     try:
         tables = tomllib.loads(path.read_text()) if path.exists() else {}
         if environment not in tables:
@@ -73,7 +73,7 @@ def read_config(repository: Path, environment: str) -> Config | None:
         ) from error
 
 
-def ask_config(repository: Path, environment: str, session: boto3.Session) -> None:
+def ask_config(project: Project, environment: str, session: boto3.Session) -> None:
     """Ask on the terminal, or read answers from a pipe, a line each; then remember them."""
     regions = session.get_available_regions("mwaa")
     region = _ask(f"AWS region, such as {session.region_name or 'eu-central-1'}", "|".join(regions))
@@ -92,7 +92,7 @@ def ask_config(repository: Path, environment: str, session: boto3.Session) -> No
         "parameter_overrides": overrides,
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-    path = repository / CONFIG
+    path = project.root / CONFIG
     text = path.read_text() if path.exists() else "version = 0.1\n"
     path.write_text("\n".join([text, f"[{environment}.deploy.parameters]", *lines, ""]))
     print(f"Remembered in {path}: commit it, and change answers there.")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from local_athena import LocalAws
-from tests.deploy.repository import BUCKET, REGION, Repository
-from tests.deploy.stub import StubAws
+from tests.library.mwaa.repository import BUCKET, REGION, Repository
+from tests.library.mwaa.stub import StubAws
 
 
 @pytest.fixture(scope="module")

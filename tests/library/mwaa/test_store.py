@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deploy import DeployError
-from deploy.store import Store
-from tests.deploy.repository import ACCOUNT, BUCKET, keys
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.store import Store
+from tests.library.mwaa.repository import ACCOUNT, BUCKET, keys
 
 FILES = {
     "dags/.airflowignore": b"include/**\n",

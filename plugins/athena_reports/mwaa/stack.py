@@ -12,8 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import DeployError
-from deploy.config import CONFIG, Config
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.config import CONFIG, Config
 
 _READY = {
     f"{change}_COMPLETE"
@@ -39,16 +40,16 @@ class State:
 class Stack:
     """A stack; `cloudformation` is a client of the region that the configuration names."""
 
-    def __init__(self, repository: Path, config: Config, cloudformation: Any) -> None:
+    def __init__(self, project: Project, config: Config, cloudformation: Any) -> None:
         self._config = config
         self._cloudformation = cloudformation
-        self._template = repository / "deploy" / "stack" / "reports.yaml"
-        sam = repository / ".venv-deploy" / "bin" / "sam"
+        self._template = Path(__file__).with_name("stack.yaml")
+        sam = project.root / ".venv-deploy" / "bin" / "sam"
         minutes = "180"
         self._command = [
             *(str(sam), "deploy", "--no-fail-on-empty-changeset", "--no-confirm-changeset"),
             *("--template-file", str(self._template)),
-            *("--config-file", str(repository / CONFIG), "--config-env", config.environment),
+            *("--config-file", str(project.root / CONFIG), "--config-env", config.environment),
             *("--max-wait-duration", minutes),
             "--parameter-overrides",
         ]

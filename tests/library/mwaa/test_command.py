@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploy.config import CONFIG
-from tests.deploy.repository import Repository, keys
-from tests.deploy.stub import NAME, StubAws
+from athena_reports.mwaa.config import CONFIG
+from tests.library.mwaa.repository import Repository, keys
+from tests.library.mwaa.stub import NAME, StubAws
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
 
     said = repository.deploy(check=True, code=1)
     assert CHECK_FAILED in said
-    assert noted.read_text() == "-m deploy.check --version 3.3.1\n"
+    assert noted.read_text() == "-m athena_reports.mwaa.check --version 3.3.1\n"
     assert keys(bucket) == {}
     assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
 
     # Of the version that the environment is about to have.
     repository.configure(AirflowVersion="3.4.0")
     assert CHECK_FAILED in repository.deploy(check=True, code=1)
-    assert noted.read_text().splitlines()[1:] == ["-m deploy.check --version 3.4.0"]
+    assert noted.read_text().splitlines()[1:] == ["-m athena_reports.mwaa.check --version 3.4.0"]
 
 
 def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(

@@ -22,13 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from athena_reports.errors import SettingsError
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
 from athena_reports.settings import read_settings
-from deploy import DeployError
 
 HOME = PurePosixPath("/usr/local/airflow")
 """AIRFLOW_HOME on MWAA; `dags/`, `plugins/`, `requirements/` and `startup/` lie in it."""
-ENVIRONMENTS = PurePosixPath("deploy/environments")
+BUNDLE = PurePosixPath("dist/mwaa")
+"""The folder of the bundle in a project."""
 PREFIX = "ATHENA_REPORTS_"
+CONSTRAINTS = Path(__file__).with_name("constraints.txt")
+"""The versions of what requirements.txt adds to the image."""
 
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
@@ -42,25 +46,25 @@ class Bundle:
 
 
 def build_bundle(
-    repository: Path, environment: str, folder: Path, settings: Mapping[str, str] | None = None
+    project: Project, environment: str, folder: Path, settings: Mapping[str, str] | None = None
 ) -> Bundle:
     """Write the bundle of an environment into a folder, in place of what is there.
 
     `settings` are the variables that the stack gives; those of deploy/environments/<env>.env have
     the last word.
     """
-    variables = {**(settings or {}), **_variables(repository, environment)}
-    dags = _tree(repository / "dags")
-    plugins = _tree(repository / "plugins")
-    include = _tree(repository / "include")
-    script = repository / ENVIRONMENTS / f"{environment}.sh"
+    variables = {**(settings or {}), **_variables(project, environment)}
+    dags = _tree(project.dags)
+    plugins = _tree(project.plugins)
+    include = _tree(project.include)
+    script = project.environments / f"{environment}.sh"
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
     startup += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
-    constraints = (repository / "deploy" / "constraints.txt").read_bytes()
+    constraints = CONSTRAINTS.read_bytes()
     # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
     # Named by their content, they are always those that requirements.txt was written with.
     named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
-    requirements = (repository / "requirements.txt").read_bytes()
+    requirements = (project.root / "requirements.txt").read_bytes()
     files = {
         **{f"dags/{path}": content for path, content in dags.items()},
         **{f"dags/include/{path}": content for path, content in include.items()},
@@ -77,15 +81,16 @@ def build_bundle(
     return Bundle(files, variables)
 
 
-def _variables(repository: Path, environment: str) -> dict[str, str]:
+def _variables(project: Project, environment: str) -> dict[str, str]:
     """The variables that an environment's file and its name give."""
-    path = repository / ENVIRONMENTS / f"{environment}.env"
+    folder = project.environments.relative_to(project.root)
+    path = project.environments / f"{environment}.env"
     known = sorted(each.stem for each in path.parent.glob("*.env"))
     if environment not in known:
         raise DeployError(
-            f"There is no environment {environment!r}: {ENVIRONMENTS}/ has"
+            f"There is no environment {environment!r}: {folder}/ has"
             f" {', '.join(known) or 'none'}. Name one of them, or describe a new one in"
-            f" {ENVIRONMENTS}/<name>.env."
+            f" {folder}/<name>.env."
         )
     variables = {f"{PREFIX}ENV": environment}
     for number, line in enumerate(path.read_text().splitlines(), 1):

@@ -19,7 +19,7 @@ from moto.core.common_models import CloudFormationModel
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_athena import LocalAws
-from tests.deploy.repository import ACCOUNT, REGION
+from tests.library.mwaa.repository import ACCOUNT, REGION
 from tests.support.paths import ROOT
 from tests.support.stacks import (
     REPORTS_TEMPLATE,

@@ -1,34 +1,34 @@
-"""`python -m deploy.check`: prove the bundle in a twin of MWAA's image.
+"""`python -m athena_reports.mwaa.check`: prove the bundle in a twin of MWAA's image.
 
-DAGs of the demo's reports are run.
+The reports whose tables the project keeps in `.lake/` are run, one period of each DAG.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from pathlib import Path
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from athena_reports.errors import AthenaReportsError
 from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.databases import are_installed, postgresql, redis
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import Project, find_project
+from athena_reports.local.runs import Progress, Watch, finish
 from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
 from athena_reports.local.services import Services, ServicesError, local_services
-from demo.run import JOBS, DemoError, Progress, Watch, finish, jobs_of, start
-from demo.seed import fill
-from demo.show import latest_manifest
-from deploy import DeployError
-from deploy.twin import DEFAULTS, FORCED, Twin, build_twin
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.bundle import BUNDLE
+from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
 
-ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
@@ -40,21 +40,32 @@ _NAMES_IN_AWS = re.compile(
 )
 
 
-def check_bundle(twin: Twin, say: Progress) -> None:
-    """Run the bundle in its twin."""
+def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
+    """Run the bundle in its twin.
+
+    Args:
+        twin: The twin, with the bundle in it.
+        project: The project whose tables are brought in.
+        say: Told what happens.
+
+    Raises:
+        DeployError: Something is wrong with the bundle.
+        AirflowRuntimeError: A file cannot be imported, or a run failed.
+    """
     say(f"requirements.txt adds {twin.added or 'nothing'}")
     twin.import_plugins()
     say("plugins can be imported without what requirements.txt installs")
     variables = twin.startup_variables(say)
     environment = variables["ATHENA_REPORTS_ENV"]  # which each bundle sets
     with local_services(twin.folder / "local-aws.log") as services:
-        fill(services, environment, say)
+        services.prepare(environment)
+        restore(project.lake, Lake.of_services(services, environment), say)
         kept = {
             name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)
         }
         with _airflow(twin, kept, services, say) as airflow:
             _check_plugin(airflow)
-            _run_dags(airflow, services, environment, say)
+            _run_dags(airflow, twin, services, kept, say)
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def _airflow(
             "PostgreSQL or Redis is not installed:"
             " metadata in SQLite, and tasks without Celery workers"
         )
-    # The lakes end in the past: a run for last week would find nothing.
+    # Kept tables end in the past: a run for last week would find nothing.
     ours = {
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
@@ -103,55 +114,71 @@ def _check_plugin(airflow: AirflowRuntime) -> None:
         raise DeployError(f"Without a login the API server answers {status} to {path}.")
 
 
-def _run_dags(airflow: AirflowRuntime, services: Services, environment: str, say: Progress) -> None:
-    """Every DAG file gives a DAG, and the samples publish: the demo's lakes have their data."""
+def _run_dags(
+    airflow: AirflowRuntime,
+    twin: Twin,
+    services: Services,
+    variables: Mapping[str, str],
+    say: Progress,
+) -> None:
+    """Every DAG file gives a DAG, and the reports whose tables are there publish a period."""
     files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
-    jobs = [replace(job, first=job.last) for job in jobs_of(airflow, JOBS, files=files)]
-    samples = ", ".join(job.dag_id for job in jobs)
-    say(f"each DAG file has given a DAG; of the samples: {samples or 'none'}")
-    started = []
-    for job in jobs:
-        airflow.client.unpause(job.dag_id)
-        if start(airflow.client, job):
-            started.append(job)
-            say(f"{job.dag_id}: {job.summary}")
+    airflow.wait_until_files_parsed(files)
+    say("each DAG file has given a DAG")
+    periods = twin.report_periods({**variables, **services.environment})
+    if not periods:
+        say("no table of a report is kept in .lake/, so no report is run")
+    for dag_id, chosen in periods.items():
+        airflow.client.unpause(dag_id)
+        airflow.client.trigger(dag_id, conf={"period": chosen.period})
+        say(f"{dag_id} runs {chosen.period}")
     watch = Watch(airflow.client, say)
-    bucket = f"athena-report-{environment}"
-    for job in started:
-        finish(airflow.client, job.dag_id, watch)
-        manifest = latest_manifest(services.s3, bucket, job.report, job.cadence)
-        period_id = manifest["period"]["id"]
-        if not manifest["rows"]:
-            raise DeployError(f"{job.dag_id} has published {period_id} without a row.")
-        say(f"{job.dag_id} has published {manifest['rows']} rows of {period_id}")
+    environment = variables["ATHENA_REPORTS_ENV"]
+    for dag_id, chosen in periods.items():
+        finish(airflow.client, dag_id, watch)
+        rows = _published_rows(services, environment, chosen)
+        if not rows:
+            raise DeployError(f"{dag_id} has published {chosen.period} without a row.")
+        say(f"{dag_id} has published {rows} rows of {chosen.period}")
+
+
+def _published_rows(services: Services, environment: str, chosen: ReportPeriod) -> int:
+    response = services.s3.get_object(
+        Bucket=f"athena-report-{environment}",
+        Key=f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json",
+    )
+    rows: int = json.loads(response["Body"].read())["rows"]
+    return rows
 
 
 def main() -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.check", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m athena_reports.mwaa.check", description=__doc__
+    )
     for name, default in (("--version", "newest"), ("--constraints", ""), ("--python", "")):
         parser.add_argument(name, default=default)
     options = parser.parse_args()
     say = Progress(Console())
-    bundle = ROOT / "dist" / "mwaa"
-    work = ROOT / ".airflow" / "mwaa"
     try:
+        project = find_project()
+        bundle = project.root / BUNDLE
+        work = project.airflow / "mwaa"
         if options.version == "newest":
             index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
             answer = subprocess.run(index, capture_output=True, text=True).stdout
             found = re.search(r"\(([\d.]+)\)", answer)
             options.version = found[1] if found else "newest"
         twin = build_twin(options.version, options.constraints, bundle, work, options.python, say)
-        check_bundle(twin, say)
+        check_bundle(twin, project, say)
     except (
-        DeployError,
+        AthenaReportsError,
         ServicesError,
         AirflowRuntimeError,
-        DemoError,
         BotoCoreError,
         ClientError,
     ) as error:
-        print(f"\n{error}\nLogs are in {work}.", file=sys.stderr)
+        print(f"\n{error}\nLogs are in .airflow/mwaa.", file=sys.stderr)
         return 1
     say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")
     return 0

@@ -1,4 +1,4 @@
-"""The exit codes of `python -m deploy`, and what it says last."""
+"""The exit codes of `python -m athena_reports.mwaa`, and what it says last."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from threading import Thread
 
 import pytest
 
-from deploy import __main__ as command
-from tests.deploy.repository import Repository
-from tests.deploy.stub import StubAws
+from athena_reports.mwaa import __main__ as command
+from tests.library.mwaa.repository import Repository
+from tests.library.mwaa.stub import StubAws
 
 EXPIRED = """<ErrorResponse><Error><Code>ExpiredToken</Code>
 <Message>The security token included in the request is expired</Message></Error></ErrorResponse>
@@ -91,8 +91,7 @@ def test_what_is_no_command_is_refused(
 def test_a_bundle_is_built_without_aws(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "ROOT", repository.folder)
-    monkeypatch.setattr(command, "BUNDLE", repository.folder / "dist" / "mwaa")
+    monkeypatch.chdir(repository.folder)
     assert command.main(["bundle", "--env", "stg"]) == 0
     files = [path for path in (repository.folder / "dist" / "mwaa").rglob("*") if path.is_file()]
     assert capfd.readouterr().out == (

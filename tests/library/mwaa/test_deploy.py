@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from deploy.bundle import build_bundle
-from deploy.store import Store
+from athena_reports.mwaa.bundle import build_bundle
+from athena_reports.mwaa.store import Store
 from local_athena import LocalAws
-from tests.deploy.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
-from tests.deploy.stub import NAME, StubAws
+from tests.library.mwaa.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
+from tests.library.mwaa.stub import NAME, StubAws
 
 pytestmark = pytest.mark.ci
 
