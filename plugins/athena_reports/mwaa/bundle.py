@@ -2,7 +2,7 @@
 
     dags/               for the environment's dags/ prefix: DAG files, include/,
                         constraints-<checksum>.txt
-    plugins.zip         the plugin and the library
+    plugins.zip         the plugin and the library, without what authors and deployments run
     requirements.txt    what pip installs
     startup.sh          the environment's variables, after deploy/environments/<env>.sh
                         if there is one
@@ -34,6 +34,13 @@ PREFIX = "ATHENA_REPORTS_"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 """The versions of what requirements.txt adds to the image."""
 
+# Parts of the library that no process on MWAA imports.
+_LEFT_OUT = (
+    "athena_reports/__main__.py",
+    "athena_reports/authors/",
+    "athena_reports/local/",
+    "athena_reports/mwaa/",
+)
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
 
@@ -56,6 +63,7 @@ def build_bundle(
     variables = {**(settings or {}), **_variables(project, environment)}
     dags = _tree(project.dags)
     plugins = _tree(project.plugins)
+    shipped = {path: plugins[path] for path in plugins if not path.startswith(_LEFT_OUT)}
     include = _tree(project.include)
     script = project.environments / f"{environment}.sh"
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
@@ -69,7 +77,7 @@ def build_bundle(
         **{f"dags/{path}": content for path, content in dags.items()},
         **{f"dags/include/{path}": content for path, content in include.items()},
         named: constraints,
-        "plugins.zip": _zip(plugins),
+        "plugins.zip": _zip(shipped),
         "requirements.txt": f'--constraint "{HOME / named}"\n'.encode() + requirements,
         "startup.sh": "\n".join([*startup, ""]).encode(),
     }

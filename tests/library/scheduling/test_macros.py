@@ -9,8 +9,8 @@ from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from athena_reports.errors import RunPeriodError
 from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.plugin import AthenaReportsPlugin
 from athena_reports.scheduling import macros
-from athena_reports_plugin import AthenaReportsPlugin
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.tasks import submit_task
