@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field
 
+from athena_reports.errors import AthenaReportsError
+
 _DAGS = "/api/v2/dags"
 
 
-class AirflowRuntimeError(Exception):
+class AirflowRuntimeError(AthenaReportsError):
     """Airflow could not be started, or does not do what it was asked."""
 
 

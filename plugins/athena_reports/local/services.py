@@ -12,8 +12,10 @@ from pathlib import Path
 
 import boto3
 
+from athena_reports.errors import AthenaReportsError
 
-class ServicesError(RuntimeError):
+
+class ServicesError(AthenaReportsError):
     """The local services could not be started."""
 
 

@@ -18,13 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.databases import are_installed, postgresql, redis
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import Project, find_project
 from athena_reports.local.runs import Progress, Watch, finish
 from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, ServicesError, local_services
+from athena_reports.local.services import Services, local_services
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
 from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
@@ -171,13 +170,7 @@ def main() -> int:
             options.version = found[1] if found else "newest"
         twin = build_twin(options.version, options.constraints, bundle, work, options.python, say)
         check_bundle(twin, project, say)
-    except (
-        AthenaReportsError,
-        ServicesError,
-        AirflowRuntimeError,
-        BotoCoreError,
-        ClientError,
-    ) as error:
+    except (AthenaReportsError, BotoCoreError, ClientError) as error:
         print(f"\n{error}\nLogs are in .airflow/mwaa.", file=sys.stderr)
         return 1
     say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")

@@ -19,20 +19,24 @@ from typing import Any
 class _Missing(MetaPathFinder):
     """Finds none of the modules of some packages."""
 
-    files = frozenset(
-        str(file.locate()) for name in sys.argv[2:] for file in distribution(name).files or ()
-    )
+    def __init__(self, packages: list[str]) -> None:
+        files = set()
+        for name in packages:
+            for file in distribution(name).files or ():
+                files.add(str(file.locate()))
+        self._files = files
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.origin in self.files:
+        if spec is not None and spec.origin in self._files:
             raise ModuleNotFoundError(
                 f"No module named {fullname!r} without requirements.txt", name=fullname
             )
         return None
 
 
-sys.meta_path.insert(0, _Missing())
-sys.path.append(sys.argv[1])
-for plugin in sorted(Path(sys.argv[1]).glob("*.py")):
-    import_module(plugin.stem)
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _Missing(sys.argv[2:]))
+    sys.path.append(sys.argv[1])
+    for plugin in sorted(Path(sys.argv[1]).glob("*.py")):
+        import_module(plugin.stem)

@@ -1,6 +1,6 @@
 """Print a period of each report that the tables there have the data of, as a line of JSON.
 
-Usage: `python report_periods.py <plugins folder> <dags folder>`.
+Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
 It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
 is the last one between `since` and `until` for which no partition of the inputs is missing. There
@@ -14,8 +14,6 @@ import runpy
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-sys.path.append(sys.argv[1])
 
 import boto3
 from airflow.utils.file import list_py_file_paths
@@ -60,7 +58,7 @@ def main() -> None:
     glue = boto3.client("glue")
     now = datetime.now(UTC)
     periods = {}
-    for path in sorted(list_py_file_paths(sys.argv[2], safe_mode=False)):
+    for path in sorted(list_py_file_paths(sys.argv[1], safe_mode=False)):
         for dag in runpy.run_path(path).values():
             if not isinstance(dag, BuiltDag) or not dag.report.inputs:
                 continue

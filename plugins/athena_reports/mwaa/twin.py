@@ -186,8 +186,12 @@ class Twin:
         log = self.folder / "periods.log"
         dags = str(self.home / "dags")
         # In a home of its own, as for the plugins.
-        own = {"AIRFLOW_HOME": str(self.folder / "import"), "AIRFLOW__CORE__DAGS_FOLDER": dags}
-        script = [str(_REPORT_PERIODS), str(self.home / "plugins"), dags]
+        own = {
+            "AIRFLOW_HOME": str(self.folder / "import"),
+            "AIRFLOW__CORE__DAGS_FOLDER": dags,
+            "PYTHONPATH": str(self.home / "plugins"),
+        }
+        script = [str(_REPORT_PERIODS), dags]
         if self._run(["-P", *script], log, 300, {**variables, **own}) != 0:
             raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it

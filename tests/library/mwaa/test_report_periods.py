@@ -51,11 +51,11 @@ def test_each_report_has_the_last_period_with_all_partitions_that_it_may_have(
         "PATH": os.environ["PATH"],
         "AIRFLOW_HOME": str(tmp_path / "home"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "PYTHONPATH": str(ROOT / "plugins"),
         "ATHENA_REPORTS_ENV": ENVIRONMENT,
-        "ATHENA_REPORTS_SQL_FOLDER": str(dags / "include" / "sql"),
     }
     done = subprocess.run(
-        [sys.executable, "-P", script, ROOT / "plugins", dags],
+        [sys.executable, "-P", script, dags],
         env=own | dict(running_services.environment),
         capture_output=True,
         text=True,
