@@ -112,7 +112,11 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
             )
         variables[name] = value
     # A local endpoint lets buckets be unset, and a folder of MWAA's cannot be looked at here.
-    here = {f"{PREFIX}SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
+    here = {
+        f"{PREFIX}SQL_FOLDER": "",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1",
+    }
     try:
         read_settings({**variables, **here})
     except SettingsError as error:

@@ -135,7 +135,11 @@ def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path
         plugins.extractall(home / "plugins")
 
     program = "from athena_reports.settings import settings; print(settings().sql_folder)"
-    environment = {"PYTHONPATH": str(home / "plugins"), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": str(home / "plugins"),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
     command = [sys.executable, "-c", program]
     found = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
