@@ -27,7 +27,7 @@ import pytest_socket
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_local.services import Services
+    from athena_reports.local.services import Services
     from demo.plays import PlaysSpec
     from tests.support.flown import Flown
     from tests.support.shell import Shell
@@ -183,7 +183,7 @@ def bucket(s3: S3Client) -> str:
 @pytest.fixture(scope="session")
 def running_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The local services, prepared for the environment dev."""
-    from airflow_local.services import local_services
+    from athena_reports.local.services import local_services
 
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
         services.prepare("dev")
