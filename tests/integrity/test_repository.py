@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,6 +14,10 @@ import athena_reports
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+WITH_A_DEPLOYMENT = ("local", "dev")
+"""The groups that are locked with requirements.txt."""
 
 
 def test_versions_agree() -> None:
@@ -20,12 +25,20 @@ def test_versions_agree() -> None:
     assert project["version"] == athena_reports.__version__
 
 
-def asked(path: Path) -> list[Requirement]:
-    """What a file of requirements asks for, and the files that it names."""
-    lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    others = [path.parent / line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
-    here = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return here + [each for other in others for each in asked(other)]
+def asked_by_group(group: str) -> list[Requirement]:
+    """What a dependency group asks for, and the groups that it includes."""
+    requirements = []
+    for entry in GROUPS[group]:
+        if isinstance(entry, str):
+            requirements.append(Requirement(entry))
+        else:
+            requirements += asked_by_group(entry["include-group"])
+    return requirements
+
+
+def asked_by_a_deployment() -> list[Requirement]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
 def locked(name: str) -> list[tuple[str, str]]:
@@ -37,13 +50,28 @@ def locked(name: str) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("path", sorted(PINS.glob("*.in")), ids=lambda path: path.stem)
-def test_a_lock_has_what_its_input_asks_for(path: Path) -> None:
-    pins = locked(path.stem)
-    for each in asked(path):
-        versions = [version for name, version in pins if name == each.name.lower()]
-        assert versions, f"{each}: run make lock"
-        assert all(map(each.specifier.contains, versions)), f"{each}, not {versions}: run make lock"
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
+    requirements = asked_by_group(group)
+    if group in WITH_A_DEPLOYMENT:
+        requirements += asked_by_a_deployment()
+    pins = locked(group)
+    for requirement in requirements:
+        name = requirement.name.lower()
+        versions = [version for package, version in pins if package == name]
+        assert versions, f"{requirement}: run make lock"
+        for version in versions:
+            assert requirement.specifier.contains(version), f"{requirement}: run make lock"
+
+
+def test_a_lock_names_no_index_and_has_a_hash_for_each_package() -> None:
+    assert not (ROOT / "uv.lock").exists(), "it holds the addresses of an index"
+    assert {path.stem for path in PINS.glob("*.txt")} == {*GROUPS, "newest"}
+    for group in GROUPS:
+        text = (PINS / f"{group}.txt").read_text(encoding="utf-8")
+        assert "://" not in text
+        for requirement in re.split(r"\n(?=\S)", text):
+            assert requirement.startswith("#") or " --hash=sha256:" in requirement, requirement
 
 
 def test_the_compose_file_installs_the_versions_that_are_tested() -> None:
