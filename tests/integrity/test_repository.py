@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import email
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from datetime import date
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +22,46 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+MAKE_METADATA = """
+import pathlib
+from setuptools import build_meta
+pathlib.Path("made").mkdir()
+build_meta.prepare_metadata_for_build_wheel("made")
+"""
 WITH_A_DEPLOYMENT = ("local", "dev")
 """The groups that are locked with requirements.txt."""
 
 
-def test_versions_agree() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == athena_reports.__version__
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
+    """What pip would install the package with, made by its build backend."""
+    root = tmp_path_factory.mktemp("built") / "reports"
+    root.mkdir()
+    for name in ("pyproject.toml", "README.md", "requirements.txt", "LICENSE"):
+        shutil.copy(ROOT / name, root)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "plugins", root / "plugins", ignore=ignored)
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_METADATA], cwd=root, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    (file,) = root.glob("made/*.dist-info/METADATA")
+    return email.message_from_string(file.read_text(encoding="utf-8"))
+
+
+def test_the_version_that_is_installed_is_that_of_the_code(metadata: Message) -> None:
+    assert metadata["Name"] == "athena-reports"
+    assert metadata["Version"] == athena_reports.__version__
+
+
+def test_the_newest_part_of_the_changelog_is_of_this_version_and_has_a_date() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    released = [heading for heading in headings if heading != "Unreleased"]
+    version, _, day = released[0].partition(" ")
+    assert version == athena_reports.__version__
+    assert date.fromisoformat(day.strip("()")) >= date(2026, 11, 28)
+    assert "Unreleased" not in headings[1:]
 
 
 def asked_by_group(group: str) -> list[Requirement]:
