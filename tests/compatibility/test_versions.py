@@ -42,10 +42,10 @@ from tests.compatibility.visits import (
     remove_table,
     visits_on,
 )
-from tests.compatibility.write_version import commands, imports, variables
+from tests.compatibility.write_version import commands, imports, outputs_of, settings_of_dev
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags, parse_dags
-from tests.support.published import assert_followed, partitions_of, read_complete
+from tests.support.published import assert_followed, partitions_of, read_complete, read_json
 from tests.support.shell import Shell
 from tests.support.task_runner import execute, prepare, run_dag
 
@@ -114,7 +114,7 @@ def read_rows(dag_id: str, period: Period) -> list[tuple[int, str, int]]:
 
 
 def test_each_dag_file_parses_and_makes_the_dags_that_it_made(kept: KeptVersion) -> None:
-    dag_ids = set()
+    dag_ids: set[str] = set()
     for file in kept.dags.glob("*.py"):
         dag_ids |= parse_dags(file).keys()
     assert dag_ids == {file.stem for file in (kept.folder / "serialized").iterdir()}
@@ -140,12 +140,17 @@ def test_a_trigger_that_waits_goes_on(kept: KeptVersion) -> None:
     assert stored_again[1].items() >= fields.items()
 
 
-def test_every_name_that_could_be_imported_still_can(kept: KeptVersion) -> None:
-    assert set(imports()) >= set(kept.facts["imports"])
+def test_every_name_that_could_be_imported_still_can_and_takes_what_it_took(
+    kept: KeptVersion,
+) -> None:
+    today = imports()
+    for name, offered in kept.facts["imports"].items():
+        assert name in today
+        assert set(today[name]) >= set(offered), name
 
 
-def test_every_setting_is_still_one(kept: KeptVersion) -> None:
-    assert set(variables()) >= set(kept.facts["settings"])
+def test_every_setting_is_still_one_and_has_the_same_default(kept: KeptVersion) -> None:
+    assert settings_of_dev().items() >= kept.facts["settings"].items()
 
 
 def test_every_command_and_option_is_still_there(kept: KeptVersion) -> None:
@@ -195,6 +200,28 @@ def test_its_costs_are_counted(restored: KeptVersion, shell: Shell) -> None:
     costs = shell.json("costs", WEEKLY, "--months", "1200")
     assert scanned > 0
     assert costs["reports"][WEEKLY]["scanned_bytes"] == scanned
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+def test_the_json_of_the_commands_has_every_field(restored: KeptVersion, shell: Shell) -> None:
+    period = periods_of(restored, WEEKLY)[-1]
+    for name, arguments in outputs_of(period.id).items():
+        before = restored.read("outputs.json")[name]
+        assert missing_fields(before, shell.json(*arguments)) == [], name
+
+
+def missing_fields(before: Any, today: Any, place: str = "") -> list[str]:
+    """The fields of a document that another one lacks; of lists the first items are compared."""
+    missing = []
+    if isinstance(before, dict) and isinstance(today, dict):
+        for name, value in before.items():
+            if name in today:
+                missing += missing_fields(value, today[name], f"{place}.{name}")
+            else:
+                missing.append(f"{place}.{name}")
+    elif isinstance(before, list) and isinstance(today, list) and before and today:
+        missing += missing_fields(before[0], today[0], f"{place}[]")
+    return missing
 
 
 @pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -249,6 +276,11 @@ def test_the_same_period_again_changes_no_row(restored: KeptVersion, dag_id: str
 
 def test_late_rows_make_a_new_version_of_it(restored: KeptVersion) -> None:
     period = periods_of(restored, WEEKLY)[-1]
+    location = location_of(period)
+    s3 = boto3.client("s3")
+    glue = boto3.client("glue")
+    facts_before = partitions_of(glue, DATABASE, WEEKLY)[period.id]["Parameters"]
+    latest_before = read_json(s3, location.report.latest_uri)
     before = expected_rows(restored, period)
     day = period.start_utc.date() + timedelta(days=2)
     put_visits(day, "late", [Visit("/late", midnight(day))])
@@ -256,15 +288,21 @@ def test_late_rows_make_a_new_version_of_it(restored: KeptVersion) -> None:
     outcome = run_dag(dag, period=period.id).values["publish", "return_value"]
     assert outcome["outcome"] == "published"
 
-    location = location_of(period)
-    manifest = Manifest.model_validate(read_complete(boto3.client("s3"), location))
+    document = read_complete(s3, location)
+    manifest = Manifest.model_validate(document)
+    assert manifest.code_version == athena_reports.__version__
     (earlier,) = manifest.earlier_versions
     assert earlier.version == written_manifest(restored, location)["version"]
     assert earlier.difference is not None
     assert earlier.difference.added == 1
+    assert earlier.code_version == restored.name
     assert manifest.restated_at
-    partitions = partitions_of(boto3.client("glue"), DATABASE, WEEKLY)
-    assert_followed(boto3.client("s3"), location, partitions)
+    partitions = partitions_of(glue, DATABASE, WEEKLY)
+    assert_followed(s3, location, partitions)
+    # Who reads these, with programs of their own, finds every field again.
+    assert missing_fields(written_manifest(restored, location), document) == []
+    assert missing_fields(latest_before, read_json(s3, location.report.latest_uri)) == []
+    assert partitions[period.id]["Parameters"].keys() >= facts_before.keys()
     with_late = sorted([*before, (0, "/late", 1)], key=lambda row: (-row[2], row[1]))
     expected = [(rank, page, visits) for rank, (_, page, visits) in enumerate(with_late, 1)]
     assert read_rows(WEEKLY, period) == expected
@@ -303,6 +341,38 @@ def test_a_run_that_began_before_the_upgrade_publishes_after_it(restored: KeptVe
     )
     assert execute(publish, context)["outcome"] == "published"
     read_complete(boto3.client("s3"), location_of(period))
+    assert read_rows(WEEKLY, period) == expected_rows(restored, period)
+
+
+def test_fields_that_a_later_version_has_added_are_passed_over(
+    restored: KeptVersion, shell: Shell
+) -> None:
+    """After the way back to today's version, as the page describes it."""
+    s3 = boto3.client("s3")
+    for key in restored.read("publication.json")["objects"]:
+        if not key.endswith(".json"):
+            continue
+        document = read_json(s3, f"s3://{BUCKET}/{key}")
+        document["added_later"] = {"a": [1]}
+        s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document).encode())
+    period = periods_of(restored, WEEKLY)[-1]
+    glue = boto3.client("glue")
+    listed = partitions_of(glue, DATABASE, WEEKLY)[period.id]
+    partition: Any = {
+        "Values": [period.id],
+        "StorageDescriptor": listed["StorageDescriptor"],
+        "Parameters": listed["Parameters"] | {"added_later": "1"},
+    }
+    glue.update_partition(
+        DatabaseName=DATABASE,
+        TableName=WEEKLY,
+        PartitionValueList=[period.id],
+        PartitionInput=partition,
+    )
+    assert shell.json("status", WEEKLY)["problems"] == []
+    assert read_rows(WEEKLY, period) == expected_rows(restored, period)
+    run_dag(load_dags(restored.dags / "page_visits.py")[WEEKLY], period=period.id)
+    read_complete(s3, location_of(period))
     assert read_rows(WEEKLY, period) == expected_rows(restored, period)
 
 

@@ -12,6 +12,7 @@ Two weeks and a month are published. A third week is left as it is between `tran
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -90,9 +91,7 @@ def write(kept: KeptVersion) -> None:
             },
             "unpublished": unpublished.id,
             "imports": imports(),
-            "settings": [
-                str(field.alias) for field in athena_reports.Settings.model_fields.values()
-            ],
+            "settings": settings_of_dev(),
             "commands": commands(),
             "trigger": stored_trigger(),
         },
@@ -105,6 +104,10 @@ def write(kept: KeptVersion) -> None:
     for dag_id, period_ids in kept.facts["published"].items():
         for period_id in period_ids:
             run_dag(dags[dag_id], period=period_id)
+    outputs = {}
+    for name, arguments in outputs_of(published[-1].id).items():
+        outputs[name] = printed(*arguments)
+    kept.write("outputs.json", outputs)
     kept.write("in_flight.json", run_until_publish(dags["page_visits_weekly"], unpublished.id))
 
     for folder in ("published", "serialized"):
@@ -126,25 +129,45 @@ def commit_of(library: Path) -> str:
     return head.stdout.strip()
 
 
-def imports() -> list[str]:
-    """The public names, and those of the public modules."""
+def imports() -> dict[str, list[str]]:
+    """The public names, and those of the public modules: of each its arguments and its members."""
     import athena_reports
 
-    names = list(athena_reports.__all__)
-    for module_name in ("checks", "transforms", "settings"):
-        module = getattr(athena_reports, module_name)
-        for name, value in vars(module).items():
-            is_of_module = getattr(value, "__module__", "") == module.__name__
-            if is_of_module and not name.startswith("_"):
-                names.append(f"{module_name}.{name}")
+    found = {}
+    for name in athena_reports.__all__:
+        value = getattr(athena_reports, name)
+        found[name] = offered(value)
+        if not inspect.ismodule(value):
+            continue
+        for member in getattr(value, "__all__", vars(value)):
+            of_module = getattr(value, member)
+            is_own = getattr(of_module, "__module__", "") == value.__name__
+            if is_own and not member.startswith("_"):
+                found[f"{name}.{member}"] = offered(of_module)
+    return found
+
+
+def offered(value: Any) -> list[str]:
+    """The arguments of a function or class, and the methods and properties of a class."""
+    if not callable(value):
+        return []
+    names = [f"{argument}=" for argument in inspect.signature(value).parameters]
+    if inspect.isclass(value):
+        for member, attribute in vars(value).items():
+            is_member = inspect.isfunction(attribute) or isinstance(attribute, property)
+            if is_member and not member.startswith("_"):
+                names.append(member)
     return sorted(names)
 
 
-def variables() -> list[str]:
-    """The environment variables that set up a deployment."""
-    from athena_reports import Settings
+def settings_of_dev() -> dict[str, Any]:
+    """The settings of a deployment that says no more than where AWS is, by environment variable."""
+    from athena_reports.settings import read_settings
 
-    return [str(field.alias) for field in Settings.model_fields.values()]
+    local = read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
+    values: dict[str, Any] = local.model_dump(mode="json", by_alias=True)
+    del values["ATHENA_REPORTS_SQL_FOLDER"]  # a place on this machine
+    return values
 
 
 def commands() -> dict[str, list[str]]:
@@ -185,6 +208,26 @@ def prepare() -> None:
     results = {"ResultConfiguration": {"OutputLocation": "s3://athena-query-result-dev/"}}
     with suppress(athena.exceptions.InvalidRequestException):
         athena.create_work_group(Name="dev", Configuration=results)
+
+
+def outputs_of(period_id: str) -> dict[str, list[str]]:
+    """The commands that print JSON of a report, by their names."""
+    report = "page_visits_weekly"
+    return {
+        "status": ["status", report],
+        "costs": ["costs", report, "--months", "1200"],
+        "preview": ["preview", report, period_id, "--run"],
+        "plan": ["plan", report, "--last", "1", "--yes"],
+    }
+
+
+def printed(*arguments: str) -> Any:
+    """What a command prints as JSON."""
+    command = [sys.executable, "-m", "athena_reports", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{arguments} has failed: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout)
 
 
 def run_until_publish(dag: Any, period_id: str) -> dict[str, dict[str, Any]]:
