@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.settings import settings
-from local_aws.faults import Fault, Faults
+from local_athena.faults import Fault, Faults
 from tests.commands.project import (
     DAYS,
     ENVIRONMENT,
@@ -61,10 +60,7 @@ def shop(
     """The project as its runs had it, in a folder of the test's own."""
     root = tmp_path / "shop"
     write_files(root)
-    # As in a terminal. Where the tests run in the background, a shell may have it ignored.
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Project(root, published_shop, monkeypatch, capsys)
-    signal.signal(signal.SIGINT, interrupt)
     logging.disable(logging.NOTSET)
 
 

@@ -34,16 +34,16 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from airflow_local.services import Services, local_services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold, SlowDown
+from local_athena.faults import Faults, Hold, SlowDown
 from tests.integration.scenarios import QUICK
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance
@@ -51,7 +51,13 @@ from tests.support.dag_files import load_dags, parse_dags
 from tests.support.examples import alerts_dag_file
 from tests.support.existing_environment import OF_REPORTS, endpoints_below
 from tests.support.published import manifest_of
-from tests.support.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support.stacks import (
+    REPORTS_TEMPLATE,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
 from tests.support.task_runner import prepare, run_dag
 from tests.support.triggers import kill
 
@@ -404,8 +410,11 @@ def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> Non
         for name in botocore.session.get_session().get_service_model(service).operation_names:
             action = S3_ACTIONS.get(name, name) if service == "s3" else name
             actions[xform_name(name)] = f"{service}:{action}"
-    # What authors run on their machine is not the role's.
-    files = [file for file in (REPOSITORY / "plugins").rglob("*.py") if "authors" not in file.parts]
+    # What people run on their machine is not the role's.
+    for_people = {"authors", "local", "mwaa"}
+    files = [
+        file for file in (REPOSITORY / "plugins").rglob("*.py") if for_people.isdisjoint(file.parts)
+    ]
     code = "\n".join(file.read_text() for file in files)
     # A client's method, or a paginator's name; a hook asks Airflow for its connection.
     named = re.findall(r"(?<!hook|self)(?<!super\(\))\.(\w+)|[\"'](\w+)[\"']", code)
@@ -438,7 +447,7 @@ def test_the_policies_to_attach_are_that_of_the_stack(
     }
     to_attach = {}
     for name in ("reports-policy.json", "reports-policy-keys.json"):
-        template = Template((REPOSITORY / "docs" / "reference" / name).read_text())
+        template = Template((REPORTS_TEMPLATE.with_name(name)).read_text())
         policy = json.loads(template.substitute(names))
         assert policy["Version"] == "2012-10-17"
         to_attach |= {statement["Sid"]: in_lists(statement) for statement in policy["Statement"]}

@@ -19,6 +19,7 @@ from botocore import xform_name
 
 from athena_reports.authors.command_line import app
 from athena_reports.settings import Settings
+from local_athena import __main__ as local_athena
 from tests.support.code_blocks import Block, commands_of
 from tests.support.paths import ROOT
 
@@ -148,6 +149,10 @@ def _docker(words: list[str]) -> None:
         _airflow(words[words.index("airflow") + 1 :])
 
 
+def _local_athena(words: list[str]) -> None:
+    local_athena.command_line().parse_args(words)
+
+
 def _pytest(words: list[str]) -> None:
     assert all((ROOT / word).exists() for word in words if word.startswith("tests"))
 
@@ -160,7 +165,7 @@ def _export(words: list[str]) -> None:
 
 
 _SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
-# Those of docs/how-to/existing-environment.md, which tests/deploy/test_bundle.py runs.
+# Those of docs/how-to/existing-environment.md, which tests/library/mwaa/test_bundle.py runs.
 _SHELL |= {"cat", "mkdir", "rm", "sed", "unzip", "zip"}
 
 
@@ -168,6 +173,7 @@ _PROGRAMS = {
     "make": _make,
     "python": _python,
     "aws": _aws,
+    "local-athena": _local_athena,
     "airflow": _airflow,
     "docker": _docker,
     "pytest": _pytest,

@@ -1,7 +1,7 @@
 """What the page on an MWAA environment that is there says is what the library and its stack do.
 
 tests/integration/test_permissions.py holds the policy and the endpoints against what was called,
-and tests/deploy/test_bundle.py runs the page's way to merge.
+and tests/library/mwaa/test_bundle.py runs the page's way to merge.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def block_of(language: str) -> Block:
 
 
 def placeholders(policy: str) -> set[str]:
-    text = (ROOT / "docs" / "reference" / policy).read_text(encoding="utf-8")
+    text = REPORTS_TEMPLATE.with_name(policy).read_text(encoding="utf-8")
     return set(re.findall(r"\$\{(\w+)\}", text))
 
 
@@ -129,7 +129,6 @@ def test_the_page_has_the_endpoints_of_mwaa_itself() -> None:
 def test_the_policy_is_filled_in_with_the_names_of_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     defined: dict[str, Any] = {}
     run_python(block_of("python"), defined)
@@ -149,7 +148,7 @@ def test_the_policy_is_filled_in_with_the_names_of_the_page(
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_has_no_more_characters_than_iam_takes(policy: str) -> None:
     """A managed policy has at most 6,144, without white space; the names need some of them."""
-    text = (ROOT / "docs" / "reference" / policy).read_text(encoding="utf-8")
+    text = REPORTS_TEMPLATE.with_name(policy).read_text(encoding="utf-8")
     assert len("".join(text.split())) < 5000
 
 

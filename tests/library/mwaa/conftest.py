@@ -1,0 +1,55 @@
+"""A small repository of the same form, and an account to deploy it to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_athena import LocalAws
+from tests.library.mwaa.repository import BUCKET, REGION, Repository
+from tests.library.mwaa.stub import StubAws
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """Local services that are empty, and that every client of AWS finds."""
+    local_aws.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+    monkeypatch.setenv("SAM_CLI_POLL_DELAY", "0.1")
+    return local_aws
+
+
+@pytest.fixture
+def bucket(aws: LocalAws) -> Any:
+    """The bucket of the stack, as a resource of boto3."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return s3
+
+
+@pytest.fixture
+def stub(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubAws]:
+    """The stub in place of CloudFormation and Amazon MWAA; the bucket of its stack is there."""
+    with StubAws(BUCKET).served() as stub:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stub.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", stub.url)
+        yield stub
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Repository:
+    return Repository(tmp_path / "repository", monkeypatch, capfd)

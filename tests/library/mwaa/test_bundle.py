@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.utils.file import find_dag_file_paths
+
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import bundle as bundle_module
+from athena_reports.mwaa.bundle import build_bundle
+from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.existing_environment import PAGE
+
+ROOT = Path(__file__).resolve().parents[3]
+MAINTENANCE = "dags/athena_reports_maintenance.py"
+COMMANDS = ("authors", "local", "mwaa")  # parts of the library that MWAA has no use for
+SHIPPED = (
+    "dags",
+    "include",
+    "plugins",
+    "deploy/environments",
+    "requirements.txt",
+)
+
+
+@pytest.fixture
+def copy_repository(tmp_path: Path) -> Callable[[str], Path]:
+    """Copies what a bundle is made of into a folder of the test's own."""
+
+    def copy(name: str) -> Path:
+        repository = tmp_path / name
+        for path in SHIPPED:
+            source, target = ROOT / path, repository / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        return repository
+
+    return copy
+
+
+@pytest.fixture
+def repository(copy_repository: Callable[[str], Path]) -> Path:
+    return copy_repository("repository")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_two_folders_and_two_times_give_the_same_bytes(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    first, second = copy_repository("first"), copy_repository("second")
+    for number, path in enumerate(sorted(second.rglob("*"))):
+        os.utime(path, (1e9 + number, 1e9 + number))
+        if path.is_file():
+            path.chmod(0o600 if number % 2 else 0o755)
+    for folder in ("plugins", "dags", "plugins/athena_reports"):
+        (second / folder / "__pycache__").mkdir()
+        (second / folder / "__pycache__" / "x.cpython-312.pyc").write_bytes(os.urandom(8))
+        (second / folder / ".DS_Store").write_bytes(os.urandom(8))
+        (second / folder / "settings.py~").write_bytes(os.urandom(8))
+
+    build_bundle(Project.usual(first), "prd", tmp_path / "a")
+    build_bundle(Project.usual(second), "prd", tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
+    """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
+    bundle = build_bundle(Project.usual(ROOT), "prd", tmp_path / "bundle")
+
+    expected = {"plugins.zip", "requirements.txt", "startup.sh"}
+    expected |= {constraints_path()}
+    expected |= {f"dags/{path}" for path in files_of("dags")}
+    expected |= {f"dags/include/{path}" for path in files_of("include")}
+    written = contents(tmp_path / "bundle")
+    assert bundle.files == written
+    assert set(written) == expected
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        names = set(plugins.namelist())
+        left_out = files_of("plugins") - names
+        text = b"".join(plugins.read(name) for name in plugins.namelist())
+    text += b"".join(contents(tmp_path / "bundle" / "dags").values())
+    assert names < files_of("plugins")
+    assert {path.split("/")[1] for path in left_out} == {"__main__.py", *COMMANDS}
+    assert not {path for path in names if path.split("/")[1:2] and path.split("/")[1] in COMMANDS}
+    for module in (
+        *(rf"athena_reports\.{name}" for name in COMMANDS),
+        "local_athena",
+        "demo",
+        "bench",
+        "tests",
+        "pytest",
+        "moto",
+        "pyarrow",
+    ):
+        assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
+
+
+def constraints_path() -> str:
+    content = bundle_module.CONSTRAINTS.read_bytes()
+    return f"dags/constraints-{hashlib.sha256(content).hexdigest()[:8]}.txt"
+
+
+def files_of(folder: str) -> set[str]:
+    root = ROOT / folder
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return {
+        path.as_posix()
+        for path in files
+        if "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
+
+
+def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path: Path) -> None:
+    home = tmp_path / "usr" / "local" / "airflow"
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    shutil.copytree(tmp_path / "bundle" / "dags", home / "dags")
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        plugins.extractall(home / "plugins")
+
+    program = "from athena_reports.settings import settings; print(settings().sql_folder)"
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": str(home / "plugins"),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert Path(found.strip()) == home / "dags" / "include" / "sql"
+
+
+def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) -> None:
+    (repository / "include" / "helper.py").write_text(
+        "raise RuntimeError('airflow looked for a dag')\n"
+    )
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    folder = tmp_path / "bundle" / "dags"
+
+    assert (folder / "include" / "helper.py").is_file()
+    assert Repository(Project.usual(folder.parent)).files == sorted(folder.glob("*.py"))
+
+
+def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+    for file, bag in Repository(Project.usual(tmp_path / "bundle")).bags.items():
+        assert not bag.dags, file
+        (error,) = bag.import_errors.values()
+        assert "ATHENA_REPORTS_ENV is not set" in error
+
+
+def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_their_own_name(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else workers that start after an update has failed would install other
+    packages than others have.
+    """
+    first = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    named = constraints_path()
+    assert first["requirements.txt"].startswith(
+        f'--constraint "/usr/local/airflow/{named}"\n'.encode()
+    )
+    tested = re.findall(
+        r"^duckdb==\S+", (ROOT / "dev" / "pins" / "dev.txt").read_text(), re.MULTILINE
+    )
+    assert [
+        line for line in first[named].decode().splitlines() if not line.startswith("#")
+    ] == tested
+
+    changed_constraints = tmp_path / "constraints.txt"
+    changed_constraints.write_text(bundle_module.CONSTRAINTS.read_text() + "duckdb==1.4.0\n")
+    monkeypatch.setattr(bundle_module, "CONSTRAINTS", changed_constraints)
+    second = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    changed = {path for path in first | second if first.get(path) != second.get(path)}
+    assert changed == {named, constraints_path(), "requirements.txt"}
+
+
+def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_which_wins(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "deploy" / "environments" / "qa.sh").write_text(
+        "export TEAM=ours ATHENA_REPORTS_ENV=theirs"
+    )
+    (repository / "deploy" / "environments" / "qa.env").write_text(
+        "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
+    )
+    settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
+    build_bundle(Project.usual(repository), "qa", tmp_path / "bundle", settings)
+    source = ["sh", "-c", '. "$0"; env', str(tmp_path / "bundle" / "startup.sh")]
+    seen = subprocess.run(
+        source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
+    ).stdout
+    assert {line for line in seen.splitlines() if line[:4] in ("TEAM", "ATHE")} == {
+        "TEAM=ours",
+        "ATHENA_REPORTS_ENV=qa",
+        "ATHENA_REPORTS_BUCKET=acme-reports",
+        "ATHENA_REPORTS_WORKGROUP=a group",
+        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/",
+    }
+
+
+@pytest.mark.parametrize("environment", ["production", "", "../environments/prd"])
+def test_an_unknown_environment_is_refused_with_those_that_there_are(
+    repository: Path, tmp_path: Path, environment: str
+) -> None:
+    with pytest.raises(DeployError, match=r"no environment .* has dev, prd, stg"):
+        build_bundle(Project.usual(repository), environment, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("BUCKET=acme", "line 1: 'BUCKET=acme' is not a setting"),
+        ("ATHENA_REPORTS_BUCKET", "is not a setting"),
+        ("ATHENA_REPORTS_ENV=dev", "ATHENA_REPORTS_ENV is set already"),
+        (
+            "ATHENA_REPORTS_BUCKET=Acme_Reports",
+            "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_refused(
+    repository: Path, tmp_path: Path, line: str, message: str
+) -> None:
+    (repository / "deploy" / "environments" / "prd.env").write_text(f"{line}\n")
+    with pytest.raises(DeployError, match=r"prd\.env.*") as failure:
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize("path", [MAINTENANCE, "plugins/athena_reports/reports/sql_template.py"])
+def test_a_file_with_a_syntax_error_is_refused_by_its_line(
+    repository: Path, tmp_path: Path, path: str
+) -> None:
+    lines = len((repository / path).read_text().splitlines())
+    with (repository / path).open("a") as file:
+        file.write("def broken(:\n")
+    with pytest.raises(DeployError, match=rf"{path}, line {lines + 1} is not Python"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
+    (repository / "plugins" / "secrets").symlink_to(tmp_path)
+    with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+
+# --- docs/how-to/existing-environment.md: a bundle in an environment of somebody else
+
+
+def write_environment(folder: Path, *plugins: str) -> None:
+    """The files of an environment that has plugins of its own; none ends with a line's end."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "plugins.zip", "w") as archive:
+        archive.writestr(".airflowignore", "drafts/**")
+        for path in plugins:
+            archive.writestr(path, "")
+    (folder / "requirements.txt").write_text("requests>=2")
+    (folder / "startup.sh").write_text("export TEAM=analytics; exit 0")
+
+
+def merge(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the page's way to merge, without the first command, which builds the bundle."""
+    block = next(block for block in blocks_of(PAGE) if "make bundle" in block.text)
+    bundle, *commands = commands_of(block)
+    assert bundle == "make bundle ENV=prd"
+    return subprocess.run(
+        ["bash", "-e", "-c", "\n".join(commands)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_bundle_is_merged_into_an_environment_that_is_there(
+    repository: Path, tmp_path: Path
+) -> None:
+    write_environment(tmp_path / "environment", "team.py", "drafts/later.py")
+    of_project = repository / "plugins" / ".airflowignore"
+    of_project.write_text(f"parts/**\n{of_project.read_text()}")
+    (repository / "plugins" / "parts").mkdir()
+    (repository / "plugins" / "parts" / "words.py").touch()
+    build_bundle(Project.usual(repository), "prd", tmp_path / "dist" / "mwaa")
+    first, *lines = (tmp_path / "dist" / "mwaa" / "requirements.txt").read_text().splitlines()
+
+    for _ in ("first release", "next release"):
+        done = merge(tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    merged = tmp_path / "merged"
+    # What forces the image's constraints on the environment's packages is that no line has this.
+    assert first.startswith("--constraint ")
+    requirements = (merged / "requirements.txt").read_text()
+    assert requirements.splitlines() == [*lines, "requests>=2"]
+    assert not re.search("-c |--constraint ", requirements)
+    script = f"source {merged / 'startup.sh'}"
+    shown = f"trap env EXIT; {script}"
+    variables = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
+    assert {"ATHENA_REPORTS_ENV=prd", "TEAM=analytics"} <= set(variables.stdout.splitlines())
+    with zipfile.ZipFile(merged / "plugins.zip") as archive:
+        archive.extractall(tmp_path / "installed")
+    read = find_dag_file_paths(tmp_path / "installed", safe_mode=False)
+    assert sorted(Path(path).name for path in read) == ["athena_reports_plugin.py", "team.py"]
+    assert (tmp_path / "installed" / "athena_reports" / "page" / "app.py").is_file()
+
+
+def test_a_file_that_both_have_stops_the_merge(repository: Path, tmp_path: Path) -> None:
+    write_environment(tmp_path / "environment", "athena_reports_plugin.py")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "dist" / "mwaa")
+
+    done = merge(tmp_path)
+
+    assert done.returncode != 0
+    assert "replace merged/plugins/athena_reports_plugin.py?" in done.stdout + done.stderr
+    assert not (tmp_path / "merged" / "plugins.zip").exists()

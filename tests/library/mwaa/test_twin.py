@@ -1,0 +1,155 @@
+"""The twin with images and packages of the test's own:
+real virtual environments and a real pip, no index.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import twin as module
+from athena_reports.mwaa.twin import Twin, build_twin
+
+pytestmark = pytest.mark.ci
+CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
+Build = Callable[..., Twin]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A folder of wheels: `celery`, an essential package, and `extra`,
+    both in versions 1.0 and 2.0.
+    """
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in ("celery", "extra"):
+        for version in ("1.0", "2.0"):
+            info = f"{name}-{version}.dist-info"
+            with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+                wheel.writestr(f"{name}/__init__.py", "")
+                wheel.writestr(f"{name}/part.py", f"VERSION = {version!r}\n")
+                wheel.writestr(
+                    f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+                )
+                wheel.writestr(
+                    f"{info}/WHEEL",
+                    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                )
+                record = "".join(f"{entry},,\n" for entry in [*wheel.namelist(), f"{info}/RECORD"])
+                wheel.writestr(f"{info}/RECORD", record)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that is copied, because to make one takes seconds."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    return folder / "venv"
+
+
+@pytest.fixture
+def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Builds a twin of an image that has celery 1.0, with a bundle of the given parts."""
+
+    def copy(_python: str, twin: Twin) -> None:
+        shutil.rmtree(twin.folder / "venv", ignore_errors=True)
+        shutil.copytree(environment, twin.folder / "venv", symlinks=True)
+
+    monkeypatch.setattr(module, "make_environment", copy)
+    monkeypatch.setattr(module, "PACKAGES", f"--no-index --find-links={index} celery==1.0")
+
+    def build(requirements: str, *, shipped: str = "", plugin: str = "", startup: str = "") -> Twin:
+        bundle = tmp_path / "bundle"
+        (bundle / "dags").mkdir(parents=True, exist_ok=True)
+        (bundle / "dags" / "constraints.txt").write_text(shipped)
+        with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
+            plugins.writestr("our_plugin.py", plugin)
+        (bundle / "requirements.txt").write_text(
+            f"--no-index\n--find-links {index}\n{CONSTRAINED}{requirements}\n"
+        )
+        (bundle / "startup.sh").write_text(startup)
+        return build_twin("3.9.9", "none", bundle, tmp_path / "twins", "", lambda _: None)
+
+    return build
+
+
+def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
+    assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
+)
+def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
+    build: Build, wrong: str
+) -> None:
+    """Of a package that does not exist, an essential one of another version,
+    constraints that are not shipped.
+    """
+    for _ in range(2):
+        with pytest.raises(DeployError, match=r"pip failed with exit code 1\. MWAA only logs that"):
+            build(wrong)
+
+
+def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
+    build: Build,
+) -> None:
+    used = (
+        "import celery.part\n\n"
+        "def version():\n    from extra.part import VERSION\n    return VERSION\n"
+    )
+    build("extra", plugin=used).import_plugins()
+    # A second check takes the same twin, and looks at the plugins of its own bundle.
+    twin = build("extra", plugin="import celery\nfrom extra.part import VERSION\n")
+    assert twin.added == {"extra": "2.0"}
+    with pytest.raises(
+        DeployError, match=r"(?s)\(extra\).*our_plugin\.py.*without requirements\.txt"
+    ):
+        twin.import_plugins()
+
+
+def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
+        monkeypatch.setenv(name, "secret")
+    startup = (
+        "export ATHENA_REPORTS_ENV=prd\nexport PYTHONPATH=/mine AIRFLOW_HOME=/mine"
+        " MWAA__CORE__X=1\nexport AIRFLOW__CORE__EXECUTOR=LocalExecutor GREETING=$'two\\nlines'"
+        " SEEN=$(env | grep -c =secret)\necho noise\nnot_exported=1\nexit 0\n"
+    )
+    twin, said = build("celery", startup=startup), list[str]()
+    expected = {"ATHENA_REPORTS_ENV": "prd", "GREETING": "two\nlines", "SEEN": "1"}
+    assert twin.startup_variables(said.append) == expected
+    (line,) = said
+    for name in ("PYTHONPATH", "AIRFLOW_HOME", "MWAA__CORE__X", "AIRFLOW__CORE__EXECUTOR"):
+        assert name in line
+
+
+def test_a_failing_startup_sh_fails_the_check(build: Build) -> None:
+    twin = build("celery", startup="echo too bad >&2\nexit 3\n")
+    with pytest.raises(DeployError, match=r"(?s)startup\.sh ended with exit code 3.*too bad"):
+        twin.startup_variables(print)
+
+
+def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_USABLE", "raise SystemExit(1)")
+    with pytest.raises(DeployError, match=r"PYTHON=/path/to/python3\.12"):
+        module.make_environment("/no/such/python", Twin(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])
+def test_constraints_that_cannot_be_read_are_named(tmp_path: Path, source: str) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    with pytest.raises(DeployError, match=rf"{source} cannot be read.*CONSTRAINTS="):
+        build_twin("3.3.1", source, tmp_path, tmp_path / "twins", "", print)
