@@ -122,7 +122,10 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     assert message == shown
     look()
     assert inbox.take() == [], "a retry tells nobody twice"
-    given_up = look(timedelta(days=15))
+    two_weeks = timedelta(days=14)
+    waiting = look(two_weeks - timedelta(minutes=1))
+    assert waiting.states["tell_when_published"] == "up_for_reschedule"
+    given_up = look(two_weeks)
     assert given_up.values["tell_when_published", "return_value"] is False
     assert inbox.take() == [], "nobody is told that it is no longer waited for"
 

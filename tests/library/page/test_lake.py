@@ -37,6 +37,27 @@ def shown(account: Account, manifest: Manifest) -> list[tuple[str | None, ...]]:
     return account.lake.rows(DAG, manifest, [column.name for column in manifest.columns])
 
 
+@pytest.mark.parametrize(
+    ("region", "console"),
+    [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/athena/home?region=eu-west-1#"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1#"),
+        ("us-iso-east-1", ""),  # Airflow knows no console of its partition
+    ],
+)
+def test_the_console_is_that_of_the_partition_of_aws(
+    sql_folder: Path, monkeypatch: pytest.MonkeyPatch, region: str, console: str
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    connect: Any = page.Lake.connect
+    connect.cache_clear()
+
+    shown = page.Lake.connect().console
+    connect.cache_clear()
+    assert shown.partition("/query-editor/")[0] == console
+
+
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
     account: Account,
 ) -> None:

@@ -48,9 +48,13 @@ def create(
 
 
 def look(
-    glue: GlueClient, database: str, source: Input = PLAYS, period: Period = WEEK
+    glue: GlueClient,
+    database: str,
+    source: Input = PLAYS,
+    period: Period = WEEK,
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> InputCoverage:
-    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    when: Any = {"late_by": timedelta(0), "now": now}
     (found,) = find_coverage([source], period, **when, database=database, glue=glue)
     return found
 
@@ -150,6 +154,27 @@ def test_a_projection_answers_for_glue(
     found = look(glue, database)
     assert (found.outside, found.absent) == (tuple(f"dt={day}" for day in outside), ())
     assert ("outside the range of its partition projection" in str(found)) == bool(outside)
+
+
+@pytest.mark.parametrize(
+    ("range_", "longest"),
+    [("NOW-1YEAR,NOW", timedelta(days=366)), ("NOW-1MONTH,NOW", timedelta(days=31))],
+)
+def test_a_moving_bound_has_the_longest_length_of_its_unit(
+    glue: GlueClient, database: str, range_: str, longest: timedelta
+) -> None:
+    """A date that Athena may see is not told to be outside."""
+    parameters = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.range": range_,
+    }
+    create(glue, database, ["dt"], [], **parameters)
+    first = datetime.fromisoformat(DAYS[0]).replace(tzinfo=UTC)
+
+    assert look(glue, database, now=first + longest).outside == ()
+    day_later = look(glue, database, now=first + longest + timedelta(days=1))
+    assert day_later.outside == (f"dt={DAYS[0]}",)
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,20 @@ def test_of_many_notes_the_latest_count(athena: MemoryAthena) -> None:
     assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
 
 
+def test_of_two_noted_executions_that_are_current_the_latest_is_taken(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Its rows are the newer ones."""
+    ids = []
+    for _ in range(2):
+        ids += start(athena, submission())
+        clock.sleep(60)
+    earlier, later = ids
+    athena.unlisted = {earlier, later}
+    for notes in (Notes(earlier, later), Notes(later, earlier)):
+        assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == later
+
+
 def test_a_noted_execution_counts_only_if_it_is_of_the_intention_and_current(
     athena: MemoryAthena,
 ) -> None:
