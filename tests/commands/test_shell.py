@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 Strike = Callable[[Fault], None]
 OPTIONS = {
     "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
+    "check": ["--renew"],
     "load": ["--time", "--key", "--zone"],
     "preview": ["--run", "--json"],
     "plan": ["--last", "--key", "--yes", "--apply", "--json"],
