@@ -2,8 +2,8 @@
 
     dags/               for the environment's dags/ prefix: DAG files, include/,
                         constraints-<checksum>.txt
-    plugins.zip         the plugin and the library
-    requirements.txt    what pip installs
+    plugins.zip         the plugin and the library, and wheels/ with what the image lacks
+    requirements.txt    what pip installs: those wheels by their paths, then the project's lines
     startup.sh          the environment's variables, after deploy/environments/<env>.sh
                         if there is one
 
@@ -24,12 +24,21 @@ from pathlib import Path, PurePosixPath
 from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings
 from deploy import DeployError
+from deploy.requirements import bundled_requirements
+from deploy.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 
 HOME = PurePosixPath("/usr/local/airflow")
 """AIRFLOW_HOME on MWAA; `dags/`, `plugins/`, `requirements/` and `startup/` lie in it."""
 ENVIRONMENTS = PurePosixPath("deploy/environments")
 PREFIX = "ATHENA_REPORTS_"
 
+_NOT_FOR_AIRFLOW = (
+    "athena_reports/__main__.py",
+    "athena_reports/authors/",
+    "athena_reports/local/",
+    "athena_reports/mwaa/",
+)
+"""What of the library serves people and no environment: its commands, and what they need."""
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
 
@@ -51,7 +60,8 @@ def build_bundle(
     """
     variables = {**(settings or {}), **_variables(repository, environment)}
     dags = _tree(repository / "dags")
-    plugins = _tree(repository / "plugins")
+    requirements = bundled_requirements((repository / "requirements.txt").read_text())
+    plugins = _plugins(repository)
     include = _tree(repository / "include")
     script = repository / ENVIRONMENTS / f"{environment}.sh"
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
@@ -60,13 +70,16 @@ def build_bundle(
     # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
     # Named by their content, they are always those that requirements.txt was written with.
     named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
-    requirements = (repository / "requirements.txt").read_bytes()
+    wheels = carried_wheels(repository / CACHE)
+    for name, content in wheels.items():
+        plugins[str(FOLDER / name)] = content
+    lines = [f'--constraint "{HOME / named}"', *wheel_lines(wheels, HOME / "plugins")]
     files = {
         **{f"dags/{path}": content for path, content in dags.items()},
         **{f"dags/include/{path}": content for path, content in include.items()},
         named: constraints,
         "plugins.zip": _zip(plugins),
-        "requirements.txt": f'--constraint "{HOME / named}"\n'.encode() + requirements,
+        "requirements.txt": "\n".join([*lines, requirements]).encode(),
         "startup.sh": "\n".join([*startup, ""]).encode(),
     }
     shutil.rmtree(folder, ignore_errors=True)
@@ -105,6 +118,12 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
     except SettingsError as error:
         raise DeployError(f"{path}: {error}") from error
     return variables
+
+
+def _plugins(repository: Path) -> dict[str, bytes]:
+    """What of the plugins folder an environment needs, by its path in it."""
+    files = _tree(repository / "plugins")
+    return {path: files[path] for path in files if not path.startswith(_NOT_FOR_AIRFLOW)}
 
 
 def _tree(folder: Path) -> dict[str, bytes]:

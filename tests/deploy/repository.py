@@ -11,6 +11,7 @@ import pytest
 
 from deploy import __main__ as command
 from tests.support.paths import ROOT
+from tests.support.wheel_files import keep_small_wheel
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKET = f"athena-reports-mwaa-stg-{ACCOUNT}-{REGION}"
@@ -38,6 +39,7 @@ class Repository:
         (folder / "deploy" / "stack").mkdir()
         shutil.copy(ROOT / "deploy" / "stack" / "reports.yaml", folder / "deploy" / "stack")
         self.write(".gitignore", "/.venv-deploy\n/dist\n")
+        keep_small_wheel(folder)
         (folder / ".venv-deploy").symlink_to(ROOT / ".venv-deploy")
         self.git("init", "--quiet")
         self.commit()
