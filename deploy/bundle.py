@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import athena_reports
 from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings
 from deploy import DeployError
@@ -39,6 +40,7 @@ _NOT_FOR_AIRFLOW = (
     "athena_reports/mwaa/",
 )
 """What of the library serves people and no environment: its commands, and what they need."""
+_IGNORED = ".airflowignore"
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
 
@@ -122,8 +124,23 @@ def _variables(repository: Path, environment: str) -> dict[str, str]:
 
 def _plugins(repository: Path) -> dict[str, bytes]:
     """What of the plugins folder an environment needs, by its path in it."""
-    files = _tree(repository / "plugins")
+    files = {}
+    if (repository / "plugins").is_dir():
+        files = _tree(repository / "plugins")
+    if "athena_reports/__init__.py" not in files:
+        files.update(_installed_library())
+        # Of the library, Airflow looks at the plugin alone.
+        files[_IGNORED] = files.get(_IGNORED, b"") + b"\nathena_reports/**\n"
     return {path: files[path] for path in files if not path.startswith(_NOT_FOR_AIRFLOW)}
+
+
+def _installed_library() -> dict[str, bytes]:
+    """The library that runs this, for a project that has installed it as a package."""
+    package = Path(athena_reports.__file__).parent
+    files = {f"{package.name}/{path}": content for path, content in _tree(package).items()}
+    plugin = package.with_name("athena_reports_plugin.py")
+    files[plugin.name] = plugin.read_bytes()
+    return files
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -145,7 +162,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 def _files(folder: Path) -> Iterator[Path]:
     """The files that are no tool's."""
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") and path.name != ".airflowignore"
+        hidden = path.name.startswith(".") and path.name != _IGNORED
         if not (hidden or path.name.endswith(_MADE_BY_TOOLS)):
             if path.is_symlink():
                 raise DeployError(

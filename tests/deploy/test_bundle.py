@@ -142,6 +142,34 @@ def test_what_serves_people_alone_is_left_out_and_what_is_called_alike_is_not(
     assert names > {f"athena_reports/{path}" for path in library}
 
 
+def test_a_project_that_has_installed_the_library_ships_it_beside_its_own_plugins(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    cloned, project = copy_repository("cloned"), copy_repository("project")
+    shutil.rmtree(project / "plugins")
+    build_bundle(project, "prd", tmp_path / "without")
+    for repository in (cloned, project):
+        (repository / "plugins").mkdir(exist_ok=True)
+        (repository / "plugins" / "team.py").write_text("OURS = 1\n")
+    (project / "plugins" / ".airflowignore").write_text("drafts/**")
+    build_bundle(cloned, "prd", tmp_path / "cloned-bundle")
+    build_bundle(project, "prd", tmp_path / "bundle")
+
+    expected = contents_of_zip(tmp_path / "cloned-bundle" / "plugins.zip")
+    shipped = contents_of_zip(tmp_path / "bundle" / "plugins.zip")
+    assert expected.pop(".airflowignore").endswith(b"\nathena_reports/**\n")
+    assert shipped.pop(".airflowignore") == b"drafts/**\nathena_reports/**\n"
+    assert shipped == expected
+    del expected["team.py"]
+    without = contents_of_zip(tmp_path / "without" / "plugins.zip")
+    assert without.keys() - expected.keys() == {".airflowignore"}
+
+
+def contents_of_zip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def test_pip_gets_the_carried_wheels_by_their_paths_and_the_lines_of_the_project(
     repository: Path, tmp_path: Path
 ) -> None:
