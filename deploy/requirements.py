@@ -15,7 +15,9 @@ from packaging.utils import canonicalize_name
 
 from deploy import DeployError
 
-OURS = ("athena-reports", "local-athena")
+LIBRARY = "athena-reports"
+"""The name of this library's package."""
+OURS = (LIBRARY, "local-athena")
 """The packages that a bundle never lets pip install."""
 
 # A project keeps the wheels of the library there while they are on no index.

@@ -24,6 +24,7 @@ from urllib.request import urlopen
 from airflow_local.runtime import Progress, tail
 from deploy import DeployError
 from deploy.bundle import HOME
+from deploy.requirements import LIBRARY
 from deploy.wheels import FOLDER
 
 PYTHON = (3, 12)
@@ -147,6 +148,13 @@ class Twin:
             self._pip("pip.log", advice, arguments, PIP_SECONDS)
         after = self._versions()
         self.added = {name: after[name] for name in after if before.get(name) != after[name]}
+        if LIBRARY in self.added:
+            raise DeployError(
+                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
+                " the library too. Airflow would use the installed one, and show an import error of"
+                " its plugin. Remove the line that installs it, perhaps in a file that"
+                " requirements.txt names."
+            )
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed.

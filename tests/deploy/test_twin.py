@@ -133,6 +133,16 @@ def test_carried_wheels_are_installed_with_the_network_cut(
         build(f"--find-links {served_index}", carried=[wheel])
 
 
+def test_a_bundle_that_lets_pip_install_the_library_too_is_refused(
+    build: Build, tmp_path: Path
+) -> None:
+    """A file that requirements.txt names may ask for it, which the bundle does not see."""
+    wheel = write_wheel(tmp_path / "carried", "athena_reports", "0.2.0")
+    for _ in range(2):
+        with pytest.raises(DeployError, match=r"athena-reports 0\.2\.0, and plugins\.zip has"):
+            build("", carried=[wheel])
+
+
 def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
     build: Build,
 ) -> None:
