@@ -8,7 +8,8 @@ VENV := .venv
 SAM := .venv-deploy/.ready
 CHECKOV := .venv-checkov/.ready
 PY := $(VENV)/bin/python
-DEV := PYTHONPATH=dev $(PY)
+PATHS := plugins:dev:dev/local_athena
+DEV := PYTHONPATH=$(PATHS) $(PY)
 READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
@@ -54,11 +55,11 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 
 .PHONY: check
 check: $(READY) ## Hold the reports against their rules, in seconds: what an author runs
-	@PYTHONPATH=plugins:dev $(PY) -m report_rules
+	@$(DEV) -m athena_reports check
 
 .PHONY: golden
 golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
-	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
+	@$(DEV) -m athena_reports check --renew
 
 .PHONY: test
 test: check ## Prove the package: check, lint, types and tests
@@ -70,12 +71,12 @@ test: check ## Prove the package: check, lint, types and tests
 
 .PHONY: simulate
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/deploy tests/commands tests/dev -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
+	@$(PY) -m pytest tests/e2e tests/integration tests/integrity tests/library tests/commands tests/dev -n 2 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
@@ -91,19 +92,26 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 		--overrides dev/pins/newest.txt --requirements dev/pins/dev.in
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
-	@PYTHONPATH=dev $(NEWEST)/bin/python -m demo.run
+	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
-BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins:dev $(PY) -m demo.beside
+BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports.local.beside
 AUTHORS := $(BESIDE) $(PY) -m athena_reports
+
+# The demo's lakes, as tables that commands find like those of `make load`.
+LAKES := .lake/.demo
+
+$(LAKES): | $(READY)
+	@$(DEV) -m demo.keep
+	@touch $@
 
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
-	@AIRFLOW_HOME=$(CURDIR)/.airflow PYTHONPATH=plugins $(PY) -m athena_reports new '$(NAME)' $(NEW)
-	@PYTHONPATH=plugins:dev $(PY) -m report_rules --renew
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports new '$(NAME)' $(NEW)
+	@$(DEV) -m athena_reports check --renew
 
 .PHONY: load
 load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.csv TIME=time_hour KEY=dt ZONE=UTC
@@ -113,11 +121,11 @@ load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.c
 is_said = $(and $(findstring command,$(origin $(1))),$(filter 1,$($(1))))
 
 .PHONY: preview
-preview: $(READY) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
+preview: $(READY) $(LAKES) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
 	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(call is_said,RUN),--run)
 
 .PHONY: plan
-plan: $(READY) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
+plan: $(READY) $(LAKES) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
 	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
 
 .PHONY: backfill
@@ -134,11 +142,11 @@ cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=us
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
-	@$(DEV) -m local_aws --port $(PORT)
+	@$(DEV) -m local_athena serve --port $(PORT)
 
 # ENV only from the command line: shells have a variable of that name for something else.
 ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
-BUNDLE := PYTHONPATH=plugins:dev $(PY) -m deploy bundle --env '$(ENVIRONMENT)'
+BUNDLE := $(DEV) -m athena_reports.mwaa bundle --env '$(ENVIRONMENT)'
 
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
@@ -158,14 +166,14 @@ endif
 endif
 # CHECK only from the command line, like ENV: a variable of the shell may mean something else.
 NO_CHECK := $(if $(findstring command,$(origin CHECK)),$(filter no,$(CHECK)))
-DEPLOY := PYTHONPATH=plugins:dev $(PY) -m deploy deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
+DEPLOY := $(DEV) -m athena_reports.mwaa deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
 
 .PHONY: deploy-guided
-deploy-guided: $(READY) $(SAM) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
+deploy-guided: $(READY) $(SAM) $(LAKES) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
 	@$(DEPLOY) --guided
 
 .PHONY: deploy
-deploy: $(READY) $(SAM) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no)
+deploy: $(READY) $(SAM) $(LAKES) ## Deploy to Amazon MWAA (ENV=stg, DRY_RUN=1, CHECK=no)
 	@$(DEPLOY) $(if $(DRY_RUN),--dry-run)
 
 ifeq ($(filter mwaa-check,$(MAKECMDGOALS))$(VERSION),mwaa-check)
@@ -173,14 +181,14 @@ $(error Name the version of Airflow: make mwaa-check VERSION=3.3.1)
 endif
 
 .PHONY: mwaa-check
-mwaa-check: $(READY) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
+mwaa-check: $(READY) $(LAKES) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
 	@$(BUNDLE)
-	@PYTHONPATH=plugins:dev $(PY) -m deploy.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+	@$(DEV) -m athena_reports.mwaa.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--python '$(PYTHON)'
 
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
-	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home PYTHONPATH=plugins:dev $(PY) -m bench $(if $(ONLY),--only $(ONLY))
+	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home $(DEV) -m bench $(if $(ONLY),--only $(ONLY))
 
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(addprefix --upgrade-package=,$(UPGRADE))

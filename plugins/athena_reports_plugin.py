@@ -1,23 +1,11 @@
-# ruff: noqa: RUF012  # lists are how Airflow declares what a plugin has
-"""Registers the library with Airflow: timetable, mappers, priority, macros and the Reports page.
-
-In a template, a macro is called as `macros.athena_reports.<name>`.
-"""
+"""Registers the library with an Airflow that has it in its plugins folder."""
 
 from importlib.metadata import distributions
 from pathlib import Path
 
-from airflow.plugins_manager import AirflowPlugin
+from athena_reports.plugin import AthenaReportsPlugin
 
-from athena_reports.page import PREFIX, ReportsPage
-from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
-from athena_reports.periods.sql_period import literal
-from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow
-from athena_reports.scheduling.macros import period
-from athena_reports.scheduling.priority import ScheduleFirst
-from athena_reports.scheduling.timetable import PeriodTimetable
-
-_HREF = PREFIX.removeprefix("/")  # relative to the UI, which need not be the root of its host
+__all__ = ["AthenaReportsPlugin"]
 
 
 def _refuse_an_installed_library() -> None:
@@ -37,26 +25,3 @@ def _refuse_an_installed_library() -> None:
 
 
 _refuse_an_installed_library()
-
-
-class AthenaReportsPlugin(AirflowPlugin):
-    """What the package adds to Airflow."""
-
-    name = "athena_reports"
-    timetables = [PeriodTimetable]
-    partition_mappers = [PeriodMapper]
-    windows = [PeriodWindow]
-    priority_weight_strategies = [ScheduleFirst]
-    macros = [period, literal, daily, weekly, monthly, quarterly, yearly]
-    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]
-    external_views = [
-        {
-            "name": "Reports",
-            "href": f"{_HREF}/",
-            "url_route": "athena-reports",
-            "destination": "nav",
-            "nav_top_level": True,
-            "icon": f"{_HREF}/static/icon.svg",
-            "icon_dark_mode": f"{_HREF}/static/icon-dark.svg",
-        }
-    ]

@@ -12,6 +12,7 @@ import functools
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ import pytest_socket
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_local.services import Services
+    from athena_reports.local.services import Services
     from demo.plays import PlaysSpec
     from tests.support.flown import Flown
     from tests.support.shell import Shell
@@ -63,6 +64,11 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+# A shell has Ctrl-C ignored for what it runs in the background, and processes that are started from
+# here would inherit that. Here it is as in a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("repository", deadline=None)
@@ -177,7 +183,7 @@ def bucket(s3: S3Client) -> str:
 @pytest.fixture(scope="session")
 def running_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The local services, prepared for the environment dev."""
-    from airflow_local.services import local_services
+    from athena_reports.local.services import local_services
 
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
         services.prepare("dev")

@@ -29,12 +29,12 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator, Athena
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_local.runtime import AirflowRuntime
-from airflow_local.services import local_services
+from athena_reports.local.runtime import AirflowRuntime
+from athena_reports.local.services import local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 
 DURATIONS_SECONDS = (1, 3, 10, 60, 600)
 LIVE_SECONDS = 60

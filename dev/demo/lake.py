@@ -10,17 +10,20 @@ import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_local.services import Services
+from athena_reports.local.lake import KeptTable, is_kept, keep, new_version
+from athena_reports.local.services import Services
 from demo import flights, plays
 
 DEMO_PLAYS = plays.PlaysSpec(
     dt.date(2025, 1, 1), dt.date(2025, 7, 1), events=1_000_000, users=30_000
 )
+TABLES = ("plays", "flights")
 _GLUE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "timestamp[ms]": "timestamp"}
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
@@ -50,7 +53,7 @@ def load(
     """
     bucket, database = f"athena-lake-{environment}", f"database_{environment}"
 
-    columns = [{"Name": field.name, "Type": _GLUE_TYPES[str(field.type)]} for field in schema]
+    columns = [{"Name": name, "Type": kind} for name, kind in _glue_types(schema).items()]
 
     def storage(prefix: str) -> Any:
         return {
@@ -94,6 +97,44 @@ def load(
     return f"{sum(rows):,} rows, {len(stored)} partitions, {sum(sizes) / 1e6:.1f} MB"
 
 
+def keep_demo(folder: Path) -> None:
+    """Write the demo's lakes as tables that a project keeps. Those that are kept stay as they are.
+
+    Args:
+        folder: Where tables are kept.
+    """
+    if not is_kept("plays", folder):
+        keep_table(folder, "plays", plays.SCHEMA, plays.generate(DEMO_PLAYS))
+    if not is_kept("flights", folder):
+        keep_table(folder, "flights", flights.SCHEMA, flights.partitions(flights.read_flights()))
+
+
+def keep_table(
+    folder: Path,
+    table: str,
+    schema: pa.Schema,
+    partitions: Iterable[tuple[dt.date, pa.Table]],
+) -> None:
+    """Write partitions as a table that a project keeps, with the objects that `load` would put."""
+    dates = []
+    number = 0
+    with new_version(table, folder) as version:
+        for date, rows in partitions:
+            file = version.folder / f"dt={date}" / "part-0.parquet"
+            file.parent.mkdir()
+            file.write_bytes(_parquet(rows))
+            dates.append(str(date))
+            number += rows.num_rows
+        kept = KeptTable(
+            version=version.name,
+            columns=_glue_types(schema),
+            key="dt",
+            rows=number,
+            dates=tuple(dates),
+        )
+        keep(table, kept, version)
+
+
 def land_late_plays(
     services: Services,
     environment: str,
@@ -113,6 +154,11 @@ def land_late_plays(
         Key=f"plays/dt={landed}/late-0.parquet",
         Body=_parquet(pa.Table.from_pylist(rows, schema=plays.SCHEMA)),
     )
+
+
+def _glue_types(schema: pa.Schema) -> dict[str, str]:
+    """The types of the columns in Glue, by name."""
+    return {field.name: _GLUE_TYPES[str(field.type)] for field in schema}
 
 
 def _parquet(rows: pa.Table) -> bytes:

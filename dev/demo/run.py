@@ -9,8 +9,7 @@ ranking with its versions and checks, queries the published tables, mirrors what
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,18 +18,19 @@ from zoneinfo import ZoneInfo
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.text import Text
 
-from airflow_local.client import AirflowClient, AirflowRuntimeError, DagRun
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, ServicesError, local_services
+from athena_reports.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports.local.project import find_project
+from athena_reports.local.runs import Progress, Watch, finish
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, ServicesError, local_services
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".airflow" / "demo"
-OUTPUT = ROOT / "demo-output"
+PROJECT = find_project(Path(__file__).parent)
+HOME = PROJECT.airflow / "demo"
+OUTPUT = PROJECT.root / "demo-output"
 ENVIRONMENT = "dev"
 BUCKET = f"athena-report-{ENVIRONMENT}"
 
@@ -88,42 +88,7 @@ ORDER BY m."rank\"""",
 
 
 class DemoError(RuntimeError):
-    """A run of the demo failed; the message says which task, and how its log ends."""
-
-
-class Watch:
-    """Says every few seconds how many tasks of all runs are done."""
-
-    def __init__(self, client: AirflowClient, progress: Callable[[str], None]) -> None:
-        self._client = client
-        self._progress = progress
-        self._told_at = time.monotonic()
-
-    def all_finished(self, runs: Sequence[DagRun]) -> bool:
-        """Whether the runs have finished; called at each look."""
-        if time.monotonic() - self._told_at > 5:
-            done, created = (self._tasks(**states) for states in ({"state": "success"}, {}))
-            self._progress(f"{done} of {created} tasks done")
-            self._told_at = time.monotonic()
-        return all(run.finished for run in runs)
-
-    def _tasks(self, **filters: str) -> int:
-        path = "/api/v2/dags/~/dagRuns/~/taskInstances"
-        tasks = self._client.request("GET", path, params={"limit": 1, **filters})
-        return int(tasks["total_entries"])
-
-
-class Progress:
-    """Lines with the seconds since the start."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._start = time.monotonic()
-
-    def __call__(self, message: str) -> None:
-        """Print a line."""
-        line = Text.assemble((f"{time.monotonic() - self._start:6.1f} s", "dim"), f"  {message}")
-        self._console.print(line, soft_wrap=True)
+    """The demo has nothing to show; the message says why."""
 
 
 @contextmanager
@@ -167,7 +132,7 @@ def main() -> None:
             for sql in TABLE_QUERIES if all(job in jobs for job in JOBS) else ():
                 show_query(console, services.athena, f"report_{ENVIRONMENT}", ENVIRONMENT, sql)
             files = mirror(services.s3, BUCKET, OUTPUT)
-            progress(f"{files} published objects are mirrored in {OUTPUT.relative_to(ROOT)}/")
+            progress(f"{files} published objects are mirrored in {OUTPUT.name}/")
         progress("done; all that was started has been stopped")
 
 
@@ -184,37 +149,24 @@ def airflow_of(
     }
     config = AirflowConfig(
         home=HOME,
-        dags_folder=ROOT / "dags",
-        plugins_folder=ROOT / "plugins",
+        dags_folder=PROJECT.dags,
+        plugins_folder=PROJECT.plugins,
         port=port,
         environment={**services.environment, **environment},
     )
     return AirflowRuntime(config, dag_ids=[], on_progress=progress)
 
 
-def jobs_of(
-    airflow: AirflowRuntime, planned: Sequence[Job], *, files: Collection[str] = ()
-) -> list[Job]:
+def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
     """Wait until the files of the samples have given a DAG; return the jobs whose DAG is there.
 
     A team that has deleted a sample has no file of it, and no job. Other reports than the samples
     are left alone.
-
-    Args:
-        airflow: The Airflow.
-        planned: The jobs of all samples.
-        files: Further files of the DAGs folder to wait for.
     """
     samples = {f"{job.report}.py" for job in planned}
     present = {path.name for path in airflow.config.dags_folder.glob("*.py")}
-    awaited = samples & present | set(files)
-    while True:
-        airflow.wait_until_parsed([])  # raises if a file cannot be imported
-        rows = airflow.client.rows("/api/v2/dags", "dags")
-        if awaited <= {Path(row["fileloc"]).name for row in rows}:
-            break
-        time.sleep(1)
-    ids = {row["dag_id"] for row in rows}
+    airflow.wait_until_files_parsed(samples & present)
+    ids = {row["dag_id"] for row in airflow.client.rows("/api/v2/dags", "dags")}
     return [job for job in planned if job.dag_id in ids]
 
 
@@ -263,24 +215,6 @@ def start(client: AirflowClient, job: Job) -> bool:
     for period in job.periods:
         client.trigger(job.dag_id, conf={"period": period})
     return True
-
-
-def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
-    """Wait for all runs of a DAG.
-
-    Raises:
-        DemoError: A run failed.
-    """
-    for run in client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=600):
-        if run.state != "success":
-            tasks = client.task_instances(dag_id, run.run_id)
-            failed = [task for task in tasks if task.state == "failed"]
-            logs = [
-                client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:]
-                for task in failed
-            ]
-            ends = "\n".join(logs)
-            raise DemoError(f"run {run.run_id} of {dag_id} is {run.state}.\n{ends}")
 
 
 if __name__ == "__main__":

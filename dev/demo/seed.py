@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_local.services import Services
-from demo.lake import DEMO_PLAYS, seed_flights, seed_plays
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import KEPT_FOLDER
+from athena_reports.local.services import Services
+from demo.lake import DEMO_PLAYS, TABLES, seed_flights, seed_plays
 from demo.plays import PlaysSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-_LIBRARY = str(ROOT / "plugins")
 
 
 def main() -> int:
@@ -46,26 +47,9 @@ def fill(
     services.prepare(environment)
     progress(f"lake of plays: {seed_plays(services, environment, plays)}")
     progress(f"lake of flights: {seed_flights(services, environment)}")
-    restore_loaded(services, environment, progress)
-
-
-def restore_loaded(services: Services, environment: str, progress: Callable[[str], None]) -> None:
-    """Bring the tables that `make load` has kept into the services."""
-    folder = ROOT / ".lake"
-    if not folder.is_dir():
-        return
-    # Only here: where nothing is kept, PYTHONPATH=dev is enough.
-    if _LIBRARY not in sys.path:
-        sys.path.append(_LIBRARY)
-    from athena_reports.authors.load import Lake, restore
-
-    lake = Lake(
-        s3=services.s3,
-        glue=services.glue,
-        bucket=f"athena-lake-{environment}",
-        database=f"database_{environment}",
-    )
-    restore(folder, lake, progress)
+    # The demo's own are those that it has written just now, which may go on until today.
+    lake = Lake.of_services(services, environment)
+    restore(ROOT / KEPT_FOLDER, lake, progress, leave_out=TABLES)
 
 
 if __name__ == "__main__":

@@ -18,20 +18,21 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from airflow_local.services import local_services
+from athena_reports.local.running import Running, announced
+from athena_reports.local.runs import Progress
+from athena_reports.local.services import local_services
 from demo.lake import DEMO_PLAYS
 from demo.run import (
     CARRIER_JOBS,
     ENVIRONMENT,
     HOME,
+    PROJECT,
     Job,
-    Progress,
     airflow_of,
     jobs_of,
     start,
     told,
 )
-from demo.running import Running, announced
 from demo.seed import fill
 
 # What `airflow` in another shell needs: the rest is in its airflow.cfg.
@@ -63,7 +64,7 @@ def main() -> None:
                     progress(f"{job.dag_id}: {job.summary}")
             user, password = airflow.admin_login
             running = Running(airflow.url, user, password, services.environment)
-            with announced(running):
+            with announced(running, PROJECT):
                 _tell(console, running)
                 while True:
                     airflow.check_alive()

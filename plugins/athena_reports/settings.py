@@ -23,6 +23,7 @@ ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names
 
 _PREFIX = "ATHENA_REPORTS_"
 _ENDPOINT = "AWS_ENDPOINT_URL"
+_DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
@@ -133,7 +134,7 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
     sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists")]
-    """The folder of the SQL files, beside `dags/` or inside it."""
+    """The folder of the SQL files. The default is beside Airflow's DAGs folder, or inside it."""
     paused: _Boolean = False
     """Whether a new DAG starts paused."""
     catchup: _Boolean = False
@@ -212,16 +213,35 @@ def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
         defaults[_variable("query_results")] = f"s3://athena-query-result-{environment}/"
         defaults[_variable("report_bucket")] = f"athena-report-{environment}"
 
-    # Beside dags/, else inside it: Amazon MWAA ships only a dags folder.
-    home = Path(__file__).resolve().parents[2]
-    folders = [home / "include" / "sql", home / "dags" / "include" / "sql"]
-    present = [folder for folder in folders if folder.is_dir()]
     sql_folder = _variable("sql_folder")
-    if present:
-        defaults[sql_folder] = present[0]
-    elif not variables.get(sql_folder):
-        places = " or ".join(str(folder) for folder in folders)
-        raise SettingsError(
-            f"No folder of SQL files at {places}: create one, or name it in {sql_folder}."
-        )
+    if not variables.get(sql_folder):
+        defaults[sql_folder] = _sql_folder(variables)
     return defaults
+
+
+def _sql_folder(variables: Mapping[str, str]) -> Path:
+    """Return the folder of the SQL files: beside Airflow's DAGs folder, else inside it.
+
+    It may be inside because Amazon MWAA ships only a DAGs folder.
+    """
+    dags_folder = variables.get(_DAGS_FOLDER)
+    if not dags_folder:
+        dags_folder = _configured_dags_folder()
+    dags = Path(dags_folder).absolute()
+    folders = [dags.parent / "include" / "sql", dags / "include" / "sql"]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    places = " or ".join(str(folder) for folder in folders)
+    name = _variable("sql_folder")
+    raise SettingsError(f"No folder of SQL files at {places}: create one, or name it in {name}.")
+
+
+def _configured_dags_folder() -> str:
+    """Return the DAGs folder of Airflow's configuration.
+
+    It is asked only here: a process whose environment names the folder need not import Airflow.
+    """
+    from airflow.configuration import conf
+
+    return conf.get_mandatory_value("core", "dags_folder")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.settings import settings
-from local_aws.faults import Fault, Faults
+from local_athena.faults import Fault, Faults
 from tests.commands.project import (
     DAYS,
     ENVIRONMENT,

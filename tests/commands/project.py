@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_local.services import Services
 from athena_reports.authors.command_line import main
+from athena_reports.local.services import Services
 from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.settings import settings
 from tests.support.paths import ROOT

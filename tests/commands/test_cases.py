@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.faults import Fault, Refuse
+from local_athena.faults import Fault, Refuse
 from tests.commands.project import ENVIRONMENT, Done, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

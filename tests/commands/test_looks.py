@@ -11,7 +11,7 @@ import pytest
 import time_machine
 import yaml
 
-from local_aws.faults import Fault, ThrottleGlue
+from local_athena.faults import Fault, ThrottleGlue
 from tests.commands.project import (
     DAYS,
     ENVIRONMENT,

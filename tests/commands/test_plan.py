@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
-from local_aws.faults import End, Fault, Hold, Refuse
+from local_athena.faults import End, Fault, Hold, Refuse
 from tests.commands.project import CTRL_C, ENVIRONMENT, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 

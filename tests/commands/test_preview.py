@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from rich.cells import cell_len
 
-from local_aws.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
+from local_athena.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
 from tests.commands.project import (
     ABSENT_DAY,
     ENVIRONMENT,

@@ -16,7 +16,7 @@ from typing import IO, Any
 import pytest
 
 from athena_reports.authors import trial
-from local_aws.faults import Fault, Faults, Hold
+from local_athena.faults import Fault, Faults, Hold
 from tests.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

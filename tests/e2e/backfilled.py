@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 import psutil  # type: ignore[import-untyped]
 
-from airflow_local.client import AirflowApiError
-from airflow_local.services import Services, local_services
+from athena_reports.local.client import AirflowApiError
+from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.environment import PATIENCE
@@ -30,8 +30,8 @@ from tests.support.published import object_of, rows_of
 from tests.support.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 
 if TYPE_CHECKING:
-    from airflow_local.client import DagRun
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.client import DagRun
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 BUCKET = "athena-report-dev"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from airflow_local.databases import postgresql
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, local_services
+from athena_reports.local.databases import postgresql
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.e2e.harness import AirflowOnPostgresql, StartAirflow

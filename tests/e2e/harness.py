@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from airflow_local.databases import Postgresql
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.databases import Postgresql
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
 
 StartAirflow = Callable[..., AirflowRuntime]
 

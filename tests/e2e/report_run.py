@@ -16,9 +16,9 @@ import psutil  # type: ignore[import-untyped]
 from athena_reports.queries.ownership import Marker
 
 if TYPE_CHECKING:
-    from airflow_local.client import TaskInstance
-    from airflow_local.runtime import AirflowRuntime
-    from airflow_local.services import Services
+    from athena_reports.local.client import TaskInstance
+    from athena_reports.local.runtime import AirflowRuntime
+    from athena_reports.local.services import Services
 
 _T = TypeVar("_T")
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.services import Services
 from athena_reports import weekly
-from local_aws.faults import Faults, Hold
+from athena_reports.local.services import Services
+from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, until
 from tests.support.inbox import Inbox
@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_local.services import Services, local_services
+from athena_reports.local.services import Services, local_services
 from athena_reports.maintenance.reconcile import GRACE
 from athena_reports.queries.ownership import AuthorMarker
 from demo.lake import seed_flights
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import now, until
 from tests.support.flown import Flown, write
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

@@ -19,7 +19,7 @@ from tests.e2e.backfilled import (
 from tests.e2e.report_run import until
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]

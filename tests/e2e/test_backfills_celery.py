@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_local.databases import redis
-from airflow_local.runtime import COMPONENTS
+from athena_reports.local.databases import redis
+from athena_reports.local.runtime import COMPONENTS
 from tests.e2e.backfilled import (
     FIRST_SUNDAY,
     TOKYO,

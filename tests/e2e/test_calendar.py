@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.services import Services, local_services
+from athena_reports.local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.environment import PATIENCE
@@ -24,7 +24,7 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

@@ -20,7 +20,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from local_aws.faults import (
+from local_athena.faults import (
     CutBody,
     Drop,
     End,
@@ -148,7 +148,8 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
                 weekly, lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what
             )
     else:
-        services = [each for each in psutil.Process().children() if "local_aws" in title_of(each)]
+        children = psutil.Process().children()
+        services = [child for child in children if "local_athena" in title_of(child)]
         url, processes = weekly.services.endpoint_url, services
         if blow.target == "api-server":
             url, processes = airflow.url, airflow.processes(blow.target)

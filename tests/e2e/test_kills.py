@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from airflow_local.client import AirflowApiError
-from airflow_local.services import Services
-from local_aws.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
+from athena_reports.local.client import AirflowApiError
+from athena_reports.local.services import Services
+from local_athena.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import Query, ReportRun, now, until
 from tests.support.inbox import Inbox
@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]

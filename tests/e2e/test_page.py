@@ -15,8 +15,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, local_services
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from tests.e2e.page_dags import write_dags
 from tests.support.calendars import MONTHS, WEEKS

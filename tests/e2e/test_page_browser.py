@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
-from airflow_local.client import DagRun
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, local_services
+from athena_reports.local.client import DagRun
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, local_services
 from athena_reports.periods.calendar import Period
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.client import AirflowClient, DagRun
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
-from airflow_local.services import Services, local_services
+from athena_reports.local.client import AirflowClient, DagRun
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
 from tests.support.reports import DAGS, SQL
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from airflow_local.client import AirflowApiError
-from airflow_local.services import Services, local_services
+from athena_reports.local.client import AirflowApiError
+from athena_reports.local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
 from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
@@ -34,8 +34,8 @@ from tests.support.reports import DAGS, SQL, Play, plays_of, top_users
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_local.client import DagRun
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.client import DagRun
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

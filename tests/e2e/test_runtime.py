@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from airflow_local.client import AirflowApiError, AirflowRuntimeError
-from airflow_local.databases import postgresql
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.client import AirflowApiError, AirflowRuntimeError
+from athena_reports.local.databases import postgresql
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
 
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
@@ -253,7 +253,7 @@ def starting(dags_folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[byt
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
-from airflow_local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
 with AirflowRuntime(AirflowConfig(
     home=Path({str(tmp_path)!r}),
     dags_folder=Path({str(dags_folder)!r}),
@@ -265,7 +265,7 @@ with AirflowRuntime(AirflowConfig(
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             cwd=REPOSITORY,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "dev")},
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "plugins")},
             stderr=stderr,
         )
     try:

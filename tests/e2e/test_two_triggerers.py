@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from airflow_local.runtime import COMPONENTS
-from airflow_local.services import Services, local_services
+from athena_reports.local.runtime import COMPONENTS
+from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold
+from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, now, until
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from airflow_local.runtime import AirflowRuntime
+    from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]

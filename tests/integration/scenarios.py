@@ -28,7 +28,7 @@ from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from local_aws.faults import Fault, Faults
+from local_athena.faults import Fault, Faults
 from tests.support.airflow_run import StateStore, TaskInstance
 from tests.support.triggers import first_event, kill, through_the_database
 

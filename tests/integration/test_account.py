@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.settings import settings
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries

@@ -14,9 +14,9 @@ import time_machine
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk.execution_time import task_runner
 
-from airflow_local.services import Services
 from athena_reports import weekly
 from athena_reports.alerts import notifying
+from athena_reports.local.services import Services
 from tests.integration.mailbox import mailbox
 from tests.integration.notifiers import Counting, Hanging
 from tests.support.airflow_run import DagRun, TaskInstance

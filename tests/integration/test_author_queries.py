@@ -17,7 +17,7 @@ from airflow.sdk import DAG
 from athena_reports.maintenance.dags import build_reconciler
 from athena_reports.queries.lease import LIFETIME
 from athena_reports.queries.ownership import AuthorMarker
-from local_aws.faults import Faults, Hold, Refuse
+from local_athena.faults import Faults, Hold, Refuse
 from tests.support.flown import Flown, interrupt
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from airflow_local.services import Services
 from athena_reports import Report, build_dag, monthly
 from athena_reports.authors import costs as view
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
+from athena_reports.local.services import Services
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
 from tests.support.airflow_run import TaskInstance

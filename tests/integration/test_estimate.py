@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_local.services import Services
 from athena_reports.authors.table_uses import table_uses
+from athena_reports.local.services import Services
 from tests.support.flown import Flown
 from tests.support.shell import Shell
 

@@ -14,8 +14,8 @@ import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
-from airflow_local.services import Services
 from athena_reports import RetentionPolicy, build_cleanup
+from athena_reports.local.services import Services
 from athena_reports.settings import settings
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries

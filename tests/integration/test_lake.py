@@ -5,13 +5,15 @@ import io
 import itertools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.services import Services
 from demo import flights, lake, plays
 
 # 109 days.
@@ -142,3 +144,28 @@ def test_flights_of_all_of_2013_are_in_the_lake(
         .sort_by([(name, "ascending") for name in flights.SCHEMA.names])
         .cast(flights.SCHEMA)
     )
+
+
+def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seeded(
+    running_services: Services, environment: str, tmp_path: Path
+) -> None:
+    lake.seed_plays(running_services, environment, SPEC)
+    seeded = objects(running_services, environment)
+    other = f"{environment}b"
+    running_services.prepare(other)
+
+    lake.keep_table(tmp_path / ".lake", "plays", plays.SCHEMA, DAYS)
+    restore(tmp_path / ".lake", Lake.of_services(running_services, other), lambda _: None)
+
+    kept = objects(running_services, other)
+    assert sorted(kept.values()) == sorted(seeded.values())
+    tables = [
+        running_services.glue.get_table(DatabaseName=f"database_{name}", Name="plays")["Table"]
+        for name in (environment, other)
+    ]
+    columns = [table["StorageDescriptor"]["Columns"] for table in tables]
+    assert columns[0] == columns[1]
+    locations = registered(running_services, other, "plays")
+    for day, _ in DAYS:
+        key = locations[str(day)].removeprefix(f"s3://athena-lake-{other}/")
+        assert kept[f"{key}part-0.parquet"] == seeded[f"plays/dt={day}/part-0.parquet"]

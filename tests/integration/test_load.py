@@ -24,9 +24,9 @@ import boto3
 import duckdb
 import pytest
 
-from airflow_local.services import Services
-from athena_reports.authors.load import Lake, LoadedTable, Source, load
-from demo import seed
+from athena_reports.authors.load import LoadedTable, Source, load
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.services import Services
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
@@ -258,7 +258,7 @@ class OtherLoadBegins:
 def test_two_loads_at_once_leave_one_whole_table(
     folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = Lake.local()
+    lake = Lake.of_shell()
     source = Source("twice", write_csv(folder / "a.csv")).partitioned("played_at")
     kept_folder = folder / ".lake"
     with ThreadPoolExecutor() as pool:
@@ -315,19 +315,17 @@ def test_a_file_that_may_not_be_read_is_told(
     assert (code, printed) == (1, "f.csv cannot be read: Permission denied.\n")
 
 
-def test_later_services_have_what_is_kept(
-    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_later_services_have_what_is_kept(folder: Path, shell: Shell, services: Services) -> None:
     assert shell("load", "kept", str(write_csv(folder / "a.csv")), "--time", "played_at")[0] == 0
     (folder / "names.csv").write_text("id,name\n1,one\n")
     assert shell("load", "kept_names", "names.csv")[0] == 0
     (folder / "a.csv").unlink()
 
-    monkeypatch.setattr(seed, "ROOT", folder)
     services.prepare("later")
+    later = Lake.of_services(services, "later")
     lines: list[str] = []
-    seed.restore_loaded(services, "later", lines.append)
-    seed.restore_loaded(services, "later", lines.append)  # as `demo.seed`, run twice
+    restore(folder / ".lake", later, lines.append)
+    restore(folder / ".lake", later, lines.append)  # services may have them already
     assert per_date(services, "kept", "database_later") == dates()
     assert rows_of(services, "SELECT name FROM kept_names", "database_later") == [{"name": "one"}]
     assert lines[:2] == lines[2:]

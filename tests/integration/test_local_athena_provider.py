@@ -15,7 +15,7 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 
 ENDLESS = (
     "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "

@@ -11,8 +11,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
-from airflow_local.services import Services
 from athena_reports import AthenaWaitSensor
+from athena_reports.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
-from report_rules import dag_rules, sql_rules
-from report_rules.dag_rules import Repository
+from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.local.project import Project
+from athena_reports.local.services import Services
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
 
@@ -78,7 +79,7 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
     code, printed = shell("new", name, *options(**changed))
     assert code == 0, printed
     (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    repository = Repository(root)
+    repository = Repository(Project.usual(root))
     assert len(sql_rules.renew(repository)) == 2
     for rule in [*dag_rules.RULES, *sql_rules.RULES]:
         assert rule(repository) == [], rule.__name__

@@ -32,16 +32,16 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from airflow_local.services import Services, local_services
 from athena_reports import RetentionPolicy, build_cleanup
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
-from local_aws.faults import Faults, Hold, SlowDown
+from local_athena.faults import Faults, Hold, SlowDown
 from tests.integration.scenarios import QUICK
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance

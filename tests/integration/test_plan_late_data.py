@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from athena_reports.aws.s3 import S3, S3Error
-from local_aws.faults import End, Fault, Faults, Refuse
+from local_athena.faults import End, Fault, Faults, Refuse
 from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
 from tests.support.reports import carriers
 from tests.support.shell import Shell

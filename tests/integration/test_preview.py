@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from demo.plays import PlaysSpec
-from local_aws.faults import End, Faults
+from local_athena.faults import End, Faults
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell

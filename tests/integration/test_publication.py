@@ -16,8 +16,8 @@ from airflow.providers.common.compat.sdk import (
 )
 from botocore.client import BaseClient
 
-from airflow_local.services import Services
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
+from athena_reports.local.services import Services
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
 from tests.support.airflow_run import TaskInstance

@@ -11,8 +11,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
-from airflow_local.services import Services
 from athena_reports import AthenaSubmitOperator
+from athena_reports.local.services import Services
 from demo.lake import seed_flights
 from tests.support.airflow_run import DagRun
 from tests.support.dag_files import load_dags

@@ -17,10 +17,10 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
-from local_aws.faults import (
+from local_athena.faults import (
     Drop,
     End,
     FailResultWrite,

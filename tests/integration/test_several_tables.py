@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.settings import settings
 from tests.support.code_blocks import files_of

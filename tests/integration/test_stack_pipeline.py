@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import boto3
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.settings import settings
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of

@@ -15,9 +15,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from athena_reports.queries import submission
-from local_aws.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
+from local_athena.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of

@@ -19,6 +19,7 @@ from botocore import xform_name
 
 from athena_reports.authors.command_line import app
 from athena_reports.settings import Settings
+from local_athena import __main__ as local_athena
 from tests.support.code_blocks import Block, commands_of
 from tests.support.paths import ROOT
 
@@ -147,6 +148,10 @@ def _docker(words: list[str]) -> None:
         _airflow(words[words.index("airflow") + 1 :])
 
 
+def _local_athena(words: list[str]) -> None:
+    local_athena.command_line().parse_args(words)
+
+
 def _pytest(words: list[str]) -> None:
     assert all((ROOT / word).exists() for word in words if word.startswith("tests"))
 
@@ -165,6 +170,7 @@ _PROGRAMS = {
     "make": _make,
     "python": _python,
     "aws": _aws,
+    "local-athena": _local_athena,
     "airflow": _airflow,
     "docker": _docker,
     "pytest": _pytest,

@@ -48,8 +48,8 @@ the commands: {RENEW}
 """
 _STACK = f"""# The stack
 
-`deploy/stack/reports.yaml` is a CloudFormation template of what the reports of one environment
-need. [`make deploy`](../how-to/deploy.md) creates and changes it.
+`plugins/athena_reports/mwaa/stack.yaml` is a CloudFormation template of what the reports of one
+environment need. [`make deploy`](../how-to/deploy.md) creates and changes it.
 This page is generated from the template:
 {RENEW}
 
@@ -133,7 +133,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 def stack_page() -> str:
     """The parameters and the outputs of the template."""
-    template, problems = decode(str(ROOT / "deploy" / "stack" / "reports.yaml"))
+    template, problems = decode(str(ROOT / "plugins" / "athena_reports" / "mwaa" / "stack.yaml"))
     assert not problems
     rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
     for name, each in template["Parameters"].items():

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.client import AirflowClient, DagRun, all_finished
-from airflow_local.services import Services
+from athena_reports.local.client import AirflowClient, DagRun, all_finished
+from athena_reports.local.services import Services
 from tests.integrity.pages import PAGES, README
 from tests.support.code_blocks import blocks_of, commands_of, files_of
 from tests.support.local_athena import run_sql
@@ -257,7 +257,7 @@ def test_a_report_on_loaded_tables_passes_what_its_author_runs(project: Path) ->
 
 def test_the_tests_of_the_repository_are_green_without_the_samples(project: Path) -> None:
     """Those that read its pages, its reports and its DAGs. All of them: the next test."""
-    tests = ["tests/integrity", "tests/dev/report_rules", "tests/dev/demo", "tests/reports"]
+    tests = ["tests/integrity", "tests/library/authors/rules", "tests/dev/demo", "tests/reports"]
     run_tests(project, *tests, "-m", "not ci and not full")
 
 

@@ -17,8 +17,8 @@ from typing import Any, TypeGuard
 import pytest
 
 import athena_reports
-from airflow_local.services import Services
 from athena_reports import weekly
+from athena_reports.local.services import Services
 from athena_reports.page.coverage import State
 from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
 from athena_reports.rows.engine import open_engine
@@ -45,7 +45,7 @@ RUN_ELSEWHERE = {
     "README.ja.md": "tests/integrity/test_readme.py",
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
-    "docs/how-to/configure.md": "tests/deploy/test_stack.py",
+    "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
     "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",
@@ -57,13 +57,13 @@ NOT_RUN = {
     ): "signatures, which test_generated_pages.py compares with the code",
     ("docs/reference/published.md", ""): "a listing of keys",
     (
-        "dev/local_aws/README.md",
+        "dev/local_athena/README.md",
         "python",
-    ): "pieces of one session; tests/dev/local_aws makes each of these calls",
+    ): "pieces of one session; tests/dev/local_athena makes each of these calls",
     (
-        "dev/local_aws/README.md",
+        "dev/local_athena/README.md",
         "sql",
-    ): "the target is a bucket of the reader's; tests/dev/local_aws/test_unload.py",
+    ): "the target is a bucket of the reader's; tests/dev/local_athena/test_unload.py",
 }
 
 
@@ -185,7 +185,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 
 def test_the_pages_that_files_name_exist() -> None:
-    folders = ("dags", "plugins", "deploy", "dev/local_aws", "dev/demo", "tests", ".github")
+    folders = ("dags", "plugins", "deploy", "dev/local_athena", "dev/demo", "tests", ".github")
     kinds = {".py", ".yaml", ".env", ".md", ".toml"}
     inside = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     files = [file for file in [*ROOT.iterdir(), *PAGES, *inside] if file.suffix in kinds]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from report_rules import dag_rules, sql_rules
-from report_rules.dag_rules import Repository
+from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.local.project import Project
 from tests.integrity.pages import PAGES, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
@@ -106,7 +107,7 @@ def test_the_reports_of_a_page_break_no_rule(page: Path, tmp_path: Path, sql_fol
     for name, template in zip(names, templates, strict=True):
         (sql_folder / name).write_text(template)
 
-    repository = Repository(root)
+    repository = Repository(Project.usual(root))
     sql_rules.renew(repository)
     findings = {rule.__name__: found for rule in RULES if (found := rule(repository))}
     assert findings == {}

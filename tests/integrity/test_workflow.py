@@ -120,7 +120,10 @@ def test_each_supported_python_is_tested() -> None:
 
 
 def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_airflow() -> None:
-    kept = {path.name.partition("-")[0] for path in (ROOT / "dev" / "pins" / "mwaa").iterdir()}
+    kept = {
+        path.name.partition("-")[0]
+        for path in (ROOT / "plugins" / "athena_reports" / "mwaa" / "images").iterdir()
+    }
     assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
     assert "make mwaa-check VERSION=newest" in TEXTS["nightly"]
 

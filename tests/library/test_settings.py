@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from athena_reports import settings as module
 from athena_reports.errors import SettingsError
 from athena_reports.settings import Settings, read_settings, settings
+from tests.support.paths import ROOT
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 PRODUCTION = {
@@ -104,22 +106,37 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_value(
     ],
 )
 def test_the_sql_folder_lies_beside_dags_or_inside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: list[str], found: str | None
+    tmp_path: Path, present: list[str], found: str | None
 ) -> None:
     for folder in present:
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(
-        module, "__file__", str(tmp_path / "plugins" / "athena_reports" / "settings.py")
-    )
+    variables = LOCAL | {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
     if found:
-        assert read_settings(LOCAL).sql_folder == tmp_path / found
+        assert read_settings(variables).sql_folder == tmp_path / found
         return
     with pytest.raises(SettingsError) as caught:
-        read_settings(LOCAL)
+        read_settings(variables)
     places = f"{tmp_path / 'include' / 'sql'} or {tmp_path / 'dags' / 'include' / 'sql'}"
     assert str(caught.value) == (
         f"No folder of SQL files at {places}: create one, or name it in ATHENA_REPORTS_SQL_FOLDER."
     )
+
+
+def test_the_sql_folder_follows_the_dags_folder_of_airflows_configuration(tmp_path: Path) -> None:
+    """Wherever the library is installed."""
+    sql = tmp_path / "reports" / "include" / "sql"
+    sql.mkdir(parents=True)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "airflow.cfg").write_text(f"[core]\ndags_folder = {tmp_path / 'reports' / 'dags'}\n")
+    program = "from athena_reports.settings import settings; print(settings().sql_folder)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=LOCAL | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT / "plugins")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, str(sql)), done.stderr
 
 
 def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:

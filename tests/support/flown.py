@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_local.services import Services
 from athena_reports.aws.s3 import S3
+from athena_reports.local.services import Services
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table

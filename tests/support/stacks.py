@@ -1,4 +1,4 @@
-"""The stack of deploy/stack/, created in the local services."""
+"""The stack of athena_reports.mwaa, created in the local services."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from cfnlint.decode import decode
 
 from tests.support.paths import ROOT
 
-STACK_FOLDER = ROOT / "deploy" / "stack"
-REPORTS_TEMPLATE = STACK_FOLDER / "reports.yaml"
+REPORTS_TEMPLATE = ROOT / "plugins" / "athena_reports" / "mwaa" / "stack.yaml"
 
 
 @dataclass(frozen=True)

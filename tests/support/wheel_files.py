@@ -6,10 +6,10 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from deploy.wheels import CACHE
+from athena_reports.mwaa.wheels import CACHE
 from tests.support.paths import ROOT
 
-LIST = Path("deploy/wheels.txt")
+LIST = Path("plugins/athena_reports/mwaa/wheels.txt")
 
 
 def write_wheel(

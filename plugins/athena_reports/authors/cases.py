@@ -23,7 +23,6 @@ from rich.text import Text
 from athena_reports.authors.case_csv import CaseError, CsvFile, CsvRow, Row, read_csv
 from athena_reports.authors.case_tables import EXPECTED_FILE, case_tables, input_files
 from athena_reports.authors.cte import CteError, select_from
-from athena_reports.authors.local_endpoint import remote_endpoint
 from athena_reports.authors.report_files import (
     Declared,
     DeclaredReport,
@@ -34,6 +33,7 @@ from athena_reports.authors.report_files import (
 from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError
+from athena_reports.local.local_endpoint import remote_endpoint
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.input import mistake
 from athena_reports.rows.checks import failures

@@ -103,6 +103,23 @@ def new(
 
 
 @app.command()
+def check(
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
+    ] = False,
+) -> None:
+    """Hold the reports of a project against their rules.
+
+    Nothing is asked of AWS.
+    """
+    from athena_reports.authors.rules.check import check as check_reports
+    from athena_reports.local.project import find_project
+
+    if not check_reports(find_project(), renew=renew):
+        raise typer.Exit(1)
+
+
+@app.command()
 def load(
     table: Annotated[str, typer.Argument(help="Name of the table.")],
     file: Annotated[
@@ -125,6 +142,8 @@ def load(
     is not a local endpoint, and a table that it has not loaded.
     """
     from athena_reports.authors import load as loads
+    from athena_reports.local.lake import Lake
+    from athena_reports.local.project import KEPT_FOLDER
 
     source = loads.Source(table, file.expanduser())
     if time:
@@ -134,10 +153,10 @@ def load(
             "--key and --zone are about partitions, which are the dates of --time. Name the time,"
             " or leave them out."
         )
-    lake = loads.Lake.local()
+    lake = Lake.of_shell()
     progress = Console(stderr=True)
     with progress.status(f"{file} is loaded."):
-        loaded = loads.load(source, lake, Path(loads.KEPT_FOLDER))
+        loaded = loads.load(source, lake, Path(KEPT_FOLDER))
     loads.show(loaded, Console())
 
 

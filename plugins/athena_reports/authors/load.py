@@ -1,37 +1,26 @@
-"""Loads a file into a table of the local services, and keeps it, so that later services have it.
+"""Loads a file into a table of the local services, and keeps it, so that later services have it."""
 
-Local services forget everything when they end. So what was loaded is kept in a folder, and
-`restore` brings all that is kept into services that have started.
-
-A kept table is a folder in it, called like the table. Its `table.json` (a `KeptTable`) names the
-folder of the current version, which has the Parquet files in Hive's layout. Replacing `table.json`
-replaces the table. Beside the tables a `load` writes into a hidden folder, `.<table>-<version>`,
-which becomes the folder of the version. The folder of all tables is locked by whoever uses it.
-"""
-
-import fcntl
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-import boto3
-from botocore.config import Config
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table as Grid
 
-from athena_reports.authors.local_endpoint import remote_endpoint
 from athena_reports.authors.sql_names import is_reserved
 from athena_reports.errors import AthenaReportsError
+from athena_reports.local.lake import (
+    KeptTable,
+    Lake,
+    create_table,
+    keep,
+    new_version,
+    remove_other_objects,
+    require_loaded,
+    upload,
+)
 from athena_reports.periods.zones import zone_of
-from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.rows.columns import (
     columns_of,
     duckdb_literal,
@@ -40,22 +29,13 @@ from athena_reports.rows.columns import (
     rewritten,
 )
 from athena_reports.rows.engine import Engine, open_engine, reason
-from athena_reports.settings import settings
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
-    from mypy_boto3_glue import GlueClient
-    from mypy_boto3_s3 import S3Client
 
-KEPT_FOLDER = ".lake"
 DEFAULT_KEY = "dt"
-_TABLE_FILE = "table.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
-_UNFINISHED = re.compile(r"\.[a-z0-9_]+-[0-9a-f]{12}")  # the hidden folder of a `load`
-_MARK = {"written_by": "athena_reports load"}  # parameter of the tables
 _MEMORY = "1GB"  # the author's machine has more than a task
-_CALLS_AT_ONCE = 16
-_PARTITIONS_OF_A_CALL = 100  # of BatchCreatePartition, as AWS documents it
 # How DuckDB reads a file, by the end of its name.
 _READERS = {
     ".csv": "read_csv({file}, header = true, sample_size = -1)",
@@ -99,24 +79,6 @@ class LoadError(AthenaReportsError):
     """A file cannot become a table."""
 
 
-class KeptTable(BaseModel, frozen=True):
-    """A table as it is kept.
-
-    Attributes:
-        version: The folder of its files.
-        columns: Glue's types by the names of the columns, without the partition key.
-        key: The partition key, a date as text; empty for a table without partitions.
-        rows: How many rows it has.
-        dates: The partitions, in order.
-    """
-
-    version: str
-    columns: dict[str, str]
-    key: str
-    rows: int
-    dates: tuple[str, ...]
-
-
 class Source(NamedTuple):
     """What is to be loaded.
 
@@ -152,42 +114,6 @@ class LoadedTable(NamedTuple):
     renamed: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Lake:
-    """Where tables are loaded: the clients, the bucket of the files and the database."""
-
-    s3: "S3Client"
-    glue: "GlueClient"
-    bucket: str
-    database: str
-
-    @classmethod
-    def local(cls) -> Self:
-        """Return the lake of the shell's environment.
-
-        Raises:
-            LoadError: The shell's S3 or Glue is not at a local endpoint.
-        """
-        session = boto3.Session()
-        config = Config(max_pool_connections=_CALLS_AT_ONCE)
-        s3 = session.client("s3", config=config)
-        _require_local(s3)
-        glue = session.client("glue", config=config)
-        _require_local(glue)
-        environment = settings().environment
-        return cls(s3, glue, f"athena-lake-{environment}", settings().database)
-
-
-def _require_local(client: Any) -> None:
-    """Raise LoadError unless a client calls this machine, or a container beside this one."""
-    endpoint = remote_endpoint(client)
-    if endpoint:
-        raise LoadError(
-            f"{endpoint}, which is not a local endpoint, so nothing was read or written."
-            " Run `make load`, or set AWS_ENDPOINT_URL to your local services."
-        )
-
-
 def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
     """Make a table of a file, in place of one that was loaded before.
 
@@ -199,99 +125,29 @@ def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
         folder: Where it is kept.
 
     Raises:
-        LoadError: The file cannot become a table, or the database has a table of this name that
-            was not loaded.
+        LoadError: The file cannot become a table.
+        LakeError: The database has a table of this name that was not loaded.
         ClientError: The services refused a call.
         BotoCoreError: They did not answer.
     """
     _require_names(source)
-    _require_loaded(source.table, lake)
+    require_loaded(source.table, lake)
     kind = _kind(source.file)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        _remove_unfinished(folder)
-        return _load(source, kind, lake, folder)
-
-
-def _load(source: Source, kind: "_FileKind", lake: Lake, folder: Path) -> LoadedTable:
-    version = uuid4().hex[:12]
-    table_folder = folder / source.table
-    unfinished = folder / f".{source.table}-{version}"
-    unfinished.mkdir()
-    try:
+    with new_version(source.table, folder) as version:
         with open_engine(_MEMORY, about=str(source.file)) as engine:
-            loaded = _write_files(source, kind, version, unfinished, engine)
+            loaded = _write_files(source, kind, version.name, version.folder, engine)
         # The objects are new ones, and no table names them yet.
-        _upload(source.table, loaded.kept, unfinished, lake)
-        table_folder.mkdir(exist_ok=True)
-        unfinished.rename(table_folder / version)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    _replace_file(table_folder / _TABLE_FILE, loaded.kept.model_dump_json(indent=2))
-    _remove_other_versions(table_folder, version)
-    _create_table(source.table, loaded.kept, lake)
-    _remove_other_objects(source.table, version, lake)
+        upload(source.table, loaded.kept, version.folder, lake)
+        keep(source.table, loaded.kept, version)
+        create_table(source.table, loaded.kept, lake)
+        remove_other_objects(source.table, version.name, lake)
     return loaded
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait until nobody else uses the folder of all tables, and keep it for the context.
-
-    The lock ends with its process, also with one that is killed.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what killed loads have left. Of a load that runs, the lock keeps all others away."""
-    for path in folder.iterdir():
-        if _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path)
-
-
-def restore(folder: Path, lake: Lake, progress: Callable[[str], None]) -> None:
-    """Bring all tables that are kept into services that have none of them.
-
-    Args:
-        folder: Where they are kept. It exists.
-        lake: Where they are created.
-        progress: Is called with a line of text for each table.
-
-    Raises:
-        ClientError: The services refused a call.
-        BotoCoreError: They did not answer.
-    """
-    with _locked(folder):
-        for file in sorted(folder.glob(f"*/{_TABLE_FILE}")):
-            table = file.parent.name
-            try:
-                kept = KeptTable.model_validate_json(file.read_bytes())
-                _require_loaded(table, lake)
-            except (ValueError, LoadError) as error:
-                progress(f"{file} is left out: {error}")
-                continue
-            _upload(table, kept, file.parent / kept.version, lake)
-            _create_table(table, kept, lake)
-            progress(f"table {table}, from {folder.name}/: {_amount(kept)}")
-
-
-def _amount(kept: KeptTable) -> str:
-    rows = f"{kept.rows:,} rows"
-    if not kept.key:
-        return f"{rows}, no partitions"
-    return f"{rows}, {len(kept.dates):,} partitions, {kept.dates[0]} to {kept.dates[-1]}"
 
 
 def show(loaded: LoadedTable, console: Console) -> None:
     """Print what was loaded, and how a report declares it."""
     source = loaded.source
-    console.print(f"{source.table}: {_amount(loaded.kept)}", highlight=False, soft_wrap=True)
+    console.print(f"{source.table}: {loaded.kept.amount()}", highlight=False, soft_wrap=True)
     columns = Grid("column", "type", "in the file")
     written_names = {name: written for written, name in loaded.renamed.items()}
     for name, glue_type in loaded.kept.columns.items():
@@ -327,20 +183,6 @@ def _require_names(source: Source) -> None:
             f"The partition key {source.key!r} is a reserved word of SQL. Name another one."
         )
     zone_of(source.zone)
-
-
-def _require_loaded(table: str, lake: Lake) -> None:
-    """Raise LoadError if there is a table of this name that `load` did not create."""
-    try:
-        existing = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
-    except lake.glue.exceptions.EntityNotFoundException:
-        return
-    parameters = existing.get("Parameters", {})
-    if parameters.get("written_by") != _MARK["written_by"]:
-        raise LoadError(
-            f"{lake.database} has a table {table} that was not loaded by this command."
-            " It is left as it is: choose another name."
-        )
 
 
 class _FileKind(NamedTuple):
@@ -600,99 +442,3 @@ def _write_partitions(
         dates.append(partition_date)
         shutil.move(partition, folder)
     return tuple(dates)
-
-
-# --- the table
-
-
-def _upload(table: str, kept: KeptTable, folder: Path, lake: Lake) -> None:
-    """Upload the files of a version."""
-    _create_bucket(lake)
-    prefix = _prefix(table, kept.version)
-
-    def put(file: Path) -> None:
-        object_key = f"{prefix}{file.relative_to(folder).as_posix()}"
-        lake.s3.upload_file(str(file), lake.bucket, object_key)
-
-    files = sorted(folder.rglob("*.parquet"))
-    with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
-        list(pool.map(put, files))
-
-
-def _create_bucket(lake: Lake) -> None:
-    """Create the bucket, unless it is there.
-
-    Outside of us-east-1, S3 creates a bucket only if the request names the region (CreateBucket in
-    S3's API reference).
-    """
-    region: Any = lake.s3.meta.region_name
-    with suppress(
-        lake.s3.exceptions.BucketAlreadyOwnedByYou, lake.s3.exceptions.BucketAlreadyExists
-    ):
-        if region == "us-east-1":
-            lake.s3.create_bucket(Bucket=lake.bucket)
-        else:
-            lake.s3.create_bucket(
-                Bucket=lake.bucket, CreateBucketConfiguration={"LocationConstraint": region}
-            )
-
-
-def _prefix(table: str, version: str) -> str:
-    return f"{table}/{version}/"
-
-
-def _create_table(table: str, kept: KeptTable, lake: Lake) -> None:
-    """Create the table with its partitions, in place of the one that is there.
-
-    Glue has no transaction: a query that is planned at this moment may find no table, and fails.
-    """
-    table_uri = f"s3://{lake.bucket}/{_prefix(table, kept.version)}"
-    keys: Any = []
-    if kept.key:
-        keys = [{"Name": kept.key, "Type": "string"}]
-    descriptor: Any = parquet_descriptor(kept.columns, table_uri)
-    with suppress(lake.glue.exceptions.EntityNotFoundException):
-        lake.glue.delete_table(DatabaseName=lake.database, Name=table)
-    lake.glue.create_table(
-        DatabaseName=lake.database,
-        TableInput={
-            "Name": table,
-            "TableType": "EXTERNAL_TABLE",
-            "Parameters": {**_MARK, "classification": "parquet"},
-            "PartitionKeys": keys,
-            "StorageDescriptor": descriptor,
-        },
-    )
-    for start in range(0, len(kept.dates), _PARTITIONS_OF_A_CALL):
-        partitions: Any = []
-        for partition_date in kept.dates[start : start + _PARTITIONS_OF_A_CALL]:
-            partition_uri = f"{table_uri}{kept.key}={partition_date}/"
-            descriptor = parquet_descriptor(kept.columns, partition_uri)
-            partitions.append({"Values": [partition_date], "StorageDescriptor": descriptor})
-        lake.glue.batch_create_partition(
-            DatabaseName=lake.database, TableName=table, PartitionInputList=partitions
-        )
-
-
-def _remove_other_objects(table: str, version: str, lake: Lake) -> None:
-    pages = lake.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=lake.bucket, Prefix=f"{table}/"
-    )
-    for page in pages:
-        for stored_object in page.get("Contents", []):
-            object_key = stored_object["Key"]
-            if not object_key.startswith(_prefix(table, version)):
-                lake.s3.delete_object(Bucket=lake.bucket, Key=object_key)
-
-
-def _replace_file(file: Path, text: str) -> None:
-    """Replace a file at once: whoever reads it finds the old text or the new one."""
-    new_file = file.with_suffix(".new")
-    new_file.write_text(text, encoding="utf-8")
-    new_file.replace(file)
-
-
-def _remove_other_versions(table_folder: Path, version: str) -> None:
-    for folder in table_folder.iterdir():
-        if folder.is_dir() and folder.name != version:
-            shutil.rmtree(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from tests.library.authors import scores
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_local.services import Services
 from athena_reports.authors.case_csv import CaseError
 from athena_reports.authors.cases import case_folders, run_case
 from athena_reports.authors.report_files import declared_reports
 from athena_reports.authors.trial import Aws
+from athena_reports.local.services import Services
 from tests.library.authors.scores import EXPECTED, PLAYS, SQL, run
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from airflow_local.services import Services
 from athena_reports import build_dag, daily
 from athena_reports.authors import costs as view
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
+from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import Table
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from athena_reports.authors.report_files import declared_reports
-from report_rules.dag_rules import Repository, every_file_can_be_imported
+from athena_reports.authors.rules.dag_rules import Repository, every_file_can_be_imported
+from athena_reports.local.project import Project
 from tests.library.authors.scores import REPORT, SQL, run
 from tests.support.flown import Flown
 from tests.support.shell import Shell
@@ -190,7 +191,7 @@ def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
     assert told.startswith(f"{file} cannot be imported: line {line}: Report 'scores': ")
     assert problem in told
 
-    (finding,) = every_file_can_be_imported(Repository(root))
+    (finding,) = every_file_can_be_imported(Repository(Project.usual(root)))
     assert finding.startswith(f"scores.py, line {line}: ")
     assert finding.endswith(f" (`{text.splitlines()[line - 1]}`)")
     assert problem in finding

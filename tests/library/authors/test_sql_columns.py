@@ -13,10 +13,10 @@ import pytest
 
 from athena_reports.authors.sql_columns import QueryColumns, query_columns, returned_types
 from athena_reports.authors.sql_parser import SqlError
-from local_aws.athena.catalog import Table, glue_type
-from local_aws.athena.dialect import parse
-from local_aws.athena.errors import QueryFailed
-from local_aws.athena.translate import translate
+from local_athena.athena.catalog import Table, glue_type
+from local_athena.athena.dialect import parse
+from local_athena.athena.errors import QueryFailed
+from local_athena.athena.translate import translate
 
 TABLES = {
     "plays": {

@@ -19,6 +19,7 @@ from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.publishing import Place, facts
+from tests.support.submissions import of_author, start, submission
 from tests.support.virtual_clock import VirtualClock
 
 NOBODY: Any = None
@@ -139,6 +140,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
     make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     athena.plan = lambda _: Plan.endless()
+    others = start(athena, submission(), of_author())  # of a run, and of another command
 
     def lose(called: str) -> None:
         if called == "StartQueryExecution":
@@ -157,7 +159,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
         trial(declared, WEEK, aws, command="plan"),
     ):
         raise AssertionError("it has rows")
-    assert athena.states == ["CANCELLED"]
+    assert athena.states == ["RUNNING"] * len(others) + ["CANCELLED"]
 
 
 def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(

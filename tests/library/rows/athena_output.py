@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3
-from local_aws.athena.results import as_text
-from local_aws.athena.types import Type
+from local_athena.athena.results import as_text
+from local_athena.athena.types import Type
 from tests.support.memory_store import MemoryS3
 
 Row = Sequence[Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_local.services import Services
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
+from athena_reports.local.services import Services
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.location import ReportLocation

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_local.services import Services
+from athena_reports.local.services import Services
 from demo.flights import archive_path
 from tests.reports.carrier_ranking.oracle import carrier_ranking
 from tests.support.dag_files import load_dags

@@ -1,5 +1,0 @@
-"""The bundle for Amazon MWAA, its check in a twin of MWAA's image, and its deployment."""
-
-
-class DeployError(RuntimeError):
-    """Something is wrong with what was asked for; the message says what, and what to do."""

@@ -1,0 +1,240 @@
+"""The gate: what is refused before a query starts, and the parse tree of the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import SqlglotError
+from sqlglot.parsers.trino import TrinoParser
+from sqlglot.tokenizer_core import Token, TokenType
+from trino_sql_validator import analyze_statements
+
+from local_athena.athena.errors import ApiError
+
+LITERAL_WITH_TYPE = "typed_literal"
+"""Key in `meta` of a Cast that was written TYPE 'text'."""
+
+_ATHENA_STATEMENTS = re.compile(
+    "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
+    "|prepare|deallocate|revoke|set|show|truncate|update|use|vacuum|refresh|analyze"
+)
+_COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
+_S3_FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Where UNLOAD writes a query's result.
+
+    Attributes:
+        target: An `s3://` prefix that ends with a slash.
+        compression: Codec of the Parquet files: GZIP, NONE, SNAPPY or ZSTD.
+    """
+
+    target: str
+    compression: str = "GZIP"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that has passed the gate.
+
+    Attributes:
+        sql: The query with its parameters filled in, to whose text positions in errors refer.
+        tree: Its parse tree.
+        unload: Where UNLOAD writes its result; None for a plain query.
+    """
+
+    sql: str
+    tree: exp.Expr
+    unload: Unload | None = None
+
+
+def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
+    node = exp.Cast(this=this, to=to)
+    node.meta[LITERAL_WITH_TYPE] = True
+    return node
+
+
+class _Athena(Trino):
+    """Trino's grammar with every function left as written, so that none is translated unseen."""
+
+    class Parser(TrinoParser):
+        """Functions parse as `exp.Anonymous`, but for those with a grammar of their own."""
+
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            name: TrinoParser.FUNCTION_PARSERS[name]
+            for name in ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM")
+        }
+        # A timestamp with a zone is TIMESTAMP in sqlglot 30.15, and TIMESTAMPTZ in 30.30.
+        TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = dict.fromkeys(
+            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL), _typed_literal
+        )
+
+
+def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
+    """The parse tree of one query, or of the one in an UNLOAD.
+
+    Args:
+        sql: The statement as submitted.
+        parameters: Literals in the place of its `?`, in order.
+
+    Raises:
+        ApiError: What Athena refuses at the start (syntax, number of parameters), and statements
+            that this service does not do.
+    """
+    is_unload = _check_syntax(sql)
+    tokens = _tokens(sql)
+    unload = None
+    if is_unload:
+        sql, unload = _unwrapped(sql, tokens)
+        tokens = _tokens(sql)
+    if tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        sql = sql[: tokens.pop().start]
+    _check_tokens(tokens)
+    sql = _with_parameters(sql, tokens, parameters)
+    try:
+        (tree,) = _Athena().parse(sql)
+    except SqlglotError as error:
+        raise ApiError(
+            f"NOT_SUPPORTED: the local Athena cannot read this query: {str(error).splitlines()[0]}"
+        ) from error
+    if tree is None:
+        raise _mismatch(1, 1, "<EOF>", "a statement")
+    return Statement(sql, tree, unload)
+
+
+def s3_folder(location: str, name: str) -> str:
+    """An S3 location with a slash at its end.
+
+    Raises:
+        ApiError: If it is none; the message calls it by its name.
+    """
+    if not re.fullmatch(_S3_FOLDER, location, flags=re.DOTALL):
+        raise ApiError(f"{name} is not a valid S3 path: {location}")
+    return location if location.endswith("/") else f"{location}/"
+
+
+def _tokens(sql: str) -> list[Token]:
+    return list(_Athena().tokenize(sql))
+
+
+def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
+    """The query in an UNLOAD, at the place where it stood, and what is said of its files."""
+    depth = at = 0
+    while not at or depth:
+        at += 1
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[at].token_type, 0)
+    start, end = tokens[1].start + 1, tokens[at].start
+    target, said = tokens[at + 2].text, tokens[at + 3 :]
+    properties = {
+        name.text.lower(): value.text
+        for name, equals, value in zip(said, said[1:], said[2:], strict=False)
+        if equals.token_type == TokenType.EQ
+    }
+    form, compression = (properties.pop(name, "").upper() for name in ("format", "compression"))
+    if form != "PARQUET":
+        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD in the format '{form}'")
+    if compression not in ("", *_COMPRESSIONS) or properties:
+        what = ", ".join(properties) or f"the compression {compression}"
+        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD with {what}")
+    blank = re.sub(r"[^\n]", " ", sql[:start])
+    unload = Unload(s3_folder(target, "The target of UNLOAD"), compression or Unload.compression)
+    return blank + sql[start:end], unload
+
+
+def _check_syntax(sql: str) -> bool:
+    """Whether a statement is an UNLOAD; else it is a query."""
+    analysis = analyze_statements(sql, jinja="reject", function_arguments="off")
+    kinds = [statement.kind for statement in analysis.statements]
+    kind = kinds[0] if kinds else ""
+    if kind not in ("", "query", "unload"):
+        if _ATHENA_STATEMENTS.fullmatch(kind.split("_")[0]):
+            raise ApiError(
+                f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()}"
+                " statements, only SELECT, WITH, VALUES and UNLOAD"
+            )
+        raise _mismatch(1, 1, (sql.split() or [""])[0], "a query")
+    error = analysis.validation.error
+    if error is not None:
+        line = error.line or sql.count("\n") + 1
+        column = error.column or len(sql.rpartition("\n")[2]) + 1
+        message = error.message.removeprefix("sql parser error: ")
+        mismatch = re.fullmatch(r"Expected: (.*), found: (.*)", message, flags=re.DOTALL)
+        if mismatch is None:
+            raise ApiError(f"line {line}:{column}: {message}", athena_code="MALFORMED_QUERY")
+        raise _mismatch(line, column, mismatch[2].replace("EOF", "<EOF>"), mismatch[1])
+    if len(kinds) != 1:
+        message = "line 1:1: mismatched input '<EOF>'"
+        if kinds:
+            message = "Only one sql statement is allowed."
+        raise ApiError(message, athena_code="MALFORMED_QUERY")
+    return kind == "unload"
+
+
+def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
+    message = f"line {line}:{column}: mismatched input '{found}'. Expecting: {expected}"
+    return ApiError(message, athena_code="MALFORMED_QUERY")
+
+
+def _check_tokens(tokens: Sequence[Token]) -> None:
+    """What the validator lets pass and Trino does not.
+
+    That is LIMIT before OFFSET, and a text as a table's name.
+    """
+    limit_at: set[int] = set()
+    depth = 0
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        column = token.col - (token.end - token.start)
+        if token.token_type in (TokenType.L_PAREN, TokenType.R_PAREN):
+            limit_at.discard(depth)
+            depth += 1 if token.token_type == TokenType.L_PAREN else -1
+        elif token.token_type == TokenType.LIMIT:
+            limit_at.add(depth)
+        elif token.token_type == TokenType.OFFSET and depth in limit_at:
+            raise _mismatch(token.line, column, token.text, "<EOF>")
+        elif (
+            token.token_type == TokenType.STRING
+            and before is not None
+            and before.token_type in (TokenType.FROM, TokenType.JOIN)
+            and depth == 0
+        ):
+            raise _mismatch(token.line, column, f"'{token.text}'", "a relation")
+
+
+def _with_parameters(sql: str, tokens: Sequence[Token], parameters: Sequence[str]) -> str:
+    holes = [token for token in tokens if token.token_type == TokenType.PLACEHOLDER]
+    if len(holes) != len(parameters):
+        raise ApiError(
+            "INVALID_PARAMETER_USAGE: Incorrect number of parameters: "
+            f"expected {len(holes)} but found {len(parameters)}"
+        )
+    for hole, parameter in reversed(list(zip(holes, parameters, strict=True))):
+        sql = f"{sql[: hole.start]}{_literal(parameter)}{sql[hole.end + 1 :]}"
+    return sql
+
+
+def _literal(parameter: str) -> str:
+    """A parameter, if it is one literal and nothing else."""
+    try:
+        (tree,) = _Athena().parse(f"SELECT {parameter}")
+        (node,) = tree.expressions if isinstance(tree, exp.Select) else [tree]
+        while isinstance(node, (exp.Neg, exp.Cast)):
+            node = node.this
+        is_literal = isinstance(node, (exp.Literal, exp.Boolean, exp.Null))
+        plain = is_literal and set(_set_args(tree)) == {"expressions"}
+    except (SqlglotError, ValueError) as error:
+        raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}") from error
+    if not plain:
+        raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}")
+    return f" {parameter} "
+
+
+def _set_args(node: exp.Expr | None) -> list[str]:
+    return [name for name, value in (node.args.items() if node else ()) if value]

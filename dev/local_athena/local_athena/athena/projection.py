@@ -1,0 +1,98 @@
+"""Partition projection: a table's partitions from its parameters, as Athena's user guide says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pendulum
+
+from local_athena.athena.errors import QueryFailed, not_supported
+
+_NOW = re.compile(r"\s*NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?\s*)?")
+_FIELD = re.compile(r"([A-Za-z])\1*")
+_JAVA_TO_STRFTIME = {"yyyy": "%Y", "MM": "%m", "dd": "%d"}
+
+
+def partitions(
+    table: str, keys: Sequence[str], parameters: Mapping[str, str], location: str
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The partitions that a table projects now.
+
+    Args:
+        table: Its name, for messages.
+        keys: Its partition keys, in order.
+        parameters: Its parameters in Glue.
+        location: Its `s3://` prefix.
+
+    Returns:
+        Each partition's values as text, in the order of the keys, and its `s3://` prefix.
+
+    Raises:
+        QueryFailed: INVALID_TABLE_PROPERTY for a parameter that is missing or cannot be read,
+            NOT_SUPPORTED for what is not done here.
+    """
+    default = f"{location.rstrip('/')}/{'/'.join(f'{key}=${{{key}}}' for key in keys)}/"
+    template = parameters.get("storage.location.template", default)
+    for values in itertools.product(*(_values(table, key, parameters) for key in keys)):
+        prefix = template
+        for key, value in zip(keys, values, strict=True):
+            prefix = prefix.replace(f"${{{key}}}", value)
+        yield values, prefix
+
+
+def _values(table: str, key: str, parameters: Mapping[str, str]) -> list[str]:
+    def setting(name: str, default: str | None = None) -> str:
+        value = parameters.get(f"projection.{key}.{name}", default)
+        if value is None:
+            raise _invalid(table, f"projection.{key}.{name} is missing")
+        return value
+
+    kind = setting("type").strip().lower()
+    project = {"date": _dates, "enum": _enum, "integer": _integers}.get(kind)
+    if project is None:
+        raise not_supported(f"partition projection of the type {kind} ({table}, key {key})")
+    try:
+        return project(setting)
+    except ValueError as error:
+        raise _invalid(table, f"projection.{key}: {error}") from None
+
+
+def _invalid(table: str, what: str) -> QueryFailed:
+    return QueryFailed("INVALID_TABLE_PROPERTY", f"Table {table}: {what}")
+
+
+def _enum(setting: Callable[..., str]) -> list[str]:
+    return setting("values").split(",")
+
+
+def _integers(setting: Callable[..., str]) -> list[str]:
+    first, last = map(int, setting("range").split(","))
+    digits = int(setting("digits", "0"))
+    interval = int(setting("interval", "1"))
+    return [f"{value:0{digits}d}" for value in range(first, last + 1, interval)]
+
+
+def _dates(setting: Callable[..., str]) -> list[str]:
+    pattern = setting("format")
+    letters = [match[0] for match in _FIELD.finditer(pattern)]
+    if sorted(letters) != sorted(_JAVA_TO_STRFTIME) or "'" in pattern:
+        raise not_supported(f"partition projection of dates in the format {pattern}")
+    interval, unit = setting("interval", "1"), setting("interval.unit", "DAYS").strip().upper()
+    if unit not in ("DAY", "DAYS"):
+        raise not_supported(f"partition projection with an interval of {unit}")
+    written = _FIELD.sub(lambda match: _JAVA_TO_STRFTIME[match[0]], pattern)
+    first, last = (_date(text, written) for text in setting("range").split(","))
+    days = range(0, (last - first).days + 1, int(interval))
+    return [(first + dt.timedelta(day)).strftime(written) for day in days]
+
+
+def _date(text: str, written: str) -> dt.date:
+    now = _NOW.fullmatch(text)
+    if now is None:
+        return dt.datetime.strptime(text.strip(), written).replace(tzinfo=dt.UTC).date()
+    sign, count, unit = now.groups(default="")
+    shift = {f"{unit.lower()}s": int(f"{sign}{count}")} if unit else {}
+    return pendulum.now("UTC").add(**shift).date()

@@ -1,0 +1,295 @@
+"""Trino's scalar types, their coercions, and typed expressions in DuckDB's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from local_athena.athena.errors import QueryFailed, not_supported
+
+if TYPE_CHECKING:
+    from local_athena.athena.relations import Column
+
+MAX_PRECISION = 38
+_EXACT_IN_DOUBLE = 15
+
+
+@dataclass(frozen=True)
+class Type:
+    """A Trino type.
+
+    Attributes:
+        base: Trino's name without parameters.
+        precision: Digits of a decimal, or the length of a varchar or char (None: unbounded).
+        scale: Digits after the point of a decimal.
+        zone: The zone in which a timestamp with time zone reads, None if it differs from row to row
+            or is not known: DuckDB keeps only the instant.
+        of: Types of what an array, a map or a row holds: elements; keys and values; fields.
+        fields: Names of a row's fields.
+    """
+
+    base: str
+    precision: int | None = None
+    scale: int | None = None
+    zone: str | None = None
+    of: tuple[Type, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.of:
+            names = [f"{name} " for name in self.fields] or [""] * len(self.of)
+            return f"{self.base}({', '.join(map('{}{}'.format, names, self.of))})"
+        if self.base == "decimal":
+            return f"decimal({self.precision},{self.scale})"
+        if self.base in ("timestamp", "timestamp with time zone"):
+            return self.base.replace("timestamp", "timestamp(3)")
+        return self.base if self.precision is None else f"{self.base}({self.precision})"
+
+    @property
+    def bases(self) -> Iterator[str]:
+        """Trino's name of it, and of all that it holds."""
+        yield self.base
+        for inner in self.of:
+            yield from inner.bases
+
+    @property
+    def duckdb(self) -> str:
+        """The type that holds it in DuckDB."""
+        if self.base == "array":
+            return f"{self.of[0].duckdb}[]"
+        if self.base == "map":
+            return f"MAP({self.of[0].duckdb}, {self.of[1].duckdb})"
+        if self.base == "row":
+            fields = zip(self.fields, self.of, strict=True)
+            listed = [f"{identifier(name)} {type_.duckdb}" for name, type_ in fields]
+            return f"STRUCT({', '.join(listed)})"
+        if self.base == "decimal":
+            return f"DECIMAL({self.precision}, {self.scale})"
+        if self.base not in _DUCKDB_TYPES:
+            raise not_supported(f"the type {self} here")
+        return _DUCKDB_TYPES[self.base]
+
+    @property
+    def digits(self) -> tuple[int, int]:
+        """Precision and scale of a decimal, or of the decimal that an integer type coerces to."""
+        if self.base == "decimal":
+            assert self.precision is not None
+            assert self.scale is not None
+            return self.precision, self.scale
+        return INTEGER_DIGITS[self.base], 0
+
+
+UNKNOWN, BOOLEAN = Type("unknown"), Type("boolean")
+TINYINT, SMALLINT = Type("tinyint"), Type("smallint")
+INTEGER, BIGINT = Type("integer"), Type("bigint")
+REAL, DOUBLE = Type("real"), Type("double")
+VARCHAR, VARBINARY = Type("varchar"), Type("varbinary")
+DATE, TIMESTAMP = Type("date"), Type("timestamp")
+TIMESTAMP_TZ = Type("timestamp with time zone")
+TIMESTAMP_UTC = Type("timestamp with time zone", zone="UTC")
+DAY_INTERVAL, MONTH_INTERVAL = Type("interval day to second"), Type("interval year to month")
+
+INTEGER_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}
+_NUMBERS = [*INTEGER_DIGITS, "decimal", "real", "double"]
+_TIMES = ["date", "timestamp", "timestamp with time zone"]
+_DUCKDB_TYPES = {
+    "unknown": "INTEGER",
+    "boolean": "BOOLEAN",
+    "tinyint": "TINYINT",
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT",
+    "double": "DOUBLE",
+    "varchar": "VARCHAR",
+    "char": "VARCHAR",
+    "varbinary": "BLOB",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "timestamp with time zone": "TIMESTAMPTZ",
+    "interval day to second": "INTERVAL",
+    "interval year to month": "INTERVAL",
+}
+
+
+def decimal(precision: int, scale: int) -> Type:
+    """A decimal type, its precision capped at 38 as Trino does."""
+    if scale > MAX_PRECISION:
+        message = f"decimal scale {scale} exceeds {MAX_PRECISION}"
+        raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message)
+    return Type("decimal", max(1, min(MAX_PRECISION, precision)), scale)
+
+
+def is_integer(type_: Type) -> bool:
+    """Whether it is one of the four integer types."""
+    return type_.base in INTEGER_DIGITS
+
+
+def is_number(type_: Type) -> bool:
+    """Whether arithmetic is defined on it."""
+    return type_.base in _NUMBERS
+
+
+def is_float(type_: Type) -> bool:
+    """Whether it has NaN and infinity."""
+    return type_.base in ("real", "double")
+
+
+def common_type(left: Type, right: Type) -> Type | None:
+    """The type that both coerce to, None if there is none (Trino's TypeCoercion)."""
+    if left == right or right == UNKNOWN:
+        return left
+    if left == UNKNOWN:
+        return right
+    shapes = [(type_.base, type_.fields, len(type_.of)) for type_ in (left, right)]
+    if left.of and shapes[0] == shapes[1]:
+        common = [common_type(*pair) for pair in zip(left.of, right.of, strict=True)]
+        inner = tuple(type_ for type_ in common if type_ is not None)
+        return replace(left, of=inner) if len(inner) == len(common) else None
+    if is_number(left) and is_number(right):
+        bases = {left.base, right.base}
+        if "decimal" in bases and bases <= {*INTEGER_DIGITS, "decimal"}:
+            (p1, s1), (p2, s2) = left.digits, right.digits
+            scale = max(s1, s2)
+            return decimal(max(p1 - s1, p2 - s2) + scale, scale)
+        return max(left, right, key=lambda t: _NUMBERS.index(t.base))
+    if left.base in _TIMES and right.base in _TIMES:
+        wider = max(left, right, key=lambda t: _TIMES.index(t.base))
+        if wider.base != "timestamp with time zone":
+            return wider
+        zones = {t.zone if t.base == wider.base else "UTC" for t in (left, right)}
+        return Type(wider.base, zone=zones.pop() if len(zones) == 1 else None)
+    if {left.base, right.base} <= {"varchar", "char"}:
+        base = "char" if "char" in (left.base, right.base) else "varchar"
+        bounded = left.precision is not None and right.precision is not None
+        return Type(base, max(left.precision or 0, right.precision or 0) if bounded else None)
+    return None
+
+
+@dataclass(frozen=True)
+class Expr:
+    """A typed expression.
+
+    Attributes:
+        parts: DuckDB's text, with the columns that it refers to standing in it as such.
+        type: Its Trino type, which DuckDB's type always matches.
+        opaque: Whether its value depends on more than the row's columns (an aggregate, a window, a
+            subquery), so that it cannot be evaluated on partition values.
+        constant: The value of a string or number literal, as text.
+    """
+
+    parts: tuple[str | Column, ...]
+    type: Type
+    opaque: bool = False
+    constant: str | None = None
+
+    @property
+    def sql(self) -> str:
+        """DuckDB's text."""
+        return "".join(part if isinstance(part, str) else part.sql for part in self.parts)
+
+    @property
+    def columns(self) -> Iterator[Column]:
+        """The columns it refers to, as often as it does."""
+        return (part for part in self.parts if not isinstance(part, str))
+
+    def as_type(self, type_: Type) -> Expr:
+        """The same expression under another type that DuckDB holds alike."""
+        return Expr(self.parts, type_, self.opaque, self.constant)
+
+
+def build(template: str, type_: Type, *args: Expr, opaque: bool = False) -> Expr:
+    """Fills `{0}`, `{1}`... of a DuckDB text with expressions; `{*}` stands for all of them.
+
+    The template is ours: what comes from the query goes in as an expression, never as text.
+    """
+    parts: list[str | Column] = []
+    for piece in re.split(r"(\{(?:\d|\*)\})", template):
+        if piece == "{*}":
+            for position, arg in enumerate(args):
+                parts += [", ", *arg.parts] if position else arg.parts
+        elif re.fullmatch(r"\{\d\}", piece):
+            parts += args[int(piece[1])].parts
+        elif piece:
+            parts.append(piece)
+    return Expr(tuple(parts), type_, opaque or any(arg.opaque for arg in args))
+
+
+def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:
+    """Texts (taken as they are) and expressions, one after the other."""
+    parts: list[str | Column] = []
+    for piece in pieces:
+        parts += [piece] if isinstance(piece, str) else piece.parts
+    inner = any(piece.opaque for piece in pieces if isinstance(piece, Expr))
+    return Expr(tuple(parts), type_, opaque or inner)
+
+
+def quoted(text: str) -> str:
+    """A string literal of DuckDB (and of Trino)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted name of DuckDB (and of Trino)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def array(element: Type) -> Type:
+    """An array type."""
+    return Type("array", of=(element,))
+
+
+def text(value: str) -> Expr:
+    """A string literal."""
+    return Expr((quoted(value),), Type("varchar", len(value)), constant=value)
+
+
+def coerce(expr: Expr, to: Type) -> Expr:
+    """The expression under a type that `common_type` gave, cast where DuckDB's type differs."""
+    if expr.type == to:
+        return expr
+    if to.base == "char":
+        padded = f"rpad({{0}}, CAST(greatest({to.precision}, length({{0}})) AS INTEGER), ' ')"
+        return build(padded, to, expr)
+    if expr.type.duckdb == to.duckdb and expr.type != UNKNOWN:
+        return expr.as_type(to)
+    if is_float(to) and expr.type.base == "decimal" and expr.type.digits[0] > _EXACT_IN_DOUBLE:
+        return build(f"CAST(CAST({{0}} AS VARCHAR) AS {to.duckdb})", to, expr)
+    return build(f"CAST({{0}} AS {to.duckdb})", to, expr)
+
+
+def unify(*exprs: Expr) -> tuple[Expr, ...]:
+    """The expressions under their common type.
+
+    Raises:
+        QueryFailed: TYPE_MISMATCH if there is none.
+    """
+    type_ = exprs[0].type
+    for expr in exprs[1:]:
+        common = common_type(type_, expr.type)
+        if common is None:
+            raise QueryFailed("TYPE_MISMATCH", f"types {type_} and {expr.type} have no common type")
+        type_ = common
+    return tuple(coerce(expr, type_) for expr in exprs)
+
+
+def local(expr: Expr) -> Expr:
+    """A date, or a timestamp with a time zone or none, as it reads on the wall, without a zone."""
+    if expr.type.base != "timestamp with time zone":
+        return expr
+    return build(f"timezone({quoted(known_zone(expr.type))}, {{0}})", TIMESTAMP, expr)
+
+
+def known_zone(type_: Type) -> str:
+    """The zone of a timestamp with time zone.
+
+    Raises:
+        QueryFailed: NOT_SUPPORTED if it can differ from row to row.
+    """
+    if type_.zone is None:
+        raise not_supported(
+            "a timestamp whose time zone is not known from the query (use AT TIME ZONE)"
+        )
+    return type_.zone

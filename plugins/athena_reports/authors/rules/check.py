@@ -1,0 +1,80 @@
+"""Holds the reports of a project against the rules: what the command `check` does."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import time
+
+from athena_reports.authors.rules.sql_style import StyleBeside
+from athena_reports.local.project import Project
+
+_FINDINGS = 10
+
+
+def check(project: Project, *, renew: bool) -> bool:
+    """Print what breaks a rule.
+
+    The process can do nothing else with Airflow afterwards: its settings are those of the check.
+
+    Args:
+        project: Whose reports are looked at.
+        renew: Whether the golden files are written first.
+
+    Returns:
+        Whether nothing breaks a rule.
+    """
+    begun = time.monotonic()
+    # The process ends before there is much garbage. To look for it takes a tenth of the time.
+    gc.disable()
+    files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
+    golden = [file.read_text("utf-8") for file in files_of_sql]
+    with tempfile.TemporaryDirectory() as home, StyleBeside(golden) as style:
+        _set_environment(project, home)
+        # Airflow reads its configuration when it is imported.
+        from athena_reports.authors.rules import dag_rules, sql_rules
+
+        repository = dag_rules.Repository(project, style.violations)
+        if renew:
+            changed = sql_rules.renew(repository)
+            print("\n".join(map(str, changed)) or "The golden files are as they should be.")
+        broken = 0
+        for rule in [*dag_rules.RULES, *sql_rules.RULES]:
+            findings = rule(repository)
+            broken += len(findings)
+            if findings:
+                reason = " ".join(str(rule.__doc__).split())
+                print(f"\n{rule.__name__}: {reason}")
+                shown = findings[:_FINDINGS]
+                if len(findings) > _FINDINGS:
+                    shown.append(f"... and {len(findings) - _FINDINGS} more")
+                for finding in shown:
+                    print("    " + finding.replace("\n", "\n    "))
+        files, dags = len(repository.files), len(repository.reports)
+    seconds = time.monotonic() - begun
+    result = "No finding"
+    if broken:
+        result = f"\nThe rules are in athena_reports/authors/rules. Findings: {broken}"
+    print(f"{result} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
+    return broken == 0
+
+
+def _set_environment(project: Project, home: str) -> None:
+    """What is found depends on the project alone: not on the shell, nor on an account."""
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
+            del os.environ[name]
+    os.environ |= {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "50",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "ATHENA_REPORTS_ENV": "dev",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
+        os.environ["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)

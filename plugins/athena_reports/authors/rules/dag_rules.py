@@ -1,0 +1,240 @@
+"""The rules for the files in dags/.
+
+A rule returns what breaks it, one text per finding; its docstring says why it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+from unittest import mock
+
+import time_machine
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.connection import Connection as ModelsConnection
+from airflow.models.variable import Variable as ModelsVariable
+from airflow.sdk import DAG, BaseHook, Connection, Variable
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.file import list_py_file_paths
+
+from athena_reports.authors.rules.sql_style import Style, violations
+from athena_reports.local.project import Project
+from athena_reports.workflows.report_dag import BuiltDag
+
+SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
+
+_MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, tzinfo=UTC)]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The files of a project; each DAG file is parsed alone, as by Airflow's DAG processor.
+
+    Attributes:
+        project: Where they are.
+        style: Finds what is wrong with the style of SQL.
+    """
+
+    project: Project
+    style: Style = violations
+
+    @property
+    def root(self) -> Path:
+        """The folder of the project."""
+        return self.project.root
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files that Airflow looks at; what .airflowignore names is not among them."""
+        return sorted(map(Path, list_py_file_paths(self.project.dags, safe_mode=False)))
+
+    @cached_property
+    def bags(self) -> Mapping[Path, DagBag]:
+        """What each file holds."""
+        return {file: _parsed(file) for file in self.files}
+
+    @property
+    def imported(self) -> Mapping[Path, DagBag]:
+        """What the files hold that can be imported: the others break one rule, not all of them."""
+        return {file: bag for file, bag in self.bags.items() if not bag.import_errors}
+
+    @property
+    def reports(self) -> Mapping[str, BuiltDag]:
+        """The DAGs of reports, by id."""
+        reports = {}
+        for bag in self.imported.values():
+            for dag in bag.dags.values():
+                if isinstance(dag, BuiltDag):
+                    reports[dag.dag_id] = dag
+        return reports
+
+
+Rule = Callable[[Repository], list[str]]
+
+
+def _parsed(file: Path) -> DagBag:
+    bag: Any = DagBag(file, collect_dags=False)
+    bag.process_file(str(file), only_if_updated=False, safe_mode=True)
+    found: DagBag = bag
+    return found
+
+
+def every_file_can_be_imported(repository: Repository) -> list[str]:
+    """Airflow shows no DAG of a file that fails, and runs none."""
+    findings = []
+    for file, bag in repository.bags.items():
+        for error in bag.import_errors.values():
+            places = re.findall(rf'File "{re.escape(str(file))}", line (\d+).*\n *(.*)', error)
+            problem = error.strip().splitlines()[-1]
+            if not places:
+                findings.append(f"{file.name}: {problem}")
+                continue
+            # The line itself tells which report it is, where the error cannot.
+            line, code = places[-1]
+            findings.append(f"{file.name}, line {line}: {problem} (`{code}`)")
+    return findings
+
+
+def every_file_holds_dags(repository: Repository) -> list[str]:
+    """Airflow skips a file that nowhere has the word "airflow", and says nothing of it."""
+    return [
+        f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow;"
+        " if it holds no DAG, name it in dags/.airflowignore."
+        for file, bag in repository.imported.items()
+        if not bag.dags
+    ]
+
+
+def dag_ids_are_unique(repository: Repository) -> list[str]:
+    """Of two DAGs with one id Airflow takes either, in turn."""
+    times: Counter[str] = Counter()
+    for file, bag in repository.imported.items():
+        # A file that Airflow does not import may end the process, as a script does.
+        if not bag.dags:
+            continue
+        values = runpy.run_path(str(file)).values()
+        found = {id(value): value for value in values if isinstance(value, DAG)}
+        declared = [dag.dag_id for dag in found.values()]
+        times.update([*declared, *(bag.dags.keys() - set(declared))])
+    return [
+        f"{dag_id}: {number} DAGs have this id. Rename one."
+        for dag_id, number in times.items()
+        if number > 1
+    ]
+
+
+def every_report_is_documented(repository: Repository) -> list[str]:
+    """Who is called at night reads it in Airflow.
+
+    When it runs, from what, whether to clear it, with which rights.
+    """
+    missing = {
+        (Path(dag.fileloc).name, section): None
+        for dag in repository.reports.values()
+        for section in SECTIONS
+        if not re.search(rf"^(#+ *|\*\*){section}\b", dag.doc_md or "", re.MULTILINE)
+    }
+    return [
+        f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**"
+        for file, section in missing
+    ]
+
+
+def every_report_has_an_owner(repository: Repository) -> list[str]:
+    """Airflow's default names nobody, and somebody is asked about the numbers."""
+    return [
+        f"{dag_id}: give the report an owner."
+        for dag_id, dag in repository.reports.items()
+        if dag.report.owner == "airflow"
+    ]
+
+
+def parsing_asks_for_nothing(repository: Repository) -> list[str]:
+    """Airflow parses each file every minute, and it must mean the same.
+
+    It asks no service, Variable, connection or clock.
+    """
+    findings = []
+    for file in repository.files:
+        (one, asked), (other, _) = (_serialised_at(file, moment) for moment in _MOMENTS)
+        findings += [
+            f"{file.name}: it asks for {what} while it is parsed." for what in sorted(asked)
+        ]
+        if one != other:
+            findings.append(
+                f"{file.name}: on another day it is another DAG. Take dates from the period."
+            )
+    return findings
+
+
+def _serialised_at(file: Path, moment: datetime) -> tuple[str, set[str]]:
+    """What Airflow would store of a file's DAGs, had it been parsed at some moment.
+
+    And what the file asked for meanwhile.
+    """
+    with time_machine.travel(moment, tick=False), _nothing_to_ask() as asked:
+        bag = _parsed(file)
+        stored = {id: DagSerialization.to_dict(dag) for id, dag in sorted(bag.dags.items())}
+    return json.dumps(stored, sort_keys=True, default=str), asked
+
+
+@contextmanager
+def _nothing_to_ask() -> Iterator[set[str]]:
+    """Refuse whatever a file asks for, and say what it was; a file may swallow the refusal."""
+    asked: set[str] = set()
+
+    def refuse(what: str) -> Callable[..., NoReturn]:
+        def refused(*_: Any, **__: Any) -> NoReturn:
+            asked.add(what)
+            raise OSError(f"{what} is out of reach while a DAG file is parsed")
+
+        return refused
+
+    with ExitStack() as stack:
+        for owner, name, what in [
+            (socket.socket, "connect", "a service"),
+            (socket.socket, "connect_ex", "a service"),
+            (socket, "getaddrinfo", "a service"),
+            (Variable, "get", "a Variable"),
+            (ModelsVariable, "get", "a Variable"),
+            (Connection, "get", "a connection"),
+            (ModelsConnection, "get_connection_from_secrets", "a connection"),
+            (BaseHook, "get_connection", "a connection"),
+        ]:
+            stack.enter_context(mock.patch.object(owner, name, refuse(what)))
+        yield asked
+
+
+def python_is_clean(repository: Repository) -> list[str]:
+    """One style for all files, so that a diff shows what changed. `make format` corrects most."""
+    findings = []
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    for command in ([ruff, "check"], [ruff, "format", "--check"]):
+        dags = str(repository.project.dags.relative_to(repository.root))
+        command += ["--output-format=concise", "--quiet", dags]
+        done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
+        findings += (done.stdout + done.stderr).splitlines()
+    return findings
+
+
+RULES: list[Rule] = [
+    every_file_can_be_imported,
+    every_file_holds_dags,
+    dag_ids_are_unique,
+    every_report_is_documented,
+    every_report_has_an_owner,
+    parsing_asks_for_nothing,
+    python_is_clean,
+]

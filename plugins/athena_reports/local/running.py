@@ -1,0 +1,78 @@
+"""What `make up` tells the other commands of a project while it runs.
+
+It is a file that `make up` keeps locked. So one that a killed `make up` has left behind is known by
+its lock, which ended with the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import httpx
+
+from athena_reports.local.project import Project
+
+_FILE = "up.json"
+
+
+class Running(NamedTuple):
+    """The Airflow and the services of a `make up`.
+
+    Attributes:
+        airflow: Address of Airflow, without a trailing slash.
+        user: Who logs in.
+        password: With what.
+        environment: The variables by which a command reaches the services.
+    """
+
+    airflow: str
+    user: str
+    password: str
+    environment: Mapping[str, str]
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables by which `athena_reports backfill` reaches this Airflow.
+
+        There are none if Airflow does not answer.
+        """
+        login = {"username": self.user, "password": self.password}
+        try:
+            response = httpx.post(f"{self.airflow}/auth/token", json=login, trust_env=False)
+            response.raise_for_status()
+        except httpx.HTTPError:
+            return {}
+        return {"AIRFLOW_URL": self.airflow, "AIRFLOW_TOKEN": response.json()["access_token"]}
+
+
+@contextmanager
+def announced(running: Running, project: Project) -> Iterator[None]:
+    """Tell the other commands of a project for as long as the context lasts."""
+    file = project.airflow / _FILE
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # it has the password
+    with os.fdopen(descriptor, "r+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.truncate()
+        json.dump(running._asdict(), stream)
+        stream.flush()
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def find_running(project: Project) -> Running | None:
+    """Return what `make up` tells; None if none runs in the project."""
+    try:
+        with (project.airflow / _FILE).open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:  # `make up` has the lock, so it runs
+                return Running(**json.load(stream))
+    except (FileNotFoundError, json.JSONDecodeError):  # it does not run, or has not written yet
+        return None
+    return None  # nobody has the lock: a killed `make up` has left the file

@@ -1,0 +1,392 @@
+"""A real Airflow on this machine: its components as child processes, until the context ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Iterable, Mapping
+from configparser import ConfigParser
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Template
+from typing import Any, Self
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from athena_reports.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports.local.processes import (
+    Process,
+    end_recorded,
+    signals_as_interrupts,
+    signals_put_off,
+)
+from athena_reports.local.services import environment_without
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+Progress = Callable[[str], None]
+"""Told in a few words what is going on."""
+
+_START_SECONDS = 300
+# Below those that Linux and macOS give to outgoing connections:
+# one of them could get a free port before its server.
+_PORTS = range(20_000, 32_000)
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirflowConfig:
+    """What to start, and where.
+
+    Attributes:
+        home: AIRFLOW_HOME. Logs and SQLite of an earlier start are removed.
+        dags_folder: Where the DAG files are.
+        plugins_folder: Where the plugins are; by default none.
+        environment: Variables of all components, which win over those of `airflow.env`. AIRFLOW*,
+            AWS_* and ATHENA_REPORTS_* of this process reach none: a shell may be set up for an
+            account.
+        components: What to start. The API server is always needed: tasks report to it. `worker`, or
+            `worker-1` and so on, are Celery workers; `triggerer-1` and so on are triggerers that
+            stand in for each other.
+        supervised: Whether `check_alive` starts again what has ended.
+        python: Interpreter whose Airflow is started.
+        port: Port of the API server on 127.0.0.1; by default a free one.
+    """
+
+    home: Path
+    dags_folder: Path
+    plugins_folder: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    components: tuple[str, ...] = COMPONENTS
+    supervised: bool = False
+    python: Path = Path(sys.executable)
+    port: int | None = None
+
+
+class AirflowRuntime:
+    """Airflow, running for as long as the context lasts.
+
+    It begins without metadata, and on leaving it is killed: nothing that it knows is needed then.
+    Meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt.
+
+    Args:
+        config: What to start, and where.
+        dag_ids: DAGs that must be parsed before the context is entered.
+        on_progress: Told what happens.
+    """
+
+    client: AirflowClient
+
+    def __init__(
+        self,
+        config: AirflowConfig,
+        *,
+        dag_ids: Collection[str] = (),
+        on_progress: Progress = lambda _: None,
+    ) -> None:
+        self.config = config
+        self._dag_ids = dag_ids
+        self._progress = on_progress
+        self._home = config.home.absolute()
+        self._environment: dict[str, str] = {}
+        self._commands: dict[str, list[str]] = {}
+        self._running: dict[str, Process] = {}
+        self._held = ExitStack()
+
+    @property
+    def url(self) -> str:
+        """Address of the UI and the API, without a trailing slash."""
+        return self.client.url
+
+    @property
+    def admin_login(self) -> tuple[str, str]:
+        """User name and password for the UI; the home keeps the password."""
+        path = self._home / "passwords.json"
+        if not path.exists():
+            path.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
+        return "admin", json.loads(path.read_text())["admin"]
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._progress("stopping Airflow")
+        finally:  # also where nobody reads the progress any more, and standard output is closed
+            self.stop()
+
+    def stop(self) -> None:
+        """Kill every process of every component; does nothing if none runs."""
+        try:
+            with signals_put_off():
+                for name in list(self._running):
+                    self.kill(name)
+        finally:
+            self._held.close()
+
+    def cli(self, *args: str) -> str:
+        """Run `airflow <args>` in the components' environment and return what it printed."""
+        options: Any = {"env": self._environment, "cwd": self._home, "stdin": subprocess.DEVNULL}
+        done = subprocess.run(self._airflow(*args), capture_output=True, text=True, **options)
+        if done.returncode:
+            raise AirflowRuntimeError(
+                f"`airflow {' '.join(args[:2])}` failed:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
+        return str(done.stdout)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """The living processes of a component: its own and all that it started, such as tasks."""
+        return self._running[name].members()
+
+    def kill(self, name: str) -> None:
+        """Kill all processes of a component at once; the others are not told."""
+        self._running.pop(name).end()
+
+    def restart(self, name: str) -> None:
+        """Start a component again, and wait until it is healthy.
+
+        It is killed first unless that was done before.
+        """
+        if name in self._running:
+            self.kill(name)
+        since = datetime.now(UTC)
+        self._start_process(name)
+        self._wait_until_none(lambda: self._unhealthy([name], since), "healthy")
+
+    def check_alive(self) -> None:
+        """Do nothing while all components run; if they are supervised, start again what has ended.
+
+        Raises:
+            AirflowRuntimeError: If one has ended.
+        """
+        for name, process in list(self._running.items()):
+            if process.poll() is not None:
+                if not self.config.supervised:
+                    raise AirflowRuntimeError(
+                        f"`{name}` ended with {process.returncode}:\n{tail(process.log)}"
+                    )
+                self.kill(name)
+                self._start_process(name)
+
+    def wait_until_parsed(self, dag_ids: Collection[str]) -> None:
+        """Wait until Airflow knows the DAGs.
+
+        Raises:
+            AirflowRuntimeError: If a file in the DAGs folder cannot be imported.
+        """
+
+        def unparsed() -> list[str]:
+            parsed = {row["dag_id"] for row in self._parsed_dags()}
+            return sorted(set(dag_ids) - parsed)
+
+        self._wait_until_none(unparsed, "parsed")
+
+    def wait_until_files_parsed(self, names: Collection[str]) -> None:
+        """Wait until each of some files of the DAGs folder has given a DAG.
+
+        Args:
+            names: Names of the files, such as `user_ranking.py`.
+
+        Raises:
+            AirflowRuntimeError: If a file in the DAGs folder cannot be imported, or gives no DAG.
+        """
+
+        def without_dag() -> list[str]:
+            parsed = {Path(row["fileloc"]).name for row in self._parsed_dags()}
+            return sorted(set(names) - parsed)
+
+        self._wait_until_none(without_dag, "parsed")
+
+    def _parsed_dags(self) -> list[Any]:
+        """The DAGs that Airflow knows.
+
+        Raises:
+            AirflowRuntimeError: If a file in the DAGs folder cannot be imported.
+        """
+        errors = self.client.rows("/api/v2/importErrors", "import_errors")
+        if errors:
+            texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
+            listing = "\n".join(texts)
+            raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
+        return self.client.rows("/api/v2/dags", "dags")
+
+    def _start(self) -> None:
+        config, home = self.config, self._home
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = self._held.enter_context((home / "lock").open("a"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AirflowRuntimeError(
+                f"another runtime is using {home}: stop it, or choose another home"
+            ) from error
+        self._held.enter_context(signals_as_interrupts())
+        self._held.callback(end_recorded, home / "processes")
+        end_recorded(home / "processes")
+        shutil.rmtree(home / "logs", ignore_errors=True)
+        for path in (home / "airflow.cfg", *home.glob("airflow.db*")):
+            path.unlink(missing_ok=True)
+
+        (home / "config").mkdir(exist_ok=True)
+        settings = Path(__file__).with_name("sqlite_settings.py")
+        shutil.copy(settings, home / "config" / "airflow_local_settings.py")
+
+        port = execution_port = free_port(config.port or 0)
+        self._commands = {name: self._command(name) for name in config.components}
+        if _DATABASE not in config.environment:
+            # With SQLite the tasks' API is a process apart. The public API logs each action in its
+            # event loop (airflow.api_fastapi.logging.decorators), so it waits there for SQLite's
+            # only writer. Were that a task's request in the same process, which needs the loop to
+            # commit, both would wait until SQLite gives up.
+            execution_port = free_port()
+            self._commands["api-server"] += ["--apps=core"]
+            execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
+            self._commands["execution-api"] = execution
+        self._environment = self._make_environment(port, execution_port)
+        self._write_configuration()
+        self._progress("creating the metadata database")
+        self.cli("db", "migrate")
+        user, password = self.admin_login
+        if "fab" in self._environment["AIRFLOW__CORE__AUTH_MANAGER"]:
+            names = [f"--{each}={user}" for each in ("username", "firstname", "lastname")]
+            options = [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
+            self.cli("users", "create", *names, *options)
+        self._progress(f"starting {', '.join(config.components)}")
+        since = datetime.now(UTC)
+        for name in self._commands:
+            self._start_process(name)
+        self.client = AirflowClient(f"http://127.0.0.1:{port}", user, password, self.check_alive)
+        self._wait_until_none(lambda: self._unhealthy(config.components, since), "healthy")
+        self.wait_until_parsed(self._dag_ids)
+        self._progress(f"Airflow is ready at {self.url}")
+
+    def _make_environment(self, port: int, execution_port: int) -> dict[str, str]:
+        config = self.config
+        template = Template(Path(__file__).with_name("airflow.env").read_text())
+        text = template.substitute(
+            home=self._home,
+            dags_folder=config.dags_folder.absolute(),
+            plugins_folder=(config.plugins_folder or self._home / "plugins").absolute(),
+            port=port,
+            execution_port=execution_port,
+            fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            secret=secrets.token_urlsafe(64),
+        )
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        settings = dict(line.split("=", 1) for line in lines)
+        # A deployment keeps compiled modules, and each task is a process that imports them.
+        uncompiled = "PYTHONDONTWRITEBYTECODE"
+        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
+        return theirs | settings | dict(config.environment)
+
+    def _write_configuration(self) -> None:
+        """Write the options into `airflow.cfg` too.
+
+        So a shell needs no more than AIRFLOW_HOME for `airflow` to reach this Airflow.
+        """
+        configuration = ConfigParser(interpolation=None)
+        for name, value in self._environment.items():
+            parts = name.split("__")
+            if parts[0] != "AIRFLOW" or len(parts) != 3:
+                continue
+            section, option = (part.lower() for part in parts[1:])
+            if not configuration.has_section(section):
+                configuration.add_section(section)
+            configuration.set(section, option, value.replace("%", "%%"))
+        with (self._home / "airflow.cfg").open("w") as file:
+            configuration.write(file)
+
+    def _command(self, name: str) -> list[str]:
+        kind = _kind(name)
+        if kind == "worker":
+            # A host name only where it is needed: a worker of provider 3.18 that has one takes
+            # tasks and never runs them (https://github.com/apache/airflow/issues/59707).
+            hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
+            pid = f"--pid={self._home}/logs/{name}.pid"
+            options = [*hostname, "--without-mingle", "--without-gossip", pid]
+            return self._airflow("celery", "worker", "--skip-serve-logs", *options)
+        if kind in ("scheduler", "triggerer"):
+            # Their log servers listen on all interfaces;
+            # on one machine the API server reads the files itself.
+            return self._airflow(kind, "--skip-serve-logs")
+        return self._airflow(kind)
+
+    def _airflow(self, *args: str) -> list[str]:
+        return [str(self.config.python.with_name("airflow")), *args]
+
+    def _start_process(self, name: str) -> None:
+        log, records = self._home / "logs" / "components" / f"{name}.log", self._home / "processes"
+        self._running[name] = Process(
+            self._commands[name], log, records, env=self._environment, cwd=self._home
+        )
+
+    def _unhealthy(self, names: Iterable[str], since: datetime) -> list[str]:
+        """Those that have not yet reported to be well since then; workers do not report.
+
+        Of several triggerers Airflow tells only the latest heartbeat.
+        """
+        url = self._environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+        try:
+            health = self.client.health()
+            httpx.get(f"{url}health", trust_env=False).raise_for_status()
+        except (AirflowRuntimeError, httpx.TransportError):
+            return ["api-server"]
+
+        def is_healthy(name: str) -> bool:
+            kind = _kind(name).replace("-", "_")
+            state = health[kind]
+            beat = state[f"latest_{kind}_heartbeat"]
+            return state["status"] == "healthy" and datetime.fromisoformat(beat) >= since
+
+        return [name for name in names if _kind(name) in COMPONENTS[1:] and not is_healthy(name)]
+
+    def _wait_until_none(self, missing: Callable[[], list[str]], what: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        told: list[str] = []
+        while still := missing():
+            self.check_alive()
+            if still != told:
+                self._progress(f"waiting for {', '.join(still)} to be {what}")
+                told = still
+            if time.monotonic() > deadline:
+                raise AirflowRuntimeError(
+                    f"not {what} within {_START_SECONDS} s: {', '.join(still)}"
+                )
+            time.sleep(0.2)
+
+
+def _kind(name: str) -> str:
+    """What a component is, without the number that tells it from others."""
+    return name.rstrip("-0123456789")
+
+
+def tail(log: Path) -> str:
+    """The end of what was printed into a file."""
+    return log.read_text(errors="replace")[-3000:]
+
+
+def free_port(number: int = 0) -> int:
+    """A free port, or this one; OSError says if it is taken."""
+    for port in [number] if number else random.sample(_PORTS, 50):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError as error:
+            taken = error
+    raise taken

@@ -1,0 +1,110 @@
+"""The local AWS services as a child process, and what a report needs there before its first run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import boto3
+
+from athena_reports.errors import AthenaReportsError
+
+
+class ServicesError(AthenaReportsError):
+    """The local services could not be started."""
+
+
+class Services:
+    """The running local services: clients of them, and how others reach them."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self.endpoint_url = endpoint_url
+        session = boto3.Session("local", "local", region_name="us-east-1")
+        self.s3 = session.client("s3", endpoint_url=endpoint_url)
+        self.glue = session.client("glue", endpoint_url=endpoint_url)
+        self.athena = session.client("athena", endpoint_url=endpoint_url)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which any AWS client reaches these services, and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            # They take any credentials; these can belong to no account.
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        }
+
+    def prepare(self, environment: str) -> None:
+        """Create the buckets, the databases and the workgroup of an environment, such as `dev`."""
+        for name in ("athena-lake", "athena-query-result", "athena-report"):
+            with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
+                self.s3.create_bucket(Bucket=f"{name}-{environment}")
+        for name in ("database", "report"):
+            with suppress(self.glue.exceptions.AlreadyExistsException):
+                self.glue.create_database(DatabaseInput={"Name": f"{name}_{environment}"})
+        try:
+            self.athena.get_work_group(WorkGroup=environment)
+        except self.athena.exceptions.InvalidRequestException:  # there is none yet
+            location = f"s3://athena-query-result-{environment}/"
+            self.athena.create_work_group(
+                Name=environment,
+                Configuration={
+                    "EnforceWorkGroupConfiguration": True,
+                    "ResultConfiguration": {"OutputLocation": location},
+                },
+            )
+
+
+def environment_without(*prefixes: str) -> dict[str, str]:
+    """Return this process's variables for a process that it starts, without those that begin so.
+
+    Never among them is that by which a job of GitHub asks for an identity.
+    """
+    left_out = ("ACTIONS_", "GITHUB_TOKEN", *prefixes)
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+
+
+@contextmanager
+def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
+    """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
+
+    Args:
+        log_path: What they print.
+        workers: How many queries Athena runs at once.
+
+    Raises:
+        ServicesError: They ended before they were ready; the message has what they printed.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log_path.open("w") as log,
+        # A session of its own: an interrupt from the terminal must end Airflow first, then this.
+        subprocess.Popen(
+            [
+                *(sys.executable, "-u", "-m", "local_athena", "serve"),
+                *("--port", "0", f"--workers={workers}", "--until-input-ends"),
+            ],
+            # It finds its modules where this process does.
+            env={**environment_without("AWS_"), "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            address = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
+            if address is None:
+                printed = log_path.read_text()[-2000:]
+                raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")
+            yield Services(address[0])
+        finally:
+            process.kill()

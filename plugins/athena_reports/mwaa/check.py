@@ -1,0 +1,192 @@
+"""`python -m athena_reports.mwaa.check`: prove the bundle in a twin of MWAA's image.
+
+The reports whose tables the project keeps in `.lake/` are run, one period of each DAG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from athena_reports.errors import AthenaReportsError
+from athena_reports.local.databases import are_installed, postgresql, redis
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import Project, find_project
+from athena_reports.local.runs import Progress, Watch, finish
+from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
+from athena_reports.local.services import Services, local_services
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.bundle import BUNDLE
+from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
+
+PLUGIN = "athena_reports"
+_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+# They name what is in an AWS account.
+# The local services have the names that follow from the environment.
+_NAMES_IN_AWS = re.compile(
+    r"ATHENA_REPORTS_(AWS_CONN_ID|BUCKET|BUCKET_OWNER|DATABASE|ENCRYPTION|POOL|QUERY_RESULTS"
+    r"|REPORT_DATABASE|WORKGROUP)"
+)
+
+
+def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
+    """Run the bundle in its twin.
+
+    Args:
+        twin: The twin, with the bundle in it.
+        project: The project whose tables are brought in.
+        say: Told what happens.
+
+    Raises:
+        DeployError: Something is wrong with the bundle.
+        AirflowRuntimeError: A file cannot be imported, or a run failed.
+    """
+    say(f"requirements.txt adds {twin.added or 'nothing'}")
+    if twin.needs_index:
+        say(
+            "requirements.txt needs a package index. An environment without a route to one installs"
+            " none of it, not even the wheels that the bundle carries"
+        )
+    else:
+        say("requirements.txt needs no package index")
+    twin.import_plugins()
+    say("plugins can be imported without what requirements.txt installs")
+    variables = twin.startup_variables(say)
+    environment = variables["ATHENA_REPORTS_ENV"]  # which each bundle sets
+    with local_services(twin.folder / "local-aws.log") as services:
+        services.prepare(environment)
+        restore(project.lake, Lake.of_services(services, environment), say)
+        kept = {
+            name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)
+        }
+        with _airflow(twin, kept, services, say) as airflow:
+            _check_plugin(airflow)
+            _run_dags(airflow, twin, services, kept, say)
+
+
+@contextmanager
+def _airflow(
+    twin: Twin, variables: dict[str, str], services: Services, say: Progress
+) -> Iterator[AirflowRuntime]:
+    """The twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
+    as_deployed = are_installed()
+    if not as_deployed:
+        say(
+            "PostgreSQL or Redis is not installed:"
+            " metadata in SQLite, and tasks without Celery workers"
+        )
+    # Kept tables end in the past: a run for last week would find nothing.
+    ours = {
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
+    }
+    with ExitStack() as stack:
+        if as_deployed:
+            ours |= stack.enter_context(postgresql()).environment
+            ours |= stack.enter_context(redis())
+        config = AirflowConfig(
+            home=twin.home,
+            dags_folder=twin.home / "dags",
+            plugins_folder=twin.home / "plugins",
+            python=twin.python,
+            components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
+            environment={**DEFAULTS, **variables, **FORCED, **services.environment, **ours},
+        )
+        yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
+
+
+def _check_plugin(airflow: AirflowRuntime) -> None:
+    """The API server has the plugin whole and once, and its page answers who is logged in."""
+    errors = airflow.client.request("GET", "/api/v2/plugins/importErrors")["import_errors"]
+    if errors:
+        problems = [f"{error['source']}: {error['error']}" for error in errors]
+        raise DeployError("Plugins have import errors:\n" + "\n".join(problems))
+    listed = airflow.client.request("GET", "/api/v2/plugins")["plugins"]
+    plugin = {row["name"]: row for row in listed}.get(PLUGIN, {})
+    if not plugin.get("timetables") or not plugin.get("macros"):
+        raise DeployError(
+            f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log."
+        )
+    path = f"/{PLUGIN.replace('_', '-')}/api/coverage"
+    airflow.client.request("GET", path)
+    status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
+    if status != httpx.codes.UNAUTHORIZED:
+        raise DeployError(f"Without a login the API server answers {status} to {path}.")
+
+
+def _run_dags(
+    airflow: AirflowRuntime,
+    twin: Twin,
+    services: Services,
+    variables: Mapping[str, str],
+    say: Progress,
+) -> None:
+    """Every DAG file gives a DAG, and the reports whose tables are there publish a period."""
+    files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
+    airflow.wait_until_files_parsed(files)
+    say("each DAG file has given a DAG")
+    periods = twin.report_periods({**variables, **services.environment})
+    if not periods:
+        say("no table of a report is kept in .lake/, so no report is run")
+    for dag_id, chosen in periods.items():
+        airflow.client.unpause(dag_id)
+        airflow.client.trigger(dag_id, conf={"period": chosen.period})
+        say(f"{dag_id} runs {chosen.period}")
+    watch = Watch(airflow.client, say)
+    environment = variables["ATHENA_REPORTS_ENV"]
+    for dag_id, chosen in periods.items():
+        finish(airflow.client, dag_id, watch)
+        rows = _published_rows(services, environment, chosen)
+        if not rows:
+            raise DeployError(f"{dag_id} has published {chosen.period} without a row.")
+        say(f"{dag_id} has published {rows} rows of {chosen.period}")
+
+
+def _published_rows(services: Services, environment: str, chosen: ReportPeriod) -> int:
+    response = services.s3.get_object(
+        Bucket=f"athena-report-{environment}",
+        Key=f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json",
+    )
+    rows: int = json.loads(response["Body"].read())["rows"]
+    return rows
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m athena_reports.mwaa.check", description=__doc__
+    )
+    for name, default in (("--version", "newest"), ("--constraints", ""), ("--python", "")):
+        parser.add_argument(name, default=default)
+    options = parser.parse_args()
+    say = Progress(Console())
+    try:
+        project = find_project()
+        bundle = project.root / BUNDLE
+        work = project.airflow / "mwaa"
+        if options.version == "newest":
+            index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
+            answer = subprocess.run(index, capture_output=True, text=True).stdout
+            found = re.search(r"\(([\d.]+)\)", answer)
+            options.version = found[1] if found else "newest"
+        twin = build_twin(options.version, options.constraints, bundle, work, options.python, say)
+        check_bundle(twin, project, say)
+    except (AthenaReportsError, BotoCoreError, ClientError) as error:
+        print(f"\n{error}\nLogs are in .airflow/mwaa.", file=sys.stderr)
+        return 1
+    say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Import each plugin as if packages were missing.
+
+Usage: `python import_plugins.py <plugins folder> <package>...`.
+
+MWAA starts components whose plugins are loaded before requirements.txt is installed, or without it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+
+class _Missing(MetaPathFinder):
+    """Finds none of the modules of some packages."""
+
+    def __init__(self, packages: list[str]) -> None:
+        files = set()
+        for name in packages:
+            for file in distribution(name).files or ():
+                files.add(str(file.locate()))
+        self._files = files
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.origin in self._files:
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r} without requirements.txt", name=fullname
+            )
+        return None
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _Missing(sys.argv[2:]))
+    sys.path.append(sys.argv[1])
+    for plugin in sorted(Path(sys.argv[1]).glob("*.py")):
+        import_module(plugin.stem)

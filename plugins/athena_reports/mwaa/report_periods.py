@@ -1,0 +1,79 @@
+"""Print a period of each report that the tables there have the data of, as a line of JSON.
+
+Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
+
+It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
+is the last one between `since` and `until` for which no partition of the inputs is missing. There
+is none for a report that declares no inputs, or whose table is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from airflow.utils.file import list_py_file_paths
+
+from athena_reports.errors import InputError
+from athena_reports.queries.input_partitions import find_partitions
+from athena_reports.settings import settings
+from athena_reports.workflows.report_dag import BuiltDag
+
+if TYPE_CHECKING:
+    from athena_reports.periods.calendar import Period
+
+
+def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
+    """Return the last period with all its partitions; None if there is none."""
+    start: Any = dag.start_date  # a report has one
+    period = dag.cadence.last_complete(now)
+    if dag.end_date is not None:
+        period = min(period, dag.cadence.containing(dag.end_date))
+    while period.start >= start:
+        if _has_partitions(dag, period, glue, now):
+            return period
+        period = period.previous
+    return None
+
+
+def _has_partitions(dag: BuiltDag, period: Period, glue: Any, now: datetime) -> bool:
+    report = dag.report
+    inputs = find_partitions(
+        report.inputs,
+        period,
+        late_by=report.late_by,
+        now=now,
+        database=settings().database,
+        glue=glue,
+    )
+    return not any(partitions.coverage.gaps for partitions in inputs)
+
+
+def main() -> None:
+    """Import the DAG files and print what was found."""
+    glue = boto3.client("glue")
+    now = datetime.now(UTC)
+    periods = {}
+    for path in sorted(list_py_file_paths(sys.argv[1], safe_mode=False)):
+        for dag in runpy.run_path(path).values():
+            if not isinstance(dag, BuiltDag) or not dag.report.inputs:
+                continue
+            try:
+                period = _last_period(dag, glue, now)
+            except InputError:  # its table is not there
+                continue
+            if period is not None:
+                periods[dag.dag_id] = {
+                    "report": dag.report.name,
+                    "cadence": dag.cadence.name,
+                    "period": period.id,
+                }
+    print(json.dumps(periods))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,369 @@
+"""A twin of MWAA's image for Airflow 3, without Docker.
+
+It has the image's packages and folders, and does with a bundle what the image does: a virtual
+environment beside a folder that stands for the image's root. It is kept by the name of what it is
+made of. Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
+
+from athena_reports.local.runtime import Progress, tail
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.bundle import HOME
+from athena_reports.mwaa.requirements import LIBRARY
+from athena_reports.mwaa.wheels import FOLDER, PYTHON
+
+PIP_SECONDS = 9 * 60
+"""How long requirements.txt may take; after that MWAA goes on without what is missing."""
+STARTUP_SECONDS = 5 * 60
+PACKAGES = (
+    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}"
+    " aiobotocore gunicorn statsd"
+)
+"""What every image has, where the list of its packages is not kept in images/."""
+ESSENTIAL = (
+    "apache-airflow billiard celery fluent-logger gevent greenlet gunicorn kombu flask"
+    " flask-appbuilder flask-babel flask-bcrypt flask-caching flask-jwt-extended flask-limiter"
+    " flask-login flask-sqlalchemy flask-session flask-wtf sqlalchemy sqlalchemy-jsonfield"
+    " sqlalchemy-utils statsd vine watchtower"
+)
+"""Packages whose versions requirements.txt cannot change, by their normalised names."""
+DEFAULTS: Mapping[str, str] = {
+    "AIRFLOW__API__SERVER_TYPE": "gunicorn",
+    "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
+    "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
+    "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+"""Airflow's settings that MWAA makes unless startup.sh does.
+
+Those that mean nothing outside of AWS are left out.
+"""
+FORCED: Mapping[str, str] = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__MULTI_TEAM": "False",
+    "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
+    "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+    "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
+}
+"""Airflow's settings that MWAA makes whatever startup.sh says."""
+_PROTECTED = re.compile(
+    r"MWAA__.*|AIRFLOW_(ENV_ID|ENV_NAME|HOME|TASK_REVISION_ID|VERSION)"
+    r"|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|ECS_.*|AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+    r"|CUSTOMER_ACCOUNT_ID|JWT_PUBLIC_KEY|PYTHONPATH|PYTHONUNBUFFERED"
+    r"|AIRFLOW__(API|WEBSERVER)__BASE_URL|AIRFLOW__AWS_MWAA__REDIRECT_URL|AIRFLOW__API__SECRET_KEY"
+    r"|AIRFLOW__API_AUTH__JWT_(ALGORITHM|SECRET)"
+    r"|AIRFLOW__CELERY__(BROKER_URL|CELERY_CONFIG_OPTIONS|EXTRA_CELERY_CONFIG|RESULT_BACKEND"
+    r"|WORKER_ENABLE_REMOTE_CONTROL)"
+    r"|AIRFLOW__CORE__(AUTH_MANAGER|DATABASE_ACCESS_ISOLATION|EXECUTION_API_SERVER_URL|EXECUTOR"
+    r"|FERNET_KEY)"
+    r"|AIRFLOW__DATABASE__SQL_ALCHEMY_CONN|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
+)
+
+_KEPT = Path(__file__).with_name("images")
+_PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
+_NOBODY = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
+_CUT_OFF = (
+    *("--isolated", "--no-cache-dir", "--retries", "0"),
+    *("--index-url", _NOBODY, "--proxy", _NOBODY),
+)
+"""With these, pip reaches no package index, not even one that requirements.txt names."""
+_IMPORT_PLUGINS = Path(__file__).with_name("import_plugins.py")
+_REPORT_PERIODS = Path(__file__).with_name("report_periods.py")
+_USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}"
+
+
+class ReportPeriod(NamedTuple):
+    """A period of a report, in one cadence."""
+
+    report: str
+    cadence: str
+    period: str
+
+
+class Twin:
+    """A twin with a bundle in it.
+
+    `added` are the packages that its requirements.txt has brought, with their versions.
+    `needs_index` is whether pip had to ask a package index for any of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+        self.home = folder / "root" / HOME.relative_to("/")
+        self.added: dict[str, str] = {}
+        self.needs_index = False
+
+    def lay_out(self, bundle: Path) -> None:
+        """Put the parts of a bundle where MWAA puts them, in place of what is there."""
+        for name in ("dags", "plugins", "startup"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+        shutil.copytree(bundle / "dags", self.home / "dags")
+        with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
+            plugins.extractall(self.home / "plugins")
+        (self.home / "startup").mkdir()
+        shutil.copy(bundle / "startup.sh", self.home / "startup")
+
+    def install(self, image: str, constraints: str, requirements: str) -> None:
+        """Install what the image has, then requirements.txt by the image's rules.
+
+        The wheels of the plugins folder come first, with the network cut: an environment without a
+        route to a package index has nothing else. Then requirements.txt as a whole, without the
+        network if that is enough. Only here a failure is an error; MWAA goes on without the
+        packages.
+        """
+        listed = [line for line in image.splitlines() if "==" in line]
+        pins = {_name(line) for line in listed}
+        # The list wins: an image may have another version than its constraints say.
+        others = [line for line in constraints.splitlines() if _name(line) not in pins]
+        packages = self._file("image.txt", image)
+        limits = self._file("constraints.txt", "\n".join(others))
+        advice = "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
+        self._pip("pip-image.log", advice, ["-r", packages, "-c", limits])
+        before = self._versions()
+        essential = "".join(
+            f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split()
+        )
+        local = requirements.replace(f"{HOME}/", f"{self.home}/")
+        packages = self._file("requirements.txt", local)
+        limits = self._file("essential.txt", essential)
+        folder = f"{self.home / 'plugins' / FOLDER}/"
+        carried = [line for line in local.splitlines() if line.startswith(folder)]
+        if carried:
+            advice = "The bundle carries a wheel that the image cannot install without a network."
+            self._pip("pip-wheels.log", advice, [*_CUT_OFF, "-c", limits, *carried])
+        arguments = ["-c", limits, "-r", packages]
+        code = self._run_pip("pip-cut-off.log", [*_CUT_OFF, *arguments], PIP_SECONDS)
+        self.needs_index = code != 0
+        if self.needs_index:
+            advice = "MWAA only logs that, and runs on without the packages."
+            self._pip("pip.log", advice, arguments, PIP_SECONDS)
+        after = self._versions()
+        self.added = {name: after[name] for name in after if before.get(name) != after[name]}
+        if LIBRARY in self.added:
+            raise DeployError(
+                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
+                " the library too. Airflow would use the installed one, and show an import error of"
+                " its plugin. Remove the line that installs it, perhaps in a file that"
+                " requirements.txt names."
+            )
+
+    def import_plugins(self) -> None:
+        """Import the plugins as if requirements.txt had not been installed.
+
+        Components of MWAA do so.
+        """
+        log = self.folder / "import.log"
+        script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
+        # In a home of its own: Airflow writes its configuration into that at its first import.
+        home = {"AIRFLOW_HOME": str(self.folder / "import")}
+        if self._run(["-P", *script], log, 120, home) != 0:
+            raise DeployError(
+                "A plugin cannot be imported without what requirements.txt installs"
+                f" ({', '.join(self.added)}). On MWAA that breaks components: import such a package"
+                f" in a function that uses it.\n{tail(log)}"
+            )
+
+    def startup_variables(self, progress: Progress) -> dict[str, str]:
+        """Run startup.sh and return what it exports, but for the variables that MWAA protects."""
+        given = _clean_environment() | {"AIRFLOW_HOME": str(self.home), **DEFAULTS}
+        # The exit trap also answers for a script that calls exit.
+        script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
+        command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
+        try:
+            done = subprocess.run(
+                command, env=given, capture_output=True, text=True, timeout=STARTUP_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise DeployError(f"startup.sh took longer than {STARTUP_SECONDS} s.") from None
+        if done.returncode != 0:
+            raise DeployError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
+        after = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+        exported = {
+            name
+            for name in after.keys() - {"_", "OLDPWD", "PWD", "SHLVL"}
+            if given.get(name) != after[name]
+        }
+        if ignored := sorted(filter(_is_protected, exported)):
+            progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
+        return {name: after[name] for name in sorted(exported) if not _is_protected(name)}
+
+    def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
+        """Return a period of each report's DAG for which the local tables have the data, by DAG id.
+
+        Args:
+            variables: What the DAG files are imported with, and how AWS is reached.
+        """
+        log = self.folder / "periods.log"
+        dags = str(self.home / "dags")
+        # In a home of its own, as for the plugins.
+        own = {
+            "AIRFLOW_HOME": str(self.folder / "import"),
+            "AIRFLOW__CORE__DAGS_FOLDER": dags,
+            "PYTHONPATH": str(self.home / "plugins"),
+        }
+        script = [str(_REPORT_PERIODS), dags]
+        if self._run(["-P", *script], log, 300, {**variables, **own}) != 0:
+            raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
+        last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
+        periods = {}
+        for dag_id, fields in json.loads(last_line).items():
+            periods[dag_id] = ReportPeriod(**fields)
+        return periods
+
+    def _pip(
+        self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
+    ) -> None:
+        log = self.folder / log_name
+        code = self._run_pip(log_name, arguments, seconds)
+        if code != 0:
+            reason = f"took longer than {seconds} s"
+            if code is not None:
+                reason = f"failed with exit code {code}"
+            raise DeployError(f"pip {reason}. {advice} Log: {log}\n{tail(log)}")
+
+    def _run_pip(self, log_name: str, arguments: list[str], seconds: float) -> int | None:
+        """Let pip install; returns its exit code, or None if it took too long."""
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        return self._run([*install, *arguments], self.folder / log_name, seconds)
+
+    def _run(
+        self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Run the twin's Python with its output in a file.
+
+        Returns the exit code; None if it took too long.
+        """
+        with log.open("w") as output, suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(
+                [str(self.python), *arguments],
+                env=_clean_environment() | dict(more or {}),
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+            )
+            return done.returncode
+        return None
+
+    def _versions(self) -> dict[str, str]:
+        (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
+        installed = distributions(path=[str(packages)])
+        return {_name(package.metadata["Name"]): package.version for package in installed}
+
+    def _file(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return str(self.folder / name)
+
+
+def build_twin(
+    version: str, constraints: str, bundle: Path, work: Path, python: str, progress: Progress
+) -> Twin:
+    """Make the twin of an image, or take the one that is there, and put a bundle into it.
+
+    `constraints` are those that the image was built with: path or URL, `none`, or empty for those
+    of images/, with the list of the image's packages, or else those that Airflow publishes.
+    """
+    requirements = (bundle / "requirements.txt").read_text()
+    kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}
+    is_kept = not constraints and kept["installed"].is_file()
+    if is_kept:
+        image = kept["installed"].read_text()
+        source = str(kept["constraints"])
+    else:
+        image = PACKAGES.format(version=version).replace(" ", "\n")
+        source = constraints or _PUBLISHED.format(version)
+    constraints = "" if source == "none" else _text(source)
+    key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
+    twin = Twin(work.absolute() / f"{version}-{key}")
+    twin.lay_out(bundle)
+    record = twin.folder / "installed.json"
+    if record.exists():
+        progress(f"the twin is there: {twin.folder}")
+        installed = json.loads(record.read_text())
+        twin.added = installed["added"]
+        twin.needs_index = installed["needs_index"]
+        return twin
+    progress(f"making a twin of the image for Airflow {version}; it takes minutes")
+    make_environment(python, twin)
+    twin.install(image, constraints, requirements)
+    record.write_text(json.dumps({"added": twin.added, "needs_index": twin.needs_index}))
+    return twin
+
+
+def make_environment(python: str, twin: Twin) -> None:
+    """Make the twin's virtual environment, by the first usable Python.
+
+    A name can exist and still fail, as a shim.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    of_pyenv = [str(path) for path in sorted(pyenv.glob("3.12*/bin/python"))]
+    candidates = [python, sys.executable, "python3.12", *of_pyenv]
+    venv = str(twin.folder / "venv")
+    for candidate in filter(None, candidates):
+        try:
+            subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
+            subprocess.run([candidate, "-m", "venv", "--clear", venv], check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return
+    raise DeployError(
+        "MWAA runs Python 3.12, and there is no usable one with venv:"
+        f" tried {', '.join(filter(None, candidates))}."
+        " Install it, or name it: PYTHON=/path/to/python3.12"
+    )
+
+
+def _is_protected(variable: str) -> bool:
+    """Whether MWAA keeps its own value of a variable, whatever startup.sh exports."""
+    return variable in FORCED or _PROTECTED.fullmatch(variable) is not None
+
+
+def _text(source: str) -> str:
+    url = source if "://" in source else Path(source).absolute().as_uri()
+    try:
+        with urlopen(url, timeout=30) as response:
+            return str(response.read().decode())
+    except OSError as error:
+        raise DeployError(
+            f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS="
+        ) from error
+
+
+def _name(requirement: str) -> str:
+    """The name of a package as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", requirement.split("==")[0].strip()).lower()
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process's variables without those that could lead Airflow, AWS clients or Python astray.
+
+    Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
+    """
+    strange = (
+        "ACTIONS_",
+        "GITHUB_TOKEN",
+        "AIRFLOW",
+        "AWS_",
+        "ATHENA_REPORTS_",
+        "PYTHON",
+        "VIRTUAL_ENV",
+    )
+    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}

@@ -1,0 +1,177 @@
+"""An AWS account on the local services, as tests use it."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+from local_athena import LocalAws
+from local_athena.faults import Faults
+
+TOKEN = "a-token-of-at-least-32-characters"
+PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+_HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
+
+
+def numbers(rows: int) -> str:
+    """A query of the numbers below `rows`, in order; at most a million."""
+    tables = ", ".join(f"{_HUNDRED} AS {name} (x)" for name in "abc")
+    return (
+        f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows}"
+        " ORDER BY n"
+    )
+
+
+def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
+    """The error of a call that is refused: Code, Message, Status and what else the answer has."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    answer: dict[str, Any] = dict(caught.value.response)
+    return {**answer, **answer["Error"], "Status": answer["ResponseMetadata"]["HTTPStatusCode"]}
+
+
+@dataclass
+class Outcome:
+    execution: dict[str, Any]
+    csv: str | None
+    scans: list[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        status = self.execution["Status"]
+        self.id = str(self.execution["QueryExecutionId"])
+        self.state, self.reason = str(status["State"]), str(status.get("StateChangeReason", ""))
+        self.error: dict[str, Any] = status.get("AthenaError", {})
+        self.scanned_bytes = int(self.execution["Statistics"]["DataScannedInBytes"])
+
+    def partitions(self, position: int = 0) -> list[str]:
+        return ["/".join(values.values()) for values in self.scans[position]["partitions"]]
+
+
+@dataclass
+class Account:
+    """An AWS account with a bucket for results, one for a lake, and a database."""
+
+    aws: LocalAws
+    athena: Any = field(init=False)
+    s3: Any = field(init=False)
+    glue: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.athena, self.s3, self.glue = (
+            self.aws.client(name) for name in ("athena", "s3", "glue")
+        )
+        self.faults = Faults(self.aws.endpoint_url)
+        self.s3.create_bucket(Bucket="results")
+        self.s3.create_bucket(Bucket="lake")
+        self.glue.create_database(DatabaseInput={"Name": "db"})
+
+    # --- queries
+
+    def start(self, sql: str, **parameters: Any) -> str:
+        place = {"OutputLocation": "s3://results/some/where"}
+        defaults = {"ResultConfiguration": place, "QueryExecutionContext": {"Database": "db"}}
+        return str(
+            self.athena.start_query_execution(QueryString=sql, **defaults | parameters)[
+                "QueryExecutionId"
+            ]
+        )
+
+    def status(self, id_: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=id_)[
+            "QueryExecution"
+        ]["Status"]
+        return status
+
+    def wait_for(self, id_: str, state: str) -> None:
+        while self.status(id_)["State"] != state:
+            time.sleep(0.005)
+
+    def wait(self, id_: str) -> Outcome:
+        while self.status(id_)["State"] in ("QUEUED", "RUNNING"):
+            time.sleep(0.005)
+        execution = self.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
+        location = execution.get("ResultConfiguration", {}).get("OutputLocation", "")
+        has_csv = execution["Status"]["State"] == "SUCCEEDED" and location.endswith(".csv")
+        with urllib.request.urlopen(
+            f"{self.aws.endpoint_url}/_local/athena/executions/{id_}"
+        ) as answer:
+            scans = json.load(answer)["scans"]
+        return Outcome(execution, self.read(location).decode() if has_csv else None, scans)
+
+    def run(self, sql: str, **parameters: Any) -> Outcome:
+        return self.wait(self.start(sql, **parameters))
+
+    def created(self) -> list[str]:
+        """The ids of the queries in the primary workgroup."""
+        ids: list[str] = self.athena.list_query_executions()["QueryExecutionIds"]
+        return ids
+
+    # --- objects
+
+    def read(self, location: str) -> bytes:
+        bucket, _, key = location.removeprefix("s3://").partition("/")
+        body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
+
+    def keys(self, bucket: str) -> list[str]:
+        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    def put(self, key: str, columns: pa.Table | Mapping[str, Any], **options: Any) -> bytes:
+        """Put a Parquet file into the lake."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns), buffer, **options)
+        self.s3.put_object(Bucket="lake", Key=key, Body=buffer.getvalue())
+        return buffer.getvalue()
+
+    # --- tables
+
+    def create_table(
+        self,
+        name: str,
+        columns: Mapping[str, str],
+        keys: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        table = {
+            "Name": name,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": dict(parameters or {}),
+            "PartitionKeys": [{"Name": n, "Type": t} for n, t in (keys or {}).items()],
+            "StorageDescriptor": self.storage(f"s3://lake/{name}/", columns),
+        }
+        self.glue.create_table(DatabaseName="db", TableInput=table)
+
+    def add_partition(
+        self, name: str, *values: str, path: str = "", columns: Mapping[str, str] | None = None
+    ) -> None:
+        """Register a partition; its path is that of its first value unless given,
+        and may be an `s3://` URL.
+        """
+        location = path if path.startswith("s3://") else f"s3://lake/{name}/{path or values[0]}/"
+        partition = {
+            "Values": list(values),
+            "StorageDescriptor": self.storage(location, columns or {}),
+        }
+        self.glue.create_partition(DatabaseName="db", TableName=name, PartitionInput=partition)
+
+    @staticmethod
+    def storage(location: str, columns: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "Location": location,
+            "Columns": [{"Name": name, "Type": type_} for name, type_ in columns.items()],
+            "SerdeInfo": {"SerializationLibrary": PARQUET},
+        }
+
+
+def ints(*values: int | None) -> pa.Array:
+    return pa.array(values, pa.int32())

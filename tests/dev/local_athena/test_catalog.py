@@ -1,0 +1,372 @@
+"""Tables of Glue as a query sees them:
+files, types, partitions registered and projected, bytes scanned.
+"""
+
+# ruff: noqa: DTZ001 - a row of a table stands on a line; Athena's timestamps have no zone
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import time_machine
+
+from local_athena.athena.errors import QueryFailed
+from local_athena.athena.projection import partitions
+from tests.dev.local_athena.account import Account, ints
+
+COLUMNS = {"user_id": "bigint", "score": "int", "name": "string"}
+FIRST = "plays/2025-01-01/part-0.parquet"
+BY_DAY = "SELECT dt, count(*) AS n FROM plays GROUP BY dt ORDER BY dt"
+
+
+def _plays(rows: int = 100) -> pa.Table:
+    names = pa.array([None if i % 5 == 0 else f"name {i}" for i in range(rows)], pa.string())
+    return pa.table(
+        {"user_id": range(rows), "score": ints(*(i % 7 for i in range(rows))), "name": names}
+    )
+
+
+@pytest.fixture
+def plays(account: Account) -> list[bytes]:
+    """A table of four registered days, of which one has no file,
+    and one day in S3 that is not registered.
+    """
+    account.create_table("plays", COLUMNS, {"dt": "string"})
+    for day in (1, 2, 3, 4):
+        account.add_partition("plays", f"2025-01-0{day}")
+    return [
+        account.put(f"plays/2025-01-0{day}/part-0.parquet", _plays(), row_group_size=40)
+        for day in (1, 2, 3, 5)
+    ]
+
+
+def _by_day(account: Account) -> dict[str, int]:
+    lines = (account.run(BY_DAY).csv or "").replace('"', "").splitlines()[1:]
+    return {day: int(n) for day, n in (line.split(",") for line in lines)}
+
+
+def test_each_query_reads_the_newest_objects(account: Account, plays: list[bytes]) -> None:
+    for name in ("_SUCCESS", ".part-1.parquet", "_temporary/part-2.parquet"):
+        account.s3.put_object(Bucket="lake", Key=f"plays/2025-01-01/{name}", Body=b"not Parquet")
+    account.s3.put_object(Bucket="lake", Key="plays/2025-01-01/empty.parquet", Body=b"")
+    # This one is not below the partition's prefix.
+    account.put("plays/2025-01-02-late/part-0.parquet", _plays())
+    assert _by_day(account) == {"2025-01-01": 100, "2025-01-02": 100, "2025-01-03": 100}
+    account.put(FIRST, _plays(8))
+    assert _by_day(account)["2025-01-01"] == 8
+    account.s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
+    account.put(FIRST, _plays(7))
+    account.s3.delete_object(Bucket="lake", Key="plays/2025-01-02/part-0.parquet")
+    assert _by_day(account) == {"2025-01-01": 7, "2025-01-03": 100}
+
+
+def test_each_query_sees_what_glue_knows_of_the_partitions_now(
+    account: Account, plays: list[bytes]
+) -> None:
+    table = {"DatabaseName": "db", "TableName": "plays"}
+    assert "2025-01-04" not in _by_day(account)
+    moved = {
+        "Values": ["2025-01-04"],
+        "StorageDescriptor": account.storage("s3://lake/plays/2025-01-05", COLUMNS),
+    }
+    account.glue.update_partition(**table, PartitionValueList=["2025-01-04"], PartitionInput=moved)
+    assert _by_day(account)["2025-01-04"] == 100
+    account.glue.delete_partition(**table, PartitionValues=["2025-01-04"])
+    assert "2025-01-04" not in _by_day(account)
+    account.add_partition("plays", "2025-02-01", path="s3://gone/plays/")
+    reason = account.run("SELECT count(*) FROM plays").reason
+    assert reason == "HIVE_FILESYSTEM_ERROR: cannot list s3://gone/plays/: there is no bucket gone"
+
+
+def _chunks(data: bytes, *columns: str) -> int:
+    metadata = pq.read_metadata(io.BytesIO(data))
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    chunks = [group.column(c) for group in groups for c in range(metadata.num_columns)]
+    return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
+
+
+def test_scanned_bytes_are_those_of_the_footers(account: Account, plays: list[bytes]) -> None:
+    first, second, third, _ = plays
+    count = account.run("SELECT count(*) FROM plays")
+    assert (count.csv, count.scanned_bytes) == ('"_col0"\n"300"\n', 0)
+    assert count.partitions() == [f"2025-01-0{day}" for day in (1, 2, 3, 4)]
+    outcome = account.run(
+        "SELECT user_id, sum(score) FROM plays WHERE dt >= '2025-01-02' GROUP BY 1 LIMIT 1"
+    )
+    assert outcome.scanned_bytes == sum(
+        _chunks(data, "user_id", "score") for data in (second, third)
+    )
+    assert outcome.scans[0]["columns"] == ["score", "user_id"]
+    twice = account.run(
+        "SELECT a.score FROM plays a JOIN plays b ON a.user_id = b.user_id"
+        " WHERE a.dt = '2025-01-01'"
+    )
+    assert twice.scanned_bytes == _chunks(first, "score", "user_id") + sum(
+        _chunks(d, "user_id") for d in plays[:3]
+    )
+    assert [len(scan["partitions"]) for scan in twice.scans] == [1, 4]
+
+
+# The type in Glue and the one in the file, a value, how it prints, and its type in the result.
+TYPES = [
+    ("boolean", pa.bool_(), True, "true", "boolean"),
+    ("tinyint", pa.int8(), 1, "1", "tinyint"),
+    ("smallint", pa.int16(), 2, "2", "smallint"),
+    ("int", pa.int32(), 3, "3", "integer"),
+    ("bigint", pa.int32(), 4, "4", "bigint"),
+    ("float", pa.float32(), 0.5, "0.5", "float"),
+    ("double", pa.float32(), 0.25, "0.25", "double"),
+    ("DECIMAL( 9 , 2 )", pa.decimal128(9, 2), Decimal("-1.50"), "-1.50", "decimal"),
+    ("string", pa.dictionary(pa.int32(), pa.string()), 'say "hi"', 'say ""hi""', "varchar"),
+    ("varchar(5)", pa.string(), "abc", "abc", "varchar"),
+    ("char(3)", pa.string(), "ab", "ab ", "char"),
+    ("date", pa.date32(), dt.date(2025, 2, 3), "2025-02-03", "date"),
+    (
+        "timestamp",
+        pa.timestamp("us"),
+        dt.datetime(2025, 2, 3, 4, 5, 6, 789600),
+        "2025-02-03 04:05:06.790",
+        "timestamp",
+    ),
+    ("binary", pa.binary(), b"\x00\xff", "00 ff", "varbinary"),
+]
+
+
+def test_all_types(account: Account) -> None:
+    account.create_table(
+        "types", {f"c{i}": row[0] for i, row in enumerate(TYPES)} | {"missing": "double"}
+    )
+    account.put(
+        "types/a.parquet",
+        {f"c{i}": pa.array([row[2], None], row[1]) for i, row in enumerate(TYPES)},
+    )
+    outcome = account.run("SELECT * FROM types ORDER BY c0")
+    assert (outcome.csv or "").splitlines()[1:] == [
+        ",".join(f'"{row[3]}"' for row in TYPES) + ",",
+        "," * len(TYPES),
+    ]
+    answer = account.athena.get_query_results(QueryExecutionId=outcome.id)
+    info = answer["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+    assert [each["Type"] for each in info] == [*(row[4] for row in TYPES), "double"]
+    assert (info[7]["Precision"], info[7]["Scale"], info[7]["Label"]) == (9, 2, "c7")
+    assert account.run("SELECT 1 FROM types WHERE c10 = 'ab'").csv == '"_col0"\n"1"\n'
+    nested = account.run(
+        "SELECT ARRAY[1], MAP(ARRAY[1], ARRAY[2]), CAST(ROW(1) AS ROW(x INTEGER))"
+    ).id
+    info = account.athena.get_query_results(QueryExecutionId=nested)["ResultSet"][
+        "ResultSetMetadata"
+    ]["ColumnInfo"]
+    assert [each["Type"] for each in info] == ["array", "map", "row"]
+
+
+@pytest.mark.parametrize(
+    ("glue", "arrow", "value", "reason"),
+    [
+        ("int", pa.int64(), 1, "HIVE_BAD_DATA: Field a's type"),
+        ("bigint", pa.string(), "1", "HIVE_BAD_DATA"),
+        ("string", pa.int32(), 1, "HIVE_BAD_DATA"),
+        ("double", pa.int64(), 1, "HIVE_BAD_DATA"),
+        ("decimal(9,2)", pa.decimal128(9, 3), Decimal(1), "HIVE_BAD_DATA"),
+        ("date", pa.string(), "2025-01-01", "HIVE_BAD_DATA"),
+        ("timestamp", pa.timestamp("ms", "Asia/Tokyo"), dt.datetime(2025, 1, 1), "HIVE_BAD_DATA"),
+        ("array<int>", pa.list_(pa.int32()), [1], "NOT_SUPPORTED"),
+    ],
+)
+def test_a_column_that_cannot_be_read_hurts_only_who_reads_it(
+    account: Account, glue: str, arrow: pa.DataType, value: object, reason: str
+) -> None:
+    account.create_table("bad", {"a": glue, "b": "int"})
+    account.put("bad/a.parquet", {"a": pa.array([value], arrow), "b": ints(7)})
+    assert account.run("SELECT a FROM bad").reason.startswith(reason)
+    assert account.run("SELECT b FROM bad").csv == '"b"\n"7"\n'
+
+
+def test_missing_schema_and_table(account: Account) -> None:
+    missing = account.run("SELECT * FROM nope")
+    assert (
+        missing.reason
+        == "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"
+    )
+    assert missing.error == {
+        "ErrorCategory": 2,
+        "ErrorType": 1301,
+        "Retryable": False,
+        "ErrorMessage": missing.reason,
+    }
+    assert (
+        account.run("SELECT * FROM nodb.t").reason
+        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
+    )
+
+
+# --- partitions
+
+
+def test_partition_keys_have_their_types(account: Account) -> None:
+    account.create_table("days", {"v": "int"}, {"day": "date", "n": "int"})
+    for n, day in ((9, "2025-01-01"), (10, "2025-01-02"), (11, "__HIVE_DEFAULT_PARTITION__")):
+        account.put(f"days/{n}/a.parquet", {"v": ints(n)})
+        account.add_partition("days", day, str(n), path=str(n))
+    outcome = account.run("SELECT v, n, day FROM db.days WHERE n < 10 AND day = DATE '2025-01-01'")
+    assert outcome.csv == '"v","n","day"\n"9","9","2025-01-01"\n'
+    assert outcome.partitions() == ["2025-01-01/9"]
+    assert (
+        account.run('SELECT v, day FROM "db"."days" WHERE day IS NULL').csv == '"v","day"\n"11",\n'
+    )
+    account.add_partition("days", "someday", "12")
+    assert account.run("SELECT v FROM days").reason.startswith("HIVE_INVALID_PARTITION_VALUE")
+
+
+def _drifting(account: Account, own: dict[str, str]) -> None:
+    """A table of two partitions, the older one elsewhere and with columns of its own."""
+    account.create_table("drift", {"a": "bigint", "f": "double", "new": "string"}, {"dt": "string"})
+    account.put("elsewhere/x.parquet", {"a": ints(1), "f": pa.array([0.5], pa.float32())})
+    account.put("drift/new/x.parquet", {"a": [2], "f": [2.5], "new": ["n"]})
+    account.add_partition("drift", "new")
+    account.add_partition("drift", "old", path="s3://lake/elsewhere", columns=own)
+
+
+def test_a_partition_lies_elsewhere_and_has_columns_of_its_own(account: Account) -> None:
+    _drifting(account, {"a": "int", "f": "float"})
+    outcome = account.run("SELECT a, f, new, dt FROM drift ORDER BY a")
+    assert outcome.csv == '"a","f","new","dt"\n"1","0.5",,"old"\n"2","2.5","n","new"\n'
+    assert account.run("SELECT sum(a) FROM drift WHERE dt = 'old'").csv == '"_col0"\n"1"\n'
+
+
+@pytest.mark.parametrize(
+    "own", [{"a": "string"}, {"f": "int"}, {"new": "bigint"}, {"a": "decimal(3,1)"}]
+)
+def test_a_partition_whose_columns_are_not_the_tables(
+    account: Account, own: dict[str, str]
+) -> None:
+    _drifting(account, own)
+    reason = account.run("SELECT count(*) FROM drift").reason
+    assert reason.startswith("HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch")
+    assert f"partition 'dt=old' declared column '{next(iter(own))}' as type" in reason
+    assert account.run("SELECT a FROM drift WHERE dt = 'new'").csv == '"a"\n"2"\n'
+
+
+# --- partition projection
+
+
+def _projected(
+    keys: list[str], location: str = "s3://lake/t", **settings: str
+) -> list[tuple[tuple[str, ...], str]]:
+    parameters = {
+        f"projection.{name.replace('__', '.')}": value for name, value in settings.items()
+    }
+    template = {"storage.location.template": location} if "$" in location else {}
+    return list(partitions("db.t", keys, parameters | template, location))
+
+
+@pytest.mark.parametrize(
+    ("form", "bounds", "values"),
+    [
+        ("yyyy-MM-dd", "2024-02-28,2024-03-01", ["2024-02-28", "2024-02-29", "2024-03-01"]),
+        ("dd.MM.yyyy", "31.12.1999,01.01.2000", ["31.12.1999", "01.01.2000"]),
+        ("yyyy/MM/dd", "2025/01/01,2025/01/01", ["2025/01/01"]),
+        ("yyyyMMdd", "20250102,20250101", []),
+    ],
+)
+def test_dates_are_all_days_of_the_range(form: str, bounds: str, values: list[str]) -> None:
+    found = _projected(["dt"], dt__type="date", dt__range=bounds, dt__format=form)
+    assert found == [((value,), f"s3://lake/t/dt={value}/") for value in values]
+
+
+def test_dates_can_be_relative() -> None:
+    today = dt.date(2026, 5, 31)
+    lengths = {
+        "NOW": 1,
+        "NOW-3DAYS": 4,
+        "NOW-2WEEKS": 15,
+        "NOW-24HOURS": 2,
+        "NOW-3MONTHS": 93,  # from February 28
+        "NOW - 3 YEARS": 1097,
+        "NOW+1DAY": 0,
+    }
+    with time_machine.travel(dt.datetime(2026, 5, 31, 23, 59, tzinfo=dt.UTC), tick=False):
+        for first, days in lengths.items():
+            found = _projected(
+                ["dt"], dt__type="date", dt__range=f"{first},NOW", dt__format="yyyy-MM-dd"
+            )
+            assert len(found) == days, first
+            assert [values for values, _ in found[-1:]] == [(today.isoformat(),)] * bool(days)
+
+
+def test_keys_combine_in_their_order_and_in_a_template() -> None:
+    hours = {"h__type": " Integer ", "h__range": "0,20", "h__interval": "10", "h__digits": "2"}
+    settings = {**hours, "kind__type": "enum", "kind__values": "a, b"}
+    found = _projected(["kind", "h"], **settings)
+    assert [values for values, _ in found] == [
+        (k, h) for k in ("a", " b") for h in ("00", "10", "20")
+    ]
+    assert found[1][1] == "s3://lake/t/kind=a/h=10/"
+    assert (
+        _projected(["kind", "h"], "s3://other/${h}/x-${kind}-${h}", **settings)[1][1]
+        == "s3://other/10/x-a-10"
+    )
+
+
+DATE = {"k__type": "date", "k__range": "NOW,NOW", "k__format": "yyyy-MM-dd"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"k__type": "injected"}, r"NOT_SUPPORTED: .* type injected \(db.t, key k\)"),
+        ({}, r"INVALID_TABLE_PROPERTY: Table db.t: projection.k.type is missing"),
+        ({"k__type": "enum"}, r"INVALID_TABLE_PROPERTY: .*projection.k.values is missing"),
+        ({"k__type": "integer", "k__range": "1,x"}, "INVALID_TABLE_PROPERTY: .*projection.k: "),
+        ({**DATE, "k__range": "2025-01-01,NOW+1"}, "INVALID_TABLE_PROPERTY"),
+        ({**DATE, "k__format": "yyyy-MM-dd-HH"}, "NOT_SUPPORTED: .*yyyy-MM-dd-HH"),
+        ({**DATE, "k__interval.unit": "MONTHS"}, "NOT_SUPPORTED: .*an interval of MONTHS"),
+    ],
+)
+def test_what_cannot_be_projected(settings: dict[str, str], reason: str) -> None:
+    with pytest.raises(QueryFailed, match=reason):
+        _projected(["k"], **settings)
+
+
+def test_a_query_sees_the_projected_partitions_alone(account: Account) -> None:
+    """Of a week of nights, with files on two of them and one outside of it that is registered."""
+    settings: dict[str, Any] = {
+        "enabled": "TRUE",
+        "day.type": "date",
+        "day.range": "2025-01-01,2025-01-07",
+        "day.format": "yyyy-MM-dd",
+        "hour.type": "integer",
+        "hour.range": "0,3",
+        "hour.digits": "2",
+    }
+    parameters = {f"projection.{name}": value for name, value in settings.items()}
+    parameters["storage.location.template"] = "s3://lake/events/${day}/${hour}"
+    account.create_table("events", {"n": "int"}, {"day": "date", "hour": "int"}, parameters)
+    for day in (2, 5, 9):
+        account.put(f"events/2025-01-0{day}/03/x.parquet", {"n": ints(day)})
+    account.add_partition("events", "2025-01-09", "3", path="2025-01-09/03")
+    for where, rows, read in (
+        ("true", [2, 5], 28),
+        ("day >= DATE '2025-01-03' AND hour > 1", [5], 10),
+        ("day IN (DATE '2025-01-02', DATE '2025-01-03')", [2], 8),
+        ("day = DATE '2025-01-09'", [], 0),
+    ):
+        outcome = account.run(f"SELECT n, day, hour FROM events WHERE {where} ORDER BY n")
+        lines = "".join(f'"{n}","2025-01-0{n}","3"\n' for n in rows)
+        assert outcome.csv == '"n","day","hour"\n' + lines
+        assert len(outcome.partitions()) == read
+    account.create_table(
+        "odd",
+        {"a": "int"},
+        {"k": "string"},
+        {"projection.enabled": "true", "projection.k.type": "injected"},
+    )
+    reason = account.run("SELECT * FROM odd").reason
+    assert reason.startswith(
+        "NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection"
+    )

@@ -1,0 +1,84 @@
+"""Results as Athena writes and pages them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from local_athena.athena import results
+from local_athena.athena.types import INTEGER, VARCHAR, Type, array
+from tests.support.memory_store import MemoryS3
+
+TEXTS = st.one_of(
+    st.none(),
+    st.text(st.characters(codec="utf-8"), max_size=8),
+    st.sampled_from(['"', '""', ",", "\n"]),
+)
+ROWS = st.lists(st.tuples(TEXTS, TEXTS), max_size=30)
+
+
+def csv(rows: list[tuple[str | None, str | None]]) -> bytes:
+    batch = pa.record_batch(
+        [pa.array([row[i] for row in rows], pa.string()) for i in (0, 1)], names=["a", "b"]
+    )
+    return results.csv_header(["a", "b"]) + bytes(results.csv_rows(batch, [VARCHAR, VARCHAR]))
+
+
+def test_to_the_byte() -> None:
+    written = csv([("a", None), (None, ""), ('say "hi"', "é,"), ("two\nlines", "'")])
+    assert written.decode() == '"a","b"\n"a",\n,""\n"say ""hi""","é,"\n"two\nlines","\'"\n'
+    assert results.csv_header(["a b", 'c"d']) == b'"a b","c""d"\n'
+
+
+@given(st.floats())
+@example(1e7)
+@example(9999999.999)
+@example(0.001)
+@example(0.00099)
+@example(-0.0)
+@example(5e-324)
+def test_doubles_print_as_in_java(value: float) -> None:
+    text = results.java_double(value)
+    if not math.isfinite(value):
+        assert text == {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+        return
+    assert float(text) == value
+    assert math.copysign(1, float(text)) == math.copysign(1, value)
+    is_plain = value == 0 or 1e-3 <= abs(value) < 1e7
+    assert re.fullmatch(r"-?\d+\.\d+" if is_plain else r"-?\d\.\d+E-?\d+", text)
+    assert not re.search(r"\.\d+0(E|$)", text)
+
+
+@given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40), in_s3=st.booleans())
+def test_pages_give_every_row_once(
+    rows: list[tuple[str | None, str | None]], size: int, chunk: int, in_s3: bool
+) -> None:
+    data, offset, pages = csv(rows), 0, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "_CHUNK_BYTES", chunk)
+        while offset is not None:
+            chunks = (
+                results.stored(MemoryS3.holding({"s3://b/k": data}), "s3://b/k", offset)
+                if in_s3
+                else results.kept(data, offset)
+            )
+            page, offset = results.read_page(chunks, offset, size)
+            pages.append(page)
+    assert [tuple(row) for page in pages for row in page] == [("a", "b"), *rows]
+    assert all(len(page) == size for page in pages[:-1])
+    assert pages[-1]
+
+
+def test_slices_of_arrays_and_maps_print_their_own_values() -> None:
+    lists = pa.array([[1], None, [2, None], [], [3]], pa.list_(pa.int32())).slice(1, 3)
+    assert results.as_text(lists, array(INTEGER)).to_pylist() == [None, "[2, null]", "[]"]
+    maps = pa.array(
+        [[(0, 1)], None, [(1, 2), (2, None)], [], [(3, 3)]], pa.map_(pa.int32(), pa.int32())
+    ).slice(1, 3)
+    kind = Type("map", of=(INTEGER, INTEGER))
+    assert results.as_text(maps, kind).to_pylist() == [None, "{1=2, 2=null}", "{}"]

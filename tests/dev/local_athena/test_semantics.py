@@ -1,0 +1,348 @@
+"""What a query answers, or why it fails: Trino's documentation, row by row.
+The whole CSV line is compared.
+"""
+
+# ruff: noqa: E501 - a row of a table stands on a line
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from local_athena.athena.dialect import parse
+from local_athena.athena.errors import ApiError, QueryFailed
+
+Compute = Callable[..., str]
+
+VALUES = [
+    # arithmetic: integers truncate, decimals keep Trino's scale, doubles follow IEEE 754
+    ("5 / 2, -7 / 2, 7 % -3, -7 % 3", '"2","-3","1","-1"'),
+    ("DECIMAL '1.5' * DECIMAL '2.25', DECIMAL '10.0' / 3, DECIMAL '10.00' / 3, DECIMAL '1.0' / DECIMAL '3.00'", '"3.375","3.3","3.33","0.33"'),
+    ("1.25 + 0.5, 1 - 0.01, 7.5 % 2, -7.5 % 2.25", '"1.75","0.99","1.5","-0.75"'),
+    ("1e0 / 0, -1e0 / 0, 0e0 / 0", '"Infinity","-Infinity","NaN"'),
+    ("5 / 2e0, 1 + 0.5e0", '"2.5","1.5"'),
+    ("DECIMAL '1.50', 0.10, 00.5, .5, 0.1 + 0.2", '"1.50","0.1","0.5","0.5","0.30000000000000004"'),
+    ("-9223372036854775808, 2147483648, - -1", '"-9223372036854775808","2147483648","1"'),
+    ("1 + NULL, NULL || 'a', NOT NULL", ",,"),
+    # rounding is half away from zero
+    ("round(DECIMAL '2.5'), round(DECIMAL '-2.5'), round(DECIMAL '1.255', 2), round(2.5e0), round(-2.5e0)", '"3","-3","1.260","3.0","-3.0"'),
+    ("round(2.675e0, 2), round(1234.5e0, -2), round(7), round(7, 1)", '"2.68","1200.0","7","7"'),
+    ("floor(DECIMAL '-1.5'), ceil(DECIMAL '1.2'), ceiling(-1.2), truncate(DECIMAL '-1.7'), truncate(0.9)", '"-2","2","-1.0","-1","0.0"'),
+    ("abs(-3), abs(-2.5), sign(-3), sign(DECIMAL '0.0'), sign(-2.5e0)", '"3","2.5","-1","0","-1.0"'),
+    ("mod(7, 3), power(2, 3), sqrt(2), sqrt(-1)", '"1","8.0","1.4142135623730951","NaN"'),
+    ("greatest(1, 3, 2), least(1.5, 2), greatest(1, NULL), least('b', 'a')", '"3","1.5",,"a"'),
+    # casts
+    ("CAST(2.5e0 AS INTEGER), CAST(-2.5e0 AS BIGINT), CAST(2.5 AS BIGINT)", '"3","-3","3"'),
+    ("CAST(1.005e0 AS DECIMAL(10,2)), CAST('1.235' AS DECIMAL(10,2))", '"1.01","1.24"'),
+    ("CAST(-1.235 AS DECIMAL(5,2)), CAST(7 AS DECIMAL(5,2)), CAST(1.5 AS DOUBLE)", '"-1.24","7.00","1.5"'),
+    ("TRY_CAST('x' AS INTEGER), TRY_CAST('1.5' AS INTEGER), TRY_CAST(' 1' AS BIGINT)", ",,"),
+    ("TRY_CAST('300' AS TINYINT), TRY_CAST(300 AS TINYINT), CAST('+7' AS INTEGER)", ',,"7"'),
+    ("CAST('1e3' AS DOUBLE), CAST('NaN' AS DOUBLE), TRY_CAST('1e3' AS DECIMAL(5))", '"1000.0","NaN",'),
+    ("CAST('T' AS BOOLEAN), CAST('false' AS BOOLEAN), TRY_CAST('yes' AS BOOLEAN)", '"true","false",'),
+    ("CAST(5 AS VARCHAR), CAST(DECIMAL '1.50' AS VARCHAR), CAST(true AS VARCHAR)", '"5","1.50","true"'),
+    ("CAST('abcdef' AS VARCHAR(3)), CAST(0 AS BOOLEAN), CAST(true AS BIGINT)", '"abc","false","1"'),
+    ("CAST(TIMESTAMP '2024-01-02 03:04:05' AS VARCHAR)", '"2024-01-02 03:04:05.000"'),
+    ("CAST(DATE '2024-01-02' AS VARCHAR), CAST('2024-1-2' AS DATE)", '"2024-01-02","2024-01-02"'),
+    ("CAST('2024-01-02 03:04:05.6785' AS TIMESTAMP)", '"2024-01-02 03:04:05.679"'),
+    ("TRY_CAST('2024-02-30' AS DATE), TRY_CAST('2024-01-02T03:04:05' AS TIMESTAMP)", ","),
+    # text
+    ("length('日本'), length(''), upper('aé'), lower('AÉ')", '"2","0","AÉ","aé"'),
+    ("substr('hello', 2), substr('hello', -3), substr('hello', 0), substr('hello', 9)", '"ello","llo","",""'),
+    ("substr('hello', 2, 2), substr('hello', -3, 2), substring('hello' FROM 2 FOR 3)", '"el","ll","ell"'),
+    ("substr('hello', -9), substr('hello', 2, 0), substr(NULL, 0)", '"","",'),
+    ("'[' || trim(' \t x ') || ']', ltrim('  x '), rtrim(' x '), trim(BOTH 'ab' FROM 'abxba')", '"[x]","x "," x","x"'),
+    ("replace('aXbX', 'X'), replace('aXb', 'X', 'yy'), reverse('añ👍b')", '"ab","ayyb","b👍ña"'),
+    ("strpos('abcb', 'b'), strpos('abc', 'z'), position('c' IN 'abc')", '"2","0","3"'),
+    ("'a' || 'b' || 'c', concat('a', 'b', 'c'), concat('a', NULL)", '"abc","abc",'),
+    ("lpad('x', 3, 'ab'), rpad('x', 4, 'ab'), lpad('hello', 2, 'x')", '"abx","xaba","he"'),
+    ("split_part('a,b', ',', 1), split_part('a,b', ',', 2), split_part('a,b', ',', 3)", '"a","b",'),
+    ("starts_with('abc', 'ab'), starts_with('abc', 'b')", '"true","false"'),
+    ("'x' LIKE 'X', 'abc' LIKE 'a_c', 'a%' LIKE 'a$%' ESCAPE '$', 'a\\b' LIKE 'a\\b'", '"false","true","true","true"'),
+    ("regexp_like('abc', 'b'), regexp_like('a1', '^[a-z]\\d$'), regexp_like('a\n', 'a$')", '"true","true","true"'),
+    ("'a' < 'B', 'Z' < 'a', '' = ' ', 'é' = 'e'", '"false","true","false","false"'),
+    ("'it''s', 'say \"hi\"', '{0}', '?', 'a -- b'", '"it\'s","say ""hi""","{0}","?","a -- b"'),
+    # conditions
+    ("coalesce(NULL, 1), nullif(1, 1), nullif(1, 2), if(1 = 1, 'a', 'b'), if(false, 1)", '"1",,"1","a",'),
+    ("CASE WHEN 1 = 2 THEN 1 END, CASE 3 WHEN 3 THEN 'x' ELSE 'y' END, CASE WHEN true THEN 1 ELSE 2.5 END", ',"x","1.0"'),
+    ("1 BETWEEN 0 AND 2, 1 IN (2, 3), 1 IN (2, NULL), 1 NOT IN (2, 3)", '"true","false",,"true"'),
+    ("1 IS NULL, NULL IS NULL, 1 IS DISTINCT FROM NULL, NULL IS NOT DISTINCT FROM NULL", '"false","true","true","true"'),
+    ("true AND NULL, false AND NULL, true OR NULL, NOT false", ',"false","true","true"'),
+    ("is_nan(0e0 / 0), 0e0 / 0 = 0e0 / 0, 0e0 / 0 <> 1e0, 0e0 / 0 > 1e0, 1e0 < NULL", '"true","false","true","false",'),
+    # dates: date_trunc of a date is a date; units count when complete
+    ("DATE '2024-02-29', TIMESTAMP '2026-11-24 01:02:03', TIMESTAMP '2026-11-24 01:02'", '"2024-02-29","2026-11-24 01:02:03.000","2026-11-24 01:02:00.000"'),
+    ("date_trunc('month', DATE '2024-02-29'), date_trunc('week', DATE '2024-03-03')", '"2024-02-01","2024-02-26"'),
+    ("date_trunc('hour', TIMESTAMP '2024-01-01 01:59:59'), date_trunc('quarter', DATE '2024-05-05')", '"2024-01-01 01:00:00.000","2024-04-01"'),
+    ("date_add('month', 1, DATE '2024-01-31'), date_add('day', -1, DATE '2024-03-01')", '"2024-02-29","2024-02-29"'),
+    ("date_add('minute', 90, TIMESTAMP '2024-01-01 23:00:00')", '"2024-01-02 00:30:00.000"'),
+    ("date_diff('day', DATE '2024-01-01', DATE '2024-02-01'), date_diff('month', DATE '2024-01-31', DATE '2024-02-29')", '"31","1"'),
+    ("date_diff('day', TIMESTAMP '2024-01-01 12:00:00', TIMESTAMP '2024-01-02 11:00:00')", '"0"'),
+    ("date_diff('month', DATE '2024-03-30', DATE '2024-01-31'), date_diff('year', DATE '2023-05-05', DATE '2024-05-04')", '"-1","0"'),
+    ("DATE '2024-01-31' + INTERVAL '1' MONTH, DATE '2024-01-01' - INTERVAL '1' DAY", '"2024-02-29","2023-12-31"'),
+    ("TIMESTAMP '2024-01-01 00:00:00' - INTERVAL '1' HOUR, DATE '2024-03-01' + INTERVAL -'1' DAY", '"2023-12-31 23:00:00.000","2024-02-29"'),
+    ("year(DATE '2024-03-04'), quarter(DATE '2024-03-04'), month(DATE '2024-03-04'), day(DATE '2024-03-04')", '"2024","1","3","4"'),
+    ("day_of_week(DATE '2024-03-03'), day_of_year(DATE '2024-03-01'), week(DATE '2024-12-30'), year_of_week(DATE '2024-12-30')", '"7","61","1","2025"'),
+    ("hour(TIMESTAMP '2024-01-01 03:04:05.678'), second(TIMESTAMP '2024-01-01 03:04:05.678'), millisecond(TIMESTAMP '2024-01-01 03:04:05.678')", '"3","5","678"'),
+    ("extract(YEAR FROM DATE '2024-03-04'), extract(DAY_OF_WEEK FROM DATE '2024-03-04')", '"2024","1"'),
+    ("date(TIMESTAMP '2024-01-01 23:00:00'), date('2024-01-01')", '"2024-01-01","2024-01-01"'),
+    ("DATE '2024-01-01' < TIMESTAMP '2024-01-01 00:00:01', DATE '2024-01-01' = TIMESTAMP '2024-01-01 00:00:00'", '"true","true"'),
+    ("from_unixtime(1.5), to_unixtime(TIMESTAMP '1970-01-01 00:00:01.250'), from_unixtime(-0.001e0)", '"1970-01-01 00:00:01.500 UTC","1.25","1969-12-31 23:59:59.999 UTC"'),
+    ("date_format(TIMESTAMP '2024-03-04 05:06:07', '%Y/%c/%e %H:%i:%s %W %M %j %y %p 100%%')", '"2024/3/4 05:06:07 Monday March 064 24 AM 100%"'),
+    ("date_parse('2024-01-05 06', '%Y-%m-%d %H'), from_iso8601_date('2024-01-05')", '"2024-01-05 06:00:00.000","2024-01-05"'),
+    # time zones: the instant stays, the reading changes
+    ("TIMESTAMP '2026-11-24 01:02:03 Asia/Tokyo', TIMESTAMP '2026-11-24 01:02:03' AT TIME ZONE 'Asia/Tokyo'", '"2026-11-24 01:02:03.000 Asia/Tokyo","2026-11-24 10:02:03.000 Asia/Tokyo"'),
+    ("CAST(TIMESTAMP '2024-01-01 20:00:00' AT TIME ZONE 'Asia/Tokyo' AS DATE), date(from_unixtime(54000) AT TIME ZONE 'Asia/Tokyo')", '"2024-01-02","1970-01-02"'),
+    ("date_trunc('day', TIMESTAMP '2013-03-10 12:00:00 America/New_York')", '"2013-03-10 00:00:00.000 America/New_York"'),
+    ("date_trunc('hour', TIMESTAMP '2013-11-03 06:30:00' AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC'", '"2013-11-03 06:00:00.000 UTC"'),
+    ("date_add('day', 1, TIMESTAMP '2013-03-09 12:00:00 America/New_York')", '"2013-03-10 12:00:00.000 America/New_York"'),
+    ("TIMESTAMP '2013-03-09 12:00:00 America/New_York' + INTERVAL '1' DAY", '"2013-03-10 13:00:00.000 America/New_York"'),
+    ("date_diff('hour', TIMESTAMP '2013-03-10 00:00:00 America/New_York', TIMESTAMP '2013-03-11 00:00:00 America/New_York')", '"23"'),
+    ("date_diff('day', TIMESTAMP '2013-03-10 00:00:00 America/New_York', TIMESTAMP '2013-03-11 00:00:00 America/New_York')", '"1"'),
+    ("from_iso8601_timestamp('2024-01-01T00:00:00Z'), from_iso8601_timestamp('2024-01-01T09:00:00+09:00') AT TIME ZONE 'UTC'", '"2024-01-01 00:00:00.000 UTC","2024-01-01 00:00:00.000 UTC"'),
+    # arrays, maps and rows, with null for NULL
+    ("ARRAY[1, 2], ARRAY[1, NULL, 2.5], ARRAY[], ARRAY['a', 'b, c'], ARRAY[ARRAY[1], NULL, ARRAY[]]", '"[1, 2]","[1.0, null, 2.5]","[]","[a, b, c]","[[1], null, []]"'),
+    ("MAP(ARRAY['a', 'b'], ARRAY[1, NULL]), MAP(ARRAY[1], ARRAY[ARRAY[true]]), MAP(ARRAY[], ARRAY[])", '"{a=1, b=null}","{1=[true]}","{}"'),
+    ("CAST(ROW(1, 'a') AS ROW(x INTEGER, y VARCHAR)), CAST(ROW(1.5, NULL) AS ROW(\"a b\" DOUBLE, y VARCHAR))", '"{x=1, y=a}","{a b=1.5, y=null}"'),
+    ("CAST(ROW(ARRAY[1], MAP(ARRAY['k'], ARRAY[true])) AS ROW(a ARRAY(BIGINT), m MAP(VARCHAR, BOOLEAN)))", '"{a=[1], m={k=true}}"'),
+    ("CAST(NULL AS ARRAY(INTEGER)), IF(1 = 2, ARRAY[1]), coalesce(NULL, MAP(ARRAY['k'], ARRAY[1]))", ',,"{k=1}"'),
+    ("ARRAY[X'00ff'], ARRAY[DATE '2024-01-01'], ARRAY[0.1e0, 1e10], ARRAY[TIMESTAMP '2024-01-01 00:00:00']", '"[00 ff]","[2024-01-01]","[0.1, 1.0E10]","[2024-01-01 00:00:00.000]"'),
+    # how values print
+    ("1e10, 0.1e0, 1e-5, 123456789.125e0, 1e7, 9999999e0, -0e0", '"1.0E10","0.1","1.0E-5","1.23456789125E8","1.0E7","9999999.0","-0.0"'),
+    ("CAST(0.1 AS REAL), CAST(16777216 AS REAL), DECIMAL '0.00000001'", '"0.1","1.6777216E7","0.00000001"'),
+    ("true, X'00ff', NULL, ''", '"true","00 ff",,""'),
+    ("'two\nlines', ',', '\"'", '"two\nlines",",",""""'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expressions", "expected"), VALUES)
+def test_values(compute: Compute, expressions: str, expected: str) -> None:
+    assert compute(f"SELECT {expressions}") == f"{expected}\n"
+
+
+T = (
+    "(VALUES (1, 'a', DECIMAL '1.5'), (1, 'b', DECIMAL '2.5'), (2, 'c', NULL), (3, NULL, DECIMAL"
+    " '4.0')) AS t (x, y, z)"
+)
+
+QUERIES = [
+    (f"SELECT count(*), count(y), count(DISTINCT x), sum(x), avg(x), sum(z), avg(z) FROM {T}", '"4","3","3","7","1.75","8.0","2.7"\n'),
+    (f"SELECT min(y), max(z), min_by(y, z), max_by(y, z), count_if(x = 1), bool_or(x > 2) FROM {T}", '"a","4.0","a",,"2","true"\n'),
+    (f"SELECT sum(x) FILTER (WHERE y = 'a'), count(*) FILTER (WHERE z > 2), sum(z) FILTER (WHERE x > 9) FROM {T}", '"1","2",\n'),
+    (f"SELECT max_by(y, ROW(x, z)) FILTER (WHERE z IS NOT NULL AND x = 1) FROM {T}", '"b"\n'),
+    (f"SELECT x, array_agg(y ORDER BY z DESC), array_agg(y) FILTER (WHERE x > 2) FROM {T} GROUP BY x ORDER BY x", '"1","[b, a]",\n"2","[c]",\n"3","[null]","[null]"\n'),
+    (f"SELECT array_agg(DISTINCT z), array_agg(x) FROM {T} WHERE x = 2", '"[null]","[2]"\n'),
+    (f"SELECT MAP(ARRAY[x, 9], ARRAY[y, 'q']), CASE WHEN x < 3 THEN CAST(ROW(y) AS ROW(y VARCHAR)) END FROM {T} WHERE x > 1 ORDER BY x", '"{2=c, 9=q}","{y=c}"\n"{3=null, 9=q}",\n'),
+    (f"SELECT sum(x), avg(x), count(*) FROM {T} WHERE x > 9", ',,"0"\n'),
+    ("SELECT avg(x), avg(-x) FROM (VALUES DECIMAL '0.01', DECIMAL '0.02') AS t (x)", '"0.02","-0.02"\n'),
+    (f"SELECT x, count(*) FROM {T} GROUP BY x HAVING count(*) > 1", '"1","2"\n'),
+    (f"SELECT x + 1, sum(z) FROM {T} GROUP BY x + 1 ORDER BY 2 DESC", '"2","4.0"\n"4","4.0"\n"3",\n'),
+    # NULLS LAST in both directions, unless said otherwise
+    (f"SELECT z FROM {T} ORDER BY z", '"1.5"\n"2.5"\n"4.0"\n\n'),
+    (f"SELECT z FROM {T} ORDER BY z DESC", '"4.0"\n"2.5"\n"1.5"\n\n'),
+    (f"SELECT z FROM {T} ORDER BY z DESC NULLS FIRST LIMIT 2", '\n"4.0"\n'),
+    (f"SELECT x FROM {T} ORDER BY z OFFSET 1 LIMIT 2", '"1"\n"3"\n'),
+    (f"SELECT -x AS x FROM {T} ORDER BY x LIMIT 1", '"-3"\n'),
+    (f"SELECT DISTINCT x AS k FROM {T} ORDER BY k DESC", '"3"\n"2"\n"1"\n'),
+    # windows
+    (f"SELECT y, row_number() OVER (ORDER BY z DESC), rank() OVER (ORDER BY x), dense_rank() OVER (ORDER BY x), ntile(2) OVER (ORDER BY z) FROM {T} ORDER BY z",
+     '"a","3","1","1","1"\n"b","2","1","1","1"\n,"1","4","3","2"\n"c","4","3","2","2"\n'),
+    (f"SELECT lag(x) OVER (ORDER BY z), lead(x, 2, 0) OVER (ORDER BY z), first_value(y) OVER (ORDER BY z), last_value(y) OVER (ORDER BY z) FROM {T} ORDER BY z",
+     ',"3","a","a"\n"1","2","a","b"\n"1","0","a",\n"3","0","a","c"\n'),
+    (f"SELECT sum(x) OVER (ORDER BY z ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), count(*) OVER (PARTITION BY x), avg(x) OVER () FROM {T} ORDER BY z",
+     '"1","2","1.75"\n"2","2","1.75"\n"4","1","1.75"\n"5","1","1.75"\n'),
+    (f"SELECT x, sum(count(*)) OVER (ORDER BY x) FROM {T} GROUP BY x ORDER BY x", '"1","2"\n"2","3"\n"3","4"\n'),
+    # joins and subqueries
+    (f"SELECT t.y, b.y FROM {T} JOIN (VALUES (1, 'B')) AS b (x, y) ON t.x = b.x ORDER BY t.y", '"a","B"\n"b","B"\n'),
+    (f"SELECT y, w FROM {T} LEFT JOIN (VALUES (2, 'W')) AS b (x, w) USING (x) ORDER BY x, y", '"a",\n"b",\n"c","W"\n,\n'),
+    ("SELECT * FROM (VALUES 1, 2) AS a (k) FULL JOIN (VALUES 2, 3) AS b (k) USING (k) ORDER BY k", '"1"\n"2"\n"3"\n'),
+    ("SELECT a.k, b.k FROM (VALUES 1, 2) AS a (k), (VALUES (2), (3)) AS b (k) WHERE a.k = b.k", '"2","2"\n'),
+    ("SELECT k, k FROM (VALUES 1) AS a (k) CROSS JOIN (VALUES 2) AS b (j)", '"1","1"\n'),
+    (f"SELECT x FROM {T} WHERE x IN (SELECT k FROM (VALUES 2, 3) AS u (k)) AND EXISTS (SELECT 1 FROM (VALUES 3) AS v (k) WHERE v.k = t.x)", '"3"\n'),
+    (f"SELECT (SELECT max(x) FROM {T}), (SELECT x FROM {T} WHERE false)", '"3",\n'),
+    ("WITH a AS (SELECT 1 AS x UNION ALL SELECT 2), b (y) AS (SELECT x FROM a WHERE x > 1) SELECT a.x, b.y FROM a, b ORDER BY 1", '"1","2"\n"2","2"\n'),
+    ("SELECT 1 AS x UNION SELECT 1.5 UNION ALL SELECT NULL ORDER BY x DESC", '"1.5"\n"1.0"\n\n'),
+    ("SELECT x FROM (VALUES 1, 2, 2) AS t (x) EXCEPT SELECT 1", '"2"\n'),
+    ("SELECT x FROM (VALUES 1, 2, 2) AS t (x) INTERSECT SELECT 2", '"2"\n'),
+    ("(SELECT 2 AS x) UNION ALL (SELECT 1 ORDER BY 1 LIMIT 1) ORDER BY 1", '"1"\n"2"\n'),
+    ("VALUES (1, 'a'), (2, NULL)", '"1","a"\n"2",\n'),
+    ('SELECT "A b", T."a B" FROM (SELECT 1 AS "A b") AS t', '"1","1"\n'),
+    ("SELECT x FROM (SELECT 1 AS X) WHERE X = 1;", '"1"\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), QUERIES)
+def test_queries(compute: Compute, sql: str, expected: str) -> None:
+    assert compute(sql) == expected
+
+
+# By the error alone, and below with the words of its message.
+ERRORS = {
+    "DIVISION_BY_ZERO": ["SELECT 1 / 0", "SELECT 5 % 0", "SELECT DECIMAL '1.5' / 0"],
+    "NUMERIC_VALUE_OUT_OF_RANGE": ["SELECT 2147483647 + 1", "SELECT sum(x) FROM (VALUES 9223372036854775807, 1) AS t (x)"],
+    "INVALID_CAST_ARGUMENT": ["SELECT CAST('1_000' AS BIGINT)"],
+    "TYPE_MISMATCH": [
+        *("SELECT 'a' + 1", "SELECT DATE '2024-01-01' + 1", "SELECT coalesce(1, 'a')", "SELECT 1 WHERE 1", "SELECT 1 UNION SELECT 'a'"),
+        *("SELECT ARRAY[1, 'a']", "SELECT coalesce(ARRAY[1], ARRAY['a'])", "SELECT CAST(ROW(1) AS ROW(a INTEGER, b INTEGER))"),
+    ],
+    "INVALID_FUNCTION_ARGUMENT": ["SELECT MAP(ARRAY['a', 'a'], ARRAY[1, 2])", "SELECT date_trunc('hour', DATE '2024-01-01')"],
+    "COLUMN_NOT_FOUND": ["SELECT 1 AS x WHERE x = 1", "SELECT x AS y FROM (SELECT 1 AS x) GROUP BY y"],
+    "EXPRESSION_NOT_AGGREGATE": ["SELECT x, y FROM (SELECT 1 AS x, 2 AS y) GROUP BY x"],
+    "SUBQUERY_MULTIPLE_ROWS": ["SELECT (SELECT x FROM (VALUES 1, 2) AS t (x))"],
+    "INVALID_COLUMN_REFERENCE": ["SELECT 1 ORDER BY 2"],
+    "MISSING_OVER": ["SELECT rank()"],
+    "NOT_SUPPORTED": [  # what Trino does and this does not
+        *("SELECT map_agg(1, 2)", "SELECT ARRAY[1, 2][1]", "SELECT CAST(ARRAY[1] AS ARRAY(VARCHAR))", "SELECT array_agg(ROW(1, 2))"),
+        *("SELECT sum(x ORDER BY x) FROM (VALUES 1) AS t (x)", "SELECT now(), current_date", "SELECT CAST(0.1e0 AS VARCHAR)", "SELECT U&'x'"),
+        *("SELECT ROW(1, 2)", "SELECT regexp_like('a', '(?<=b)a')", "SELECT regexp_like('a', '(a)\\1')", "SELECT regexp_like('a', 'a++')"),
+        *("SELECT x FROM (VALUES 1) AS t (x) TABLESAMPLE BERNOULLI (10)", "SELECT x FROM (VALUES 1) AS t (x) GROUP BY ROLLUP (x)"),
+        *("WITH RECURSIVE t (n) AS (SELECT 1) SELECT * FROM t", "SELECT * EXCLUDE (x) FROM (SELECT 1 AS x)", "SELECT {'a': 1}"),
+        "SELECT 1 UNION BY NAME SELECT 2",
+    ],
+    "FUNCTION_NOT_FOUND": ["SELECT getenv('HOME')", "SELECT list_sum(x) FROM (SELECT 1 AS x)", 'SELECT "error"(\'x\')'],  # DuckDB's
+    "TABLE_NOT_FOUND": ['SELECT * FROM "/etc/passwd"'],
+}  # fmt: skip
+
+MESSAGES = [
+    ("SELECT 9999999999999999999", "NUMERIC_VALUE_OUT_OF_RANGE: line 1:8"),
+    ("SELECT CAST('x' AS INTEGER)", "INVALID_CAST_ARGUMENT: Cannot cast 'x' to INTEGER$"),
+    ("SELECT CAST('2024-02-30' AS DATE)", "INVALID_CAST_ARGUMENT: Value cannot be cast to date: 2024-02-30"),
+    ("SELECT 1 = 'a'", "TYPE_MISMATCH: line 1:8: Cannot apply operator: integer = varchar"),
+    ("SELECT 1 || 'a'", r"FUNCTION_NOT_FOUND: line 1:\d+: Unexpected parameters \(integer, varchar\(1\)\) for function concat"),
+    ("SELECT MAP(1, 2)", "FUNCTION_NOT_FOUND: .*for function map"),
+    ("SELECT foo(1)", "FUNCTION_NOT_FOUND: line 1:8: Function 'foo' not registered"),
+    ("SELECT\n  nope FROM (SELECT 1 AS x)", "COLUMN_NOT_FOUND: line 2:3: Column 'nope' cannot be resolved"),
+    ("SELECT a.x FROM (SELECT 1 AS x) AS b", "COLUMN_NOT_FOUND: line 1:8: Column 'a.x' cannot be resolved"),
+    ("SELECT x FROM (SELECT 1 AS x) AS a, (SELECT 2 AS x) AS b", "AMBIGUOUS_NAME: line 1:8: Column 'x' is ambiguous"),
+    ("SELECT * FROM nope", "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nope' does not exist"),
+    ("SELECT split_part('a', ',', 0)", "INVALID_FUNCTION_ARGUMENT: Index must be greater than zero"),
+    ("SELECT date_parse('x', '%Y')", "INVALID_FUNCTION_ARGUMENT: Invalid format"),
+    ("SELECT approx_distinct(1)", "NOT_SUPPORTED: line 1:8: the local Athena does not do the function approx_distinct"),
+    ("SELECT ARRAY[1] = ARRAY[1]", "NOT_SUPPORTED: .*comparisons of arrays"),
+    ("SELECT CAST(ROW(1) AS ROW(INTEGER))", "NOT_SUPPORTED: .*ROW\\(INTEGER\\)"),
+    ("SELECT max_by(1, ROW(1, NULL))", "NOT_SUPPORTED: ROW comparison not supported for fields with null elements"),
+    ("SELECT date_format(DATE '2024-01-01', '%U')", "NOT_SUPPORTED: .*%U in this date format"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"), [*MESSAGES, *((sql, name) for name, all_ in ERRORS.items() for sql in all_)]
+)
+def test_failures(compute: Compute, sql: str, reason: str) -> None:
+    with pytest.raises(QueryFailed, match=f"^{reason}"):
+        compute(sql)
+
+
+REFUSED = [
+    ("SELECT * FORM t", r"line 1:10: mismatched input 'FORM'\. Expecting: "),
+    ("SELECT 1\nFROM t WHERE", r"line 2:13: mismatched input '<EOF>'"),
+    ("", r"line 1:1: mismatched input '<EOF>'"),
+    ("SELECT 'abc", r"line 1:8: Unterminated string literal"),
+    ("SELECT 1; SELECT 2", "Only one sql statement is allowed"),
+    ("SELECT {{ x }}", "mismatched input '{'"),
+    # what only DuckDB reads
+    ("SELECT 1::int", "line 1:9"),
+    ("SELECT * FROM t JOIN '/etc/passwd' ON true", "mismatched input ''/etc/passwd''"),
+    ("SELECT * FROM read_csv('/etc/passwd')", "line 1:"),
+    ("FROM t", "mismatched input 'FROM'"),
+    ("SELECT a FROM t QUALIFY row_number() OVER () = 1", "mismatched input"),
+    ("SELECT a FROM t WHERE a ILIKE 'x'", "operator is not supported"),
+    ("SELECT a FROM t LIMIT 5 OFFSET 3", "line 1:25: mismatched input 'OFFSET'"),
+    ("SELECT `a` FROM t", "mismatched input '`'"),
+    ("SELECT 7 // 2", "NOT_SUPPORTED"),
+    ("COPY t TO 'x'", "mismatched input 'COPY'"),
+    ("ATTACH 'x' AS y", "mismatched input 'ATTACH'"),
+    # what Athena does and this does not
+    ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: the local Athena does not do CREATE TABLE statements"),
+    ("EXPLAIN SELECT 1", "NOT_SUPPORTED: .* EXPLAIN statements"),
+    ("SHOW TABLES", "NOT_SUPPORTED: .* SHOW statements"),
+    ("MSCK REPAIR TABLE t", "NOT_SUPPORTED: .* MSCK statements"),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/'", "NOT_SUPPORTED: .* UNLOAD in the format ''"),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'ORC')", "NOT_SUPPORTED: .* UNLOAD in the format 'ORC'"),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'PARQUET', compression = 'LZ4')", "NOT_SUPPORTED: .* LZ4"),
+    ("UNLOAD (SELECT 1) TO 's3://bucket/' WITH (format = 'PARQUET', partitioned_by = ARRAY['a'])", "NOT_SUPPORTED: .* partitioned_by"),
+    ("UNLOAD (SELECT 1) TO 'bucket/' WITH (format = 'PARQUET')", "The target of UNLOAD is not a valid S3 path"),
+    ("UNLOAD (SELECT a FORM t)\nTO 's3://bucket/' WITH (format = 'PARQUET')", "line 1:23: mismatched input 't'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "message"), REFUSED)
+def test_refused_at_the_start(sql: str, message: str) -> None:
+    with pytest.raises(ApiError, match=message) as caught:
+        parse(sql)
+    assert caught.value.code == "InvalidRequestException"
+
+
+def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> None:
+    sql = parse("SELECT ?, '?', \"?\" /* ? */ FROM t -- ?\nWHERE a = ?", ["'it''s ?'", "-5"]).sql
+    assert sql == "SELECT  'it''s ?' , '?', \"?\" /* ? */ FROM t -- ?\nWHERE a =  -5 "
+    for literal in ("1", "-1.5", "'a'", "''", "NULL", "true", "DATE '2024-01-01'", "1e3"):
+        parse("SELECT ?", [literal])
+    for text in (
+        "a",
+        "1 + 1",
+        "1, 2",
+        "(SELECT 1)",
+        "1 FROM t",
+        "'a' OR true",
+        "",
+        "1; SELECT 2",
+        "now()",
+    ):
+        with pytest.raises(ApiError, match="INVALID_PARAMETER_USAGE: not a literal"):
+            parse("SELECT ?", [text])
+    for parameters in ([], ["1"], ["1", "2", "3"]):
+        with pytest.raises(ApiError, match=f"expected 2 but found {len(parameters)}"):
+            parse("SELECT ?, ?", parameters)
+
+
+DECIMALS = st.builds(
+    lambda n, scale: Decimal(n).scaleb(-scale), st.integers(-(10**13), 10**13), st.integers(0, 6)
+)
+
+
+@given(a=DECIMALS, b=DECIMALS.filter(bool), places=st.integers(0, 4))
+@example(a=Decimal("-0.05"), b=Decimal("0.1"), places=1)
+@example(a=Decimal("2.5"), b=Decimal("-1000.00"), places=0)
+@settings(max_examples=80)
+def test_decimals_are_exact_and_round_half_away_from_zero(
+    compute: Compute, a: Decimal, b: Decimal, places: int
+) -> None:
+    left, right = f"DECIMAL '{a:f}'", f"DECIMAL '{b:f}'"
+    s1, s2 = (-int(value.as_tuple().exponent) for value in (a, b))
+    scale = max(s1, s2)
+    with localcontext(prec=60):
+        quotient = (a / b).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+        rounded = a.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        same = [
+            f"{a + b:.{scale}f}",
+            f"{a - b:.{scale}f}",
+            f"{a * b:.{s1 + s2}f}",
+            f"{quotient:f}",
+            f"{a % b:.{scale}f}",
+        ]
+        expected = [*same, f"{rounded:f}"]
+    operations = ", ".join(f"{left} {operator} {right}" for operator in "+-*/%")
+    line = compute(f"SELECT {operations}, CAST({left} AS DECIMAL(20, {places}))")
+    assert [_plain(each.strip('"')) for each in line.strip().split(",")] == [
+        _plain(each) for each in expected
+    ]
+
+
+def _plain(text: str) -> str:
+    return text if text.strip("-0.") else text.removeprefix("-")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
+@settings(max_examples=60)
+def test_a_text_comes_back_as_it_is(compute: Compute, value: str) -> None:
+    quoted, expected = (
+        ("'" + value.replace("'", "''") + "'"),
+        ('"' + value.replace('"', '""') + '"'),
+    )
+    assert (
+        compute(f"SELECT {quoted}, ?, reverse(reverse({quoted}))", quoted)
+        == f"{expected},{expected},{expected}\n"
+    )

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from local_athena import LocalAws, PortInUseError
+from local_athena.__main__ import main
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _serve(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local_athena", "serve", *arguments],
+        cwd=REPOSITORY / "dev" / "local_athena",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    )
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
+    process = _serve("--port", "0")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    endpoint = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+    with urllib.request.urlopen(endpoint) as answer:
+        assert b"ListAllMyBucketsResult" in answer.read()
+    process.send_signal(stop)
+    rest, errors = process.communicate()
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert f"127.0.0.1:{port}" in errors
+    assert "--port" in errors
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_start_and_stop_leave_nothing_behind() -> None:
+    before = set(threading.enumerate())
+    for _ in range(2):
+        with LocalAws.start() as aws:
+            port = int(aws.endpoint_url.rpartition(":")[2])
+            assert aws.client("s3").list_buckets()["Buckets"] == []
+            aws.client("s3").create_bucket(Bucket="left")
+            location = {"OutputLocation": "s3://left/"}
+            aws.client("athena").start_query_execution(
+                QueryString="SELECT 1", ResultConfiguration=location
+            )
+            with pytest.raises(PortInUseError, match="--port"):
+                LocalAws.start(port)
+        assert {
+            thread
+            for thread in threading.enumerate()
+            if thread.name.startswith(("athena", "local-aws"))
+        } <= before
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_a_reset_forgets_everything_in_every_region(aws: LocalAws) -> None:
+    aws.client("s3").create_bucket(Bucket="left")
+    aws.client("athena").create_work_group(Name="dev")
+    aws.reset()
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+    assert aws.client("glue", "eu-nowhere-9").get_databases()["DatabaseList"] == []
+    assert [group["Name"] for group in aws.client("athena").list_work_groups()["WorkGroups"]] == [
+        "primary"
+    ]
+
+
+def ask(aws: LocalAws, path: str = "/", **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(aws.endpoint_url + path, headers=headers)
+        ) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("path", ["/", "/_local/faults"])
+def test_this_machines_programs_are_served_and_web_pages_refused(aws: LocalAws, path: str) -> None:
+    for origin in ("https://evil.example", "null"):
+        assert ask(aws, path, Origin=origin) == 403
+    for host in ("evil.example", "127.0.0.1.evil.example"):
+        assert ask(aws, path, Host=host) == 403
+    aws.client("s3").create_bucket(Bucket="plays")
+    for host in ("127.0.0.1", "localhost", "plays.localhost"):
+        assert ask(aws, path, Host=f"{host}:4566") == 200
+    assert ask(aws, "/_local/athena/executions/none") == 404
+
+
+def test_containers_use_the_name_of_their_service() -> None:
+    with LocalAws.start(host="localhost") as aws:  # stands for 0.0.0.0: any other than the default
+        assert ask(aws, Host="local-aws:4566") == 200

@@ -1,0 +1,399 @@
+"""Each rule finds what it is there for: shown with a repository that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules.dag_rules import Repository, Rule
+from athena_reports.local.project import Project
+from tests.library.authors.rules.plays import DAG_FILE
+
+RULES = [*dag_rules.RULES, *sql_rules.RULES]
+ROOT = Path(__file__).resolve().parents[4]
+GOLDEN = Path("tests", "reports", "plays", "golden")
+SQL = """-- Where players are, by the words that they chose.
+SELECT
+    p.country, COUNT(*) AS position,
+    max.total
+FROM plays AS p
+JOIN (SELECT country, SUM(score) AS total FROM scores GROUP BY country) AS max
+    ON p.country = max.country
+WHERE {{ period.partitions("p.dt") }}
+  AND {{ period.contains("played_at") }}
+GROUP BY 1, max.total
+ORDER BY position DESC, country
+"""
+
+Make = Callable[..., Repository]
+
+
+@pytest.fixture
+def make(tmp_path: Path, sql_folder: Path) -> Make:
+    """Makes a repository of one report, with its golden files, and of other DAG files."""
+
+    def make(dag_file: str = DAG_FILE, sql: str = SQL, **others: str) -> Repository:
+        root = tmp_path / "repository"
+        (root / "dags").mkdir(parents=True)
+        (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+        (sql_folder / "plays.sql").write_text(sql)
+        for name, source in {"plays": dag_file, **others}.items():
+            (root / "dags" / f"{name}.py").write_text(source)
+        repository = Repository(Project.usual(root))
+        sql_rules.renew(repository)
+        return repository
+
+    return make
+
+
+def findings(repository: Repository) -> dict[str, list[str]]:
+    """What breaks a rule, by the rule."""
+    return {rule.__name__: found for rule in RULES if (found := rule(repository))}
+
+
+def test_a_report_that_is_right_breaks_no_rule(make: Make) -> None:
+    repository = make()
+
+    assert findings(repository) == {}
+    assert [file.name for file in (repository.root / GOLDEN).iterdir()] == ["weekly_2025-01-05.sql"]
+
+
+def test_a_repository_without_any_report_breaks_no_rule(make: Make) -> None:
+    repository = make(
+        '"""An Airflow DAG."""\n\nfrom airflow.sdk import DAG\n\n'
+        'dag = DAG("other", schedule=None)\n'
+    )
+
+    assert findings(repository) == {}
+    assert not repository.reports
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS plays, SUM(score) AS score FROM plays",
+        "SELECT country FROM plays UNION ALL SELECT country FROM tests ORDER BY country",
+        "WITH a AS (SELECT country, type FROM plays) SELECT * FROM a ORDER BY country",
+    ],
+)
+def test_sql_that_is_right(make: Make, sql: str) -> None:
+    assert findings(make(sql=sql)) == {}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS now FROM plays WHERE note = 'NOW()' -- CURRENT_DATE",
+        (
+            'SELECT COUNT(*) AS today FROM plays WHERE "current_date" = {{ period.start_utc.date()'
+            " | string | length }}"
+        ),
+    ],
+)
+def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
+    assert sql_rules.sql_asks_no_clock(make(sql=sql)) == []
+
+
+def test_one_column_alone_needs_a_name_too(make: Make) -> None:
+    (finding,) = sql_rules.sql_reads_well(make(sql="SELECT COUNT(*) FROM plays"))
+    assert "AL03" in finding
+
+
+def test_a_name_that_the_report_declares_is_meant(make: Make) -> None:
+    declaring = DAG_FILE.replace(
+        "Report(", 'Report(columns={"順位": Column("bigint", "rank")}, '
+    ).replace("import ", "import Column, ")
+    sql = SQL.replace("AS position", 'AS "順位"')
+    assert sql_rules.column_names_are_snake_case(make(declaring, sql)) == []
+
+
+INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
+
+
+@pytest.mark.parametrize(
+    ("sql", "unfiltered"),
+    [
+        ("WHERE {{ inputs.plays.partitions }} AND {{ inputs.scores.partitions }}", []),
+        (
+            (
+                'WHERE {{ period.partitions("p.dt") }} AND {{ period.previous.partitions("year",'
+                ' "month", "s.day") }}'
+            ),
+            [],
+        ),
+        (
+            (
+                '{% set days = period.partitions("dt") %}WHERE {{ days }} AND {{'
+                " inputs.scores.partitions }}"
+            ),
+            [],
+        ),
+        ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
+        (
+            'WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}',
+            ["plays", "scores"],
+        ),
+        ('WHERE {{ inputs.scores.partitions }} AND {{ period.partitions("day") }}', ["plays"]),
+    ],
+)
+def test_the_partitions_of_each_input_are_filtered(
+    make: Make, sql: str, unfiltered: list[str]
+) -> None:
+    dag_file = DAG_FILE.replace("Report(", f"Report({INPUTS}").replace("import ", "import Input, ")
+    found = sql_rules.sql_filters_the_partitions_of_its_inputs(
+        make(dag_file, f"SELECT COUNT(*) AS a FROM plays {sql}")
+    )
+    assert [each.partition("no filter on ")[2].partition(".")[0] for each in found] == unfiltered
+    for each in found:
+        assert "Write {{ inputs." in each
+
+
+def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
+    two = DAG_FILE.replace("Report(", 'Report(inputs=[Input("plays"), Input("scores")], ').replace(
+        "import ", "import Input, "
+    )
+    found = sql_rules.sql_filters_the_partitions_of_its_inputs(
+        make(two, "SELECT COUNT(*) AS a FROM plays, scores WHERE {{ inputs.plays.partitions }}")
+    )
+    assert len(found) == 1
+    assert "inputs.scores.partitions" in found[0]
+
+
+def test_an_unload_needs_no_order(make: Make) -> None:
+    unloading = DAG_FILE.replace("doc=__doc__,", "doc=__doc__,\n    unload=True,")
+
+    assert findings(make(unloading, SQL.partition("ORDER")[0])) == {}
+
+
+def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
+    return pytest.param(rule, finding, old, new, id=f"{rule.__name__} {new}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "finding", "old", "new"),
+    [
+        broken(
+            dag_rules.every_file_can_be_imported, "line 15: SyntaxError", "plays = ", "plays = ("
+        ),
+        broken(
+            dag_rules.every_file_can_be_imported,
+            "field 'sql': there is no 'gone.sql'",
+            "plays.sql",
+            "gone.sql",
+        ),
+        broken(
+            dag_rules.every_file_holds_dags,
+            "plays.py: Airflow finds no DAG",
+            "by an Airflow DAG",
+            "",
+        ),
+        *(
+            broken(
+                dag_rules.every_report_is_documented,
+                f"lacks a section **{section}.**",
+                f"**{section}.**",
+            )
+            for section in dag_rules.SECTIONS
+        ),
+        broken(dag_rules.every_report_is_documented, "**Rerun.**", "    doc=__doc__,\n"),
+        broken(
+            dag_rules.every_report_has_an_owner, "plays_weekly: give", '    owner="analytics",\n'
+        ),
+        broken(dag_rules.python_is_clean, "dags/plays.py:16:", "name=", "name ="),
+        broken(dag_rules.python_is_clean, "F401", "from athena", "import os\nfrom athena"),
+        broken(
+            sql_rules.sql_is_one_query_that_trino_accepts, "sql parser error", "FROM plays", "FROM"
+        ),
+        broken(
+            sql_rules.sql_is_one_query_that_trino_accepts,
+            "2 statements",
+            "SELECT\n",
+            "SELECT 1 AS one; SELECT\n",
+        ),
+        broken(
+            sql_rules.sql_is_one_query_that_trino_accepts,
+            "function 'maximum'",
+            "COUNT(*)",
+            "MAXIMUM(p.score)",
+        ),
+        broken(sql_rules.sql_orders_its_rows, "no ORDER BY", "ORDER BY position DESC, country\n"),
+        *(
+            broken(
+                sql_rules.sql_asks_no_clock,
+                "the time at which the query runs. Take",
+                "p.country,",
+                f"{clock} AS a,",
+            )
+            for clock in (
+                "CURRENT_DATE",
+                "current_timestamp(3)",
+                "NOW()",
+                "LOCALTIMESTAMP",
+                "LOCALTIME",
+                "CURRENT_TIME",
+            )
+        ),
+        broken(
+            sql_rules.sql_asks_no_clock,
+            "CURRENT_DATE",
+            "GROUP BY 1",
+            "AND p.dt < (SELECT CURRENT_DATE) GROUP BY 1",
+        ),
+        *(
+            broken(
+                sql_rules.column_names_are_snake_case,
+                f"{name!r} is not in snake_case",
+                "AS position",
+                f'AS "{name}"',
+            )
+            for name in ("Position", "mean score", "2024", "a-b", "順位", "a'b")
+        ),
+        broken(sql_rules.column_names_are_snake_case, "'meanScore'", "AS position", "AS meanScore"),
+        broken(sql_rules.sql_reads_well, "CP01", "FROM plays", "from plays"),
+        broken(sql_rules.sql_reads_well, "AL08", "AS position", "AS country"),
+        broken(sql_rules.sql_reads_well, "AL03", " AS position", ""),
+        broken(sql_rules.sql_reads_well, "AM04", "p.country, COUNT(*) AS position", "p.*"),
+    ],
+)
+def test_a_rule_finds_what_it_is_there_for(
+    make: Make, rule: Rule, finding: str, old: str, new: str
+) -> None:
+    in_sql = rule in sql_rules.RULES
+    assert old in (SQL if in_sql else DAG_FILE)
+
+    found = rule(make(sql=SQL.replace(old, new)) if in_sql else make(DAG_FILE.replace(old, new)))
+
+    assert any(finding in each for each in found), found
+
+
+@pytest.mark.parametrize("again", ["plays", "tuesdays"])
+def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, again: str) -> None:
+    other = '\nother = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))\n'
+    repository = make(DAG_FILE + other) if again == "plays" else make(tuesdays=DAG_FILE)
+
+    assert dag_rules.dag_ids_are_unique(repository) == [
+        "plays_weekly: 2 DAGs have this id. Rename one."
+    ]
+
+
+def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_thought_left_over(
+    make: Make,
+) -> None:
+    repository = make()
+    file = repository.root / "dags" / "plays.py"
+    file.write_text(DAG_FILE + "\n1 / 0\n")
+
+    assert findings(Repository(Project.usual(repository.root))).keys() == {
+        "every_file_can_be_imported",
+        "python_is_clean",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        ('"""Café, an Airflow DAG."""\n'.encode("latin-1"), "broken.py, line 1: SyntaxError"),
+        (b'"""An Airflow DAG."""\nraise SystemExit(0)\n', "broken.py, line 2: SystemExit: 0"),
+        (b'"""A helper."""\nraise SystemExit(0)\n', "broken.py: Airflow finds no DAG in it."),
+        ('"""An Airflow DAG."""\n'.encode("utf-16"), "broken.py: Airflow finds no DAG in it."),
+    ],
+)
+def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
+    make: Make, content: bytes, finding: str
+) -> None:
+    repository = make()
+    (repository.root / "dags" / "broken.py").write_bytes(content)
+
+    found = [
+        text
+        for texts in findings(Repository(Project.usual(repository.root))).values()
+        for text in texts
+    ]
+
+    assert any(finding in text for text in found), found
+    assert not any("plays" in text for text in found)
+
+
+def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
+    repository = make(ideas='"""An Airflow DAG."""\n\nraise SystemExit(0)\n')
+    (repository.root / "dags" / ".airflowignore").write_text("ideas.py\n")
+
+    assert findings(Repository(Project.usual(repository.root))) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
+        ("import boto3; boto3.client('s3').list_buckets()", "it asks for a service"),
+        (
+            "from airflow.sdk import Variable; Variable.get('top', default=None)",
+            "it asks for a Variable",
+        ),
+        ("from airflow.models import Variable; Variable.get('top')", "it asks for a Variable"),
+        (
+            "from airflow.sdk import Variable\ntry: Variable.get('top')\nexcept Exception: pass",
+            "it asks for a Variable",
+        ),
+        (
+            "from airflow.sdk import BaseHook; BaseHook.get_connection('aws')",
+            "it asks for a connection",
+        ),
+        (
+            "from datetime import date; plays_weekly.description = str(date.today())",
+            "it is another DAG",
+        ),
+        ("import time; plays_weekly.tags.add(str(int(time.time())))", "it is another DAG"),
+    ],
+)
+def test_a_file_that_asks_for_something_while_it_is_parsed(
+    make: Make, monkeypatch: pytest.MonkeyPatch, line: str, finding: str
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    repository = make()
+    (repository.root / "dags" / "plays.py").write_text(f"{DAG_FILE}\n{line}\n")
+
+    found = dag_rules.parsing_asks_for_nothing(Repository(Project.usual(repository.root)))
+
+    assert any(finding in each for each in found), found
+
+
+def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
+    make: Make, sql_folder: Path
+) -> None:
+    root = make().root
+    (root / GOLDEN / "weekly_2025-03-02.sql").touch()  # one more period
+    (root / GOLDEN / "daily_2025-03-02.sql").touch()
+    (root / GOLDEN / "weekly_2025-03-03.sql").touch()  # a Monday
+    (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
+
+    *left_over, first, second = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+
+    assert [each.partition(":")[0] for each in left_over] == [
+        str(GOLDEN / "daily_2025-03-02.sql"),
+        str(GOLDEN / "weekly_2025-03-03.sql"),
+    ]
+    assert "\n-ORDER BY position DESC, country\n+ORDER BY position ASC, country" in first
+    assert "\n+    max.total" in second
+
+    sql_rules.renew(Repository(Project.usual(root)))
+
+    assert sql_rules.sql_is_the_golden_one(Repository(Project.usual(root))) == []
+    assert len(list((root / GOLDEN).iterdir())) == 2
+
+
+def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
+    root = make().root
+    (sql_folder / "plays.sql").write_text("-- more\n" * 300 + SQL)
+
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+
+    assert len(finding.splitlines()) < 30
+    assert finding.endswith("more lines")
+
+
+def test_a_report_whose_first_period_is_not_over_has_golden_files_too(make: Make) -> None:
+    assert findings(make(DAG_FILE.replace("2025-01-01", "2099-01-01"))) == {}

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from athena_reports.authors.rules.sql_style import StyleBeside, violations
+
+EDITED = "select country from plays where dt = '2025-01-05' order by country\n"
+BEGUN = "SELECT *\nFROM plays\nWHERE dt = '{}'\nORDER BY country\n"
+RIGHT = "SELECT country\nFROM plays\nORDER BY country\n"
+
+
+def test_a_process_beside_finds_what_is_found_here() -> None:
+    """Whether it has begun with the SQL, with that of another period, or not at all."""
+    begun = BEGUN.format("2025-01-05")
+    other_period = BEGUN.format("2025-01-12")
+
+    with StyleBeside([begun]) as style:
+        found = [style.violations(sql) for sql in (begun, other_period, EDITED, RIGHT)]
+
+    assert found == [violations(sql) for sql in (begun, other_period, EDITED, RIGHT)]
+    assert [line for line, _ in found[0]] == [1]
+    assert found[2]
+    assert found[3] == []

@@ -1,0 +1,66 @@
+"""A small repository of the same form, and an account to deploy it to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_reports.mwaa import wheels
+from local_athena import LocalAws
+from tests.library.mwaa.repository import BUCKET, REGION, Repository
+from tests.library.mwaa.stub import StubAws
+from tests.support.wheel_files import requirement_of, write_wheel
+
+
+@pytest.fixture(autouse=True)
+def small_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles of this process carry a wheel of some bytes, which `keep_small_wheel` provides."""
+    folder = tmp_path / "small-wheel"
+    line = requirement_of(write_wheel(folder, "duckdb", "2.0.1"))
+    (folder / "wheels.txt").write_text(line)
+    monkeypatch.setattr(wheels, "_LIST", folder / "wheels.txt")
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """Local services that are empty, and that every client of AWS finds."""
+    local_aws.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+    monkeypatch.setenv("SAM_CLI_POLL_DELAY", "0.1")
+    return local_aws
+
+
+@pytest.fixture
+def bucket(aws: LocalAws) -> Any:
+    """The bucket of the stack, as a resource of boto3."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return s3
+
+
+@pytest.fixture
+def stub(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubAws]:
+    """The stub in place of CloudFormation and Amazon MWAA; the bucket of its stack is there."""
+    with StubAws(BUCKET).served() as stub:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stub.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", stub.url)
+        yield stub
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Repository:
+    return Repository(tmp_path / "repository", monkeypatch, capfd)

@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import bundle as bundle_module
+from athena_reports.mwaa.bundle import build_bundle
+from tests.support import repository_copy
+from tests.support.paths import ROOT
+from tests.support.wheel_files import keep_small_wheel
+
+MAINTENANCE = "dags/athena_reports_maintenance.py"
+COMMANDS = ("authors", "local", "mwaa")  # parts of the library that MWAA has no use for
+LEFT_OUT = ("athena_reports/__main__.py", *(f"athena_reports/{name}/" for name in COMMANDS))
+SHIPPED = (
+    "dags",
+    "include",
+    "plugins",
+    "deploy/environments",
+    "requirements.txt",
+)
+
+
+@pytest.fixture
+def copy_repository(tmp_path: Path) -> Callable[[str], Path]:
+    """Copies what a bundle is made of into a folder of the test's own."""
+
+    def copy(name: str) -> Path:
+        repository = tmp_path / name
+        for path in SHIPPED:
+            source, target = ROOT / path, repository / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        keep_small_wheel(repository)
+        return repository
+
+    return copy
+
+
+@pytest.fixture
+def repository(copy_repository: Callable[[str], Path]) -> Path:
+    return copy_repository("repository")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_two_folders_and_two_times_give_the_same_bytes(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    first, second = copy_repository("first"), copy_repository("second")
+    for number, path in enumerate(sorted(second.rglob("*"))):
+        os.utime(path, (1e9 + number, 1e9 + number))
+        if path.is_file():
+            path.chmod(0o600 if number % 2 else 0o755)
+    for folder in ("plugins", "dags", "plugins/athena_reports"):
+        (second / folder / "__pycache__").mkdir()
+        (second / folder / "__pycache__" / "x.cpython-312.pyc").write_bytes(os.urandom(8))
+        (second / folder / ".DS_Store").write_bytes(os.urandom(8))
+        (second / folder / "settings.py~").write_bytes(os.urandom(8))
+
+    build_bundle(Project.usual(first), "prd", tmp_path / "a")
+    build_bundle(Project.usual(second), "prd", tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
+    """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
+    repository = repository_copy.copy_repository(tmp_path / "repository")
+    wheel = keep_small_wheel(repository)
+    bundle = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+    expected = {"plugins.zip", "requirements.txt", "startup.sh"}
+    expected |= {constraints_path()}
+    expected |= {f"dags/{path}" for path in files_of("dags")}
+    expected |= {f"dags/include/{path}" for path in files_of("include")}
+    written = contents(tmp_path / "bundle")
+    assert bundle.files == written
+    assert set(written) == expected
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        ours = {path for path in files_of("plugins") if not path.startswith(LEFT_OUT)}
+        assert set(plugins.namelist()) == ours | {f"wheels/{wheel.name}"}
+        text = b"".join(plugins.read(name) for name in plugins.namelist())
+    text += b"".join(contents(tmp_path / "bundle" / "dags").values())
+    for module in (
+        *(rf"athena_reports\.{name}" for name in COMMANDS),
+        "local_athena",
+        "demo",
+        "bench",
+        "tests",
+        "pytest",
+        "moto",
+        "pyarrow",
+    ):
+        assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
+
+
+def test_what_serves_people_alone_is_left_out_and_what_is_called_alike_is_not(
+    repository: Path, tmp_path: Path
+) -> None:
+    for path in (
+        *("authors/__init__.py", "authors/rules/sql.py", "local/airflow.env", "mwaa/bundle.py"),
+        *("page/local/__init__.py", "locale.py", "mwaa.py"),
+    ):
+        file = repository / "plugins" / "athena_reports" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for path in ("team/authors.py", "authors/__init__.py", "local/__init__.py"):
+        (repository / "plugins" / path).parent.mkdir(exist_ok=True)
+        (repository / "plugins" / path).touch()
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        names = set(plugins.namelist())
+
+    assert not [name for name in names if name.startswith(LEFT_OUT)]
+    assert names > {"team/authors.py", "authors/__init__.py", "local/__init__.py"}
+    library = {"page/local/__init__.py", "locale.py", "mwaa.py", "page/app.py"}
+    assert names > {f"athena_reports/{path}" for path in library}
+
+
+def test_a_project_that_has_installed_the_library_ships_it_beside_its_own_plugins(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    cloned, project = copy_repository("cloned"), copy_repository("project")
+    shutil.rmtree(project / "plugins")
+    build_bundle(Project.usual(project), "prd", tmp_path / "without")
+    for repository in (cloned, project):
+        (repository / "plugins").mkdir(exist_ok=True)
+        (repository / "plugins" / "team.py").write_text("OURS = 1\n")
+    (project / "plugins" / ".airflowignore").write_text("drafts/**")
+    build_bundle(Project.usual(cloned), "prd", tmp_path / "cloned-bundle")
+    build_bundle(Project.usual(project), "prd", tmp_path / "bundle")
+
+    expected = contents_of_zip(tmp_path / "cloned-bundle" / "plugins.zip")
+    shipped = contents_of_zip(tmp_path / "bundle" / "plugins.zip")
+    assert expected.pop(".airflowignore").endswith(b"\nathena_reports/**\n")
+    assert shipped.pop(".airflowignore") == b"drafts/**\nathena_reports/**\n"
+    assert shipped == expected
+    del expected["team.py"]
+    without = contents_of_zip(tmp_path / "without" / "plugins.zip")
+    assert without.keys() - expected.keys() == {".airflowignore"}
+
+
+def contents_of_zip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_pip_gets_the_carried_wheels_by_their_paths_and_the_lines_of_the_project(
+    repository: Path, tmp_path: Path
+) -> None:
+    ours = "--find-links wheels\nathena-reports[authors]==0.2.0 ; python_version > '3'\n"
+    (repository / "requirements.txt").write_text(f"{ours}# theirs\nrequests>=2\n")
+    written = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+
+    assert written["requirements.txt"].decode() == (
+        f'--constraint "/usr/local/airflow/{constraints_path()}"\n'
+        "/usr/local/airflow/plugins/wheels/duckdb-2.0.1-py3-none-any.whl\n"
+        "# theirs\nrequests>=2\n"
+    )
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        carried = plugins.read("wheels/duckdb-2.0.1-py3-none-any.whl")
+    assert carried == keep_small_wheel(repository).read_bytes()
+
+
+def test_a_project_that_installs_the_library_by_a_path_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    with (repository / "requirements.txt").open("a") as requirements:
+        requirements.write("wheels/athena_reports-0.2.0-py3-none-any.whl\n")
+    with pytest.raises(DeployError, match="installs this library, which the bundle has"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def constraints_path() -> str:
+    content = bundle_module.CONSTRAINTS.read_bytes()
+    return f"dags/constraints-{hashlib.sha256(content).hexdigest()[:8]}.txt"
+
+
+def files_of(folder: str) -> set[str]:
+    root = ROOT / folder
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return {
+        path.as_posix()
+        for path in files
+        if "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
+
+
+def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path: Path) -> None:
+    home = tmp_path / "usr" / "local" / "airflow"
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    shutil.copytree(tmp_path / "bundle" / "dags", home / "dags")
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        plugins.extractall(home / "plugins")
+
+    program = "from athena_reports.settings import settings; print(settings().sql_folder)"
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": str(home / "plugins"),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert Path(found.strip()) == home / "dags" / "include" / "sql"
+
+
+def test_airflow_looks_at_the_dag_files_alone(repository: Path, tmp_path: Path) -> None:
+    (repository / "include" / "helper.py").write_text(
+        "raise RuntimeError('airflow looked for a dag')\n"
+    )
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    folder = tmp_path / "bundle" / "dags"
+
+    assert (folder / "include" / "helper.py").is_file()
+    assert Repository(Project.usual(folder.parent)).files == sorted(folder.glob("*.py"))
+
+
+def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+    for file, bag in Repository(Project.usual(tmp_path / "bundle")).bags.items():
+        assert not bag.dags, file
+        (error,) = bag.import_errors.values()
+        assert "ATHENA_REPORTS_ENV is not set" in error
+
+
+def test_the_constraints_that_requirements_name_pin_what_is_tested_and_have_their_own_name(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else workers that start after an update has failed would install other
+    packages than others have.
+    """
+    first = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    named = constraints_path()
+    assert first["requirements.txt"].startswith(
+        f'--constraint "/usr/local/airflow/{named}"\n'.encode()
+    )
+    tested = re.findall(
+        r"^duckdb==\S+", (ROOT / "dev" / "pins" / "dev.txt").read_text(), re.MULTILINE
+    )
+    assert [
+        line for line in first[named].decode().splitlines() if not line.startswith("#")
+    ] == tested
+
+    changed_constraints = tmp_path / "constraints.txt"
+    changed_constraints.write_text(bundle_module.CONSTRAINTS.read_text() + "duckdb==1.4.0\n")
+    monkeypatch.setattr(bundle_module, "CONSTRAINTS", changed_constraints)
+    second = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    changed = {path for path in first | second if first.get(path) != second.get(path)}
+    assert changed == {named, constraints_path(), "requirements.txt"}
+
+
+def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_which_wins(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "deploy" / "environments" / "qa.sh").write_text(
+        "export TEAM=ours ATHENA_REPORTS_ENV=theirs"
+    )
+    (repository / "deploy" / "environments" / "qa.env").write_text(
+        "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
+    )
+    settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
+    build_bundle(Project.usual(repository), "qa", tmp_path / "bundle", settings)
+    source = ["sh", "-c", '. "$0"; env', str(tmp_path / "bundle" / "startup.sh")]
+    seen = subprocess.run(
+        source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
+    ).stdout
+    assert {line for line in seen.splitlines() if line[:4] in ("TEAM", "ATHE")} == {
+        "TEAM=ours",
+        "ATHENA_REPORTS_ENV=qa",
+        "ATHENA_REPORTS_BUCKET=acme-reports",
+        "ATHENA_REPORTS_WORKGROUP=a group",
+        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/",
+    }
+
+
+@pytest.mark.parametrize("environment", ["production", "", "../environments/prd"])
+def test_an_unknown_environment_is_refused_with_those_that_there_are(
+    repository: Path, tmp_path: Path, environment: str
+) -> None:
+    with pytest.raises(DeployError, match=r"no environment .* has dev, prd, stg"):
+        build_bundle(Project.usual(repository), environment, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("BUCKET=acme", "line 1: 'BUCKET=acme' is not a setting"),
+        ("ATHENA_REPORTS_BUCKET", "is not a setting"),
+        ("ATHENA_REPORTS_ENV=dev", "ATHENA_REPORTS_ENV is set already"),
+        (
+            "ATHENA_REPORTS_BUCKET=Acme_Reports",
+            "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_refused(
+    repository: Path, tmp_path: Path, line: str, message: str
+) -> None:
+    (repository / "deploy" / "environments" / "prd.env").write_text(f"{line}\n")
+    with pytest.raises(DeployError, match=r"prd\.env.*") as failure:
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize("path", [MAINTENANCE, "plugins/athena_reports/reports/sql_template.py"])
+def test_a_file_with_a_syntax_error_is_refused_by_its_line(
+    repository: Path, tmp_path: Path, path: str
+) -> None:
+    lines = len((repository / path).read_text().splitlines())
+    with (repository / path).open("a") as file:
+        file.write("def broken(:\n")
+    with pytest.raises(DeployError, match=rf"{path}, line {lines + 1} is not Python"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
+    (repository / "plugins" / "secrets").symlink_to(tmp_path)
+    with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")

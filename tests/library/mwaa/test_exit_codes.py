@@ -1,0 +1,101 @@
+"""The exit codes of `python -m athena_reports.mwaa`, and what it says last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from athena_reports.mwaa import __main__ as command
+from tests.library.mwaa.repository import Repository
+from tests.library.mwaa.stub import StubAws
+
+EXPIRED = """<ErrorResponse><Error><Code>ExpiredToken</Code>
+<Message>The security token included in the request is expired</Message></Error></ErrorResponse>
+"""
+
+
+class Expired(BaseHTTPRequestHandler):
+    """An STS to which the session of the shell has expired."""
+
+    def do_POST(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Type", "text/xml")
+        self.end_headers()
+        self.wfile.write(EXPIRED.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def expired_sts() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Expired) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_session_that_has_expired_says_how_to_choose_another(
+    stub: StubAws, repository: Repository, expired_sts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", expired_sts)
+    printed = repository.deploy(code=1)
+    assert "AWS: An error occurred (ExpiredToken)" in printed
+    assert "Choose credentials (AWS_PROFILE=..., or `aws sso login`), then run the same" in printed
+    assert stub.operations == []
+
+
+def test_another_error_of_aws_asks_for_no_other_credentials(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    printed = repository.deploy(code=1)
+    assert "Remove the cause, then run the same command again" in printed
+    assert "Choose credentials" not in printed
+
+
+def test_an_interrupt_is_no_success_and_says_what_goes_on(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "Stack", interrupt)
+    printed = repository.deploy(code=130)
+    assert "Interrupted. A change of the stack goes on in AWS; once it is over, the same" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["deploy"], "the following arguments are required: --env"),
+        (["destroy", "--env", "stg"], "invalid choice: 'destroy'"),
+        (["deploy", "--env", "stg", "--force"], "unrecognized arguments: --force"),
+    ],
+)
+def test_what_is_no_command_is_refused(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_bundle_is_built_without_aws(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(repository.folder)
+    assert command.main(["bundle", "--env", "stg"]) == 0
+    files = [path for path in (repository.folder / "dist" / "mwaa").rglob("*") if path.is_file()]
+    assert capfd.readouterr().out == (
+        f"{len(files)} files of stg are in {repository.folder}/dist/mwaa\n"
+    )
+    assert command.main(["bundle", "--env", "absent"]) == 1
+    assert "absent" in capfd.readouterr().err

@@ -1,0 +1,470 @@
+"""The template: clean, created in the local services, and no wider than it has to be."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import botocore.session
+import pytest
+from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
+from botocore.validate import ParamValidator
+from cfnlint.api import lint_file
+from cfnlint.decode import decode
+from moto.core.common_models import CloudFormationModel
+
+from athena_reports.settings import ENVIRONMENT_NAME, read_settings
+from local_athena import LocalAws
+from tests.library.mwaa.repository import ACCOUNT, REGION
+from tests.support.paths import ROOT
+from tests.support.stacks import (
+    REPORTS_TEMPLATE,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
+AIRFLOW |= {
+    f"{name}Version": f"version-of-{name.lower()}"
+    for name in ("Plugins", "Requirements", "Startup")
+}
+THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
+# What Amazon MWAA's user guide grants on every resource,
+# because these actions know none, or by a pattern.
+ON_EVERY_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "logs:DescribeLogGroups",
+    "s3:GetAccountPublicAccessBlock",
+}
+BY_PATTERN = {"s3:GetBucket*", "s3:GetObject*", "s3:List*", "kms:GenerateDataKey*"}
+# AWS's limit for a managed policy, in characters that are no white space.
+POLICY_CHARACTERS = 6144
+
+TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+
+
+class Environment(CloudFormationModel):
+    """An environment of Amazon MWAA, which moto has not: keeps what was asked for."""
+
+    properties: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, name: str) -> None:
+        self.physical_resource_id = name
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::MWAA::Environment"
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return attr == "WebserverUrl"
+
+    def get_cfn_attribute(self, attribute_name: str) -> str:
+        return "airflow.example.com"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, *asked: Any, **_: Any) -> Environment:
+        cls.properties = asked[1]["Properties"]
+        return cls(cls.properties["Name"])
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def new_stack(aws: LocalAws) -> Callable[..., Stack]:
+    """Creates stacks in an account that is empty before the first one."""
+    aws.reset()
+    Environment.properties = {}
+
+    def create(environment: str = "dev", **parameters: str) -> Stack:
+        return create_stack(aws.client("cloudformation"), kept_parameters(environment) | parameters)
+
+    return create
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def policies_of(aws: LocalAws, stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    """The statements of both policies of the execution role, by the policy's logical id."""
+    iam = aws.client("iam")
+    role = stack.outputs["ExecutionRoleArn"].rpartition("/")[2]
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == []
+    found = {}
+    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)[
+            "PolicyVersion"
+        ]
+        assert len(json.dumps(policy["Document"], separators=(",", ":"))) <= POLICY_CHARACTERS
+        found[attached["PolicyName"].split("-")[-2]] = policy["Document"]["Statement"]
+    return found
+
+
+def touches(statement: Mapping[str, Any], arn: str) -> bool:
+    """Whether a statement allows anything on a resource, whatever its conditions say."""
+    if statement["Effect"] != "Allow" or statement.get("Resource") == "*":
+        return False  # these are tested for their actions
+    if "NotResource" in statement:
+        others = as_list(statement["NotResource"])
+        service = statement["Action"][0].partition(":")[0]
+        return arn.split(":")[2] == service and not any(fnmatchcase(arn, other) for other in others)
+    return any(fnmatchcase(arn, pattern) for pattern in as_list(statement["Resource"]))
+
+
+def resources_of(stack: Stack) -> set[str]:
+    """ARNs of what belongs to an environment: made by the stack, lying in it,
+    or going by its name.
+    """
+    environment, here = stack.outputs["Environment"], f"{REGION}:{ACCOUNT}"
+    arns = {
+        f"arn:aws:athena:{here}:workgroup/{stack.outputs['Workgroup']}",
+        f"arn:aws:airflow:{here}:environment/{stack.name}",
+        f"arn:aws:logs:{here}:log-group:airflow-{stack.name}-Task:log-stream:x",
+        f"arn:aws:secretsmanager:{here}:secret:airflow/{environment}/connections/lake-AbCdEf",
+    }
+    for database in (stack.outputs["ReportDatabase"], stack.outputs["SourceDatabase"]):
+        arns |= {
+            f"arn:aws:glue:{here}:database/{database}",
+            f"arn:aws:glue:{here}:table/{database}/plays",
+        }
+    results = stack.outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/")
+    lake = f"my-company-lake-{environment}"
+    for bucket in (stack.outputs["ReportBucket"], stack.outputs["MwaaBucket"], results, lake):
+        arns |= {f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/user_ranking/weekly/latest.json"}
+    return arns
+
+
+# --- The file -------------------------------------------------------------------------------------
+
+
+def test_cfn_lint_has_nothing_to_say() -> None:
+    assert [f"{match.rule.id} {match.message}" for match in lint_file(REPORTS_TEMPLATE)] == []
+
+
+@pytest.mark.ci
+def test_checkov_has_nothing_to_say() -> None:
+    options = ["--framework", "cloudformation", "--compact", "--quiet", "--skip-download"]
+    command = [ROOT / ".venv-checkov" / "bin" / "checkov", *options, "--file", REPORTS_TEMPLATE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "Failed checks: 0" in done.stdout
+
+
+def test_an_environment_is_named_as_the_settings_say() -> None:
+    assert TEMPLATE["Parameters"]["Environment"]["AllowedPattern"] == ENVIRONMENT_NAME
+
+
+def test_what_holds_data_outlives_its_stack_and_what_bills_does_not() -> None:
+    kept = {
+        r["Type"]: (r["DeletionPolicy"], r["UpdateReplacePolicy"])
+        for r in RESOURCES.values()
+        if "DeletionPolicy" in r
+    }
+    kinds = ("AWS::S3::Bucket", "AWS::Athena::WorkGroup", "AWS::Glue::Database")
+    expected = dict.fromkeys(kinds, ("RetainExceptOnCreate", "Retain"))
+    assert {kind: kept[kind] for kind in (*kinds, "AWS::MWAA::Environment")} == (
+        expected | {"AWS::MWAA::Environment": ("Delete", "Delete")}
+    )
+
+
+def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
+    """Read from the template: the local services have no TLS,
+    and leave policies and logs of buckets out.
+    """
+    buckets, policies = of_type("AWS::S3::Bucket"), of_type("AWS::S3::BucketPolicy")
+    assert sorted(policy["Bucket"]["Ref"] for policy in policies.values()) == sorted(buckets)
+    for policy in policies.values():
+        bucket = policy["Bucket"]["Ref"]
+        assert policy["PolicyDocument"]["Statement"][0] == {
+            "Sid": "OnlyByTls",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    del buckets["AccessLogsBucket"]
+    logging = [each["LoggingConfiguration"] for each in buckets.values()]
+    assert {each["DestinationBucketName"]["Ref"] for each in logging} == {"AccessLogsBucket"}
+    assert len({each["LogFilePrefix"] for each in logging}) == len(buckets) == 3
+
+
+# --- What is created ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_what_holds_data_is_encrypted_and_no_object_of_a_report_expires(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str
+) -> None:
+    outputs = new_stack("dev", KmsKeyArn=key, QueryResultsDays="12", NoncurrentDays="45").outputs
+    s3 = aws.client("s3")
+    expiring = {}
+    for bucket in (each["Name"] for each in s3.list_buckets()["Buckets"]):
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"][
+            "Rules"
+        ]
+        # S3 delivers no access logs to a bucket with a key.
+        used = "" if "-logs-" in bucket else key
+        assert rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID", "") == used
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        days = [
+            (each["Filter"].get("Prefix", ""), each["Expiration"]["Days"])
+            for each in rules
+            if "Days" in each.get("Expiration", {})
+        ]
+        earlier = [
+            int(r["NoncurrentVersionExpiration"]["NoncurrentDays"])
+            for r in rules
+            if "NoncurrentV" in str(r)
+        ]
+        expiring[bucket.removesuffix(f"-dev-{ACCOUNT}-{REGION}")] = (days, earlier)
+    # An environment pins versions of the bucket for MWAA,
+    # and an older tag may have its own there still.
+    assert expiring == {
+        "athena-report": ([("_alerts/", 90)], [45]),
+        "athena-query-result": ([("", 12)], [1]),
+        "athena-reports-mwaa": ([], [365]),
+        "athena-report-logs": ([("", 90)], [1]),
+    }
+    group = aws.client("athena").get_work_group(WorkGroup=outputs["Workgroup"])["WorkGroup"][
+        "Configuration"
+    ]
+    assert group["EnforceWorkGroupConfiguration"]
+    encryption = (
+        {"EncryptionOption": "SSE_KMS", "KmsKey": key} if key else {"EncryptionOption": "SSE_S3"}
+    )
+    assert group["ResultConfiguration"] == {
+        "OutputLocation": outputs["QueryResultsLocation"],
+        "ExpectedBucketOwner": ACCOUNT,
+        "EncryptionConfiguration": encryption,
+    }
+
+
+def test_the_outputs_are_the_settings(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("stg", SourceDatabase="events", CreateSourceDatabase="true")
+    # As away from a local endpoint, where buckets have no default; it refuses what is no setting.
+    names = read_settings(stack.variables)
+    assert names.environment == names.workgroup == "stg"
+    databases = [each["Name"] for each in aws.client("glue").get_databases()["DatabaseList"]]
+    assert sorted(databases) == [names.database, names.report_database] == ["events", "report_stg"]
+    assert names.report_bucket == f"athena-report-stg-{ACCOUNT}-{REGION}"
+    assert names.query_results == f"s3://athena-query-result-stg-{ACCOUNT}-{REGION}/"
+    assert names.bucket_owner == ACCOUNT
+
+
+def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack("prd", AlertEmail="reports@example.com", ScanAlarmBytesPerDay="7", **AIRFLOW)
+    topic = stack.outputs["AlertTopicArn"]
+    alarms = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = {
+        f"{alarm['Namespace']} {alarm['MetricName']}": (
+            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
+            *(alarm["Threshold"], alarm["TreatMissingData"], alarm["AlarmActions"]),
+        )
+        for alarm in alarms
+    }
+    scheduler = {"Environment": "athena-reports-prd", "Function": "Scheduler"}
+    assert watched == {
+        # What it counts was published to the topic: to publish that again would never end.
+        "AWS/SNS NumberOfMessagesPublished": (
+            {"TopicName": topic.rpartition(":")[2]},
+            0,
+            "notBreaching",
+            [],
+        ),
+        "AWS/Athena ProcessedBytes": (
+            {"WorkGroup": stack.outputs["Workgroup"]},
+            7,
+            "notBreaching",
+            [topic],
+        ),
+        "AmazonMWAA SchedulerHeartbeat": (scheduler, 1, "breaching", [topic]),
+    }
+    (subscription,) = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")
+
+
+# --- Permissions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_grants_are_narrow_and_conditional(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str
+) -> None:
+    former = f"{KEY}1,{KEY}2" if key else ""
+    stack = new_stack("a" * 15, KmsKeyArn=key, SourceKmsKeyArn=key, FormerKmsKeyArns=former)
+    longest = max(len(each["Name"]) for each in aws.client("s3").list_buckets()["Buckets"])
+    # S3's limit is 63, with the longest name of a region.
+    assert longest + len("ap-southeast-1") - len(REGION) == 63
+    policies = policies_of(aws, stack)
+    for policy, statements in policies.items():
+        for statement in (each for each in statements if each["Effect"] == "Allow"):
+            actions = set(as_list(statement["Action"]))
+            assert {a for a in actions if "*" in a} <= (
+                BY_PATTERN if policy == "MwaaPolicy" else set()
+            )
+            # The key of MWAA's own queue is in an account that nobody is told.
+            if "NotResource" in statement:
+                assert (policy, statement["Sid"]) == ("MwaaPolicy", "EncryptQueue")
+                assert list(statement["Condition"]["StringLike"].values()) == [
+                    f"sqs.{REGION}.amazonaws.com"
+                ]
+            elif "*" in as_list(statement["Resource"]):
+                assert policy == "MwaaPolicy"
+                assert actions <= ON_EVERY_RESOURCE
+    reports = {each["Sid"]: each for each in policies["ReportsPolicy"]}
+    assert len(reports) == len(policies["ReportsPolicy"])
+    conditions = {sid: each["Condition"] for sid, each in reports.items() if "Condition" in each}
+    services = {
+        "EncryptAlerts": "sns",
+        "DecryptSource": "s3",
+        "EncryptBuckets": "s3",
+        "DecryptFormerly": "s3",
+    }
+    through = {
+        sid: {"StringEquals": {"kms:ViaService": f"{s}.{REGION}.amazonaws.com"}}
+        for sid, s in services.items()
+    }
+    by_athena = {sid: THROUGH_ATHENA for sid in reports if sid.startswith("Athena")}
+    assert conditions == by_athena | (through if key else {})
+    assert reports["PublishAlerts"]["Resource"] == stack.outputs["AlertTopicArn"]
+    # Nobody but Athena reads the source data, and nobody but Athena writes query results.
+    results = stack.outputs["QueryResultsLocation"].replace("s3://", "arn:aws:s3:::")
+    for statement in reports.values():
+        writes_results = (
+            touches(statement, f"{results}x.csv") and "s3:PutObject" in statement["Action"]
+        )
+        if (
+            touches(statement, f"arn:aws:s3:::my-company-lake-{'a' * 15}/x.parquet")
+            or writes_results
+        ):
+            assert statement["Sid"] in by_athena
+    assert [as_list(each["Action"]) for each in reports.values() if touches(each, f"{KEY}1")] == (
+        [["kms:Decrypt"]] if key else []
+    )
+
+
+@pytest.mark.parametrize(("one", "other"), [("dev", "prd"), ("prd", "prd2")])
+def test_a_role_touches_its_own_environment_and_no_other(
+    aws: LocalAws, new_stack: Callable[..., Stack], one: str, other: str
+) -> None:
+    own, others = new_stack(one), new_stack(other)
+    statements = [statement for policy in policies_of(aws, own).values() for statement in policy]
+    assert not [
+        arn for arn in resources_of(own) if not any(touches(each, arn) for each in statements)
+    ]
+    assert not [
+        arn
+        for arn in resources_of(others) | {KEY}
+        if any(touches(each, arn) for each in statements)
+    ]
+    role = own.outputs["ExecutionRoleArn"].rpartition("/")[2]
+    (trust,) = aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
+    assert trust["Principal"] == {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]}
+    environment = f"arn:aws:airflow:{REGION}:{ACCOUNT}:environment/{own.name}"
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": environment},
+    }
+
+
+# --- The Amazon MWAA environment ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_the_mwaa_environment_is_one_that_the_service_takes(
+    new_stack: Callable[..., Stack], key: str
+) -> None:
+    stack = new_stack("dev", KmsKeyArn=key, **AIRFLOW)
+    properties = Environment.properties
+    service = botocore.session.get_session().get_service_model("mwaa")
+    report = ParamValidator().validate(
+        properties, service.operation_model("CreateEnvironment").input_shape
+    )
+    assert report.generate_report() == ""
+    assert properties["Name"] == stack.outputs["MwaaEnvironmentName"] == "athena-reports-dev"
+    assert properties["SourceBucketArn"] == f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
+    assert properties["PluginsS3ObjectVersion"] == "version-of-plugins"
+    assert properties.get("KmsKey", "") == key
+    assert properties["NetworkConfiguration"]["SubnetIds"] == ["subnet-1", "subnet-2"]
+    # A task's own log, and what pip said,
+    # which docs/how-to/deploy.md leads to in the scheduler's group.
+    logging = properties["LoggingConfiguration"]
+    read = {name for name, log in logging.items() if log["Enabled"] and log["LogLevel"] == "INFO"}
+    assert read == {"SchedulerLogs", "TaskLogs"}
+    # That class has one worker at most.
+    assert "mw1.micro" not in TEMPLATE["Parameters"]["EnvironmentClass"]["AllowedValues"]
+
+
+@pytest.mark.parametrize("missing", ["SubnetIds", "PluginsVersion"])
+def test_there_is_no_environment_without_a_network_or_a_bundle(
+    new_stack: Callable[..., Stack], missing: str
+) -> None:
+    stack = new_stack("dev", **AIRFLOW | {missing: ""})
+    assert not {"MwaaEnvironmentName", "WebserverUrl"} & stack.outputs.keys()
+    assert Environment.properties == {}
+
+
+def test_airflow_looks_for_secrets_where_the_role_may_read_them(
+    aws: LocalAws, new_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = new_stack("dev", **AIRFLOW)
+    options = Environment.properties["AirflowConfigurationOptions"]
+    assert (
+        options["secrets.backend"]
+        == f"{SecretsManagerBackend.__module__}.{SecretsManagerBackend.__qualname__}"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    secrets = aws.client("secretsmanager")
+    made = {
+        name: secrets.create_secret(Name=f"airflow/dev/{name}", SecretString="s3://")["ARN"]
+        for name in ("connections/lake", "connections/aws_default", "variables/lake", "config/lake")
+    }
+    backend = SecretsManagerBackend(**json.loads(options["secrets.backend_kwargs"]))
+    assert backend.get_conn_value("lake") == "s3://"
+    assert backend.get_variable("lake") is None
+    assert backend.get_conn_value("aws_default") is None  # MWAA has made it the role itself
+    assert backend.get_config("lake") is None
+    statements = policies_of(aws, stack)["ReportsPolicy"]
+    readable = {name for name, arn in made.items() if any(touches(s, arn) for s in statements)}
+    assert readable == {"connections/lake", "connections/aws_default"}
+
+
+def test_the_page_on_configuration_shows_the_options_of_the_template() -> None:
+    shown = dict(
+        re.findall(
+            r"^(secrets\.\w+) +(\S.*)$",
+            (ROOT / "docs" / "how-to" / "configure.md").read_text(),
+            re.MULTILINE,
+        )
+    )
+    assert (
+        shown["secrets.backend"],
+        json.loads(shown["secrets.backend_kwargs"]),
+    ) == secrets_backend("prd")

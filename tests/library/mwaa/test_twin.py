@@ -1,0 +1,199 @@
+"""The twin with images and packages of the test's own:
+real virtual environments and a real pip, no index.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import twin as module
+from athena_reports.mwaa.twin import Twin, build_twin
+from tests.support.wheel_files import write_wheel
+
+pytestmark = pytest.mark.ci
+CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
+PLUGINS = "/usr/local/airflow/plugins"
+Build = Callable[..., Twin]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A folder of wheels: `celery`, an essential package, and `extra`,
+    both in versions 1.0 and 2.0.
+    """
+    folder = tmp_path / "index"
+    for name in ("celery", "extra"):
+        for version in ("1.0", "2.0"):
+            write_wheel(folder, name, version)
+    return folder
+
+
+@pytest.fixture
+def served_index(index: Path) -> Iterator[str]:
+    """The address of a server that has the same wheels."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(index))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that is copied, because to make one takes seconds."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    return folder / "venv"
+
+
+@pytest.fixture
+def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Builds a twin of an image that has celery 1.0, with a bundle of the given parts."""
+
+    def copy(_python: str, twin: Twin) -> None:
+        shutil.rmtree(twin.folder / "venv", ignore_errors=True)
+        shutil.copytree(environment, twin.folder / "venv", symlinks=True)
+
+    monkeypatch.setattr(module, "make_environment", copy)
+    monkeypatch.setattr(module, "PACKAGES", f"--no-index --find-links={index} celery==1.0")
+
+    def build(
+        requirements: str,
+        *,
+        shipped: str = "",
+        plugin: str = "",
+        startup: str = "",
+        carried: Sequence[Path] = (),
+    ) -> Twin:
+        bundle = tmp_path / "bundle"
+        (bundle / "dags").mkdir(parents=True, exist_ok=True)
+        (bundle / "dags" / "constraints.txt").write_text(shipped)
+        with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
+            plugins.writestr("our_plugin.py", plugin)
+            for wheel in carried:
+                plugins.write(wheel, f"wheels/{wheel.name}")
+        if carried:
+            lines = "".join(f"{PLUGINS}/wheels/{wheel.name}\n" for wheel in carried)
+        else:
+            lines = f"--no-index\n--find-links {index}\n"
+        (bundle / "requirements.txt").write_text(f"{CONSTRAINED}{lines}{requirements}\n")
+        (bundle / "startup.sh").write_text(startup)
+        return build_twin("3.9.9", "none", bundle, tmp_path / "twins", "", lambda _: None)
+
+    return build
+
+
+def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
+    assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
+)
+def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
+    build: Build, wrong: str
+) -> None:
+    """Of a package that does not exist, an essential one of another version,
+    constraints that are not shipped.
+    """
+    for _ in range(2):
+        with pytest.raises(DeployError, match=r"pip failed with exit code 1\. MWAA only logs that"):
+            build(wrong)
+
+
+def test_carried_wheels_are_installed_with_the_network_cut(
+    build: Build, served_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What requirements.txt needs besides may come from an index, and that is told."""
+    wheel = write_wheel(tmp_path / "carried", "engine", "1.0", needs="celery")
+    twin = build("engine>=0.9\ncelery>=0.5", carried=[wheel])
+    assert (twin.added, twin.needs_index) == ({"engine": "1.0"}, False)
+
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for _ in range(2):  # the second one finds the twin of the first one
+        twin = build(f"--find-links {served_index}\nextra", carried=[wheel])
+        assert (twin.added, twin.needs_index) == ({"engine": "1.0", "extra": "2.0"}, True)
+
+    # With that index, pip would install it.
+    wheel = write_wheel(tmp_path / "carried", "engine", "1.1", needs="extra")
+    with pytest.raises(DeployError, match=r"(?s)carries a wheel that .* without a network.*extra"):
+        build(f"--find-links {served_index}", carried=[wheel])
+
+
+def test_a_bundle_that_lets_pip_install_the_library_too_is_refused(
+    build: Build, tmp_path: Path
+) -> None:
+    """A file that requirements.txt names may ask for it, which the bundle does not see."""
+    wheel = write_wheel(tmp_path / "carried", "athena_reports", "0.2.0")
+    for _ in range(2):
+        with pytest.raises(DeployError, match=r"athena-reports 0\.2\.0, and plugins\.zip has"):
+            build("", carried=[wheel])
+
+
+def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
+    build: Build,
+) -> None:
+    used = (
+        "import celery.part\n\n"
+        "def version():\n    from extra.part import VERSION\n    return VERSION\n"
+    )
+    build("extra", plugin=used).import_plugins()
+    # A second check takes the same twin, and looks at the plugins of its own bundle.
+    twin = build("extra", plugin="import celery\nfrom extra.part import VERSION\n")
+    assert twin.added == {"extra": "2.0"}
+    with pytest.raises(
+        DeployError, match=r"(?s)\(extra\).*our_plugin\.py.*without requirements\.txt"
+    ):
+        twin.import_plugins()
+
+
+def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SESSION_TOKEN", "OURS"):
+        monkeypatch.setenv(name, "secret")
+    startup = (
+        "export ATHENA_REPORTS_ENV=prd\nexport PYTHONPATH=/mine AIRFLOW_HOME=/mine"
+        " MWAA__CORE__X=1\nexport AIRFLOW__CORE__EXECUTOR=LocalExecutor GREETING=$'two\\nlines'"
+        " SEEN=$(env | grep -c =secret)\necho noise\nnot_exported=1\nexit 0\n"
+    )
+    twin, said = build("celery", startup=startup), list[str]()
+    expected = {"ATHENA_REPORTS_ENV": "prd", "GREETING": "two\nlines", "SEEN": "1"}
+    assert twin.startup_variables(said.append) == expected
+    (line,) = said
+    for name in ("PYTHONPATH", "AIRFLOW_HOME", "MWAA__CORE__X", "AIRFLOW__CORE__EXECUTOR"):
+        assert name in line
+
+
+def test_a_failing_startup_sh_fails_the_check(build: Build) -> None:
+    twin = build("celery", startup="echo too bad >&2\nexit 3\n")
+    with pytest.raises(DeployError, match=r"(?s)startup\.sh ended with exit code 3.*too bad"):
+        twin.startup_variables(print)
+
+
+def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_USABLE", "raise SystemExit(1)")
+    with pytest.raises(DeployError, match=r"PYTHON=/path/to/python3\.12"):
+        module.make_environment("/no/such/python", Twin(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])
+def test_constraints_that_cannot_be_read_are_named(tmp_path: Path, source: str) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    with pytest.raises(DeployError, match=rf"{source} cannot be read.*CONSTRAINTS="):
+        build_twin("3.3.1", source, tmp_path, tmp_path / "twins", "", print)
