@@ -82,14 +82,14 @@ test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's 
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
-# Made anew each time, without the lock that `make test` uses: from the newest versions that dev.in allows.
+# Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
 NEWEST := .venv-newest
 
 .PHONY: test-newest
 test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own
 	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
-		--overrides dev/pins/newest.txt --requirements dev/pins/dev.in
+		--overrides dev/pins/newest.txt --requirements requirements.txt --group dev
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
 	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
@@ -190,13 +190,17 @@ mwaa-check: $(READY) $(LAKES) ## Run the bundle in a twin of MWAA's image (VERSI
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
 	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home $(DEV) -m bench $(if $(ONLY),--only $(ONLY))
 
+# No uv.lock: it would hold the address of an index.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(addprefix --upgrade-package=,$(UPGRADE))
 
 .PHONY: lock
-lock: $(READY) ## Renew the locks in dev/pins from what their *.in ask for (UPGRADE="duckdb ruff" for newer versions)
-	@for name in dev bench uv deploy checkov; do $(LOCK) dev/pins/$$name.in --output-file dev/pins/$$name.txt >/dev/null || exit 1; done
-	@$(LOCK) dev/pins/local.in --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
+lock: $(READY) ## Renew the locks in dev/pins from the groups of pyproject.toml (UPGRADE="duckdb ruff" for newer versions)
+	@for group in uv bench deploy checkov; do \
+		$(LOCK) --group $$group --output-file dev/pins/$$group.txt >/dev/null || exit 1; \
+	done
+	@$(LOCK) requirements.txt --group dev --output-file dev/pins/dev.txt >/dev/null
+	@$(LOCK) requirements.txt --group local --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
 
 .PHONY: format
 format: $(READY) ## Format the code and repair what the linter can

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from athena_reports.steps.wait_for_query import AthenaWaitSensor
     from athena_reports.workflows.report_dag import build_dag
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the only place: pyproject.toml and the manifests take it from here
 
 # The module of this package that defines a name.
 _MODULE_OF = {

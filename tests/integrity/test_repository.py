@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import email
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from datetime import date
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,19 +20,64 @@ import athena_reports
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+MAKE_METADATA = """
+import pathlib
+from setuptools import build_meta
+pathlib.Path("made").mkdir()
+build_meta.prepare_metadata_for_build_wheel("made")
+"""
+WITH_A_DEPLOYMENT = ("local", "dev")
+"""The groups that are locked with requirements.txt."""
 
 
-def test_versions_agree() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == athena_reports.__version__
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
+    """What pip would install the package with, made by its build backend."""
+    root = tmp_path_factory.mktemp("built") / "reports"
+    root.mkdir()
+    for name in ("pyproject.toml", "README.md", "requirements.txt", "LICENSE"):
+        shutil.copy(ROOT / name, root)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "plugins", root / "plugins", ignore=ignored)
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_METADATA], cwd=root, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    (file,) = root.glob("made/*.dist-info/METADATA")
+    return email.message_from_string(file.read_text(encoding="utf-8"))
 
 
-def asked(path: Path) -> list[Requirement]:
-    """What a file of requirements asks for, and the files that it names."""
-    lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    others = [path.parent / line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
-    here = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return here + [each for other in others for each in asked(other)]
+def test_the_version_that_is_installed_is_that_of_the_code(metadata: Message) -> None:
+    assert metadata["Name"] == "athena-reports"
+    assert metadata["Version"] == athena_reports.__version__
+
+
+def test_the_newest_part_of_the_changelog_is_of_this_version_and_has_a_date() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    released = [heading for heading in headings if heading != "Unreleased"]
+    version, _, day = released[0].partition(" ")
+    assert version == athena_reports.__version__
+    assert date.fromisoformat(day.strip("()")) >= date(2026, 11, 28)
+    assert "Unreleased" not in headings[1:]
+
+
+def asked_by_group(group: str) -> list[Requirement]:
+    """What a dependency group asks for, and the groups that it includes."""
+    requirements = []
+    for entry in GROUPS[group]:
+        if isinstance(entry, str):
+            requirements.append(Requirement(entry))
+        else:
+            requirements += asked_by_group(entry["include-group"])
+    return requirements
+
+
+def asked_by_a_deployment() -> list[Requirement]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
 def locked(name: str) -> list[tuple[str, str]]:
@@ -37,13 +89,28 @@ def locked(name: str) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("path", sorted(PINS.glob("*.in")), ids=lambda path: path.stem)
-def test_a_lock_has_what_its_input_asks_for(path: Path) -> None:
-    pins = locked(path.stem)
-    for each in asked(path):
-        versions = [version for name, version in pins if name == each.name.lower()]
-        assert versions, f"{each}: run make lock"
-        assert all(map(each.specifier.contains, versions)), f"{each}, not {versions}: run make lock"
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
+    requirements = asked_by_group(group)
+    if group in WITH_A_DEPLOYMENT:
+        requirements += asked_by_a_deployment()
+    pins = locked(group)
+    for requirement in requirements:
+        name = requirement.name.lower()
+        versions = [version for package, version in pins if package == name]
+        assert versions, f"{requirement}: run make lock"
+        for version in versions:
+            assert requirement.specifier.contains(version), f"{requirement}: run make lock"
+
+
+def test_a_lock_names_no_index_and_has_a_hash_for_each_package() -> None:
+    assert not (ROOT / "uv.lock").exists(), "it holds the addresses of an index"
+    assert {path.stem for path in PINS.glob("*.txt")} == {*GROUPS, "newest"}
+    for group in GROUPS:
+        text = (PINS / f"{group}.txt").read_text(encoding="utf-8")
+        assert "://" not in text
+        for requirement in re.split(r"\n(?=\S)", text):
+            assert requirement.startswith("#") or " --hash=sha256:" in requirement, requirement
 
 
 def test_the_compose_file_installs_the_versions_that_are_tested() -> None:

@@ -5,6 +5,7 @@ with no more rights than they need.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -28,6 +29,7 @@ TEXTS = {
 PARSED: dict[str, dict[Any, Any]] = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
 JOBS: dict[str, dict[str, Any]] = PARSED["ci"]["jobs"]
 DEPLOY: dict[str, Any] = PARSED["deploy"]["jobs"]["deploy"]
+RELEASE: dict[str, Any] = PARSED["release"]["jobs"]
 STEPS = [
     step
     for each in PARSED.values()
@@ -128,28 +130,89 @@ def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_air
     assert "make mwaa-check VERSION=newest" in TEXTS["nightly"]
 
 
-def test_what_is_deployed_is_a_tag_that_was_tested_and_prd_comes_last() -> None:
-    assert JOBS["deploy-stg"]["if"] == "startsWith(github.ref, 'refs/tags/v')"
-    assert JOBS["deploy-stg"]["needs"] == ["test", "test-ci"]
-    assert JOBS["deploy-prd"]["needs"] == "deploy-stg"
-    assert [JOBS[f"deploy-{name}"]["with"]["environment"] for name in ("stg", "prd")] == [
-        "stg",
-        "prd",
-    ]
+def test_only_a_person_deploys_and_only_where_the_role_is_known() -> None:
+    # YAML reads the key `on` as true.
+    assert PARSED["deploy"][True].keys() == {"workflow_dispatch"}
+    deploying = [name for name, text in TEXTS.items() if "make deploy" in text]
+    calling = [name for name, text in TEXTS.items() if "workflows/deploy.yaml" in text]
+    assert (deploying, calling) == (["deploy"], [])
+
+    first = DEPLOY["steps"][0]
+    assert first["if"] == "vars.AWS_DEPLOY_ROLE == ''"
+    refused = run_step(first, TARGET="stg")
+    assert refused.returncode == 1
+    assert "stg has no variable AWS_DEPLOY_ROLE" in refused.stdout
     assert DEPLOY["environment"] == DEPLOY["env"]["TARGET"] == "${{ inputs.environment }}"
     assert DEPLOY["concurrency"]["cancel-in-progress"] is False
 
 
-def test_only_what_deploys_may_ask_for_an_identity_and_nothing_may_write() -> None:
-    identity = {"contents": "read", "id-token": "write"}
-    assert PARSED["ci"]["permissions"] == {"contents": "read"}
-    assert PARSED["deploy"]["permissions"] == identity
-    rights = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
-    assert rights == {"deploy-stg": identity, "deploy-prd": identity}
+def run_step(step: dict[str, Any], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of a step as GitHub does."""
+    return subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+        env={"PATH": os.environ["PATH"]} | variables,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_tag_is_tested_and_built_and_published_only_by_the_project_itself() -> None:
+    tagged = [name for name, parsed in PARSED.items() if "tags" in (parsed[True].get("push") or {})]
+    assert tagged == ["release"]
+    assert RELEASE["ci"]["uses"] == "./.github/workflows/ci.yaml"
+    assert "workflow_call" in PARSED["ci"][True]
+    publish = RELEASE["publish"]
+    assert set(publish["needs"]) == {"ci", "build"}
+    assert publish["if"] == "vars.PUBLISH_TO_PYPI == 'true'"
+    # What builds has no identity, and what has one runs nothing of the repository.
+    assert not [step for step in publish["steps"] if "run" in step]
+    assert "password" not in TEXTS["release"]
+    upload = RELEASE["build"]["steps"][-1]
+    download = publish["steps"][0]
+    assert upload["with"]["name"] == download["with"]["name"]
+    assert upload["with"]["path"] == f"{download['with']['path']}/*.whl"
+
+
+def test_a_tag_of_another_version_than_the_wheels_is_not_released(tmp_path: Path) -> None:
+    (look,) = [step for step in RELEASE["build"]["steps"] if "GITHUB_REF_NAME" in str(step)]
+    (tmp_path / "dist").mkdir()
+    for wheel in ("athena_reports-0.2.0", "local_athena-0.1.0"):
+        (tmp_path / "dist" / f"{wheel}-py3-none-any.whl").touch()
+    step = {"run": f"cd '{tmp_path}'; {look['run']}"}
+    assert run_step(step, GITHUB_REF_NAME="v0.2.0").returncode == 0
+    assert run_step(step, GITHUB_REF_NAME="v0.2.1").returncode != 0
+    assert run_step(step, GITHUB_REF_NAME="v0.2").returncode != 0
+
+
+def test_only_what_deploys_or_publishes_may_ask_for_an_identity_and_nothing_may_write() -> None:
+    rights = {}
+    for name, parsed in PARSED.items():
+        rights[name] = parsed["permissions"]
+        for job_name, job in parsed["jobs"].items():
+            if "permissions" in job:
+                rights[f"{name} {job_name}"] = job["permissions"]
+    read = {"contents": "read"}
+    assert rights == {
+        "ci": read,
+        "nightly": read,
+        "release": read,
+        "deploy": {"contents": "read", "id-token": "write"},
+        "release publish": {"id-token": "write"},
+    }
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert not [name for name, text in TEXTS.items() if "secrets." in text]
+
+
+def test_the_locks_and_the_actions_are_looked_after() -> None:
+    text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
+    folders = {
+        update["package-ecosystem"]: update["directory"]
+        for update in yaml.safe_load(text)["updates"]
+    }
+    assert folders == {"pip": "/dev/pins", "github-actions": "/"}
+    assert list((ROOT / "dev" / "pins").glob("*.txt"))
 
 
 def test_packages_are_installed_before_there_are_credentials() -> None:
