@@ -63,14 +63,17 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
     As in pip, a backslash at the end of a line continues it.
     """
+    first = 1
     lines: list[str] = []
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
+    for line in text.splitlines(keepends=True):
         lines.append(line)
-        if not line.rstrip("\r\n").endswith("\\"):
-            yield number - len(lines) + 1, lines
+        is_continued = line.rstrip("\r\n").endswith("\\")
+        if not is_continued:
+            yield first, lines
+            first += len(lines)
             lines = []
     if lines:
-        yield len(text.splitlines()) - len(lines) + 1, lines
+        yield first, lines
 
 
 def _without_comments(lines: list[str]) -> str:

@@ -23,7 +23,7 @@ FOLDER = PurePosixPath("wheels")
 PYTHON = (3, 12)
 """The Python of all images of Airflow 3."""
 CACHE = PurePosixPath("dist/wheels")
-"""Where wheels that were downloaded are kept, in the repository."""
+"""Where a project keeps the wheels that were downloaded."""
 
 _LIST = Path(__file__).with_name("wheels.txt")
 _NEWEST_GLIBC = 34  # 2.34, that of Amazon Linux 2023, which the images are made of
