@@ -52,6 +52,13 @@ def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
         AirflowRuntimeError: A file cannot be imported, or a run failed.
     """
     say(f"requirements.txt adds {twin.added or 'nothing'}")
+    if twin.needs_index:
+        say(
+            "requirements.txt needs a package index. An environment without a route to one installs"
+            " none of it, not even the wheels that the bundle carries"
+        )
+    else:
+        say("requirements.txt needs no package index")
     twin.import_plugins()
     say("plugins can be imported without what requirements.txt installs")
     variables = twin.startup_variables(say)
@@ -99,7 +106,11 @@ def _airflow(
 
 
 def _check_plugin(airflow: AirflowRuntime) -> None:
-    """The API server has the plugin whole, and its page answers who is logged in."""
+    """The API server has the plugin whole and once, and its page answers who is logged in."""
+    errors = airflow.client.request("GET", "/api/v2/plugins/importErrors")["import_errors"]
+    if errors:
+        problems = [f"{error['source']}: {error['error']}" for error in errors]
+        raise DeployError("Plugins have import errors:\n" + "\n".join(problems))
     listed = airflow.client.request("GET", "/api/v2/plugins")["plugins"]
     plugin = {row["name"]: row for row in listed}.get(PLUGIN, {})
     if not plugin.get("timetables") or not plugin.get("macros"):

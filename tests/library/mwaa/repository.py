@@ -10,6 +10,7 @@ import pytest
 
 from athena_reports.mwaa import __main__ as command
 from tests.support.paths import ROOT
+from tests.support.wheel_files import keep_small_wheel
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKET = f"athena-reports-mwaa-stg-{ACCOUNT}-{REGION}"
@@ -35,6 +36,7 @@ class Repository:
         self.write("deploy/environments/prd.env", "")
         self.configure()
         self.write(".gitignore", "/.venv-deploy\n/dist\n")
+        keep_small_wheel(folder)
         (folder / ".venv-deploy").symlink_to(ROOT / ".venv-deploy")
         self.git("init", "--quiet")
         self.commit()

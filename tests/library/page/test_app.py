@@ -8,6 +8,7 @@ import io
 import json
 import re
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -663,6 +664,23 @@ def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(
         True,
     )
     assert client.get(f"{path}/objects/csv").status_code == 404
+
+
+@pytest.mark.usefixtures("published")
+def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_rows(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Amazon MWAA, where a pip that fails is only logged."""
+    path = f"{DAG_PATH}/periods/{WEEK.id}"
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    row = listed(client)["scores_weekly"]
+    period = client.get(path).json()
+    history = client.get(f"{path}/history").json()
+
+    assert (row["problems"], row["cells"] != []) == ([], True)
+    assert (period["manifest"]["period"]["id"], period["rows"]) == (WEEK.id, [])
+    for problem in (period["problem"], *history["problems"]):
+        assert re.search(r"part-0\.parquet: DuckDB cannot be.*log stream requirements_in", problem)
 
 
 @pytest.mark.parametrize(
