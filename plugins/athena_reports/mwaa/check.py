@@ -26,7 +26,7 @@ from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRunti
 from athena_reports.local.services import Services, local_services
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
-from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
+from athena_reports.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
 
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -100,7 +100,7 @@ def _airflow(
             plugins_folder=twin.home / "plugins",
             python=twin.python,
             components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
-            environment={**DEFAULTS, **variables, **FORCED, **services.environment, **ours},
+            environment={**deployed_variables(variables), **services.environment, **ours},
         )
         yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
 

@@ -352,6 +352,11 @@ def _name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", requirement.split("==")[0].strip()).lower()
 
 
+def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
+    """Return Airflow's variables on MWAA: its defaults, what startup.sh exports, what it forces."""
+    return {**DEFAULTS, **exported, **FORCED}
+
+
 def _clean_environment() -> dict[str, str]:
     """This process's variables without those that could lead Airflow, AWS clients or Python astray.
 

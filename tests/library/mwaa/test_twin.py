@@ -77,6 +77,7 @@ def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.Mo
         plugin: str = "",
         startup: str = "",
         carried: Sequence[Path] = (),
+        constraints: str = "none",
     ) -> Twin:
         bundle = tmp_path / "bundle"
         (bundle / "dags").mkdir(parents=True, exist_ok=True)
@@ -91,13 +92,29 @@ def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.Mo
             lines = f"--no-index\n--find-links {index}\n"
         (bundle / "requirements.txt").write_text(f"{CONSTRAINED}{lines}{requirements}\n")
         (bundle / "startup.sh").write_text(startup)
-        return build_twin("3.9.9", "none", bundle, tmp_path / "twins", "", lambda _: None)
+        return build_twin("3.9.9", constraints, bundle, tmp_path / "twins", "", lambda _: None)
 
     return build
 
 
 def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
     assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
+
+
+def test_an_image_of_other_constraints_is_another_twin(build: Build, tmp_path: Path) -> None:
+    twin = build("extra")
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("extra==1.0\n")
+    assert build("extra", constraints=str(constraints)).folder != twin.folder
+    assert build("extra").folder == twin.folder
+
+
+def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
+    default, forced = next(iter(module.DEFAULTS)), next(iter(module.FORCED))
+    exported = {default: "ours", forced: "ours", "ATHENA_REPORTS_ENV": "prd"}
+    variables = module.deployed_variables(exported)
+    assert variables[default] == "ours"
+    assert variables == module.DEFAULTS | exported | module.FORCED
 
 
 @pytest.mark.parametrize(
