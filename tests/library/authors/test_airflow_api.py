@@ -142,6 +142,20 @@ def test_a_run_that_exists_but_cannot_be_looked_at_is_not_called_refused(
     assert not caught.value.is_refusal
 
 
+@pytest.mark.parametrize(
+    ("status", "is_refusal"),
+    [(HTTPStatus.UNPROCESSABLE_ENTITY, True), (HTTPStatus.INTERNAL_SERVER_ERROR, False)],
+)
+def test_an_error_of_the_server_may_have_begun_the_run(
+    status: HTTPStatus, is_refusal: bool, api: RestApi, airflow: Airflow
+) -> None:
+    api.statuses = {RUNS: status}
+    with pytest.raises(AirflowApiError) as caught:
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert ("may have begun" in str(caught.value)) != is_refusal
+    assert caught.value.is_refusal is is_refusal
+
+
 def test_a_conflict_without_a_run_is_an_error(api: RestApi, airflow: Airflow) -> None:
     api.statuses = {RUNS: HTTPStatus.CONFLICT}
     with pytest.raises(AirflowApiError, match="409 Conflict"):

@@ -1,4 +1,5 @@
 import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -7,7 +8,12 @@ from airflow.providers.common.compat.sdk import (
 
 from athena_reports import errors
 from athena_reports.periods.calendar import yearly
-from athena_reports.steps.airflow_errors import aws_errors, describe, report_errors
+from athena_reports.steps.airflow_errors import (
+    aws_errors,
+    describe,
+    report_errors,
+    require_connection,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,17 @@ def test_only_what_may_pass_is_left_to_the_retries(
 def test_errors_of_others_pass_through() -> None:
     with pytest.raises(KeyError), aws_errors(""), report_errors():
         raise KeyError("of somebody else")
+
+
+def test_a_named_connection_has_to_exist_and_the_default_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On MWAA there is no connection `aws_default`: the credentials are those of its role."""
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    for connection_id in ("aws_default", None):
+        require_connection(AthenaHook(aws_conn_id=connection_id), "reports")
+
+    with pytest.raises(AirflowException, match="no Airflow connection 'aws_reports'"):
+        require_connection(AthenaHook(aws_conn_id="aws_reports"), "reports")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://")
+    require_connection(AthenaHook(aws_conn_id="aws_reports"), "reports")
