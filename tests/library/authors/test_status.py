@@ -115,26 +115,6 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     }
 
 
-def test_a_period_whose_objects_are_gone_is_named(shell: Shell, flown: Flown) -> None:
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace('name="flown"', 'name="damaged"'))
-    weeks = weekly("monday", "America/New_York")
-    glue = flown.services.glue
-    of_flown = Table("report_dev", ReportLocation.of("athena-report-dev", "flown", weeks), glue)
-    damaged = Table("report_dev", ReportLocation.of("athena-report-dev", "damaged", weeks), glue)
-    columns = of_flown.columns()
-    assert columns
-    for week, published in of_flown.partitions().items():
-        parameters = dict(published.parameters)
-        if week == WEEKS[1]:
-            parameters["broken"] = "its manifest is missing"  # as the cleanup notes
-        damaged.put_partition(week, columns, published._replace(parameters=parameters))
-
-    code, printed = shell("status", "damaged")
-    assert code == 0, printed
-    assert f"\nbroken: {WEEKS[1]}\n" in printed
-
-
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
