@@ -2,7 +2,8 @@
 
 A reviewer reads it in tests/reports/<report>/golden/. The files there say for which periods. A
 cadence without one is rendered for its first whole period; for another one too, add an empty file
-of its name, `weekly_2025-03-02.sql`, and run `make golden`.
+of its name, `weekly_2025-03-02.sql`, and run `make golden`,
+or `athena-reports check --renew`.
 """
 
 from __future__ import annotations
@@ -131,10 +132,22 @@ def renew(repository: Repository) -> list[Path]:
     return changed
 
 
+def write_golden(repository: Repository, report: str) -> list[Path]:
+    """Write the golden files of one report, which has none, and return them."""
+    files = []
+    for query in rendered(repository):
+        if query.report == report:
+            path = repository.root / query.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(query.sql, encoding="utf-8")
+            files.append(path)
+    return files
+
+
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
     """A reviewer sees what a change does to the SQL.
 
-    Look at the difference; if it is meant, run `make golden`.
+    Look at the difference; if it is meant, run `make golden`, or `athena-reports check --renew`.
     """
     left_over = sorted(_left_over(repository))
     findings = {file: f"{file}: no DAG has this SQL any more." for file in left_over}
