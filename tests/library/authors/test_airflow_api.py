@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.stub import Stubber
@@ -137,6 +138,20 @@ def test_a_run_that_exists_but_cannot_be_looked_at_is_not_called_refused(
         return answer(method, path, body, authorization)
 
     monkeypatch.setattr(api, "answer", reset)
+    with pytest.raises(AirflowApiError, match="may have begun") as caught:
+        restate(airflow, "best_monthly", "2025-06", RUN_ID)
+    assert not caught.value.is_refusal
+
+
+def test_an_answer_that_is_not_json_is_an_error(
+    airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the page of a login."""
+
+    def answer(method: str, url: str, **_: Any) -> httpx.Response:
+        return httpx.Response(200, text="<html>Log in</html>", request=httpx.Request(method, url))
+
+    monkeypatch.setattr(httpx, "request", answer)
     with pytest.raises(AirflowApiError, match="may have begun") as caught:
         restate(airflow, "best_monthly", "2025-06", RUN_ID)
     assert not caught.value.is_refusal

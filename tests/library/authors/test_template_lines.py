@@ -28,6 +28,7 @@ def lines_of(template: str) -> dict[str, int | None]:
     [
         ("SELECT x_1,\n  x_2\n\nFROM t_4\n", {"x_1": 1, "x_2": 2, "t_4": 4}),
         ("\n\n  SELECT x_3\n FROM t_4", {"x_3": 3, "t_4": 4}),
+        ("\n\n\n\n\n\n\nx_8\n, y_9", {"x_8": 8, "y_9": 9}),
         ("{# a\nb #}\nSELECT x_3 {#\n#} FROM t_4", {"x_3": 3, "t_4": 4}),
         ("{% set a = 1 %}\n{%- set b = 2 -%}\n\nSELECT x_4", {"x_4": 4}),
         ("SELECT x_1\n{%- if items %}\n, x_3\n{%- else %}\n, x_5\n{%- endif %}\n, x_7",

@@ -236,11 +236,20 @@ def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection
 @pytest.mark.parametrize(
     ("empty", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)]
 )
+@pytest.mark.parametrize("statement", ["SELECT", "UNLOAD"])
 def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
-    s3: S3Client, bucket: str, query: dict[str, Any], empty: str, error: type[Exception]
+    s3: S3Client,
+    bucket: str,
+    query: dict[str, Any],
+    empty: str,
+    error: type[Exception],
+    statement: str,
 ) -> None:
-    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
-    query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
+    if statement == "SELECT":
+        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n')
+    else:
+        s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
+        query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
     with pytest.raises(
         error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"
     ):
