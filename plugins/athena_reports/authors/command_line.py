@@ -23,6 +23,7 @@ from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
     from athena_reports.authors.airflow_api import Airflow
+    from athena_reports.authors.new import NewReport
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.reports.input import Input
@@ -38,6 +39,30 @@ PeriodId = Annotated[
     str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TableOption = Annotated[
+    str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
+]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        prompt="Column to rank",
+        help="The column whose values are ranked. The partition key ranks dates.",
+    ),
+]
+TimeOption = Annotated[
+    str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
+]
+SinceOption = Annotated[
+    datetime,
+    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
+]
+OwnerOption = Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
+]
+PartitionOption = Annotated[str, typer.Option(help="The partition key, a UTC date as text.")]
+TimezoneOption = Annotated[str, typer.Option(help="IANA zone of its weeks and months.")]
 
 
 @app.callback()
@@ -51,43 +76,78 @@ def options(
 
     They use the AWS endpoint, account and region of the shell.
     """
+    from athena_reports.authors.needs import require_airflow
+
+    require_airflow()
     os.environ[_DAGS_FOLDER] = str(dags.resolve())
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project, which has its name.")],
+    report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
+) -> None:
+    """Write a new project with its first report.
+
+    It asks for what is not given, and overwrites nothing.
+    """
+    from athena_reports.authors.init import write_project
+
+    write_project(
+        folder,
+        _new_report(report, table, key, time, since, owner, until, partition, timezone),
+    )
+    print(f"{folder} is a project of reports. Its README.md says what to run.")
 
 
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the report.")],
-    table: Annotated[
-        str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
-    ],
-    key: Annotated[
-        str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")
-    ],
-    time: Annotated[
-        str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
-    ],
-    since: Annotated[
-        datetime,
-        typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
-    ],
-    owner: Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")],
-    until: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
-    ] = None,
-    partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
-    timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
 ) -> None:
     """Write a report: DAG file, SQL and a case.
 
     It asks for what is not given, and overwrites nothing.
     """
-    from athena_reports.authors.new import NewReport, write_report
+    from athena_reports.authors.new import write_report
+
+    report = _new_report(name, table, key, time, since, owner, until, partition, timezone)
+    for path in write_report(report, Path()):
+        print(path)
+
+
+def _new_report(
+    name: str,
+    table: str,
+    key: str,
+    time: str,
+    since: datetime,
+    owner: str,
+    until: datetime | None,
+    partition: str,
+    timezone: str,
+) -> "NewReport":
+    from athena_reports.authors.new import NewReport
 
     last_date = None
     if until is not None:
         last_date = until.date()
-    report = NewReport(
+    return NewReport(
         name=name,
         table=table,
         key=key,
@@ -98,8 +158,6 @@ def new(
         partition=partition,
         timezone=timezone,
     )
-    for path in write_report(report, Path()):
-        print(path)
 
 
 @app.command()
@@ -556,6 +614,7 @@ def main() -> None:
     """Run the command line; a known error is one message, and exit code 1."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from athena_reports.authors.needs import missing_module
     from athena_reports.aws.errors import call_verdict
 
     # Airflow and botocore log how they were set up to standard output, among what is printed.
@@ -580,10 +639,10 @@ def main() -> None:
         _print_problem(f"{error} {verdict.hint}")
         raise SystemExit(1) from error
     except ModuleNotFoundError as error:
-        if error.name != "sqlglot":
+        problem = missing_module(error)
+        if not problem:
             raise
-        problem = "This command reads SQL with sqlglot, which is not installed."
-        _print_problem(f"{problem} Install it: python -m pip install sqlglot==30.15.0")
+        _print_problem(problem)
         raise SystemExit(1) from error
     finally:
         _flush_output()
