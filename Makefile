@@ -10,6 +10,8 @@ CHECKOV := .venv-checkov/.ready
 PY := $(VENV)/bin/python
 PATHS := plugins:dev:dev/local_athena
 DEV := PYTHONPATH=$(PATHS) $(PY)
+# The command line of the library, as `athena-reports` is where it is installed.
+REPORTS := $(DEV) -m athena_reports
 READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
@@ -55,11 +57,11 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 
 .PHONY: check
 check: $(READY) ## Hold the reports against their rules, in seconds: what an author runs
-	@$(DEV) -m athena_reports check
+	@$(REPORTS) check
 
 .PHONY: golden
 golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
-	@$(DEV) -m athena_reports check --renew
+	@$(REPORTS) check --renew
 
 .PHONY: test
 test: check ## Prove the package: check, lint, types and tests
@@ -98,9 +100,6 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
 
-BESIDE := AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports.local.beside
-AUTHORS := $(BESIDE) $(PY) -m athena_reports
-
 # The demo's lakes, as tables that commands find like those of `make load`.
 LAKES := .lake/.demo
 
@@ -110,35 +109,34 @@ $(LAKES): | $(READY)
 
 .PHONY: report
 report: $(READY) ## Write a new report with its first case: NAME=best_users (asks for the rest, or takes NEW='--table ...')
-	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m athena_reports new '$(NAME)' $(NEW)
-	@$(DEV) -m athena_reports check --renew
+	@$(REPORTS) new '$(NAME)' $(NEW)
 
 .PHONY: load
 load: $(READY) ## Load a file into a local table: TABLE=arrivals FILE=arrivals.csv TIME=time_hour KEY=dt ZONE=UTC
-	@$(AUTHORS) load '$(TABLE)' '$(FILE)' $(if $(TIME),--time '$(TIME)') $(if $(KEY),--key '$(KEY)') $(if $(ZONE),--zone '$(ZONE)')
+	@$(REPORTS) load '$(TABLE)' '$(FILE)' $(if $(TIME),--time '$(TIME)') $(if $(KEY),--key '$(KEY)') $(if $(ZONE),--zone '$(ZONE)')
 
 # What pays or overwrites is said by a 1 after make. A variable of the shell is none, and neither is NO or 0.
 is_said = $(and $(findstring command,$(origin $(1))),$(filter 1,$($(1))))
 
 .PHONY: preview
 preview: $(READY) $(LAKES) ## Show what a period queries, reads and costs: REPORT=user_ranking PERIOD=2025-06-22 RUN=1
-	@$(AUTHORS) preview '$(REPORT)' $(PERIOD) $(if $(call is_said,RUN),--run)
+	@$(REPORTS) preview '$(REPORT)' $(PERIOD) $(if $(call is_said,RUN),--run)
 
 .PHONY: plan
 plan: $(READY) $(LAKES) ## Show what an edited report would change: REPORT=user_ranking LAST=3 YES=1 APPLY=mwaa:NAME
-	@$(AUTHORS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
+	@$(REPORTS) plan '$(REPORT)' $(if $(LAST),--last $(LAST)) $(if $(call is_said,YES),--yes) $(if $(APPLY),--apply '$(APPLY)')
 
 .PHONY: backfill
 backfill: $(READY) ## Run past periods in the Airflow of make up: REPORT=user_ranking FROM=2025-06-01 TO=2025-06-30 YES=1 AIRFLOW=mwaa:NAME
-	@$(BESIDE) --join $(PY) -m athena_reports backfill '$(REPORT)' --from '$(FROM)' --to '$(TO)' $(if $(AIRFLOW),--airflow '$(AIRFLOW)') $(if $(call is_said,YES),--yes)
+	@$(REPORTS) backfill '$(REPORT)' --from '$(FROM)' --to '$(TO)' $(if $(AIRFLOW),--airflow '$(AIRFLOW)') $(if $(call is_said,YES),--yes)
 
 .PHONY: costs
 costs: $(READY) ## Show what reports scanned and cost by month: REPORT=user_ranking MONTHS=3
-	@$(AUTHORS) costs $(if $(REPORT),'$(REPORT)') $(if $(MONTHS),--months '$(MONTHS)')
+	@$(REPORTS) costs $(if $(REPORT),'$(REPORT)') $(if $(MONTHS),--months '$(MONTHS)')
 
 .PHONY: cases
 cases: $(READY) ## Run the cases of tests/reports on the local Athena: REPORT=user_ranking/ties ACCEPT=1
-	@$(AUTHORS) test $(REPORT) $(if $(call is_said,ACCEPT),--accept)
+	@$(REPORTS) test $(REPORT) $(if $(call is_said,ACCEPT),--accept)
 
 .PHONY: local-aws
 local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped (PORT= to change)
@@ -146,11 +144,10 @@ local-aws: $(READY) ## Serve S3, Glue and Athena on 127.0.0.1:4566 until stopped
 
 # ENV only from the command line: shells have a variable of that name for something else.
 ENVIRONMENT := $(if $(findstring command,$(origin ENV)),$(ENV),prd)
-BUNDLE := $(DEV) -m athena_reports.mwaa bundle --env '$(ENVIRONMENT)'
 
 .PHONY: bundle
 bundle: $(READY) ## Build what Amazon MWAA takes, into dist/mwaa (ENV=dev, stg or prd; prd)
-	@$(BUNDLE)
+	@$(REPORTS) bundle --env '$(ENVIRONMENT)'
 
 DEPLOYS := $(firstword $(filter deploy deploy-guided,$(MAKECMDGOALS)))
 ifneq ($(DEPLOYS),)
@@ -166,7 +163,7 @@ endif
 endif
 # CHECK only from the command line, like ENV: a variable of the shell may mean something else.
 NO_CHECK := $(if $(findstring command,$(origin CHECK)),$(filter no,$(CHECK)))
-DEPLOY := $(DEV) -m athena_reports.mwaa deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
+DEPLOY := $(REPORTS) deploy --env '$(ENVIRONMENT)' $(if $(NO_CHECK),--no-check)
 
 .PHONY: deploy-guided
 deploy-guided: $(READY) $(SAM) $(LAKES) ## Ask where an environment is deployed to, remember it, and create it (ENV=stg)
@@ -182,8 +179,7 @@ endif
 
 .PHONY: mwaa-check
 mwaa-check: $(READY) $(LAKES) ## Run the bundle in a twin of MWAA's image (VERSION=3.3.1 or newest, CONSTRAINTS=)
-	@$(BUNDLE)
-	@$(DEV) -m athena_reports.mwaa.check --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
+	@$(REPORTS) mwaa-check --env '$(ENVIRONMENT)' --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--python '$(PYTHON)'
 
 # setuptools leaves files beside what it builds, and takes those of an earlier build into the wheel. So it gets a copy.

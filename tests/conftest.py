@@ -235,8 +235,6 @@ def shell(
     """The shell of an author, beside the local services."""
     from tests.support.shell import Shell
 
-    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
-        monkeypatch.setenv(name, "")  # put back after the command has set them
     yield Shell(monkeypatch, capsys)
     logging.disable(logging.NOTSET)
 

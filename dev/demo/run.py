@@ -22,8 +22,9 @@ from rich.console import Console
 from athena_reports.local.client import AirflowClient, AirflowRuntimeError
 from athena_reports.local.project import find_project
 from athena_reports.local.runs import Progress, Watch, finish
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local.runtime import AirflowRuntime
 from athena_reports.local.services import Services, ServicesError, local_services
+from athena_reports.local.up import ENVIRONMENT, airflow_of
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
@@ -31,7 +32,6 @@ from demo.show import latest_manifest, mirror, show_query, show_ranking
 PROJECT = find_project(Path(__file__).parent)
 HOME = PROJECT.airflow / "demo"
 OUTPUT = PROJECT.root / "demo-output"
-ENVIRONMENT = "dev"
 BUCKET = f"athena-report-{ENVIRONMENT}"
 
 
@@ -123,7 +123,7 @@ def main() -> None:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
             fill(services, ENVIRONMENT, progress)
             # The lakes end in the past: a run for last week would find nothing.
-            with airflow_of(services, progress, schedule=False) as airflow:
+            with airflow_of(PROJECT, services, progress, home=HOME, schedule=False) as airflow:
                 jobs = run_jobs(services, airflow, progress)
             for job in jobs:
                 manifest = latest_manifest(services.s3, BUCKET, job.report, job.cadence)
@@ -134,27 +134,6 @@ def main() -> None:
             files = mirror(services.s3, BUCKET, OUTPUT)
             progress(f"{files} published objects are mirrored in {OUTPUT.name}/")
         progress("done; all that was started has been stopped")
-
-
-def airflow_of(
-    services: Services, progress: Progress, *, port: int | None = None, schedule: bool = True
-) -> AirflowRuntime:
-    """Return an Airflow, not started yet, with this repository's DAGs on the demo's lakes.
-
-    Without its `schedule`, Airflow starts no run by itself, for an asset's event neither.
-    """
-    environment = {
-        "ATHENA_REPORTS_ENV": ENVIRONMENT,
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
-    }
-    config = AirflowConfig(
-        home=HOME,
-        dags_folder=PROJECT.dags,
-        plugins_folder=PROJECT.plugins,
-        port=port,
-        environment={**services.environment, **environment},
-    )
-    return AirflowRuntime(config, dag_ids=[], on_progress=progress)
 
 
 def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:

@@ -1,7 +1,6 @@
-"""`python -m demo.up`: Airflow with the reports, their lakes and the Reports page.
+"""`python -m demo.up`: `athena-reports up` on the demo's lakes, with past periods of the samples.
 
-It runs until it is stopped. It starts what the demo starts, but its plays go on until today and
-Airflow keeps its schedule. So what the Reports page shows of the samples at first is backfilled
+Its plays go on until today. So what the Reports page shows of the samples at first is backfilled
 while the user watches. Other reports in dags/ run as they would anywhere: by their schedule, within
 their `since` and `until`, and never for the past unless somebody asks.
 """
@@ -9,34 +8,18 @@ their `since` and `until`, and never for the past unless somebody asks.
 from __future__ import annotations
 
 import argparse
-import shlex
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from athena_reports.local.running import Running, announced
 from athena_reports.local.runs import Progress
 from athena_reports.local.services import local_services
+from athena_reports.local.up import ENVIRONMENT, airflow_of, require_free, stay_up
 from demo.lake import DEMO_PLAYS
-from demo.run import (
-    CARRIER_JOBS,
-    ENVIRONMENT,
-    HOME,
-    PROJECT,
-    Job,
-    airflow_of,
-    jobs_of,
-    start,
-    told,
-)
+from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
 from demo.seed import fill
-
-# What `airflow` in another shell needs: the rest is in its airflow.cfg.
-_AIRFLOW_HOME = {"AIRFLOW_HOME": str(HOME)}
 
 
 def main() -> None:
@@ -56,37 +39,17 @@ def main() -> None:
         Job("user_ranking", "weekly", "Asia/Tokyo", first_date, last_date),
         Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
     ]
-    with told(console), local_services(HOME.with_name("local-aws.log")) as services:
-        fill(services, ENVIRONMENT, progress, replace(DEMO_PLAYS, end=today + timedelta(days=1)))
-        with airflow_of(services, progress, port=port) as airflow:
-            for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
-                if start(airflow.client, job):
-                    progress(f"{job.dag_id}: {job.summary}")
-            user, password = airflow.admin_login
-            running = Running(airflow.url, user, password, services.environment)
-            with announced(running, PROJECT):
-                _tell(console, running)
-                while True:
-                    airflow.check_alive()
-                    time.sleep(1)
-
-
-def _tell(console: Console, running: Running) -> None:
-    """Say where all is, and how another shell reaches it."""
-    lines = [
-        f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
-        f"Reports  {running.airflow}/athena-reports/",
-        f"Shell    export {_exported({**_AIRFLOW_HOME, **running.environment})}",
-        "Yours    make backfill REPORT=... FROM=2025-06-01 TO=2025-06-30, in another shell",
-    ]
-    console.print()
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print("Ctrl-C stops all of it.")
-
-
-def _exported(variables: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    with told(console):
+        require_free(port)
+        with local_services(PROJECT.airflow / "local-aws.log") as services:
+            plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
+            fill(services, ENVIRONMENT, progress, plays)
+            with airflow_of(PROJECT, services, progress, port=port) as airflow:
+                for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
+                    if start(airflow.client, job):
+                        progress(f"{job.dag_id}: {job.summary}")
+                backfill = "make backfill REPORT=... FROM=2025-06-01 TO=2025-06-30"
+                stay_up(airflow, services, PROJECT, console, backfill=backfill)
 
 
 if __name__ == "__main__":

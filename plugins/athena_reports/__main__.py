@@ -1,4 +1,4 @@
-"""`python -m athena_reports`: the command line for those who write reports."""
+"""`python -m athena_reports` is the command line `athena-reports`."""
 
 from athena_reports.authors.command_line import main
 

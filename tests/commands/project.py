@@ -1,4 +1,4 @@
-"""A project of an author, and the commands of `python -m athena_reports` that are typed in it.
+"""A project of an author, and the commands of `athena-reports` that are typed in it.
 
 The project is that of a small company, in an environment of its own beside the other tests: two
 reports in one file, a third one elsewhere, and what was published of them.
@@ -28,6 +28,7 @@ from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.settings import settings
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
+from tests.support.variables import kept_environment
 
 ENVIRONMENT = "shop"
 WORKGROUPS = (ENVIRONMENT, "primary")  # that of the project, and Athena's default
@@ -39,7 +40,18 @@ ITEMS = ("茶", "りんご", "tea, green")
 WEEKS = ("2025-06-02", "2025-06-09", "2025-06-16")  # published; the last one without a day
 UNPUBLISHED_WEEK = "2025-06-23"
 DAYS = ("2025-06-03", "2025-06-04")  # published of `stores`, which has no table
+SOLD_WEEK = "2025-06-09"  # what `load_sales` has
+# A shell that names neither an endpoint nor an environment, nor credentials.
+NO_AWS = {
+    "AWS_ENDPOINT_URL": "",
+    "AWS_ACCESS_KEY_ID": "",
+    "AWS_SECRET_ACCESS_KEY": "",
+    "AWS_DEFAULT_REGION": "",
+    "ATHENA_REPORTS_ENV": "",
+    "AIRFLOW_HOME": "",
+}
 FILES = {
+    "pyproject.toml": "[tool.athena-reports]\n",
     "dags/shop.py": '''"""# Shops
 
 What is sold, <b>each</b> week.
@@ -342,10 +354,10 @@ class Project:
         return {
             **self.services.environment,
             "ATHENA_REPORTS_ENV": ENVIRONMENT,
-            "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "include" / "sql"),
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "AIRFLOW__CORE__DAGS_FOLDER": "",
-            "PYTHONPATH": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": "",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "dev/local_athena")]),
         }
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -372,18 +384,15 @@ class Project:
         """Run a command in this process.
 
         Args:
-            arguments: What stands after `python -m athena_reports`.
+            arguments: What stands after `athena-reports`.
             answers: What its standard input has; the line CTRL_C interrupts it, as in a terminal.
             variables: Variables that differ from the project's; an empty one is removed.
         """
-        with self.patch.context() as patch:
+        with self.patch.context() as patch, kept_environment():
             for name, value in (self.variables | variables).items():
                 patch.setenv(name, value)
                 if not value:
                     patch.delenv(name)
-            # The command sets these two, and the tests after it need them as they were.
-            for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
-                patch.setenv(name, "")
             patch.chdir(self.root)
             patch.setattr(sys, "argv", ["athena_reports", *arguments])
             patch.setattr(sys, "stdin", _Typed(answers))
@@ -439,6 +448,22 @@ class Project:
         """What became of a command, by what is there now and was not there before it."""
         queries = tuple(self.account.new_queries())
         return Done(code, printed, errors, queries, self.account.changed_objects())
+
+
+def load_sales(shop: Project) -> int:
+    """Load what was sold of one item from the day before SOLD_WEEK on; return its amount in it."""
+    lines = ["item,amount,sold_at"]
+    amount = 0
+    for day in range(8, 16):
+        sale = sales_of(date(2025, 6, day))[0]
+        lines.append(f"{sale.item},{sale.amount},{sale.sold_at}")
+        if day >= 9:
+            amount += sale.amount
+    shop.write("sales.csv", "\n".join([*lines, ""]))
+    done = shop.shell("load", "sales", "sales.csv", "--time", "sold_at", **NO_AWS)
+    assert done.code == 0, done.err
+    assert done.err.startswith("Beside the local services.")
+    return amount
 
 
 def _query(execution: Any) -> Query:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 Strike = Callable[[Fault], None]
 OPTIONS = {
     "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
+    "check": ["--renew"],
     "load": ["--time", "--key", "--zone"],
     "preview": ["--run", "--json"],
     "plan": ["--last", "--key", "--yes", "--apply", "--json"],
@@ -32,6 +33,10 @@ OPTIONS = {
     "costs": ["--months", "--json"],
     "test": ["--accept", "--folder", "--json"],
     "check-account": ["--airflow", "--json"],
+    "up": ["--port"],
+    "bundle": ["--env"],
+    "mwaa-check": ["--version", "--env", "--constraints", "--python"],
+    "deploy": ["--env", "--guided", "--dry-run", "--no-check"],
 }
 
 
@@ -273,13 +278,27 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
 
 
 @pytest.mark.ci
-def test_the_folders_of_a_project_are_found_from_its_root_alone(
+def test_the_project_is_that_of_a_folder_above_and_nowhere_else(
     shop: Project, tmp_path: Path
 ) -> None:
-    """`dags/` and `tests/reports/` are those of the current folder."""
+    below = 'sh -c \'cd dags; exec "$@"\' sh "$@"'
+    for command in ("docs items", "test items/bounds"):
+        done = shop.shell(*command.split(), shell=below)
+        assert (done.code, done.err) == (0, ""), command
+
     (tmp_path / "elsewhere").mkdir()
-    done = shop.shell(
-        "docs", "items", shell=f'sh -c \'cd {tmp_path}/elsewhere; exec "$@"\' sh "$@"'
-    )
-    assert (done.code, done.out) == (1, "")
-    assert done.err == "There is no report 'items'. Is it one of these: none?\n"
+    outside = f'sh -c \'cd {tmp_path}/elsewhere; exec "$@"\' sh "$@"'
+    for command in ("docs items", "check", "up", "bundle", "deploy --env stg"):
+        done = shop.shell(*command.split(), shell=outside)
+        assert (done.code, done.out) == (1, ""), command
+        assert done.err.startswith(f"{tmp_path}/elsewhere is in no project of reports."), command
+
+
+def test_a_shell_completes_commands_and_options(shop: Project) -> None:
+    def completed(words: str, number: int) -> list[str]:
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(number)}
+        return shop.run(_ATHENA_REPORTS_COMPLETE="complete_bash", **asked).lines
+
+    assert completed("athena-reports pre", 1) == ["preview"]
+    assert set(completed("athena-reports deploy --", 2)) >= {"--env", "--guided", "--dry-run"}
+    assert "athena-reports" in shop.run(_ATHENA_REPORTS_COMPLETE="source_bash").out

@@ -40,6 +40,7 @@ EVENTS = [(f"u{n % 3}", START + timedelta(hours=7 * n), n) for n in range(20)]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the command is run in."""
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

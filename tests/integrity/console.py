@@ -17,7 +17,7 @@ import botocore.session
 import typer.main
 from botocore import xform_name
 
-from athena_reports.authors.command_line import app
+from athena_reports.authors.commands import app
 from athena_reports.settings import Settings
 from local_athena import __main__ as local_athena
 from tests.support.code_blocks import Block, commands_of
@@ -99,11 +99,15 @@ def _python(words: list[str]) -> None:
         return
     assert importlib.util.find_spec(words[1]), f"no module {words[1]}"
     if words[1] == "athena_reports":
-        group: Any = typer.main.get_command(app)
-        with group.make_context("athena_reports", words[2:], allow_extra_args=True) as context:
-            if rest := [*context._protected_args, *context.args]:
-                name, command, arguments = group.resolve_command(context, rest)
-                command.make_context(name, arguments, parent=context).close()
+        _reports(words[2:])
+
+
+def _reports(words: list[str]) -> None:
+    group: Any = typer.main.get_command(app)
+    with group.make_context("athena-reports", words, allow_extra_args=True) as context:
+        if rest := [*context._protected_args, *context.args]:
+            name, command, arguments = group.resolve_command(context, rest)
+            command.make_context(name, arguments, parent=context).close()
 
 
 def _aws(words: list[str]) -> None:
@@ -168,6 +172,7 @@ _SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
 
 _PROGRAMS = {
     "make": _make,
+    "athena-reports": _reports,
     "python": _python,
     "aws": _aws,
     "local-athena": _local_athena,

@@ -12,7 +12,7 @@ from typing import Any
 import typer.main
 from cfnlint.decode import decode
 
-from athena_reports.authors.command_line import app
+from athena_reports.authors.commands import app
 from athena_reports.settings import Settings, _defaults, read_settings
 from tests.integrity import api_page
 
@@ -32,10 +32,20 @@ the model `Settings`:
 """
 _COMMANDS = f"""# Command line
 
-The tools for authors of reports. They use the AWS endpoint, region and credentials of the shell,
-and the [settings](settings.md). Without `--json` the output is for people.
-[How to write a report](../how-to/write-a-report.md) shows them at work. This page is generated from
-the commands: {RENEW}
+The tools for those who write reports and deploy them. `athena-reports COMMAND` and
+`python -m athena_reports COMMAND` are the same. In this repository, most have a target of `make`.
+Without `--json` the output is for people. [How to write a report](../how-to/write-a-report.md)
+shows them at work. This page is generated from the commands: {RENEW}
+
+They use the AWS endpoint, region and credentials of the shell, and the [settings](settings.md). If
+the shell names neither `AWS_ENDPOINT_URL` nor `ATHENA_REPORTS_ENV`, they use the services of the
+`up` that runs in the project. If none runs, they start local services with the tables that `load`
+has kept, for as long as they run. `backfill` and `check-account` start none. Airflow's home is
+`.airflow` in the project, unless the shell names an `AIRFLOW_HOME`.
+
+`athena-reports --install-completion` lets the shell complete commands and options. Most commands
+need the extra `authors` (`pip install 'athena-reports[authors]'`), and those for Amazon MWAA the
+extra `mwaa`. One that lacks it says so.
 
 | exit code | when |
 | --- | --- |
@@ -103,11 +113,11 @@ def settings_page() -> str:
 def command_line_page() -> str:
     """Each command with its arguments and options."""
     group: Any = typer.main.get_command(app)
-    return _COMMANDS + "\n".join(_command("python -m athena_reports", group)) + "\n"
+    return _COMMANDS + "\n".join(_command("athena-reports", group)) + "\n"
 
 
 def _command(name: str, command: Any) -> Iterator[str]:
-    yield f"\n## {name.removeprefix('python -m athena_reports ')}\n\n{_one_line(command.help)}\n"
+    yield f"\n## {name.removeprefix('athena-reports ')}\n\n{_one_line(command.help)}\n"
     shown = [each for each in command.params if each.name != "help"]
     if shown:
         yield "| | default | |\n| --- | --- | --- |"

@@ -29,7 +29,7 @@ def test_a_dry_run_is_on_with_1_and_off_when_it_is_left_out() -> None:
     assert "--dry-run" in make("DRY_RUN=1").stdout
     left_out = make()
     assert left_out.returncode == 0
-    assert "-m athena_reports.mwaa deploy --env 'stg'" in left_out.stdout
+    assert "-m athena_reports deploy --env 'stg'" in left_out.stdout
     assert "--dry-run" not in left_out.stdout
 
 
@@ -86,13 +86,10 @@ def test_a_load_has_the_options_of_its_variables() -> None:
 
 
 @pytest.mark.parametrize(("yes", "is_said"), [("1", True), ("no", False)])
-def test_a_backfill_joins_the_airflow_that_runs_and_asks(yes: str, is_said: bool) -> None:
+def test_a_backfill_has_the_options_of_its_variables_and_asks(yes: str, is_said: bool) -> None:
     words = ("REPORT=plays", "FROM=2025-06-01", "TO=2025-06", "AIRFLOW=mwaa:stg")
     told = dry_run("backfill", *words, f"YES={yes}").stdout
-    assert (
-        "-m athena_reports.local.beside --join .venv/bin/python -m athena_reports backfill 'plays'"
-        in told
-    )
+    assert ".venv/bin/python -m athena_reports backfill 'plays'" in told
     options = told.split("'plays'")[1].split()
     expected = ["--from", "2025-06-01", "--to", "2025-06", "--airflow", "mwaa:stg"]
     assert [option.strip("'") for option in options[:6]] == expected
@@ -103,10 +100,7 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
     told = dry_run(
         "plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg"
     ).stdout
-    assert (
-        "-m athena_reports.local.beside .venv/bin/python -m athena_reports plan 'user_ranking'"
-        in told
-    )
+    assert ".venv/bin/python -m athena_reports plan 'user_ranking'" in told
     assert told.split("'user_ranking'")[1].split() == [
         "--last",
         "5",
@@ -127,7 +121,8 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
         (["cases"], "athena_reports test"),
         (["cases", "REPORT=a/ties"], "athena_reports test a/ties"),
         (["report", "NAME=a", "NEW=--table b"], "athena_reports new 'a' --table b"),
-        (["report", "NAME=a"], "athena_reports check --renew"),
+        (["bundle", "ENV=stg"], "athena_reports bundle --env 'stg'"),
+        (["deploy-guided", "ENV=stg"], "athena_reports deploy --env 'stg' --guided"),
         (["golden"], "athena_reports check --renew"),
         (["check"], "athena_reports check"),
         (["local-aws"], "local_athena serve --port 4566"),

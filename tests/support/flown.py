@@ -48,6 +48,7 @@ EDIT = ("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, distance))")
 def write(root: Path) -> None:
     """Write the report into an empty folder."""
     (root / "dags").mkdir(parents=True)
+    (root / "pyproject.toml").write_text("[tool.athena-reports]\n")
     (root / "dags" / "flown.py").write_text(REPORT)
     (root / "sql").mkdir()
     (root / "sql" / "flown.sql").write_text(SQL)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from athena_reports.authors.command_line import main
+from tests.support.variables import kept_environment
 
 
 class Shell:
-    """Runs a command of `python -m athena_reports` in this process."""
+    """Runs a command of `athena-reports` in this process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._patch, self._capsys = monkeypatch, capsys
@@ -25,7 +26,7 @@ class Shell:
         """
         self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
         self._capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
+        with kept_environment(), pytest.raises(SystemExit) as stopped:
             main()
         code = int(stopped.value.code or 0)
         printed = self._capsys.readouterr()

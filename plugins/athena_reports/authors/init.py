@@ -73,12 +73,13 @@ def write_project(folder: Path, report: NewReport) -> None:
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        write_report(report, root)
+        project = find_project(root)
+        write_report(report, project)
         for wheel in wheels:
             (root / "wheels").mkdir(exist_ok=True)
             shutil.copy(wheel, root / "wheels")
         sys.dont_write_bytecode = True  # else the check leaves compiled DAG files in the project
-        if not check(find_project(root), renew=True):
+        if not check(project, renew=True):
             raise InitError("The new project breaks a rule, as said above, so nothing is written.")
         try:
             root.rename(folder)

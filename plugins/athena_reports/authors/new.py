@@ -17,6 +17,7 @@ from athena_reports.authors.case_tables import EXPECTED_FILE
 from athena_reports.authors.cases import CASE_FILE
 from athena_reports.authors.sql_names import is_reserved, sql_name
 from athena_reports.errors import AthenaReportsError
+from athena_reports.local.project import Project
 from athena_reports.periods.calendar import Period, weekly
 from athena_reports.reports.report import NAME_PATTERN
 
@@ -57,8 +58,8 @@ class NewReport(BaseModel, frozen=True):
     timezone: str = "UTC"
 
 
-def write_report(report: NewReport, root: Path) -> list[Path]:
-    """Write the files of a report below the root of the repository, and return them.
+def write_report(report: NewReport, project: Project) -> list[Path]:
+    """Write the files of a report into the folders of a project, and return them.
 
     Raises:
         NewReportError: The report could not run as it is written, one of its files is there
@@ -70,8 +71,8 @@ def write_report(report: NewReport, root: Path) -> list[Path]:
         raise NewReportError(
             f"The last date, {report.until}, is before the first one, {report.since}."
         )
-    files = {root / path: text for path, text in _files(report).items()}
-    existing = [str(path) for path in files if path.exists()]
+    files = _files(report, project)
+    existing = [str(path.relative_to(project.root)) for path in files if path.exists()]
     if existing:
         verb = "exist"
         if len(existing) == 1:
@@ -123,8 +124,8 @@ def _require_owner(owner: str) -> None:
         raise NewReportError(f"{owner!r} is not an owner: give one line of text.")
 
 
-def _files(report: NewReport) -> Mapping[str, str]:
-    """Return the texts of a report's files by their paths in the repository."""
+def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
+    """Return the texts of a report's files by their paths."""
     weeks = weekly("monday", report.timezone)
     midnight = datetime.combine(report.since, time.min, weeks.zone)
     week = weeks.first_from(midnight)
@@ -138,13 +139,13 @@ def _files(report: NewReport) -> Mapping[str, str]:
         "input_rows": [_input_row(event, report) for event in _events_around(week)],
         "reported_keys": [_key_of(event, report) for event in _events_in(week)],
     }
-    case = f"tests/reports/{report.name}/bounds"
+    case = project.tests / report.name / "bounds"
     paths = {
-        "report.py.jinja": f"dags/{report.name}.py",
-        "report.sql.jinja": f"include/sql/{report.name}.sql",
-        "case.yaml.jinja": f"{case}/{CASE_FILE}",
-        "events.csv.jinja": f"{case}/{report.table}.csv",
-        "expected.csv.jinja": f"{case}/{EXPECTED_FILE}",
+        "report.py.jinja": project.dags / f"{report.name}.py",
+        "report.sql.jinja": project.sql / f"{report.name}.sql",
+        "case.yaml.jinja": case / CASE_FILE,
+        "events.csv.jinja": case / f"{report.table}.csv",
+        "expected.csv.jinja": case / EXPECTED_FILE,
     }
     templates = report_templates()
     files = {}

@@ -1,86 +1,95 @@
-"""Run a command beside local services: `python -m athena_reports.local.beside COMMAND ...`.
-
-Where the shell names an AWS endpoint or an environment, the command gets that. Else it gets the
-services of the `make up` that runs in this project. Only if none runs, services are started for
-it, with the tables that the project keeps. They are not if the first word is `--join`: for a
-command that needs an Airflow.
-"""
+"""What a command of a project runs beside: its folders in Airflow, and services of AWS."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from athena_reports.local.lake import Lake, restore
-from athena_reports.local.project import find_project
+from athena_reports.local.project import Project
 from athena_reports.local.running import Running, find_running
 from athena_reports.local.services import local_services
 
+DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
+_SQL_FOLDER = "ATHENA_REPORTS_SQL_FOLDER"
 _ENVIRONMENT = "dev"
 
 
-def main() -> int:
-    """Run the command; returns its exit code."""
-    command = sys.argv[1:]
-    only_joins = command[0] == "--join"
-    if only_joins:
-        command.pop(0)
-    project = find_project()
+def configure_airflow(project: Project) -> None:
+    """Let Airflow in this process use the folders of a project, unless the shell names others.
+
+    Airflow reads its configuration when it is imported, so this comes before that.
+    """
+    _set_unless_named("AIRFLOW_HOME", str(project.airflow))
+    _set_unless_named(DAGS_FOLDER, str(project.dags))
+    _set_unless_named("AIRFLOW__CORE__PLUGINS_FOLDER", str(project.plugins))
+    _set_unless_named("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    has_its_dags = os.environ[DAGS_FOLDER] == str(project.dags)
+    if has_its_dags and project.sql.is_dir():  # it may also be inside the folder of the DAG files
+        _set_unless_named(_SQL_FOLDER, str(project.sql))
+
+
+def _set_unless_named(variable: str, value: str) -> None:
+    if not os.environ.get(variable):
+        os.environ[variable] = value
+
+
+@contextmanager
+def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
+    """Let this process reach services of AWS, for as long as the context lasts.
+
+    Where the shell names an AWS endpoint or an environment, they are those. Else they are those of
+    the `up` that runs in the project. If none runs, services are started, with the tables that the
+    project keeps. The variables of this process stay as they were set.
+
+    Args:
+        project: The project.
+        may_start: Whether services are started. A command that needs a running Airflow has no use
+            for them.
+
+    Raises:
+        ServicesError: The services could not be started.
+    """
     running = find_running(project)
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
-        environment = dict(os.environ)
-        if running is not None and _uses_services_of(running, environment):
-            environment |= running.variables()
-        return run(command, environment)
+        if running is not None and _uses_services_of(running, os.environ):
+            os.environ.update(running.variables())
+        yield
+        return
     if running is not None:
-        print(
-            f"Beside `make up` at {running.airflow}."
-            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services.",
-            file=sys.stderr,
+        _tell(
+            f"Beside the `up` at {running.airflow}."
+            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
         )
-        return run(command, os.environ | running.environment | running.variables())
-    if only_joins:
-        return run(command, os.environ)
+        os.environ.update(running.environment)
+        os.environ.update(running.variables())
+        yield
+        return
+    if not may_start:
+        yield
+        return
     with (
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "local-aws.log") as services,
     ):
-        print(
-            "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.",
-            file=sys.stderr,
-        )
+        _tell("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
         services.prepare(_ENVIRONMENT)
-        lake = Lake.of_services(services, _ENVIRONMENT)
-        restore(project.lake, lake, lambda _: None)
-        return run(command, os.environ | services.environment)
+        restore(project.lake, Lake.of_services(services, _ENVIRONMENT), lambda _: None)
+        os.environ.update(services.environment)
+        yield
 
 
 def _uses_services_of(running: Running, environment: Mapping[str, str]) -> bool:
-    """Return whether a shell has the services of `make up`, and no Airflow of its own."""
+    """Return whether a shell has the services of an `up`, and no Airflow of its own."""
     if environment.get("AIRFLOW_URL") or environment.get("AIRFLOW_TOKEN"):
         return False
     endpoint = running.environment["AWS_ENDPOINT_URL"]
     return environment.get("AWS_ENDPOINT_URL") == endpoint
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command until it ends by itself, and return its exit code.
-
-    Ctrl-C reaches the command too, and it may take a while to stop the query that it has paid.
-    """
-    # A function, and not SIG_IGN, which the command would inherit.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        with subprocess.Popen(command, env=environment) as process:
-            return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

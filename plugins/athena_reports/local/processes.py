@@ -73,6 +73,17 @@ def signals_as_interrupts() -> Iterator[None]:
         yield
 
 
+def exit_code(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code of a process that an interrupt ends, as a shell has it for its signal.
+
+    One that names no signal is a Ctrl-C.
+    """
+    number = signal.SIGINT
+    if interrupt.args:
+        number = signal.Signals[str(interrupt.args[0])]
+    return 128 + number
+
+
 @contextmanager
 def signals_put_off() -> Iterator[None]:
     """Let them come afterwards."""

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import boto3
 
 from athena_reports.errors import AthenaReportsError
+
+_MODULE = "local_athena"  # a package of its own, which is only started
 
 
 class ServicesError(AthenaReportsError):
@@ -71,6 +74,12 @@ def environment_without(*prefixes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
+def require_installed() -> None:
+    """Raise ModuleNotFoundError if the local services are not installed."""
+    if find_spec(_MODULE) is None:
+        raise ModuleNotFoundError(f"No module named {_MODULE!r}", name=_MODULE)
+
+
 @contextmanager
 def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
@@ -80,15 +89,17 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         workers: How many queries Athena runs at once.
 
     Raises:
+        ModuleNotFoundError: They are not installed.
         ServicesError: They ended before they were ready; the message has what they printed.
     """
+    require_installed()
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with (
         log_path.open("w") as log,
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         subprocess.Popen(
             [
-                *(sys.executable, "-u", "-m", "local_athena", "serve"),
+                *(sys.executable, "-u", "-m", _MODULE, "serve"),
                 *("--port", "0", f"--workers={workers}", "--until-input-ends"),
             ],
             # It finds its modules where this process does.

@@ -1,11 +1,10 @@
-"""`python -m athena_reports.mwaa.check`: prove the bundle in a twin of MWAA's image.
+"""Proves a bundle in a twin of MWAA's image.
 
 The reports whose tables the project keeps in `.lake/` are run, one period of each DAG.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -15,15 +14,14 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.local.databases import are_installed, postgresql, redis
 from athena_reports.local.lake import Lake, restore
-from athena_reports.local.project import Project, find_project
+from athena_reports.local.project import Project
 from athena_reports.local.runs import Progress, Watch, finish
 from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports.local.services import Services, local_services, require_installed
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
 from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
@@ -37,6 +35,49 @@ _NAMES_IN_AWS = re.compile(
     r"ATHENA_REPORTS_(AWS_CONN_ID|BUCKET|BUCKET_OWNER|DATABASE|ENCRYPTION|POOL|QUERY_RESULTS"
     r"|REPORT_DATABASE|WORKGROUP)"
 )
+
+
+def check_in_twin(
+    project: Project,
+    version: str,
+    *,
+    progress: Progress,
+    constraints: str = "",
+    python: str = "",
+) -> None:
+    """Run the bundle that was built last in the twin of an image.
+
+    Args:
+        project: The project that it was built of.
+        version: The image's version of Airflow; `newest` is the newest on the package index.
+        progress: Told what happens.
+        constraints: What the image was built with, see `build_twin`.
+        python: A Python 3.12; empty for the first one that is found.
+
+    Raises:
+        DeployError: Something is wrong with the bundle, or there can be no twin.
+        ModuleNotFoundError: The local services are not installed.
+    """
+    require_installed()  # known before minutes go into the twin
+    if version == "newest":
+        version = _newest_airflow()
+    work = project.airflow / "mwaa"
+    try:
+        twin = build_twin(version, constraints, project.root / BUNDLE, work, python, progress)
+        check_bundle(twin, project, progress)
+    except (AthenaReportsError, BotoCoreError, ClientError) as error:
+        raise DeployError(f"{error}\nLogs are in {work}.") from error
+    progress(f"the bundle works in the twin of MWAA's image for Airflow {version}")
+
+
+def _newest_airflow() -> str:
+    """Return the newest version on the package index; `newest` if it does not answer."""
+    index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
+    printed = subprocess.run(index, capture_output=True, text=True).stdout
+    version = re.search(r"\(([\d.]+)\)", printed)
+    if version is None:
+        return "newest"
+    return version[1]
 
 
 def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
@@ -148,34 +189,3 @@ def _published_rows(services: Services, environment: str, chosen: ReportPeriod) 
     )
     rows: int = json.loads(response["Body"].read())["rows"]
     return rows
-
-
-def main() -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m athena_reports.mwaa.check", description=__doc__
-    )
-    for name, default in (("--version", "newest"), ("--constraints", ""), ("--python", "")):
-        parser.add_argument(name, default=default)
-    options = parser.parse_args()
-    say = Progress(Console())
-    try:
-        project = find_project()
-        bundle = project.root / BUNDLE
-        work = project.airflow / "mwaa"
-        if options.version == "newest":
-            index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
-            answer = subprocess.run(index, capture_output=True, text=True).stdout
-            found = re.search(r"\(([\d.]+)\)", answer)
-            options.version = found[1] if found else "newest"
-        twin = build_twin(options.version, options.constraints, bundle, work, options.python, say)
-        check_bundle(twin, project, say)
-    except (AthenaReportsError, BotoCoreError, ClientError) as error:
-        print(f"\n{error}\nLogs are in .airflow/mwaa.", file=sys.stderr)
-        return 1
-    say(f"the bundle works in the twin of MWAA's image for Airflow {options.version}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

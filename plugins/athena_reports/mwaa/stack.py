@@ -44,10 +44,10 @@ class Stack:
         self._config = config
         self._cloudformation = cloudformation
         self._template = Path(__file__).with_name("stack.yaml")
-        sam = project.root / ".venv-deploy" / "bin" / "sam"
+        self._sam = project.root / ".venv-deploy" / "bin" / "sam"
         minutes = "180"
         self._command = [
-            *(str(sam), "deploy", "--no-fail-on-empty-changeset", "--no-confirm-changeset"),
+            *(str(self._sam), "deploy", "--no-fail-on-empty-changeset", "--no-confirm-changeset"),
             *("--template-file", str(self._template)),
             *("--config-file", str(project.root / CONFIG), "--config-env", config.environment),
             *("--max-wait-duration", minutes),
@@ -160,6 +160,12 @@ class Stack:
             name: value for name, value in os.environ.items() if not name.startswith(ours)
         }
         environment["SAM_CLI_TELEMETRY"] = "0"
+        if not self._sam.exists():
+            folder = self._sam.parent.parent
+            raise DeployError(
+                f"There is no SAM CLI at {self._sam}. It has an environment of its own: python -m"
+                f" venv {folder} && {folder}/bin/python -m pip install aws-sam-cli"
+            )
         return subprocess.run(
             [*self._command, *overrides, *options],
             env=environment,

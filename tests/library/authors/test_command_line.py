@@ -1,34 +1,125 @@
-"""What the commands of authors need beside a deployment; tests/commands types each of them."""
+"""What the commands need beside the library; tests/commands types each of them."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Collection
 
 import pytest
 
 from tests.support.flown import DAG_ID, Flown
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-WITHOUT_SQLGLOT = """
-import sys
-sys.modules["sqlglot"] = None
+EXTRAS = ("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator")
+# As where these modules are not installed.
+WITHOUT = """
+import importlib.util, json, sys
+absent = json.loads(sys.argv.pop(1))
+for module in absent:
+    sys.modules[module] = None
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in absent else find_spec(name)
 from athena_reports.authors.command_line import main
 main()
 """
+NOWHERE = {"AWS_ENDPOINT_URL": "", "ATHENA_REPORTS_ENV": ""}
 
 
-def test_a_command_that_reads_sql_says_that_its_parser_is_not_installed(flown: Flown) -> None:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        program = ("-c", WITHOUT_SQLGLOT)
-        with flown.start(*arguments, program=program) as process:
-            printed, errors = process.communicate("")
-        return process.returncode, printed, errors
+def run(
+    flown: Flown, *arguments: str, absent: Collection[str] = EXTRAS, **variables: str
+) -> tuple[int, str, str]:
+    """Run a command where modules are absent."""
+    program = ("-c", WITHOUT, json.dumps(list(absent)))
+    with flown.start(*arguments, program=program, **variables) as process:
+        printed, errors = process.communicate("")
+    return process.returncode, printed, errors
 
-    for command in ("preview", "plan"):
-        code, _, errors = run(command, DAG_ID)
-        assert code == 1
-        assert errors.strip() == (
-            "This command needs sqlglot, which is not installed."
-            " Install it: python -m pip install 'athena-reports[authors]'"
-        )
-    code, printed, errors = run("docs", DAG_ID)
+
+NEW = [
+    *("new", "best", "--table=flights", "--key=carrier", "--time=time_hour"),
+    *("--since=2013-03-04", "--owner=us"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        (["preview", DAG_ID], "sqlglot", "authors"),
+        (["plan", DAG_ID], "sqlglot", "authors"),
+        (["check"], "time_machine", "authors"),
+        (NEW, "sqlglot", "authors"),
+        (["docs", DAG_ID], "local_athena", "authors"),
+        (["up", "--port=0"], "local_athena", "authors"),
+        (["mwaa-check", "--version=3.3.1"], "local_athena", "mwaa"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_a_command_says_which_extra_it_needs_and_writes_nothing(
+    command: list[str], module: str, extra: str, flown: Flown
+) -> None:
+    (flown.root / "requirements.txt").touch()
+    (flown.root / "deploy" / "environments").mkdir(parents=True)
+    (flown.root / "deploy" / "environments" / "prd.env").touch()
+    (flown.root / "include" / "sql").mkdir(parents=True)
+    (flown.root / "plugins").mkdir()
+    before = sorted(flown.root.rglob("*.sql"))
+    variables = NOWHERE if module == "local_athena" else {}
+    code, _, errors = run(flown, *command, **variables)
+    assert errors.strip() == (
+        f"This command needs {module}, which is not installed."
+        f" Install it: python -m pip install 'athena-reports[{extra}]'"
+    )
+    assert code == 1
+    assert sorted(flown.root.rglob("*.sql")) == before
+
+
+def test_without_the_extras_a_command_that_needs_none_runs_and_each_has_its_help(
+    flown: Flown,
+) -> None:
+    code, printed, errors = run(flown, "docs", DAG_ID)
     assert code == 0, errors
     assert "flights" in printed
+    for arguments in (["--help"], ["check", "--help"], ["deploy", "--help"]):
+        code, printed, errors = run(flown, *arguments)
+        assert (code, errors) == (0, "")
+        assert "Usage: athena-reports" in printed
+
+
+OF_VERSIONS = """
+import importlib.metadata, json, sys
+versions = json.loads(sys.argv.pop(1))
+if versions["python"]:
+    sys.version_info = (*versions["python"], "final", 0)
+version = importlib.metadata.version
+def version_of(package):
+    if package in versions:
+        return versions[package]
+    if package.startswith("apache-airflow"):
+        raise importlib.metadata.PackageNotFoundError(package)
+    return version(package)
+importlib.metadata.version = version_of
+from athena_reports.authors.command_line import main
+main()
+"""
+CORE = "apache-airflow-core"
+
+
+@pytest.mark.parametrize(
+    ("versions", "problem"),
+    [
+        ({"python": [3, 10, 13], CORE: "3.3.1"}, "needs Python 3.11, 3.12 or 3.13, and this is"),
+        ({"python": None, CORE: "3.2.0"}, "needs Airflow 3.2.1 or later, and this is 3.2.0."),
+        ({"python": None, "apache-airflow": "2.11.0"}, "and this is 2.11.0."),
+        ({"python": None}, "needs Airflow, which is not installed."),
+        ({"python": None, CORE: "3.2.1"}, ""),
+        ({"python": None, CORE: "3.10.0rc1"}, ""),
+    ],
+)
+def test_another_python_or_airflow_is_one_message(
+    versions: dict[str, object], problem: str, flown: Flown
+) -> None:
+    with flown.start("--help", program=("-c", OF_VERSIONS, json.dumps(versions))) as process:
+        _, errors = process.communicate("")
+    assert process.returncode == (1 if problem else 0)
+    assert problem in errors
+    assert len(errors.splitlines()) == (1 if problem else 0)

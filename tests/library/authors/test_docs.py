@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from athena_reports.authors.command_line import main
+from tests.support.variables import kept_environment
 
 Describe = Callable[..., tuple[int, str]]
 REPORT = """
@@ -43,8 +44,6 @@ def describe(
     capsys: pytest.CaptureFixture[str],
 ) -> Describe:
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
-    for name in ("AIRFLOW__LOGGING__LOGGING_LEVEL", "PYTHONWARNINGS"):
-        monkeypatch.setenv(name, "")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
     def describe(
@@ -56,7 +55,7 @@ def describe(
         )
         monkeypatch.setattr(sys, "argv", ["athena_reports", "docs", *arguments])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
+        with kept_environment(), pytest.raises(SystemExit) as stopped:
             main()
         printed = capsys.readouterr()
         return int(stopped.value.code or 0), printed.out + printed.err

@@ -147,7 +147,7 @@ def test_a_project_has_its_wheels_and_passes_its_check(
 
     assert done.returncode == 0, done.stderr
     assert "No finding in 2 DAG files, 2 DAGs of reports" in done.stdout
-    assert [path.name for path in work.iterdir() if path.name != "airflow"] == ["my-reports"]
+    assert [path.name for path in work.iterdir()] == ["my-reports"]
     project = work / "my-reports"
     written = files(project)
     assert written.keys() == FILES | {f"wheels/{WHEEL}", f"wheels/{WHEEL_OF_LOCAL_ATHENA}"}
@@ -277,13 +277,13 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
 
 @pytest.mark.parametrize("version", ["2.11.0", "3.1.8", "3.2.0"])
 def test_an_airflow_that_is_too_old_makes_no_project(
-    version: str, packages: Packages, work: Path, shell: Shell
+    version: str, packages: Packages, work: Path, run: Run
 ) -> None:
     packages.add("athena-reports", __version__)
-    packages.add("apache-airflow", version)
-    code, printed = shell("init", "reports", *options())
-    assert code == 1
-    assert f"Airflow {version} is too old: athena-reports needs 3.2.1 or later." in printed
+    packages.add("apache-airflow-core", version)
+    done = run("init", "reports", *options())
+    assert done.returncode == 1
+    assert f"athena-reports needs Airflow 3.2.1 or later, and this is {version}." in done.stderr
     assert list(work.iterdir()) == []
 
 

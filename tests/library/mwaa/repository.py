@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from athena_reports.mwaa import __main__ as command
+from athena_reports.authors.command_line import main
 from tests.support.paths import ROOT
+from tests.support.variables import kept_environment
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKET = f"athena-reports-mwaa-stg-{ACCOUNT}-{REGION}"
@@ -72,12 +75,20 @@ class Repository:
 
         `check` is whether the twin is checked, which the command does unless it is told not to.
         """
-        self._monkeypatch.chdir(self.folder)
-        self._capfd.readouterr()
         unchecked = [] if check else ["--no-check"]
-        ended = command.main(["deploy", "--env", environment, *unchecked, *options])
+        return self.run("deploy", "--env", environment, *unchecked, *options, code=code)
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Runs a command of `athena-reports`; returns what it and what it starts print."""
+        self._monkeypatch.chdir(self.folder)
+        self._monkeypatch.setenv("COLUMNS", "200")
+        self._monkeypatch.setattr(sys, "argv", ["athena-reports", *arguments])
+        self._capfd.readouterr()
+        with kept_environment(), pytest.raises(SystemExit) as ended:
+            main()
+        logging.disable(logging.NOTSET)
         printed = "".join(self._capfd.readouterr())
-        assert ended == code, printed
+        assert ended.value.code == code, printed
         assert "Traceback" not in printed
         return printed
 

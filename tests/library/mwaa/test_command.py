@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG
 from tests.library.mwaa.repository import Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
@@ -34,7 +34,7 @@ from tests.library.mwaa.stub import NAME, StubAws
             f"Remove it (aws cloudformation delete-stack --region us-east-1 --stack-name {NAME})",
         ),
         ("", "There is no stack athena-reports-stg in us-east-1 of the account 123456789012."),
-        ("REVIEW_IN_PROGRESS", "or create it: `make deploy-guided ENV=stg` asks what is needed"),
+        ("REVIEW_IN_PROGRESS", "or create it: `athena-reports deploy --env stg --guided` asks"),
     ],
 )
 def test_a_stack_that_cannot_be_changed_is_named_with_the_next_command(
@@ -49,7 +49,9 @@ def test_an_environment_that_nobody_has_configured_is_refused(
     stub: StubAws, repository: Repository
 ) -> None:
     (repository.folder / CONFIG).unlink()
-    assert "`make deploy-guided ENV=stg` asks what is needed" in repository.deploy(code=1)
+    assert "`athena-reports deploy --env stg --guided` asks what is needed" in repository.deploy(
+        code=1
+    )
     (repository.folder / CONFIG).write_text("[stg.deploy.parameters]\nregion = 1\n")
     assert (
         "samconfig.toml does not say where stg is deployed to: KeyError('parameter_overrides')"
@@ -99,26 +101,35 @@ def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
     stub: StubAws,
     bucket: Any,
     repository: Repository,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A program stands for the Python that would make a twin, which takes minutes."""
+    """A function stands for the check, which takes minutes."""
     stub.status = "UPDATE_COMPLETE"
-    noted, python = tmp_path / "noted", tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$*" >> {noted}\nexit 3\n')
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    versions = []
 
+    def fail(_: Project, version: str, **__: Any) -> None:
+        versions.append(version)
+        raise DeployError("A plugin cannot be imported.")
+
+    monkeypatch.setattr(deploy, "check_in_twin", fail)
     said = repository.deploy(check=True, code=1)
-    assert CHECK_FAILED in said
-    assert noted.read_text() == "-m athena_reports.mwaa.check --version 3.3.1\n"
+    assert f"A plugin cannot be imported.\n{CHECK_FAILED}" in said
     assert keys(bucket) == {}
     assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
 
     # Of the version that the environment is about to have.
     repository.configure(AirflowVersion="3.4.0")
     assert CHECK_FAILED in repository.deploy(check=True, code=1)
-    assert noted.read_text().splitlines()[1:] == ["-m athena_reports.mwaa.check --version 3.4.0"]
+    assert versions == ["3.3.1", "3.4.0"]
+
+
+def test_without_the_sam_cli_it_says_how_to_install_it(
+    stub: StubAws, repository: Repository
+) -> None:
+    stub.status = "UPDATE_COMPLETE"
+    (repository.folder / ".venv-deploy").unlink()
+    assert "bin/python -m pip install aws-sam-cli" in repository.deploy("--dry-run", code=1)
+    assert "CreateChangeSet" not in stub.operations
 
 
 def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(

@@ -1,4 +1,4 @@
-"""The exit codes of `python -m athena_reports.mwaa`, and what it says last."""
+"""The exit codes of the commands for Amazon MWAA, and what they say last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from athena_reports.mwaa import __main__ as command
+from athena_reports.mwaa import deploy
 from tests.library.mwaa.repository import Repository
 from tests.library.mwaa.stub import StubAws
 
@@ -66,7 +66,7 @@ def test_an_interrupt_is_no_success_and_says_what_goes_on(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "Stack", interrupt)
+    monkeypatch.setattr(deploy, "Stack", interrupt)
     printed = repository.deploy(code=130)
     assert "Interrupted. A change of the stack goes on in AWS; once it is over, the same" in printed
 
@@ -74,28 +74,24 @@ def test_an_interrupt_is_no_success_and_says_what_goes_on(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["deploy"], "the following arguments are required: --env"),
-        (["destroy", "--env", "stg"], "invalid choice: 'destroy'"),
-        (["deploy", "--env", "stg", "--force"], "unrecognized arguments: --force"),
+        (["deploy"], "Missing option '--env'"),
+        (["mwaa-check"], "Missing option '--version'"),
+        (["deploy", "--env", "stg", "--force"], "No such option: --force"),
     ],
 )
 def test_what_is_no_command_is_refused(
-    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], problem: str, repository: Repository
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        command.main(arguments)
-    assert ended.value.code == 2
-    assert problem in capsys.readouterr().err
+    assert problem in repository.run(*arguments, code=2)
 
 
-def test_a_bundle_is_built_without_aws(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(repository.folder)
-    assert command.main(["bundle", "--env", "stg"]) == 0
+def test_a_bundle_is_built_without_aws(repository: Repository) -> None:
+    printed = repository.run("bundle", "--env", "stg")
     files = [path for path in (repository.folder / "dist" / "mwaa").rglob("*") if path.is_file()]
-    assert capfd.readouterr().out == (
-        f"{len(files)} files of stg are in {repository.folder}/dist/mwaa\n"
-    )
-    assert command.main(["bundle", "--env", "absent"]) == 1
-    assert "absent" in capfd.readouterr().err
+    assert printed == f"{len(files)} files of stg are in {repository.folder}/dist/mwaa\n"
+    assert "absent" in repository.run("bundle", "--env", "absent", code=1)
+
+
+def test_a_project_without_requirements_is_one_message(repository: Repository) -> None:
+    (repository.folder / "requirements.txt").unlink()
+    assert "requirements.txt" in repository.run("bundle", code=1)

@@ -6,6 +6,8 @@ import gc
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from athena_reports.authors.rules.sql_style import StyleBeside
 from athena_reports.local.project import Project
@@ -30,9 +32,7 @@ def check(project: Project, *, renew: bool) -> bool:
     gc.disable()
     files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
     golden = [file.read_text("utf-8") for file in files_of_sql]
-    with tempfile.TemporaryDirectory() as home, StyleBeside(golden) as style:
-        _set_environment(project, home)
-        # Airflow reads its configuration when it is imported.
+    with environment_of_rules(project), StyleBeside(golden) as style:
         from athena_reports.authors.rules import dag_rules, sql_rules
 
         repository = dag_rules.Repository(project, style.violations)
@@ -58,6 +58,20 @@ def check(project: Project, *, renew: bool) -> bool:
         result = f"\nThe rules are in athena_reports/authors/rules. Findings: {broken}"
     print(f"{result} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
     return broken == 0
+
+
+@contextmanager
+def environment_of_rules(project: Project) -> Iterator[None]:
+    """Set the variables of this process for the rules, which are to be imported in the context.
+
+    Airflow reads its configuration when it is imported. The variables stay as they are set.
+
+    Args:
+        project: Whose reports are looked at.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        _set_environment(project, home)
+        yield
 
 
 def _set_environment(project: Project, home: str) -> None:

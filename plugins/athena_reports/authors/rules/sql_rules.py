@@ -131,6 +131,18 @@ def renew(repository: Repository) -> list[Path]:
     return changed
 
 
+def write_golden(repository: Repository, report: str) -> list[Path]:
+    """Write the golden files of one report, which has none, and return them."""
+    files = []
+    for query in rendered(repository):
+        if query.report == report:
+            path = repository.root / query.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(query.sql, encoding="utf-8")
+            files.append(path)
+    return sorted(files)  # Airflow has the DAGs of a file in no fixed order
+
+
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
     """A reviewer sees what a change does to the SQL.
 

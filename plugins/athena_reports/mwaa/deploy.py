@@ -1,20 +1,21 @@
-"""What `make bundle`, `deploy-guided` and `deploy` run: `python -m athena_reports.mwaa`."""
+"""Deploys an environment to Amazon MWAA: its bundle, its stack, and then its DAGs folder."""
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore import exceptions as aws
+from rich.console import Console
 
-from athena_reports.errors import AthenaReportsError
-from athena_reports.local.project import Project, find_project
+from athena_reports.local.project import Project
+from athena_reports.local.runs import Progress
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE, PREFIX, build_bundle
+from athena_reports.mwaa.check import check_in_twin
 from athena_reports.mwaa.config import ask_config, read_config
 from athena_reports.mwaa.stack import Stack
 from athena_reports.mwaa.store import PINNED, Store
@@ -33,11 +34,53 @@ _REFUSED = (
 )
 
 
-def deploy(project: Project, environment: str, folder: Path, options: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an environment is deployed.
+
+    Attributes:
+        guided: Whether it is asked where to, if that is not known, and the stack may be created.
+        check: Whether the bundle is checked in the twin first.
+        dry_run: Whether it is only told what would be changed.
+    """
+
+    guided: bool = False
+    check: bool = True
+    dry_run: bool = False
+
+
+def deploy(project: Project, environment: str, options: Options) -> None:
     """Deploy an environment.
 
     Build the bundle, check it, upload what the stack pins, change the stack, synchronise dags/.
+
+    Args:
+        project: What is deployed.
+        environment: Its name, as in the project's folder of environments.
+        options: How.
+
+    Raises:
+        DeployError: It is not deployed, or not whole; the message says what to do next.
     """
+    try:
+        _deploy(project, environment, project.root / BUNDLE, options)
+    except OSError as error:
+        raise DeployError(str(error)) from error
+    except (aws.BotoCoreError, aws.ClientError) as error:
+        advice = "Remove the cause"
+        if _is_about_credentials(error):
+            advice = "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
+        again = "then run the same command again: it finishes what was begun."
+        raise DeployError(f"AWS: {error}\n{advice}, {again}") from error
+
+
+def _is_about_credentials(error: Exception) -> bool:
+    if isinstance(error, aws.ClientError):
+        return error.response["Error"]["Code"] in _REFUSED
+    return isinstance(error, _NO_CREDENTIALS)
+
+
+def _deploy(project: Project, environment: str, folder: Path, options: Options) -> None:
     if environment == "prd":
         _refuse_uncommitted(project.root)
     build_bundle(project, environment, folder)  # what is wrong with it is said first
@@ -45,7 +88,9 @@ def deploy(project: Project, environment: str, folder: Path, options: argparse.N
     if options.guided and read_config(project, environment) is None:
         ask_config(project, environment, session)
     config = read_config(project, environment)
-    guided = f"`make deploy-guided ENV={environment}` asks what is needed, and creates it."
+    guided = (
+        f"`athena-reports deploy --env {environment} --guided` asks what is needed, and creates it."
+    )
     if config is None:
         raise DeployError(f"Where {environment} is deployed to is not known yet: {guided}")
     clients: Any = {
@@ -75,9 +120,7 @@ def deploy(project: Project, environment: str, folder: Path, options: argparse.N
             return
         if options.check and (writes or removals or versions.items() - state.parameters.items()):
             version = config.parameters.get("AirflowVersion", state.parameters["AirflowVersion"])
-            check = [sys.executable, "-m", "athena_reports.mwaa.check", "--version", version]
-            if subprocess.run(check, cwd=project.root).returncode != 0:
-                raise DeployError("The check has failed: nothing was deployed.")
+            _check(project, version)
         versions = store.upload()
         before = state
         if stack.plan(versions):
@@ -89,6 +132,14 @@ def deploy(project: Project, environment: str, folder: Path, options: argparse.N
         _create_pool(clients["mwaa"], state.outputs["MwaaEnvironmentName"], pool)
     address = state.outputs.get("WebserverUrl", "It has no MWAA environment.")
     print(f"{environment} is deployed. {address}")
+
+
+def _check(project: Project, version: str) -> None:
+    """Raise DeployError unless the bundle works in the twin of an Airflow."""
+    try:
+        check_in_twin(project, version, progress=Progress(Console()))
+    except DeployError as error:
+        raise DeployError(f"{error}\nThe check has failed: nothing was deployed.") from error
 
 
 def _create_pool(mwaa: Any, environment: str, pool: str) -> None:
@@ -110,50 +161,3 @@ def _refuse_uncommitted(repository: Path) -> None:
             "prd takes only what is committed. Commit or put aside (git stash --include-untracked)"
             f" what git status lists:\n{done.stdout}{done.stderr}"
         )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m athena_reports.mwaa", description=__doc__)
-    parser.add_argument("command", choices=("bundle", "deploy"))
-    parser.add_argument("--env", required=True, help="environment, as in deploy/environments/")
-    parser.add_argument(
-        "--guided", action="store_true", help="ask where to, if it is not known, and create it"
-    )
-    parser.add_argument(
-        "--no-check", dest="check", action="store_false", help="leave out the check in the twin"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
-    options = parser.parse_args(arguments)
-    try:
-        project = find_project()
-        folder = project.root / BUNDLE
-        if options.command == "deploy":
-            deploy(project, options.env, folder, options)
-        else:
-            bundle = build_bundle(project, options.env, folder)
-            print(f"{len(bundle.files)} files of {options.env} are in {folder}")
-    except (AthenaReportsError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except (aws.BotoCoreError, aws.ClientError) as error:
-        code = error.response["Error"]["Code"] if isinstance(error, aws.ClientError) else ""
-        if isinstance(error, _NO_CREDENTIALS) or code in _REFUSED:
-            advice = "Choose credentials (AWS_PROFILE=..., or `aws sso login`)"
-        else:
-            advice = "Remove the cause"
-        again = "then run the same command again: it finishes what was begun."
-        print(f"\nAWS: {error}\n{advice}, {again}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted. A change of the stack goes on in AWS;"
-            " once it is over, the same command finishes the rest.",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

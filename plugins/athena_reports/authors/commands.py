@@ -1,0 +1,804 @@
+"""The commands of `athena-reports`, for those who write reports and deploy them.
+
+A command imports what it needs when it runs, so that help and completion need none of it.
+"""
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+
+from athena_reports.errors import AthenaReportsError
+
+if TYPE_CHECKING:
+    from athena_reports.authors.airflow_api import Airflow
+    from athena_reports.authors.new import NewReport
+    from athena_reports.authors.plan import ChangePlan
+    from athena_reports.authors.report_files import Declared, DeclaredReport
+    from athena_reports.local.project import Project
+    from athena_reports.mwaa.bundle import Bundle
+    from athena_reports.reports.input import Input
+    from athena_reports.workflows.preflight import AccountCheck
+
+# What is installed only with an extra.
+_MODULES_OF_EXTRAS = {"local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator"}
+_MWAA_COMMANDS = {"bundle", "mwaa-check", "deploy"}
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+ReportName = Annotated[
+    str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")
+]
+PeriodId = Annotated[
+    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TableOption = Annotated[
+    str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
+]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        prompt="Column to rank",
+        help="The column whose values are ranked. The partition key ranks dates.",
+    ),
+]
+TimeOption = Annotated[
+    str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
+]
+SinceOption = Annotated[
+    datetime,
+    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
+]
+OwnerOption = Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
+]
+PartitionOption = Annotated[str, typer.Option(help="The partition key, a UTC date as text.")]
+TimezoneOption = Annotated[str, typer.Option(help="IANA zone of its weeks and months.")]
+EnvironmentName = Annotated[
+    str, typer.Option("--env", help="The environment, as in deploy/environments.")
+]
+
+
+class MissingExtraError(AthenaReportsError):
+    """A command needs a package that is not installed."""
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    dags: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="AIRFLOW__CORE__DAGS_FOLDER",
+            help="The folder of the DAG files; by default that of the project.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Tools for those who write reports and deploy them.
+
+    They look at the project of the working directory: the nearest folder above it whose
+    pyproject.toml has a table [tool.athena-reports]. They use the AWS endpoint, account and region
+    of the shell. If it names neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, they use the services
+    of the `up` that runs in the project, or start local services for as long as they run.
+    """
+    extra = "authors"
+    if context.invoked_subcommand in _MWAA_COMMANDS:
+        extra = "mwaa"
+    context.with_resource(_missing_module_named(extra))
+    if dags is not None:
+        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags.resolve())
+
+
+@contextmanager
+def _missing_module_named(extra: str) -> Iterator[None]:
+    """Tell which extra brings a module that a command could not import."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = str(error.name).partition(".")[0]
+        if module not in _MODULES_OF_EXTRAS:
+            raise
+        raise MissingExtraError(
+            f"This command needs {module}, which is not installed."
+            f" Install it: python -m pip install 'athena-reports[{extra}]'"
+        ) from error
+
+
+def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
+    """Return the project, and let this process use its folders, and services until it ends.
+
+    It comes before what imports Airflow.
+    """
+    from athena_reports.local.beside import configure_airflow, services_beside
+    from athena_reports.local.project import find_project
+
+    project = find_project()
+    configure_airflow(project)
+    context.with_resource(services_beside(project, may_start=may_start))
+    return project
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project, which has its name.")],
+    report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
+) -> None:
+    """Write a new project with its first report.
+
+    It asks for what is not given, and overwrites nothing.
+    """
+    from athena_reports.authors.rules.check import environment_of_rules
+    from athena_reports.local.project import Project
+
+    with environment_of_rules(Project.usual(folder.absolute())):
+        from athena_reports.authors.init import write_project
+
+        new_report = _new_report(report, table, key, time, since, owner, until, partition, timezone)
+        write_project(folder, new_report)
+    print(f"{folder} is a project of reports. Its README.md says what to run.")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the report.")],
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
+) -> None:
+    """Write a report: DAG file, SQL, a case and the golden SQL.
+
+    It asks for what is not given, and overwrites nothing.
+    """
+    from athena_reports.authors.rules.check import environment_of_rules
+    from athena_reports.local.project import find_project
+
+    project = find_project()
+    with environment_of_rules(project):
+        # What is not installed is to be known before a file is written.
+        from athena_reports.authors.new import write_report
+        from athena_reports.authors.rules.dag_rules import Repository
+        from athena_reports.authors.rules.sql_rules import write_golden
+
+        report = _new_report(name, table, key, time, since, owner, until, partition, timezone)
+        files = write_report(report, project)
+        files += write_golden(Repository(project), name)
+    for file in files:
+        print(file.relative_to(project.root))
+
+
+def _new_report(
+    name: str,
+    table: str,
+    key: str,
+    time: str,
+    since: datetime,
+    owner: str,
+    until: datetime | None,
+    partition: str,
+    timezone: str,
+) -> "NewReport":
+    from athena_reports.authors.new import NewReport
+
+    last_date = None
+    if until is not None:
+        last_date = until.date()
+    return NewReport(
+        name=name,
+        table=table,
+        key=key,
+        time=time,
+        since=since.date(),
+        until=last_date,
+        owner=owner,
+        partition=partition,
+        timezone=timezone,
+    )
+
+
+@app.command()
+def check(
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
+    ] = False,
+) -> None:
+    """Hold the reports of a project against their rules.
+
+    Nothing is asked of AWS.
+    """
+    from athena_reports.authors.rules.check import check as check_reports
+    from athena_reports.local.project import find_project
+
+    if not check_reports(find_project(), renew=renew):
+        raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="Name of the table.")],
+    file: Annotated[
+        Path, typer.Argument(help="A file of CSV, Parquet or JSON lines, by its suffix.")
+    ],
+    time: Annotated[
+        str,
+        typer.Option(help="The event time. Its date is the partition; without it there are none."),
+    ] = "",
+    key: Annotated[
+        str, typer.Option(help="The partition key, a new column; dt if none is named.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option(help="IANA zone of the partitions' dates; UTC if none is named.")
+    ] = "",
+) -> None:
+    """Load a file into a table of the local S3 and Glue, or load it again.
+
+    The table is kept in `.lake/` too, where the other commands find it again. It refuses an AWS
+    that is not a local endpoint, and a table that it has not loaded.
+    """
+    project = _set_up(context)
+    from athena_reports.authors import load as loads
+    from athena_reports.local.lake import Lake
+
+    source = loads.Source(table, file.expanduser())
+    if time:
+        source = source.partitioned(time, key=key, zone=zone)
+    elif key or zone:
+        raise loads.LoadError(
+            "--key and --zone are about partitions, which are the dates of --time. Name the time,"
+            " or leave them out."
+        )
+    lake = Lake.of_shell()
+    progress = Console(stderr=True)
+    with progress.status(f"{file} is loaded."):
+        loaded = loads.load(source, lake, project.lake)
+    loads.show(loaded, Console())
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    report: ReportName,
+    period: PeriodId = "",
+    run: Annotated[
+        bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a period would query, which partitions it reads, and what it costs.
+
+    Nothing is published. With --run it fails if the period would not be published.
+    """
+    _set_up(context)
+    from athena_reports.authors import preview as previews
+    from athena_reports.authors.report_files import find_report
+    from athena_reports.authors.trial import Aws
+    from athena_reports.errors import MissingPartitionsError, RunPeriodError
+    from athena_reports.publication.published_calendar import CalendarError
+    from athena_reports.steps.scan_limit import ScanLimitError
+
+    declared, previewed_period = find_report(report, period, _reports())
+    aws = Aws.connect()
+    progress = Console(stderr=True)
+    with progress.status("Partitions are looked for."):
+        unpaid = previews.preview(declared, previewed_period, aws)
+    if not run:
+        _show(unpaid, previews.show, as_json)
+        return
+    try:
+        with progress.status("Athena runs the query."):
+            paid = previews.run_preview(unpaid, declared, previewed_period, aws)
+    except (RunPeriodError, CalendarError, MissingPartitionsError, ScanLimitError):
+        _show(unpaid, previews.show, as_json)
+        raise
+    _show(paid, previews.show, as_json)
+    if previews.would_fail(paid):
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    report: ReportName,
+    last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="A column that tells rows apart; several times for more."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Pay without asking.")] = False,
+    apply: Annotated[
+        str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what an edited report would change in its last published periods, as Markdown.
+
+    Nothing is published. It fails if a period would not be published.
+    """
+    _set_up(context)
+    from athena_reports.authors import plan as plans
+    from athena_reports.authors.airflow_api import connect, require_dag
+    from athena_reports.authors.preview import cost_of, expected_cost
+    from athena_reports.authors.report_files import find_report
+    from athena_reports.authors.trial import Aws
+    from athena_reports.settings import settings
+
+    progress = Console(stderr=True)
+    show_progress = partial(progress.print, style="dim")
+    declared, _ = find_report(report, "", _reports())
+    dag_id = declared.dag.dag_id
+    key_columns = tuple(key) if key else ()
+    aws = Aws.connect()
+    airflow = None
+    if apply:
+        airflow = connect(apply)
+    plans.check_folder(declared, aws)
+    periods = plans.published_before(declared, last, aws)
+    plans.check_comparable(declared, periods, key_columns, aws)
+    for subject in plans.check_sql(declared, periods, aws):
+        show_progress(f"not checked: {subject}")
+    environment = settings().environment
+    if airflow is not None:  # it is asked before anything is paid, and again at the end
+        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
+
+    # This also ends the command if a run would not start one of the queries. So it is called even
+    # if nobody is asked for a yes.
+    cost = expected_cost(declared, periods, aws)
+    separable = plans.with_published_sql(declared, periods, aws)
+    separated = list(separable)
+    if not yes:
+        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
+    if not yes and separable:
+        published_cost = cost_of(list(separable.values()), aws)
+        question = (
+            "To tell late data from the edit, query the published SQL too, where rows change:"
+        )
+        if not _confirms(f"{question} {published_cost} more. Pay?"):
+            separated = []
+
+    change_plan = plans.make_plan(
+        declared, periods, key_columns, aws, show_progress, separated=separated
+    )
+    if as_json:
+        print(change_plan.model_dump_json(indent=2))
+    else:
+        print(plans.markdown(change_plan))
+    if airflow is not None:
+        # Once more: somebody may have deployed while the queries ran.
+        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
+        _restate(change_plan, declared, airflow, progress)
+    if change_plan.failed:
+        raise typer.Exit(1)
+
+
+def _ask_to_pay(question: str) -> None:
+    """End the command unless the answer is a yes."""
+    if not _confirms(question):
+        raise typer.Abort
+
+
+def _confirms(question: str) -> bool:
+    """Return whether the answer is a yes. Without an answer the command ends."""
+    # With typer's own `err` the last character of the question still goes to standard output.
+    with redirect_stdout(sys.stderr):
+        return typer.confirm(question)
+
+
+def _restate(
+    change_plan: "ChangePlan", declared: "DeclaredReport", airflow: "Airflow", progress: Console
+) -> None:
+    """Let Airflow restate what changes, and list what began, also if an error ends it."""
+    from athena_reports.authors.airflow_api import AirflowApiError, restate, restating_run_id
+
+    dag_id = change_plan.dag_id
+    outcomes = []
+    unanswered_period = ""  # whose run was asked for, but not yet answered
+    not_begun = [planned.period for planned in change_plan.restatable]
+    try:
+        for planned in change_plan.restatable:
+            run_id = restating_run_id(planned.period, declared.logic, planned.version)
+            unanswered_period = planned.period
+            run = restate(airflow, dag_id, planned.period, run_id)
+            unanswered_period = ""
+            not_begun.remove(planned.period)
+            outcome = f"{dag_id} restates {planned.period} in run {run_id}."
+            if run.is_earlier:
+                outcome += f" It began before, and is {run.state}."
+            if run.state in ("failed", "success"):
+                outcome += " Clear it in Airflow to run it again."
+            outcomes.append(outcome)
+    except AirflowApiError as error:
+        if error.is_refusal:
+            unanswered_period = ""
+        raise
+    finally:
+        for outcome in outcomes:
+            progress.print(outcome, soft_wrap=True)
+        for period_id in change_plan.failed:
+            problem = f"{dag_id} does not restate {period_id}, which would not be published."
+            progress.print(problem, soft_wrap=True)
+        for period_id in not_begun:
+            problem = f"{dag_id} has not begun to restate {period_id}."
+            if period_id == unanswered_period:
+                problem = f"{dag_id} may have begun to restate {period_id}."
+            progress.print(problem, soft_wrap=True)
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    report: ReportName,
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="First date, or a month, quarter or year.")
+    ],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="Last date, or a month, quarter or year.")
+    ],
+    airflow: Annotated[
+        str,
+        typer.Option(
+            metavar="URL or mwaa:NAME",
+            help="The Airflow that runs them; by default that of AIRFLOW_URL, or of `up`.",
+        ),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+) -> None:
+    """Run the periods of a report that start in a range of local dates, by a backfill of Airflow.
+
+    It shows the periods of each DAG of the report, and asks. Periods that have a run that succeeded
+    are left alone. Dates outside of the report's data are refused.
+    """
+    _set_up(context, may_start=False)
+    from athena_reports.authors import backfill as backfills
+    from athena_reports.authors.airflow_api import AirflowApiError, connect
+    from athena_reports.authors.report_files import find_dags
+    from athena_reports.authors.trial import Aws
+
+    if not airflow:
+        airflow = os.environ.get("AIRFLOW_URL", "")
+    if not airflow:
+        raise AirflowApiError(
+            "Name the Airflow that runs the periods: --airflow URL or mwaa:NAME."
+            " On this machine, start `athena-reports up` first."
+        )
+    dates = backfills.date_range(first, last)
+    now = datetime.now(UTC)
+    dags = find_dags(report, _reports())
+    all_chosen = [backfills.choose_periods(declared, dates, now) for declared in dags]
+    backfills.require_some(all_chosen, dates)
+
+    connection = connect(airflow)
+    aws = Aws.connect()
+    console = Console()
+    plans = []
+    for chosen in all_chosen:
+        if not chosen.complete:
+            console.print(backfills.none_complete(chosen, dates), soft_wrap=True, highlight=False)
+            continue
+        plan = backfills.plan_backfill(chosen, connection, aws)
+        backfills.show(plan, console)
+        if plan.to_run:
+            plans.append(plan)
+    if not plans:
+        console.print("There is nothing to run.")
+        return
+    if not yes:
+        _ask_to_pay("Start these runs?")
+    for plan in plans:
+        console.print(backfills.begin(plan, connection), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def docs(
+    context: typer.Context,
+    report: ReportName,
+    odcs: Annotated[
+        bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")
+    ] = False,
+) -> None:
+    """Describe a report as Markdown, for its readers.
+
+    They see its schedule, inputs, columns and checks, and where it is published.
+    """
+    _set_up(context)
+    from athena_reports.authors.docs import contract, markdown
+    from athena_reports.authors.report_files import find_dags
+
+    dags = find_dags(report, _reports())
+    if odcs:
+        print(contract(dags))
+    else:
+        print(markdown(dags))
+
+
+@app.command()
+def status(context: typer.Context, report: ReportName, as_json: AsJson = False) -> None:
+    """Show which periods are published, and what is wrong with them.
+
+    It names those that were published by other SQL, params or transform than today's, and what
+    cannot be read.
+    """
+    _set_up(context)
+    from athena_reports.authors import status as statuses
+    from athena_reports.authors.report_files import find_report
+    from athena_reports.authors.trial import Aws
+
+    all_reports = _reports()
+    declared, _ = find_report(report, "", all_reports)
+    report_status = statuses.status(declared, Aws.connect())
+    _show(report_status, statuses.show, as_json)
+    if report_status.problems or all_reports.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def costs(
+    context: typer.Context,
+    report: Annotated[
+        str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")
+    ] = "",
+    months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Show what reports, their owners and months scanned and cost, the most expensive first."""
+    _set_up(context)
+    from athena_reports.authors import costs as cost_totals
+    from athena_reports.authors.report_files import find_dags
+    from athena_reports.authors.trial import Aws
+
+    all_reports = _reports()
+    dags = all_reports.reports
+    if report:
+        dags = find_dags(report, all_reports)
+    totals = cost_totals.costs(dags, months, Aws.connect())
+    _show(totals, cost_totals.show, as_json)
+    if all_reports.problems:  # the reports of a broken file are not among them
+        raise typer.Exit(1)
+
+
+@app.command("test")
+def run_cases(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the cases are; by default those of the project.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the cases of reports on the local Athena, transform and checks included."""
+    project = _set_up(context)
+    from athena_reports.authors import cases
+    from athena_reports.authors.trial import Aws
+
+    case_names = names if names else []
+    if folder is None:
+        folder = Path(os.path.relpath(project.tests))
+    folders = cases.case_folders(folder, case_names)
+    console = Console()
+    aws = Aws.connect()
+    all_reports = _reports()
+    results = []
+    for case_folder in folders:
+        result = cases.run_case(case_folder, all_reports, aws, accept=accept)
+        results.append(result)
+        if not as_json:
+            cases.show(result, console)
+
+    number_of_outcome = Counter(result.outcome for result in results)
+    if as_json:
+        print(json.dumps([result.model_dump() for result in results], indent=2))
+    else:
+        summary = ", ".join(f"{number} {outcome}" for outcome, number in number_of_outcome.items())
+        console.print(summary)
+    if number_of_outcome["failed"] or number_of_outcome["not run"]:
+        raise typer.Exit(1)
+
+
+@app.command("check-account")
+def account(
+    context: typer.Context,
+    airflow: Annotated[
+        str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check that the account has what the settings name, and may be written to.
+
+    Nothing is queried or left behind.
+    """
+    _set_up(context, may_start=False)
+    from athena_reports.authors.airflow_api import check_pool, connect
+    from athena_reports.authors.trial import Aws
+    from athena_reports.settings import settings
+    from athena_reports.workflows.preflight import check_account
+
+    aws = Aws.connect()
+    deployment = settings()
+    inputs: list[Input] = []
+    all_reports = _reports()
+    for declared in all_reports.reports:
+        inputs.extend(declared.report.inputs)
+    checks = list(check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs))
+    if airflow:
+        checks.append(check_pool(connect(airflow), deployment.pool))
+    if as_json:
+        print(json.dumps([check._asdict() for check in checks], indent=2))
+    else:
+        _print_checks(checks)
+    if all_reports.problems or any(check.problem for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of Airflow on 127.0.0.1.")] = 8080,
+) -> None:
+    """Run Airflow with the reports and the Reports page on this machine until it is stopped.
+
+    It has local services with the tables that `load` has kept. The other commands of the project
+    use them meanwhile.
+    """
+    from athena_reports.local.processes import exit_code
+    from athena_reports.local.project import find_project
+    from athena_reports.local.up import up as run_up
+
+    console = Console()
+    try:
+        run_up(find_project(), port, console)
+    except KeyboardInterrupt as interrupt:
+        console.print("\nInterrupted; all that was started has been stopped.")
+        raise typer.Exit(exit_code(interrupt)) from interrupt
+
+
+@app.command()
+def bundle(environment: EnvironmentName = "prd") -> None:
+    """Build what Amazon MWAA takes, into dist/mwaa.
+
+    Nothing is asked of AWS.
+    """
+    from athena_reports.local.project import find_project
+    from athena_reports.mwaa.bundle import BUNDLE
+
+    project = find_project()
+    built = _build_bundle(project, environment)
+    print(f"{len(built.files)} files of {environment} are in {project.root / BUNDLE}")
+
+
+@app.command("mwaa-check")
+def mwaa_check(
+    version: Annotated[
+        str, typer.Option(help="The image's version of Airflow, such as 3.3.1; or newest.")
+    ],
+    environment: EnvironmentName = "prd",
+    constraints: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH or URL",
+            help="What the image was built with, or none; by default what is known of it.",
+        ),
+    ] = "",
+    python: Annotated[
+        str, typer.Option(metavar="PATH", help="A Python 3.12; by default the first one found.")
+    ] = "",
+) -> None:
+    """Build the bundle, and run it in a twin of MWAA's image, without Docker.
+
+    The reports whose tables are kept in `.lake/` run, one period of each DAG.
+    """
+    from athena_reports.local.project import find_project
+    from athena_reports.local.runs import Progress
+    from athena_reports.mwaa.check import check_in_twin
+
+    project = find_project()
+    _build_bundle(project, environment)
+    progress = Progress(Console())
+    check_in_twin(project, version, progress=progress, constraints=constraints, python=python)
+
+
+def _build_bundle(project: "Project", environment: str) -> "Bundle":
+    from athena_reports.mwaa import DeployError
+    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
+
+    try:
+        return build_bundle(project, environment, project.root / BUNDLE)
+    except OSError as error:
+        raise DeployError(str(error)) from error
+
+
+@app.command()
+def deploy(
+    environment: EnvironmentName,
+    guided: Annotated[
+        bool, typer.Option("--guided", help="Ask where to, if it is not known, and create it.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be changed.")
+    ] = False,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Leave out the check in the twin.")
+    ] = False,
+) -> None:
+    """Deploy an environment to Amazon MWAA.
+
+    Its bundle is checked in a twin first. The SAM CLI then changes the stack.
+    """
+    from athena_reports.local.project import find_project
+    from athena_reports.mwaa.deploy import Options
+    from athena_reports.mwaa.deploy import deploy as run_deploy
+
+    options = Options(guided=guided, check=not no_check, dry_run=dry_run)
+    try:
+        run_deploy(find_project(), environment, options)
+    except KeyboardInterrupt:
+        print_problem(
+            "\nInterrupted. A change of the stack goes on in AWS;"
+            " once it is over, the same command finishes the rest."
+        )
+        raise
+
+
+def _print_checks(checks: "list[AccountCheck]") -> None:
+    """Print a line for each check, and below it what is wrong."""
+    console = Console()
+    for check in checks:
+        name = escape(check.name)
+        if not check.problem:
+            console.print("[green]✓[/]", name, soft_wrap=True)
+            continue
+        console.print("[red]✗[/]", name, soft_wrap=True)
+        console.print(f"  {check.problem}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _reports() -> "Declared":
+    """Return the reports of the DAGs folder, and print why a broken file has none."""
+    from athena_reports.authors.report_files import declared_reports
+
+    all_reports = declared_reports()
+    for problem in all_reports.problems:
+        print_problem(problem)
+    return all_reports
+
+
+def print_problem(problem: str) -> None:
+    """Print what is wrong to standard error."""
+    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(result: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
+    """Print a result as JSON, or as `show` prints it for a person."""
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        show(result, Console())

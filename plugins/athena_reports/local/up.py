@@ -1,0 +1,147 @@
+"""Airflow with the reports of a project and the Reports page, until it is stopped."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from athena_reports.local.client import AirflowRuntimeError
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import Project
+from athena_reports.local.running import Running, announced
+from athena_reports.local.runs import Progress
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, free_port
+from athena_reports.local.services import Services, ServicesError, local_services
+
+ENVIRONMENT = "dev"
+
+
+def up(project: Project, port: int, console: Console) -> NoReturn:
+    """Run Airflow beside local services with the tables that the project keeps.
+
+    Only an error or an interrupt ends it, and then all that it started is stopped.
+
+    Args:
+        project: Whose reports run, by their schedule.
+        port: Port of Airflow on 127.0.0.1.
+        console: Where a person reads what happens.
+
+    Raises:
+        AirflowRuntimeError: The port is taken, or Airflow or the services do not start, or Airflow
+            has ended.
+    """
+    require_free(port)
+    try:
+        _run(project, port, console)
+    except (AirflowRuntimeError, ServicesError) as error:
+        raise AirflowRuntimeError(f"{error}\nLogs: {project.airflow}") from error
+
+
+def _run(project: Project, port: int, console: Console) -> NoReturn:
+    progress = Progress(console)
+    with local_services(project.airflow / "local-aws.log") as services:
+        services.prepare(ENVIRONMENT)
+        restore(project.lake, Lake.of_services(services, ENVIRONMENT), progress)
+        with airflow_of(project, services, progress, port=port) as airflow:
+            stay_up(
+                airflow,
+                services,
+                project,
+                console,
+                backfill="athena-reports backfill REPORT --from 2025-06-01 --to 2025-06-30",
+            )
+
+
+def require_free(port: int) -> None:
+    """Raise AirflowRuntimeError if a port of 127.0.0.1 is taken."""
+    try:
+        free_port(port)
+    except OSError as error:
+        raise AirflowRuntimeError(
+            f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Stop what has it, or name"
+            " another port."
+        ) from error
+
+
+def airflow_of(
+    project: Project,
+    services: Services,
+    progress: Progress,
+    *,
+    home: Path | None = None,
+    port: int | None = None,
+    schedule: bool = True,
+) -> AirflowRuntime:
+    """Return an Airflow, not started yet, with the DAGs and plugins of a project.
+
+    Args:
+        project: The project.
+        services: What its tasks reach in place of AWS.
+        progress: Told what happens.
+        home: AIRFLOW_HOME; by default `up` in the project's folder for Airflow.
+        port: Port of Airflow on 127.0.0.1; by default a free one.
+        schedule: Whether Airflow starts runs by itself, also for an asset's event.
+    """
+    environment = {
+        "ATHENA_REPORTS_ENV": ENVIRONMENT,
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
+    }
+    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
+        environment["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)
+    config = AirflowConfig(
+        home=home or project.airflow / "up",
+        dags_folder=project.dags,
+        plugins_folder=project.plugins,
+        port=port,
+        environment={**services.environment, **environment},
+    )
+    return AirflowRuntime(config, dag_ids=[], on_progress=progress)
+
+
+def stay_up(
+    airflow: AirflowRuntime,
+    services: Services,
+    project: Project,
+    console: Console,
+    *,
+    backfill: str,
+) -> NoReturn:
+    """Tell where an Airflow is, a person and the other commands of the project, and watch over it.
+
+    Args:
+        airflow: An Airflow that runs.
+        services: What its tasks reach.
+        project: The project whose commands may use both.
+        console: Where a person reads it.
+        backfill: The command by which past periods are run.
+
+    Raises:
+        AirflowRuntimeError: A component of Airflow has ended.
+    """
+    user, password = airflow.admin_login
+    running = Running(airflow.url, user, password, services.environment)
+    # What `airflow` in another shell needs: the rest is in its airflow.cfg.
+    exported = {"AIRFLOW_HOME": str(airflow.config.home), **running.environment}
+    lines = [
+        f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
+        f"Reports  {running.airflow}/athena-reports/",
+        f"Shell    export {_assignments(exported)}",
+        f"Yours    {backfill}, in another shell",
+    ]
+    with announced(running, project):
+        console.print()
+        for line in lines:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print("Ctrl-C stops all of it.")
+        while True:
+            airflow.check_alive()
+            time.sleep(1)
+
+
+def _assignments(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())

@@ -1,0 +1,187 @@
+"""What a command finds where its shell names no AWS: the services of an `up`, or its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_athena.faults import Faults, Hold, Slow
+from tests.commands.project import ENVIRONMENT, NO_AWS, SOLD_WEEK, WEEKS, Project, load_sales
+from tests.support.repository_copy import SHELL
+
+# As `up` tells, with an Airflow that does not answer.
+TELLS = """
+import json, sys, time
+from athena_reports.local.project import find_project
+from athena_reports.local.running import Running, announced
+project = find_project()
+project.airflow.mkdir(exist_ok=True)
+running = Running("http://127.0.0.1:9", "admin", "secret", json.loads(sys.argv[1]))
+with announced(running, project):
+    print("tells", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def announced_up(shop: Project, endpoint: str) -> Iterator[None]:
+    """Stands for an `up` in the project."""
+    variables = shop.services.environment | {"ATHENA_REPORTS_ENV": ENVIRONMENT}
+    variables |= {"AWS_ENDPOINT_URL": endpoint}
+    with subprocess.Popen(
+        [sys.executable, "-c", TELLS, json.dumps(variables)],
+        cwd=shop.root,
+        env=SHELL | {"PYTHONPATH": shop.variables["PYTHONPATH"]},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "tells\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
+    shop: Project,
+) -> None:
+    no_airflow = "start `athena-reports up` first"
+    backfill = ["backfill", "items", "--from", "2025-06-02", "--to", "2025-06-08"]
+    with announced_up(shop, shop.services.endpoint_url):
+        file = shop.root / ".airflow" / "up.json"
+        assert file.stat().st_mode & 0o077 == 0  # it has the password
+        done = shop.shell("status", "items_weekly", "--json", **NO_AWS)
+        assert done.err.startswith("Beside the `up` at http://127.0.0.1:9.")
+        published = [period["period"] for period in done.json["periods"] if period["version"]]
+        assert published == list(WEEKS)
+        # What the shell names comes first.
+        elsewhere = {**shop.services.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:10"}
+        elsewhere |= {"AWS_MAX_ATTEMPTS": "1"}
+        done = shop.shell("status", "items_weekly", **NO_AWS | elsewhere)
+        assert done.code == 1
+        assert "127.0.0.1:10" in done.err
+        assert "Beside" not in done.err
+    assert file.exists()  # it was killed, and could not remove it
+    done = shop.shell(*backfill, **NO_AWS)
+    assert done.code == 1
+    assert no_airflow in done.err
+    assert "Beside" not in done.err
+
+
+def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) -> None:
+    """As with a profile of AWS, which names no endpoint."""
+    done = shop.shell("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
+    assert done.code == 1
+    assert "ATHENA_REPORTS_QUERY_RESULTS is not set." in done.err
+    assert "Beside" not in done.err
+
+
+ASKS_AIRFLOW = """# build_dag
+import pathlib
+from airflow.configuration import AIRFLOW_HOME, conf
+import helper_of_the_team
+folders = [AIRFLOW_HOME, conf.get("core", "dags_folder"), helper_of_the_team.__file__]
+pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
+"""
+
+
+def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
+    shop: Project, tmp_path: Path
+) -> None:
+    shop.write("plugins/helper_of_the_team.py", "")
+    shop.write("dags/asks.py", ASKS_AIRFLOW)
+    assert shop.shell("docs", "items", AIRFLOW_HOME="").err == ""
+    folders = (shop.root / "dags" / "folders").read_text().splitlines()
+    plugin = shop.root / "plugins" / "helper_of_the_team.py"
+    assert folders == [str(shop.root / ".airflow"), str(shop.root / "dags"), str(plugin)]
+
+    home = str(tmp_path / "home")
+    assert shop.shell("docs", "items", AIRFLOW_HOME=home).err == ""
+    assert (shop.root / "dags" / "folders").read_text().splitlines()[0] == home
+
+
+def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
+    names = '[tool.athena-reports]\ndags = "a"\ninclude = "b"\ntests = "c"\n'
+    shop.write("pyproject.toml", names)
+    for old, new in (("dags", "a"), ("include", "b"), ("tests/reports", "c")):
+        (shop.root / old).rename(shop.root / new)
+    done = shop.shell("test", "items/bounds")
+    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.err
+    options = ["--table=sales", "--key=item", "--time=sold_at", "--since=2025-06-01", "--owner=us"]
+    done = shop.shell("new", "best", *options)
+    assert done.code == 0, done.err
+    written = [str(Path(line).parent) for line in done.lines]
+    assert written == ["a", "b/sql", *["c/best/bounds"] * 3, *["c/best/golden"] * 2]
+
+
+@pytest.mark.ci
+def test_services_of_its_own_have_the_tables_that_the_project_keeps(shop: Project) -> None:
+    amount = load_sales(shop)
+    done = shop.shell("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
+    assert done.code == 0, done.err
+    assert done.err.startswith("Beside the local services.")
+    assert str(amount) in json.dumps(done.json)
+
+
+# Tells the endpoint of its process, and waits until the test is ready.
+WAITS = """# build_dag
+import os, pathlib, time
+root = pathlib.Path(__file__).parents[1]
+(root / "told").write_text(os.environ["AWS_ENDPOINT_URL"])
+(root / "told").rename(root / "endpoint")
+while not (root / "go").exists():
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_stops_the_paid_query_and_then_the_services(
+    number: signal.Signals, code: int, shop: Project
+) -> None:
+    load_sales(shop)
+    shop.write("dags/waits.py", WAITS)
+    with shop.start("preview", "items", SOLD_WEEK, "--run", session=True, **NO_AWS) as process:
+        endpoint = wait_for_text(shop.root / "endpoint", process)
+        children = psutil.Process(process.pid).children()
+        assert children
+        faults = Faults(endpoint)
+        faults.add(Hold(sql="What was sold", times=None))
+        # So the stop of the query lasts until the test has seen it.
+        faults.add(Slow(action="StopQueryExecution", milliseconds=3000))
+        (shop.root / "go").touch()
+        wait_until_struck(faults, "Hold")
+        os.killpg(process.pid, number)
+        wait_until_struck(faults, "Slow")
+        done = shop.ended(process)
+    assert (done.code, done.out) == (code, "")
+    assert "Traceback" not in done.err
+    psutil.wait_procs(children, timeout=30)
+    assert not [child for child in children if child.is_running()]
+
+
+def wait_for_text(file: Path, process: subprocess.Popen[str]) -> str:
+    """Wait until a command has written a file."""
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    return file.read_text()
+
+
+def wait_until_struck(faults: Faults, kind: str) -> None:
+    """Wait until services that live have got the call of a fault."""
+    while not any(fault["kind"] == kind and fault["struck"] for fault in faults.list()):
+        time.sleep(0.05)
