@@ -167,7 +167,7 @@ def _export(words: list[str]) -> None:
     assert not unknown, f"no such setting: {sorted(unknown)}"
 
 
-_SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
+_SHELL = {".", "echo", "cd", "eval", "git", "curl", "id"}
 
 
 _PROGRAMS = {
