@@ -35,6 +35,10 @@ class SettingsError(AthenaReportsError):
     """A setting is missing or wrong."""
 
 
+class MissingPackageError(AthenaReportsError):
+    """A Python package is not installed here. It does not come by itself, so nothing is retried."""
+
+
 class ReportError(AthenaReportsError):
     """A report is declared wrongly.
 

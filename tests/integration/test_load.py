@@ -227,6 +227,7 @@ def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
     folder: Path, shell: Shell, services: Services
 ) -> None:
     write_csv(folder / "a.csv")
+    (folder / "include" / "sql").mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-c", IS_KILLED, "load", "killed", "a.csv", "--time", "played_at"],
         env=SHELL | services.environment | {"PYTHONPATH": str(ROOT / "plugins")},

@@ -9,6 +9,7 @@ the second table of the page lists it.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -47,8 +49,15 @@ from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags, parse_dags
 from tests.support.examples import alerts_dag_file
+from tests.support.existing_environment import OF_REPORTS, endpoints_below
 from tests.support.published import manifest_of
-from tests.support.stacks import Stack, create_stack, kept_parameters, secrets_backend
+from tests.support.stacks import (
+    REPORTS_TEMPLATE,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
+)
 from tests.support.task_runner import prepare, run_dag
 from tests.support.triggers import kill
 
@@ -124,14 +133,21 @@ def stack(services: Services) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def grants(services: Services, stack: Stack) -> list[Grant]:
-    """All that the policy of the reports allows."""
+def statements(services: Services, stack: Stack) -> list[dict[str, Any]]:
+    """The statements of the policy of the reports."""
     iam, arn = client(services, "iam"), stack.outputs["ReportsPolicyArn"]
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     policy = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    found: list[dict[str, Any]] = policy["Statement"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def grants(statements: list[dict[str, Any]]) -> list[Grant]:
+    """All that the policy of the reports allows."""
     return [
         Grant(statement["Sid"], action, listed(statement["Resource"]))
-        for statement in policy["Statement"]
+        for statement in statements
         for action in listed(statement["Action"])
     ]
 
@@ -394,11 +410,56 @@ def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> Non
         for name in botocore.session.get_session().get_service_model(service).operation_names:
             action = S3_ACTIONS.get(name, name) if service == "s3" else name
             actions[xform_name(name)] = f"{service}:{action}"
-    # What authors run on their machine is not the role's.
-    files = [file for file in (REPOSITORY / "plugins").rglob("*.py") if "authors" not in file.parts]
+    # What authors and deployments run on their machine is not the role's.
+    on_their_machine = {"authors", "local", "mwaa"}
+    plugins = (REPOSITORY / "plugins").rglob("*.py")
+    files = [file for file in plugins if on_their_machine.isdisjoint(file.parts)]
     code = "\n".join(file.read_text() for file in files)
     # A client's method, or a paginator's name; a hook asks Airflow for its connection.
     named = re.findall(r"(?<!hook|self)(?<!super\(\))\.(\w+)|[\"'](\w+)[\"']", code)
     called = {actions[name] for names in named for name in names if name in actions}
     assert len(called) > 15
     assert not called - {use.action for use in used}, f"let {Everything.__name__} go these ways"
+
+
+# --- docs/how-to/existing-environment.md
+
+
+def test_the_policies_to_attach_are_that_of_the_stack(
+    statements: list[dict[str, Any]], stack: Stack
+) -> None:
+    names = {
+        "partition": "aws",
+        "region": "us-east-1",
+        "account": "123456789012",
+        "environment": ENVIRONMENT,
+        "workgroup": stack.outputs["Workgroup"],
+        "source_database": stack.outputs["SourceDatabase"],
+        "source_bucket": f"athena-lake-{ENVIRONMENT}",
+        "report_database": stack.outputs["ReportDatabase"],
+        "report_bucket": stack.outputs["ReportBucket"],
+        "query_results_bucket": stack.outputs["QueryResultsLocation"].split("/")[2],
+        "alert_topic": stack.outputs["AlertTopicArn"].rpartition(":")[2],
+        "source_kms_key_arn": KEY,
+        "kms_key_arn": KEY,
+        "former_kms_key_arn": KEY,
+    }
+    to_attach = {}
+    for name in ("reports-policy.json", "reports-policy-keys.json"):
+        template = Template((REPORTS_TEMPLATE.with_name(name)).read_text())
+        policy = json.loads(template.substitute(names))
+        assert policy["Version"] == "2012-10-17"
+        to_attach |= {statement["Sid"]: in_lists(statement) for statement in policy["Statement"]}
+    assert to_attach == {statement["Sid"]: in_lists(statement) for statement in statements}
+
+
+def in_lists(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement whose actions and resources are sorted lists, even one."""
+    in_order = {key: sorted(listed(statement[key])) for key in ("Action", "Resource")}
+    return statement | in_order
+
+
+def test_the_page_has_an_endpoint_for_each_service_that_was_called(used: set[Use]) -> None:
+    """Without a NAT gateway a service that has none is not reached."""
+    services = {use.action.partition(":")[0] for use in used}
+    assert services == endpoints_below(OF_REPORTS)

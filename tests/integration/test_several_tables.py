@@ -228,8 +228,8 @@ def test_what_is_published_is_what_the_three_tables_add_up_to(
 def test_a_preview_knows_the_size_of_all_three_tables(
     project: Project, shell: Shell, services: Services
 ) -> None:
-    project.edit('name="country_revenue"', 'name="previewed"', "report")
-    shown = shell.json("preview", "previewed_weekly", WEEK, "--run")
+    project.edit('name="country_revenue"', 'name="previewed_tables"', "report")
+    shown = shell.json("preview", "previewed_tables_weekly", WEEK, "--run")
     plays, purchases, users = shown["inputs"]
     objects = services.s3.list_objects_v2(Bucket=BUCKET, Prefix="users/")["Contents"]
     assert users["bytes"] == sum(stored["Size"] for stored in objects)
@@ -325,12 +325,12 @@ def moved(services: Services) -> Iterator[Callable[[str], None]]:
 def test_a_plan_names_a_dimension_that_is_newer_than_the_publication(
     project: Project, shell: Shell, services: Services, moved: Callable[[str], None]
 ) -> None:
-    project.edit('name="country_revenue"', 'name="planned"', "report")
-    run = run_dag(load_dags(project.report)["planned_weekly"], period=WEEK)
+    project.edit('name="country_revenue"', 'name="planned_tables"', "report")
+    run = run_dag(load_dags(project.report)["planned_tables_weekly"], period=WEEK)
     moved(manifest_of(services.s3, run)["query"]["submitted_at"])
     edited = "transform=lambda rows, period: rows.filter('points >= 0'),\n    checks=["
     project.edit("checks=[", edited, "report")
-    (period,) = shell.json("plan", "planned_weekly", "--yes")["periods"]
+    (period,) = shell.json("plan", "planned_tables_weekly", "--yes")["periods"]
     assert period["differences"]["added"] == 1
     assert period["newer_partitions"] == [f"{DATABASE}.users"]
 

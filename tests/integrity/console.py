@@ -114,7 +114,8 @@ def _aws(words: list[str]) -> None:
     service, operation, *rest = words
     if (service, operation) in _AWS_CUSTOM:
         return
-    model = _service(service)
+    # The AWS CLI has the operations of S3 by this name; its `s3` is commands of its own.
+    model = _service("s3" if service == "s3api" else service)
     name = {xform_name(each, "-"): each for each in model.operation_names}[operation]
     shape = model.operation_model(name).input_shape
     members: Mapping[str, Any] = shape.members if shape else {}
@@ -168,6 +169,8 @@ def _export(words: list[str]) -> None:
 
 
 _SHELL = {".", "echo", "cd", "eval", "git", "curl", "id"}
+# Those of docs/how-to/existing-environment.md, which tests/library/mwaa/test_bundle.py runs.
+_SHELL |= {"cat", "mkdir", "rm", "sed", "unzip", "zip"}
 
 
 _PROGRAMS = {

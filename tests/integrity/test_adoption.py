@@ -26,6 +26,7 @@ from tests.support.code_blocks import blocks_of, commands_of, files_of
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL, airflow_up, copy_repository, make
+from tests.support.wheel_files import carry_small_wheel
 
 pytestmark = [
     pytest.mark.ci,
@@ -51,6 +52,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = without_samples(tmp_path_factory.mktemp("team") / "reports")
     for path, block in files_of(README):
         (root / path).write_text(block.text)
+    carry_small_wheel(root)
     return root
 
 

@@ -33,6 +33,7 @@ from tests.support.paths import ROOT
 from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 
+EXISTING = "docs/how-to/existing-environment.md"
 FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
 TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
@@ -46,6 +47,7 @@ RUN_ELSEWHERE = {
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
     "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
+    EXISTING: "tests/integrity/test_existing_environment.py",
     "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",
@@ -249,6 +251,16 @@ def test_the_messages_that_a_page_quotes_are_those_of_the_code() -> None:
             assert any(pattern.search(message) for message in messages), (
                 f"no message says {quote!r}"
             )
+
+
+def test_the_messages_that_the_page_on_existing_environments_quotes_are_those_of_the_code() -> None:
+    quotes = re.findall(r'\*\*"(.+?)"\*\*', (ROOT / EXISTING).read_text(encoding="utf-8"))
+    messages = [
+        message for file in (ROOT / "plugins").rglob("*.py") for message in messages_of(file)
+    ]
+    assert len(quotes) > 5
+    unsaid = [quote for quote in quotes if not any(quote in message for message in messages)]
+    assert unsaid == []
 
 
 # --- exit codes

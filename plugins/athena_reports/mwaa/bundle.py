@@ -2,8 +2,9 @@
 
     dags/               for the environment's dags/ prefix: DAG files, include/,
                         constraints-<checksum>.txt
-    plugins.zip         the plugin and the library, without what authors and deployments run
-    requirements.txt    what pip installs
+    plugins.zip         the plugin and the library, without what authors and deployments run;
+                        wheels/ with what the image lacks
+    requirements.txt    what pip installs: those wheels by their paths, then the project's lines
     startup.sh          the environment's variables, after deploy/environments/<env>.sh
                         if there is one
 
@@ -21,9 +22,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import athena_reports
 from athena_reports.errors import SettingsError
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.requirements import bundled_requirements
+from athena_reports.mwaa.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 from athena_reports.settings import read_settings
 
 HOME = PurePosixPath("/usr/local/airflow")
@@ -41,6 +45,7 @@ _LEFT_OUT = (
     "athena_reports/local/",
     "athena_reports/mwaa/",
 )
+_IGNORED = ".airflowignore"
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
 
@@ -61,9 +66,9 @@ def build_bundle(
     the last word.
     """
     variables = {**(settings or {}), **_variables(project, environment)}
+    requirements = bundled_requirements((project.root / "requirements.txt").read_text())
     dags = _tree(project.dags)
-    plugins = _tree(project.plugins)
-    shipped = {path: plugins[path] for path in plugins if not path.startswith(_LEFT_OUT)}
+    plugins = _plugins(project)
     include = _tree(project.include)
     script = project.environments / f"{environment}.sh"
     startup = [script.read_text().removesuffix("\n")] if script.exists() else []
@@ -72,13 +77,16 @@ def build_bundle(
     # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
     # Named by their content, they are always those that requirements.txt was written with.
     named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
-    requirements = (project.root / "requirements.txt").read_bytes()
+    wheels = carried_wheels(project.root / CACHE)
+    for name, content in wheels.items():
+        plugins[str(FOLDER / name)] = content
+    lines = [f'--constraint "{HOME / named}"', *wheel_lines(wheels, HOME / "plugins")]
     files = {
         **{f"dags/{path}": content for path, content in dags.items()},
         **{f"dags/include/{path}": content for path, content in include.items()},
         named: constraints,
-        "plugins.zip": _zip(shipped),
-        "requirements.txt": f'--constraint "{HOME / named}"\n'.encode() + requirements,
+        "plugins.zip": _zip(plugins),
+        "requirements.txt": "\n".join([*lines, requirements]).encode(),
         "startup.sh": "\n".join([*startup, ""]).encode(),
     }
     shutil.rmtree(folder, ignore_errors=True)
@@ -124,6 +132,27 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
     return variables
 
 
+def _plugins(project: Project) -> dict[str, bytes]:
+    """What of the plugins folder an environment needs, by its path in it."""
+    files = {}
+    if project.plugins.is_dir():
+        files = _tree(project.plugins)
+    if "athena_reports/__init__.py" not in files:
+        files.update(_installed_library())
+        # Of the library, Airflow looks at the plugin alone.
+        files[_IGNORED] = files.get(_IGNORED, b"") + b"\nathena_reports/**\n"
+    return {path: files[path] for path in files if not path.startswith(_LEFT_OUT)}
+
+
+def _installed_library() -> dict[str, bytes]:
+    """The library that runs this, for a project that has installed it as a package."""
+    package = Path(athena_reports.__file__).parent
+    files = {f"{package.name}/{path}": content for path, content in _tree(package).items()}
+    plugin = package.with_name("athena_reports_plugin.py")
+    files[plugin.name] = plugin.read_bytes()
+    return files
+
+
 def _tree(folder: Path) -> dict[str, bytes]:
     """The files of a folder that belong to the package, by their paths in it.
 
@@ -143,7 +172,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 def _files(folder: Path) -> Iterator[Path]:
     """The files that are no tool's."""
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") and path.name != ".airflowignore"
+        hidden = path.name.startswith(".") and path.name != _IGNORED
         if not (hidden or path.name.endswith(_MADE_BY_TOOLS)):
             if path.is_symlink():
                 raise DeployError(

@@ -24,7 +24,7 @@ from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRunti
 from athena_reports.local.services import Services, local_services, require_installed
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
-from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin, build_twin
+from athena_reports.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
 
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -93,6 +93,13 @@ def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
         AirflowRuntimeError: A file cannot be imported, or a run failed.
     """
     say(f"requirements.txt adds {twin.added or 'nothing'}")
+    if twin.needs_index:
+        say(
+            "requirements.txt needs a package index. An environment without a route to one installs"
+            " none of it, not even the wheels that the bundle carries"
+        )
+    else:
+        say("requirements.txt needs no package index")
     twin.import_plugins()
     say("plugins can be imported without what requirements.txt installs")
     variables = twin.startup_variables(say)
@@ -134,13 +141,17 @@ def _airflow(
             plugins_folder=twin.home / "plugins",
             python=twin.python,
             components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
-            environment={**DEFAULTS, **variables, **FORCED, **services.environment, **ours},
+            environment={**deployed_variables(variables), **services.environment, **ours},
         )
         yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
 
 
 def _check_plugin(airflow: AirflowRuntime) -> None:
-    """The API server has the plugin whole, and its page answers who is logged in."""
+    """The API server has the plugin whole and once, and its page answers who is logged in."""
+    errors = airflow.client.request("GET", "/api/v2/plugins/importErrors")["import_errors"]
+    if errors:
+        problems = [f"{error['source']}: {error['error']}" for error in errors]
+        raise DeployError("Plugins have import errors:\n" + "\n".join(problems))
     listed = airflow.client.request("GET", "/api/v2/plugins")["plugins"]
     plugin = {row["name"]: row for row in listed}.get(PLUGIN, {})
     if not plugin.get("timetables") or not plugin.get("macros"):

@@ -25,8 +25,9 @@ from urllib.request import urlopen
 from athena_reports.local.runtime import Progress, tail
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import HOME
+from athena_reports.mwaa.requirements import LIBRARY
+from athena_reports.mwaa.wheels import FOLDER, PYTHON
 
-PYTHON = (3, 12)
 PIP_SECONDS = 9 * 60
 """How long requirements.txt may take; after that MWAA goes on without what is missing."""
 STARTUP_SECONDS = 5 * 60
@@ -77,6 +78,12 @@ _PROTECTED = re.compile(
 
 _KEPT = Path(__file__).with_name("images")
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
+_NOBODY = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
+_CUT_OFF = (
+    *("--isolated", "--no-cache-dir", "--retries", "0"),
+    *("--index-url", _NOBODY, "--proxy", _NOBODY),
+)
+"""With these, pip reaches no package index, not even one that requirements.txt names."""
 _IMPORT_PLUGINS = Path(__file__).with_name("import_plugins.py")
 _REPORT_PERIODS = Path(__file__).with_name("report_periods.py")
 _USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}"
@@ -94,6 +101,7 @@ class Twin:
     """A twin with a bundle in it.
 
     `added` are the packages that its requirements.txt has brought, with their versions.
+    `needs_index` is whether pip had to ask a package index for any of them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,6 +109,7 @@ class Twin:
         self.python = folder / "venv" / "bin" / "python"
         self.home = folder / "root" / HOME.relative_to("/")
         self.added: dict[str, str] = {}
+        self.needs_index = False
 
     def lay_out(self, bundle: Path) -> None:
         """Put the parts of a bundle where MWAA puts them, in place of what is there."""
@@ -115,7 +124,10 @@ class Twin:
     def install(self, image: str, constraints: str, requirements: str) -> None:
         """Install what the image has, then requirements.txt by the image's rules.
 
-        Only here a failure of requirements.txt is an error; MWAA goes on without the packages.
+        The wheels of the plugins folder come first, with the network cut: an environment without a
+        route to a package index has nothing else. Then requirements.txt as a whole, without the
+        network if that is enough. Only here a failure is an error; MWAA goes on without the
+        packages.
         """
         listed = [line for line in image.splitlines() if "==" in line]
         pins = {_name(line) for line in listed}
@@ -132,10 +144,26 @@ class Twin:
         local = requirements.replace(f"{HOME}/", f"{self.home}/")
         packages = self._file("requirements.txt", local)
         limits = self._file("essential.txt", essential)
-        advice = "MWAA only logs that, and runs on without the packages."
-        self._pip("pip.log", advice, ["-c", limits, "-r", packages], PIP_SECONDS)
+        folder = f"{self.home / 'plugins' / FOLDER}/"
+        carried = [line for line in local.splitlines() if line.startswith(folder)]
+        if carried:
+            advice = "The bundle carries a wheel that the image cannot install without a network."
+            self._pip("pip-wheels.log", advice, [*_CUT_OFF, "-c", limits, *carried])
+        arguments = ["-c", limits, "-r", packages]
+        code = self._run_pip("pip-cut-off.log", [*_CUT_OFF, *arguments], PIP_SECONDS)
+        self.needs_index = code != 0
+        if self.needs_index:
+            advice = "MWAA only logs that, and runs on without the packages."
+            self._pip("pip.log", advice, arguments, PIP_SECONDS)
         after = self._versions()
         self.added = {name: after[name] for name in after if before.get(name) != after[name]}
+        if LIBRARY in self.added:
+            raise DeployError(
+                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
+                " the library too. Airflow would use the installed one, and show an import error of"
+                " its plugin. Remove the line that installs it, perhaps in a file that"
+                " requirements.txt names."
+            )
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed.
@@ -204,13 +232,17 @@ class Twin:
         self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
     ) -> None:
         log = self.folder / log_name
-        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        code = self._run([*install, *arguments], log, seconds)
+        code = self._run_pip(log_name, arguments, seconds)
         if code != 0:
             reason = f"took longer than {seconds} s"
             if code is not None:
                 reason = f"failed with exit code {code}"
             raise DeployError(f"pip {reason}. {advice} Log: {log}\n{tail(log)}")
+
+    def _run_pip(self, log_name: str, arguments: list[str], seconds: float) -> int | None:
+        """Let pip install; returns its exit code, or None if it took too long."""
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        return self._run([*install, *arguments], self.folder / log_name, seconds)
 
     def _run(
         self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
@@ -262,15 +294,17 @@ def build_twin(
     key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
     twin = Twin(work.absolute() / f"{version}-{key}")
     twin.lay_out(bundle)
-    record = twin.folder / "added.json"
+    record = twin.folder / "installed.json"
     if record.exists():
         progress(f"the twin is there: {twin.folder}")
-        twin.added = json.loads(record.read_text())
+        installed = json.loads(record.read_text())
+        twin.added = installed["added"]
+        twin.needs_index = installed["needs_index"]
         return twin
     progress(f"making a twin of the image for Airflow {version}; it takes minutes")
     make_environment(python, twin)
     twin.install(image, constraints, requirements)
-    record.write_text(json.dumps(twin.added))
+    record.write_text(json.dumps({"added": twin.added, "needs_index": twin.needs_index}))
     return twin
 
 
@@ -316,6 +350,11 @@ def _text(source: str) -> str:
 def _name(requirement: str) -> str:
     """The name of a package as indexes compare it."""
     return re.sub(r"[-_.]+", "-", requirement.split("==")[0].strip()).lower()
+
+
+def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
+    """Return Airflow's variables on MWAA: its defaults, what startup.sh exports, what it forces."""
+    return {**DEFAULTS, **exported, **FORCED}
 
 
 def _clean_environment() -> dict[str, str]:

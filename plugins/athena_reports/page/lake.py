@@ -377,12 +377,13 @@ class Lake:
             LakeError: There is no Parquet, it is too large for this page, or it is not Parquet.
             S3Error: S3 refused a call, or did not serve it.
             DiskFullError: There is no space for the download.
+            MissingPackageError: DuckDB is not installed here.
         """
-        import duckdb
-
         uri = self._parquet_uri(dag, manifest)
         _require_at_most(SHOWN_COLUMNS, columns, "columns", uri)
         with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
+            import duckdb  # not before: `open_engine` says what is wrong if it is missing
+
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
             file = str(path)

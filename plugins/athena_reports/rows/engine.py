@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
-from athena_reports.errors import AthenaReportsError, is_disk_full
+from athena_reports.errors import AthenaReportsError, MissingPackageError, is_disk_full
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -84,9 +84,15 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
             of a run that are cleared.
 
     Raises:
+        MissingPackageError: DuckDB is not installed here. Nothing that uses an open engine needs to
+            look for that again.
         AthenaReportsError: In the place of an error that `Engine.explain` knows.
     """
-    import duckdb
+    # Inside of functions everywhere: Amazon MWAA loads plugins before pip has installed DuckDB.
+    try:
+        import duckdb
+    except ImportError as error:
+        raise _missing_duckdb(about, again, error) from error
 
     with TemporaryDirectory(prefix="athena-reports-") as path:
         folder = Path(path).resolve()
@@ -111,6 +117,18 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
                 raise explained from error
             finally:
                 current_engine.reset(token)
+
+
+def _missing_duckdb(about: str, again: str, error: ImportError) -> MissingPackageError:
+    problem = f"DuckDB cannot be imported here: {error}."
+    if about:
+        problem = f"{about}: {problem}"
+    then = again or "clear the failed task, or open the page again"
+    return MissingPackageError(
+        f"{problem} pip has not installed requirements.txt, or not all of it. On Amazon MWAA only"
+        " the log stream requirements_install says why. Remove the cause, update the environment,"
+        f" then {then}."
+    )
 
 
 def reason(error: Exception) -> str:

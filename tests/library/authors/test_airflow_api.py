@@ -74,6 +74,7 @@ def test_at_an_address_airflow_is_asked_with_the_token(
     ("arguments", "problem"),
     [
         ({"environment": "prd"}, "is of environment prd in this Airflow, and the shell is set to"),
+        ({"environment": None}, "is of environment None in this Airflow, and the shell is set to"),
         ({"logic": "v2:1"}, r"has other logic in this Airflow \(v2:1\) than in these files"),
         ({"logic": None}, r"has other logic in this Airflow \(None\)"),
         ({"logic": "v2:1"}, "Deploy these files. Airflow takes a minute to read an edited file."),

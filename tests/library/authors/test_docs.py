@@ -26,6 +26,7 @@ plays = Report(
     columns={
         "user|id": Column("varchar", "who | `played` <b>often</b>"),
         "score": Column("decimal(10,2)", "points won", unit="points"),
+        "tags": Column("array<string>", "what it is called"),
     },
     key=KEY,
     checks=[checks.in_range("score", at_least=0)],
@@ -103,10 +104,16 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
     ] == [
         ("user|id", "string", "string"),
         ("score", "number", "decimal(10,2)"),
+        ("tags", "array", "array<string>"),
         ("period", "string", "string"),
     ]
     assert weekly["properties"][0]["unique"] is True
-    assert [each.get("primaryKeyPosition") for each in weekly["properties"]] == [1, None, None]
+    assert [each.get("primaryKeyPosition") for each in weekly["properties"]] == [
+        1,
+        None,
+        None,
+        None,
+    ]
     assert weekly["properties"][1]["customProperties"] == [{"property": "unit", "value": "points"}]
     assert [each["type"] for each in contract["servers"]] == ["s3", "s3", "athena"]
     latency = {
@@ -122,7 +129,7 @@ def test_the_contract_promises_a_key_of_two_columns_in_their_order(describe: Des
     code, text = describe("plays", "--odcs", key="['score', 'user|id']")
     assert code == 0
     weekly, _ = yaml.safe_load(text)["schema"]
-    user_id, score, period = weekly["properties"]
+    user_id, score, _, period = weekly["properties"]
     assert (user_id["primaryKey"], user_id["primaryKeyPosition"]) == (True, 2)
     assert (score["primaryKey"], score["primaryKeyPosition"]) == (True, 1)
     assert (user_id["unique"], score["unique"], "primaryKey" in period) == (False, False, False)

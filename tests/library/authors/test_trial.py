@@ -21,6 +21,7 @@ from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.publishing import Place, facts
 from tests.support.submissions import of_author, start, submission
 from tests.support.virtual_clock import VirtualClock
+from tests.support.wire import answered, json_error
 
 NOBODY: Any = None
 
@@ -117,6 +118,19 @@ def test_no_query_runs_on_when_its_command_has_ended(
     assert set(athena.states) <= {"CANCELLED"}
     if action == "GetQueryExecution":
         assert len(athena.states) == 1
+
+
+def test_a_start_is_sent_once_whatever_athena_answers() -> None:
+    """A repetition could be a second query, where Athena has forgotten the token."""
+    failure = json_error("InternalServerException", "Try again", 500)
+    athena = Aws.connect().athena_once
+    assert athena is not None
+    with (
+        answered(athena, "StartQueryExecution", failure, failure) as requests,
+        pytest.raises(ClientError, match="Try again"),
+    ):
+        athena.start_query_execution(QueryString="SELECT 1")
+    assert len(requests) == 1
 
 
 def test_a_start_that_was_not_answered_is_one_query(

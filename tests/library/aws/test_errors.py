@@ -186,6 +186,16 @@ def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
             False,
             "the workgroup does not exist",
         ),
+        (
+            api_error("InvalidRequestException", "WorkGroup stg is disabled."),
+            False,
+            "refused the request",
+        ),
+        (
+            api_error("InvalidRequestException", "QueryExecution 1 is not found."),
+            False,
+            "refused the request",
+        ),
         (api_error("InternalServerException", status=500), True, "did not answer"),
         (api_error("TooManyRequestsException"), True, "throttled"),
         (api_error("ThrottlingException"), True, "throttled"),

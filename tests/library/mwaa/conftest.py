@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
+from athena_reports.mwaa import wheels
 from local_athena import LocalAws
 from tests.library.mwaa.repository import BUCKET, REGION, Repository
 from tests.library.mwaa.stub import StubAws
+from tests.support.wheel_files import requirement_of, write_wheel
+
+
+@pytest.fixture(autouse=True)
+def small_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles of this process carry a wheel of some bytes, which `keep_small_wheel` provides."""
+    folder = tmp_path / "small-wheel"
+    line = requirement_of(write_wheel(folder, "duckdb", "2.0.1"))
+    (folder / "wheels.txt").write_text(line)
+    monkeypatch.setattr(wheels, "_LIST", folder / "wheels.txt")
 
 
 @pytest.fixture(scope="module")

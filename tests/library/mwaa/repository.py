@@ -13,6 +13,7 @@ import pytest
 from athena_reports.authors.command_line import main
 from tests.support.paths import ROOT
 from tests.support.variables import kept_environment
+from tests.support.wheel_files import keep_small_wheel
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKET = f"athena-reports-mwaa-stg-{ACCOUNT}-{REGION}"
@@ -38,6 +39,7 @@ class Repository:
         self.write("deploy/environments/prd.env", "")
         self.configure()
         self.write(".gitignore", "/.venv-deploy\n/dist\n")
+        keep_small_wheel(folder)
         (folder / ".venv-deploy").symlink_to(ROOT / ".venv-deploy")
         self.git("init", "--quiet")
         self.commit()

@@ -11,16 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow.utils.file import find_dag_file_paths
 
 from athena_reports.authors.rules.dag_rules import Repository
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import bundle as bundle_module
 from athena_reports.mwaa.bundle import build_bundle
+from tests.support import repository_copy
+from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.existing_environment import PAGE
+from tests.support.paths import ROOT
+from tests.support.wheel_files import keep_small_wheel
 
-ROOT = Path(__file__).resolve().parents[3]
 MAINTENANCE = "dags/athena_reports_maintenance.py"
 COMMANDS = ("authors", "local", "mwaa")  # parts of the library that MWAA has no use for
+LEFT_OUT = ("athena_reports/__main__.py", *(f"athena_reports/{name}/" for name in COMMANDS))
 SHIPPED = (
     "dags",
     "include",
@@ -43,6 +49,7 @@ def copy_repository(tmp_path: Path) -> Callable[[str], Path]:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        keep_small_wheel(repository)
         return repository
 
     return copy
@@ -82,7 +89,9 @@ def test_two_folders_and_two_times_give_the_same_bytes(
 
 def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
-    bundle = build_bundle(Project.usual(ROOT), "prd", tmp_path / "bundle")
+    repository = repository_copy.copy_repository(tmp_path / "repository")
+    wheel = keep_small_wheel(repository)
+    bundle = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
 
     expected = {"plugins.zip", "requirements.txt", "startup.sh"}
     expected |= {constraints_path()}
@@ -92,13 +101,10 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     assert bundle.files == written
     assert set(written) == expected
     with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
-        names = set(plugins.namelist())
-        left_out = files_of("plugins") - names
+        ours = {path for path in files_of("plugins") if not path.startswith(LEFT_OUT)}
+        assert set(plugins.namelist()) == ours | {f"wheels/{wheel.name}"}
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(tmp_path / "bundle" / "dags").values())
-    assert names < files_of("plugins")
-    assert {path.split("/")[1] for path in left_out} == {"__main__.py", *COMMANDS}
-    assert not {path for path in names if path.split("/")[1:2] and path.split("/")[1] in COMMANDS}
     for module in (
         *(rf"athena_reports\.{name}" for name in COMMANDS),
         "local_athena",
@@ -110,6 +116,84 @@ def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
         "pyarrow",
     ):
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
+
+
+def test_what_serves_people_alone_is_left_out_and_what_is_called_alike_is_not(
+    repository: Path, tmp_path: Path
+) -> None:
+    for path in (
+        *("authors/__init__.py", "authors/rules/sql.py", "local/airflow.env", "mwaa/bundle.py"),
+        *("page/local/__init__.py", "locale.py", "mwaa.py"),
+    ):
+        file = repository / "plugins" / "athena_reports" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for path in ("team/authors.py", "authors/__init__.py", "local/__init__.py"):
+        (repository / "plugins" / path).parent.mkdir(exist_ok=True)
+        (repository / "plugins" / path).touch()
+    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        names = set(plugins.namelist())
+
+    assert not [name for name in names if name.startswith(LEFT_OUT)]
+    assert names > {"team/authors.py", "authors/__init__.py", "local/__init__.py"}
+    library = {"page/local/__init__.py", "locale.py", "mwaa.py", "page/app.py"}
+    assert names > {f"athena_reports/{path}" for path in library}
+
+
+def test_a_project_that_has_installed_the_library_ships_it_beside_its_own_plugins(
+    copy_repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    cloned, project = copy_repository("cloned"), copy_repository("project")
+    shutil.rmtree(project / "plugins")
+    build_bundle(Project.usual(project), "prd", tmp_path / "without")
+    for repository in (cloned, project):
+        (repository / "plugins").mkdir(exist_ok=True)
+        (repository / "plugins" / "team.py").write_text("OURS = 1\n")
+    (project / "plugins" / ".airflowignore").write_text("drafts/**")
+    build_bundle(Project.usual(cloned), "prd", tmp_path / "cloned-bundle")
+    build_bundle(Project.usual(project), "prd", tmp_path / "bundle")
+
+    expected = contents_of_zip(tmp_path / "cloned-bundle" / "plugins.zip")
+    shipped = contents_of_zip(tmp_path / "bundle" / "plugins.zip")
+    assert expected.pop(".airflowignore").endswith(b"\nathena_reports/**\n")
+    assert shipped.pop(".airflowignore") == b"drafts/**\nathena_reports/**\n"
+    assert shipped == expected
+    del expected["team.py"]
+    without = contents_of_zip(tmp_path / "without" / "plugins.zip")
+    assert without.keys() - expected.keys() == {".airflowignore"}
+
+
+def contents_of_zip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_pip_gets_the_carried_wheels_by_their_paths_and_the_lines_of_the_project(
+    repository: Path, tmp_path: Path
+) -> None:
+    ours = "--find-links wheels\nathena-reports[authors]==0.2.0 ; python_version > '3'\n"
+    (repository / "requirements.txt").write_text(f"{ours}# theirs\nrequests>=2\n")
+    written = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+
+    assert written["requirements.txt"].decode() == (
+        f'--constraint "/usr/local/airflow/{constraints_path()}"\n'
+        "/usr/local/airflow/plugins/wheels/duckdb-2.0.1-py3-none-any.whl\n"
+        "# theirs\nrequests>=2\n"
+    )
+    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
+        carried = plugins.read("wheels/duckdb-2.0.1-py3-none-any.whl")
+    assert carried == keep_small_wheel(repository).read_bytes()
+
+
+def test_a_project_that_installs_the_library_by_a_path_is_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    with (repository / "requirements.txt").open("a") as requirements:
+        requirements.write("wheels/athena_reports-0.2.0-py3-none-any.whl\n")
+    with pytest.raises(DeployError, match="installs this library, which the bundle has"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def constraints_path() -> str:
@@ -267,3 +351,77 @@ def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
     (repository / "plugins" / "secrets").symlink_to(tmp_path)
     with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
         build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+
+# --- docs/how-to/existing-environment.md: a bundle in an environment of somebody else
+
+
+def write_environment(folder: Path, *plugins: str) -> None:
+    """The files of an environment that has plugins of its own; none ends with a line's end."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "plugins.zip", "w") as archive:
+        archive.writestr(".airflowignore", "drafts/**")
+        for path in plugins:
+            archive.writestr(path, "")
+    (folder / "requirements.txt").write_text("requests>=2")
+    (folder / "startup.sh").write_text("export TEAM=analytics; exit 0")
+
+
+def merge(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the page's way to merge, without the first command, which builds the bundle."""
+    block = next(block for block in blocks_of(PAGE) if "make bundle" in block.text)
+    bundle, *commands = commands_of(block)
+    assert bundle == "make bundle ENV=prd"
+    return subprocess.run(
+        ["bash", "-e", "-c", "\n".join(commands)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_bundle_is_merged_into_an_environment_that_is_there(
+    repository: Path, tmp_path: Path
+) -> None:
+    write_environment(tmp_path / "environment", "team.py", "drafts/later.py")
+    of_project = repository / "plugins" / ".airflowignore"
+    of_project.write_text(f"parts/**\n{of_project.read_text()}")
+    (repository / "plugins" / "parts").mkdir()
+    (repository / "plugins" / "parts" / "words.py").touch()
+    build_bundle(Project.usual(repository), "prd", tmp_path / "dist" / "mwaa")
+    first, *lines = (tmp_path / "dist" / "mwaa" / "requirements.txt").read_text().splitlines()
+
+    for _ in ("first release", "next release"):
+        done = merge(tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    merged = tmp_path / "merged"
+    # What forces the image's constraints on the environment's packages is that no line has this.
+    assert first.startswith("--constraint ")
+    requirements = (merged / "requirements.txt").read_text()
+    assert requirements.splitlines() == [*lines, "requests>=2"]
+    assert not re.search("-c |--constraint ", requirements)
+    script = f"source {merged / 'startup.sh'}"
+    shown = f"trap env EXIT; {script}"
+    variables = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
+    assert {"ATHENA_REPORTS_ENV=prd", "TEAM=analytics"} <= set(variables.stdout.splitlines())
+    with zipfile.ZipFile(tmp_path / "dist" / "mwaa" / "plugins.zip") as archive:
+        of_the_bundle = archive.namelist()
+    with zipfile.ZipFile(merged / "plugins.zip") as archive:
+        assert set(of_the_bundle) <= set(archive.namelist())
+        archive.extractall(tmp_path / "installed")
+    paths = [Path(path) for path in find_dag_file_paths(tmp_path / "installed", safe_mode=False)]
+    read = sorted(path.name for path in paths if path.suffix == ".py")
+    assert read == ["athena_reports_plugin.py", "team.py"]
+
+
+def test_a_file_that_both_have_stops_the_merge(repository: Path, tmp_path: Path) -> None:
+    write_environment(tmp_path / "environment", "athena_reports_plugin.py")
+    build_bundle(Project.usual(repository), "prd", tmp_path / "dist" / "mwaa")
+
+    done = merge(tmp_path)
+
+    assert done.returncode != 0
+    assert "replace merged/plugins/athena_reports_plugin.py?" in done.stdout + done.stderr
+    assert not (tmp_path / "merged" / "plugins.zip").exists()

@@ -18,6 +18,7 @@ from tests.library.mwaa.repository import BUCKET, REGION
 from tests.library.mwaa.stub import StubAws
 from tests.support.paths import ROOT
 from tests.support.repository_copy import make
+from tests.support.wheel_files import carry_small_wheel
 
 QUESTIONS = (
     "AWS region",
@@ -39,6 +40,7 @@ def clone(tmp_path: Path) -> Path:
 def test_the_guide_asks_and_deploys_nothing_until_it_has_all_answers(
     stub: StubAws, bucket: Any, clone: Path, answered: int
 ) -> None:
+    carry_small_wheel(clone)
     answers = [REGION, "arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*", ""][:answered]
     variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     typed = "".join(f"{answer}\n" for answer in answers)

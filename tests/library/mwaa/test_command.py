@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import boto3
 import pytest
 
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError, deploy
-from athena_reports.mwaa.config import CONFIG
+from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from tests.library.mwaa.repository import Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
@@ -69,6 +70,24 @@ def test_answers_that_end_early_leave_nothing_behind(
     )
     assert not (repository.folder / CONFIG).exists()
     assert stub.operations == []
+
+
+def test_who_wants_no_alerts_is_asked_for_a_network(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.folder / CONFIG).unlink()
+    answers = "us-east-1\narn:aws:s3:::lake\n\nsubnet-1,subnet-2\nsg-1\n\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    ask_config(Project.usual(repository.folder), "stg", boto3.Session())
+
+    config = read_config(Project.usual(repository.folder), "stg")
+    assert config is not None
+    assert config.parameters == {
+        "Environment": "stg",
+        "SourceDataArns": "arn:aws:s3:::lake",
+        "SubnetIds": "subnet-1,subnet-2",
+        "SecurityGroupIds": "sg-1",
+    }
 
 
 def test_without_credentials_it_says_how_to_choose_some(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from athena_reports.local.project import Project
 from athena_reports.mwaa.bundle import build_bundle
 from athena_reports.mwaa.store import Store
 from local_athena import LocalAws
@@ -122,7 +123,8 @@ def deployed(stub: StubAws, bucket: Any, repository: Repository) -> Repository:
         for value, description in stub.outputs.values()
         if "REPORTS" in description
     }
-    bundle = build_bundle(repository.folder, "stg", repository.folder / "dist" / "mwaa", settings)
+    project = Project.usual(repository.folder)
+    bundle = build_bundle(project, "stg", project.root / "dist" / "mwaa", settings)
     store = Store(bucket, BUCKET, ACCOUNT, bundle.files)
     stub.parameters |= AIRFLOW | store.upload()
     store.synchronise()

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -282,6 +283,7 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
     watched = {
         f"{alarm['Namespace']} {alarm['MetricName']}": (
             {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
+            timedelta(seconds=alarm["Period"] * alarm["EvaluationPeriods"]),
             *(alarm["Threshold"], alarm["TreatMissingData"], alarm["AlarmActions"]),
         )
         for alarm in alarms
@@ -291,17 +293,25 @@ def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) 
         # What it counts was published to the topic: to publish that again would never end.
         "AWS/SNS NumberOfMessagesPublished": (
             {"TopicName": topic.rpartition(":")[2]},
+            timedelta(minutes=5),
             0,
             "notBreaching",
             [],
         ),
         "AWS/Athena ProcessedBytes": (
             {"WorkGroup": stack.outputs["Workgroup"]},
+            timedelta(days=1),
             7,
             "notBreaching",
             [topic],
         ),
-        "AmazonMWAA SchedulerHeartbeat": (scheduler, 1, "breaching", [topic]),
+        "AmazonMWAA SchedulerHeartbeat": (
+            scheduler,
+            timedelta(minutes=30),
+            1,
+            "breaching",
+            [topic],
+        ),
     }
     (subscription,) = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")

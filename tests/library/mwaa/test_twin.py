@@ -8,17 +8,22 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import twin as module
 from athena_reports.mwaa.twin import Twin, build_twin
+from tests.support.wheel_files import write_wheel
 
 pytestmark = pytest.mark.ci
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
+PLUGINS = "/usr/local/airflow/plugins"
 Build = Callable[..., Twin]
 
 
@@ -28,23 +33,22 @@ def index(tmp_path: Path) -> Path:
     both in versions 1.0 and 2.0.
     """
     folder = tmp_path / "index"
-    folder.mkdir()
     for name in ("celery", "extra"):
         for version in ("1.0", "2.0"):
-            info = f"{name}-{version}.dist-info"
-            with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-                wheel.writestr(f"{name}/__init__.py", "")
-                wheel.writestr(f"{name}/part.py", f"VERSION = {version!r}\n")
-                wheel.writestr(
-                    f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-                )
-                wheel.writestr(
-                    f"{info}/WHEEL",
-                    "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                )
-                record = "".join(f"{entry},,\n" for entry in [*wheel.namelist(), f"{info}/RECORD"])
-                wheel.writestr(f"{info}/RECORD", record)
+            write_wheel(folder, name, version)
     return folder
+
+
+@pytest.fixture
+def served_index(index: Path) -> Iterator[str]:
+    """The address of a server that has the same wheels."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(index))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +70,51 @@ def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "make_environment", copy)
     monkeypatch.setattr(module, "PACKAGES", f"--no-index --find-links={index} celery==1.0")
 
-    def build(requirements: str, *, shipped: str = "", plugin: str = "", startup: str = "") -> Twin:
+    def build(
+        requirements: str,
+        *,
+        shipped: str = "",
+        plugin: str = "",
+        startup: str = "",
+        carried: Sequence[Path] = (),
+        constraints: str = "none",
+    ) -> Twin:
         bundle = tmp_path / "bundle"
         (bundle / "dags").mkdir(parents=True, exist_ok=True)
         (bundle / "dags" / "constraints.txt").write_text(shipped)
         with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
             plugins.writestr("our_plugin.py", plugin)
-        (bundle / "requirements.txt").write_text(
-            f"--no-index\n--find-links {index}\n{CONSTRAINED}{requirements}\n"
-        )
+            for wheel in carried:
+                plugins.write(wheel, f"wheels/{wheel.name}")
+        if carried:
+            lines = "".join(f"{PLUGINS}/wheels/{wheel.name}\n" for wheel in carried)
+        else:
+            lines = f"--no-index\n--find-links {index}\n"
+        (bundle / "requirements.txt").write_text(f"{CONSTRAINED}{lines}{requirements}\n")
         (bundle / "startup.sh").write_text(startup)
-        return build_twin("3.9.9", "none", bundle, tmp_path / "twins", "", lambda _: None)
+        return build_twin("3.9.9", constraints, bundle, tmp_path / "twins", "", lambda _: None)
 
     return build
 
 
 def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
     assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
+
+
+def test_an_image_of_other_constraints_is_another_twin(build: Build, tmp_path: Path) -> None:
+    twin = build("extra")
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("extra==1.0\n")
+    assert build("extra", constraints=str(constraints)).folder != twin.folder
+    assert build("extra").folder == twin.folder
+
+
+def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
+    default, forced = next(iter(module.DEFAULTS)), next(iter(module.FORCED))
+    exported = {default: "ours", forced: "ours", "ATHENA_REPORTS_ENV": "prd"}
+    variables = module.deployed_variables(exported)
+    assert variables[default] == "ours"
+    assert variables == module.DEFAULTS | exported | module.FORCED
 
 
 @pytest.mark.parametrize(
@@ -97,6 +129,35 @@ def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
     for _ in range(2):
         with pytest.raises(DeployError, match=r"pip failed with exit code 1\. MWAA only logs that"):
             build(wrong)
+
+
+def test_carried_wheels_are_installed_with_the_network_cut(
+    build: Build, served_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What requirements.txt needs besides may come from an index, and that is told."""
+    wheel = write_wheel(tmp_path / "carried", "engine", "1.0", needs="celery")
+    twin = build("engine>=0.9\ncelery>=0.5", carried=[wheel])
+    assert (twin.added, twin.needs_index) == ({"engine": "1.0"}, False)
+
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for _ in range(2):  # the second one finds the twin of the first one
+        twin = build(f"--find-links {served_index}\nextra", carried=[wheel])
+        assert (twin.added, twin.needs_index) == ({"engine": "1.0", "extra": "2.0"}, True)
+
+    # With that index, pip would install it.
+    wheel = write_wheel(tmp_path / "carried", "engine", "1.1", needs="extra")
+    with pytest.raises(DeployError, match=r"(?s)carries a wheel that .* without a network.*extra"):
+        build(f"--find-links {served_index}", carried=[wheel])
+
+
+def test_a_bundle_that_lets_pip_install_the_library_too_is_refused(
+    build: Build, tmp_path: Path
+) -> None:
+    """A file that requirements.txt names may ask for it, which the bundle does not see."""
+    wheel = write_wheel(tmp_path / "carried", "athena_reports", "0.2.0")
+    for _ in range(2):
+        with pytest.raises(DeployError, match=r"athena-reports 0\.2\.0, and plugins\.zip has"):
+            build("", carried=[wheel])
 
 
 def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(

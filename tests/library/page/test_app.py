@@ -8,6 +8,7 @@ import io
 import json
 import re
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -25,6 +26,7 @@ import httpx
 import pytest
 import time_machine
 import uvicorn
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
 from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunClearBody, TriggerDAGRunPostBody
@@ -93,7 +95,12 @@ class Viewer:
     ) -> bool:
         assert user is self
         # About single DAGs only. Asked about all, without an id, it refuses as FAB's manager does.
-        return details.id in (set(self.reads) - set(self.hidden) if method == "GET" else self.runs)
+        if method != "GET":
+            return details.id in self.runs
+        may_read = details.id in self.reads
+        if access_entity is DagAccessEntity.RUN:
+            return may_read and details.id not in self.hidden
+        return may_read
 
 
 @pytest.fixture
@@ -326,6 +333,13 @@ def test_coverage_has_every_period_that_is_due(
     assert datetime.fromisoformat(one["published_at"]) == WEEK.end_utc + timedelta(minutes=6)
 
 
+def test_no_recent_period_starts_before_the_report(client: TestClient) -> None:
+    """The window of the recent periods begins before `since`."""
+    since = NOW - app_module._RECENT_DAYS
+    assert since < WEEK.start_utc
+    assert coverage(client, recent=True)[0]["id"] == WEEK.id
+
+
 def test_the_recent_periods_are_the_last_ones_of_all(
     client: TestClient, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,11 +511,12 @@ def test_the_data_paths_are_all_that_there_are_and_nothing_of_our_own_changes_an
 
 
 @pytest.mark.parametrize("path", DATA_PATHS)
-@pytest.mark.parametrize("viewer", [Viewer(reads=())])
+@pytest.mark.parametrize("viewer", [Viewer(reads=()), Viewer(hidden=("scores_weekly",))])
 def test_who_may_not_read_is_refused(client: TestClient, path: str) -> None:
     answer = client.get(path)
     if path == DATA_PATHS[0]:
-        assert (answer.status_code, answer.json()["reports"]) == (200, [])
+        assert answer.status_code == 200
+        assert "scores_weekly" not in listed(client)
     else:
         assert answer.status_code == 403
     client.app.dependency_overrides.pop(security.get_user)  # type: ignore[attr-defined]
@@ -649,6 +664,23 @@ def test_a_period_whose_rows_are_damaged_or_gone_still_shows_its_manifest(
         True,
     )
     assert client.get(f"{path}/objects/csv").status_code == 404
+
+
+@pytest.mark.usefixtures("published")
+def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_rows(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Amazon MWAA, where a pip that fails is only logged."""
+    path = f"{DAG_PATH}/periods/{WEEK.id}"
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    row = listed(client)["scores_weekly"]
+    period = client.get(path).json()
+    history = client.get(f"{path}/history").json()
+
+    assert (row["problems"], row["cells"] != []) == ([], True)
+    assert (period["manifest"]["period"]["id"], period["rows"]) == (WEEK.id, [])
+    for problem in (period["problem"], *history["problems"]):
+        assert re.search(r"part-0\.parquet: DuckDB cannot be.*log stream requirements_in", problem)
 
 
 @pytest.mark.parametrize(

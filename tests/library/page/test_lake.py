@@ -12,6 +12,7 @@ from botocore.exceptions import ConnectTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
 from athena_reports.page.lake import ColumnRoles, LakeError
@@ -22,7 +23,7 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.account import Account
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import ranking
-from tests.support.wire import answered, json_error, json_response
+from tests.support.wire import answered, json_error, json_response, s3_error
 
 WEEK = WEEKS.period("2026-03-01")
 DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)
@@ -56,6 +57,24 @@ def test_the_console_is_that_of_the_partition_of_aws(
     shown = page.Lake.connect().console
     connect.cache_clear()
     assert shown.partition("/query-editor/")[0] == console
+
+
+def test_nothing_is_read_from_a_bucket_of_another_account(
+    sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "123456789012")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    connect: Any = page.Lake.connect
+    connect.cache_clear()
+    lake = page.Lake.connect()
+    connect.cache_clear()
+
+    refused = s3_error("AccessDenied", "Access Denied", 403)
+    with answered(lake.s3.client, "GetObject", refused) as requests, pytest.raises(S3Error):
+        lake.manifest(DAG, WEEK.id)
+    assert [dict(request.headers)["x-amz-expected-bucket-owner"] for request in requests] == [
+        b"123456789012"
+    ]
 
 
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -282,6 +283,21 @@ def test_without_a_query_or_a_period_the_way_out_is_named(
     recipe = Recipe(report="plays", bucket=bucket)
     with pytest.raises(AirflowFailException, match=r"clear run_query.*submitted=XComArg"):
         transform_result(some_query, without_period, recipe=recipe)
+
+
+def test_a_worker_without_duckdb_fails_at_once_and_says_where_to_look(
+    s3: S3Client, bucket: str, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Amazon MWAA, where a pip that fails is only logged."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as if it were not installed
+    with pytest.raises(AirflowFailException) as caught:
+        transformed(query, bucket)
+
+    message = str(caught.value)
+    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): DuckDB cannot be")
+    assert "requirements_install" in message
+    assert message.endswith("then clear the failed task, or open the page again.")
+    assert keys_in(s3, bucket) == []
 
 
 def test_a_recipe_without_formats_is_refused_before_there_is_a_run() -> None:

@@ -1,0 +1,98 @@
+"""What a bundle makes of a project's requirements.txt.
+
+The library lies in plugins.zip. If pip installed it too, site-packages would come before the
+plugins folder, and Airflow would find its plugin twice. So the lines by which a project installs
+it are left out. The others stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from athena_reports.mwaa import DeployError
+
+LIBRARY = "athena-reports"
+"""The name of this library's package."""
+OURS = (LIBRARY, "local-athena")
+"""The packages that a bundle never lets pip install."""
+
+# A project keeps the wheels of the library there while they are on no index.
+_FIND_LINKS = re.compile(r"(-f|--find-links)[\s=]*(\./)?wheels/?")
+# In a path or a URL, such as `wheels/athena_reports-0.2.0-py3-none-any.whl`. Names that only
+# begin or end like ours, such as `athena-reports-extras`, are others.
+_OURS_IN_PATH = re.compile(
+    r"(?<![\w.-])(athena[-_.]+reports|local[-_.]+athena)(?![a-z_]|[-.](?!git\b|zip\b|tar\b)[a-z])",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"(^|\s)#.*")
+_OPTION_OF_A_REQUIREMENT = re.compile(r"\s--[a-z].*")
+
+
+def bundled_requirements(text: str) -> str:
+    """Return the text of requirements.txt without the lines that install this library.
+
+    Args:
+        text: The project's requirements.txt.
+
+    Raises:
+        DeployError: A line installs this library in a form that is not understood, such as a path
+            or a URL.
+    """
+    kept = []
+    for number, lines in _logical_lines(text):
+        requirement = _without_comments(lines)
+        if _FIND_LINKS.fullmatch(requirement) or _name(requirement) in OURS:
+            continue
+        if _installs_ours_otherwise(requirement):
+            raise DeployError(
+                f"requirements.txt, line {number}: {requirement!r} installs this library, which"
+                " the bundle has in plugins.zip. An environment with both would load it twice."
+                " Write athena-reports==<version> instead, which the bundle leaves out, or remove"
+                " the line."
+            )
+        kept += lines
+    return "".join(kept)
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines that belong together, with the number of the first one.
+
+    As in pip, a backslash at the end of a line continues it.
+    """
+    first = 1
+    lines: list[str] = []
+    for line in text.splitlines(keepends=True):
+        lines.append(line)
+        is_continued = line.rstrip("\r\n").endswith("\\")
+        if not is_continued:
+            yield first, lines
+            first += len(lines)
+            lines = []
+    if lines:
+        yield first, lines
+
+
+def _without_comments(lines: list[str]) -> str:
+    parts = [_COMMENT.sub("", line.rstrip("\r\n")).removesuffix("\\") for line in lines]
+    return " ".join(" ".join(parts).split())
+
+
+def _name(requirement: str) -> str:
+    """Return the normalised name that a requirement asks for; empty for a path or an option."""
+    try:
+        parsed = Requirement(_OPTION_OF_A_REQUIREMENT.sub("", requirement))
+    except InvalidRequirement:
+        return ""
+    return canonicalize_name(parsed.name)
+
+
+def _installs_ours_otherwise(requirement: str) -> bool:
+    """Whether a line that is no requirement by name, such as a path, installs this library."""
+    is_other_option = requirement.startswith("-") and not requirement.startswith(("-e", "--edit"))
+    if is_other_option or _name(requirement):
+        return False
+    return _OURS_IN_PATH.search(requirement) is not None

@@ -1,0 +1,353 @@
+"""What the page on an MWAA environment that is there says is what the library and its stack do.
+
+tests/integration/test_permissions.py holds the policy and the endpoints against what was called,
+and tests/library/mwaa/test_bundle.py runs the page's way to merge.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.utils.file import find_dag_file_paths
+from cfnlint.decode import decode
+
+from athena_reports.settings import read_settings
+from tests.integrity.console import run_python
+from tests.support import reports
+from tests.support.code_blocks import Block, blocks_of
+from tests.support.dag_files import load_dags
+from tests.support.existing_environment import OF_MWAA, OF_REPORTS, PAGE, endpoints_below
+from tests.support.paths import ROOT
+from tests.support.stacks import REPORTS_TEMPLATE
+
+LIBRARY = ROOT / "plugins" / "athena_reports"
+# What people run on their own machine reaches AWS by its own network.
+FOR_PEOPLE = {"authors", "local", "mwaa"}
+POLICIES = ("reports-policy.json", "reports-policy-keys.json")
+
+TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
+
+
+def block_of(language: str) -> Block:
+    (block,) = [block for block in blocks_of(PAGE) if block.language == language]
+    return block
+
+
+def placeholders(policy: str) -> set[str]:
+    text = REPORTS_TEMPLATE.with_name(policy).read_text(encoding="utf-8")
+    return set(re.findall(r"\$\{(\w+)\}", text))
+
+
+def names_of_the_policy() -> dict[str, str]:
+    """The names that the page's Python fills in, without what it writes."""
+    block = block_of("python")
+    before_writing = block.text.partition("policy =")[0]
+    defined: dict[str, Any] = {}
+    run_python(Block(PAGE, block.line, "python", before_writing), defined)
+    names: dict[str, str] = defined["names"]
+    return names
+
+
+# --- VPC endpoints
+
+
+def services_of(file: Path) -> Iterator[str]:
+    """The services of AWS that a module asks for: by a client, or by a hook of the provider."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if module.startswith("mypy_boto3_"):
+                yield module.removeprefix("mypy_boto3_")
+            if module.startswith("airflow.providers.amazon.aws."):
+                for alias in node.names:
+                    yield from service_of_hook(getattr(import_module(module), alias.name))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr not in ("client", "create_client", "resource"):
+                continue
+            (service, *_) = node.args
+            assert isinstance(service, ast.Constant), f"{file}:{node.lineno}: name the service here"
+            yield service.value
+
+
+def service_of_hook(imported: object) -> Iterator[str]:
+    if isinstance(imported, type) and issubclass(imported, AwsGenericHook):
+        hook: Any = imported(aws_conn_id=None)
+        if hook.client_type:
+            yield hook.client_type
+
+
+def test_the_page_has_an_endpoint_for_each_service_that_the_code_asks_for() -> None:
+    """test_permissions.py holds the list against the calls that it makes; here are all others."""
+    files = [
+        file
+        for file in LIBRARY.rglob("*.py")
+        if not FOR_PEOPLE.intersection(file.relative_to(LIBRARY).parts)
+    ]
+    services = {service for file in files for service in services_of(file)}
+    session = botocore.session.get_session()
+    endpoints = {session.get_service_model(service).endpoint_prefix for service in services}
+
+    assert endpoints >= {"athena", "glue", "s3"}
+    assert endpoints <= endpoints_below(OF_REPORTS)
+
+
+def test_the_page_has_the_endpoints_of_mwaa_itself() -> None:
+    """By MWAA's user guide; the policy that the guide asks for names the same services."""
+    statements = TEMPLATE["Resources"]["MwaaPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    services = set()
+    for statement in statements:
+        if "Fn::If" in statement:
+            statement = statement["Fn::If"][1]
+        actions = statement["Action"]
+        if isinstance(actions, str):
+            actions = [actions]
+        services |= {action.partition(":")[0] for action in actions}
+    listed = endpoints_below(OF_MWAA)
+    # CloudWatch is reached as `monitoring`, and MWAA by two endpoints.
+    assert listed == services - {"airflow", "cloudwatch"} | {
+        "monitoring",
+        "airflow.api",
+        "airflow.env",
+    }
+
+
+# --- the policy
+
+
+def test_the_policy_is_filled_in_with_the_names_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    defined: dict[str, Any] = {}
+    run_python(block_of("python"), defined)
+
+    assert set(defined["names"]) == placeholders("reports-policy.json")
+    text = (tmp_path / "policy.json").read_text(encoding="utf-8")
+    assert "$" not in text
+    policy = json.loads(text)
+    (data,) = [
+        statement["Resource"]
+        for statement in policy["Statement"]
+        if statement["Sid"] == "AthenaReadsSource"
+    ]
+    assert data == ["arn:aws:s3:::my-company-lake", "arn:aws:s3:::my-company-lake/*"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_has_no_more_characters_than_iam_takes(policy: str) -> None:
+    """A managed policy has at most 6,144, without white space; the names need some of them."""
+    text = REPORTS_TEMPLATE.with_name(policy).read_text(encoding="utf-8")
+    assert len("".join(text.split())) < 5000
+
+
+def test_terraform_gives_the_policy_the_same_names() -> None:
+    terraform = block_of("hcl").text
+    (names,) = re.findall(r"names = \{\n(.*?)\n  \}", terraform, re.DOTALL)
+    pairs = dict(re.findall(r'^    (\w+) += "(.*)"$', names, re.MULTILINE))
+    assert pairs == names_of_the_policy()
+    assert 'templatefile("${path.module}/reports-policy.json", local.names)' in terraform
+
+
+# --- resources
+
+
+@pytest.mark.ci
+def test_terraform_makes_what_the_stack_makes() -> None:
+    """The parser of HCL is checkov's."""
+    python = ROOT / ".venv-checkov" / "bin" / "python"
+    script = "import hcl2, json, sys; print(json.dumps(hcl2.load(sys.stdin)))"
+    done = subprocess.run(
+        [python, "-c", script], input=block_of("hcl").text, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    made = {
+        f"{kind}.{name}": properties
+        for resource in json.loads(done.stdout)["resource"]
+        for kind, named in resource.items()
+        for name, properties in named.items()
+    }
+    (workgroup,) = made["aws_athena_workgroup.reports"]["configuration"]
+    stack = TEMPLATE["Resources"]["Workgroup"]["Properties"]["WorkGroupConfiguration"]
+    (engine,) = workgroup["engine_version"]
+    assert (
+        flat(engine["selected_engine_version"]) == stack["EngineVersion"]["SelectedEngineVersion"]
+    )
+    assert (
+        flat(workgroup["bytes_scanned_cutoff_per_query"])
+        == (TEMPLATE["Parameters"]["ScanCutoffBytes"]["Default"])
+    )
+    assert flat(workgroup["enforce_workgroup_configuration"]) is True
+    assert {
+        "aws_s3_bucket.reports",
+        "aws_s3_bucket_versioning.reports",
+        "aws_s3_bucket.query_results",
+        "aws_glue_catalog_database.reports",
+        "aws_iam_policy.reports",
+        "aws_iam_role_policy_attachment.reports",
+    } < made.keys()
+    (rule,) = made["aws_s3_bucket_lifecycle_configuration.query_results"]["rule"]
+    (expiration,) = rule["expiration"]
+    assert flat(expiration["days"]) == TEMPLATE["Parameters"]["QueryResultsDays"]["Default"]
+
+
+def flat(value: Any) -> Any:
+    """A value of HCL, which some versions of the parser put into a list."""
+    return value[0] if isinstance(value, list) else value
+
+
+def test_the_page_says_of_each_resource_of_the_stack_how_it_is_had() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    section = text.partition("\n## Resources\n")[2].partition("\n### ")[0]
+    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(TEMPLATE["Resources"])
+
+
+def test_the_settings_of_the_page_are_enough(sql_folder: Path) -> None:
+    pairs = [line.partition("=") for line in block_of("").text.splitlines()]
+    names = {name: value for name, _, value in pairs}
+    names |= {"ATHENA_REPORTS_ENV": "prd", "ATHENA_REPORTS_SQL_FOLDER": str(sql_folder)}
+    settings = read_settings(names)
+    filled = names_of_the_policy()
+    assert filled["source_database"] == settings.database
+    assert filled["workgroup"] == settings.workgroup
+    assert filled["report_database"] == settings.report_database
+    assert filled["report_bucket"] == settings.report_bucket
+    assert f"s3://{filled['query_results_bucket']}/" == settings.query_results
+    assert filled["account"] == settings.bucket_owner
+
+
+# --- mistakes
+
+LOOK = """
+import sys
+from airflow import plugins_manager
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+bag = DagBag(sys.argv[1], collect_dags=False)
+bag.process_file(sys.argv[1], only_if_updated=False, safe_mode=True)
+print(*bag.import_errors.values(), *plugins_manager.get_import_errors().values())
+for dag in bag.dags.values():
+    try:
+        DagSerialization.serialize_dag(dag)
+        print(dag.dag_id, "is serialized")
+    except Exception as error:
+        print(error)
+"""
+SETTINGS = {
+    "ATHENA_REPORTS_ENV": "prd",
+    "ATHENA_REPORTS_BUCKET": "my-company-reports-prd",
+    "ATHENA_REPORTS_QUERY_RESULTS": "s3://my-company-query-results-prd/",
+}
+PARTS = {".airflowignore", "athena_reports", "athena_reports_plugin.py"}
+OTHER_OF_THAT_NAME = """
+from airflow.plugins_manager import AirflowPlugin
+
+class Other(AirflowPlugin):
+    name = "athena_reports"
+"""
+
+
+@pytest.fixture
+def seen_in_airflow(tmp_path: Path) -> Callable[..., str]:
+    """What Airflow says of a report and of the plugins, with a folder of these plugins."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+
+    def look(parts: Iterable[str], **settings: str) -> str:
+        for part in parts:
+            (plugins / part).symlink_to(ROOT / "plugins" / part)
+        variables = {
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
+            "ATHENA_REPORTS_SQL_FOLDER": str(reports.SQL),
+            "HOME": str(tmp_path),
+            "PATH": os.environ["PATH"],
+        }
+        command = [sys.executable, "-c", LOOK, str(reports.DAGS / "top_users.py")]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=variables | settings, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return look
+
+
+def test_a_report_is_loaded_if_nothing_was_forgotten(seen_in_airflow: Callable[..., str]) -> None:
+    assert "top_users_weekly is serialized" in seen_in_airflow(PARTS, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "quote"),
+    [
+        ("athena_reports", "No module named 'athena_reports'"),
+        (
+            "athena_reports_plugin.py",
+            "Timetable class 'athena_reports.scheduling.timetable.PeriodTimetable'"
+            " is not registered",
+        ),
+    ],
+)
+def test_the_page_has_what_airflow_says_of_a_part_that_was_forgotten(
+    forgotten: str, quote: str, seen_in_airflow: Callable[..., str]
+) -> None:
+    seen = seen_in_airflow(PARTS - {forgotten}, **SETTINGS)
+    assert quote in seen
+    assert "is serialized" not in seen
+    assert f"| `{quote}`" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_what_airflow_says_of_missing_settings(
+    seen_in_airflow: Callable[..., str],
+) -> None:
+    assert "ATHENA_REPORTS_ENV is not set" in seen_in_airflow(PARTS)
+    assert '| **"is not set"**' in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_what_airflow_says_of_two_plugins_of_a_name(
+    seen_in_airflow: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "plugins" / "a_team.py").write_text(OTHER_OF_THAT_NAME)
+    quote = "Plugin 'athena_reports' already registered, skipping"
+    assert quote in seen_in_airflow(PARTS, **SETTINGS)
+    assert f"`{quote}`" in PAGE.read_text(encoding="utf-8")
+
+
+# --- what may collide
+
+
+def test_the_page_names_the_dags_of_maintenance() -> None:
+    ids = load_dags(ROOT / "dags" / "athena_reports_maintenance.py")
+    (row,) = re.findall(r"^\| DAG ids \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(ids) == 3
+    assert set(re.findall(r"`(athena_reports_\w+)`", row)) == set(ids)
+
+
+@pytest.mark.parametrize("syntax", ["glob", "regexp"])
+def test_what_the_page_writes_into_airflowignore_is_understood_by_both_syntaxes(
+    syntax: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", syntax)
+    for path in ("athena_reports_plugin.py", "athena_reports/page/app.py", "include/x/y.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (row,) = [row for row in PAGE.read_text(encoding="utf-8").splitlines() if "`regexp`" in row]
+    lines = re.findall(r"`(\w+/)`", row)
+    assert lines == ["athena_reports/", "include/"]
+    (tmp_path / ".airflowignore").write_text("\n".join(lines))
+    read = find_dag_file_paths(tmp_path, safe_mode=False)
+    assert [Path(path).name for path in read] == ["athena_reports_plugin.py"]

@@ -1,0 +1,73 @@
+"""What of a project's requirements.txt pip gets to see on MWAA."""
+
+from __future__ import annotations
+
+import pytest
+
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa.requirements import bundled_requirements
+
+THEIRS = """\
+# What our reports need besides; athena-reports is in plugins.zip.
+
+requests>=2 # for the alerts
+athena-reports-extras==1.0
+local-athena-tools
+my-athena-reports==3
+pyathena[arrow]==3.0 ; python_version >= "3.12"
+pinned==1.0 \\
+    --hash=sha256:1111111111111111111111111111111111111111111111111111111111111111
+--extra-index-url https://packages.example.com/athena-reports/simple
+--find-links wheels-of-ours
+-r /usr/local/airflow/dags/more.txt
+other @ https://example.com/other-1.0-py3-none-any.whl#egg=other
+git+https://example.com/team/athena-reports-plugins.git
+./wheels/athena_reports_extras-1.0-py3-none-any.whl"""
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        "athena-reports==0.2.0",
+        "athena-reports",
+        "Athena_Reports >= 0.2, < 1  # the library",
+        "athena-reports[authors,mwaa]==0.2.0",
+        'athena-reports[authors]==0.2.0 ; python_version >= "3.12" and sys_platform == "linux"',
+        "athena.reports @ file:///project/wheels/athena_reports-0.2.0-py3-none-any.whl",
+        "athena-reports==0.2.0 \\\n    --hash=sha256:"
+        + "0" * 64
+        + " \\\n    --hash=sha256:"
+        + "1" * 64,
+        "local-athena==0.1",
+        "local_athena[serve]",
+        "--find-links wheels",
+        "--find-links=./wheels/  # of the library",
+        "-f wheels",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_installs_the_library_is_left_out_and_all_else_stays(ours: str, end: str) -> None:
+    lines = THEIRS.replace("\n", end)
+    assert bundled_requirements(f"{ours}\n{lines}") == lines
+    assert bundled_requirements(f"{lines}{end}{ours}") == f"{lines}{end}"
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        "wheels/athena_reports-0.2.0-py3-none-any.whl",
+        "./wheels/local_athena-0.1-py3-none-any.whl",
+        "../athena-reports",
+        "-e ../athena-reports",
+        "--editable=../athena-reports[authors]",
+        "git+https://example.com/team/athena-reports.git@v0.2.0",
+        "https://example.com/athena-reports/archive/v0.2.0.tar.gz",
+        "https://example.com/x.zip#egg=athena-reports",
+    ],
+)
+def test_a_form_that_is_not_left_out_is_refused_with_its_line(ours: str) -> None:
+    with pytest.raises(DeployError) as refused:
+        bundled_requirements(f"{THEIRS}\n\n{ours}\n")
+    line = THEIRS.count("\n") + 3
+    assert f"requirements.txt, line {line}: {ours!r} installs this library" in str(refused.value)
+    assert "Write athena-reports==<version> instead" in str(refused.value)
