@@ -115,5 +115,14 @@ def test_only_the_package_lands_in_site_packages(deployed: Installed) -> None:
 def test_help_needs_no_extra(command: list[str], deployed: Installed) -> None:
     done = deployed.run(*command, "--help", COLUMNS="100")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("new", "check", "preview"):
+    for name in ("init", "new", "check", "preview"):
         assert f" {name} " in done.stdout
+
+
+def test_a_command_says_which_extra_it_needs(deployed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    (tmp_path / "dags").mkdir()
+    done = deployed.run("athena-reports", "check", folder=tmp_path)
+    assert done.returncode == 1
+    assert "python -m pip install 'athena-reports[authors]'" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
