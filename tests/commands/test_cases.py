@@ -434,8 +434,8 @@ def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
     done = shop.run("test", "--accept", **account)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        "Cases write their tables into the local services: run `make cases`, or set"
-        " AWS_ENDPOINT_URL.\n"
+        "Cases write their tables into the local services: unset ATHENA_REPORTS_ENV to have"
+        " some started, or set AWS_ENDPOINT_URL.\n"
     )
     assert shop.files() == before
     assert done.changed_nothing

@@ -150,7 +150,7 @@ def test_every_name_that_could_be_imported_still_can_and_takes_what_it_took(
 
 
 def test_every_setting_is_still_one_and_has_the_same_default(kept: KeptVersion) -> None:
-    assert settings_of_dev().items() >= kept.facts["settings"].items()
+    assert settings_of_dev(kept.sql).items() >= kept.facts["settings"].items()
 
 
 def test_every_command_and_option_is_still_there(kept: KeptVersion) -> None:

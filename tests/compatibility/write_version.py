@@ -91,7 +91,7 @@ def write(kept: KeptVersion) -> None:
             },
             "unpublished": unpublished.id,
             "imports": imports(),
-            "settings": settings_of_dev(),
+            "settings": settings_of_dev(kept.sql),
             "commands": commands(),
             "trigger": stored_trigger(),
         },
@@ -160,11 +160,12 @@ def offered(value: Any) -> list[str]:
     return sorted(names)
 
 
-def settings_of_dev() -> dict[str, Any]:
-    """The settings of a deployment that says no more than where AWS is, by environment variable."""
+def settings_of_dev(sql: Path) -> dict[str, Any]:
+    """The settings, by variable, of a deployment that says where AWS and its SQL are, no more."""
     from athena_reports.settings import read_settings
 
-    local = read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
+    where = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "ATHENA_REPORTS_SQL_FOLDER": str(sql)}
+    local = read_settings(where)
     values: dict[str, Any] = local.model_dump(mode="json", by_alias=True)
     del values["ATHENA_REPORTS_SQL_FOLDER"]  # a place on this machine
     return values

@@ -393,4 +393,4 @@ def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown
     code, printed = shell("backfill", "flown", "--from", "2013-03-04", "--to", "2013-03-11")
     assert code == 1
     assert "Name the Airflow that runs the periods: --airflow URL or mwaa:NAME." in printed
-    assert "`make backfill`" in printed
+    assert "`athena-reports up`" in printed

@@ -173,14 +173,15 @@ def _require_local(aws: Aws) -> None:
     if not environ.get("AWS_ENDPOINT_URL"):
         raise CaseError(
             "Cases write their tables into the local services:"
-            " run `make cases`, or set AWS_ENDPOINT_URL."
+            " unset ATHENA_REPORTS_ENV to have some started, or set AWS_ENDPOINT_URL."
         )
     for client in (aws.athena, aws.glue, aws.s3.client):
         endpoint = remote_endpoint(client)
         if endpoint:
             raise CaseError(
                 f"{endpoint}, which is not a local endpoint. Cases write their tables into the"
-                " local services: run `make cases`, or set AWS_ENDPOINT_URL to them."
+                " local services: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have some"
+                " started, or set AWS_ENDPOINT_URL to them."
             )
 
 

@@ -117,7 +117,8 @@ def _require_local(client: Any) -> None:
     if endpoint:
         raise LakeError(
             f"{endpoint}, which is not a local endpoint, so nothing was read or written."
-            " Run `make load`, or set AWS_ENDPOINT_URL to your local services."
+            " Unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have local services started, or set"
+            " AWS_ENDPOINT_URL to yours."
         )
 
 

@@ -187,7 +187,8 @@ class Stack:
             return f"Correct that, let the rollback end ({rollback}), {again}"
         return (
             f"It was not created; nothing runs in it. Remove it ({aws.format('delete-stack')}),"
-            f" remove the cause, and run `make deploy-guided ENV={self._config.environment}`."
+            f" remove the cause, and run `athena-reports deploy --env {self._config.environment}"
+            " --guided`."
             " docs/reference/stack.md says how to import what exists."
         )
 
