@@ -42,6 +42,10 @@ BROKEN = {
         ),
         "Stop: here",
     ),
+    "in_a_function": (
+        b"from athena_reports import build_dag\ndef zone():\n    return 1 / 0\nzone()\n",
+        "line 3: ZeroDivisionError",  # not line 4, which calls it
+    ),
     "report": (
         b"from athena_reports import Report, build_dag\nReport(name='Gone')\n",
         "Report 'Gone', field 'name'",
