@@ -182,6 +182,18 @@ mwaa-check: $(READY) $(LAKES) ## Run the bundle in a twin of MWAA's image (VERSI
 	@$(REPORTS) mwaa-check --env '$(ENVIRONMENT)' --version '$(VERSION)' --constraints '$(CONSTRAINTS)' \
 		--python '$(PYTHON)'
 
+# setuptools leaves files beside what it builds, and takes those of an earlier build into the wheel. So it gets a copy.
+SOURCE := dist/.source
+
+.PHONY: build
+build: $(READY) ## Build both wheels into dist: athena-reports and local-athena
+	@rm -rf $(SOURCE) dist/*.whl && mkdir -p $(SOURCE)
+	@cp -R LICENSE README.md dev/local_athena plugins pyproject.toml requirements.txt $(SOURCE)
+	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)
+	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)/local_athena
+	@rm -rf $(SOURCE)
+	@ls dist/*.whl
+
 .PHONY: bench
 bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
 	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home $(DEV) -m bench $(if $(ONLY),--only $(ONLY))

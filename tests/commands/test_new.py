@@ -15,8 +15,8 @@ WRITTEN = [
     "tests/reports/best/bounds/case.yaml",
     "tests/reports/best/bounds/sales.csv",
     "tests/reports/best/bounds/expected.csv",
-    "tests/reports/best/golden/weekly_2025-06-02.sql",
     "tests/reports/best/golden/monthly_2025-06.sql",
+    "tests/reports/best/golden/weekly_2025-06-02.sql",
 ]
 
 
@@ -83,6 +83,19 @@ def test_every_option_is_in_what_is_written(shop: Project) -> None:
     assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
 
 
+@pytest.mark.parametrize("timezone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_the_key_may_be_the_partition_key(timezone: str, shop: Project) -> None:
+    done = shop.run("new", "best", *new_options(key="dt", timezone=timezone))
+    assert (done.code, done.err) == (0, "")
+    case = (shop.root / "tests/reports/best/bounds/sales.csv").read_text().splitlines()
+    assert case[0] == "dt string,sold_at timestamp"
+    for line in case[1:]:
+        partition_date, sold_at = line.split(",")
+        assert sold_at.startswith(f"{partition_date} ")
+    done = shop.run("test", "best")
+    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
+
+
 @pytest.mark.parametrize("number", range(len(ASKED)))
 @pytest.mark.parametrize("end", ["", CTRL_C], ids=["end", "ctrl-c"])
 def test_answers_that_end_early_write_nothing(number: int, end: str, shop: Project) -> None:
@@ -111,8 +124,8 @@ def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
         ("Best", {}, 1, "'Best' is not a name: use up to 64 lower-case letters, digits and '_'."),
         ("best", {"table": "a b"}, 1, "{'table': 'a b'} are not names of Athena"),
         ("best", {"key": "A"}, 1, "{'key': 'A'} are not names of Athena"),
-        ("best", {"key": "sold_at"}, 1, "are not three columns. Name a different one for each."),
-        ("best", {"partition": "item"}, 1, "are not three columns."),
+        ("best", {"key": "sold_at"}, 1, "the time is a column of its own."),
+        ("best", {"partition": "sold_at"}, 1, "the time is a column of its own."),
         ("best", {"partition": "order"}, 1, "The partition key 'order' is a reserved word of SQL"),
         ("best", {"owner": " "}, 1, "' ' is not an owner: give one line of text."),
         ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),

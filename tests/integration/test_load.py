@@ -26,7 +26,7 @@ import pytest
 
 from athena_reports.authors.load import LoadedTable, Source, load
 from athena_reports.local.lake import Lake, restore
-from athena_reports.local.services import Services
+from athena_reports.local.services import Services, local_services
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
@@ -332,6 +332,29 @@ def test_later_services_have_what_is_kept(folder: Path, shell: Shell, services: 
     assert rows_of(services, "SELECT name FROM kept_names", "database_later") == [{"name": "one"}]
     assert lines[:2] == lines[2:]
     assert "table kept_names, from .lake/: 1 rows, no partitions" in lines
+
+
+def test_services_that_were_started_for_themselves_get_what_is_kept(
+    folder: Path, shell: Shell, services: Services
+) -> None:
+    (folder / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    write_csv(folder / "scores.csv")
+    code, printed = shell("load", "scores", "scores.csv", "--time", "played_at")
+    assert code == 0, printed
+    with local_services(folder / "later.log") as later:
+        done = subprocess.run(
+            [sys.executable, "-m", "athena_reports.local.restore"],
+            cwd=folder,
+            env=SHELL
+            | {"AWS_ENDPOINT_URL": later.endpoint_url, "PYTHONPATH": str(ROOT / "plugins")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "table scores, from .lake/: 20 rows" in done.stdout
+        sql = "SELECT COUNT(*) AS events FROM scores"
+        (row,) = run_sql(sql, later.athena, database="database_dev", workgroup="dev")
+        assert row["events"] == str(len(EVENTS))
 
 
 @pytest.mark.usefixtures("flights_lake")

@@ -168,7 +168,7 @@ def _export(words: list[str]) -> None:
     assert not unknown, f"no such setting: {sorted(unknown)}"
 
 
-_SHELL = {"echo", "cd", "eval", "git", "curl", "id"}
+_SHELL = {".", "echo", "cd", "eval", "git", "curl", "id"}
 # Those of docs/how-to/existing-environment.md, which tests/library/mwaa/test_bundle.py runs.
 _SHELL |= {"cat", "mkdir", "rm", "sed", "unzip", "zip"}
 

@@ -15,6 +15,7 @@ import boto3
 import pytest
 import yaml
 
+from athena_reports.authors.new import report_templates
 from athena_reports.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,15 +85,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(
-    folder: Path, *overrides: str, shell: Mapping[str, str] | None = None
+    folder: Path,
+    *overrides: str,
+    shell: Mapping[str, str] | None = None,
+    compose: Path = ROOT / "docker-compose.yaml",
 ) -> subprocess.CompletedProcess[str]:
     """Let Compose read the files in a folder, with all that the shell has beside PATH."""
     assert shutil.which("docker-compose"), "install it, as with `apt-get install docker-compose`"
-    files = [
-        word
-        for name in ("docker-compose.yaml", *overrides)
-        for word in ("--file", str(ROOT / name))
-    ]
+    files = ["--file", str(compose)]
+    for name in overrides:
+        files += ["--file", str(ROOT / name)]
     return subprocess.run(
         [
             "docker-compose",
@@ -110,10 +112,13 @@ def read(
 
 
 def services(
-    folder: Path, *overrides: str, shell: Mapping[str, str] | None = None
+    folder: Path,
+    *overrides: str,
+    shell: Mapping[str, str] | None = None,
+    compose: Path = ROOT / "docker-compose.yaml",
 ) -> dict[str, Any]:
     """The services as Compose understands them."""
-    done = read(folder, *overrides, shell=shell)
+    done = read(folder, *overrides, shell=shell, compose=compose)
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, Any] = json.loads(done.stdout)["services"]
     return found
@@ -178,3 +183,18 @@ def test_user_folder_and_ports_can_be_changed(folder: Path) -> None:
     }
     ports = [defined[name]["ports"][0] for name in ("airflow-apiserver", "local-aws")]
     assert [(port["published"], port["target"]) for port in ports] == [("1", 8080), ("2", 4566)]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("wheels", [True, False])
+def test_compose_reads_the_file_of_a_new_project(wheels: bool, tmp_path: Path) -> None:
+    template = report_templates().get_template("project/docker-compose.yaml.jinja")
+    file = tmp_path / "docker-compose.yaml"
+    file.write_text(template.render(name="my-reports", airflow="3.3.1", wheels=wheels))
+    defined = services(tmp_path, compose=file)
+    assert defined.keys() == (SERVICES.keys() | {"kept-tables"}) - {"demo-seed"}
+    for name in AIRFLOW:
+        assert defined[name]["image"] == "my-reports-airflow:3.3.1"
+        assert read_settings(defined[name]["environment"]).environment == "dev"
+    dockerfile = defined["airflow-init"]["build"]["dockerfile_inline"]
+    assert ("COPY wheels /requirements/wheels/" in dockerfile) == wheels

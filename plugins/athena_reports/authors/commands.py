@@ -23,6 +23,7 @@ from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
     from athena_reports.authors.airflow_api import Airflow
+    from athena_reports.authors.new import NewReport
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.local.project import Project
@@ -42,6 +43,30 @@ PeriodId = Annotated[
     str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TableOption = Annotated[
+    str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
+]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        prompt="Column to rank",
+        help="The column whose values are ranked. The partition key ranks dates.",
+    ),
+]
+TimeOption = Annotated[
+    str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
+]
+SinceOption = Annotated[
+    datetime,
+    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
+]
+OwnerOption = Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
+]
+PartitionOption = Annotated[str, typer.Option(help="The partition key, a UTC date as text.")]
+TimezoneOption = Annotated[str, typer.Option(help="IANA zone of its weeks and months.")]
 EnvironmentName = Annotated[
     str, typer.Option("--env", help="The environment, as in deploy/environments.")
 ]
@@ -108,28 +133,44 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project, which has its name.")],
+    report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
+) -> None:
+    """Write a new project with its first report.
+
+    It asks for what is not given, and overwrites nothing.
+    """
+    from athena_reports.authors.rules.check import environment_of_rules
+    from athena_reports.local.project import Project
+
+    with environment_of_rules(Project.usual(folder.absolute())):
+        from athena_reports.authors.init import write_project
+
+        new_report = _new_report(report, table, key, time, since, owner, until, partition, timezone)
+        write_project(folder, new_report)
+    print(f"{folder} is a project of reports. Its README.md says what to run.")
+
+
+@app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the report.")],
-    table: Annotated[
-        str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
-    ],
-    key: Annotated[
-        str, typer.Option(prompt="Column to rank", help="The column whose values are ranked.")
-    ],
-    time: Annotated[
-        str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
-    ],
-    since: Annotated[
-        datetime,
-        typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
-    ],
-    owner: Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")],
-    until: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
-    ] = None,
-    partition: Annotated[str, typer.Option(help="The partition key, a UTC date as text.")] = "dt",
-    timezone: Annotated[str, typer.Option(help="IANA zone of its weeks and months.")] = "UTC",
+    table: TableOption,
+    key: KeyOption,
+    time: TimeOption,
+    since: SinceOption,
+    owner: OwnerOption,
+    until: UntilOption = None,
+    partition: PartitionOption = "dt",
+    timezone: TimezoneOption = "UTC",
 ) -> None:
     """Write a report: DAG file, SQL, a case and the golden SQL.
 
@@ -139,30 +180,46 @@ def new(
     from athena_reports.local.project import find_project
 
     project = find_project()
-    last_date = None
-    if until is not None:
-        last_date = until.date()
     with environment_of_rules(project):
         # What is not installed is to be known before a file is written.
-        from athena_reports.authors.new import NewReport, write_report
+        from athena_reports.authors.new import write_report
         from athena_reports.authors.rules.dag_rules import Repository
         from athena_reports.authors.rules.sql_rules import write_golden
 
-        report = NewReport(
-            name=name,
-            table=table,
-            key=key,
-            time=time,
-            since=since.date(),
-            until=last_date,
-            owner=owner,
-            partition=partition,
-            timezone=timezone,
-        )
+        report = _new_report(name, table, key, time, since, owner, until, partition, timezone)
         files = write_report(report, project)
         files += write_golden(Repository(project), name)
     for file in files:
         print(file.relative_to(project.root))
+
+
+def _new_report(
+    name: str,
+    table: str,
+    key: str,
+    time: str,
+    since: datetime,
+    owner: str,
+    until: datetime | None,
+    partition: str,
+    timezone: str,
+) -> "NewReport":
+    from athena_reports.authors.new import NewReport
+
+    last_date = None
+    if until is not None:
+        last_date = until.date()
+    return NewReport(
+        name=name,
+        table=table,
+        key=key,
+        time=time,
+        since=since.date(),
+        until=last_date,
+        owner=owner,
+        partition=partition,
+        timezone=timezone,
+    )
 
 
 @app.command()

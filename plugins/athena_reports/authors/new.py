@@ -38,7 +38,7 @@ class NewReport(BaseModel, frozen=True):
     Attributes:
         name: Name of the report.
         table: The table of events.
-        key: The column whose values are ranked.
+        key: The column whose values are ranked. It may be the partition key, to rank dates.
         time: The event time, a timestamp in UTC.
         owner: Who is asked when it fails.
         since: First date that has data.
@@ -106,8 +106,11 @@ def _require_names(report: NewReport) -> None:
     if wrong:
         way_out = "use lower-case letters, digits and '_', and begin a table with a letter."
         raise NewReportError(f"{wrong} are not names of Athena: {way_out}")
-    if len(set(columns.values())) < len(columns):
-        raise NewReportError(f"{columns} are not three columns. Name a different one for each.")
+    if report.time in (report.key, report.partition):
+        raise NewReportError(
+            f"{columns}: the time is a column of its own. Name another one for the key and the"
+            " partition."
+        )
     if is_reserved(report.partition):
         raise NewReportError(
             f"The partition key {report.partition!r} is a reserved word of SQL."
@@ -132,7 +135,9 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "key_column": _key_column(report.key),
         "count": "event_count" if report.key == "events" else "events",
         "week": week,
-        "events": _events_around(week),
+        "input_columns": _input_columns(report),
+        "input_rows": [_input_row(event, report) for event in _events_around(week)],
+        "reported_keys": [_key_of(event, report) for event in _events_in(week)],
     }
     case = project.tests / report.name / "bounds"
     paths = {
@@ -142,7 +147,7 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "events.csv.jinja": case / f"{report.table}.csv",
         "expected.csv.jinja": case / EXPECTED_FILE,
     }
-    templates = _templates()
+    templates = report_templates()
     files = {}
     for template, path in paths.items():
         text = templates.get_template(template).render(values)
@@ -167,14 +172,39 @@ class _Event(NamedTuple):
     date: str
 
 
+def _events_in(week: Period) -> list[_Event]:
+    """Return the first and the last event of a week."""
+    return [_event("first", week.start_utc), _event("last", week.end_utc - _TICK)]
+
+
 def _events_around(week: Period) -> list[_Event]:
     """Return the first and the last event of a week, and those just before and after it."""
-    return [
-        _event("first", week.start_utc),
-        _event("last", week.end_utc - _TICK),
-        _event("before", week.start_utc - _TICK),
-        _event("after", week.end_utc),
-    ]
+    before = _event("before", week.start_utc - _TICK)
+    after = _event("after", week.end_utc)
+    return [*_events_in(week), before, after]
+
+
+def _input_columns(report: NewReport) -> list[str]:
+    """Return the columns of the case's input, with their types."""
+    columns = [f"{report.key} string", f"{report.time} timestamp"]
+    if report.partition != report.key:
+        columns.append(f"{report.partition} string")
+    return columns
+
+
+def _input_row(event: _Event, report: NewReport) -> list[str]:
+    """Return the values of an event in these columns."""
+    values = [_key_of(event, report), event.time]
+    if report.partition != report.key:
+        values.append(event.date)
+    return values
+
+
+def _key_of(event: _Event, report: NewReport) -> str:
+    """Return what an event has in the column of the key."""
+    if report.partition == report.key:
+        return event.date
+    return event.key
 
 
 def _event(key: str, instant: datetime) -> _Event:
@@ -186,7 +216,8 @@ def _event(key: str, instant: datetime) -> _Event:
     )
 
 
-def _templates() -> Environment:
+def report_templates() -> Environment:
+    """Return the templates in `templates/`, with filters for names of SQL and texts of Python."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=StrictUndefined,

@@ -192,8 +192,8 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
     ("changed", "problem"),
     [
         ({"table": "_plays"}, "begin a table with a letter"),
-        ({"key": "played_at"}, "are not three columns"),
-        ({"key": "dt"}, "are not three columns"),
+        ({"key": "played_at"}, "the time is a column of its own"),
+        ({"partition": "played_at"}, "the time is a column of its own"),
         ({"partition": "order"}, "The partition key 'order' is a reserved word"),
         (
             {"until": date(2024, 12, 31)},

@@ -223,7 +223,7 @@ def python_is_clean(repository: Repository) -> list[str]:
     ruff = str(Path(sys.executable).with_name("ruff"))
     for command in ([ruff, "check"], [ruff, "format", "--check"]):
         dags = str(repository.project.dags.relative_to(repository.root))
-        command += ["--output-format=concise", "--quiet", dags]
+        command += ["--no-cache", "--output-format=concise", "--quiet", dags]
         done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
         findings += (done.stdout + done.stderr).splitlines()
     return findings

@@ -141,7 +141,7 @@ def write_golden(repository: Repository, report: str) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(query.sql, encoding="utf-8")
             files.append(path)
-    return files
+    return sorted(files)  # Airflow has the DAGs of a file in no fixed order
 
 
 def sql_is_the_golden_one(repository: Repository) -> list[str]:

@@ -1,0 +1,197 @@
+"""Writes a new project of reports: what the command `init` does.
+
+The project has the wheels that are on no package index. Its texts are the templates in
+`templates/project/`, and its first report is one that `new` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from athena_reports.authors.new import NewReport, report_templates, write_report
+from athena_reports.authors.rules.check import check
+from athena_reports.errors import AthenaReportsError
+from athena_reports.local.project import find_project
+
+_LIBRARY = "athena-reports"
+_LOCAL_ATHENA = "local-athena"
+# Docker Compose takes no other name.
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_ENVIRONMENTS = ("dev", "stg", "prd")
+_TEMPLATES = {
+    "README.md": "README.md",
+    "AGENTS.md": "AGENTS.md",
+    "Makefile": "Makefile",
+    "pyproject.toml": "pyproject.toml",
+    "requirements.txt": "requirements.txt",
+    "requirements-dev.txt": "requirements-dev.txt",
+    "docker-compose.yaml": "docker-compose.yaml",
+    ".gitignore": "gitignore",
+    ".github/workflows/ci.yaml": "ci.yaml",
+    ".github/workflows/deploy.yaml": "deploy.yaml",
+    "dags/.airflowignore": "airflowignore",
+    "dags/athena_reports_maintenance.py": "maintenance.py",
+    "plugins/README.md": "plugins.md",
+}
+
+
+class InitError(AthenaReportsError):
+    """The project cannot be written."""
+
+
+def write_project(folder: Path, report: NewReport) -> None:
+    """Write a project with its first report, and print how it holds against the rules.
+
+    The process can do nothing else with Airflow afterwards, as after `check`.
+
+    Args:
+        folder: The project's folder, which has its name. It is empty, or is not there yet.
+        report: The first report.
+
+    Raises:
+        InitError: The folder or its name cannot be that of a project, or the installed library
+            cannot be named in a requirements.txt. Nothing is written.
+        NewReportError: The report could not run as it is written. Nothing is written.
+    """
+    folder = folder.absolute()
+    _require_name(folder.name)
+    _require_place(folder)
+    library = _installed_library()
+    wheels = _wheels(library)
+    # It is renamed when it is complete, so that a project is there as a whole or not at all.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        root = Path(beside) / folder.name
+        for path, text in _texts(folder.name, report, library.version, bool(wheels)).items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        project = find_project(root)
+        write_report(report, project)
+        for wheel in wheels:
+            (root / "wheels").mkdir(exist_ok=True)
+            shutil.copy(wheel, root / "wheels")
+        sys.dont_write_bytecode = True  # else the check leaves compiled DAG files in the project
+        if not check(project, renew=True):
+            raise InitError("The new project breaks a rule, as said above, so nothing is written.")
+        try:
+            root.rename(folder)
+        except OSError as error:
+            raise InitError(f"{folder}: {error}. Nothing is written.") from error
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InitError(
+            f"{name!r} is not the name of a project: use lower-case letters, digits, '-' and '_',"
+            " and begin with a letter. Nothing is written."
+        )
+    if keyword.iskeyword(name):
+        raise InitError(
+            f"{name!r} is a keyword of Python. Choose another name. Nothing is written."
+        )
+
+
+def _require_place(folder: Path) -> None:
+    """Raise InitError unless a project can be put there without overwriting anything."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InitError(f"{folder} is not a folder. Choose another name. Nothing is written.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InitError(
+            f"{folder} is not empty. Choose another folder, such as {folder.name}-2, and move what"
+            " you want. Nothing is written."
+        )
+    if folder == Path.cwd():
+        raise InitError(
+            f"{folder} is the working directory, which is replaced. Go to the folder above it, and"
+            f" run `athena-reports init {folder.name}`. Nothing is written."
+        )
+    if not folder.parent.is_dir():
+        raise InitError(f"There is no folder {folder.parent}. Create it. Nothing is written.")
+
+
+def _texts(name: str, report: NewReport, version: str, wheels: bool) -> dict[str, str]:
+    """Return the texts of a project's files by their paths in it, without those of the report."""
+    values: dict[str, object] = {
+        "name": name,
+        "report": report,
+        "version": version,
+        "airflow": distribution("apache-airflow").version,
+        "wheels": wheels,
+    }
+    templates = report_templates()
+    texts = {}
+    for path, template in _TEMPLATES.items():
+        texts[path] = templates.get_template(f"project/{template}.jinja").render(values)
+    for environment in _ENVIRONMENTS:
+        template_of_environment = templates.get_template("project/environment.env.jinja")
+        path = f"deploy/environments/{environment}.env"
+        texts[path] = template_of_environment.render(environment=environment)
+    return texts
+
+
+# --- the wheels that are on no package index
+
+
+def _installed_library() -> Distribution:
+    try:
+        return distribution(_LIBRARY)
+    except PackageNotFoundError as error:
+        raise InitError(
+            f"{_LIBRARY} is not installed here as a package, so no project could install it. Run"
+            " `make build` in its repository, and install the wheels that are then in dist/."
+            " Nothing is written."
+        ) from error
+
+
+def _wheels(library: Distribution) -> list[Path]:
+    """Return the wheels that a project keeps: none if the library came from a package index."""
+    wheel = _installed_from(library)
+    if wheel is None:
+        return []
+    try:
+        local_athena = distribution(_LOCAL_ATHENA)
+    except PackageNotFoundError as error:
+        raise InitError(
+            f"{_LOCAL_ATHENA} is not installed. Run `python -m pip install --find-links"
+            f" {wheel.parent} '{wheel}[authors]'`. Nothing is written."
+        ) from error
+    wheel_of_local_athena = _installed_from(local_athena)
+    if wheel_of_local_athena is not None:
+        return [wheel, wheel_of_local_athena]
+    # pip writes down where a wheel was only if it was named, and not if it was found in a folder.
+    built_together = sorted(wheel.parent.glob(f"local_athena-{local_athena.version}-*.whl"))
+    return [wheel, *built_together[:1]]
+
+
+def _installed_from(package: Distribution) -> Path | None:
+    """Return the wheel that a package was installed from; None if that was no file or URL.
+
+    pip and uv write it into direct_url.json, as the specification of recorded direct URLs says
+    (https://packaging.python.org/en/latest/specifications/direct-url/).
+    """
+    text = package.read_text("direct_url.json")
+    if text is None:
+        return None
+    url = str(json.loads(text)["url"])
+    parts = urlsplit(url)
+    wheel = Path(unquote(parts.path))
+    if parts.scheme != "file" or wheel.suffix != ".whl":
+        raise InitError(
+            f"{package.name} was installed from {url}, which is not a wheel in a folder. Install it"
+            " from a wheel, such as one that `make build` builds, or from a package index. Nothing"
+            " is written."
+        )
+    if not wheel.is_file():
+        raise InitError(
+            f"{package.name} was installed from {wheel}, which is not there any more. Put the wheel"
+            " back, or install it from another place. Nothing is written."
+        )
+    return wheel

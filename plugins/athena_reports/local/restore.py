@@ -1,0 +1,32 @@
+"""`python -m athena_reports.local.restore`: brings a project's kept tables into local services.
+
+The services are those of `AWS_ENDPOINT_URL`, and the environment is `dev`. Docker Compose runs it
+when its services have started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from athena_reports.local.lake import Lake, restore
+from athena_reports.local.project import find_project
+from athena_reports.local.services import Services
+
+_ENVIRONMENT = "dev"
+
+
+def main() -> int:
+    """Create what the environment needs in the services, and its tables; returns the exit code."""
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint_url:
+        print("AWS_ENDPOINT_URL is not set. Set it to the address of the local services.")
+        return 2
+    services = Services(endpoint_url)
+    services.prepare(_ENVIRONMENT)
+    restore(find_project().lake, Lake.of_services(services, _ENVIRONMENT), print)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

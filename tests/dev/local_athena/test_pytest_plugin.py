@@ -1,0 +1,53 @@
+"""The fixture for the tests of others, in a pytest of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+TESTS = """
+import os
+
+import boto3
+import pytest
+
+before = os.environ.get("AWS_ENDPOINT_URL")
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_query_of_an_empty_account(time, local_aws):
+    s3 = boto3.client("s3")
+    assert s3.list_buckets()["Buckets"] == []
+    s3.create_bucket(Bucket="results")
+    athena = local_aws.client("athena")
+    configuration = {"OutputLocation": "s3://results/"}
+    query = boto3.client("athena").start_query_execution(
+        QueryString="SELECT 1", ResultConfiguration=configuration
+    )
+    athena.get_query_execution(QueryExecutionId=query["QueryExecutionId"])
+
+
+def test_the_shell_is_as_it_was():
+    assert os.environ.get("AWS_ENDPOINT_URL") == before
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}])
+def test_each_test_has_services_without_anything_in_them(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "test_account.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "local_athena.pytest_plugin"]
+    shell = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+    shell["PYTHONPATH"] = str(ROOT / "dev" / "local_athena")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=shell | variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout

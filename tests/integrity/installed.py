@@ -1,0 +1,92 @@
+"""The wheels that `make build` builds, in an environment of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL, copy_repository, make
+
+UV = Path(sys.executable).with_name("uv")
+# What says which package index there is, and how it is reached.
+_PREFIXES = ("UV_", "PIP_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_")
+
+
+def index_variables() -> dict[str, str]:
+    """The variables by which uv and pip reach the package index of this machine.
+
+    uv does not read pip's configuration, so an index that is named only there is named for uv too.
+    """
+    variables = {
+        name: value for name, value in os.environ.items() if name.upper().startswith(_PREFIXES)
+    }
+    if "UV_DEFAULT_INDEX" not in variables:
+        command = [sys.executable, "-m", "pip", "config", "get"]
+        for name in ("global.index-url", ":env:.index-url"):
+            answer = subprocess.run([*command, name], capture_output=True, text=True)
+            if answer.returncode == 0:
+                variables["UV_DEFAULT_INDEX"] = answer.stdout.strip()
+    return variables
+
+
+def build_wheels(folder: Path) -> Path:
+    """Build the wheels in a copy of the repository, as `make build` does; returns their folder."""
+    root = copy_repository(folder)
+    done = make(root, "build", f"UV={UV}", **index_variables())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root / "dist"
+
+
+class Installed:
+    """An environment without anything of this repository, save what is installed into it.
+
+    Attributes:
+        folder: Where it is. Commands run there unless they are told another folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._venv = folder / "venv"
+        self.uv("venv", "--python", sys.executable, str(self._venv))
+
+    def uv(self, *arguments: str) -> None:
+        """Run uv."""
+        command = [str(UV), *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=SHELL | index_variables(),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def install(self, *requirements: str) -> None:
+        """Install requirements, in the versions that this repository is tested with."""
+        pins = str(ROOT / "dev" / "pins" / "dev.txt")
+        python = str(self._venv / "bin" / "python")
+        self.uv("pip", "install", "--python", python, "--constraint", pins, *requirements)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables of a shell in which the environment is activated."""
+        return SHELL | {
+            "PATH": f"{self._venv / 'bin'}:{SHELL['PATH']}",
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
+        }
+
+    def run(
+        self, *command: str, folder: Path | None = None, typed: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment to its end."""
+        return subprocess.run(
+            command,
+            cwd=folder or self.folder,
+            env=self.variables | variables,
+            input=typed,
+            capture_output=True,
+            text=True,
+        )

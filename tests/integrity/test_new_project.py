@@ -1,0 +1,204 @@
+"""A project of one's own, by the wheels alone: what docs/how-to/start-a-project.md types."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from athena_reports.local.client import AirflowClient, DagRun, all_finished
+from athena_reports.local.runtime import free_port
+from athena_reports.local.services import Services
+from tests.integrity.installed import Installed, build_wheels
+from tests.support.browser import launch, log_in
+from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.local_athena import run_sql
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.ci
+PAGE = ROOT / "docs" / "how-to" / "start-a-project.md"
+COMMANDS = [
+    shlex.split(command, comments=True)
+    for block in blocks_of(PAGE)
+    if block.language == "console"
+    for command in commands_of(block)
+]
+# Seven users in turn, an event each 40 minutes, for eight weeks.
+EVENTS = [
+    (f"u{number % 7}", datetime(2025, 5, 20, tzinfo=UTC) + timedelta(minutes=40 * number))
+    for number in range(2000)
+]
+WEEK = datetime(2025, 6, 2, tzinfo=ZoneInfo("Asia/Tokyo"))
+
+
+def command_of_page(*words: str) -> list[str]:
+    """The command of the page that begins with these words."""
+    (command,) = [command for command in COMMANDS if command[: len(words)] == list(words)]
+    return command
+
+
+def events_of_week(monday: datetime) -> dict[str, int]:
+    """How many events each user had in a week of Tokyo, by plain arithmetic."""
+    number_of_user: dict[str, int] = {}
+    for user, instant in EVENTS:
+        if monday <= instant < monday + timedelta(days=7):
+            number_of_user[user] = number_of_user.get(user, 0) + 1
+    return number_of_user
+
+
+class Author(Installed):
+    """Who has installed the package with its extras, and has a file of events."""
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "my-reports"
+
+    def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Type the command of the page that begins with these words, where the page has it."""
+        command = command_of_page(*words)
+        folder = self.folder if words[1] == "init" else self.project
+        done = self.run(*command, folder=folder, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
+    """Has written the project, with nothing but what the wheels have."""
+    wheels = build_wheels(tmp_path_factory.mktemp("build") / "repository")
+    author = Author(tmp_path_factory.mktemp("author"))
+    (wheel,) = wheels.glob("athena_reports-*.whl")
+    author.install("--find-links", str(wheels), f"{wheel}[authors,mwaa]")
+    with (author.folder / "plays.csv").open("w") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["user_id", "played_at"])
+        for user, instant in EVENTS:
+            writer.writerow([user, instant.isoformat(" ")])
+    # Nothing is asked, and no network is reached.
+    author.type("athena-reports", "init", HTTPS_PROXY="http://127.0.0.1:1", UV_OFFLINE="1")
+    return author
+
+
+def test_the_commands_are_those_of_the_wheel(author: Author) -> None:
+    done = author.run("python", "-c", "import athena_reports, local_athena; print(athena_reports)")
+    assert str(author.folder) in done.stdout
+    assert str(ROOT) not in done.stdout
+
+
+def test_it_keeps_the_wheels_and_can_be_installed_from_them(author: Author) -> None:
+    kept = sorted(path.name.partition("-")[0] for path in (author.project / "wheels").iterdir())
+    assert kept == ["athena_reports", "local_athena"]
+    again = author.folder / "again"
+    again.mkdir()
+    colleague = Installed(again)
+    colleague.install("--requirements", str(author.project / "requirements-dev.txt"))
+    done = colleague.run("athena-reports", "check", folder=author.project)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_check_and_its_case_pass_at_once(author: Author) -> None:
+    assert "No finding in 2 DAG files" in author.type("athena-reports", "check").stdout
+    assert author.type("athena-reports", "test").stdout.endswith("1 passed\n")
+
+
+def test_a_table_is_loaded_and_a_period_previewed(author: Author) -> None:
+    done = author.type("athena-reports", "load")
+    assert "plays: 2,000 rows, 56 partitions" in done.stdout
+    done = author.type("athena-reports", "preview")
+    rows = re.findall(r"│ (u\d) +│ (\d+) +│", done.stdout)
+    shown = {user: int(number) for user, number in rows}
+    assert shown == events_of_week(WEEK), done.stdout
+
+
+def test_a_second_report_is_added(author: Author) -> None:
+    options = ["--table", "plays", "--key", "dt", "--time", "played_at"]
+    options += ["--since", "2025-01-01", "--owner", "us"]
+    done = author.run("athena-reports", "new", "busy_days", *options, folder=author.project)
+    assert done.returncode == 0, done.stderr
+    assert "No finding in 3 DAG files" in author.type("athena-reports", "check").stdout
+    done = author.run("athena-reports", "test", "busy_days", folder=author.project)
+    assert done.stdout.endswith("1 passed\n"), done.stdout + done.stderr
+
+
+def test_it_is_not_written_a_second_time(author: Author) -> None:
+    done = author.run(*command_of_page("athena-reports", "init"))
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
+
+
+def test_the_bundle_has_the_library_once(author: Author) -> None:
+    author.type("athena-reports", "bundle")
+    requirements = (author.project / "dist" / "mwaa" / "requirements.txt").read_text()
+    assert "athena-reports" not in re.sub("#.*", "", requirements)
+    assert "--find-links" not in requirements
+
+
+@contextmanager
+def running(author: Author) -> Iterator[tuple[str, str, str, str]]:
+    """Run `up`; yields its address, its user, their password and the address of the services."""
+    command = [*command_of_page("athena-reports", "up"), "--port", str(free_port())]
+    with subprocess.Popen(
+        command, cwd=author.project, env=author.variables, stdout=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stdout is not None
+        lines = []
+        for line in up.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        text = "".join(lines)
+        try:
+            address = re.search(r"Airflow +(\S+) +user (\S+), password (\S+)", text)
+            endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", text)
+            assert address is not None, text
+            assert endpoint is not None, text
+            yield address[1], address[2], address[3], endpoint[1]
+        finally:
+            up.send_signal(signal.SIGINT)
+
+
+@pytest.mark.full
+def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) -> None:
+    author.type("athena-reports", "load")
+    with running(author) as (url, user, password, endpoint):
+        client = AirflowClient(url, user, password)
+        assert client.rows("/api/v2/importErrors", "import_errors") == []
+        command = [*command_of_page("athena-reports", "backfill"), "--yes"]
+        done = author.run(*command, folder=author.project)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+        def are_done(runs: Sequence[DagRun]) -> bool:
+            ours = [run for run in runs if run.run_type == "backfill"]
+            return len(ours) == 5 and all_finished(ours)
+
+        # Mondays of June.
+        runs = client.wait_for_runs("best_users_weekly", until=are_done, timeout_seconds=600)
+        assert {run.state for run in runs if run.run_type == "backfill"} == {"success"}
+        sql = "SELECT user_id, events FROM report_dev.best_users_weekly WHERE period = '2025-06-02'"
+        rows = run_sql(sql, Services(endpoint).athena, database="report_dev", workgroup="dev")
+        published = {row["user_id"]: int(row["events"]) for row in rows}
+        assert published == events_of_week(WEEK)
+
+        with sync_playwright() as playwright, launch(playwright) as browser:
+            page = browser.new_page()
+            log_in(page, url, user, password)
+            page.goto(f"{url}/athena-reports/")
+            expect(page.get_by_text("best_users").first).to_be_visible(timeout=30_000)
+
+
+@pytest.mark.full
+def test_the_twin_runs_the_bundle(author: Author) -> None:
+    author.type("athena-reports", "load")
+    command = command_of_page("athena-reports", "mwaa-check")
+    done = author.run(*command, folder=author.project)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,0 +1,128 @@
+"""The two wheels: what is in them, and what they do where nothing of this repository is."""
+
+from __future__ import annotations
+
+import email
+import re
+import subprocess
+import zipfile
+from email.message import Message
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from tests.integrity.installed import Installed, build_wheels, index_variables
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.ci
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the wheels."""
+    return build_wheels(tmp_path_factory.mktemp("build") / "repository")
+
+
+def wheel(wheels: Path, name: str) -> Path:
+    (path,) = wheels.glob(f"{name}-*.whl")
+    return path
+
+
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "packages"),
+    [
+        ("athena_reports", "plugins", {"athena_reports"}),
+        ("local_athena", "dev/local_athena", {"local_athena"}),
+    ],
+)
+def test_a_wheel_has_the_files_of_its_packages_and_no_other(
+    name: str, source: str, packages: set[str], wheels: Path
+) -> None:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", source]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = {path.removeprefix(f"{source}/") for path in listed.stdout.split()}
+    in_packages = {path for path in tracked if path.partition("/")[0] in packages}
+    assert len(in_packages) > 10
+
+    with zipfile.ZipFile(wheel(wheels, name)) as archive:
+        contents = {path for path in archive.namelist() if ".dist-info/" not in path}
+    assert contents == in_packages
+
+
+def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
+    assert [path.suffix for path in wheels.iterdir()] == [".whl", ".whl"]
+    assert not [*(wheels.parent).rglob("*.egg-info"), *wheels.parent.glob("build")]
+
+
+def test_a_wheel_needs_what_requirements_txt_says(wheels: Path) -> None:
+    described = metadata(wheel(wheels, "athena_reports"))
+    requirements = [Requirement(text) for text in described.get_all("Requires-Dist", [])]
+    always = {str(requirement) for requirement in requirements if requirement.marker is None}
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert always == {str(Requirement(line)) for line in lines if not line.startswith("#")}
+    assert described.get_all("Provides-Extra") == ["authors", "mwaa"]
+
+
+@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+def test_an_older_python_is_refused_with_the_versions_that_are_possible(
+    name: str, wheels: Path, tmp_path: Path
+) -> None:
+    path = wheel(wheels, name)
+    assert "3.10" not in SpecifierSet(str(metadata(path)["Requires-Python"]))
+    environment = Installed(tmp_path)
+    environment.install("pip")
+    command = ["install", "--python-version=3.10", "--only-binary=:all:", "--no-deps"]
+    done = environment.run(
+        "python", "-m", "pip", *command, "--target=packages", str(path), **index_variables()
+    )
+    assert done.returncode == 1
+    assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.14,>=3\.11'", done.stderr)
+    assert not (tmp_path / "packages").exists()
+
+
+@pytest.fixture(scope="module")
+def deployed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """What a deployment has: the wheel without extras."""
+    environment = Installed(tmp_path_factory.mktemp("deployed"))
+    environment.install(str(wheel(wheels, "athena_reports")))
+    return environment
+
+
+def test_airflow_finds_the_plugin_by_its_entry_point(deployed: Installed) -> None:
+    done = deployed.run("airflow", "plugins", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert "athena-reports==" in done.stdout
+    assert "athena_reports.scheduling.timetable.PeriodTimetable" in done.stdout
+
+
+def test_only_the_package_lands_in_site_packages(deployed: Installed) -> None:
+    (packages,) = deployed.folder.glob("venv/lib/python3*/site-packages")
+    ours = {path.name for path in packages.glob("*athena_reports*")}
+    assert {re.sub(r"-.*\.dist-info", "", name) for name in ours} == {"athena_reports"}
+    for name in ("deploy", "demo", "report_rules", "local_athena", "bench", "tests"):
+        assert not list(packages.glob(f"{name}*")), name
+
+
+@pytest.mark.parametrize("command", [["athena-reports"], ["python", "-m", "athena_reports"]])
+def test_help_needs_no_extra(command: list[str], deployed: Installed) -> None:
+    done = deployed.run(*command, "--help", COLUMNS="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("init", "new", "check", "preview"):
+        assert f" {name} " in done.stdout
+
+
+def test_a_command_says_which_extra_it_needs(deployed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    (tmp_path / "dags").mkdir()
+    done = deployed.run("athena-reports", "check", folder=tmp_path)
+    assert done.returncode == 1
+    assert "python -m pip install 'athena-reports[authors]'" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

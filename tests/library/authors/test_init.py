@@ -1,0 +1,334 @@
+"""`init`: a whole project that passes what its author runs, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from athena_reports import __version__
+from tests.support.paths import ROOT
+from tests.support.shell import Shell
+
+OPTIONS = {
+    "--report": "best_users",
+    "--table": "plays",
+    "--key": "user_id",
+    "--time": "played_at",
+    "--since": "2025-01-01",
+    "--owner": "analytics",
+}
+FILES = {
+    ".github/workflows/ci.yaml",
+    ".github/workflows/deploy.yaml",
+    ".gitignore",
+    "AGENTS.md",
+    "Makefile",
+    "README.md",
+    "dags/.airflowignore",
+    "dags/athena_reports_maintenance.py",
+    "dags/best_users.py",
+    "deploy/environments/dev.env",
+    "deploy/environments/prd.env",
+    "deploy/environments/stg.env",
+    "docker-compose.yaml",
+    "include/sql/best_users.sql",
+    "plugins/README.md",
+    "pyproject.toml",
+    "requirements-dev.txt",
+    "requirements.txt",
+    "tests/reports/best_users/bounds/case.yaml",
+    "tests/reports/best_users/bounds/expected.csv",
+    "tests/reports/best_users/bounds/plays.csv",
+    "tests/reports/best_users/golden/monthly_2025-01.sql",
+    "tests/reports/best_users/golden/weekly_2025-01-06.sql",
+}
+WHEEL = f"athena_reports-{__version__}-py3-none-any.whl"
+ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
+WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
+
+
+def options(**changed: str) -> list[str]:
+    values = OPTIONS | {f"--{name}": text for name, text in changed.items()}
+    return [word for pair in values.items() for word in pair]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+class Packages:
+    """What pip has written down of the packages that it installed.
+
+    Attributes:
+        folder: The folder of the packages, for the path of Python.
+        dist: A folder with a wheel of each.
+    """
+
+    def __init__(self, folder: Path, dist: Path) -> None:
+        self.folder = folder
+        self.dist = dist
+        dist.mkdir()
+        for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA):
+            (dist / name).write_text(name)
+
+    def add(self, name: str, version: str, url: str = "", **rest: Any) -> None:
+        """A package, installed from a URL or from an index."""
+        folder = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        text = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
+        (folder / "METADATA").write_text(text)
+        if name == "athena-reports":
+            (folder / "entry_points.txt").write_text(ENTRY_POINT)
+        if url:
+            (folder / "direct_url.json").write_text(json.dumps({"url": url, **rest}))
+
+    def url(self, wheel: str) -> str:
+        return (self.dist / wheel).as_uri()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
+    """Nothing is installed but what the test adds, and what this repository is tested with."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return Packages(folder, tmp_path / "my wheels")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(work: Path, packages: Packages) -> Run:
+    """Runs a command in a process of its own: its Airflow has the settings of the project."""
+
+    def run(
+        *arguments: str, typed: str = "", folder: Path = work
+    ) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(packages.folder), str(ROOT / "plugins")])
+        return subprocess.run(
+            [sys.executable, "-m", "athena_reports", *arguments],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(work), "PYTHONPATH": path},
+            input=typed,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_a_project_has_its_wheels_and_passes_its_check(
+    work: Path, packages: Packages, run: Run
+) -> None:
+    packages.add("athena-reports", __version__, packages.url(WHEEL), archive_info={})
+    packages.add("local-athena", "7.0")  # found beside the other wheel, which pip does not record
+
+    done = run("init", "my-reports", *options(timezone="Asia/Tokyo"))
+
+    assert done.returncode == 0, done.stderr
+    assert "No finding in 2 DAG files, 2 DAGs of reports" in done.stdout
+    assert [path.name for path in work.iterdir()] == ["my-reports"]
+    project = work / "my-reports"
+    written = files(project)
+    assert written.keys() == FILES | {f"wheels/{WHEEL}", f"wheels/{WHEEL_OF_LOCAL_ATHENA}"}
+    assert written[f"wheels/{WHEEL}"] == WHEEL.encode()
+    assert b"--find-links wheels\n" in written["requirements.txt"]
+    assert b"COPY wheels " in written["docker-compose.yaml"]
+    checked = run("check", folder=project)
+    assert checked.returncode == 0, checked.stdout
+    kept = {path: text for path, text in files(project).items() if "__pycache__" not in path}
+    assert kept == written  # the check leaves nothing else
+
+
+def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
+    work: Path, packages: Packages, run: Run
+) -> None:
+    packages.add("athena-reports", __version__)
+    packages.add("local-athena", "7.0")
+    (work / "reports").mkdir()
+
+    done = run("init", "reports", typed="".join(f"{text}\n" for text in OPTIONS.values()))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "First report: Table of events: Column to rank: Event time (a timestamp in UTC):"
+        " First date with data: Owner: "
+    )
+    written = files(work / "reports")
+    assert written.keys() == FILES  # the package is on an index: there is no wheel
+    assert not any(b"wheels" in text for text in written.values())
+    for path in ("requirements.txt", "requirements-dev.txt"):
+        assert f"=={__version__}\n".encode() in written[path]
+
+
+def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, run: Run) -> None:
+    packages.add("athena-reports", __version__)
+    done = run("init", "reports", typed="best_users\nplays\n")
+    assert done.returncode == 1
+    assert "Aborted." in done.stderr
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("My-Reports", "'My-Reports' is not the name of a project: use lower-case letters"),
+        ("my reports", "'my reports' is not the name of a project"),
+        ("2025", "begin with a letter"),
+        ("レポート", "is not the name of a project"),
+        ("class", "'class' is a keyword of Python"),
+        ("full", "is not empty. Choose another folder, such as full-2"),
+        ("hidden", "is not empty."),
+        ("file", "is not a folder. Choose another name."),
+        ("link", "is not a folder. Choose another name."),
+        (".", "is the working directory, which is replaced. Go to the folder above it"),
+        ("none/reports", "There is no folder"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(
+    folder: str, problem: str, tmp_path: Path, packages: Packages, work: Path, shell: Shell
+) -> None:
+    packages.add("athena-reports", __version__)
+    (tmp_path / "elsewhere").mkdir()
+    if folder != ".":
+        (work / "link").symlink_to(tmp_path / "elsewhere")
+        for name in ("full/notes.txt", "hidden/.git/HEAD", "file"):
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).write_text("mine")
+    before = files(tmp_path)
+
+    code, printed = shell("init", folder, *options())
+
+    assert code == 1
+    assert problem in printed
+    assert "Nothing is written." in printed
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"report": "class-1"}, "'class-1' is not a name"),
+        ({"table": "a b"}, "are not names of Athena"),
+        ({"key": "played_at"}, "the time is a column of its own"),
+        ({"timezone": "Tokyo"}, "Tokyo"),
+        ({"owner": " "}, "is not an owner"),
+    ],
+)
+def test_a_report_that_could_not_run_makes_no_project(
+    changed: dict[str, str], problem: str, packages: Packages, work: Path, shell: Shell
+) -> None:
+    packages.add("athena-reports", __version__)
+    code, printed = shell("init", "reports", *options(**changed))
+    assert code == 1
+    assert problem in printed
+    assert list(work.iterdir()) == []
+
+
+def test_a_library_that_is_not_installed_as_a_package_makes_no_project(
+    work: Path, shell: Shell
+) -> None:
+    code, printed = shell("init", "reports", *options())
+    assert code == 1
+    assert "athena-reports is not installed here as a package" in printed
+    assert "`make build`" in printed
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("file:///src/athena-reports", "which is not a wheel in a folder"),
+        ("https://example.com/athena_reports-0.2.0-py3-none-any.whl", "which is not a wheel"),
+        ("file:///gone/athena_reports-0.2.0-py3-none-any.whl", "which is not there any more"),
+    ],
+)
+def test_a_wheel_that_cannot_be_kept_makes_no_project(
+    url: str, problem: str, packages: Packages, work: Path, shell: Shell
+) -> None:
+    packages.add("athena-reports", __version__, url)
+    packages.add("local-athena", "7.0")
+    code, printed = shell("init", "reports", *options())
+    assert code == 1
+    assert url.removeprefix("file://") in printed
+    assert problem in printed
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["2.11.0", "3.1.8", "3.2.0"])
+def test_an_airflow_that_is_too_old_makes_no_project(
+    version: str, packages: Packages, work: Path, run: Run
+) -> None:
+    packages.add("athena-reports", __version__)
+    packages.add("apache-airflow-core", version)
+    done = run("init", "reports", *options())
+    assert done.returncode == 1
+    assert f"athena-reports needs Airflow 3.2.1 or later, and this is {version}." in done.stderr
+    assert list(work.iterdir()) == []
+
+
+# --- what a project has in common with this repository
+
+TEMPLATES = ROOT / "plugins" / "athena_reports" / "authors" / "templates" / "project"
+
+
+def test_the_maintenance_of_a_project_is_the_one_here() -> None:
+    here = (ROOT / "dags" / "athena_reports_maintenance.py").read_text()
+    assert (TEMPLATES / "maintenance.py.jinja").read_text() == here
+
+
+@pytest.mark.parametrize("workflow", ["ci.yaml", "deploy.yaml"])
+def test_a_workflow_uses_the_actions_that_are_used_here(workflow: str) -> None:
+    def actions(text: str) -> set[str]:
+        return set(re.findall(r"uses: (\S+@\S+ # \S+)", text))
+
+    template = (TEMPLATES / f"{workflow}.jinja").read_text()
+    here = (ROOT / ".github" / "workflows" / workflow).read_text()
+    assert actions(template)
+    assert actions(template) <= actions(here)
+
+
+def test_a_project_deploys_only_by_hand() -> None:
+    workflow = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
+    assert list(workflow[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+
+
+def test_the_containers_of_a_project_are_those_here_without_the_demo() -> None:
+    text = (TEMPLATES / "docker-compose.yaml.jinja").read_text()
+    text = re.sub(r"\[% if wheels %\]\n(.*\n)\[% endif %\]\n", r"\1", text)
+    text = text.replace("[[ name ]]", "athena-reports").replace("[[ airflow ]]", "3.3.1")
+    theirs = yaml.safe_load(text)["services"]
+    ours = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    assert theirs.keys() - ours.keys() == {"kept-tables"}
+    assert ours.keys() - theirs.keys() == {"demo-seed"}
+    for name in ours.keys() & theirs.keys() - {"local-aws"}:
+        their, our = theirs[name], ours[name]
+        for service in (their, our):
+            service.pop("build", None)
+            service["environment"] = dict(service.get("environment", {}))
+            service["environment"].pop("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE", None)
+            if name == "airflow-worker":
+                service["depends_on"] = len(service["depends_on"])
+        assert their == our, name
+    for key in ("image", "ports", "healthcheck"):
+        assert theirs["local-aws"][key] == ours["local-aws"][key]
