@@ -22,6 +22,10 @@ from tests.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]
 OPTIONS = {
+    "init": [
+        *("--report", "--table", "--key", "--time", "--since", "--owner", "--until"),
+        *("--partition", "--timezone"),
+    ],
     "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
     "check": ["--renew"],
     "load": ["--time", "--key", "--zone"],

@@ -63,7 +63,8 @@ COMMANDS = [
 
 @pytest.fixture
 def dags(tmp_path: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DAGs folder with one report, and its case, in the current folder."""
+    """A DAGs folder with one report, and its case, in the project of the current folder."""
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
     folder = tmp_path / "dags"
     folder.mkdir()
     shutil.copy(DAGS / "top_users.py", folder)

@@ -171,6 +171,7 @@ def project(tables: None, shell: Shell, tmp_path: Path, monkeypatch: pytest.Monk
         file = tmp_path / path
         file.parent.mkdir(parents=True)
         file.write_text(text)
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
     monkeypatch.setenv("ATHENA_REPORTS_DATABASE", DATABASE)
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path / "include" / "sql"))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))

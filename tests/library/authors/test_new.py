@@ -22,6 +22,7 @@ from jinja2 import Environment
 
 from athena_reports.authors import new as new_module
 from athena_reports.authors.new import NewReport, NewReportError, write_report
+from athena_reports.local.project import Project
 from athena_reports.periods.calendar import weekly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.reports.input import Input
@@ -57,7 +58,7 @@ def parsed(root: Path, *reports: NewReport) -> dict[str, Any]:
     """The DAGs by id, as Airflow finds them in a repository of these reports alone."""
     shutil.rmtree(root, ignore_errors=True)
     for report in reports:
-        write_report(report, root)
+        write_report(report, Project.usual(root))
     bag: Any = DagBag(root / "dags", bundle_path=root / "dags")
     assert bag.import_errors == {}
     dags: dict[str, Any] = bag.dags
@@ -70,7 +71,7 @@ def ids(names: set[str]) -> set[str]:
 
 def names_in_use(root: Path) -> set[str]:
     """The names that mean something to Python, or to the file that is written."""
-    file, *_ = write_report(new_report(name="sample"), root)
+    file, *_ = write_report(new_report(name="sample"), Project.usual(root))
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     in_file = {node.id for node in tree if isinstance(node, ast.Name)}
     names = {
@@ -118,7 +119,7 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 @settings(max_examples=100)
 def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    file, *_ = write_report(new_report(owner=owner), root)
+    file, *_ = write_report(new_report(owner=owner), Project.usual(root))
     source = file.read_text(encoding="utf-8")
 
     (written,) = (
@@ -158,7 +159,7 @@ def test_the_templates_of_a_report_are_no_dag_files() -> None:
 def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
     with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
-        write_report(new_report(owner=owner), root)
+        write_report(new_report(owner=owner), Project.usual(root))
     assert not root.exists()
 
 
@@ -168,7 +169,7 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
     shutil.rmtree(root, ignore_errors=True)
     for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
         _, file, *_ = write_report(
-            new_report(name=f"report_{key}", table=table, key=key, time=time), root
+            new_report(name=f"report_{key}", table=table, key=key, time=time), Project.usual(root)
         )
         context = template_context(
             SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")]
@@ -206,5 +207,5 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
 ) -> None:
     shutil.rmtree(root, ignore_errors=True)
     with pytest.raises(NewReportError, match=problem):
-        write_report(new_report(**changed), root)
+        write_report(new_report(**changed), Project.usual(root))
     assert not root.exists()
