@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
+from athena_reports.authors.airflow_api import restating_run_id
 from local_athena.faults import End, Fault, Hold, Refuse
 from tests.commands.project import CTRL_C, ENVIRONMENT, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
 from tests.support.rest_api import TOKEN, RestApi, rest_api
@@ -345,6 +346,11 @@ def test_an_applied_plan_restates_what_changes_and_could_be_published(
     assert [body["conf"] for body in runs(airflow)] == [{"period": week} for week in WEEKS[:2]]
     assert {body["logical_date"] for body in runs(airflow)} == {None}
     ids = [body["dag_run_id"] for body in runs(airflow)]
+    # Late data makes another version, and so another run of the same logic.
+    status = shop.run("status", "items_weekly", "--json").json
+    versions = {period["period"]: period["version"] for period in status["periods"]}
+    for week, run_id in zip(WEEKS, ids, strict=False):
+        assert run_id == restating_run_id(week, status["logic"], versions[week])
     assert [line for line in done.err.splitlines() if "restate" in line] == [
         f"items_weekly restates {WEEKS[0]} in run {ids[0]}.",
         f"items_weekly restates {WEEKS[1]} in run {ids[1]}.",

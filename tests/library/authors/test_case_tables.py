@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from athena_reports.authors.case_csv import read_csv
 from tests.library.authors.scores import PLAYS, run
 
 HEADER = PLAYS.partition("\n")[0]
@@ -194,3 +195,19 @@ def test_an_unknown_type_is_named_beside_the_types_that_there_are(case: Path, ki
         rows = [f"{row}," for row in rows]
     plays.write_text("\n".join([header, *rows, ""]))
     assert run(case).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("score\n1\n\n2\n", [("1",), (None,), ("2",)]),
+        ('score\n1\n""\n2\n', [("1",), ("",), ("2",)]),
+        ("user,score\na,1\n\nb,2\n", [("a", "1"), ("b", "2")]),
+    ],
+)
+def test_an_empty_line_is_a_null_where_there_is_one_column(
+    tmp_path: Path, text: str, rows: list[tuple[str | None, ...]]
+) -> None:
+    file = tmp_path / "expected.csv"
+    file.write_text(text)
+    assert list(read_csv(file).values) == rows

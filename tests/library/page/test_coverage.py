@@ -128,6 +128,20 @@ def expected_states(
     return states
 
 
+@pytest.mark.parametrize(("minutes", "is_failed"), [(-1, False), (1, True)])
+def test_a_failed_run_counts_until_its_period_is_published_after_it(
+    minutes: int, is_failed: bool
+) -> None:
+    """A restatement can fail beside what was published before."""
+    week = WEEKS.first_from(SINCE)
+    published_at = week.end_utc + timedelta(hours=1)
+    ended_at = published_at + timedelta(minutes=minutes)
+    partitions = {week.id: facts(week, published_at=text(published_at))}
+    runs = {week.id: Run("restatement", "failed", text(ended_at))}
+    (cell,) = coverage(WEEKLY, partitions, runs, SINCE, week.end_utc).cells
+    assert (State.FAILED in cell.states) == is_failed
+
+
 @given(situations())
 def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any) -> None:
     cadence, periods, partitions, runs = situation

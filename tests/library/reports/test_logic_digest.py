@@ -155,6 +155,14 @@ def test_a_file_that_is_not_there_is_another_one_than_an_empty_one(sql_folder: P
     assert made_by(sql_folder, sql=sql) != without
 
 
+def test_an_edit_of_a_file_that_an_included_one_includes_is_other_logic(sql_folder: Path) -> None:
+    digests = set()
+    for text in ("-- a", "-- b"):
+        (sql_folder / "more.sql").write_text(text)
+        digests.add(made_by(sql_folder, included="{% include 'more.sql' %}"))
+    assert len(digests) == 2
+
+
 def test_files_that_include_each_other_are_read_once(sql_folder: Path) -> None:
     (sql_folder / "more.sql").write_text("{% if false %}{% include 'filter.sql' %}{% endif %}")
     included = "{% include 'more.sql' %}"

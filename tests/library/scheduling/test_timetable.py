@@ -93,6 +93,13 @@ def test_the_data_interval_is_the_period_exactly_and_the_run_comes_a_delay_after
     assert first.previous.start_utc < start <= first.start_utc
 
 
+@given(st.integers(0, 400 * 86_400))
+def test_airflow_gets_the_same_delay_back_that_it_has_stored(seconds: int) -> None:
+    delay = timedelta(seconds=seconds)
+    stored = PeriodTimetable(CADENCES[0], delay).serialize()
+    assert PeriodTimetable.deserialize(stored).delay == delay
+
+
 def test_no_period_is_scheduled_that_begins_after_the_end_date() -> None:
     within = restriction(instant("2025-01-05 00:00"), instant("2025-01-19 00:00"))
 
