@@ -347,8 +347,14 @@ def test_a_file_with_a_syntax_error_is_refused_by_its_line(
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path) -> None:
-    (repository / "plugins" / "secrets").symlink_to(tmp_path)
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "elsewhere"
+    if kind == "folder":
+        target.mkdir()
+    else:
+        target.write_text("secret")
+    (repository / "plugins" / "secrets").symlink_to(target)
     with pytest.raises(DeployError, match="plugins/secrets is a symbolic link"):
         build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
 
