@@ -111,7 +111,7 @@ def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
             name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)
         }
         with _airflow(twin, kept, services, say) as airflow:
-            _check_plugin(airflow)
+            check_plugin(airflow)
             _run_dags(airflow, twin, services, kept, say)
 
 
@@ -146,7 +146,7 @@ def _airflow(
         yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
 
 
-def _check_plugin(airflow: AirflowRuntime) -> None:
+def check_plugin(airflow: AirflowRuntime) -> None:
     """The API server has the plugin whole and once, and its page answers who is logged in."""
     errors = airflow.client.request("GET", "/api/v2/plugins/importErrors")["import_errors"]
     if errors:

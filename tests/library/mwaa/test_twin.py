@@ -117,6 +117,14 @@ def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
     assert variables == module.DEFAULTS | exported | module.FORCED
 
 
+def test_a_package_of_the_image_that_is_replaced_counts_as_added(
+    build: Build, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = f"--no-index --find-links={index} celery==1.0 extra==1.0"
+    monkeypatch.setattr(module, "PACKAGES", image)
+    assert build("extra==2.0").added == {"extra": "2.0"}
+
+
 @pytest.mark.parametrize(
     "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
 )

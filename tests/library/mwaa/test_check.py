@@ -1,0 +1,51 @@
+"""What the check in the twin holds of an API server, of which some answers are given here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import check as module
+
+PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
+
+
+def airflow(*plugins: dict[str, Any], import_errors: list[dict[str, str]] | None = None) -> Any:
+    """An Airflow that lists plugins and their import errors, and shows its page."""
+    answers = {
+        "/api/v2/plugins": {"plugins": plugins, "total_entries": len(plugins)},
+        "/api/v2/plugins/importErrors": {"import_errors": import_errors or []},
+        "/athena-reports/api/coverage": {},
+    }
+    client = SimpleNamespace(request=lambda _, path, **__: answers[path])
+    return SimpleNamespace(client=client, url="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"), [(401, True), (200, False), (404, False), (500, False)]
+)
+def test_a_page_that_does_not_ask_for_a_login_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch, status: int, passes: bool
+) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status))
+    if passes:
+        module.check_plugin(airflow(PLUGIN))
+        return
+    with pytest.raises(DeployError, match=f"Without a login the API server answers {status}"):
+        module.check_plugin(airflow(PLUGIN))
+
+
+@pytest.mark.parametrize("plugins", [[], [PLUGIN | {"macros": []}], [PLUGIN | {"timetables": []}]])
+def test_a_plugin_that_is_not_whole_fails_the_check(plugins: list[dict[str, Any]]) -> None:
+    with pytest.raises(DeployError, match="has not all of the plugin"):
+        module.check_plugin(airflow(*plugins))
+
+
+def test_a_plugin_with_an_import_error_fails_the_check() -> None:
+    errors = [{"source": "other_plugin.py", "error": "No module named 'x'"}]
+    with pytest.raises(DeployError, match="other_plugin"):
+        module.check_plugin(airflow(PLUGIN, import_errors=errors))
