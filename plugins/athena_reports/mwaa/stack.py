@@ -125,7 +125,7 @@ class Stack:
                 " replaced, and an environment takes the history of its runs along. Nothing was"
                 " changed in the stack. Put the parameters back in deploy/samconfig.toml:"
                 " SubnetIds, SecurityGroupIds and KmsKeyArn stay as they were created. An"
-                " environment in another network is another ENV."
+                " environment in another network needs another name."
             )
         return bool(made)
 
@@ -188,8 +188,8 @@ class Stack:
         return (
             f"It was not created; nothing runs in it. Remove it ({aws.format('delete-stack')}),"
             f" remove the cause, and run `athena-reports deploy --env {self._config.environment}"
-            " --guided`."
-            " docs/reference/stack.md says how to import what exists."
+            " --guided`. The page docs/how-to/deploy.md of athena-reports says how to import what"
+            " exists."
         )
 
     def _reasons(self) -> str:

@@ -327,7 +327,7 @@ def make_environment(python: str, twin: Twin) -> None:
     raise DeployError(
         "MWAA runs Python 3.12, and there is no usable one with venv:"
         f" tried {', '.join(filter(None, candidates))}."
-        " Install it, or name it: PYTHON=/path/to/python3.12"
+        " Install it, or name it: `athena-reports mwaa-check --python /path/to/python3.12`."
     )
 
 
@@ -343,7 +343,8 @@ def _text(source: str) -> str:
             return str(response.read().decode())
     except OSError as error:
         raise DeployError(
-            f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS="
+            f"{source} cannot be read: {error}. Name the image's constraints: `athena-reports"
+            " mwaa-check --constraints <path or URL>`."
         ) from error
 
 

@@ -218,7 +218,10 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 
 
 def python_is_clean(repository: Repository) -> list[str]:
-    """One style for all files, so that a diff shows what changed. `make format` corrects most."""
+    """One style for all files, so that a diff shows what changed.
+
+    `ruff check --fix` and `ruff format` correct most.
+    """
     findings = []
     ruff = str(Path(sys.executable).with_name("ruff"))
     for command in ([ruff, "check"], [ruff, "format", "--check"]):

@@ -2,8 +2,7 @@
 
 A reviewer reads it in tests/reports/<report>/golden/. The files there say for which periods. A
 cadence without one is rendered for its first whole period; for another one too, add an empty file
-of its name, `weekly_2025-03-02.sql`, and run `make golden`,
-or `athena-reports check --renew`.
+of its name, `weekly_2025-03-02.sql`, and run `make golden`, or `athena-reports check --renew`.
 """
 
 from __future__ import annotations
