@@ -19,8 +19,8 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.local.databases import are_installed, postgresql, redis
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import Project
-from athena_reports.local.runs import Progress, Watch, finish
-from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
+from athena_reports.local.runs import Watch, finish
+from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
 from athena_reports.local.services import Services, local_services, require_installed
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE

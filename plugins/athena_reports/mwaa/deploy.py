@@ -12,7 +12,7 @@ from botocore import exceptions as aws
 from rich.console import Console
 
 from athena_reports.local.project import Project
-from athena_reports.local.runs import Progress
+from athena_reports.local.runs import TimedProgress
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE, PREFIX, build_bundle
 from athena_reports.mwaa.check import check_in_twin
@@ -137,7 +137,7 @@ def _deploy(project: Project, environment: str, folder: Path, options: Options) 
 def _check(project: Project, version: str) -> None:
     """Raise DeployError unless the bundle works in the twin of an Airflow."""
     try:
-        check_in_twin(project, version, progress=Progress(Console()))
+        check_in_twin(project, version, progress=TimedProgress(Console()))
     except DeployError as error:
         raise DeployError(f"{error}\nThe check has failed: nothing was deployed.") from error
 

@@ -89,6 +89,5 @@ def _set_environment(project: Project, home: str) -> None:
         "ATHENA_REPORTS_ENV": "dev",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_DEFAULT_REGION": "us-east-1",
+        **project.sql_settings(),
     }
-    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
-        os.environ["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)
