@@ -73,12 +73,20 @@ def check_in_twin(
 
 
 def _newest_airflow() -> str:
-    """Return the newest version on the package index; `newest` if it does not answer."""
-    index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
-    printed = subprocess.run(index, capture_output=True, text=True).stdout
-    version = re.search(r"\(([\d.]+)\)", printed)
+    """Return the newest version on the package index that pip uses.
+
+    Raises:
+        DeployError: pip has no answer from it.
+    """
+    command = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    version = re.search(r"\(([\d.]+)\)", done.stdout)
     if version is None:
-        return "newest"
+        raise DeployError(
+            "pip finds no version of apache-airflow on its package index. Name the version, such as"
+            " 3.3.1, or an index that this machine reaches (PIP_INDEX_URL=...).\n"
+            f"{done.stderr.strip()}"
+        )
     return version[1]
 
 
