@@ -21,10 +21,10 @@ from rich.console import Console
 
 from athena_reports.local.client import AirflowClient, AirflowRuntimeError
 from athena_reports.local.project import find_project
-from athena_reports.local.runs import Progress, Watch, finish
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services, ServicesError, local_services
-from athena_reports.local.up import ENVIRONMENT, airflow_of
+from athena_reports.local.runs import TimedProgress, Watch, finish
+from athena_reports.local.runtime import AirflowRuntime, Progress
+from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
+from athena_reports.local.up import airflow_of
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
@@ -117,7 +117,7 @@ def main() -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 110
-    progress = Progress(console)
+    progress = TimedProgress(console)
     with told(console):
         with local_services(HOME.with_name("local-aws.log")) as services:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from athena_reports.local.runs import Progress
-from athena_reports.local.services import local_services
-from athena_reports.local.up import ENVIRONMENT, airflow_of, require_free, stay_up
+from athena_reports.local.runs import TimedProgress
+from athena_reports.local.services import ENVIRONMENT, local_services
+from athena_reports.local.up import airflow_of, require_free, stay_up
 from demo.lake import DEMO_PLAYS
 from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
 from demo.seed import fill
@@ -30,7 +30,7 @@ def main() -> None:
     )
     port = parser.parse_args().port
     console = Console()
-    progress = Progress(console)
+    progress = TimedProgress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
     # What the Reports page shows at first.
     first_date = str(today - timedelta(days=214))

@@ -718,12 +718,12 @@ def mwaa_check(
     The reports whose tables are kept in `.lake/` run, one period of each DAG.
     """
     from athena_reports.local.project import find_project
-    from athena_reports.local.runs import Progress
+    from athena_reports.local.runs import TimedProgress
     from athena_reports.mwaa.check import check_in_twin
 
     project = find_project()
     _build_bundle(project, environment)
-    progress = Progress(Console())
+    progress = TimedProgress(Console())
     check_in_twin(project, version, progress=progress, constraints=constraints, python=python)
 
 

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from datetime import date, timedelta
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -66,10 +67,11 @@ def write_project(folder: Path, report: NewReport) -> None:
     _require_place(folder)
     library = _installed_library()
     wheels = _wheels(library)
+    texts = _texts(folder.name, report, library.version, has_wheels=wheels != [])
     # It is renamed when it is complete, so that a project is there as a whole or not at all.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
         root = Path(beside) / folder.name
-        for path, text in _texts(folder.name, report, library.version, bool(wheels)).items():
+        for path, text in texts.items():
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -79,7 +81,8 @@ def write_project(folder: Path, report: NewReport) -> None:
             (root / "wheels").mkdir(exist_ok=True)
             shutil.copy(wheel, root / "wheels")
         sys.dont_write_bytecode = True  # else the check leaves compiled DAG files in the project
-        if not check(project, renew=True):
+        is_right = check(project, renew=True)
+        if not is_right:
             raise InitError("The new project breaks a rule, as said above, so nothing is written.")
         try:
             root.rename(folder)
@@ -117,14 +120,18 @@ def _require_place(folder: Path) -> None:
         raise InitError(f"There is no folder {folder.parent}. Create it. Nothing is written.")
 
 
-def _texts(name: str, report: NewReport, version: str, wheels: bool) -> dict[str, str]:
+def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> dict[str, str]:
     """Return the texts of a project's files by their paths in it, without those of the report."""
+    # Dates that have data, for the example of a backfill.
+    last_date_with_data = report.until or date.max
+    length = min(last_date_with_data - report.since, timedelta(days=30))
     values: dict[str, object] = {
         "name": name,
         "report": report,
+        "last_date": report.since + length,
         "version": version,
         "airflow": distribution("apache-airflow").version,
-        "wheels": wheels,
+        "wheels": has_wheels,
     }
     templates = report_templates()
     texts = {}

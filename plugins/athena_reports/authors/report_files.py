@@ -171,7 +171,7 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
 
 def _dag_files(folder: Path) -> list[Path]:
     """Return the Python files that Airflow would read, in a fixed order."""
-    # Not in safe mode, which leaves out a file without the word "airflow": `make check` says so.
+    # Not in safe mode, which leaves out a file without the word "airflow": `check` says so.
     paths = [Path(path) for path in list_py_file_paths(folder, safe_mode=False)]
     return sorted(path for path in paths if path.suffix == ".py")
 

@@ -12,11 +12,9 @@ from pathlib import Path
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, find_running
-from athena_reports.local.services import local_services
+from athena_reports.local.services import ENVIRONMENT, local_services
 
 DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
-_SQL_FOLDER = "ATHENA_REPORTS_SQL_FOLDER"
-_ENVIRONMENT = "dev"
 
 
 def configure_airflow(project: Project) -> None:
@@ -29,8 +27,9 @@ def configure_airflow(project: Project) -> None:
     _set_unless_named("AIRFLOW__CORE__PLUGINS_FOLDER", str(project.plugins))
     _set_unless_named("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
     has_its_dags = os.environ[DAGS_FOLDER] == str(project.dags)
-    if has_its_dags and project.sql.is_dir():  # it may also be inside the folder of the DAG files
-        _set_unless_named(_SQL_FOLDER, str(project.sql))
+    if has_its_dags:
+        for variable, folder in project.sql_settings().items():
+            _set_unless_named(variable, folder)
 
 
 def _set_unless_named(variable: str, value: str) -> None:
@@ -44,7 +43,7 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
 
     Where the shell names an AWS endpoint or an environment, they are those. Else they are those of
     the `up` that runs in the project. If none runs, services are started, with the tables that the
-    project keeps. The variables of this process stay as they were set.
+    project keeps. What is set in the environment of this process stays set after the context.
 
     Args:
         project: The project.
@@ -77,8 +76,8 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         local_services(Path(folder) / "local-aws.log") as services,
     ):
         _tell("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
-        services.prepare(_ENVIRONMENT)
-        restore(project.lake, Lake.of_services(services, _ENVIRONMENT), lambda _: None)
+        services.prepare(ENVIRONMENT)
+        restore(project.lake, Lake.of_services(services, ENVIRONMENT), lambda _: None)
         os.environ.update(services.environment)
         yield
 

@@ -24,7 +24,8 @@ class AirflowApiError(AirflowRuntimeError):
     """The REST API refused a request; `status` and `body` are those of its answer."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self.status, self.body = response.status_code, response.text
+        self.status = response.status_code
+        self.body = response.text
         request = f"{response.request.method} {response.request.url.path}"
         super().__init__(f"{request} was answered with {self.status}: {self.body}")
 
@@ -103,13 +104,13 @@ class AirflowClient:
 
     def rows(self, path: str, key: str, **params: Any) -> list[Any]:
         """All rows of a listing, page by page."""
-        found: list[Any] = []
+        rows: list[Any] = []
         while True:
-            page = {"limit": 100, "offset": len(found)}
-            answer = self.request("GET", path, params={**params, **page})
-            found += answer[key]
-            if not answer[key] or len(found) >= answer["total_entries"]:
-                return found
+            page = {"limit": 100, "offset": len(rows)}
+            response = self.request("GET", path, params={**params, **page})
+            rows += response[key]
+            if not response[key] or len(rows) >= response["total_entries"]:
+                return rows
 
     def health(self) -> Mapping[str, Any]:
         """What each component says of itself."""
@@ -132,7 +133,8 @@ class AirflowClient:
         Without a logical date, as from the UI's plain trigger, it has no data interval.
         """
         body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
-        body |= {name: date.isoformat() for name, date in dates.items()}
+        for name, date in dates.items():
+            body[name] = date.isoformat()
         return DagRun(**self.request("POST", f"{_DAGS}/{dag_id}/dagRuns", json=body))
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
@@ -223,8 +225,11 @@ class AirflowClient:
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
-            runs = [run for run in self.runs(dag_id) if not run_ids or run.run_id in run_ids]
-            if len(runs) >= max(1, len(run_ids)) and until(runs):
+            runs = self.runs(dag_id)
+            if run_ids:
+                runs = [run for run in runs if run.run_id in run_ids]
+            are_there = len(runs) >= max(1, len(run_ids))
+            if are_there and until(runs):
                 return runs
             self._check()
             if time.monotonic() > deadline:

@@ -51,7 +51,9 @@ class Process(subprocess.Popen[bytes]):
 
 def end_recorded(records: Path) -> None:
     """Kill what was started and still runs, such as that of a parent that was killed."""
-    for line in records.read_text().splitlines() if records.exists() else ():
+    if not records.exists():
+        return
+    for line in records.read_text().splitlines():
         pid, created = json.loads(line)
         with suppress(psutil.NoSuchProcess):
             # The time of creation is counted from that of the boot,
@@ -59,7 +61,7 @@ def end_recorded(records: Path) -> None:
             if abs(psutil.Process(pid).create_time() - created) < 2:
                 while _kill(_members(pid)):
                     time.sleep(0.02)
-    records.unlink(missing_ok=True)
+    records.unlink()
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 @contextmanager
 def signals_put_off() -> Iterator[None]:
-    """Let them come afterwards."""
+    """Let a signal raise KeyboardInterrupt after the block, and not within it."""
     pending: list[int] = []
     with _handling(lambda number, _: pending.append(number)):
         yield
@@ -96,25 +98,27 @@ def signals_put_off() -> Iterator[None]:
 
 @contextmanager
 def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
-    is_allowed = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_allowed else ()
-    previous = [(number, signal.signal(number, handler)) for number in numbers]
+    previous: dict[signal.Signals, Any] = {}
+    # Python lets no other thread set the handler of a signal.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            previous[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, old in previous:
-            signal.signal(number, old)
+        for number, old_handler in previous.items():
+            signal.signal(number, old_handler)
 
 
 def _members(leader: int) -> list[psutil.Process]:
-    found = []
+    members = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             # PostgreSQL's processes lead sessions of their own.
             is_member = leader in (process.pid, process.ppid(), os.getsid(process.pid))
             if is_member and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                members.append(process)
+    return members
 
 
 def _kill(processes: list[psutil.Process]) -> bool:

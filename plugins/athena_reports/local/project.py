@@ -80,6 +80,16 @@ class Project:
         """The folder of the SQL files."""
         return self.include / "sql"
 
+    def sql_settings(self) -> dict[str, str]:
+        """Return the setting of the library that names the folder of the SQL files.
+
+        There is none if the project has no such folder: the SQL may also be inside the folder of
+        the DAG files, where the library looks by itself.
+        """
+        if not self.sql.is_dir():
+            return {}
+        return {"ATHENA_REPORTS_SQL_FOLDER": str(self.sql)}
+
     @property
     def lake(self) -> Path:
         """The folder in which loaded tables are kept."""

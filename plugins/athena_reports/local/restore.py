@@ -11,9 +11,7 @@ import sys
 
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import find_project
-from athena_reports.local.services import Services
-
-_ENVIRONMENT = "dev"
+from athena_reports.local.services import ENVIRONMENT, Services
 
 
 def main() -> int:
@@ -23,8 +21,8 @@ def main() -> int:
         print("AWS_ENDPOINT_URL is not set. Set it to the address of the local services.")
         return 2
     services = Services(endpoint_url)
-    services.prepare(_ENVIRONMENT)
-    restore(find_project().lake, Lake.of_services(services, _ENVIRONMENT), print)
+    services.prepare(ENVIRONMENT)
+    restore(find_project().lake, Lake.of_services(services, ENVIRONMENT), print)
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What `make up` tells the other commands of a project while it runs.
+"""What `up` tells the other commands of a project while it runs.
 
-It is a file that `make up` keeps locked. So one that a killed `make up` has left behind is known by
-its lock, which ended with the process.
+It writes a file, and keeps it locked. A lock ends with its process: a file without a lock was left
+behind by an `up` that was killed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FILE = "up.json"
 
 
 class Running(NamedTuple):
-    """The Airflow and the services of a `make up`.
+    """The Airflow and the services of an `up`.
 
     Attributes:
         airflow: Address of Airflow, without a trailing slash.
@@ -36,7 +36,7 @@ class Running(NamedTuple):
     environment: Mapping[str, str]
 
     def variables(self) -> dict[str, str]:
-        """Return the variables by which `athena_reports backfill` reaches this Airflow.
+        """Return the variables by which `athena-reports backfill` reaches this Airflow.
 
         There are none if Airflow does not answer.
         """
@@ -66,13 +66,13 @@ def announced(running: Running, project: Project) -> Iterator[None]:
 
 
 def find_running(project: Project) -> Running | None:
-    """Return what `make up` tells; None if none runs in the project."""
+    """Return what `up` tells; None if none runs in the project."""
     try:
         with (project.airflow / _FILE).open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:  # `make up` has the lock, so it runs
+            except BlockingIOError:  # `up` has the lock, so it runs
                 return Running(**json.load(stream))
     except (FileNotFoundError, json.JSONDecodeError):  # it does not run, or has not written yet
         return None
-    return None  # nobody has the lock: a killed `make up` has left the file
+    return None  # nobody has the lock: an `up` that was killed has left the file

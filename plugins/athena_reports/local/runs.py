@@ -22,19 +22,21 @@ class Watch:
     def all_finished(self, runs: Sequence[DagRun]) -> bool:
         """Whether the runs have finished; called at each look."""
         if time.monotonic() - self._told_at > 5:
-            done, created = (self._tasks(**states) for states in ({"state": "success"}, {}))
+            done = self._tasks(state="success")
+            created = self._tasks()
             self._progress(f"{done} of {created} tasks done")
             self._told_at = time.monotonic()
         return all(run.finished for run in runs)
 
     def _tasks(self, **filters: str) -> int:
+        """Return how many tasks of all runs the filters of the API leave."""
         path = "/api/v2/dags/~/dagRuns/~/taskInstances"
         tasks = self._client.request("GET", path, params={"limit": 1, **filters})
         return int(tasks["total_entries"])
 
 
-class Progress:
-    """Lines with the seconds since the start."""
+class TimedProgress:
+    """Prints what happens, a line each time, with the seconds since the start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -55,10 +57,10 @@ def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
     for run in client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=600):
         if run.state != "success":
             tasks = client.task_instances(dag_id, run.run_id)
-            failed = [task for task in tasks if task.state == "failed"]
-            logs = [
-                client.task_log(dag_id, run.run_id, task.task_id, task.try_number)[-2000:]
-                for task in failed
-            ]
-            ends = "\n".join(logs)
+            ends_of_logs = []
+            for task in tasks:
+                if task.state == "failed":
+                    log = client.task_log(dag_id, run.run_id, task.task_id, task.try_number)
+                    ends_of_logs.append(log[-2000:])
+            ends = "\n".join(ends_of_logs)
             raise AirflowRuntimeError(f"run {run.run_id} of {dag_id} is {run.state}.\n{ends}")

@@ -227,7 +227,8 @@ class AirflowRuntime:
         return self.client.rows("/api/v2/dags", "dags")
 
     def _start(self) -> None:
-        config, home = self.config, self._home
+        config = self.config
+        home = self._home
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._held.enter_context((home / "lock").open("a"))
         try:
@@ -247,7 +248,8 @@ class AirflowRuntime:
         settings = Path(__file__).with_name("sqlite_settings.py")
         shutil.copy(settings, home / "config" / "airflow_local_settings.py")
 
-        port = execution_port = free_port(config.port or 0)
+        port = free_port(config.port or 0)
+        execution_port = port
         self._commands = {name: self._command(name) for name in config.components}
         if _DATABASE not in config.environment:
             # With SQLite the tasks' API is a process apart. The public API logs each action in its
@@ -264,9 +266,9 @@ class AirflowRuntime:
         self.cli("db", "migrate")
         user, password = self.admin_login
         if "fab" in self._environment["AIRFLOW__CORE__AUTH_MANAGER"]:
-            names = [f"--{each}={user}" for each in ("username", "firstname", "lastname")]
-            options = [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
-            self.cli("users", "create", *names, *options)
+            options = [f"--username={user}", f"--firstname={user}", f"--lastname={user}"]
+            options += [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
+            self.cli("users", "create", *options)
         self._progress(f"starting {', '.join(config.components)}")
         since = datetime.now(UTC)
         for name in self._commands:
@@ -278,11 +280,14 @@ class AirflowRuntime:
 
     def _make_environment(self, port: int, execution_port: int) -> dict[str, str]:
         config = self.config
+        plugins_folder = config.plugins_folder
+        if plugins_folder is None:
+            plugins_folder = self._home / "plugins"
         template = Template(Path(__file__).with_name("airflow.env").read_text())
         text = template.substitute(
             home=self._home,
             dags_folder=config.dags_folder.absolute(),
-            plugins_folder=(config.plugins_folder or self._home / "plugins").absolute(),
+            plugins_folder=plugins_folder.absolute(),
             port=port,
             execution_port=execution_port,
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -305,7 +310,8 @@ class AirflowRuntime:
             parts = name.split("__")
             if parts[0] != "AIRFLOW" or len(parts) != 3:
                 continue
-            section, option = (part.lower() for part in parts[1:])
+            section = parts[1].lower()
+            option = parts[2].lower()
             if not configuration.has_section(section):
                 configuration.add_section(section)
             configuration.set(section, option, value.replace("%", "%%"))
@@ -331,7 +337,8 @@ class AirflowRuntime:
         return [str(self.config.python.with_name("airflow")), *args]
 
     def _start_process(self, name: str) -> None:
-        log, records = self._home / "logs" / "components" / f"{name}.log", self._home / "processes"
+        log = self._home / "logs" / "components" / f"{name}.log"
+        records = self._home / "processes"
         self._running[name] = Process(
             self._commands[name], log, records, env=self._environment, cwd=self._home
         )
@@ -348,26 +355,32 @@ class AirflowRuntime:
         except (AirflowRuntimeError, httpx.TransportError):
             return ["api-server"]
 
-        def is_healthy(name: str) -> bool:
+        unhealthy = []
+        for name in names:
+            if _kind(name) not in COMPONENTS[1:]:  # the API server has answered; workers do not
+                continue
             kind = _kind(name).replace("-", "_")
             state = health[kind]
-            beat = state[f"latest_{kind}_heartbeat"]
-            return state["status"] == "healthy" and datetime.fromisoformat(beat) >= since
-
-        return [name for name in names if _kind(name) in COMPONENTS[1:] and not is_healthy(name)]
+            heartbeat = state[f"latest_{kind}_heartbeat"]
+            is_healthy = state["status"] == "healthy"
+            if not is_healthy or datetime.fromisoformat(heartbeat) < since:
+                unhealthy.append(name)
+        return unhealthy
 
     def _wait_until_none(self, missing: Callable[[], list[str]], what: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        told: list[str] = []
-        while still := missing():
+        last_message = ""
+        while True:
+            names = ", ".join(missing())
+            if not names:
+                return
             self.check_alive()
-            if still != told:
-                self._progress(f"waiting for {', '.join(still)} to be {what}")
-                told = still
+            message = f"waiting for {names} to be {what}"
+            if message != last_message:
+                self._progress(message)
+                last_message = message
             if time.monotonic() > deadline:
-                raise AirflowRuntimeError(
-                    f"not {what} within {_START_SECONDS} s: {', '.join(still)}"
-                )
+                raise AirflowRuntimeError(f"not {what} within {_START_SECONDS} s: {names}")
             time.sleep(0.2)
 
 
@@ -383,7 +396,10 @@ def tail(log: Path) -> str:
 
 def free_port(number: int = 0) -> int:
     """A free port, or this one; OSError says if it is taken."""
-    for port in [number] if number else random.sample(_PORTS, 50):
+    ports = [number]
+    if not number:
+        ports = random.sample(_PORTS, 50)
+    for port in ports:
         try:
             with socket.create_server(("127.0.0.1", port)):
                 return port

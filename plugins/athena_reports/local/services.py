@@ -15,6 +15,8 @@ import boto3
 
 from athena_reports.errors import AthenaReportsError
 
+ENVIRONMENT = "dev"
+"""The environment whose names the local services have: buckets, databases and a workgroup."""
 _MODULE = "local_athena"  # a package of its own, which is only started
 
 
@@ -66,9 +68,13 @@ class Services:
 
 
 def environment_without(*prefixes: str) -> dict[str, str]:
-    """Return this process's variables for a process that it starts, without those that begin so.
+    """Return the variables of this process for one that it starts.
 
-    Never among them is that by which a job of GitHub asks for an identity.
+    Those by which a job of GitHub asks for an identity are always left out: the process could
+    take it.
+
+    Args:
+        prefixes: Variables whose names begin so are left out too.
     """
     left_out = ("ACTIONS_", "GITHUB_TOKEN", *prefixes)
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
@@ -94,16 +100,17 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """
     require_installed()
     log_path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-u", "-m", _MODULE, "serve"]
+    command += ["--port", "0", f"--workers={workers}", "--until-input-ends"]
+    environment = environment_without("AWS_")
+    # The process finds its modules where this one does.
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     with (
         log_path.open("w") as log,
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.
         subprocess.Popen(
-            [
-                *(sys.executable, "-u", "-m", _MODULE, "serve"),
-                *("--port", "0", f"--workers={workers}", "--until-input-ends"),
-            ],
-            # It finds its modules where this process does.
-            env={**environment_without("AWS_"), "PYTHONPATH": os.pathsep.join(sys.path)},
+            command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -112,7 +119,10 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         ) as process,
     ):
         try:
-            address = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
+            first_line = ""
+            if process.stdout is not None:
+                first_line = process.stdout.readline()
+            address = re.search(r"http://\S+", first_line)
             if address is None:
                 printed = log_path.read_text()[-2000:]
                 raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")

@@ -14,11 +14,9 @@ from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, announced
-from athena_reports.local.runs import Progress
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, free_port
-from athena_reports.local.services import Services, ServicesError, local_services
-
-ENVIRONMENT = "dev"
+from athena_reports.local.runs import TimedProgress
+from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, Progress, free_port
+from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
 
 
 def up(project: Project, port: int, console: Console) -> NoReturn:
@@ -43,7 +41,7 @@ def up(project: Project, port: int, console: Console) -> NoReturn:
 
 
 def _run(project: Project, port: int, console: Console) -> NoReturn:
-    progress = Progress(console)
+    progress = TimedProgress(console)
     with local_services(project.airflow / "local-aws.log") as services:
         services.prepare(ENVIRONMENT)
         restore(project.lake, Lake.of_services(services, ENVIRONMENT), progress)
@@ -53,7 +51,7 @@ def _run(project: Project, port: int, console: Console) -> NoReturn:
                 services,
                 project,
                 console,
-                backfill="athena-reports backfill REPORT --from 2025-06-01 --to 2025-06-30",
+                backfill="athena-reports backfill REPORT --from DATE --to DATE",
             )
 
 
@@ -90,9 +88,8 @@ def airflow_of(
     environment = {
         "ATHENA_REPORTS_ENV": ENVIRONMENT,
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
+        **project.sql_settings(),
     }
-    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
-        environment["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)
     config = AirflowConfig(
         home=home or project.airflow / "up",
         dags_folder=project.dags,

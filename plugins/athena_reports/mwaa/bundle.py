@@ -64,71 +64,99 @@ def build_bundle(
 ) -> Bundle:
     """Write the bundle of an environment into a folder, in place of what is there.
 
-    `settings` are the variables that the stack gives; those of deploy/environments/<env>.env have
-    the last word.
+    Args:
+        project: What it is built of.
+        environment: Its name, as in the project's folder of environments.
+        folder: Where it is written.
+        settings: The variables that the stack gives. Those of deploy/environments/<env>.env have
+            the last word.
+
+    Raises:
+        DeployError: A file of the project is wrong, or a wheel could not be downloaded. The folder
+            is as it was.
+        OSError: A file of the project is missing, or the folder cannot be written.
     """
-    variables = {**(settings or {}), **_variables(project, environment)}
+    variables = dict(settings or {})
+    variables.update(_variables(project, environment))
     requirements = bundled_requirements((project.root / "requirements.txt").read_text())
-    dags = _tree(project.dags)
+    files = {}
+    for path, content in _tree(project.dags).items():
+        files[f"dags/{path}"] = content
     plugins = _plugins(project)
-    include = _tree(project.include)
-    script = project.environments / f"{environment}.sh"
-    startup = [script.read_text().removesuffix("\n")] if script.exists() else []
-    startup += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    for path, content in _tree(project.include).items():
+        files[f"dags/include/{path}"] = content
+    startup = _startup_script(project, environment, variables)
+
     constraints = CONSTRAINTS.read_bytes()
     # MWAA pins requirements.txt by its version, and reads the constraints whenever a worker starts.
     # Named by their content, they are always those that requirements.txt was written with.
-    named = f"dags/constraints-{hashlib.sha256(constraints).hexdigest()[:8]}.txt"
+    digest = hashlib.sha256(constraints).hexdigest()
+    constraints_path = f"dags/constraints-{digest[:8]}.txt"
     wheels = carried_wheels(project.root / CACHE)
     for name, content in wheels.items():
         plugins[str(FOLDER / name)] = content
-    lines = [f'--constraint "{HOME / named}"', *wheel_lines(wheels, HOME / "plugins")]
-    files = {
-        **{f"dags/{path}": content for path, content in dags.items()},
-        **{f"dags/include/{path}": content for path, content in include.items()},
-        named: constraints,
-        "plugins.zip": _zip(plugins),
-        "requirements.txt": "\n".join([*lines, requirements]).encode(),
-        "startup.sh": "\n".join([*startup, ""]).encode(),
-    }
+    lines = [f'--constraint "{HOME / constraints_path}"']
+    lines += wheel_lines(wheels, HOME / "plugins")
+    lines.append(requirements)
+
+    files[constraints_path] = constraints
+    files["plugins.zip"] = _zip(plugins)
+    files["requirements.txt"] = "\n".join(lines).encode()
+    files["startup.sh"] = startup.encode()
+    _replace_folder(folder, files)
+    return Bundle(files, variables)
+
+
+def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-        (folder / path).chmod(0o644)
-    return Bundle(files, variables)
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o644)
+
+
+def _startup_script(project: Project, environment: str, variables: Mapping[str, str]) -> str:
+    """Return the text of startup.sh: the environment's own script, then the variables."""
+    lines = []
+    script = project.environments / f"{environment}.sh"
+    if script.exists():
+        lines.append(script.read_text().removesuffix("\n"))
+    for name, value in sorted(variables.items()):
+        lines.append(f"export {name}={shlex.quote(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def _variables(project: Project, environment: str) -> dict[str, str]:
     """The variables that an environment's file and its name give."""
     folder = project.environments.relative_to(project.root)
     path = project.environments / f"{environment}.env"
-    known = sorted(each.stem for each in path.parent.glob("*.env"))
-    if environment not in known:
+    environments = sorted(file.stem for file in project.environments.glob("*.env"))
+    if environment not in environments:
+        known = ", ".join(environments) or "none"
         raise DeployError(
-            f"There is no environment {environment!r}: {folder}/ has"
-            f" {', '.join(known) or 'none'}. Name one of them, or describe a new one in"
-            f" {folder}/<name>.env."
+            f"There is no environment {environment!r}: {folder}/ has {known}. Name one of them, or"
+            f" describe a new one in {folder}/<name>.env."
         )
     variables = {f"{PREFIX}ENV": environment}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not equals or not name.startswith(PREFIX) or name in variables:
+        is_setting = equals != "" and name.startswith(PREFIX)
+        if not is_setting or name in variables:
             raise DeployError(
                 f"{path}, line {number}: {line!r} is not a setting. Write {PREFIX}<NAME>=<value>,"
                 f" without spaces around the =, each name once; {PREFIX}ENV is set already."
             )
         variables[name] = value
     # A local endpoint lets buckets be unset, and a folder of MWAA's cannot be looked at here.
-    here = {
-        f"{PREFIX}SQL_FOLDER": "",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
-        "AWS_ENDPOINT_URL": "http://127.0.0.1",
-    }
+    read_here = dict(variables)
+    read_here[f"{PREFIX}SQL_FOLDER"] = ""
+    read_here["AIRFLOW__CORE__DAGS_FOLDER"] = str(project.dags)
+    read_here["AWS_ENDPOINT_URL"] = "http://127.0.0.1"
     try:
-        read_settings({**variables, **here})
+        read_settings(read_here)
     except SettingsError as error:
         raise DeployError(f"{path}: {error}") from error
     return variables
@@ -143,7 +171,7 @@ def _plugins(project: Project) -> dict[str, bytes]:
         files.update(_installed_library())
         # Of the library, Airflow looks at the plugin alone.
         files[_IGNORED] = files.get(_IGNORED, b"") + b"\nathena_reports/**\n"
-    return {path: files[path] for path in files if not path.startswith(_LEFT_OUT)}
+    return {path: content for path, content in files.items() if not path.startswith(_LEFT_OUT)}
 
 
 def _installed_library() -> dict[str, bytes]:
@@ -159,28 +187,38 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
     Python is compiled to see its errors.
     """
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
-    for path, content in files.items():
-        if path.endswith(".py"):
-            try:
-                compile(content, str(folder / path), "exec", dont_inherit=True)
-            except (SyntaxError, ValueError) as error:
-                line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-                raise DeployError(f"{folder / path}{line} is not Python: {error}.") from error
-    return files
+    contents = {}
+    for file in _files(folder):
+        content = file.read_bytes()
+        contents[file.relative_to(folder).as_posix()] = content
+        if file.suffix == ".py":
+            _require_python(file, content)
+    return contents
+
+
+def _require_python(file: Path, content: bytes) -> None:
+    try:
+        compile(content, str(file), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise DeployError(f"{file}, line {error.lineno} is not Python: {error}.") from error
+    except ValueError as error:
+        raise DeployError(f"{file} is not Python: {error}.") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files that are no tool's."""
+    """Yield the files in a folder and below it, without hidden ones and those that tools make."""
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") and path.name != _IGNORED
-        if not (hidden or path.name.endswith(_MADE_BY_TOOLS)):
-            if path.is_symlink():
-                raise DeployError(
-                    f"{path} is a symbolic link, which could ship a file from elsewhere."
-                    " Copy the file."
-                )
-            yield from _files(path) if path.is_dir() else [path]
+        is_hidden = path.name.startswith(".") and path.name != _IGNORED
+        if is_hidden or path.name.endswith(_MADE_BY_TOOLS):
+            continue
+        if path.is_symlink():
+            raise DeployError(
+                f"{path} is a symbolic link, which could ship a file from elsewhere. Copy the file."
+            )
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:
@@ -193,6 +231,7 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as writer:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, earliest)
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # Unix, a file
+            entry.create_system = 3  # Unix
+            entry.external_attr = 0o100644 << 16  # a file that its owner may write
             writer.writestr(entry, files[path])
     return archive.getvalue()

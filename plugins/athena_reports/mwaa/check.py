@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,12 +20,13 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.local.databases import are_installed, postgresql, redis
 from athena_reports.local.lake import Lake, restore
 from athena_reports.local.project import Project
-from athena_reports.local.runs import Progress, Watch, finish
-from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime
+from athena_reports.local.runs import Watch, finish
+from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
 from athena_reports.local.services import Services, local_services, require_installed
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
 from athena_reports.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
+from athena_reports.page import PREFIX
 
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -71,79 +73,90 @@ def check_in_twin(
 
 
 def _newest_airflow() -> str:
-    """Return the newest version on the package index; `newest` if it does not answer."""
-    index = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
-    printed = subprocess.run(index, capture_output=True, text=True).stdout
-    version = re.search(r"\(([\d.]+)\)", printed)
+    """Return the newest version on the package index that pip uses.
+
+    Raises:
+        DeployError: pip has no answer from it.
+    """
+    command = [sys.executable, "-m", "pip", "index", "versions", "apache-airflow"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    version = re.search(r"\(([\d.]+)\)", done.stdout)
     if version is None:
-        return "newest"
+        raise DeployError(
+            "pip finds no version of apache-airflow on its package index. Name the version, such as"
+            " 3.3.1, or an index that this machine reaches (PIP_INDEX_URL=...).\n"
+            f"{done.stderr.strip()}"
+        )
     return version[1]
 
 
-def check_bundle(twin: Twin, project: Project, say: Progress) -> None:
+def check_bundle(twin: Twin, project: Project, progress: Progress) -> None:
     """Run the bundle in its twin.
 
     Args:
         twin: The twin, with the bundle in it.
         project: The project whose tables are brought in.
-        say: Told what happens.
+        progress: Told what happens.
 
     Raises:
         DeployError: Something is wrong with the bundle.
         AirflowRuntimeError: A file cannot be imported, or a run failed.
     """
-    say(f"requirements.txt adds {twin.added or 'nothing'}")
+    added = ", ".join(f"{name} {version}" for name, version in twin.added.items())
+    progress(f"requirements.txt adds {added or 'nothing'}")
     if twin.needs_index:
-        say(
+        progress(
             "requirements.txt needs a package index. An environment without a route to one installs"
             " none of it, not even the wheels that the bundle carries"
         )
     else:
-        say("requirements.txt needs no package index")
+        progress("requirements.txt needs no package index")
     twin.import_plugins()
-    say("plugins can be imported without what requirements.txt installs")
-    variables = twin.startup_variables(say)
+    progress("plugins can be imported without what requirements.txt installs")
+    variables = twin.startup_variables(progress)
     environment = variables["ATHENA_REPORTS_ENV"]  # which each bundle sets
     with local_services(twin.folder / "local-aws.log") as services:
         services.prepare(environment)
-        restore(project.lake, Lake.of_services(services, environment), say)
-        kept = {
-            name: value for name, value in variables.items() if not _NAMES_IN_AWS.fullmatch(name)
-        }
-        with _airflow(twin, kept, services, say) as airflow:
+        restore(project.lake, Lake.of_services(services, environment), progress)
+        for name in list(variables):
+            if _NAMES_IN_AWS.fullmatch(name):
+                del variables[name]
+        with _airflow(twin, variables, services, progress) as airflow:
             check_plugin(airflow)
-            _run_dags(airflow, twin, services, kept, say)
+            _run_dags(airflow, twin, services, variables, progress)
 
 
 @contextmanager
 def _airflow(
-    twin: Twin, variables: dict[str, str], services: Services, say: Progress
+    twin: Twin, variables: dict[str, str], services: Services, progress: Progress
 ) -> Iterator[AirflowRuntime]:
     """The twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
     as_deployed = are_installed()
     if not as_deployed:
-        say(
+        progress(
             "PostgreSQL or Redis is not installed:"
             " metadata in SQLite, and tasks without Celery workers"
         )
+    environment = deployed_variables(variables)
+    environment.update(services.environment)
     # Kept tables end in the past: a run for last week would find nothing.
-    ours = {
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
-    }
+    environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
+    environment["AIRFLOW__CORE__AUTH_MANAGER"] = _AUTH_MANAGER
+    components: tuple[str, ...] = COMPONENTS
     with ExitStack() as stack:
         if as_deployed:
-            ours |= stack.enter_context(postgresql()).environment
-            ours |= stack.enter_context(redis())
+            environment.update(stack.enter_context(postgresql()).environment)
+            environment.update(stack.enter_context(redis()))
+            components = (*COMPONENTS, "worker")
         config = AirflowConfig(
             home=twin.home,
             dags_folder=twin.home / "dags",
             plugins_folder=twin.home / "plugins",
             python=twin.python,
-            components=(*COMPONENTS, "worker") if as_deployed else COMPONENTS,
-            environment={**deployed_variables(variables), **services.environment, **ours},
+            components=components,
+            environment=environment,
         )
-        yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=say))
+        yield stack.enter_context(AirflowRuntime(config, dag_ids=[], on_progress=progress))
 
 
 def check_plugin(airflow: AirflowRuntime) -> None:
@@ -153,12 +166,16 @@ def check_plugin(airflow: AirflowRuntime) -> None:
         problems = [f"{error['source']}: {error['error']}" for error in errors]
         raise DeployError("Plugins have import errors:\n" + "\n".join(problems))
     listed = airflow.client.request("GET", "/api/v2/plugins")["plugins"]
-    plugin = {row["name"]: row for row in listed}.get(PLUGIN, {})
-    if not plugin.get("timetables") or not plugin.get("macros"):
+    plugin: dict[str, Any] = {}
+    for row in listed:
+        if row["name"] == PLUGIN:
+            plugin = row
+    is_whole = plugin.get("timetables") and plugin.get("macros")
+    if not is_whole:
         raise DeployError(
             f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log."
         )
-    path = f"/{PLUGIN.replace('_', '-')}/api/coverage"
+    path = f"{PREFIX}/api/coverage"
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
     if status != httpx.codes.UNAUTHORIZED:
@@ -170,27 +187,27 @@ def _run_dags(
     twin: Twin,
     services: Services,
     variables: Mapping[str, str],
-    say: Progress,
+    progress: Progress,
 ) -> None:
     """Every DAG file gives a DAG, and the reports whose tables are there publish a period."""
     files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
     airflow.wait_until_files_parsed(files)
-    say("each DAG file has given a DAG")
+    progress("each DAG file has given a DAG")
     periods = twin.report_periods({**variables, **services.environment})
     if not periods:
-        say("no table of a report is kept in .lake/, so no report is run")
+        progress("no table of a report is kept in .lake/, so no report is run")
     for dag_id, chosen in periods.items():
         airflow.client.unpause(dag_id)
         airflow.client.trigger(dag_id, conf={"period": chosen.period})
-        say(f"{dag_id} runs {chosen.period}")
-    watch = Watch(airflow.client, say)
+        progress(f"{dag_id} runs {chosen.period}")
+    watch = Watch(airflow.client, progress)
     environment = variables["ATHENA_REPORTS_ENV"]
     for dag_id, chosen in periods.items():
         finish(airflow.client, dag_id, watch)
         rows = _published_rows(services, environment, chosen)
         if not rows:
             raise DeployError(f"{dag_id} has published {chosen.period} without a row.")
-        say(f"{dag_id} has published {rows} rows of {chosen.period}")
+        progress(f"{dag_id} has published {rows} rows of {chosen.period}")
 
 
 def _published_rows(services: Services, environment: str, chosen: ReportPeriod) -> int:

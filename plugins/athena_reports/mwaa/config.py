@@ -11,7 +11,7 @@ import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 
@@ -20,32 +20,60 @@ from athena_reports.mwaa import DeployError
 
 CONFIG = "deploy/samconfig.toml"
 
-_LAKE = "ARNs of what the queries read, such as arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*"
-_NETWORK = (
-    "Two private subnets for an MWAA environment, which costs 358 USD a month or more;"
-    " empty for none"
-)
-_ACCESS = (
-    "Whether the internet reaches the login page of Airflow: PUBLIC_ONLY, or empty for PRIVATE_ONLY"
-)
-_ASKED = {
-    "SourceDataArns": (_LAKE, r"arn:[^\s,]+(,arn:[^\s,]+)*"),
-    "AlertEmail": ("Address that alerts are sent to; empty for none", r"([^@\s]+@[^@\s]+)?"),
-    "SubnetIds": (_NETWORK, r"(subnet-\w+,subnet-\w+)?"),
-    "SecurityGroupIds": ("Its security groups", r"sg-\w+(,sg-\w+)*"),
-    "WebserverAccessMode": (_ACCESS, r"PUBLIC_ONLY|PRIVATE_ONLY|"),
-}
-"""The parameters that are asked for, and what answers look like.
 
-The last two are asked for only if there are subnets.
-"""
+class _Question(NamedTuple):
+    """A parameter of the stack that is asked for.
+
+    Attributes:
+        parameter: Its name in the template.
+        text: What is asked.
+        pattern: What an answer looks like. An empty one leaves the template's default.
+    """
+
+    parameter: str
+    text: str
+    pattern: str
+
+
+_QUESTIONS = (
+    _Question(
+        "SourceDataArns",
+        "ARNs of what the queries read, such as arn:aws:s3:::my-lake,arn:aws:s3:::my-lake/*",
+        r"arn:[^\s,]+(,arn:[^\s,]+)*",
+    ),
+    _Question(
+        "AlertEmail",
+        "Address that alerts are sent to; empty for none",
+        r"([^@\s]+@[^@\s]+)?",
+    ),
+)
+_SUBNETS = _Question(
+    "SubnetIds",
+    "Two private subnets for an MWAA environment, which costs 358 USD a month or more;"
+    " empty for none",
+    r"(subnet-\w+,subnet-\w+)?",
+)
+# They are asked only if there are subnets.
+_QUESTIONS_OF_AN_ENVIRONMENT = (
+    _Question("SecurityGroupIds", "Its security groups", r"sg-\w+(,sg-\w+)*"),
+    _Question(
+        "WebserverAccessMode",
+        "Whether the internet reaches the login page of Airflow: PUBLIC_ONLY, or empty for"
+        " PRIVATE_ONLY",
+        r"PUBLIC_ONLY|PRIVATE_ONLY|",
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Config:
     """Where an environment is deployed to.
 
-    Parameters of the stack that are not here have the template's defaults.
+    Attributes:
+        environment: Name of the environment.
+        region: Region of AWS.
+        stack: Name of the stack.
+        parameters: Parameters of the stack. Those that are not here have the template's defaults.
     """
 
     environment: str
@@ -55,10 +83,16 @@ class Config:
 
 
 def read_config(project: Project, environment: str) -> Config | None:
-    """Return the configuration of an environment; None if it has none."""
+    """Return the configuration of an environment; None if it has none.
+
+    Raises:
+        DeployError: The file of the SAM CLI is not valid, or lacks something.
+    """
     path = project.root / CONFIG
+    if not path.exists():
+        return None
     try:
-        tables = tomllib.loads(path.read_text()) if path.exists() else {}
+        tables = tomllib.loads(path.read_text())
         if environment not in tables:
             return None
         values = tables[environment]["deploy"]["parameters"]
@@ -74,17 +108,30 @@ def read_config(project: Project, environment: str) -> Config | None:
 
 
 def ask_config(project: Project, environment: str, session: boto3.Session) -> None:
-    """Ask on the terminal, or read answers from a pipe, a line each; then remember them."""
+    """Ask on the terminal, or read answers from a pipe, a line each; then remember them.
+
+    Args:
+        project: The project that remembers them.
+        environment: Which environment is asked about.
+        session: Whose region is suggested, and whose credentials are shown.
+
+    Raises:
+        DeployError: The answers have ended. Nothing is remembered.
+    """
     regions = session.get_available_regions("mwaa")
-    region = _ask(f"AWS region, such as {session.region_name or 'eu-central-1'}", "|".join(regions))
+    example = session.region_name or "eu-central-1"
+    region = _ask(f"AWS region, such as {example}", "|".join(regions))
     identity: Any = session.client("sts", region_name=region).get_caller_identity()
     print(f"These are the credentials of {identity['Arn']} in the account {identity['Account']}.")
-    overrides = [f"Environment={environment}"]
-    for name, (question, pattern) in _ASKED.items():
-        if answer := _ask(question, pattern):
-            overrides.append(f"{name}={answer}")
-        elif name == "SubnetIds":
-            break
+    answers = {"Environment": environment}
+    for question in _QUESTIONS:
+        answers[question.parameter] = _ask(question.text, question.pattern)
+    subnets = _ask(_SUBNETS.text, _SUBNETS.pattern)
+    if subnets:
+        answers[_SUBNETS.parameter] = subnets
+        for question in _QUESTIONS_OF_AN_ENVIRONMENT:
+            answers[question.parameter] = _ask(question.text, question.pattern)
+    overrides = [f"{parameter}={answer}" for parameter, answer in answers.items() if answer]
     values = {
         "stack_name": f"athena-reports-{environment}",
         "region": region,
@@ -93,7 +140,9 @@ def ask_config(project: Project, environment: str, session: boto3.Session) -> No
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     path = project.root / CONFIG
-    text = path.read_text() if path.exists() else "version = 0.1\n"
+    text = "version = 0.1\n"
+    if path.exists():
+        text = path.read_text()
     path.write_text("\n".join([text, f"[{environment}.deploy.parameters]", *lines, ""]))
     print(f"Remembered in {path}: commit it, and change answers there.")
 

@@ -12,11 +12,11 @@ from botocore import exceptions as aws
 from rich.console import Console
 
 from athena_reports.local.project import Project
-from athena_reports.local.runs import Progress
+from athena_reports.local.runs import TimedProgress
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE, PREFIX, build_bundle
 from athena_reports.mwaa.check import check_in_twin
-from athena_reports.mwaa.config import ask_config, read_config
+from athena_reports.mwaa.config import Config, ask_config, read_config
 from athena_reports.mwaa.stack import Stack
 from athena_reports.mwaa.store import PINNED, Store
 
@@ -85,59 +85,79 @@ def _deploy(project: Project, environment: str, folder: Path, options: Options) 
         _refuse_uncommitted(project.root)
     build_bundle(project, environment, folder)  # what is wrong with it is said first
     session = boto3.Session()
-    if options.guided and read_config(project, environment) is None:
-        ask_config(project, environment, session)
-    config = read_config(project, environment)
-    guided = (
-        f"`athena-reports deploy --env {environment} --guided` asks what is needed, and creates it."
-    )
-    if config is None:
-        raise DeployError(f"Where {environment} is deployed to is not known yet: {guided}")
-    clients: Any = {
-        name: session.client(name, region_name=config.region) for name in ("sts", "s3", "mwaa")
-    }
-    account = clients["sts"].get_caller_identity()["Account"]
+    config = _config(project, environment, session, guided=options.guided)
+    sts: Any = session.client("sts", region_name=config.region)
+    s3 = session.client("s3", region_name=config.region)
+    account = sts.get_caller_identity()["Account"]
     stack = Stack(project, config, session.client("cloudformation", region_name=config.region))
     state = stack.state()
-    if state is None and not options.guided:
-        raise DeployError(
-            f"There is no stack {config.stack} in {config.region} of the account {account}. Choose"
-            f" other credentials (AWS_PROFILE=...), or create it: {guided}"
-        )
-    # Buckets first: an environment needs what is in one.
-    state = state or stack.apply(dict.fromkeys(PINNED.values(), ""))
+    if state is None:
+        if not options.guided:
+            raise DeployError(
+                f"There is no stack {config.stack} in {config.region} of the account {account}."
+                " Choose other credentials (AWS_PROFILE=...), or create it:"
+                f" {_advice_to_be_guided(environment)}"
+            )
+        # Buckets first: an environment needs what is in one.
+        state = stack.apply(dict.fromkeys(PINNED.values(), ""))
     while True:
         bundle = build_bundle(project, environment, folder, state.settings)
-        store = Store(clients["s3"], state.outputs["MwaaBucket"], account, bundle.files)
+        store = Store(s3, state.outputs["MwaaBucket"], account, bundle.files)
         writes, removals = store.differences()
         versions = store.upload(dry_run=True)
         if options.dry_run:
             stack.plan(versions)
-            for path in writes:
-                print(f"write   {path}")
-            for path in removals:
-                print(f"remove  {path}")
+            _print_changes(writes, removals)
             return
-        if options.check and (writes or removals or versions.items() - state.parameters.items()):
+        has_new_versions = not versions.items() <= state.parameters.items()
+        if options.check and (writes or removals or has_new_versions):
             version = config.parameters.get("AirflowVersion", state.parameters["AirflowVersion"])
             _check(project, version)
         versions = store.upload()
-        before = state
+        settings_of_bundle = state.settings
         if stack.plan(versions):
             state = stack.apply(versions)
-        if state.settings == before.settings:  # or startup.sh has to name what there is now
+        if state.settings == settings_of_bundle:
             break
+        # startup.sh has to name what the stack has now: once more, with a new bundle.
     store.synchronise()
-    if (pool := bundle.variables.get(f"{PREFIX}POOL")) and "MwaaEnvironmentName" in state.outputs:
-        _create_pool(clients["mwaa"], state.outputs["MwaaEnvironmentName"], pool)
+    pool = bundle.variables.get(f"{PREFIX}POOL")
+    name = state.outputs.get("MwaaEnvironmentName")
+    if pool and name:
+        _create_pool(session.client("mwaa", region_name=config.region), name, pool)
     address = state.outputs.get("WebserverUrl", "It has no MWAA environment.")
     print(f"{environment} is deployed. {address}")
+
+
+def _config(project: Project, environment: str, session: boto3.Session, *, guided: bool) -> Config:
+    """Return where an environment is deployed to. If that is not known, `guided` asks for it."""
+    config = read_config(project, environment)
+    if config is None and guided:
+        ask_config(project, environment, session)
+        config = read_config(project, environment)
+    if config is None:
+        advice = _advice_to_be_guided(environment)
+        raise DeployError(f"Where {environment} is deployed to is not known yet: {advice}")
+    return config
+
+
+def _advice_to_be_guided(environment: str) -> str:
+    return (
+        f"`athena-reports deploy --env {environment} --guided` asks what is needed, and creates it."
+    )
+
+
+def _print_changes(writes: list[str], removals: list[str]) -> None:
+    for path in writes:
+        print(f"write   {path}")
+    for path in removals:
+        print(f"remove  {path}")
 
 
 def _check(project: Project, version: str) -> None:
     """Raise DeployError unless the bundle works in the twin of an Airflow."""
     try:
-        check_in_twin(project, version, progress=Progress(Console()))
+        check_in_twin(project, version, progress=TimedProgress(Console()))
     except DeployError as error:
         raise DeployError(f"{error}\nThe check has failed: nothing was deployed.") from error
 

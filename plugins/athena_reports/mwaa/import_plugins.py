@@ -35,8 +35,14 @@ class _Missing(MetaPathFinder):
         return None
 
 
-if __name__ == "__main__":
-    sys.meta_path.insert(0, _Missing(sys.argv[2:]))
-    sys.path.append(sys.argv[1])
-    for plugin in sorted(Path(sys.argv[1]).glob("*.py")):
+def main() -> None:
+    """Import the plugins."""
+    folder, *packages = sys.argv[1:]
+    sys.meta_path.insert(0, _Missing(packages))
+    sys.path.append(folder)
+    for plugin in sorted(Path(folder).glob("*.py")):
         import_module(plugin.stem)
+
+
+if __name__ == "__main__":
+    main()

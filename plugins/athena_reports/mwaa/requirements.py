@@ -77,8 +77,12 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _without_comments(lines: list[str]) -> str:
-    parts = [_COMMENT.sub("", line.rstrip("\r\n")).removesuffix("\\") for line in lines]
-    return " ".join(" ".join(parts).split())
+    parts = []
+    for line in lines:
+        without_comment = _COMMENT.sub("", line.rstrip("\r\n"))
+        parts.append(without_comment.removesuffix("\\"))
+    words = " ".join(parts).split()
+    return " ".join(words)
 
 
 def _name(requirement: str) -> str:
@@ -92,7 +96,9 @@ def _name(requirement: str) -> str:
 
 def _installs_ours_otherwise(requirement: str) -> bool:
     """Whether a line that is no requirement by name, such as a path, installs this library."""
-    is_other_option = requirement.startswith("-") and not requirement.startswith(("-e", "--edit"))
-    if is_other_option or _name(requirement):
+    is_editable = requirement.startswith(("-e", "--edit"))
+    if requirement.startswith("-") and not is_editable:
+        return False
+    if _name(requirement):
         return False
     return _OURS_IN_PATH.search(requirement) is not None

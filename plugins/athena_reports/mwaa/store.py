@@ -43,38 +43,58 @@ class Store:
         versions = {}
         for path, content in self._files.items():
             if path in PINNED or path.startswith("dags/constraints-"):
-                there = self._head(path)
-                if there.get("ChecksumSHA256") == _sum(content):
-                    versions[path] = there["VersionId"]
+                stored = self._head(path)
+                if stored.get("ChecksumSHA256") == _sum(content):
+                    versions[path] = stored["VersionId"]
+                elif dry_run:
+                    versions[path] = "not-uploaded"
                 else:
-                    versions[path] = "not-uploaded" if dry_run else self._put(path)
-        return {PINNED[path]: version for path, version in versions.items() if path in PINNED}
+                    versions[path] = self._put(path)
+        return {parameter: versions[path] for path, parameter in PINNED.items()}
 
     def differences(self) -> tuple[list[str], list[str]]:
-        """What to write below dags/, DAG files last, and what to remove, DAG files first."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(**self._bucket, Prefix="dags/")
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        there = {key: self._head(key) for key in keys}
-        ours = {
-            path
-            for path, head in there.items()
-            if _MARK.items() <= head.get("Metadata", {}).items()
-        }
-        dags = {path: content for path, content in self._files.items() if path.startswith("dags/")}
-        writes = {
-            path for path in dags if there.get(path, {}).get("ChecksumSHA256") != _sum(dags[path])
-        }
-        if taken := sorted(writes & there.keys() - ours):
-            raise DeployError(
-                f"s3://{self._bucket['Bucket']}/{taken[0]} is another file, which was not deployed"
-                " from here. Nothing was changed. Take it over into the repository, remove it"
-                " there with `aws s3 rm`, and run the same command again."
-            )
-        removals = sorted(ours - dags.keys(), key=_dags_last, reverse=True)
-        return sorted(writes, key=_dags_last), removals
+        """Return what to write below dags/, DAG files last, and what to remove, DAG files first.
+
+        Raises:
+            DeployError: Somebody else's file is where one of the bundle belongs.
+        """
+        stored = self._stored_dags()
+        writes = []
+        for path, content in self._files.items():
+            if not path.startswith("dags/"):
+                continue
+            if path in stored and stored[path].get("ChecksumSHA256") == _sum(content):
+                continue
+            if path in stored and not _is_marked(stored[path]):
+                raise DeployError(
+                    f"s3://{self._bucket['Bucket']}/{path} is another file, which was not deployed"
+                    " from here. Nothing was changed. Take it over into the repository, remove it"
+                    " there with `aws s3 rm`, and run the same command again."
+                )
+            writes.append(path)
+        removals = []
+        for path, head in stored.items():
+            if path not in self._files and _is_marked(head):
+                removals.append(path)
+        writes.sort(key=_dags_last)
+        removals.sort(key=_dags_last, reverse=True)
+        return writes, removals
+
+    def _stored_dags(self) -> dict[str, dict[str, Any]]:
+        """Return what S3 says of each object below dags/, by its key."""
+        stored = {}
+        paginator = self._s3.get_paginator("list_objects_v2")
+        for page in paginator.paginate(**self._bucket, Prefix="dags/"):
+            for entry in page.get("Contents", []):
+                stored[entry["Key"]] = self._head(entry["Key"])
+        return stored
 
     def synchronise(self) -> None:
-        """Make dags/ that of the bundle."""
+        """Make dags/ that of the bundle.
+
+        Raises:
+            DeployError: Somebody else's file is in the way, or has come meanwhile.
+        """
         writes, removals = self.differences()
         for path in writes:
             self._put(path)
@@ -101,10 +121,16 @@ class Store:
     def _put(self, path: str) -> str:
         print(f"write   {path}")
         content = self._files[path]
-        answer = self._s3.put_object(
+        response = self._s3.put_object(
             **self._bucket, Key=path, Body=content, ChecksumAlgorithm="SHA256", Metadata=_MARK
         )
-        return str(answer["VersionId"])
+        return str(response["VersionId"])
+
+
+def _is_marked(head: Mapping[str, Any]) -> bool:
+    """Whether an object was put here by a deployment."""
+    metadata: Mapping[str, str] = head.get("Metadata", {})
+    return _MARK.items() <= metadata.items()
 
 
 def _sum(content: bytes) -> str:

@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
+from packaging.utils import canonicalize_name
+
 from athena_reports.local.runtime import Progress, tail
+from athena_reports.local.services import environment_without
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import HOME
 from athena_reports.mwaa.requirements import LIBRARY
@@ -76,6 +79,8 @@ _PROTECTED = re.compile(
     r"|AIRFLOW__DATABASE__SQL_ALCHEMY_CONN|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
 )
 
+_VARIABLES_OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
+
 _KEPT = Path(__file__).with_name("images")
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
 _NOBODY = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
@@ -100,8 +105,12 @@ class ReportPeriod(NamedTuple):
 class Twin:
     """A twin with a bundle in it.
 
-    `added` are the packages that its requirements.txt has brought, with their versions.
-    `needs_index` is whether pip had to ask a package index for any of them.
+    Attributes:
+        folder: Where all of it is.
+        python: Its Python.
+        home: What stands for AIRFLOW_HOME on MWAA.
+        added: The packages that its requirements.txt has brought, with their versions.
+        needs_index: Whether pip had to ask a package index for any of them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -128,24 +137,52 @@ class Twin:
         route to a package index has nothing else. Then requirements.txt as a whole, without the
         network if that is enough. Only here a failure is an error; MWAA goes on without the
         packages.
+
+        Args:
+            image: The image's packages, as lines of a requirements.txt.
+            constraints: What the image was built with, as lines of a constraints file.
+            requirements: The bundle's requirements.txt.
+
+        Raises:
+            DeployError: pip failed, or has installed the library too.
         """
-        listed = [line for line in image.splitlines() if "==" in line]
-        pins = {_name(line) for line in listed}
+        self._install_image(image, constraints)
+        before = self._versions()
+        self._install_requirements(requirements, before)
+        self.added = {}
+        for name, version in self._versions().items():
+            if before.get(name) != version:
+                self.added[name] = version
+        if LIBRARY in self.added:
+            raise DeployError(
+                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
+                " the library too. Airflow would use the installed one, and show an import error of"
+                " its plugin. Remove the line that installs it, perhaps in a file that"
+                " requirements.txt names."
+            )
+
+    def _install_image(self, image: str, constraints: str) -> None:
+        pinned = {_name(line) for line in image.splitlines() if "==" in line}
         # The list wins: an image may have another version than its constraints say.
-        others = [line for line in constraints.splitlines() if _name(line) not in pins]
+        others = [line for line in constraints.splitlines() if _name(line) not in pinned]
         packages = self._file("image.txt", image)
         limits = self._file("constraints.txt", "\n".join(others))
         advice = "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
         self._pip("pip-image.log", advice, ["-r", packages, "-c", limits])
-        before = self._versions()
-        essential = "".join(
-            f"{name}=={version}\n" for name, version in before.items() if name in ESSENTIAL.split()
-        )
+
+    def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> None:
+        """Install requirements.txt beside the packages of the image, whose versions are given."""
+        essential_names = ESSENTIAL.split()
+        essential = ""
+        for name, version in of_image.items():
+            if name in essential_names:
+                essential += f"{name}=={version}\n"
         local = requirements.replace(f"{HOME}/", f"{self.home}/")
         packages = self._file("requirements.txt", local)
         limits = self._file("essential.txt", essential)
-        folder = f"{self.home / 'plugins' / FOLDER}/"
-        carried = [line for line in local.splitlines() if line.startswith(folder)]
+
+        wheels = f"{self.home / 'plugins' / FOLDER}/"
+        carried = [line for line in local.splitlines() if line.startswith(wheels)]
         if carried:
             advice = "The bundle carries a wheel that the image cannot install without a network."
             self._pip("pip-wheels.log", advice, [*_CUT_OFF, "-c", limits, *carried])
@@ -155,26 +192,19 @@ class Twin:
         if self.needs_index:
             advice = "MWAA only logs that, and runs on without the packages."
             self._pip("pip.log", advice, arguments, PIP_SECONDS)
-        after = self._versions()
-        self.added = {name: after[name] for name in after if before.get(name) != after[name]}
-        if LIBRARY in self.added:
-            raise DeployError(
-                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
-                " the library too. Airflow would use the installed one, and show an import error of"
-                " its plugin. Remove the line that installs it, perhaps in a file that"
-                " requirements.txt names."
-            )
 
     def import_plugins(self) -> None:
-        """Import the plugins as if requirements.txt had not been installed.
+        """Import the plugins as if requirements.txt had not been installed, as MWAA may do.
 
-        Components of MWAA do so.
+        Raises:
+            DeployError: A plugin needs one of those packages when it is imported.
         """
         log = self.folder / "import.log"
         script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
         # In a home of its own: Airflow writes its configuration into that at its first import.
-        home = {"AIRFLOW_HOME": str(self.folder / "import")}
-        if self._run(["-P", *script], log, 120, home) != 0:
+        environment = {"AIRFLOW_HOME": str(self.folder / "import")}
+        code = self._run(["-P", *script], log, 120, environment)
+        if code != 0:
             raise DeployError(
                 "A plugin cannot be imported without what requirements.txt installs"
                 f" ({', '.join(self.added)}). On MWAA that breaks components: import such a package"
@@ -182,45 +212,59 @@ class Twin:
             )
 
     def startup_variables(self, progress: Progress) -> dict[str, str]:
-        """Run startup.sh and return what it exports, but for the variables that MWAA protects."""
-        given = _clean_environment() | {"AIRFLOW_HOME": str(self.home), **DEFAULTS}
+        """Run startup.sh and return what it exports, but for the variables that MWAA protects.
+
+        Args:
+            progress: Told which variables those are.
+
+        Raises:
+            DeployError: startup.sh failed, or took too long.
+        """
+        before = {**_clean_environment(), "AIRFLOW_HOME": str(self.home), **DEFAULTS}
         # The exit trap also answers for a script that calls exit.
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
         command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
         try:
             done = subprocess.run(
-                command, env=given, capture_output=True, text=True, timeout=STARTUP_SECONDS
+                command, env=before, capture_output=True, text=True, timeout=STARTUP_SECONDS
             )
         except subprocess.TimeoutExpired:
             raise DeployError(f"startup.sh took longer than {STARTUP_SECONDS} s.") from None
         if done.returncode != 0:
             raise DeployError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
-        after = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
-        exported = {
-            name
-            for name in after.keys() - {"_", "OLDPWD", "PWD", "SHLVL"}
-            if given.get(name) != after[name]
-        }
-        if ignored := sorted(filter(_is_protected, exported)):
+        exported = {}
+        ignored = []
+        for entry in sorted(done.stdout.split("\0")):
+            name, _, value = entry.partition("=")
+            is_of_bash = name in _VARIABLES_OF_BASH
+            if not name or is_of_bash or before.get(name) == value:
+                continue
+            if _is_protected(name):
+                ignored.append(name)
+            else:
+                exported[name] = value
+        if ignored:
             progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
-        return {name: after[name] for name in sorted(exported) if not _is_protected(name)}
+        return exported
 
     def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
         """Return a period of each report's DAG for which the local tables have the data, by DAG id.
 
         Args:
             variables: What the DAG files are imported with, and how AWS is reached.
+
+        Raises:
+            DeployError: A DAG file cannot be imported.
         """
         log = self.folder / "periods.log"
         dags = str(self.home / "dags")
         # In a home of its own, as for the plugins.
-        own = {
-            "AIRFLOW_HOME": str(self.folder / "import"),
-            "AIRFLOW__CORE__DAGS_FOLDER": dags,
-            "PYTHONPATH": str(self.home / "plugins"),
-        }
-        script = [str(_REPORT_PERIODS), dags]
-        if self._run(["-P", *script], log, 300, {**variables, **own}) != 0:
+        environment = dict(variables)
+        environment["AIRFLOW_HOME"] = str(self.folder / "import")
+        environment["AIRFLOW__CORE__DAGS_FOLDER"] = dags
+        environment["PYTHONPATH"] = str(self.home / "plugins")
+        code = self._run(["-P", str(_REPORT_PERIODS), dags], log, 300, environment)
+        if code != 0:
             raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
         periods = {}
@@ -247,14 +291,16 @@ class Twin:
     def _run(
         self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
     ) -> int | None:
-        """Run the twin's Python with its output in a file.
+        """Run the twin's Python with its output in a file, and `more` variables.
 
         Returns the exit code; None if it took too long.
         """
+        environment = _clean_environment()
+        environment.update(more or {})
         with log.open("w") as output, suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
                 [str(self.python), *arguments],
-                env=_clean_environment() | dict(more or {}),
+                env=environment,
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -264,9 +310,12 @@ class Twin:
         return None
 
     def _versions(self) -> dict[str, str]:
+        """Return the versions of the installed packages by their normalised names."""
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
-        installed = distributions(path=[str(packages)])
-        return {_name(package.metadata["Name"]): package.version for package in installed}
+        versions = {}
+        for package in distributions(path=[str(packages)]):
+            versions[_name(package.metadata["Name"])] = package.version
+        return versions
 
     def _file(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)
@@ -278,21 +327,24 @@ def build_twin(
 ) -> Twin:
     """Make the twin of an image, or take the one that is there, and put a bundle into it.
 
-    `constraints` are those that the image was built with: path or URL, `none`, or empty for those
-    of images/, with the list of the image's packages, or else those that Airflow publishes.
+    Args:
+        version: The image's version of Airflow.
+        constraints: Those that the image was built with: path or URL, or `none`. If it is empty,
+            they are those of images/, with the list of the image's packages. An image that is not
+            there has those that Airflow publishes.
+        bundle: The folder of the bundle.
+        work: A folder for all twins.
+        python: A Python 3.12; empty for the first one that is found.
+        progress: Told what happens.
+
+    Raises:
+        DeployError: There is no usable Python, the constraints cannot be read, or pip failed.
     """
     requirements = (bundle / "requirements.txt").read_text()
-    kept = {kind: _KEPT / f"{version}-{kind}.txt" for kind in ("constraints", "installed")}
-    is_kept = not constraints and kept["installed"].is_file()
-    if is_kept:
-        image = kept["installed"].read_text()
-        source = str(kept["constraints"])
-    else:
-        image = PACKAGES.format(version=version).replace(" ", "\n")
-        source = constraints or _PUBLISHED.format(version)
-    constraints = "" if source == "none" else _text(source)
-    key = hashlib.sha256("\0".join([image, constraints, requirements]).encode()).hexdigest()[:12]
-    twin = Twin(work.absolute() / f"{version}-{key}")
+    image, constraints = _packages_of_image(version, constraints)
+    made_of = "\0".join([image, constraints, requirements])
+    digest = hashlib.sha256(made_of.encode()).hexdigest()
+    twin = Twin(work.absolute() / f"{version}-{digest[:12]}")
     twin.lay_out(bundle)
     record = twin.folder / "installed.json"
     if record.exists():
@@ -308,16 +360,39 @@ def build_twin(
     return twin
 
 
+def _packages_of_image(version: str, constraints: str) -> tuple[str, str]:
+    """Return the packages of an image, and the constraints that it was built with, as texts."""
+    installed = _KEPT / f"{version}-installed.txt"
+    if not constraints and installed.is_file():
+        return installed.read_text(), (_KEPT / f"{version}-constraints.txt").read_text()
+    image = PACKAGES.format(version=version).replace(" ", "\n")
+    if constraints == "none":
+        return image, ""
+    if not constraints:
+        constraints = _PUBLISHED.format(version)
+    return image, _text(constraints)
+
+
 def make_environment(python: str, twin: Twin) -> None:
     """Make the twin's virtual environment, by the first usable Python.
 
-    A name can exist and still fail, as a shim.
+    A name can exist and still fail, as a shim of pyenv does.
+
+    Args:
+        python: What is tried first; empty for nothing.
+        twin: Whose environment it is.
+
+    Raises:
+        DeployError: None is usable.
     """
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    of_pyenv = [str(path) for path in sorted(pyenv.glob("3.12*/bin/python"))]
-    candidates = [python, sys.executable, "python3.12", *of_pyenv]
+    candidates = [sys.executable, "python3.12"]
+    if python:
+        candidates.insert(0, python)
+    pyenv = os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"
+    versions = Path(pyenv) / "versions"
+    candidates += [str(path) for path in sorted(versions.glob("3.12*/bin/python"))]
     venv = str(twin.folder / "venv")
-    for candidate in filter(None, candidates):
+    for candidate in candidates:
         try:
             subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
             subprocess.run([candidate, "-m", "venv", "--clear", venv], check=True)
@@ -326,8 +401,8 @@ def make_environment(python: str, twin: Twin) -> None:
         return
     raise DeployError(
         "MWAA runs Python 3.12, and there is no usable one with venv:"
-        f" tried {', '.join(filter(None, candidates))}."
-        " Install it, or name it: PYTHON=/path/to/python3.12"
+        f" tried {', '.join(candidates)}."
+        " Install it, or name it: `athena-reports mwaa-check --python /path/to/python3.12`."
     )
 
 
@@ -337,19 +412,23 @@ def _is_protected(variable: str) -> bool:
 
 
 def _text(source: str) -> str:
-    url = source if "://" in source else Path(source).absolute().as_uri()
+    """Return the text at a path or a URL."""
+    url = source
+    if "://" not in source:
+        url = Path(source).absolute().as_uri()
     try:
         with urlopen(url, timeout=30) as response:
             return str(response.read().decode())
     except OSError as error:
         raise DeployError(
-            f"{source} cannot be read: {error}. Name the image's constraints: CONSTRAINTS="
+            f"{source} cannot be read: {error}. Name the image's constraints: `athena-reports"
+            " mwaa-check --constraints <path or URL>`."
         ) from error
 
 
 def _name(requirement: str) -> str:
-    """The name of a package as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", requirement.split("==")[0].strip()).lower()
+    """Return the name of a package as indexes compare it, of a line such as `Flask==3.0`."""
+    return canonicalize_name(requirement.split("==")[0].strip())
 
 
 def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
@@ -358,17 +437,5 @@ def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's variables without those that could lead Airflow, AWS clients or Python astray.
-
-    Nor with those by which a job of GitHub asks for an identity: what is installed could take it.
-    """
-    strange = (
-        "ACTIONS_",
-        "GITHUB_TOKEN",
-        "AIRFLOW",
-        "AWS_",
-        "ATHENA_REPORTS_",
-        "PYTHON",
-        "VIRTUAL_ENV",
-    )
-    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    """Return this process's variables, without those of Airflow, AWS, the library and Python."""
+    return environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHON", "VIRTUAL_ENV")

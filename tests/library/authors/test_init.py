@@ -176,6 +176,9 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     )
     written = files(work / "reports")
     assert written.keys() == FILES  # the package is on an index: there is no wheel
+    # The README's example is about dates that the report has data for.
+    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
+    assert example in written["README.md"]
     assert not any(b"wheels" in text for text in written.values())
     for path in ("requirements.txt", "requirements-dev.txt"):
         assert f"=={__version__}\n".encode() in written[path]

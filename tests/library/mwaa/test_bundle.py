@@ -375,9 +375,9 @@ def write_environment(folder: Path, *plugins: str) -> None:
 
 def merge(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the page's way to merge, without the first command, which builds the bundle."""
-    block = next(block for block in blocks_of(PAGE) if "make bundle" in block.text)
+    block = next(block for block in blocks_of(PAGE) if "athena-reports bundle" in block.text)
     bundle, *commands = commands_of(block)
-    assert bundle == "make bundle ENV=prd"
+    assert bundle == "athena-reports bundle --env prd"
     return subprocess.run(
         ["bash", "-e", "-c", "\n".join(commands)],
         cwd=folder,

@@ -1,15 +1,21 @@
-"""What the check in the twin holds of an API server, of which some answers are given here."""
+"""The check of a bundle in a twin: what is refused before there is one, and what it asks Airflow.
+
+The answers of the API server are given here.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import check as module
+from athena_reports.mwaa.check import check_in_twin
 
 PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
 
@@ -49,3 +55,16 @@ def test_a_plugin_with_an_import_error_fails_the_check() -> None:
     errors = [{"source": "other_plugin.py", "error": "No module named 'x'"}]
     with pytest.raises(DeployError, match="other_plugin"):
         module.check_plugin(airflow(PLUGIN, import_errors=errors))
+
+
+def test_the_newest_airflow_of_an_index_that_does_not_answer_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    project = Project.usual(tmp_path / "project")
+    told: list[str] = []
+    with pytest.raises(DeployError, match=r"finds no version of apache-airflow.*PIP_INDEX_URL="):
+        check_in_twin(project, "newest", progress=told.append)
+    assert told == []
+    assert not project.root.exists()

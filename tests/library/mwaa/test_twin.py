@@ -213,12 +213,12 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_USABLE", "raise SystemExit(1)")
-    with pytest.raises(DeployError, match=r"PYTHON=/path/to/python3\.12"):
+    with pytest.raises(DeployError, match=r"--python /path/to/python3\.12"):
         module.make_environment("/no/such/python", Twin(tmp_path))
 
 
 @pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])
 def test_constraints_that_cannot_be_read_are_named(tmp_path: Path, source: str) -> None:
     (tmp_path / "requirements.txt").write_text("")
-    with pytest.raises(DeployError, match=rf"{source} cannot be read.*CONSTRAINTS="):
+    with pytest.raises(DeployError, match=rf"{source} cannot be read.*--constraints"):
         build_twin("3.3.1", source, tmp_path, tmp_path / "twins", "", print)

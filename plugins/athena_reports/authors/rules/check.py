@@ -38,7 +38,10 @@ def check(project: Project, *, renew: bool) -> bool:
         repository = dag_rules.Repository(project, style.violations)
         if renew:
             changed = sql_rules.renew(repository)
-            print("\n".join(map(str, changed)) or "The golden files are as they should be.")
+            if not changed:
+                print("The golden files are as they should be.")
+            for file in changed:
+                print(file)
         broken = 0
         for rule in [*dag_rules.RULES, *sql_rules.RULES]:
             findings = rule(repository)
@@ -51,7 +54,8 @@ def check(project: Project, *, renew: bool) -> bool:
                     shown.append(f"... and {len(findings) - _FINDINGS} more")
                 for finding in shown:
                     print("    " + finding.replace("\n", "\n    "))
-        files, dags = len(repository.files), len(repository.reports)
+        files = len(repository.files)
+        dags = len(repository.reports)
     seconds = time.monotonic() - begun
     result = "No finding"
     if broken:
@@ -75,7 +79,10 @@ def environment_of_rules(project: Project) -> Iterator[None]:
 
 
 def _set_environment(project: Project, home: str) -> None:
-    """What is found depends on the project alone: not on the shell, nor on an account."""
+    """Set the variables so that the findings depend on the project alone.
+
+    They do not depend on the shell or on an account then.
+    """
     for name in list(os.environ):
         if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
             del os.environ[name]
@@ -89,6 +96,5 @@ def _set_environment(project: Project, home: str) -> None:
         "ATHENA_REPORTS_ENV": "dev",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_DEFAULT_REGION": "us-east-1",
+        **project.sql_settings(),
     }
-    if project.sql.is_dir():  # it may also be inside the folder of the DAG files
-        os.environ["ATHENA_REPORTS_SQL_FOLDER"] = str(project.sql)

@@ -35,7 +35,8 @@ from athena_reports.workflows.report_dag import BuiltDag
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 
-_MOMENTS = [datetime(2021, 3, 1, 11, tzinfo=UTC), datetime(2033, 11, 6, 23, 59, tzinfo=UTC)]
+_EARLIER = datetime(2021, 3, 1, 11, tzinfo=UTC)
+_LATER = datetime(2033, 11, 6, 23, 59, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ Rule = Callable[[Repository], list[str]]
 def _parsed(file: Path) -> DagBag:
     bag: Any = DagBag(file, collect_dags=False)
     bag.process_file(str(file), only_if_updated=False, safe_mode=True)
-    found: DagBag = bag
-    return found
+    parsed: DagBag = bag
+    return parsed
 
 
 def every_file_can_be_imported(repository: Repository) -> list[str]:
@@ -124,10 +125,13 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
         # A file that Airflow does not import may end the process, as a script does.
         if not bag.dags:
             continue
-        values = runpy.run_path(str(file)).values()
-        found = {id(value): value for value in values if isinstance(value, DAG)}
-        declared = [dag.dag_id for dag in found.values()]
-        times.update([*declared, *(bag.dags.keys() - set(declared))])
+        dag_of_identity = {}  # a DAG may have two names in the file
+        for value in runpy.run_path(str(file)).values():
+            if isinstance(value, DAG):
+                dag_of_identity[id(value)] = value
+        declared = [dag.dag_id for dag in dag_of_identity.values()]
+        times.update(declared)
+        times.update(bag.dags.keys() - set(declared))
     return [
         f"{dag_id}: {number} DAGs have this id. Rename one."
         for dag_id, number in times.items()
@@ -140,16 +144,16 @@ def every_report_is_documented(repository: Repository) -> list[str]:
 
     When it runs, from what, whether to clear it, with which rights.
     """
-    missing = {
-        (Path(dag.fileloc).name, section): None
-        for dag in repository.reports.values()
-        for section in SECTIONS
-        if not re.search(rf"^(#+ *|\*\*){section}\b", dag.doc_md or "", re.MULTILINE)
-    }
-    return [
-        f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**"
-        for file, section in missing
-    ]
+    findings = []
+    for dag in repository.reports.values():
+        file = Path(dag.fileloc).name
+        for section in SECTIONS:
+            if re.search(rf"^(#+ *|\*\*){section}\b", dag.doc_md or "", re.MULTILINE):
+                continue
+            finding = f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**"
+            if finding not in findings:  # the DAGs of a file share its docstring
+                findings.append(finding)
+    return findings
 
 
 def every_report_has_an_owner(repository: Repository) -> list[str]:
@@ -168,11 +172,12 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     """
     findings = []
     for file in repository.files:
-        (one, asked), (other, _) = (_serialised_at(file, moment) for moment in _MOMENTS)
+        earlier, asked = _serialised_at(file, _EARLIER)
+        later, _ = _serialised_at(file, _LATER)
         findings += [
             f"{file.name}: it asks for {what} while it is parsed." for what in sorted(asked)
         ]
-        if one != other:
+        if earlier != later:
             findings.append(
                 f"{file.name}: on another day it is another DAG. Take dates from the period."
             )
@@ -180,10 +185,7 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
 
 
 def _serialised_at(file: Path, moment: datetime) -> tuple[str, set[str]]:
-    """What Airflow would store of a file's DAGs, had it been parsed at some moment.
-
-    And what the file asked for meanwhile.
-    """
+    """Return what Airflow would store of a file's DAGs at a moment, and what the file asked for."""
     with time_machine.travel(moment, tick=False), _nothing_to_ask() as asked:
         bag = _parsed(file)
         stored = {id: DagSerialization.to_dict(dag) for id, dag in sorted(bag.dags.items())}
@@ -218,7 +220,10 @@ def _nothing_to_ask() -> Iterator[set[str]]:
 
 
 def python_is_clean(repository: Repository) -> list[str]:
-    """One style for all files, so that a diff shows what changed. `make format` corrects most."""
+    """One style for all files, so that a diff shows what changed.
+
+    `ruff check --fix` and `ruff format` correct most.
+    """
     findings = []
     ruff = str(Path(sys.executable).with_name("ruff"))
     for command in ([ruff, "check"], [ruff, "format", "--check"]):

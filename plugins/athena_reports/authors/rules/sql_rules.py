@@ -2,8 +2,7 @@
 
 A reviewer reads it in tests/reports/<report>/golden/. The files there say for which periods. A
 cadence without one is rendered for its first whole period; for another one too, add an empty file
-of its name, `weekly_2025-03-02.sql`, and run `make golden`,
-or `athena-reports check --renew`.
+of its name, `weekly_2025-03-02.sql`, and run `make golden`, or `athena-reports check --renew`.
 """
 
 from __future__ import annotations
@@ -71,42 +70,57 @@ class _AskedPeriod(SqlPeriod):
         return _AskedPeriod(self.period.previous, self.late_by, self.asked)
 
     def partitions(self, *columns: str, **how: Any) -> str:
-        self.asked.add(
-            frozenset(column.rpartition(".")[2].strip('"').lower() for column in columns)
-        )
+        keys = set()
+        for column in columns:
+            _, _, name = column.rpartition(".")
+            keys.add(name.strip('"').lower())
+        self.asked.add(frozenset(keys))
         return super().partitions(*columns, **how)
 
 
 def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Input, ...]]:
     """Return the SQL of a period, and the inputs whose partitions it does not filter."""
     report = declared.report
-    plain, asked = SqlPeriod(period, report.late_by), _AskedPeriod(period, report.late_by)
-    context: Any = template_context(plain, report.params, report.inputs)
-    sql = declared.sql(period, context | {"period": asked})
-    unfiltered = (
-        source
-        for source in report.inputs
-        if source.is_partitioned and not vars(context["inputs"])[source.table].asked
-    )
-    return sql, tuple(each for each in unfiltered if frozenset(each.columns) not in asked.asked)
+    context: Any = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+    asked_period = _AskedPeriod(period, report.late_by)
+    context["period"] = asked_period
+    sql = declared.sql(period, context)
+    unfiltered = []
+    for source in report.inputs:
+        asks_input = vars(context["inputs"])[source.table].asked
+        asks_period = frozenset(source.columns) in asked_period.asked
+        if source.is_partitioned and not asks_input and not asks_period:
+            unfiltered.append(source)
+    return sql, tuple(unfiltered)
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
     """Render each DAG's query for the periods of its golden files, or for its first whole one."""
     for dag in repository.reports.values():
         declared = DeclaredReport(dag)
-        report, cadence, since = dag.report, dag.cadence, dag.start_date
+        report = dag.report
+        cadence = dag.cadence
         tests = repository.project.tests.relative_to(repository.root)
         folder = tests / report.name / "golden"
-        files = sorted((repository.root / folder).glob(f"{cadence.name}_*.sql"))
-        names = [file.stem for file in files]
-        ids = [name.removeprefix(f"{cadence.name}_") for name in names]
-        for id in ids or [cadence.first_from(since).id]:  # type: ignore[arg-type]  # a report has one
-            with suppress(PeriodError):  # the file of no period is left over
-                sql, unfiltered = _rendered(declared, cadence.period(id))
-                promised = frozenset(report.columns)
-                file = folder / f"{cadence.name}_{id}.sql"
-                yield Rendered(report.name, f"{sql}\n", file, report.unload, promised, unfiltered)
+        prefix = f"{cadence.name}_"
+        files = sorted((repository.root / folder).glob(f"{prefix}*.sql"))
+        period_ids = [file.stem.removeprefix(prefix) for file in files]
+        if not period_ids:
+            since: Any = dag.start_date  # a report has one
+            period_ids.append(cadence.first_from(since).id)
+        for period_id in period_ids:
+            try:
+                sql, unfiltered = _rendered(declared, cadence.period(period_id))
+            except PeriodError:  # the file of no period is left over
+                continue
+            yield Rendered(
+                report=report.name,
+                sql=f"{sql}\n",
+                file=folder / f"{prefix}{period_id}.sql",
+                unload=report.unload,
+                promised=frozenset(report.columns),
+                unfiltered=unfiltered,
+            )
 
 
 def _left_over(repository: Repository) -> set[Path]:
@@ -114,8 +128,8 @@ def _left_over(repository: Repository) -> set[Path]:
     if len(repository.imported) < len(repository.bags):
         return set()
     files = repository.project.tests.glob("*/golden/*")
-    there = {file.relative_to(repository.root) for file in files}
-    return there - {each.file for each in rendered(repository)}
+    golden = {file.relative_to(repository.root) for file in files}
+    return golden - {query.file for query in rendered(repository)}
 
 
 def renew(repository: Repository) -> list[Path]:
@@ -123,13 +137,17 @@ def renew(repository: Repository) -> list[Path]:
     changed = sorted(_left_over(repository))
     for file in changed:
         (repository.root / file).unlink()
-    for each in rendered(repository):
-        path = repository.root / each.file
-        if not path.is_file() or path.read_text(encoding="utf-8") != each.sql:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(each.sql, encoding="utf-8")
-            changed.append(each.file)
+    for query in rendered(repository):
+        path = repository.root / query.file
+        if not path.is_file() or path.read_text(encoding="utf-8") != query.sql:
+            _write(path, query.sql)
+            changed.append(query.file)
     return changed
+
+
+def _write(path: Path, sql: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(sql, encoding="utf-8")
 
 
 def write_golden(repository: Repository, report: str) -> list[Path]:
@@ -138,8 +156,7 @@ def write_golden(repository: Repository, report: str) -> list[Path]:
     for query in rendered(repository):
         if query.report == report:
             path = repository.root / query.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(query.sql, encoding="utf-8")
+            _write(path, query.sql)
             files.append(path)
     return sorted(files)  # Airflow has the DAGs of a file in no fixed order
 
@@ -152,40 +169,59 @@ def sql_is_the_golden_one(repository: Repository) -> list[str]:
     left_over = sorted(_left_over(repository))
     findings = {file: f"{file}: no DAG has this SQL any more." for file in left_over}
     differences = set()
-    for each in rendered(repository):
-        path = repository.root / each.file
+    for query in rendered(repository):
+        path = repository.root / query.file
         if not path.is_file():
-            findings[each.file] = f"{each.file}: it is not there yet."
-        elif (golden := path.read_text(encoding="utf-8")) != each.sql:
-            old, new = golden.splitlines(), each.sql.splitlines()
-            lines = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
-            changed = (each.report, *(line for line in lines if line[0] in "+-"))
-            if changed in differences:
-                lines = ["    differs in the same lines"]
-            differences.add(changed)
-            # A line that stays the same may list the partitions of a year.
-            shown = [line[:100] if line[0] == " " else line for line in lines[:_DIFF_LINES]]
-            if len(lines) > _DIFF_LINES:
-                shown.append(f"... {len(lines) - _DIFF_LINES} more lines")
-            findings[each.file] = "\n".join([f"{each.file}:", *shown])
+            findings[query.file] = f"{query.file}: it is not there yet."
+            continue
+        golden = path.read_text(encoding="utf-8")
+        if golden == query.sql:
+            continue
+        lines = _difference(golden, query.sql)
+        changed = (query.report, *(line for line in lines if line[0] in "+-"))
+        if changed in differences:
+            lines = ["    differs in the same lines"]
+        differences.add(changed)
+        findings[query.file] = "\n".join([f"{query.file}:", *_shown(lines)])
     return list(findings.values())
 
 
+def _difference(golden: str, sql: str) -> list[str]:
+    lines = difflib.unified_diff(golden.splitlines(), sql.splitlines(), lineterm="", n=1)
+    return list(lines)[2:]  # without the names of two files
+
+
+def _shown(lines: list[str]) -> list[str]:
+    """Return the first lines of a difference, short enough to be read."""
+    shown = []
+    for line in lines[:_DIFF_LINES]:
+        if line.startswith(" "):
+            # A line that stays the same may list the partitions of a year.
+            line = line[:100]
+        shown.append(line)
+    if len(lines) > _DIFF_LINES:
+        shown.append(f"... {len(lines) - _DIFF_LINES} more lines")
+    return shown
+
+
 Look = Callable[[Rendered], Iterable[tuple[int | None, str]]]
+"""Yields what is wrong with a query, with the line if it is known."""
 
 
 def _findings(repository: Repository, look: Look) -> list[str]:
-    """What is found, with its line.
+    """Return what is wrong, with its file and line.
 
     SQL that differs from a report's other SQL in literals alone is passed over.
     """
-    shapes: dict[tuple[str, str], Rendered] = {}
-    for each in rendered(repository):
-        shapes.setdefault((each.report, shape_of(each.sql)), each)
+    queries: dict[tuple[str, str], Rendered] = {}
+    for query in rendered(repository):
+        queries.setdefault((query.report, shape_of(query.sql)), query)
     findings = []
-    for each in shapes.values():
-        for line, text in look(each):
-            place = f"{each.file}, line {line}" if line else f"{each.file}"
+    for query in queries.values():
+        for line, text in look(query):
+            place = str(query.file)
+            if line:
+                place += f", line {line}"
             findings.append(f"{place}: {text}")
     return findings
 
@@ -196,15 +232,15 @@ def sql_is_one_query_that_trino_accepts(repository: Repository) -> list[str]:
     Names of functions and types count too.
     """
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        verdict = trino_sql_validator.validate(each.sql, jinja="reject")
+    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+        verdict = trino_sql_validator.validate(query.sql, jinja="reject")
         if verdict.error:
             yield verdict.error.line, verdict.error.message
         elif verdict.statement_count != 1:
             yield None, f"there are {verdict.statement_count} statements."
-        for found in verdict.warnings:
-            if not isinstance(found, trino_sql_validator.AliasWarning):
-                yield found.line, str(found)
+        for warning in verdict.warnings:
+            if not isinstance(warning, trino_sql_validator.AliasWarning):
+                yield warning.line, str(warning)
 
     return _findings(repository, look)
 
@@ -215,8 +251,8 @@ def sql_orders_its_rows(repository: Repository) -> list[str]:
     Then a rerun publishes another version.
     """
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        if not each.unload and not _is_ordered(each.sql):
+    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+        if not query.unload and not _is_ordered(query.sql):
             yield None, "the outer query has no ORDER BY."
 
     return _findings(repository, look)
@@ -233,8 +269,11 @@ def _is_ordered(sql: str) -> bool:
 def _has_one_row(query: exp.Expr) -> bool:
     if not isinstance(query, exp.Select) or query.args.get("group"):
         return False
-    aggregates = (found for column in query.selects for found in column.find_all(exp.AggFunc))
-    return any(found.find_ancestor(exp.Window, exp.Subquery) is None for found in aggregates)
+    for column in query.selects:
+        for aggregate in column.find_all(exp.AggFunc):
+            if aggregate.find_ancestor(exp.Window, exp.Subquery) is None:
+                return True
+    return False
 
 
 def sql_asks_no_clock(repository: Repository) -> list[str]:
@@ -243,9 +282,9 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
     With a clock it reports another one, or other rows.
     """
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        for found in _parsed(each.sql).find_all(*_CLOCKS):
-            clock = f"{found.sql('athena')}, the time at which the query runs"
+    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+        for clock_function in _parsed(query.sql).find_all(*_CLOCKS):
+            clock = f"{clock_function.sql('athena')}, the time at which the query runs"
             way_out = (
                 "Take dates from the period:"
                 ' {{ period.contains("event_time") }}, {{ period.end_utc }}.'
@@ -258,8 +297,8 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
     """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        for source in each.unfiltered:
+    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+        for source in query.unfiltered:
             keys = ", ".join(f'"{key}"' for key in source.columns)
             by_input = f"{{{{ inputs.{source.table}.partitions }}}}"
             by_period = f"{{{{ period.partitions({keys}) }}}}"
@@ -272,9 +311,9 @@ def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str
 def column_names_are_snake_case(repository: Repository) -> list[str]:
     """Athena and Glue make names lower case, and every query has to quote one that is not plain."""
 
-    def look(each: Rendered) -> Iterator[tuple[int | None, str]]:
-        for name in _parsed(each.sql).named_selects:
-            if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in each.promised:
+    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+        for name in _parsed(query.sql).named_selects:
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in query.promised:
                 way_out = (
                     "Name it such as mean_score (AS),"
                     " or declare it in Report(columns=...) if it is meant."
@@ -298,8 +337,8 @@ def sql_reads_well(repository: Repository) -> list[str]:
     athena_reports/authors/rules/sqlfluff.cfg has each rule's reason, and the way round.
     """
 
-    def look(each: Rendered) -> Iterable[tuple[int | None, str]]:
-        return repository.style(each.sql)
+    def look(query: Rendered) -> Iterable[tuple[int | None, str]]:
+        return repository.style(query.sql)
 
     return _findings(repository, look)
 

@@ -1,6 +1,6 @@
 """What sqlfluff finds in SQL, in this process or in a second one.
 
-To import Airflow takes most of the time of `make check`, and sqlfluff takes most of the rest. So
+To import Airflow takes most of the time of `check`, and sqlfluff takes most of the rest. So
 sqlfluff looks at the golden files in a second process, while this one imports Airflow. SQL that has
 not been edited is the same as in the golden files. Nothing is kept from one run to the next.
 """
