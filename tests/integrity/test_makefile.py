@@ -133,3 +133,10 @@ def test_a_target_runs_its_command_with_its_variables(arguments: list[str], comm
     lines = dry_run(*arguments).stdout.splitlines()
     commands = [" ".join(line.rpartition(" -m ")[2].split()) for line in lines]
     assert command in commands
+
+
+@pytest.mark.parametrize("target", ["bundle", "mwaa-check"])
+def test_the_environment_is_named_after_make_alone(target: str) -> None:
+    """Shells have a variable ENV for something else."""
+    told = dry_run(target, "VERSION=3.3.1", ENV="stg")
+    assert "--env 'prd'" in told.stdout
