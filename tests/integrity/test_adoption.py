@@ -256,12 +256,6 @@ def test_a_report_on_loaded_tables_passes_what_its_author_runs(project: Path) ->
     assert found == sold("2025-03-03"), done.stdout
 
 
-def test_the_tests_of_the_repository_are_green_without_the_samples(project: Path) -> None:
-    """Those that read its pages, its reports and its DAGs. All of them: the next test."""
-    tests = ["tests/integrity", "tests/library/authors/rules", "tests/dev/demo", "tests/reports"]
-    run_tests(project, *tests, "-m", "not ci and not full")
-
-
 @pytest.mark.full
 def test_all_tests_are_green_without_the_samples(project: Path) -> None:
     run_tests(project, "-n", "2", "--dist", "loadfile", "-m", "not ci and not full")
