@@ -48,7 +48,7 @@ from tests.e2e.report_run import TASK_TITLE, title_of, until
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 BLOWS = (
     *(("kill", "task"), ("kill", "supervisor"), ("freeze", "task")),
@@ -274,8 +274,8 @@ def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
 @pytest.mark.parametrize(
     ("number", "rounds", "seed"),
     [
-        pytest.param(8, 1, 1, marks=pytest.mark.ci, id="8-weeks"),
-        pytest.param(52, 3, 1, marks=pytest.mark.full, id="52-weeks"),
+        pytest.param(8, 1, 1, id="8-weeks"),
+        pytest.param(52, 3, 1, id="52-weeks"),
     ],
 )
 def test_a_backfill_is_paid_once_whole_and_right_whatever_happens(
