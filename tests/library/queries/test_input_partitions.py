@@ -138,7 +138,7 @@ def test_a_projection_answers_for_glue(
     glue: GlueClient, database: str, range_: str, outside: list[str]
 ) -> None:
     parameters = {
-        "enabled": "true",
+        "enabled": "TRUE",  # Athena takes it in any case
         "dt.type": "date",
         "dt.format": "yyyy-MM-dd",
         "dt.range": range_,
