@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from athena_reports.local.lake import Lake, restore
+from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, find_running
 from athena_reports.local.services import ENVIRONMENT, local_services
@@ -76,8 +76,7 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         local_services(Path(folder) / "local-aws.log") as services,
     ):
         _tell("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
-        services.prepare(ENVIRONMENT)
-        restore(project.lake, Lake.of_services(services, ENVIRONMENT), lambda _: None)
+        fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
         yield
 

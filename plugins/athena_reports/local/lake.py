@@ -214,6 +214,21 @@ def _remove_other_versions(table_folder: Path, version: str) -> None:
 # --- what services have
 
 
+def fill_services(
+    services: Services, environment: str, folder: Path, progress: Callable[[str], None]
+) -> None:
+    """Create what an environment, such as `dev`, needs in local services, and its kept tables.
+
+    Args:
+        services: The services.
+        environment: The environment.
+        folder: Where tables are kept; see `restore`, which also has the errors.
+        progress: Is called with a line of text for each table.
+    """
+    services.prepare(environment)
+    restore(folder, Lake.of_services(services, environment), progress)
+
+
 def restore(
     folder: Path,
     lake: Lake,

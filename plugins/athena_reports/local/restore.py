@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from athena_reports.local.lake import Lake, restore
+from athena_reports.local.lake import fill_services
 from athena_reports.local.project import find_project
 from athena_reports.local.services import ENVIRONMENT, Services
 
@@ -20,9 +20,7 @@ def main() -> int:
     if not endpoint_url:
         print("AWS_ENDPOINT_URL is not set. Set it to the address of the local services.")
         return 2
-    services = Services(endpoint_url)
-    services.prepare(ENVIRONMENT)
-    restore(find_project().lake, Lake.of_services(services, ENVIRONMENT), print)
+    fill_services(Services(endpoint_url), ENVIRONMENT, find_project().lake, print)
     return 0
 
 

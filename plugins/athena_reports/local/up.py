@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from athena_reports.local.client import AirflowRuntimeError
-from athena_reports.local.lake import Lake, restore
+from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, announced
 from athena_reports.local.runs import TimedProgress
@@ -43,8 +43,7 @@ def up(project: Project, port: int, console: Console) -> NoReturn:
 def _run(project: Project, port: int, console: Console) -> NoReturn:
     progress = TimedProgress(console)
     with local_services(project.airflow / "local-aws.log") as services:
-        services.prepare(ENVIRONMENT)
-        restore(project.lake, Lake.of_services(services, ENVIRONMENT), progress)
+        fill_services(services, ENVIRONMENT, project.lake, progress)
         with airflow_of(project, services, progress, port=port) as airflow:
             stay_up(
                 airflow,

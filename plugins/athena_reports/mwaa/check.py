@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.local.databases import are_installed, postgresql, redis
-from athena_reports.local.lake import Lake, restore
+from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
 from athena_reports.local.runs import Watch, finish
 from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
@@ -116,8 +116,7 @@ def check_bundle(twin: Twin, project: Project, progress: Progress) -> None:
     variables = twin.startup_variables(progress)
     environment = variables["ATHENA_REPORTS_ENV"]  # which each bundle sets
     with local_services(twin.folder / "local-aws.log") as services:
-        services.prepare(environment)
-        restore(project.lake, Lake.of_services(services, environment), progress)
+        fill_services(services, environment, project.lake, progress)
         for name in list(variables):
             if _NAMES_IN_AWS.fullmatch(name):
                 del variables[name]
