@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.local.project import Project
-    from athena_reports.mwaa.bundle import Bundle
     from athena_reports.reports.input import Input
     from athena_reports.workflows.preflight import AccountCheck
 
@@ -689,11 +688,12 @@ def bundle(environment: EnvironmentName = "prd") -> None:
     Nothing is asked of AWS.
     """
     from athena_reports.local.project import find_project
-    from athena_reports.mwaa.bundle import BUNDLE
+    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
 
     project = find_project()
-    built = _build_bundle(project, environment)
-    print(f"{len(built.files)} files of {environment} are in {project.root / BUNDLE}")
+    folder = project.root / BUNDLE
+    built = build_bundle(project, environment, folder)
+    print(f"{len(built.files)} files of {environment} are in {folder}")
 
 
 @app.command("mwaa-check")
@@ -719,22 +719,13 @@ def mwaa_check(
     """
     from athena_reports.local.project import find_project
     from athena_reports.local.runs import TimedProgress
+    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
     from athena_reports.mwaa.check import check_in_twin
 
     project = find_project()
-    _build_bundle(project, environment)
+    build_bundle(project, environment, project.root / BUNDLE)
     progress = TimedProgress(Console())
     check_in_twin(project, version, progress=progress, constraints=constraints, python=python)
-
-
-def _build_bundle(project: "Project", environment: str) -> "Bundle":
-    from athena_reports.mwaa import DeployError
-    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
-
-    try:
-        return build_bundle(project, environment, project.root / BUNDLE)
-    except OSError as error:
-        raise DeployError(str(error)) from error
 
 
 @app.command()

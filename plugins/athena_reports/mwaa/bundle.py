@@ -72,11 +72,20 @@ def build_bundle(
             the last word.
 
     Raises:
-        DeployError: A file of the project is wrong, or a wheel could not be downloaded. The folder
-            is as it was.
-        OSError: A file of the project is missing, or the folder cannot be written.
+        DeployError: A file of the project is wrong or missing, or a wheel could not be downloaded:
+            the folder is as it was. Or the folder cannot be written.
     """
-    variables = dict(settings or {})
+    try:
+        bundle = _bundle(project, environment, settings or {})
+        _replace_folder(folder, bundle.files)
+    except OSError as error:
+        raise DeployError(str(error)) from error
+    return bundle
+
+
+def _bundle(project: Project, environment: str, settings: Mapping[str, str]) -> Bundle:
+    """Return the bundle of an environment."""
+    variables = dict(settings)
     variables.update(_variables(project, environment))
     requirements = bundled_requirements((project.root / "requirements.txt").read_text())
     files = {}
@@ -103,7 +112,6 @@ def build_bundle(
     files["plugins.zip"] = _zip(plugins)
     files["requirements.txt"] = "\n".join(lines).encode()
     files["startup.sh"] = startup.encode()
-    _replace_folder(folder, files)
     return Bundle(files, variables)
 
 
