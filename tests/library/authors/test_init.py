@@ -160,6 +160,16 @@ def test_a_project_has_its_wheels_and_passes_its_check(
     assert kept == written  # the check leaves nothing else
 
 
+def test_a_project_in_another_repository_has_rules_of_its_own(
+    work: Path, packages: Packages, run: Run
+) -> None:
+    """Such as in a clone of this one, as README.md does it."""
+    packages.add("athena-reports", __version__)
+    (work / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["D", "INP"]\n')
+    done = run("init", "my-reports", *options())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     work: Path, packages: Packages, run: Run
 ) -> None:
