@@ -65,10 +65,12 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-# A shell has Ctrl-C ignored for what it runs in the background, and processes that are started from
-# here would inherit that. Here it is as in a terminal.
+# A shell has Ctrl-C ignored for what it runs in the background, `nohup` has SIGHUP ignored, and
+# processes that are started from here would inherit that. Here both are as in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("repository", deadline=None)
