@@ -17,10 +17,14 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
+from athena_reports import WaitPolicy
+from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.triggers import first_event, through_the_database
 
 _WAIT_SECONDS = 30
+# The local Athena needs milliseconds. When a wait looks is tested with its trigger.
+_IMPATIENT = WaitPolicy(first_poll_seconds=0.02)
 
 
 def run_dag(
@@ -78,6 +82,8 @@ def execute(task: BaseOperator, context: Mapping[str, Any]) -> Any:
         deferred = error
     while True:
         trigger = through_the_database(deferred.trigger)
+        if isinstance(trigger, AthenaWaitTrigger):
+            trigger.policy = _IMPATIENT
         event = asyncio.run(asyncio.wait_for(first_event(trigger), _WAIT_SECONDS))
         try:
             return task.resume_execution(deferred.method_name, {"event": event}, context)
