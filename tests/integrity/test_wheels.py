@@ -57,6 +57,28 @@ def test_a_wheel_has_the_files_of_its_packages_and_no_other(
     assert contents == in_packages
 
 
+@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+def test_a_wheel_says_that_it_has_types_and_carries_its_licence(name: str, wheels: Path) -> None:
+    # Type checkers look for the file that PEP 561 names.
+    with zipfile.ZipFile(wheel(wheels, name)) as archive:
+        assert f"{name}/py.typed" in archive.namelist()
+        (licence,) = [path for path in archive.namelist() if path.endswith("/licenses/LICENSE")]
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+def test_the_page_on_a_package_index_has_no_link_into_the_repository(
+    name: str, wheels: Path
+) -> None:
+    described = metadata(wheel(wheels, name))
+    description = str(described.get_payload())
+    assert described["Description-Content-Type"].startswith("text/markdown")
+    assert description.startswith("# ")
+    targets = re.findall(r"\]\(([^)\s]+)", description)
+    targets += re.findall(r"(?:src|srcset|href)=\"([^\"]+)\"", description)
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
 def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
     assert [path.suffix for path in wheels.iterdir()] == [".whl", ".whl"]
     assert not [*(wheels.parent).rglob("*.egg-info"), *wheels.parent.glob("build")]
