@@ -96,6 +96,10 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
 	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
 
+.PHONY: test-wheels
+test-wheels: $(READY) ## Walk a new project with the built wheels and the newest packages that they allow
+	@INSTALL_NEWEST=1 $(PY) -m pytest tests/integrity/test_new_project.py -m "ci and not full"
+
 .PHONY: up
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
