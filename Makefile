@@ -96,6 +96,10 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
 	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
 
+.PHONY: test-wheels
+test-wheels: $(READY) ## Walk a new project with the built wheels and the newest packages that they allow
+	@INSTALL_NEWEST=1 $(PY) -m pytest tests/integrity/test_new_project.py -m "ci and not full"
+
 .PHONY: up
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
 	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
@@ -188,7 +192,8 @@ SOURCE := dist/.source
 .PHONY: build
 build: $(READY) ## Build both wheels into dist: athena-reports and local-athena
 	@rm -rf $(SOURCE) dist/*.whl && mkdir -p $(SOURCE)
-	@cp -R LICENSE README.md dev/local_athena plugins pyproject.toml requirements.txt $(SOURCE)
+	@cp -R LICENSE dev/local_athena plugins pyproject.toml requirements.txt $(SOURCE)
+	@cp LICENSE $(SOURCE)/local_athena
 	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)
 	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)/local_athena
 	@rm -rf $(SOURCE)

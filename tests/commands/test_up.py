@@ -16,6 +16,15 @@ from tests.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
 
 # An installed package has it as an entry point.
 PLUGIN = "from athena_reports.plugin import AthenaReportsPlugin\n"
+# Each component of Airflow imports it.
+TELLING_PLUGIN = """
+import os
+from pathlib import Path
+
+told = Path(__file__).parents[1] / "told"
+told.mkdir(exist_ok=True)
+(told / str(os.getpid())).write_text(os.environ.get("PYTHONWARNINGS", "not set"))
+"""
 
 
 def test_a_port_that_is_taken_is_one_message_and_nothing_is_started(shop: Project) -> None:
@@ -30,9 +39,11 @@ def test_a_port_that_is_taken_is_one_message_and_nothing_is_started(shop: Projec
 @pytest.mark.ci
 def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> None:
     shop.write("plugins/athena_reports_plugin.py", PLUGIN)
+    shop.write("plugins/telling_plugin.py", TELLING_PLUGIN)
     load_sales(shop)
     port = str(free_port())
-    with shop.start("up", "--port", port, **NO_AWS) as up:
+    warnings = "default::ResourceWarning"
+    with shop.start("up", "--port", port, PYTHONWARNINGS=warnings, **NO_AWS) as up:
         assert up.stdout is not None
         printed = ""
         for line in up.stdout:
@@ -53,6 +64,11 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         assert [run.state for run in runs] == ["success"]
         done = shop.shell("status", "items_weekly", "--json", **NO_AWS)
         assert [row["period"] for row in done.json["periods"] if row["version"]] == [SOLD_WEEK]
+
+        # Airflow has the shell's environment, not one that suits the output of a command.
+        told = {file.name: file.read_text() for file in (shop.root / "told").iterdir()}
+        assert len(told) >= 3
+        assert set(told.values()) == {warnings}
 
         processes = psutil.Process(up.pid).children(recursive=True)
         up.send_signal(signal.SIGTERM)

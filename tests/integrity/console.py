@@ -75,7 +75,7 @@ def _check_words(words: list[str]) -> None:
         words = words[1:]
     if not words or words[0] in _SHELL:
         return
-    check = _PROGRAMS.get(words[0].removeprefix(".venv/bin/"))
+    check = _PROGRAMS.get(re.sub(r"^\.venv(-deploy)?/bin/", "", words[0]))
     assert check, f"no check for the program {words[0]}: add one to {Path(__file__).name}"
     check(words[1:])
 

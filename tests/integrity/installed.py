@@ -65,10 +65,14 @@ class Installed:
         assert done.returncode == 0, done.stderr
 
     def install(self, *requirements: str) -> None:
-        """Install requirements, in the versions that this repository is tested with."""
-        pins = str(ROOT / "dev" / "pins" / "dev.txt")
-        python = str(self._venv / "bin" / "python")
-        self.uv("pip", "install", "--python", python, "--constraint", pins, *requirements)
+        """Install requirements, in the versions that this repository is tested with.
+
+        With INSTALL_NEWEST=1, as `make test-wheels` sets it, they are the newest possible ones.
+        """
+        command = ["pip", "install", "--python", str(self._venv / "bin" / "python")]
+        if os.environ.get("INSTALL_NEWEST") != "1":
+            command += ["--constraint", str(ROOT / "dev" / "pins" / "dev.txt")]
+        self.uv(*command, *requirements)
 
     @property
     def variables(self) -> dict[str, str]:

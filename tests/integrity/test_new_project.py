@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,9 @@ def test_the_bundle_has_the_library_once(author: Author) -> None:
     requirements = (author.project / "dist" / "mwaa" / "requirements.txt").read_text()
     assert "athena-reports" not in re.sub("#.*", "", requirements)
     assert "--find-links" not in requirements
+    plugin = "athena_reports_plugin.py"
+    with zipfile.ZipFile(author.project / "dist" / "mwaa" / "plugins.zip") as archive:
+        assert archive.read(plugin) == (ROOT / "plugins" / plugin).read_bytes()
 
 
 @contextmanager

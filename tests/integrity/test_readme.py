@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from athena_reports.authors.commands import app
 from athena_reports.settings import Settings
 from tests.integrity.console import MAKEFILE
 from tests.integrity.pages import PAGES, README, name_of
-from tests.support.code_blocks import Block, blocks_of
+from tests.support.code_blocks import Block, blocks_of, commands_of
 from tests.support.paths import ROOT
 
 JAPANESE = ROOT / "README.ja.md"
@@ -77,6 +80,32 @@ def test_commands_that_a_page_names_are_those_of_make(page: Path) -> None:
         for variable in re.findall(r"\b([A-Z_]+)=", " ".join(words)):
             known = rf"\$\({variable}\b|origin {variable}\b|is_said,{variable}\b"
             assert re.search(known, MAKEFILE), command
+
+
+@pytest.mark.parametrize("page", NAMING, ids=name_of)
+def test_commands_that_a_page_names_are_those_of_athena_reports(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    commands: Any = typer.main.get_command(app)
+    for words in re.findall(r"`athena-reports ([a-z][^`]*)`", text):
+        name, *arguments = words.split()
+        assert name in commands.commands, words
+        known = {option for param in commands.commands[name].params for option in param.opts}
+        named = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+        assert named <= known | {"--help"}, words
+
+
+@pytest.mark.parametrize(
+    "name", ["docs/how-to/deploy.md", "docs/how-to/operate.md", "docs/reference/bundle.md"]
+)
+def test_a_page_on_deployments_types_what_a_project_has(name: str) -> None:
+    """A project has the command line, and of this repository's Makefile nothing."""
+    page = ROOT / name
+    for block in blocks_of(page):
+        assert not [command for command in commands_of(block) if "make" in command.split()]
+    commands = re.findall(r"(athena-reports [a-z-]+|`make [a-z-]+)", page.read_text("utf-8"))
+    assert commands[0].startswith("athena-reports"), commands
+    targets = [command for command in commands if command.startswith("`make")]
+    assert len(targets) == len(set(targets)), targets
 
 
 # An author writes the files of reports and may delete the samples. The guide writes its answers.

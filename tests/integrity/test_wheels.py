@@ -39,7 +39,7 @@ def metadata(wheel: Path) -> Message:
 @pytest.mark.parametrize(
     ("name", "source", "packages"),
     [
-        ("athena_reports", "plugins", {"athena_reports"}),
+        ("athena_reports", "plugins", {"athena_reports", "athena_reports_plugin.py"}),
         ("local_athena", "dev/local_athena", {"local_athena"}),
     ],
 )
@@ -55,6 +55,28 @@ def test_a_wheel_has_the_files_of_its_packages_and_no_other(
     with zipfile.ZipFile(wheel(wheels, name)) as archive:
         contents = {path for path in archive.namelist() if ".dist-info/" not in path}
     assert contents == in_packages
+
+
+@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+def test_a_wheel_says_that_it_has_types_and_carries_its_licence(name: str, wheels: Path) -> None:
+    # Type checkers look for the file that PEP 561 names.
+    with zipfile.ZipFile(wheel(wheels, name)) as archive:
+        assert f"{name}/py.typed" in archive.namelist()
+        (licence,) = [path for path in archive.namelist() if path.endswith("/licenses/LICENSE")]
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+def test_the_page_on_a_package_index_has_no_link_into_the_repository(
+    name: str, wheels: Path
+) -> None:
+    described = metadata(wheel(wheels, name))
+    description = str(described.get_payload())
+    assert described["Description-Content-Type"].startswith("text/markdown")
+    assert description.startswith("# ")
+    targets = re.findall(r"\]\(([^)\s]+)", description)
+    targets += re.findall(r"(?:src|srcset|href)=\"([^\"]+)\"", description)
+    assert [target for target in targets if not target.startswith("https://")] == []
 
 
 def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
@@ -106,7 +128,10 @@ def test_airflow_finds_the_plugin_by_its_entry_point(deployed: Installed) -> Non
 def test_only_the_package_lands_in_site_packages(deployed: Installed) -> None:
     (packages,) = deployed.folder.glob("venv/lib/python3*/site-packages")
     ours = {path.name for path in packages.glob("*athena_reports*")}
-    assert {re.sub(r"-.*\.dist-info", "", name) for name in ours} == {"athena_reports"}
+    assert {re.sub(r"-.*\.dist-info", "", name) for name in ours} == {
+        "athena_reports",
+        "athena_reports_plugin.py",  # for plugins.zip of Amazon MWAA; Airflow does not look here
+    }
     for name in ("deploy", "demo", "report_rules", "local_athena", "bench", "tests"):
         assert not list(packages.glob(f"{name}*")), name
 

@@ -58,11 +58,11 @@ class Selection(NamedTuple):
     """What a command of pytest selects."""
 
     marks: str
-    folders: list[str]
+    paths: list[str]
 
     def has(self, node_id: str, marks: set[str]) -> bool:
         """Whether it selects a test; an expression of marks is one of Python too."""
-        if not any(node_id.startswith(f"{folder}/") for folder in self.folders):
+        if not any(node_id.startswith((f"{path}/", f"{path}::")) for path in self.paths):
             return False
         words = set(re.findall(r"\w+", self.marks)) - {"and", "or", "not"}
         return bool(eval(self.marks, {}, {word: word in marks for word in words}))
@@ -74,14 +74,14 @@ def selections(target: str) -> list[Selection]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     parser = ArgumentParser()
     parser.add_argument("-m", dest="marks", required=True)
-    parser.add_argument("folders", nargs="*")
+    parser.add_argument("paths", nargs="*")
     found = []
     for line in done.stdout.splitlines():
         _, runs_tests, arguments = line.partition(" -m pytest ")
         if runs_tests:
             known, _ = parser.parse_known_args(shlex.split(arguments))
-            folders = [word for word in known.folders if (ROOT / word).is_dir()]
-            found.append(Selection(known.marks, folders or ["tests"]))
+            paths = [word for word in known.paths if (ROOT / word).exists()]
+            found.append(Selection(known.marks, paths or ["tests"]))
     return found
 
 
@@ -128,6 +128,16 @@ def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_air
     }
     assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
     assert "make mwaa-check VERSION=newest" in TEXTS["nightly"]
+
+
+def test_each_night_the_wheels_meet_the_newest_packages_that_they_allow() -> None:
+    assert "make test-wheels" in TEXTS["nightly"]
+    done = subprocess.run(
+        ["make", "--dry-run", "test-wheels"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "INSTALL_NEWEST=1 " in done.stdout
+    (selection,) = selections("test-wheels")
+    assert selection.has("tests/integrity/test_new_project.py::test_any", {"ci"})
 
 
 def test_only_a_person_deploys_and_only_where_the_role_is_known() -> None:

@@ -32,7 +32,6 @@ def main() -> None:
     # Airflow and botocore log how they were set up to standard output, among what is printed.
     logging.disable(logging.WARNING)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    os.environ["PYTHONWARNINGS"] = "ignore"
     if sys.stdin is None:
         # The shell has closed it. A question then has no answer, as from an empty file.
         sys.stdin = StringIO()

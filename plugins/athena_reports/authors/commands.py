@@ -23,7 +23,6 @@ from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
     from athena_reports.authors.airflow_api import Airflow
-    from athena_reports.authors.new import NewReport
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.local.project import Project
@@ -153,9 +152,20 @@ def init(
 
     with environment_of_rules(Project.usual(folder.absolute())):
         from athena_reports.authors.init import write_project
+        from athena_reports.authors.new import NewReport
 
-        new_report = _new_report(report, table, key, time, since, owner, until, partition, timezone)
-        write_project(folder, new_report)
+        first_report = NewReport(
+            name=report,
+            table=table,
+            key=key,
+            time=time,
+            owner=owner,
+            since=since,
+            until=until,
+            partition=partition,
+            timezone=timezone,
+        )
+        write_project(folder, first_report)
     print(f"{folder} is a project of reports. Its README.md says what to run.")
 
 
@@ -181,44 +191,25 @@ def new(
     project = find_project()
     with environment_of_rules(project):
         # What is not installed is to be known before a file is written.
-        from athena_reports.authors.new import write_report
+        from athena_reports.authors.new import NewReport, write_report
         from athena_reports.authors.rules.dag_rules import Repository
         from athena_reports.authors.rules.sql_rules import write_golden
 
-        report = _new_report(name, table, key, time, since, owner, until, partition, timezone)
+        report = NewReport(
+            name=name,
+            table=table,
+            key=key,
+            time=time,
+            owner=owner,
+            since=since,
+            until=until,
+            partition=partition,
+            timezone=timezone,
+        )
         files = write_report(report, project)
         files += write_golden(Repository(project), name)
     for file in files:
         print(file.relative_to(project.root))
-
-
-def _new_report(
-    name: str,
-    table: str,
-    key: str,
-    time: str,
-    since: datetime,
-    owner: str,
-    until: datetime | None,
-    partition: str,
-    timezone: str,
-) -> "NewReport":
-    from athena_reports.authors.new import NewReport
-
-    last_date = None
-    if until is not None:
-        last_date = until.date()
-    return NewReport(
-        name=name,
-        table=table,
-        key=key,
-        time=time,
-        since=since.date(),
-        until=last_date,
-        owner=owner,
-        partition=partition,
-        timezone=timezone,
-    )
 
 
 @app.command()

@@ -35,6 +35,8 @@ class NewReportError(AthenaReportsError):
 class NewReport(BaseModel, frozen=True):
     """What a new report is made of.
 
+    A date may also be the midnight that the command line makes of it: pydantic takes its date.
+
     Attributes:
         name: Name of the report.
         table: The table of events.

@@ -9,6 +9,7 @@ may be empty. A key of it names another folder than the usual one:
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,4 +145,19 @@ def _project(root: Path, table: Any) -> Project:
             f"{root / _FILE}, [tool.{_TABLE}]: {key}: {first['msg']}. The keys are {known}, and"
             " each is the text of a path."
         ) from error
+    _require_inside(root, folders)
     return Project.with_folders(root, folders)
+
+
+def _require_inside(root: Path, folders: _Folders) -> None:
+    """Raise ProjectError if a folder is not within that of the project."""
+    usual = _Folders()
+    for key in _Folders.model_fields:
+        folder = getattr(folders, key)
+        # By its text: a folder of the project may be a symbolic link.
+        if Path(os.path.normpath(root / folder)).is_relative_to(root):
+            continue
+        raise ProjectError(
+            f"{root / _FILE}, [tool.{_TABLE}]: {key} = {folder!r} leads out of the project's folder"
+            f' {root}. Write a folder within it, such as {key} = "{getattr(usual, key)}".'
+        )

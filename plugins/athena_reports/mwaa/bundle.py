@@ -45,8 +45,6 @@ _LEFT_OUT = (
     "athena_reports/local/",
     "athena_reports/mwaa/",
 )
-# A copy of plugins/athena_reports_plugin.py, in whose place a wheel has an entry point.
-_PLUGIN = Path(__file__).with_name("athena_reports_plugin.txt")
 _IGNORED = ".airflowignore"
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
@@ -186,7 +184,9 @@ def _installed_library() -> dict[str, bytes]:
     """The library that runs this, for a project that has installed it as a package."""
     package = Path(athena_reports.__file__).parent
     files = {f"{package.name}/{path}": content for path, content in _tree(package).items()}
-    files["athena_reports_plugin.py"] = _PLUGIN.read_bytes()
+    # The wheel has it beside the package. Airflow finds an installed plugin by its entry point.
+    plugin = package.with_name("athena_reports_plugin.py")
+    files[plugin.name] = plugin.read_bytes()
     return files
 
 

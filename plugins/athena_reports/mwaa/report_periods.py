@@ -19,7 +19,7 @@ import boto3
 from airflow.utils.file import list_py_file_paths
 
 from athena_reports.errors import InputError
-from athena_reports.queries.input_partitions import find_partitions
+from athena_reports.queries.input_partitions import complete_periods
 from athena_reports.settings import settings
 from athena_reports.workflows.report_dag import BuiltDag
 
@@ -29,28 +29,26 @@ if TYPE_CHECKING:
 
 def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
     """Return the last period with all its partitions; None if there is none."""
+    report = dag.report
     start: Any = dag.start_date  # a report has one
     period = dag.cadence.last_complete(now)
     if dag.end_date is not None:
         period = min(period, dag.cadence.containing(dag.end_date))
+    newest_first = []
     while period.start >= start:
-        if _has_partitions(dag, period, glue, now):
-            return period
+        newest_first.append(period)
         period = period.previous
-    return None
-
-
-def _has_partitions(dag: BuiltDag, period: Period, glue: Any, now: datetime) -> bool:
-    report = dag.report
-    inputs = find_partitions(
+    complete = complete_periods(
         report.inputs,
-        period,
+        newest_first,
         late_by=report.late_by,
         now=now,
         database=settings().database,
         glue=glue,
     )
-    return not any(partitions.coverage.gaps for partitions in inputs)
+    if not complete:
+        return None
+    return complete[0]
 
 
 def main() -> None:

@@ -152,6 +152,36 @@ def find_partitions(
     return partitions
 
 
+def complete_periods(
+    sources: Sequence[Input],
+    periods: Sequence[Period],
+    *,
+    late_by: timedelta,
+    now: datetime,
+    database: str,
+    glue: "GlueClient",
+) -> list[Period]:
+    """Return those of some periods that lack no partition of any input, in their order.
+
+    However many periods there are, Glue is asked for each table once, and for up to 1,000
+    partitions in a call. Arguments and errors are otherwise those of `find_partitions`.
+    """
+    complete = list(periods)
+    for source in sources:
+        table = _SourceTable.read(source, source.database or database, glue)
+        if not source.is_partitioned:
+            continue
+        needed_by_period = {}
+        needed_by_any: set[_Partition] = set()
+        for period in complete:
+            dates = needed_dates(source, period, late_by, now)
+            needed_by_period[period.id] = _partitions_of_dates(source, dates)
+            needed_by_any.update(needed_by_period[period.id])
+        visible = _visible_folders(table, sorted(needed_by_any), now, glue).keys()
+        complete = [period for period in complete if visible >= set(needed_by_period[period.id])]
+    return complete
+
+
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
     """Return the dates of the partitions that must be there at `now`.
 
@@ -252,10 +282,7 @@ def _find_partitions_of(
             folders[""] = table.location
         return InputPartitions(coverage, folders)
     needed = _partitions_of_dates(table.source, dates)
-    if table.is_projected:
-        folder_of_partition = _projected_folders(table, needed, now)
-    else:
-        folder_of_partition = _registered_folders(table, needed, glue)
+    folder_of_partition = _visible_folders(table, needed, now, glue)
     folders = {}
     gaps = []
     for partition in needed:
@@ -287,6 +314,15 @@ def _partitions_of_dates(source: Input, dates: Sequence[date]) -> list[_Partitio
         partition = partition_values(source.columns, day, source.format, source.kind)
         partitions.append(partition)
     return list(dict.fromkeys(partitions))
+
+
+def _visible_folders(
+    table: _SourceTable, needed: Sequence[_Partition], now: datetime, glue: "GlueClient"
+) -> dict[_Partition, str]:
+    """Return the folder of each partition that a query sees."""
+    if table.is_projected:
+        return _projected_folders(table, needed, now)
+    return _registered_folders(table, needed, glue)
 
 
 def _registered_folders(

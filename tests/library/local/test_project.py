@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,31 @@ def test_a_table_that_is_wrong_is_told_with_its_file(
         find_project(root)
     assert problem in str(raised.value)
     assert str(root / "pyproject.toml") in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["dags", "plugins", "include", "tests", "environments"])
+@pytest.mark.parametrize("folder", ["{outside}", "../elsewhere", "dags/../../elsewhere"])
+def test_a_folder_outside_of_the_project_is_refused_with_what_to_write(
+    folder: str, key: str, tmp_path: Path
+) -> None:
+    value = folder.format(outside=tmp_path / "elsewhere")
+    root = project_at(tmp_path / "reports", f"{key} = {value!r}")
+    with pytest.raises(ProjectError) as raised:
+        find_project(root)
+    message = str(raised.value)
+    assert message.startswith(f"{root / 'pyproject.toml'}, [tool.athena-reports]: {key} = ")
+    assert value in message
+    # What it says to write is right.
+    (line,) = re.findall(rf'{key} = "[^"]+"', message)
+    assert find_project(project_at(root, line)).root == root
+
+
+def test_a_folder_within_the_project_may_be_absolute_or_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    root = project_at(tmp_path / "reports")
+    (root / "flows").mkdir()
+    (root / "checks").symlink_to(tmp_path / "elsewhere")
+    project_at(root, f"dags = '{root / 'flows'}'\ntests = 'flows/../checks'")
+    project = find_project(root)
+    assert project.dags == root / "flows"
+    assert project.tests.samefile(tmp_path / "elsewhere")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,19 @@ from tests.support.paths import ROOT
 from tests.support.reports import DAGS, SQL
 
 ENVIRONMENT = "periodstest"
+# Python runs it before the script. It writes down what is asked of Glue.
+SITE = """
+import os
+import boto3
+
+boto3.setup_default_session()
+
+def write_down(model, **_):
+    with open(os.environ["GLUE_CALLS"], "a") as file:
+        file.write(f"{model.name}\\n")
+
+boto3.DEFAULT_SESSION.events.register("before-call.glue", write_down)
+"""
 
 
 @pytest.fixture
@@ -46,12 +62,15 @@ def test_each_report_has_the_last_period_with_all_partitions_that_it_may_have(
 ) -> None:
     running_services.prepare(ENVIRONMENT)
     seed_flights(running_services, ENVIRONMENT)  # from 2013-01-01 to 2014-01-01, in UTC
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
     script = Path(twin.__file__).with_name("report_periods.py")
     own = {
         "PATH": os.environ["PATH"],
         "AIRFLOW_HOME": str(tmp_path / "home"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "PYTHONPATH": str(ROOT / "plugins"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(ROOT / "plugins")]),
+        "GLUE_CALLS": str(tmp_path / "calls"),
         "ATHENA_REPORTS_ENV": ENVIRONMENT,
     }
     done = subprocess.run(
@@ -74,3 +93,10 @@ def test_each_report_has_the_last_period_with_all_partitions_that_it_may_have(
         "cadence": "weekly",
         "period": "2013-03-18",
     }
+
+    # The data end years ago. A DAG asks Glue for its table once, and for 1,000 days in a call.
+    calls = Counter((tmp_path / "calls").read_text().split())
+    days = (datetime.now(UTC) - datetime(2012, 12, 31, tzinfo=UTC)).days
+    assert calls["GetTable"] == 6
+    assert calls["BatchGetPartition"] <= 4 * math.ceil(days / 1000)
+    assert calls.keys() == {"GetTable", "BatchGetPartition"}

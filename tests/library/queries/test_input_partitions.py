@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from athena_reports.periods.calendar import Period, yearly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import (
     InputCoverage,
+    complete_periods,
     find_coverage,
     find_partitions,
     needed_dates,
@@ -90,6 +91,43 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
     assert found.needed == 366 + 365
     assert len(found.absent) == found.needed - 2
     assert "and 724 more" in str(found)
+
+
+@pytest.mark.parametrize("is_projected", [False, True])
+@pytest.mark.parametrize("previous", [False, True])
+def test_the_complete_ones_of_many_periods_are_those_that_lack_nothing_alone(
+    previous: bool, is_projected: bool, glue: GlueClient, database: str
+) -> None:
+    # Two gaps of a day, and an end.
+    first = date(2025, 3, 1)
+    days = [str(first + timedelta(days=number)) for number in range(90) if number not in (20, 60)]
+    parameters = {}
+    if is_projected:
+        parameters = {
+            "projection.enabled": "true",
+            "projection.dt.type": "date",
+            "projection.dt.range": f"{days[0]},{days[-1]}",
+        }
+    create(glue, database, ["dt"], [[day] for day in days], **parameters)
+    sources = [Input("plays", previous=previous, missing="partial")]
+    how: Any = {
+        "late_by": timedelta(days=1),
+        "now": datetime(2025, 6, 5, tzinfo=UTC),
+        "database": database,
+        "glue": glue,
+    }
+    start = datetime(2025, 2, 1, tzinfo=UTC)
+    periods = [*WEEKS.between(start, datetime(2025, 7, 1, tzinfo=UTC))]
+    alone = []
+    for period in periods:
+        (partitions,) = find_partitions(sources, period, **how)
+        if not partitions.coverage.gaps:
+            alone.append(period)
+    assert 0 < len(alone) < len(periods)
+
+    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
+        assert complete_periods(sources, periods[::-1], **how) == alone[::-1]
+    assert (len(tables), len(batches)) == (1, 0 if is_projected else 1)
 
 
 def described(day: str) -> dict[str, Any]:

@@ -110,9 +110,10 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
 
 def every_file_holds_dags(repository: Repository) -> list[str]:
     """Airflow skips a file that nowhere has the word "airflow", and says nothing of it."""
+    ignored = repository.project.dags.relative_to(repository.root) / ".airflowignore"
     return [
         f"{file.name}: Airflow finds no DAG in it. Say in its docstring that it is for Airflow;"
-        " if it holds no DAG, name it in dags/.airflowignore."
+        f" if it holds no DAG, name it in {ignored}."
         for file, bag in repository.imported.items()
         if not bag.dags
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from athena_reports.authors.rules import dag_rules, sql_rules
 from athena_reports.authors.rules.dag_rules import Repository, Rule
-from athena_reports.local.project import Project
+from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
 
 RULES = [*dag_rules.RULES, *sql_rules.RULES]
@@ -315,6 +316,20 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
 
     assert any(finding in text for text in found), found
     assert not any("plays" in text for text in found)
+
+
+def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> None:
+    root = make(ideas='"""A helper."""\n').root
+    (root / "dags").rename(root / "flows")
+    (root / "pyproject.toml").write_text('[tool.athena-reports]\ndags = "flows"\n')
+
+    (finding,) = dag_rules.every_file_holds_dags(Repository(find_project(root)))
+    assert finding.startswith("ideas.py: ")
+    place = re.search(r"name it in (\S+)\.$", finding)
+    assert place is not None, finding
+    assert place[1] == "flows/.airflowignore"
+    (root / place[1]).write_text("ideas.py\n")
+    assert dag_rules.every_file_holds_dags(Repository(find_project(root))) == []
 
 
 def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
