@@ -186,8 +186,6 @@ def commands() -> dict[str, list[str]]:
 
 def stored_trigger() -> list[Any]:
     """What the metadata database keeps of a task that waits for a query."""
-    from athena_reports.queries.wait_policy import PATIENT
-
     from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 
     trigger = AthenaWaitTrigger("0123", aws_conn_id="aws_default")
