@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from athena_reports.periods.run_period import period_of_run
     from athena_reports.periods.sql_period import SqlPeriod, literal
     from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
-    from athena_reports.queries.wait_policy import PATIENT, STATE_MACHINE, WaitPolicy
     from athena_reports.reports.column import Column
     from athena_reports.reports.input import Input
     from athena_reports.reports.report import Report
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from athena_reports.steps.run_query import AthenaSubmitOperator
     from athena_reports.steps.transform import Recipe, transform_result
     from athena_reports.steps.wait_for_query import AthenaWaitSensor
-    from athena_reports.workflows.report_dag import build_dag
+    from athena_reports.workflows.report_dag import PATIENT, build_dag
 
 __version__ = "0.2.0"  # the only place: pyproject.toml and the manifests take it from here
 
@@ -61,12 +60,10 @@ _MODULE_OF = {
     "quarterly": "periods.calendar",
     "weekly": "periods.calendar",
     "yearly": "periods.calendar",
-    "PATIENT": "queries.wait_policy",
-    "STATE_MACHINE": "queries.wait_policy",
+    "PATIENT": "workflows.report_dag",
     "STATE_MACHINE_RETRIES": "queries.retry_policy",
     "RetentionPolicy": "maintenance.cleanup",
     "RetryPolicy": "queries.retry_policy",
-    "WaitPolicy": "queries.wait_policy",
     "AthenaSubmitOperator": "steps.run_query",
     "AthenaWaitSensor": "steps.wait_for_query",
     "Recipe": "steps.transform",
@@ -110,11 +107,9 @@ __all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
     "yearly",
     # Policies
     "PATIENT",
-    "STATE_MACHINE",
     "STATE_MACHINE_RETRIES",
     "RetentionPolicy",
     "RetryPolicy",
-    "WaitPolicy",
     # What works on rows
     "checks",
     "transforms",

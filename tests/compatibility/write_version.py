@@ -186,12 +186,9 @@ def commands() -> dict[str, list[str]]:
 
 def stored_trigger() -> list[Any]:
     """What the metadata database keeps of a task that waits for a query."""
-    from athena_reports.queries.wait_policy import PATIENT
     from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 
-    trigger = AthenaWaitTrigger(
-        "0123", "2026-11-22T15:05:01.000+00:00", PATIENT, aws_conn_id="aws_default"
-    )
+    trigger = AthenaWaitTrigger("0123", aws_conn_id="aws_default")
     class_path, fields = trigger.serialize()
     return [class_path, fields]
 

@@ -44,7 +44,7 @@ from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk import DAG
 
 from athena_reports import AthenaSubmitOperator, AthenaWaitSensor
-from athena_reports import Report, RetryPolicy, WaitPolicy, build_dag, transforms, weekly
+from athena_reports import Report, RetryPolicy, build_dag, transforms, weekly
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 
 
@@ -75,7 +75,7 @@ steady = build("steady")
 expiring = build("expiring", run_timeout=timedelta(seconds=30), on_failure=[somebody])
 told = build("told", on_failure=[nobody, somebody], on_late=[nobody, somebody])
 doomed = build("doomed")
-impatient = build("impatient", wait=WaitPolicy(give_up_after=timedelta(seconds=5)))
+impatient = build("impatient", wait=timedelta(seconds=5))
 
 defaults = {"environment": "dev", "retries": 2, "retry_delay": timedelta(seconds=1)}
 with DAG("mapped", schedule=None, is_paused_upon_creation=False, default_args=defaults):

@@ -22,7 +22,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
-from athena_reports import WaitPolicy
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker
@@ -35,9 +34,7 @@ from tests.support.triggers import first_event, kill, through_the_database
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
 
-QUICK = WaitPolicy(
-    first_poll_seconds=0.02, longest_pause_seconds=0.05, give_up_after=timedelta(seconds=30)
-)
+_POLL_SECONDS = 0.02  # without a triggerer
 RETRIES = 3
 _PATIENCE_SECONDS = 20
 
@@ -65,7 +62,7 @@ class Run:
         faults: What is wrong with it.
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
-        policy: How it is waited for.
+        timeout: How long it is waited for.
         workgroup: The workgroup that it runs in, and no other run: the history of the others would
             be looked through too.
         output_location: Where its result is to lie; None for the workgroup's location.
@@ -82,7 +79,7 @@ class Run:
     deferrable: bool
     sql: str
     workgroup: str
-    policy: WaitPolicy = QUICK
+    timeout: timedelta = timedelta(seconds=30)
     output_location: str | None = None
     run_type: str = "scheduled"
     clear_number: int = 0
@@ -140,7 +137,8 @@ class Run:
             return AthenaWaitSensor(
                 task_id="wait_for_query",
                 query_execution_id=self.query_execution_id,
-                policy=self.policy,
+                poke_interval=_POLL_SECONDS,
+                timeout=self.timeout,
                 environment="dev",
                 deferrable=self.deferrable,
                 aws_conn_id="aws_default",
@@ -398,24 +396,11 @@ def settle(run: Run) -> None:
     run.until(lambda: not {"QUEUED", "RUNNING"} & set(run.states))
 
 
-def look_often(run: Run) -> None:
-    """Another policy."""
-    run.policy = WaitPolicy(
-        first_poll_seconds=0.005,
-        longest_pause_seconds=0.005,
-        give_up_after=run.policy.give_up_after,
-    )
-
-
 def give_up_after(seconds: float) -> Step:
-    """Another policy."""
+    """Another timeout of the wait."""
 
     def changing(run: Run) -> None:
-        run.policy = WaitPolicy(
-            first_poll_seconds=0.02,
-            longest_pause_seconds=0.1,
-            give_up_after=timedelta(seconds=seconds),
-        )
+        run.timeout = timedelta(seconds=seconds)
 
     return changing
 

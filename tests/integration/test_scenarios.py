@@ -20,6 +20,7 @@ from botocore.config import Config
 from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
+from athena_reports.steps import query_look
 from local_athena.faults import (
     Drop,
     End,
@@ -52,7 +53,6 @@ from tests.integration.scenarios import (
     kill_wait,
     kill_while_submitting,
     lift,
-    look_often,
     lose_xcom,
     outcome_of,
     reconciled,
@@ -63,6 +63,7 @@ from tests.integration.scenarios import (
     wait,
 )
 from tests.support.airflow_run import StateStore
+from tests.support.triggers import IMPATIENT
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -104,7 +105,8 @@ BRIEFLY = Hold(state="RUNNING", seconds=0.3)
 PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
 THROTTLED_START = Throttle(action="StartQueryExecution")
 NO_LOOKS = Throttle(action="GetQueryExecution", times=None)
-THROTTLED_LOOKS = Throttle(action="GetQueryExecution", times=3)
+# The task and the triggerer make different calls.
+TASK, TRIGGERER = {"action": "GetQueryExecution"}, {"action": "BatchGetQueryExecution"}
 
 SUBMIT = [
     Scenario("nothing", (submit, wait), (DONE,)),
@@ -394,7 +396,7 @@ WAIT = [
         (DONE,),
         FAILED,
         "is PAUSED: Athena gives no reason",
-        (Report(state="PAUSED"),),
+        (Report(**TASK, state="PAUSED"),),
     ),
     Scenario(
         "state missing",
@@ -402,7 +404,7 @@ WAIT = [
         (DONE,),
         FAILED,
         "is UNKNOWN: Athena gives no reason",
-        (Report(state=None),),
+        (Report(**TASK, state=None),),
     ),
     Scenario(
         "state unknown in the middle of a wait",
@@ -412,15 +414,45 @@ WAIT = [
         "Look at the query in the console",
         (HELD,),
     ),
-    Scenario("looks throttled", (submit, wait), (DONE,), faults=(THROTTLED_LOOKS,)),
     Scenario(
-        "looks lost", (submit, wait), (DONE,), faults=(Drop(action="GetQueryExecution", times=3),)
+        "looks throttled",
+        (submit, wait),
+        (DONE,),
+        faults=(Throttle(**TASK, times=3),),
+    ),
+    Scenario(
+        "looks lost",
+        (submit, wait),
+        (DONE,),
+        faults=(Drop(**TASK, times=3),),
+    ),
+    *[
+        Scenario(
+            f"looks of the triggerer {name}",
+            (submit, begin_wait, add(fault), wait),
+            (DONE,),
+            faults=(BRIEFLY,),
+            kinds=DEFERRED,
+        )
+        for name, fault in {
+            "throttled": Throttle(**TRIGGERER, times=3),
+            "lost": Drop(**TRIGGERER, times=3),
+            "not served": Refuse(**TRIGGERER, code="InternalServerException", times=2),
+            "not allowed for a while": Refuse(**TRIGGERER, code="AccessDeniedException", times=2),
+        }.items()
+    ],
+    Scenario(
+        "left out of the answer",
+        (submit, begin_wait, lift, add(LeaveUnprocessed(times=3)), wait),
+        (DONE,),
+        faults=(HELD,),
+        kinds=DEFERRED,
     ),
     Scenario(
         "fault of Athena's at a look",
         (submit, wait),
         (DONE,),
-        faults=(Refuse(action="GetQueryExecution", code="InternalServerException", times=2),),
+        faults=(Refuse(**TASK, code="InternalServerException", times=2),),
     ),
     Scenario(
         "looks not allowed",
@@ -433,10 +465,9 @@ WAIT = [
     Scenario(
         "no look answered by the triggerer",
         (
-            look_often,
             submit,
             begin_wait,
-            add(Throttle(action="GetQueryExecution", times=None)),
+            add(Throttle(action="BatchGetQueryExecution", times=None)),
             wait,
         ),
         (DONE,),
@@ -641,7 +672,7 @@ WAIT = [
         (give_up_after(0.4), submit, settle, add(HELD), wait),
         (BAD, GONE),
         FAILED,
-        "raise the wait policy's give_up_after",
+        "wait longer for it (`wait=` of build_dag)",
         (PASSING,),
     ),
     Scenario(
@@ -684,6 +715,9 @@ def faults(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     # A scenario says when a start is repeated, by Airflow.
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
+    for name, value in IMPATIENT.items():
+        monkeypatch.setattr(query_look, name, value)
+    monkeypatch.setattr(query_look, "ANSWER_WITHIN_SECONDS", 2.0)
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()

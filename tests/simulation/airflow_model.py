@@ -20,7 +20,6 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports import WaitPolicy
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import PeriodLocation, ReportLocation
@@ -44,8 +43,8 @@ from tests.simulation.world import (
     REPORT,
     CrashError,
     Deployment,
+    TurnsLoop,
     World,
-    run_without_loop,
 )
 from tests.support.airflow_run import StateStore, TaskInstance
 from tests.support.memory_athena import Plan, Query
@@ -54,8 +53,9 @@ from tests.support.triggers import WAITING, first_event, through_the_database
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 RETRIES = 2
 RETRY_DELAY_SECONDS = 30.0
-POLICY = WaitPolicy(give_up_after=timedelta(minutes=20))
+QUERY_TIMEOUT = timedelta(minutes=20)
 _COLUMNS = (TableColumn(name="user", type="VARCHAR", glue="string"),)
+_CLEARED = {"wait cleared": "wait_for_query", "run cleared": "run_query"}
 _MOST_TRIES = 200
 _MOST_REFUSALS = 2  # until whoever is responsible believes that the folder is somebody else's
 _TASKS: dict[type[Any], Any] = {}
@@ -378,7 +378,7 @@ class Attempt:
                 "deferrable": self.run.deferrable,
                 "environment": self.run.deployment.environment,
             }
-            self.task = task(AthenaWaitSensor, given, policy=POLICY)
+            self.task = task(AthenaWaitSensor, given, timeout=QUERY_TIMEOUT)
             try:
                 if resumed:
                     return self.task.resume_execution(*resumed, self._context)
@@ -386,7 +386,11 @@ class Attempt:
             except AirflowRescheduleException as again:
                 resumed = None
                 self.ti.first_reschedule_date = self.ti.first_reschedule_date or world.clock.now
-                self._sleep((again.reschedule_date - world.clock.now).total_seconds())
+                try:
+                    self._sleep((again.reschedule_date - world.clock.now).total_seconds())
+                except WaitOverError as over:
+                    self._clear(str(over))
+                    raise
             except TaskDeferred as deferred:
                 timeout: Any = deferred.timeout
                 self.deadline = world.clock.seconds + timeout.total_seconds()
@@ -436,14 +440,22 @@ class Attempt:
         """What the task is resumed with;
         WaitOverError if it was stopped or lost while it was deferred.
         """
+        world = self.run.world
         while True:
             self.task, self.trigger = None, through_the_database(deferred.trigger)
             self.trigger.task_instance = WAITING
             try:
-                return deferred.method_name, {"event": run_without_loop(first_event(self.trigger))}
+                event = TurnsLoop.run(first_event(self.trigger), world.clock, self.watch_for)
+                return deferred.method_name, {"event": event}
             except WaitOverError as over:
                 if str(over) == "timeout":
                     return "__fail__", {"error": "Trigger timeout"}
+                if str(over) in _CLEARED and self.run.is_3_3:
+                    try:
+                        TurnsLoop.run(self.trigger.on_kill(), world.clock, world.pause)
+                    except (ClientError, BotoCoreError) as error:
+                        world.say(f"the trigger could not stop the query: {error}")
+                self._clear(str(over))
                 if str(over) != "triggerer restarted":
                     raise
             finally:
@@ -463,13 +475,11 @@ class Attempt:
         world.pause(seconds)
         if world.happens("wait lost"):
             raise WaitOverError("lost")
-        for told in ("wait cleared", "run cleared"):
+        for told in _CLEARED:
             if world.happens(told):
-                if self.trigger is not None and self.run.is_3_3:
-                    try:
-                        run_without_loop(self.trigger.on_kill())
-                    except (ClientError, BotoCoreError) as error:
-                        world.say(f"the trigger could not stop the query: {error}")
-                if self.outcome is None:  # nobody clears a wait that Airflow has taken for dead
-                    self.run.clear("run_query" if told == "run cleared" else "wait_for_query")
                 raise WaitOverError(told)
+
+    def _clear(self, told: str) -> None:
+        """Clear what was cleared, unless Airflow has taken the wait for dead: nobody clears it."""
+        if told in _CLEARED and self.outcome is None:
+            self.run.clear(_CLEARED[told])

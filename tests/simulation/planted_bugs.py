@@ -188,7 +188,7 @@ def a_cleanup_does_not_ask_whose_folder_it_is(patch: pytest.MonkeyPatch) -> None
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
     no_condition_on_writes: 19,
     no_look_for_the_marker: 1,
-    nothing_is_read_from_the_notes: 65,
+    nothing_is_read_from_the_notes: 243,
     an_older_query_replaces_a_newer_one: 2,
     a_marker_is_believed_without_its_text: 0,
     the_cleanup_removes_young_uploads: 30,

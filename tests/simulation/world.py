@@ -7,18 +7,19 @@ time comes first. All that is random comes from the seed, so a world can be play
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from airflow.sdk._shared.dagnode.node import GenericDAGNode
@@ -39,19 +40,22 @@ from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
-from athena_reports.steps import transform, wait_trigger
+from athena_reports.steps import transform
+from athena_reports.steps.query_look import QueryLook
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import WEEKS
 from tests.support.memory_athena import MemoryAthena, Plan, serve
 from tests.support.memory_store import MemoryGlue, MemoryS3
 from tests.support.triggers import Supervisor
-from tests.support.virtual_clock import VirtualClock, virtual_clock
+from tests.support.virtual_clock import ClockLoop, VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
     from tests.simulation.alerts_model import Alerts
     from tests.simulation.author_model import Authors
     from tests.simulation.process import Process
+
+T = TypeVar("T")
 
 INCIDENTS = {
     # of any call
@@ -255,7 +259,13 @@ class World:
     def pause(self, seconds: float) -> None:
         """Let others act for so long."""
         self.acting.wake = self.clock.seconds + seconds
-        self.hub.switch()
+        # Of the thread, in which others run loops of their own meanwhile.
+        own_loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            self.hub.switch()
+        finally:
+            asyncio._set_running_loop(own_loop)
         if self.attempt is not None:
             self.attempt.go_on()
 
@@ -553,10 +563,8 @@ def world(seed: int) -> Iterator[World]:
             patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
         patch.setattr(transform, "token_hex", made.version_name)
-        without_loop = {"create_task": _done_at_once, "timeout": lambda _: nullcontext()}
-        patch.setattr(
-            wait_trigger, "asyncio", SimpleNamespace(sleep=partial(_sleep, made), **without_loop)
-        )
+        # Each wait has a triggerer of its own.
+        patch.setattr(QueryLook, "of", QueryLook)
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
         engine = SimpleNamespace(folder=FOLDER)
@@ -576,22 +584,63 @@ def _at_once(_: str, effect: Callable[[], Any]) -> Any:
     return effect()
 
 
-async def _sleep(made: World, seconds: float) -> None:
-    made.attempt.watch_for(seconds)
+class TurnsLoop(ClockLoop):
+    """The event loop of a triggerer, which gives turns to others instead of waiting.
 
-
-def _done_at_once(coroutine: Coroutine[Any, Any, Any]) -> SimpleNamespace:
-    """As `asyncio.create_task`, of which nobody sees that it takes its time:
-    its calls are turns of others.
+    What ends its process, or a wait, is raised by `run`.
     """
-    result = run_without_loop(coroutine)
-    return SimpleNamespace(done=lambda: True, result=lambda: result)
+
+    def __init__(self, clock: VirtualClock, pause: Callable[[float], None]) -> None:
+        self._turns = _Turns(pause)
+        super().__init__(clock, self._turns)
+
+    @classmethod
+    def run(
+        cls, coroutine: Coroutine[Any, Any, T], clock: VirtualClock, pause: Callable[[float], None]
+    ) -> T:
+        """Run a coroutine to its end.
+
+        Args:
+            coroutine: What a triggerer does.
+            clock: The clock of the world.
+            pause: Gives turns to others for some seconds.
+        """
+        loop = cls(clock, pause)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            try:
+                return runner.run(coroutine)
+            finally:
+                loop._turns.are_over = True  # what is left is cancelled, and has no turn
+
+    def run_in_executor(  # type: ignore[override]  # as that of ClockLoop
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        try:
+            return super().run_in_executor(executor, func, *args)
+        except BaseException as end:
+            # A task of asyncio would keep it to itself.
+            self._turns.end = end
+            raise
 
 
-def run_without_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never waits: its sleeps are turns of others."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("the trigger waits for something that no time will bring")
+class _Turns(selectors.SelectSelector):
+    """Gives turns to others until the next timer of its event loop is due."""
+
+    def __init__(self, pause: Callable[[float], None]) -> None:
+        super().__init__()
+        self._pause = pause
+        self.end: BaseException | None = None
+        self.are_over = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if self.are_over:
+            return ready
+        if self.end is not None:
+            raise self.end
+        if not ready and timeout is None:
+            raise AssertionError("the trigger waits for something that no time will bring")
+        if not ready and timeout:
+            # A hair more than asked for: else rounding could leave the timer due in no time.
+            self._pause(timeout + 1e-9)
+        return ready

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -129,8 +129,21 @@ class MemoryAthena:
     def batch_get_query_execution(self, QueryExecutionIds: list[str]) -> dict[str, Any]:
         assert len(QueryExecutionIds) <= 50
         with self._called("BatchGetQueryExecution"):
+            known = set(QueryExecutionIds) & set(self.queries)
+            unprocessed = [
+                {
+                    "QueryExecutionId": id_,
+                    "ErrorCode": "INVALID_INPUT",
+                    "ErrorMessage": f"QueryExecution {id_} was not found",
+                }
+                for id_ in QueryExecutionIds
+                if id_ not in known
+            ]
             # The answer has no order that could be relied on.
-            return {"QueryExecutions": [self.describe(id_) for id_ in sorted(QueryExecutionIds)]}
+            return {
+                "QueryExecutions": [self.describe(id_) for id_ in sorted(known)],
+                "UnprocessedQueryExecutionIds": unprocessed,
+            }
 
     def stop_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:
         with self._called("StopQueryExecution"):
@@ -245,19 +258,6 @@ class MemoryAthena:
 
 def serve(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> None:
     """Let every hook of this process talk to it."""
-
-    def awaited(call: Callable[..., Any]) -> Callable[..., Any]:
-        async def answer(*given: Any, **named: Any) -> Any:
-            return call(*given, **named)
-
-        return answer
-
-    actions = ("get_query_execution", "stop_query_execution")
-    of_aiobotocore = SimpleNamespace(
-        meta=athena.meta, **{name: awaited(getattr(athena, name)) for name in actions}
-    )
-
     patch.setattr(AthenaHook, "get_conn", lambda _: athena)
-    patch.setattr(AthenaHook, "get_async_conn", awaited(lambda _: nullcontext(of_aiobotocore)))
     patch.setattr(AthenaHook, "conn_region_name", "ap-northeast-1")
     patch.setattr(AthenaHook, "conn_partition", "aws")

@@ -12,19 +12,17 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
-from athena_reports import WaitPolicy
-from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+from athena_reports.steps import query_look
 from tests.support.airflow_run import DagRun, TaskInstance
-from tests.support.triggers import first_event, through_the_database
+from tests.support.triggers import IMPATIENT, first_event, through_the_database
 
 _WAIT_SECONDS = 30
-# The local Athena needs milliseconds. When a wait looks is tested with its trigger.
-_IMPATIENT = WaitPolicy(first_poll_seconds=0.02)
 
 
 def run_dag(
@@ -82,9 +80,10 @@ def execute(task: BaseOperator, context: Mapping[str, Any]) -> Any:
         deferred = error
     while True:
         trigger = through_the_database(deferred.trigger)
-        if isinstance(trigger, AthenaWaitTrigger):
-            trigger.policy = _IMPATIENT
-        event = asyncio.run(asyncio.wait_for(first_event(trigger), _WAIT_SECONDS))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in IMPATIENT.items():
+                patch.setattr(query_look, name, value)
+            event = asyncio.run(asyncio.wait_for(first_event(trigger), _WAIT_SECONDS))
         try:
             return task.resume_execution(deferred.method_name, {"event": event}, context)
         except TaskDeferred as error:

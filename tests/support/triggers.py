@@ -19,6 +19,10 @@ def through_the_database(trigger: BaseTrigger) -> Any:
     return import_string(classpath)(**json.loads(json.dumps(fields)))
 
 
+IMPATIENT = {"PAUSE_SECONDS": 0.02, "LONGEST_PAUSE_SECONDS": 0.1, "CALLS_PER_SECOND": 500.0}
+"""Of `query_look`, where triggers wait in real time: the local Athena needs milliseconds."""
+
+
 async def first_event(trigger: BaseTrigger) -> Any:
     """What a trigger resumes its task with."""
     try:

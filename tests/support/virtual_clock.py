@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 import time_machine
 
-from athena_reports.steps import wait_trigger as trigger
+from athena_reports.steps import query_look
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 
@@ -48,9 +48,7 @@ class VirtualClock:
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """As `asyncio.run`, without waiting for anything."""
-        loop = asyncio.SelectorEventLoop(_NoWaiting(self))
-        loop.time = self.monotonic  # type: ignore[method-assign]
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: ClockLoop(self, _NoWaiting(self))) as runner:
             return runner.run(coroutine)
 
 
@@ -59,10 +57,32 @@ def virtual_clock() -> Iterator[VirtualClock]:
     """Stop the clock, and hand it over."""
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
-        patch.setattr(trigger, "time", clock)
+        patch.setattr(query_look, "time", clock)
         patch.setattr("time.sleep", clock.sleep)
-        patch.setattr(trigger, "_next_turn", 0.0)
+        patch.setattr(query_look, "_next_call_at", 0.0)
+        patch.setattr(query_look, "_looks", {})
         yield clock
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is that of a clock. What is for a thread is done at once."""
+
+    def __init__(self, clock: VirtualClock, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self._clock = clock
+
+    def time(self) -> float:
+        return self._clock.seconds
+
+    def run_in_executor(  # type: ignore[override]  # its future has no type
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class _NoWaiting(selectors.SelectSelector):

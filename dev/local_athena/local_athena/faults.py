@@ -237,8 +237,8 @@ class Hold(QueryFault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(QueryFault):
-    """GetQueryExecution reports another state than the query's, which itself goes on.
+class Report(CallFault):
+    """A query has another state in an answer than in truth, and itself goes on.
 
     Attributes:
         state: Any text; None for no state at all. QUEUED after RUNNING is what a real query may do.

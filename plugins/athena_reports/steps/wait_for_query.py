@@ -36,7 +36,6 @@ from athena_reports.queries.failures import (
 )
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
-from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import RETRIED_XCOM
@@ -46,9 +45,13 @@ from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 # trigger of the cleared try usually stops it within 2 s.
 CLEAR_STOPS_WITHIN = timedelta(minutes=1)
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
-_POLICY_INSTEAD = (
-    "Its policy has first_poll_seconds, factor, longest_pause_seconds and give_up_after instead."
-)
+QUERY_TIMEOUT = timedelta(hours=1)
+"""How long a query is waited for, if nothing else is said."""
+
+# Without a triggerer: each pause between two calls is a fifth longer than the one before.
+_FIRST_PAUSE_SECONDS = 1.0
+_PAUSE_GROWTH = 1.2
+_LONGEST_PAUSE_SECONDS = 60.0
 
 
 class AthenaWaitSensor(AthenaSensor):
@@ -60,24 +63,23 @@ class AthenaWaitSensor(AthenaSensor):
     Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        policy: When to ask, and when to give up. None for the default policy, changed by
-            `poke_interval` and `timeout`.
-        poke_interval: Seconds, or a timedelta, between two calls. Give either a policy or this.
-        timeout: Seconds, or a timedelta, until the query is stopped. Give either a policy or this.
+        timeout: Seconds, or a timedelta, after the query was submitted: then it is stopped, and the
+            task fails.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds
             it.
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for
             messages.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
-        sleep_time: Refused, as the policy takes its place.
-        max_retries: Refused, as the policy takes its place.
+        poke_interval: Seconds, or a timedelta, between two calls without a triggerer. None for
+            pauses that grow from a second to a minute. A triggerer asks once a second.
+        sleep_time: Refused, as `poke_interval` takes its place.
+        max_retries: Refused, as `timeout` takes its place.
         kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the
-            query. `exponential_backoff` and `max_wait` are refused, as the policy takes their
-            place.
+            query. `exponential_backoff` and `max_wait` are refused, as the pauses grow anyway.
 
     Raises:
-        ValueError: An argument is given whose place the policy takes, also by `default_args`.
+        ValueError: An argument is given that is refused, also by `default_args`.
     """
 
     aws_hook_class = SharedSessionHook
@@ -86,23 +88,21 @@ class AthenaWaitSensor(AthenaSensor):
     def __init__(
         self,
         *,
-        policy: WaitPolicy | None = None,
-        poke_interval: timedelta | float | None = None,
-        timeout: timedelta | float | None = None,
+        timeout: timedelta | float = QUERY_TIMEOUT,
         mode: str = "reschedule",
         submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
+        poke_interval: timedelta | float | None = None,
         sleep_time: int | None = None,
         max_retries: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.policy = _policy(poke_interval, timeout) if policy is None else policy
         # Before the arguments are looked at: it also takes some of them from `default_args`.
         super().__init__(
             mode=mode,
-            poke_interval=self.policy.first_poll_seconds,
-            timeout=self.policy.give_up_after,
+            poke_interval=_FIRST_PAUSE_SECONDS if poke_interval is None else poke_interval,
+            timeout=timeout,
             **kwargs,
         )
         refused: list[str] = []
@@ -114,12 +114,10 @@ class AthenaWaitSensor(AthenaSensor):
             refused.append("exponential_backoff")
         if self.max_wait is not None:
             refused.append("max_wait")
-        if policy is not None and poke_interval is not None:
-            refused.append("poke_interval")
-        if policy is not None and timeout is not None:
-            refused.append("timeout")
         if refused:
-            raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {_POLICY_INSTEAD}")
+            advice = "poke_interval and timeout say when to ask and when to give up."
+            raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {advice}")
+        self.has_fixed_pauses = poke_interval is not None
         self.submitted = submitted
         self.environment = environment
         self.deferrable = deferrable
@@ -207,7 +205,9 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         """Return the pause in seconds; BaseSensorOperator asks for it without a triggerer."""
-        return self.policy.pause_after(run_duration())
+        if self.has_fixed_pauses:
+            return float(self.poke_interval)
+        return pause_after(run_duration())
 
     @property
     def _about(self) -> str:
@@ -346,14 +346,12 @@ class AthenaWaitSensor(AthenaSensor):
         return self._get_execution()
 
     def _defer(self) -> NoReturn:
-        time_left = self.policy.give_up_after - elapsed_since(self._submitted_at)
+        time_left = timedelta(seconds=self.timeout) - elapsed_since(self._submitted_at)
         if time_left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")
         self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)
         trigger = AthenaWaitTrigger(
             query_execution_id=self.query_execution_id,
-            submitted_at=self._submitted_at,
-            policy=self.policy,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -402,8 +400,12 @@ class AthenaWaitSensor(AthenaSensor):
 
     def _time_out_problem(self) -> str:
         query = f"{self._about}: query {self.query_execution_id}"
-        problem = f"{query} had not ended after {self.policy.give_up_after}, so it was stopped."
-        advice = "Make it lighter or raise the wait policy's give_up_after, then clear run_query."
+        problem = (
+            f"{query} had not ended after {timedelta(seconds=self.timeout)}, so it was stopped."
+        )
+        advice = (
+            "Make it lighter or wait longer for it (`wait=` of build_dag), then clear run_query."
+        )
         return f"{problem} {advice}"
 
 
@@ -414,18 +416,14 @@ def _failure_behind(error: AirflowException) -> BaseException:
     return error
 
 
-def _policy(
-    poke_interval: timedelta | float | None, timeout: timedelta | float | None
-) -> WaitPolicy:
-    """Return the default policy, changed by those of AthenaSensor's arguments that are not None."""
-    options: dict[str, Any] = {}
-    if timeout is not None:
-        options["give_up_after"] = timeout
-    if poke_interval is not None:
-        seconds = poke_interval
-        if isinstance(seconds, timedelta):
-            seconds = seconds.total_seconds()
-        options["first_poll_seconds"] = seconds
-        options["longest_pause_seconds"] = seconds
-        options["factor"] = 1.0
-    return WaitPolicy.model_validate(options)
+def pause_after(elapsed_seconds: float) -> float:
+    """Return the seconds until the next call of a wait without a triggerer.
+
+    The pause follows from the time that the wait has lasted. So each try of the task, and each
+    process that it is rescheduled to, keeps to the same schedule.
+    """
+    elapsed = max(elapsed_seconds, 0.0)
+    # Pauses p, pf, pf^2, ... add up to e = p(f^n - 1)/(f - 1).
+    # So the next one, pf^n, is p + (f - 1)e.
+    pause = _FIRST_PAUSE_SECONDS + (_PAUSE_GROWTH - 1) * elapsed
+    return min(pause, _LONGEST_PAUSE_SECONDS)

@@ -1,9 +1,9 @@
 """Waits for a query in the triggerer: many queries in one process, none in a worker."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
@@ -12,49 +12,33 @@ from airflow.sdk.execution_time.comms import GetTaskStates
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
-from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.queries.execution import QueryExecution, elapsed_since
-from athena_reports.queries.wait_policy import WaitPolicy
+from athena_reports.steps.query_look import Connection, NoAnswerError, QueryLook
 
 AWAITED_XCOM = "awaited_query"
 """What a deferred task waits for: the id of the query, pushed before each deferral."""
 
-POLLS_PER_SECOND = 40.0  # GetQueryExecution by one triggerer at most; an account may make 100
-MAX_FAILED_POLLS = 10  # in a row, then the task is asked to decide
 # Long, since the first task state that a triggerer asks for takes seconds: it loads Airflow's API.
 STOP_WITHIN_SECONDS = 120
-_next_turn = 0.0  # the earliest time.monotonic() of the next call
 
 
 class AthenaWaitTrigger(AthenaTrigger):
     """Fires when the query has ended, or when Athena does not answer any more.
 
-    The payload is `{"query": <QueryExecution as JSON>}` or `{"error": <why>}`.
+    The payload is `{"query": <QueryExecution as JSON>}` or `{"error": <why>}`. What an error means
+    is decided by the task: its next try asks Athena itself.
     """
 
-    def __init__(
-        self,
-        query_execution_id: str,
-        submitted_at: str,
-        policy: WaitPolicy | dict[str, Any],
-        **connection: Any,
-    ) -> None:
+    def __init__(self, query_execution_id: str, **connection: Any) -> None:
         # The waiter of AthenaTrigger is not used, so its arguments have no effect.
         super().__init__(query_execution_id, waiter_delay=1, waiter_max_attempts=1, **connection)
         self.query_execution_id = query_execution_id
-        self.submitted_at = submitted_at
-        self.policy = WaitPolicy.model_validate(policy)
-        self._athena: Any = None
         self._stopping: asyncio.Task[None] | None = None
-        self._open_clients = AsyncExitStack()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the metadata database keeps while the task is deferred."""
         fields = {
             "query_execution_id": self.query_execution_id,
-            "submitted_at": self.submitted_at,
-            "policy": self.policy.model_dump(mode="json"),
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
             "verify": self.verify,
@@ -63,42 +47,18 @@ class AthenaWaitTrigger(AthenaTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until the query has ended; the task has asked just now, so a pause comes first.
-
-        The client stays open afterwards, for `on_kill`. `cleanup` closes it.
-
-        A failed call is repeated, whatever the error is. What it means is decided by the task: its
-        next try asks Athena itself.
-        """
-        submitted_at = self.submitted_at
-        failed_polls = 0
-        problem: Exception | None = None
-        athena = await self._client()
-        while failed_polls < MAX_FAILED_POLLS:
-            elapsed_seconds = elapsed_since(submitted_at).total_seconds()
-            pause_seconds = self.policy.pause_after(elapsed_seconds)
-            pause_seconds *= 1 + failed_polls  # longer after each failure in a row
-            await asyncio.sleep(pause_seconds)
-            await _turn()
+        """Wait until a look of this triggerer has seen the end of the query."""
+        with self._look.waiting(self.query_execution_id) as wait:
             try:
-                response = await athena.get_query_execution(
-                    QueryExecutionId=self.query_execution_id
-                )
-            except (ClientError, BotoCoreError) as error:
-                problem = error
-                failed_polls += 1
-                self.log.warning("Athena did not answer (%d in a row): %s", failed_polls, error)
-                continue
-            failed_polls = 0
-            execution = QueryExecution.from_response(response, athena.meta.region_name)
-            if not execution.is_running:
-                yield TriggerEvent({"query": execution.model_dump(mode="json")})
-                return
-            submitted_at = execution.submitted_at
-            self.log.info(execution.progress)
-        yield TriggerEvent(
-            {"error": f"Athena could not be asked about {self.query_execution_id}: {problem}"}
-        )
+                execution = await wait.next_change()
+                while execution.is_running:
+                    self.log.info(execution.progress)
+                    execution = await wait.next_change()
+            except NoAnswerError as error:
+                event = TriggerEvent({"error": str(error)})
+            else:
+                event = TriggerEvent({"query": execution.model_dump(mode="json")})
+        yield event
 
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
@@ -120,25 +80,27 @@ class AthenaWaitTrigger(AthenaTrigger):
         self._stopping.result()
 
     async def cleanup(self) -> None:
-        """Close the client. Airflow calls this last, however the trigger has ended."""
+        """Let the stop end, if one has begun. Airflow calls this last."""
         # Airflow calls `on_kill` in `asyncio.wait_for`, which in Python 3.11 does not wait for it
-        # after a second cancel. So the stop may still be at work, and it needs the client.
+        # after a second cancel. What is still at work when the trigger has ended may be cancelled.
         await self._stop_has_ended()
-        await self._open_clients.aclose()
+
+    @cached_property
+    def _look(self) -> QueryLook:
+        """The look of the triggerer. A worker, which only makes the trigger, has none."""
+        connection = Connection(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        return QueryLook.of(connection)
 
     async def _stop_has_ended(self) -> None:
         """Wait for the stop, if one has begun. Cancels of this task do not end the wait."""
         while self._stopping is not None and not self._stopping.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([self._stopping])
-
-    async def _client(self) -> Any:
-        """Return the client, which is opened at the first call."""
-        if self._athena is None:
-            self._athena = await self._open_clients.enter_async_context(
-                await self.hook().get_async_conn()
-            )
-        return self._athena
 
     async def _stop_unless_awaited(self) -> None:
         query_id = self.query_execution_id
@@ -167,8 +129,7 @@ class AthenaWaitTrigger(AthenaTrigger):
             else:
                 reason = "was cleared or deleted"
             self.log.warning("Stopping query %s: its task %s.", query_id, reason)
-            athena = await self._client()
-            await athena.stop_query_execution(QueryExecutionId=query_id)
+            await self._look.stop(query_id)
 
     async def _task_state(self) -> str | None:
         """Ask Airflow for the state of the task.
@@ -205,16 +166,3 @@ class AthenaWaitTrigger(AthenaTrigger):
         if query_id is None:
             raise LookupError(f"it has no XCom {AWAITED_XCOM}")
         return query_id
-
-
-async def _turn() -> None:
-    """Wait until a call may be made: those of a triggerer are 1 / POLLS_PER_SECOND seconds apart.
-
-    All its triggers share one event loop, so `_next_turn` needs no lock.
-    """
-    global _next_turn
-    now = time.monotonic()
-    turn = max(now, _next_turn)
-    _next_turn = turn + 1 / POLLS_PER_SECOND
-    if turn > now:
-        await asyncio.sleep(turn - now)

@@ -25,7 +25,6 @@ from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
 from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
-from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
 from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
@@ -39,7 +38,7 @@ from athena_reports.steps.run_query import (
 )
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
-from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from athena_reports.steps.wait_for_query import QUERY_TIMEOUT, AthenaWaitSensor
 from athena_reports.workflows.alerts_dag import (
     build_alerts_dag,
     failure_callback,
@@ -48,6 +47,9 @@ from athena_reports.workflows.alerts_dag import (
     warning_callback,
 )
 from athena_reports.workflows.preflight import require_place
+
+PATIENT = timedelta(hours=6)
+"""How long to wait for long queries, such as that of a month over a large table."""
 
 _WEIGHT_OF_STARTED_RUNS = 2  # what has begun is finished before another query starts
 _INSTANT_IN_EXAMPLE_PERIOD = datetime(2025, 6, 15, 12, tzinfo=UTC)
@@ -85,7 +87,7 @@ def build_dag(
     *,
     delay: timedelta = timedelta(minutes=5),
     params: Mapping[str, ParamValue] | None = None,
-    wait: WaitPolicy | None = None,
+    wait: timedelta = QUERY_TIMEOUT,
     retry: RetryPolicy | None = None,
     run_timeout: timedelta | None = None,
     max_active_runs: int = 16,
@@ -104,7 +106,7 @@ def build_dag(
         cadence: The periods that it is made for.
         delay: How long after the end of a period its run starts: whole seconds.
         params: Params of the report that are different for this cadence.
-        wait: How the query is waited for; None for the default policy.
+        wait: How long the query may take. Then it is stopped, and the run fails.
         retry: How often and when a failed task is tried again; None for the default policy.
         run_timeout: How long a run may take in all; None for no limit.
         max_active_runs: How many periods may run at once.
@@ -192,7 +194,7 @@ def build_dag(
             task_id="wait_for_query",
             query_execution_id=run_query.output,
             submitted=submitted,
-            policy=wait,
+            timeout=wait,
             deferrable=deployment.deferrable,
             pool=deployment.pool,
             weight_rule=ScheduleFirst(),
@@ -260,7 +262,7 @@ def _require_options(
     cadence: object,
     delay: object,
     params: object,
-    wait: object,
+    wait: Any,
     retry: object,
     run_timeout: object,
     max_active_runs: object,
@@ -271,7 +273,9 @@ def _require_options(
     )
     _require_whole_seconds(report, "delay", delay)
     _require(report, "params", params, Mapping | None, "a dictionary, such as {'top': 1000}")
-    _require(report, "wait", wait, WaitPolicy | None, "a WaitPolicy, such as PATIENT")
+    _require(report, "wait", wait, timedelta, "a timedelta, such as PATIENT")
+    if wait <= timedelta(0):
+        report.refuse("wait", f"{wait} is not valid: give more than zero.")
     retry_policy = "a RetryPolicy of athena_reports, such as RetryPolicy(retries=5)"
     _require(report, "retry", retry, RetryPolicy | None, retry_policy)
     _require(report, "run_timeout", run_timeout, timedelta | None, "a timedelta")

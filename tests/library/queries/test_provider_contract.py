@@ -9,7 +9,6 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
-from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
@@ -61,7 +60,7 @@ def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(
 
     given |= OPERATOR if kind is AthenaSubmitOperator else CONNECTION
     assert {name: getattr(task, name) for name in given} == given
-    trigger: Any = AthenaWaitTrigger("q-1", "", WaitPolicy(), **CONNECTION)
+    trigger: Any = AthenaWaitTrigger("q-1", **CONNECTION)
     for hook in (task.hook, trigger.hook()):
         assert isinstance(hook, AthenaHook)
         found = (hook.aws_conn_id, hook._region_name, hook._verify, hook._config.read_timeout)  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import pytest
 from airflow.models.taskinstance import TaskInstance
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import STATE_MACHINE_RETRIES, Report, RetryPolicy, WaitPolicy, build_dag, weekly
+from athena_reports import STATE_MACHINE_RETRIES, Report, RetryPolicy, build_dag, weekly
 
 FAILED_AT = datetime(2025, 6, 15, tzinfo=UTC)
 
@@ -57,21 +57,16 @@ def test_no_pause_is_longer_than_the_longest(sql_folder: Path) -> None:
     assert max(pauses(RetryPolicy(retries=6, factor=2, longest_pause=timedelta(minutes=1)))) == 60.0
 
 
-WRONG: list[tuple[type, str, Any]] = [
-    (RetryPolicy, "retries", -1),
-    (RetryPolicy, "first_pause", timedelta(-1)),
-    (RetryPolicy, "factor", 0.5),
-    (RetryPolicy, "longest_pause", timedelta(0)),
-    (RetryPolicy, "delay", 3),
-    (WaitPolicy, "give_up", 1),
-    (WaitPolicy, "first_poll_seconds", 0),
-    (WaitPolicy, "factor", 0.9),
-    (WaitPolicy, "longest_pause_seconds", 0),
-    (WaitPolicy, "give_up_after", timedelta(0)),
+WRONG: list[tuple[str, Any]] = [
+    ("retries", -1),
+    ("first_pause", timedelta(-1)),
+    ("factor", 0.5),
+    ("longest_pause", timedelta(0)),
+    ("delay", 3),
 ]
 
 
-@pytest.mark.parametrize(("policy", "field", "value"), WRONG)
-def test_a_policy_that_cannot_be_is_refused(policy: type, field: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"{policy.__name__}[\s\S]*{field}"):
-        policy(**{field: value})
+@pytest.mark.parametrize(("field", "value"), WRONG)
+def test_a_policy_that_cannot_be_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"RetryPolicy[\s\S]*{field}"):
+        RetryPolicy(**{field: value})

@@ -3,6 +3,7 @@ tests/integration/test_scenarios.py takes it through faults, kills and clears.
 """
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
-from athena_reports.queries.wait_policy import WaitPolicy
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.support.airflow_run import DagRun, context
@@ -105,7 +105,7 @@ def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
 
     def stop(action: str) -> None:
         nonlocal looks
-        if action == "GetQueryExecution":
+        if action in ("GetQueryExecution", "BatchGetQueryExecution"):
             if looks == looks_before:
                 athena.cancel("q-1")
             looks += 1
@@ -153,17 +153,16 @@ def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    policy = WaitPolicy(give_up_after=timedelta(minutes=10))
     fate(athena, Plan.endless())
     clock.sleep(90)
     given = context()
     with pytest.raises(TaskDeferred) as caught:
-        wait_task(policy=policy).execute(given)
+        wait_task(timeout=timedelta(minutes=10)).execute(given)
 
     assert looks_of(athena) == [90]
     assert given["ti"].pushed == {AWAITED_XCOM: "q-1"}
     trigger: Any = caught.value.trigger
-    assert (trigger.query_execution_id, trigger.policy) == ("q-1", policy)
+    assert trigger.query_execution_id == "q-1"
     assert (caught.value.timeout, caught.value.method_name) == (
         timedelta(seconds=510),
         "execute_complete",
@@ -202,22 +201,27 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
     assert athena.states == ["FAILED", "CANCELLED"]
 
 
-def test_without_a_triggerer_calls_follow_the_policy_and_hold_no_worker(
+def test_without_a_triggerer_the_pauses_grow_to_a_minute_and_hold_no_worker(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     """As Airflow drives it: each poke is a process of its own.
 
     It knows only when the first poke was.
     """
-    policy = WaitPolicy(first_poll_seconds=3.0, factor=2.0, longest_pause_seconds=20.0)
     fate(athena, Plan.endless())
     given = context()
-    for _ in range(6):
+    for _ in range(20):
         with pytest.raises(AirflowRescheduleException) as caught:
-            wait_task(policy=policy, deferrable=False).execute(given)
+            wait_task(deferrable=False).execute(given)
         given["ti"].first_reschedule_date = NOW
         clock.sleep((caught.value.reschedule_date - clock.now).total_seconds())
-    assert looks_of(athena) == pytest.approx([0, 3, 9, 21, 41, 61])
+    pauses = [after - before for before, after in pairwise(looks_of(athena))]
+    assert pauses == pytest.approx([1.2**number for number in range(19)], rel=0.01)
+
+    clock.sleep(1800)
+    with pytest.raises(AirflowRescheduleException) as caught:
+        wait_task(deferrable=False).execute(given)
+    assert (caught.value.reschedule_date - clock.now).total_seconds() == 60
 
 
 @pytest.mark.parametrize("by", ["arguments", "default_args"])
@@ -238,22 +242,14 @@ def test_what_every_sensor_takes_is_taken(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        (
-            {"poke_interval": 5, "policy": WaitPolicy()},
-            "wait_for_query: leave out poke_interval. Its policy",
-        ),
-        ({"timeout": 60, "policy": WaitPolicy()}, "leave out timeout"),
         ({"exponential_backoff": True, "max_wait": 60}, "leave out exponential_backoff, max_wait"),
         ({"default_args": {"max_wait": 60}}, "leave out max_wait"),
-        (
-            {"sleep_time": 10},
-            "leave out sleep_time. Its policy has first_poll_seconds, .* and give_up_after instead",
-        ),
-        ({"max_retries": 0}, "leave out max_retries. Its policy"),
+        ({"sleep_time": 10}, "wait_for_query: leave out sleep_time. poke_interval and timeout say"),
+        ({"max_retries": 0}, "leave out max_retries. poke_interval"),
         ({"default_args": {"sleep_time": 5, "max_retries": 3}}, "sleep_time, max_retries"),
     ],
 )
-def test_what_would_speak_against_the_policy_is_refused(fields: Any, says: str) -> None:
+def test_a_second_way_to_say_when_to_look_is_refused(fields: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         wait_task(**fields)
 

@@ -1,12 +1,10 @@
-"""When it looks, and what it does when Airflow ends it.
+"""What it does when Airflow ends it.
 
 tests/integration/test_scenarios.py shows what it fires, and that it survives the database.
 """
 
 import asyncio
-import json
 import signal
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,93 +15,26 @@ from airflow.executors.workloads import RunTrigger
 from airflow.executors.workloads.task import TaskInstanceDTO
 from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
 from airflow.models.trigger import Trigger
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from athena_reports import PATIENT, WaitPolicy
+from athena_reports.steps.query_look import QueryLook
 from athena_reports.steps.wait_trigger import (
     AWAITED_XCOM,
-    MAX_FAILED_POLLS,
-    POLLS_PER_SECOND,
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
-from tests.support.aws_errors import THROTTLED
-from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.submissions import start_sql
 from tests.support.triggers import kill
-from tests.support.virtual_clock import START, VirtualClock, virtual_clock
+from tests.support.virtual_clock import VirtualClock
 
 
 def start(athena: MemoryAthena, seconds: float) -> AthenaWaitTrigger:
     """A query that was submitted just now and runs so long, and the trigger that waits for it."""
     id_ = start_sql(athena, "SELECT 1")
     athena.queries[id_].plan = Plan(states=(("QUEUED", seconds / 2), ("RUNNING", seconds / 2)))
-    return AthenaWaitTrigger(id_, athena.now.isoformat(), WaitPolicy(), aws_conn_id="aws_default")
-
-
-async def fired(trigger: AthenaWaitTrigger) -> dict[str, Any]:
-    """What it fires; nothing may follow."""
-    (event,) = [event async for event in trigger.run()]
-    payload: dict[str, Any] = json.loads(json.dumps(event.payload))
-    return payload
-
-
-def looks_of(athena: MemoryAthena) -> list[float]:
-    """When it was asked for a query, in seconds from the start."""
-    return [
-        (at - START).total_seconds() for action, at in athena.calls if action == "GetQueryExecution"
-    ]
-
-
-@settings(max_examples=40)
-@given(st.floats(0.1, 3000), st.sampled_from([WaitPolicy(), PATIENT]))
-def test_it_looks_when_the_policy_says_so(seconds: float, policy: WaitPolicy) -> None:
-    athena = MemoryAthena()
-    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
-        serve(athena, patch)
-        trigger = start(athena, seconds)
-        trigger.policy = policy
-        clock.run(fired(trigger))
-
-    expected, at = [], 0.0
-    while at < seconds:
-        at += policy.pause_after(at)
-        expected.append(at)
-    assert looks_of(athena) == pytest.approx(expected, abs=0.001 * len(expected))
-
-
-def test_a_triggerer_that_starts_again_with_500_queries_takes_turns(
-    clock: VirtualClock, athena: MemoryAthena
-) -> None:
-    triggers = [start(athena, 30) for _ in range(500)]
-    clock.sleep(29)
-
-    async def all_of_them() -> Any:
-        return await asyncio.gather(*map(fired, triggers))
-
-    clock.run(all_of_them())
-    assert max(Counter(int(at) for at in looks_of(athena)).values()) <= POLLS_PER_SECOND + 1
-    assert len(looks_of(athena)) == 500  # all had ended when they were looked at
-
-
-def test_only_failed_looks_in_a_row_end_the_wait(clock: VirtualClock, athena: MemoryAthena) -> None:
-    """Of ten looks one is answered, and so the wait goes on to the end of the query."""
-    looks = 0
-
-    def fail_nine_times(action: str) -> None:
-        nonlocal looks
-        looks += 1
-        if looks % MAX_FAILED_POLLS:
-            raise THROTTLED
-
-    trigger = start(athena, 20_000)
-    athena.before = fail_nine_times
-    assert clock.run(fired(trigger))["query"]["state"] == "SUCCEEDED"
-    assert looks > 2 * MAX_FAILED_POLLS
+    return AthenaWaitTrigger(id_, aws_conn_id="aws_default")
 
 
 class NoLog:
@@ -283,76 +214,27 @@ def test_of_a_mapped_task_only_the_own_instance_counts(
     assert athena.states == [state_of_query]
 
 
-@dataclass
-class Clients:
-    """Opens clients of Athena, and knows how many are open.
-
-    To open one, and to stop a query, take their time.
-    """
-
-    athena: MemoryAthena
-    open_seconds: float = 0.0
-    stop_seconds: float = 0.0
-    opened: int = 0
-    closed: int = 0
-
-    @property
-    def meta(self) -> Any:
-        return self.athena.meta
-
-    async def get_query_execution(self, **request: Any) -> Any:
-        assert self.opened > self.closed, "the client is closed"
-        return self.athena.get_query_execution(**request)
-
-    async def stop_query_execution(self, **request: Any) -> Any:
-        await asyncio.sleep(self.stop_seconds)
-        assert self.opened > self.closed, "the client is closed"
-        return self.athena.stop_query_execution(**request)
-
-    # Not by `asynccontextmanager`: the event loop would end such a generator, and close the client,
-    # also if nobody did.
-    async def __aenter__(self) -> Any:
-        await asyncio.sleep(self.open_seconds)
-        self.opened += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.closed += 1
-
-    def serve(self, patch: pytest.MonkeyPatch) -> None:
-        async def get_async_conn(_: Any) -> Any:
-            return self
-
-        patch.setattr(AthenaHook, "get_async_conn", get_async_conn)
-
-
-@pytest.mark.parametrize("slow", ["the state", "the client", "the stop"])
+@pytest.mark.parametrize("slow", ["the state", "the stop"])
 def test_a_stop_is_not_ended_by_further_cancels_of_the_trigger(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
     """The supervisor repeats its list at each sync, once a second."""
-    clients = Clients(athena)
     supervisor = Supervisor(watching(athena), {WAIT: "failed"})
     if slow == "the state":
         supervisor.answer_seconds = 2.5
-    elif slow == "the client":  # so that the trigger is ended before it has one
-        clients.open_seconds, supervisor.cancels_from = 6, 2
     else:
-        clients.stop_seconds = 2.5
-    clients.serve(monkeypatch)
+        take_a_while_to_stop(monkeypatch)
     clock.run(supervisor.run())
 
     assert supervisor.cancels >= 3
     assert athena.states == [STOPPED]
-    assert clients.closed == clients.opened == 1
 
 
-def test_the_client_is_closed_when_the_stop_has_ended_and_not_before(
+def test_a_trigger_has_not_ended_before_its_stop_has(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In Python 3.11 Airflow goes on to `cleanup` at a further cancel, with `on_kill` at work."""
-    clients = Clients(athena, stop_seconds=2.5)
-    clients.serve(monkeypatch)
+    take_a_while_to_stop(monkeypatch)
     trigger = start(athena, 60)
 
     async def clean_up_while_it_stops() -> None:
@@ -361,11 +243,22 @@ def test_the_client_is_closed_when_the_stop_has_ended_and_not_before(
         cleaning = asyncio.create_task(trigger.cleanup())
         await asyncio.sleep(1)
         cleaning.cancel()
-        await asyncio.gather(killing, cleaning)
+        await cleaning
+        assert athena.states == [STOPPED]
+        await killing
 
     clock.run(clean_up_while_it_stops())
-    assert athena.states == [STOPPED]
-    assert clients.closed == clients.opened == 1
+
+
+def take_a_while_to_stop(patch: pytest.MonkeyPatch) -> None:
+    """Let each stop of a query take its time."""
+    stop = QueryLook.stop
+
+    async def slowly(look: QueryLook, query_execution_id: str) -> None:
+        await asyncio.sleep(2.5)
+        await stop(look, query_execution_id)
+
+    patch.setattr(QueryLook, "stop", slowly)
 
 
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(
@@ -376,11 +269,8 @@ def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(
     assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
 
 
-def test_a_triggerer_that_shuts_down_leaves_the_query_and_closes_the_client(
-    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+def test_a_triggerer_that_shuts_down_leaves_the_query(
+    athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    clients = Clients(athena)
-    clients.serve(monkeypatch)
     clock.run(Supervisor(watching(athena), cancels_from=float("inf"), stops_at=4).run())
     assert athena.states == [LEFT]
-    assert clients.closed == clients.opened == 1

@@ -20,7 +20,6 @@ from athena_reports import (
     PATIENT,
     Cadence,
     RetryPolicy,
-    WaitPolicy,
     build_dag,
     daily,
     monthly,
@@ -232,10 +231,10 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
     retry = RetryPolicy(retries=5, first_pause=timedelta(minutes=2))
     month = build(monthly(TOKYO), params={"top": 1000}, wait=PATIENT, retry=retry, **limits)
 
-    for dag, top, wait, retries in ((week, 100, WaitPolicy(), 1), (month, 1000, PATIENT, 5)):
+    hour = timedelta(hours=1)
+    for dag, top, wait, retries in ((week, 100, hour, 1), (month, 1000, 6 * hour, 5)):
         run_query, sensor, *_ = dag.topological_sort()
-        assert (run_query.sql_params, sensor.policy) == ({"top": top}, wait)
-        assert sensor.timeout == wait.give_up_after.total_seconds()
+        assert (run_query.sql_params, sensor.timeout) == ({"top": top}, wait.total_seconds())
         assert {task.retries for task in dag.tasks} == {retries}
     assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
     assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (
@@ -272,6 +271,7 @@ SECOND = timedelta(seconds=1)
         *(("delay", wrong, "whole seconds") for wrong in (-SECOND, SECOND / 2)),
         *(("retry", 3, "RetryPolicy(retries=5)"), ("max_active_runs", None, "integer")),
         ("run_timeout", 3600, "timedelta"),
+        *(("wait", wrong, "more than zero") for wrong in (timedelta(0), -SECOND)),
         ("params['topp']", None, "the weekly DAG sets int topp; the report declares int top"),
     ],
 )

@@ -193,12 +193,15 @@ class AthenaApi:
 
     def _get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         execution = self._executions.get(parameters["QueryExecutionId"])
+        return {"QueryExecution": self._describe(execution, "GetQueryExecution")}
+
+    def _describe(self, execution: Execution, action: str) -> dict[str, Any]:
         answer = execution.describe()
-        call = execution.call("GetQueryExecution", answer["Status"]["State"])
+        call = execution.call(action, answer["Status"]["State"])
         report = self._faults.take(Report, call)
         if report is not None:
             answer["Status"]["State"] = report.state
-        return {"QueryExecution": answer}
+        return answer
 
     def _batch_get(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
         found, missing = [], []
@@ -211,7 +214,7 @@ class AthenaApi:
                 continue
             call = execution.call("BatchGetQueryExecution")
             if self._faults.take(LeaveUnprocessed, call) is None:
-                found.append(execution.describe())
+                found.append(self._describe(execution, "BatchGetQueryExecution"))
             else:
                 unprocessed = {"ErrorCode": "INTERNAL_ERROR", "ErrorMessage": "Try again"}
                 missing.append({"QueryExecutionId": execution_id, **unprocessed})

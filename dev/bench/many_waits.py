@@ -1,0 +1,48 @@
+"""Many waits in one process, as a triggerer has them. Started by `bench.wait`.
+
+Reads the ids of queries as a JSON list from stdin, and prints JSON: when each wait ended (seconds
+since the epoch), the most memory that the process had (MB), and its processor seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+
+# What a triggerer has in memory anyway.
+import airflow.jobs.triggerer_job_runner  # noqa: F401
+
+from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+
+
+async def end_of(query_id: str) -> float:
+    """Wait for a query."""
+    async for event in AthenaWaitTrigger(query_id, aws_conn_id="aws_default").run():
+        if event.payload["query"]["state"] != "SUCCEEDED":
+            raise RuntimeError(str(event.payload))
+    return time.time()
+
+
+async def wait_for_all(query_ids: list[str]) -> dict[str, float]:
+    """Wait for all queries at once."""
+    ended = await asyncio.gather(*map(end_of, query_ids))
+    return dict(zip(query_ids, ended, strict=True))
+
+
+def main() -> None:
+    """Wait for what stdin names."""
+    before = time.process_time()
+    ended = asyncio.run(wait_for_all(json.load(sys.stdin)))
+    figures = {
+        "ended": ended,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cpu_seconds": time.process_time() - before,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

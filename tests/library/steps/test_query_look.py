@@ -1,0 +1,301 @@
+"""How the waits of a triggerer share their looks."""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from botocore.exceptions import EndpointConnectionError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.steps.query_look import (
+    ANSWER_WITHIN_SECONDS,
+    CALLS_PER_SECOND,
+    IDS_PER_CALL,
+    LONGEST_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    Connection,
+    NoAnswerError,
+    QueryLook,
+)
+from tests.support.aws_errors import THROTTLED, api_error
+from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.submissions import start_sql
+from tests.support.virtual_clock import START, VirtualClock, virtual_clock
+
+CONNECTION = Connection("aws_default")
+NO_NETWORK = EndpointConnectionError(endpoint_url="https://athena.example")
+DENIED = api_error("AccessDeniedException", "not authorized")
+
+
+def start(athena: MemoryAthena, seconds: float) -> str:
+    """Submit a query that runs so long."""
+    id_ = start_sql(athena, "SELECT 1")
+    athena.queries[id_].plan = Plan(states=(("QUEUED", seconds / 2), ("RUNNING", seconds / 2)))
+    return id_
+
+
+async def end_of(query_id: str, connection: Connection = CONNECTION) -> QueryExecution:
+    """Wait for the end of a query."""
+    with QueryLook.of(connection).waiting(query_id) as wait:
+        while True:
+            execution = await wait.next_change()
+            if not execution.is_running:
+                return execution
+
+
+async def ends_of(query_ids: Sequence[str], clock: VirtualClock) -> dict[str, float]:
+    """Wait for all of them at once; when each wait has ended, in seconds from the start."""
+    ended: dict[str, float] = {}
+
+    async def note_end(query_id: str) -> None:
+        assert (await end_of(query_id)).id == query_id
+        ended[query_id] = clock.seconds
+
+    await asyncio.gather(*map(note_end, query_ids))
+    return ended
+
+
+def calls_of(athena: MemoryAthena) -> list[float]:
+    """When it was asked for queries, in seconds from the start."""
+    return [
+        (at - START).total_seconds()
+        for action, at in athena.calls
+        if action == "BatchGetQueryExecution"
+    ]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=120))
+def test_no_end_is_noticed_later_than_a_pause_and_the_calls_of_a_look(
+    run_seconds: list[float],
+) -> None:
+    athena = MemoryAthena()
+    with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
+        serve(athena, patch)
+        ids = [start(athena, seconds) for seconds in run_seconds]
+        ended = clock.run(ends_of(ids, clock))
+
+    seconds_of_a_look = -(-len(ids) // IDS_PER_CALL) / CALLS_PER_SECOND
+    for query_id, seconds in zip(ids, run_seconds, strict=True):
+        assert 0 <= ended[query_id] - seconds <= PAUSE_SECONDS + seconds_of_a_look + 0.01
+
+
+@pytest.mark.parametrize("waits", [1, 50, 51, 500])
+def test_a_call_asks_for_fifty_and_a_triggerer_makes_five_a_second(
+    athena: MemoryAthena, clock: VirtualClock, waits: int
+) -> None:
+    ids = [start(athena, 29.5) for _ in range(waits)]
+    clock.run(ends_of(ids, clock))
+    calls = calls_of(athena)
+    looks = 29.5 / (PAUSE_SECONDS + waits / IDS_PER_CALL / CALLS_PER_SECOND)
+    assert len(calls) <= (looks + 2) * (waits // IDS_PER_CALL + 1)
+    assert max(Counter(int(at) for at in calls).values()) <= CALLS_PER_SECOND
+    assert athena.count("GetQueryExecution") == 0
+
+
+def test_two_connections_have_a_client_each_and_share_the_calls(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A region is another Athena."""
+    regions = ("us-east-1", "eu-west-1")
+    athenas = {region: MemoryAthena() for region in regions}
+    made: list[str] = []
+
+    def get_conn(hook: AthenaHook) -> MemoryAthena:
+        made.append(str(hook.region_name))
+        return athenas[str(hook.region_name)]
+
+    monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
+    queries = [(region, start(athenas[region], 9)) for region in regions for _ in range(100)]
+
+    async def wait_for_all() -> None:
+        waits = [end_of(query, Connection("aws_default", region)) for region, query in queries]
+        await asyncio.gather(*waits)
+
+    clock.run(wait_for_all())
+    assert sorted(made) == sorted(regions)
+    calls = [int(at) for athena in athenas.values() for at in calls_of(athena)]
+    assert max(Counter(calls).values()) <= CALLS_PER_SECOND
+
+
+def test_a_wait_that_ends_leaves_the_others_their_look(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """And when the last one has left, nobody asks any more."""
+    short, long = start(athena, 3), start(athena, 20)
+
+    async def cancel_one() -> None:
+        cancelled = asyncio.create_task(end_of(start(athena, 60)))
+        others = asyncio.create_task(ends_of([short, long], clock))
+        await asyncio.sleep(5)
+        cancelled.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cancelled
+        await others
+        await asyncio.sleep(30)
+
+    clock.run(cancel_one())
+    assert 20 <= calls_of(athena)[-1] <= 20 + 2 * PAUSE_SECONDS
+
+
+def test_two_waits_for_one_query_both_end(athena: MemoryAthena, clock: VirtualClock) -> None:
+    """As when a cleared task waits for its query again before the old trigger was ended."""
+    query = start(athena, 3)
+
+    async def wait_twice() -> list[QueryExecution]:
+        return await asyncio.gather(end_of(query), end_of(query))
+
+    assert [execution.state for execution in clock.run(wait_twice())] == ["SUCCEEDED"] * 2
+
+
+@pytest.mark.parametrize("error", [NO_NETWORK, THROTTLED, DENIED, RuntimeError("a bug")])
+def test_a_time_without_answers_fails_no_wait_and_a_long_one_each(
+    athena: MemoryAthena, clock: VirtualClock, error: Exception
+) -> None:
+    """Each wait counts from its own last answer."""
+
+    def refuse(action: str) -> None:
+        if 5 <= clock.seconds < 5 + ANSWER_WITHIN_SECONDS / 2 or clock.seconds > 500:
+            raise error
+
+    early, late = start(athena, 400), start(athena, 10_000)
+    athena.before = refuse
+
+    async def wait_for_both() -> list[Any]:
+        return await asyncio.gather(end_of(early), end_of(late), return_exceptions=True)
+
+    ended, failed = clock.run(wait_for_both())
+    assert ended.state == "SUCCEEDED"
+    assert isinstance(failed, NoAnswerError)
+    assert f"Athena could not be asked about query {late} for 30" in str(failed)
+    assert str(error) in str(failed)
+    assert clock.seconds == pytest.approx(
+        500 + ANSWER_WITHIN_SECONDS, abs=2 * LONGEST_PAUSE_SECONDS
+    )
+
+
+def test_a_wait_that_begins_during_an_outage_has_its_time_too(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    first, second = start(athena, 10_000), start(athena, 10_000)
+    failed_at: dict[str, float] = {}
+
+    async def note_failure(query_id: str) -> None:
+        with pytest.raises(NoAnswerError):
+            await end_of(query_id)
+        failed_at[query_id] = clock.seconds
+
+    async def one_after_the_other() -> None:
+        waiting = asyncio.create_task(note_failure(first))
+        await asyncio.sleep(100)
+        await asyncio.gather(waiting, note_failure(second))
+
+    def refuse(action: str) -> None:
+        raise NO_NETWORK
+
+    athena.before = refuse
+    clock.run(one_after_the_other())
+    assert failed_at[second] - failed_at[first] == pytest.approx(100, abs=2)
+
+
+def test_it_gives_way_while_athena_throttles(athena: MemoryAthena, clock: VirtualClock) -> None:
+    def throttle(action: str) -> None:
+        if clock.seconds < 120:
+            raise THROTTLED
+
+    query = start(athena, 130)
+    athena.before = throttle
+    clock.run(end_of(query))
+    calls = [at for at in calls_of(athena) if at < 120]
+    pauses = [after - before for before, after in pairwise(calls)]
+    assert pauses == pytest.approx([2, 4, 8, *[LONGEST_PAUSE_SECONDS] * (len(pauses) - 3)])
+    assert clock.seconds - 130 <= LONGEST_PAUSE_SECONDS + PAUSE_SECONDS
+
+
+def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Of each two calls the second is throttled, and yet each query has its turn."""
+    calls = 0
+
+    def throttle(action: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            raise THROTTLED
+
+    ids = [start(athena, 10) for _ in range(200)]
+    athena.before = throttle
+    ended = clock.run(ends_of(ids, clock))
+    assert max(ended.values()) < 25
+
+
+@pytest.mark.parametrize("refusal", ["of one id", "of the call"])
+def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: str,
+) -> None:
+    """Athena may name it among the ids that it did not process, or refuse the whole call."""
+    ids = [start(athena, 400) for _ in range(60)]
+    if refusal == "of the call":
+        answer = athena.batch_get_query_execution
+
+        def batch_get(QueryExecutionIds: list[str]) -> Any:
+            if "unknown" in QueryExecutionIds:
+                raise DENIED
+            return answer(QueryExecutionIds)
+
+        monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
+
+    async def wait_for_all() -> tuple[Any, dict[str, float]]:
+        failed, ended = await asyncio.gather(
+            end_of("unknown"), ends_of(ids, clock), return_exceptions=True
+        )
+        assert isinstance(ended, dict)
+        return failed, ended
+
+    failed, ended = clock.run(wait_for_all())
+    assert isinstance(failed, NoAnswerError)
+    assert ("was not found" if refusal == "of one id" else "not authorized") in str(failed)
+    assert len(ended) == 60
+
+
+def test_credentials_that_were_corrected_are_used(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client has those of when it was made."""
+    old, new = MemoryAthena(), MemoryAthena()
+    query = start(new, 30)
+
+    def refuse(action: str) -> None:
+        raise DENIED
+
+    old.before = refuse
+    monkeypatch.setattr(AthenaHook, "get_conn", lambda _: old if clock.seconds < 10 else new)
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
+def test_a_wait_says_once_that_athena_does_not_answer_and_the_look_says_nothing(
+    athena: MemoryAthena, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(action: str) -> None:
+        if 5 < clock.seconds < 20 or 30 < clock.seconds < 40:
+            raise NO_NETWORK
+
+    athena.before = refuse
+    query = start(athena, 60)
+    with caplog.at_level(logging.INFO):
+        clock.run(end_of(query))
+    said = [record.getMessage() for record in caplog.records if "answer" in record.getMessage()]
+    assert len(said) == 2
+    assert all("https://athena.example" in line for line in said)
