@@ -166,8 +166,11 @@ def test_a_project_in_another_repository_has_rules_of_its_own(
     """Such as in a clone of this one, as README.md does it."""
     packages.add("athena-reports", __version__)
     (work / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["D", "INP"]\n')
-    done = run("init", "my-reports", *options())
+    done = run("init", "my-reports", *options(until="2025-01-20"))
     assert done.returncode == 0, done.stdout + done.stderr
+    # The example of the README ends where the data of the report ends.
+    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-20 "
+    assert example in files(work / "my-reports")["README.md"]
 
 
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
