@@ -324,9 +324,23 @@ def test_a_workflow_uses_the_actions_that_are_used_here(workflow: str) -> None:
     assert actions(template) <= actions(here)
 
 
-def test_a_project_deploys_only_by_hand() -> None:
-    workflow = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
-    assert list(workflow[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+def test_a_project_deploys_only_by_hand_and_with_the_rights_and_times_that_are_used_here() -> None:
+    theirs = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
+    ours = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yaml").read_text())
+    assert list(theirs[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+    # A change of the stack takes hours, for which the credentials and the job have to last.
+    seconds = []
+    for workflow in (theirs, ours):
+        job = workflow["jobs"]["deploy"]
+        steps = job["steps"]
+        job["steps"] = [step for step in steps if "uses" in step]
+        seconds += [
+            step["with"]["role-duration-seconds"]
+            for step in job["steps"]
+            if "role-to-assume" in step["with"]
+        ]
+    assert theirs == ours
+    assert seconds == [3 * 60 * 60] * 2
 
 
 def test_the_containers_of_a_project_are_those_here_without_the_demo() -> None:
