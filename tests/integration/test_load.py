@@ -153,13 +153,14 @@ def test_the_dates_of_the_partitions_are_those_of_the_zone(
 def test_without_a_time_a_table_has_no_partitions(
     folder: Path, shell: Shell, services: Services
 ) -> None:
-    (folder / "products.csv").write_text("id,name\n007,Ülker\n008,\n")
+    # A column may have the name that the partition key would have.
+    (folder / "products.csv").write_text("id,name,dt\n007,Ülker,a\n008,,b\n")
     code, printed = shell("load", "products", "products.csv")
     assert code == 0, printed
     assert "products: 2 rows, no partitions\n" in printed
     assert 'Input("products", columns=())' in printed
-    found = rows_of(services, "SELECT id, name FROM products ORDER BY id")
-    assert [tuple(row.values()) for row in found] == [("007", "Ülker"), ("008", "")]
+    found = rows_of(services, "SELECT id, name, dt FROM products ORDER BY id")
+    assert [tuple(row.values()) for row in found] == [("007", "Ülker", "a"), ("008", "", "b")]
 
 
 def test_the_types_are_those_of_the_file_or_wide_enough_for_its_values(
@@ -417,6 +418,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         (GOOD, ["../t", "f.csv"], "is not a name of Athena"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "D T"], "'D T' is not a name of Athena"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "n"], "has a column n already"),
+        ("at,dt\n1,2\n", ["t", "f.csv", "--time", "at"], "has a column dt already"),
         (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "did you mean Asia/Tokyo?"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "from"], "'from' is a reserved word"),
         (GOOD, ["t", "f.csv", "--key", "day"], "--key and --zone are about partitions"),
