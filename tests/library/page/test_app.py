@@ -405,6 +405,17 @@ def test_a_report_that_no_run_could_publish_says_so(
     assert says in conflict
 
 
+@pytest.mark.parametrize("body", ["{", '{"report": "scores"}'], ids=["no JSON", "not ours"])
+def test_a_report_whose_calendar_cannot_be_read_says_so(
+    client: TestClient, account: Account, body: str
+) -> None:
+    uri = ReportLocation.of(account.bucket, "scores", WEEKS).calendar_uri
+    key = uri.removeprefix(f"s3://{account.bucket}/")
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
+    (problem,) = listed(client)["scores_weekly"]["problems"]
+    assert problem.startswith(f"{uri} is not of this package and folder")
+
+
 @pytest.mark.usefixtures("published")
 def test_the_folder_of_a_report_is_read_only_if_its_table_leaves_it_open(
     client: TestClient, account: Account
