@@ -151,7 +151,15 @@ def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
     assert versions == ["3.3.1", "3.4.0"]
 
 
-def test_startup_sh_names_what_the_change_of_the_stack_has_brought(
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+        *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
+    ],
+)
+def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_brought(
+    status: str,
     stub: StubAws,
     bucket: Any,
     repository: Repository,
@@ -172,7 +180,7 @@ def test_startup_sh_names_what_the_change_of_the_stack_has_brought(
             assert state is not None
             return state
 
-    stub.status = "UPDATE_COMPLETE"
+    stub.status = status
     monkeypatch.setattr(deploy, "Stack", GrowingStack)
     said = repository.deploy()
     assert said.endswith("stg is deployed. It has no MWAA environment.\n")
