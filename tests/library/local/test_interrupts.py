@@ -1,4 +1,4 @@
-"""Signals while processes run; tests/e2e/test_runtime.py ends some."""
+"""Signals while processes run; tests/commands/test_up.py ends some."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from athena_reports.local.processes import exit_code, signals_as_interrupts, signals_put_off
+from athena_reports.local.interrupts import exit_code, signals_as_interrupts, signals_put_off
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
@@ -54,3 +54,28 @@ def test_a_signal_is_an_interrupt_whose_exit_code_is_that_of_the_signal(
 
 def test_an_interrupt_without_a_signal_is_a_ctrl_c() -> None:
     assert exit_code(KeyboardInterrupt()) == 130
+
+
+@pytest.mark.usefixtures("unnoticed")
+@pytest.mark.parametrize("second", [number for number, _ in SIGNALS])
+def test_a_second_signal_does_not_break_off_what_the_first_one_has_begun(
+    second: signal.Signals,
+) -> None:
+    """A terminal that is closed sends more than one, and people press Ctrl-C again."""
+    stopped = []
+
+    class Component:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            os.kill(os.getpid(), second)
+            stopped.append("the component")
+
+    def work() -> None:
+        with signals_as_interrupts(), Component():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        work()
+    assert stopped == ["the component"]
+    assert exit_code(interrupted.value) == 130
