@@ -53,6 +53,7 @@ def announced_up(shop: Project, endpoint: str) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.ci
 def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
     shop: Project,
 ) -> None:
@@ -96,6 +97,7 @@ pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
 """
 
 
+@pytest.mark.ci
 def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
     shop: Project, tmp_path: Path
 ) -> None:

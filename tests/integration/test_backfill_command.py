@@ -242,7 +242,11 @@ def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: Backfil
     assert "The DAG is paused: its runs wait until somebody unpauses it." in printed
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "the default", "no answer"])
+@pytest.mark.parametrize(
+    "answer",
+    ["\n", pytest.param("n\n", marks=pytest.mark.ci), pytest.param("", marks=pytest.mark.ci)],
+    ids=["the default", "no", "no answer"],
+)
 def test_without_a_yes_nothing_begins(answer: str, flown: Flown, airflow: BackfillingApi) -> None:
     dates = ("--from", "2013-03-04", "--to", "2013-03-11")
     done = flown.run(

@@ -44,7 +44,6 @@ from athena_reports.settings import settings
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold, SlowDown
-from tests.integration.scenarios import QUICK
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags, parse_dags
@@ -341,12 +340,8 @@ class Everything:
 
     @staticmethod
     def dag(dag_id: str) -> DAG:
-        """A DAG of the tests' reports or of maintenance;
-        it looks at its queries more often than in earnest.
-        """
+        """A DAG of the tests' reports or of maintenance."""
         (dag,) = (dags[dag_id] for file in DAGS if dag_id in (dags := load_dags(file)))
-        if dag.has_task("wait_for_query"):
-            dag.get_task("wait_for_query").policy = QUICK
         return dag
 
     def submit(self, dag: DAG) -> tuple[Any, tuple[Any, dict[str, Any]]]:

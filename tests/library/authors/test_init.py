@@ -160,6 +160,7 @@ def test_a_project_has_its_wheels_and_passes_its_check(
     assert kept == written  # the check leaves nothing else
 
 
+@pytest.mark.ci
 def test_a_project_in_another_repository_has_rules_of_its_own(
     work: Path, packages: Packages, run: Run
 ) -> None:

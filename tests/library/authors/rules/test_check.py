@@ -128,6 +128,7 @@ def test_what_it_finds_does_not_depend_on_the_shell(environment: str) -> None:
     assert done.stdout.startswith("No finding in ")
 
 
+@pytest.mark.ci
 def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None:
     """From any folder of it, and with its own SQL and no other."""
     shell = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "plugins")}
