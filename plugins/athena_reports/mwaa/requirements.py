@@ -30,6 +30,10 @@ _OURS_IN_PATH = re.compile(
     r"(?<![\w.-])(athena[-_.]+reports|local[-_.]+athena)(?![a-z_]|[-.](?!git\b|zip\b|tar\b)[a-z])",
     re.IGNORECASE,
 )
+# Of a file beside requirements.txt. MWAA gets requirements.txt alone.
+_FILE_BESIDE = re.compile(
+    r"(-r|--requirement|-c|--constraint)[\s=]*+(?P<path>(?![/'\"]|\w+://)\S.*)"
+)
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION_OF_A_REQUIREMENT = re.compile(r"\s--[a-z].*")
 
@@ -42,7 +46,8 @@ def bundled_requirements(text: str) -> str:
 
     Raises:
         DeployError: A line installs this library in a form that is not understood, such as a path
-            or a URL, or asks for its extra `lineage`, which an environment would do without.
+            or a URL, names a file that MWAA does not get, or asks for the extra `lineage`, which
+            would be left out with the library.
     """
     kept = []
     for number, lines in _logical_lines(text):
@@ -62,8 +67,24 @@ def bundled_requirements(text: str) -> str:
                 " Write athena-reports==<version> instead, which the bundle leaves out, or remove"
                 " the line."
             )
+        beside = _FILE_BESIDE.fullmatch(requirement)
+        if beside is not None:
+            raise DeployError(
+                f"requirements.txt, line {number}: MWAA gets no file {beside['path']!r}, so pip"
+                " would install nothing. Write its lines into requirements.txt, or put it into"
+                " dags/ and name it as /usr/local/airflow/dags/<file>."
+            )
         kept += lines
     return "".join(kept)
+
+
+def asks_for_hashes(requirements: str) -> bool:
+    """Whether a line has a hash. Then pip wants one for each line.
+
+    Source: https://pip.pypa.io/en/stable/topics/secure-installs/
+    """
+    lines = (_without_comments(lines) for _, lines in _logical_lines(requirements))
+    return any("--hash=" in line for line in lines)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
