@@ -75,6 +75,16 @@ def test_a_form_that_is_not_left_out_is_refused_with_its_line(ours: str) -> None
     assert "Write athena-reports==<version> instead" in str(refused.value)
 
 
+@pytest.mark.parametrize("ours", ["athena-reports[lineage]==0.2.0", "Athena_Reports[mwaa,lineage]"])
+def test_the_extra_that_would_be_lost_is_refused_with_what_to_write(ours: str) -> None:
+    with pytest.raises(DeployError) as refused:
+        bundled_requirements(f"{THEIRS}\n{ours}\n")
+    line = THEIRS.count("\n") + 2
+    assert f"requirements.txt, line {line}: {ours!r} asks for an extra" in str(refused.value)
+    written = "athena-reports==0.2.0\napache-airflow-providers-openlineage==2.20.0\n"
+    assert bundled_requirements(written) == "apache-airflow-providers-openlineage==2.20.0\n"
+
+
 @pytest.mark.parametrize(
     ("line", "path"),
     [
