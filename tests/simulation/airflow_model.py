@@ -480,6 +480,6 @@ class Attempt:
                 raise WaitOverError(told)
 
     def _clear(self, told: str) -> None:
-        """Clear what was cleared, unless Airflow has taken the wait for dead: nobody clears it."""
+        """Clear the task that an incident names. Nobody clears a wait that was taken for dead."""
         if told in _CLEARED and self.outcome is None:
             self.run.clear(_CLEARED[told])

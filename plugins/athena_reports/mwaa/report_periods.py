@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from airflow.utils.file import list_py_file_paths
+from botocore.exceptions import ClientError
 
+from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.errors import InputError
 from athena_reports.queries.input_partitions import complete_periods
 from athena_reports.settings import settings
@@ -51,6 +53,11 @@ def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
     return complete[0]
 
 
+def _is_table_missing(error: InputError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and error_kind(cause) is ErrorKind.NO_ENTITY
+
+
 def main() -> None:
     """Import the DAG files and print what was found."""
     glue = boto3.client("glue")
@@ -62,7 +69,9 @@ def main() -> None:
                 continue
             try:
                 period = _last_period(dag, glue, now)
-            except InputError:  # its table is not there
+            except InputError as error:
+                if not _is_table_missing(error):
+                    raise
                 continue
             if period is not None:
                 periods[dag.dag_id] = {
