@@ -63,7 +63,7 @@ from tests.integration.scenarios import (
     wait,
 )
 from tests.support.airflow_run import StateStore
-from tests.support.triggers import IMPATIENT
+from tests.support.triggers import be_impatient
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -715,8 +715,7 @@ def faults(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     # A scenario says when a start is repeated, by Airflow.
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
-    for name, value in IMPATIENT.items():
-        monkeypatch.setattr(query_look, name, value)
+    be_impatient(monkeypatch)
     monkeypatch.setattr(query_look, "ANSWER_WITHIN_SECONDS", 2.0)
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)

@@ -12,6 +12,8 @@ from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
 
+from athena_reports.steps import partition_look, query_look
+
 
 def through_the_database(trigger: BaseTrigger) -> Any:
     """A trigger as the triggerer gets it."""
@@ -19,8 +21,13 @@ def through_the_database(trigger: BaseTrigger) -> Any:
     return import_string(classpath)(**json.loads(json.dumps(fields)))
 
 
-IMPATIENT = {"PAUSE_SECONDS": 0.02, "LONGEST_PAUSE_SECONDS": 0.1, "CALLS_PER_SECOND": 500.0}
-"""Of `query_look`, where triggers wait in real time: the local Athena needs milliseconds."""
+def be_impatient(patch: pytest.MonkeyPatch) -> None:
+    """Let triggers that wait in real time look often: the local services need milliseconds."""
+    for module in (query_look, partition_look):
+        patch.setattr(module, "PAUSE_SECONDS", 0.02)
+        patch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.1)
+    patch.setattr(query_look, "CALLS_PER_SECOND", 500.0)
+    patch.setattr(partition_look, "TABLES_PER_SECOND", 500.0)
 
 
 async def first_event(trigger: BaseTrigger) -> Any:

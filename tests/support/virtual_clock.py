@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import pytest
 import time_machine
 
-from athena_reports.steps import query_look
+from athena_reports.steps import partition_look, query_look, shared_look
+from athena_reports.steps.shared_look import Turns
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 
@@ -57,10 +58,12 @@ def virtual_clock() -> Iterator[VirtualClock]:
     """Stop the clock, and hand it over."""
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
-        patch.setattr(query_look, "time", clock)
+        for module in (shared_look, query_look, partition_look):
+            patch.setattr(module, "time", clock)
+        for module in (query_look, partition_look):
+            patch.setattr(module, "_turns", Turns())
+        patch.setattr(shared_look, "_looks", {})
         patch.setattr("time.sleep", clock.sleep)
-        patch.setattr(query_look, "_next_call_at", 0.0)
-        patch.setattr(query_look, "_looks", {})
         yield clock
 
 

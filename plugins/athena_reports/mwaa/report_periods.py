@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from airflow.utils.file import list_py_file_paths
 
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import InputError
 from athena_reports.queries.input_partitions import complete_periods
 from athena_reports.settings import settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from athena_reports.periods.calendar import Period
 
 
-def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
+def _last_period(dag: BuiltDag, glue: Any, s3: S3, now: datetime) -> Period | None:
     """Return the last period with all its partitions; None if there is none."""
     report = dag.report
     start: Any = dag.start_date  # a report has one
@@ -45,6 +46,7 @@ def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
         now=now,
         database=settings().database,
         glue=glue,
+        s3=s3,
     )
     if not complete:
         return None
@@ -54,6 +56,7 @@ def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
 def main() -> None:
     """Import the DAG files and print what was found."""
     glue = boto3.client("glue")
+    s3 = S3(boto3.client("s3"))
     now = datetime.now(UTC)
     periods = {}
     for path in sorted(list_py_file_paths(sys.argv[1], safe_mode=False)):
@@ -61,8 +64,8 @@ def main() -> None:
             if not isinstance(dag, BuiltDag) or not dag.report.inputs:
                 continue
             try:
-                period = _last_period(dag, glue, now)
-            except InputError:  # its table is not there
+                period = _last_period(dag, glue, s3, now)
+            except InputError:  # its table is not there, or the bucket of its done objects
                 continue
             if period is not None:
                 periods[dag.dag_id] = {

@@ -1,8 +1,6 @@
 """One look at all the queries that the waits of a triggerer wait for.
 
-A triggerer runs hundreds of waits in one event loop. If each asked Athena by itself, each would
-need a client, and the calls would add up to the quota of the account, which everybody shares. Here
-one task asks for all of them, 50 queries in a call, about once a second.
+It asks for 50 queries in a call, about once a second.
 
 Source of the quotas: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
 (BatchGetQueryExecution: 20 calls a second). That a call takes 50 ids at most is in its API
@@ -10,22 +8,19 @@ reference.
 """
 
 import asyncio
-import contextvars
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import ErrorKind, error_kind
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
 from athena_reports.queries.execution import QueryExecution
+from athena_reports.steps.shared_look import SharedLook, Turns
 
 PAUSE_SECONDS = 1.0
 """Between two looks."""
@@ -38,39 +33,11 @@ ANSWER_WITHIN_SECONDS = 300.0
 IDS_PER_CALL = 50
 
 log = logging.getLogger(__name__)
-_looks: dict[str, "QueryLook"] = {}  # by connection; a look is here for as long as somebody waits
-_next_call_at = 0.0  # the earliest time.monotonic() of the next call
+_turns = Turns()
 
 
 class NoAnswerError(AthenaReportsError):
     """Athena could not be asked about a query."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How Athena is reached: the arguments of AthenaHook."""
-
-    aws_conn_id: str | None
-    region_name: str | None = None
-    verify: bool | str | None = None
-    botocore_config: Mapping[str, Any] | None = None
-
-    @property
-    def key(self) -> str:
-        """A text that is equal for equal connections."""
-        fields = [self.aws_conn_id, self.region_name, self.verify, self.botocore_config]
-        return json.dumps(fields, sort_keys=True)
-
-    def new_client(self) -> Any:
-        """Make a client of Athena. It reads files, and asks Airflow for the connection."""
-        config = None if self.botocore_config is None else dict(self.botocore_config)
-        hook = AthenaHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=config,
-        )
-        return hook.get_conn()
 
 
 class Wait:
@@ -124,62 +91,34 @@ class Wait:
         self._is_failing = True
 
 
-class QueryLook:
-    """Looks at the queries of all waits of one connection, for as long as there are any."""
+class QueryLook(SharedLook[Wait]):
+    """Looks at the queries of all waits of one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._waits: list[Wait] = []
-        self._looking: asyncio.Task[None] | None = None
-        self._made_client: Any = None
+    @property
+    def pauses_seconds(self) -> tuple[float, float]:
+        """The pause between two looks, and the longest one, while Athena throttles."""
+        return PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 
-    @classmethod
-    def of(cls, connection: Connection) -> "QueryLook":
-        """Return the look that all waits of this connection share."""
-        return _looks.setdefault(connection.key, cls(connection))
+    def new_clients(self, hook: SharedSessionHook) -> Any:
+        """Make a client of Athena."""
+        return hook.get_conn()
 
-    @contextmanager
-    def waiting(self, query_execution_id: str) -> Iterator[Wait]:
+    def waiting(self, query_execution_id: str) -> AbstractContextManager[Wait]:
         """Look at a query for as long as the context lasts."""
-        wait = Wait(query_execution_id)
-        self._waits.append(wait)
-        if self._looking is None:
-            # In the context of the first wait, what is logged would be in the log of its task.
-            self._looking = asyncio.get_running_loop().create_task(
-                self._keep_looking(), context=contextvars.Context()
-            )
-        try:
-            yield wait
-        finally:
-            self._waits.remove(wait)
-            if not self._waits:
-                self._looking.cancel()
-                self._looking = None
-                _looks.pop(self._connection.key, None)
+        return self.joined(Wait(query_execution_id))
 
     async def stop(self, query_execution_id: str) -> None:
         """Stop a query."""
-        athena = await self._client()
+        athena = await self.clients()
         await asyncio.to_thread(athena.stop_query_execution, QueryExecutionId=query_execution_id)
 
-    async def _keep_looking(self) -> None:
-        pause_seconds = PAUSE_SECONDS
-        while True:
-            # It comes first, since the task of a new wait has asked Athena just now.
-            await asyncio.sleep(pause_seconds)
-            is_served = await self._look()
-            if is_served:
-                pause_seconds = PAUSE_SECONDS
-            else:
-                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
-
-    async def _look(self) -> bool:
+    async def look(self) -> bool:
         """Ask for each query once, and return whether Athena served anything.
 
         A look ends at the first call that Athena throttles.
         """
         # Those that a look has left out come first in the next one.
-        waits = sorted(self._waits, key=lambda wait: wait.asked_at)
+        waits = sorted(self.waits, key=lambda wait: wait.asked_at)
         ids = list(dict.fromkeys(wait.query_execution_id for wait in waits))
         for first in range(0, len(ids), IDS_PER_CALL):
             is_throttled = await self._ask(ids[first : first + IDS_PER_CALL])
@@ -189,7 +128,7 @@ class QueryLook:
 
     async def _ask(self, ids: Sequence[str]) -> bool:
         """Ask for at most 50 queries in one call, and return whether Athena throttled it."""
-        await _turn()
+        await _turns.wait(CALLS_PER_SECOND)
         for wait in self._waits_for(ids):
             wait.asked_at = time.monotonic()
         try:
@@ -211,8 +150,7 @@ class QueryLook:
             kind = error_kind(error)
         may_succeed_later = kind is not None and kind.retryable
         if not may_succeed_later:
-            # The next client has the connection and the credentials of then.
-            self._made_client = None
+            self.drop_clients()
             if len(ids) > 1:
                 # It may be for one of the queries, and must not fail the waits for the others.
                 for query_id in ids:
@@ -227,7 +165,7 @@ class QueryLook:
         self, ids: Sequence[str]
     ) -> tuple[Mapping[str, QueryExecution], Mapping[str, str]]:
         """Return the queries that Athena knows, by id, and for others why it does not say more."""
-        athena = await self._client()
+        athena = await self.clients()
         response = await asyncio.to_thread(
             athena.batch_get_query_execution, QueryExecutionIds=list(ids)
         )
@@ -244,28 +182,5 @@ class QueryLook:
             problems[unprocessed["QueryExecutionId"]] = f"{message} ({code})"
         return executions, problems
 
-    async def _client(self) -> Any:
-        """Return the client. It is made at the first call, and in a thread, as that takes a while.
-
-        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. The triggerer of
-        Airflow 3.2 answers no other one that asks for a connection.
-        """
-        if self._made_client is None:
-            self._made_client = await sync_to_async(self._connection.new_client)()
-        return self._made_client
-
     def _waits_for(self, ids: Sequence[str]) -> list[Wait]:
-        return [wait for wait in self._waits if wait.query_execution_id in ids]
-
-
-async def _turn() -> None:
-    """Wait until a call may be made: those of a triggerer are 1 / CALLS_PER_SECOND seconds apart.
-
-    All looks of a triggerer share one event loop, so `_next_call_at` needs no lock.
-    """
-    global _next_call_at
-    now = time.monotonic()
-    turn = max(now, _next_call_at)
-    _next_call_at = turn + 1 / CALLS_PER_SECOND
-    if turn > now:
-        await asyncio.sleep(turn - now)
+        return [wait for wait in self.waits if wait.query_execution_id in ids]

@@ -13,7 +13,8 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
-from athena_reports.steps.query_look import Connection, NoAnswerError, QueryLook
+from athena_reports.steps.query_look import NoAnswerError, QueryLook
+from athena_reports.steps.shared_look import Connection
 
 AWAITED_XCOM = "awaited_query"
 """What a deferred task waits for: the id of the query, pushed before each deferral."""

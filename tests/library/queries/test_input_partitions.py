@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
+NO_S3: Any = None  # these inputs have no done objects
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
 PLAYS = Input("plays", missing="partial")
 BY_PARTS = Input(
@@ -56,7 +57,7 @@ def look(
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> InputCoverage:
     when: Any = {"late_by": timedelta(0), "now": now}
-    (found,) = find_coverage([source], period, **when, database=database, glue=glue)
+    (found,) = find_coverage([source], period, **when, database=database, glue=glue, s3=NO_S3)
     return found
 
 
@@ -115,6 +116,7 @@ def test_the_complete_ones_of_many_periods_are_those_that_lack_nothing_alone(
         "now": datetime(2025, 6, 5, tzinfo=UTC),
         "database": database,
         "glue": glue,
+        "s3": NO_S3,
     }
     start = datetime(2025, 2, 1, tzinfo=UTC)
     periods = [*WEEKS.between(start, datetime(2025, 7, 1, tzinfo=UTC))]
@@ -245,7 +247,7 @@ def test_the_folder_of_a_projected_partition_is_the_one_that_athena_reads(
     glue.create_table(DatabaseName=database, TableInput=table)
 
     when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
-    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue)
+    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue, s3=NO_S3)
     assert partitions.folders["dt=2025-06-21"] == folder
 
 

@@ -21,10 +21,10 @@ from athena_reports.steps.query_look import (
     IDS_PER_CALL,
     LONGEST_PAUSE_SECONDS,
     PAUSE_SECONDS,
-    Connection,
     NoAnswerError,
     QueryLook,
 )
+from athena_reports.steps.shared_look import Connection
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.memory_athena import MemoryAthena, Plan, serve
 from tests.support.submissions import start_sql

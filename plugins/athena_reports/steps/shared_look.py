@@ -1,0 +1,142 @@
+"""One look for all waits of a triggerer.
+
+A triggerer runs hundreds of waits in one event loop. If each asked AWS by itself, each would need a
+client, and the calls would add up to the quotas of the account, which everybody shares. Here one
+task asks for all of them.
+"""
+
+import asyncio
+import contextvars
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from athena_reports.aws.hook import SharedSessionHook
+
+W = TypeVar("W")  # what one wait is
+
+# By class and connection. A look is here for as long as somebody waits.
+_looks: dict[tuple[type, str], Any] = {}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How AWS is reached: the arguments of a hook."""
+
+    aws_conn_id: str | None
+    region_name: str | None = None
+    verify: bool | str | None = None
+    botocore_config: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal connections."""
+        fields = [self.aws_conn_id, self.region_name, self.verify, self.botocore_config]
+        return json.dumps(fields, sort_keys=True)
+
+    def new_hook(self) -> SharedSessionHook:
+        """Make a hook. Its clients read files, and ask Airflow for the connection."""
+        config = None if self.botocore_config is None else dict(self.botocore_config)
+        return SharedSessionHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=config,
+        )
+
+
+class SharedLook(ABC, Generic[W]):
+    """Looks for all waits of one connection, for as long as there are any."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.waits: list[W] = []
+        self._looking: asyncio.Task[None] | None = None
+        self._made_clients: Any = None
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Return the look that all waits of this connection share."""
+        look: Self = _looks.setdefault((cls, connection.key), cls(connection))
+        return look
+
+    @property
+    @abstractmethod
+    def pauses_seconds(self) -> tuple[float, float]:
+        """The pause between two looks, and the longest one, while AWS throttles."""
+
+    @abstractmethod
+    def new_clients(self, hook: SharedSessionHook) -> Any:
+        """Make what the look asks."""
+
+    @abstractmethod
+    async def look(self) -> bool:
+        """Ask for all waits once, and return whether AWS served anything."""
+
+    @contextmanager
+    def joined(self, wait: W) -> Iterator[W]:
+        """Look for a wait for as long as the context lasts."""
+        self.waits.append(wait)
+        if self._looking is None:
+            # In the context of the first wait, what is logged would be in the log of its task.
+            self._looking = asyncio.get_running_loop().create_task(
+                self._keep_looking(), context=contextvars.Context()
+            )
+        try:
+            yield wait
+        finally:
+            self.waits.remove(wait)
+            if not self.waits:
+                self._looking.cancel()
+                self._looking = None
+                _looks.pop((type(self), self.connection.key), None)
+
+    async def clients(self) -> Any:
+        """Return the clients. They are made at the first call, in a thread, as it takes a while.
+
+        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. The triggerer of
+        Airflow 3.2 answers no other one that asks for a connection.
+        """
+        if self._made_clients is None:
+            self._made_clients = await sync_to_async(self._make_clients)()
+        return self._made_clients
+
+    def drop_clients(self) -> None:
+        """Make new ones at the next call, with the connection and the credentials of then."""
+        self._made_clients = None
+
+    def _make_clients(self) -> Any:
+        return self.new_clients(self.connection.new_hook())
+
+    async def _keep_looking(self) -> None:
+        shortest, longest = self.pauses_seconds
+        pause_seconds = shortest
+        while True:
+            # It comes first, since the task of a new wait has asked just now.
+            await asyncio.sleep(pause_seconds)
+            is_served = await self.look()
+            pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
+
+
+class Turns:
+    """When a triggerer may call a service: at most so many times a second.
+
+    All looks of a triggerer share one event loop, so this needs no lock.
+    """
+
+    def __init__(self) -> None:
+        self._next_at = 0.0  # the earliest time.monotonic() of the next call
+
+    async def wait(self, calls_per_second: float) -> None:
+        """Wait until a call may be made."""
+        now = time.monotonic()
+        turn = max(now, self._next_at)
+        self._next_at = turn + 1 / calls_per_second
+        if turn > now:
+            await asyncio.sleep(turn - now)
