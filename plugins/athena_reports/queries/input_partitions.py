@@ -5,12 +5,12 @@ Without them a query would give fewer rows, and no error.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_serializer, field_validator
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import InputError, MissingPartitionsError
@@ -103,7 +103,7 @@ class InputPartitions(NamedTuple):
 
 
 class InputNeed(BaseModel, frozen=True):
-    """What a period needs of one input.
+    """What a period needs of one input. It is its own wire form, as JSON.
 
     Attributes:
         source: The input.
@@ -116,6 +116,23 @@ class InputNeed(BaseModel, frozen=True):
     period: Period
     late_by: timedelta
     database: str
+
+    @field_serializer("source")
+    def _source_to_wire(self, source: Input) -> dict[str, Any]:
+        fields = asdict(source)
+        if source.wait is not None:
+            fields["wait"] = source.wait.total_seconds()
+        return fields
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _source_from_wire(cls, wire_form: Any) -> Any:
+        if not isinstance(wire_form, dict):
+            return wire_form
+        fields = dict(wire_form)
+        if fields["wait"] is not None:
+            fields["wait"] = timedelta(seconds=fields["wait"])
+        return Input(**fields)
 
     @property
     def lookup(self) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """Waits for inputs in the triggerer: many waits in one process, none in a worker."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk.execution_time import task_runner
@@ -8,11 +9,9 @@ from airflow.sdk.execution_time.comms import SetXCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from athena_reports.queries.input_partitions import InputNeed
+from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
 from athena_reports.steps.partition_look import PartitionLook
 from athena_reports.steps.shared_look import Connection
-
-MISSING_XCOM = "missing_inputs"
-"""What a task waits for: `{"since": <ISO 8601>, "missing": [<a sentence for each input>]}`."""
 
 
 class InputsTrigger(BaseTrigger):
@@ -33,14 +32,18 @@ class InputsTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.needs = list(needs)
-        self.since = since
+        self.since = datetime.fromisoformat(since)
         self.missing = missing
         self.connection = connection
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the metadata database keeps while the task is deferred."""
-        fields = {"needs": self.needs, "since": self.since, "missing": self.missing}
-        fields.update(self.connection)
+        fields = {
+            "needs": self.needs,
+            "since": self.since.isoformat(),
+            "missing": self.missing,
+            **self.connection,
+        }
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -50,17 +53,18 @@ class InputsTrigger(BaseTrigger):
         with look.waiting(needs, self.missing) as wait:
             missing = await wait.next_change()
             while missing:
-                self.log.info("Waiting since %s: %s.", self.since, "; ".join(missing))
-                await self._push(missing)
+                waiting = MissingInputs(since=self.since, missing=missing)
+                self.log.info("%s", waiting)
+                await self._push(waiting)
                 missing = await wait.next_change()
         yield TriggerEvent({"missing": []})
 
-    async def _push(self, missing: Sequence[str]) -> None:
+    async def _push(self, waiting: MissingInputs) -> None:
         """Let the Reports page know. The wait goes on if Airflow does not take it."""
         task: Any = self.task_instance
         message = SetXCom(
             key=MISSING_XCOM,
-            value={"since": self.since, "missing": list(missing)},
+            value=waiting.model_dump(mode="json"),
             dag_id=task.dag_id,
             run_id=task.run_id,
             task_id=task.task_id,

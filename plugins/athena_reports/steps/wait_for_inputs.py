@@ -22,7 +22,8 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
-from athena_reports.steps.inputs_trigger import MISSING_XCOM, InputsTrigger
+from athena_reports.steps.inputs_trigger import InputsTrigger
+from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
 from athena_reports.steps.task_period import period_of_task
 
 _PAUSE_SECONDS = 60.0  # without a triggerer
@@ -123,11 +124,9 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         if not self._missing:
             self.log.info("Nothing is missing.")
             return True
-        since = self._since(context)
-        self.log.info("Waiting since %s: %s.", since, "; ".join(self._missing))
-        context["ti"].xcom_push(
-            key=MISSING_XCOM, value={"since": since, "missing": list(self._missing)}
-        )
+        waiting = MissingInputs(since=self._since(context), missing=tuple(self._missing))
+        self.log.info("%s", waiting)
+        context["ti"].xcom_push(key=MISSING_XCOM, value=waiting.model_dump(mode="json"))
         return False
 
     @property
@@ -167,15 +166,15 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                 missing.append(str(coverage))
         return missing
 
-    def _since(self, context: Context) -> str:
+    def _since(self, context: Context) -> datetime:
         """Return since when the task waits."""
         ti: Any = context["ti"]
         # Airflow clears it when the task is rescheduled, and keeps it over a deferral.
         earlier = ti.xcom_pull(task_ids=self.task_id, key=MISSING_XCOM, map_indexes=ti.map_index)
         if earlier:
-            return str(earlier["since"])
-        since = ti.get_first_reschedule_date(context) or datetime.now(UTC)
-        return str(since.isoformat(timespec="seconds"))
+            return MissingInputs.model_validate(earlier).since
+        first_look: datetime | None = ti.get_first_reschedule_date(context)
+        return first_look or datetime.now(UTC)
 
     def _defer(self, context: Context) -> NoReturn:
         now = datetime.now(UTC)
@@ -183,7 +182,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         nearest_deadline = min((self._deadline(need.source) for need in needs), default=now)
         trigger = InputsTrigger(
             needs=[need.model_dump_json() for need in needs],
-            since=self._since(context),
+            since=self._since(context).isoformat(),
             missing=self._missing,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,

@@ -32,6 +32,7 @@ from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
+from athena_reports.steps.missing_inputs import INPUTS_TASK
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import (
     SUBMITTED_XCOM,
@@ -257,7 +258,7 @@ def build_dag(
         if any(source.wait is not None for source in report.inputs):
             # In Airflow's default pool: a wait must hold none of the slots for queries.
             wait_for_inputs = InputsWaitSensor(
-                task_id="wait_for_inputs",
+                task_id=INPUTS_TASK,
                 cadence=cadence,
                 late_by=report.late_by,
                 inputs=report.inputs,
