@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from asgiref.sync import sync_to_async
+from botocore.config import Config
 
 from athena_reports.aws.hook import SharedSessionHook
 
@@ -23,6 +24,7 @@ W = TypeVar("W")  # what one wait is
 
 # By class and connection. A look is here for as long as somebody waits.
 _looks: dict[tuple[type, str], Any] = {}
+_CONNECT_SECONDS, _READ_SECONDS = 5, 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,13 @@ class Connection:
 
 
 class SharedLook(ABC, Generic[W]):
-    """Looks for all waits of one connection, for as long as there are any."""
+    """Looks for all waits of one connection, for as long as there are any.
+
+    Attributes:
+        most_attempts: How often botocore sends a call. Meanwhile no other wait is looked for.
+    """
+
+    most_attempts = 3
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -63,8 +71,8 @@ class SharedLook(ABC, Generic[W]):
     @classmethod
     def of(cls, connection: Connection) -> Self:
         """Return the look that all waits of this connection share."""
-        look: Self = _looks.setdefault((cls, connection.key), cls(connection))
-        return look
+        look: Self | None = _looks.get((cls, connection.key))
+        return cls(connection) if look is None else look
 
     @property
     @abstractmethod
@@ -82,8 +90,10 @@ class SharedLook(ABC, Generic[W]):
     @contextmanager
     def joined(self, wait: W) -> Iterator[W]:
         """Look for a wait for as long as the context lasts."""
+        key = (type(self), self.connection.key)
+        _looks[key] = self
         self.waits.append(wait)
-        if self._looking is None:
+        if self._looking is None or self._looking.done():
             # In the context of the first wait, what is logged would be in the log of its task.
             self._looking = asyncio.get_running_loop().create_task(
                 self._keep_looking(), context=contextvars.Context()
@@ -94,34 +104,52 @@ class SharedLook(ABC, Generic[W]):
             self.waits.remove(wait)
             if not self.waits:
                 self._looking.cancel()
-                self._looking = None
-                _looks.pop((type(self), self.connection.key), None)
+                if _looks.get(key) is self:
+                    del _looks[key]
 
     async def clients(self) -> Any:
         """Return the clients. They are made at the first call, in a thread, as it takes a while.
 
-        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. The triggerer of
-        Airflow 3.2 answers no other one that asks for a connection.
+        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. In Airflow 3.2 no other
+        thread can ask the triggerer for a connection.
         """
         if self._made_clients is None:
             self._made_clients = await sync_to_async(self._make_clients)()
         return self._made_clients
 
     def drop_clients(self) -> None:
-        """Make new ones at the next call, with the connection and the credentials of then."""
+        """Make new ones at the next call. They read the connection and its credentials again."""
         self._made_clients = None
 
     def _make_clients(self) -> Any:
-        return self.new_clients(self.connection.new_hook())
+        defaults = Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"total_max_attempts": self.most_attempts},
+        )
+        return self.new_clients(self.connection.new_hook().with_defaults(defaults))
 
     async def _keep_looking(self) -> None:
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
-        while True:
-            # It comes first, since the task of a new wait has asked just now.
+        while self.waits:
+            # The pause comes first: the task of a new wait has just asked.
             await asyncio.sleep(pause_seconds)
-            is_served = await self.look()
+            is_served = await self._look_unless_cancelled()
             pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
+
+    async def _look_unless_cancelled(self) -> bool:
+        """Look, and go on if only a call of the look was cancelled, and not the look itself.
+
+        Airflow cancels the requests of its triggers when it loses its supervisor.
+        """
+        try:
+            return await self.look()
+        except asyncio.CancelledError:
+            this_task = asyncio.current_task()
+            if this_task is None or this_task.cancelling():
+                raise
+            return False
 
 
 class Turns:
