@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import gc
 import logging
 import os
 import shutil
@@ -18,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -85,6 +86,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """Airflow and the tests stay in memory to the end. The garbage collector passes over them."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
@@ -98,13 +105,24 @@ def pytest_runtest_setup() -> None:
 def _cheap_clients() -> Iterator[None]:
     """Clients of AWS are made hundreds of times, and most of that time tells nothing of our code.
 
-    Each session of boto3 would parse botocore's data again, and the provider would walk the stack
-    for the name of the caller, which it puts into the user agent.
+    Each session of boto3 would parse botocore's data again, and each client make a class of its own
+    with a method for each operation. The provider would walk the stack for the name of the caller,
+    which it puts into the user agent.
     """
+    import botocore.client
     import botocore.session
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
+    make_class = botocore.client.ClientCreator._create_client_class
+    classes: dict[str, type] = {}
+
+    def client_class(creator: Any, service_name: str, service_model: Any) -> type:
+        if service_name not in classes:
+            classes[service_name] = make_class(creator, service_name, service_model)
+        return classes[service_name]
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.client.ClientCreator, "_create_client_class", client_class)
         patch.setattr(
             botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
         )

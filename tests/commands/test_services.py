@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,15 +20,16 @@ import pytest
 from local_athena.faults import Faults, Hold, Slow
 from tests.commands.project import ENVIRONMENT, NO_AWS, SOLD_WEEK, WEEKS, Project, load_sales
 from tests.support.repository_copy import SHELL
+from tests.support.rest_api import TOKEN, RestApi, rest_api
 
-# As `up` tells, with an Airflow that does not answer.
+# As `up` tells.
 TELLS = """
 import json, sys, time
 from athena_reports.local.project import find_project
 from athena_reports.local.running import Running, announced
 project = find_project()
 project.airflow.mkdir(exist_ok=True)
-running = Running("http://127.0.0.1:9", "admin", "secret", json.loads(sys.argv[1]))
+running = Running(sys.argv[1], "admin", "secret", json.loads(sys.argv[2]))
 with announced(running, project):
     print("tells", flush=True)
     time.sleep(600)
@@ -34,12 +37,14 @@ with announced(running, project):
 
 
 @contextmanager
-def announced_up(shop: Project, endpoint: str) -> Iterator[None]:
-    """Stands for an `up` in the project."""
+def announced_up(
+    shop: Project, endpoint: str, airflow: str = "http://127.0.0.1:9"
+) -> Iterator[None]:
+    """Stands for an `up` in the project, by default with an Airflow that does not answer."""
     variables = shop.services.environment | {"ATHENA_REPORTS_ENV": ENVIRONMENT}
     variables |= {"AWS_ENDPOINT_URL": endpoint}
     with subprocess.Popen(
-        [sys.executable, "-c", TELLS, json.dumps(variables)],
+        [sys.executable, "-c", TELLS, airflow, json.dumps(variables)],
         cwd=shop.root,
         env=SHELL | {"PYTHONPATH": shop.variables["PYTHONPATH"]},
         stdout=subprocess.PIPE,
@@ -53,6 +58,7 @@ def announced_up(shop: Project, endpoint: str) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.ci
 def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
     shop: Project,
 ) -> None:
@@ -79,6 +85,46 @@ def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
     assert "Beside" not in done.err
 
 
+class AirflowWithLogin(RestApi):
+    """An Airflow that gives a token to whoever logs in."""
+
+    def answer(
+        self, method: str, path: str, body: Any, authorization: str | None
+    ) -> tuple[HTTPStatus, Any] | None:
+        if path != "/auth/token":
+            return super().answer(method, path, body, authorization)
+        assert body == {"username": "admin", "password": "secret"}
+        return HTTPStatus.OK, {"access_token": TOKEN}
+
+
+def test_the_airflow_of_an_up_runs_a_backfill_unless_the_shell_names_another(
+    shop: Project,
+) -> None:
+    """Where the shell names the services of the `up`."""
+    backfill = ["backfill", "items_weekly", "--from", "2025-06-02", "--to", "2025-06-08"]
+    asked = "GET /api/v2/dags/items_weekly/details"
+    endpoint = shop.services.endpoint_url
+    # What an earlier `up` has left, which was killed, is longer.
+    (shop.root / ".airflow").mkdir()
+    (shop.root / ".airflow" / "up.json").write_text(10_000 * "{")
+    with (
+        rest_api({}, kind=AirflowWithLogin) as of_up,
+        rest_api({}) as of_shell,
+        announced_up(shop, endpoint, of_up.url),
+    ):
+        assert "has no DAG items_weekly" in shop.run(*backfill).err
+        assert [request for request, _ in of_up.requests] == [asked]
+        of_up.requests.clear()
+
+        url, token = {"AIRFLOW_URL": of_shell.url}, {"AIRFLOW_TOKEN": TOKEN}
+        assert "AIRFLOW_TOKEN is not set" in shop.run(*backfill, **url).err
+        assert "Name the Airflow that runs the periods" in shop.run(*backfill, **token).err
+        assert of_shell.requests == []
+        assert "has no DAG items_weekly" in shop.run(*backfill, **url, **token).err
+        assert [request for request, _ in of_shell.requests] == [asked]
+        assert of_up.requests == []
+
+
 def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) -> None:
     """As with a profile of AWS, which names no endpoint."""
     done = shop.shell("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
@@ -96,6 +142,7 @@ pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
 """
 
 
+@pytest.mark.ci
 def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
     shop: Project, tmp_path: Path
 ) -> None:

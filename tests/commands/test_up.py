@@ -71,10 +71,12 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         assert set(told.values()) == {warnings}
 
         processes = psutil.Process(up.pid).children(recursive=True)
+        # The second one must not break off what the first one has begun to stop.
+        up.send_signal(signal.SIGINT)
         up.send_signal(signal.SIGTERM)
         rest, _ = up.communicate()
     assert "all that was started has been stopped" in rest
-    assert up.returncode == 143
+    assert up.returncode in (130, 143)
     psutil.wait_procs(processes, timeout=30)
     with suppress(psutil.NoSuchProcess):
         assert not [process for process in processes if process.is_running()]

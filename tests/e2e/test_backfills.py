@@ -124,6 +124,7 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
     weekly.assert_right(periods)
 
 
+@pytest.mark.full
 def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publication(
     weekly: Backfilled, airflow: AirflowRuntime
 ) -> None:

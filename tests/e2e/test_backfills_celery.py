@@ -25,7 +25,7 @@ from tests.e2e.report_run import until
 if TYPE_CHECKING:
     from tests.e2e.harness import StartAirflow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 WEEKS = weeks(FIRST_SUNDAY, 8, TOKYO)
 WORKERS = ("worker-1", "worker-2")

@@ -199,6 +199,7 @@ def runs_of_backfills(airflow: AirflowRuntime) -> list[DagRun]:
     return [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
 
 
+@pytest.mark.full
 def test_a_backfill_from_airflows_own_form_fills_the_coverage(
     backfilled_by_form: list[DagRun],
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.execution_time import task_runner
 
 from athena_reports import weekly
@@ -142,6 +143,43 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     another = run_dag(dags["best_users_weekly_alerts"], SCHEDULED, run_id="manual__1")
     assert another.values["tell_when_published", "return_value"] is False
     assert inbox.take() == [], "who was never told that it is late needs no all-clear"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_told"),
+    [
+        ("success", True),
+        ("failed", True),
+        ("skipped", True),
+        ("upstream_failed", True),
+        ("running", False),
+        ("up_for_reschedule", False),
+        ("up_for_retry", False),
+        (None, False),
+    ],
+)
+@pytest.mark.usefixtures("plays_lake")
+def test_the_all_clear_waits_for_the_task_that_may_still_tell_and_for_no_other(
+    parse: Callable[..., Dags], inbox: Inbox, state: str | None, is_told: bool
+) -> None:
+    """The first task may have told one of two people, and then failed."""
+    name = f"best_users_{state or 'none'}"
+    dags = parse(name)
+    dag = dags[f"{name}_weekly_alerts"]
+    with time_machine.travel(DUE_AT + timedelta(minutes=1)):
+        looked = run_dag(dag, SCHEDULED, run_id="scheduled__1")
+        run_dag(dags[f"{name}_weekly"], SCHEDULED)
+        inbox.take()
+        looked.states["tell_when_due"] = state
+        task, context = prepare(
+            dag.get_task("tell_when_published"), looked, "scheduled__1", SCHEDULED
+        )
+        if is_told:
+            assert execute(task, context) is True
+        else:
+            with pytest.raises(AirflowRescheduleException):
+                execute(task, context)
+    assert len(inbox.take()) == is_told
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def athena_lists(services: Services) -> dict[str, int]:
     return found
 
 
-@pytest.mark.ci
+@pytest.mark.full
 def test_costs_are_those_of_the_queries_that_athena_lists(
     services: Services, flights_lake: object, sql_folder: Path
 ) -> None:

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import gzip
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -153,13 +154,14 @@ def test_the_dates_of_the_partitions_are_those_of_the_zone(
 def test_without_a_time_a_table_has_no_partitions(
     folder: Path, shell: Shell, services: Services
 ) -> None:
-    (folder / "products.csv").write_text("id,name\n007,Ülker\n008,\n")
+    # A column may have the name that the partition key would have.
+    (folder / "products.csv").write_text("id,name,dt\n007,Ülker,a\n008,,b\n")
     code, printed = shell("load", "products", "products.csv")
     assert code == 0, printed
     assert "products: 2 rows, no partitions\n" in printed
     assert 'Input("products", columns=())' in printed
-    found = rows_of(services, "SELECT id, name FROM products ORDER BY id")
-    assert [tuple(row.values()) for row in found] == [("007", "Ülker"), ("008", "")]
+    found = rows_of(services, "SELECT id, name, dt FROM products ORDER BY id")
+    assert [tuple(row.values()) for row in found] == [("007", "Ülker", "a"), ("008", "", "b")]
 
 
 def test_the_types_are_those_of_the_file_or_wide_enough_for_its_values(
@@ -196,17 +198,20 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     folder: Path, shell: Shell, services: Services
 ) -> None:
     assert shell("load", "again", str(write_csv(folder / "a.csv")), "--time", "played_at")[0] == 0
+    # The files of a table whose name begins like this one stay.
+    assert shell("load", "again_2", str(folder / "a.csv"), "--time", "played_at")[0] == 0
     before = per_date(services, "again")
     (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\nlater,3\n")
     code, printed = shell("load", "again", "b.csv", "--time", "at")
     assert code == 1
     assert "b.csv: 'later' in the column 'at' is not a timestamp" in printed
     assert per_date(services, "again") == before
-    assert [path.name for path in (folder / ".lake").iterdir()] == ["again"]
+    assert {path.name for path in (folder / ".lake").iterdir()} == {"again", "again_2"}
 
     (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\n")
     assert shell("load", "again", "b.csv", "--time", "at")[0] == 0
     assert per_date(services, "again") == {"2030-01-01": 2}
+    assert per_date(services, "again_2") == before
     (kept,) = (path for path in (folder / ".lake" / "again").iterdir() if path.is_dir())
     assert [path.name for path in kept.iterdir()] == ["dt=2030-01-01"]
     objects = services.s3.list_objects_v2(Bucket="athena-lake-dev", Prefix="again/")["Contents"]
@@ -333,6 +338,18 @@ def test_later_services_have_what_is_kept(folder: Path, shell: Shell, services: 
     assert lines[:2] == lines[2:]
     assert "table kept_names, from .lake/: 1 rows, no partitions" in lines
 
+    # A table that cannot be brought back keeps no other one away.
+    services.glue.delete_table(DatabaseName="database_later", Name="kept_names")
+    services.glue.update_table(DatabaseName="database_later", TableInput={"Name": "kept"})
+    restore(folder / ".lake", later, lines.append)
+    assert re.search(r"kept/table\.json is left out: .* a table kept that was not loaded", lines[4])
+    assert lines[5] == "table kept_names, from .lake/: 1 rows, no partitions"
+    assert rows_of(services, "SELECT name FROM kept_names", "database_later") == [{"name": "one"}]
+    (folder / ".lake" / "kept" / "table.json").write_text("{")
+    restore(folder / ".lake", later, lines.append)
+    assert "kept/table.json is left out: " in lines[6]
+    assert lines[7] == lines[5]
+
 
 def test_services_that_were_started_for_themselves_get_what_is_kept(
     folder: Path, shell: Shell, services: Services
@@ -417,6 +434,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         (GOOD, ["../t", "f.csv"], "is not a name of Athena"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "D T"], "'D T' is not a name of Athena"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "n"], "has a column n already"),
+        ("at,dt\n1,2\n", ["t", "f.csv", "--time", "at"], "has a column dt already"),
         (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "did you mean Asia/Tokyo?"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "from"], "'from' is a reserved word"),
         (GOOD, ["t", "f.csv", "--key", "day"], "--key and --zone are about partitions"),

@@ -157,3 +157,26 @@ def test_the_trigger_of_the_deferred_operator(services: Services, hook: AthenaHo
         return await anext(trigger.run())
 
     assert asyncio.run(first_event()).payload["status"] == "success"
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_the_operator_tells_openlineage_where_a_table_lies(services: Services) -> None:
+    services.glue.create_table(
+        DatabaseName="database_dev",
+        TableInput={
+            "Name": "a_view",
+            "TableType": "VIRTUAL_VIEW",
+            "StorageDescriptor": {"Columns": [{"Name": "one", "Type": "int"}]},
+        },
+    )
+
+    dataset = _operator("SELECT 1").get_openlineage_dataset("database_dev", "plays")
+
+    assert dataset is not None
+    assert dataset.name == "AwsDataCatalog.database_dev.plays"
+    (symlink,) = dataset.facets["symlinks"].identifiers
+    assert (symlink.namespace, symlink.name) == ("s3://athena-lake-dev", "/plays/")
+    described = services.athena.get_table_metadata(
+        CatalogName="AwsDataCatalog", DatabaseName="database_dev", TableName="a_view"
+    )
+    assert "location" not in described["TableMetadata"]["Parameters"]

@@ -293,7 +293,7 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        (scenario, number)
+        pytest.param(scenario, number, marks=[pytest.mark.ci] if scenario == "large" else [])
         for scenario, writes in SCENARIOS.items()
         for number in range(len(writes) + 1)
     ],

@@ -91,6 +91,7 @@ def test_the_rules_of_imports_hold_without_the_samples(repository: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_the_demo_says_that_its_reports_are_gone(repository: Path) -> None:
     done = make(repository, "demo")
     assert done.returncode == 2

@@ -95,6 +95,7 @@ class MemoryAthena:
         calls: The actions that were asked for, each with its time.
         configuration: That of every workgroup.
         unlisted: Ids of queries behind which others have run so many that they are not listed.
+        empty_pages: How many pages of a listing have no id and come before the others.
     """
 
     plan: Callable[[int], Plan] = lambda _: Plan()
@@ -111,6 +112,7 @@ class MemoryAthena:
         }
     )
     unlisted: set[str] = field(default_factory=set)
+    empty_pages: int = 0
 
     @property
     def meta(self) -> SimpleNamespace:
@@ -170,6 +172,10 @@ class MemoryAthena:
         ]
         newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
         newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
+        for _ in range(self.empty_pages):
+            with self._called("ListQueryExecutions"):
+                pass
+            yield {}
         for at in range(0, max(len(newest), 1), size):
             with self._called("ListQueryExecutions"):
                 page = newest[at : at + size]

@@ -22,7 +22,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import digest_of, write_files, write_table
+from athena_reports.rows.writer import Format, digest_of, write_files, write_table
 from athena_reports.steps.transform import keep_sql, upload_version
 
 SCANNED_BYTES = 48_000_000
@@ -77,6 +77,7 @@ class Publisher:
         checks: Sequence[CheckResult] = (),
         run_id: str = "",
         rows: Sequence[Mapping[str, Any]] | str | None = None,
+        formats: Sequence[Format] = ("parquet", "csv"),
     ) -> None:
         """Publish a version of a period.
 
@@ -90,6 +91,7 @@ class Publisher:
             checks: As in the manifest.
             run_id: The run that is said to have done it.
             rows: What, as rows or as SQL; by default a ranking.
+            formats: As what.
         """
         s3 = S3(self.services.s3)
         location = PeriodLocation.of(self.bucket, self.report, period)
@@ -100,7 +102,7 @@ class Publisher:
                 sql, params=None if isinstance(rows, str) else {"rows": rows}
             )
             table = write_table(relation, engine)
-            files = write_files(table, ["parquet", "csv"], engine)
+            files = write_files(table, formats, engine)
             version = upload_version(
                 files,
                 table,

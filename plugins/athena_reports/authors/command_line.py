@@ -17,6 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from io import StringIO, TextIOWrapper
 from typing import Any
 
+from athena_reports.local.interrupts import is_interrupt_handled
+
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_AIRFLOW = (3, 2, 1)
 
@@ -126,7 +128,7 @@ def _unwound_by_signals() -> Iterator[None]:
     handlers: dict[int, Any] = {}
 
     def interrupt(number: int, _: object) -> None:
-        if _is_interrupt_handled():
+        if is_interrupt_handled():
             return
         # It may be a second one: Python's `input` can lose a KeyboardInterrupt, in the moment in
         # which it flushes its prompt.
@@ -150,13 +152,3 @@ def _unwound_by_signals() -> Iterator[None]:
     finally:
         for handled, handler in handlers.items():
             signal.signal(handled, handler)
-
-
-def _is_interrupt_handled() -> bool:
-    """Return whether the code that runs now is a handler of KeyboardInterrupt, or called by one."""
-    error = sys.exception()
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False

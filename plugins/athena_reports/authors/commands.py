@@ -660,7 +660,7 @@ def up(
     It has local services with the tables that `load` has kept. The other commands of the project
     use them meanwhile.
     """
-    from athena_reports.local.processes import exit_code
+    from athena_reports.local.interrupts import exit_code
     from athena_reports.local.project import find_project
     from athena_reports.local.up import up as run_up
 

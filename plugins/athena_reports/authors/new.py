@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -218,6 +219,7 @@ def _event(key: str, instant: datetime) -> _Event:
     )
 
 
+@cache
 def report_templates() -> Environment:
     """Return the templates in `templates/`, with filters for names of SQL and texts of Python."""
     templates = Environment(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+
+from athena_reports.local.interrupts import signals_put_off
 
 
 class Process(subprocess.Popen[bytes]):
@@ -62,52 +62,6 @@ def end_recorded(records: Path) -> None:
                 while _kill(_members(pid)):
                     time.sleep(0.02)
     records.unlink()
-
-
-@contextmanager
-def signals_as_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does."""
-
-    def interrupt(number: int, _: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    with _handling(interrupt):
-        yield
-
-
-def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit code of a process that an interrupt ends, as a shell has it for its signal.
-
-    One that names no signal is a Ctrl-C.
-    """
-    number = signal.SIGINT
-    if interrupt.args:
-        number = signal.Signals[str(interrupt.args[0])]
-    return 128 + number
-
-
-@contextmanager
-def signals_put_off() -> Iterator[None]:
-    """Let a signal raise KeyboardInterrupt after the block, and not within it."""
-    pending: list[int] = []
-    with _handling(lambda number, _: pending.append(number)):
-        yield
-    if pending:
-        raise KeyboardInterrupt(signal.Signals(pending[0]).name)
-
-
-@contextmanager
-def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
-    previous: dict[signal.Signals, Any] = {}
-    # Python lets no other thread set the handler of a signal.
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            previous[number] = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, old_handler in previous.items():
-            signal.signal(number, old_handler)
 
 
 def _members(leader: int) -> list[psutil.Process]:

@@ -26,7 +26,7 @@ import athena_reports
 from athena_reports.errors import SettingsError
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.requirements import bundled_requirements
+from athena_reports.mwaa.requirements import asks_for_hashes, bundled_requirements
 from athena_reports.mwaa.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 from athena_reports.settings import read_settings
 
@@ -103,7 +103,7 @@ def _bundle(project: Project, environment: str, settings: Mapping[str, str]) -> 
     for name, content in wheels.items():
         plugins[str(FOLDER / name)] = content
     lines = [f'--constraint "{HOME / constraints_path}"']
-    lines += wheel_lines(wheels, HOME / "plugins")
+    lines += wheel_lines(wheels, HOME / "plugins", hashes=asks_for_hashes(requirements))
     lines.append(requirements)
 
     files[constraints_path] = constraints

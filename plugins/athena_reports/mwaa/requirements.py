@@ -19,6 +19,8 @@ LIBRARY = "athena-reports"
 """The name of this library's package."""
 OURS = (LIBRARY, "local-athena")
 """The packages that a bundle never lets pip install."""
+LINEAGE_PROVIDER = "apache-airflow-providers-openlineage"
+"""What the extra `lineage` installs, the only one that a run has a use for."""
 
 # A project keeps the wheels of the library there while they are on no index.
 _FIND_LINKS = re.compile(r"(-f|--find-links)[\s=]*(\./)?wheels/?")
@@ -27,6 +29,10 @@ _FIND_LINKS = re.compile(r"(-f|--find-links)[\s=]*(\./)?wheels/?")
 _OURS_IN_PATH = re.compile(
     r"(?<![\w.-])(athena[-_.]+reports|local[-_.]+athena)(?![a-z_]|[-.](?!git\b|zip\b|tar\b)[a-z])",
     re.IGNORECASE,
+)
+# Of a file beside requirements.txt. MWAA gets requirements.txt alone.
+_FILE_BESIDE = re.compile(
+    r"(-r|--requirement|-c|--constraint)[\s=]*+(?P<path>(?![/'\"]|\w+://)\S.*)"
 )
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION_OF_A_REQUIREMENT = re.compile(r"\s--[a-z].*")
@@ -40,11 +46,18 @@ def bundled_requirements(text: str) -> str:
 
     Raises:
         DeployError: A line installs this library in a form that is not understood, such as a path
-            or a URL.
+            or a URL, names a file that MWAA does not get, or asks for the extra `lineage`, which
+            would be left out with the library.
     """
     kept = []
     for number, lines in _logical_lines(text):
         requirement = _without_comments(lines)
+        if _asks_for_lineage(requirement):
+            raise DeployError(
+                f"requirements.txt, line {number}: {requirement!r} asks for an extra, which pip"
+                " would not install, since the bundle has this library in plugins.zip. Write"
+                f" {LIBRARY}==<version>, and {LINEAGE_PROVIDER}==<version> in a line of its own."
+            )
         if _FIND_LINKS.fullmatch(requirement) or _name(requirement) in OURS:
             continue
         if _installs_ours_otherwise(requirement):
@@ -54,8 +67,24 @@ def bundled_requirements(text: str) -> str:
                 " Write athena-reports==<version> instead, which the bundle leaves out, or remove"
                 " the line."
             )
+        beside = _FILE_BESIDE.fullmatch(requirement)
+        if beside is not None:
+            raise DeployError(
+                f"requirements.txt, line {number}: MWAA gets no file {beside['path']!r}, so pip"
+                " would install nothing. Write its lines into requirements.txt, or put it into"
+                " dags/ and name it as /usr/local/airflow/dags/<file>."
+            )
         kept += lines
     return "".join(kept)
+
+
+def asks_for_hashes(requirements: str) -> bool:
+    """Whether a line has a hash. Then pip wants one for each line.
+
+    Source: https://pip.pypa.io/en/stable/topics/secure-installs/
+    """
+    lines = (_without_comments(lines) for _, lines in _logical_lines(requirements))
+    return any("--hash=" in line for line in lines)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -85,13 +114,27 @@ def _without_comments(lines: list[str]) -> str:
     return " ".join(words)
 
 
+def _parsed(requirement: str) -> Requirement | None:
+    """Return a requirement by name; None for a path or an option."""
+    try:
+        return Requirement(_OPTION_OF_A_REQUIREMENT.sub("", requirement))
+    except InvalidRequirement:
+        return None
+
+
 def _name(requirement: str) -> str:
     """Return the normalised name that a requirement asks for; empty for a path or an option."""
-    try:
-        parsed = Requirement(_OPTION_OF_A_REQUIREMENT.sub("", requirement))
-    except InvalidRequirement:
+    parsed = _parsed(requirement)
+    if parsed is None:
         return ""
     return canonicalize_name(parsed.name)
+
+
+def _asks_for_lineage(requirement: str) -> bool:
+    parsed = _parsed(requirement)
+    if parsed is None or canonicalize_name(parsed.name) != LIBRARY:
+        return False
+    return "lineage" in parsed.extras
 
 
 def _installs_ours_otherwise(requirement: str) -> bool:

@@ -101,12 +101,18 @@ def _platforms() -> Iterator[str]:
         yield f"--platform={old_name}_x86_64"
 
 
-def wheel_lines(wheels: Mapping[str, bytes], plugins: PurePosixPath) -> Iterator[str]:
+def wheel_lines(
+    wheels: Mapping[str, bytes], plugins: PurePosixPath, *, hashes: bool
+) -> Iterator[str]:
     """Yield the lines of requirements.txt that name wheels by their paths.
 
     Args:
         wheels: The wheels by their file names.
         plugins: The plugins folder of the environment.
+        hashes: Whether each line has the hash of its wheel.
     """
-    for name in wheels:
-        yield str(plugins / FOLDER / name)
+    for name, content in wheels.items():
+        line = str(plugins / FOLDER / name)
+        if hashes:
+            line += f" --hash=sha256:{hashlib.sha256(content).hexdigest()}"
+        yield line

@@ -47,6 +47,7 @@ class InputCoverage(BaseModel, frozen=True):
     is_partitioned: bool = True
     missing: Literal["fail", "partial"]  # what the input declares
     needed: int  # 0 for a table without partitions
+    present: tuple[str, ...] = ()  # the needed ones that the query sees
     absent: tuple[str, ...] = ()  # Glue does not have them
     outside: tuple[str, ...] = ()  # outside the range of the table's projection
     not_done: tuple[str, ...] = ()  # there is no object that says that they are complete
@@ -415,6 +416,7 @@ def _partitions_of(
         table=table.name,
         missing=table.source.missing,
         needed=len(needed),
+        present=tuple(folders),
         absent=absent,
         outside=outside,
         not_done=tuple(not_done),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -13,7 +13,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.commit import publish
+from athena_reports.publication.commit import Publication, publish
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -30,6 +30,9 @@ from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors, required_xcoms
 from athena_reports.steps.transform import PreparedVersion
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 
 class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
@@ -103,6 +106,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.memory_limit = memory_limit
         self.bucket_owner = bucket_owner
         self.encryption = encryption
+        # What came of publishing, once it has.
+        self._publication: Publication | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query did not push `submitted`, the task fails for good."""
@@ -141,7 +146,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         if not self.calendar_checked:
             calendar = PublishedCalendar.of(self.environment, self.report, period.cadence)
             require_calendar(location.report, calendar, s3)
-        outcome, manifest = publish(
+        self._publication = publish(
             prepared.version,
             self._facts(prepared, submission, period, context["run_id"]),
             location=location,
@@ -149,6 +154,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             table=table,
             memory_limit=self.memory_limit,
         )
+        outcome, manifest = self._publication
         warnings = [check for check in manifest.checks if not check.passed]
         event = {
             "manifest": location.manifest_uri,
@@ -166,6 +172,36 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)
         return event
+
+    def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any]":
+        """Return the query, what it reads, and what is to be published, for OpenLineage."""
+        from athena_reports.steps.lineage import published_dataset, query_lineage
+
+        submission = Submitted.model_validate(self.submitted)
+        prepared = PreparedVersion.model_validate(self.prepared)
+        period: Any = submission.period
+        location = PeriodLocation.of(self.bucket, self.report, period)
+        s3 = S3(self.hook.client("s3"), self.bucket_owner)
+        sql, _ = s3.read(location.sql_uri(prepared.version.version, submission.sql_sha256))
+        query = prepared.query
+        lineage = query_lineage(sql.decode(), query.id, submission.inputs, query.region)
+
+        version = prepared.version
+        checks = prepared.checks
+        if self._publication is not None:
+            if self._publication.outcome == "superseded":
+                return lineage  # readers have the version of a later query
+            version = self._publication.manifest
+            checks = self._publication.manifest.checks
+        dataset = published_dataset(
+            version, checks, location, database=self.database, region=query.region
+        )
+        lineage.outputs.append(dataset)
+        return lineage
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any]":
+        """Return the same with the version that readers get now, also when the task has failed."""
+        return self.get_openlineage_facets_on_start()
 
     @property
     def _no_period_problem(self) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -30,6 +30,9 @@ from athena_reports.steps.airflow_errors import (
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 SUBMITTED_XCOM = "submitted"
 # Not part of `submitted`, which a first try that was taken for dead pushes again when it goes on.
@@ -91,6 +94,8 @@ class AthenaSubmitOperator(AthenaOperator):
         self.require = require
         self.environment = environment
         self.killed = False
+        # What there is of each input, from the moment on when that is known.
+        self._coverages: tuple[InputCoverage, ...] = ()
         # The period of the run, which is known when the query is rendered; None without a cadence.
         self._run_period: Period | None = None
         # The same in its wire form: as a template field, it is what Airflow's UI shows.
@@ -122,7 +127,7 @@ class AthenaSubmitOperator(AthenaOperator):
         with aws_errors(about):
             if self.require is not None:
                 self.require(hook)
-            inputs = self._find_coverage()
+            self._coverages = self._find_coverage()
             self._require_small_scan()
             submission = self._submission(context)
             self.query_execution_id = submit_once(
@@ -147,7 +152,7 @@ class AthenaSubmitOperator(AthenaOperator):
         submitted = Submitted(
             period=self._run_period,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
-            inputs=inputs,
+            inputs=self._coverages,
         )
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if is_retry:
@@ -162,6 +167,19 @@ class AthenaSubmitOperator(AthenaOperator):
         self.killed = True
         if self.query_execution_id:
             self.hook.stop_query(self.query_execution_id)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any]":
+        """Return the query and its `inputs`, for OpenLineage.
+
+        AthenaOperator would look for tables in the SQL, and name the root of the result bucket as
+        what the task writes.
+        """
+        from athena_reports.steps.lineage import query_lineage
+
+        hook: Any = self.hook
+        return query_lineage(
+            self.query, self.query_execution_id, self._coverages, hook.conn_region_name
+        )
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         """Return what there is of each input; a gap that the input does not allow is an error."""

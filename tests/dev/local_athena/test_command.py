@@ -20,6 +20,7 @@ from local_athena.faults import Faults, Hold
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.ci
 def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
     with socket.socket() as other:
         with suppress(OSError):  # somebody has it already
@@ -37,6 +38,7 @@ def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
     assert "127.0.0.1:4566" in done.stderr
 
 
+@pytest.mark.ci
 def test_host_workers_and_queries_at_once_are_those_of_the_options() -> None:
     arguments = ("--port=0", "--host=0.0.0.0", "--workers=1", "--max-active=2")
     with subprocess.Popen(

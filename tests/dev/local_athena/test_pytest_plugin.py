@@ -38,7 +38,10 @@ def test_the_shell_is_as_it_was():
 """
 
 
-@pytest.mark.parametrize("variables", [{}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}])
+@pytest.mark.parametrize(
+    "variables",
+    [{"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, pytest.param({}, marks=pytest.mark.ci)],
+)
 def test_each_test_has_services_without_anything_in_them(
     variables: dict[str, str], tmp_path: Path
 ) -> None:

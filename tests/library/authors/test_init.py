@@ -160,14 +160,18 @@ def test_a_project_has_its_wheels_and_passes_its_check(
     assert kept == written  # the check leaves nothing else
 
 
+@pytest.mark.ci
 def test_a_project_in_another_repository_has_rules_of_its_own(
     work: Path, packages: Packages, run: Run
 ) -> None:
     """Such as in a clone of this one, as README.md does it."""
     packages.add("athena-reports", __version__)
     (work / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["D", "INP"]\n')
-    done = run("init", "my-reports", *options())
+    done = run("init", "my-reports", *options(until="2025-01-20"))
     assert done.returncode == 0, done.stdout + done.stderr
+    # The example of the README ends where the data of the report ends.
+    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-20 "
+    assert example in files(work / "my-reports")["README.md"]
 
 
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
@@ -321,9 +325,23 @@ def test_a_workflow_uses_the_actions_that_are_used_here(workflow: str) -> None:
     assert actions(template) <= actions(here)
 
 
-def test_a_project_deploys_only_by_hand() -> None:
-    workflow = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
-    assert list(workflow[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+def test_a_project_deploys_only_by_hand_and_with_the_rights_and_times_that_are_used_here() -> None:
+    theirs = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
+    ours = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yaml").read_text())
+    assert list(theirs[True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+    # A change of the stack takes hours, for which the credentials and the job have to last.
+    seconds = []
+    for workflow in (theirs, ours):
+        job = workflow["jobs"]["deploy"]
+        steps = job["steps"]
+        job["steps"] = [step for step in steps if "uses" in step]
+        seconds += [
+            step["with"]["role-duration-seconds"]
+            for step in job["steps"]
+            if "role-to-assume" in step["with"]
+        ]
+    assert theirs == ours
+    assert seconds == [3 * 60 * 60] * 2
 
 
 def test_the_containers_of_a_project_are_those_here_without_the_demo() -> None:

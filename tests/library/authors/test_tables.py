@@ -17,7 +17,7 @@ from tests.support.shell import Shell
 HEADINGS = [Heading("user_id", "varchar"), Heading("名前", "varchar"), Heading("score", "bigint")]
 ROWS = [
     LabelledRow("row 1", ("u1", "山田太郎さん", "10")),
-    LabelledRow("row 2", ("u2", None, "[red]")),
+    LabelledRow("row 2", ("", None, "[red]")),
 ]
 
 
@@ -37,6 +37,7 @@ def test_a_table_is_turned_at_the_first_column_that_does_not_fit() -> None:
     width = max(map(width_of, upright))
     assert printed(width) == upright
     assert any(re.search("user_id.*名前.*score", line) for line in upright)
+    assert any(re.fullmatch(r"│ +│ NULL +│ \[red\] +│", line) for line in upright)
 
     turned = printed(width - 1)
     assert turned == [
@@ -45,7 +46,7 @@ def test_a_table_is_turned_at_the_first_column_that_does_not_fit() -> None:
         "  名前     varchar  山田太郎さん",
         "  score    bigint   10",
         "row 2",
-        "  user_id  varchar  u2",
+        "  user_id  varchar",  # an empty text is not NULL
         "  名前     varchar  NULL",
         "  score    bigint   [red]",
         "2 of 7 rows",

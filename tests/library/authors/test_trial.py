@@ -176,6 +176,34 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
     assert athena.states == ["RUNNING"] * len(others) + ["CANCELLED"]
 
 
+def test_a_query_whose_start_was_not_answered_is_stopped_also_if_its_repetition_is_refused(
+    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Athena may list a query a moment after its start."""
+    athena.plan = lambda _: Plan.endless()
+
+    def lose(called: str) -> None:
+        if called == "StartQueryExecution":
+            athena.unlisted.update(athena.queries)
+            raise LOST
+
+    def refuse(called: str) -> None:
+        if called == "StartQueryExecution" and athena.count(called) == 2:
+            athena.unlisted.clear()
+            raise api_error("AccessDeniedException")
+
+    athena.after = lose
+    athena.before = refuse
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with (
+        pytest.raises(ClientError, match="AccessDenied"),
+        trial(declared, WEEK, aws, command="plan"),
+    ):
+        raise AssertionError("it has rows")
+    assert athena.states == ["CANCELLED"]
+
+
 def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
     make_report: MakeReport,
     athena: MemoryAthena,

@@ -352,6 +352,26 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     assert set(marks().values()) == {""}
 
 
+def test_a_period_that_is_published_while_the_cleanup_looks_at_it_is_not_broken(
+    tabled: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list of its objects and the look at its manifest."""
+    published(tabled, "a", 1)
+    list_objects = S3.list
+    later: list[Version] = []
+
+    def publish_after_the_first_list(self: S3, *arguments: Any) -> list[Any]:
+        objects = list(list_objects(self, *arguments))
+        monkeypatch.setattr(S3, "list", list_objects)
+        later.append(published(tabled, "b", 2))
+        return objects
+
+    monkeypatch.setattr(S3, "list", publish_after_the_first_list)
+    assert cleaned(tabled).problems == []
+    said = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (said["version"], said["broken"]) == (later[0].version, "")
+
+
 def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(tabled: Place) -> None:
     """The cleanup looks at the partition again, and leaves one alone that has changed."""
     gone(tabled, published(tabled, "a", 1))

@@ -97,7 +97,9 @@ class Repository:
 
 def keys(s3: Any) -> dict[str, bytes]:
     """What is below dags/ in the bucket."""
-    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="dags/").get("Contents", [])
-    return {
-        each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read() for each in listed
-    }
+    found = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="dags/"):
+        for entry in page.get("Contents", []):
+            key = entry["Key"]
+            found[key] = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return found

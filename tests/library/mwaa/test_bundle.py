@@ -22,7 +22,7 @@ from tests.support import repository_copy
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.existing_environment import PAGE
 from tests.support.paths import ROOT
-from tests.support.wheel_files import keep_small_wheel
+from tests.support.wheel_files import keep_small_wheel, requirement_of, write_wheel
 
 MAINTENANCE = "dags/athena_reports_maintenance.py"
 COMMANDS = ("authors", "local", "mwaa")  # parts of the library that MWAA has no use for
@@ -184,6 +184,27 @@ def test_pip_gets_the_carried_wheels_by_their_paths_and_the_lines_of_the_project
     with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
         carried = plugins.read("wheels/duckdb-2.0.1-py3-none-any.whl")
     assert carried == keep_small_wheel(repository).read_bytes()
+
+
+def test_beside_lines_with_hashes_the_carried_wheels_have_theirs(
+    repository: Path, tmp_path: Path
+) -> None:
+    """pip takes a file with one hash only if each line has one. Here the real pip reads it."""
+    line = requirement_of(write_wheel(tmp_path, "pinned", "1.0")).replace(" --", " \\\n    --")
+    (repository / "requirements.txt").write_text(f"--find-links {tmp_path}\n{line}")
+    written = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    carried = keep_small_wheel(repository)
+    text = written["requirements.txt"].decode()
+    on_mwaa = f"/usr/local/airflow/plugins/wheels/{carried.name}"
+    assert f"{on_mwaa} --hash=sha256:" in text
+
+    requirements = tmp_path / "requirements.txt"
+    without_constraint = text.partition("\n")[2]
+    requirements.write_text(without_constraint.replace(on_mwaa, str(carried)))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command += ["--target", str(tmp_path / "installed"), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_project_that_installs_the_library_by_a_path_is_refused(

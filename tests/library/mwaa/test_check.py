@@ -5,6 +5,7 @@ The answers of the API server are given here.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,11 @@ import httpx
 import pytest
 
 from athena_reports.local.project import Project
+from athena_reports.local.runtime import AirflowConfig
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import check as module
-from athena_reports.mwaa.check import check_in_twin
+from athena_reports.mwaa.check import check_bundle, check_in_twin
+from athena_reports.mwaa.twin import Twin
 
 PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
 
@@ -55,6 +58,57 @@ def test_a_plugin_with_an_import_error_fails_the_check() -> None:
     errors = [{"source": "other_plugin.py", "error": "No module named 'x'"}]
     with pytest.raises(DeployError, match="other_plugin"):
         module.check_plugin(airflow(PLUGIN, import_errors=errors))
+
+
+NAMES_IN_AN_ACCOUNT = {
+    "ATHENA_REPORTS_AWS_CONN_ID": "aws_reports",
+    "ATHENA_REPORTS_BUCKET": "reports-of-the-team",
+    "ATHENA_REPORTS_BUCKET_OWNER": "123456789012",
+    "ATHENA_REPORTS_DATABASE": "lake",
+    "ATHENA_REPORTS_ENCRYPTION": "alias/reports",
+    "ATHENA_REPORTS_POOL": "athena",
+    "ATHENA_REPORTS_QUERY_RESULTS": "s3://results-of-the-team/",
+    "ATHENA_REPORTS_REPORT_DATABASE": "reports",
+    "ATHENA_REPORTS_WORKGROUP": "team",
+}
+OTHERS = {
+    "ATHENA_REPORTS_ENV": "stg",
+    "ATHENA_REPORTS_MEMORY_LIMIT": "512MB",
+    "ATHENA_REPORTS_PAUSED": "true",
+    "OF_THE_TEAM": "ATHENA_REPORTS_POOL",
+}
+
+
+def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that asks for a pool that is not there would wait for ever."""
+
+    class BuiltTwin(Twin):
+        """A twin whose startup.sh exports all of them."""
+
+        def import_plugins(self) -> None:
+            pass
+
+        def startup_variables(self, progress: object) -> dict[str, str]:
+            return NAMES_IN_AN_ACCOUNT | OTHERS
+
+    started = []
+
+    def start(config: AirflowConfig, **_: Any) -> None:
+        started.append(config)
+        raise DeployError("It is not started here.")
+
+    services = SimpleNamespace(environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
+    monkeypatch.setattr(module, "local_services", lambda _: nullcontext(services))
+    monkeypatch.setattr(module, "fill_services", lambda *_: None)
+    monkeypatch.setattr(module, "are_installed", lambda: False)
+    monkeypatch.setattr(module, "AirflowRuntime", start)
+    with pytest.raises(DeployError, match="It is not started here"):
+        check_bundle(BuiltTwin(tmp_path / "twin"), Project.usual(tmp_path), lambda _: None)
+    (config,) = started
+    assert not config.environment.keys() & NAMES_IN_AN_ACCOUNT.keys()
+    assert (OTHERS | services.environment).items() <= config.environment.items()
 
 
 def test_the_newest_airflow_of_an_index_that_does_not_answer_is_one_message(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -11,7 +13,8 @@ import pytest
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
-from tests.library.mwaa.repository import Repository, keys
+from athena_reports.mwaa.stack import Stack, State
+from tests.library.mwaa.repository import BUCKET, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
 
@@ -113,6 +116,11 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     assert "prd takes only what is committed." in said
     assert "?? dags/new.py" in said
 
+    shutil.rmtree(repository.folder / ".git")
+    said = repository.deploy(environment="prd", code=1)
+    assert "prd takes only what is committed." in said
+    assert "not a git repository" in said
+
 
 CHECK_FAILED = "The check has failed: nothing was deployed."
 
@@ -141,6 +149,45 @@ def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
     repository.configure(AirflowVersion="3.4.0")
     assert CHECK_FAILED in repository.deploy(check=True, code=1)
     assert versions == ["3.3.1", "3.4.0"]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+        *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
+    ],
+)
+def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_brought(
+    status: str,
+    stub: StubAws,
+    bucket: Any,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as after an update of the library, whose template has another output."""
+
+    class GrowingStack(Stack):
+        """A stack that is changed without the SAM CLI, which takes seconds."""
+
+        def plan(self, versions: Mapping[str, str]) -> bool:
+            return not versions.items() <= stub.parameters.items()
+
+        def apply(self, versions: Mapping[str, str]) -> State:
+            stub.parameters.update(versions)
+            stub.outputs["Topic"] = ("arn:aws:sns:topic", "ATHENA_REPORTS_ALERT_TOPIC")
+            state = self.state()
+            assert state is not None
+            return state
+
+    stub.status = status
+    monkeypatch.setattr(deploy, "Stack", GrowingStack)
+    said = repository.deploy()
+    assert said.endswith("stg is deployed. It has no MWAA environment.\n")
+    version = stub.parameters["StartupVersion"]
+    startup = bucket.get_object(Bucket=BUCKET, Key="startup.sh", VersionId=version)["Body"].read()
+    assert "ATHENA_REPORTS_ALERT_TOPIC=arn:aws:sns:topic\n" in startup.decode()
+    assert "dags/plays.py" in keys(bucket)
 
 
 def test_without_the_sam_cli_it_says_how_to_install_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from athena_reports.mwaa import DeployError
@@ -71,3 +73,40 @@ def test_a_form_that_is_not_left_out_is_refused_with_its_line(ours: str) -> None
     line = THEIRS.count("\n") + 3
     assert f"requirements.txt, line {line}: {ours!r} installs this library" in str(refused.value)
     assert "Write athena-reports==<version> instead" in str(refused.value)
+
+
+@pytest.mark.parametrize("ours", ["athena-reports[lineage]==0.2.0", "Athena_Reports[mwaa,lineage]"])
+def test_the_extra_that_would_be_lost_is_refused_with_what_to_write(ours: str) -> None:
+    with pytest.raises(DeployError) as refused:
+        bundled_requirements(f"{THEIRS}\n{ours}\n")
+    line = THEIRS.count("\n") + 2
+    assert f"requirements.txt, line {line}: {ours!r} asks for an extra" in str(refused.value)
+    written = "athena-reports==0.2.0\napache-airflow-providers-openlineage==2.20.0\n"
+    assert bundled_requirements(written) == "apache-airflow-providers-openlineage==2.20.0\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("-r more.txt", "more.txt"),
+        ("--requirement=../more.txt  # of the team", "../more.txt"),
+        ("-c./constraints.txt", "./constraints.txt"),
+        ("--constraint constraints.txt", "constraints.txt"),
+    ],
+)
+def test_a_file_that_mwaa_does_not_get_is_refused(line: str, path: str) -> None:
+    """pip would fail there, which MWAA only logs."""
+    with pytest.raises(DeployError, match=rf"line 2: MWAA gets no file '{re.escape(path)}'"):
+        bundled_requirements(f"requests\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-r /usr/local/airflow/dags/more.txt",
+        "--constraint=https://example.com/constraints.txt",
+        '--constraint "/usr/local/airflow/dags/constraints.txt"',
+    ],
+)
+def test_a_file_that_mwaa_has_or_reaches_stays(line: str) -> None:
+    assert bundled_requirements(line) == line

@@ -22,6 +22,16 @@ FILES = {
 DAGS = {path: content for path, content in FILES.items() if path.startswith("dags/")}
 
 
+@pytest.fixture(autouse=True)
+def small_pages(bucket: Any) -> None:
+    """S3 lists two objects at a time in place of 1,000."""
+
+    def limit(params: dict[str, Any], **_: Any) -> None:
+        params["MaxKeys"] = 2
+
+    bucket.meta.events.register("provide-client-params.s3.ListObjectsV2", limit)
+
+
 def store(bucket: Any, **changes: bytes | None) -> Store:
     """A store of the bundle with changes; a file that is None is not in it."""
     files = {path: content for path, content in (FILES | changes).items() if content is not None}

@@ -21,7 +21,6 @@ from athena_reports.mwaa import twin as module
 from athena_reports.mwaa.twin import Twin, build_twin
 from tests.support.wheel_files import write_wheel
 
-pytestmark = pytest.mark.ci
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
 PLUGINS = "/usr/local/airflow/plugins"
 Build = Callable[..., Twin]
@@ -97,16 +96,40 @@ def build(environment: Path, index: Path, tmp_path: Path, monkeypatch: pytest.Mo
     return build
 
 
+@pytest.mark.ci
 def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
     assert build("extra", shipped="extra==1.0\n").added == {"extra": "1.0"}
 
 
+@pytest.mark.ci
 def test_an_image_of_other_constraints_is_another_twin(build: Build, tmp_path: Path) -> None:
     twin = build("extra")
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("extra==1.0\n")
     assert build("extra", constraints=str(constraints)).folder != twin.folder
     assert build("extra").folder == twin.folder
+
+
+def test_parts_of_a_bundle_take_the_place_of_all_that_was_there(tmp_path: Path) -> None:
+    """A file that the bundle lacks now would hide that something needs it."""
+    twin = Twin(tmp_path / "twin")
+    for name in ("old", "new"):
+        bundle = tmp_path / name
+        (bundle / "dags" / "include").mkdir(parents=True)
+        for path in (f"dags/{name}.py", f"dags/include/{name}.sql"):
+            (bundle / path).touch()
+        with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
+            plugins.writestr(f"{name}_plugin.py", "")
+            plugins.writestr(f"{name}/__init__.py", "")
+        (bundle / "startup.sh").write_text(name)
+        twin.lay_out(bundle)
+    files = [path for path in twin.home.rglob("*") if path.is_file()]
+    assert {str(file.relative_to(twin.home)) for file in files} == {
+        *("dags/new.py", "dags/include/new.sql"),
+        *("plugins/new_plugin.py", "plugins/new/__init__.py"),
+        "startup/startup.sh",
+    }
+    assert (twin.home / "startup" / "startup.sh").read_text() == "new"
 
 
 def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
@@ -117,6 +140,7 @@ def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
     assert variables == module.DEFAULTS | exported | module.FORCED
 
 
+@pytest.mark.ci
 def test_a_package_of_the_image_that_is_replaced_counts_as_added(
     build: Build, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +149,7 @@ def test_a_package_of_the_image_that_is_replaced_counts_as_added(
     assert build("extra==2.0").added == {"extra": "2.0"}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
 )
@@ -139,6 +164,7 @@ def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
             build(wrong)
 
 
+@pytest.mark.ci
 def test_carried_wheels_are_installed_with_the_network_cut(
     build: Build, served_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +184,7 @@ def test_carried_wheels_are_installed_with_the_network_cut(
         build(f"--find-links {served_index}", carried=[wheel])
 
 
+@pytest.mark.ci
 def test_a_bundle_that_lets_pip_install_the_library_too_is_refused(
     build: Build, tmp_path: Path
 ) -> None:
@@ -168,6 +195,7 @@ def test_a_bundle_that_lets_pip_install_the_library_too_is_refused(
             build("", carried=[wheel])
 
 
+@pytest.mark.ci
 def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
     build: Build,
 ) -> None:
@@ -185,6 +213,7 @@ def test_a_plugin_that_needs_a_package_of_requirements_at_import_time_is_caught(
         twin.import_plugins()
 
 
+@pytest.mark.ci
 def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +232,7 @@ def test_startup_sh_sets_variables_but_for_those_that_mwaa_protects(
         assert name in line
 
 
+@pytest.mark.ci
 def test_a_failing_startup_sh_fails_the_check(build: Build) -> None:
     twin = build("celery", startup="echo too bad >&2\nexit 3\n")
     with pytest.raises(DeployError, match=r"(?s)startup\.sh ended with exit code 3.*too bad"):

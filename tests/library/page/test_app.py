@@ -383,26 +383,39 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
         ("dev", weekly("monday", "Asia/Tokyo"), "has weeks from Monday in Asia/Tokyo, and this"),
     ],
 )
-@pytest.mark.parametrize("is_in_table", [True, False])
+@pytest.mark.parametrize("in_table", ["nothing", "theirs", "ours and then theirs"])
 def test_a_report_that_no_run_could_publish_says_so(
     client: TestClient,
     account: Account,
     environment: str,
     cadence: Cadence,
     says: str,
-    is_in_table: bool,
+    in_table: str,
 ) -> None:
     """Two environments usually have a table each, and one folder if they share a bucket."""
     location = ReportLocation.of(account.bucket, "scores", cadence)
     calendar = PublishedCalendar.of(environment, "scores", cadence)
     require_calendar(location, calendar, account.lake.s3)
-    if is_in_table:
-        period = cadence.containing(WEEK.start_utc + timedelta(days=2))
+    if in_table == "ours and then theirs":
+        account.publisher("scores", WEEKS).put(WEEK)
+    if in_table != "nothing":
+        period = cadence.containing(WEEK.end_utc + timedelta(days=2))
         account.publisher("scores", cadence).put(period)
         account.publisher("scores", cadence).alter(period, environment=environment)
     conflict, *_ = listed(client)["scores_weekly"]["problems"]
     assert conflict.startswith(location.folder_uri)
     assert says in conflict
+
+
+@pytest.mark.parametrize("body", ["{", '{"report": "scores"}'], ids=["no JSON", "not ours"])
+def test_a_report_whose_calendar_cannot_be_read_says_so(
+    client: TestClient, account: Account, body: str
+) -> None:
+    uri = ReportLocation.of(account.bucket, "scores", WEEKS).calendar_uri
+    key = uri.removeprefix(f"s3://{account.bucket}/")
+    account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
+    (problem,) = listed(client)["scores_weekly"]["problems"]
+    assert problem.startswith(f"{uri} is not of this package and folder")
 
 
 @pytest.mark.usefixtures("published")
@@ -701,6 +714,20 @@ def test_a_request_that_cannot_be_answered_says_why(
 ) -> None:
     answer = client.get(f"{DAG_PATH}/{path}")
     assert (answer.status_code, says in answer.text) == (status, True)
+
+
+def test_of_formats_whose_names_begin_alike_the_one_that_is_named_is_downloaded(
+    client: TestClient, publisher: Publisher
+) -> None:
+    rows = [{"item": "=1+1", "score": 1}]
+    publisher.put(WEEK, rows=rows, formats=["csv_for_spreadsheets", "csv", "parquet"])
+    path = f"{DAG_PATH}/periods/{WEEK.id}/objects"
+    items = {}
+    for name in ("csv", "csv_for_spreadsheets"):
+        text = client.get(f"{path}/{name}").content.decode("utf-8-sig")
+        (row,) = csv.DictReader(io.StringIO(text))
+        items[name] = row["item"]
+    assert items == {"csv": "=1+1", "csv_for_spreadsheets": "'=1+1"}
 
 
 @pytest.mark.usefixtures("published")

@@ -120,10 +120,12 @@ def test_entries_of_one_name_are_told_apart_by_their_keys(
         {"user_id": "u1", "user_name": "Ann", "score": 3},
         {"user_id": "u2", "user_name": "Ann", "score": 2},
         {"user_id": "u3", "user_name": "Bob", "score": 1},
+        {"user_id": "u4", "user_name": "", "score": 0},
+        {"user_id": "u5", "user_name": None, "score": 0},
     ]
     publisher.put(WEEK, rows=rows, key=["user_id"])
     names = [entry["name"] for entry in history_of(account, WEEK)["entries"]]
-    assert names == [["Ann (u1)"], ["Ann (u2)"], ["Bob"]]
+    assert names == [["Ann (u1)"], ["Ann (u2)"], ["Bob"], ["u4"], ["u5"]]
 
 
 @pytest.mark.parametrize(

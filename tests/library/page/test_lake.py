@@ -180,16 +180,29 @@ def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
     "limit", ["SHOWN_BYTES", "SHOWN_COLUMNS", "SHOWN_UNFOLDED", "SHOWN_VALUES"]
 )
 def test_what_is_too_large_or_unfolds_too_far_is_not_read(
-    account: Account, monkeypatch: pytest.MonkeyPatch, limit: str
+    account: Account, monkeypatch: pytest.MonkeyPatch, limit: str, tmp_path: Path
 ) -> None:
     manifest = published(account)
+    file = tmp_path / "rows.parquet"
+    account.s3.download_file(account.bucket, manifest.parquet_key, str(file))
+    sizes = duckdb.sql(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata('{file}')")
+    ((unfolded_bytes,),) = sizes.fetchall()
+    number, unit = {
+        "SHOWN_BYTES": (file.stat().st_size, "bytes"),
+        "SHOWN_COLUMNS": (len(manifest.columns), "columns"),
+        "SHOWN_UNFOLDED": (int(unfolded_bytes), "bytes uncompressed"),
+        "SHOWN_VALUES": (manifest.rows * len(manifest.columns), "values"),
+    }[limit]
+    monkeypatch.setattr(page, limit, number)
     assert shown(account, manifest)
-    monkeypatch.setattr(page, limit, 1)
+
+    monkeypatch.setattr(page, limit, number - 1)
     if limit == "SHOWN_BYTES":
         monkeypatch.setattr(
             type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched")
         )
-    with pytest.raises(LakeError, match=r"part-0\.parquet has .* more than the 1 .* Download it"):
+    problem = rf"part-0\.parquet has {number:,} {unit}, more than the {number - 1:,} that"
+    with pytest.raises(LakeError, match=rf"{problem}.* Download it"):
         shown(account, manifest)
 
 

@@ -112,6 +112,7 @@ def test_every_zone_is_walked_and_makes_a_cadence_but_not_the_machine_s_own(zone
             daily(name)
 
 
+@pytest.mark.ci
 def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) -> None:
     """Daily periods and weeks from any day, looked up by instants on both sides.
 

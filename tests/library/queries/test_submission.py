@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from botocore.exceptions import ClientError
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.queries.failures import QueryFailedError
@@ -102,6 +103,20 @@ def test_the_latest_executions_are_asked_for_in_pages_that_athena_allows(
     assert found == {f"q-{number}" for number in range(320, 320 - LOOK_BACK, -1)}
     assert athena.count("BatchGetQueryExecution") == LOOK_BACK / 50
     assert list(recent_submissions(athena, "empty")) == []
+
+
+def test_queries_behind_pages_without_any_are_found(athena: MemoryAthena) -> None:
+    """AWS may send an empty page with a token of the next one."""
+    id_ = submit(is_retry=False)
+    (edited,) = start(athena, submission("SELECT 2"))
+    athena.forget_tokens()
+    athena.empty_pages = 2
+    assert submit() == id_
+    assert list(athena.queries) == [id_, edited]
+
+    athena.cancel(id_)
+    assert submit() not in (id_, edited)
+    assert athena.queries[edited].cancelled_at is not None, "nobody wants it any more"
 
 
 def test_a_retry_neither_adopts_nor_stops_what_an_author_runs(athena: MemoryAthena) -> None:
@@ -257,3 +272,64 @@ def test_a_noted_execution_that_athena_does_not_describe_is_looked_for_by_its_ma
 
     monkeypatch.setattr(athena, "batch_get_query_execution", process_nothing_once)
     assert submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes) == id_
+
+
+@pytest.mark.parametrize(
+    ("errors", "calls", "is_found"),
+    [
+        ([], 1, True),
+        ([THROTTLED, LOST], 3, True),
+        # Athena says so of an id that it does not know.
+        ([api_error("InvalidRequestException")], 1, False),
+    ],
+    ids=["described", "not served at first", "unknown"],
+)
+def test_an_execution_that_athena_did_not_process_is_asked_for_alone(
+    errors: list[Exception],
+    calls: int,
+    is_found: bool,
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id_, notes = leave_unprocessed(athena, monkeypatch)
+    refuse_looks(athena, errors)
+    found = submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes)
+    assert (found == id_) == is_found
+    assert len(athena.queries) == (1 if is_found else 2)
+    assert athena.count("GetQueryExecution") >= calls
+
+
+def test_while_an_execution_may_not_be_looked_at_no_other_one_is_started(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, notes = leave_unprocessed(athena, monkeypatch)
+    refuse_looks(athena, [api_error("AccessDeniedException")])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        submit_once(submission(), SharedSessionHook(), is_retry=True, notes=notes)
+    assert len(athena.queries) == 1
+
+
+def leave_unprocessed(athena: MemoryAthena, patch: pytest.MonkeyPatch) -> tuple[str, Notes]:
+    """Start a query whose id is noted, and which BatchGetQueryExecution does not process."""
+    notes = Notes()
+    id_ = submit_once(submission(), SharedSessionHook(), is_retry=False, notes=notes)
+    athena.forget_tokens()
+    athena.unlisted = {id_}
+
+    def process_nothing(QueryExecutionIds: list[str]) -> dict[str, Any]:
+        unprocessed = [{"QueryExecutionId": unprocessed_id} for unprocessed_id in QueryExecutionIds]
+        return {"UnprocessedQueryExecutionIds": unprocessed}
+
+    patch.setattr(athena, "batch_get_query_execution", process_nothing)
+    return id_, notes
+
+
+def refuse_looks(athena: MemoryAthena, errors: list[Exception]) -> None:
+    """Let the next looks at one execution fail."""
+
+    def refuse(action: str) -> None:
+        if action == "GetQueryExecution" and errors:
+            raise errors.pop(0)
+
+    athena.before = refuse

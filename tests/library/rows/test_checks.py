@@ -58,6 +58,11 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
 
 
+@pytest.mark.parametrize(("count", "passed"), [(1, False), (2, True), (3, False)])
+def test_rows_may_have_to_be_an_exact_number(count: int, passed: bool) -> None:
+    assert result(checks.rows(at_least=2, at_most=2), scores([1] * count)).passed == passed
+
+
 KEYS = st.tuples(
     st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None])
 )
@@ -108,6 +113,7 @@ NOON = datetime.fromisoformat("2026-01-02T12:00:00")
     ("inside", "outside", "bounds"),
     [
         (1, 2, {"at_most": 1.5}),
+        (1, 2, {"at_least": 1, "at_most": 1}),
         (2**53, 2**53 + 1, {"at_most": 2**53}),
         (2**63 - 1, -(2**63), {"at_least": 0, "at_most": 10**40}),
         (2**63 - 1, -(2**63), {"at_least": 0, "at_most": math.inf}),

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -205,3 +206,19 @@ def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: Memo
     owner = ("dev", "plays_weekly", "run-1", "run_query")
     assert [each and each.owner for each in markers] == [(*owner, index) for index in (-1, 0, 1)]
     assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}
+
+
+@pytest.mark.parametrize("clear_number", [0, 1])
+def test_a_retry_takes_the_query_of_its_own_run_and_of_no_other(
+    clear_number: int, athena: MemoryAthena
+) -> None:
+    """A run that is deleted can be created again with the same id."""
+    started = datetime.fromisoformat("2025-06-15T00:05:00+00:00")
+    run = DagRun(clear_number=clear_number, start_date=started)
+    created_again = replace(run, start_date=started + timedelta(days=1))
+    cleared = replace(run, clear_number=clear_number + 1)
+    submitted(context(run))
+    for retried, queries in ((run, 1), (created_again, 2), (cleared, 3), (run, 3), (cleared, 3)):
+        athena.forget_tokens()
+        submitted(context(retried, try_number=2))
+        assert len(athena.queries) == queries

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +19,14 @@ from hypothesis import strategies as st
 
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.errors import ReportError
+from athena_reports.rows.checks import CheckResult
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.airflow_run import DagRun, TaskInstance
-from tests.support.calendars import WEEK, WEEKS
+from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
 from tests.support.notifiers import Broken, Recorder
+from tests.support.publishing import Place, facts
 
 DAG_FILE = """
 from datetime import timedelta
@@ -153,6 +156,35 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
     assert len(recorder.told) == 2
     fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(), run_id="another")
     assert len(recorder.told) == 3
+
+
+def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
+    make_report: MakeReport, place: Place
+) -> None:
+    """Else those of the interval of the run."""
+    recorder = Recorder()
+    dag: Any = build_dag(make_report(), UTC_WEEKS, on_warning=[recorder])
+    periods = [UTC_WEEKS.period(period_id) for period_id in ("2026-11-08", "2026-11-15")]
+    for period in periods:
+        warned = CheckResult(
+            name="rows(at_most=0)",
+            severity="warn",
+            passed=False,
+            message=f"There are rows of {period.id}.",
+        )
+        at = place.at(period.id)
+        at.publish(at.upload("a"), facts(period_id=period.id, checks=(warned,)))
+    triggered_for, last = periods
+    scheduled = DagRun(data_interval_start=last.start_utc, data_interval_end=last.end_utc)
+    triggered = replace(scheduled, run_type="manual", conf={"period": triggered_for.id})
+    (callback,) = dag.on_success_callback
+    for run in (triggered, scheduled, None):
+        callback({"dag": dag, "run_id": "manual__1", "reason": "success", "dag_run": run})
+
+    first, second = recorder.told  # without a run nobody knows of which period to tell
+    assert f"period {triggered_for.id}, environment dev: is published with warnings" in first
+    assert f"There are rows of {triggered_for.id}." in first
+    assert f"There are rows of {last.id}." in second
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])

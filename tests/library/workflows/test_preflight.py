@@ -4,6 +4,7 @@ tests/integration/test_account.py shows it as a command.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from athena_reports.workflows.preflight import (
     require_account,
     require_place,
 )
+from tests.support.wire import answered, json_error
 
 NO_BUCKET = "there-is-no-such-bucket"
 
@@ -127,6 +129,40 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
     ]
 
     require_account(hook, settings=settings(), location=location, has_table=True)
+
+
+@pytest.mark.parametrize(
+    ("operations", "report_bucket", "retryable"),
+    [
+        # The bucket is looked at after the workgroup, and before the database.
+        ({"GetWorkGroup"}, NO_BUCKET, True),
+        ({"GetTables"}, NO_BUCKET, True),
+        ({"GetWorkGroup"}, "athena-report-dev", True),
+        (set(), NO_BUCKET, False),
+    ],
+    ids=["passes, then stays", "stays, then passes", "passes", "stays"],
+)
+def test_a_first_run_is_tried_again_if_any_problem_may_pass_by_itself(
+    operations: set[str],
+    report_bucket: str,
+    retryable: bool,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    throttled = [json_error("ThrottlingException", "Rate exceeded") for _ in range(9)]
+    hook: Any = Hook(services, [])
+    location = ReportLocation(report_bucket, "first", "weekly")
+    with ExitStack() as stack:
+        for operation in operations:
+            client = services.athena if operation == "GetWorkGroup" else services.glue
+            stack.enter_context(answered(client, operation, *throttled))
+        refused = stack.enter_context(pytest.raises(AccountError))
+        names = changed(report_bucket=report_bucket)
+        require_account(hook, settings=names, location=location, has_table=True)
+    assert refused.value.retryable == retryable
+    problems = str(refused.value).splitlines()[1:]
+    assert len(problems) == len(operations) + (report_bucket == NO_BUCKET)
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:

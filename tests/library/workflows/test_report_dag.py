@@ -227,6 +227,24 @@ def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPa
     assert run_query.unload_to == "s3://athena-query-result-dev/unload/"
 
 
+@pytest.mark.parametrize(
+    ("inputs", "reads_previous"),
+    [
+        ([], False),
+        ([Input("plays")], False),
+        ([Input("plays", previous=True)], True),
+        ([Input("plays", previous=True), Input("users", columns=())], True),
+        ([Input("users"), Input("plays", previous=True)], True),
+    ],
+)
+def test_a_period_is_published_as_one_that_reads_the_period_before_if_any_input_does(
+    inputs: list[Input], reads_previous: bool, make_report: MakeReport
+) -> None:
+    """Then it is stale when the input of that period has changed since."""
+    dag: Any = build_dag(make_report(inputs=inputs), WEEKS)
+    assert dag.get_task("publish").reads_previous == reads_previous
+
+
 def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -> None:
     week = build(retry=RetryPolicy(retries=1), late_by=timedelta(days=1))
     limits: Any = {"run_timeout": timedelta(hours=12), "max_active_runs": 2}

@@ -66,3 +66,16 @@ def test_user_ranking_is_what_the_events_say(
         assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         seen |= {row["movement"].split(" ")[0] for row in expected}
     assert seen == {"new", "up", "down", "same"}
+
+
+@pytest.mark.usefixtures("services")
+def test_a_month_may_take_longer_than_a_week_before_its_query_is_stopped() -> None:
+    dags = load_dags(DAG_FILE)
+    limits = {}
+    for cadence in ("weekly", "monthly"):
+        dag = dags[f"user_ranking_{cadence}"]
+        limits[cadence] = (dag.get_task("wait_for_query").timeout / 3600, dag.dagrun_timeout)
+    assert limits == {
+        "weekly": (1, dt.timedelta(hours=3)),
+        "monthly": (6, dt.timedelta(hours=12)),
+    }

@@ -303,7 +303,11 @@ class AthenaApi:
     def _table(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         names = {"DatabaseName": parameters["DatabaseName"], "Name": parameters["TableName"]}
         table = self._glue(region, "get_table", **names)["Table"]
-        columns = table.get("StorageDescriptor", {}).get("Columns", [])
+        storage = table.get("StorageDescriptor", {})
+        columns = storage.get("Columns", [])
+        table_parameters = dict(table.get("Parameters", {}))
+        if storage.get("Location"):
+            table_parameters["location"] = storage["Location"]
         return {
             "TableMetadata": {
                 "Name": table["Name"],
@@ -311,7 +315,7 @@ class AthenaApi:
                 "TableType": table.get("TableType", "EXTERNAL_TABLE"),
                 "Columns": [_column(each) for each in columns],
                 "PartitionKeys": [_column(each) for each in table.get("PartitionKeys", [])],
-                "Parameters": table.get("Parameters", {}),
+                "Parameters": table_parameters,
             }
         }
 

@@ -128,10 +128,17 @@ def test_what_it_finds_does_not_depend_on_the_shell(environment: str) -> None:
     assert done.stdout.startswith("No finding in ")
 
 
+@pytest.mark.ci
 def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None:
-    """From any folder of it, and with its own SQL and no other."""
+    """From any folder of it, with its own SQL and no other, in the folders that it names."""
     shell = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "plugins")}
-    sql = project / "include" / "sql"
+    settings = (project / "pyproject.toml").read_text()
+    table = "[tool.athena-reports]\n"
+    assert settings.count(table) == 1
+    (project / "pyproject.toml").write_text(
+        settings.replace(table, table + 'include = "shipped/beside"\n')
+    )
+    sql = project / "shipped" / "beside" / "sql"
     sql.mkdir(parents=True)
     # In an installation Airflow finds the plugin by its entry point.
     (project / "plugins").mkdir()

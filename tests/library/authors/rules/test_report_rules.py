@@ -270,10 +270,48 @@ def test_a_rule_finds_what_it_is_there_for(
     assert any(finding in each for each in found), found
 
 
-@pytest.mark.parametrize("again", ["plays", "tuesdays"])
-def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, again: str) -> None:
-    other = '\nother = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))\n'
-    repository = make(DAG_FILE + other) if again == "plays" else make(tuesdays=DAG_FILE)
+UGLY = """SELECT DISTINCT
+    p.country, count(*) AS position,  CAST(p.score AS varchar) AS score, null AS nothing
+FROM plays AS p
+JOIN scores AS t ON p.country = t.country
+JOIN teams AS t ON p.score = NULL
+WHERE {{ period.partitions("p.dt") }} AND {{ period.contains("played_at") }}
+  AND p.country IN (
+    WITH unread AS (SELECT 1 AS one) SELECT b.country FROM best AS b JOIN clubs LIMIT 3
+  )
+GROUP BY p.country
+UNION
+SELECT p.country FROM plays AS p
+ORDER BY country
+"""
+
+
+def test_what_is_rarely_meant_in_sql_and_what_blurs_a_difference_is_found(make: Make) -> None:
+    text = "\n".join(sql_rules.sql_reads_well(make(sql=UGLY)))
+    codes = set(re.findall(r"\b[A-Z]{2}\d\d\b", text))
+    assert codes == {
+        *("CP03", "CP04", "CP05", "LT01"),
+        *("AL04", "AM01", "AM07", "AM08", "AM09", "CV05", "ST03"),
+    }, text
+
+
+# A DAG has no name of its own in the file.
+IN_A_LIST = DAG_FILE.replace("plays_weekly = build_dag(", "all_dags = [build_dag(") + "]\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (DAG_FILE + '\nother = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))\n',),
+        (DAG_FILE, DAG_FILE),
+        (DAG_FILE, IN_A_LIST),
+        (IN_A_LIST, IN_A_LIST),
+    ],
+    ids=["one file", "two files", "one in a list", "two in lists"],
+)
+def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, files: tuple[str, ...]) -> None:
+    others = {f"other_{number}": text for number, text in enumerate(files[1:])}
+    repository = make(files[0], **others)
 
     assert dag_rules.dag_ids_are_unique(repository) == [
         "plays_weekly: 2 DAGs have this id. Rename one."

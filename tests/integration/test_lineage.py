@@ -1,0 +1,148 @@
+"""What the operators tell the OpenLineage provider of runs on the local services."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.openlineage.extractors import OperatorLineage
+from airflow.providers.openlineage.extractors.base import DefaultExtractor
+
+from athena_reports.local.services import Services
+from demo.plays import PlaysSpec
+from tests.support.airflow_run import TaskInstance
+from tests.support.dag_files import load_dags
+from tests.support.local_athena import facts_of_query
+from tests.support.published import manifest_of
+from tests.support.task_runner import execute, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Lineage:
+    """What the tasks of a run tell, in the order in which the provider asks them."""
+
+    def __init__(self) -> None:
+        self.at_start: dict[str, OperatorLineage[Any, Any]] = {}
+        self.at_end: dict[str, OperatorLineage[Any, Any]] = {}
+
+
+def run_with_lineage(dag: Any, period: str, run_id: str) -> tuple[TaskInstance, Lineage]:
+    xcoms = TaskInstance(dag_id=dag.dag_id, run_id=run_id)
+    lineage = Lineage()
+    for task in dag.topological_sort():
+        copy, context = prepare(task, xcoms, run_id, None, {"period": period})
+        extractor = DefaultExtractor(copy)
+        lineage.at_start[task.task_id] = extractor.extract()
+        xcoms.xcom_push("return_value", execute(copy, context))
+        xcoms.states[task.task_id] = "success"
+        lineage.at_end[task.task_id] = extractor.extract_on_complete(xcoms)
+    return xcoms, lineage
+
+
+def partitions_of(lineage: OperatorLineage[Any, Any]) -> set[str]:
+    (dataset,) = lineage.inputs
+    condition = dataset.inputFacets["subset"].inputCondition
+    return {partition.identifier for partition in condition.partitions}
+
+
+def version_of(lineage: OperatorLineage[Any, Any]) -> str:
+    (dataset,) = lineage.outputs
+    return dataset.facets["version"].datasetVersion
+
+
+def test_the_partitions_are_those_that_athena_scans(
+    services: Services, dags_folder: Path, plays_lake: PlaysSpec
+) -> None:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    # The lake ends before the week does: five partitions are missing.
+    xcoms, lineage = run_with_lineage(dag, "2025-06-29", "partial")
+
+    (scan,) = facts_of_query(services, xcoms.values["run_query", "return_value"])["scans"]
+    scanned = {f"dt={partition['dt']}" for partition in scan["partitions"]}
+    assert len(scanned) == 11
+    assert partitions_of(lineage.at_end["run_query"]) == scanned
+    assert partitions_of(lineage.at_start["publish"]) == scanned
+    assert partitions_of(lineage.at_end["publish"]) == scanned
+    assert lineage.at_end["run_query"].outputs == []
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_rerun_names_the_version_that_readers_have(services: Services, dags_folder: Path) -> None:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    first, first_lineage = run_with_lineage(dag, "2025-04-06", "first")
+    again, lineage = run_with_lineage(dag, "2025-04-06", "again")
+
+    assert again.values["publish", "return_value"]["outcome"] == "unchanged"
+    version = manifest_of(services.s3, first)["version"]
+    assert version_of(first_lineage.at_end["publish"]) == version
+    assert version_of(lineage.at_start["publish"]) != version
+    assert version_of(lineage.at_end["publish"]) == version
+    query = lineage.at_end["publish"].run_facets["externalQuery"]
+    assert query.externalQueryId == again.values["run_query", "return_value"]
+
+
+@pytest.mark.usefixtures("plays_lake")
+def test_a_run_that_a_later_query_has_overtaken_publishes_nothing(
+    services: Services, dags_folder: Path
+) -> None:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    period = {"period": "2025-04-20"}
+    slow = TaskInstance(dag_id=dag.dag_id, run_id="slow")
+    *before_publish, publish = dag.topological_sort()
+    for task in before_publish:
+        copy, context = prepare(task, slow, "slow", None, period)
+        slow.xcom_push("return_value", execute(copy, context))
+    run_with_lineage(dag, "2025-04-20", "fast")
+
+    copy, context = prepare(publish, slow, "slow", None, period)
+    assert execute(copy, context)["outcome"] == "superseded"
+
+    lineage = DefaultExtractor(copy).extract_on_complete(slow)
+    assert lineage is not None
+    assert lineage.outputs == []
+    assert len(partitions_of(lineage)) == 16
+
+
+RUN = """
+from importlib.util import find_spec
+assert find_spec("openlineage") is None
+assert find_spec("airflow.providers.openlineage") is None
+from tests.support.dag_files import load_dags
+from tests.support.reports import DAGS
+from tests.support.task_runner import run_dag
+dag = load_dags(DAGS / "top_users.py")["top_users_weekly"]
+print(run_dag(dag, period="2025-05-04").values["publish", "return_value"]["outcome"])
+"""
+
+
+def packages_without_openlineage(folder: Path) -> Path:
+    """What is installed, as links, save what has OpenLineage in its name."""
+    airflow = folder / "airflow"
+    providers = airflow / "providers"
+    providers.mkdir(parents=True)
+    for copy, is_linked_in_part in ((folder, "airflow"), (airflow, "providers"), (providers, "")):
+        for path in (Path(sysconfig.get_path("purelib")) / copy.relative_to(folder)).iterdir():
+            if "openlineage" not in path.name and path.name != is_linked_in_part:
+                (copy / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.mark.usefixtures("plays_lake", "services", "dags_folder")
+def test_a_run_needs_no_provider(tmp_path: Path) -> None:
+    packages = packages_without_openlineage(tmp_path / "packages")
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", RUN],  # without the packages of this environment
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"plugins:dev/local_athena:dev:.:{packages}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == "published"

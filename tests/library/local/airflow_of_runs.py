@@ -1,0 +1,65 @@
+"""Stands for an Airflow whose runs go on from one look to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from tests.support.rest_api import TOKEN, RestApi
+
+DAG_ID = "best_weekly"
+_RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"
+
+
+class AirflowOfRuns(RestApi):
+    """An API with a login. Whoever lists the runs of the DAG sees the next of some states.
+
+    Attributes:
+        looks: The state of each run that is there, by its id, for each look. The last one repeats.
+        tries: The number of tries of the failed task of a run.
+    """
+
+    looks: Sequence[dict[str, str]] = ({},)
+    tries = 1
+    number_of_looks = 0
+
+    def answer(
+        self, method: str, path: str, body: Any, authorization: str | None
+    ) -> tuple[HTTPStatus, Any] | None:
+        if path == "/auth/token":
+            return HTTPStatus.OK, {"access_token": TOKEN}
+        if authorization != f"Bearer {TOKEN}":
+            return HTTPStatus.UNAUTHORIZED, {}
+        path = path.partition("?")[0]
+        if path == _RUNS:
+            states = self.looks[min(self.number_of_looks, len(self.looks) - 1)]
+            self.number_of_looks += 1
+            runs = [_run(run_id, state) for run_id, state in states.items()]
+            return HTTPStatus.OK, {"dag_runs": runs, "total_entries": len(runs)}
+        if path.endswith("/taskInstances"):
+            run_id = path.split("/")[-2]
+            tasks = [_task(run_id, "run_query", "success", 1)]
+            tasks.append(_task(run_id, "transform", "failed", self.tries))
+            tasks.append(_task(run_id, "publish", "upstream_failed", 0))
+            return HTTPStatus.OK, {"task_instances": tasks, "total_entries": len(tasks)}
+        _, _, task_and_try = path.partition("/taskInstances/")
+        task_id, _, number = task_and_try.split("/")
+        return HTTPStatus.OK, {"content": [{"event": f"try {number} of {task_id}"}]}
+
+
+def _run(run_id: str, state: str) -> dict[str, Any]:
+    run: dict[str, Any] = dict.fromkeys(
+        (
+            *("logical_date", "data_interval_start", "data_interval_end"),
+            *("start_date", "end_date", "conf"),
+        )
+    )
+    run |= {"dag_id": DAG_ID, "dag_run_id": run_id, "run_type": "manual", "state": state}
+    return run | {"run_after": "2026-03-08T00:05:00Z"}
+
+
+def _task(run_id: str, task_id: str, state: str, tries: int) -> dict[str, Any]:
+    task: dict[str, Any] = dict.fromkeys(("operator_name", "start_date", "end_date"))
+    task |= {"id": f"{run_id} {task_id}", "dag_run_id": run_id, "task_id": task_id}
+    return task | {"map_index": -1, "state": state, "try_number": tries, "rendered_fields": {}}

@@ -1,0 +1,81 @@
+"""Signals while processes run; tests/commands/test_up.py ends some."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from athena_reports.local.interrupts import exit_code, signals_as_interrupts, signals_put_off
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.fixture
+def unnoticed() -> Iterator[list[int]]:
+    """The signals that reached the handlers that were there before."""
+    received: list[int] = []
+    before = {}
+    for number, _ in SIGNALS:
+        before[number] = signal.signal(number, lambda number, _: received.append(number))
+    yield received
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("context", [signals_as_interrupts, signals_put_off])
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_is_an_interrupt_whose_exit_code_is_that_of_the_signal(
+    context: Callable[[], AbstractContextManager[None]],
+    number: signal.Signals,
+    code: int,
+    unnoticed: list[int],
+) -> None:
+    """SIGHUP comes when the terminal is closed."""
+    reached = []
+
+    def work() -> None:
+        with context():
+            os.kill(os.getpid(), number)
+            reached.append("the end of the block")
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        work()
+    assert exit_code(interrupted.value) == code
+    assert bool(reached) == (context is signals_put_off)
+    assert unnoticed == []
+
+    os.kill(os.getpid(), number)
+    assert unnoticed == [number]
+
+
+def test_an_interrupt_without_a_signal_is_a_ctrl_c() -> None:
+    assert exit_code(KeyboardInterrupt()) == 130
+
+
+@pytest.mark.usefixtures("unnoticed")
+@pytest.mark.parametrize("second", [number for number, _ in SIGNALS])
+def test_a_second_signal_does_not_break_off_what_the_first_one_has_begun(
+    second: signal.Signals,
+) -> None:
+    """A terminal that is closed sends more than one, and people press Ctrl-C again."""
+    stopped = []
+
+    class Component:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            os.kill(os.getpid(), second)
+            stopped.append("the component")
+
+    def work() -> None:
+        with signals_as_interrupts(), Component():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        work()
+    assert stopped == ["the component"]
+    assert exit_code(interrupted.value) == 130
