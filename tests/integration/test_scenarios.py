@@ -20,7 +20,7 @@ from botocore.config import Config
 from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
-from athena_reports.steps import query_look
+from athena_reports.steps import query_poller
 from local_athena.faults import (
     Drop,
     End,
@@ -716,7 +716,7 @@ def faults(
     # A scenario says when a start is repeated, by Airflow.
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
     be_impatient(monkeypatch)
-    monkeypatch.setattr(query_look, "ANSWER_WITHIN_SECONDS", 2.0)
+    monkeypatch.setattr(query_poller, "ANSWER_WITHIN_SECONDS", 2.0)
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()

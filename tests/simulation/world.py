@@ -41,7 +41,7 @@ from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
 from athena_reports.steps import transform
-from athena_reports.steps.query_look import QueryLook
+from athena_reports.steps.query_poller import QueryPoller
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import WEEKS
 from tests.support.memory_athena import MemoryAthena, Plan, serve
@@ -564,7 +564,7 @@ def world(seed: int) -> Iterator[World]:
         patch.setattr("time.sleep", made.pause)
         patch.setattr(transform, "token_hex", made.version_name)
         # Each wait has a triggerer of its own.
-        patch.setattr(QueryLook, "of", QueryLook)
+        patch.setattr(QueryPoller, "of", QueryPoller)
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
         engine = SimpleNamespace(folder=FOLDER)

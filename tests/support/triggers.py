@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
 
-from athena_reports.steps import partition_look, query_look
+from athena_reports.steps import partition_poller, query_poller
 
 
 def through_the_database(trigger: BaseTrigger) -> Any:
@@ -23,11 +23,11 @@ def through_the_database(trigger: BaseTrigger) -> Any:
 
 def be_impatient(patch: pytest.MonkeyPatch) -> None:
     """Let triggers that wait in real time look often: the local services need milliseconds."""
-    for module in (query_look, partition_look):
+    for module in (query_poller, partition_poller):
         patch.setattr(module, "PAUSE_SECONDS", 0.02)
         patch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.1)
-    patch.setattr(query_look, "CALLS_PER_SECOND", 500.0)
-    patch.setattr(partition_look, "TABLES_PER_SECOND", 500.0)
+    patch.setattr(query_poller, "CALLS_PER_SECOND", 500.0)
+    patch.setattr(partition_poller, "TABLES_PER_SECOND", 500.0)
 
 
 async def first_event(trigger: BaseTrigger) -> Any:

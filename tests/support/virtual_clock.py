@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 import time_machine
 
-from athena_reports.steps import partition_look, query_look, shared_look
-from athena_reports.steps.shared_look import Turns
+from athena_reports.steps import partition_poller, query_poller, shared_poller
+from athena_reports.steps.shared_poller import Turns
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 
@@ -58,11 +58,11 @@ def virtual_clock() -> Iterator[VirtualClock]:
     """Stop the clock, and hand it over."""
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
-        for module in (shared_look, query_look, partition_look):
+        for module in (shared_poller, query_poller, partition_poller):
             patch.setattr(module, "time", clock)
-        for module in (query_look, partition_look):
+        for module in (query_poller, partition_poller):
             patch.setattr(module, "_turns", Turns())
-        patch.setattr(shared_look, "_looks", {})
+        patch.setattr(shared_poller, "_pollers", {})
         patch.setattr("time.sleep", clock.sleep)
         yield clock
 

@@ -10,8 +10,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from athena_reports.queries.input_partitions import InputNeed
 from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
-from athena_reports.steps.partition_look import PartitionLook
-from athena_reports.steps.shared_look import Connection
+from athena_reports.steps.partition_poller import PartitionPoller
+from athena_reports.steps.shared_poller import Connection
 
 
 class InputsTrigger(BaseTrigger):
@@ -47,10 +47,10 @@ class InputsTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait until a look of this triggerer has found that nothing is missing."""
+        """Wait until nothing is missing."""
         needs = [InputNeed.model_validate_json(need) for need in self.needs]
-        look = PartitionLook.of(Connection(**self.connection))
-        with look.waiting(needs, self.missing) as wait:
+        poller = PartitionPoller.of(Connection(**self.connection))
+        with poller.waiting(needs, self.missing) as wait:
             missing = await wait.next_change()
             while missing:
                 waiting = MissingInputs(since=self.since, missing=missing)

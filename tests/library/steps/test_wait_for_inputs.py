@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.comms import SetXCom
 
 from athena_reports import Input
 from athena_reports.steps.inputs_trigger import InputsTrigger
-from athena_reports.steps.partition_look import PAUSE_SECONDS
+from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error

@@ -1,4 +1,4 @@
-"""One look at all the partitions that the waits of a triggerer wait for.
+"""One poller for all the partitions that the waits of a triggerer wait for.
 
 It asks Glue for each table once, and for up to 1,000 partitions in a call, whatever the number of
 waits. Done objects are asked for one by one, each address once.
@@ -18,12 +18,12 @@ from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.queries.input_partitions import InputCoverage, InputNeed, find_together
-from athena_reports.steps.shared_look import Connection, SharedLook, Turns
+from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
 
 PAUSE_SECONDS = 20.0
-"""Between two looks."""
+"""The pause between two looks."""
 LONGEST_PAUSE_SECONDS = 160.0
-"""Between two looks while AWS throttles."""
+"""The longest pause between two looks while AWS throttles."""
 TABLES_PER_SECOND = 5.0
 """Of one triggerer at most, for all its connections."""
 
@@ -34,7 +34,7 @@ _turns = Turns()
 class InputsWait:
     """One wait for the inputs of a period.
 
-    The look calls `answer` or `fail`. Whoever waits calls `next_change`, in the context of the
+    The poller notes what it finds. Whoever waits calls `next_change`, in the context of the
     task, so that its lines are in the task's log. No error ends the wait: the scheduler does, when
     its time is over.
     """
@@ -53,21 +53,21 @@ class InputsWait:
                 return change
             log.warning("It is not known what is missing, and asked again: %s", change)
 
-    def answer(self, missing: tuple[str, ...]) -> None:
-        """Take what is missing."""
+    def note_answer(self, missing: tuple[str, ...]) -> None:
+        """Note what is missing; whoever waits learns of a change."""
         self._is_failing = False
         if missing != self._missing:
             self._missing = missing
             self._changes.put_nowait(missing)
 
-    def fail(self, problem: str) -> None:
-        """Take that nothing tells what is missing, and why."""
+    def note_no_answer(self, reason: str) -> None:
+        """Note that AWS did not tell what is missing, and why."""
         if not self._is_failing:
-            self._changes.put_nowait(problem)
+            self._changes.put_nowait(reason)
         self._is_failing = True
 
 
-class PartitionLook(SharedLook[InputsWait]):
+class PartitionPoller(SharedPoller[InputsWait]):
     """Looks at the inputs of all waits of one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -113,7 +113,7 @@ class PartitionLook(SharedLook[InputsWait]):
             self._looked_at[lookup] = time.monotonic()
             try:
                 coverages = await self._find(needs)
-            except Exception as error:  # whatever it is: without the look no wait would ever end
+            except Exception as error:  # whatever it is: without the poller no wait would ever end
                 found.update(dict.fromkeys(needs, str(error)))
                 if _is_throttled(error):
                     is_served = number > 0
@@ -141,11 +141,11 @@ def _tell(wait: InputsWait, found: Mapping[InputNeed, InputCoverage | str]) -> N
         if coverage is None:
             return
         if isinstance(coverage, str):
-            wait.fail(coverage)
+            wait.note_no_answer(coverage)
             return
         if coverage.gaps:
             missing.append(str(coverage))
-    wait.answer(tuple(missing))
+    wait.note_answer(tuple(missing))
 
 
 def _is_throttled(error: Exception) -> bool:

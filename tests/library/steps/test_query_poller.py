@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.steps.query_look import (
+from athena_reports.steps.query_poller import (
     ANSWER_WITHIN_SECONDS,
     CALLS_PER_SECOND,
     IDS_PER_CALL,
     LONGEST_PAUSE_SECONDS,
     PAUSE_SECONDS,
     NoAnswerError,
-    QueryLook,
+    QueryPoller,
 )
-from athena_reports.steps.shared_look import Connection
+from athena_reports.steps.shared_poller import Connection
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.memory_athena import MemoryAthena, Plan, nothing, serve
 from tests.support.submissions import start_sql
@@ -45,7 +45,7 @@ def start(athena: MemoryAthena, seconds: float) -> str:
 
 async def end_of(query_id: str, connection: Connection = CONNECTION) -> QueryExecution:
     """Wait for the end of a query."""
-    with QueryLook.of(connection).waiting(query_id) as wait:
+    with QueryPoller.of(connection).waiting(query_id) as wait:
         while True:
             execution = await wait.next_change()
             if not execution.is_running:
@@ -343,7 +343,7 @@ def test_a_stop_that_is_not_served_is_repeated(
             raise error
 
     athena.before = refuse
-    clock.run(QueryLook.of(CONNECTION).stop(query))
+    clock.run(QueryPoller.of(CONNECTION).stop(query))
     assert athena.states == ["CANCELLED"]
 
     athena.before = nothing
@@ -354,7 +354,7 @@ def test_a_stop_that_is_not_served_is_repeated(
 
     athena.before = deny
     with pytest.raises(ClientError):
-        clock.run(QueryLook.of(CONNECTION).stop(other))
+        clock.run(QueryPoller.of(CONNECTION).stop(other))
     assert athena.count("StopQueryExecution") == 5
 
 
@@ -362,7 +362,9 @@ def test_a_client_gives_up_a_call_that_hangs_unless_the_connection_says_otherwis
     """Meanwhile nobody else is asked for."""
 
     def config_of(**botocore_config: Any) -> Any:
-        look = QueryLook.of(Connection("aws_default", "us-east-1", botocore_config=botocore_config))
+        look = QueryPoller.of(
+            Connection("aws_default", "us-east-1", botocore_config=botocore_config)
+        )
         return asyncio.run(look.clients()).meta.config
 
     usual = config_of()

@@ -15,12 +15,12 @@ from botocore.exceptions import EndpointConnectionError
 from athena_reports import Input
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.input_partitions import InputNeed
-from athena_reports.steps.partition_look import (
+from athena_reports.steps.partition_poller import (
     LONGEST_PAUSE_SECONDS,
     PAUSE_SECONDS,
-    PartitionLook,
+    PartitionPoller,
 )
-from athena_reports.steps.shared_look import Connection
+from athena_reports.steps.shared_poller import Connection
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
 from tests.support.source_lake import DATABASE, SourceLake
@@ -51,7 +51,7 @@ async def changes_of(
 ) -> list[tuple[str, ...]]:
     """Wait until nothing is missing, and return each change."""
     changes = []
-    with PartitionLook.of(CONNECTION).waiting(needs, known) as wait:
+    with PartitionPoller.of(CONNECTION).waiting(needs, known) as wait:
         while not changes or changes[-1]:
             changes.append(await wait.next_change())
     return changes
@@ -181,7 +181,7 @@ def test_a_table_that_cannot_be_looked_at_leaves_the_other_waits_alone(
     lake.create("plays", DATES)
 
     async def give_up() -> None:
-        with PartitionLook.of(CONNECTION).waiting([need("absent")], None) as wait:
+        with PartitionPoller.of(CONNECTION).waiting([need("absent")], None) as wait:
             async with asyncio.timeout(1000):
                 await wait.next_change()
 

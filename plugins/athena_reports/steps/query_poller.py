@@ -1,4 +1,4 @@
-"""One look at all the queries that the waits of a triggerer wait for.
+"""One poller for all the queries that the waits of a triggerer wait for.
 
 It asks for 50 queries in a call, about once a second.
 
@@ -21,7 +21,7 @@ from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.steps.shared_look import Connection, SharedLook, Turns
+from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
 
 PAUSE_SECONDS = 1.0
 """The pause between two looks."""
@@ -54,8 +54,8 @@ class Unanswered:
 class Wait:
     """One wait for the end of a query.
 
-    The look notes what Athena says. Whoever waits calls `next_change`, in the context of the task,
-    so that its lines are in the task's log.
+    The poller notes what Athena says. Whoever waits calls `next_change`, in the context of the
+    task, so that its lines are in the task's log.
     """
 
     def __init__(self, query_execution_id: str) -> None:
@@ -102,7 +102,7 @@ class Wait:
             self._changes.put_nowait(error)
 
 
-class QueryLook(SharedLook[Wait]):
+class QueryPoller(SharedPoller[Wait]):
     """Looks at the queries of all waits of one connection."""
 
     most_attempts = 1  # a call that fails is made again by the next look
@@ -193,7 +193,7 @@ class QueryLook(SharedLook[Wait]):
                 return await self._take_refusal(ids, error)
             self._note_no_answer(ids, error)
             return kind is ErrorKind.THROTTLED
-        except Exception as error:  # whatever it is: without the look no wait would ever end
+        except Exception as error:  # whatever it is: without the poller no wait would ever end
             is_retryable = isinstance(error, BotoCoreError) and error_kind(error).retryable
             if not is_retryable:
                 self.drop_clients()

@@ -1,4 +1,4 @@
-"""One look for all waits of a triggerer.
+"""One poller for all waits of a triggerer.
 
 A triggerer runs hundreds of waits in one event loop. If each asked AWS by itself, each would need a
 client, and the calls would add up to the quotas of the account, which everybody shares. Here one
@@ -22,8 +22,8 @@ from athena_reports.aws.hook import SharedSessionHook
 
 W = TypeVar("W")  # what one wait is
 
-# By class and connection. A look is here for as long as somebody waits.
-_looks: dict[tuple[type, str], Any] = {}
+# By class and connection. A poller is here for as long as somebody waits.
+_pollers: dict[tuple[type, str], Any] = {}
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 
 
@@ -53,7 +53,7 @@ class Connection:
         )
 
 
-class SharedLook(ABC, Generic[W]):
+class SharedPoller(ABC, Generic[W]):
     """Looks for all waits of one connection, for as long as there are any.
 
     Attributes:
@@ -65,14 +65,14 @@ class SharedLook(ABC, Generic[W]):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.waits: list[W] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._made_clients: Any = None
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
-        """Return the look that all waits of this connection share."""
-        look: Self | None = _looks.get((cls, connection.key))
-        return cls(connection) if look is None else look
+        """Return the poller that all waits of this connection share."""
+        poller: Self | None = _pollers.get((cls, connection.key))
+        return cls(connection) if poller is None else poller
 
     @property
     @abstractmethod
@@ -81,7 +81,7 @@ class SharedLook(ABC, Generic[W]):
 
     @abstractmethod
     def new_clients(self, hook: SharedSessionHook) -> Any:
-        """Make what the look asks."""
+        """Make the clients that a look calls."""
 
     @abstractmethod
     async def look(self) -> bool:
@@ -91,21 +91,21 @@ class SharedLook(ABC, Generic[W]):
     def joined(self, wait: W) -> Iterator[W]:
         """Look for a wait for as long as the context lasts."""
         key = (type(self), self.connection.key)
-        _looks[key] = self
+        _pollers[key] = self
         self.waits.append(wait)
-        if self._looking is None or self._looking.done():
+        if self._polling is None or self._polling.done():
             # In the context of the first wait, what is logged would be in the log of its task.
-            self._looking = asyncio.get_running_loop().create_task(
-                self._keep_looking(), context=contextvars.Context()
+            self._polling = asyncio.get_running_loop().create_task(
+                self._poll(), context=contextvars.Context()
             )
         try:
             yield wait
         finally:
             self.waits.remove(wait)
             if not self.waits:
-                self._looking.cancel()
-                if _looks.get(key) is self:
-                    del _looks[key]
+                self._polling.cancel()
+                if _pollers.get(key) is self:
+                    del _pollers[key]
 
     async def clients(self) -> Any:
         """Return the clients. They are made at the first call, in a thread, as it takes a while.
@@ -129,7 +129,7 @@ class SharedLook(ABC, Generic[W]):
         )
         return self.new_clients(self.connection.new_hook().with_defaults(defaults))
 
-    async def _keep_looking(self) -> None:
+    async def _poll(self) -> None:
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
         while self.waits:
@@ -139,7 +139,7 @@ class SharedLook(ABC, Generic[W]):
             pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
 
     async def _look_unless_cancelled(self) -> bool:
-        """Look, and go on if only a call of the look was cancelled, and not the look itself.
+        """Look, and go on if only a call was cancelled, and not the poller itself.
 
         Airflow cancels the requests of its triggers when it loses its supervisor.
         """
@@ -155,7 +155,7 @@ class SharedLook(ABC, Generic[W]):
 class Turns:
     """When a triggerer may call a service: at most so many times a second.
 
-    All looks of a triggerer share one event loop, so this needs no lock.
+    All pollers of a triggerer share one event loop, so this needs no lock.
     """
 
     def __init__(self) -> None:
