@@ -361,8 +361,8 @@ def test_grants_are_narrow_and_conditional(
     by_athena = {sid: THROUGH_ATHENA for sid in reports if sid.startswith("Athena")}
     assert conditions == by_athena | (through if key else {})
     assert reports["PublishAlerts"]["Resource"] == stack.outputs["AlertTopicArn"]
-    # Nobody but Athena reads the source data, and nobody but Athena writes query results. To look for
-    # done objects, tasks list the source data, which the object's ARNs mean nothing to.
+    # Nobody but Athena reads the source data, and nobody but Athena writes query results. Tasks
+    # list the source data, to which the ARNs of objects mean nothing.
     assert as_list(reports["FindDoneObjects"]["Action"]) == ["s3:ListBucket"]
     results = stack.outputs["QueryResultsLocation"].replace("s3://", "arn:aws:s3:::")
     for statement in reports.values():
