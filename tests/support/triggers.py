@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+from airflow.sdk.execution_time.comms import (
+    GetTaskStates,
+    GetXCom,
+    SetXCom,
+    TaskStatesResult,
+    XComResult,
+)
 from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
 
@@ -47,16 +53,27 @@ WAITING = SimpleNamespace(
 
 
 class Supervisor:
-    """The process that a trigger asks for the state of its task."""
+    """The process that a trigger asks for the state of its task, and tells what it waits for.
+
+    Attributes:
+        state: The state of the task.
+        awaited: The query that the task waits for, if it is deferred.
+    """
 
     def __init__(self, state: str | None) -> None:
-        self._state = state
+        self.state = state
+        self.awaited = ""
 
-    async def asend(self, question: GetTaskStates) -> TaskStatesResult:
+    async def asend(self, question: Any) -> Any:
+        if isinstance(question, SetXCom):
+            return None
+        if isinstance(question, GetXCom):
+            return XComResult(key=question.key, value=self.awaited)
+        assert isinstance(question, GetTaskStates)
         assert question.run_ids
         assert question.task_ids
         return TaskStatesResult(
-            task_states={question.run_ids[0]: {question.task_ids[0]: self._state}}
+            task_states={question.run_ids[0]: {question.task_ids[0]: self.state}}
         )
 
 

@@ -279,10 +279,10 @@ def refuse_projection(name: str, source: Input, parameters: Mapping[str, str]) -
     """
     if source.wait is None or source.done is not None or not _is_projected(parameters):
         return
-    problem = "its partitions are projected, so Glue does not know which of them are there."
+    problem = "but its partitions are projected, so Glue does not know which of them are there."
     example = "done='s3://lake/plays/dt={date}/_SUCCESS'"
     raise InputError(
-        f"The input {name} has wait=, but {problem} Name the object that says that a partition is "
+        f"The input {name} has wait=, {problem} Name the object that says that a partition is "
         f"complete, such as {example}, or leave out wait=."
     )
 

@@ -240,13 +240,26 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.output_location:
             configuration["OutputLocation"] = self.output_location
         return Submission.make(
-            self.query,
+            self._query_with_gaps(),
             owner=owner,
             context=execution_context,
             workgroup=self.workgroup,
             result_configuration=configuration,
             unload_to=self.unload_to,
         )
+
+    def _query_with_gaps(self) -> str:
+        """Return the query, with a comment that names what it lacks.
+
+        Partitions can come between two tries. Then the query of the first one is not what the
+        second one wants, which knows it by its text.
+        """
+        gaps: list[str] = []
+        for coverage in self._coverages:
+            gaps.extend(coverage.gaps)
+        if not gaps:
+            return self.query
+        return f"-- missing: {', '.join(gaps)}\n{self.query}"
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from athena_reports.steps.partition_poller import (
     PartitionPoller,
 )
 from athena_reports.steps.shared_poller import Connection
+from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
-from tests.support.source_lake import DATABASE, SourceLake
 from tests.support.virtual_clock import VirtualClock
 
 CONNECTION = Connection("aws_default")

@@ -18,10 +18,10 @@ from athena_reports import Input
 from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK, WEEKS
-from tests.support.source_lake import DATABASE, SourceLake
 from tests.support.triggers import WAITING, first_event, through_the_database
 from tests.support.virtual_clock import START, VirtualClock
 
