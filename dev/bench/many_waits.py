@@ -21,7 +21,8 @@ from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 async def end_of(query_id: str) -> float:
     """Wait for a query."""
     async for event in AthenaWaitTrigger(query_id, aws_conn_id="aws_default").run():
-        if event.payload["query"]["state"] != "SUCCEEDED":
+        has_failed = "error" in event.payload or event.payload["query"]["state"] != "SUCCEEDED"
+        if has_failed:
             raise RuntimeError(str(event.payload))
     return time.time()
 

@@ -212,7 +212,7 @@ def many() -> Many:
     with local_services(WORK / "wait" / "local-aws-many.log") as services:
         services.prepare("dev")
         faults = Faults(services.endpoint_url)
-        # In the queue, since it has room for all of them.
+        # QUEUED, since the local Athena runs fewer queries at once.
         faults.add(Hold(state="QUEUED", seconds=_MANY_SECONDS, times=None))
         start = services.athena.start_query_execution
         ids = [

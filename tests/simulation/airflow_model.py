@@ -558,7 +558,7 @@ class Attempt:
                 raise WaitOverError(told)
 
     def _clear(self, told: str) -> None:
-        """Clear what was cleared, unless Airflow has taken the wait for dead: nobody clears it."""
+        """Clear the task that an incident names. Nobody clears a wait that was taken for dead."""
         if told not in _CLEARED or self.outcome is not None:
             return
         first = self.name if told == "wait cleared" else self.run.task_ids[0]

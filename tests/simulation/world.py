@@ -322,7 +322,8 @@ class World:
     def pause(self, seconds: float) -> None:
         """Let others act for so long."""
         self.acting.wake = self.clock.seconds + seconds
-        # Of the thread, in which others run loops of their own meanwhile.
+        # asyncio notes the running loop per thread. Other greenlets of this thread run their own
+        # loops meanwhile.
         own_loop = asyncio._get_running_loop()
         asyncio._set_running_loop(None)
         try:
@@ -711,6 +712,6 @@ class _Turns(selectors.SelectSelector):
         if not ready and timeout is None:
             raise AssertionError("the trigger waits for something that no time will bring")
         if not ready and timeout:
-            # A hair more than asked for: else rounding could leave the timer due in no time.
+            # Slightly longer: after rounding, the timer might not be due yet, and nothing goes on.
             self._pause(timeout + 1e-9)
         return ready

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class VirtualClock:
-    """The clock of a test: `datetime.now`, the trigger's monotonic time, and its event loop's.
+    """The clock of a test: that of `datetime.now`, of `query_poller`, and of the event loop.
 
     Attributes:
         seconds: Since the clock was started.
@@ -100,7 +100,6 @@ class _NoWaiting(selectors.SelectSelector):
         if not ready and timeout is None:
             raise RuntimeError("everybody waits for something that no time will bring")
         if not ready and timeout:
-            # A hair more than asked for:
-            # else rounding could leave the timer due in no time, for ever.
+            # Slightly longer: after rounding, the timer might not be due yet, and nothing goes on.
             self._clock.sleep(timeout + 1e-9)
         return ready

@@ -36,7 +36,7 @@ class NewReportError(AthenaReportsError):
 class NewReport(BaseModel, frozen=True):
     """What a new report is made of.
 
-    A date may also be the midnight that the command line makes of it: pydantic takes its date.
+    The command line parses a date into a datetime at midnight, of which pydantic takes the date.
 
     Attributes:
         name: Name of the report.

@@ -103,7 +103,9 @@ def _bundle(project: Project, environment: str, settings: Mapping[str, str]) -> 
     for name, content in wheels.items():
         plugins[str(FOLDER / name)] = content
     lines = [f'--constraint "{HOME / constraints_path}"']
-    lines += wheel_lines(wheels, HOME / "plugins", hashes=asks_for_hashes(requirements))
+    lines += wheel_lines(
+        wheels, HOME / "plugins", hashes=asks_for_hashes(requirements, project.dags)
+    )
     lines.append(requirements)
 
     files[constraints_path] = constraints
@@ -184,7 +186,8 @@ def _installed_library() -> dict[str, bytes]:
     """The library that runs this, for a project that has installed it as a package."""
     package = Path(athena_reports.__file__).parent
     files = {f"{package.name}/{path}": content for path, content in _tree(package).items()}
-    # The wheel has it beside the package. Airflow finds an installed plugin by its entry point.
+    # The wheel has this module for bundles alone. Where the wheel is installed, Airflow finds the
+    # plugin by its entry point.
     plugin = package.with_name("athena_reports_plugin.py")
     files[plugin.name] = plugin.read_bytes()
     return files

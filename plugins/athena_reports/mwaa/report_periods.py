@@ -4,7 +4,7 @@ Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
 It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
 is the last one between `since` and `until` for which no partition of the inputs is missing. There
-is none for a report that declares no inputs, or whose table is not there.
+is none for a report that declares no inputs, or whose table or bucket of done objects is missing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from airflow.utils.file import list_py_file_paths
+from botocore.exceptions import ClientError
 
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.errors import ErrorKind, error_code, error_kind
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import InputError
 from athena_reports.queries.input_partitions import complete_periods
 from athena_reports.settings import settings
@@ -53,6 +55,21 @@ def _last_period(dag: BuiltDag, glue: Any, s3: S3, now: datetime) -> Period | No
     return complete[0]
 
 
+def _is_table_missing(error: InputError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and error_kind(cause) is ErrorKind.NO_ENTITY
+
+
+def _is_bucket_missing(error: InputError) -> bool:
+    """Whether there is no bucket for the done objects: the twin has the tables alone."""
+    refused = error.__cause__
+    return (
+        isinstance(refused, S3Error)
+        and isinstance(refused.__cause__, ClientError)
+        and error_code(refused.__cause__) == "NoSuchBucket"
+    )
+
+
 def main() -> None:
     """Import the DAG files and print what was found."""
     glue = boto3.client("glue")
@@ -65,7 +82,9 @@ def main() -> None:
                 continue
             try:
                 period = _last_period(dag, glue, s3, now)
-            except InputError:  # its table is not there, or the bucket of its done objects
+            except InputError as error:
+                if not _is_table_missing(error) and not _is_bucket_missing(error):
+                    raise
                 continue
             if period is not None:
                 periods[dag.dag_id] = {

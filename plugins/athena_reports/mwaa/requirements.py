@@ -2,13 +2,14 @@
 
 The library lies in plugins.zip. If pip installed it too, site-packages would come before the
 plugins folder, and Airflow would find its plugin twice. So the lines by which a project installs
-it are left out. The others stay as they are.
+it are left out, and lines that could not work on MWAA are refused. The others stay as they are.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -30,10 +31,12 @@ _OURS_IN_PATH = re.compile(
     r"(?<![\w.-])(athena[-_.]+reports|local[-_.]+athena)(?![a-z_]|[-.](?!git\b|zip\b|tar\b)[a-z])",
     re.IGNORECASE,
 )
-# Of a file beside requirements.txt. MWAA gets requirements.txt alone.
-_FILE_BESIDE = re.compile(
-    r"(-r|--requirement|-c|--constraint)[\s=]*+(?P<path>(?![/'\"]|\w+://)\S.*)"
-)
+# An option that names another file.
+_OTHER_FILE = re.compile(r"(-r|--requirement|-c|--constraint)[\s=]*+(?P<path>\S.*)")
+# What MWAA has or reaches.
+_ON_MWAA = re.compile(r"\w+://|/usr/local/airflow/")
+_IN_DAGS = "/usr/local/airflow/dags/"
+_HASHES = re.compile(r"(^|\s)--(require-hashes|hash)\b")
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION_OF_A_REQUIREMENT = re.compile(r"\s--[a-z].*")
 
@@ -67,10 +70,10 @@ def bundled_requirements(text: str) -> str:
                 " Write athena-reports==<version> instead, which the bundle leaves out, or remove"
                 " the line."
             )
-        beside = _FILE_BESIDE.fullmatch(requirement)
-        if beside is not None:
+        other_file = _other_file(requirement)
+        if other_file and not _ON_MWAA.match(other_file):
             raise DeployError(
-                f"requirements.txt, line {number}: MWAA gets no file {beside['path']!r}, so pip"
+                f"requirements.txt, line {number}: MWAA gets no file {other_file!r}, so pip"
                 " would install nothing. Write its lines into requirements.txt, or put it into"
                 " dags/ and name it as /usr/local/airflow/dags/<file>."
             )
@@ -78,13 +81,33 @@ def bundled_requirements(text: str) -> str:
     return "".join(kept)
 
 
-def asks_for_hashes(requirements: str) -> bool:
+def asks_for_hashes(requirements: str, dags: Path) -> bool:
     """Whether a line has a hash. Then pip wants one for each line.
 
     Source: https://pip.pypa.io/en/stable/topics/secure-installs/
+
+    Args:
+        requirements: The text of requirements.txt.
+        dags: The project's folder of DAGs, which may have a file that requirements.txt names.
     """
-    lines = (_without_comments(lines) for _, lines in _logical_lines(requirements))
-    return any("--hash=" in line for line in lines)
+    for _, lines in _logical_lines(requirements):
+        line = _without_comments(lines)
+        if _HASHES.search(line):
+            return True
+        other_file = _other_file(line)
+        if other_file.startswith(_IN_DAGS):
+            in_project = dags / other_file.removeprefix(_IN_DAGS)
+            if in_project.is_file() and asks_for_hashes(in_project.read_text(), dags):
+                return True
+    return False
+
+
+def _other_file(requirement: str) -> str:
+    """Return the file or the URL that a line names by an option; empty if it names none."""
+    option = _OTHER_FILE.fullmatch(requirement)
+    if option is None:
+        return ""
+    return option["path"].strip("'\"")
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -249,8 +249,8 @@ def complete_periods(
 ) -> list[Period]:
     """Return those of some periods that lack no partition of any input, in their order.
 
-    However many periods there are, Glue is asked for each table once, and for up to 1,000
-    partitions in a call. Arguments and errors are otherwise those of `find_partitions`.
+    However many periods there are, Glue is asked once for the table of each input, and for up to
+    1,000 partitions in a call. Arguments and errors are otherwise those of `find_partitions`.
     """
     complete = list(periods)
     for source in sources:

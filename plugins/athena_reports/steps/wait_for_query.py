@@ -63,8 +63,9 @@ class AthenaWaitSensor(AthenaSensor):
     Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
-        timeout: Seconds, or a timedelta, after the query was submitted: then it is stopped, and the
-            task fails.
+        timeout: Seconds, or a timedelta. A query that has not ended so long after it was submitted
+            is stopped, and the task fails. Without a triggerer it counts from the first look of
+            this try.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds
             it.
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for
@@ -79,7 +80,7 @@ class AthenaWaitSensor(AthenaSensor):
             query. `exponential_backoff` and `max_wait` are refused, as the pauses grow anyway.
 
     Raises:
-        ValueError: An argument is given that is refused, also by `default_args`.
+        ValueError: A refused argument is given, here or in `default_args`.
     """
 
     aws_hook_class = SharedSessionHook
@@ -419,8 +420,8 @@ def _failure_behind(error: AirflowException) -> BaseException:
 def pause_after(elapsed_seconds: float) -> float:
     """Return the seconds until the next call of a wait without a triggerer.
 
-    The pause follows from the time that the wait has lasted. So each try of the task, and each
-    process that it is rescheduled to, keeps to the same schedule.
+    The pause follows from the time that this try has lasted. So each process that it is
+    rescheduled to keeps to the same schedule.
     """
     elapsed = max(elapsed_seconds, 0.0)
     # Pauses p, pf, pf^2, ... add up to e = p(f^n - 1)/(f - 1).

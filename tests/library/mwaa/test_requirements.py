@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.requirements import bundled_requirements
+from athena_reports.mwaa.requirements import asks_for_hashes, bundled_requirements
 
 THEIRS = """\
 # What our reports need besides; athena-reports is in plugins.zip.
@@ -92,6 +93,8 @@ def test_the_extra_that_would_be_lost_is_refused_with_what_to_write(ours: str) -
         ("--requirement=../more.txt  # of the team", "../more.txt"),
         ("-c./constraints.txt", "./constraints.txt"),
         ("--constraint constraints.txt", "constraints.txt"),
+        ('-r "locked.txt"', "locked.txt"),
+        ("-c /home/me/constraints.txt", "/home/me/constraints.txt"),
     ],
 )
 def test_a_file_that_mwaa_does_not_get_is_refused(line: str, path: str) -> None:
@@ -110,3 +113,23 @@ def test_a_file_that_mwaa_does_not_get_is_refused(line: str, path: str) -> None:
 )
 def test_a_file_that_mwaa_has_or_reaches_stays(line: str) -> None:
     assert bundled_requirements(line) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "in_dags", "expected"),
+    [
+        ("requests==2.0\n", "", False),
+        ("# --hash=sha256:0\nrequests\n", "", False),
+        ("requests==2.0 \\\n  --hash=sha256:0\n", "", True),
+        ("requests==2.0 --hash sha256:0\n", "", True),
+        ("--require-hashes\nrequests==2.0\n", "", True),
+        ("-r /usr/local/airflow/dags/more.txt\n", "six==1\n", False),
+        ("-r /usr/local/airflow/dags/more.txt\n", "six==1 --hash=sha256:0\n", True),
+        ("-r /usr/local/airflow/dags/other.txt\n", "six==1 --hash=sha256:0\n", False),
+    ],
+)
+def test_hashes_are_seen_wherever_pip_reads_them(
+    text: str, in_dags: str, expected: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "more.txt").write_text(in_dags)
+    assert asks_for_hashes(text, tmp_path) is expected

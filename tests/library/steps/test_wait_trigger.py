@@ -1,4 +1,4 @@
-"""What it does when Airflow ends it.
+"""What the trigger of a wait does when Airflow ends it.
 
 tests/integration/test_scenarios.py shows what it fires, and that it survives the database.
 """
