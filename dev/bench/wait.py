@@ -39,7 +39,8 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.local.runtime import AirflowRuntime
 from athena_reports.local.services import Services, local_services
-from athena_reports.steps import query_look
+from athena_reports.steps import query_poller
+from athena_reports.steps.shared_poller import Turns
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights
@@ -109,7 +110,7 @@ class ScriptedAthena:
             time_machine.travel(START, tick=False) as clock,
             patch.object(time, "sleep", clock.shift),
             patch.object(time, "monotonic", lambda: dt.datetime.now(dt.UTC).timestamp()),
-            patch.object(query_look, "_next_call_at", 0.0),
+            patch.object(query_poller, "_turns", Turns()),
             patch.object(asyncio, "sleep", AsyncMock(side_effect=clock.shift)),
             patch.multiple(AthenaHook, **hook),
         ):

@@ -19,6 +19,7 @@ from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
 from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, now, until
+from tests.e2e.triggerers import TRIGGERERS, give_to_another
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 PERIOD = "2025-06-08"
-TRIGGERERS = ("triggerer-1", "triggerer-2")
 DAG_FILE = """
 from datetime import timedelta
 
@@ -113,30 +113,6 @@ def runs(
     }
 
 
-def owner_of(run: ReportRun) -> tuple[str, int]:
-    """The triggerer that watches the run's query, by the log that it writes of that,
-    and its number in the database.
-    """
-    part = f"run_id={run.run_id}/task_id=wait_for_query/"
-
-    def watching() -> tuple[str, int] | None:
-        for name in TRIGGERERS:
-            for process in run.airflow.processes(name):
-                for file in process.open_files():
-                    if part in file.path:
-                        return name, int(file.path.split(".")[-2])
-        return None
-
-    return until(watching, f"a triggerer watches the query of {run.run_id}")
-
-
-def triggerer_of(run: ReportRun) -> int | None:
-    """The triggerer that the `trigger` table names for the run's wait."""
-    path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/wait_for_query"
-    trigger = run.airflow.client.request("GET", path)["trigger"]
-    return trigger and trigger["triggerer_id"]
-
-
 StopCheck = Callable[[ReportRun, dt.datetime], None]
 
 
@@ -167,16 +143,7 @@ def test_a_wait_that_changes_hands_leaves_its_query_alone(
     run = runs["changes-hands"]
     query = run.wait_for_query()
     run.wait_until_watched()
-    owner, number = owner_of(run)
-    frozen = run.airflow.processes(owner)
-
-    for process in frozen:
-        process.suspend()
-    until(
-        lambda: triggerer_of(run) not in (None, number), "the other triggerer takes the wait over"
-    )
-    for process in frozen:
-        process.resume()
+    give_to_another(run, "wait_for_query")
     until(
         lambda: "trigger completed" in run.log("wait_for_query"),
         "the frozen triggerer gives the wait up",

@@ -34,13 +34,14 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from athena_reports import RetentionPolicy, build_cleanup
+from athena_reports import Input, RetentionPolicy, build_cleanup
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
+from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold, SlowDown
@@ -58,7 +59,7 @@ from tests.support.stacks import (
     secrets_backend,
 )
 from tests.support.task_runner import prepare, run_dag
-from tests.support.triggers import kill
+from tests.support.triggers import be_impatient, first_event, kill
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
@@ -167,6 +168,7 @@ def used(services: Services, stack: Stack, tmp_path_factory: pytest.TempPathFact
         }.items():
             patch.setenv(name, value)
         patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(reports.SQL))
+        be_impatient(patch)
         settings.cache_clear()
         everything = Everything(services, stack, tmp_path_factory.mktemp("files"), patch)
         call = BaseClient._make_api_call
@@ -219,6 +221,7 @@ class Everything:
             object.__setattr__(self, name, client(self.services, name))
 
     def run(self) -> None:
+        self.wait_for_inputs()
         self.publish_by_both_ways()
         self.backfill_and_report_again()
         self.stop_and_reconcile()
@@ -227,6 +230,32 @@ class Everything:
         self.break_off_an_upload()
         self.tidy()
         self.read_secrets_and_tell()
+
+    def wait_for_inputs(self) -> None:
+        """The task and its trigger look for partitions and done objects."""
+        lake_bucket = f"athena-lake-{ENVIRONMENT}"
+        done = f"s3://{lake_bucket}/plays/dt={{date}}/_SUCCESS"
+        source = Input("plays", wait=timedelta(days=36500), done=done)
+        weeks = self.dag("top_users_weekly").timetable.cadence
+        with DAG("waiting", schedule=None) as dag:
+            InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=weeks,
+                late_by=timedelta(0),
+                inputs=[source],
+                database=settings().database,
+            )
+        wait, context = prepare(
+            dag.get_task("wait_for_inputs"),
+            TaskInstance(dag_id=dag.dag_id),
+            "run",
+            params={"period": WEEK},
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            wait.execute(context)
+        for day in weeks.period(WEEK).dates_in("UTC", timedelta(0)):
+            self.s3.put_object(Bucket=lake_bucket, Key=f"plays/dt={day}/_SUCCESS", Body=b"")
+        assert asyncio.run(first_event(deferred.value.trigger)) == {"missing": []}
 
     def publish_by_both_ways(self) -> None:
         by_csv = run_dag(self.dag("top_users_weekly"), period=WEEK)

@@ -20,7 +20,7 @@ from botocore.config import Config
 from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
-from athena_reports.steps import query_look
+from athena_reports.steps import query_poller
 from local_athena.faults import (
     Drop,
     End,
@@ -63,7 +63,7 @@ from tests.integration.scenarios import (
     wait,
 )
 from tests.support.airflow_run import StateStore
-from tests.support.triggers import IMPATIENT
+from tests.support.triggers import be_impatient
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -715,9 +715,8 @@ def faults(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     # A scenario says when a start is repeated, by Airflow.
     monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
-    for name, value in IMPATIENT.items():
-        monkeypatch.setattr(query_look, name, value)
-    monkeypatch.setattr(query_look, "ANSWER_WITHIN_SECONDS", 2.0)
+    be_impatient(monkeypatch)
+    monkeypatch.setattr(query_poller, "ANSWER_WITHIN_SECONDS", 2.0)
     monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
     faults = Faults(services.endpoint_url)
     faults.clear()

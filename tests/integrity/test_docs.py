@@ -11,13 +11,14 @@ import signal
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import pytest
 
 import athena_reports
-from athena_reports import weekly
+from athena_reports import Input, weekly
 from athena_reports.local.services import Services
 from athena_reports.page.coverage import State
 from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
@@ -38,7 +39,8 @@ FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
 TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
 TRANSFORM = "docs/how-to/transform-and-check.md"
-RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM}
+WAIT = "docs/how-to/wait-for-input.md"
+RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM, WAIT}
 
 # A page whose blocks other than console have a test of their own, which reads the page.
 RUN_ELSEWHERE = {
@@ -367,6 +369,13 @@ def run_page(
 def test_a_week_with_a_change_of_the_clocks() -> None:
     names, _ = run_page("docs/explanation/periods.md")
     assert names["hours"] == 167
+
+
+def test_the_inputs_that_are_waited_for() -> None:
+    names, _ = run_page(WAIT, Input=Input, timedelta=timedelta)
+    (source,) = names["inputs"]
+    assert source.wait == timedelta(hours=12)
+    assert source.done_object(["2026-11-14"]) == "s3://lake/plays/dt=2026-11-14/_SUCCESS"
 
 
 @pytest.mark.usefixtures("published")

@@ -36,7 +36,7 @@ Part of a page, as an Airflow DAG.
 **Permissions.** None.
 """
 
-from athena_reports import {imports}
+{standard}from athena_reports import {imports}
 
 '''
 OF_A_REPORT = ("Input", "Report", "build_dag", "checks", "transforms", "weekly")
@@ -73,7 +73,8 @@ def dag_file(block: Block, number: int) -> str:
     imports = [name for name in OF_A_REPORT if re.search(rf"\b{name}\b", text)]
     # As ruff writes it: with two empty lines before a function, and one before anything else.
     gap = "\n" if text.startswith("def ") else ""
-    return BEFORE.format(imports=", ".join(imports)) + gap + text
+    standard = "from datetime import timedelta\n\n" if "timedelta(" in text else ""
+    return BEFORE.format(standard=standard, imports=", ".join(imports)) + gap + text
 
 
 def assigned(text: str) -> set[str]:

@@ -2,6 +2,7 @@
 whichever task meets it.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ PREPARED = PreparedVersion(
     checks=(),
 )
 GIVEN: dict[str, dict[str, Any]] = {
+    "wait_for_inputs": {},
     "run_query": {},
     "wait_for_query": {"query_execution_id": "q-1", "submitted": SUBMITTED},
     "transform": {"op_kwargs": {"query": QUERY.model_dump(), "submitted": SUBMITTED}},
@@ -43,7 +45,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 
 def dags() -> list[DAG]:
-    plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=[Input("plays")])
+    inputs = [Input("plays", wait=timedelta(days=36500))]
+    plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=inputs)
     return [build_dag(plays, WEEKS), build_reconciler(), build_cleanup(), build_restatement()]
 
 
@@ -68,7 +71,7 @@ def test_an_error_of_ours_is_final_in_every_task(
     monkeypatch.setattr(AwsGenericHook, "get_client_type", get_client_type)
     given = context()
     given["params"] |= {"stale": False}
-    if task_id == "run_query":
+    if task_id in ("wait_for_inputs", "run_query"):
         task.render_template_fields(given)
     for name, value in GIVEN[task_id].items():
         setattr(task, name, value)

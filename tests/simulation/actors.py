@@ -32,6 +32,7 @@ from tests.simulation.world import (
     OURS,
     PERIODS,
     Deployment,
+    Sources,
     World,
 )
 
@@ -57,6 +58,8 @@ def populate(world: World) -> None:
     if world.has_alerts:
         world.alerts = Alerts(world)
         world.spawn("check", world.alerts.play_check)
+    if world.sources is not None:
+        world.spawn("pipeline", partial(land_partitions, world, world.sources))
     if world.has_authors:
         world.authors = Authors(world, partial(_try, world, reconcile))
         world.spawn("author", world.authors.play)
@@ -85,6 +88,16 @@ def change_calendar(world: World, deployment: Deployment) -> None:
     assert world.calendars, "the report has not begun"
     period = deployment.cadence.last_complete(PERIODS[-1].end_utc + timedelta(days=1))
     add_run(world, "changed-1", period.id, deployment=deployment)
+
+
+def land_partitions(world: World, sources: Sources) -> None:
+    """Register partitions as they come."""
+    late = [(at, day) for day, at in sources.lands_at.items() if at is not None]
+    for at, day in sorted(late):
+        if at > world.clock.now:
+            world.pause((at - world.clock.now).total_seconds())
+        sources.land(world.glue, day)
+        world.say(f"{day} has come")
 
 
 def _repeat(world: World, act: Callable[[World], None]) -> None:

@@ -1,4 +1,4 @@
-"""Airflow as the library sees it: a run of four tasks with tries, clears, XComs,
+"""Airflow as the library sees it: a run of four tasks, or five, with tries, clears, XComs,
 deferral and workers that die.
 
 The tasks are the real operator, sensor, trigger and publisher; in `transform` only the rows are
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +18,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
+from airflow.utils.state import TaskInstanceState
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.periods.calendar import Period
@@ -32,7 +34,9 @@ from athena_reports.steps.airflow_errors import report_errors
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.transform import PreparedVersion, upload_version
+from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
+from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
     BUCKET,
@@ -41,6 +45,7 @@ from tests.simulation.world import (
     FOLDER,
     OURS,
     REPORT,
+    SOURCE_DATABASE,
     CrashError,
     Deployment,
     TurnsLoop,
@@ -51,11 +56,13 @@ from tests.support.memory_athena import Plan, Query
 from tests.support.triggers import WAITING, first_event, through_the_database
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
+INPUTS_TASK = "wait_for_inputs"
 RETRIES = 2
 RETRY_DELAY_SECONDS = 30.0
 QUERY_TIMEOUT = timedelta(minutes=20)
 _COLUMNS = (TableColumn(name="user", type="VARCHAR", glue="string"),)
-_CLEARED = {"wait cleared": "wait_for_query", "run cleared": "run_query"}
+_CLEARED = ("wait cleared", "run cleared")
+_HANDED_OVER = "wait changes hands"
 _MOST_TRIES = 200
 _MOST_REFUSALS = 2  # until whoever is responsible believes that the folder is somebody else's
 _TASKS: dict[type[Any], Any] = {}
@@ -124,22 +131,32 @@ class Run:
     sql: str = "SELECT 1"
     tasks: dict[str, TaskInstance] = field(
         default_factory=lambda: {
-            name: TaskInstance(name, try_number=0, max_tries=RETRIES) for name in TASKS
+            name: TaskInstance(name, try_number=0, max_tries=RETRIES)
+            for name in (INPUTS_TASK, *TASKS)
         }
     )
     xcoms: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     refusals: int = 0
+    coverages: Any = ()  # what run_query has told of the inputs
     stores: dict[str, Store] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.is_3_3:
-            self.stores = {name: Store(self.world) for name in TASKS}
+            self.stores = {name: Store(self.world) for name in (INPUTS_TASK, *TASKS)}
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        """Its tasks, in order."""
+        if self.world.sources is None:
+            return TASKS
+        return (INPUTS_TASK, *TASKS)
 
     def play(self) -> None:
         """Run the tasks, and again what fails or is cleared, until all have succeeded."""
         for _ in range(_MOST_TRIES):
-            if (name := next((name for name in TASKS if name not in self.xcoms), None)) is not None:
+            left = (name for name in self.task_ids if name not in self.xcoms)
+            if (name := next(left, None)) is not None:
                 self._try(name)
                 if self.refusals >= _MOST_REFUSALS:
                     self.active = False
@@ -153,7 +170,7 @@ class Run:
                 return
             self.world.pause_until_morning(self.world.rng.randint(1, 4))
             self.active = True
-            self.clear(self.world.rng.choice(TASKS))
+            self.clear(self.world.rng.choice(self.task_ids))
         raise AssertionError(f"{self.run_id} has not come to an end")
 
     @property
@@ -208,7 +225,7 @@ class Run:
         self.world.pause(self.world.rng.uniform(1, 600))
         self.has_failed = False
         self.active = True
-        self.clear("run_query")
+        self.clear(self.task_ids[0])
 
     def clear(self, first: str, running: TaskInstance | None = None) -> None:
         """Somebody clears a task with all that is downstream,
@@ -217,7 +234,7 @@ class Run:
         self.world.say(f"{self.run_id}: {first} cleared")
         self.clear_number += 1
         self.edit()
-        for name in TASKS[TASKS.index(first) :]:
+        for name in self.task_ids[self.task_ids.index(first) :]:
             self.xcoms.pop(name, None)
             if (
                 ti := self.tasks[name]
@@ -274,6 +291,8 @@ class Attempt:
             outcome = "gone"
         if outcome == "done":
             self.run.xcoms[self.name] = found
+            if self.name == "run_query":
+                self.run.coverages = self.ti.pushed["submitted"]["inputs"]
             if self.name == "run_query" and self.run.world.authors is not None:
                 self.run.world.authors.judge_adoption(found)
             if self.name == "publish":
@@ -331,7 +350,10 @@ class Attempt:
             "environment": self.run.deployment.environment,
             "require": require,
         }
-        self.task = task(AthenaSubmitOperator, given, database="database_dev", workgroup="dev")
+        self.task = task(AthenaSubmitOperator, given, database=SOURCE_DATABASE, workgroup="dev")
+        if self.run.world.sources is not None:
+            self.task.inputs = [self.run.world.sources.source]
+            self.task._run_period = self.run.period
         if self.ti.try_number > 1:
             self._crowd()
         try:
@@ -357,6 +379,31 @@ class Attempt:
         location = ReportLocation.of(BUCKET, REPORT, deployment.cadence)
         require_calendar(location, deployment.calendar, self.run.world.store)
 
+    def wait_for_inputs(self) -> Any:
+        world, sources = self.run.world, self.run.world.sources
+        assert sources is not None
+        given = {
+            "cadence": self.run.deployment.cadence,
+            "late_by": timedelta(0),
+            "inputs": [sources.source],
+            "database": SOURCE_DATABASE,
+            "environment": self.run.deployment.environment,
+            "deferrable": self.run.deferrable,
+        }
+
+        def new_process() -> Any:
+            made = task(InputsWaitSensor, given)
+            made.awaited = [sources.source]
+            made._run_period = self.run.period
+            made.poke_interval = 600.0  # else it would look for hours
+            return made
+
+        self._wait(new_process)
+        missing = sources.missing(self.run.period, world.clock.now)
+        is_over = world.clock.now >= self.run.period.end_utc + sources.source.wait
+        assert is_over or not missing, f"{self.run.run_id} does not wait for {missing}"
+        return True
+
     def wait_for_query(self) -> Any:
         world, id_ = self.run.world, self.run.xcoms["run_query"]
         if world.happens("cancelled in the console"):
@@ -371,14 +418,19 @@ class Attempt:
                 copied, {**request, "QueryString": edited}, world.clock.now, Plan()
             )
             world.rows[copied] = "rows of somebody else"
+        given = {
+            "query_execution_id": id_,
+            "deferrable": self.run.deferrable,
+            "environment": self.run.deployment.environment,
+        }
+        return self._wait(lambda: task(AthenaWaitSensor, given, timeout=QUERY_TIMEOUT))
+
+    def _wait(self, new_process: Callable[[], Any]) -> Any:
+        """Run a sensor to its end, in each process that it needs."""
+        world = self.run.world
         resumed: tuple[str, Any] | None = None
         while True:
-            given = {
-                "query_execution_id": id_,
-                "deferrable": self.run.deferrable,
-                "environment": self.run.deployment.environment,
-            }
-            self.task = task(AthenaWaitSensor, given, timeout=QUERY_TIMEOUT)
+            self.task = new_process()
             try:
                 if resumed:
                     return self.task.resume_execution(*resumed, self._context)
@@ -421,7 +473,9 @@ class Attempt:
     def publish(self) -> Any:
         named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET}
         named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
-        submitted = Submitted(period=self.run.period, sql_sha256=self.run.sql)
+        submitted = Submitted(
+            period=self.run.period, sql_sha256=self.run.sql, inputs=self.run.coverages
+        )
         given = {
             "prepared": self.run.xcoms["transform"],
             "submitted": submitted.model_dump(mode="json"),
@@ -450,6 +504,9 @@ class Attempt:
             except WaitOverError as over:
                 if str(over) == "timeout":
                     return "__fail__", {"error": "Trigger timeout"}
+                if str(over) == _HANDED_OVER:
+                    self._lose_to_another_triggerer()
+                    continue
                 if str(over) in _CLEARED and self.run.is_3_3:
                     try:
                         TurnsLoop.run(self.trigger.on_kill(), world.clock, world.pause)
@@ -461,14 +518,35 @@ class Attempt:
             finally:
                 self.trigger = None
 
+    def _lose_to_another_triggerer(self) -> None:
+        """This triggerer was frozen, and gives the wait up: Airflow 3.3 calls `on_kill` then."""
+        world = self.run.world
+        if not self.run.is_3_3:
+            return
+        supervisor: Any = task_runner.SUPERVISOR_COMMS
+        before = list(world.athena.states)
+        supervisor.state = TaskInstanceState.DEFERRED
+        supervisor.awaited = self.ti.pushed.get(AWAITED_XCOM, "")
+        stops = world.athena.count("StopQueryExecution")
+        try:
+            TurnsLoop.run(self.trigger.on_kill(), world.clock, lambda _: None)
+        finally:
+            supervisor.state = None
+        assert world.athena.count("StopQueryExecution") == stops, (
+            f"{self.run.run_id}: a query was stopped that is waited for: {before}"
+        )
+
     def watch_for(self, seconds: float) -> None:
         """Sleep as the trigger; WaitOverError if it is ended from outside."""
         left = self.deadline - self.run.world.clock.seconds
         self._sleep(min(seconds, max(left, 0)))
         if seconds >= left:
             raise WaitOverError("timeout")
-        if self.run.world.happens("triggerer restarted"):
+        world = self.run.world
+        if world.happens("triggerer restarted"):
             raise WaitOverError("triggerer restarted")
+        if world.sources is not None and world.happens(_HANDED_OVER):
+            raise WaitOverError(_HANDED_OVER)
 
     def _sleep(self, seconds: float) -> None:
         world = self.run.world
@@ -481,5 +559,7 @@ class Attempt:
 
     def _clear(self, told: str) -> None:
         """Clear the task that an incident names. Nobody clears a wait that was taken for dead."""
-        if told in _CLEARED and self.outcome is None:
-            self.run.clear(_CLEARED[told])
+        if told not in _CLEARED or self.outcome is not None:
+            return
+        first = self.name if told == "wait cleared" else self.run.task_ids[0]
+        self.run.clear(first)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import PublishedCalendar
 from tests.simulation.actors import clean_up, populate, reconcile
 from tests.simulation.promises import judge_followers
-from tests.simulation.world import BUCKET, DAY, DAYS, PERIODS, World, story_of, world
+from tests.simulation.world import (
+    BUCKET,
+    DAY,
+    DAYS,
+    PERIODS,
+    Sources,
+    World,
+    story_of,
+    world,
+)
 
 
 def play(seed: int) -> World:
@@ -38,6 +48,8 @@ def _rest(made: World) -> None:
     _queries(made)
     for period in PERIODS:
         _period(made, period.id)
+    if made.sources is not None:
+        _inputs(made, made.sources)
     _latest(made)
     _owner(made)
     if made.alerts is not None:
@@ -80,6 +92,21 @@ def _period(made: World, period_id: str) -> None:
         )
     partition = made.table.partitions()[period_id]
     assert partition == manifest.partition(location), f"{period_id}: Glue says {partition}"
+
+
+def _inputs(made: World, sources: Sources) -> None:
+    """Nothing was published as whole while a date that it needs was missing at its query."""
+    for period in PERIODS:
+        place = made.location(period.id).manifest_uri.removeprefix("s3://")
+        for body in made.s3.history[place]:
+            manifest = Manifest.model_validate_json(body)
+            submitted_at = datetime.fromisoformat(manifest.query.submitted_at)
+            missing = sources.missing(period, submitted_at)
+            assert manifest.partial or not missing, (
+                f"{period.id} is whole without {missing}: {manifest.query.id}"
+            )
+            made.judged["partial"] += manifest.partial
+            made.judged["whole"] += not manifest.partial
 
 
 def _owner(made: World) -> None:

@@ -21,9 +21,12 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
+from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.lease import Lease
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.simulation.world import World
 from tests.support.memory_athena import MemoryAthena
 
@@ -185,6 +188,21 @@ def a_cleanup_does_not_ask_whose_folder_it_is(patch: pytest.MonkeyPatch) -> None
     patch.setattr(cleanup, "_require_own", lambda *_: None)
 
 
+def what_is_missing_counts_as_there(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(InputCoverage, "gaps", [])
+
+
+def a_retry_takes_a_query_of_fewer_partitions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(AthenaSubmitOperator, "_query_with_gaps", lambda operator: operator.query)
+
+
+def a_triggerer_that_lost_a_wait_stops_its_query(patch: pytest.MonkeyPatch) -> None:
+    async def awaits_another(_: AthenaWaitTrigger) -> str:
+        return "another"
+
+    patch.setattr(AthenaWaitTrigger, "_awaited_query", awaits_another)
+
+
 BUGS: dict[Plant, int] = {  # each with a seed that has found it
     no_condition_on_writes: 19,
     no_look_for_the_marker: 1,
@@ -202,4 +220,7 @@ BUGS: dict[Plant, int] = {  # each with a seed that has found it
     a_lease_is_not_renewed: 13,
     an_alert_is_noted_before_it_is_sent: 23,
     a_notifier_is_called_without_a_claim: 15,
+    what_is_missing_counts_as_there: 5,
+    a_retry_takes_a_query_of_fewer_partitions: 3029,
+    a_triggerer_that_lost_a_wait_stops_its_query: 53,
 }

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ from greenlet import getcurrent, greenlet
 from athena_reports import weekly
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
@@ -40,14 +40,16 @@ from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
-from athena_reports.steps import transform
-from athena_reports.steps.query_look import QueryLook
+from athena_reports.reports.input import Input
+from athena_reports.steps import partition_poller, transform
+from athena_reports.steps.partition_poller import PartitionPoller
+from athena_reports.steps.query_poller import QueryPoller
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import WEEKS
 from tests.support.memory_athena import MemoryAthena, Plan, serve
 from tests.support.memory_store import MemoryGlue, MemoryS3
 from tests.support.triggers import Supervisor
-from tests.support.virtual_clock import ClockLoop, VirtualClock, virtual_clock
+from tests.support.virtual_clock import START, ClockLoop, VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
@@ -85,6 +87,7 @@ INCIDENTS = {
     "wait lost": 0.05,
     "wait cleared": 0.05,
     "run cleared": 0.05,
+    "wait changes hands": 0.1,
     # of alerts
     "run failed": 0.1,
     "callback lost": 0.4,
@@ -102,6 +105,7 @@ INCIDENTS = {
 """What can happen, and how probable it is each time that it can."""
 _ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
 BUCKET, REPORT = "reports", "plays"
+SOURCE_DATABASE = "database_dev"
 # The last one ends three days before the clock starts.
 PERIODS = [WEEKS.period("2025-06-01"), WEEKS.period("2025-06-08")]
 DAY, MORNING_SECONDS = 86_400.0, 120.0
@@ -178,6 +182,60 @@ class Work:
     is_complete: bool = False
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What the report reads, in worlds in which its runs wait for it.
+
+    Attributes:
+        source: The input. Its time is over some hours after the world begins.
+        lands_at: When each partition comes, by its date; None for never.
+    """
+
+    source: Input
+    lands_at: Mapping[str, datetime | None]
+
+    @classmethod
+    def of(cls, seed: int) -> Sources:
+        rng = random.Random(f"sources of {seed}")
+        patience = timedelta(hours=rng.choice([1, 6, 24]))
+        wait = START + patience - PERIODS[-1].end_utc
+        lands_at: dict[str, datetime | None] = {}
+        dates = {day for period in PERIODS for day in period.dates_in("UTC", timedelta(0))}
+        for day in sorted(dates):
+            lands_at[str(day)] = START
+            if rng.random() < 0.2:
+                # While the first runs submit their queries, or hours later.
+                mean_hours = rng.choice([1 / 30, 4])
+                lands_at[str(day)] = START + timedelta(hours=rng.expovariate(1 / mean_hours))
+            elif rng.random() < 0.05:
+                lands_at[str(day)] = None
+        return cls(Input("plays", wait=wait, missing="partial"), lands_at)
+
+    def create(self, glue: MemoryGlue) -> None:
+        """Make the table, with what is there from the beginning."""
+        glue.tables[SOURCE_DATABASE, "plays"] = {
+            "Name": "plays",
+            "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        }
+        for day, instant in self.lands_at.items():
+            if instant == START:
+                self.land(glue, day)
+
+    @staticmethod
+    def land(glue: MemoryGlue, day: str) -> None:
+        """Register a partition, which the pipeline before does."""
+        glue.partitions[SOURCE_DATABASE, "plays", day] = {"Values": [day]}
+
+    def missing(self, period: Period, instant: datetime) -> list[str]:
+        """The dates of a period whose partitions had not come."""
+        missing = []
+        for day in period.dates_in("UTC", timedelta(0)):
+            landed_at = self.lands_at.get(str(day))
+            if landed_at is None or landed_at > instant:
+                missing.append(str(day))
+        return missing
+
+
 @dataclass(eq=False)
 class World:
     """All that there is.
@@ -216,6 +274,9 @@ class World:
             self.rival = ANOTHER_ENVIRONMENT
         elif kind > 0.8:
             self.rival = features.choice(OTHER_CALENDARS)
+        self.sources: Sources | None = None
+        if random.Random(f"late inputs of {self.seed}").random() < 0.2:
+            self.sources = Sources.of(self.seed)
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
         self.athena = MemoryAthena(
@@ -223,6 +284,8 @@ class World:
         )
         self.s3 = MemoryS3(self._call, files={})
         self.glue = MemoryGlue(self._call, self._note_write)
+        if self.sources is not None:
+            self.sources.create(self.glue)
         self.store = S3(self.s3)  # type: ignore[arg-type]
 
     # --- time and turns
@@ -355,6 +418,7 @@ class World:
         figures["worlds"] = 1
         figures["worlds with notifiers"] = int(self.has_alerts)
         figures["worlds with an author's commands"] = int(self.has_authors)
+        figures["worlds with inputs that come late"] = int(self.sources is not None)
         figures["worlds with another environment"] = int(self.rival is ANOTHER_ENVIRONMENT)
         figures["worlds with a changed calendar"] = int(self.rival in OTHER_CALENDARS)
         figures["calls"] = self.calls
@@ -559,13 +623,19 @@ def world(seed: int) -> Iterator[World]:
         # Nobody asks it for anything, and to make one takes longer than the rest of a task.
         patch.setattr(SharedSessionHook, "_session", None)
         levels = dict.fromkeys(("info", "warning", "error"), made.log_line)
-        log = SimpleNamespace(**levels, debug=lambda *_, **__: None)
+        log = SimpleNamespace(
+            **levels,
+            log=lambda _, message, *values: made.log_line(message, *values),
+            debug=lambda *_, **__: None,
+        )
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
             patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
         patch.setattr(transform, "token_hex", made.version_name)
         # Each wait has a triggerer of its own.
-        patch.setattr(QueryLook, "of", QueryLook)
+        patch.setattr(QueryPoller, "of", QueryPoller)
+        patch.setattr(PartitionPoller, "of", PartitionPoller)
+        patch.setattr(partition_poller, "PAUSE_SECONDS", 600.0)  # it would look for hours
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
         engine = SimpleNamespace(folder=FOLDER)

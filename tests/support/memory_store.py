@@ -17,6 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from athena_reports.aws.s3 import split_uri
 from tests.support.aws_errors import api_error
 
@@ -139,7 +141,7 @@ class MemoryS3:
 
     @_called
     def list_objects_v2(
-        self, Bucket: str, Prefix: str, ContinuationToken: str, Delimiter: str = "", **_: Any
+        self, Bucket: str, Prefix: str, ContinuationToken: str = "", Delimiter: str = "", **_: Any
     ) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {}
         places = sorted(place for place in self.objects if place.startswith(f"{Bucket}/{Prefix}"))
@@ -169,6 +171,10 @@ class MemoryGlue:
     partitions: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     writes: int = 0
 
+    @property
+    def exceptions(self) -> SimpleNamespace:
+        return SimpleNamespace(EntityNotFoundException=EntityNotFoundError)
+
     @_called
     def get_table(self, DatabaseName: str, Name: str, **_: Any) -> dict[str, Any]:
         _require((DatabaseName, Name) in self.tables)
@@ -185,6 +191,16 @@ class MemoryGlue:
 
     def update_table(self, **_: Any) -> None:
         raise AssertionError("all versions have the same columns")
+
+    @_called
+    def batch_get_partition(
+        self, DatabaseName: str, TableName: str, PartitionsToGet: list[dict[str, Any]], **_: Any
+    ) -> dict[str, Any]:
+        assert 0 < len(PartitionsToGet) <= 1000
+        _require((DatabaseName, TableName) in self.tables)
+        keys = [(DatabaseName, TableName, *wanted["Values"]) for wanted in PartitionsToGet]
+        stored = [self.partitions[key] for key in keys if key in self.partitions]
+        return {"Partitions": stored, "UnprocessedKeys": []}
 
     @_called
     def create_partition(
@@ -227,9 +243,13 @@ class MemoryGlue:
         return {"Partitions": listed}
 
 
+class EntityNotFoundError(ClientError):
+    """What the client calls EntityNotFoundException."""
+
+
 def _require(is_there: bool) -> None:
     if not is_there:
-        raise api_error("EntityNotFoundException")
+        raise EntityNotFoundError(api_error("EntityNotFoundException").response, "AnyOperation")
 
 
 def _require_none(is_there: bool) -> None:

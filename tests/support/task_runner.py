@@ -18,9 +18,8 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time.context import MacrosAccessor, OutletEventAccessors
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
-from athena_reports.steps import query_look
 from tests.support.airflow_run import DagRun, TaskInstance
-from tests.support.triggers import IMPATIENT, first_event, through_the_database
+from tests.support.triggers import be_impatient, first_event, through_the_database
 
 _WAIT_SECONDS = 30
 
@@ -81,8 +80,7 @@ def execute(task: BaseOperator, context: Mapping[str, Any]) -> Any:
     while True:
         trigger = through_the_database(deferred.trigger)
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in IMPATIENT.items():
-                patch.setattr(query_look, name, value)
+            be_impatient(patch)
             event = asyncio.run(asyncio.wait_for(first_event(trigger), _WAIT_SECONDS))
         try:
             return task.resume_execution(deferred.method_name, {"event": event}, context)

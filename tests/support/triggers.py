@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+from airflow.sdk.execution_time.comms import (
+    GetTaskStates,
+    GetXCom,
+    SetXCom,
+    TaskStatesResult,
+    XComResult,
+)
 from airflow.triggers.base import BaseTrigger
 from jinja2.utils import import_string
+
+from athena_reports.steps import partition_poller, query_poller
 
 
 def through_the_database(trigger: BaseTrigger) -> Any:
@@ -19,8 +27,13 @@ def through_the_database(trigger: BaseTrigger) -> Any:
     return import_string(classpath)(**json.loads(json.dumps(fields)))
 
 
-IMPATIENT = {"PAUSE_SECONDS": 0.02, "LONGEST_PAUSE_SECONDS": 0.1, "CALLS_PER_SECOND": 500.0}
-"""Of `query_look`, where triggers wait in real time: the local Athena needs milliseconds."""
+def be_impatient(patch: pytest.MonkeyPatch) -> None:
+    """Let triggers that wait in real time look often: the local services need milliseconds."""
+    for module in (query_poller, partition_poller):
+        patch.setattr(module, "PAUSE_SECONDS", 0.02)
+        patch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.1)
+    patch.setattr(query_poller, "CALLS_PER_SECOND", 500.0)
+    patch.setattr(partition_poller, "TABLES_PER_SECOND", 500.0)
 
 
 async def first_event(trigger: BaseTrigger) -> Any:
@@ -40,16 +53,27 @@ WAITING = SimpleNamespace(
 
 
 class Supervisor:
-    """The process that a trigger asks for the state of its task."""
+    """The process that a trigger asks for the state of its task, and tells what it waits for.
+
+    Attributes:
+        state: The state of the task.
+        awaited: The query that the task waits for, if it is deferred.
+    """
 
     def __init__(self, state: str | None) -> None:
-        self._state = state
+        self.state = state
+        self.awaited = ""
 
-    async def asend(self, question: GetTaskStates) -> TaskStatesResult:
+    async def asend(self, question: Any) -> Any:
+        if isinstance(question, SetXCom):
+            return None
+        if isinstance(question, GetXCom):
+            return XComResult(key=question.key, value=self.awaited)
+        assert isinstance(question, GetTaskStates)
         assert question.run_ids
         assert question.task_ids
         return TaskStatesResult(
-            task_states={question.run_ids[0]: {question.task_ids[0]: self._state}}
+            task_states={question.run_ids[0]: {question.task_ids[0]: self.state}}
         )
 
 

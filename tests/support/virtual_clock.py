@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import pytest
 import time_machine
 
-from athena_reports.steps import query_look
+from athena_reports.steps import partition_poller, query_poller, shared_poller
+from athena_reports.steps.shared_poller import Turns
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 
@@ -22,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class VirtualClock:
-    """The clock of a test: that of `datetime.now`, of `query_look`, and of the event loop.
+    """The clock of a test: that of `datetime.now`, of `query_poller`, and of the event loop.
 
     Attributes:
         seconds: Since the clock was started.
@@ -57,10 +58,12 @@ def virtual_clock() -> Iterator[VirtualClock]:
     """Stop the clock, and hand it over."""
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
-        patch.setattr(query_look, "time", clock)
+        for module in (shared_poller, query_poller, partition_poller):
+            patch.setattr(module, "time", clock)
+        for module in (query_poller, partition_poller):
+            patch.setattr(module, "_turns", Turns())
+        patch.setattr(shared_poller, "_pollers", {})
         patch.setattr("time.sleep", clock.sleep)
-        patch.setattr(query_look, "_next_call_at", 0.0)
-        patch.setattr(query_look, "_looks", {})
         yield clock
 
 

@@ -317,6 +317,7 @@ class _Comparison:
             glue=self.aws.glue,
             late_by=self.declared.report.late_by,
             now=datetime.now(UTC),
+            s3=self.aws.s3,
         )
         newer = []
         for partitions in inputs:

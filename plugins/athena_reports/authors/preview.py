@@ -222,6 +222,7 @@ def _find_partitions(declared: DeclaredReport, period: Period, aws: Aws) -> list
         glue=aws.glue,
         late_by=declared.report.late_by,
         now=datetime.now(UTC),
+        s3=aws.s3,
     )
 
 

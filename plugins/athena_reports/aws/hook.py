@@ -30,7 +30,13 @@ class SharedSessionHook(AthenaHook):
 
         The rest of its configuration is that of this hook.
         """
-        config = self.config.merge(Config(retries={"total_max_attempts": 1}))
+        return self._configured(self.config.merge(Config(retries={"total_max_attempts": 1})))
+
+    def with_defaults(self, defaults: Config) -> Self:
+        """Return a hook in the same session that has these options where this hook has none."""
+        return self._configured(defaults.merge(self.config))
+
+    def _configured(self, config: Config) -> Self:
         hook = type(self)(self.aws_conn_id, log_query=self.log_query)
         hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
         hook._session = self.get_session()  # in the place of the one that the hook would make

@@ -105,6 +105,21 @@ class S3:
             with closing(response["Body"]) as body:
                 return body.read(), response["ETag"]
 
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object.
+
+        It asks for a listing: without the right to list, S3 refuses a request for the object itself
+        if there is none, and with that right it needs no right to read the object.
+        """
+        bucket, key = split_uri(uri)
+        with _explained(uri, "looked for"):
+            response = self.client.list_objects_v2(
+                Bucket=bucket, Prefix=key, MaxKeys=1, **self._owner
+            )
+        # An object's own key comes before those that begin with it.
+        first = next(iter(response.get("Contents", [])), None)
+        return first is not None and first["Key"] == key
+
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager.
 

@@ -4,7 +4,7 @@ Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
 It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
 is the last one between `since` and `until` for which no partition of the inputs is missing. There
-is none for a report that declares no inputs, or whose table is not there.
+is none for a report that declares no inputs, or whose table or bucket of done objects is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import boto3
 from airflow.utils.file import list_py_file_paths
 from botocore.exceptions import ClientError
 
-from athena_reports.aws.errors import ErrorKind, error_kind
+from athena_reports.aws.errors import ErrorKind, error_code, error_kind
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import InputError
 from athena_reports.queries.input_partitions import complete_periods
 from athena_reports.settings import settings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from athena_reports.periods.calendar import Period
 
 
-def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
+def _last_period(dag: BuiltDag, glue: Any, s3: S3, now: datetime) -> Period | None:
     """Return the last period with all its partitions; None if there is none."""
     report = dag.report
     start: Any = dag.start_date  # a report has one
@@ -47,6 +48,7 @@ def _last_period(dag: BuiltDag, glue: Any, now: datetime) -> Period | None:
         now=now,
         database=settings().database,
         glue=glue,
+        s3=s3,
     )
     if not complete:
         return None
@@ -58,9 +60,20 @@ def _is_table_missing(error: InputError) -> bool:
     return isinstance(cause, ClientError) and error_kind(cause) is ErrorKind.NO_ENTITY
 
 
+def _is_bucket_missing(error: InputError) -> bool:
+    """Whether there is no bucket for the done objects: the twin has the tables alone."""
+    refused = error.__cause__
+    return (
+        isinstance(refused, S3Error)
+        and isinstance(refused.__cause__, ClientError)
+        and error_code(refused.__cause__) == "NoSuchBucket"
+    )
+
+
 def main() -> None:
     """Import the DAG files and print what was found."""
     glue = boto3.client("glue")
+    s3 = S3(boto3.client("s3"))
     now = datetime.now(UTC)
     periods = {}
     for path in sorted(list_py_file_paths(sys.argv[1], safe_mode=False)):
@@ -68,9 +81,9 @@ def main() -> None:
             if not isinstance(dag, BuiltDag) or not dag.report.inputs:
                 continue
             try:
-                period = _last_period(dag, glue, now)
+                period = _last_period(dag, glue, s3, now)
             except InputError as error:
-                if not _is_table_missing(error):
+                if not _is_table_missing(error) and not _is_bucket_missing(error):
                     raise
                 continue
             if period is not None:

@@ -76,7 +76,7 @@ class PeriodRow(NamedTuple):
     """What the page shows of a period among others.
 
     It is sent as an array, since there are thousands. The page has the names of the fields from
-    the same response. Those after `run_id` are of a published period, as its partition has them.
+    the same response. Those after `waits` are of a published period, as its partition has them.
     """
 
     id: str
@@ -84,6 +84,7 @@ class PeriodRow(NamedTuple):
     days: int
     states: Sequence[State]
     run_id: str
+    waits: str
     version: str | None = None
     rows: int | None = None
     bytes: int | None = None
@@ -101,15 +102,19 @@ class PeriodRow(NamedTuple):
         date = period.first_date.isoformat()
         days = (period.last_date - period.first_date).days + 1
         run_id = cell.run.run_id if cell.run is not None else ""
+        waits = cell.run.waits if cell.run is not None else ""
         published = cell.published
         if published is None:
-            return cls(id=period.id, date=date, days=days, states=cell.states, run_id=run_id)
+            return cls(
+                id=period.id, date=date, days=days, states=cell.states, run_id=run_id, waits=waits
+            )
         return cls(
             id=period.id,
             date=date,
             days=days,
             states=cell.states,
             run_id=run_id or published.run_id,
+            waits=waits,
             version=published.version,
             rows=published.rows,
             bytes=published.bytes,

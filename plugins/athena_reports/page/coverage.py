@@ -44,11 +44,13 @@ class Run(NamedTuple):
         run_id: As Airflow names it.
         state: As Airflow names it.
         ended_at: In the form of the times of a manifest; empty if it has not ended.
+        waits: Since when it waits for which input; empty if it does not.
     """
 
     run_id: str
     state: str
     ended_at: str = ""
+    waits: str = ""
 
     @property
     def is_active(self) -> bool:

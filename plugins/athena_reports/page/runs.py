@@ -9,7 +9,9 @@ from airflow.models.backfill import Backfill
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
-from sqlalchemy import select
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from athena_reports.errors import PeriodError, RunPeriodError
@@ -18,6 +20,9 @@ from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG
 from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports.steps.missing_inputs import INPUTS_TASK, MISSING_XCOM, MissingInputs
+
+_WAITING_STATES = ("deferred", "up_for_reschedule")  # between two looks
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
     """
     cadences = {dag.dag_id: dag.cadence for dag in dags}
     runs_by_dag: dict[str, list[tuple[str, Run]]] = {dag_id: [] for dag_id in cadences}
+    waits = _waits_for_inputs(cadences, session)
     unfinished = select(DagRun).where(DagRun.dag_id.in_(cadences), DagRun.state != "success")
     for run in session.scalars(unfinished):
         period_id = _period_id(cadences[run.dag_id], run)
@@ -91,8 +97,32 @@ def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, di
         ended_at = ""
         if run.end_date is not None:
             ended_at = run.end_date.astimezone(UTC).isoformat(timespec="milliseconds")
-        runs_by_dag[run.dag_id].append((period_id, Run(run.run_id, run.state, ended_at)))
+        shown_run = Run(run.run_id, run.state, ended_at, waits.get((run.dag_id, run.run_id), ""))
+        runs_by_dag[run.dag_id].append((period_id, shown_run))
     return {dag_id: current_runs(runs) for dag_id, runs in runs_by_dag.items()}
+
+
+def _waits_for_inputs(dag_ids: Iterable[str], session: Session) -> dict[tuple[str, str], str]:
+    """Return by DAG and run what is said of each run that waits for its inputs."""
+    notes = (
+        select(XComModel.dag_id, XComModel.run_id, XComModel.value)
+        .join(
+            TaskInstance,
+            and_(
+                TaskInstance.dag_id == XComModel.dag_id,
+                TaskInstance.run_id == XComModel.run_id,
+                TaskInstance.task_id == XComModel.task_id,
+                TaskInstance.map_index == XComModel.map_index,
+            ),
+        )
+        .where(XComModel.dag_id.in_(dag_ids))
+        .where(XComModel.task_id == INPUTS_TASK, XComModel.key == MISSING_XCOM)
+        .where(TaskInstance.state.in_(_WAITING_STATES))
+    )
+    waits = {}
+    for note in session.execute(notes):
+        waits[note.dag_id, note.run_id] = str(MissingInputs.model_validate(note.value))
+    return waits
 
 
 def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:

@@ -4,17 +4,19 @@ Without them a query would give fewer rows, and no error.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_serializer, field_validator
 
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_period import partition_values
+from athena_reports.queries.done_objects import is_done
 from athena_reports.reports.input import Input
 
 if TYPE_CHECKING:
@@ -48,11 +50,13 @@ class InputCoverage(BaseModel, frozen=True):
     present: tuple[str, ...] = ()  # the needed ones that the query sees
     absent: tuple[str, ...] = ()  # Glue does not have them
     outside: tuple[str, ...] = ()  # outside the range of the table's projection
+    not_done: tuple[str, ...] = ()  # there is no object that says that they are complete
 
     @property
     def gaps(self) -> list[str]:
-        """Every needed partition that the query cannot see, with its table."""
-        return [f"{self.table}/{partition}" for partition in (*self.absent, *self.outside)]
+        """Every needed partition that the query cannot see, or not completely, with its table."""
+        missing = (*self.absent, *self.outside, *self.not_done)
+        return [f"{self.table}/{partition}" for partition in missing]
 
     @property
     def stops_run(self) -> bool:
@@ -62,12 +66,19 @@ class InputCoverage(BaseModel, frozen=True):
     def __str__(self) -> str:
         if not self.is_partitioned:
             return f"{self.table} has no partitions"
+        descriptions = []
         if self.absent:
-            return self._describe_gaps(self.absent, "are not registered in Glue")
+            descriptions.append(self._describe_gaps(self.absent, "are not registered in Glue"))
         if self.outside:
-            return self._describe_gaps(
-                self.outside, "lie outside the range of its partition projection"
+            descriptions.append(
+                self._describe_gaps(
+                    self.outside, "lie outside the range of its partition projection"
+                )
             )
+        if self.not_done:
+            descriptions.append(self._describe_gaps(self.not_done, "have no done object"))
+        if descriptions:
+            return "; ".join(descriptions)
         return f"all {self.needed} partitions of {self.table} that it needs are there"
 
     def _describe_gaps(self, partitions: Sequence[str], problem: str) -> str:
@@ -92,6 +103,46 @@ class InputPartitions(NamedTuple):
     folders: Mapping[str, str]
 
 
+class InputNeed(BaseModel, frozen=True):
+    """What a period needs of one input. It is its own wire form, as JSON.
+
+    Attributes:
+        source: The input.
+        period: The period that the query is of.
+        late_by: How late events may land.
+        database: The database of an input that names none.
+    """
+
+    source: Input
+    period: Period
+    late_by: timedelta
+    database: str
+
+    @field_serializer("source")
+    def _source_to_wire(self, source: Input) -> dict[str, Any]:
+        fields = asdict(source)
+        if source.wait is not None:
+            fields["wait"] = source.wait.total_seconds()
+        return fields
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _source_from_wire(cls, wire_form: Any) -> Any:
+        if not isinstance(wire_form, dict):
+            return wire_form
+        fields = dict(wire_form)
+        if fields["wait"] is not None:
+            fields["wait"] = timedelta(seconds=fields["wait"])
+        return Input(**fields)
+
+    @property
+    def lookup(self) -> tuple[object, ...]:
+        """What one look at the account can answer: equal for needs that it answers together."""
+        source = self.source
+        database = source.database or self.database
+        return database, source.table, source.columns, source.format, source.kind, source.done
+
+
 def find_coverage(
     sources: Sequence[Input],
     period: Period,
@@ -100,6 +151,7 @@ def find_coverage(
     now: datetime,
     database: str,
     glue: "GlueClient",
+    s3: S3,
 ) -> tuple[InputCoverage, ...]:
     """Return the coverage of every input.
 
@@ -110,16 +162,19 @@ def find_coverage(
         now: When the query starts.
         database: The database of an input that names none.
         glue: The client that knows the tables.
+        s3: Has the done objects.
 
     Raises:
         MissingPartitionsError: A partition is missing, and its input does not allow that.
-        InputError: A table is not there, its partition keys are not those of its input, or the
-            range of its projection cannot be read; or, `retryable`, Glue left all partitions
+        InputError: A table is not there, its partition keys are not those of its input, the
+            range of its projection cannot be read, or it is projected and waited for without done
+            objects; or these may not be listed; or, `retryable`, Glue left all partitions
             unprocessed that it was asked for.
+        S3Error: S3 did not serve a call.
     """
     coverages = []
     for partitions in find_partitions(
-        sources, period, late_by=late_by, now=now, database=database, glue=glue
+        sources, period, late_by=late_by, now=now, database=database, glue=glue, s3=s3
     ):
         coverage = partitions.coverage
         if coverage.stops_run:
@@ -140,16 +195,45 @@ def find_partitions(
     now: datetime,
     database: str,
     glue: "GlueClient",
+    s3: S3,
 ) -> list[InputPartitions]:
     """Return the partitions that are needed of every input, and which of them are missing.
 
     Arguments and errors are those of `find_coverage`, save that a missing partition is no error.
     """
-    partitions = []
+    partitions: list[InputPartitions] = []
     for source in sources:
-        dates = needed_dates(source, period, late_by, now)
-        table = _SourceTable.read(source, source.database or database, glue)
-        partitions.append(_find_partitions_of(table, dates, now, glue))
+        need = InputNeed(source=source, period=period, late_by=late_by, database=database)
+        partitions += find_together([need], now=now, glue=glue, s3=s3)
+    return partitions
+
+
+def find_together(
+    needs: Sequence[InputNeed], *, now: datetime, glue: "GlueClient", s3: S3
+) -> list[InputPartitions]:
+    """Return what there is for each of some needs that have the same `lookup`, in their order.
+
+    However many there are, Glue is asked for the table once, and for up to 1,000 partitions in a
+    call. Arguments and errors are otherwise those of `find_partitions`.
+    """
+    first = needs[0]
+    table = _SourceTable.read(first.source, first.source.database or first.database, glue)
+    needed_by_need = []
+    needed_by_any: dict[_Partition, None] = {}  # each once, in order
+    for need in needs:
+        dates = needed_dates(need.source, need.period, need.late_by, now)
+        needed = _partitions_of_dates(need.source, dates)
+        needed_by_need.append(needed)
+        needed_by_any.update(dict.fromkeys(needed))
+    folder_of_partition: dict[_Partition, str] = {}
+    done: set[_Partition] = set()
+    if table.source.is_partitioned:
+        folder_of_partition = _visible_folders(table, list(needed_by_any), now, glue)
+        done = _done_partitions(table, folder_of_partition, s3)
+    partitions = []
+    for need, needed in zip(needs, needed_by_need, strict=True):
+        own_table = replace(table, source=need.source)
+        partitions.append(_partitions_of(own_table, needed, folder_of_partition, done))
     return partitions
 
 
@@ -161,6 +245,7 @@ def complete_periods(
     now: datetime,
     database: str,
     glue: "GlueClient",
+    s3: S3,
 ) -> list[Period]:
     """Return those of some periods that lack no partition of any input, in their order.
 
@@ -169,18 +254,37 @@ def complete_periods(
     """
     complete = list(periods)
     for source in sources:
-        table = _SourceTable.read(source, source.database or database, glue)
-        if not source.is_partitioned:
-            continue
-        needed_by_period = {}
-        needed_by_any: set[_Partition] = set()
-        for period in complete:
-            dates = needed_dates(source, period, late_by, now)
-            needed_by_period[period.id] = _partitions_of_dates(source, dates)
-            needed_by_any.update(needed_by_period[period.id])
-        visible = _visible_folders(table, sorted(needed_by_any), now, glue).keys()
-        complete = [period for period in complete if visible >= set(needed_by_period[period.id])]
+        needs = [
+            InputNeed(source=source, period=period, late_by=late_by, database=database)
+            for period in complete
+        ]
+        if not needs:
+            break
+        partitions = find_together(needs, now=now, glue=glue, s3=s3)
+        without_gaps = []
+        for period, (coverage, _) in zip(complete, partitions, strict=True):
+            if not coverage.gaps:
+                without_gaps.append(period)
+        complete = without_gaps
     return complete
+
+
+def refuse_projection(name: str, source: Input, parameters: Mapping[str, str]) -> None:
+    """Raise InputError for a projected table that is waited for without done objects.
+
+    Args:
+        name: The table, with its database.
+        source: The input that it is.
+        parameters: The table's parameters in Glue.
+    """
+    if source.wait is None or source.done is not None or not _is_projected(parameters):
+        return
+    problem = "but its partitions are projected, so Glue does not know which of them are there."
+    example = "done='s3://lake/plays/dt={date}/_SUCCESS'"
+    raise InputError(
+        f"The input {name} has wait=, {problem} Name the object that says that a partition is "
+        f"complete, such as {example}, or leave out wait=."
+    )
 
 
 def needed_dates(source: Input, period: Period, late_by: timedelta, now: datetime) -> list[date]:
@@ -238,6 +342,7 @@ class _SourceTable:
         keys = [key["Name"] for key in table.get("PartitionKeys", [])]
         if sorted(keys) != sorted(source.columns):
             raise InputError(_other_keys_problem(name, source, keys))
+        refuse_projection(name, source, table.get("Parameters", {}))
         location = table.get("StorageDescriptor", {}).get("Location", "")
         return cls(source, database, keys, location, table.get("Parameters", {}))
 
@@ -248,10 +353,14 @@ class _SourceTable:
     @property
     def is_projected(self) -> bool:
         """Whether Athena computes the partitions, and does not ask Glue for them."""
-        return self.parameters.get("projection.enabled", "").lower() == "true"
+        return _is_projected(self.parameters)
 
     def values_by_key(self, partition: _Partition) -> dict[str, str]:
         return dict(zip(self.source.columns, partition, strict=True))
+
+
+def _is_projected(parameters: Mapping[str, str]) -> bool:
+    return parameters.get("projection.enabled", "").lower() == "true"
 
 
 def _other_keys_problem(name: str, source: Input, keys: Sequence[str]) -> str:
@@ -271,9 +380,13 @@ def _other_keys_problem(name: str, source: Input, keys: Sequence[str]) -> str:
     return f"{name} is partitioned by {stored}, the report's input says {declared}. {way_out}"
 
 
-def _find_partitions_of(
-    table: _SourceTable, dates: Sequence[date], now: datetime, glue: "GlueClient"
+def _partitions_of(
+    table: _SourceTable,
+    needed: Sequence[_Partition],
+    folder_of_partition: Mapping[_Partition, str],
+    done: Collection[_Partition],
 ) -> InputPartitions:
+    """Return what there is of an input, by what was found of its table."""
     if not table.source.is_partitioned:
         coverage = InputCoverage(
             table=table.name, is_partitioned=False, missing=table.source.missing, needed=0
@@ -282,16 +395,17 @@ def _find_partitions_of(
         if table.location:
             folders[""] = table.location
         return InputPartitions(coverage, folders)
-    needed = _partitions_of_dates(table.source, dates)
-    folder_of_partition = _visible_folders(table, needed, now, glue)
     folders = {}
     gaps = []
+    not_done = []
     for partition in needed:
         name = "/".join(f"{key}={value}" for key, value in table.values_by_key(partition).items())
-        if partition in folder_of_partition:
-            folders[name] = folder_of_partition[partition]
-        else:
+        if partition not in folder_of_partition:
             gaps.append(name)
+            continue
+        folders[name] = folder_of_partition[partition]
+        if table.source.done is not None and partition not in done:
+            not_done.append(name)
     absent: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     if table.is_projected:
@@ -305,8 +419,19 @@ def _find_partitions_of(
         present=tuple(folders),
         absent=absent,
         outside=outside,
+        not_done=tuple(not_done),
     )
     return InputPartitions(coverage, folders)
+
+
+def _done_partitions(
+    table: _SourceTable, partitions: Iterable[_Partition], s3: S3
+) -> set[_Partition]:
+    """Return those of some partitions that have their done object."""
+    source = table.source
+    if source.done is None:
+        return set()
+    return {partition for partition in partitions if is_done(source.done_object(partition), s3)}
 
 
 def _partitions_of_dates(source: Input, dates: Sequence[date]) -> list[_Partition]:

@@ -3,8 +3,10 @@
 Its partition filter, the look for gaps and the estimate follow from one declaration.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +19,9 @@ from athena_reports.periods.partition_format import require_dates
 from athena_reports.periods.sql_period import PartitionKind
 from athena_reports.periods.zones import zone_of
 
-_OPTIONS_OF_PARTITIONS = ("zone", "format", "kind", "previous", "missing")
+_OPTIONS_OF_PARTITIONS = ("zone", "format", "kind", "previous", "missing", "wait", "done")
+_DATE = "{date}"
+_DONE_OBJECT = re.compile(r"s3://[^/{}]+/[^{}]*\{date\}([^{}]*[^/{}])?")
 
 CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 
@@ -56,11 +60,28 @@ def _require_zone(name: str) -> str:
     return zone_of(name).key
 
 
+def _require_time(wait: timedelta) -> timedelta:
+    if wait <= timedelta(0):
+        raise ValueError("give more than zero, such as timedelta(hours=6)")
+    return wait
+
+
+def _require_done_object(address: str) -> str:
+    if _DONE_OBJECT.fullmatch(address) is None:
+        raise ValueError(
+            f"give the S3 address of an object with {_DATE} once in its key and no other braces, "
+            f"such as 's3://lake/plays/dt={_DATE}/_SUCCESS'"
+        )
+    return address
+
+
 _DateKeys = Annotated[
     Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_none_one_or_three)
 ]
 _Zone = Annotated[str, AfterValidator(_require_zone)]
 _PartitionFormat = Annotated[str, AfterValidator(require_dates)]
+_Wait = Annotated[timedelta, AfterValidator(_require_time)]
+_DoneObject = Annotated[str, AfterValidator(_require_done_object)]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
@@ -81,6 +102,12 @@ class Input:
         previous: Whether the SQL reads the previous period too.
         missing: If a partition is missing: `fail` before the query is paid, or publish and mark as
             `partial`.
+        wait: How long after the end of the period a run waits for its partitions, before `missing`
+            decides; None to query at once.
+        done: With `wait`, the S3 address of an object that says that a partition is complete. A
+            partition counts as missing without it. `{date}` stands for the partition's key as
+            `format` writes it; with three keys for the date as YYYY-MM-DD. A table whose partitions
+            are projected needs it, as Glue does not know them.
         database: Glue database; None for the environment's.
     """
 
@@ -92,6 +119,8 @@ class Input:
     kind: PartitionKind = "string"
     previous: bool = False
     missing: Literal["fail", "partial"] = "fail"
+    wait: _Wait | None = None
+    done: _DoneObject | None = None
     database: str | None = None
 
     @model_validator(mode="wrap")
@@ -115,10 +144,29 @@ class Input:
                 raise InputError(f"Input {self.table!r}, field {name!r}: {problem} Leave it out.")
         return self
 
+    @model_validator(mode="after")
+    def _require_wait(self) -> Self:
+        if self.done is not None and self.wait is None:
+            problem = "it is looked for only by a run that waits."
+            way_out = "Give wait=timedelta(hours=6) too, or leave it out."
+            raise InputError(f"Input {self.table!r}, field 'done': {problem} {way_out}")
+        return self
+
     @property
     def is_partitioned(self) -> bool:
         """Whether the table has partitions."""
         return len(self.columns) > 0
+
+    def done_object(self, partition: Sequence[str]) -> str:
+        """Return the address of the object that says that a partition is complete.
+
+        Args:
+            partition: The values of its keys, as `partition_values` gives them.
+        """
+        if self.done is None:
+            raise ValueError(f"{self.table} has no done objects")
+        date = "-".join(value.zfill(2) for value in partition)  # of three keys, as YYYY-MM-DD
+        return self.done.replace(_DATE, date)
 
 
 def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:

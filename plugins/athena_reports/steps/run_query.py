@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
@@ -13,9 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Context
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.errors import RunPeriodError
+from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, require_complete
 from athena_reports.periods.sql_period import ParamValue, SqlPeriod
 from athena_reports.queries.input_partitions import InputCoverage, find_coverage
 from athena_reports.queries.ownership import Marker, Submission
@@ -31,6 +29,7 @@ from athena_reports.steps.airflow_errors import (
 )
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
+from athena_reports.steps.task_period import period_of_task
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -108,12 +107,7 @@ class AthenaSubmitOperator(AthenaOperator):
             super().render_template_fields(context, jinja_env)
             return
         with report_errors(f"{self.dag_id}: "):
-            self._refuse_misspelt_period(context)
-            param = context["params"].get(PERIOD_PARAM)
-            if param is None:
-                param = ""
-            period = period_of_run(self.cadence, context["dag_run"], param=param)
-            require_complete(period, datetime.now(UTC))
+            period = period_of_task(self.cadence, context, self.dag)
 
             # Instead of Airflow's context: all that a report's template sees.
             sql_period = SqlPeriod(period, self.late_by)
@@ -122,17 +116,6 @@ class AthenaSubmitOperator(AthenaOperator):
             super().render_template_fields(template_names, jinja_env)  # type: ignore[arg-type]
         self._run_period = period
         self.period = period.model_dump(mode="json")
-
-    def _refuse_misspelt_period(self, context: Context) -> None:
-        """Refuse a param like `perod`.
-
-        The run would report on another period than the one that is meant.
-        """
-        unknown = context["params"].keys() - self.dag.params.keys() - {PERIOD_PARAM}
-        misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
-        if misspelt:
-            problem = f"There is no param {misspelt[0]!r}."
-            raise RunPeriodError(f"{problem} Did you mean {PERIOD_PARAM!r}?")
 
     def execute(self, context: Context) -> str:
         """Submit the query, once per intention, and return its query execution id."""
@@ -213,6 +196,7 @@ class AthenaSubmitOperator(AthenaOperator):
             now=datetime.now(UTC),
             database=database,
             glue=hook.client("glue"),
+            s3=S3(hook.client("s3")),
         )
         for coverage in coverages:
             level = logging.WARNING if coverage.gaps else logging.INFO
@@ -256,13 +240,26 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.output_location:
             configuration["OutputLocation"] = self.output_location
         return Submission.make(
-            self.query,
+            self._query_with_gaps(),
             owner=owner,
             context=execution_context,
             workgroup=self.workgroup,
             result_configuration=configuration,
             unload_to=self.unload_to,
         )
+
+    def _query_with_gaps(self) -> str:
+        """Return the query, with a comment that names what it lacks.
+
+        Partitions can come between two tries. Then the query of the first one is not what the
+        second one wants, which knows it by its text.
+        """
+        gaps: list[str] = []
+        for coverage in self._coverages:
+            gaps.extend(coverage.gaps)
+        if not gaps:
+            return self.query
+        return f"-- missing: {', '.join(gaps)}\n{self.query}"
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
-from athena_reports.steps.query_look import Connection, NoAnswerError, QueryLook
+from athena_reports.steps.query_poller import NoAnswerError, QueryPoller
+from athena_reports.steps.shared_poller import Connection
 
 AWAITED_XCOM = "awaited_query"
 """What a deferred task waits for: the id of the query, pushed before each deferral."""
@@ -47,8 +48,8 @@ class AthenaWaitTrigger(AthenaTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait until a look of this triggerer has seen the end of the query."""
-        with self._look.waiting(self.query_execution_id) as wait:
+        """Wait until Athena reports the end of the query."""
+        with self._poller.waiting(self.query_execution_id) as wait:
             try:
                 execution = await wait.next_change()
                 while execution.is_running:
@@ -86,15 +87,15 @@ class AthenaWaitTrigger(AthenaTrigger):
         await self._stop_has_ended()
 
     @cached_property
-    def _look(self) -> QueryLook:
-        """The look of the triggerer. A worker, which only makes the trigger, has none."""
+    def _poller(self) -> QueryPoller:
+        """The poller that this trigger shares. A worker, which only makes the trigger, has none."""
         connection = Connection(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-        return QueryLook.of(connection)
+        return QueryPoller.of(connection)
 
     async def _stop_has_ended(self) -> None:
         """Wait for the stop, if one has begun. Cancels of this task do not end the wait."""
@@ -129,7 +130,7 @@ class AthenaWaitTrigger(AthenaTrigger):
             else:
                 reason = "was cleared or deleted"
             self.log.warning("Stopping query %s: its task %s.", query_id, reason)
-            await self._look.stop(query_id)
+            await self._poller.stop(query_id)
 
     async def _task_state(self) -> str | None:
         """Ask Airflow for the state of the task.

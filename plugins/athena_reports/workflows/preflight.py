@@ -19,6 +19,8 @@ from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.queries.done_objects import is_done
+from athena_reports.queries.input_partitions import refuse_projection
 from athena_reports.reports.input import Input
 from athena_reports.settings import Settings
 
@@ -117,7 +119,9 @@ def check_account(
     has_table: bool = True,
     inputs: Iterable[Input] = (),
 ) -> Iterator[AccountCheck]:
-    """Look at workgroup, buckets, databases and source tables, and yield a check for each.
+    """Look at workgroup, buckets, databases, source tables and done objects.
+
+    It yields a check for each.
 
     In the report bucket an upload is begun and aborted, which shows that the role may write there.
     No object is written.
@@ -139,10 +143,13 @@ def check_account(
     if has_table:
         list_tables = partial(published_tables, settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
-    for database, table in _source_tables(inputs, settings.database):
+    all_inputs = list(inputs)
+    for (database, table), sources in _source_tables(all_inputs, settings.database).items():
         yield _check(
-            f"table {database}.{table}", partial(glue.get_table, DatabaseName=database, Name=table)
+            f"table {database}.{table}", partial(_require_table, database, table, sources, glue)
         )
+    for done in sorted({source.done for source in all_inputs if source.done is not None}):
+        yield _check(f"done objects {done}", partial(is_done, done, s3))
 
 
 def _has_columns(table: Table) -> bool:
@@ -166,13 +173,23 @@ def _begin(list_items: Callable[[], Iterator[object]]) -> None:
     next(list_items(), None)
 
 
-def _source_tables(inputs: Iterable[Input], default_database: str) -> list[tuple[str, str]]:
-    """Return database and name of each table, once and sorted."""
-    tables = set()
+def _source_tables(
+    inputs: Iterable[Input], default_database: str
+) -> dict[tuple[str, str], list[Input]]:
+    """Return the inputs of each table by its database and name, sorted."""
+    inputs_by_table: dict[tuple[str, str], list[Input]] = {}
     for source in inputs:
         database = source.database or default_database
-        tables.add((database, source.table))
-    return sorted(tables)
+        inputs_by_table.setdefault((database, source.table), []).append(source)
+    return dict(sorted(inputs_by_table.items()))
+
+
+def _require_table(database: str, table: str, sources: Iterable[Input], glue: "GlueClient") -> None:
+    """Require that a source table is there, and that its inputs can be waited for."""
+    response = glue.get_table(DatabaseName=database, Name=table)
+    parameters = response["Table"].get("Parameters", {})
+    for source in sources:
+        refuse_projection(f"{database}.{table}", source, parameters)
 
 
 def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:

@@ -1,5 +1,7 @@
 """Builds the DAG of a report in one cadence: submit, wait, transform, publish.
 
+Before that it waits for the inputs that have a `wait`.
+
 With notifiers it also builds the DAG beside it, which tells of missed alerts.
 """
 
@@ -30,6 +32,7 @@ from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
+from athena_reports.steps.missing_inputs import INPUTS_TASK
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import (
     SUBMITTED_XCOM,
@@ -38,6 +41,7 @@ from athena_reports.steps.run_query import (
 )
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import Recipe, transform_result
+from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import QUERY_TIMEOUT, AthenaWaitSensor
 from athena_reports.workflows.alerts_dag import (
     build_alerts_dag,
@@ -98,6 +102,8 @@ def build_dag(
 ) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
 
+    If an input has a `wait`, the DAG begins with waiting for it.
+
     With notifiers it has the DAG `<report>_<cadence>_alerts` beside it, which looks when a period
     is due.
 
@@ -112,7 +118,7 @@ def build_dag(
         max_active_runs: How many periods may run at once.
         on_failure: Notifiers that are called when a run has failed.
         due: How long after its end a period is published at the latest: whole seconds; with
-            notifiers, more than `delay`.
+            notifiers, more than `delay`; with `on_late`, not less than the `wait` of an input.
         on_late: Notifiers that are called when a period is not published by then, and when it is
             published after that.
         on_warning: Notifiers that are called when a check has warned of a published period.
@@ -134,6 +140,7 @@ def build_dag(
     )
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
     _require_alert_policy(report, alert_policy, delay)
+    _require_time_for_inputs(report, alert_policy)
     has_notifiers = bool(alert_policy.all_notifiers)
     deployment = settings()
     _require_place_for_unload(report, deployment)
@@ -248,6 +255,18 @@ def build_dag(
             priority_weight=_WEIGHT_OF_STARTED_RUNS,
         )
         run_query >> wait_for_query >> transform >> publish
+        if any(source.wait is not None for source in report.inputs):
+            # In Airflow's default pool: a wait must hold none of the slots for queries.
+            wait_for_inputs = InputsWaitSensor(
+                task_id=INPUTS_TASK,
+                cadence=cadence,
+                late_by=report.late_by,
+                inputs=report.inputs,
+                database=deployment.database,
+                deferrable=deployment.deferrable,
+                weight_rule=ScheduleFirst(),
+            )
+            wait_for_inputs >> run_query
     # Set last: Airflow copies the DAG's params into each task as it is made, once for each class
     # that its operator inherits from.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
@@ -294,6 +313,19 @@ def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta)
             " Give more time."
         )
         report.refuse("due", problem)
+
+
+def _require_time_for_inputs(report: Report, policy: AlertPolicy) -> None:
+    """Raise ReportError if a period would be told late while its run still waits for an input."""
+    if not policy.on_late:
+        return
+    for source in report.inputs:
+        if source.wait is not None and source.wait > policy.due:
+            problem = (
+                f"{policy.due} is over before the wait for the input {source.table}, {source.wait}."
+                " Give more time, or let the input wait for less."
+            )
+            report.refuse("due", problem)
 
 
 def _require_whole_seconds(report: Report, option: str, value: Any) -> None:

@@ -417,3 +417,15 @@ def test_a_listing_that_breaks_off_in_the_middle_gives_no_part_as_the_whole(
     ):
         list(S3(client).list(f"s3://{bucket}/"))
     assert caught.value.retryable
+
+
+def test_an_object_exists_if_its_own_key_does(s3: S3Client, bucket: str) -> None:
+    for key in ("a/_SUCCESS.crc", "b/_SUCCESS", "b/_SUCCESS/more", "b/_SUCCESS.crc"):
+        s3.put_object(Bucket=bucket, Key=key)
+    assert [S3(s3).exists(f"s3://{bucket}/{name}/_SUCCESS") for name in "abc"] == [
+        False,
+        True,
+        False,
+    ]
+    with pytest.raises(S3Error, match=f"s3://{bucket}-none/a cannot be looked for: .*NoSuchBucket"):
+        S3(s3).exists(f"s3://{bucket}-none/a")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,14 @@ from airflow import settings as airflow_settings
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models import DagRun, import_all_models
 from airflow.models.base import Base
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
 from airflow.utils.db import synchronize_log_template
 from airflow.utils.session import create_session
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from athena_reports.periods.calendar import Period
@@ -88,6 +93,33 @@ def add_run(
     run.end_date = ended
     session.add(run)
     session.flush()
+
+
+def add_task(
+    session: Session, run_id: str, task_id: str, state: str, xcoms: Mapping[str, BaseModel]
+) -> None:
+    """Store a task of a run of `plays_weekly`, in a state, with what it has pushed."""
+    dag = SerializedDagModel.get_dag("plays_weekly", session=session)
+    assert dag is not None
+    version = DagVersion.get_latest_version("plays_weekly", session=session)
+    assert version is not None
+    task = TaskInstance(
+        next(iter(dag.tasks)), run_id=run_id, state=state, dag_version_id=version.id
+    )
+    task.task_id = task_id
+    session.add(task)
+    session.flush()
+    for key, value in xcoms.items():
+        stored = value.model_dump(mode="json")  # as the Execution API stores it
+        XComModel.set(
+            key,
+            stored,
+            dag_id="plays_weekly",
+            task_id=task_id,
+            run_id=run_id,
+            serialize=False,
+            session=session,
+        )
 
 
 def dated(period: Period) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from athena_reports.page.runs import (
     report_dags,
     unfinished_runs,
 )
-from tests.library.page.metadata import add_run, dated
+from athena_reports.steps.missing_inputs import MissingInputs
+from tests.library.page.metadata import add_run, add_task, dated
 from tests.library.page.partitions import text
 from tests.support.calendars import WEEKS
 
@@ -100,6 +101,24 @@ def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> No
         },
         "texts_weekly": {},
     }
+
+
+def test_a_run_that_waits_for_its_input_says_since_when_and_for_what(session: Session) -> None:
+    waiting = MissingInputs(since=WEEK.end_utc, missing=("a is missing", "b is missing"))
+    states = ["deferred", "up_for_reschedule", "running", "success", "failed"]
+    period = WEEK
+    expected = {}
+    for state in states:
+        add_run(session, state, "running", conf={"period": period.id})
+        add_task(session, state, "wait_for_inputs", state, {"missing_inputs": waiting})
+        waits = str(waiting) if state in ("deferred", "up_for_reschedule") else ""
+        expected[period.id] = Run(state, "running", waits=waits)
+        period = period.next
+    dags = report_dags(["plays_weekly"], session)
+    assert unfinished_runs(dags, session) == {"plays_weekly": expected}
+    assert str(waiting) == (
+        "Waits for its input since 2026-03-07 15:00 UTC: a is missing; b is missing."
+    )
 
 
 def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(

@@ -3,20 +3,23 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.errors import InputError
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.periods.calendar import Period, yearly
 from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.queries.input_partitions import (
     InputCoverage,
+    InputNeed,
     complete_periods,
     find_coverage,
     find_partitions,
+    find_together,
     needed_dates,
     why_empty,
 )
@@ -26,8 +29,10 @@ from tests.support.wire import answered, json_response
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
 
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
+NO_S3: Any = None  # these inputs have no done objects
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
 PLAYS = Input("plays", missing="partial")
 BY_PARTS = Input(
@@ -56,7 +61,7 @@ def look(
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> InputCoverage:
     when: Any = {"late_by": timedelta(0), "now": now}
-    (found,) = find_coverage([source], period, **when, database=database, glue=glue)
+    (found,) = find_coverage([source], period, **when, database=database, glue=glue, s3=NO_S3)
     return found
 
 
@@ -119,6 +124,7 @@ def test_the_complete_ones_of_many_periods_are_those_that_lack_nothing_alone(
         "now": datetime(2025, 6, 5, tzinfo=UTC),
         "database": database,
         "glue": glue,
+        "s3": NO_S3,
     }
     start = datetime(2025, 2, 1, tzinfo=UTC)
     periods = [*WEEKS.between(start, datetime(2025, 7, 1, tzinfo=UTC))]
@@ -249,7 +255,7 @@ def test_the_folder_of_a_projected_partition_is_the_one_that_athena_reads(
     glue.create_table(DatabaseName=database, TableInput=table)
 
     when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
-    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue)
+    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue, s3=NO_S3)
     assert partitions.folders["dt=2025-06-21"] == folder
 
 
@@ -345,3 +351,104 @@ def test_an_empty_result_is_told_apart() -> None:
     assert "no events" in why_empty([whole])
     assert re.search("Perhaps.*not registered", why_empty([absent]))
     assert re.search("Perhaps.*projection", why_empty([outside]))
+
+
+WAITED_FOR = Input("plays", wait=timedelta(days=1), missing="partial")
+
+
+def with_done(missing: Literal["fail", "partial"], bucket: str) -> Input:
+    done = f"s3://{bucket}/done/{{date}}"
+    return Input("plays", wait=timedelta(days=1), missing=missing, done=done)
+
+
+@pytest.mark.parametrize("is_projected", [False, True])
+def test_a_partition_without_its_done_object_is_missing(
+    glue: GlueClient, database: str, s3: S3Client, bucket: str, is_projected: bool
+) -> None:
+    """So a query that is started when the wait is over knows of it."""
+    parameters = {"projection.enabled": "true"} if is_projected else {}
+    create(glue, database, ["dt"], [] if is_projected else [[day] for day in DAYS], **parameters)
+    for day in DAYS[1:]:
+        s3.put_object(Bucket=bucket, Key=f"done/{day}")
+    look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    # Whose bucket it is, is not asked: the lake may belong to another account.
+    look |= {"database": database, "glue": glue, "s3": S3(s3, owner="999999999999")}
+    (found,) = find_coverage([with_done("partial", bucket)], WEEK, **look)
+    assert found.gaps == [f"{database}.plays/dt=2025-06-21"]
+    assert str(found).endswith("that it needs have no done object: dt=2025-06-21")
+    with pytest.raises(MissingPartitionsError, match="have no done object: dt=2025-06-21"):
+        find_coverage([with_done("fail", bucket)], WEEK, **look)
+
+    s3.put_object(Bucket=bucket, Key=f"done/{DAYS[0]}")
+    (found,) = find_coverage([with_done("fail", bucket)], WEEK, **look)
+    assert found.gaps == []
+
+
+def test_what_glue_lacks_and_what_is_not_done_are_told_apart(
+    glue: GlueClient, database: str, s3: S3Client, bucket: str
+) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS[1:]])
+    for day in DAYS[2:]:
+        s3.put_object(Bucket=bucket, Key=f"done/{day}")
+    need = InputNeed(
+        source=with_done("partial", bucket), period=WEEK, late_by=timedelta(0), database=database
+    )
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ((found, folders),) = find_together([need], now=now, glue=glue, s3=S3(s3))
+    assert (found.absent, found.not_done) == (("dt=2025-06-21",), ("dt=2025-06-22",))
+    assert str(found) == (
+        f"1 of the 8 partitions of {database}.plays that it needs are not registered in Glue: "
+        f"dt=2025-06-21; 1 of the 8 partitions of {database}.plays that it needs have no done "
+        "object: dt=2025-06-22"
+    )
+    assert len(folders) == 7
+
+
+def test_a_projected_table_cannot_be_waited_for_without_done_objects(
+    glue: GlueClient, database: str
+) -> None:
+    create(glue, database, ["dt"], [], **{"projection.enabled": "true"})
+    assert look(glue, database).gaps == []
+    with pytest.raises(InputError, match=r"Name the object .* or leave out wait=\."):
+        look(glue, database, WAITED_FOR)
+
+
+def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
+    glue: GlueClient, database: str
+) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS])
+    sources = [
+        WAITED_FOR,
+        Input("plays", wait=timedelta(days=2)),
+        Input("plays", zone="Asia/Tokyo"),
+    ]
+    needs = [
+        InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
+        for source in sources
+        for period in (WEEK, WEEK.next)
+    ]
+    assert len({need.lookup for need in needs}) == 1
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
+        together = find_together(needs, now=now, glue=glue, s3=NO_S3)
+    assert (len(tables), len(batches)) == (1, 1)
+    alone = [find_together([need], now=now, glue=glue, s3=NO_S3)[0] for need in needs]
+    assert together == alone
+    assert [len(coverage.gaps) for coverage, _ in together] == [0, 7, 0, 7, 0, 7]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"columns": ["year", "month", "day"], "kind": "integer", "previous": True},
+        {"wait": timedelta(days=400, microseconds=1), "done": "s3://lake/{date}"},
+        {"columns": (), "database": "other"},
+    ],
+)
+def test_a_need_survives_the_database(fields: dict[str, Any]) -> None:
+    need = InputNeed(
+        source=Input("plays", **fields), period=WEEK, late_by=timedelta(hours=36), database="lake"
+    )
+    read = InputNeed.model_validate_json(need.model_dump_json())
+    assert (read, hash(read)) == (need, hash(need))

@@ -1,5 +1,6 @@
 """The declaration of a table that a report reads: which partitions it may have."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +28,29 @@ from athena_reports.errors import InputError
         ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
         ({"format": "%m-%d"}, "format", "Name the year"),
         ({"format": "%d"}, "format", "Name the year"),
+        ({"wait": 6}, "wait", "Input should be a valid timedelta"),
+        ({"wait": timedelta(0)}, "wait", "give more than zero, such as timedelta(hours=6)"),
+        ({"wait": timedelta(hours=-1)}, "wait", "give more than zero"),
+        ({"done": "s3://lake/{date}"}, "done", "Give wait=timedelta(hours=6) too, or leave it out"),
+        *(
+            (
+                {"done": address, "wait": timedelta(hours=6)},
+                "done",
+                "with {date} once in its key and no other braces, such as"
+                " 's3://lake/plays/dt={date}/_SUCCESS'",
+            )
+            for address in (
+                "s3://lake/plays/_SUCCESS",
+                "s3://lake/{date}/{date}",
+                "s3://lake/{period}/{date}",
+                "s3://lake-{date}/_SUCCESS",
+                "s3://{date}",
+                "s3://lake/plays/dt={date}/",
+                "s3://lake/plays/dt={}/_SUCCESS",
+                "https://lake/{date}",
+                "/plays/{date}",
+            )
+        ),
     ],
 )
 def test_an_input_that_cannot_be_names_the_field(
@@ -74,9 +98,35 @@ def test_a_table_without_partitions_has_no_keys() -> None:
         ("kind", "integer"),
         ("previous", True),
         ("missing", "partial"),
+        ("wait", timedelta(hours=6)),
+        ("done", "s3://lake/{date}"),
     ],
 )
 def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:
     options: dict[str, Any] = {field: value}
     with pytest.raises(InputError, match=f"^Input 'users', field '{field}': it has no meaning for"):
         Input("users", columns=(), **options)
+
+
+@pytest.mark.parametrize(
+    ("fields", "partition", "address"),
+    [
+        ({}, ("2025-06-08",), "s3://lake/plays/dt=2025-06-08/_SUCCESS"),
+        (
+            {"format": "%Y%m%d", "kind": "integer"},
+            ("20250608",),
+            "s3://lake/plays/dt=20250608/_SUCCESS",
+        ),
+        ({"format": "%Y-%m"}, ("2025-06",), "s3://lake/plays/dt=2025-06/_SUCCESS"),
+        (
+            {"columns": ["y", "m", "d"], "kind": "integer"},
+            ("2025", "6", "8"),
+            "s3://lake/plays/dt=2025-06-08/_SUCCESS",
+        ),
+    ],
+)
+def test_the_date_of_a_done_object_is_that_of_the_partition(
+    fields: dict[str, Any], partition: tuple[str, ...], address: str
+) -> None:
+    wait = {"wait": timedelta(hours=6), "done": "s3://lake/plays/dt={date}/_SUCCESS"}
+    assert Input("plays", **fields, **wait).done_object(partition) == address

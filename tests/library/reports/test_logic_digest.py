@@ -98,6 +98,12 @@ NO_CHANGES: dict[str, dict[str, Any]] = {
     "what a gap means": {"inputs": [Input("plays", "dt", missing="partial"), USERS]},
     "a table without partitions": {"inputs": [PLAYS, USERS, Input("games", columns=())]},
     "the database of an input": {"inputs": [Input("plays", "dt", database="lake"), USERS]},
+    "how long an input is waited for": {
+        "inputs": [
+            Input("plays", "dt", wait=timedelta(hours=6), done="s3://lake/{date}"),
+            USERS,
+        ]
+    },
     "the defaults of an input": {
         "inputs": [Input("plays", ["dt"], zone="UTC", format="%Y-%m-%d"), USERS]
     },

@@ -17,6 +17,7 @@ from athena_reports.reports.input import Input
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
+from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
@@ -195,6 +196,37 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
     assert not athena.queries
     (coverage,) = run("partial").inputs
     assert len(coverage.absent) == coverage.needed == 8
+
+
+def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_them(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the period would be published as whole, and its query had read less."""
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
+    lake.create(dates=dates[:7])
+    given = context()
+    inputs = [Input("plays", missing="partial")]
+
+    def next_try() -> str:
+        id_ = submitted(given, inputs=inputs)
+        given["ti"].begin_next_try()
+        return id_
+
+    first = next_try()
+    assert (
+        athena.queries[first]
+        .request["QueryString"]
+        .startswith(f"-- missing: {DATABASE}.plays/dt={dates[7]}\nSELECT 1 AS a")
+    )
+    assert next_try() == first
+    lake.land(dates[7])
+    second = next_try()
+    assert second != first
+    assert athena.states == ["CANCELLED", "QUEUED"]
+    assert athena.queries[second].request["QueryString"].startswith("SELECT 1 AS a")
+    assert next_try() == second
 
 
 def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: MemoryAthena) -> None:

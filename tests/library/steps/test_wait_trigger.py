@@ -18,7 +18,7 @@ from airflow.models.trigger import Trigger
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
 
-from athena_reports.steps.query_look import QueryLook
+from athena_reports.steps.query_poller import QueryPoller
 from athena_reports.steps.wait_trigger import (
     AWAITED_XCOM,
     STOP_WITHIN_SECONDS,
@@ -252,13 +252,13 @@ def test_a_trigger_has_not_ended_before_its_stop_has(
 
 def take_a_while_to_stop(patch: pytest.MonkeyPatch) -> None:
     """Let each stop of a query take its time."""
-    stop = QueryLook.stop
+    stop = QueryPoller.stop
 
-    async def slowly(look: QueryLook, query_execution_id: str) -> None:
+    async def slowly(look: QueryPoller, query_execution_id: str) -> None:
         await asyncio.sleep(2.5)
         await stop(look, query_execution_id)
 
-    patch.setattr(QueryLook, "stop", slowly)
+    patch.setattr(QueryPoller, "stop", slowly)
 
 
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(

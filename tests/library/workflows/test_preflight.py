@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -57,6 +58,36 @@ def test_an_input_of_another_database_is_looked_for_there_once(services: Service
     tables = [check for check in checks if check.name.startswith("table")]
     assert [check.name for check in tables] == ["table elsewhere.plays"]
     assert tables[0].problem
+
+
+def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
+    """The partitions of a projected table, and done objects that nobody may look for."""
+    projected: Any = {
+        "Name": "projected",
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        "Parameters": {"projection.enabled": "true"},
+    }
+    services.glue.create_table(DatabaseName="database_dev", TableInput=projected)
+    services.s3.create_bucket(Bucket="markers-of-a-lake")
+    wait = timedelta(hours=6)
+    done = "s3://{}/plays/{{date}}"
+    checks = looked_at(
+        services,
+        settings(),
+        Input("projected", wait=wait, done=done.format("markers-of-a-lake")),
+        Input("projected", wait=wait, done=done.format(NO_BUCKET)),
+        Input("projected"),
+    )[4:]
+    assert [check.name for check in checks] == [
+        "table database_dev.projected",
+        "done objects s3://markers-of-a-lake/plays/{date}",
+        f"done objects s3://{NO_BUCKET}/plays/{{date}}",
+    ]
+    assert [check.problem for check in checks[:2]] == ["", ""]
+    assert f"Correct done= of the input, or create the bucket {NO_BUCKET}." in checks[2].problem
+
+    (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
+    assert "has wait=, but its partitions are projected" in check.problem
 
 
 def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> None:

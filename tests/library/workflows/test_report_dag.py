@@ -37,6 +37,7 @@ from athena_reports.steps import publish as publish_step
 from athena_reports.workflows.report_dag import BuiltDag
 from tests.support.calendars import WEEKS
 from tests.support.declared import MakeReport
+from tests.support.notifiers import Recorder
 
 TOKYO = "Asia/Tokyo"
 TASKS = ["run_query", "wait_for_query", "transform", "publish"]
@@ -49,7 +50,7 @@ def build(make_report: MakeReport) -> Any:
     def build(cadence: Any = WEEKS, **options: Any) -> Any:
         fields = {
             name: options.pop(name)
-            for name in ("owner", "doc", "unload", "late_by", "until")
+            for name in ("owner", "doc", "unload", "late_by", "until", "inputs")
             if name in options
         }
         return build_dag(make_report(params={"top": 100}, **fields), cadence, **options)
@@ -366,3 +367,39 @@ def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declare
         found = parsed(tmp_path / f"{name}.py")
         assert not found.import_errors
         assert found.dags
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_report_waits_for_its_inputs_if_one_of_them_says_so(
+    build: Any, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    """In Airflow's default pool, so that a wait holds no slot for queries."""
+    monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
+    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", str(deferrable))
+    inputs = [Input("plays", wait=timedelta(hours=6)), Input("users", columns=())]
+    dag = build(inputs=inputs, late_by=timedelta(days=1))
+    assert [task.task_id for task in dag.topological_sort()] == ["wait_for_inputs", *TASKS]
+    assert stored(dag).get_task("wait_for_inputs").downstream_task_ids == {"run_query"}
+    wait = dag.get_task("wait_for_inputs")
+    assert (wait.pool, dag.get_task("run_query").pool) == ("default_pool", "athena")
+    assert [source.table for source in wait.awaited] == ["plays"]
+    assert (wait.late_by, wait.database) == (timedelta(days=1), "database_dev")
+    assert wait.deferrable is deferrable
+
+    without = build(inputs=[Input("plays")])
+    assert [task.task_id for task in without.topological_sort()] == TASKS
+
+
+def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build: Any) -> None:
+    """All of its late periods would be told late while their runs still wait."""
+    inputs = [Input("users", wait=timedelta(hours=1)), Input("plays", wait=timedelta(hours=6))]
+    recorder = [Recorder("a")]
+    says = (
+        "Report 'plays', field 'due': 3:00:00 is over before the wait for the input plays, 6:00:00."
+        " Give more time, or let the input wait for less."
+    )
+    with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
+        build(inputs=inputs, on_late=recorder)
+    build(inputs=inputs, on_late=recorder, due=timedelta(hours=6))
+    build(inputs=inputs, on_failure=recorder)
+    build(inputs=inputs)

@@ -271,6 +271,7 @@ function open({ report, cell }, context) {
 
 function showTip(element, { report, cell }) {
   const lines = cell.version ? publishedLines(cell) : [];
+  if (cell.waits) lines.unshift(cell.waits);
   tip.replaceChildren(
     h("strong", {}, `${report.report}, ${report.noun} ${cell.id}`),
     h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), STATES[state]))),

@@ -92,6 +92,7 @@ function heading(context, report, cell, dagId, periodId) {
     h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: STATES[state] }, h("i", { class: "mark", "data-state": state }), state))),
     report?.may_run && fillable.length > 0 && h("button", { type: "button", onclick: () => context.fill(report, { periodId, states: fillable }) }, cell.version ? "Run again\u2026" : "Fill\u2026"),
     cell?.run_id && link(new URL(`dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(cell.run_id)}`, AIRFLOW), "Run in Airflow", "_top"),
+    cell?.waits && h("p", { class: "waits" }, cell.waits),
   );
 }
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,23 +11,23 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.steps.query_look import (
+from athena_reports.steps.query_poller import (
     ANSWER_WITHIN_SECONDS,
     CALLS_PER_SECOND,
     IDS_PER_CALL,
     LONGEST_PAUSE_SECONDS,
     PAUSE_SECONDS,
-    Connection,
     NoAnswerError,
-    QueryLook,
+    QueryPoller,
 )
+from athena_reports.steps.shared_poller import Connection
 from tests.support.aws_errors import THROTTLED, api_error
-from tests.support.memory_athena import MemoryAthena, Plan, serve
+from tests.support.memory_athena import MemoryAthena, Plan, nothing, serve
 from tests.support.submissions import start_sql
 from tests.support.virtual_clock import START, VirtualClock, virtual_clock
 
@@ -44,7 +45,7 @@ def start(athena: MemoryAthena, seconds: float) -> str:
 
 async def end_of(query_id: str, connection: Connection = CONNECTION) -> QueryExecution:
     """Wait for the end of a query."""
-    with QueryLook.of(connection).waiting(query_id) as wait:
+    with QueryPoller.of(connection).waiting(query_id) as wait:
         while True:
             execution = await wait.next_change()
             if not execution.is_running:
@@ -95,8 +96,9 @@ def test_a_call_asks_for_fifty_and_a_triggerer_makes_five_a_second(
     ids = [start(athena, 29.5) for _ in range(waits)]
     clock.run(ends_of(ids, clock))
     calls = calls_of(athena)
-    looks = 29.5 / (PAUSE_SECONDS + waits / IDS_PER_CALL / CALLS_PER_SECOND)
-    assert len(calls) <= (looks + 2) * (waits // IDS_PER_CALL + 1)
+    calls_of_a_look = math.ceil(waits / IDS_PER_CALL)
+    looks = 30 / (PAUSE_SECONDS + (calls_of_a_look - 1) / CALLS_PER_SECOND)
+    assert len(calls) <= (looks + 2) * calls_of_a_look
     assert max(Counter(int(at) for at in calls).values()) <= CALLS_PER_SECOND
     assert athena.count("GetQueryExecution") == 0
 
@@ -266,8 +268,111 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
 
     failed, ended = clock.run(wait_for_all())
     assert isinstance(failed, NoAnswerError)
+    assert max(ended.values()) - 400 <= 2
     assert ("was not found" if refusal == "of one id" else "not authorized") in str(failed)
     assert len(ended) == 60
+
+
+def test_one_failed_call_after_a_long_time_fails_no_wait(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """As when a triggerer was frozen, and comes back while the network does not answer yet."""
+    query = start(athena, 2_000)
+
+    def refuse(action: str) -> None:
+        if 1_000 < clock.seconds < 1_010:
+            raise NO_NETWORK
+
+    async def freeze() -> QueryExecution:
+        waiting = asyncio.create_task(end_of(query))
+        await asyncio.sleep(5)
+        clock.sleep(1_000)
+        return await waiting
+
+    athena.before = refuse
+    assert clock.run(freeze()).state == "SUCCEEDED"
+
+
+def test_a_refusal_of_all_queries_costs_few_calls_and_clients(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[float] = []
+
+    def get_conn(_: AthenaHook) -> MemoryAthena:
+        made.append(clock.seconds)
+        return athena
+
+    def refuse(action: str) -> None:
+        if 10 < clock.seconds < 130:
+            raise DENIED
+
+    ids = [start(athena, 200) for _ in range(200)]
+    monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
+    athena.before = refuse
+    ended = clock.run(ends_of(ids, clock))
+    refused_calls = [at for at in calls_of(athena) if 10 < at < 130]
+    assert len(refused_calls) <= 5 * 120
+    assert len(made) <= 1 + 120
+    assert max(ended.values()) - 200 <= 2
+
+
+def test_a_look_goes_on_when_only_its_call_was_cancelled(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow cancels what its triggers have asked when it loses its supervisor."""
+    query = start(athena, 10)
+    answer = athena.batch_get_query_execution
+
+    def batch_get(QueryExecutionIds: list[str]) -> Any:
+        if 3 < clock.seconds < 6:
+            raise asyncio.CancelledError
+        return answer(QueryExecutionIds)
+
+    monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("error", [THROTTLED, NO_NETWORK])
+def test_a_stop_that_is_not_served_is_repeated(
+    athena: MemoryAthena, clock: VirtualClock, error: Exception
+) -> None:
+    query = start(athena, 60)
+
+    def refuse(action: str) -> None:
+        if action == "StopQueryExecution" and clock.seconds < 2.5:
+            raise error
+
+    athena.before = refuse
+    clock.run(QueryPoller.of(CONNECTION).stop(query))
+    assert athena.states == ["CANCELLED"]
+
+    athena.before = nothing
+    other = start(athena, 60)
+
+    def deny(action: str) -> None:
+        raise DENIED
+
+    athena.before = deny
+    with pytest.raises(ClientError):
+        clock.run(QueryPoller.of(CONNECTION).stop(other))
+    assert athena.count("StopQueryExecution") == 5
+
+
+def test_a_client_gives_up_a_call_that_hangs_unless_the_connection_says_otherwise() -> None:
+    """Meanwhile nobody else is asked for."""
+
+    def config_of(**botocore_config: Any) -> Any:
+        look = QueryPoller.of(
+            Connection("aws_default", "us-east-1", botocore_config=botocore_config)
+        )
+        return asyncio.run(look.clients()).meta.config
+
+    usual = config_of()
+    assert (usual.connect_timeout, usual.read_timeout) == (5, 10)
+    assert usual.retries["total_max_attempts"] == 1
+    patient = config_of(read_timeout=99, retries={"total_max_attempts": 4})
+    assert (patient.connect_timeout, patient.read_timeout) == (5, 99)
+    assert patient.retries["total_max_attempts"] == 4
 
 
 def test_credentials_that_were_corrected_are_used(

@@ -1,0 +1,24 @@
+"""What a run that waits for its inputs lets others know, by an XCom of its task."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+INPUTS_TASK = "wait_for_inputs"
+MISSING_XCOM = "missing_inputs"
+
+
+class MissingInputs(BaseModel, frozen=True):
+    """What is missing.
+
+    Attributes:
+        since: Since when the run waits.
+        missing: A sentence for each input that lacks something.
+    """
+
+    since: datetime
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        since = self.since.astimezone(UTC)
+        return f"Waits for its input since {since:%Y-%m-%d %H:%M} UTC: {'; '.join(self.missing)}."

@@ -1,0 +1,254 @@
+"""One poller for all the queries that the waits of a triggerer wait for.
+
+It asks for 50 queries in a call, about once a second.
+
+Source of the quotas: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
+(BatchGetQueryExecution: 20 calls a second). That a call takes 50 ids at most is in its API
+reference.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.aws.errors import ErrorKind, error_kind
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.errors import AthenaReportsError
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
+
+PAUSE_SECONDS = 1.0
+"""The pause between two looks."""
+LONGEST_PAUSE_SECONDS = 16.0
+"""The longest pause between two looks while Athena throttles."""
+CALLS_PER_SECOND = 5.0
+"""Most calls of one triggerer, over all its connections. The account's quota is 20."""
+ANSWER_WITHIN_SECONDS = 300.0
+"""A wait whose query could not be asked about for so long ends with an error."""
+IDS_PER_CALL = 50
+MOST_REFUSALS = 3
+"""After so many queries were refused in a look, it is not one query that is refused."""
+_STOP_ATTEMPTS, _STOP_PAUSE_SECONDS = 5, 1.0
+
+log = logging.getLogger(__name__)
+_turns = Turns()
+
+
+class NoAnswerError(AthenaReportsError):
+    """Athena could not be asked about a query."""
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Athena said nothing of a query."""
+
+    reason: str
+
+
+class Wait:
+    """One wait for the end of a query.
+
+    The poller notes what Athena says. Whoever waits calls `next_change`, in the context of the
+    task, so that its lines are in the task's log.
+    """
+
+    def __init__(self, query_execution_id: str) -> None:
+        self.query_execution_id = query_execution_id
+        self.asked_at = time.monotonic()
+        self._state = ""
+        self._unanswered_since: float | None = None
+        self._changes: asyncio.Queue[QueryExecution | Unanswered | NoAnswerError] = asyncio.Queue()
+
+    async def next_change(self) -> QueryExecution:
+        """Return the query once its state is another one than before.
+
+        Raises:
+            NoAnswerError: Athena could not be asked about the query for a long time.
+        """
+        while True:
+            change = await self._changes.get()
+            if isinstance(change, QueryExecution):
+                return change
+            if isinstance(change, NoAnswerError):
+                raise change
+            log.warning("Athena did not answer, and is asked again: %s", change.reason)
+
+    def note_answer(self, execution: QueryExecution) -> None:
+        """Note what Athena says of the query; whoever waits learns of a new state."""
+        self._unanswered_since = None
+        if execution.state != self._state:
+            self._state = execution.state
+            self._changes.put_nowait(execution)
+
+    def note_no_answer(self, reason: str) -> None:
+        """Note that Athena said nothing of the query. In the end, the wait fails."""
+        now = time.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+            self._changes.put_nowait(Unanswered(reason))
+            return
+        unanswered_seconds = now - self._unanswered_since
+        if unanswered_seconds >= ANSWER_WITHIN_SECONDS:
+            error = NoAnswerError(
+                f"Athena could not be asked about query {self.query_execution_id} "
+                f"for {unanswered_seconds:.0f} s: {reason}"
+            )
+            self._changes.put_nowait(error)
+
+
+class QueryPoller(SharedPoller[Wait]):
+    """Looks at the queries of all waits of one connection."""
+
+    most_attempts = 1  # a call that fails is made again by the next look
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._refused_ids: set[str] = set()  # each is asked for alone
+        # Of the look that is going on: whether it had an answer, and the queries that were refused
+        # one after the other.
+        self._is_answered = False
+        self._refusals: list[ClientError] = []
+
+    @property
+    def pauses_seconds(self) -> tuple[float, float]:
+        """The pause between two looks, and the longest one, while Athena throttles."""
+        return PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+
+    def new_clients(self, hook: SharedSessionHook) -> Any:
+        """Make a client of Athena."""
+        return hook.get_conn()
+
+    def waiting(self, query_execution_id: str) -> AbstractContextManager[Wait]:
+        """Look at a query for as long as the context lasts."""
+        return self.joined(Wait(query_execution_id))
+
+    async def stop(self, query_execution_id: str) -> None:
+        """Stop a query. A call that Athena does not serve is repeated."""
+        athena = await self.clients()
+        for attempts_left in reversed(range(_STOP_ATTEMPTS)):
+            try:
+                await asyncio.to_thread(
+                    athena.stop_query_execution, QueryExecutionId=query_execution_id
+                )
+            except (ClientError, BotoCoreError) as error:
+                if not attempts_left or not error_kind(error).retryable:
+                    raise
+                await asyncio.sleep(_STOP_PAUSE_SECONDS)
+            else:
+                return
+
+    async def look(self) -> bool:
+        """Ask for each query once, and return whether Athena served anything.
+
+        A look ends at the first call that Athena throttles.
+        """
+        # Those that a look has left out come first in the next one.
+        waits = sorted(self.waits, key=lambda wait: wait.asked_at)
+        ids = list(dict.fromkeys(wait.query_execution_id for wait in waits))
+        self._refused_ids.intersection_update(ids)
+        self._is_answered = False
+        self._refusals = []
+        for number, ids_of_call in enumerate(self._calls(ids)):
+            if self._are_all_refused and self._refused_ids.issuperset(ids_of_call):
+                self._note_no_answer(ids_of_call, self._refusals[-1])
+                continue
+            is_throttled = await self._ask(ids_of_call)
+            if is_throttled:
+                return number > 0
+        if self._refusals and not self._is_answered:
+            # The credentials may have been corrected meanwhile.
+            self.drop_clients()
+        return True
+
+    @property
+    def _are_all_refused(self) -> bool:
+        return len(self._refusals) >= MOST_REFUSALS
+
+    def _calls(self, ids: Sequence[str]) -> list[list[str]]:
+        """Return the ids of each call: 50 together, and at last each refused one alone."""
+        together = [query_id for query_id in ids if query_id not in self._refused_ids]
+        calls = [
+            together[first : first + IDS_PER_CALL]
+            for first in range(0, len(together), IDS_PER_CALL)
+        ]
+        calls += [[query_id] for query_id in ids if query_id in self._refused_ids]
+        return calls
+
+    async def _ask(self, ids: Sequence[str]) -> bool:
+        """Ask for queries in one call, and return whether Athena throttled it."""
+        await _turns.wait(CALLS_PER_SECOND)
+        for wait in self._waits_for(ids):
+            wait.asked_at = time.monotonic()
+        try:
+            executions, problems = await self._batch_get(ids)
+        except ClientError as error:
+            kind = error_kind(error)
+            if not kind.retryable:
+                return await self._take_refusal(ids, error)
+            self._note_no_answer(ids, error)
+            return kind is ErrorKind.THROTTLED
+        except Exception as error:  # whatever it is: without the poller no wait would ever end
+            is_retryable = isinstance(error, BotoCoreError) and error_kind(error).retryable
+            if not is_retryable:
+                self.drop_clients()
+            self._note_no_answer(ids, error)
+            return False
+        self._is_answered = True
+        self._refusals = []
+        self._refused_ids.difference_update(ids)
+        for wait in self._waits_for(ids):
+            query_id = wait.query_execution_id
+            if query_id in executions:
+                wait.note_answer(executions[query_id])
+            else:
+                wait.note_no_answer(problems.get(query_id, "the answer does not have it"))
+        return False
+
+    async def _take_refusal(self, ids: Sequence[str], error: ClientError) -> bool:
+        """Find the queries for which a call was refused; return whether Athena throttled a call.
+
+        A query that may not be read must not keep the others waiting. It is found by halves, and
+        asked for alone from then on. If one query after the other is refused, all are.
+        """
+        if len(ids) > 1 and not self._are_all_refused:
+            middle = len(ids) // 2
+            return await self._ask(ids[:middle]) or await self._ask(ids[middle:])
+        if len(ids) == 1:
+            self._refusals.append(error)
+            self._refused_ids.update(ids)
+        self._note_no_answer(ids, error)
+        return False
+
+    def _note_no_answer(self, ids: Sequence[str], error: Exception) -> None:
+        for wait in self._waits_for(ids):
+            wait.note_no_answer(str(error))
+
+    async def _batch_get(
+        self, ids: Sequence[str]
+    ) -> tuple[Mapping[str, QueryExecution], Mapping[str, str]]:
+        """Return the queries that Athena knows, by id, and for others why it does not say more."""
+        athena = await self.clients()
+        response = await asyncio.to_thread(
+            athena.batch_get_query_execution, QueryExecutionIds=list(ids)
+        )
+        executions: dict[str, QueryExecution] = {}
+        for described in response.get("QueryExecutions", []):
+            execution = QueryExecution.from_response(
+                {"QueryExecution": described}, athena.meta.region_name
+            )
+            executions[execution.id] = execution
+        problems: dict[str, str] = {}
+        for unprocessed in response.get("UnprocessedQueryExecutionIds", []):
+            code = unprocessed.get("ErrorCode", "")
+            message = unprocessed.get("ErrorMessage", "")
+            problems[unprocessed["QueryExecutionId"]] = f"{message} ({code})"
+        return executions, problems
+
+    def _waits_for(self, ids: Sequence[str]) -> list[Wait]:
+        return [wait for wait in self.waits if wait.query_execution_id in ids]

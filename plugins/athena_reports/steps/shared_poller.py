@@ -1,0 +1,170 @@
+"""One poller for all waits of a triggerer.
+
+A triggerer runs hundreds of waits in one event loop. If each asked AWS by itself, each would need a
+client, and the calls would add up to the quotas of the account, which everybody shares. Here one
+task asks for all of them.
+"""
+
+import asyncio
+import contextvars
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+from asgiref.sync import sync_to_async
+from botocore.config import Config
+
+from athena_reports.aws.hook import SharedSessionHook
+
+W = TypeVar("W")  # what one wait is
+
+# By class and connection. A poller is here for as long as somebody waits.
+_pollers: dict[tuple[type, str], Any] = {}
+_CONNECT_SECONDS, _READ_SECONDS = 5, 10
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How AWS is reached: the arguments of a hook."""
+
+    aws_conn_id: str | None
+    region_name: str | None = None
+    verify: bool | str | None = None
+    botocore_config: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal connections."""
+        fields = [self.aws_conn_id, self.region_name, self.verify, self.botocore_config]
+        return json.dumps(fields, sort_keys=True)
+
+    def new_hook(self) -> SharedSessionHook:
+        """Make a hook. Its clients read files, and ask Airflow for the connection."""
+        config = None if self.botocore_config is None else dict(self.botocore_config)
+        return SharedSessionHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=config,
+        )
+
+
+class SharedPoller(ABC, Generic[W]):
+    """Looks for all waits of one connection, for as long as there are any.
+
+    Attributes:
+        most_attempts: How often botocore sends a call. Meanwhile no other wait is looked for.
+    """
+
+    most_attempts = 3
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.waits: list[W] = []
+        self._polling: asyncio.Task[None] | None = None
+        self._made_clients: Any = None
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Return the poller that all waits of this connection share."""
+        poller: Self | None = _pollers.get((cls, connection.key))
+        return cls(connection) if poller is None else poller
+
+    @property
+    @abstractmethod
+    def pauses_seconds(self) -> tuple[float, float]:
+        """The pause between two looks, and the longest one, while AWS throttles."""
+
+    @abstractmethod
+    def new_clients(self, hook: SharedSessionHook) -> Any:
+        """Make the clients that a look calls."""
+
+    @abstractmethod
+    async def look(self) -> bool:
+        """Ask for all waits once, and return whether AWS served anything."""
+
+    @contextmanager
+    def joined(self, wait: W) -> Iterator[W]:
+        """Look for a wait for as long as the context lasts."""
+        key = (type(self), self.connection.key)
+        _pollers[key] = self
+        self.waits.append(wait)
+        if self._polling is None or self._polling.done():
+            # In the context of the first wait, what is logged would be in the log of its task.
+            self._polling = asyncio.get_running_loop().create_task(
+                self._poll(), context=contextvars.Context()
+            )
+        try:
+            yield wait
+        finally:
+            self.waits.remove(wait)
+            if not self.waits:
+                self._polling.cancel()
+                if _pollers.get(key) is self:
+                    del _pollers[key]
+
+    async def clients(self) -> Any:
+        """Return the clients. They are made at the first call, in a thread, as it takes a while.
+
+        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. In Airflow 3.2 no other
+        thread can ask the triggerer for a connection.
+        """
+        if self._made_clients is None:
+            self._made_clients = await sync_to_async(self._make_clients)()
+        return self._made_clients
+
+    def drop_clients(self) -> None:
+        """Make new ones at the next call. They read the connection and its credentials again."""
+        self._made_clients = None
+
+    def _make_clients(self) -> Any:
+        defaults = Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"total_max_attempts": self.most_attempts},
+        )
+        return self.new_clients(self.connection.new_hook().with_defaults(defaults))
+
+    async def _poll(self) -> None:
+        shortest, longest = self.pauses_seconds
+        pause_seconds = shortest
+        while self.waits:
+            # The pause comes first: the task of a new wait has just asked.
+            await asyncio.sleep(pause_seconds)
+            is_served = await self._look_unless_cancelled()
+            pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
+
+    async def _look_unless_cancelled(self) -> bool:
+        """Look, and go on if only a call was cancelled, and not the poller itself.
+
+        Airflow cancels the requests of its triggers when it loses its supervisor.
+        """
+        try:
+            return await self.look()
+        except asyncio.CancelledError:
+            this_task = asyncio.current_task()
+            if this_task is None or this_task.cancelling():
+                raise
+            return False
+
+
+class Turns:
+    """When a triggerer may call a service: at most so many times a second.
+
+    All pollers of a triggerer share one event loop, so this needs no lock.
+    """
+
+    def __init__(self) -> None:
+        self._next_at = 0.0  # the earliest time.monotonic() of the next call
+
+    async def wait(self, calls_per_second: float) -> None:
+        """Wait until a call may be made."""
+        now = time.monotonic()
+        turn = max(now, self._next_at)
+        self._next_at = turn + 1 / calls_per_second
+        if turn > now:
+            await asyncio.sleep(turn - now)

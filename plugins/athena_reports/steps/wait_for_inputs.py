@@ -1,0 +1,199 @@
+"""Waits for the inputs of a period, before its query is paid."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from airflow.sdk import Context
+from botocore.exceptions import BotoCoreError, ClientError
+
+from athena_reports.aws.errors import call_verdict
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.queries.input_partitions import InputNeed, find_together
+from athena_reports.reports.input import Input
+from athena_reports.steps.airflow_errors import (
+    aws_errors,
+    describe,
+    report_errors,
+    require_connection,
+)
+from athena_reports.steps.inputs_trigger import InputsTrigger
+from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
+from athena_reports.steps.task_period import period_of_task
+
+_PAUSE_SECONDS = 60.0  # without a triggerer
+
+
+class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
+    """Waits for the inputs that have a `wait`, and holds neither worker nor pool slot meanwhile.
+
+    Looks once; what is missing is then watched by the triggerer. Without a triggerer
+    (`deferrable=False`) the task is rescheduled between two looks. It succeeds when nothing is
+    missing, or when the time of each input that lacks something is over: what then happens is
+    decided before the query, by `missing` of the input.
+
+    Args:
+        cadence: The periods of the DAG.
+        late_by: How long after it happened an event may still land.
+        inputs: The inputs of the report, of which one has a `wait` at least.
+        database: The database of an input that names none.
+        environment: Name of the environment, for messages.
+        deferrable: Whether the triggerer waits.
+        kwargs: Arguments of AwsBaseSensor.
+    """
+
+    aws_hook_class = SharedSessionHook
+    template_fields: Sequence[str] = ("period", *AwsBaseSensor.template_fields)
+
+    def __init__(
+        self,
+        *,
+        cadence: Cadence,
+        late_by: timedelta,
+        inputs: Sequence[Input],
+        database: str,
+        environment: str = "",
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.awaited = tuple(source for source in inputs if source.wait is not None)
+        longest_wait = max(source.wait for source in self.awaited if source.wait is not None)
+        super().__init__(
+            mode="reschedule", poke_interval=_PAUSE_SECONDS, timeout=longest_wait, **kwargs
+        )
+        self.cadence = cadence
+        self.late_by = late_by
+        self.database = database
+        self.environment = environment
+        self.deferrable = deferrable
+        # The period of the run, which is known when the task is rendered.
+        self._run_period: Period | None = None
+        # The same in its wire form: as a template field, it is what Airflow's UI shows.
+        self.period: dict[str, Any] | None = None
+        self._missing: Sequence[str] | None = None  # by the last look; None if it told nothing
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Decide on the run's period before anything is looked at."""
+        with report_errors(f"{self.dag_id}: "):
+            self._run_period = period_of_task(self.cadence, context, self.dag)
+        self.period = self._run_period.model_dump(mode="json")
+        super().render_template_fields(context, jinja_env)
+
+    def execute(self, context: Context) -> Any:
+        """Look once, then defer to the triggerer, or come back later."""
+        require_connection(self.hook, self._about)
+        if not self.deferrable:
+            return super().execute(context)
+        if not self.poke(context):
+            self._defer(context)
+        return None
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """Look again when the trigger has found everything, or when an input's time is over."""
+        if not self.poke(context):
+            self._defer(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
+        """Go on after a deferral, also after one whose time is over."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout:
+            return self.execute_complete(context)
+
+    def poke(self, context: Context) -> bool:
+        """Look once, and return whether the query may be started."""
+        now = datetime.now(UTC)
+        needs = self._needs(now)
+        if not needs:
+            self.log.info("The inputs are not waited for any longer: their time is over.")
+            return True
+        with aws_errors(self._about, task=self.task_id):
+            try:
+                self._missing = self._find_missing(needs, now)
+            except (AthenaReportsError, ClientError, BotoCoreError) as error:
+                if not _may_pass(error):
+                    raise
+                self.log.warning("It is not known what is missing, and asked again: %s", error)
+                self._missing = None
+                return False
+        if not self._missing:
+            self.log.info("Nothing is missing.")
+            return True
+        waiting = MissingInputs(since=self._since(context), missing=tuple(self._missing))
+        self.log.info("%s", waiting)
+        context["ti"].xcom_push(key=MISSING_XCOM, value=waiting.model_dump(mode="json"))
+        return False
+
+    @property
+    def _about(self) -> str:
+        return describe(self.dag_id, self._run_period, self.environment)
+
+    @property
+    def _known_period(self) -> Period:
+        assert self._run_period is not None, "the task was not rendered"
+        return self._run_period
+
+    def _needs(self, now: datetime) -> list[InputNeed]:
+        """Return what is still waited for."""
+        return [
+            InputNeed(
+                source=source,
+                period=self._known_period,
+                late_by=self.late_by,
+                database=self.database,
+            )
+            for source in self.awaited
+            if now < self._deadline(source)
+        ]
+
+    def _deadline(self, source: Input) -> datetime:
+        """Return when the time of an input is over: it counts from the end of the period."""
+        assert source.wait is not None
+        return self._known_period.end_utc + source.wait
+
+    def _find_missing(self, needs: Sequence[InputNeed], now: datetime) -> list[str]:
+        glue = self.hook.client("glue")
+        s3 = S3(self.hook.client("s3"))
+        missing = []
+        for need in needs:
+            ((coverage, _),) = find_together([need], now=now, glue=glue, s3=s3)
+            if coverage.gaps:
+                missing.append(str(coverage))
+        return missing
+
+    def _since(self, context: Context) -> datetime:
+        """Return since when the task waits."""
+        ti: Any = context["ti"]
+        # Airflow clears it when the task is rescheduled, and keeps it over a deferral.
+        earlier = ti.xcom_pull(task_ids=self.task_id, key=MISSING_XCOM, map_indexes=ti.map_index)
+        if earlier:
+            return MissingInputs.model_validate(earlier).since
+        first_look: datetime | None = ti.get_first_reschedule_date(context)
+        return first_look or datetime.now(UTC)
+
+    def _defer(self, context: Context) -> NoReturn:
+        now = datetime.now(UTC)
+        needs = self._needs(now)
+        nearest_deadline = min((self._deadline(need.source) for need in needs), default=now)
+        trigger = InputsTrigger(
+            needs=[need.model_dump_json() for need in needs],
+            since=self._since(context).isoformat(),
+            missing=self._missing,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=nearest_deadline - now)
+
+
+def _may_pass(error: AthenaReportsError | ClientError | BotoCoreError) -> bool:
+    """Return whether a look may succeed later."""
+    if isinstance(error, AthenaReportsError):
+        return error.retryable
+    return call_verdict(error).retryable

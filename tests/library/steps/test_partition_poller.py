@@ -1,0 +1,235 @@
+"""How the waits of a triggerer for their inputs share their looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from athena_reports import Input
+from athena_reports.periods.calendar import Period
+from athena_reports.queries.input_partitions import InputNeed
+from athena_reports.steps.partition_poller import (
+    LONGEST_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    PartitionPoller,
+)
+from athena_reports.steps.shared_poller import Connection
+from tests.library.steps.source_lake import DATABASE, SourceLake
+from tests.support.aws_errors import THROTTLED, api_error
+from tests.support.calendars import WEEK
+from tests.support.virtual_clock import VirtualClock
+
+CONNECTION = Connection("aws_default")
+NO_NETWORK = EndpointConnectionError(endpoint_url="https://glue.example")
+DENIED = api_error("AccessDeniedException", "not authorized")
+DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch) -> SourceLake:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    return lake
+
+
+def need(
+    table: str = "plays", period: Period = WEEK, late_by: timedelta = timedelta(0), **fields: Any
+) -> InputNeed:
+    source = Input(table, "dt", wait=timedelta(days=30), **fields)
+    return InputNeed(source=source, period=period, late_by=late_by, database=DATABASE)
+
+
+async def changes_of(
+    needs: Sequence[InputNeed], known: Sequence[str] | None = None
+) -> list[tuple[str, ...]]:
+    """Wait until nothing is missing, and return each change."""
+    changes = []
+    with PartitionPoller.of(CONNECTION).waiting(needs, known) as wait:
+        while not changes or changes[-1]:
+            changes.append(await wait.next_change())
+    return changes
+
+
+async def landing(lake: SourceLake, dates: Sequence[str], every_seconds: float) -> None:
+    for day in dates:
+        await asyncio.sleep(every_seconds)
+        lake.land(day)
+
+
+def waited(clock: VirtualClock, *coroutines: Any) -> list[Any]:
+    async def at_once() -> list[Any]:
+        return await asyncio.gather(*coroutines)
+
+    return clock.run(at_once())
+
+
+def test_each_change_is_told_once_until_nothing_is_missing(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES[:6])
+    changes, _ = waited(clock, changes_of([need()]), landing(lake, DATES[6:], 100))
+    assert [len(change) for change in changes] == [1, 1, 0]
+    assert f"2 of the 8 partitions of {DATABASE}.plays" in changes[0][0]
+    assert changes[1][0].endswith(f"are not registered in Glue: dt={DATES[7]}")
+    assert 200 <= clock.seconds <= 200 + PAUSE_SECONDS + 1
+
+
+def test_what_is_known_to_be_missing_is_no_change(lake: SourceLake, clock: VirtualClock) -> None:
+    lake.create(dates=DATES[:7])
+    known = f"1 of the 8 partitions of {DATABASE}.plays that it needs are not registered in Glue: "
+    changes, _ = waited(
+        clock,
+        changes_of([need()], [f"{known}dt={DATES[7]}"]),
+        landing(lake, DATES[7:], 100),
+    )
+    assert changes == [()]
+
+
+def test_late_partitions_are_needed_once_all_of_them_can_have_landed(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    """The clock starts half a day before that: a wait that goes on needs them too."""
+    lake.create(dates=DATES[:7])
+    of_late_events = [str(date(2025, 6, 15) + timedelta(days=days)) for days in range(4)]
+
+    async def land_all_later() -> None:
+        await asyncio.sleep(timedelta(days=1).total_seconds())
+        for day in (DATES[7], *of_late_events):
+            lake.land(day)
+
+    late = need(late_by=timedelta(days=4))
+    changes, _ = waited(clock, changes_of([late]), land_all_later())
+    counts = [change[0].partition(" partitions")[0] for change in changes if change]
+    assert counts == ["1 of the 8", "5 of the 12"]
+    assert changes[-1] == ()
+
+
+@pytest.mark.parametrize("waits", [1, 200])
+def test_a_look_asks_once_for_all_waits(lake: SourceLake, clock: VirtualClock, waits: int) -> None:
+    """200 waits for a week each, some of the same week: two calls a look, and no more clients."""
+    weeks = [WEEK]
+    for _ in range(9):
+        weeks.append(weeks[-1].previous)
+    lake.create(dates=DATES[:7])
+    first = date(2025, 6, 7) - timedelta(days=70)
+    for days in range(70):
+        lake.land(str(first + timedelta(days=days)))
+    needs = [need(period=weeks[number % 10]) for number in range(waits)]
+    waited(
+        clock,
+        *(changes_of([one]) for one in needs),
+        landing(lake, DATES[7:], 5 * PAUSE_SECONDS - 1),
+    )
+    looks = lake.counts["GetTable"]
+    assert 4 <= looks <= 6
+    assert lake.counts == {"GetTable": looks, "BatchGetPartition": looks}
+
+
+def test_a_done_object_is_waited_for_and_asked_for_once_for_all_waits(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES)
+    for day in DATES[:7]:
+        lake.mark(f"lake/done/{day}")
+    marked = need(done="s3://lake/done/{date}")
+
+    async def mark_the_last() -> None:
+        await asyncio.sleep(3 * PAUSE_SECONDS - 1)
+        lake.mark(f"lake/done/{DATES[7]}.tmp")
+        assert lake.counts["ListObjectsV2"] == 8 * lake.counts["GetTable"]
+        await asyncio.sleep(PAUSE_SECONDS)
+        lake.mark(f"lake/done/{DATES[7]}")
+
+    *changes, _ = waited(clock, changes_of([marked]), changes_of([marked]), mark_the_last())
+    for own in changes:
+        assert [len(change) for change in own] == [1, 0]
+        assert own[0][0].endswith(f"have no done object: dt={DATES[7]}")
+    assert clock.seconds > 4 * PAUSE_SECONDS - 1
+
+
+@pytest.mark.parametrize("error", [NO_NETWORK, DENIED, RuntimeError("a bug")])
+def test_no_error_ends_a_wait_and_it_is_told_once(
+    lake: SourceLake, clock: VirtualClock, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    lake.create(dates=DATES[:7])
+
+    def refuse(action: str) -> None:
+        if 100 < clock.seconds < 5000:
+            raise error
+
+    lake.before = refuse
+    with caplog.at_level(logging.INFO):
+        changes, _ = waited(clock, changes_of([need()]), landing(lake, DATES[7:], 200))
+    assert changes[-1] == ()
+    assert 5000 <= clock.seconds <= 5000 + LONGEST_PAUSE_SECONDS
+    told = [record.getMessage() for record in caplog.records]
+    told = [line for line in told if "asked again" in line]
+    assert len(told) == 1
+    assert str(error) in told[0]
+
+
+def test_a_table_that_cannot_be_looked_at_leaves_the_other_waits_alone(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create("plays", DATES)
+
+    async def give_up() -> None:
+        with PartitionPoller.of(CONNECTION).waiting([need("absent")], None) as wait:
+            async with asyncio.timeout(1000):
+                await wait.next_change()
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(give_up(), changes_of([need("plays")]), return_exceptions=True)
+
+    lost, changes = clock.run(both())
+    assert isinstance(lost, TimeoutError)
+    assert changes == [()]
+
+
+def test_it_gives_way_while_glue_throttles_and_each_table_has_its_turn(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    tables = [f"t{number}" for number in range(6)]
+    for table in tables:
+        lake.create(table, DATES)
+    asked_at: list[float] = []
+    calls = 0
+
+    def throttle(action: str) -> None:
+        nonlocal calls
+        asked_at.append(clock.seconds)
+        calls += 1
+        if clock.seconds < 2000 or calls % 5 == 0:
+            raise THROTTLED
+
+    lake.before = throttle
+    waited(clock, *(changes_of([need(table)]) for table in tables))
+    early = [at for at in asked_at if at < 2000]
+    pauses = [after - before for before, after in pairwise(early)]
+    assert pauses[:3] == pytest.approx([40, 80, 160], abs=1)
+    assert max(pauses) == pytest.approx(LONGEST_PAUSE_SECONDS, abs=1)
+    assert len(early) == len(set(early))  # one call, and then a pause
+    assert clock.seconds < 2000 + 2 * LONGEST_PAUSE_SECONDS
+
+
+def test_when_the_last_wait_has_left_nobody_asks_any_more(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES[:7])
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(changes_of([need()]))
+        await asyncio.sleep(2.5 * PAUSE_SECONDS)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(10 * PAUSE_SECONDS)
+
+    clock.run(leave())
+    assert lake.counts["GetTable"] == 2

@@ -1,0 +1,320 @@
+"""The wait for the inputs of a period: when it begins, what it tells, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import SetXCom
+
+from athena_reports import Input
+from athena_reports.steps.inputs_trigger import InputsTrigger
+from athena_reports.steps.partition_poller import PAUSE_SECONDS
+from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+from tests.library.steps.source_lake import DATABASE, SourceLake
+from tests.support.airflow_run import DagRun, context
+from tests.support.aws_errors import THROTTLED, api_error
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.triggers import WAITING, first_event, through_the_database
+from tests.support.virtual_clock import START, VirtualClock
+
+DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
+LONG = timedelta(days=30)
+TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+
+
+@pytest.fixture
+def lake(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> SourceLake:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    return lake
+
+
+def wait_task(*inputs: Input, **fields: Any) -> Any:
+    usual: dict[str, Any] = {"cadence": WEEKS, "late_by": timedelta(0), "database": DATABASE}
+    with DAG("plays_weekly", schedule=None):
+        return InputsWaitSensor(
+            task_id="wait_for_inputs", inputs=inputs, environment="dev", **usual | fields
+        )
+
+
+def rendered(task: Any, given: Any) -> Any:
+    """The task as a new process has it."""
+    task.render_template_fields(given)
+    return task
+
+
+def new_context(**of_task: Any) -> Any:
+    return context(task_id="wait_for_inputs", **of_task)
+
+
+def deferred_of(task: Any, given: Any, resumed: tuple[str, Any] | None = None) -> TaskDeferred:
+    go_on = rendered(task, given).execute
+    if resumed is not None:
+        go_on = partial(task.resume_execution, *resumed)
+    with pytest.raises(TaskDeferred) as deferred:
+        go_on(given)
+    return deferred.value
+
+
+def test_nothing_is_waited_for_that_is_there(lake: SourceLake) -> None:
+    lake.create(dates=DATES)
+    given = new_context()
+    assert rendered(wait_task(Input("plays", wait=LONG)), given).execute(given) is None
+    assert given["ti"].pushed == {}
+
+
+def test_what_is_missing_is_told_and_waited_for_until_the_time_of_the_input_is_over(
+    lake: SourceLake,
+) -> None:
+    """It counts from the end of the period, which was three and a half days ago."""
+    lake.create(dates=DATES[:6])
+    given = new_context()
+    deferred = deferred_of(wait_task(Input("plays", wait=LONG)), given)
+    (told,) = given["ti"].pushed.values()
+    assert datetime.fromisoformat(told["since"]) == START
+    (sentence,) = told["missing"]
+    assert f"2 of the 8 partitions of {DATABASE}.plays" in sentence
+    assert f"dt={DATES[6]}, dt={DATES[7]}" in sentence
+    assert START + deferred.timeout == WEEK.end_utc + LONG
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_after_the_trigger_it_looks_again(lake: SourceLake, is_complete: bool) -> None:
+    """What the trigger has seen may be gone since."""
+    lake.create(dates=DATES[:7])
+    task, given = wait_task(Input("plays", wait=LONG)), new_context()
+    deferred_of(task, given)
+    resumed = ("execute_complete", {"event": {"missing": []}})
+    if is_complete:
+        lake.land(DATES[7])
+        assert rendered(task, given).resume_execution(*resumed, given) is None
+    else:
+        deferred_of(task, given, resumed)
+
+
+def test_when_the_time_is_over_the_task_succeeds_whatever_is_missing(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES[:7])
+    task, given = wait_task(Input("plays", wait=LONG)), new_context()
+    deferred = deferred_of(task, given)
+    clock.sleep(deferred.timeout.total_seconds())
+    assert rendered(task, given).resume_execution(*TIMED_OUT, given) is None
+
+
+def test_a_run_that_begins_after_that_does_not_even_look(lake: SourceLake) -> None:
+    """As a backfill of old gaps."""
+    given = new_context()
+    task = wait_task(Input("absent", wait=timedelta(days=3)))
+    assert rendered(task, given).execute(given) is None
+    assert lake.calls == []
+
+
+def test_each_input_has_its_own_time_and_others_are_not_waited_for(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    for table in ("plays", "users", "purchases"):
+        lake.create(table)
+    task = wait_task(
+        Input("plays", wait=timedelta(days=4)), Input("users"), Input("purchases", wait=LONG)
+    )
+    given = new_context()
+    first = deferred_of(task, given)
+    assert START + first.timeout == WEEK.end_utc + timedelta(days=4)
+    assert len(given["ti"].pushed["missing_inputs"]["missing"]) == 2
+
+    clock.sleep(first.timeout.total_seconds())
+    second = deferred_of(task, given, TIMED_OUT)
+    assert clock.now + second.timeout == WEEK.end_utc + LONG
+    told = given["ti"].pushed["missing_inputs"]
+    assert [f"{DATABASE}.purchases" in sentence for sentence in told["missing"]] == [True]
+    assert datetime.fromisoformat(told["since"]) == START  # it still waits since then
+
+
+def test_late_partitions_are_not_waited_for_before_they_can_be_there(lake: SourceLake) -> None:
+    """So what is provisional is still published at once."""
+    lake.create(dates=DATES)
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG), late_by=timedelta(days=7))
+    assert rendered(task, given).execute(given) is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "source", "says"),
+    [
+        (None, Input("plays", wait=LONG), "is not in Glue. Correct the input"),
+        ({}, Input("plays", "day", wait=LONG), 'Write Input("plays", columns=["dt"])'),
+        (
+            {"projection.enabled": "true"},
+            Input("plays", wait=LONG),
+            "so Glue does not know which of them are there. Name the object that says that a"
+            " partition is complete, such as done='s3://lake/plays/dt={date}/_SUCCESS'",
+        ),
+    ],
+)
+def test_what_no_wait_can_correct_fails_at_once(
+    lake: SourceLake, parameters: dict[str, str] | None, source: Input, says: str
+) -> None:
+    if parameters is not None:
+        lake.create(**parameters)
+    given = new_context()
+    with pytest.raises(AirflowFailException) as failed:
+        rendered(wait_task(source), given).execute(given)
+    assert says in str(failed.value)
+    assert str(failed.value).startswith("plays_weekly, period 2025-06-08, environment dev: ")
+
+
+def test_a_bucket_without_rights_fails_at_once_and_names_the_permission(lake: SourceLake) -> None:
+    lake.create(dates=DATES)
+
+    def refuse(action: str) -> None:
+        if action.startswith("ListObjectsV2"):
+            raise api_error("AccessDenied", "Access Denied", status=403)
+
+    lake.before = refuse
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG, done="s3://markers/plays/{date}"))
+    with pytest.raises(AirflowFailException) as failed:
+        rendered(task, given).execute(given)
+    assert "The done object s3://markers/plays/2025-06-07 cannot be looked for" in str(failed.value)
+    assert "Grant s3:ListBucket on the bucket markers to the role" in str(failed.value)
+    assert "ATHENA_REPORTS_BUCKET_OWNER" not in str(failed.value)
+
+
+def test_a_projected_table_is_waited_for_by_its_done_objects(lake: SourceLake) -> None:
+    lake.create(**{"projection.enabled": "true"})
+    for day in DATES[1:]:
+        lake.mark(f"markers/plays/{day}")
+    task = wait_task(Input("plays", wait=LONG, done="s3://markers/plays/{date}"))
+    given = new_context()
+    deferred_of(task, given)
+    told = given["ti"].pushed["missing_inputs"]
+    assert told["missing"][0].endswith(f"have no done object: dt={DATES[0]}")
+    lake.mark(f"markers/plays/{DATES[0]}")
+    assert rendered(task, given).execute(given) is None
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_look_that_is_not_served_is_repeated_in_the_same_try(
+    lake: SourceLake, deferrable: bool
+) -> None:
+    lake.create(dates=DATES)
+
+    def throttle(action: str) -> None:
+        raise THROTTLED
+
+    lake.before = throttle
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG), deferrable=deferrable)
+    with pytest.raises((TaskDeferred, AirflowRescheduleException)):
+        rendered(task, given).execute(given)
+
+
+def test_without_a_triggerer_the_task_comes_back_until_nothing_is_missing(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES[:7])
+    task, given = wait_task(Input("plays", wait=LONG), deferrable=False), new_context()
+    ti = given["ti"]
+    for _ in range(3):
+        with pytest.raises(AirflowRescheduleException) as again:
+            rendered(task, given).execute(given)
+        told = ti.pushed["missing_inputs"]
+        assert datetime.fromisoformat(told["since"]) == START
+        ti.values.clear()  # as Airflow does
+        ti.first_reschedule_date = ti.first_reschedule_date or START
+        clock.sleep((again.value.reschedule_date - clock.now).total_seconds())
+    assert (clock.now - START) == timedelta(minutes=3)
+    lake.land(DATES[7])
+    rendered(task, given).execute(given)
+
+
+def test_without_a_triggerer_the_task_succeeds_when_the_time_is_over(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    lake.create(dates=DATES[:7])
+    given = new_context()
+    task = wait_task(Input("plays", wait=timedelta(days=4)), deferrable=False)
+    given["ti"].first_reschedule_date = START
+    with pytest.raises(AirflowRescheduleException):
+        rendered(task, given).execute(given)
+    clock.sleep(timedelta(hours=12).total_seconds())
+    rendered(task, given).execute(given)
+
+
+def test_a_period_that_is_not_over_or_is_misspelt_fails_at_once(lake: SourceLake) -> None:
+    task = wait_task(Input("plays", wait=LONG))
+    for given, says in (
+        (context(param="2025-06-15"), "2025-06-15"),
+        (
+            context(DagRun.manual(datetime(2025, 6, 18, tzinfo=UTC))) | {"params": {"perod": "x"}},
+            "Did you mean 'period'",
+        ),
+    ):
+        with pytest.raises(AirflowFailException, match=says):
+            task.render_template_fields(given)
+
+
+# --- in the triggerer
+
+
+class Supervisor:
+    """Takes the XComs of a trigger, unless Airflow's API does not answer."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.told: list[Any] = []
+
+    async def asend(self, message: SetXCom) -> None:
+        assert (message.key, message.task_id) == ("missing_inputs", WAITING.task_id)
+        if self.error is not None:
+            raise self.error
+        self.told.append(message.value)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no database")])
+def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
+    lake: SourceLake,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception | None,
+) -> None:
+    lake.create(dates=DATES[:6])
+    supervisor = Supervisor(error)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG))
+    trigger: InputsTrigger = through_the_database(deferred_of(task, given).trigger)
+    trigger.task_instance = WAITING
+
+    async def land() -> None:
+        for day in DATES[6:]:
+            await asyncio.sleep(5 * PAUSE_SECONDS)
+            lake.land(day)
+
+    async def both() -> Any:
+        event, _ = await asyncio.gather(first_event(trigger), land())
+        return event
+
+    assert clock.run(both()) == {"missing": []}
+    if error is None:
+        (told,) = supervisor.told
+        assert datetime.fromisoformat(told["since"]) == START
+        assert [sentence.endswith(f"dt={DATES[7]}") for sentence in told["missing"]] == [True]
+
+
+def test_an_error_of_a_trigger_is_retried(lake: SourceLake) -> None:
+    """As of one whose class this deployment does not have."""
+    given = new_context()
+    task = rendered(wait_task(Input("plays", wait=LONG)), given)
+    with pytest.raises(AirflowException) as failed:
+        task.resume_execution("__fail__", {"error": "Trigger failure"}, given)
+    assert not isinstance(failed.value, AirflowFailException)
