@@ -237,6 +237,38 @@ def test_on_mwaa_airflow_is_reached_by_invoke_rest_api(monkeypatch: pytest.Monke
         restate(mwaa, "best_monthly", "2025-06", RUN_ID)
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "is_refusal"),
+    [
+        ("AccessDeniedException", 403, True),
+        ("ResourceNotFoundException", 404, True),
+        ("InternalServerException", 500, False),
+    ],
+)
+def test_what_aws_refuses_before_airflow_is_reached_has_begun_nothing(
+    code: str, status: int, is_refusal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a role without the right to call Airflow, or an environment that does not exist."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    client = boto3.client("mwaa", region_name="us-east-1")
+    asked = []
+    call = client.invoke_rest_api
+
+    def invoke(**arguments: Any) -> Any:
+        asked.append(arguments["Method"])
+        with Stubber(client) as stubber:
+            stubber.add_client_error("invoke_rest_api", code, "Not now.", status)
+            return call(**arguments)
+
+    monkeypatch.setattr(client, "invoke_rest_api", invoke)
+    with pytest.raises(AirflowApiError, match=r"did not serve .*Not now\.") as caught:
+        restate(MwaaAirflow(client, "reports-stg"), "best_monthly", "2025-06", RUN_ID)
+
+    assert caught.value.is_refusal is is_refusal
+    assert ("may have begun" in str(caught.value)) != is_refusal
+    assert (asked == ["POST"]) is is_refusal
+
+
 def test_a_backfill_on_mwaa_is_looked_for_and_begun_by_amazons_call() -> None:
     first = datetime(2026, 2, 28, 15, tzinfo=UTC)  # a local midnight of Tokyo
     last = datetime(2026, 3, 7, 15, tzinfo=UTC)

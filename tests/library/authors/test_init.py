@@ -142,6 +142,8 @@ def test_a_project_has_its_wheels_and_passes_its_check(
 ) -> None:
     packages.add("athena-reports", __version__, packages.url(WHEEL), archive_info={})
     packages.add("local-athena", "7.0")  # found beside the other wheel, which pip does not record
+    for version in ("6.0", "7.0.1", "10.0"):  # other builds, which are not installed
+        (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
 
     done = run("init", "my-reports", *options(timezone="Asia/Tokyo"))
 

@@ -154,6 +154,11 @@ WRONG = [
     ("SELECT 1 FROM plays WHERE EXISTS (SELECT 1 FROM users WHERE user_id = scroe)", ["scroe"]),
     ("SELECT user_id FROM plays WHERE user_id IN (SELECT usr FROM users)", ["usr"]),
     ("SELECT RANK() OVER (ORDER BY scroe) AS r FROM plays", ["scroe"]),
+    # The ORDER BY of a window, of an aggregate or of a subquery knows no alias of the SELECT.
+    ("SELECT score AS s, RANK() OVER (ORDER BY s) AS r FROM plays ORDER BY s", ["s"]),
+    ("SELECT score AS s, RANK() OVER (PARTITION BY s) AS r FROM plays ORDER BY s", ["s"]),
+    ("SELECT MAX(dt) AS s, ARRAY_AGG(dt ORDER BY s) AS d FROM plays ORDER BY s", ["s"]),
+    ("SELECT 1 AS s, (SELECT dt FROM plays ORDER BY s LIMIT 1) AS d ORDER BY s", ["s"]),
     ("SELECT user_id AS u FROM plays UNION ALL SELECT nam FROM users", ["nam"]),
     ("SELECT user_id AS u FROM plays UNION ALL SELECT name FROM users ORDER BY name", ["name"]),
     ("SELECT IF(scroe > 1, 'a') AS a, COALESCE(usr, 'b') AS b FROM plays", ["scroe", "usr"]),

@@ -16,7 +16,8 @@ from tests.support.shell import Shell
 
 HEADINGS = [Heading("user_id", "varchar"), Heading("名前", "varchar"), Heading("score", "bigint")]
 ROWS = [
-    LabelledRow("row 1", ("u1", "山田太郎さん", "10")),
+    # A table could break this line between its words: it would fit, and be harder to read.
+    LabelledRow("row 1", ("the first user", "山田太郎さん", "10")),
     LabelledRow("row 2", ("", None, "[red]")),
 ]
 
@@ -42,7 +43,7 @@ def test_a_table_is_turned_at_the_first_column_that_does_not_fit() -> None:
     turned = printed(width - 1)
     assert turned == [
         "row 1",
-        "  user_id  varchar  u1",
+        "  user_id  varchar  the first user",
         "  名前     varchar  山田太郎さん",
         "  score    bigint   10",
         "row 2",

@@ -516,6 +516,40 @@ def name_a_far_period(place: Place) -> None:
     withdraw(place)
 
 
+def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is_repaired(
+    tabled: Place,
+) -> None:
+    """Such as a crawler, or the statistics that Glue computes."""
+    published(tabled, "a")
+    assert tabled.table is not None
+    glue = tabled.table.glue
+    names = {"DatabaseName": tabled.table.database, "TableName": tabled.table.name}
+    period_id = tabled.location.period_id
+
+    def parameters_with(**changed: str) -> dict[str, str]:
+        partition = tabled.partitions()[period_id]
+        parameters = {**partition["Parameters"], **changed}
+        glue.update_partition(
+            **names,
+            PartitionValueList=[period_id],
+            PartitionInput={
+                "Values": [period_id],
+                "StorageDescriptor": partition["StorageDescriptor"],
+                "Parameters": parameters,
+            },
+        )
+        return parameters
+
+    added = parameters_with(CrawlerSchemaSerializerVersion="1.0")
+    assert cleaned(tabled).repaired == []
+    assert tabled.partitions()[period_id]["Parameters"] == added
+
+    parameters_with(rows="12345")
+    assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
+    assert tabled.partitions()[period_id]["Parameters"]["rows"] == added["rows"]
+    assert cleaned(tabled).repaired == []
+
+
 @pytest.mark.parametrize("harm", [withdraw, name_a_far_period])
 def test_the_latest_period_goes_back_to_the_newest_that_has_a_manifest(
     tabled: Place, harm: Any

@@ -14,6 +14,7 @@ from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from athena_reports.mwaa.stack import Stack, State
+from local_athena import LocalAws
 from tests.library.mwaa.repository import BUCKET, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
@@ -92,6 +93,27 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
         "SubnetIds": "subnet-1,subnet-2",
         "SecurityGroupIds": "sg-1",
     }
+
+
+def test_another_environment_is_remembered_beside_those_that_there_are(
+    aws: LocalAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.usual(repository.folder)
+    repository.configure("stg", AlertEmail="a@example.com")
+    file = repository.folder / CONFIG
+    with file.open("a") as config:
+        config.write("# What a person has written.\n")
+    before = file.read_text()
+    stg = read_config(project, "stg")
+    monkeypatch.setattr("sys.stdin", io.StringIO("eu-west-1\narn:aws:s3:::lake\n\n\n"))
+
+    ask_config(project, "prd", boto3.Session())
+
+    prd = read_config(project, "prd")
+    assert prd is not None
+    assert (prd.region, prd.stack) == ("eu-west-1", "athena-reports-prd")
+    assert read_config(project, "stg") == stg
+    assert file.read_text().startswith(before)
 
 
 def test_without_credentials_it_says_how_to_choose_some(

@@ -110,6 +110,50 @@ def test_an_image_of_other_constraints_is_another_twin(build: Build, tmp_path: P
     assert build("extra").folder == twin.folder
 
 
+def test_a_twin_is_made_anew_for_other_packages_and_for_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = []
+
+    def install(twin: Twin, image: str, constraints: str, requirements: str) -> None:
+        installed.append((image, constraints, requirements))
+        twin.added = {"of": requirements}
+        twin.needs_index = bool(constraints)
+
+    monkeypatch.setattr(
+        module, "make_environment", lambda _, twin: twin.folder.mkdir(exist_ok=True)
+    )
+    monkeypatch.setattr(Twin, "install", install)
+    bundle = tmp_path / "bundle"
+    (bundle / "dags").mkdir(parents=True)
+    limits = tmp_path / "constraints.txt"
+    limits.write_text("extra<2\n")
+
+    def build(requirements: str, version: str = "3.9.9", constraints: str = "none") -> Twin:
+        with zipfile.ZipFile(bundle / "plugins.zip", "w") as plugins:
+            plugins.writestr("our_plugin.py", f"NUMBER = {len(installed)}\n")
+        (bundle / "startup.sh").write_text(f"# {len(installed)}\n")
+        (bundle / "requirements.txt").write_text(requirements)
+        twin = build_twin(version, constraints, bundle, tmp_path / "twins", "", lambda _: None)
+        # Also of a twin that was there.
+        assert twin.added == {"of": requirements}
+        assert twin.needs_index == (constraints != "none")
+        return twin
+
+    packages = [
+        ("extra==1.0\n", "3.9.9", "none"),
+        ("extra==2.0\n", "3.9.9", "none"),
+        ("extra==1.0\n", "3.9.8", "none"),
+        ("extra==1.0\n", "3.9.9", str(limits)),
+    ]
+    folders = [build(*chosen).folder for chosen in packages]
+    assert len(set(folders)) == len(set(installed)) == len(installed) == 4
+
+    # The twins stay: other plugins and another startup.sh need no other packages.
+    assert [build(*chosen).folder for chosen in packages] == folders
+    assert len(installed) == 4
+
+
 def test_parts_of_a_bundle_take_the_place_of_all_that_was_there(tmp_path: Path) -> None:
     """A file that the bundle lacks now would hide that something needs it."""
     twin = Twin(tmp_path / "twin")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from airflow.models import DagModel
 from airflow.models.backfill import Backfill
+from airflow.models.serialized_dag import SerializedDagModel
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from athena_reports.page.coverage import Run
 from athena_reports.page.runs import (
@@ -63,6 +64,27 @@ def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Sessi
     assert weekly.logic.startswith("v2:")
     session.execute(update(DagModel).values(is_stale=True))  # its file is gone
     assert report_dags(ids, session) == []
+
+
+def test_a_dag_whose_stored_timetable_is_not_understood_hides_no_other(session: Session) -> None:
+    """As another version of the library has stored it, or one in a zone that is gone here."""
+    is_weekly = SerializedDagModel.dag_id == "plays_weekly"
+    data = session.scalar(select(SerializedDagModel._data).where(is_weekly))
+    assert data["dag"]["timetable"]["__var"].keys() == {"cadence", "delay_seconds"}
+    for cadence in (
+        {"unit": "weekly", "timezone": "Mars/Phobos", "first_day": "sunday"},
+        {"unit": "weekly", "timezone": "UTC", "first_day": "someday"},
+        {"unit": "hourly", "timezone": "UTC", "first_day": None},
+        {"unit": "weekly", "zone": "UTC", "first_day": "sunday"},
+        None,
+    ):
+        data["dag"]["timetable"]["__var"] = {"cadence": cadence, "delay_seconds": 0}
+        session.execute(update(SerializedDagModel).where(is_weekly).values(_data=data))
+        session.expunge_all()
+
+        dags = report_dags(["plays_weekly", "plays_monthly", "texts_weekly"], session)
+
+        assert [dag.dag_id for dag in dags] == ["plays_monthly", "texts_weekly"], cadence
 
 
 def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> None:

@@ -149,6 +149,20 @@ def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: 
     assert {item.key for item in old.objects} <= set(place.everything())
 
 
+def test_each_query_that_was_paid_stays_in_the_manifest(place: Place) -> None:
+    """Whether it gave other rows, or the current ones once more."""
+    paid = []
+    for hour, rows in enumerate("aabbcca"):
+        again = facts(f"2026-11-22T0{hour}:00:00.000+00:00")
+        place.publish(place.upload(rows), again)
+        paid.append(again.query.id)
+
+        manifest = place.manifest()
+        queries = [manifest["query"], *manifest["repeated_queries"]]
+        queries += [version["query"] for version in manifest["earlier_versions"]]
+        assert sorted(query["id"] for query in queries) == sorted(paid)
+
+
 def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Place) -> None:
     version = place.upload("a")
     place.publish(version, facts("2226-11-21T15:05:01.000+00:00"))
@@ -399,6 +413,27 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     shared = {"report", "period", "version", "rows", "provisional", "partial", "published_at"}
     assert tabled.latest() == latest | {name: manifest[name] for name in shared}
     assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+
+
+@pytest.mark.parametrize("rows", ["b", "c"], ids=["the same rows", "other rows"])
+def test_the_partition_follows_a_run_that_publishes_meanwhile(tabled: Place, rows: str) -> None:
+    """Of both runs, the one that began earlier writes its partition last."""
+    tabled.publish(tabled.upload("a"), facts("2026-11-20T00:00:00.000+00:00"))
+    mine, other = tabled.upload("b"), tabled.upload(rows)
+    assert tabled.table is not None
+    events = tabled.table.glue.meta.events
+
+    def publish_the_other(**_: Any) -> None:
+        events.unregister("before-call.glue.UpdatePartition", publish_the_other)
+        tabled.publish(other, facts(LATE, by="run-2"))
+
+    events.register("before-call.glue.UpdatePartition", publish_the_other)
+    tabled.publish(mine, facts(EARLY))
+
+    assert tabled.manifest()["query"]["id"] == facts(LATE, by="run-2").query.id
+    assert_followed(tabled.s3.client, tabled.location, tabled.partitions())
+    found = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (found["query_id"], found["run_id"]) == (tabled.manifest()["query"]["id"], "run-2")
 
 
 def test_a_version_without_parquet_has_no_partition_and_is_published_all_the_same(

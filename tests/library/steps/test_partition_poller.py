@@ -219,6 +219,36 @@ def test_it_gives_way_while_glue_throttles_and_each_table_has_its_turn(
     assert clock.seconds < 2000 + 2 * LONGEST_PAUSE_SECONDS
 
 
+def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    """Of each three tables the third is throttled, and the first two wait for long."""
+    for table in ("incomplete", "late", "complete", "whole"):
+        lake.create(table, DATES if table in ("complete", "whole") else [])
+    tables = 0
+
+    def throttle(action: str) -> None:
+        nonlocal tables
+        if action == "GetTable":
+            tables += 1
+            if tables % 3 == 0:
+                raise THROTTLED
+
+    async def wait_for_complete_ones() -> None:
+        waiting = [
+            asyncio.create_task(changes_of([need(table)])) for table in ("incomplete", "late")
+        ]
+        await asyncio.sleep(0)  # they are the first ones that are asked for
+        await asyncio.gather(*(changes_of([need(table)]) for table in ("complete", "whole")))
+        for task in waiting:
+            assert not task.done()
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    lake.before = throttle
+    clock.run(asyncio.wait_for(wait_for_complete_ones(), 10 * PAUSE_SECONDS))
+
+
 def test_when_the_last_wait_has_left_nobody_asks_any_more(
     lake: SourceLake, clock: VirtualClock
 ) -> None:

@@ -195,6 +195,7 @@ def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
     assert says in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("map_index", [0, 1])
 @pytest.mark.parametrize(
     ("own", "other", "state_of_query"), [("deferred", None, LEFT), (None, "deferred", STOPPED)]
 )
@@ -204,13 +205,11 @@ def test_of_a_mapped_task_only_the_own_instance_counts(
     own: str | None,
     other: str | None,
     state_of_query: str,
+    map_index: int,
 ) -> None:
-    states = {
-        ("wait_for_query", 0): other,
-        ("wait_for_query", 1): own,
-        ("wait_for_query", 11): other,
-    }
-    clock.run(Supervisor(watching(athena, map_index=1), states).run())
+    states = {("wait_for_query", index): other for index in (0, 1, 10, 11)}
+    states["wait_for_query", map_index] = own
+    clock.run(Supervisor(watching(athena, map_index=map_index), states).run())
     assert athena.states == [state_of_query]
 
 

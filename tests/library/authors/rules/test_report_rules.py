@@ -331,6 +331,34 @@ def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_th
     }
 
 
+def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_are_renewed(
+    make: Make, sql_folder: Path
+) -> None:
+    other_file = DAG_FILE.replace("plays", "matches")
+    (sql_folder / "matches.sql").write_text(SQL)
+    root = make(matches=other_file).root
+    golden_of_matches = Path("tests", "reports", "matches", "golden", "weekly_2025-01-05.sql")
+    left_over = GOLDEN / "weekly_2025-01-06.sql"  # a Monday
+    (root / left_over).touch()
+    (root / "dags" / "matches.py").write_text(other_file + "\n1 / 0\n")
+    (sql_folder / "plays.sql").write_text(f"-- Edited.\n{SQL}")
+
+    repository = Repository(Project.usual(root))
+    (finding,) = sql_rules.sql_is_the_golden_one(repository)
+    assert "Edited" in finding
+    assert sql_rules.renew(repository) == [GOLDEN / "weekly_2025-01-05.sql"]
+    assert (root / golden_of_matches).is_file()
+
+    # As soon as each file can be imported, what is left over is found and removed.
+    (root / "dags" / "matches.py").write_text(other_file)
+    repository = Repository(Project.usual(root))
+    (finding,) = sql_rules.sql_is_the_golden_one(repository)
+    assert finding == f"{left_over}: no DAG has this SQL any more."
+    assert sql_rules.renew(repository) == [left_over]
+    assert not (root / left_over).exists()
+    assert (root / golden_of_matches).is_file()
+
+
 @pytest.mark.parametrize(
     ("content", "finding"),
     [
@@ -436,6 +464,24 @@ def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
 
     assert sql_rules.sql_is_the_golden_one(Repository(Project.usual(root))) == []
     assert len(list((root / GOLDEN).iterdir())) == 2
+
+
+def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -> None:
+    """A week and months of 28, 30 and 31 days: their SQL lists another number of dates."""
+    monthly = 'plays_monthly = build_dag(plays, monthly(timezone="Asia/Tokyo"))\n'
+    dag_file = f"{DAG_FILE}{monthly}".replace("weekly\n\n", "monthly, weekly\n\n")
+    root = make(dag_file, "SELECT country FROM plays WHERE {{ period.partitions('dt') }}").root
+    for month in ("2025-02", "2025-04"):
+        (root / GOLDEN / f"monthly_{month}.sql").touch()
+    sql_rules.renew(Repository(Project.usual(root)))
+    dates = set()
+    for file in (root / GOLDEN).iterdir():
+        dates.add(len(re.findall(r"'\d{4}-\d\d-\d\d'", file.read_text())))
+    assert len(dates) == 4
+
+    found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
+
+    assert len(found) == 1, found
 
 
 def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
