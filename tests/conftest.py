@@ -74,7 +74,9 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("repository", deadline=None)
+hypothesis.settings.register_profile(
+    "repository", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("repository")
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -22,7 +22,15 @@ from starlette.types import Receive, Scope, Send
 
 from athena_reports.aws.s3 import MissingObjectError
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
+from athena_reports.page.answers import (
+    CoverageAnswer,
+    PeriodAnswer,
+    PeriodRow,
+    PlanAnswer,
+    ReportRow,
+    SqlAnswer,
+)
+from athena_reports.page.coverage import PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.fill import plan_fill, run_request
 from athena_reports.page.history import find_history
 from athena_reports.page.lake import (
@@ -72,61 +80,6 @@ _SECURITY_HEADERS = {
 _downloads = CapacityLimiter(AT_ONCE)
 
 
-class PeriodRow(NamedTuple):
-    """What the page shows of a period among others.
-
-    It is sent as an array, since there are thousands. The page has the names of the fields from
-    the same response. Those after `waits` are of a published period, as its partition has them.
-    """
-
-    id: str
-    date: str
-    days: int
-    states: Sequence[State]
-    run_id: str
-    waits: str
-    version: str | None = None
-    rows: int | None = None
-    bytes: int | None = None
-    published_at: str | None = None
-    checks_warned: int | None = None
-    earlier: int | None = None
-    scanned_bytes: int | None = None
-    price_usd: float | None = None
-    broken: str | None = None
-
-    @classmethod
-    def of(cls, cell: Cell) -> "PeriodRow":
-        """Return the row of a period."""
-        period = cell.period
-        date = period.first_date.isoformat()
-        days = (period.last_date - period.first_date).days + 1
-        run_id = cell.run.run_id if cell.run is not None else ""
-        waits = cell.run.waits if cell.run is not None else ""
-        published = cell.published
-        if published is None:
-            return cls(
-                id=period.id, date=date, days=days, states=cell.states, run_id=run_id, waits=waits
-            )
-        return cls(
-            id=period.id,
-            date=date,
-            days=days,
-            states=cell.states,
-            run_id=run_id or published.run_id,
-            waits=waits,
-            version=published.version,
-            rows=published.rows,
-            bytes=published.bytes,
-            published_at=published.published_at,
-            checks_warned=published.checks_warned,
-            earlier=published.earlier,
-            scanned_bytes=published.scanned_bytes,
-            price_usd=published.price_usd,
-            broken=published.broken,
-        )
-
-
 def _readable_dag(
     dag_id: str,
     session: SessionDep,
@@ -168,7 +121,7 @@ def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> 
             future = threads.submit(_report_row, lake, dag, runs[dag.dag_id], now, since, may_run)
             futures.append(future)
         rows = [future.result() for future in futures]
-    return JSONResponse({"fields": PeriodRow._fields, "reports": rows})
+    return JSONResponse(CoverageAnswer(rows).as_json())
 
 
 @api.get("/dags/{dag_id}/plan")
@@ -184,20 +137,19 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
     starts = []
     for period in plan.periods:
         request = run_request(dag.dag_id, period, dated.get(period.id), now)
-        starts.append(request.model_dump())
+        starts.append(request)
     # Airflow's backfills take the periods that start between two instants, the last one included.
-    backfill = [
+    backfill = (
         dag.cadence.period(first).start_utc.isoformat(),
         dag.cadence.period(last).start_utc.isoformat(),
-    ]
-    return JSONResponse(
-        {
-            "starts": starts,
-            "backfill": backfill,
-            "scanned_bytes": plan.scanned_bytes,
-            "price_usd": plan.price_usd,
-        }
     )
+    answer = PlanAnswer(
+        starts=starts,
+        backfill=backfill,
+        scanned_bytes=plan.scanned_bytes,
+        price_usd=plan.price_usd,
+    )
+    return JSONResponse(answer.as_json())
 
 
 @api.get(_PERIOD)
@@ -219,16 +171,15 @@ def one_period(dag: Dag, period_id: str) -> Response:
         )
     except AthenaReportsError as error:
         problem = str(error)
-    return JSONResponse(
-        {
-            "manifest": manifest.model_dump(mode="json"),
-            "roles": roles._asdict(),
-            "rows": rows,
-            "names": names,
-            "console": lake.console,
-            "problem": problem,
-        }
+    answer = PeriodAnswer(
+        manifest=manifest,
+        roles=roles,
+        rows=rows,
+        names=names,
+        console=lake.console,
+        problem=problem,
     )
+    return JSONResponse(answer.as_json())
 
 
 def _values_of(
@@ -265,10 +216,10 @@ def sql(dag: Dag, period_id: str, version: str) -> Response:
         body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256))
     except MissingObjectError:
         # Its retention has passed, or it was made before SQL was kept.
-        return JSONResponse({"sql": None})
+        return JSONResponse(SqlAnswer(None).as_json())
     with closing(body):
         text = body.read(SHOWN_SQL_BYTES).decode(errors="replace")
-    return JSONResponse({"sql": text})
+    return JSONResponse(SqlAnswer(text).as_json())
 
 
 def _query_of(version: str, manifest: Manifest) -> QueryFacts | None:
@@ -390,7 +341,7 @@ def _report_row(
     now: datetime,
     since: datetime | None,
     may_run: bool,
-) -> dict[str, Any]:
+) -> ReportRow:
     """Return a row of the coverage; a report that cannot be read does not hide the others."""
     try:
         coverage = _coverage(lake, dag, runs, now, since)
@@ -402,27 +353,29 @@ def _report_row(
         conflict = lake.conflict(dag)
         if conflict:
             problems.insert(0, conflict)
-    row = {
-        "dag_id": dag.dag_id,
-        "report": dag.report,
-        "cadence": dag.cadence.name,
-        "noun": dag.cadence.noun,
-        "description": dag.cadence.description,
-        "is_paused": dag.is_paused,
-        "may_run": may_run,
-        "problems": problems,
-        "note": "",
-        "cells": [PeriodRow.of(cell) for cell in coverage.cells],
-    }
+    note = ""
     if not dag.has_table:
         reason = f"{dag.report} publishes no Parquet, so Glue has none of its periods."
-        row["note"] = f"{reason} See its runs in Airflow."
+        note = f"{reason} See its runs in Airflow."
     elif since is None and not published and not problems:
-        row["note"] = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
+        note = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
+    costs = None
     if since is None:
         ledger = merged(facts.ledger for facts in published)
-        row["costs"] = summary(ledger, last_months(COST_MONTHS, now)).model_dump()
-    return row
+        costs = summary(ledger, last_months(COST_MONTHS, now))
+    return ReportRow(
+        dag_id=dag.dag_id,
+        report=dag.report,
+        cadence=dag.cadence.name,
+        noun=dag.cadence.noun,
+        description=dag.cadence.description,
+        is_paused=dag.is_paused,
+        may_run=may_run,
+        problems=problems,
+        note=note,
+        cells=[PeriodRow.of(cell) for cell in coverage.cells],
+        costs=costs,
+    )
 
 
 def _is_folder_in_doubt(

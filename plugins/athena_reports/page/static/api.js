@@ -32,13 +32,20 @@ async function send(url, options = {}) {
 }
 
 async function reason(response) {
-  const text = await response.text();
+  const text = (await response.text()) || response.statusText;
   try {
-    const { detail } = JSON.parse(text);
-    return Array.isArray(detail) ? detail.map((problem) => problem.msg).join(" ") : String(detail);
+    return described(JSON.parse(text).detail) ?? text;
   } catch {
-    return text || response.statusText;
+    return text; // it is not JSON, or has no details
   }
+}
+
+// FastAPI has a list of what is wrong with a request, and Airflow an object of what its database refused.
+function described(detail) {
+  if (Array.isArray(detail)) return detail.map((problem) => problem.msg).join(" ");
+  if (detail === null || typeof detail !== "object") return detail;
+  const parts = [detail.reason, detail.message].filter(Boolean);
+  return parts.length > 0 ? parts.join(": ") : JSON.stringify(detail);
 }
 
 // Again while too many ask at once, a few times.

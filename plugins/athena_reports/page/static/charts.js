@@ -9,10 +9,13 @@ const SERIES = 5;
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
 
 const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}\u2026` : text);
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+// Of a small number two digits are shown at least: 0.04 is not 0.
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1, maximumSignificantDigits: 2, roundingPriority: "morePrecision" });
 const whole = (name) => name.join(", ");
-// Where a value is drawn; null if it is drawn nowhere, such as NULL and infinity.
-const numberOf = (text) => (text !== null && Number.isFinite(Number(text)) ? Number(text) : null);
+// Beyond it the ends of an axis, or its length, could be infinite.
+const LARGEST = 1e300;
+// Where a value is drawn; null if it is drawn nowhere, such as NULL, infinity and the very largest numbers.
+const numberOf = (text) => (text !== null && Math.abs(Number(text)) <= LARGEST ? Number(text) : null);
 
 // All parts of a name, the longest ones shortened until they fit.
 function fitted(name, length) {

@@ -2,7 +2,7 @@
 
 import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
 
-export const STATES = {
+const STATES = {
   running: "A run is under way",
   failed: "The last run failed",
   missing: "Nothing is published",
@@ -14,6 +14,8 @@ export const STATES = {
   provisional: "Late events may still land",
   published: "Published, and none of the other states",
 };
+// A page that was opened before an upgrade may be told of a state that it does not know.
+export const meaningOf = (state) => STATES[state] ?? state;
 export const OPEN = ["missing", "broken", "failed", "stale"];
 export const FILLABLE = [...OPEN, "outdated", "partial", "provisional"];
 
@@ -274,7 +276,7 @@ function showTip(element, { report, cell }) {
   if (cell.waits) lines.unshift(cell.waits);
   tip.replaceChildren(
     h("strong", {}, `${report.report}, ${report.noun} ${cell.id}`),
-    h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), STATES[state]))),
+    h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), meaningOf(state)))),
     ...lines.map((line) => h("div", {}, line)),
   );
   tip.hidden = false;

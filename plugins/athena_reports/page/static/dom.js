@@ -15,7 +15,8 @@ function fill(element, attributes, children) {
 export const h = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 export const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
+// Of a small number six digits are shown at least: 0.0000001 is not 0.
+const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 6, maximumSignificantDigits: 6, roundingPriority: "morePrecision" });
 const times = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 // A text of digits keeps all of them; what is not a finite number is shown as it is.

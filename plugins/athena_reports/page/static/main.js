@@ -85,18 +85,33 @@ function showError(error) {
   );
 }
 
-const place = () => location.hash.slice(1).split("/").map(decodeURIComponent);
+// The DAG and the period that the address names. If it does not name both, all reports are shown.
+function place() {
+  const [dagId, periodId] = location.hash.slice(1).split("/").map(decoded);
+  return dagId && periodId ? [dagId, periodId] : [];
+}
+
+// A person may have written the address, with a percent sign that stands for itself.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 const context = () => ({ ...known, refresh, fill: (report, choice) => openFill(report, choice, refresh) });
 
 async function render() {
   const [dagId, periodId] = place();
-  shown = dagId ? location.hash : "";
+  const rendered = dagId ? location.hash : "";
+  shown = rendered;
   try {
-    if (dagId) await showPeriod(main, context(), dagId, periodId, () => shown === location.hash);
+    if (dagId) await showPeriod(main, context(), dagId, periodId, () => shown === rendered);
     else if (known.isLoaded) showCoverage(main, context());
     else main.replaceChildren(h("p", { class: "empty" }, "\u2026"));
   } catch (error) {
-    showError(error);
+    if (shown === rendered) showError(error);
   }
 }
 

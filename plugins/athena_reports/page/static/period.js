@@ -2,7 +2,7 @@
 
 import { AIRFLOW, follow, periodPath, read } from "./api.js";
 import { barChart, lineChart } from "./charts.js";
-import { FILLABLE, STATES } from "./coverage.js";
+import { FILLABLE, meaningOf } from "./coverage.js";
 import { bytes, count, decimal, dollars, h, plural, scan, time } from "./dom.js";
 
 const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
@@ -33,7 +33,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
   main.focus({ preventScroll: true });
   if (cell && !cell.version) {
     body.removeAttribute("aria-busy");
-    body.replaceChildren(h("p", { class: "empty" }, `${STATES[cell.states[0]]}. ${cell.run_id ? "Its log is with the run in Airflow." : "There is nothing to show."}`));
+    body.replaceChildren(h("p", { class: "empty" }, `${meaningOf(cell.states[0])}. ${cell.run_id ? "Its log is with the run in Airflow." : "There is nothing to show."}`));
     return;
   }
   let response;
@@ -50,14 +50,18 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
   const { manifest, roles, rows, names } = response;
   const queryLink = linkToQuery(response.console);
   const sql = section("SQL", h("p", { class: "empty" }, "\u2026"));
+  let asked = 0;
   const showSql = async (version) => {
+    const ticket = (asked += 1);
+    const isOld = () => ticket !== asked;
     const title = h("h3", {}, version === manifest.version ? "SQL" : `SQL of the earlier version ${version}`);
     try {
       const { sql: text } = await read(`${periodPath(dagId, periodId)}/versions/${version}/sql`);
+      if (isOld()) return sql;
       const none = "It was not kept, or it was removed. Athena keeps it for 45 days: see the query.";
       sql.replaceChildren(title, text === null ? h("p", { class: "empty" }, none) : h("pre", { tabindex: "0" }, text));
     } catch (error) {
-      sql.replaceChildren(title, problem(error.message));
+      if (!isOld()) sql.replaceChildren(title, problem(error.message));
     }
     return sql;
   };
@@ -89,7 +93,7 @@ function heading(context, report, cell, dagId, periodId) {
     h("a", { href: "#" }, "\u2190 All reports"),
     h("h2", {}, report?.report ?? dagId, " ", h("span", { class: "cadence" }, report?.cadence ?? ""), " ", h("span", { class: "id" }, periodId)),
     place >= 0 && h("span", { class: "besides" }, beside(cells[place - 1], "Period before", "\u2039"), beside(cells[place + 1], "Period after", "\u203a")),
-    h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: STATES[state] }, h("i", { class: "mark", "data-state": state }), state))),
+    h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: meaningOf(state) }, h("i", { class: "mark", "data-state": state }), state))),
     report?.may_run && fillable.length > 0 && h("button", { type: "button", onclick: () => context.fill(report, { periodId, states: fillable }) }, cell.version ? "Run again\u2026" : "Fill\u2026"),
     cell?.run_id && link(new URL(`dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(cell.run_id)}`, AIRFLOW), "Run in Airflow", "_top"),
     cell?.waits && h("p", { class: "waits" }, cell.waits),

@@ -1,0 +1,160 @@
+"""The answers of the page's endpoints: each field of their JSON is named here, and nowhere else.
+
+The JavaScript of the page reads these names. An answer is a plain tuple, since the coverage has
+thousands of periods, and a model would inspect each value.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from athena_reports.page.coverage import Cell, State
+from athena_reports.page.fill import RunRequest
+from athena_reports.page.lake import ColumnRoles, TextValues
+from athena_reports.publication.costs import CostSummary
+from athena_reports.publication.manifest import Manifest
+
+
+class PeriodRow(NamedTuple):
+    """What the page shows of a period among others.
+
+    It is sent as an array, since there are thousands. The page has the names of the fields from
+    the same response. Those after `waits` are of a published period, as its partition has them.
+    """
+
+    id: str
+    date: str
+    days: int
+    states: Sequence[State]
+    run_id: str
+    waits: str
+    version: str | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    published_at: str | None = None
+    checks_warned: int | None = None
+    earlier: int | None = None
+    scanned_bytes: int | None = None
+    price_usd: float | None = None
+    broken: str | None = None
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return the row of a period."""
+        period = cell.period
+        date = period.first_date.isoformat()
+        days = (period.last_date - period.first_date).days + 1
+        run_id = cell.run.run_id if cell.run is not None else ""
+        waits = cell.run.waits if cell.run is not None else ""
+        published = cell.published
+        if published is None:
+            return cls(
+                id=period.id, date=date, days=days, states=cell.states, run_id=run_id, waits=waits
+            )
+        return cls(
+            id=period.id,
+            date=date,
+            days=days,
+            states=cell.states,
+            run_id=run_id or published.run_id,
+            waits=waits,
+            version=published.version,
+            rows=published.rows,
+            bytes=published.bytes,
+            published_at=published.published_at,
+            checks_warned=published.checks_warned,
+            earlier=published.earlier,
+            scanned_bytes=published.scanned_bytes,
+            price_usd=published.price_usd,
+            broken=published.broken,
+        )
+
+
+class ReportRow(NamedTuple):
+    """What the page shows of a report among others.
+
+    `may_run` says whether the viewer may start its runs. `note` is shown in place of the states.
+    `costs` is None in an answer that has only recent periods, and is not sent then.
+    """
+
+    dag_id: str
+    report: str
+    cadence: str
+    noun: str
+    description: str
+    is_paused: bool
+    may_run: bool
+    problems: Sequence[str]
+    note: str
+    cells: Sequence[PeriodRow]
+    costs: CostSummary | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as it is sent."""
+        fields = self._asdict()
+        del fields["costs"]
+        if self.costs is not None:
+            fields["costs"] = self.costs.model_dump()
+        return fields
+
+
+class CoverageAnswer(NamedTuple):
+    """All reports that the viewer may read."""
+
+    reports: Sequence[ReportRow]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as it is sent; `fields` names what the array of a period has."""
+        reports = [report.as_json() for report in self.reports]
+        return {"fields": PeriodRow._fields, "reports": reports}
+
+
+class PlanAnswer(NamedTuple):
+    """The requests that fill the periods of a range, and what they cost.
+
+    `backfill` has the two instants from which to which a backfill of Airflow takes the same range.
+    `scanned_bytes` and `price_usd` are those of `FillPlan`.
+    """
+
+    starts: Sequence[RunRequest]
+    backfill: tuple[str, str]
+    scanned_bytes: int | None
+    price_usd: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as it is sent."""
+        fields = self._asdict()
+        fields["starts"] = [start.model_dump() for start in self.starts]
+        return fields
+
+
+class PeriodAnswer(NamedTuple):
+    """One period.
+
+    `rows` are its first rows, and `names` are those of their entries in the chart. Both are empty
+    if the rows cannot be read, and then `problem` says why. `console` is Athena's page of a query,
+    up to the query's id; it is empty for none.
+    """
+
+    manifest: Manifest
+    roles: ColumnRoles
+    rows: Sequence[TextValues]
+    names: Sequence[Sequence[str]]
+    console: str
+    problem: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as it is sent."""
+        fields = self._asdict()
+        fields["manifest"] = self.manifest.model_dump(mode="json")
+        fields["roles"] = self.roles._asdict()
+        return fields
+
+
+class SqlAnswer(NamedTuple):
+    """The SQL of a version; None if it was not kept, or is gone."""
+
+    sql: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as it is sent."""
+        return self._asdict()

@@ -1,0 +1,465 @@
+"""The Reports page in a browser, and what its endpoints answer, as a test says it.
+
+There is no server: the browser's requests are answered in this process. The files of the page come
+from its application, with the headers that it sends. The data come from builders, which make the
+answers of the application: a field that is renamed there breaks a builder here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route
+
+from athena_reports.page import app as app_module
+from athena_reports.page.answers import (
+    CoverageAnswer,
+    PeriodAnswer,
+    PeriodRow,
+    PlanAnswer,
+    ReportRow,
+    SqlAnswer,
+)
+from athena_reports.page.coverage import State
+from athena_reports.page.fill import RunRequest
+from athena_reports.page.history import History
+from athena_reports.page.lake import ColumnRoles, TextValues, names_of_entries
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.costs import CostSummary
+from athena_reports.publication.manifest import (
+    Difference,
+    EarlierVersion,
+    Manifest,
+    PublishedObject,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+)
+from athena_reports.rows.checks import CheckResult
+from athena_reports.rows.columns import TableColumn
+from tests.support.calendars import WEEKS
+
+ORIGIN = "http://airflow.test"
+BASE = f"{ORIGIN}/athena-reports/"
+STATIC = Path(app_module.__file__).with_name("static")
+CONSOLE = "https://console.test/history/"
+DAG_ID = "scores_weekly"
+NOW = datetime(2026, 5, 6, 3, tzinfo=UTC)
+WEEK = list(WEEKS.between(NOW - timedelta(weeks=30), NOW - timedelta(weeks=1)))
+"""Weeks that are over at `NOW`, earliest first."""
+
+
+# What the endpoints answer.
+
+
+def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
+    """A period of the coverage; it is published unless it is missing."""
+    made = PeriodRow(
+        id=period.id,
+        date=period.first_date.isoformat(),
+        days=(period.last_date - period.first_date).days + 1,
+        states=states or (State.PUBLISHED,),
+        run_id="",
+        waits="",
+    )
+    if State.MISSING not in states:
+        made = made._replace(
+            run_id=f"scheduled__{period.id}",
+            version="v1",
+            rows=100,
+            bytes=2_000,
+            published_at=period.end_utc.isoformat(),
+            checks_warned=0,
+            earlier=0,
+            scanned_bytes=48_000_000,
+            price_usd=0.24,
+            broken="",
+        )
+    return made._replace(**changes)
+
+
+def report(*cells: PeriodRow, **changes: Any) -> ReportRow:
+    """A report of the coverage that the viewer may run."""
+    made = ReportRow(
+        dag_id=DAG_ID,
+        report="scores",
+        cadence="weekly",
+        noun="week",
+        description=WEEKS.description,
+        is_paused=False,
+        may_run=True,
+        problems=(),
+        note="",
+        cells=cells,
+        costs=costs(),
+    )
+    made = made._replace(**changes)
+    if "dag_id" in changes and "report" not in changes:
+        return made._replace(report=made.dag_id.removesuffix("_weekly"))
+    return made
+
+
+def costs(**changes: Any) -> CostSummary:
+    """What the queries of a report cost."""
+    made = CostSummary(queries=2, scanned_bytes=96_000_000, price_usd=0.48, unpriced=0, growth=0.25)
+    # Not `model_copy`, which takes any name.
+    return CostSummary(**_changed(made.model_dump(), changes))
+
+
+def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = changes.keys() - fields.keys()
+    assert not unknown, f"there is no field {', '.join(unknown)}"
+    return {**fields, **changes}
+
+
+def plan(*starts: RunRequest, **changes: Any) -> PlanAnswer:
+    """What fills a range."""
+    made = PlanAnswer(
+        starts=starts,
+        backfill=(WEEK[0].start_utc.isoformat(), WEEK[-1].start_utc.isoformat()),
+        scanned_bytes=48_000_000 * len(starts),
+        price_usd=0.24 * len(starts),
+    )
+    return made._replace(**changes)
+
+
+def clear(period: Period) -> RunRequest:
+    """The request that clears the run of a period."""
+    return RunRequest(
+        period=period.id,
+        action="clear",
+        path=f"dags/{DAG_ID}/dagRuns/scheduled__{period.id}/clear",
+        body={"dry_run": False, "only_failed": False},
+    )
+
+
+def trigger(period: Period) -> RunRequest:
+    """The request that triggers a run of a period."""
+    return RunRequest(
+        period=period.id,
+        action="trigger",
+        path=f"dags/{DAG_ID}/dagRuns",
+        body={"dag_run_id": f"fill__{period.id}", "logical_date": period.start_utc.isoformat()},
+    )
+
+
+def column(name: str, type: str = "VARCHAR", description: str = "") -> TableColumn:
+    """A column of a published period."""
+    return TableColumn(name=name, type=type, glue=type.lower(), description=description)
+
+
+def query(**changes: Any) -> QueryFacts:
+    """The query of a version."""
+    made = QueryFacts(
+        id="3f1d9c52",
+        submitted_at=NOW.isoformat(),
+        scanned_bytes=48_000_000,
+        price_usd=0.24,
+    )
+    return QueryFacts(**_changed(made.model_dump(), changes))
+
+
+def manifest(period: Period, **changes: Any) -> Manifest:
+    """The manifest of a period with one row, whose key is `user_id`."""
+    made = Manifest(
+        manifest_format=1,
+        version="v1",
+        ordered=True,
+        rows=1,
+        columns=(column("user_id"), column("score", "BIGINT")),
+        objects=(PublishedObject(format="csv", key="k", bytes=2_000, sha256="00", rows=1),),
+        key=("user_id",),
+        report="scores",
+        environment="dev",
+        period=PublishedPeriod.of(period),
+        settles_at=period.end_utc.isoformat(),
+        provisional=False,
+        partial=False,
+        missing_partitions=(),
+        published_at=period.end_utc.isoformat(),
+        query=query(),
+        checks=(),
+        run=RunFacts(dag_id=DAG_ID, run_id=f"scheduled__{period.id}"),
+        code_version="0.2.0",
+    )
+    return Manifest(**_changed(dict(made), changes))
+
+
+def earlier_version(version: str, difference: Difference | None, **changes: Any) -> EarlierVersion:
+    """A version that was current before; its successor changed what `difference` says."""
+    made = EarlierVersion(
+        version=version,
+        rows=1,
+        published_at=NOW.isoformat(),
+        provisional=False,
+        replaced_at=NOW.isoformat(),
+        difference=difference,
+        query=query(),
+        code_version="0.1.0",
+    )
+    return EarlierVersion(**_changed(dict(made), changes))
+
+
+def check(name: str, *, passed: bool, severity: str = "fail") -> CheckResult:
+    """What a check found."""
+    return CheckResult.model_validate(
+        {"name": name, "severity": severity, "passed": passed, "message": f"message of {name}"}
+    )
+
+
+def answer(
+    described: Manifest, rows: Sequence[TextValues] = (("u1", "7"),), **changes: Any
+) -> PeriodAnswer:
+    """A period with rows; the first 15 are in the chart."""
+    roles = ColumnRoles.of(described)
+    places = {item.name: place for place, item in enumerate(described.columns)}
+    keys = [tuple(values[places[name]] for name in roles.key) for values in rows]
+    labels = [tuple(values[places[name]] for name in roles.labels) for values in rows]
+    made = PeriodAnswer(
+        manifest=described,
+        roles=roles,
+        rows=rows,
+        names=names_of_entries(keys, labels)[:15],
+        console=CONSOLE,
+        problem="",
+    )
+    return made._replace(**changes)
+
+
+# The site.
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is an error."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, detail: object, **headers: str) -> Refusal:
+        """An error as FastAPI answers it; `Retry_After` is a header."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return cls(status, json.dumps({"detail": detail}), named)
+
+
+NO_NETWORK = Refusal(0, "")
+
+
+@dataclass(frozen=True)
+class Post:
+    """A request that starts something."""
+
+    path: str
+    body: Any
+
+
+@dataclass
+class Held:
+    """A request that waits for its answer."""
+
+    site: Site
+    path: str
+    route: Route | None = None
+
+    def wait(self) -> None:
+        """Wait until the page has sent it."""
+        self.site.wait_until(lambda: self.route is not None, f"no request for {self.path}")
+
+    def reply(self, body: Any) -> None:
+        """Answer it, and wait until the page has the answer."""
+        self.wait()
+        assert self.route is not None
+        sent = self.route.request
+        event = "requestfailed" if body is NO_NETWORK else "requestfinished"
+        with self.site.page.expect_event(event, lambda request: request == sent):
+            _fulfil(self.route, body)
+        self.site.barrier()
+
+    def pass_on(self) -> None:
+        """Answer it as if it had not been held."""
+        self.reply(self.site.next_answer(self.path))
+
+
+class Site:
+    """The page, and what it asks for.
+
+    Attributes:
+        page: The browser's page.
+        asked: The paths below `api/` that it has asked for, with their queries.
+        posts: What it has sent to Airflow's REST API.
+        problems: Errors of its scripts, and requests that the test has no answer to.
+    """
+
+    def __init__(self, page: Page, files: Mapping[str, tuple[bytes, dict[str, str]]]) -> None:
+        self.page = page
+        self.asked: list[str] = []
+        self.posts: list[Post] = []
+        self.problems: list[str] = []
+        self._files = files
+        self._answers: dict[str, list[Any]] = {}
+        self._held: list[Held] = []
+        page.route("**/*", self._handle)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._note)
+
+    def put(self, path: str, *bodies: Any) -> None:
+        """Answer a path with bodies, one after the other; the last one again and again."""
+        self._answers[path] = list(bodies)
+
+    def put_first(self, path: str, *bodies: Any) -> None:
+        """Answer a path with bodies before those that it has already."""
+        self._answers[path] = [*bodies, *self._answers[path]]
+
+    def put_reports(self, *reports: ReportRow) -> None:
+        """Answer with a coverage, at first without costs."""
+        recent = [item._replace(costs=None) for item in reports]
+        self.put("coverage?recent=true", CoverageAnswer(recent))
+        self.put("coverage", CoverageAnswer(reports))
+
+    def put_period(
+        self, shown: PeriodAnswer, history: Any = None, sql: Any = None, dag_id: str = DAG_ID
+    ) -> None:
+        """Answer with a period, its history and the SQL of its current version."""
+        path = period_path(shown.manifest.period.id, dag_id)
+        self.put(path, shown)
+        self.put(f"{path}/history", history or History())
+        version = shown.manifest.version
+        self.put(f"{path}/versions/{version}/sql", sql or SqlAnswer(f"SELECT {version}"))
+
+    def hold(self, path: str) -> Held:
+        """Let the next request for a path wait."""
+        held = Held(self, path)
+        self._held.append(held)
+        return held
+
+    def open(self, place: str = "") -> None:
+        """Open the page anew, and wait until all is there."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{BASE}{place}")
+        self.page.locator("#status[data-complete=true]").wait_for()
+        self.barrier()
+
+    def times(self, path: str) -> int:
+        """How often the page has asked for a path until now."""
+        self.barrier()
+        return self.asked.count(path)
+
+    def barrier(self) -> None:
+        """Wait until all that the page has asked for until now has arrived here."""
+        self.page.evaluate("fetch('/barrier')")
+
+    def wait_until(self, condition: Any, problem: str) -> None:
+        """Wait for what the page does, ten seconds at the most."""
+        for _ in range(1_000):
+            if condition():
+                return
+            self.page.wait_for_timeout(10)
+        raise AssertionError(f"{problem}; asked were {self.asked}")
+
+    def cell(self, period: Period, dag_id: str = DAG_ID) -> Locator:
+        """The element of a period in the coverage."""
+        return self.page.locator(f'.cell[data-key="{dag_id}/{period.id}"]')
+
+    def section(self, title: str) -> Locator:
+        """A section of a period, by its title."""
+        heading = self.page.get_by_role("heading", name=title, exact=True)
+        return self.page.locator("section", has=heading)
+
+    def _handle(self, route: Route, request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.path == "/barrier":
+            route.fulfill(status=204)
+        elif request.method == "POST":
+            self._start(route, url.path, request.post_data_json)
+        elif url.path.startswith("/athena-reports/api/"):
+            path = url.path.removeprefix("/athena-reports/api/")
+            self._answer(route, path, url.query)
+        else:
+            body, headers = self._files.get(url.path, (b"another page", {}))
+            route.fulfill(body=body, headers=headers)
+
+    def _start(self, route: Route, path: str, body: Any) -> None:
+        self.posts.append(Post(path.removeprefix("/api/v2/"), body))
+        _fulfil(route, self.next_answer(path, {}))
+
+    def _answer(self, route: Route, path: str, query_string: str) -> None:
+        asked = f"{path}?{query_string}" if query_string else path
+        self.asked.append(asked)
+        # Whatever range and states a plan is for.
+        key = path if path.endswith("/plan") else asked
+        for held in self._held:
+            if held.path == key and held.route is None:
+                held.route = route
+                return
+        if key not in self._answers:
+            self.problems.append(f"the test has no answer to {asked}")
+        _fulfil(route, self.next_answer(key, Refusal.of(404, "no answer")))
+
+    def next_answer(self, path: str, otherwise: Any = None) -> Any:
+        """Take the answer that a path gets now."""
+        bodies = self._answers.get(path)
+        if not bodies:
+            return otherwise
+        return bodies.pop(0) if len(bodies) > 1 else bodies[0]
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.problems.append(message.text)
+
+
+def _fulfil(route: Route, body: Any) -> None:
+    if body is NO_NETWORK:
+        route.abort()
+    elif isinstance(body, Refusal):
+        route.fulfill(status=body.status, body=body.body, headers=dict(body.headers))
+    elif isinstance(body, History):
+        route.fulfill(json=body.model_dump(mode="json"))
+    elif isinstance(body, dict):
+        route.fulfill(json=body)
+    else:
+        route.fulfill(json=body.as_json())
+
+
+def period_path(period_id: str, dag_id: str = DAG_ID) -> str:
+    """The path of a period below `api/`."""
+    return f"dags/{quote(dag_id, safe='')}/periods/{period_id}"
+
+
+def served_files() -> dict[str, tuple[bytes, dict[str, str]]]:
+    """The files of the page as its application serves them, by path, with their headers."""
+    with TestClient(app_module.create_app()) as client:
+        paths = ["", *(f"static/{path.name}" for path in STATIC.iterdir())]
+        served = {}
+        for path in paths:
+            response = client.get(f"/{path}")
+            assert response.status_code == 200, path
+            kept = ("content-type", "content-security-policy", "x-content-type-options")
+            headers = {name: response.headers[name] for name in kept}
+            served[f"/athena-reports/{path}"] = (response.content, headers)
+    return served
+
+
+@contextmanager
+def opened_site(
+    browser: Browser, files: Mapping[str, tuple[bytes, dict[str, str]]]
+) -> Iterator[Site]:
+    """A page at `NOW`, in Tokyo; it has caused no error when it is left."""
+    with browser.new_context(
+        viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo"
+    ) as context:
+        context.set_default_timeout(10_000)
+        context.clock.install(time=NOW)
+        site = Site(context.new_page(), files)
+        yield site
+        site.barrier()
+    assert site.problems == []

@@ -1,0 +1,1203 @@
+"""The page's JavaScript, in Debian's chromium: what a viewer sees and what the page sends.
+
+There is no Airflow here; `tests/e2e/test_page_browser.py` has one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, Locator, expect, sync_playwright
+
+from athena_reports.page.answers import SqlAnswer
+from athena_reports.page.coverage import State
+from athena_reports.page.history import Entry, History
+from athena_reports.publication.manifest import Difference, PublishedObject
+from tests.library.page.site import (
+    BASE,
+    CONSOLE,
+    DAG_ID,
+    NO_NETWORK,
+    NOW,
+    WEEK,
+    Post,
+    Refusal,
+    Site,
+    answer,
+    check,
+    clear,
+    column,
+    costs,
+    earlier_version,
+    manifest,
+    opened_site,
+    period_path,
+    plan,
+    query,
+    report,
+    row,
+    served_files,
+    trigger,
+)
+from tests.support.browser import launch
+from tests.support.calendars import WEEKS
+
+pytestmark = pytest.mark.ci
+
+LAST = WEEK[-1]
+LINK = f"#{DAG_ID}/{LAST.id}"
+HOSTILE = '<img src=x onerror="document.title=1">'
+POLL_MS = 5_000
+DASH = "\u2013"
+OPEN_STATES = (State.MISSING, State.BROKEN, State.FAILED, State.STALE)
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, tuple[bytes, dict[str, str]]]:
+    return served_files()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, launch(playwright) as running:
+        yield running
+
+
+@pytest.fixture
+def site(browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]]) -> Iterator[Site]:
+    with opened_site(browser, files) as opened:
+        yield opened
+
+
+def stop_clock(site: Site) -> None:
+    """From here on, time passes on the page only as the test says."""
+    site.page.clock.pause_at(NOW + timedelta(minutes=10))
+
+
+def is_refreshed(site: Site) -> None:
+    """Let the page ask for the coverage anew, and wait until it has it."""
+    held = site.hold("coverage")
+    site.page.evaluate("dispatchEvent(new Event('online'))")
+    held.pass_on()
+
+
+# Requests
+
+
+@pytest.mark.parametrize("seconds", [1, 30])
+def test_a_busy_answer_is_repeated_after_the_time_that_it_says(site: Site, seconds: int) -> None:
+    site.put_reports(report(row(LAST)))
+    busy = Refusal.of(503, "too many", Retry_After=str(seconds))
+    path = "coverage?recent=true"
+    site.put_first(path, busy, busy)
+    stop_clock(site)
+    site.page.goto(BASE)
+    for asked in (1, 2):
+        site.wait_until(lambda asked=asked: site.times(path) == asked, "not asked")
+        site.barrier()
+        site.page.clock.run_for(seconds * 1000 - 10)
+        assert site.times(path) == asked
+        site.page.clock.run_for(10)
+    expect(site.cell(LAST)).to_be_visible()
+    assert site.times(path) == 3
+
+
+def test_an_answer_that_stays_busy_is_shown_after_a_few_times(site: Site) -> None:
+    path = "coverage?recent=true"
+    site.put(path, Refusal.of(503, "too many", Retry_After="3"))
+    stop_clock(site)
+    site.page.goto(BASE)
+    for asked in range(1, 7):
+        expect(site.page.get_by_role("alert")).to_have_count(0)
+        site.wait_until(lambda asked=asked: site.times(path) == asked, "not asked")
+        site.barrier()
+        site.page.clock.run_for(3_000)
+    expect(site.page.get_by_role("alert")).to_contain_text("too many")
+    site.page.clock.run_for(60_000)
+    assert site.times(path) == 6
+
+
+REFUSALS = [
+    (Refusal.of(503, "no space"), "no space"),
+    (Refusal.of(403, "Forbidden"), "Forbidden"),
+    (Refusal.of(502, HOSTILE), HOSTILE),
+    (Refusal.of(422, [{"msg": "first."}, {"msg": "second."}]), "first. second."),
+    # As Airflow answers an error of its database.
+    (Refusal.of(409, {"reason": "Unique", "message": "See the log."}), "Unique: See the log."),
+    (Refusal.of(409, {"reason": "Unique"}), "Unique"),
+    (Refusal.of(400, {"else": 1}), '{"else":1}'),
+    (Refusal(500, '{"error": "other"}'), '{"error": "other"}'),
+    (Refusal(500, "null"), "null"),
+    (Refusal(502, "<h1>Bad gateway</h1>"), "<h1>Bad gateway</h1>"),
+    (Refusal(504, ""), "Gateway Timeout"),
+    (NO_NETWORK, "Airflow's API server does not answer. See whether it runs"),
+]
+
+
+def test_a_refusal_is_shown_at_once_and_is_not_repeated(site: Site) -> None:
+    path = "coverage?recent=true"
+    stop_clock(site)
+    for place, (refusal, shown) in enumerate(REFUSALS, start=1):
+        site.put(path, refusal)
+        site.page.goto("about:blank")
+        site.page.goto(BASE)
+        expect(site.page.get_by_role("heading", name="This cannot be shown")).to_be_visible()
+        expect(site.page.get_by_role("alert").locator("p")).to_contain_text(shown)
+        assert site.page.locator("main img, main h1").count() == 0
+        site.page.clock.run_for(120_000)
+        assert site.times(path) == place
+
+
+def test_who_is_not_logged_in_is_led_to_the_login_and_back(site: Site) -> None:
+    site.put("coverage", Refusal.of(401, "Not authenticated"))
+    site.put(period_path(LAST.id), Refusal.of(401, "Not authenticated"))
+    site.page.goto(f"{BASE}{LINK}")
+    expect(site.page.get_by_role("heading", name="You are not logged in")).to_be_visible()
+    link = site.page.get_by_role("link", name="Log in to Airflow")
+    expect(link).to_have_attribute(
+        "href",
+        "http://airflow.test/api/v2/auth/login?next="
+        f"http%3A%2F%2Fairflow.test%2Fathena-reports%2F%23{DAG_ID}%2F{LAST.id}",
+    )
+
+
+def test_after_the_network_is_back_the_reports_are_shown(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    site.put("coverage?recent=true", NO_NETWORK)
+    site.page.goto(BASE)
+    expect(site.page.get_by_role("alert")).to_be_visible()
+    site.page.evaluate("dispatchEvent(new Event('online'))")
+    expect(site.cell(LAST)).to_be_visible()
+    expect(site.page.get_by_role("alert")).to_have_count(0)
+
+
+# Charts
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(10**20), 10**20).map(str),
+    st.decimals(-1000, 1000, places=4).map(str),
+    st.floats().map(str),
+    st.sampled_from(["inf", "-inf", "nan", "1.7976931348623157e+308", "5e-324", "0", "-0.0"]),
+)
+MATRICES = st.integers(2, 12).flatmap(
+    lambda width: st.lists(
+        st.lists(VALUES, min_size=width, max_size=width).map(tuple), min_size=0, max_size=6
+    )
+)
+
+
+def is_drawn(text: str | None) -> bool:
+    """Whether a value has a place in a chart; of the very largest numbers there is no axis."""
+    return text is not None and abs(float(text)) <= 1e300
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(matrix=MATRICES)
+def test_a_line_has_a_gap_where_a_value_is_not_there(site: Site, matrix: list[Any]) -> None:
+    periods = [week.id for week in WEEK[: len(matrix[0])]] if matrix else [WEEK[0].id, WEEK[1].id]
+    # The name of the measure says when the page shows this example.
+    measure = f"m{site.asked.count(period_path(LAST.id))}"
+    described = manifest(LAST, columns=(column("user_id"), column(measure, "BIGINT")))
+    entries = [Entry(key=(str(n),), name=(f"user {n}",)) for n in range(len(matrix))]
+    history = History(periods=periods, entries=entries, values={measure: matrix})
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(described), history)
+    if site.page.url == "about:blank":
+        site.open(LINK)
+    else:
+        site.page.evaluate("dispatchEvent(new Event('hashchange'))")
+    chart = site.section("History").locator(f'svg[aria-label^="Line chart of {measure} "]')
+    expect(chart).to_be_visible()
+
+    drawn = chart.locator(".series").evaluate_all(
+        """(lines) => lines.map((line) => ({
+            path: line.querySelector("path").getAttribute("d"),
+            dots: [...line.querySelectorAll("circle")].map(
+              (dot) => [Number(dot.getAttribute("cx")), Number(dot.getAttribute("cy"))]),
+        }))"""
+    )
+    texts = (
+        site.section("History")
+        .locator("tbody tr")
+        .evaluate_all(
+            "(rows) => rows.map((row) => [...row.querySelectorAll('td')].map((d) => d.textContent))"
+        )
+    )
+    assert len(drawn) == len(texts) == len(matrix)
+    step = (900 - 56 - 170) / (len(periods) - 1)
+    for values, line, cells in zip(matrix, drawn, texts, strict=True):
+        places = [place for place, value in enumerate(values) if is_drawn(value)]
+        dots = line["dots"]
+        assert [x for x, _ in dots] == [pytest.approx(56 + place * step) for place in places]
+        # A line begins anew after each gap, and the dots are its corners.
+        letters = ["L" if place - 1 in places else "M" for place in places]
+        assert re.findall("[A-Z]", line["path"]) == letters
+        corners = [float(number) for number in re.findall(r"[-\d.]+", line["path"])]
+        assert corners == [pytest.approx(number, abs=0.06) for dot in dots for number in dot]
+        for place, (_, y) in zip(places, dots, strict=True):
+            assert 12 - 0.1 <= y <= 260 - 26 + 0.1
+            for other, (_, other_y) in zip(places, dots, strict=True):
+                if float(values[place]) > float(values[other]):
+                    assert y <= other_y
+        assert [text == DASH for text in cells] == [value is None for value in values]
+    assert "NaN" not in chart.evaluate("(svg) => svg.outerHTML")
+
+
+def test_numbers_beside_bars_and_in_rows(site: Site) -> None:
+    described = manifest(
+        LAST,
+        rows=10,
+        columns=(
+            column("user_id"),
+            column("share", "DOUBLE"),
+            column("total", "HUGEINT"),
+            column("amount", "DECIMAL(38,2)"),
+        ),
+    )
+    big = "170141183460469231731687303715884105727"
+    rows = [
+        ("u1", "0.04", "1234567", "1.50"),
+        ("u2", None, None, None),
+        ("u3", "inf", big, "-1234567.10"),
+        ("u4", "1e-07", "-999", "0.00"),
+        ("u5", "0.30000000000000004", "0", "999.99"),
+    ]
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(described, rows))
+    site.open(LINK)
+    shown = site.section("Rows, the first 5 of 10")
+    columns = {
+        2: ["0.04", "NULL", "inf", "0.0000001", "0.3"],
+        3: [
+            "1,234,567",
+            "NULL",
+            "170,141,183,460,469,231,731,687,303,715,884,105,727",
+            "-999",
+            "0",
+        ],
+        4: ["1.50", "NULL", "-1,234,567.10", "0.00", "999.99"],
+    }
+    for place, texts in columns.items():
+        expect(shown.locator(f"tbody td:nth-child({place})")).to_have_text(texts)
+    beside = {
+        "share": ["0.04", "NULL", "inf", "0.0000001", "0.3"],
+        "total": ["1.2M", "NULL", re.compile(r"^170,141,.*T$"), "-999", "0"],
+        "amount": ["1.50", "NULL", "-1.2M", "0.00", "999.99"],
+    }
+    in_tooltip = {"share": 2, "total": 3, "amount": 4}
+    for measure, texts in beside.items():
+        shown.get_by_label("By").select_option(measure)
+        expect(shown.locator(".chart .value")).to_have_text(texts)
+        titles = shown.locator(".chart title").all_text_contents()
+        written = [DASH if text == "NULL" else text for text in columns[in_tooltip[measure]]]
+        assert titles == [f"u{n}: {text}" for n, text in enumerate(written, start=1)]
+
+
+def bars_of(site: Site, values: list[str | None]) -> list[list[float]]:
+    """Draw a bar chart; of each bar, return its left end and its width."""
+    rows = [(f"u{place}", value) for place, value in enumerate(values)]
+    columns = (column("user_id"), column("score", "DOUBLE"))
+    site.put_period(answer(manifest(LAST, rows=len(rows), columns=columns), rows))
+    site.open(LINK)
+    bars = site.section(f"{len(rows)} rows").locator("rect")
+    expect(bars).to_have_count(len(rows))
+    read = "(bars) => bars.map((bar) => ['x', 'width'].map((name) => bar.getAttribute(name) * 1))"
+    ends: list[list[float]] = bars.evaluate_all(read)
+    return ends
+
+
+def test_bars_begin_at_zero_and_are_as_long_as_their_values(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    bars = bars_of(site, ["100", "-50", None, "25", "1.7e308"])
+    zero = bars[0][0]
+    assert bars[0][1] == pytest.approx(2 * bars[1][1]) == pytest.approx(4 * bars[3][1])
+    assert [bars[1][0] + bars[1][1], bars[3][0]] == [pytest.approx(zero), pytest.approx(zero)]
+    assert bars[2] == bars[4] == [pytest.approx(zero), 1]
+    # The longest bar fills the room between the names and what stands beside the bars.
+    (left, width), (_, half) = bars_of(site, ["100", "50"])
+    assert [left, width, half] == [pytest.approx(number) for number in (150, 300, 150)]
+    (left, width), (begin, half) = bars_of(site, ["-100", "-50"])
+    expected = [150, 300, 300, 150]
+    assert [left, width, begin, half] == [pytest.approx(number) for number in expected]
+
+
+def test_the_axis_of_small_numbers_has_different_labels(site: Site) -> None:
+    history = History(
+        periods=[WEEK[0].id, WEEK[1].id],
+        entries=[Entry(key=("u1",), name=("u1",))],
+        values={"score": [("0.031", "0.034")]},
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST)), history)
+    site.open(LINK)
+    labels = site.section("History").locator(".gridline text")
+    expect(labels).to_have_text(["0", "0.01", "0.02", "0.03", "0.04"])
+
+
+def test_the_history_of_a_period_without_others_or_with_problems_says_so(site: Site) -> None:
+    histories = [
+        (History(), "There is no earlier period to compare with."),
+        (History(periods=[LAST.id]), "There is no earlier period to compare with."),
+        (History(note=HOSTILE), HOSTILE),
+        (Refusal.of(502, "S3 does not answer"), "S3 does not answer"),
+        (
+            History(
+                periods=[WEEK[0].id, LAST.id],
+                entries=[Entry(key=("u1",), name=(HOSTILE,))],
+                values={"score": [(None, "7")]},
+                problems=["a manifest is gone", HOSTILE],
+            ),
+            "a manifest is gone",
+        ),
+    ]
+    site.put_reports(report(row(LAST)))
+    for history, text in histories:
+        site.put_period(answer(manifest(LAST)), history)
+        site.open(LINK)
+        expect(site.section("History")).to_contain_text(text)
+        assert site.page.locator("main img").count() == 0
+    expect(site.section("History").get_by_role("alert")).to_have_text(
+        ["a manifest is gone", HOSTILE]
+    )
+
+
+# Coverage
+
+
+def names_shown(site: Site) -> Locator:
+    return site.page.get_by_role("rowheader").locator("strong")
+
+
+def test_reports_are_found_by_a_part_of_their_name(site: Site) -> None:
+    names = ("Shop_Revenue", "user_ranking", "users", HOSTILE)
+    site.put_reports(*(report(row(LAST), dag_id=f"{name}_weekly") for name in names))
+    site.open()
+    find = site.page.get_by_label("Find")
+    for text, found in (
+        ("", names),
+        ("USER", ("user_ranking", "users")),
+        ("  shop ", ("Shop_Revenue",)),
+        ("<img", (HOSTILE,)),
+        ("_weekly", names),
+        (".*", ()),
+    ):
+        find.fill(text)
+        expect(names_shown(site)).to_have_text(list(found))
+        expect(site.page.get_by_text("No report fits.")).to_have_count(0 if found else 1)
+    # What is looked for stays when the page gets the coverage anew.
+    find.fill("shop")
+    is_refreshed(site)
+    expect(names_shown(site)).to_have_text(["Shop_Revenue"])
+
+
+def test_only_what_needs_a_look_has_open_states_and_problems(site: Site) -> None:
+    of_state = [
+        report(row(WEEK[-2], state), row(LAST), dag_id=f"{state}_weekly") for state in State
+    ]
+    second = report(row(LAST, State.RUNNING, State.STALE), dag_id="second_weekly")
+    troubled = report(row(LAST), dag_id="troubled_weekly", problems=["The table is not ours."])
+    empty = report(dag_id="empty_weekly")
+    site.put_reports(*of_state, second, troubled, empty)
+    site.open()
+    box = site.page.get_by_label("Only what needs a look")
+    expect(names_shown(site)).to_have_count(len(State) + 3)
+    box.check()
+    expected = [str(state) for state in State if state in OPEN_STATES]
+    expect(names_shown(site)).to_have_text([*expected, "second", "troubled"])
+    site.page.get_by_label("Find").fill("e")
+    expect(names_shown(site)).to_have_text(
+        [name for name in (*expected, "second", "troubled") if "e" in f"{name}_weekly"]
+    )
+    box.uncheck()
+    site.page.get_by_label("Find").fill("")
+    expect(names_shown(site)).to_have_count(len(State) + 3)
+
+
+def test_go_to_widens_the_range_no_more_than_the_date_needs(site: Site) -> None:
+    weeks = [WEEK[0]]
+    for _ in range(600):
+        weeks.insert(0, weeks[0].previous)
+    site.put_reports(report(*(row(week) for week in [*weeks, *WEEK[1:]])))
+    site.open()
+    select = site.page.get_by_label("Show")
+    for days_ago in (30, 183, 184, 366, 367, 700, 1_000, 1_828, 4_000):
+        select.select_option("6 months")
+        date = (NOW - timedelta(days=days_ago - 1)).date()
+        site.page.get_by_label("Go to").fill(date.isoformat())
+        enough = next(days for days in (183, 366, 731, 1_827, 40_000) if days >= days_ago)
+        expect(select).to_have_value(str(enough))
+        noon = datetime(date.year, date.month, date.day, 12, tzinfo=UTC)
+        expect(site.cell(WEEKS.containing(noon))).to_be_in_viewport()
+
+
+def test_what_lies_before_the_shown_range_is_linked(site: Site) -> None:
+    old = WEEK[0]
+    for _ in range(60):
+        old = old.previous
+    site.put_reports(report(row(old.previous), row(old), dag_id="old_weekly"), report(row(LAST)))
+    site.open()
+    expect(site.cell(old, "old_weekly")).to_have_count(0)
+    expect(site.page.get_by_role("link", name=f"Before that: {old.id}")).to_have_attribute(
+        "href", f"#old_weekly/{old.id}"
+    )
+    site.page.get_by_label("Show").select_option("2 years")
+    expect(site.cell(old, "old_weekly")).to_have_count(1)
+
+
+STATES_AND_DOT: list[tuple[list[State], str | None]] = [
+    ([State.PUBLISHED], None),
+    ([State.RUNNING, State.MISSING], None),
+    ([State.FAILED, State.MISSING], None),
+    ([State.PROVISIONAL, State.PUBLISHED], None),
+    ([State.RUNNING, State.FAILED, State.MISSING], "failed"),
+    ([State.STALE, State.OUTDATED, State.PUBLISHED], "outdated"),
+    ([*State], "failed"),
+    ([*State][1:], "broken"),
+]
+
+
+def test_the_first_state_is_drawn_and_all_are_named(site: Site) -> None:
+    weeks = WEEK[-len(STATES_AND_DOT) :]
+    site.put_reports(
+        report(*(row(week, *case[0]) for week, case in zip(weeks, STATES_AND_DOT, strict=True)))
+    )
+    site.open()
+    legend = site.page.get_by_label("Legend").locator("span")
+    meanings = dict(text.split(" ", 1) for text in legend.all_inner_texts()[:-1])
+    assert list(meanings) == list(State)
+    tip = site.page.get_by_role("tooltip").locator("li")
+    for week, (states, also) in zip(weeks, STATES_AND_DOT, strict=True):
+        cell = site.cell(week)
+        expect(cell).to_have_attribute("data-state", states[0])
+        assert cell.get_attribute("data-also") == also
+        expect(cell).to_have_attribute(
+            "aria-label", f"{DAG_ID}, week {week.id}: {', '.join(states)}"
+        )
+        cell.hover()
+        expect(tip).to_have_count(len(states))
+        marks = tip.locator(".mark").all()
+        assert [mark.get_attribute("data-state") for mark in marks] == states
+        texts = [text[0].lower() + text[1:] for text in tip.all_inner_texts()]
+        assert texts == [meanings[state] for state in states]
+
+
+def test_a_state_that_this_page_does_not_know_is_shown_by_its_name(site: Site) -> None:
+    odd: Any = "frozen"
+    site.put_reports(report(row(LAST, odd)._replace(version=None)))
+    site.open()
+    site.cell(LAST).hover()
+    expect(site.page.get_by_role("tooltip").locator("li")).to_have_text(["frozen"])
+    site.cell(LAST).click()
+    expect(site.page.locator(".period")).to_contain_text("frozen. Its log is with the run")
+
+
+def test_a_problem_a_note_and_counts_are_told_beside_the_name(site: Site) -> None:
+    site.put_reports(
+        report(row(LAST), dag_id="troubled_weekly", problems=[HOSTILE, "second"], note="note"),
+        report(dag_id="noted_weekly", note="No table."),
+        report(
+            *(row(week, State.MISSING) for week in WEEK[-3:]),
+            row(WEEK[-5], State.STALE, State.PUBLISHED),
+            dag_id="holes_weekly",
+            is_paused=True,
+        ),
+        report(row(LAST), dag_id="whole_weekly"),
+    )
+    held = site.hold("coverage")
+    site.page.goto(BASE)
+    headers = site.page.get_by_role("rowheader")
+    counts = headers.filter(has_text="holes").locator(".count")
+    expect(counts).to_have_text(["3 missing lately", "1 stale lately"])
+    expect(site.page.get_by_role("status")).to_have_text("Loading\u2026")
+    held.pass_on()
+    expect(counts).to_have_text(["3 missing", "1 stale"])
+    problem = headers.filter(has_text="troubled").locator(".row-problem")
+    expect(problem).to_have_text(HOSTILE)
+    expect(problem).to_have_attribute("title", f"{HOSTILE}\nsecond")
+    expect(headers.filter(has_text="noted")).to_contain_text("No table.")
+    expect(headers.filter(has_text="whole")).to_contain_text("Weekly from Sunday, Asia/Tokyo")
+    expect(headers.locator(".paused")).to_have_count(1)
+    assert site.page.locator("main img").count() == 0
+
+
+def test_no_reports_are_explained(site: Site) -> None:
+    site.put_reports()
+    site.open()
+    expect(site.page.get_by_role("heading", name="No reports")).to_be_visible()
+
+
+PRICES = [
+    (None, "48 MB scanned"),
+    (0.0, "48 MB scanned for $0"),
+    (0.00024, "48 MB scanned for $0.00024"),
+    (0.24, "48 MB scanned for $0.24"),
+    (1234.567, "48 MB scanned for $1,234.57"),
+]
+
+
+def test_a_price_is_told_if_it_is_known_also_if_it_is_nothing(site: Site) -> None:
+    """In the tooltip, on the page of the period, and before a run is started."""
+    weeks = WEEK[-len(PRICES) :]
+    cells = [row(week, price_usd=price) for week, (price, _) in zip(weeks, PRICES, strict=True)]
+    site.put_reports(report(row(WEEK[0], State.MISSING), *cells))
+    site.open()
+    for week, (price, shown) in zip(weeks, PRICES, strict=True):
+        site.put_period(answer(manifest(week, query=query(price_usd=price))))
+        site.put(f"dags/{DAG_ID}/plan", plan(trigger(WEEK[0]), price_usd=price))
+        site.cell(week).hover()
+        assert shown in site.page.get_by_role("tooltip").locator("div").all_inner_texts()
+        site.page.get_by_role("button", name="Fill").click()
+        expect(site.page.locator(".figure")).to_have_text(
+            f"1 run \u00b7 About {shown}, by the median of the nearest published periods."
+        )
+        site.page.keyboard.press("Escape")
+        site.cell(week).click()
+        scanned = site.page.locator(".facts dl > div").filter(has_text="Scanned")
+        expect(scanned.locator("dd")).to_have_text(shown)
+        dollars = DASH if price is None else shown.partition(" for ")[2]
+        expect(site.section("Versions").locator("tbody td:nth-child(6)")).to_have_text(dollars)
+        site.page.get_by_role("link", name="All reports").click()
+
+
+def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
+    site.put_reports(
+        report(
+            row(WEEK[-2], State.MISSING),
+            row(LAST, State.BROKEN, State.WARNED, rows=10**18, bytes=1_234_567, earlier=2)._replace(
+                checks_warned=1, broken=HOSTILE, published_at="2026-05-05T15:30:00+00:00"
+            ),
+        )
+    )
+    site.open()
+    tip = site.page.get_by_role("tooltip")
+    site.cell(LAST).hover()
+    assert tip.locator("div").all_inner_texts() == [
+        "1,000,000,000,000,000,000 rows, 1.23 MB",
+        "published 6 May 2026, 00:30",
+        "version v1, 2 earlier ones",
+        "48 MB scanned for $0.24",
+        HOSTILE,
+        "1 check warned",
+    ]
+    site.cell(WEEK[-2]).hover()
+    expect(tip.locator("li")).to_have_text(["Nothing is published"])
+    expect(tip.locator("div")).to_have_count(0)
+    site.page.keyboard.press("Escape")
+    site.page.mouse.move(0, 0)
+    expect(tip).to_be_hidden()
+
+
+def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
+    site.put_reports(
+        report(row(LAST), dag_id="cheap_weekly", costs=costs(price_usd=0.1, growth=-0.504)),
+        report(row(LAST), dag_id="unpriced_weekly", costs=costs(price_usd=None, growth=None)),
+        report(row(LAST), dag_id="dear_weekly", costs=costs(price_usd=20.5, growth=0.0)),
+        report(row(LAST), dag_id="free_weekly", costs=costs(price_usd=0.0, scanned_bytes=10**9)),
+        report(row(LAST), dag_id="unpaid_weekly", costs=costs(queries=0)),
+    )
+    site.open()
+    site.page.get_by_text("Costs of the last 12 months").click()
+    lines = site.page.locator("details tbody tr")
+    expect(lines.locator("th")).to_have_text(
+        ["dear_weekly", "cheap_weekly", "free_weekly", "unpriced_weekly"]
+    )
+    expect(lines.locator("td:nth-child(4)")).to_have_text(["$20.5", "$0.1", "$0", DASH])
+    expect(lines.locator("td:nth-child(5)")).to_have_text(["+0%", "-50%", "+25%", ""])
+    is_refreshed(site)
+    expect(lines.first).to_be_visible()  # it stays open
+
+
+# Fill the holes
+
+
+def open_form(site: Site) -> Locator:
+    site.page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    return site.page.get_by_role("dialog")
+
+
+def test_an_old_plan_never_replaces_that_of_a_newer_choice(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
+    path = f"dags/{DAG_ID}/plan"
+    site.open()
+    slow = site.hold(path)
+    form = open_form(site)
+    slow.wait()
+    failing = site.hold(path)
+    form.get_by_label("First period").select_option(WEEK[-2].id)
+    failing.wait()
+    site.put(path, plan(trigger(WEEK[-1])))
+    form.get_by_label("First period").select_option(WEEK[-1].id)
+    shown = form.locator(".summary")
+    expect(shown).to_contain_text(f"1 run triggered: {WEEK[-1].id}.")
+
+    slow.reply(plan(*(trigger(week) for week in WEEK[-4:])))
+    failing.reply(Refusal.of(502, "Glue does not answer"))
+    expect(shown).to_contain_text(f"1 run triggered: {WEEK[-1].id}.")
+    expect(shown).not_to_contain_text("Glue")
+    site.put(f"/api/v2/dags/{DAG_ID}/dagRuns", {})
+    form.get_by_role("button", name="Start").click()
+    expect(form.locator(".done li").first).to_have_text(f"{WEEK[-1].id}: run triggered.")
+    assert [post.body["dag_run_id"] for post in site.posts] == [f"fill__{WEEK[-1].id}"]
+
+
+def test_start_waits_for_the_plan_of_the_present_choice(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
+    path = f"dags/{DAG_ID}/plan"
+    site.put(path, plan(*(trigger(week) for week in WEEK[-4:])))
+    site.open()
+    form = open_form(site)
+    start = form.get_by_role("button", name="Start")
+    expect(start).to_be_enabled()
+    held = site.hold(path)
+    form.get_by_role("checkbox", name=re.compile("^stale")).uncheck()
+    held.wait()
+    expect(start).to_be_disabled()
+    form.evaluate("(dialog) => dialog.querySelector('form').requestSubmit()")
+    assert site.posts == []
+    site.barrier()
+    held.reply(plan())
+    expect(form.locator(".summary")).to_contain_text("Nothing to run")
+    expect(start).to_be_disabled()
+    assert site.posts == []
+
+
+def test_start_sends_what_the_plan_says_in_its_order_and_reads_the_coverage_anew(
+    site: Site,
+) -> None:
+    cells = [row(week, State.MISSING) for week in WEEK[-4:-1]]
+    site.put_reports(report(*cells, row(LAST, State.STALE, State.PUBLISHED)))
+    starts = [trigger(WEEK[-4]), trigger(WEEK[-3]), clear(LAST)]
+    site.put(f"dags/{DAG_ID}/plan", plan(*starts))
+    for start in starts:
+        site.put(f"/api/v2/{start.path}", {})
+    site.open()
+    form = open_form(site)
+    summary = form.locator(".summary")
+    expect(summary.locator("strong")).to_have_text("3 runs")
+    expect(summary.locator("li")).to_have_text(
+        [
+            f"1 run cleared: {LAST.id}.",
+            f"2 runs triggered, earliest first: {WEEK[-4].id}, {WEEK[-3].id}.",
+        ]
+    )
+    assert form.locator("code.copy").all_inner_texts() == list(plan().backfill)
+    asked = site.times("coverage")
+    site.put_reports(report(*(row(week, State.RUNNING, State.MISSING) for week in WEEK[-4:])))
+    form.get_by_role("button", name="Start").click()
+    expect(summary.locator("li")).to_have_text(
+        [
+            f"{WEEK[-4].id}: run triggered.",
+            f"{WEEK[-3].id}: run triggered.",
+            f"{LAST.id}: run cleared.",
+            "See the runs in Airflow",
+        ]
+    )
+    assert site.posts == [Post(start.path, start.body) for start in starts]
+    expect(form.get_by_role("button", name="Start")).to_have_count(0)
+    expect(form.get_by_role("link", name="See the runs")).to_have_attribute(
+        "href", f"http://airflow.test/dags/{DAG_ID}/runs"
+    )
+    expect(site.cell(LAST)).to_have_attribute("data-state", "running")
+    assert site.times("coverage") == asked + 1
+    form.get_by_role("button", name="Close").click()
+    expect(form).to_be_hidden()
+
+
+def test_start_ends_with_the_first_run_that_is_refused(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
+    starts = [trigger(week) for week in WEEK[-4:]]
+    site.put(f"dags/{DAG_ID}/plan", plan(*starts))
+    conflict = {"reason": "Unique constraint violation", "message": "See the log."}
+    site.put(f"/api/v2/{starts[0].path}", {}, Refusal.of(409, conflict), {})
+    site.open()
+    form = open_form(site)
+    form.get_by_role("button", name="Start").click()
+    expect(form.locator(".done li")).to_have_text(
+        [
+            f"{WEEK[-4].id}: run triggered.",
+            "Unique constraint violation: See the log. "
+            "What is listed above was started, nothing else.",
+            "See the runs in Airflow",
+        ]
+    )
+    assert site.posts == [Post(start.path, start.body) for start in starts[:2]]
+
+
+def test_the_form_asks_for_the_range_and_the_states_that_are_chosen(site: Site) -> None:
+    shown = [
+        row(WEEK[-6]),
+        row(WEEK[-5], State.MISSING),
+        row(WEEK[-4], State.OUTDATED, State.PUBLISHED),
+        row(WEEK[-3], State.FAILED, State.MISSING),
+        row(WEEK[-2], State.RUNNING, State.MISSING),
+        row(WEEK[-1], State.PROVISIONAL, State.PUBLISHED),
+    ]
+    site.put_reports(report(*shown, is_paused=True))
+    site.put(f"dags/{DAG_ID}/plan", plan(trigger(WEEK[-5]), scanned_bytes=None, price_usd=None))
+    site.open()
+    form = open_form(site)
+    summary = form.locator(".summary")
+    expect(summary).to_contain_text("What that scans is not known")
+    expect(summary).to_contain_text("The DAG is paused")
+
+    def is_asked(first: int, last: int, *states: State) -> None:
+        site.barrier()
+        ends = f"first={WEEK[first].id}&last={WEEK[last].id}"
+        assert site.asked[-1] == f"dags/{DAG_ID}/plan?{ends}" + "".join(
+            f"&state={state}" for state in states
+        )
+
+    is_asked(-5, -2, *OPEN_STATES)
+    boxes = form.locator("fieldset label")
+    expect(boxes).to_have_text(
+        [
+            "missing (3)",
+            "broken (0)",
+            "failed (1)",
+            "stale (0)",
+            "outdated (1)",
+            "partial (0)",
+            "provisional (0)",
+        ]
+    )
+    form.get_by_label("Last period").select_option(WEEK[-1].id)
+    is_asked(-5, -1, *OPEN_STATES)
+    expect(boxes.last).to_have_text("provisional (1)")
+    form.get_by_label("First period").select_option(WEEK[-3].id)
+    expect(boxes.first).to_have_text("missing (2)")
+    for state in OPEN_STATES[:-1]:
+        form.get_by_role("checkbox", name=re.compile(f"^{state}")).uncheck()
+    form.get_by_role("checkbox", name=re.compile("^outdated")).check()
+    is_asked(-3, -1, State.STALE, State.OUTDATED)
+    asked = len(site.asked)
+    form.get_by_role("checkbox", name=re.compile("^outdated")).uncheck()
+    form.get_by_role("checkbox", name=re.compile("^stale")).uncheck()
+    expect(summary).to_have_text("Choose which periods.")
+    expect(form.get_by_role("button", name="Start")).to_be_disabled()
+    site.barrier()
+    assert len(site.asked) == asked + 1  # without `outdated`; without any state nothing is asked
+
+
+def test_a_long_plan_is_told_in_short(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK)))
+    site.put(f"dags/{DAG_ID}/plan", plan(*(trigger(week) for week in WEEK[:21])))
+    site.open()
+    summary = open_form(site).locator(".summary")
+    expect(summary).to_contain_text(
+        f"21 runs triggered, earliest first: {WEEK[0].id} to {WEEK[20].id}."
+    )
+    expect(summary).to_contain_text("Keep this form open until all runs are started.")
+
+
+# The page as a whole
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_page_refreshes_itself_while_any_period_runs(site: Site, place: int) -> None:
+    cells = [row(week) for week in WEEK[-3:]]
+    cells[place] = row(WEEK[-3 + place], State.RUNNING, State.MISSING)
+    other = report(row(LAST), dag_id="other_weekly")
+    site.put_reports(other, report(*cells), other._replace(dag_id="third_weekly"))
+    stop_clock(site)
+    site.open()
+    assert site.times("coverage") == 1
+    site.page.clock.run_for(POLL_MS - 100)
+    assert site.times("coverage") == 1
+    done = [row(week) for week in WEEK[-3:]]
+    site.put_reports(other, report(*done))
+    site.page.clock.run_for(100)
+    expect(site.cell(WEEK[-3 + place])).to_have_attribute("data-state", "published")
+    assert site.times("coverage") == 2
+    # Nothing runs any more.
+    site.page.clock.run_for(20 * POLL_MS)
+    assert site.times("coverage") == 2
+
+
+def test_a_hidden_page_does_not_refresh_itself_until_it_is_seen(site: Site) -> None:
+    site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
+    stop_clock(site)
+    site.open()
+    hide = "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
+    site.page.evaluate(hide, True)
+    site.page.clock.run_for(20 * POLL_MS)
+    assert site.times("coverage") == 1
+    site.page.evaluate(hide, False)
+    site.page.clock.run_for(POLL_MS)
+    assert site.times("coverage") == 2
+
+
+def test_a_refresh_that_fails_is_told_and_is_followed_by_another(site: Site) -> None:
+    site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
+    stop_clock(site)
+    site.open()
+    site.put("coverage", Refusal.of(502, "Glue does not answer"))
+    site.page.clock.run_for(POLL_MS)
+    expect(site.page.get_by_role("status")).to_have_text("Glue does not answer")
+    expect(site.cell(LAST)).to_be_visible()
+    site.put_reports(report(row(LAST)))
+    site.barrier()
+    site.page.clock.run_for(POLL_MS)
+    expect(site.cell(LAST)).to_have_attribute("data-state", "published")
+    expect(site.page.get_by_role("status")).to_have_text(re.compile("^As of"))
+
+
+@pytest.mark.parametrize("way", ["by a link", "from the coverage"])
+def test_a_shown_period_that_is_published_again_is_drawn_anew(site: Site, way: str) -> None:
+    running = row(LAST, State.RUNNING, State.PUBLISHED)
+    site.put_reports(report(running))
+    site.put_period(answer(manifest(LAST)))
+    stop_clock(site)
+    if way == "by a link":
+        site.open(LINK)
+    else:
+        site.open()
+        site.cell(LAST).click()
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+    expect(site.section("1 row").locator("td").last).to_have_text("7")
+    path = period_path(LAST.id)
+    assert site.times(path) == 1
+
+    # The run goes on: nothing is loaded again.
+    site.page.clock.run_for(POLL_MS)
+    assert site.times("coverage") == 2
+    site.barrier()
+    assert site.times(path) == 1
+
+    site.put_reports(report(row(LAST, version="v2", rows=2)))
+    again = manifest(LAST, version="v2", rows=2, earlier_versions=(earlier_version("v1", None),))
+    site.put_period(answer(again, [("u1", "8"), ("u2", "9")]))
+    site.page.clock.run_for(POLL_MS)
+    expect(site.page.locator(".chips")).to_have_text("published")
+    expect(site.section("2 rows").locator("td")).to_have_text(["u1", "8", "u2", "9"])
+    expect(site.section("Versions").locator("tbody tr")).to_have_count(2)
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v2")
+    assert site.times(path) == 2
+
+
+def test_a_link_shows_its_period_before_the_coverage_is_known(site: Site) -> None:
+    site.put_reports(report(row(WEEK[-2]), row(LAST, State.OUTDATED, State.PUBLISHED)))
+    site.put_period(answer(manifest(LAST)))
+    held = site.hold("coverage")
+    site.page.goto(f"{BASE}{LINK}")
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+    expect(site.page.locator(".chip")).to_have_count(0)
+    held.pass_on()
+    expect(site.page.locator(".chip")).to_have_text(["outdated", "published"])
+    expect(site.page.get_by_role("button", name="Run again")).to_be_visible()
+    assert site.times(period_path(LAST.id)) == 1
+    assert site.times("coverage?recent=true") == 0
+
+
+def test_a_link_to_what_turns_out_to_be_unpublished_says_so(site: Site) -> None:
+    site.put_reports(report(row(LAST, State.MISSING)))
+    site.put(period_path(LAST.id), Refusal.of(404, "There is no manifest."))
+    site.open(LINK)
+    expect(site.page.locator(".period")).to_have_text(
+        "Nothing is published. There is nothing to show."
+    )
+
+
+@pytest.mark.parametrize("way", ["by a link", "from the coverage"])
+def test_an_address_that_is_broken_does_not_end_the_page(site: Site, way: str) -> None:
+    site.put_reports(report(row(LAST, State.RUNNING, State.PUBLISHED)))
+    site.put_period(answer(manifest(LAST)))
+    for dag_id in (DAG_ID, "100%", "%E0%A4%A"):
+        for period_id in ("100%25", "2026-05-03", "x"):
+            site.put(period_path(period_id, dag_id), Refusal.of(404, "There is no such period."))
+    stop_clock(site)
+    for hash in ("#100%", "#100%/2026-05-03", f"#{DAG_ID}/100%", "#%E0%A4%A/x"):
+        if way == "by a link":
+            site.open(hash)
+        else:
+            site.open()
+            site.page.evaluate("(hash) => { location.hash = hash; }", hash)
+        if "/" in hash:
+            expect(site.page.get_by_role("alert")).to_have_text("There is no such period.")
+        # The page goes on: it refreshes itself, and the way back leads to the reports.
+        asked = site.times("coverage")
+        site.page.clock.run_for(POLL_MS)
+        assert site.times("coverage") == asked + 1
+        site.page.get_by_role("link", name="Reports", exact=True).click()
+        site.cell(LAST).click()
+        expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+
+
+def test_an_address_without_a_period_shows_all_reports(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    for hash in ("", "#", f"#{DAG_ID}", f"#{DAG_ID}/", f"#/{LAST.id}"):
+        site.open(hash)
+        expect(site.cell(LAST)).to_be_visible()
+        assert site.page.title() == "Reports"
+
+
+def test_the_way_there_and_back_follows_the_address(site: Site) -> None:
+    names = ("sch\u00f6n & gut.1_weekly", "a#b?c_weekly")
+    site.put_reports(*(report(row(WEEK[-2]), row(LAST), dag_id=name) for name in names))
+    for name in names:
+        for week in WEEK[-2:]:
+            site.put_period(answer(manifest(week)), dag_id=name)
+    site.open()
+    for name in names:
+        site.cell(LAST, name).click()
+        heading = site.page.get_by_role("heading", level=2)
+        expect(heading).to_have_text(f"{name.removesuffix('_weekly')} weekly {LAST.id}")
+        assert site.page.title() == f"{name} {LAST.id}"
+        site.page.get_by_role("link", name=f"Period before: {WEEK[-2].id}").click()
+        expect(heading).to_contain_text(WEEK[-2].id)
+        expect(site.page.get_by_role("link", name="Period before")).to_have_count(0)
+        expect(site.section("SQL").locator("pre")).to_be_visible()
+        site.page.go_back()
+        expect(heading).to_contain_text(LAST.id)
+        expect(site.page.get_by_role("link", name="Period after")).to_have_count(0)
+        expect(site.section("SQL").locator("pre")).to_be_visible()
+        site.page.get_by_role("link", name="All reports").click()
+        expect(site.cell(LAST, name)).to_be_visible()
+        assert site.page.title() == "Reports"
+
+
+LATE = [answer(manifest(WEEK[-2], rows=5)), Refusal.of(403, "Not for you"), NO_NETWORK]
+
+
+def test_an_answer_for_a_place_that_was_left_changes_nothing(site: Site) -> None:
+    site.put_reports(report(row(WEEK[-2]), row(LAST)))
+    site.put_period(answer(manifest(LAST)))
+    site.open()
+    path = period_path(WEEK[-2].id)
+    for late in LATE:
+        for place in ("", LINK):
+            held = site.hold(path)
+            site.page.evaluate("(hash) => { location.hash = hash; }", f"#{DAG_ID}/{WEEK[-2].id}")
+            held.wait()
+            site.page.evaluate("(hash) => { location.hash = hash; }", place)
+            shown = site.section("SQL").locator("pre") if place else site.cell(LAST)
+            expect(shown).to_be_visible()
+            held.reply(late)
+            expect(shown).to_be_visible()
+            expect(site.page.get_by_role("alert")).to_have_count(0)
+            assert site.times(f"{path}/history") == 0
+
+
+def test_the_page_is_as_light_or_dark_as_airflow(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    root = site.page.locator("html")
+    site.open()
+    expect(root).to_have_attribute("data-theme", "system")
+    for chosen, theme in (("dark", "dark"), ("light", "light"), ('"', "system")):
+        site.page.evaluate("(theme) => localStorage.setItem('theme', theme)", chosen)
+        site.page.evaluate("dispatchEvent(new Event('storage'))")
+        expect(root).to_have_attribute("data-theme", theme)
+
+
+# One period
+
+
+@pytest.mark.parametrize("may_run", [True, False])
+def test_only_who_may_run_is_offered_to_run(site: Site, may_run: bool) -> None:
+    names = {state: f"{state}_weekly" for state in State}
+    site.put_reports(
+        *(report(row(LAST, state), dag_id=names[state], may_run=may_run) for state in State)
+    )
+    site.open()
+    fill = site.page.get_by_role("button", name="Fill the holes of")
+    expect(fill).to_have_count(len(OPEN_STATES) if may_run else 0)
+    for state, dag_id in names.items():
+        site.put_period(answer(manifest(LAST)), dag_id=dag_id)
+        site.put(f"dags/{dag_id}/plan", plan(clear(LAST)))
+        site.cell(LAST, dag_id).click()
+        expect(site.page.locator(".chips")).to_have_text(state)
+        offered = site.page.locator(".heading").get_by_role("button")
+        if not may_run or state in (State.RUNNING, State.WARNED, State.PUBLISHED):
+            expect(offered).to_have_count(0)
+        else:
+            label = "Fill\u2026" if state is State.MISSING else "Run again\u2026"
+            expect(offered).to_have_text(label)
+            offered.click()
+            summary = site.page.get_by_role("dialog").locator(".summary")
+            expect(summary).to_contain_text("1 run cleared")
+            only = f"first={LAST.id}&last={LAST.id}&state={state}"
+            assert f"dags/{dag_id}/plan?{only}" in site.asked
+            site.page.keyboard.press("Escape")
+        site.page.get_by_role("link", name="All reports").click()
+
+
+def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
+    cases = [
+        ([State.MISSING], "", "Nothing is published. There is nothing to show."),
+        ([State.FAILED, State.MISSING], "a+b/c d", "The last run failed. Its log is"),
+        ([State.RUNNING, State.MISSING], "a+b/c d", "A run is under way. Its log is"),
+    ]
+    weeks = WEEK[-3:]
+    cells = [row(weeks[place], *case[0], run_id=case[1]) for place, case in enumerate(cases)]
+    site.put_reports(report(*cells))
+    stop_clock(site)
+    site.open()
+    for week, (_, run_id, text) in zip(weeks, cases, strict=True):
+        site.cell(week).click()
+        expect(site.page.locator(".period")).to_contain_text(text)
+        link = site.page.get_by_role("link", name="Run in Airflow")
+        expect(link).to_have_count(1 if run_id else 0)
+        if run_id:
+            expect(link).to_have_attribute(
+                "href", f"http://airflow.test/dags/{DAG_ID}/runs/a%2Bb%2Fc%20d"
+            )
+        site.page.get_by_role("link", name="All reports").click()
+        assert site.times(period_path(week.id)) == 0
+
+
+def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> None:
+    versions = (
+        earlier_version("v3", Difference(added=1, removed=0, changed=0), provisional=True),
+        earlier_version("v2", Difference(added=1_000, removed=2, changed=3_000)),
+        earlier_version("v1", None, query=query(id="", price_usd=None), code_version=HOSTILE),
+    )
+    site.put_reports(report(row(LAST, version="v4")))
+    site.put_period(answer(manifest(LAST, version="v4", rows=1, earlier_versions=versions)))
+    site.open(LINK)
+    lines = site.section("Versions").locator("tbody tr")
+    expect(lines.locator("td:nth-child(1)")).to_have_text(["v4", "v3", "v2", "v1"])
+    expect(lines.locator("td:nth-child(4)")).to_have_text(
+        [
+            "1 row added, 0 removed",
+            "1,000 rows added, 2 removed, 3,000 changed",
+            "not known",
+            "the first one",
+        ]
+    )
+    expect(lines.locator("td:nth-child(5)")).to_have_text(["current", "provisional", "", ""])
+    expect(lines.locator("td:nth-child(6)")).to_have_text(["$0.24", "$0.24", "$0.24", DASH])
+    expect(lines.locator("td:nth-child(7)")).to_have_text(["0.2.0", "0.1.0", "0.1.0", HOSTILE])
+    links = lines.locator("td:nth-child(8) a")
+    expect(links).to_have_count(3)
+    expect(links.first).to_have_attribute("href", f"{CONSOLE}3f1d9c52")
+    assert site.page.locator("main img").count() == 0
+
+
+def test_the_sql_of_the_version_that_was_chosen_last_is_shown(site: Site) -> None:
+    versions = (earlier_version("v2", None), earlier_version("v1", None))
+    site.put_reports(report(row(LAST, version="v3")))
+    site.put_period(answer(manifest(LAST, version="v3", earlier_versions=versions)))
+    path = f"{period_path(LAST.id)}/versions"
+    site.put(f"{path}/v1/sql", SqlAnswer(HOSTILE))
+    first = site.hold(f"{path}/v3/sql")
+    site.open(LINK)
+    first.wait()
+    second = site.hold(f"{path}/v2/sql")
+    buttons = site.section("Versions").get_by_role("button")
+    buttons.nth(1).click()
+    second.wait()
+    buttons.nth(2).click()
+    sql = site.page.locator("section.card").last
+    expect(sql.locator("h3")).to_have_text("SQL of the earlier version v1")
+    first.reply(SqlAnswer("SELECT v3"))
+    second.reply(Refusal.of(502, "S3 does not answer"))
+    expect(sql.locator("h3")).to_have_text("SQL of the earlier version v1")
+    expect(sql.locator("pre")).to_have_text(HOSTILE)
+
+    site.put(f"{path}/v2/sql", SqlAnswer(None))
+    buttons.nth(1).click()
+    expect(sql).to_contain_text("It was not kept, or it was removed.")
+    site.put(f"{path}/v2/sql", Refusal.of(404, "There is no version v2."))
+    buttons.nth(1).click()
+    expect(sql.get_by_role("alert")).to_have_text("There is no version v2.")
+    buttons.nth(0).click()
+    expect(sql.locator("h3")).to_have_text("SQL")
+    expect(sql.locator("pre")).to_have_text("SELECT v3")
+
+
+def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
+    formats = {
+        "csv": ("csv", "CSV, 2 kB"),
+        "csv_for_spreadsheets": ("_for_spreadsheets.csv", "CSV for spreadsheets, 2 kB"),
+        "parquet": ("parquet", "Parquet, 2 kB"),
+        "jsonl": ("jsonl", "JSON Lines, 2 kB"),
+    }
+    objects = tuple(
+        PublishedObject.model_validate(
+            {"format": name, "key": "k", "bytes": 2_000, "sha256": "00", "rows": 1}
+        )
+        for name in formats
+    )
+    described = manifest(
+        LAST,
+        objects=objects,
+        columns=(column("user_id", description=HOSTILE), column("movement")),
+        checks=(
+            check("a", passed=True),
+            check("b", passed=False, severity="warn"),
+            check("c", passed=False),
+        ),
+        rows=4,
+    )
+    moves = ["up 3", "down 1", "new", None]
+    rows = [(f"u{place}", move) for place, move in enumerate(moves)]
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(described, rows))
+    site.open(LINK)
+    links = site.page.locator(".downloads a")
+    expect(links).to_have_text([*(text for _, text in formats.values()), "Manifest"])
+    base = f"{DAG_ID}-{LAST.id}"
+    named = [(link.get_attribute("href"), link.get_attribute("download")) for link in links.all()]
+    path = f"api/{period_path(LAST.id)}"
+    assert named == [
+        (f"{path}/objects/csv", f"{base}.csv"),
+        (f"{path}/objects/csv_for_spreadsheets", f"{base}_for_spreadsheets.csv"),
+        (f"{path}/objects/parquet", f"{base}.parquet"),
+        (f"{path}/objects/jsonl", f"{base}.jsonl"),
+        (f"{path}/manifest", f"{base}.json"),
+    ]
+    marks = site.section("Checks").locator(".mark")
+    assert [mark.get_attribute("data-state") for mark in marks.all()] == [
+        "published",
+        "warned",
+        "failed",
+    ]
+    expect(site.section("Checks").locator("li")).to_have_text(
+        ["a passed: message of a", "b warn: message of b", "c fail: message of c"]
+    )
+    expect(site.section("Columns").locator("td:last-child")).to_have_text([HOSTILE, ""])
+    shown = [
+        cell.get_attribute("data-movement")
+        for cell in site.section("4 rows").locator(".movement").all()
+    ]
+    assert shown == ["up", "down", "new", ""]
+    # Nothing is measured, so there is no chart.
+    expect(site.section("4 rows").locator("svg")).to_have_count(0)
+    assert site.page.locator("main img").count() == 0
+
+
+def test_a_period_without_rows_or_with_unreadable_ones_is_shown(site: Site) -> None:
+    site.put_reports(report(row(LAST, rows=0)))
+    empty = manifest(LAST, rows=0, objects=(), columns=(), key=())
+    site.put_period(answer(empty, []))
+    site.open(LINK)
+    expect(site.section("0 rows")).to_be_visible()
+    expect(site.section("Checks")).to_contain_text("The report declares none.")
+    expect(site.page.get_by_role("heading", name="Columns")).to_have_count(0)
+
+    site.put_period(answer(manifest(LAST, rows=10**12), [], problem=HOSTILE))
+    site.open(LINK)
+    expect(site.section("Rows").get_by_role("alert")).to_have_text(HOSTILE)
+    expect(site.page.locator(".facts dd").first).to_have_text("1,000,000,000,000")
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+
+
+def test_a_period_that_cannot_be_read_keeps_its_heading(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    site.put(period_path(LAST.id), Refusal.of(502, HOSTILE))
+    site.open(LINK)
+    expect(site.page.get_by_role("alert")).to_have_text(HOSTILE)
+    expect(site.page.get_by_role("heading", level=2)).to_have_text(f"scores weekly {LAST.id}")
+    site.page.get_by_role("link", name="All reports").click()
+    expect(site.cell(LAST)).to_be_visible()
