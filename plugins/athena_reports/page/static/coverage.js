@@ -2,7 +2,7 @@
 
 import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
 
-const STATES = {
+export const STATES = {
   running: "A run is under way",
   failed: "The last run failed",
   missing: "Nothing is published",
