@@ -256,6 +256,7 @@ def test_input_that_comes_late_and_in_parts_is_waited_for(
     assert len(told) == 2, events
 
 
+@pytest.mark.full
 def test_input_that_never_comes_fails_the_run_when_its_time_is_over_and_pays_nothing(
     runs: Mapping[str, ReportRun],
 ) -> None:
@@ -336,6 +337,7 @@ def test_a_run_whose_time_is_over_waits_no_longer(runs: Mapping[str, ReportRun])
     assert run.queries == []
 
 
+@pytest.mark.full
 def test_a_wait_that_changes_hands_goes_on(runs: Mapping[str, ReportRun], lake: Lake) -> None:
     run = runs["changes-hands"]
     wait_until_deferred(run)
