@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from athena_reports.local.runtime import COMPONENTS
 from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, queries_of, until
-from tests.e2e.triggerers import TRIGGERERS, give_to_another
+from tests.e2e.triggerers import give_to_another, start_with_two
 from tests.support.calendars import WEEKS
-from tests.support.paths import ROOT
-from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from athena_reports.local.runtime import AirflowRuntime
@@ -155,22 +151,8 @@ def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def airflow(start_airflow: StartAirflow, services: Services, dags_folder: Path) -> AirflowRuntime:
-    """On PostgreSQL: SQLite lets two triggerers take one trigger at the same moment."""
-    others = [name for name in COMPONENTS if name != "triggerer"]
-    return start_airflow(
-        dags_folder,
-        dag_ids=[f"{name}_weekly" for name in sorted(set(DAG_OF_RUN.values()))],
-        database="postgresql",
-        plugins_folder=ROOT / "plugins",
-        components=(*others, *TRIGGERERS),
-        environment={
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            **services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
-    )
+    dag_ids = [f"{name}_weekly" for name in sorted(set(DAG_OF_RUN.values()))]
+    return start_with_two(start_airflow, services, dags_folder, dag_ids)
 
 
 @pytest.fixture(scope="module")

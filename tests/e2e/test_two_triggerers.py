@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from athena_reports.local.runtime import COMPONENTS
 from athena_reports.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, now, until
-from tests.e2e.triggerers import TRIGGERERS, give_to_another
-from tests.support.paths import ROOT
-from tests.support.reports import SQL
+from tests.e2e.triggerers import give_to_another, start_with_two
 
 if TYPE_CHECKING:
     from athena_reports.local.runtime import AirflowRuntime
@@ -70,24 +66,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def airflow(
     start_airflow: StartAirflow, services: Services, tmp_path_factory: pytest.TempPathFactory
 ) -> AirflowRuntime:
-    """On PostgreSQL: SQLite lets two triggerers take one trigger at the same moment."""
     dags_folder = tmp_path_factory.mktemp("dags")
     (dags_folder / "steady.py").write_text(DAG_FILE)
-    others = [name for name in COMPONENTS if name != "triggerer"]
-    return start_airflow(
-        dags_folder,
-        dag_ids=["steady_weekly"],
-        database="postgresql",
-        plugins_folder=ROOT / "plugins",
-        components=(*others, *TRIGGERERS),
-        environment={
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            **services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
-    )
+    return start_with_two(start_airflow, services, dags_folder, ["steady_weekly"])
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from athena_reports.local.runtime import COMPONENTS
+from tests.e2e.environment import PATIENCE
 from tests.e2e.report_run import ReportRun, until
+from tests.support.paths import ROOT
+from tests.support.reports import SQL
+
+if TYPE_CHECKING:
+    from athena_reports.local.runtime import AirflowRuntime
+    from athena_reports.local.services import Services
+    from tests.e2e.harness import StartAirflow
 
 TRIGGERERS = ("triggerer-1", "triggerer-2")
+
+
+def start_with_two(
+    start_airflow: StartAirflow, services: Services, dags_folder: Path, dag_ids: Sequence[str]
+) -> AirflowRuntime:
+    """On PostgreSQL: SQLite lets two triggerers take one trigger at the same moment."""
+    others = [name for name in COMPONENTS if name != "triggerer"]
+    return start_airflow(
+        dags_folder,
+        dag_ids=dag_ids,
+        database="postgresql",
+        plugins_folder=ROOT / "plugins",
+        components=(*others, *TRIGGERERS),
+        environment={
+            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
+            **services.environment,
+            **PATIENCE,
+            "ATHENA_REPORTS_ENV": "dev",
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        },
+    )
 
 
 def owner_of(run: ReportRun, task_id: str) -> tuple[str, int]:

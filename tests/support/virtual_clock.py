@@ -49,7 +49,7 @@ class VirtualClock:
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """As `asyncio.run`, without waiting for anything."""
-        with asyncio.Runner(loop_factory=lambda: ClockLoop(self, _NoWaiting(self))) as runner:
+        with asyncio.Runner(loop_factory=lambda: ClockLoop(self, NoWaiting(self.sleep))) as runner:
             return runner.run(coroutine)
 
 
@@ -88,18 +88,22 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return done
 
 
-class _NoWaiting(selectors.SelectSelector):
-    """Moves the clock to the next timer of an event loop instead of waiting for it."""
+class NoWaiting(selectors.SelectSelector):
+    """Lets time pass to the next timer of an event loop instead of waiting for it.
 
-    def __init__(self, clock: VirtualClock) -> None:
+    Args:
+        pause: Lets some seconds pass.
+    """
+
+    def __init__(self, pause: Callable[[float], None]) -> None:
         super().__init__()
-        self._clock = clock
+        self._pause = pause
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
-            raise RuntimeError("everybody waits for something that no time will bring")
+            raise AssertionError("everybody waits for something that no time will bring")
         if not ready and timeout:
             # Slightly longer: after rounding, the timer might not be due yet, and nothing goes on.
-            self._clock.sleep(timeout + 1e-9)
+            self._pause(timeout + 1e-9)
         return ready

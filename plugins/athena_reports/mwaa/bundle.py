@@ -25,13 +25,11 @@ from pathlib import Path, PurePosixPath
 import athena_reports
 from athena_reports.errors import SettingsError
 from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import HOME, DeployError
 from athena_reports.mwaa.requirements import asks_for_hashes, bundled_requirements
 from athena_reports.mwaa.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 from athena_reports.settings import read_settings
 
-HOME = PurePosixPath("/usr/local/airflow")
-"""AIRFLOW_HOME on MWAA; `dags/`, `plugins/`, `requirements/` and `startup/` lie in it."""
 BUNDLE = PurePosixPath("dist/mwaa")
 """The folder of the bundle in a project."""
 PREFIX = "ATHENA_REPORTS_"

@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from athena_reports.mwaa import DeployError
+from athena_reports.mwaa import HOME, DeployError
 
 LIBRARY = "athena-reports"
 """The name of this library's package."""
@@ -34,8 +34,8 @@ _OURS_IN_PATH = re.compile(
 # An option that names another file.
 _OTHER_FILE = re.compile(r"(-r|--requirement|-c|--constraint)[\s=]*+(?P<path>\S.*)")
 # What MWAA has or reaches.
-_ON_MWAA = re.compile(r"\w+://|/usr/local/airflow/")
-_IN_DAGS = "/usr/local/airflow/dags/"
+_ON_MWAA = re.compile(rf"\w+://|{HOME}/")
+_IN_DAGS = f"{HOME}/dags/"
 _HASHES = re.compile(r"(^|\s)--(require-hashes|hash)\b")
 _COMMENT = re.compile(r"(^|\s)#.*")
 _OPTION_OF_A_REQUIREMENT = re.compile(r"\s--[a-z].*")
@@ -75,7 +75,7 @@ def bundled_requirements(text: str) -> str:
             raise DeployError(
                 f"requirements.txt, line {number}: MWAA gets no file {other_file!r}, so pip"
                 " would install nothing. Write its lines into requirements.txt, or put it into"
-                " dags/ and name it as /usr/local/airflow/dags/<file>."
+                f" dags/ and name it as {_IN_DAGS}<file>."
             )
         kept += lines
     return "".join(kept)

@@ -26,8 +26,7 @@ from packaging.utils import canonicalize_name
 
 from athena_reports.local.runtime import Progress, tail
 from athena_reports.local.services import environment_without
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.bundle import HOME
+from athena_reports.mwaa import HOME, DeployError
 from athena_reports.mwaa.requirements import LIBRARY
 from athena_reports.mwaa.wheels import FOLDER, PYTHON
 

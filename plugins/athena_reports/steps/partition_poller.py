@@ -95,7 +95,7 @@ class PartitionPoller(SharedPoller[InputsWait]):
         return self.joined(InputsWait(needs, missing))
 
     async def look(self) -> bool:
-        """Look at each table once, and return whether AWS served anything.
+        """Look at each table once; return False if AWS throttled the first one already.
 
         A look ends at the first table for which AWS throttles.
         """
@@ -106,7 +106,7 @@ class PartitionPoller(SharedPoller[InputsWait]):
         # Those that a look has left out come first in the next one.
         lookups = sorted(needs_by_lookup, key=lambda lookup: self._looked_at.get(lookup, 0.0))
         found: dict[InputNeed, InputCoverage | str] = {}
-        is_served = True
+        keeps_pace = True
         for number, lookup in enumerate(lookups):
             needs = list(needs_by_lookup[lookup])
             await _turns.wait(TABLES_PER_SECOND)
@@ -116,14 +116,14 @@ class PartitionPoller(SharedPoller[InputsWait]):
             except Exception as error:  # whatever it is: without the poller no wait would ever end
                 found.update(dict.fromkeys(needs, str(error)))
                 if _is_throttled(error):
-                    is_served = number > 0
+                    keeps_pace = number > 0
                     break
                 self.drop_clients()
             else:
                 found.update(zip(needs, coverages, strict=True))
         for wait in self.waits:
             _tell(wait, found)
-        return is_served
+        return keeps_pace
 
     async def _find(self, needs: Sequence[InputNeed]) -> list[InputCoverage]:
         glue, s3 = await self.clients()

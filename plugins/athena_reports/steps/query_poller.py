@@ -144,7 +144,7 @@ class QueryPoller(SharedPoller[Wait]):
                 return
 
     async def look(self) -> bool:
-        """Ask for each query once, and return whether Athena served anything.
+        """Ask for each query once; return False if Athena throttled the first call already.
 
         A look ends at the first call that Athena throttles.
         """

@@ -85,7 +85,7 @@ class SharedPoller(ABC, Generic[W]):
 
     @abstractmethod
     async def look(self) -> bool:
-        """Ask for all waits once, and return whether AWS served anything."""
+        """Ask for all waits once; return False if AWS throttled the first call already."""
 
     @contextmanager
     def joined(self, wait: W) -> Iterator[W]:
@@ -135,8 +135,8 @@ class SharedPoller(ABC, Generic[W]):
         while self.waits:
             # The pause comes first: the task of a new wait has just asked.
             await asyncio.sleep(pause_seconds)
-            is_served = await self._look_unless_cancelled()
-            pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
+            keeps_pace = await self._look_unless_cancelled()
+            pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.

@@ -14,7 +14,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.queries.input_partitions import InputNeed, find_together
+from athena_reports.queries.input_partitions import InputNeed, find_partitions
 from athena_reports.reports.input import Input
 from athena_reports.steps.airflow_errors import (
     aws_errors,
@@ -157,14 +157,16 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         return self._known_period.end_utc + source.wait
 
     def _find_missing(self, needs: Sequence[InputNeed], now: datetime) -> list[str]:
-        glue = self.hook.client("glue")
-        s3 = S3(self.hook.client("s3"))
-        missing = []
-        for need in needs:
-            ((coverage, _),) = find_together([need], now=now, glue=glue, s3=s3)
-            if coverage.gaps:
-                missing.append(str(coverage))
-        return missing
+        partitions = find_partitions(
+            [need.source for need in needs],
+            self._known_period,
+            late_by=self.late_by,
+            now=now,
+            database=self.database,
+            glue=self.hook.client("glue"),
+            s3=S3(self.hook.client("s3")),
+        )
+        return [str(coverage) for coverage, _ in partitions if coverage.gaps]
 
     def _since(self, context: Context) -> datetime:
         """Return since when the task waits."""
