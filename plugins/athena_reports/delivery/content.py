@@ -1,0 +1,160 @@
+"""What is delivered of a version, and what is said of it.
+
+Mail, Slack and workbook show the same facts in the same sentences. None of them sees a private
+column: it is taken out before a `Content` is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from athena_reports.periods.calendar import Period
+from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.differences import Change, Differences
+
+Number = int | float | Decimal
+
+
+@dataclass(frozen=True)
+class ContentColumn:
+    """A column that is shown.
+
+    Attributes:
+        name: Its name.
+        type: Its type as DuckDB calls it, such as `DECIMAL(10,2)`.
+        description: What it means; empty if the report does not say.
+        unit: What it is counted in, such as `points`; empty for none.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """The three columns of `transforms.movement`.
+
+    Attributes:
+        rank: The rank in this period.
+        previous_rank: The rank in the period before; NULL for a newcomer.
+        into: How far the row moved, in words.
+    """
+
+    rank: str
+    previous_rank: str
+    into: str
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What differs from the version that this channel had last.
+
+    Attributes:
+        published_at: When that version was published, with a time zone.
+        added: The number of rows that it did not have.
+        removed: The number of rows that only it had.
+        changed: The number of rows that have other values for the same key.
+        columns: How many of the changed rows differ in a column, without private columns.
+        columns_added: Names of the columns that it did not have.
+        columns_removed: Names of the columns that only it had.
+        names: Names of the values in `Change.key` of the examples.
+        examples: A few rows, without the values of private columns.
+        rows_kept: Whether its rows are still there. If not, nothing else is known.
+    """
+
+    published_at: datetime
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    columns: Mapping[str, int] = field(default_factory=dict)
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    examples: tuple[Change, ...] = ()
+    rows_kept: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        differences: Differences,
+        columns: Sequence[TableColumn],
+        *,
+        private: Collection[str],
+        published_at: datetime,
+    ) -> Correction:
+        """Return what may be told of differences.
+
+        Args:
+            differences: What `find_differences` found, with all columns of both versions.
+            columns: All columns of the later version, as `find_differences` got them.
+            private: Names of the columns whose values are not told.
+            published_at: When the earlier version was published, with a time zone.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def without_rows(cls, published_at: datetime) -> Correction:
+        """Return the correction of a version whose rows are no longer kept."""
+        return cls(published_at=published_at, rows_kept=False)
+
+
+@dataclass(frozen=True)
+class Content:
+    """All facts of one delivery, without private columns.
+
+    Attributes:
+        report: Name of the report.
+        environment: Name of the environment.
+        period: The period; its cadence has the time zone.
+        version: Name of the version.
+        published_at: When the version was published, with a time zone.
+        settles_at: When the last event of the period has arrived, with a time zone.
+        provisional: Whether the query was submitted before that.
+        partial: Whether partitions of the input were missing.
+        missing_partitions: How many were missing.
+        warned_checks: Names of the checks that warn. Their messages can hold values, and are not
+            told.
+        columns: The columns that are shown, in order.
+        rows: The first rows, each with a value for each column, as `published_rows` reads them.
+        total_rows: How many rows the version has.
+        key: The columns that tell rows apart, as far as they are shown.
+        bar: The column that is shown as bars and whose total is told; empty for none.
+        total: The total of that column; None if there is none or it is not known.
+        previous_total: Its total in the period before; None if that is not published or not known.
+        previous_rows: The number of rows of the period before; None if it is not published.
+        movement: The columns of `transforms.movement`; None if the report has none.
+        correction: What differs from the version that this channel had; None if it had none.
+        page_url: Address of the Reports page; empty for none.
+        query_url: Address of the query in Athena's console; empty for none.
+        is_preview: Whether an author looks at it before it is sent to others.
+    """
+
+    report: str
+    environment: str
+    period: Period
+    version: str
+    published_at: datetime
+    settles_at: datetime
+    provisional: bool
+    partial: bool
+    missing_partitions: int
+    warned_checks: tuple[str, ...]
+    columns: tuple[ContentColumn, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total_rows: int
+    key: tuple[str, ...] = ()
+    bar: str = ""
+    total: Number | None = None
+    previous_total: Number | None = None
+    previous_rows: int | None = None
+    movement: Movement | None = None
+    correction: Correction | None = None
+    page_url: str = ""
+    query_url: str = ""
+    is_preview: bool = False
