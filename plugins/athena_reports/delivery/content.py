@@ -1,22 +1,24 @@
-"""What is delivered of a version, and what is said of it.
+"""What is delivered of a version.
 
-Mail, Slack and workbook show the same facts in the same sentences. None of them sees a private
-column: it is taken out before a `Content` is made.
+Mail, Slack and workbook show the same facts. None of them sees a private column: it is taken out
+before a `Content` is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
+from athena_reports.delivery.language import Number
 from athena_reports.periods.calendar import Period
+from athena_reports.reports.column import Column
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences
+from athena_reports.rows.transforms import LibraryTransform
 
-Number = int | float | Decimal
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,28 @@ class Correction:
             private: Names of the columns whose values are not told.
             published_at: When the earlier version was published, with a time zone.
         """
-        raise NotImplementedError
+        hidden = {name.lower() for name in private}
+        names = differences.key
+        if not names:  # whole rows are compared, by the columns that both versions have
+            names = tuple(
+                column.name for column in columns if column.name not in differences.columns_added
+            )
+        examples = []
+        for change in differences.examples:
+            shown = _without(hidden, names, change)
+            if shown is not None:
+                examples.append(shown)
+        return cls(
+            published_at=published_at,
+            added=differences.added,
+            removed=differences.removed,
+            changed=differences.changed,
+            columns=_shown_items(differences.columns, hidden),
+            columns_added=_shown_names(differences.columns_added, hidden),
+            columns_removed=_shown_names(differences.columns_removed, hidden),
+            names=_shown_names(names, hidden),
+            examples=tuple(examples),
+        )
 
     @classmethod
     def without_rows(cls, published_at: datetime) -> Correction:
@@ -130,6 +153,9 @@ class Content:
         previous_rows: The number of rows of the period before; None if it is not published.
         movement: The columns of `transforms.movement`; None if the report has none.
         correction: What differs from the version that this channel had; None if it had none.
+        too_large: Whether the attachment is too large to be sent.
+        file_uri: Where the rows lie in S3 then, as `s3://...`; empty if the reader may not have all
+            columns of that file.
         page_url: Address of the Reports page; empty for none.
         query_url: Address of the query in Athena's console; empty for none.
         is_preview: Whether an author looks at it before it is sent to others.
@@ -155,6 +181,73 @@ class Content:
     previous_rows: int | None = None
     movement: Movement | None = None
     correction: Correction | None = None
+    too_large: bool = False
+    file_uri: str = ""
     page_url: str = ""
     query_url: str = ""
     is_preview: bool = False
+
+
+def shown_columns(
+    columns: Sequence[TableColumn], declared: Mapping[str, Column], private: Collection[str] = ()
+) -> tuple[ContentColumn, ...]:
+    """Return the columns of a version that may be shown, in their order.
+
+    Args:
+        columns: The columns of the version.
+        declared: What the report says of its columns, by name. It need not know all of them.
+        private: Names of the columns that are not shown, in any case of their letters.
+    """
+    hidden = {name.lower() for name in private}
+    known = {name.lower(): column for name, column in declared.items()}
+    shown = []
+    for column in columns:
+        name = column.name.lower()
+        if name in hidden:
+            continue
+        description = ""
+        unit = ""
+        if name in known:
+            description = known[name].description
+            unit = known[name].unit
+        shown.append(ContentColumn(column.name, column.type, description, unit))
+    return tuple(shown)
+
+
+def movement_of(
+    transforms: Sequence[Callable[..., Any]], columns: Sequence[ContentColumn]
+) -> Movement | None:
+    """Return the columns that `transforms.movement` reads and adds; None unless all are shown."""
+    shown = {column.name.lower(): column.name for column in columns}
+    for transform in transforms:
+        if not isinstance(transform, LibraryTransform) or transform.name != "movement":
+            continue
+        names = []
+        for argument in ("rank", "previous_rank", "into"):
+            name = str(transform.arguments[argument]).lower()
+            if name in shown:
+                names.append(shown[name])
+        if len(names) == 3:
+            return Movement(*names)
+    return None
+
+
+def _shown_names(names: Sequence[str], hidden: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name.lower() not in hidden)
+
+
+def _without(hidden: Collection[str], names: Sequence[str], change: Change) -> Change | None:
+    """Return an example without the values of some columns; None if it would show nothing."""
+    key = []
+    for name, value in zip(names, change.key, strict=True):
+        if name.lower() not in hidden:
+            key.append(value)
+    columns = _shown_items(change.columns, hidden)
+    shown = columns if change.kind == "changed" else key
+    if not shown:
+        return None
+    return Change(kind=change.kind, key=tuple(key), columns=columns)
+
+
+def _shown_items(items: Mapping[str, _T], hidden: Collection[str]) -> dict[str, _T]:
+    return {name: value for name, value in items.items() if name.lower() not in hidden}
