@@ -42,8 +42,13 @@ def period_in_words(period: Period, language: Language, *, with_zone: bool = Fal
     """
     words = _period(period, language)
     if with_zone:
-        words += _in_brackets(period.cadence.timezone, language)
+        words += in_brackets(period.cadence.timezone, language)
     return words
+
+
+def in_brackets(text: str, language: Language) -> str:
+    """Return a text in the brackets of a language, as it follows a word."""
+    return f"（{text}）" if language == "ja" else f" ({text})"
 
 
 def one_line(text: str) -> str:
@@ -99,7 +104,7 @@ def instant_in_words(instant: datetime, zone: ZoneInfo, language: Language) -> s
     local = instant.astimezone(zone)
     day = format_date(local.date(), "long", locale=_LOCALES[language])
     separator = " " if language == "ja" else ", "
-    return f"{day}{separator}{local:%H:%M}{_in_brackets(zone.key, language)}"
+    return f"{day}{separator}{local:%H:%M}{in_brackets(zone.key, language)}"
 
 
 def value_in_words(value: Any, language: Language, *, grouped: bool = False) -> str:
@@ -154,10 +159,6 @@ def percent_in_words(fraction: Decimal, language: Language) -> str:
     from babel.numbers import format_percent
 
     return format_percent(fraction, format="+#,##0.0%;-#,##0.0%", locale=_LOCALES[language])
-
-
-def _in_brackets(text: str, language: Language) -> str:
-    return f"（{text}）" if language == "ja" else f" ({text})"
 
 
 def _not_finite(value: float) -> str:

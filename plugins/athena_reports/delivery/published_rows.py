@@ -203,7 +203,7 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         return None
     value = quoted(names[0])
     if kind in ("FLOAT", "DOUBLE"):
-        # With compensation for what each addition rounds, and by the text of a FLOAT as in `_value`.
+        # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
         sql = f"SELECT fsum({value}::VARCHAR::DOUBLE) FROM {source}"
         total = engine.connection.execute(sql).fetchall()[0][0]
         return total if total is not None and math.isfinite(total) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from athena_reports.delivery.language import (
 from athena_reports.delivery.phrases import phrase
 from athena_reports.rows.differences import Change, Value
 
+_WEB_ADDRESS = re.compile(r"https?://[!-~]+")
 _PRODUCTION = "prd"
 _NAMED_ROWS = 3  # of each kind of movement
 _LONGEST_NAME = 40  # characters, of what a sentence calls a row by
@@ -419,10 +421,9 @@ def _origin(content: Content, language: Language) -> tuple[str, ...]:
 
 def _links(content: Content, language: Language) -> tuple[Link, ...]:
     links = []
-    if content.page_url:
-        links.append(Link(phrase(language, "page_link"), content.page_url))
-    if content.query_url:
-        links.append(Link(phrase(language, "query_link"), content.query_url))
+    for name, url in (("page_link", content.page_url), ("query_link", content.query_url)):
+        if _WEB_ADDRESS.fullmatch(url):
+            links.append(Link(phrase(language, name), url))
     return tuple(links)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,10 +12,18 @@ from fractions import Fraction
 from typing import Any
 
 from athena_reports.delivery.content import Content
-from athena_reports.delivery.language import NULL, Language, one_line, shortened, value_in_words
+from athena_reports.delivery.language import (
+    NULL,
+    Language,
+    in_brackets,
+    one_line,
+    shortened,
+    value_in_words,
+)
 from athena_reports.rows.columns import is_number
 
 _ID = re.compile(r"(.*_)?id", re.IGNORECASE)
+_LONG_FROM = 32  # places of a fixed-width font
 _GROUPED_FROM = 10_000  # years have no separators
 
 
@@ -35,6 +44,7 @@ class ShownTable:
         headers: The names of the columns.
         units: What each column is counted in; empty for nothing.
         are_numbers: Whether a column has numbers.
+        are_long: Whether a column has texts that are long, and may be broken into lines.
         rows: The texts of the values, each of one line.
         bar_column: The number of the column that has bars; None for none.
         bars: The bar of each row; None for one without a value.
@@ -43,6 +53,7 @@ class ShownTable:
     headers: tuple[str, ...]
     units: tuple[str, ...]
     are_numbers: tuple[bool, ...]
+    are_long: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
     bar_column: int | None
     bars: tuple[Bar | None, ...]
@@ -67,6 +78,10 @@ def shown_table(content: Content, language: Language, *, longest: int) -> ShownT
             text = value_in_words(value, language, grouped=separators)
             texts.append(shortened(one_line(text), longest))
         rows.append(tuple(texts))
+    are_long = []
+    for number in range(len(content.columns)):
+        widths = [_width(row[number]) for row in rows]
+        are_long.append(max(widths, default=0) > _LONG_FROM)
     bar_column = None
     bars: tuple[Bar | None, ...] = ()
     for number, column in enumerate(content.columns):
@@ -78,10 +93,41 @@ def shown_table(content: Content, language: Language, *, longest: int) -> ShownT
         headers=tuple(one_line(column.name) for column in content.columns),
         units=tuple(one_line(column.unit) for column in content.columns),
         are_numbers=tuple(is_number(column.type) for column in content.columns),
+        are_long=tuple(are_long),
         rows=tuple(rows),
         bar_column=bar_column,
         bars=bars,
     )
+
+
+def text_lines(table: ShownTable, language: Language) -> list[str]:
+    """Return the table in a fixed width: the header, a rule, then a line for each row.
+
+    A wide character, such as a Japanese one, has the width of two.
+    """
+    headers = []
+    for header, unit in zip(table.headers, table.units, strict=True):
+        headers.append(with_unit(header, unit, language))
+    widths = [_width(header) for header in headers]
+    for row in table.rows:
+        for place, text in enumerate(row):
+            widths[place] = max(widths[place], _width(text))
+    rule = ["-" * width for width in widths]
+    lines = []
+    for cells in (headers, rule, *table.rows):
+        padded = []
+        for text, width, is_right in zip(cells, widths, table.are_numbers, strict=True):
+            space = " " * (width - _width(text))
+            padded.append(space + text if is_right else text + space)
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def with_unit(header: str, unit: str, language: Language) -> str:
+    """Return the name of a column with what it is counted in, if there is a unit."""
+    if not unit:
+        return header
+    return header + in_brackets(unit, language)
 
 
 def is_grouped(content: Content, number: int) -> bool:
@@ -93,6 +139,16 @@ def is_grouped(content: Content, number: int) -> bool:
     if not is_number(column.type) or column.name in content.key or _ID.fullmatch(column.name):
         return False
     return any(_size(row[number]) >= _GROUPED_FROM for row in content.rows)
+
+
+def _width(text: str) -> int:
+    """Return how many places of a fixed-width font a text takes."""
+    width = 0
+    for character in text:
+        if unicodedata.combining(character):
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width
 
 
 def _size(value: Any) -> float:
