@@ -80,7 +80,7 @@ def shown_table(content: Content, language: Language, *, longest: int) -> ShownT
         rows.append(tuple(texts))
     are_long = []
     for number in range(len(content.columns)):
-        widths = [_width(row[number]) for row in rows]
+        widths = [width_of(row[number]) for row in rows]
         are_long.append(max(widths, default=0) > _LONG_FROM)
     bar_column = None
     bars: tuple[Bar | None, ...] = ()
@@ -108,16 +108,16 @@ def text_lines(table: ShownTable, language: Language) -> list[str]:
     headers = []
     for header, unit in zip(table.headers, table.units, strict=True):
         headers.append(with_unit(header, unit, language))
-    widths = [_width(header) for header in headers]
+    widths = [width_of(header) for header in headers]
     for row in table.rows:
         for place, text in enumerate(row):
-            widths[place] = max(widths[place], _width(text))
+            widths[place] = max(widths[place], width_of(text))
     rule = ["-" * width for width in widths]
     lines = []
     for cells in (headers, rule, *table.rows):
         padded = []
         for text, width, is_right in zip(cells, widths, table.are_numbers, strict=True):
-            space = " " * (width - _width(text))
+            space = " " * (width - width_of(text))
             padded.append(space + text if is_right else text + space)
         lines.append("  ".join(padded).rstrip())
     return lines
@@ -141,7 +141,7 @@ def is_grouped(content: Content, number: int) -> bool:
     return any(_size(row[number]) >= _GROUPED_FROM for row in content.rows)
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Return how many places of a fixed-width font a text takes."""
     width = 0
     for character in text:
