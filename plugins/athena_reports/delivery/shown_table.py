@@ -87,8 +87,7 @@ def shown_table(content: Content, language: Language, *, longest: int) -> ShownT
     for number, column in enumerate(content.columns):
         if column.name == content.bar:
             bars = _bars([row[number] for row in content.rows])
-            if any(bars):
-                bar_column = number
+            bar_column = number if bars else None
     return ShownTable(
         headers=tuple(one_line(column.name) for column in content.columns),
         units=tuple(one_line(column.unit) for column in content.columns),
@@ -161,7 +160,7 @@ def _size(value: Any) -> float:
 
 
 def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:
-    """Return the bar of each value, on one scale that has 0 on it."""
+    """Return the bar of each value, on one scale that has 0 on it; none if no value has one."""
     zero = Fraction(0)
     numbers: list[Fraction | None] = []
     for value in values:
@@ -173,9 +172,11 @@ def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:
     known = [number for number in numbers if number is not None]
     lowest = min([zero, *known])
     span = max([zero, *known]) - lowest
+    if not span:
+        return ()
     bars: list[Bar | None] = []
     for number in numbers:
-        if number is None or not span:
+        if number is None:
             bars.append(None)
             continue
         axis = round(100 * -lowest / span)  # where 0 is
