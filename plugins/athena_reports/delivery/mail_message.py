@@ -200,7 +200,6 @@ def mail_message(
         references = [_message_id(reference) for reference in envelope.references]
         message["References"] = " ".join(references)
     message["Auto-Submitted"] = "auto-generated"  # nobody's holiday notice answers it
-    message["Content-Language"] = language
     # In ASCII, so that a server without 8BITMIME takes it too.
     encoding = "quoted-printable"
     message.set_content(text_part(content, language), cte=encoding)
@@ -208,6 +207,7 @@ def mail_message(
     message.add_alternative(html, subtype="html", cte=encoding)
     if attachment is not None:
         _attach(message, attachment)
+    message["Content-Language"] = language  # at last: to set the content removes such headers
     return message
 
 

@@ -3,12 +3,12 @@
 XlsxWriter writes it row by row. Equal rows give equal bytes. No text is a formula or a link.
 
 Excel's limits are those of "Excel specifications and limits" in Microsoft's support: 1,048,576 rows
-with the header, 16,384 columns, 32,767 characters in a cell, 15 digits in a number.
+with the header, 16,384 columns, 32,767 characters in a cell, 15 digits in a number,
+numbers from 2.2251E-308 to 9.99999999999999E+307.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -42,6 +42,8 @@ _MOST_ROWS = 1_048_575  # besides the header
 _MOST_COLUMNS = 16_384
 _LONGEST_TEXT = 32_767  # units of UTF-16
 _MOST_DIGITS = 15
+_SMALLEST_FLOAT = 2.2251e-308
+_GREATEST_FLOAT = 9.99999999999999e307
 _FIRST_YEAR = 1900
 _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
@@ -129,14 +131,15 @@ class _Sheet:
     def write_text(self, row: int, column: int, text: str, format: Any = None) -> None:
         if format is None and text.startswith(_FORMULA):
             format = self.quoted
-        # XlsxWriter takes a text of this form for parts of a text that it has made.
-        if text.startswith("<r>") and text.endswith("</r>"):
-            if format is None:
-                self.sheet.write_rich_string(row, column, text[:1], text[1:])
-            else:
-                self.sheet.write_rich_string(row, column, text[:1], text[1:], format)
-        else:
+        if not (text.startswith("<r>") and text.endswith("</r>")):
             self.sheet.write_string(row, column, text, format)
+            return
+        # XlsxWriter takes a text of this form for XML that it has made itself. What it makes of
+        # three parts of a text, it escapes.
+        parts = [text[:1], text[1:2], text[2:]]
+        if format is not None:
+            parts.append(format)
+        self.sheet.write_rich_string(row, column, *parts)
 
 
 class _RowsSheet(_Sheet):
@@ -292,10 +295,11 @@ def _number_pattern(kind: str, *, grouped: bool) -> str:
 def _fits(number: int | float | Decimal) -> bool:
     """Return whether Excel keeps a number as it is.
 
-    Excel keeps 15 digits of a number. A float has 15 that mean something, so it fits.
+    Excel keeps 15 digits of a number. A float has 15 that mean something, so it fits if Excel has
+    so great and so small numbers.
     """
     if isinstance(number, float):
-        return math.isfinite(number)
+        return not number or _SMALLEST_FLOAT <= abs(number) <= _GREATEST_FLOAT
     digits = str(number) if isinstance(number, int) else _digits(number)
     return len(digits.strip("-0")) <= _MOST_DIGITS
 
