@@ -24,7 +24,7 @@ from athena_reports.delivery.language import (
     value_in_words,
 )
 from athena_reports.periods.calendar import Cadence
-from tests.library.delivery.contents import DATES, KINDS, LANGUAGES, TOKYO
+from tests.library.delivery.contents import KINDS, LANGUAGES, TOKYO
 from tests.support.paths import ROOT
 
 SUNDAYS = weekly("sunday", "Asia/Tokyo")
@@ -55,9 +55,14 @@ def test_a_period_in_words(cadence: Cadence, id: str, english: str, japanese: st
     assert period_in_words(period, "ja", with_zone=True) == f"{japanese}（Asia/Tokyo）"
 
 
-@given(DATES, st.sampled_from([daily, monthly, quarterly, yearly]))
-def test_periods_have_different_names_and_english_ones_are_ascii(day, cadence) -> None:  # type: ignore[no-untyped-def]
-    period = cadence("UTC").containing(datetime.combine(day, time(12), UTC))
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2198, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from([daily("UTC"), SUNDAYS, monthly("UTC"), quarterly("UTC"), yearly("UTC")]),
+)
+def test_periods_have_different_names_and_english_ones_are_ascii(
+    instant: datetime, cadence: Cadence
+) -> None:
+    period = cadence.containing(instant)
     for language in LANGUAGES:
         assert period_in_words(period, language) != period_in_words(period.next, language)
     assert period_in_words(period, "en", with_zone=True).isascii()
