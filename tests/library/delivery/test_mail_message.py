@@ -286,6 +286,7 @@ def test_long_message_ids_stay_as_they_are() -> None:
         "a@example.com\r\nBcc: evil@example.com",
         "A\nBcc: evil@example.com <a@example.com>",
         "a@example.com>\x00",
+        "A\x07 <a@example.com>",
     ],
 )
 def test_what_is_not_one_address_is_refused(address: str) -> None:

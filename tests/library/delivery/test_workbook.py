@@ -176,8 +176,11 @@ def test_equal_rows_give_equal_bytes(language: Language) -> None:
     made = content(provisional=True)
     assert written(made, language) == written(made, language)
     assert written(made, language) != written(content(version="other"), language)
+    published_at = datetime(2026, 11, 21, 15, 7, 12)  # noqa: DTZ001
     properties = opened(written(made)).properties
-    assert properties.created == datetime(2026, 11, 21, 15, 7, 12)  # noqa: DTZ001
+    assert (properties.created, properties.modified) == (published_at, published_at)
+    with zipfile.ZipFile(io.BytesIO(written(made))) as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 @pytest.mark.parametrize(
@@ -316,6 +319,20 @@ def test_a_csv_is_for_spreadsheets_and_has_no_other_column(tmp_path: Path) -> No
         ['a,"b"\n', "2", "[]", ""],
         ["", "", "", "ff"],
     ]
+
+
+def test_a_csv_of_rows_without_an_order_begins_with_the_greatest(tmp_path: Path) -> None:
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        scores = [(7 * number) % 10_007 for number in range(10_007)]
+        pq.write_table(pa.table({"score": scores, "number": range(10_007)}), path)
+        rows = PublishedRows.of(
+            path, ["score"], shared, zone=TOKYO, ordered=False, first_by="score"
+        )
+        file = shared.folder / "rows.csv"
+        write_csv(rows, file)
+        lines = file.read_text().splitlines()
+    assert lines == ["score", *[str(score) for score in sorted(scores, reverse=True)]]
 
 
 def test_a_workbook_of_100_000_rows_is_quick_and_small(tmp_path: Path) -> None:
