@@ -89,17 +89,23 @@ class LocalTable(BaseModel, frozen=True):
     """The rows of a report as one Parquet file in the engine's folder.
 
     `query_columns` are those of the query's result, if transforms have made other rows of it.
+    `private_columns` are those whose values no message may quote.
     """
 
     path: Path
     rows: int
     columns: tuple[TableColumn, ...]
     query_columns: tuple[TableColumn, ...] | None = None
+    private_columns: frozenset[str] = frozenset()
 
     @property
     def source(self) -> str:
         """The rows as a table in SQL."""
         return read_parquet(self.path)
+
+    def is_private(self, column: str) -> bool:
+        """Whether no message may quote a column. DuckDB takes its name in any case."""
+        return column.lower() in {name.lower() for name in self.private_columns}
 
 
 class LocalFile(BaseModel, frozen=True):
