@@ -189,25 +189,23 @@ class Content:
 
 
 def shown_columns(
-    columns: Sequence[TableColumn], declared: Mapping[str, Column], private: Collection[str] = ()
+    columns: Sequence[TableColumn], declared: Mapping[str, Column]
 ) -> tuple[ContentColumn, ...]:
-    """Return the columns of a version that may be shown, in their order.
+    """Return the columns of a version that are not private, in their order.
 
     Args:
         columns: The columns of the version.
         declared: What the report says of its columns, by name. It need not know all of them.
-        private: Names of the columns that are not shown, in any case of their letters.
     """
-    hidden = {name.lower() for name in private}
     known = {name.lower(): column for name, column in declared.items()}
     shown = []
     for column in columns:
         name = column.name.lower()
-        if name in hidden:
-            continue
         description = ""
         unit = ""
         if name in known:
+            if known[name].private:
+                continue
             description = known[name].description
             unit = known[name].unit
         shown.append(ContentColumn(column.name, column.type, description, unit))

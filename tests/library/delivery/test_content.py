@@ -75,8 +75,11 @@ def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:
     with engine() as shared:
         relation = shared.connection.sql("SELECT 1::BIGINT AS Score, 'x' AS email, 2 AS other")
         published = columns_of(relation)
-    declared = {"score": Column("bigint", "sum", unit="points")}
-    columns = shown_columns(published, declared, private=["Email"])
+    declared = {
+        "score": Column("bigint", "sum", unit="points"),
+        "Email": Column("varchar", "address", private=True),
+    }
+    columns = shown_columns(published, declared)
     assert [column.name for column in columns] == ["Score", "other"]
     assert (columns[0].type, columns[0].description, columns[0].unit) == ("BIGINT", "sum", "points")
     assert (columns[1].description, columns[1].unit) == ("", "")
