@@ -99,26 +99,27 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         """
         with report_errors(f"{self.dag_id}: "):
             period = period_of_delivery(self.cadence, context["dag_run"])
-        published = self._published(period)
-        with report_errors(published.about):
+        about = f"{self.dag_id}, period {period.id}, channel {self.channel.name}: "
+        with report_errors(about):
+            published = self._published(period, about)
             manifest, _ = read_manifest(published.location, published.s3)
             if manifest is None:
-                raise AirflowSkipException(f"{published.about}it is not published.")
+                raise AirflowSkipException(f"{about}it is not published.")
             asking = self._try(context)
             send_decision = self._decide(manifest, asking, published)
             sent = self._send(send_decision, manifest, published, context)
             receipt = self._keep(sent, send_decision, manifest, asking, published)
-        self.log.info("%ssent version %s", published.about, manifest.version)
-        _tell_of_refused(receipt, published.about)
+        self.log.info("%ssent version %s", about, manifest.version)
+        _tell_of_refused(receipt, about)
         return receipt.model_dump(mode="json")
 
-    def _published(self, period: Period) -> _Period:
+    def _published(self, period: Period, about: str) -> _Period:
         deployment = self.deployment
         return _Period(
             period=period,
             location=PeriodLocation.of(deployment.report_bucket, self.report.name, period),
             s3=S3(self.hook.client("s3"), deployment.bucket_owner, deployment.encryption),
-            about=f"{self.dag_id}, period {period.id}, channel {self.channel.name}: ",
+            about=about,
         )
 
     def _try(self, context: Context) -> Try:
