@@ -66,8 +66,8 @@ def delivering_dag(report: ReportDag, session: Session) -> DeliveringDag | None:
         return None
     for stored in SerializedDagModel.get_latest_serialized_dags(dag_ids=[dag_id], session=session):
         # As Airflow serializes it: the fields of an object, such as a task, are its `__var`.
-        tasks = (stored.data or {})["dag"]["tasks"]
-        channels = [task["__var"]["task_id"] for task in tasks]
+        dag = (stored.data or {}).get("dag", {})
+        channels = [task["__var"]["task_id"] for task in dag.get("tasks", ())]
         return DeliveringDag(dag_id=dag_id, is_paused=is_paused, channels=channels)
     return None
 
