@@ -21,7 +21,7 @@ from athena_reports import (
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.steps.transform import PreparedVersion
+from athena_reports.steps.prepared_version import PreparedVersion
 from tests.support.airflow_run import context
 from tests.support.calendars import WEEKS
 from tests.support.tasks import SUBMITTED

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -23,19 +23,12 @@ from athena_reports.rows.columns import (
     rewritten,
 )
 from athena_reports.rows.engine import Engine, reason
+from athena_reports.rows.formats import Format
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-Format = Literal["parquet", "csv", "csv_for_spreadsheets", "jsonl"]
-
-CONTENT_TYPES: dict[Format, str] = {
-    "parquet": "application/vnd.apache.parquet",
-    "csv": "text/csv; charset=utf-8",
-    "csv_for_spreadsheets": "text/csv; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-}
 # A cell that begins so is a formula in a spreadsheet. The wide characters begin one where Japanese
 # or Chinese is set.
 _FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")

@@ -3,6 +3,9 @@
 Before that it waits for the inputs that have a `wait`.
 
 With notifiers it also builds the DAG beside it, which tells of missed alerts.
+
+Each task reads the DAG's file in a process of its own. So what not every report has, and what only
+one step works with, is imported where it is used.
 """
 
 import ast
@@ -11,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
@@ -20,8 +23,7 @@ from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
-from athena_reports.alerts.notifying import Notifiers
-from athena_reports.alerts.sensors import AlertPolicy
+from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
@@ -32,25 +34,19 @@ from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
-from athena_reports.steps.missing_inputs import INPUTS_TASK
 from athena_reports.steps.publish import S3PublishOperator
+from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import (
     SUBMITTED_XCOM,
     AthenaSubmitOperator,
     result_configuration,
 )
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
-from athena_reports.steps.transform import Recipe, transform_result
-from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+from athena_reports.steps.transform import transform_result
 from athena_reports.steps.wait_for_query import QUERY_TIMEOUT, AthenaWaitSensor
-from athena_reports.workflows.alerts_dag import (
-    build_alerts_dag,
-    failure_callback,
-    keep_reason,
-    require_notifiers,
-    warning_callback,
-)
-from athena_reports.workflows.preflight import require_place
+
+if TYPE_CHECKING:
+    from athena_reports.aws.hook import SharedSessionHook
 
 PATIENT = timedelta(hours=6)
 """How long to wait for long queries, such as that of a month over a large table."""
@@ -149,6 +145,13 @@ def build_dag(
     report = report.with_params(cadence.name, params or {})
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     table_database = deployment.report_database if report.has_table else None
+    failure_callbacks = None
+    warning_callbacks = None
+    if has_notifiers:
+        from athena_reports.workflows import alerts_dag
+
+        failure_callbacks = alerts_dag.failure_callback(cadence, on_failure)
+        warning_callbacks = alerts_dag.warning_callback(report, cadence, on_warning)
 
     with BuiltDag(
         f"{report.name}_{cadence.name}",
@@ -167,8 +170,8 @@ def build_dag(
         tags=_tags(report, cadence, deployment),
         template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
-        on_failure_callback=failure_callback(cadence, on_failure),
-        on_success_callback=warning_callback(report, cadence, on_warning),
+        on_failure_callback=failure_callbacks,
+        on_success_callback=warning_callbacks,
     ) as dag:
         # The weight rule is not in default_args. There Airflow would store the address of the
         # object, which differs in each process, and so make a new version of the DAG at each parse.
@@ -182,8 +185,8 @@ def build_dag(
             max_scan=report.max_scan,
             measured=_scan_estimator(table_database, location),
             require=partial(
-                require_place,
-                settings=deployment,
+                _require_place,
+                deployment=deployment,
                 location=location,
                 cadence=cadence,
                 has_table=report.has_table,
@@ -256,6 +259,9 @@ def build_dag(
         )
         run_query >> wait_for_query >> transform >> publish
         if any(source.wait is not None for source in report.inputs):
+            from athena_reports.steps.missing_inputs import INPUTS_TASK
+            from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+
             # In Airflow's default pool: a wait must hold none of the slots for queries.
             wait_for_inputs = InputsWaitSensor(
                 task_id=INPUTS_TASK,
@@ -271,7 +277,7 @@ def build_dag(
     # that its operator inherits from.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
     if has_notifiers:
-        build_alerts_dag(dag, report, cadence, alert_policy)
+        alerts_dag.build_alerts_dag(dag, report, cadence, alert_policy)
     return dag
 
 
@@ -350,6 +356,22 @@ def _require_place_for_unload(report: Report, deployment: Settings) -> None:
         report.refuse("unload", problem)
 
 
+def _require_place(
+    hook: "SharedSessionHook",
+    *,
+    deployment: Settings,
+    location: ReportLocation,
+    cadence: Cadence,
+    has_table: bool,
+) -> None:
+    """Require what the report needs to be published; `run_query` calls this."""
+    from athena_reports.workflows.preflight import require_place
+
+    require_place(
+        hook, settings=deployment, location=location, cadence=cadence, has_table=has_table
+    )
+
+
 def _midnight(day: Any, cadence: Cadence) -> datetime | None:
     """Return the midnight at which a date begins in the cadence's zone; None for no date.
 
@@ -374,6 +396,8 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
+        from athena_reports.workflows.alerts_dag import keep_reason
+
         arguments["on_failure_callback"] = keep_reason
         arguments["on_retry_callback"] = keep_reason
     if retry is None:
