@@ -466,7 +466,7 @@ class Attempt:
                 location,
                 self.run.world.store,
                 ordered=True,
-                read_by_next=path.name,
+                read_by_next=lambda: path.name,
             )
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")

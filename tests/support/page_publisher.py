@@ -110,7 +110,7 @@ class Publisher:
                 location,
                 s3,
                 ordered=True,
-                read_by_next=digest_of(table, engine, without=["movement"]),
+                read_by_next=lambda: digest_of(table, engine, without=["movement"]),
             )
             said = (
                 each.model_copy(update={"description": f"meaning of {each.name}"})

@@ -57,7 +57,7 @@ def upload(
             location,
             s3,
             ordered=ordered,
-            read_by_next=digest_of(table, shared),
+            read_by_next=lambda: digest_of(table, shared),
         )
     return version.model_copy(update={"key": tuple(key)})
 

@@ -154,27 +154,28 @@ def _stored_type(kind: str) -> str:
 
 
 def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
-    """Return the rows as one file for each format. The Parquet file is the table's own.
+    """Return the rows as one file for each format, as `write_file` does."""
+    return [write_file(table, format, engine) for format in formats]
+
+
+def write_file(table: LocalTable, format: Format, engine: Engine) -> LocalFile:
+    """Return the rows as a file of a format. The Parquet file is the table's own.
 
     Raises:
-        PublishError: If a format has no form for a column's type.
+        PublishError: If the format has no form for a column's type.
     """
-    files = []
-    for format in formats:
-        path = table.path.with_suffix(f".{format}")
-        if format != "parquet":
-            _copy_table(table, format, path, engine)
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        file = LocalFile(
-            format=format,
-            path=path,
-            rows=table.rows,
-            bytes=path.stat().st_size,
-            sha256=digest,
-        )
-        files.append(file)
-    return files
+    path = table.path.with_suffix(f".{format}")
+    if format != "parquet":
+        _copy_table(table, format, path, engine)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return LocalFile(
+        format=format,
+        path=path,
+        rows=table.rows,
+        bytes=path.stat().st_size,
+        sha256=digest,
+    )
 
 
 def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -> None:

@@ -4,7 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +31,7 @@ from athena_reports.rows.writer import (
     LocalFile,
     LocalTable,
     digest_of,
-    write_files,
+    write_file,
     write_table,
 )
 from athena_reports.steps.airflow_errors import aws_errors
@@ -95,17 +96,7 @@ def prepare(
     if not rows.table.rows and recipe.empty != "publish":
         raise no_rows_error
     checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
-    files = write_files(rows.table, recipe.formats, engine)
-    version = upload_version(
-        files,
-        rows.table,
-        location,
-        s3,
-        ordered=rows.ordered,
-        read_by_next=digest_of(
-            rows.table, engine, without=columns_from_previous(recipe.transforms)
-        ),
-    )
+    version = _write_and_upload(rows, recipe, location, engine, s3)
     with aws_errors(engine.about, task="transform"):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
@@ -221,14 +212,36 @@ def check_rows(
     )
 
 
+def _write_and_upload(
+    rows: WrittenRows, recipe: Recipe, location: PeriodLocation, engine: Engine, s3: S3
+) -> Version:
+    """Upload what is written already, while a thread writes the other formats and the digest."""
+    not_read_by_next = columns_from_previous(recipe.transforms)
+    writer = ThreadPoolExecutor(max_workers=1)  # DuckDB's connection does one thing at a time
+    try:
+        files = [writer.submit(write_file, rows.table, format, engine) for format in recipe.formats]
+        digest = writer.submit(digest_of, rows.table, engine, without=not_read_by_next)
+        return upload_version(
+            (file.result() for file in files),
+            rows.table,
+            location,
+            s3,
+            ordered=rows.ordered,
+            read_by_next=digest.result,
+        )
+    finally:
+        # After an error the rest is not written. What is being written ends before its folder does.
+        writer.shutdown(cancel_futures=True)
+
+
 def upload_version(
-    files: Sequence[LocalFile],
+    files: Iterable[LocalFile],
     table: LocalTable,
     location: PeriodLocation,
     s3: S3,
     *,
     ordered: bool,
-    read_by_next: str,
+    read_by_next: Callable[[], str],
 ) -> Version:
     """Upload the rows of a period as an unpublished version.
 
@@ -236,12 +249,13 @@ def upload_version(
     writes objects that a cleanup is about to remove.
 
     Args:
-        files: The rows in each format.
+        files: The rows in each format. Each is uploaded before the next one is asked for.
         table: The rows as a table, for their number and their columns.
         location: Where the period is published.
         s3: The client of the report bucket.
         ordered: Whether the order of the rows has a meaning.
-        read_by_next: A digest of what the next period reads of them, see `Version`.
+        read_by_next: Returns a digest of what the next period reads of them, see `Version`. It is
+            called after the uploads.
 
     Raises:
         S3Error: S3 refused a call, or did not serve it.
@@ -263,7 +277,7 @@ def upload_version(
         rows=table.rows,
         columns=table.columns,
         objects=tuple(objects),
-        read_by_next=read_by_next,
+        read_by_next=read_by_next(),
     )
 
 
