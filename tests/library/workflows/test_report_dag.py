@@ -216,7 +216,8 @@ def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
 
     assert {"athena_reports.steps.run_query", "athena_reports.steps.transform"} <= loaded
     assert loaded.isdisjoint({"duckdb", "numpy", "pandas", "pyarrow", "sqlglot"})
-    of_one_step = {
+    of_others = {
+        "delivery.channels",  # of reports that are delivered
         "publication.commit",
         "publication.glue_table",
         "publication.manifest",
@@ -228,7 +229,7 @@ def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
         "workflows.alerts_dag",  # of reports with notifiers
         "workflows.preflight",
     }
-    assert loaded.isdisjoint(f"athena_reports.{module}" for module in of_one_step)
+    assert loaded.isdisjoint(f"athena_reports.{module}" for module in of_others)
 
 
 def test_its_assets_are_those_that_a_consumer_names(
@@ -451,3 +452,17 @@ def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build:
     build(inputs=inputs, on_late=recorder, due=timedelta(hours=6))
     build(inputs=inputs, on_failure=recorder)
     build(inputs=inputs)
+
+
+def test_a_run_that_would_end_before_its_wait_is_refused(build: Any) -> None:
+    """The wait counts from the end of the period, the time of the run from its start."""
+    inputs = [Input("plays", wait=timedelta(hours=6))]
+    says = (
+        "Report 'plays', field 'run_timeout': 5:00:00 is over before the wait for the input plays,"
+        " 6:00:00 after the end of the period; the run starts 1:00:00 after it."
+        " Give more time, or let the input wait for less."
+    )
+    with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
+        build(inputs=inputs, delay=timedelta(hours=1), run_timeout=timedelta(hours=5))
+    build(inputs=inputs, delay=timedelta(hours=1), run_timeout=timedelta(hours=5, seconds=1))
+    build(inputs=[Input("plays")], run_timeout=timedelta(minutes=1))
