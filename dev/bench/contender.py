@@ -148,7 +148,8 @@ def ours(task: Task) -> Iterator[None]:
     from athena_reports.queries.execution import get_query_execution
     from athena_reports.queries.submission import Submitted
     from athena_reports.steps.publish import S3PublishOperator
-    from athena_reports.steps.transform import Recipe, transform_result
+    from athena_reports.steps.recipe import Recipe
+    from athena_reports.steps.transform import transform_result
 
     for late in (
         "airflow.providers.amazon.aws.hooks.athena",

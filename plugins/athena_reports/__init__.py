@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from athena_reports.scheduling.timetable import PeriodTimetable
     from athena_reports.settings import Settings
     from athena_reports.steps.publish import S3PublishOperator
+    from athena_reports.steps.recipe import Recipe
     from athena_reports.steps.run_query import AthenaSubmitOperator
-    from athena_reports.steps.transform import Recipe, transform_result
+    from athena_reports.steps.transform import transform_result
     from athena_reports.steps.wait_for_query import AthenaWaitSensor
     from athena_reports.workflows.report_dag import PATIENT, build_dag
 
@@ -70,7 +71,7 @@ _MODULE_OF = {
     "RetryPolicy": "queries.retry_policy",
     "AthenaSubmitOperator": "steps.run_query",
     "AthenaWaitSensor": "steps.wait_for_query",
-    "Recipe": "steps.transform",
+    "Recipe": "steps.recipe",
     "S3PublishOperator": "steps.publish",
     "transform_result": "steps.transform",
     "PeriodTimetable": "scheduling.timetable",

@@ -37,8 +37,8 @@ from botocore.client import BaseClient
 from athena_reports import Input, RetentionPolicy, build_cleanup, notify
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
-from athena_reports.delivery.decision import DeliveryPolicy
 from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag

@@ -20,13 +20,13 @@ from athena_reports import (
     build_restatement,
     notify,
 )
-from athena_reports.delivery.decision import DeliveryPolicy
 from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.settings import settings
-from athena_reports.steps.transform import PreparedVersion
+from athena_reports.steps.prepared_version import PreparedVersion
 from tests.support.airflow_run import context
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.notifiers import Recorder

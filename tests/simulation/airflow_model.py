@@ -31,9 +31,10 @@ from athena_reports.queries.submission import Submitted
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.writer import LocalFile, LocalTable
 from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.preparation import upload_version
+from athena_reports.steps.prepared_version import PreparedVersion
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.run_query import AthenaSubmitOperator
-from athena_reports.steps.transform import PreparedVersion, upload_version
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
@@ -467,7 +468,7 @@ class Attempt:
                 location,
                 self.run.world.store,
                 ordered=True,
-                read_by_next=path.name,
+                read_by_next=lambda: path.name,
             )
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")

@@ -24,11 +24,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.alerts import kinds, notifying
 from athena_reports.alerts.kinds import all_clear_record, failure_record, late_record
+from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.alerts.record import StoredRecord
 from athena_reports.alerts.sensors import (
     WHEN_DUE_TASK,
     WHEN_PUBLISHED_TASK,
-    AlertPolicy,
     WhenDueSensor,
     WhenPublishedSensor,
 )

@@ -19,9 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports import mail
 from athena_reports.delivery.channels import MailChannel
-from athena_reports.delivery.decision import DeliveryPolicy, Send
+from athena_reports.delivery.decision import Send
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import receipts_of
 from athena_reports.delivery.sending import Sent
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered

@@ -41,7 +41,7 @@ from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
 from athena_reports.reports.input import Input
-from athena_reports.steps import partition_poller, transform
+from athena_reports.steps import partition_poller, preparation
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.query_poller import QueryPoller
 from tests.support.aws_errors import LOST, THROTTLED, api_error
@@ -661,7 +661,7 @@ def world(seed: int) -> Iterator[World]:
         for kind in (GenericDAGNode, SdkLogging, AirflowLogging):
             patch.setattr(kind, "log", log)
         patch.setattr("time.sleep", made.pause)
-        patch.setattr(transform, "token_hex", made.version_name)
+        patch.setattr(preparation, "token_hex", made.version_name)
         # Each wait has a triggerer of its own.
         patch.setattr(QueryPoller, "of", QueryPoller)
         patch.setattr(PartitionPoller, "of", PartitionPoller)

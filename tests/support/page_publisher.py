@@ -22,8 +22,9 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import Format, digest_of, write_files, write_table
-from athena_reports.steps.transform import keep_sql, upload_version
+from athena_reports.rows.formats import Format
+from athena_reports.rows.writer import digest_of, write_files, write_table
+from athena_reports.steps.preparation import keep_sql, upload_version
 
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
@@ -109,7 +110,7 @@ class Publisher:
                 location,
                 s3,
                 ordered=True,
-                read_by_next=digest_of(table, engine, without=["movement"]),
+                read_by_next=lambda: digest_of(table, engine, without=["movement"]),
             )
             said = (
                 each.model_copy(update={"description": f"meaning of {each.name}"})

@@ -17,8 +17,9 @@ from athena_reports.publication.manifest import (
     RunFacts,
     Version,
 )
-from athena_reports.rows.writer import Format, digest_of, write_files, write_table
-from athena_reports.steps.transform import upload_version
+from athena_reports.rows.formats import Format
+from athena_reports.rows.writer import digest_of, write_files, write_table
+from athena_reports.steps.preparation import upload_version
 from tests.support.calendars import UTC_WEEKS
 from tests.support.engines import engine
 from tests.support.published import partitions_of, read_complete, read_json
@@ -56,7 +57,7 @@ def upload(
             location,
             s3,
             ordered=ordered,
-            read_by_next=digest_of(table, shared),
+            read_by_next=lambda: digest_of(table, shared),
         )
     return version.model_copy(update={"key": tuple(key)})
 

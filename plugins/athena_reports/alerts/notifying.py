@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from copy import copy
 from datetime import timedelta
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from airflow.sdk import BaseNotifier
 
 from athena_reports.alerts.alert import Alert
+from athena_reports.alerts.policy import Notifiers
 from athena_reports.alerts.record import ClaimResult, StoredRecord
 
 NOTIFIER_LIMIT = timedelta(seconds=20)
@@ -27,8 +28,6 @@ TIME_OF_TASK_CALLBACK = timedelta(seconds=15)
 _RECORD_LIMIT = timedelta(seconds=20)
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
-
-Notifiers = Sequence[BaseNotifier]
 
 
 def tell(

@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import DAG, BaseNotifier, BaseSensorOperator, Context, PokeReturnValue
+from airflow.sdk import DAG, BaseSensorOperator, Context, PokeReturnValue
 
 from athena_reports.alerts.kinds import (
     all_clear_alert,
@@ -22,7 +21,8 @@ from athena_reports.alerts.kinds import (
     warnings_of,
 )
 from athena_reports.alerts.lateness import deadline
-from athena_reports.alerts.notifying import Notifiers, tell
+from athena_reports.alerts.notifying import tell
+from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.alerts.report_run import (
     Cause,
     ReportRun,
@@ -50,42 +50,6 @@ _UNKNOWN_CAUSE = Cause(
     " Clear that run, or trigger one.",
 )
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AlertPolicy:
-    """Who is told of what.
-
-    Attributes:
-        on_failure: Notifiers that are called when a run has failed.
-        on_late: Notifiers that are called when a period is not published in time, and when it is
-            published after that.
-        on_warning: Notifiers that are called when a check has warned of a published period.
-        due: How long after its end a period is published at the latest.
-    """
-
-    on_failure: Notifiers
-    on_late: Notifiers
-    on_warning: Notifiers
-    due: timedelta
-
-    @property
-    def all_notifiers(self) -> list[BaseNotifier]:
-        """The notifiers of all kinds."""
-        return [*self.on_failure, *self.on_late, *self.on_warning]
-
-    @property
-    def on_failed_check(self) -> Notifiers:
-        """Notifiers that are called when the DAG beside the report fails itself.
-
-        Those of failures, if there are any. Otherwise those of another kind, so that somebody is
-        told in any case.
-        """
-        if self.on_failure:
-            return self.on_failure
-        if self.on_late:
-            return self.on_late
-        return self.on_warning
 
 
 class _PeriodSensor(BaseSensorOperator):

@@ -14,7 +14,7 @@ from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.reports.input import Input
 from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine
-from athena_reports.rows.writer import CONTENT_TYPES
+from athena_reports.rows.formats import CONTENT_TYPES
 from athena_reports.settings import settings
 
 if TYPE_CHECKING:

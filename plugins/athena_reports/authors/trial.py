@@ -36,6 +36,8 @@ from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import LocalTable
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
+from athena_reports.steps.preparation import check_rows, write_rows
+from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
 from athena_reports.steps.scan_limit import (
     ScanEstimate,
@@ -43,7 +45,6 @@ from athena_reports.steps.scan_limit import (
     measured_scan,
     require_within,
 )
-from athena_reports.steps.transform import Recipe, check_rows, write_rows
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

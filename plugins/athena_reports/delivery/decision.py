@@ -2,35 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import datetime
 
 from athena_reports.delivery.channels import Channel, SlackChannel
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class DeliveryPolicy:
-    """When versions are delivered.
-
-    Attributes:
-        within: A channel gets its first version of a period if that was published so long after the
-            end of the period at most.
-        correct_within: The same for a channel that has a version of the period already.
-        when: `published` for each version, or `final` only for those that are neither provisional
-            nor partial.
-    """
-
-    within: timedelta
-    correct_within: timedelta
-    when: Literal["published", "final"]
-
-    @property
-    def longest(self) -> timedelta:
-        """How long after the end of a period something may be delivered."""
-        return max(self.within, self.correct_within)
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,9 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, ConditionError, S3Error
 from athena_reports.delivery.channels import Channel
-from athena_reports.delivery.decision import (
-    DeliveryPolicy,
-    Hold,
-    Send,
-    Skip,
-    Try,
-    decide,
-    thread_of,
-)
+from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide, thread_of
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt, receipts_of
 from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.version_reader import Links, VersionReader

@@ -54,7 +54,7 @@ from athena_reports.publication.manifest import (
     PublishedObject,
     QueryFacts,
 )
-from athena_reports.rows.writer import CONTENT_TYPES
+from athena_reports.rows.formats import CONTENT_TYPES
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

@@ -16,7 +16,7 @@ from athena_reports.publication.costs import Cost, Ledger, merged, paid_for
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
-from athena_reports.rows.writer import Format
+from athena_reports.rows.formats import Format
 
 Text = Annotated[str, Field(min_length=1)]  # not empty
 

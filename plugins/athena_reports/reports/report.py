@@ -26,7 +26,7 @@ from athena_reports.reports.logic_digest import (
 )
 from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised, unique
-from athena_reports.rows.writer import Format
+from athena_reports.rows.formats import Format
 from athena_reports.settings import settings
 
 NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"

@@ -8,6 +8,7 @@ types.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 PublishedColumns = Callable[[], Sequence[TableColumn] | None]
 _ROWS_OF_A_PAGE = 1000  # the most that GetQueryResults returns
+_DOWNLOADS_AT_ONCE = 2  # each has 4 connections, and a client of boto3 keeps 10
 
 
 class FinishedQuery(BaseModel, frozen=True):
@@ -229,14 +231,12 @@ def _unloaded_rows(
     query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3
 ) -> DuckDBPyRelation:
     columns: dict[str, DuckDBPyType] = {}
-    paths = []
-    for number, uri in enumerate(uris):
-        path = engine.folder / f"unloaded-{number:06}.parquet"
-        s3.download(uri, path)
-        paths.append(path)
+    paths: list[Path] = []
+    for uri, path in _downloads(uris, engine.folder, s3):
         file_columns = _parquet_columns(query, uri, path, engine)
-        if number == 0:
+        if not paths:
             columns = file_columns
+        paths.append(path)
         if list(file_columns.items()) != list(columns.items()):
             problem = f"file {uri} has the columns ({_described(file_columns)})"
             problem += f", the first file has ({_described(columns)})"
@@ -247,6 +247,25 @@ def _unloaded_rows(
     identifiers = [quoted(name) for name in columns]
     readings = {name: _stored(kind) for name, kind in columns.items()}
     return read(source, identifiers, readings, engine, about=f"Query {query.id}")
+
+
+def _downloads(uris: Sequence[str], folder: Path, s3: S3) -> Iterator[tuple[str, Path]]:
+    """Yield each address with the file that it was downloaded to, in order.
+
+    While one is read, the next one is downloaded.
+    """
+    paths = [folder / f"unloaded-{number:06}.parquet" for number in range(len(uris))]
+    threads = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
+    try:
+        downloads = [
+            threads.submit(s3.download, uri, path) for uri, path in zip(uris, paths, strict=True)
+        ]
+        for uri, path, download in zip(uris, paths, downloads, strict=True):
+            download.result()
+            yield uri, path
+    finally:
+        # After an error the rest is not downloaded.
+        threads.shutdown(cancel_futures=True)
 
 
 def _parquet_columns(

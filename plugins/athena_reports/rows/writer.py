@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -23,19 +23,12 @@ from athena_reports.rows.columns import (
     rewritten,
 )
 from athena_reports.rows.engine import Engine, reason
+from athena_reports.rows.formats import Format
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-Format = Literal["parquet", "csv", "csv_for_spreadsheets", "jsonl"]
-
-CONTENT_TYPES: dict[Format, str] = {
-    "parquet": "application/vnd.apache.parquet",
-    "csv": "text/csv; charset=utf-8",
-    "csv_for_spreadsheets": "text/csv; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-}
 # A cell that begins so is a formula in a spreadsheet. The wide characters begin one where Japanese
 # or Chinese is set.
 _FORMULA = re.compile(r"^([=+@\t\r\n＝＋－＠-])")
@@ -167,27 +160,28 @@ def _stored_type(kind: str) -> str:
 
 
 def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
-    """Return the rows as one file for each format. The Parquet file is the table's own.
+    """Return the rows as one file for each format, as `write_file` does."""
+    return [write_file(table, format, engine) for format in formats]
+
+
+def write_file(table: LocalTable, format: Format, engine: Engine) -> LocalFile:
+    """Return the rows as a file of a format. The Parquet file is the table's own.
 
     Raises:
-        PublishError: If a format has no form for a column's type.
+        PublishError: If the format has no form for a column's type.
     """
-    files = []
-    for format in formats:
-        path = table.path.with_suffix(f".{format}")
-        if format != "parquet":
-            copy_rows(table.source, format, path, engine)
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        file = LocalFile(
-            format=format,
-            path=path,
-            rows=table.rows,
-            bytes=path.stat().st_size,
-            sha256=digest,
-        )
-        files.append(file)
-    return files
+    path = table.path.with_suffix(f".{format}")
+    if format != "parquet":
+        copy_rows(table.source, format, path, engine)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return LocalFile(
+        format=format,
+        path=path,
+        rows=table.rows,
+        bytes=path.stat().st_size,
+        sha256=digest,
+    )
 
 
 def copy_rows(source: str, format: Format, path: Path, engine: Engine) -> None:

@@ -13,27 +13,19 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.commit import Publication, publish
-from athena_reports.publication.folder import require_calendar
-from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import (
-    PlannedDelivery,
-    PublicationFacts,
-    PublishedPeriod,
-    QueryFacts,
-    RunFacts,
-)
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors, required_xcoms
-from athena_reports.steps.transform import PreparedVersion
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from athena_reports.publication.commit import Publication
+    from athena_reports.publication.manifest import PublicationFacts, QueryFacts
+    from athena_reports.steps.prepared_version import PreparedVersion
 
 
 class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
@@ -131,6 +123,13 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 refused a call.
             AirflowException: AWS did not serve a call, or other programs are always faster.
         """
+        # Not above: every step's process reads this module, and only that of this step needs them.
+        from athena_reports.publication.commit import publish
+        from athena_reports.publication.folder import require_calendar
+        from athena_reports.publication.glue_table import Table
+        from athena_reports.publication.published_calendar import PublishedCalendar
+        from athena_reports.steps.prepared_version import PreparedVersion
+
         submission = None
         if self.submitted:
             submission = Submitted.model_validate(self.submitted)
@@ -183,6 +182,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any]":
         """Return the query, what it reads, and what is to be published, for OpenLineage."""
         from athena_reports.steps.lineage import published_dataset, query_lineage
+        from athena_reports.steps.prepared_version import PreparedVersion
 
         submission = Submitted.model_validate(self.submitted)
         prepared = PreparedVersion.model_validate(self.prepared)
@@ -219,9 +219,16 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         )
 
     def _facts(
-        self, prepared: PreparedVersion, submission: Submitted, period: Period, run_id: str
-    ) -> PublicationFacts:
+        self, prepared: "PreparedVersion", submission: Submitted, period: Period, run_id: str
+    ) -> "PublicationFacts":
         """Return what the manifest says besides the version."""
+        from athena_reports.publication.manifest import (
+            PlannedDelivery,
+            PublicationFacts,
+            PublishedPeriod,
+            RunFacts,
+        )
+
         settles_at = period.end_utc + self.late_by
         submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
         missing_partitions: list[str] = []
@@ -249,7 +256,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             delivery=delivery,
         )
 
-    def _query_facts(self, query: QueryExecution, submission: Submitted) -> QueryFacts:
+    def _query_facts(self, query: QueryExecution, submission: Submitted) -> "QueryFacts":
+        from athena_reports.publication.manifest import QueryFacts
+
         price_usd = query.price_usd
         if price_usd is not None:
             price_usd = round(price_usd, 6)

@@ -142,11 +142,12 @@ class AthenaSubmitOperator(AthenaOperator):
                 f"{about}: killed while query {self.query_execution_id} was submitted."
             )
 
+        sender = hook.sending_once()  # which has a client already: that of the query's start
         AthenaQueryResultsLink.persist(
             context,
             self,
-            region_name=hook.conn_region_name,
-            aws_partition=hook.conn_partition,
+            region_name=sender.conn_region_name,
+            aws_partition=sender.conn_partition,
             query_execution_id=self.query_execution_id,
         )
         submitted = Submitted(

@@ -4,17 +4,16 @@ What it will scan is estimated from the published periods of the report.
 """
 
 from collections.abc import Callable, Mapping
-from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import PartitionFacts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
+
+    from athena_reports.publication.location import ReportLocation
+    from athena_reports.publication.manifest import PartitionFacts
 
 _PERIODS_OF_AN_ESTIMATE = 3  # the nearest published ones
 
@@ -35,7 +34,7 @@ ScanEstimator = Callable[[Period, "GlueClient"], ScanEstimate | None]
 
 
 def measured_scan(
-    period: Period, glue: "GlueClient", *, database: str, location: ReportLocation
+    period: Period, glue: "GlueClient", *, database: str, location: "ReportLocation"
 ) -> ScanEstimate | None:
     """Return the median of what the nearest published periods of a report scanned.
 
@@ -50,17 +49,20 @@ def measured_scan(
     Raises:
         TableError: Glue refused a call, or did not serve it.
     """
+    from athena_reports.publication.glue_table import Table
+
     published = Table(database, location, glue).periods_of(period.cadence)
     return scan_of_nearest(period, published)
 
 
 def scan_of_nearest(
-    period: Period, published: Mapping[Period, PartitionFacts]
+    period: Period, published: "Mapping[Period, PartitionFacts]"
 ) -> ScanEstimate | None:
     """Return the median of what the published periods scanned that are nearest to a period.
 
     None if there are none.
     """
+    from statistics import median
 
     def nearness(other: Period) -> tuple[int, Period]:
         distance = abs(other.index - period.index)

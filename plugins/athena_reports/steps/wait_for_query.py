@@ -39,7 +39,6 @@ from athena_reports.queries.submission import Submitted, executions_of_intention
 from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import RETRIED_XCOM
-from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
 # A query that is cancelled so soon after a cleared wait began again was stopped by the clear. The
 # trigger of the cleared try usually stops it within 2 s.
@@ -347,6 +346,9 @@ class AthenaWaitSensor(AthenaSensor):
         return self._get_execution()
 
     def _defer(self) -> NoReturn:
+        # Most steps' processes read this module and wait for nothing.
+        from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
+
         time_left = timedelta(seconds=self.timeout) - elapsed_since(self._submitted_at)
         if time_left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")

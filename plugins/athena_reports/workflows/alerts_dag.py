@@ -5,13 +5,13 @@ beside the report looks again when a period is due. Both note who was told.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from airflow.sdk import DAG, BaseNotifier
+from airflow.sdk import DAG
 
 from athena_reports.alerts.kinds import (
     failure_alert,
@@ -25,16 +25,15 @@ from athena_reports.alerts.notifying import (
     NOTIFIER_LIMIT,
     TIME_OF_DAG_CALLBACK,
     TIME_OF_TASK_CALLBACK,
-    Notifiers,
     call_within,
     tell,
 )
+from athena_reports.alerts.policy import AlertPolicy, Notifiers
 from athena_reports.alerts.report_run import REASON_XCOM
 from athena_reports.alerts.sensors import (
     ALL_CLEAR_WITHIN,
     WHEN_DUE_TASK,
     WHEN_PUBLISHED_TASK,
-    AlertPolicy,
     WhenDueSensor,
     WhenPublishedSensor,
 )
@@ -78,16 +77,6 @@ warnings and of a late period, and when a late period is published.
 _log = logging.getLogger(__name__)
 
 _Context = Mapping[str, Any]
-
-
-def require_notifiers(report: Report, option: str, notifiers: object) -> None:
-    """Raise ReportError if an option is not a list of notifiers."""
-    if isinstance(notifiers, Sequence) and all(
-        isinstance(item, BaseNotifier) for item in notifiers
-    ):
-        return
-    expected = "give a list of Airflow notifiers, such as [SnsNotifier(...)]."
-    report.refuse(option, f"{notifiers!r} is not valid: {expected}")
 
 
 def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPolicy) -> None:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from athena_reports.alerts.notifying import Notifiers
+from athena_reports.alerts.policy import Notifiers
 from athena_reports.delivery.channels import Channel
-from athena_reports.delivery.decision import DeliveryPolicy
 from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.queries.retry_policy import RetryPolicy

@@ -14,8 +14,8 @@ from athena_reports.delivery.channels import (
     NotifierChannel,
     SlackChannel,
 )
-from athena_reports.delivery.decision import DeliveryPolicy
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import duckdb_type, is_number
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
@@ -42,7 +42,6 @@ def require_deliveries(
     if not is_list:
         expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
         report.refuse("deliver", f"{channels!r} is not valid: {expected}")
-    _require_policy(report, policy)
     if not channels:
         return ()
     if not HAS_KEYED_EVENTS:
@@ -65,15 +64,6 @@ def require_deliveries(
     for channel in channels:
         _require_channel(report, channel)
     return tuple(channels)
-
-
-def _require_policy(report: Report, policy: DeliveryPolicy) -> None:
-    options = {"deliver_within": policy.within, "correct_within": policy.correct_within}
-    for option, value in options.items():
-        if not isinstance(value, timedelta) or value < timedelta(0):
-            report.refuse(option, f"{value!r} is not valid: give a timedelta, zero or more.")
-    if policy.when not in ("published", "final"):
-        report.refuse("deliver_when", f"{policy.when!r} is not valid: give 'published' or 'final'.")
 
 
 def _require_channel(report: Report, channel: Channel) -> None:

@@ -3,6 +3,9 @@
 Before that it waits for the inputs that have a `wait`.
 
 With notifiers it also builds the DAG beside it, which tells of missed alerts.
+
+Each task reads the DAG's file in a process of its own. So what not every report has, and what only
+one step works with, is imported where it is used.
 """
 
 import ast
@@ -11,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
@@ -20,10 +23,8 @@ from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
 from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
-from athena_reports.alerts.notifying import Notifiers
-from athena_reports.alerts.sensors import AlertPolicy
-from athena_reports.delivery.channels import Channel
-from athena_reports.delivery.decision import DeliveryPolicy
+from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
+from athena_reports.delivery.policy import DeliveryPolicy, require_policy
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
@@ -34,26 +35,20 @@ from athena_reports.scheduling.asset_partitions import period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
-from athena_reports.steps.missing_inputs import INPUTS_TASK
 from athena_reports.steps.publish import S3PublishOperator
+from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import (
     SUBMITTED_XCOM,
     AthenaSubmitOperator,
     result_configuration,
 )
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
-from athena_reports.steps.transform import Recipe, transform_result
-from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+from athena_reports.steps.transform import transform_result
 from athena_reports.steps.wait_for_query import QUERY_TIMEOUT, AthenaWaitSensor
-from athena_reports.workflows.alerts_dag import (
-    build_alerts_dag,
-    failure_callback,
-    keep_reason,
-    require_notifiers,
-    warning_callback,
-)
-from athena_reports.workflows.delivery_options import require_deliveries
-from athena_reports.workflows.preflight import require_place
+
+if TYPE_CHECKING:
+    from athena_reports.aws.hook import SharedSessionHook
+    from athena_reports.delivery.channels import Channel
 
 PATIENT = timedelta(hours=6)
 """How long to wait for long queries, such as that of a month over a large table."""
@@ -75,7 +70,7 @@ class BuiltDag(DAG):
 
     report: Report
     cadence: Cadence
-    channels: Sequence[Channel]
+    channels: Sequence["Channel"]
 
     def __init__(
         self,
@@ -83,7 +78,7 @@ class BuiltDag(DAG):
         *,
         report: Report,
         cadence: Cadence,
-        channels: Sequence[Channel],
+        channels: Sequence["Channel"],
         **options: Any,
     ) -> None:
         super().__init__(dag_id, **options)
@@ -113,7 +108,7 @@ def build_dag(
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
     on_warning: Notifiers = (),
-    deliver: Sequence[Channel] = (),
+    deliver: Sequence["Channel"] = (),
     deliver_within: timedelta = timedelta(days=7),
     deliver_when: Literal["published", "final"] = "published",
     correct_within: timedelta = timedelta(days=60),
@@ -170,7 +165,12 @@ def build_dag(
     _require_time_for_inputs(report, alert_policy, delay, run_timeout)
     has_notifiers = bool(alert_policy.all_notifiers)
     delivery_policy = DeliveryPolicy(deliver_within, correct_within, deliver_when)
-    channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
+    require_policy(report, delivery_policy)
+    channels: Sequence[Channel] = ()
+    if deliver != ():
+        from athena_reports.workflows.delivery_options import require_deliveries
+
+        channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
     deployment = settings()
     _require_place_for_unload(report, deployment)
     declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
@@ -178,6 +178,13 @@ def build_dag(
     report = report.with_params(cadence.name, params or {})
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     table_database = deployment.report_database if report.has_table else None
+    failure_callbacks = None
+    warning_callbacks = None
+    if has_notifiers:
+        from athena_reports.workflows import alerts_dag
+
+        failure_callbacks = alerts_dag.failure_callback(cadence, on_failure)
+        warning_callbacks = alerts_dag.warning_callback(report, cadence, on_warning)
 
     with BuiltDag(
         f"{report.name}_{cadence.name}",
@@ -197,8 +204,8 @@ def build_dag(
         tags=_tags(report, cadence, deployment),
         template_searchpath=str(deployment.sql_folder),
         template_undefined=StrictUndefined,
-        on_failure_callback=failure_callback(cadence, on_failure),
-        on_success_callback=warning_callback(report, cadence, on_warning),
+        on_failure_callback=failure_callbacks,
+        on_success_callback=warning_callbacks,
     ) as dag:
         # The weight rule is not in default_args. There Airflow would store the address of the
         # object, which differs in each process, and so make a new version of the DAG at each parse.
@@ -212,8 +219,8 @@ def build_dag(
             max_scan=report.max_scan,
             measured=_scan_estimator(table_database, location),
             require=partial(
-                require_place,
-                settings=deployment,
+                _require_place,
+                deployment=deployment,
                 location=location,
                 cadence=cadence,
                 has_table=report.has_table,
@@ -288,6 +295,9 @@ def build_dag(
         )
         run_query >> wait_for_query >> transform >> publish
         if any(source.wait is not None for source in report.inputs):
+            from athena_reports.steps.missing_inputs import INPUTS_TASK
+            from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+
             # In Airflow's default pool: a wait must hold none of the slots for queries.
             wait_for_inputs = InputsWaitSensor(
                 task_id=INPUTS_TASK,
@@ -303,7 +313,7 @@ def build_dag(
     # that its operator inherits from.
     dag.params[PERIOD_PARAM] = _period_param(cadence)
     if has_notifiers:
-        build_alerts_dag(dag, report, cadence, alert_policy)
+        alerts_dag.build_alerts_dag(dag, report, cadence, alert_policy)
     if channels:
         # Other reports do without the providers that it imports.
         from athena_reports.workflows.delivery_dag import build_delivery_dag
@@ -405,6 +415,22 @@ def _require_place_for_unload(report: Report, deployment: Settings) -> None:
         report.refuse("unload", problem)
 
 
+def _require_place(
+    hook: "SharedSessionHook",
+    *,
+    deployment: Settings,
+    location: ReportLocation,
+    cadence: Cadence,
+    has_table: bool,
+) -> None:
+    """Require what the report needs to be published; `run_query` calls this."""
+    from athena_reports.workflows.preflight import require_place
+
+    require_place(
+        hook, settings=deployment, location=location, cadence=cadence, has_table=has_table
+    )
+
+
 def _midnight(day: Any, cadence: Cadence) -> datetime | None:
     """Return the midnight at which a date begins in the cadence's zone; None for no date.
 
@@ -429,6 +455,8 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
+        from athena_reports.workflows.alerts_dag import keep_reason
+
         arguments["on_failure_callback"] = keep_reason
         arguments["on_retry_callback"] = keep_reason
     if retry is None:

@@ -1,10 +1,13 @@
 """The hook whose clients share one session."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import boto3.session
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
 from athena_reports.aws.hook import SharedSessionHook
 
@@ -12,6 +15,9 @@ CONNECTION = (
     '{"conn_type": "aws",'
     ' "extra": {"region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9"}}'
 )
+
+# As it is before the fixture for cheap clients takes its place in each test.
+GET_CALLER = AwsGenericHook._get_caller
 
 
 def test_all_clients_come_from_one_session_and_one_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +53,15 @@ def test_all_clients_come_from_one_session_and_one_look_up(monkeypatch: pytest.M
         assert "Airflow/" in client.meta.config.user_agent_extra
 
 
+def test_a_process_makes_one_client_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
+    hook = SharedSessionHook(aws_conn_id="games")
+
+    assert hook.client("glue") is hook.client("glue")
+    assert hook.client("athena") is hook.get_conn()
+    assert hook.sending_once().get_conn() is hook.sending_once().get_conn()
+
+
 def test_a_hook_that_sends_once_keeps_what_it_was_made_with_but_the_retries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -65,3 +80,55 @@ def test_a_hook_that_sends_once_keeps_what_it_was_made_with_but_the_retries(
     assert attempts == {hook: 7, once: 1}
     assert once.get_conn().meta.config.read_timeout == 42
     assert once.get_conn().meta.region_name == "us-west-2"
+
+
+class CallingOperator:
+    """Makes the client where an operator does, and where one does that comes back deferred."""
+
+    def execute(self, hook: AthenaHook) -> Any:
+        return hook.get_conn()
+
+    def resume_execution(self, hook: AthenaHook) -> Any:
+        return hook.get_conn()
+
+
+class BaseSensorOperator:
+    """Has the name by which the provider knows a sensor."""
+
+    def execute(self, hook: AthenaHook) -> Any:
+        return CallingSensor().poke(hook)
+
+
+class CallingSensor(BaseSensorOperator):
+    def poke(self, hook: AthenaHook) -> Any:
+        return hook.get_conn()
+
+
+def _call_from_an_executor(hook: AthenaHook) -> Any:
+    names: dict[str, Any] = {"BaseExecutor": object, "CallingExecutor": object}
+    exec("def work(hook):\n    return hook.get_conn()", names)
+    return names["work"](hook)
+
+
+@pytest.mark.parametrize(
+    ("make_client", "caller"),
+    [
+        pytest.param(CallingOperator().execute, "CallingOperator", id="operator"),
+        pytest.param(BaseSensorOperator().execute, "CallingSensor", id="sensor"),
+        pytest.param(_call_from_an_executor, "CallingExecutor", id="executor"),
+        pytest.param(CallingOperator().resume_execution, "Unknown", id="none"),
+    ],
+)
+def test_the_user_agent_names_the_caller_as_the_provider_does_without_reading_sources(
+    make_client: Callable[[AthenaHook], Any], caller: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AwsGenericHook, "_get_caller", GET_CALLER)
+    monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
+    by_provider = make_client(AthenaHook("games")).meta.config.user_agent_extra
+    read = list[Any]()
+    monkeypatch.setattr(inspect, "findsource", lambda frame: read.append(frame))
+    user_agent = make_client(SharedSessionHook("games")).meta.config.user_agent_extra
+
+    assert f"Caller/{caller} " in by_provider
+    assert user_agent == by_provider
+    assert not read

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import mail, slack
-from athena_reports.delivery.decision import (
-    DeliveryPolicy,
-    Hold,
-    Send,
-    Skip,
-    Try,
-    decide,
-    thread_of,
-)
+from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide, thread_of
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.publication.manifest import Manifest, PlannedDelivery, Version
 from athena_reports.rows.checks import CheckResult

@@ -1,5 +1,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import boto3
@@ -15,6 +17,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn
@@ -239,6 +242,24 @@ def test_a_result_that_athena_no_longer_has(query: FinishedQuery) -> None:
 
 def numbers(count: int, first: int = 0) -> bytes:
     return unloaded(WORDS, [(n, f"word {n}") for n in range(first, first + count)])
+
+
+def test_a_file_of_an_unload_is_downloaded_while_the_one_before_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second = Event()
+    download = S3.download
+
+    def download_beside_the_next_one(store: S3, uri: str, path: Path) -> None:
+        if uri.endswith("000_part"):
+            assert second.wait(timeout=30), "the second file is not downloaded meanwhile"
+        if uri.endswith("001_part"):
+            second.set()
+        download(store, uri, path)
+
+    monkeypatch.setattr(S3, "download", download_beside_the_next_one)
+    files = [parquet_of(pa.table({"n": [number]})) for number in range(3)]
+    assert read_unload(*files) == [(0,), (1,), (2,)]
 
 
 def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> None:

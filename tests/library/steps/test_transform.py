@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.reports.column import Column
 from athena_reports.rows import checks, transforms
+from athena_reports.steps import preparation
 from athena_reports.steps.transform import Recipe, transform_result
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, SQL, published, transformed
 from tests.support.calendars import WEEK
@@ -31,6 +34,42 @@ PREFIX = "plays/weekly/2025-06-08/"
 def keys_in(s3: S3Client, bucket: str) -> list[str]:
     found = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     return [key for key in found if not key.startswith("q-1")]
+
+
+def test_a_format_is_uploaded_while_the_next_one_is_written(
+    s3: S3Client, bucket: str, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, writes = Event(), Event()
+    upload, write_file = S3.upload, preparation.write_file
+
+    def upload_beside_a_write(store: S3, path: Path, uri: str, *more: Any, **named: Any) -> None:
+        uploads.set()
+        assert writes.wait(timeout=30), "the next format is not written during this upload"
+        upload(store, path, uri, *more, **named)
+
+    def write_beside_an_upload(table: Any, format: str, engine: Any) -> Any:
+        if format == "csv":
+            assert uploads.wait(timeout=30), "the format before is not uploaded during this write"
+            writes.set()
+        return write_file(table, format, engine)
+
+    monkeypatch.setattr(S3, "upload", upload_beside_a_write)
+    monkeypatch.setattr(preparation, "write_file", write_beside_an_upload)
+    published(transformed(query, bucket, formats=["parquet", "csv"]), bucket)
+
+    manifest = read_complete(s3, PeriodLocation.of(bucket, "plays", WEEK))
+    assert [item["format"] for item in manifest["objects"]] == ["parquet", "csv"]
+
+
+def test_a_format_that_cannot_be_written_fails_the_task_and_publishes_nothing(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    def in_a_list(rows: Any, _: Any) -> Any:
+        return rows.project("[rank] AS ranks")
+
+    with pytest.raises(AirflowFailException, match=r"column 'ranks' is a BIGINT\[\], which 'csv'"):
+        transformed(query, bucket, transforms=[in_a_list], formats=["parquet", "csv"])
+    assert not any(key.endswith((".json", ".csv")) for key in keys_in(s3, bucket))
 
 
 def test_a_result_is_transformed_checked_uploaded_and_published(

@@ -183,6 +183,55 @@ def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
     assert sorted(Counter(logic).values()) == [2, 2]
 
 
+PARSED = """
+# Airflow looks for a DAG in it.
+from athena_reports import Input, Report, build_dag, transforms, weekly
+plays = Report(
+    name="plays", sql="plays.sql", since="2025-01-01", inputs=[Input("plays")],
+    transform=transforms.movement(), key=["user_id"], max_scan="20 GB",
+)
+weekly_plays = build_dag(plays, weekly("sunday", timezone="Asia/Tokyo"))
+"""
+PRINT_LOADED = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+
+bag = DagBag(sys.argv[1])
+assert set(bag.dags) == {"plays_weekly"}, bag.import_errors
+print(*sys.modules)
+"""
+
+
+def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
+    sql_folder: Path, tmp_path: Path
+) -> None:
+    """Each task has a process of its own, which reads the DAG's file before it runs its step."""
+    (sql_folder / "plays.sql").write_text("SELECT {{ inputs.plays.partitions }}")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "plays.py").write_text(PARSED)
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", PRINT_LOADED, str(tmp_path / "dags")]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+
+    assert {"athena_reports.steps.run_query", "athena_reports.steps.transform"} <= loaded
+    assert loaded.isdisjoint({"duckdb", "numpy", "pandas", "pyarrow", "sqlglot"})
+    of_others = {
+        "delivery.channels",  # of reports that are delivered
+        "publication.commit",
+        "publication.glue_table",
+        "publication.manifest",
+        "rows.athena_result",
+        "rows.writer",
+        "steps.preparation",
+        "steps.wait_for_inputs",  # of reports whose input has a `wait`
+        "steps.wait_trigger",
+        "workflows.alerts_dag",  # of reports with notifiers
+        "workflows.preflight",
+    }
+    assert loaded.isdisjoint(f"athena_reports.{module}" for module in of_others)
+
+
 def test_its_assets_are_those_that_a_consumer_names(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,57 @@
+"""Who is told of what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from airflow.sdk import BaseNotifier
+
+from athena_reports.reports.report import Report
+
+Notifiers = Sequence[BaseNotifier]
+
+
+@dataclass(frozen=True)
+class AlertPolicy:
+    """Who is told of what.
+
+    Attributes:
+        on_failure: Notifiers that are called when a run has failed.
+        on_late: Notifiers that are called when a period is not published in time, and when it is
+            published after that.
+        on_warning: Notifiers that are called when a check has warned of a published period.
+        due: How long after its end a period is published at the latest.
+    """
+
+    on_failure: Notifiers
+    on_late: Notifiers
+    on_warning: Notifiers
+    due: timedelta
+
+    @property
+    def all_notifiers(self) -> list[BaseNotifier]:
+        """The notifiers of all kinds."""
+        return [*self.on_failure, *self.on_late, *self.on_warning]
+
+    @property
+    def on_failed_check(self) -> Notifiers:
+        """Notifiers that are called when the DAG beside the report fails itself.
+
+        Those of failures, if there are any. Otherwise those of another kind, so that somebody is
+        told in any case.
+        """
+        if self.on_failure:
+            return self.on_failure
+        if self.on_late:
+            return self.on_late
+        return self.on_warning
+
+
+def require_notifiers(report: Report, option: str, notifiers: object) -> None:
+    """Raise ReportError if an option is not a list of notifiers."""
+    if isinstance(notifiers, Sequence) and all(
+        isinstance(item, BaseNotifier) for item in notifiers
+    ):
+        return
+    expected = "give a list of Airflow notifiers, such as [SnsNotifier(...)]."
+    report.refuse(option, f"{notifiers!r} is not valid: {expected}")

@@ -1,0 +1,342 @@
+"""From a finished query to an unpublished version: read, transform, write, check, upload.
+
+`write_rows` and `check_rows` are shared with an author's trial of a report, which uploads nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3, split_uri
+from athena_reports.errors import EmptyResultError, ResultError, SkipPeriodError, TransformError
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import Manifest, PublishedObject, Version
+from athena_reports.queries.execution import QueryExecution
+from athena_reports.queries.input_partitions import why_empty
+from athena_reports.queries.submission import Submitted, executed_sql
+from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
+from athena_reports.rows.checks import CheckResult, run_checks
+from athena_reports.rows.columns import TableColumn, columns_of
+from athena_reports.rows.engine import Engine
+from athena_reports.rows.formats import CONTENT_TYPES
+from athena_reports.rows.transforms import apply, columns_from_previous
+from athena_reports.rows.writer import (
+    LocalFile,
+    LocalTable,
+    digest_of,
+    write_file,
+    write_table,
+)
+from athena_reports.steps.airflow_errors import aws_errors
+from athena_reports.steps.prepared_version import PreparedVersion
+from athena_reports.steps.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+
+
+def prepare(
+    execution: QueryExecution,
+    submission: Submitted,
+    period: Period,
+    recipe: Recipe,
+    *,
+    engine: Engine,
+    hook: SharedSessionHook,
+    s3: S3,
+) -> PreparedVersion:
+    """Make a version of a query's result, check it and upload it, whatever the checks find.
+
+    Args:
+        execution: The query, which has succeeded.
+        submission: What was submitted.
+        period: The period.
+        recipe: What is made of the result.
+        engine: The engine. Errors begin with what it is about.
+        hook: Gives the clients of Athena and Glue.
+        s3: The client that reads the result and writes the version.
+
+    Raises:
+        EmptyResultError: There are no rows, and the recipe does not publish then.
+        AthenaReportsError: The result, a transform or a format is wrong, AWS did not serve a call,
+            or the disk is full.
+    """
+    location = recipe.location(period)
+    athena: Any = hook.get_conn()
+    no_rows_error = _no_rows_error(execution, submission, recipe, engine.about)
+
+    def published_columns() -> Sequence[TableColumn] | None:
+        # Only an UNLOAD without rows asks for them. Where no rows are not published, its columns
+        # need not be known.
+        if recipe.empty != "publish":
+            raise no_rows_error
+        if recipe.columns:
+            return _declared_columns(recipe)
+        if recipe.database:
+            return Table(recipe.database, location.report, hook.client("glue")).columns()
+        return None
+
+    rows = write_rows(
+        execution,
+        recipe,
+        period,
+        engine=engine,
+        athena=athena,
+        s3=s3,
+        published_columns=published_columns,
+    )
+    # A SELECT may have returned no rows, or the transforms may have left none.
+    if not rows.table.rows and recipe.empty != "publish":
+        raise no_rows_error
+    checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
+    version = _write_and_upload(rows, recipe, location, engine, s3)
+    with aws_errors(engine.about, task="transform"):
+        sql = executed_sql(athena, execution.id)
+    keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
+    return PreparedVersion(query=execution, version=recipe.described(version), checks=checks)
+
+
+def _no_rows_error(
+    execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str
+) -> EmptyResultError:
+    """Return the error for a result without rows, which skips the period if the report says so."""
+    message = (
+        f"{about}: query {execution.id} returned no rows, so nothing is published. "
+        f"{why_empty(submission.inputs)} "
+        f'If a period may have no rows, declare empty="publish" or "skip".'
+    )
+    if recipe.empty == "skip":
+        return SkipPeriodError(message)
+    return EmptyResultError(message)
+
+
+def _declared_columns(recipe: Recipe) -> list[TableColumn]:
+    columns = []
+    for name, column in recipe.columns.items():
+        columns.append(TableColumn(name=name, type="", glue=column.type))
+    return columns
+
+
+class WrittenRows(NamedTuple):
+    """The rows of a period as a file in the engine's folder.
+
+    `ordered` says whether they come in the order of the query.
+    """
+
+    table: LocalTable
+    ordered: bool
+
+
+def write_rows(
+    execution: QueryExecution,
+    recipe: Recipe,
+    period: Period,
+    *,
+    engine: Engine,
+    athena: "AthenaClient",
+    s3: S3,
+    published_columns: PublishedColumns,
+) -> WrittenRows:
+    """Read the result of a query, transform it, and write the rows into the engine's folder.
+
+    Args:
+        execution: The query, which has succeeded.
+        recipe: What is made of the result.
+        period: The period.
+        engine: The engine. Errors begin with what it is about.
+        athena: The client that knows the query.
+        s3: The client that reads the result.
+        published_columns: Returns the columns of the published table, or None. It is called only
+            for an UNLOAD without rows, which wrote no file, and so no columns.
+
+    Raises:
+        ResultError: The result cannot be read.
+        S3Error: S3 refused a call, or did not serve it.
+        TransformError: A transform failed, or the rows cannot be computed.
+    """
+    with _without_values(recipe, engine.about):
+        return _write_rows(execution, recipe, period, engine, athena, s3, published_columns)
+
+
+@contextmanager
+def _without_values(recipe: Recipe, about: str) -> Iterator[None]:
+    """Say only which kind of error it is, where its text may quote a private column.
+
+    An error leaves S3 by an alert.
+    """
+    try:
+        yield
+    except (ResultError, TransformError) as error:
+        if not any(column.private for column in recipe.columns.values()):
+            raise
+        cause = error.__cause__ or error
+        raise TransformError(
+            f"{about}: the rows cannot be made: {type(cause).__name__}. Its text may quote a"
+            " private column. The log of the task has it."
+        ) from error
+
+
+def _write_rows(
+    execution: QueryExecution,
+    recipe: Recipe,
+    period: Period,
+    engine: Engine,
+    athena: "AthenaClient",
+    s3: S3,
+    published_columns: PublishedColumns,
+) -> WrittenRows:
+    result = read_result(
+        FinishedQuery.model_validate(execution, from_attributes=True),
+        engine=engine,
+        athena=athena,
+        s3=s3,
+        published_columns=published_columns,
+    )
+    transforms = recipe.transforms
+    if result.has_published_columns:
+        # The published columns are those that the transforms make, not those that they take.
+        transforms = ()
+    relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
+    table = write_table(relation, engine)
+    if transforms:
+        # A check of the columns says by them whether the SQL or a transform is to be corrected.
+        table = table.model_copy(update={"query_columns": columns_of(result.relation)})
+    private_columns = frozenset(name for name, column in recipe.columns.items() if column.private)
+    table = table.model_copy(update={"private_columns": private_columns})
+    return WrittenRows(table, result.ordered)
+
+
+def check_rows(
+    table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3
+) -> tuple[CheckResult, ...]:
+    """Return what the checks find in the rows. Some checks compare them with a published period.
+
+    Args:
+        table: The rows.
+        recipe: Has the checks, and knows where the periods are published.
+        period: The period of the rows.
+        engine: The engine that the checks run in.
+        s3: The client that reads the manifests.
+
+    Raises:
+        PublishError: A manifest that a check needs is not ours.
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    baselines = {check.against for check in recipe.checks}
+    previous_period: Manifest | None = None
+    previous_version: Manifest | None = None
+    if "previous_period" in baselines:
+        previous_period, _ = read_manifest(recipe.location(period.previous), s3)
+    if "previous_version" in baselines:
+        previous_version, _ = read_manifest(recipe.location(period), s3)
+    return run_checks(
+        recipe.checks,
+        table,
+        engine,
+        previous_period=previous_period,
+        previous_version=previous_version,
+    )
+
+
+def _write_and_upload(
+    rows: WrittenRows, recipe: Recipe, location: PeriodLocation, engine: Engine, s3: S3
+) -> Version:
+    """Upload what is written already, while a thread writes the other formats and the digest."""
+    not_read_by_next = columns_from_previous(recipe.transforms)
+    writer = ThreadPoolExecutor(max_workers=1)  # DuckDB's connection does one thing at a time
+    try:
+        files = [writer.submit(write_file, rows.table, format, engine) for format in recipe.formats]
+        digest = writer.submit(digest_of, rows.table, engine, without=not_read_by_next)
+        return upload_version(
+            (file.result() for file in files),
+            rows.table,
+            location,
+            s3,
+            ordered=rows.ordered,
+            read_by_next=digest.result,
+        )
+    finally:
+        # After an error the rest is not written. What is being written ends before its folder does.
+        writer.shutdown(cancel_futures=True)
+
+
+def upload_version(
+    files: Iterable[LocalFile],
+    table: LocalTable,
+    location: PeriodLocation,
+    s3: S3,
+    *,
+    ordered: bool,
+    read_by_next: Callable[[], str],
+) -> Version:
+    """Upload the rows of a period as an unpublished version.
+
+    Each upload has a name of its own, even if the same rows were uploaded before. So no upload
+    writes objects that a cleanup is about to remove.
+
+    Args:
+        files: The rows in each format. Each is uploaded before the next one is asked for.
+        table: The rows as a table, for their number and their columns.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        ordered: Whether the order of the rows has a meaning.
+        read_by_next: Returns a digest of what the next period reads of them, see `Version`. It is
+            called after the uploads.
+
+    Raises:
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    version = token_hex(8)
+    objects = []
+    for file in files:
+        extension, _, _ = file.format.partition("_")  # csv_for_spreadsheets is a CSV too
+        uri = f"{location.version_uri(version)}{file.format}/part-0.{extension}"
+        s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
+        _, key = split_uri(uri)
+        published = PublishedObject(
+            format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows
+        )
+        objects.append(published)
+    return Version(
+        version=version,
+        ordered=ordered,
+        rows=table.rows,
+        columns=table.columns,
+        objects=tuple(objects),
+        read_by_next=read_by_next(),
+    )
+
+
+def keep_sql(
+    sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path
+) -> None:
+    """Keep the SQL that a version was made by beside its rows.
+
+    Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
+
+    Args:
+        sql: The SQL as it ran.
+        sql_sha256: Digest of the SQL as run_query rendered it. It names the object.
+        version: The version, whose rows are uploaded.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        folder: A local folder for the file that is uploaded.
+
+    Raises:
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    content = sql.encode()
+    path = folder / "query.sql"
+    path.write_bytes(content)
+    uri = location.sql_uri(version.version, sql_sha256)
+    # Not `sql_sha256`: the SQL that ran may differ from what run_query rendered.
+    sha256 = hashlib.sha256(content).hexdigest()
+    s3.upload(path, uri, "text/plain; charset=utf-8", sha256=sha256)

@@ -1,0 +1,69 @@
+"""What is made of a query's result."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from athena_reports.errors import ReportError
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.reports.column import Column
+from athena_reports.rows.checks import Check
+from athena_reports.rows.columns import as_called
+from athena_reports.rows.formats import Format
+
+if TYPE_CHECKING:
+    from athena_reports.publication.manifest import Version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is made of a query's result.
+
+    Attributes:
+        report: Name of the report.
+        bucket: The report bucket.
+        database: Glue database of the published table; None for no table.
+        transforms: Functions from rows to rows, applied in order.
+        columns: What the columns mean, by name; they are those of an empty UNLOAD too.
+        key: The columns that tell rows apart; empty if none are known to. They imply no check here.
+        checks: What must hold of the rows.
+        empty: What to do without rows: fail, publish, or skip the period.
+        formats: Formats to write, at least one.
+
+    Raises:
+        ReportError: There are no formats.
+    """
+
+    report: str
+    bucket: str
+    database: str | None = None
+    transforms: Sequence[Callable[[Any, Period], Any]] = ()
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    key: Sequence[str] = ()
+    checks: Sequence[Check] = ()
+    empty: Literal["fail", "publish", "skip"] = "fail"
+    formats: Sequence[Format] = ("parquet", "csv")
+
+    def __post_init__(self) -> None:
+        if not self.formats:
+            problem = "it is empty, so there would be nothing to read. Name a format, such as csv."
+            raise ReportError(self.report, "formats", problem)
+
+    def location(self, period: Period) -> PeriodLocation:
+        """Where a period is published."""
+        return PeriodLocation.of(self.bucket, self.report, period)
+
+    def described(self, version: "Version") -> "Version":
+        """Return a version with the key and the descriptions of columns that the report declares.
+
+        It has no key if the rows lack a column of it, which a check that only warns lets pass.
+        """
+        columns = []
+        for column in version.columns:
+            description = ""
+            if column.name in self.columns:
+                description = self.columns[column.name].comment
+            columns.append(column.model_copy(update={"description": description}))
+        key = as_called(self.key, version.columns)
+        return version.model_copy(update={"columns": tuple(columns), "key": key})
