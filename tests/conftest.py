@@ -8,7 +8,6 @@ module is collected. Each process of pytest-xdist has a home of its own.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import gc
 import logging
 import os
@@ -19,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -105,29 +104,16 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_clients() -> Iterator[None]:
-    """Clients of AWS are made hundreds of times, and most of that time tells nothing of our code.
+    """Most of the time that clients of AWS take to be made tells nothing of our code.
 
-    Each session of boto3 would parse botocore's data again, and each client make a class of its own
-    with a method for each operation. The provider would walk the stack for the name of the caller,
-    which it puts into the user agent.
+    The provider would walk the stack for the name of the caller, which it puts into the user agent.
     """
-    import botocore.client
-    import botocore.session
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    make_class = botocore.client.ClientCreator._create_client_class
-    classes: dict[str, type] = {}
-
-    def client_class(creator: Any, service_name: str, service_model: Any) -> type:
-        if service_name not in classes:
-            classes[service_name] = make_class(creator, service_name, service_model)
-        return classes[service_name]
+    from tests import botocore_caches
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.client.ClientCreator, "_create_client_class", client_class)
-        patch.setattr(
-            botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
-        )
+        botocore_caches.keep(patch)
         patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Unknown")
         yield
 
