@@ -93,7 +93,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
+    # pytest has just looked for errors in what is left, and would look once more.
+    gc.freeze()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
