@@ -87,6 +87,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note every test, also those that the command deselects."""
+    from tests.support.selection import COLLECTED
+
+    config.stash[COLLECTED] = list(items)
+
+
 def pytest_collection_finish() -> None:
     """Airflow and the tests stay in memory to the end. The garbage collector passes over them."""
     gc.collect()
