@@ -158,6 +158,7 @@ def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
     assert (shop.root / "dags" / "folders").read_text().splitlines()[0] == home
 
 
+@pytest.mark.ci
 def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
     names = '[tool.athena-reports]\ndags = "a"\ninclude = "b"\ntests = "c"\n'
     shop.write("pyproject.toml", names)
