@@ -8,7 +8,6 @@ module is collected. Each process of pytest-xdist has a home of its own.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import gc
 import logging
 import os
@@ -19,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -88,13 +87,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note every test, also those that the command deselects."""
+    from tests.support.selection import COLLECTED
+
+    config.stash[COLLECTED] = list(items)
+
+
 def pytest_collection_finish() -> None:
     """Airflow and the tests stay in memory to the end. The garbage collector passes over them."""
     gc.collect()
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
+    # pytest has just looked for errors in what is left, and would look once more.
+    gc.freeze()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
@@ -105,29 +115,16 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_clients() -> Iterator[None]:
-    """Clients of AWS are made hundreds of times, and most of that time tells nothing of our code.
+    """Most of the time that clients of AWS take to be made tells nothing of our code.
 
-    Each session of boto3 would parse botocore's data again, and each client make a class of its own
-    with a method for each operation. The provider would walk the stack for the name of the caller,
-    which it puts into the user agent.
+    The provider would walk the stack for the name of the caller, which it puts into the user agent.
     """
-    import botocore.client
-    import botocore.session
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    make_class = botocore.client.ClientCreator._create_client_class
-    classes: dict[str, type] = {}
-
-    def client_class(creator: Any, service_name: str, service_model: Any) -> type:
-        if service_name not in classes:
-            classes[service_name] = make_class(creator, service_name, service_model)
-        return classes[service_name]
+    from tests import botocore_caches
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.client.ClientCreator, "_create_client_class", client_class)
-        patch.setattr(
-            botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
-        )
+        botocore_caches.keep(patch)
         patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Unknown")
         yield
 
@@ -157,14 +154,28 @@ def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """The address of an S3 that runs in this process."""
-    from moto.server import ThreadedMotoServer
+    """The address of an S3 that runs in this process.
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    moto's server would log each request, and look on the disk which services there are.
+    """
+    from moto import backends
+    from moto.moto_server import threaded_moto_server
+
+    class QuietHandler(threaded_moto_server.MotoRequestHandler):
+        def log(self, type: str, message: str, *args: object) -> None:
+            """Say nothing."""
+
+    services = tuple(backends.list_of_moto_modules())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threaded_moto_server, "MotoRequestHandler", QuietHandler)
+        patch.setattr(backends, "list_of_moto_modules", lambda: services)
+        server = threaded_moto_server.ThreadedMotoServer(
+            ip_address="127.0.0.1", port=0, verbose=False
+        )
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture(scope="session")

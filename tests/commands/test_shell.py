@@ -80,6 +80,7 @@ def test_the_help_of_a_command_names_its_options_and_looks_for_nothing(
     assert "No such option: --nothing" in unknown.err
 
 
+@pytest.mark.ci
 def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Project) -> None:
     """One after the other in one shell: standard output has the result alone."""
     shop.write("dags/chatty.py", "# build_dag\nimport logging\nlogging.warning('chatty')\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,32 @@ from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.e2e.harness import AirflowOnPostgresql, StartAirflow
 from tests.support.inbox import Inbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each later Airflow begins with a copy of the metadata with which the first one began.
+
+    `airflow db migrate` takes some seconds to write the same.
+    """
+    template = tmp_path_factory.mktemp("metadata") / "airflow.db"
+    call = AirflowRuntime.cli
+
+    def cli(runtime: AirflowRuntime, *args: str) -> str:
+        has_a_server = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in runtime.config.environment
+        if args != ("db", "migrate") or has_a_server:
+            return call(runtime, *args)
+        database = runtime.config.home / template.name
+        if template.exists():
+            shutil.copy(template, database)
+            return ""
+        printed = call(runtime, *args)
+        shutil.copy(database, template)
+        return printed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AirflowRuntime, "cli", cli)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The events that the OpenLineage provider writes for the tasks of a real Airflow, beside what was
 declared, read and published.
+
+tests/integration/test_lineage.py asks the operators as the provider does.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from tests.support.local_athena import facts_of_query
 from tests.support.published import read_json
 from tests.support.reports import DAGS, SQL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "top_users_weekly"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.openlineage.extractors import OperatorLineage
 from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
@@ -22,6 +23,7 @@ from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "athena-report-dev"
 
 
 class Lineage:
@@ -109,6 +111,32 @@ def test_a_run_that_a_later_query_has_overtaken_publishes_nothing(
     assert len(partitions_of(lineage)) == 16
 
 
+@pytest.mark.usefixtures("plays_lake")
+def test_a_publication_that_fails_names_what_it_was_about_to_publish(
+    services: Services, dags_folder: Path
+) -> None:
+    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
+    xcoms = TaskInstance(dag_id=dag.dag_id, run_id="failing")
+    *before_publish, publish = dag.topological_sort()
+    for task in before_publish:
+        copy, context = prepare(task, xcoms, "failing", None, {"period": "2025-04-27"})
+        xcoms.xcom_push("return_value", execute(copy, context))
+    manifest = {"Bucket": BUCKET, "Key": "top_users/weekly/2025-04-27/manifest.json"}
+    services.s3.put_object(**manifest, Body=b"{}")  # it is not ours, and not overwritten
+
+    copy, context = prepare(publish, xcoms, "failing", None, {"period": "2025-04-27"})
+    with pytest.raises(AirflowException, match="is not of this package"):
+        execute(copy, context)
+    lineage = DefaultExtractor(copy).extract_on_failure(xcoms)
+    services.s3.delete_object(**manifest)
+
+    assert lineage is not None
+    assert version_of(lineage) == xcoms.values["transform", "return_value"]["version"]["version"]
+    assert len(partitions_of(lineage)) == 16
+    query = lineage.run_facets["externalQuery"]
+    assert query.externalQueryId == xcoms.values["run_query", "return_value"]
+
+
 RUN = """
 from importlib.util import find_spec
 assert find_spec("openlineage") is None
@@ -133,6 +161,7 @@ def packages_without_openlineage(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("plays_lake", "services", "dags_folder")
 def test_a_run_needs_no_provider(tmp_path: Path) -> None:
     packages = packages_without_openlineage(tmp_path / "packages")

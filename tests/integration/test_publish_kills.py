@@ -172,7 +172,12 @@ class Publishers:
 
 @pytest.fixture(scope="module")
 def publishers(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publishers]:
-    log = tmp_path_factory.mktemp("publishers") / "log"
+    folder = tmp_path_factory.mktemp("publishers")
+    log = folder / "log"
+    variables = {
+        "PYTHONPATH": f"{REPOSITORY / 'plugins'}{os.pathsep}{REPOSITORY}",
+        "TMPDIR": str(folder),  # a process that dies leaves its temporary folder behind
+    }
     with (
         log.open("w") as stderr,
         subprocess.Popen(
@@ -181,7 +186,7 @@ def publishers(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> It
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'plugins'}{os.pathsep}{REPOSITORY}"},
+            env={**os.environ, **variables},
         ) as process,
     ):
         yield Publishers(process, log)

@@ -1,6 +1,6 @@
 """A run that waits for its input, to its end: each task, with real services and a triggerer's loop.
 
-tests/e2e/test_inputs.py shows it under a real scheduler.
+tests/e2e/test_two_triggerers.py shows it under a real scheduler.
 """
 
 from __future__ import annotations

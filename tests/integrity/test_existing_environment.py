@@ -291,6 +291,7 @@ def test_a_report_is_loaded_if_nothing_was_forgotten(seen_in_airflow: Callable[.
     assert "top_users_weekly is serialized" in seen_in_airflow(PARTS, **SETTINGS)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("forgotten", "quote"),
     [
@@ -311,6 +312,7 @@ def test_the_page_has_what_airflow_says_of_a_part_that_was_forgotten(
     assert f"| `{quote}`" in PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.ci
 def test_the_page_has_what_airflow_says_of_missing_settings(
     seen_in_airflow: Callable[..., str],
 ) -> None:
@@ -318,6 +320,7 @@ def test_the_page_has_what_airflow_says_of_missing_settings(
     assert '| **"is not set"**' in PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.ci
 def test_the_page_has_what_airflow_says_of_two_plugins_of_a_name(
     seen_in_airflow: Callable[..., str], tmp_path: Path
 ) -> None:

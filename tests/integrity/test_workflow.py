@@ -4,12 +4,10 @@ with no more rights than they need.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from argparse import ArgumentParser
 from pathlib import Path
@@ -19,7 +17,7 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from tests.integrity.selection import BEGIN
+from tests.support.selection import COLLECTED
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {
@@ -85,32 +83,18 @@ def selections(target: str) -> list[Selection]:
     return found
 
 
-@pytest.mark.ci
-def test_every_test_runs_in_some_job() -> None:
+def test_every_test_runs_in_some_job(pytestconfig: pytest.Config) -> None:
+    """Of those that are collected here: `make test` collects all."""
+    assert selections("test") == [Selection("not ci and not full", ["tests"])]
     run = {target for text in TEXTS.values() for target in targets(text)}
     found = [each for name in run if name.startswith("test") for each in selections(name)]
     assert len(found) >= 3
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "--quiet",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command += ["-p", "tests.integrity.selection"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith(BEGIN)]
-    tests: dict[str, list[str]] = json.loads(line.removeprefix(BEGIN))
-
-    assert done.returncode == 0, done.stdout
-    assert len(tests) > 1000
-    assert [
-        node_id
-        for node_id, marks in tests.items()
-        if not any(each.has(node_id, set(marks)) for each in found)
-    ] == []
+    forgotten = []
+    for item in pytestconfig.stash[COLLECTED]:
+        marks = {mark.name for mark in item.iter_markers()}
+        if not any(each.has(item.nodeid, marks) for each in found):
+            forgotten.append(item.nodeid)
+    assert forgotten == []
 
 
 def test_each_supported_python_is_tested() -> None:

@@ -24,7 +24,6 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local_athena import cloudformation
 from local_athena.athena.api import AthenaApi
 from local_athena.athena.clients import ACCOUNT, OWN_KEY, Clients
 from local_athena.athena.errors import ApiError
@@ -187,7 +186,8 @@ class _Application:
         self._workers = workers
         self._max_active = max_active
         self._faults = FaultPlan()
-        self._moto = _Dispatcher(create_backend_app)
+        self._moto = _Dispatcher(self._create_app)
+        self._clients: Clients | None = None
         # moto checks a condition and then writes; S3 does both at once.
         self._s3_writes = threading.Lock()
         self._athena: AthenaApi | None = None
@@ -196,7 +196,7 @@ class _Application:
         self.close()
         moto_api_backend.reset()
         self._faults = FaultPlan()
-        cloudformation.serve(clients)
+        self._clients = clients
         executions = Executions(clients, self._faults, self._workers, self._max_active)
         self._athena = AthenaApi(clients, self._faults, executions)
 
@@ -204,6 +204,15 @@ class _Application:
         if self._athena is not None:
             self._athena.close()
             self._athena = None
+
+    def _create_app(self, service: Any) -> Any:
+        """Create what answers the requests to a service of moto, before the first of them."""
+        if service == "cloudformation" and self._clients is not None:
+            # Its module imports every service that a stack may have, and few commands need it.
+            from local_athena import cloudformation
+
+            cloudformation.serve(self._clients)
+        return create_backend_app(service)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self._is_of_a_web_page(environ):

@@ -41,8 +41,10 @@ def test_numbers_are_int32_and_timestamps_have_no_zone(table: pa.Table) -> None:
 
 
 def test_time_hour_is_the_scheduled_departure_in_utc(table: pa.Table) -> None:
-    columns = ("time_hour", "year", "month", "day", "hour")
-    hours: set[Any] = set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+    columns = ["time_hour", "year", "month", "day", "hour"]
+    distinct = table.select(columns).group_by(columns).aggregate([])
+    hours: list[Any] = list(zip(*(distinct[name].to_pylist() for name in columns), strict=True))
+    assert len(hours) > 365 * 12
     for time_hour, *local in hours:
         at = time_hour.replace(tzinfo=dt.UTC).astimezone(NEW_YORK)
         assert [at.year, at.month, at.day, at.hour] == local
@@ -58,7 +60,7 @@ def test_partitions_tile_the_flights_by_utc_date_in_the_order_of_the_csv(table: 
     days = [day for day, _ in parts]
     assert days == [dt.date(2013, 1, 1) + dt.timedelta(days=n) for n in range(366)]
     for day, part in parts:
-        assert set(part["time_hour"].cast(pa.date32()).to_pylist()) == {day}
+        assert part["time_hour"].cast(pa.date32()).unique().to_pylist() == [day]
         lines: list[Any] = part["line"].to_pylist()
         assert lines == sorted(lines)
     assert pa.concat_tables(part for _, part in parts).sort_by("line").equals(numbered)

@@ -42,6 +42,22 @@ def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
+def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
+    """moto's CloudFormation imports EC2 and more: with it, a command waits for its services twice
+    as long.
+    """
+    script = "import sys, local_athena; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY / "dev" / "local_athena",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "local_athena.athena.executions" in loaded
+    assert {"moto.cloudformation", "moto.ec2", "moto.autoscaling"}.isdisjoint(loaded)
+
+
 def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -137,6 +137,7 @@ def run(work: Path, packages: Packages) -> Run:
     return run
 
 
+@pytest.mark.ci
 def test_a_project_has_its_wheels_and_passes_its_check(
     work: Path, packages: Packages, run: Run
 ) -> None:

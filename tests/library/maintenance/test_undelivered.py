@@ -18,7 +18,6 @@ from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
 from tests.support.publishing import Place, facts
 
-NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
 WARNING = CheckResult(name="rows", severity="warn", passed=False, message="few")
 FIRST, SECOND = "2026-11-15", "2026-11-22"
@@ -37,8 +36,9 @@ def publish(
     checks: tuple[CheckResult, ...] = (),
 ) -> Manifest:
     """Publish a period some time ago that is delivered until some time from now."""
-    at = (NOW - published).isoformat(timespec="milliseconds")
-    planned = PlannedDelivery(channels=channels, until=(NOW + until).isoformat())
+    now = datetime.now(UTC)
+    at = (now - published).isoformat(timespec="milliseconds")
+    planned = PlannedDelivery(channels=channels, until=(now + until).isoformat())
     delivery = planned if channels else None
     place = place.at(period_id)
     version = place.upload(rows)
@@ -53,7 +53,7 @@ def deliver(place: Place, manifest: Manifest, channel: str) -> None:
         kind="mail",
         version=manifest.version,
         number=1,
-        sent_at=NOW,
+        sent_at=datetime.now(UTC),
         recipients=(),
         message_id="",
         run_id="run-1",

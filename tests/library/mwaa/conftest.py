@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.mwaa import wheels
+from athena_reports.mwaa import bundle, wheels
 from local_athena import LocalAws
 from tests.library.mwaa.repository import BUCKET, REGION, Repository
 from tests.library.mwaa.stub import StubAws
@@ -22,6 +22,22 @@ def small_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = requirement_of(write_wheel(folder, "duckdb", "2.0.1"))
     (folder / "wheels.txt").write_text(line)
     monkeypatch.setattr(wheels, "_LIST", folder / "wheels.txt")
+
+
+@pytest.fixture(autouse=True)
+def _files_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each bundle of these tests has the same library in it."""
+    monkeypatch.setattr(bundle, "_require_python", _compile_once)
+
+
+def _compile_once(file: Path, content: bytes) -> None:
+    if content not in _compiled:
+        _require_python(file, content)
+        _compiled.add(content)
+
+
+_require_python = bundle._require_python
+_compiled: set[bytes] = set()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,16 +56,16 @@ def _utc(bound: datetime) -> datetime:
 @cache
 def _departures(csv_path: Path) -> list[Departure]:
     """The flights that have a departure time."""
-    return [
-        Departure(
-            scheduled=datetime.fromisoformat(row["time_hour"]),
-            carrier=row["carrier"],
-            distance=int(row["distance"]),
-            arrival_delay=None if row["arr_delay"] == "NA" else int(row["arr_delay"]),
-        )
-        for row in csv.DictReader(io.StringIO(_text(csv_path), newline=""))
-        if row["dep_time"] != "NA"
-    ]
+    header, *rows = csv.reader(io.StringIO(_text(csv_path), newline=""))
+    names = ("dep_time", "time_hour", "carrier", "distance", "arr_delay")
+    values_of = itemgetter(*map(header.index, names))
+    departures = []
+    for dep_time, time_hour, carrier, distance, arr_delay in map(values_of, rows):
+        if dep_time != "NA":
+            scheduled = datetime.fromisoformat(time_hour)
+            delay = None if arr_delay == "NA" else int(arr_delay)
+            departures.append(Departure(scheduled, carrier, int(distance), delay))
+    return departures
 
 
 def _text(csv_path: Path) -> str:
