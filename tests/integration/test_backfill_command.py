@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
@@ -231,14 +232,29 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     assert "2 of 4 periods run\n  run: 2013-03-18, 2013-03-25\n" in printed
     assert "published already, but without a run in Airflow: 2013-03-18\n" in printed
     assert "published already, left alone: 2013-03-04, 2013-03-11\n" in printed
-    assert "queries: about " in printed
+    (cost,) = re.findall("queries: about (.*)", printed)
+
+    # Of the periods that are run, and not of those that are left alone.
+    airflow.succeeded = ()
+    airflow.backfills.clear()
+    _, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
+    (cost_of_all,) = re.findall("queries: about (.*)", printed)
+    assert bytes_of(cost) < bytes_of(cost_of_all)
+    airflow.backfills.clear()
+    _, printed = backfill(shell, airflow, "--from", "2013-03-18", "--to", "2013-03-25")
+    assert f"queries: about {cost}\n" in printed
 
     airflow.succeeded = ALL_WEEKS
     airflow.backfills.clear()
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
-    assert (code, len(airflow.begun())) == (0, 1)
+    assert (code, len(airflow.begun())) == (0, 3)
     assert "left alone, as Airflow has a run of it: 2013-03-25\n" in printed
     assert "There is nothing to run.\n" in printed
+
+
+def bytes_of(cost: str) -> float:
+    amount, unit = re.findall(r"([\d.,]+) (\w+)", cost)[0]
+    return float(amount.replace(",", "")) * {"bytes": 1, "kB": 1000, "MB": 10**6}[unit]
 
 
 def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: BackfillingApi) -> None:

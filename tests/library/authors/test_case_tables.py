@@ -89,6 +89,11 @@ HEADER = PLAYS.partition("\n")[0]
             " write a quote in it twice.",
         ),
         (
+            PLAYS.replace("59.999,2025-06-21", '59.999,2025-06-21,"x"y'),
+            "line 3, column 5: expected a comma or the end of the line beside quotes, found"
+            ' "x"y Put the whole value in quotes, and write a quote in it twice.',
+        ),
+        (
             "\ufeff" + PLAYS.replace("a,2", "\udce9,2"),
             "line 3: expected text in UTF-8, found the byte 0xE9. Save the file as UTF-8.",
         ),

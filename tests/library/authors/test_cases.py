@@ -117,6 +117,14 @@ def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path
             ["line 2: expected the row 'A\nB', '3'; found no row."],
         ),
         (EXPECTED + "D,7\n", ["line 4: expected the row 'D', '7'; found no row."]),
+        # The row without a partner stands after the one that is held against a row of the file.
+        (
+            '"user_id",score\n"A",4\n',
+            [
+                "line 2, column score: expected '4'; found '3'.",
+                "after line 2: expected no row; found the row 'B', NULL.",
+            ],
+        ),
         (
             '"score","user_id"\n3,"A"\n,"B"\n',
             ["line 1: expected the columns score, user_id; found user_id, score."],

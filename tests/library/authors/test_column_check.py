@@ -100,6 +100,8 @@ def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(author: A
 def test_a_table_of_many_columns_does_not_flood_the_message(
     author: Author, glue: GlueClient, database: str
 ) -> None:
+    create(glue, database, "narrow", [{"Name": f"c{n}", "Type": "int"} for n in range(29)])
+    assert author.refusal("SELECT x FROM narrow").splitlines()[0].endswith("c28, dt.")
     create(glue, database, "wide", [{"Name": f"c{n}", "Type": "int"} for n in range(300)])
     problem = author.refusal("SELECT x FROM wide")
     assert "The columns are c0, c1," in problem
@@ -111,7 +113,9 @@ def test_what_glue_does_not_know_for_certain_is_only_told(
 ) -> None:
     create(glue, database, "linked", [])
     create(glue, database, "delta", [{"Name": "old", "Type": "int"}], table_type="DELTA")
-    for table in ("linked", "absent", "delta", "other_database.plays"):
+    of_spark = {"spark.sql.sources.provider": "delta"}
+    create(glue, database, "delta_of_spark", [{"Name": "old", "Type": "int"}], **of_spark)
+    for table in ("linked", "absent", "delta", "delta_of_spark", "other_database.plays"):
         name = table if "." in table else f"{database}.{table}"
         assert author.check(f"SELECT anything FROM {table}") == (f"the columns of {name}",)
     (told,) = author.check("SELECT user_id FROM plays WHERE (")

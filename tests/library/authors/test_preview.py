@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -186,6 +188,36 @@ def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
     assert result.estimate is not None
     assert (result.inputs[1].bytes, result.estimate.is_upper_bound) == (None, False)
     assert "a view: its size is not known" in printed(result)
+
+
+def test_while_late_files_can_still_come_nothing_is_called_a_bound(
+    lake: None, aws: Aws, make_report: MakeReport
+) -> None:
+    """The week ends on June 22, and its files may land until noon of the day after."""
+    declared = declare(make_report, late_by=timedelta(hours=36))
+    for hour, is_upper_bound in ((11, False), (12, True)):
+        with time_machine.travel(f"2025-06-23 {hour}:00:00+00:00"):
+            result = preview(declared, NEXT, aws)
+        assert result.estimate is not None
+        assert result.estimate.is_upper_bound == is_upper_bound
+        amount = "at most" if is_upper_bound else "about"
+        assert re.search(f"will scan +{amount} [68]0 bytes", printed(result))
+
+
+def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twice(
+    lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
+) -> None:
+    (sql_folder / "plays.sql").write_text(
+        f"WITH again AS (SELECT user_id FROM {database}.plays"
+        " WHERE {{ inputs.plays.partitions }})\n"
+        "SELECT p.user_id FROM plays AS p JOIN again AS a ON p.user_id = a.user_id"
+        ' WHERE {{ inputs.plays.partitions_of("p") }}'
+    )
+    result = preview(declare(make_report), NEXT, aws)
+    (plays,) = result.inputs
+    assert plays.uses == 2
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (120, True)
 
 
 def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(

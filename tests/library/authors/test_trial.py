@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from botocore.exceptions import ClientError
 from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial
+from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
+from athena_reports.queries.lease import Lease
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
@@ -258,6 +261,35 @@ def test_a_query_that_cannot_be_stopped_is_told(
     ):
         raise AssertionError("it has rows")
     assert "Query q-1 may still run" in capsys.readouterr().err
+
+
+def test_a_lease_that_s3_refuses_is_told_and_the_query_is_waited_for(
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The lease keeps the reconciler from a long query; it is not what the author asked for."""
+
+    def refuse(_: Lease) -> None:
+        raise S3Error("The lease cannot be written.")
+
+    monkeypatch.setattr(Lease, "renew_if_due", refuse)
+    monkeypatch.setattr(Lease, "remove", refuse)
+    failing = Plan.failing(1006, category=2)
+    athena.plan = lambda _: replace(failing, states=(("RUNNING", 0.2),))
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with (
+        pytest.raises(QueryError, match="Query q-1 is FAILED"),
+        trial(declared, WEEK, aws, command="plan"),
+    ):
+        raise AssertionError("it has rows")
+    assert athena.states == ["FAILED"]  # and not stopped
+    told = capsys.readouterr().err.splitlines()
+    refused = "The lease cannot be written."
+    assert f"{refused} The reconciler may stop the query 0:30:00 after its start." in told
+    assert told[-1] == f"{refused} Nobody needs it any more."
 
 
 @pytest.mark.parametrize("other", ["", "case_1"])

@@ -50,6 +50,28 @@ def test_a_stack_that_cannot_be_changed_is_named_with_the_next_command(
     assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
 
 
+def test_the_reasons_are_those_of_the_last_change_in_their_order_without_what_followed_from_them(
+    stub: StubAws, repository: Repository
+) -> None:
+    """CloudFormation cancels what it changes beside a resource that fails."""
+    stub.happened(NAME, "UPDATE_IN_PROGRESS")
+    stub.happened("Airflow", "UPDATE_FAILED", "This was weeks ago")
+    stub.happened(NAME, "UPDATE_ROLLBACK_COMPLETE")
+    stub.happened(NAME, "UPDATE_IN_PROGRESS")
+    stub.happened("Workgroup", "UPDATE_IN_PROGRESS")
+    stub.happened("Workgroup", "UPDATE_FAILED", "The name is taken")
+    stub.happened("Airflow", "UPDATE_FAILED", "Resource update cancelled")
+    stub.happened(NAME, "UPDATE_ROLLBACK_IN_PROGRESS", "[Workgroup] failed to update")
+    stub.happened("Airflow", "UPDATE_FAILED", "The bucket is gone")
+    stub.happened(NAME, "UPDATE_ROLLBACK_FAILED", "[Airflow] failed to update")
+    stub.status = "UPDATE_ROLLBACK_FAILED"
+    reasons = "Workgroup: The name is taken Airflow: The bucket is gone"
+    of_stack = f"{NAME}: [Airflow] failed to update"
+    assert f"{NAME} is UPDATE_ROLLBACK_FAILED. {reasons} {of_stack} Correct that," in (
+        repository.deploy(code=1)
+    )
+
+
 def test_an_environment_that_nobody_has_configured_is_refused(
     stub: StubAws, repository: Repository
 ) -> None:

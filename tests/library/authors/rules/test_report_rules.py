@@ -270,6 +270,26 @@ def test_a_rule_finds_what_it_is_there_for(
     assert any(finding in each for each in found), found
 
 
+def test_a_configuration_that_ruff_cannot_read_is_no_clean_python(make: Make) -> None:
+    repository = make()
+    with (repository.root / "pyproject.toml").open("a") as file:
+        file.write("\n[tool.ruff.nothing]\n")
+
+    found = "\n".join(dag_rules.python_is_clean(repository))
+    assert "unknown field `nothing`" in found
+
+
+def test_like_sql_of_two_reports_is_found_in_both(make: Make, sql_folder: Path) -> None:
+    """Of one report, the SQL of another period or cadence is looked at once."""
+    ugly = SQL.replace("FROM plays", "from plays")
+    (sql_folder / "matches.sql").write_text(ugly)
+    cadences = DAG_FILE.replace("plays", "matches")
+    cadences += "matches_again = build_dag(matches, monthly())\n"
+    cadences = cadences.replace(" weekly\n", " monthly, weekly\n")
+    found = sql_rules.sql_reads_well(make(sql=ugly, matches=cadences))
+    assert [finding.split("/")[2] for finding in found] == ["matches", "plays"]
+
+
 UGLY = """SELECT DISTINCT
     p.country, count(*) AS position,  CAST(p.score AS varchar) AS score, null AS nothing
 FROM plays AS p
