@@ -166,6 +166,50 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     assert "not a git repository" in said
 
 
+def changed_by(stub: StubAws) -> type[Stack]:
+    """A stack that is changed without the SAM CLI, which takes seconds."""
+
+    class ChangedStack(Stack):
+        def plan(self, versions: Mapping[str, str]) -> bool:
+            return not versions.items() <= stub.parameters.items()
+
+        def apply(self, versions: Mapping[str, str]) -> State:
+            stub.parameters.update(versions)
+            stub.outputs["Topic"] = ("arn:aws:sns:topic", "ATHENA_REPORTS_ALERT_TOPIC")
+            state = self.state()
+            assert state is not None
+            return state
+
+    return ChangedStack
+
+
+def test_whatever_changes_is_checked_in_the_twin_and_what_is_deployed_already_is_not(
+    stub: StubAws, bucket: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check takes minutes."""
+    checked = []
+    monkeypatch.setattr(deploy, "check_in_twin", lambda _, version, **__: checked.append(version))
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    repository.deploy()
+    assert checked == []  # it was told not to
+    repository.deploy(check=True)
+    assert checked == []  # nothing has changed
+
+    repository.write("include/sql/plays.sql", "SELECT 2\n")
+    before = keys(bucket)
+    repository.deploy("--dry-run", check=True)
+    assert (checked, keys(bucket)) == ([], before)
+    repository.deploy(check=True)
+    assert len(checked) == 1
+    (repository.folder / "include" / "sql" / "plays.sql").unlink()
+    repository.deploy(check=True)
+    assert len(checked) == 2
+    repository.write("plugins/library/__init__.py", "VERSION = 2\n")
+    repository.deploy(check=True)
+    assert len(checked) == 3
+
+
 CHECK_FAILED = "The check has failed: nothing was deployed."
 
 
@@ -211,21 +255,8 @@ def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_bro
 ) -> None:
     """Such as after an update of the library, whose template has another output."""
 
-    class GrowingStack(Stack):
-        """A stack that is changed without the SAM CLI, which takes seconds."""
-
-        def plan(self, versions: Mapping[str, str]) -> bool:
-            return not versions.items() <= stub.parameters.items()
-
-        def apply(self, versions: Mapping[str, str]) -> State:
-            stub.parameters.update(versions)
-            stub.outputs["Topic"] = ("arn:aws:sns:topic", "ATHENA_REPORTS_ALERT_TOPIC")
-            state = self.state()
-            assert state is not None
-            return state
-
     stub.status = status
-    monkeypatch.setattr(deploy, "Stack", GrowingStack)
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
     said = repository.deploy()
     assert said.endswith("stg is deployed. It has no MWAA environment.\n")
     version = stub.parameters["StartupVersion"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import ModuleType
 
 import pytest
 
-from athena_reports.mwaa import deploy
+from athena_reports.local.project import Project
+from athena_reports.mwaa import bundle, check, deploy
 from tests.library.mwaa.repository import Repository
 from tests.library.mwaa.stub import StubAws
 
@@ -83,6 +85,58 @@ def test_what_is_no_command_is_refused(
     arguments: list[str], problem: str, repository: Repository
 ) -> None:
     assert problem in repository.run(*arguments, code=2)
+
+
+def test_a_check_is_of_the_bundle_and_the_image_that_are_asked_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function stands for the twin, which takes minutes."""
+    asked = []
+
+    def note(project: Project, version: str, *, progress: object, **options: str) -> None:
+        startup = project.root / "dist" / "mwaa" / "startup.sh"
+        asked.append((version, options, startup.read_text().splitlines()))
+
+    monkeypatch.setattr(check, "check_in_twin", note)
+    image = ["--constraints", "none", "--python", "/opt/python3.12"]
+    repository.run("mwaa-check", "--version", "3.9.9", "--env", "stg", *image)
+    repository.run("mwaa-check", "--version", "newest")
+    assert asked == [
+        (
+            "3.9.9",
+            {"constraints": "none", "python": "/opt/python3.12"},
+            ["export ATHENA_REPORTS_ENV=stg"],
+        ),
+        ("newest", {"constraints": "", "python": ""}, ["export ATHENA_REPORTS_ENV=prd"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [
+        (["deploy", "--env", "stg"], deploy, "mwaa"),
+        (["bundle", "--env", "stg"], bundle, "mwaa"),
+        (["mwaa-check", "--version", "3.3.1"], check, "mwaa"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_module_that_is_not_installed_is_told_with_the_extra_that_brings_it(
+    arguments: list[str],
+    module: ModuleType,
+    extra: str,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def miss(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'sqlglot.exp'", name="sqlglot.exp")
+
+    function = {deploy: "deploy", bundle: "build_bundle", check: "check_in_twin"}[module]
+    monkeypatch.setattr(module, function, miss)
+    printed = repository.run(*arguments, code=1)
+    assert printed == (
+        "This command needs sqlglot, which is not installed."
+        f" Install it: python -m pip install 'athena-reports[{extra}]'\n"
+    )
 
 
 def test_a_bundle_is_built_without_aws(repository: Repository) -> None:
