@@ -411,6 +411,14 @@ def test_an_airflow_whose_dag_has_other_periods_is_refused(
         "fresh_weekly has other periods in this Airflow (Weekly from Monday, Europe/London) than in"
         " these files (Weekly from Monday, UTC). Deploy these files, then run the command again."
     ) in printed
+    assert isinstance(airflow.bodies, dict)
+    airflow.bodies["GET /api/v2/dags/fresh_weekly/details"]["timetable_description"] = None
+    code, printed = shell(
+        *("backfill", "fresh_weekly", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-25", "--to", "2013-04-01"),
+    )
+    assert code == 1, printed
+    assert "fresh_weekly has other periods in this Airflow () than in these files" in printed
     assert airflow.begun() == []
 
 

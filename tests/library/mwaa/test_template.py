@@ -159,6 +159,17 @@ def test_a_source_database_is_created_on_demand_alone_and_under_its_name(
 # --- Permissions
 
 
+def test_policies_are_of_the_version_that_knows_variables() -> None:
+    """Without a version, a policy is of 2008 ("IAM JSON policy elements: Version")."""
+    documents = []
+    for resource in RESOURCES.values():
+        for name in ("PolicyDocument", "AssumeRolePolicyDocument"):
+            if name in resource["Properties"]:
+                documents.append(resource["Properties"][name])
+    assert len(documents) == 8
+    assert {document.get("Version") for document in documents} == {"2012-10-17"}
+
+
 @pytest.mark.parametrize("key", ["", KEY])
 def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
     aws: LocalAws, new_stack: Callable[..., Stack], key: str
@@ -368,6 +379,9 @@ def test_numbers_and_choices_of_parameters_have_the_limits_of_aws() -> None:
     assert least == dict.fromkeys((*of_one, "ScanAlarmBytesPerDay"), 1) | {
         "ScanCutoffBytes": 10_000_000
     }
+    defaults = {name: PARAMETERS[name]["Default"] for name in least}
+    assert all(defaults[name] >= least[name] for name in least)
+    assert defaults["MinWorkers"] <= defaults["MaxWorkers"]
     choices = {name: p["AllowedValues"] for name, p in PARAMETERS.items() if "AllowedValues" in p}
     sizes = ("small", "medium", "large", "xlarge", "2xlarge")
     assert choices == {
