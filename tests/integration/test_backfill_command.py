@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from airflow.api_fastapi.core_api.datamodels.backfills import BackfillPostBody
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -422,6 +423,20 @@ def test_an_airflow_whose_dag_has_other_periods_is_refused(
     assert airflow.begun() == []
 
 
+def test_before_the_first_publication_no_price_is_told(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "fresh.py"
+    file.write_text(FRESH.format(zone="America/New_York"))
+    airflow.deploy(file, "fresh_weekly")
+    code, printed = shell(
+        *("backfill", "fresh_weekly", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-04", "--to", "2013-03-04"),
+    )
+    assert code == 0, printed
+    assert "queries: the price is not known before the first publication\n" in printed
+
+
 def test_a_dag_that_airflow_does_not_know_yet_is_told_with_the_way_out(
     shell: Shell, airflow: BackfillingApi
 ) -> None:
@@ -446,6 +461,24 @@ def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_run
     assert "flown_monthly: no month starts from 2013-03-04 to 2013-03-25." in printed
     assert "Near are 2013-03 and 2013-04." in printed
     assert airflow.begun() == [ALL_WEEKS]
+
+
+def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "fresh.py"
+    text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
+    file.write_text(text + MONTHLY.replace("flown", "fresh"))
+    airflow.deploy(file, "fresh_weekly")
+    with time_machine.travel("2013-03-20 12:00:00+00:00"):
+        code, printed = shell(
+            *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
+            *("--from", "2013-03-01", "--to", "2013-03-20"),
+        )
+    assert code == 0, printed
+    assert "fresh_monthly: the month 2013-03 has not ended, it lasts to 2013-03-31." in printed
+    assert "2 of 2 periods run\n  run: 2013-03-04, 2013-03-11\n" in printed
+    assert "not ended yet, left out: 2013-03-18\n" in printed
 
 
 def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown: Flown) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from tests.library.authors.scores import EXPECTED, PLAYS, SQL, run
 
 
 def test_a_case_passes_by_its_rows_and_leaves_nothing(case: Path, services: Services) -> None:
-    assert run(case).outcome == "passed"
+    begun = time.monotonic()
+    result = run(case)
+    assert result.outcome == "passed"
+    assert 0 <= result.seconds <= time.monotonic() - begun + 0.001
     assert not [
         each
         for each in services.glue.get_databases()["DatabaseList"]
@@ -151,6 +155,15 @@ def test_an_input_without_a_file_is_named(case: Path) -> None:
     (case / "plays.csv").rename(case / "plai.csv")
     problem = f"{case / 'plays.csv'} is missing: the report 'scores' reads the table 'plays'."
     assert run(case).problem.startswith(problem)
+
+
+def test_a_table_of_another_database_needs_no_file(case: Path) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    input = 'Input("plays", "dt")'
+    file.write_text(
+        file.read_text().replace(input, f'{input}, Input("teams", "dt", database="sports")')
+    )
+    assert run(case).outcome == "passed"
 
 
 def test_what_the_local_athena_does_not_do_is_not_run(case: Path, sql_folder: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from athena_reports import Column, Input, build_dag, transforms, weekly
 from athena_reports.authors.column_check import ColumnError, check_columns
@@ -155,6 +157,7 @@ def drops_by_value(rows: Any, _: Any) -> Any:
     [
         ({"columns": {"user_id": STRING, "score": BIGINT}}, ""),
         ({"columns": {"score": BIGINT, "user_id": STRING}}, ""),
+        ({"columns": {"Score": BIGINT, "USER_ID": STRING}}, ""),  # Athena's are in lower case
         ({"columns": {"user_id": STRING}}, "it has 'score', declared as no column"),
         (
             {"columns": {"user_id": STRING, "score": BIGINT, "rank": BIGINT}},
@@ -216,6 +219,13 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     told = author.check(sql, columns=columns, transform=transform)[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str) -> None:
+    config = Config(retries={"total_max_attempts": 1})
+    author.glue = boto3.client("glue", endpoint_url="http://127.0.0.1:9", config=config)
+    told = author.check("SELECT anything FROM plays", columns={"anything": BIGINT})
+    assert told == (f"the columns of {database}.plays",)
 
 
 def test_without_a_promise_no_transform_is_run(author: Author) -> None:

@@ -163,9 +163,8 @@ def test_policies_are_of_the_version_that_knows_variables() -> None:
     """Without a version, a policy is of 2008 ("IAM JSON policy elements: Version")."""
     documents = []
     for resource in RESOURCES.values():
-        for name in ("PolicyDocument", "AssumeRolePolicyDocument"):
-            if name in resource["Properties"]:
-                documents.append(resource["Properties"][name])
+        properties = resource["Properties"]
+        documents += [value for name, value in properties.items() if name.endswith("Document")]
     assert len(documents) == 8
     assert {document.get("Version") for document in documents} == {"2012-10-17"}
 
