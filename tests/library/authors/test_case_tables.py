@@ -214,7 +214,9 @@ def test_a_table_without_rows_is_a_table(case: Path) -> None:
     assert run(case).outcome == "passed"
 
 
-@pytest.mark.parametrize("kind", ["bigit", "array<strng>", "array<string", "decimal(99,2)"])
+@pytest.mark.parametrize(
+    "kind", ["bigit", "bigint)", "array<strng>", "array<string", "decimal(99,2)"]
+)
 def test_an_unknown_type_is_named_beside_the_types_that_there_are(case: Path, kind: str) -> None:
     plays = case / "plays.csv"
     plays.write_text(PLAYS.replace("score bigint", f'"score {kind}"'))
