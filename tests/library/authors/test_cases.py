@@ -150,6 +150,11 @@ def test_of_many_differences_the_first_ones_are_told(case: Path) -> None:
     assert problem.endswith("found no row.\n... and 20 more.")
     assert len(problem.splitlines()) == 12
 
+    (case / "expected.csv").write_text(EXPECTED + "".join(rows.splitlines(keepends=True)[:10]))
+    told = run(case).problem.splitlines()
+    assert len(told) == 11  # all ten, and none more
+    assert told[-1].endswith("found no row.")
+
 
 def test_an_input_without_a_file_is_named(case: Path) -> None:
     (case / "plays.csv").rename(case / "plai.csv")
