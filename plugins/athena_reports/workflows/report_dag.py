@@ -114,7 +114,7 @@ def build_dag(
         params: Params of the report that are different for this cadence.
         wait: How long the query may take. Then it is stopped, and the run fails.
         retry: How often and when a failed task is tried again; None for the default policy.
-        run_timeout: How long a run may take in all; None for no limit.
+        run_timeout: How long a run may take in all, with the wait for an input; None for no limit.
         max_active_runs: How many periods may run at once.
         on_failure: Notifiers that are called when a run has failed.
         due: How long after its end a period is published at the latest: whole seconds; with
@@ -140,7 +140,7 @@ def build_dag(
     )
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
     _require_alert_policy(report, alert_policy, delay)
-    _require_time_for_inputs(report, alert_policy)
+    _require_time_for_inputs(report, alert_policy, delay, run_timeout)
     has_notifiers = bool(alert_policy.all_notifiers)
     deployment = settings()
     _require_place_for_unload(report, deployment)
@@ -315,17 +315,27 @@ def _require_alert_policy(report: Report, policy: AlertPolicy, delay: timedelta)
         report.refuse("due", problem)
 
 
-def _require_time_for_inputs(report: Report, policy: AlertPolicy) -> None:
-    """Raise ReportError if a period would be told late while its run still waits for an input."""
-    if not policy.on_late:
-        return
+def _require_time_for_inputs(
+    report: Report, policy: AlertPolicy, delay: timedelta, run_timeout: timedelta | None
+) -> None:
+    """Raise ReportError if a period is told late, or its run ends, while an input is waited for."""
     for source in report.inputs:
-        if source.wait is not None and source.wait > policy.due:
+        if source.wait is None:
+            continue
+        if policy.on_late and source.wait > policy.due:
             problem = (
                 f"{policy.due} is over before the wait for the input {source.table}, {source.wait}."
                 " Give more time, or let the input wait for less."
             )
             report.refuse("due", problem)
+        # The wait counts from the end of the period, and the time of the run from its start.
+        if run_timeout is not None and delay + run_timeout <= source.wait:
+            problem = (
+                f"{run_timeout} is over before the wait for the input {source.table}, {source.wait}"
+                f" after the end of the period; the run starts {delay} after it."
+                " Give more time, or let the input wait for less."
+            )
+            report.refuse("run_timeout", problem)
 
 
 def _require_whole_seconds(report: Report, option: str, value: Any) -> None:

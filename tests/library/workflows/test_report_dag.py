@@ -403,3 +403,17 @@ def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build:
     build(inputs=inputs, on_late=recorder, due=timedelta(hours=6))
     build(inputs=inputs, on_failure=recorder)
     build(inputs=inputs)
+
+
+def test_a_run_that_would_end_before_its_wait_is_refused(build: Any) -> None:
+    """The wait counts from the end of the period, the time of the run from its start."""
+    inputs = [Input("plays", wait=timedelta(hours=6))]
+    says = (
+        "Report 'plays', field 'run_timeout': 5:00:00 is over before the wait for the input plays,"
+        " 6:00:00 after the end of the period; the run starts 1:00:00 after it."
+        " Give more time, or let the input wait for less."
+    )
+    with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
+        build(inputs=inputs, delay=timedelta(hours=1), run_timeout=timedelta(hours=5))
+    build(inputs=inputs, delay=timedelta(hours=1), run_timeout=timedelta(hours=5, seconds=1))
+    build(inputs=[Input("plays")], run_timeout=timedelta(minutes=1))
