@@ -35,6 +35,7 @@ from athena_reports.authors.preview import (
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
@@ -220,6 +221,21 @@ def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twi
     assert (result.estimate.bytes, result.estimate.is_upper_bound) == (120, True)
 
 
+@pytest.mark.parametrize("previous", [True, False])
+def test_filters_of_both_periods_bound_a_scan_if_the_report_reads_both(
+    previous: bool, lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
+) -> None:
+    (sql_folder / "plays.sql").write_text(
+        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} UNION ALL'
+        ' SELECT user_id FROM plays WHERE {{ period.previous.partitions("dt") }}'
+    )
+    source = Input("plays", "dt", missing="partial", previous=previous)
+    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
+    result = preview(declared, NEXT, aws)
+    assert result.estimate is not None
+    assert (result.inputs[0].uses, result.estimate.is_upper_bound) == (2, previous)
+
+
 def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(
     add_users: Callable[..., None],
     aws: Aws,
@@ -283,6 +299,20 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
     assert "less than that" not in text  # of `max_scan`
     with pytest.raises(CalendarError, match=re.escape(result.refused)):
         run_preview(result, declared, NEXT, aws)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"not JSON"])
+def test_a_folder_whose_calendar_is_not_of_this_package_refuses_the_run(
+    body: bytes, lake: None, aws: Aws, published: None, make_report: MakeReport
+) -> None:
+    declared = declare(make_report)
+    uri = declared.location.calendar_uri
+    aws.s3.write(uri, body, "application/json", replacing=None)
+    result = preview(declared, NEXT, aws)
+    with pytest.raises(PublishError) as refused:
+        require_calendar(declared.location, declared.calendar, aws.s3)
+    assert result.refused == f"plays_weekly, period 2025-06-15, environment dev: {refused.value}"
+    assert uri in result.refused
 
 
 def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
