@@ -109,6 +109,13 @@ def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
     (config,) = started
     assert not config.environment.keys() & NAMES_IN_AN_ACCOUNT.keys()
     assert (OTHERS | services.environment).items() <= config.environment.items()
+    # Of the last week there are no data. And the page asks for a login as Amazon MWAA's does.
+    assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
+    assert config.environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
+    home = tmp_path / "twin" / "root" / "usr" / "local" / "airflow"
+    assert (config.home, config.python) == (home, tmp_path / "twin" / "venv" / "bin" / "python")
+    assert (config.dags_folder, config.plugins_folder) == (home / "dags", home / "plugins")
+    assert "worker" not in config.components
 
 
 def test_the_newest_airflow_of_an_index_that_does_not_answer_is_one_message(

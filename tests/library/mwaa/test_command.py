@@ -103,7 +103,8 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
 ) -> None:
     (repository.folder / CONFIG).unlink()
     network = "subnet-1\nsubnet-1,subnet-2\nsg-1\n\n"  # one subnet alone is asked for again
-    answers = f"us-east-1\narn:aws:s3:::lake\n\n{network}"
+    # Blanks around an answer are none of it.
+    answers = f"us-east-1 \n arn:aws:s3:::lake\n\n{network}"
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
     ask_config(Project.usual(repository.folder), "stg", boto3.Session())
 

@@ -132,6 +132,11 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
             ),
             [],
         ),
+        (
+            """WHERE {{ period.partitions('p."DT"') }} AND {{ period.partitions('"year"',"""
+            """ '"month"', '"day"') }}""",
+            [],
+        ),
         ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
         (
             'WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}',
@@ -404,6 +409,15 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     assert not any("plays" in text for text in found)
 
 
+def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(make: Make) -> None:
+    helper = "\n\ndef parts(text):\n    return 1 / len(text)\n\n\nparts('')\n"
+    (finding,) = dag_rules.every_file_can_be_imported(make(DAG_FILE + helper))
+    line = DAG_FILE.count("\n") + 4
+    assert finding == (
+        f"plays.py, line {line}: ZeroDivisionError: division by zero (`return 1 / len(text)`)"
+    )
+
+
 def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> None:
     root = make(ideas='"""A helper."""\n').root
     (root / "dags").rename(root / "flows")
@@ -430,6 +444,26 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
     [
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
         ("import boto3; boto3.client('s3').list_buckets()", "it asks for a service"),
+        ("import socket; socket.socket().connect_ex(('127.0.0.1', 9))", "it asks for a service"),
+        (
+            "import socket\ntry: socket.getaddrinfo('localhost', 9)\nexcept OSError: pass",
+            "it asks for a service",
+        ),
+        (
+            "from airflow.sdk import Connection\ntry: Connection.get('aws')"
+            "\nexcept Exception: pass",
+            "it asks for a connection",
+        ),
+        (
+            "from airflow.models import Connection\n"
+            "try: Connection.get_connection_from_secrets('aws')\nexcept Exception: pass",
+            "it asks for a connection",
+        ),
+        # Another DAG of the same length.
+        (
+            "import time; plays_weekly.description = str(int(time.time()))[:4]",
+            "it is another DAG",
+        ),
         (
             "from airflow.sdk import Variable; Variable.get('top', default=None)",
             "it asks for a Variable",
