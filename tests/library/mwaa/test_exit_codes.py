@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from types import ModuleType
+from typing import Any
 
 import pytest
+from botocore import exceptions as aws
 
 from athena_reports.local.project import Project
-from athena_reports.mwaa import bundle, check, deploy
+from athena_reports.mwaa import DeployError, bundle, check, deploy
 from tests.library.mwaa.repository import Repository
 from tests.library.mwaa.stub import StubAws
 
@@ -50,6 +53,46 @@ def test_a_session_that_has_expired_says_how_to_choose_another(
     assert "AWS: An error occurred (ExpiredToken)" in printed
     assert "Choose credentials (AWS_PROFILE=..., or `aws sso login`), then run the same" in printed
     assert stub.operations == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_about_credentials"),
+    [
+        ("ExpiredToken", True),
+        ("InvalidClientTokenId", True),
+        ("SignatureDoesNotMatch", True),
+        ("UnrecognizedClientException", True),
+        ("AccessDenied", False),
+        ("Throttling", False),
+        (aws.NoCredentialsError(), True),
+        (aws.CredentialRetrievalError(provider="sso", error_msg="gone"), True),
+        (aws.SSOTokenLoadError(error_msg="gone"), True),
+        (aws.TokenRetrievalError(provider="sso", error_msg="gone"), True),
+        (aws.EndpointConnectionError(endpoint_url="https://sts"), False),
+    ],
+    ids=str,
+)
+def test_other_credentials_are_asked_for_where_they_would_help(
+    error: str | Exception,
+    is_about_credentials: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if isinstance(error, str):
+        response: Any = {"Error": {"Code": error, "Message": "No"}}
+        error = aws.ClientError(response, "GetCallerIdentity")
+    raised = error
+
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(deploy, "build_bundle", fail)
+    with pytest.raises(DeployError) as refused:
+        deploy.deploy(Project.usual(tmp_path), "stg", deploy.Options())
+    problem, advice = str(refused.value).split("\n")
+    assert problem == f"AWS: {error}"
+    assert advice.startswith("Choose credentials (AWS_PROFILE=") == is_about_credentials
+    assert advice.endswith(", then run the same command again: it finishes what was begun.")
 
 
 def test_another_error_of_aws_asks_for_no_other_credentials(

@@ -6,8 +6,10 @@ that only AWS could miss, such as the order of creation, is read from the file.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from string import Template
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from tests.library.mwaa.template import (
     of_type,
     policies_of,
 )
-from tests.support.stacks import Stack
+from tests.support.stacks import REPORTS_TEMPLATE, Stack
 
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 # "Amazon MWAA execution role" in the user guide of Amazon MWAA: its example policy, and that of an
@@ -203,6 +205,47 @@ def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
     assert services == own | {"": through_sqs}
     (queue,) = (statement for statement in of_keys if "NotResource" in statement)
     assert queue["NotResource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*"
+
+
+def test_the_policies_for_another_role_grant_what_the_stack_grants(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    """They are filled in as docs/how-to/existing-environment.md does it."""
+    key, former, source = (f"{KEY[:-1]}{number}" for number in range(3))
+    keys = {"KmsKeyArn": key, "FormerKmsKeyArns": former, "SourceKmsKeyArn": source}
+    stack = new_stack("stg", **keys)
+    names = {
+        "partition": "aws",
+        "region": REGION,
+        "account": ACCOUNT,
+        "environment": "stg",
+        "workgroup": stack.outputs["Workgroup"],
+        "source_database": stack.outputs["SourceDatabase"],
+        "report_database": stack.outputs["ReportDatabase"],
+        "source_bucket": "my-company-lake-stg",
+        "report_bucket": stack.outputs["ReportBucket"],
+        "query_results_bucket": stack.outputs["QueryResultsLocation"][len("s3://") :].rstrip("/"),
+        "alert_topic": stack.outputs["AlertTopicArn"].rpartition(":")[2],
+        "kms_key_arn": key,
+        "former_kms_key_arn": former,
+        "source_kms_key_arn": source,
+    }
+    filled = {}
+    for file in ("reports-policy.json", "reports-policy-keys.json"):
+        text = REPORTS_TEMPLATE.with_name(file).read_text()
+        policy = json.loads(Template(text).substitute(names))
+        assert policy["Version"] == "2012-10-17"
+        filled |= {statement["Sid"]: listed(statement) for statement in policy["Statement"]}
+    granted = {}
+    for statement in policies_of(aws, stack)["ReportsPolicy"]:
+        granted[statement["Sid"]] = listed(statement)
+    assert granted == filled
+
+
+def listed(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement whose actions and resources are lists, whatever one of them is written as."""
+    lists = {name: sorted(as_list(statement[name])) for name in ("Action", "Resource")}
+    return statement | lists
 
 
 def test_only_mwaa_takes_the_role() -> None:
