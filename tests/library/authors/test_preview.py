@@ -181,6 +181,31 @@ def test_a_table_without_partitions_counts_with_all_of_its_bytes(
     assert "at most 1.6 kB" in text
 
 
+def test_a_table_that_no_input_declares_is_told_and_nothing_is_called_a_bound(
+    add_users: Callable[..., None], aws: Aws, database: str, bucket: str, make_report: MakeReport
+) -> None:
+    add_users(Location=f"s3://{bucket}/users")
+    result = preview(declare(make_report), NEXT, aws)
+    assert result.undeclared == (f"{database}.users",)
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, False)
+    assert re.search(rf"{database}.users +no Input declares it: it is not counted", printed(result))
+
+
+@pytest.mark.parametrize("named", ["plays", "{database}.plays"])
+def test_an_input_may_name_the_database_that_the_sql_need_not_name(
+    named: str, lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
+) -> None:
+    sql = SQL.replace("FROM plays", f"FROM {named.format(database=database)}")
+    (sql_folder / "plays.sql").write_text(sql)
+    source = Input("plays", "dt", missing="partial", database=database)
+    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
+    result = preview(declared, NEXT, aws)
+    assert result.undeclared == ()
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+
+
 def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
     add_users: Callable[..., None], aws: Aws, make_report: MakeReport
 ) -> None:
@@ -384,6 +409,10 @@ def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outc
     assert "warn   not_null(a): 1 of 3 rows have NULL in a." in text
     assert "It scanned 1.2 kB, no price by the byte. Nothing is published." in text
     assert "Nothing was run" not in text
+    assert "would not be published" not in text
+    failed = trial.model_copy(update={"failed": "Check rows(at_least=9) failed."})
+    text = printed(result.model_copy(update={"trial": failed}))
+    assert "It would not be published. Check rows(at_least=9) failed.\n" in text
 
 
 UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -538,6 +538,46 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     assert len(found) == 1, found
 
 
+def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
+    make: Make, sql_folder: Path
+) -> None:
+    """Beside it may stand the list of the partitions of a year."""
+    words = " AND ".join(f"country <> 'land {number}'" for number in range(20))
+    beside = SQL.replace("GROUP BY 1", f"  AND {words}\nGROUP BY 1")
+    root = make(sql=beside).root
+    (sql_folder / "plays.sql").write_text(
+        beside.replace("GROUP BY 1,", f"  AND {words}1\nGROUP BY 1,")
+    )
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    (added,) = [line for line in finding.splitlines() if line.startswith("+")]
+    assert added == f"+  AND {words}1"
+    assert {len(line) for line in finding.splitlines() if "land 0'" in line} == {100, len(added)}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT country, SUM(score) OVER (PARTITION BY country) AS total FROM plays",
+        "SELECT country, (SELECT MAX(score) FROM plays) AS best FROM plays",
+        "SELECT country, COUNT(*) AS plays FROM plays GROUP BY country",
+        "SELECT COUNT(*) AS plays FROM plays GROUP BY country",
+        "SELECT COUNT(*) AS n FROM plays UNION ALL SELECT COUNT(*) AS n FROM tests",
+        "WITH a AS (SELECT country FROM plays ORDER BY country) SELECT country FROM a",
+        "SELECT country FROM (SELECT country FROM plays ORDER BY country) AS a",
+    ],
+)
+def test_sql_of_several_rows_needs_an_order_of_its_own(make: Make, sql: str) -> None:
+    (finding,) = sql_rules.sql_orders_its_rows(make(sql=sql))
+    assert finding.endswith(": the outer query has no ORDER BY.")
+
+
+def test_an_input_without_partitions_needs_no_filter(make: Make) -> None:
+    inputs = 'inputs=[Input("plays", "dt"), Input("teams", columns=())], '
+    dag_file = DAG_FILE.replace("Report(", f"Report({inputs}").replace("import ", "import Input, ")
+    sql = "SELECT COUNT(*) AS a FROM plays, teams WHERE {{ inputs.plays.partitions }}"
+    assert sql_rules.sql_filters_the_partitions_of_its_inputs(make(dag_file, sql)) == []
+
+
 def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
     root = make().root
     (sql_folder / "plays.sql").write_text("-- more\n" * 300 + SQL)
