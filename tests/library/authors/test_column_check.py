@@ -87,6 +87,12 @@ def test_an_unknown_column_is_named_with_its_line_in_the_template_and_those_near
     ]
 
 
+@pytest.mark.parametrize("end", [";", " ;\n", "; -- all of them", ";\n/* all */"])
+def test_what_follows_the_query_changes_nothing(end: str, author: Author) -> None:
+    assert author.check(f"SELECT user_id FROM plays{end}") == ()
+    assert "there is no column 'usr'" in author.refusal(f"SELECT usr FROM plays{end}")
+
+
 def test_a_name_that_only_order_by_can_use_is_told_apart(author: Author) -> None:
     problem = author.refusal("SELECT user_id AS u FROM plays GROUP BY u ORDER BY u")
     assert "there is no column 'u'" in problem
