@@ -4,7 +4,9 @@ import getpass
 import json
 import os
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from botocore.exceptions import ClientError
 
 from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, trial
+from athena_reports.authors.trial import Aws, Trial, trial, why_not_published
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
 from athena_reports.queries.lease import Lease
+from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
@@ -261,6 +264,50 @@ def test_a_query_that_cannot_be_stopped_is_told(
     ):
         raise AssertionError("it has rows")
     assert "Query q-1 may still run" in capsys.readouterr().err
+
+
+def test_the_pauses_between_two_looks_grow_to_a_second(
+    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    failing = Plan.failing(1006, category=2)
+    athena.plan = lambda _: replace(failing, states=(("RUNNING", 20.0),))
+    looks = []
+
+    def note(called: str) -> None:
+        if called == "GetQueryExecution":
+            looks.append(clock.now)
+
+    athena.before = note
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(looks)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 0.1
+    assert pauses[-1] == 1
+    assert len(looks) <= 30
+
+
+@pytest.mark.parametrize("empty", ["fail", "skip", "publish"])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
+    rows: int, empty: Any, make_report: MakeReport
+) -> None:
+    check = CheckResult(name="rows(at_least=9)", severity="fail", passed=False, message="Few.")
+    warned = check.model_copy(update={"severity": "warn"})
+    declared = DeclaredReport(build_dag(make_report(empty=empty), WEEKS))
+
+    def why(*checks: CheckResult) -> str:
+        table: Any = SimpleNamespace(rows=rows)
+        return why_not_published(declared, Trial(NOBODY, NOBODY, table, checks))
+
+    if rows == 0 and empty != "publish":
+        assert why() == f'There are no rows, and the report says empty="{empty}".'
+        assert why(check) == why()
+        return
+    assert why() == why(warned) == ""
+    assert "rows(at_least=9)" in why(warned, check)
 
 
 def test_a_lease_that_s3_refuses_is_told_and_the_query_is_waited_for(

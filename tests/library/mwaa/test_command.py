@@ -266,6 +266,20 @@ def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_bro
     assert "dags/plays.py" in keys(bucket)
 
 
+def test_a_pool_is_created_only_where_the_environment_names_one(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    stub.outputs["MwaaEnvironmentName"] = (NAME, "Its name")
+    repository.deploy()
+    assert stub.pools == []
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
+    repository.deploy()
+    assert stub.pools == [{"name": "athena", "slots": 16, "include_deferred": True}]
+    repository.deploy()  # it is there
+
+
 def test_without_the_sam_cli_it_says_how_to_install_it(
     stub: StubAws, repository: Repository
 ) -> None:
