@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from athena_reports import settings
+    from athena_reports.delivery.channels import mail, notify, slack
     from athena_reports.errors import AthenaReportsError, ReportError
     from athena_reports.maintenance.cleanup import RetentionPolicy
     from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
@@ -60,6 +61,9 @@ _MODULE_OF = {
     "quarterly": "periods.calendar",
     "weekly": "periods.calendar",
     "yearly": "periods.calendar",
+    "mail": "delivery.channels",
+    "notify": "delivery.channels",
+    "slack": "delivery.channels",
     "PATIENT": "workflows.report_dag",
     "STATE_MACHINE_RETRIES": "queries.retry_policy",
     "RetentionPolicy": "maintenance.cleanup",
@@ -105,6 +109,10 @@ __all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
     "quarterly",
     "weekly",
     "yearly",
+    # Channels that versions are delivered to
+    "mail",
+    "notify",
+    "slack",
     # Policies
     "PATIENT",
     "STATE_MACHINE_RETRIES",

@@ -6,15 +6,16 @@ In a template, a macro is called as `macros.athena_reports.<name>`.
 
 from airflow.plugins_manager import AirflowPlugin
 
-from athena_reports.page import PREFIX, ReportsPage
+from athena_reports.page import ReportsPage
 from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.sql_period import literal
 from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow
 from athena_reports.scheduling.macros import period
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports.settings import PAGE_PATH
 
-_HREF = PREFIX.removeprefix("/")  # relative to the UI, which need not be the root of its host
+_HREF = PAGE_PATH.removeprefix("/")  # relative to the UI, which need not be the root of its host
 
 
 class AthenaReportsPlugin(AirflowPlugin):
@@ -26,7 +27,7 @@ class AthenaReportsPlugin(AirflowPlugin):
     windows = [PeriodWindow]
     priority_weight_strategies = [ScheduleFirst]
     macros = [period, literal, daily, weekly, monthly, quarterly, yearly]
-    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PREFIX, "name": "Athena reports"}]
+    fastapi_apps = [{"app": ReportsPage(), "url_prefix": PAGE_PATH, "name": "Athena reports"}]
     external_views = [
         {
             "name": "Reports",

@@ -19,12 +19,14 @@ from pydantic import (
 
 from athena_reports.errors import SettingsError
 
+PAGE_PATH = "/athena-reports"  # of the Reports page in Airflow's API server
 ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names too long for S3
 
 _PREFIX = "ATHENA_REPORTS_"
 _ENDPOINT = "AWS_ENDPOINT_URL"
 _DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+"  # a domain, or a Slack channel
 _KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
 
@@ -57,6 +59,14 @@ def _text(pattern: str, expected: str) -> object:
 
 def _none_if_managed(location: str) -> str | None:
     return None if location == "managed" else location
+
+
+def _split(text: str) -> list[str]:
+    """Return the recipients of a text; ValueError if one is neither a domain nor a channel."""
+    recipients = [item.strip().lower() for item in text.split(",")]
+    if not all(re.fullmatch(_RECIPIENT, item) for item in recipients):
+        raise ValueError
+    return recipients
 
 
 def _variable(field: str) -> str:
@@ -131,6 +141,15 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
         _text(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", "an amount of memory, such as 256MB"),
     ] = "128MB"
     """The memory of DuckDB in one task. Beyond it, DuckDB writes to the disk."""
+    recipients: Annotated[
+        frozenset[str],
+        BeforeValidator(_split),
+        Field(title="domains of mail and Slack channels, such as example.com,#sales"),
+    ] = frozenset()
+    """Whom deliveries may go to: domains of mail and Slack channels, with commas between.
+
+    A report with another recipient is an import error. Without it, `prd` takes no recipients.
+    """
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
     sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists")]

@@ -18,12 +18,12 @@ from airflow.sdk.execution_time import task_runner
 from athena_reports import weekly
 from athena_reports.alerts import notifying
 from athena_reports.local.services import Services
-from tests.integration.mailbox import mailbox
 from tests.integration.notifiers import Counting, Hanging
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import ALERTS_PAGE, alerts_dag_file
 from tests.support.inbox import Inbox
+from tests.support.mail_server import mail_server
 from tests.support.neighbour import RUN_ID, Airflow
 from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare, run_dag
@@ -395,14 +395,11 @@ def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
 ) -> None:
     dags = parse("mailed_users", mail=True)
     beside(failed_run("mailed_users"))
-    with mailbox() as server:
-        connection = f"smtp://127.0.0.1:{server.port}/?disable_ssl=true&disable_tls=true"
-        monkeypatch.setenv(
-            "AIRFLOW_CONN_SMTP_DEFAULT", f"{connection}&from_email=reports%40example.com"
-        )
+    with mail_server() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
         run_dag(dags["mailed_users_weekly_alerts"], SCHEDULED)
 
-    failed, late = server.mails
+    failed, late = (mail for _, mail in server.arrived)
     assert failed["Subject"] == "dev: mailed_users_weekly 2025-03-09 failed"
     assert failed["To"] == "team@example.com"
     body = failed.get_body(("html",))

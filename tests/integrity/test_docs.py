@@ -48,6 +48,7 @@ RUN_ELSEWHERE = {
     "README.ja.md": "tests/integrity/test_readme.py",
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
+    "docs/how-to/deliver.md": "tests/integration/test_deliveries.py",
     "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
     EXISTING: "tests/integrity/test_existing_environment.py",
     "docs/how-to/lineage.md": "tests/integrity/test_lineage_page.py",

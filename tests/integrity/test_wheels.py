@@ -90,7 +90,7 @@ def test_a_wheel_needs_what_requirements_txt_says(wheels: Path) -> None:
     always = {str(requirement) for requirement in requirements if requirement.marker is None}
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert always == {str(Requirement(line)) for line in lines if not line.startswith("#")}
-    assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage"]
+    assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage", "delivery"]
 
 
 @pytest.mark.parametrize("name", ["athena_reports", "local_athena"])

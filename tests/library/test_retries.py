@@ -2,6 +2,7 @@
 whichever task meets it.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,13 +18,18 @@ from athena_reports import (
     build_dag,
     build_reconciler,
     build_restatement,
+    notify,
 )
+from athena_reports.delivery.decision import DeliveryPolicy
+from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Version
 from athena_reports.queries.execution import QueryExecution
+from athena_reports.settings import settings
 from athena_reports.steps.transform import PreparedVersion
 from tests.support.airflow_run import context
-from tests.support.calendars import WEEKS
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.notifiers import Recorder
 from tests.support.tasks import SUBMITTED
 
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
@@ -41,13 +47,25 @@ GIVEN: dict[str, dict[str, Any]] = {
     "stop_unwanted_queries": {},
     "clean_up": {},
     "find": {},
+    "find_undelivered": {},
+    "topic": {},
 }
 
 
 def dags() -> list[DAG]:
     inputs = [Input("plays", wait=timedelta(days=36500))]
     plays = Report(name="plays", sql="plays.sql", since="2025-01-01", inputs=inputs)
-    return [build_dag(plays, WEEKS), build_reconciler(), build_cleanup(), build_restatement()]
+    with DAG("plays_weekly_deliver", schedule=None) as deliveries:
+        DeliverOperator(
+            task_id="topic",
+            report=plays,
+            cadence=WEEKS,
+            channel=notify("topic", Recorder()),
+            delivery_policy=DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published"),
+            deployment=settings(),
+        )
+    maintenance = [build_reconciler(), build_cleanup(), build_restatement()]
+    return [build_dag(plays, WEEKS), deliveries, *maintenance]
 
 
 @pytest.mark.usefixtures("sql_folder")
@@ -71,6 +89,8 @@ def test_an_error_of_ours_is_final_in_every_task(
     monkeypatch.setattr(AwsGenericHook, "get_client_type", get_client_type)
     given = context()
     given["params"] |= {"stale": False}
+    if task_id == "topic":
+        given["dag_run"] = replace(given["dag_run"], partition_key=WEEK.id)
     if task_id in ("wait_for_inputs", "run_query"):
         task.render_template_fields(given)
     for name, value in GIVEN[task_id].items():
@@ -81,6 +101,6 @@ def test_an_error_of_ours_is_final_in_every_task(
 
 @pytest.mark.usefixtures("sql_folder")
 def test_no_task_is_left_out() -> None:
-    of_airflow = {"restate"}
+    of_airflow = {"restate", "deliver"}
     ids = {task.task_id for dag in dags() for task in dag.tasks}
     assert ids == GIVEN.keys() | of_airflow

@@ -23,6 +23,7 @@ from athena_reports.publication.commit import read_manifest
 from tests.simulation.airflow_model import Run, task
 from tests.simulation.alerts_model import Alerts
 from tests.simulation.author_model import Authors
+from tests.simulation.deliveries_model import Deliveries
 from tests.simulation.promises import judge_followers
 from tests.simulation.world import (
     ANOTHER_ENVIRONMENT,
@@ -60,6 +61,11 @@ def populate(world: World) -> None:
         world.spawn("check", world.alerts.play_check)
     if world.sources is not None:
         world.spawn("pipeline", partial(land_partitions, world, world.sources))
+    if world.has_deliveries:
+        world.deliveries = Deliveries(world)
+        world.spawn("deliveries", world.deliveries.play)
+        world.spawn("author of the channels", world.deliveries.add_channel)
+        world.spawn("look for lost events", partial(_repeat, world, look_for_lost_events))
     if world.has_authors:
         world.authors = Authors(world, partial(_try, world, reconcile))
         world.spawn("author", world.authors.play)
@@ -145,6 +151,11 @@ def restate(world: World) -> None:
         if len(world.runs) < _MOST_RUNS and run_id not in [run.run_id for run in world.runs]:
             world.say(f"triggers {run_id}")
             add_run(world, run_id, found["conf"]["period"])
+
+
+def look_for_lost_events(world: World) -> None:
+    assert world.deliveries is not None
+    world.deliveries.look_for_lost_events()
 
 
 def clean_up(world: World) -> None:

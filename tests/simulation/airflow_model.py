@@ -297,6 +297,8 @@ class Attempt:
                 self.run.world.authors.judge_adoption(found)
             if self.name == "publish":
                 self.run.published.append(self.run.xcoms["wait_for_query"]["submitted_at"])
+            if self.name == "publish" and self.run.world.deliveries is not None:
+                self.run.world.deliveries.announce(self.run.period.id, found["outcome"])
         self.outcome = outcome
 
     def go_on(self) -> None:
@@ -476,13 +478,16 @@ class Attempt:
         submitted = Submitted(
             period=self.run.period, sql_sha256=self.run.sql, inputs=self.run.coverages
         )
-        given = {
+        given: dict[str, Any] = {
+            "channels": (),
             "prepared": self.run.xcoms["transform"],
             "submitted": submitted.model_dump(mode="json"),
             "database": self.run.deployment.database,
             "environment": self.run.deployment.environment,
             "calendar_checked": not self.run.is_handwritten,
         }
+        if self.run.world.deliveries is not None:
+            given |= self.run.world.deliveries.options_of_publish
         operator = task(S3PublishOperator, given, **named)
         # Where two environments have one bucket, each has partitions of its own.
         with self.run.world.working(self.run.deployment, self.run.period.id):

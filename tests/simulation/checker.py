@@ -45,6 +45,8 @@ def _rest(made: World) -> None:
         made.pause(120)
         reconcile(made)
         clean_up(made)
+    if made.deliveries is not None:
+        made.deliveries.come_to_rest()
     _queries(made)
     for period in PERIODS:
         _period(made, period.id)
@@ -54,6 +56,8 @@ def _rest(made: World) -> None:
     _owner(made)
     if made.alerts is not None:
         made.alerts.judge_at_rest()
+    if made.deliveries is not None:
+        made.deliveries.judge_at_rest()
 
 
 def _queries(made: World) -> None:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from tests.simulation.airflow_model import Attempt, Run
     from tests.simulation.alerts_model import Alerts
     from tests.simulation.author_model import Authors
+    from tests.simulation.deliveries_model import Deliveries
     from tests.simulation.process import Process
 
 T = TypeVar("T")
@@ -96,6 +97,12 @@ INCIDENTS = {
     "alerting process killed": 0.06,
     # of an author's command
     "command killed": 0.01,
+    # of deliveries
+    "event lost": 0.2,
+    "mail server busy": 0.2,
+    "answer of the mail server lost": 0.1,
+    "delivery killed": 0.04,
+    "delivery cleared": 0.1,
     # of people, and of the lake
     "SQL edited": 0.2,
     "cleared days later": 0.8,
@@ -103,7 +110,21 @@ INCIDENTS = {
     "slow removal": 0.5,
 }
 """What can happen, and how probable it is each time that it can."""
-_ORDINARY = ("slow", "late events", "cleared days later", "slow removal")  # they count for nothing
+_OF_DELIVERIES = (
+    "event lost",
+    "mail server busy",
+    "answer of the mail server lost",
+    "delivery killed",
+    "delivery cleared",
+)
+# They count for nothing. Those of deliveries come last in a day, when others have had their number.
+_ORDINARY = (
+    "slow",
+    "late events",
+    "cleared days later",
+    "slow removal",
+    *_OF_DELIVERIES,
+)
 BUCKET, REPORT = "reports", "plays"
 SOURCE_DATABASE = "database_dev"
 # The last one ends three days before the clock starts.
@@ -260,6 +281,7 @@ class World:
     last_work: dict[str, Work] = field(default_factory=dict)
     alerts: Alerts | None = None
     authors: Authors | None = None
+    deliveries: Deliveries | None = None
     judged_at: dict[str, int] = field(default_factory=dict)  # after how many writes, by period
     judged: Counter[str] = field(default_factory=Counter)  # how often the followers were
 
@@ -277,6 +299,9 @@ class World:
         self.sources: Sources | None = None
         if random.Random(f"late inputs of {self.seed}").random() < 0.2:
             self.sources = Sources.of(self.seed)
+        self.has_deliveries = False
+        if self.rival is None:
+            self.has_deliveries = random.Random(f"deliveries of {self.seed}").random() < 0.3
         self.hub = getcurrent()
         stop_seconds = self.rng.choice([0.0, 0.0, 2.0, 45.0])
         self.athena = MemoryAthena(
@@ -404,6 +429,7 @@ class World:
             "crash",
             "alerting process",
             "command killed",
+            "delivery killed",
             "worker killed",
             "task stopped",
             "task cleared",
@@ -418,6 +444,9 @@ class World:
         figures["worlds"] = 1
         figures["worlds with notifiers"] = int(self.has_alerts)
         figures["worlds with an author's commands"] = int(self.has_authors)
+        figures["worlds with deliveries"] = int(self.has_deliveries)
+        if self.deliveries is not None:
+            figures["mails"] = len(self.deliveries.arrivals)
         figures["worlds with inputs that come late"] = int(self.sources is not None)
         figures["worlds with another environment"] = int(self.rival is ANOTHER_ENVIRONMENT)
         figures["worlds with a changed calendar"] = int(self.rival in OTHER_CALENDARS)
@@ -582,11 +611,12 @@ class World:
         return self.s3.writes + self.glue.writes
 
     def manifest_now(self, period_id: str) -> Manifest | None:
-        manifest, _ = read_manifest(self.location(period_id), self._store_now)
+        manifest, _ = read_manifest(self.location(period_id), self.store_now)
         return manifest
 
     @property
-    def _store_now(self) -> S3:
+    def store_now(self) -> S3:
+        """What is stored now."""
         return S3(replace(self.s3, call=_at_once))  # type: ignore[arg-type]
 
     def partition_now(self, period_id: str) -> Partition | None:
@@ -594,7 +624,7 @@ class World:
         return table.partitions().get(period_id)
 
     def latest_now(self, location: PeriodLocation) -> Any:
-        body, _ = self._store_now.read(location.report.latest_uri)
+        body, _ = self.store_now.read(location.report.latest_uri)
         return json.loads(body)
 
 

@@ -25,6 +25,7 @@ class DagRun:
     start_date: datetime | None = None
     logical_date: datetime | None = None
     conf: Mapping[str, str] | None = None
+    partition_key: str | None = None
 
     @classmethod
     def manual(cls, run_after: datetime) -> DagRun:

@@ -6,6 +6,7 @@ from tests.support.paths import ROOT
 
 ALERTS_PAGE = ROOT / "docs" / "how-to" / "be-told.md"
 EVENTS_PAGE = ROOT / "docs" / "how-to" / "start-a-dag.md"
+DELIVERY_PAGE = ROOT / "docs" / "how-to" / "deliver.md"
 
 
 def alerts_dag_file(*, mail: bool = False) -> str:
@@ -26,3 +27,9 @@ def consumers_dag_file() -> str:
         if "MONTHS" in each
     )
     return str(block).replace("user_ranking", "top_users")
+
+
+def delivery_dag_file() -> str:
+    """The file of `deliver.md`, with the SQL of the tests."""
+    (file,) = re.findall(r"```python\n(.*?)```", DELIVERY_PAGE.read_text(), re.DOTALL)
+    return str(file).replace("best_users.sql", "top_users.sql")

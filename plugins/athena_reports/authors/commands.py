@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # What is installed only with an extra.
 _MODULES_OF_EXTRAS = {"local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator"}
 _MWAA_COMMANDS = {"bundle", "mwaa-check", "deploy"}
+_PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 ReportName = Annotated[
@@ -279,13 +280,25 @@ def preview(
     run: Annotated[
         bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")
     ] = False,
+    deliver: Annotated[
+        bool,
+        typer.Option("--deliver", help="With --run: write what the channels would get as files."),
+    ] = False,
+    to: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="With --deliver: send the mails to this address too."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs.
 
     Nothing is published. With --run it fails if the period would not be published.
     """
-    _set_up(context)
+    if deliver and not run:
+        raise typer.BadParameter("Add --run: it pays the query.", param_hint="--deliver")
+    if to and not deliver:
+        raise typer.BadParameter("Add --run --deliver.", param_hint="--to")
+    project = _set_up(context)
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
@@ -301,9 +314,19 @@ def preview(
     if not run:
         _show(unpaid, previews.show, as_json)
         return
+    deliver_into = None
+    if deliver:
+        deliver_into = project.root / _PREVIEWS / declared.dag.dag_id / previewed_period.id
     try:
         with progress.status("Athena runs the query."):
-            paid = previews.run_preview(unpaid, declared, previewed_period, aws)
+            paid = previews.run_preview(
+                unpaid,
+                declared,
+                previewed_period,
+                aws,
+                deliver_into=deliver_into,
+                send_to=to,
+            )
     except (RunPeriodError, CalendarError, MissingPartitionsError, ScanLimitError):
         _show(unpaid, previews.show, as_json)
         raise

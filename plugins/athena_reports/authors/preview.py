@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console, Group
@@ -16,12 +17,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.authors.column_check import check_columns
+from athena_reports.authors.delivery_preview import DeliveryPreview
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import TableUses, table_uses
 from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
 from athena_reports.authors.trial import (
     CALLS_AT_ONCE,
     Aws,
+    Trial,
     measured,
     refusal,
     trial,
@@ -92,6 +95,8 @@ class TrialPreview(BaseModel, frozen=True):
     first_rows: list[tuple[str | None, ...]]  # values as DuckDB writes them; None for NULL
     checks: tuple[CheckResult, ...]
     failed: str = ""  # why it would not be published, such as a failed check; empty if it would
+    deliveries: tuple[str, ...] = ()  # paths of what the channels would get, if that was asked for
+    sent_to: str = ""  # the address that the mails were sent to; empty if they were not sent
 
 
 class Preview(BaseModel, frozen=True):
@@ -150,7 +155,15 @@ def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
     )
 
 
-def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
+def run_preview(
+    unpaid: Preview,
+    declared: DeclaredReport,
+    period: Period,
+    aws: Aws,
+    *,
+    deliver_into: Path | None = None,
+    send_to: str = "",
+) -> Preview:
     """Pay the query of a period that was looked at, and add what it gave; nothing is published.
 
     Args:
@@ -158,8 +171,11 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
         declared: The report.
         period: The period.
         aws: The services.
+        deliver_into: A folder that gets what the channels of the report would get; None for none.
+        send_to: An address that gets the mails of the report; empty for none.
 
     Raises:
+        DeliveryError: What the channels would get cannot be made, or not be sent.
         RunPeriodError: The period has not ended, so no run of it would start its query.
         CalendarError: Likewise, because of what the report's folder is.
         MissingPartitionsError: Likewise, because a partition is missing.
@@ -172,7 +188,16 @@ def run_preview(unpaid: Preview, declared: DeclaredReport, period: Period, aws: 
     problem = _why_not_started(declared, period, _find_partitions(declared, period, aws), aws)
     if problem is not None:
         raise problem
-    return unpaid.model_copy(update={"trial": _trial(declared, period, aws)})
+    with trial(declared, period, aws, command="preview") as done:
+        result = _trial_preview(declared, done)
+        if deliver_into is not None:
+            deliveries = DeliveryPreview.of(declared, period, done, aws)
+            files = [str(path) for path in deliveries.write(deliver_into)]
+            result = result.model_copy(update={"deliveries": tuple(files)})
+            if send_to:
+                deliveries.send(send_to)
+                result = result.model_copy(update={"sent_to": send_to})
+    return unpaid.model_copy(update={"trial": result})
 
 
 def _why_not_started(
@@ -409,18 +434,17 @@ def _stored_bytes(folder_uri: str, aws: Aws) -> int:
     return sum(stored.bytes for stored in objects)
 
 
-def _trial(declared: DeclaredReport, period: Period, aws: Aws) -> TrialPreview:
-    with trial(declared, period, aws, command="preview") as done:
-        sql = _FIRST_ROWS.format(source=done.table.source, rows=_SHOWN_ROWS)
-        return TrialPreview(
-            scanned_bytes=done.execution.scanned_bytes,
-            price_usd=done.execution.price_usd,
-            rows=done.table.rows,
-            columns={column.name: column.type for column in done.table.columns},
-            first_rows=done.engine.connection.sql(sql).fetchall(),
-            checks=done.checks,
-            failed=why_not_published(declared, done),
-        )
+def _trial_preview(declared: DeclaredReport, done: Trial) -> TrialPreview:
+    sql = _FIRST_ROWS.format(source=done.table.source, rows=_SHOWN_ROWS)
+    return TrialPreview(
+        scanned_bytes=done.execution.scanned_bytes,
+        price_usd=done.execution.price_usd,
+        rows=done.table.rows,
+        columns={column.name: column.type for column in done.table.columns},
+        first_rows=done.engine.connection.sql(sql).fetchall(),
+        checks=done.checks,
+        failed=why_not_published(declared, done),
+    )
 
 
 def show(result: Preview, console: Console) -> None:
@@ -504,6 +528,10 @@ def show_trial(result: TrialPreview, console: Console) -> None:
         console.print(_outcome(check))
     if result.failed:
         console.print(Text(f"It would not be published. {result.failed}", style="red"))
+    for path in result.deliveries:
+        console.print(Text(f"written {path}"), soft_wrap=True)
+    if result.sent_to:
+        console.print(f"sent to {result.sent_to}")
     cost = _cost(result.scanned_bytes, result.price_usd)
     console.print(f"It scanned {cost}. Nothing is published.")
 

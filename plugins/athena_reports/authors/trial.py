@@ -115,6 +115,7 @@ class Trial:
     execution: QueryExecution
     engine: Engine
     table: LocalTable
+    ordered: bool  # whether the rows come in the order of the query
     checks: tuple[CheckResult, ...]
 
 
@@ -187,7 +188,7 @@ def trial(
             checks = run_checks(recipe.checks, rows.table, engine)
         else:
             checks = check_rows(rows.table, recipe, period, engine=engine, s3=aws.s3)
-        yield Trial(execution, engine, rows.table, checks)
+        yield Trial(execution, engine, rows.table, rows.ordered, checks)
 
 
 def _succeeded(

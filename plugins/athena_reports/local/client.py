@@ -44,6 +44,7 @@ class DagRun(BaseModel):
     start_date: datetime | None
     end_date: datetime | None
     conf: dict[str, Any] | None
+    partition_key: str | None = None
 
     @property
     def finished(self) -> bool:

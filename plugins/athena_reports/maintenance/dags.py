@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Param
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
+from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
 from athena_reports.reports.report import MAINTENANCE_TAG
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import settings
@@ -82,6 +83,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
 
     It reports provisional periods again once late events have landed. With the param `stale`, it
     also reports stale periods again: what their SQL reads of the period before has changed since.
+    And it starts the deliveries that no event has started.
     `every` says how often it runs; `doc` is Markdown for the people who operate it.
     """
     with _maintenance_dag(
@@ -106,6 +108,18 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
             max_active_tis_per_dagrun=1,
         )
         restate.expand_kwargs(find.output)
+        find_undelivered = AthenaUndeliveredOperator(
+            task_id="find_undelivered",
+            database=deployment.report_database,
+            bucket_owner=deployment.bucket_owner,
+        )
+        deliver = TriggerDagRunOperator.partial(
+            task_id="deliver",
+            logical_date=None,
+            skip_when_already_exists=True,
+            max_active_tis_per_dagrun=1,
+        )
+        deliver.expand_kwargs(find_undelivered.output)
     return dag
 
 

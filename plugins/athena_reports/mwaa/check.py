@@ -26,7 +26,7 @@ from athena_reports.local.services import Services, local_services, require_inst
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.bundle import BUNDLE
 from athena_reports.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
-from athena_reports.page import PREFIX
+from athena_reports.settings import PAGE_PATH
 
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -174,7 +174,7 @@ def check_plugin(airflow: AirflowRuntime) -> None:
         raise DeployError(
             f"The API server has not all of the plugin {PLUGIN}, only {plugin}: see its log."
         )
-    path = f"{PREFIX}/api/coverage"
+    path = f"{PAGE_PATH}/api/coverage"
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
     if status != httpx.codes.UNAUTHORIZED:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-PREFIX = "/athena-reports"  # the page's path in Airflow's API server
-
 
 class ReportsPage:
     """The ASGI application.

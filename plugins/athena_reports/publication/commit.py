@@ -29,7 +29,7 @@ from athena_reports.publication.published_calendar import CalendarError, Publish
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
-Outcome = Literal["published", "unchanged", "superseded"]
+Outcome = Literal["published", "settled", "unchanged", "superseded"]
 # `publish` refuses an upload that is older than this, and a cleanup removes only those that are
 # twice as old. A publish that began in time has the hours between to end, however slow it is. So a
 # cleanup never removes a version while it becomes the current one.
@@ -66,8 +66,9 @@ class Publication(NamedTuple):
 
     Attributes:
         outcome: `published` if readers get this version, or the same query published it before;
-            `unchanged` if another query had published the same rows; `superseded` if a later query
-            has published.
+            `settled` or `unchanged` if another query had published the same rows, where `settled`
+            means that they were provisional or partial until now; `superseded` if a later query has
+            published.
         manifest: The manifest of the period as it is now.
     """
 
@@ -340,12 +341,20 @@ def _successor(
     if current.query.id != facts.query.id:  # the same rows by another query
         repeated_queries = (current.query, *current.repeated_queries)
         manifest = _keeping(current, version, facts, repeated_queries)
-        return _Change(manifest, "unchanged")
+        outcome: Outcome = "settled" if _is_settled_by(facts, current) else "unchanged"
+        return _Change(manifest, outcome)
 
     # The same rows of the same query: a retry. The try that published may have died before it could
     # tell anybody that it did.
     manifest = _keeping(current, version, facts, current.repeated_queries)
     return _Change(manifest, "published")
+
+
+def _is_settled_by(facts: PublicationFacts, current: Manifest) -> bool:
+    """Whether the rows of a provisional or partial version are known to be final or whole now."""
+    is_final_now = current.provisional and not facts.provisional
+    is_whole_now = current.partial and not facts.partial
+    return is_final_now or is_whole_now
 
 
 def _replacing(
@@ -381,8 +390,10 @@ def _keeping(
 ) -> Manifest:
     """Return the manifest that keeps the current rows.
 
-    Its facts are those of the query that gave these rows again.
+    Its facts are those of the query that gave these rows again. Only the planned delivery stays: a
+    channel that the report has got since begins with the next version.
     """
+    facts = facts.model_copy(update={"delivery": current.delivery})
     kept = Version(
         version=current.version,
         ordered=current.ordered,

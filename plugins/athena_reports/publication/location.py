@@ -114,12 +114,21 @@ class PeriodLocation:
         """Return the address of the folder of a version."""
         return f"{self.versions_uri}{version}/"
 
+    def parquet_uri(self, version: str) -> str:
+        """Return the address of the rows of a version as Parquet, if it has them."""
+        return f"{self.version_uri(version)}parquet/part-0.parquet"
+
     def sql_uri(self, version: str, sql_sha256: str) -> str:
         """Return the address of a version's SQL, by the SHA-256 of the SQL in hexadecimal.
 
         A version can have several: each SQL that gave its rows is kept.
         """
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
+
+    @property
+    def receipts_uri(self) -> str:
+        """Address of the folder of all receipts of deliveries."""
+        return f"{self.folder_uri}receipts/"
 
     def uri(self, key: str) -> str:
         """Return the address of a key in the report bucket."""

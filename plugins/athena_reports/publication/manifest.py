@@ -161,6 +161,17 @@ class PublishedPeriod(BaseModel, frozen=True):
         )
 
 
+class PlannedDelivery(BaseModel, frozen=True):
+    """To whom a version is to be delivered.
+
+    `channels` are the names of those that the report had when the version was published. After the
+    instant `until`, none of them gets it any more.
+    """
+
+    channels: tuple[str, ...]
+    until: str
+
+
 class PublicationFacts(BaseModel, frozen=True):
     """What a manifest says besides its version."""
 
@@ -180,6 +191,7 @@ class PublicationFacts(BaseModel, frozen=True):
     logic: str = ""
     # The digest of the transforms alone, by `transforms_digest`; empty if it is not known.
     transforms_logic: str = ""
+    delivery: PlannedDelivery | None = None  # None if the report had no channels
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):
@@ -233,6 +245,8 @@ class PartitionFacts(BaseModel, frozen=True):
     # partition.
     paid: Json[dict[str, Cost]] = Field(default_factory=dict)
     broken: str = ""  # what the cleanup found missing or damaged in S3
+    channels: str | None = None  # those of `PlannedDelivery`, with commas between
+    deliver_until: str | None = None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
@@ -242,6 +256,13 @@ class PartitionFacts(BaseModel, frozen=True):
             ValueError: The partition is not of a published period.
         """
         return cls.model_validate(parameters)
+
+    @property
+    def delivery(self) -> PlannedDelivery | None:
+        """To whom the version is to be delivered; None if the report had no channels."""
+        if self.channels is None or self.deliver_until is None:
+            return None
+        return PlannedDelivery(channels=tuple(self.channels.split(",")), until=self.deliver_until)
 
     @property
     def ledger(self) -> Ledger:
@@ -317,6 +338,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             code_version=facts.code_version,
             logic=facts.logic,
             transforms_logic=facts.transforms_logic,
+            delivery=facts.delivery,
             restated_at=restated_at,
             readings=_with_reading(readings, reading),
             earlier_versions=earlier_versions,
@@ -400,6 +422,10 @@ class Manifest(Version, PublicationFacts, frozen=True):
             earlier=len(self.earlier_versions),
             logic=self.logic,
         )
+        if self.delivery is not None:
+            channels = ",".join(self.delivery.channels)
+            update = {"channels": channels, "deliver_until": self.delivery.until}
+            facts = facts.model_copy(update=update)
         parameters = _as_texts(facts)
         # These two fields only read JSON. Each cost is written as a list, in the order of its
         # fields.

@@ -23,11 +23,13 @@ class Column:
             `array<string>`.
         description: What it means, in one line.
         unit: What it is counted in, such as `points` or `USD`; empty for none.
+        private: Whether its values stay in S3. No delivery and no alert has them.
     """
 
     type: str
     description: str
     unit: str = ""
+    private: bool = False
 
     @property
     def comment(self) -> str:

@@ -174,10 +174,14 @@ def run_checks(
 
 def _problem(error: Exception, table: LocalTable) -> str:
     """Return why a check cannot run, without the words that DuckDB has for kinds of errors."""
-    problem = _ERROR_KIND.sub("", reason(error))
+    full_reason = reason(error)
+    problem = _ERROR_KIND.sub("", full_reason)
     missing = _MISSING_COLUMN.search(problem)
     if missing is not None:
         return _no_column(missing["name"], table)
+    kind = _ERROR_KIND.match(full_reason)
+    if table.private_columns and kind is not None:  # DuckDB quotes the value that it cannot take
+        return f"{kind[0].rstrip(': ')}, whose text may quote a private column"
     return problem
 
 
@@ -343,6 +347,7 @@ def change(
     def find(table: LocalTable, engine: Engine, baseline: Baseline | None) -> _Finding:
         current: int | float
         previous: int | float | None
+        is_private = what != "rows" and table.is_private(what)
         if what == "rows":
             current = table.rows
             previous = None if baseline is None else baseline.rows
@@ -350,14 +355,18 @@ def change(
         else:
             current = _total(what, table, engine)
             previous = _published_total(what, baseline)
-            figure = f"The total of {what} is {current:,}"
+            figure = f"The total of {what}"
+            if not is_private:
+                figure += f" is {current:,}"
         if previous is None:
             message = f"{figure}; the {baseline_name} has nothing to compare with."
             return _Finding(True, message, value=current)
 
         difference = _exact(current) - _exact(previous)
         allowed_difference = _exact(within) * abs(_exact(previous))
-        comparison = f"{previous:,} in the {baseline_name}"
+        comparison = f"that of the {baseline_name}"
+        if not is_private:
+            comparison = f"{previous:,} in the {baseline_name}"
         if previous != 0:
             relative_difference = float(difference / _exact(previous))
             comparison += f" ({relative_difference:+.1%})"
@@ -568,11 +577,15 @@ def _count_failing(
 def _shown_rows(
     numbers: Sequence[int], first_columns: Sequence[str], table: LocalTable, engine: Engine
 ) -> tuple[dict[str, str], ...]:
-    """Return rows as short texts by the names of their columns, with their numbers."""
+    """Return rows as short texts by the names of their columns, with their numbers.
+
+    Private columns are left out.
+    """
     all_columns = [column.name for column in table.columns]
     names: list[str] = []
     for name in [*first_columns, *all_columns]:
-        if name not in names and name != _ROW_NUMBER:
+        is_hidden = name == _ROW_NUMBER or table.is_private(name)
+        if name not in names and not is_hidden:
             names.append(name)
     names = names[:_SHOWN_COLUMNS]
     short_texts = []

@@ -89,17 +89,23 @@ class LocalTable(BaseModel, frozen=True):
     """The rows of a report as one Parquet file in the engine's folder.
 
     `query_columns` are those of the query's result, if transforms have made other rows of it.
+    `private_columns` are those whose values no message may quote.
     """
 
     path: Path
     rows: int
     columns: tuple[TableColumn, ...]
     query_columns: tuple[TableColumn, ...] | None = None
+    private_columns: frozenset[str] = frozenset()
 
     @property
     def source(self) -> str:
         """The rows as a table in SQL."""
         return read_parquet(self.path)
+
+    def is_private(self, column: str) -> bool:
+        """Whether no message may quote a column. DuckDB takes its name in any case."""
+        return column.lower() in {name.lower() for name in self.private_columns}
 
 
 class LocalFile(BaseModel, frozen=True):
@@ -170,7 +176,7 @@ def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) ->
     for format in formats:
         path = table.path.with_suffix(f".{format}")
         if format != "parquet":
-            _copy_table(table, format, path, engine)
+            copy_rows(table.source, format, path, engine)
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         file = LocalFile(
@@ -184,9 +190,19 @@ def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) ->
     return files
 
 
-def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -> None:
-    """Write the rows of a table into a file of another format."""
-    rows = engine.connection.sql(f"FROM {table.source}")
+def copy_rows(source: str, format: Format, path: Path, engine: Engine) -> None:
+    """Write rows into a file of another format than Parquet.
+
+    Args:
+        source: The rows as a table in SQL.
+        format: The format.
+        path: The file, in the engine's folder.
+        engine: The engine that writes.
+
+    Raises:
+        PublishError: The format has no form for a column's type.
+    """
+    rows = engine.connection.sql(f"FROM {source}")
     values = []
     text_headers = []
     for name, kind in zip(rows.columns, rows.types, strict=True):
@@ -203,7 +219,7 @@ def _copy_table(table: LocalTable, format: Format, path: Path, engine: Engine) -
             text_headers.append(header)
     sql = _WRITE_OTHER_FORMAT.format(
         values=", ".join(values),
-        source=table.source,
+        source=source,
         path=duckdb_literal(str(path)),
         options=_copy_options(format, text_headers),
     )
@@ -274,14 +290,15 @@ def _holds(format: Format, kind: DuckDBPyType) -> bool:
     A CSV has none for bytes and for a value that has parts.
     """
     if format == "jsonl":
-        return _has_json(kind)
+        return has_json(kind)
     return not children(kind) and kind.id != "blob"
 
 
-def _has_json(kind: DuckDBPyType) -> bool:
+def has_json(kind: DuckDBPyType) -> bool:
+    """Return whether the values of a type have a form in JSON."""
     if kind.id in _NOT_IN_JSON:
         return False
-    return all(_has_json(child) for _, child in children(kind))
+    return all(has_json(child) for _, child in children(kind))
 
 
 def _header(format: Format, name: str) -> str:
@@ -301,6 +318,16 @@ def _value(format: Format, name: str, kind: DuckDBPyType) -> str:
     formula = duckdb_literal(_FORMULA.pattern)
     escaped = duckdb_literal(_ESCAPED_FORMULA)
     return f"regexp_replace({value}::VARCHAR, {formula}, {escaped})"
+
+
+def json_text(value: str, kind: DuckDBPyType) -> str:
+    """Return the expression for a value as the text that a file of `jsonl` has for it.
+
+    Args:
+        value: The expression of the value.
+        kind: Its type, which has JSON.
+    """
+    return f"CASE WHEN {value} IS NOT NULL THEN to_json({_json_value(value, kind)})::VARCHAR END"
 
 
 def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:

@@ -18,6 +18,7 @@ from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
+    PlannedDelivery,
     PublicationFacts,
     PublishedPeriod,
     QueryFacts,
@@ -39,8 +40,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
     The event of each asset among the `outlets` has what the task returns as its extra. There is no
-    event if nothing new was published: another query had published the same rows, or a later query
-    has published.
+    event if nothing is new: another query had published the same rows, as final and whole as they
+    are now, or a later query has published.
 
     Args:
         prepared: What `transform_result` returned.
@@ -55,6 +56,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: Whether the SQL reads the period before. Then this one is stale if what it
             reads of that one changes.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
+        channels: Names of the channels that the version is to be delivered to.
+        deliver_until: How long after the end of the period it is delivered.
         calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
             this task does.
         keyed_outlets: Further assets, whose events have the id of the period as partition key.
@@ -81,6 +84,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         reads_previous: bool = False,
         logic: str = "",
         transforms_logic: str = "",
+        channels: Sequence[str] = (),
+        deliver_until: timedelta = timedelta(0),
         calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
@@ -99,6 +104,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.reads_previous = reads_previous
         self.logic = logic
         self.transforms_logic = transforms_logic
+        self.channels = tuple(channels)
+        self.deliver_until = deliver_until
         self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
@@ -220,6 +227,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         missing_partitions: list[str] = []
         for coverage in submission.inputs:
             missing_partitions.extend(coverage.gaps)
+        delivery = None
+        if self.channels:
+            until = period.end_utc + self.deliver_until
+            delivery = PlannedDelivery(channels=self.channels, until=until.isoformat())
         return PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -235,6 +246,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             code_version=__version__,
             logic=self.logic,
             transforms_logic=self.transforms_logic,
+            delivery=delivery,
         )
 
     def _query_facts(self, query: QueryExecution, submission: Submitted) -> QueryFacts:
@@ -254,7 +266,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
         """Give each outlet its event, if something new was published."""
-        if event["outcome"] != "published":
+        if event["outcome"] not in ("published", "settled"):
             # Airflow makes an event for each outlet that a task has at its end, so this task must
             # have none then. A running task may change them: Airflow's `@task` (DecoratedOperator)
             # does so too.

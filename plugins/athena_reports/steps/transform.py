@@ -301,6 +301,8 @@ def write_rows(
     if transforms:
         # A check of the columns says by them whether the SQL or a transform is to be corrected.
         table = table.model_copy(update={"query_columns": columns_of(result.relation)})
+    private_columns = frozenset(name for name, column in recipe.columns.items() if column.private)
+    table = table.model_copy(update={"private_columns": private_columns})
     return WrittenRows(table, result.ordered)
 
 

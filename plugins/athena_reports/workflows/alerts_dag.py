@@ -108,10 +108,9 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
     default_args.update(RetryPolicy().arguments)
     # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
     # two weeks later.
-    tell_failed_check = partial(
-        _tell_failed_check, cadence=cadence, notifiers=policy.on_failed_check
+    default_args["on_failure_callback"] = failed_task_callback(
+        cadence, policy.on_failed_check, has_period_param=False
     )
-    default_args["on_failure_callback"] = [tell_failed_check]
     default_args["on_retry_callback"] = None
     time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
     default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers
@@ -168,6 +167,30 @@ def warning_callback(
     return [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
 
 
+def failed_task_callback(
+    cadence: Cadence, notifiers: Notifiers, *, has_period_param: bool
+) -> list[Callable[..., None]] | None:
+    """Return the `on_failure_callback` of the tasks of a DAG beside a report's.
+
+    None without notifiers.
+
+    Args:
+        cadence: The periods of the report.
+        notifiers: Who is told.
+        has_period_param: Whether the DAG has the param `period`. Otherwise a `conf` that names one
+            means nothing.
+    """
+    if not notifiers:
+        return None
+    tell_failed_task = partial(
+        _tell_failed_task,
+        cadence=cadence,
+        notifiers=notifiers,
+        has_period_param=has_period_param,
+    )
+    return [tell_failed_task]
+
+
 def keep_reason(context: _Context) -> None:
     """Keep a task's exception in an XCom, for those who tell of the failure.
 
@@ -214,8 +237,15 @@ def _tell_published_warnings(
 
 
 def _param_of_run(run: Any) -> str:
-    """Return the param `period` of a run of the report; empty if it has none, or is not known."""
-    if run is None or not run.conf:
+    """Return the param `period` of a run; empty if it has none, or is not known.
+
+    A run that is started by the event of a publication has the period as its partition key.
+    """
+    if run is None:
+        return ""
+    if getattr(run, "partition_key", None):  # since Airflow 3.2
+        return str(run.partition_key)
+    if not run.conf:
         return ""
     return run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
 
@@ -265,11 +295,13 @@ def _own_kept_reason(ti: Any) -> str | None:
     return reason
 
 
-# --- the callback of the DAG beside the report
+# --- the callback of the DAGs beside the report's
 
 
-def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
-    """Notify that a task of the DAG beside a report has failed for good.
+def _tell_failed_task(
+    context: _Context, *, cadence: Cadence, notifiers: Notifiers, has_period_param: bool
+) -> None:
+    """Notify that a task of a DAG beside a report's has failed for good.
 
     Nobody is told twice: Airflow calls this once for each failed task.
     """
@@ -277,7 +309,8 @@ def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifi
     reason = context.get("exception")
     if not reason:
         reason = "it was killed"
-    period = _period_of_callback(context, cadence)
+    param = _param_of_run(context.get("dag_run")) if has_period_param else ""
+    period = _period_of_callback(context, cadence, param=param)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],

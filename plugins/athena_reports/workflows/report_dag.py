@@ -7,11 +7,11 @@ With notifiers it also builds the DAG beside it, which tells of missed alerts.
 
 import ast
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
@@ -22,6 +22,8 @@ from jinja2 import StrictUndefined
 
 from athena_reports.alerts.notifying import Notifiers
 from athena_reports.alerts.sensors import AlertPolicy
+from athena_reports.delivery.channels import Channel
+from athena_reports.delivery.decision import DeliveryPolicy
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_period import ParamValue
@@ -50,6 +52,7 @@ from athena_reports.workflows.alerts_dag import (
     require_notifiers,
     warning_callback,
 )
+from athena_reports.workflows.delivery_options import require_deliveries
 from athena_reports.workflows.preflight import require_place
 
 PATIENT = timedelta(hours=6)
@@ -62,20 +65,31 @@ _INSTANT_IN_EXAMPLE_PERIOD = datetime(2025, 6, 15, 12, tzinfo=UTC)
 class BuiltDag(DAG):
     """The DAG that `build_dag` makes of a report. Its callbacks may be set at any time.
 
-    Airflow stores neither of the attributes below. They are for code that imports the DAG's file.
+    Airflow stores none of the attributes below. They are for code that imports the DAG's file.
 
     Attributes:
         report: The report, with the params of this cadence.
         cadence: The periods that it is made for.
+        channels: The channels that it is delivered to.
     """
 
     report: Report
     cadence: Cadence
+    channels: Sequence[Channel]
 
-    def __init__(self, dag_id: str, *, report: Report, cadence: Cadence, **options: Any) -> None:
+    def __init__(
+        self,
+        dag_id: str,
+        *,
+        report: Report,
+        cadence: Cadence,
+        channels: Sequence[Channel],
+        **options: Any,
+    ) -> None:
         super().__init__(dag_id, **options)
         self.report = report
         self.cadence = cadence
+        self.channels = channels
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -99,13 +113,18 @@ def build_dag(
     due: timedelta = timedelta(hours=3),
     on_late: Notifiers = (),
     on_warning: Notifiers = (),
+    deliver: Sequence[Channel] = (),
+    deliver_within: timedelta = timedelta(days=7),
+    deliver_when: Literal["published", "final"] = "published",
+    correct_within: timedelta = timedelta(days=60),
 ) -> BuiltDag:
     """Build the DAG `<report>_<cadence>`: submit, wait, transform, publish.
 
     If an input has a `wait`, the DAG begins with waiting for it.
 
     With notifiers it has the DAG `<report>_<cadence>_alerts` beside it, which looks when a period
-    is due.
+    is due. With `deliver` it has the DAG `<report>_<cadence>_deliver` beside it, which sends each
+    version once to each channel.
 
     Args:
         report: The report.
@@ -122,6 +141,14 @@ def build_dag(
         on_late: Notifiers that are called when a period is not published by then, and when it is
             published after that.
         on_warning: Notifiers that are called when a check has warned of a published period.
+        deliver: Channels that get each version: `mail`, `slack` and `notify` make them. It needs
+            Airflow 3.3.
+        deliver_within: How long after the end of a period a channel gets its first version. So a
+            backfill of old periods sends nothing.
+        deliver_when: `published`, or `final` to send nothing while a period is provisional or
+            partial.
+        correct_within: How long after the end of a period a channel is sent a later version, as a
+            correction.
 
     Raises:
         ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
@@ -142,6 +169,8 @@ def build_dag(
     _require_alert_policy(report, alert_policy, delay)
     _require_time_for_inputs(report, alert_policy, delay, run_timeout)
     has_notifiers = bool(alert_policy.all_notifiers)
+    delivery_policy = DeliveryPolicy(deliver_within, correct_within, deliver_when)
+    channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
     deployment = settings()
     _require_place_for_unload(report, deployment)
     declared_in = sys._getframe(1).f_code.co_filename  # the file that calls build_dag
@@ -154,6 +183,7 @@ def build_dag(
         f"{report.name}_{cadence.name}",
         report=report,
         cadence=cadence,
+        channels=channels,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
@@ -242,6 +272,8 @@ def build_dag(
             late_by=report.late_by,
             logic=report.logic,
             transforms_logic=report.transforms_logic,
+            channels=[channel.name for channel in channels],
+            deliver_until=delivery_policy.longest,
             reads_previous=any(source.previous for source in report.inputs),
             calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
@@ -272,6 +304,19 @@ def build_dag(
     dag.params[PERIOD_PARAM] = _period_param(cadence)
     if has_notifiers:
         build_alerts_dag(dag, report, cadence, alert_policy)
+    if channels:
+        # Other reports do without the providers that it imports.
+        from athena_reports.workflows.delivery_dag import build_delivery_dag
+
+        build_delivery_dag(
+            dag,
+            report,
+            cadence,
+            channels,
+            delivery_policy,
+            on_failure=on_failure,
+            deployment=deployment,
+        )
     return dag
 
 

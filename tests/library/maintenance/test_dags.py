@@ -25,7 +25,15 @@ def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_contract_of_the_restatement() -> None:
     dag: Any = build_restatement(doc="# Restatement")
 
-    assert (dag.dag_id, dag.task_ids) == ("athena_reports_restatement", ["find", "restate"])
+    assert (dag.dag_id, dag.task_ids) == (
+        "athena_reports_restatement",
+        [
+            "find",
+            "restate",
+            "find_undelivered",
+            "deliver",
+        ],
+    )
     assert dag.params.dump() == {"stale": False}
     restate = dag.get_task("restate")
     assert restate.max_active_tis_per_dagrun == 1  # the oldest run comes first

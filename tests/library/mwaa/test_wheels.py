@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,8 @@ def test_what_is_carried_is_what_is_tested_and_all_that_an_image_lacks() -> None
             (lock,) = [entry for entry in locked if entry.startswith(f"{requirement} ")]
             assert sha256 in lock
     needed = names_of((ROOT / "requirements.txt").read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed |= names_of("\n".join(extras["project"]["optional-dependencies"]["delivery"]))
     images = sorted(CONSTRAINTS.with_name("images").glob("*-installed.txt"))
     assert len(images) > 1
     for image in images:

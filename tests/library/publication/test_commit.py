@@ -9,7 +9,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
 from athena_reports.publication.commit import CLOCK_TOLERANCE, read_manifest
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.support.published import assert_followed
@@ -92,6 +92,45 @@ def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queri
     assert EARLY < between < LATE
     assert place.publish(other, facts(between)).outcome == "superseded"
     assert place.manifest()["version"] == version.version
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "outcome"),
+    [
+        ({"provisional": True}, {}, "settled"),
+        ({"partial": True}, {}, "settled"),
+        ({"provisional": True, "partial": True}, {"partial": True}, "settled"),
+        ({"provisional": True}, {"provisional": True}, "unchanged"),
+        ({}, {"provisional": True}, "unchanged"),
+        ({}, {"partial": True}, "unchanged"),
+        ({}, {}, "unchanged"),
+    ],
+)
+def test_the_same_rows_settle_a_provisional_or_partial_period(
+    place: Place, before: dict[str, bool], now: dict[str, bool], outcome: str
+) -> None:
+    version = place.upload("a")
+    place.publish(version, facts(EARLY, **before))
+    settled = place.publish(place.upload("a"), facts(LATE, **now))
+    assert (settled.outcome, settled.manifest.version) == (outcome, version.version)
+
+
+def test_a_version_is_planned_for_the_channels_of_its_publication(tabled: Place) -> None:
+    """A channel that is added later begins with the next version."""
+    first = PlannedDelivery(channels=("sales", "topic"), until="2026-12-01T00:00:00+00:00")
+    second = PlannedDelivery(channels=("another",), until="2027-01-01T00:00:00+00:00")
+    tabled.publish(tabled.upload("a"), facts(EARLY, delivery=first))
+    again = tabled.publish(tabled.upload("a"), facts(LATE, delivery=second))
+    assert again.manifest.delivery == first
+    partition = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (partition["channels"], partition["deliver_until"]) == ("sales,topic", first.until)
+
+    later = "2026-11-23T15:05:01.000+00:00"
+    assert tabled.publish(tabled.upload("b"), facts(later, delivery=second)).manifest.delivery == (
+        second
+    )
+    partition = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert (partition["channels"], partition["deliver_until"]) == ("another", second.until)
 
 
 def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place) -> None:
@@ -403,7 +442,8 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     named |= {"dag_id": "plays_weekly", "manifest": tabled.location.manifest_uri, "earlier": "0"}
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()
-    assert found.keys() == set(PartitionFacts.model_fields)
+    of_channels = {"channels", "deliver_until"}  # which the report has not
+    assert found.keys() == set(PartitionFacts.model_fields) - of_channels
     latest = {
         "latest_format": 1,
         "cadence": "weekly",

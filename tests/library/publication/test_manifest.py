@@ -11,6 +11,8 @@ from athena_reports.publication.manifest import (
     EarlierVersion,
     Latest,
     Manifest,
+    PartitionFacts,
+    PlannedDelivery,
     PublishedObject,
     PublishedPeriod,
     QueryFacts,
@@ -59,6 +61,7 @@ MANIFEST = Manifest(
     code_version="0.1.0",
     logic="v2:0123456789abcdef",
     transforms_logic="v2:fedcba9876543210",
+    delivery=PlannedDelivery(channels=("sales", "topic"), until="2026-12-21T15:00:00+00:00"),
     readings=(Reading(digest="2-abc", since="2026-11-21T15:05:00.000+00:00"),),
 )
 MANIFEST_JSON = """\
@@ -97,6 +100,13 @@ MANIFEST_JSON = """\
   "code_version": "0.1.0",
   "logic": "v2:0123456789abcdef",
   "transforms_logic": "v2:fedcba9876543210",
+  "delivery": {
+    "channels": [
+      "sales",
+      "topic"
+    ],
+    "until": "2026-12-21T15:00:00+00:00"
+  },
   "version": "0123456789abcdef",
   "ordered": true,
   "rows": 2,
@@ -276,6 +286,8 @@ PARAMETERS = {
     "logic": "v2:0123456789abcdef",
     "paid": '{"2026-10": [1, 10, 0.0, 1], "2026-11": [2, 50, 0.5001, 0]}',
     "broken": "",
+    "channels": "sales,topic",
+    "deliver_until": "2026-12-21T15:00:00+00:00",
 }
 
 
@@ -298,6 +310,13 @@ def test_the_parameters_of_the_partition() -> None:
     partition = RESTATED.partition(LOCATION)
     assert partition.location == f"{LOCATION.version_uri('0123456789abcdef')}parquet/"
     assert list(partition.parameters.items()) == list(PARAMETERS.items())
+
+
+def test_a_report_without_channels_has_no_parameters_for_them() -> None:
+    parameters = RESTATED.model_copy(update={"delivery": None}).partition(LOCATION).parameters
+    assert PARAMETERS.keys() - parameters.keys() == {"channels", "deliver_until"}
+    assert PartitionFacts.from_parameters(parameters).delivery is None
+    assert PartitionFacts.from_parameters(PARAMETERS).delivery == MANIFEST.delivery
 
 
 def test_a_query_without_a_price_has_no_parameter_for_it() -> None:

@@ -473,3 +473,43 @@ def test_a_mistake_is_refused_where_it_is_declared(declare: Any, says: str) -> N
     with pytest.raises((ValueError, TypeError)) as caught:
         declare()
     assert says in str(caught.value)
+
+
+SECRET = 987_654_321
+SECRETS = [SECRET, 3 * SECRET, SECRET - 1]  # a value, their total, and that of the period before
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.unique("name"),
+        checks.unique("name", "Salary"),
+        checks.not_null("salary", "name"),
+        checks.in_range("salary", at_most=5),
+        checks.expression("salary < 5"),
+        checks.expression("salary::VARCHAR::DATE IS NULL"),  # an error that quotes the value
+        checks.change("salary", within=0.1),
+        checks.change("SALARY", within=0.1),
+    ],
+    ids=lambda check: check.name,
+)
+def test_no_message_quotes_a_private_column(check: Check) -> None:
+    rows = table(name=["a", "a", None], salary=[SECRET] * 3)
+    earlier = CheckResult(
+        name=check.name, severity="fail", passed=True, message="", value=SECRET - 1
+    )
+    baseline = SimpleNamespace(rows=1, checks=[earlier])
+    with engine() as opened:
+        local = write_table(opened.connection.from_arrow(rows), opened)
+        private = local.model_copy(update={"private_columns": frozenset({"salary"})})
+        (as_usual,) = run_checks([check], local, opened, previous_period=baseline)
+        (found,) = run_checks([check], private, opened, previous_period=baseline)
+    assert (found.passed, found.value) == (as_usual.passed, as_usual.value) == (False, found.value)
+    assert _quoted_secrets(as_usual)
+    assert not _quoted_secrets(found)
+
+
+def _quoted_secrets(finding: CheckResult) -> list[int]:
+    """Return what an alert would have of a private column."""
+    text = f"{finding.message} {failures([finding])} {finding.rows}".replace(",", "")
+    return [secret for secret in SECRETS if str(secret) in text]

@@ -1,0 +1,46 @@
+"""The file that goes with a mail."""
+
+from dataclasses import replace
+
+from athena_reports.delivery.channels import MailChannel
+from athena_reports.delivery.content import Content
+from athena_reports.delivery.mail_message import Attachment
+from athena_reports.delivery.version_reader import VersionReader
+from athena_reports.delivery.workbook import CSV_TYPE, XLSX_TYPE, write_csv, write_workbook
+from athena_reports.publication.manifest import Manifest
+
+# Servers take mails of 10 MB at least, and an attachment grows by a third in a mail.
+LARGEST_ATTACHMENT = 8_000_000
+
+
+def with_attachment(
+    content: Content, channel: MailChannel, manifest: Manifest, reader: VersionReader
+) -> tuple[Content, Attachment | None]:
+    """Return the file of a mail, and the content that says so if it is too large for a mail.
+
+    Args:
+        content: The content.
+        channel: The channel.
+        manifest: The manifest that names the version.
+        reader: Reads the version.
+
+    Raises:
+        DeliveryError: The rows do not fit into a workbook.
+        MissingPackageError: XlsxWriter is not installed.
+        PublishError: A CSV has no form for a column.
+    """
+    if channel.attach is None:
+        return content, None
+    rows = reader.rows(manifest, channel)
+    name = f"{content.report}_{content.period.id}.{channel.attach}"
+    path = reader.engine.folder / name
+    if channel.attach == "xlsx":
+        write_workbook(content, rows.batches(), path, channel.language)
+        mime_type = XLSX_TYPE
+    else:
+        write_csv(rows, path)
+        mime_type = CSV_TYPE
+    if path.stat().st_size > LARGEST_ATTACHMENT:
+        file_uri = reader.file_uri(manifest)
+        return replace(content, too_large=True, file_uri=file_uri), None
+    return content, Attachment(name, path, mime_type)

@@ -1,0 +1,225 @@
+"""Where the versions of a report are delivered to, as its author declares it."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import KW_ONLY
+from email.errors import MessageError
+from email.headerregistry import Address
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from athena_reports.delivery.errors import ChannelError
+from athena_reports.delivery.language import Language
+from athena_reports.reports.input import CONFIG, mistake
+
+Attachment = Literal["xlsx", "csv"]
+
+_NAME_PATTERN = "[a-z][a-z0-9_-]{0,39}"  # it is a task's id, and part of keys in S3
+_SLACK_CHANNEL = r"#[^\s,#@]+|[CGD][A-Z0-9]{6,}"  # by its name, or by its id
+_MOST_ROWS = 200  # a mail with more is cut off by its reader's program
+_MOST_ROWS_IN_SLACK = 50
+
+
+def _require_name(name: str) -> str:
+    if not re.fullmatch(_NAME_PATTERN, name):
+        raise ValueError("use up to 40 lower-case letters, digits, '_' and '-', a letter first")
+    return name
+
+
+def _require_slack_channel(channel: str) -> str:
+    if not re.fullmatch(_SLACK_CHANNEL, channel):
+        raise ValueError("give a channel such as '#sales', or its id")
+    return channel
+
+
+def _refuse_text(addresses: object) -> object:
+    if isinstance(addresses, str):
+        raise ValueError("give a list of addresses, such as ['sales@example.com']")
+    return addresses
+
+
+def _require_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
+    if not addresses:
+        raise ValueError("give at least one address")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("name each address once")
+    for address in addresses:
+        _require_address(address)
+    return tuple(addresses)
+
+
+def _require_address(address: str) -> None:
+    try:
+        parsed = Address(addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        parsed = Address()
+    is_plain = address.isascii() and address.isprintable() and " " not in address
+    if not (parsed.username and parsed.domain and is_plain):
+        raise ValueError(f"{address!r} is no mail address. Write it as in 'sales@example.com'")
+
+
+_Name = Annotated[str, AfterValidator(_require_name)]
+_Addresses = Annotated[
+    Sequence[str], BeforeValidator(_refuse_text), AfterValidator(_require_addresses)
+]
+_SlackChannel = Annotated[str, AfterValidator(_require_slack_channel)]
+_ConnectionId = Annotated[str, Field(min_length=1)]
+
+
+class _Channel:
+    """What all channels have in common."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(fields)
+        except pydantic.ValidationError as error:
+            field, problem = mistake(error, cls.__annotations__)
+            name = fields.args[0] if fields.args else None
+            raise ChannelError(f"Channel {name!r}, field {field!r}: {problem}") from None
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class MailChannel(_Channel):
+    """Mail to one or more addresses; `mail` makes it."""
+
+    name: _Name
+    _: KW_ONLY
+    to: _Addresses
+    rows: int = Field(ge=1, le=_MOST_ROWS)
+    bar: str
+    attach: Attachment | None
+    language: Language
+    template: str
+    conn_id: _ConnectionId
+
+    @property
+    def recipients(self) -> Collection[str]:
+        """What `ATHENA_REPORTS_RECIPIENTS` has to name: the domains."""
+        return {address.rpartition("@")[2].lower() for address in self.to}
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class SlackChannel(_Channel):
+    """Messages in a channel of Slack; `slack` makes it."""
+
+    name: _Name
+    _: KW_ONLY
+    channel: _SlackChannel
+    rows: int = Field(ge=1, le=_MOST_ROWS_IN_SLACK)
+    bar: str
+    language: Language
+    conn_id: _ConnectionId
+
+    @property
+    def recipients(self) -> Collection[str]:
+        """What `ATHENA_REPORTS_RECIPIENTS` has to name: the channel."""
+        return {self.channel.lower()}
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class NotifierChannel(_Channel):
+    """A notifier of Airflow; `notify` makes it."""
+
+    name: _Name
+    notifier: Any
+    _: KW_ONLY
+    rows: int = Field(ge=1, le=_MOST_ROWS)
+    bar: str
+    language: Language
+
+    @property
+    def recipients(self) -> Collection[str]:
+        """Nothing: only the notifier knows whom it tells."""
+        return ()
+
+
+Channel = MailChannel | SlackChannel | NotifierChannel
+
+
+def mail(
+    name: str,
+    *,
+    to: Sequence[str],
+    rows: int = 20,
+    bar: str = "",
+    attach: Attachment | None = None,
+    language: Language = "en",
+    template: str = "",
+    conn_id: str = "smtp_default",
+) -> MailChannel:
+    """Deliver by mail: the first rows in the mail, all of them in an attachment.
+
+    Args:
+        name: Name of the channel. Receipts are kept by it. A channel of another name is a new one,
+            and begins with the next version.
+        to: Addresses. They are no part of the channel's identity.
+        rows: How many of the first rows the mail shows.
+        bar: A numeric column that is shown as bars, and whose total is told.
+        attach: `xlsx` for a workbook of all rows, `csv` for a CSV that spreadsheets read safely.
+        language: Of dates, numbers and sentences: `en` or `ja`.
+        template: A Jinja template for the HTML part, in the folder of the SQL files; empty for the
+            usual one.
+        conn_id: Airflow connection of type `smtp`.
+
+    Raises:
+        ChannelError: An argument is wrong.
+    """
+    return MailChannel(
+        name,
+        to=to,
+        rows=rows,
+        bar=bar,
+        attach=attach,
+        language=language,
+        template=template,
+        conn_id=conn_id,
+    )
+
+
+def slack(
+    name: str,
+    *,
+    channel: str,
+    rows: int = 10,
+    bar: str = "",
+    language: Language = "en",
+    conn_id: str = "slack_api_default",
+) -> SlackChannel:
+    """Deliver into a channel of Slack. It needs the extra `delivery`.
+
+    Args:
+        name: Name of the channel, see `mail`.
+        channel: The channel in Slack, such as `#sales`, or its id.
+        rows: How many of the first rows are shown.
+        bar: A numeric column whose total is told.
+        language: Of dates, numbers and sentences: `en` or `ja`.
+        conn_id: Airflow connection of type `slack`.
+
+    Raises:
+        ChannelError: An argument is wrong.
+    """
+    return SlackChannel(
+        name, channel=channel, rows=rows, bar=bar, language=language, conn_id=conn_id
+    )
+
+
+def notify(
+    name: str, notifier: Any, *, rows: int = 10, bar: str = "", language: Language = "en"
+) -> NotifierChannel:
+    """Deliver by a notifier of Airflow. It can neither attach a file nor reply to a message.
+
+    Args:
+        name: Name of the channel, see `mail`.
+        notifier: The notifier, whose templates have `delivery.subject` and `delivery.text`.
+        rows: How many of the first rows the text shows.
+        bar: A numeric column whose total is told.
+        language: Of dates, numbers and sentences: `en` or `ja`.
+
+    Raises:
+        ChannelError: An argument is wrong.
+    """
+    return NotifierChannel(name, notifier, rows=rows, bar=bar, language=language)

@@ -1,0 +1,251 @@
+"""What is delivered of a version.
+
+Mail, Slack and workbook show the same facts. None of them sees a private column: it is taken out
+before a `Content` is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from athena_reports.delivery.language import Number
+from athena_reports.periods.calendar import Period
+from athena_reports.reports.column import Column
+from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.differences import Change, Differences
+from athena_reports.rows.transforms import LibraryTransform
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ContentColumn:
+    """A column that is shown.
+
+    Attributes:
+        name: Its name.
+        type: Its type as DuckDB calls it, such as `DECIMAL(10,2)`.
+        description: What it means; empty if the report does not say.
+        unit: What it is counted in, such as `points`; empty for none.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """The three columns of `transforms.movement`.
+
+    Attributes:
+        rank: The rank in this period.
+        previous_rank: The rank in the period before; NULL for a newcomer.
+        into: How far the row moved, in words.
+    """
+
+    rank: str
+    previous_rank: str
+    into: str
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What differs from the version that this channel had last.
+
+    Attributes:
+        published_at: When that version was published, with a time zone.
+        added: The number of rows that it did not have.
+        removed: The number of rows that only it had.
+        changed: The number of rows that have other values for the same key.
+        columns: How many of the changed rows differ in a column, without private columns.
+        columns_added: Names of the columns that it did not have.
+        columns_removed: Names of the columns that only it had.
+        names: Names of the values in `Change.key` of the examples.
+        examples: A few rows, without the values of private columns.
+        rows_kept: Whether its rows are still there. If not, nothing else is known.
+    """
+
+    published_at: datetime
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    columns: Mapping[str, int] = field(default_factory=dict)
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    examples: tuple[Change, ...] = ()
+    rows_kept: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        differences: Differences,
+        columns: Sequence[TableColumn],
+        *,
+        private: Collection[str],
+        published_at: datetime,
+    ) -> Correction:
+        """Return what may be told of differences.
+
+        Args:
+            differences: What `find_differences` found, with all columns of both versions.
+            columns: All columns of the later version, as `find_differences` got them.
+            private: Names of the columns whose values are not told.
+            published_at: When the earlier version was published, with a time zone.
+        """
+        hidden = {name.lower() for name in private}
+        names = differences.key
+        if not names:  # whole rows are compared, by the columns that both versions have
+            names = tuple(
+                column.name for column in columns if column.name not in differences.columns_added
+            )
+        examples = []
+        for change in differences.examples:
+            shown = _without(hidden, names, change)
+            if shown is not None:
+                examples.append(shown)
+        return cls(
+            published_at=published_at,
+            added=differences.added,
+            removed=differences.removed,
+            changed=differences.changed,
+            columns=_shown_items(differences.columns, hidden),
+            columns_added=_shown_names(differences.columns_added, hidden),
+            columns_removed=_shown_names(differences.columns_removed, hidden),
+            names=_shown_names(names, hidden),
+            examples=tuple(examples),
+        )
+
+    @classmethod
+    def without_rows(cls, published_at: datetime) -> Correction:
+        """Return the correction of a version whose rows are no longer kept."""
+        return cls(published_at=published_at, rows_kept=False)
+
+
+@dataclass(frozen=True)
+class Content:
+    """All facts of one delivery, without private columns.
+
+    Attributes:
+        report: Name of the report.
+        environment: Name of the environment.
+        period: The period; its cadence has the time zone.
+        version: Name of the version.
+        published_at: When the version was published, with a time zone.
+        settles_at: When the last event of the period has arrived, with a time zone.
+        provisional: Whether the query was submitted before that.
+        partial: Whether partitions of the input were missing.
+        missing_partitions: How many were missing.
+        warned_checks: Names of the checks that warn. Their messages can hold values, and are not
+            told.
+        columns: The columns that are shown, in order.
+        rows: The first rows, each with a value for each column, as `published_rows` reads them.
+        total_rows: How many rows the version has.
+        key: The columns that tell rows apart, as far as they are shown.
+        bar: The column that is shown as bars and whose total is told; empty for none.
+        total: The total of that column; None if there is none or it is not known.
+        previous_total: Its total in the period before; None if that is not published or not known.
+        previous_rows: The number of rows of the period before; None if it is not published.
+        movement: The columns of `transforms.movement`; None if the report has none.
+        correction: What differs from the version that this channel had; None if it had none.
+        too_large: Whether the attachment is too large to be sent.
+        file_uri: Where the rows lie in S3 then, as `s3://...`; empty if the reader may not have all
+            columns of that file.
+        page_url: Address of the Reports page; empty for none.
+        query_url: Address of the query in Athena's console; empty for none.
+        is_preview: Whether an author looks at it before it is sent to others.
+    """
+
+    report: str
+    environment: str
+    period: Period
+    version: str
+    published_at: datetime
+    settles_at: datetime
+    provisional: bool
+    partial: bool
+    missing_partitions: int
+    warned_checks: tuple[str, ...]
+    columns: tuple[ContentColumn, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total_rows: int
+    key: tuple[str, ...] = ()
+    bar: str = ""
+    total: Number | None = None
+    previous_total: Number | None = None
+    previous_rows: int | None = None
+    movement: Movement | None = None
+    correction: Correction | None = None
+    too_large: bool = False
+    file_uri: str = ""
+    page_url: str = ""
+    query_url: str = ""
+    is_preview: bool = False
+
+
+def shown_columns(
+    columns: Sequence[TableColumn], declared: Mapping[str, Column]
+) -> tuple[ContentColumn, ...]:
+    """Return the columns of a version that are not private, in their order.
+
+    Args:
+        columns: The columns of the version.
+        declared: What the report says of its columns, by name. It need not know all of them.
+    """
+    known = {name.lower(): column for name, column in declared.items()}
+    shown = []
+    for column in columns:
+        name = column.name.lower()
+        description = ""
+        unit = ""
+        if name in known:
+            if known[name].private:
+                continue
+            description = known[name].description
+            unit = known[name].unit
+        shown.append(ContentColumn(column.name, column.type, description, unit))
+    return tuple(shown)
+
+
+def movement_of(
+    transforms: Sequence[Callable[..., Any]], columns: Sequence[ContentColumn]
+) -> Movement | None:
+    """Return the columns that `transforms.movement` reads and adds; None unless all are shown."""
+    shown = {column.name.lower(): column.name for column in columns}
+    for transform in transforms:
+        if not isinstance(transform, LibraryTransform) or transform.name != "movement":
+            continue
+        names = []
+        for argument in ("rank", "previous_rank", "into"):
+            name = str(transform.arguments[argument]).lower()
+            if name in shown:
+                names.append(shown[name])
+        if len(names) == 3:
+            return Movement(*names)
+    return None
+
+
+def _shown_names(names: Sequence[str], hidden: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name.lower() not in hidden)
+
+
+def _without(hidden: Collection[str], names: Sequence[str], change: Change) -> Change | None:
+    """Return an example without the values of some columns; None if it would show nothing."""
+    key = []
+    for name, value in zip(names, change.key, strict=True):
+        if name.lower() not in hidden:
+            key.append(value)
+    columns = _shown_items(change.columns, hidden)
+    shown = columns if change.kind == "changed" else key
+    if not shown:
+        return None
+    return Change(kind=change.kind, key=tuple(key), columns=columns)
+
+
+def _shown_items(items: Mapping[str, _T], hidden: Collection[str]) -> dict[str, _T]:
+    return {name: value for name, value in items.items() if name.lower() not in hidden}

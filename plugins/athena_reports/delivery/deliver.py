@@ -1,0 +1,258 @@
+"""The task that delivers the current version of a period to one channel."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_never
+
+from airflow.configuration import conf
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+from airflow.sdk import Context
+
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3, ConditionError
+from athena_reports.delivery.channels import Channel
+from athena_reports.delivery.decision import DeliveryPolicy, Hold, Send, Skip, Try, decide
+from athena_reports.delivery.receipt import Receipt, receipts_of
+from athena_reports.delivery.sending import Sent, send
+from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.errors import RunPeriodError
+from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.manifest import Manifest
+from athena_reports.queries.execution import console_url
+from athena_reports.reports.report import Report
+from athena_reports.rows.engine import open_engine
+from athena_reports.settings import PAGE_PATH, Settings
+from athena_reports.steps.airflow_errors import report_errors
+
+_TIME_TO_SEND = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class _Period:
+    """The published period that a task delivers, and where it is.
+
+    Attributes:
+        period: The period.
+        location: Where it is published.
+        s3: The client of the report bucket.
+        about: The beginning of messages.
+    """
+
+    period: Period
+    location: PeriodLocation
+    s3: S3
+    about: str
+
+
+class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
+    """Delivers the current version of the run's period to one channel, once.
+
+    It looks at what is published when it runs, and at the receipts of the channel. It is skipped if
+    there is nothing to send. The receipt is written when the version was sent: a task that is
+    killed between the two sends it again, with the same Message-ID.
+
+    Args:
+        report: The report.
+        cadence: The periods that it is made for.
+        channel: The channel.
+        delivery_policy: When versions are delivered.
+        deployment: The settings.
+        kwargs: Arguments of AwsBaseOperator.
+    """
+
+    aws_hook_class = SharedSessionHook
+    ui_color = "#b8d8f0"
+
+    def __init__(
+        self,
+        *,
+        report: Report,
+        cadence: Cadence,
+        channel: Channel,
+        delivery_policy: DeliveryPolicy,
+        deployment: Settings,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(execution_timeout=_TIME_TO_SEND, **kwargs)
+        self.report = report
+        self.cadence = cadence
+        self.channel = channel
+        self.delivery_policy = delivery_policy
+        self.deployment = deployment
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Deliver, and return the receipt.
+
+        Raises:
+            AirflowSkipException: There is nothing to send.
+            AirflowFailException: It cannot be sent, or somebody has to look at it before.
+            AirflowException: A server has not served, or puts off some of the recipients.
+        """
+        with report_errors(f"{self.dag_id}: "):
+            period = period_of_delivery(self.cadence, context["dag_run"])
+        about = f"{self.dag_id}, period {period.id}, channel {self.channel.name}: "
+        with report_errors(about):
+            published = self._published(period, about)
+            manifest, _ = read_manifest(published.location, published.s3)
+            if manifest is None:
+                raise AirflowSkipException(f"{about}it is not published.")
+            asking = self._try(context)
+            send_decision = self._decide(manifest, asking, published)
+            sent = self._send(send_decision, manifest, published, context)
+            receipt = self._keep(sent, send_decision, manifest, asking, published)
+        self.log.info("%ssent version %s", about, manifest.version)
+        _tell_of_refused(receipt, about)
+        return receipt.model_dump(mode="json")
+
+    def _published(self, period: Period, about: str) -> _Period:
+        deployment = self.deployment
+        return _Period(
+            period=period,
+            location=PeriodLocation.of(deployment.report_bucket, self.report.name, period),
+            s3=S3(self.hook.client("s3"), deployment.bucket_owner, deployment.encryption),
+            about=about,
+        )
+
+    def _try(self, context: Context) -> Try:
+        ti: Any = context["ti"]
+        # A clear adds the tries so far to `max_tries`; a retry leaves it alone.
+        clear = max(0, ti.max_tries - (self.retries or 0))
+        return Try(run_id=context["run_id"], clear=clear, now=datetime.now(UTC))
+
+    def _decide(self, manifest: Manifest, asking: Try, published: _Period) -> Send:
+        """Return how the version is to be sent; a task that is not to send it ends here."""
+        receipts = receipts_of(published.location, published.s3, channel=self.channel.name)
+        decision = decide(
+            self.channel.name, manifest, published.period, receipts, self.delivery_policy, asking
+        )
+        match decision:
+            case Send():
+                return decision
+            case Skip():
+                raise AirflowSkipException(f"{published.about}not sent: {decision.reason}.")
+            case Hold():
+                raise AirflowFailException(
+                    f"{published.about}not sent: {decision.reason}. See the Reports page. If the"
+                    " rows are right, clear this task to send them."
+                )
+            case _:
+                assert_never(decision)
+
+    def _send(
+        self, decision: Send, manifest: Manifest, published: _Period, context: Context
+    ) -> Sent:
+        about = f"Report {self.report.name!r}, period {published.period.id}"
+        with open_engine(self.deployment.memory_limit, about=about) as engine:
+            reader = VersionReader(
+                report=self.report,
+                environment=self.deployment.environment,
+                period=published.period,
+                location=published.location,
+                s3=published.s3,
+                engine=engine,
+            )
+            links = Links(
+                page=self._page_url(published.period), query=self._query_url(manifest.query.id)
+            )
+            return send(self.channel, manifest, decision, reader, links, context)
+
+    def _page_url(self, period: Period) -> str:
+        base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
+        return f"{base_url}{PAGE_PATH}/#{self.report.name}_{self.cadence.name}/{period.id}"
+
+    def _query_url(self, query_execution_id: str) -> str:
+        """Return the query's address in Athena's console; empty where AWS has none."""
+        domain = BaseAwsLink.get_aws_domain(self.hook.conn_partition)
+        region = self.hook.conn_region_name
+        if not region or not domain:
+            return ""
+        return console_url(query_execution_id, region, domain)
+
+    def _keep(
+        self, sent: Sent, decision: Send, manifest: Manifest, asking: Try, published: _Period
+    ) -> Receipt:
+        """Write the receipt of what was sent, and return it."""
+        corrects = decision.corrects.version if decision.corrects is not None else ""
+        first = decision.first.first_message_id if decision.first is not None else sent.message_id
+        receipt = Receipt(
+            channel=self.channel.name,
+            version=manifest.version,
+            number=decision.number,
+            sent_at=datetime.now(UTC),
+            recipients=sent.recipients,
+            message_id=sent.message_id,
+            first_message_id=first,
+            corrects=corrects,
+            run_id=asking.run_id,
+            clear=asking.clear,
+            refused=sent.refused,
+        )
+        replaced: str | None = None
+        if decision.resumed is not None:
+            uri = decision.resumed.uri(published.location)
+            resumed, replaced = Receipt.read(uri, published.s3)
+            receipt = resumed.model_copy(
+                update={
+                    "recipients": (*resumed.recipients, *sent.recipients),
+                    "refused": _still_refused(resumed, sent),
+                }
+            )
+        try:
+            receipt.write(published.location, published.s3, replacing=replaced)
+        except ConditionError:
+            # An earlier try that was taken for dead has gone on, and has sent it too.
+            self.log.warning("%sanother process has sent it too", published.about)
+        return receipt
+
+
+def period_of_delivery(cadence: Cadence, run: Any) -> Period:
+    """Return the period that a run of the delivering DAG is for.
+
+    It is the partition key of the event that started it, else the run's param `period`.
+
+    Args:
+        cadence: The cadence of the report's DAG.
+        run: Airflow's `dag_run`.
+
+    Raises:
+        RunPeriodError: It has none.
+        PeriodError: It is no period of the cadence.
+    """
+    period_id = run.partition_key or (run.conf or {}).get(PERIOD_PARAM)
+    if not period_id:
+        raise RunPeriodError(
+            f"The run has no period. Trigger it with the param {PERIOD_PARAM!r}, such as"
+            f" {cadence.last_complete(run.run_after).id}."
+        )
+    return cadence.period(str(period_id))
+
+
+def _still_refused(earlier: Receipt, sent: Sent) -> dict[str, str]:
+    """Return who is refused after a sending to those that were put off."""
+    refused = {
+        address: answer
+        for address, answer in earlier.refused.items()
+        if address not in earlier.put_off
+    }
+    refused.update(sent.refused)
+    return refused
+
+
+def _tell_of_refused(receipt: Receipt, about: str) -> None:
+    """Fail a task whose mail did not reach everybody. The next try sends only what was put off."""
+    if not receipt.refused:
+        return
+    told = "; ".join(f"{address}: {answer}" for address, answer in receipt.refused.items())
+    problem = f"{about}sent, but the SMTP server refuses {told}."
+    if receipt.put_off:
+        raise AirflowException(f"{problem} The next try sends it to those that are put off.")
+    raise AirflowFailException(f"{problem} Correct the addresses in the report's file.")

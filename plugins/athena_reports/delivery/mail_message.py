@@ -1,0 +1,294 @@
+"""A content as a mail: a part of plain text, a part of HTML, and at most one attachment.
+
+What a row holds is text in both parts. It is never HTML, a header or a link of this message.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
+from email.message import EmailMessage
+from email.policy import SMTP, Policy
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
+
+from athena_reports.delivery.content import Content
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.sentences import sentences, subject
+from athena_reports.delivery.shown_table import shown_table, text_lines
+
+TEMPLATE_NAMES = (
+    "language",
+    "subject",
+    "notices",
+    "headline",
+    "figures",
+    "differences",
+    "empty",
+    "table",
+    "left_out",
+    "movement",
+    "links",
+    "origin",
+)
+"""What a template of HTML knows: the fields of `Sentences`, `table` as a `ShownTable`."""
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_LONGEST_VALUE = 200  # characters, in HTML
+_LONGEST_TEXT_VALUE = 60  # characters, in plain text
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
+_MIME_TYPE = re.compile(r"(?P<main>[a-z]+)/(?P<sub>[a-z0-9.+-]+)")
+_FILE_NAME = re.compile(r"[\w. -]+")
+
+
+class _MessageIds(UnstructuredHeader):
+    """Message-IDs of other mails.
+
+    Python would write a long one as an encoded word, and no mail program would find its thread.
+    """
+
+    name: str
+
+    def fold(self, *, policy: Policy) -> str:
+        lines = str(self).split()
+        return f"{self.name}: {f'{policy.linesep} '.join(lines)}{policy.linesep}"
+
+
+def _policy() -> Policy[EmailMessage]:
+    headers = HeaderRegistry()
+    kind: Any = _MessageIds  # what the registry takes is no type that the stubs know
+    headers.map_to_type("in-reply-to", kind)
+    headers.map_to_type("references", kind)
+    return SMTP.clone(header_factory=headers)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file of a mail.
+
+    Attributes:
+        name: Its name, such as `user_ranking_2026-11-15.xlsx`.
+        content: Its bytes, or the path of the file that has them.
+        mime_type: Such as `text/csv`.
+    """
+
+    name: str
+    content: bytes | Path
+    mime_type: str
+
+    @property
+    def bytes(self) -> bytes:
+        """The bytes of the file."""
+        if isinstance(self.content, Path):
+            return self.content.read_bytes()
+        return self.content
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What the headers of a mail say besides its subject.
+
+    Attributes:
+        sender: An address, or a name with one: `Reports <reports@example.com>`.
+        to: Such an address for each recipient.
+        message_id: Such as `<version.channel.0@example.com>`.
+        date: When the mail is made, with a time zone.
+        in_reply_to: The Message-ID of the mail that this one answers; empty for none.
+        references: The Message-IDs of the mails before it in its thread, first one first.
+    """
+
+    sender: str
+    to: Sequence[str]
+    message_id: str
+    date: datetime
+    in_reply_to: str = ""
+    references: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class HtmlTemplate:
+    """An author's Jinja template of the HTML part.
+
+    It knows `TEMPLATE_NAMES`. All values are escaped.
+
+    Attributes:
+        name: What an error calls it, such as the name of its file.
+        text: The template.
+    """
+
+    name: str
+    text: str
+
+    def require_valid(self) -> None:
+        """Look for mistakes that are seen without a content.
+
+        Raises:
+            DeliveryError: It is not Jinja, or uses a name that it does not know.
+        """
+        environment = _environment(autoescape=True)
+        try:
+            tree = environment.parse(self.text)
+        except TemplateSyntaxError as error:
+            raise self._mistake(f"line {error.lineno}: {error.message}") from None
+        # Jinja also names what a template sets in one branch only.
+        set_names = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
+        known = set_names.union(TEMPLATE_NAMES)
+        unknown = sorted(meta.find_undeclared_variables(tree) - known)
+        if unknown:
+            raise self._mistake(f"it uses {', '.join(unknown)}")
+
+    def render(self, context: Mapping[str, Any]) -> str:
+        """Return the HTML.
+
+        Raises:
+            DeliveryError: The template has a mistake.
+        """
+        self.require_valid()
+        try:
+            return _environment(autoescape=True).from_string(self.text).render(context)
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
+            place = f"line {lines[-1]}: " if lines else ""
+            raise self._mistake(f"{place}{error}") from error
+
+    def _mistake(self, problem: str) -> DeliveryError:
+        problem = problem.removesuffix(".")
+        known = ", ".join(TEMPLATE_NAMES)
+        return DeliveryError(f"Template {self.name}: {problem}. It knows {known}.")
+
+
+def mail_message(
+    content: Content,
+    language: Language,
+    envelope: Envelope,
+    *,
+    template: HtmlTemplate | None = None,
+    attachment: Attachment | None = None,
+) -> EmailMessage:
+    """Return the mail of a content.
+
+    Args:
+        content: The content.
+        language: The language.
+        envelope: What the headers say.
+        template: The author's template of the HTML part; None for that of this package.
+        attachment: The file that goes with it; None for none.
+
+    Raises:
+        DeliveryError: An address or a Message-ID is not valid, or the template has a mistake.
+    """
+    message = EmailMessage(policy=_policy())
+    message["Subject"] = subject(content, language)
+    message["From"] = _address(envelope.sender)
+    message["To"] = [_address(recipient) for recipient in envelope.to]
+    message["Date"] = envelope.date
+    message["Message-ID"] = _message_id(envelope.message_id)
+    if envelope.in_reply_to:
+        message["In-Reply-To"] = _message_id(envelope.in_reply_to)
+    if envelope.references:
+        references = [_message_id(reference) for reference in envelope.references]
+        message["References"] = " ".join(references)
+    message["Auto-Submitted"] = "auto-generated"  # nobody's holiday notice answers it
+    # In ASCII, so that a server without 8BITMIME takes it too.
+    encoding = "quoted-printable"
+    message.set_content(text_part(content, language), cte=encoding)
+    html = html_part(content, language, template)
+    message.add_alternative(html, subtype="html", cte=encoding)
+    if attachment is not None:
+        _attach(message, attachment)
+    message["Content-Language"] = language  # at last: to set the content removes such headers
+    return message
+
+
+def html_part(content: Content, language: Language, template: HtmlTemplate | None = None) -> str:
+    """Return the HTML of a content; a DeliveryError says what is wrong with the template."""
+    context = _context(content, language)
+    if template is None:
+        path = _TEMPLATES / "mail.html.jinja"
+        template = HtmlTemplate(path.name, path.read_text(encoding="utf-8"))
+    return template.render(context)
+
+
+def text_part(content: Content, language: Language) -> str:
+    """Return a content as plain text."""
+    context = _context(content, language)
+    table = shown_table(content, language, longest=_LONGEST_TEXT_VALUE)
+    context["table"] = table
+    context["text_lines"] = text_lines(table, language)
+    path = _TEMPLATES / "mail.txt.jinja"
+    source = path.read_text(encoding="utf-8")
+    return _environment(autoescape=False).from_string(source).render(context)
+
+
+def _context(content: Content, language: Language) -> dict[str, Any]:
+    """Return what a template knows."""
+    said = sentences(content, language)
+    return {
+        "language": language,
+        "subject": subject(content, language),
+        "notices": said.notices,
+        "headline": said.headline,
+        "figures": said.figures,
+        "differences": said.differences,
+        "empty": said.empty,
+        "table": shown_table(content, language, longest=_LONGEST_VALUE),
+        "left_out": said.left_out,
+        "movement": said.movement,
+        "links": said.links,
+        "origin": said.origin,
+    }
+
+
+def _environment(*, autoescape: bool) -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _address(text: str) -> Address:
+    """Return one address; a text with two of them, or with a line break, is refused."""
+    name, specification = parseaddr(text)
+    try:
+        if not specification or not text.isprintable():
+            raise ValueError("it is not an address")
+        return Address(display_name=name, addr_spec=specification)
+    except (MessageError, ValueError) as error:
+        raise DeliveryError(
+            f"{text!r} is not one address of mail. Write it as name@example.com."
+        ) from error
+
+
+def _message_id(text: str) -> str:
+    if not _MESSAGE_ID.fullmatch(text):
+        raise DeliveryError(f"{text!r} is not a Message-ID, such as <name@example.com>.")
+    return text
+
+
+def _attach(message: EmailMessage, attachment: Attachment) -> None:
+    mime_type = _MIME_TYPE.fullmatch(attachment.mime_type)
+    if mime_type is None or not _FILE_NAME.fullmatch(attachment.name):
+        raise DeliveryError(
+            f"{attachment.name!r} of the type {attachment.mime_type!r} cannot be attached."
+            " Name a file and its type, such as text/csv."
+        )
+    message.add_attachment(
+        attachment.bytes,
+        maintype=mime_type["main"],
+        subtype=mime_type["sub"],
+        filename=attachment.name,
+    )

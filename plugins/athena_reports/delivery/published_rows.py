@@ -1,0 +1,260 @@
+"""The rows of a published version, read from its Parquet as they are shown.
+
+Every value is one of Python's: bool, int, float, Decimal, str, date, datetime, time, or None for
+NULL. What has parts, such as a list, is JSON text; bytes are hexadecimal text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, localcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.rows.columns import (
+    as_called,
+    children,
+    columns_of,
+    is_number,
+    quoted,
+    read_parquet,
+)
+from athena_reports.rows.writer import has_json, json_text
+
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
+
+    from athena_reports.delivery.language import Number
+    from athena_reports.rows.columns import TableColumn
+    from athena_reports.rows.engine import Engine
+
+_ROWS_AT_ONCE = 2048
+_DIGITS = 400  # more than any sum has here, so that nothing is rounded
+# Types whose values Python has too. The others are shown as DuckDB prints them.
+_OF_PYTHON = {
+    "boolean",
+    "tinyint",
+    "smallint",
+    "integer",
+    "bigint",
+    "hugeint",
+    "utinyint",
+    "usmallint",
+    "uinteger",
+    "ubigint",
+    "uhugeint",
+    "double",
+    "decimal",
+    "varchar",
+    "date",
+    "time",
+    "timestamp",
+    "timestamp_s",
+    "timestamp_ms",
+    "timestamp with time zone",
+}
+
+
+@dataclass(frozen=True)
+class PublishedRows:
+    """The rows of one version.
+
+    Attributes:
+        path: Its Parquet file, in the engine's folder.
+        names: The columns that are read, as the file spells them, in order.
+        engine: The engine that reads.
+        zone: The time zone in which instants are given.
+        ordered: Whether the rows of the version have an order.
+        first_by: The column whose greatest values come first if they have none; empty for none.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    engine: Engine
+    zone: ZoneInfo
+    ordered: bool
+    first_by: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        columns: Sequence[str],
+        engine: Engine,
+        *,
+        zone: ZoneInfo,
+        ordered: bool,
+        first_by: str = "",
+    ) -> PublishedRows:
+        """Return the rows of a file.
+
+        Args:
+            path: The Parquet file of the version, in the engine's folder.
+            columns: The columns to read, in any case of their letters.
+            engine: The engine that reads.
+            zone: The time zone in which instants are given.
+            ordered: Whether the version's rows have an order: `Version.ordered`.
+            first_by: The column whose greatest values come first if they have none. It is one of
+                the columns; empty for none.
+
+        Raises:
+            DeliveryError: The file has no such column.
+        """
+        present = columns_of(engine.connection.sql(f"FROM {read_parquet(path)}"))
+        names = _names(columns, present, engine)
+        first_name = ""
+        if first_by:
+            first_name = _names([first_by], present, engine)[0]
+        return cls(path, names, engine, zone, ordered, first_name)
+
+    def first(self, number: int) -> tuple[tuple[Any, ...], ...]:
+        """Return the first rows: in the order of the version, if it has one.
+
+        Without an order, those with the greatest values of `first_by` come first, and rows with
+        equal ones are in the order of all columns.
+        """
+        sql = f"{self._select} LIMIT {int(number)}"
+        fetched = self.engine.connection.execute(sql).fetchall()
+        return tuple(self._localized(row) for row in fetched)
+
+    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield all rows, some at a time, in the same order.
+
+        Nothing else may use the engine between two batches.
+        """
+        cursor = self.engine.connection.execute(self._select)
+        while True:
+            fetched = cursor.fetchmany(_ROWS_AT_ONCE)
+            if not fetched:
+                return
+            yield [self._localized(row) for row in fetched]
+
+    @cached_property
+    def source(self) -> str:
+        """The rows as a table in SQL, in their order, without values of nested types."""
+        return f"({self._select})"
+
+    @cached_property
+    def _select(self) -> str:
+        rows = self.engine.connection.sql(f"FROM {read_parquet(self.path)}")
+        types = dict(zip(rows.columns, rows.types, strict=True))
+        values = [f"{_value(name, types[name])} AS {quoted(name)}" for name in self.names]
+        sql = f"SELECT {', '.join(values)} FROM {read_parquet(self.path)}"
+        if self.ordered:
+            return sql
+        # The places of the columns, since a name would mean the value before it is made text.
+        places = [str(place) for place in range(1, len(self.names) + 1)]
+        if self.first_by:
+            greatest = quoted(self.first_by)
+            if types[self.first_by].id in ("float", "double"):
+                greatest = f"CASE WHEN NOT isnan({greatest}) THEN {greatest} END"
+            places.insert(0, f"{greatest} DESC NULLS LAST")
+        return f"{sql} ORDER BY {', '.join(places)}"
+
+    @cached_property
+    def _instants(self) -> tuple[int, ...]:
+        """The places of the columns whose values are instants."""
+        rows = self.engine.connection.sql(f"FROM {read_parquet(self.path)}")
+        types = dict(zip(rows.columns, rows.types, strict=True))
+        places = []
+        for place, name in enumerate(self.names):
+            if types[name].id == "timestamp with time zone":
+                places.append(place)
+        return tuple(places)
+
+    def _localized(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row with its instants in the zone."""
+        if not self._instants:
+            return row
+        values = list(row)
+        for place in self._instants:
+            instant = values[place]
+            if isinstance(instant, datetime):
+                values[place] = instant.astimezone(self.zone)
+        return tuple(values)
+
+
+def total_of(path: Path, column: str, engine: Engine) -> Number | None:
+    """Return the total of a column; None if the file has no such column of numbers, or no number.
+
+    That of integers and decimals is exact.
+
+    Args:
+        path: A Parquet file, in the engine's folder.
+        column: The name of the column, in any case of its letters.
+        engine: The engine that reads.
+    """
+    import duckdb
+
+    source = read_parquet(path)
+    present = columns_of(engine.connection.sql(f"FROM {source}"))
+    names = as_called([column], present)
+    if not names:
+        return None
+    types = {item.name: item.type for item in present}
+    kind = types[names[0]]
+    if not is_number(kind):
+        return None
+    value = quoted(names[0])
+    if kind in ("FLOAT", "DOUBLE"):
+        # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
+        sql = f"SELECT fsum({value}::VARCHAR::DOUBLE) FROM {source}"
+        total = engine.connection.execute(sql).fetchall()[0][0]
+        return total if total is not None and math.isfinite(total) else None
+    try:
+        sql = f"SELECT sum({value}) FROM {source}"
+        exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
+    except duckdb.OutOfRangeException:
+        exact = _sum(value, source, engine)
+    return exact
+
+
+def _sum(value: str, source: str, engine: Engine) -> Decimal:
+    """Return a sum that has more digits than DuckDB's numbers."""
+    sql = f"SELECT {value} FROM {source} WHERE {value} IS NOT NULL"
+    cursor = engine.connection.execute(sql)
+    total = Decimal(0)
+    with localcontext(prec=_DIGITS):
+        while True:
+            fetched = cursor.fetchmany(_ROWS_AT_ONCE)
+            if not fetched:
+                return total
+            for (number,) in fetched:
+                total += number
+
+
+def _names(
+    columns: Sequence[str], present: Sequence[TableColumn], engine: Engine
+) -> tuple[str, ...]:
+    names = []
+    for column in columns:
+        spelt = as_called([column], present)
+        if not spelt:
+            known = ", ".join(item.name for item in present)
+            raise DeliveryError(
+                f"{engine.about}: there is no column {column!r} in the published rows."
+                f" They have {known}."
+            )
+        names.append(spelt[0])
+    return tuple(names)
+
+
+def _value(name: str, kind: DuckDBPyType) -> str:
+    """Return the expression of a column's value as it is shown."""
+    column = quoted(name)
+    if kind.id == "float":
+        # By its text: a double of it would have digits that the float does not have.
+        return f"{column}::VARCHAR::DOUBLE"
+    if kind.id == "blob":
+        return f"lower(hex({column}))"
+    if children(kind) and has_json(kind):
+        return json_text(column, kind)
+    if kind.id not in _OF_PYTHON:
+        return f"{column}::VARCHAR"
+    return column

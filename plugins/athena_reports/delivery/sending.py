@@ -1,0 +1,139 @@
+"""Sends a version to one channel."""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import assert_never
+
+from airflow.sdk import Context
+
+from athena_reports.delivery.attachment import with_attachment
+from athena_reports.delivery.author_template import template_of
+from athena_reports.delivery.channels import Channel, MailChannel, NotifierChannel, SlackChannel
+from athena_reports.delivery.content import Content
+from athena_reports.delivery.decision import Send
+from athena_reports.delivery.mail_message import Envelope, mail_message, text_part
+from athena_reports.delivery.sentences import subject
+from athena_reports.delivery.slack_message import slack_message
+from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.publication.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent.
+
+    Attributes:
+        message_id: The Message-ID of a mail, or the `ts` of a message in Slack; empty for a
+            notifier.
+        recipients: Who has got it.
+        refused: Who has not, with the answer of the server.
+    """
+
+    message_id: str = ""
+    recipients: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def send(
+    channel: Channel,
+    manifest: Manifest,
+    decision: Send,
+    reader: VersionReader,
+    links: Links,
+    context: Context,
+) -> Sent:
+    """Send a version to a channel, in one attempt.
+
+    Args:
+        channel: The channel.
+        manifest: The manifest that names the version.
+        decision: How it is sent.
+        reader: Reads the version.
+        links: Where to look further.
+        context: Airflow's context of the task, for a notifier.
+
+    Raises:
+        DeliveryError: It cannot be sent; `retryable` says whether it may pass.
+        MissingPackageError: A package that the channel needs is not installed.
+        S3Error: S3 refused a call, or did not serve it.
+    """
+    match channel:
+        case MailChannel():
+            return _send_mail(channel, manifest, decision, reader, links)
+        case SlackChannel():
+            return _post_to_slack(channel, manifest, decision, reader, links)
+        case NotifierChannel():
+            content = reader.content(manifest, channel, decision.corrects, links)
+            _call_notifier(channel, content, context)
+            return Sent()
+        case _:
+            assert_never(channel)
+
+
+def _send_mail(
+    channel: MailChannel, manifest: Manifest, decision: Send, reader: VersionReader, links: Links
+) -> Sent:
+    # Only what sends mail needs the provider.
+    from athena_reports.delivery.send_mail import send_mail, sender_address
+
+    sender = sender_address(channel.conn_id)  # before anything is read
+    content = reader.content(manifest, channel, decision.corrects, links)
+    content, attachment = with_attachment(content, channel, manifest, reader)
+    recipients = channel.to
+    if decision.resumed is not None:
+        recipients = decision.resumed.put_off
+    _, _, domain = sender.rpartition("@")
+    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain}>"
+    first_id = "" if decision.first is None else decision.first.first_message_id
+    envelope = Envelope(
+        sender=sender,
+        to=channel.to,
+        message_id=message_id,
+        date=datetime.now(UTC),
+        in_reply_to=first_id,
+        references=[first_id] if first_id else [],
+    )
+    message = mail_message(
+        content,
+        channel.language,
+        envelope,
+        template=template_of(channel),
+        attachment=attachment,
+    )
+    refused = send_mail(message, recipients, conn_id=channel.conn_id)
+    reached = tuple(address for address in recipients if address not in refused)
+    return Sent(message_id=message_id, recipients=reached, refused=refused)
+
+
+def _post_to_slack(
+    channel: SlackChannel, manifest: Manifest, decision: Send, reader: VersionReader, links: Links
+) -> Sent:
+    from athena_reports.delivery.send_slack import open_client, post_message
+
+    client = open_client(channel.conn_id)  # before anything is read
+    content = reader.content(manifest, channel, decision.corrects, links)
+    thread = ""
+    if decision.first is not None and decision.first.recipients == (channel.channel,):
+        thread = decision.first.first_message_id  # a thread is of one channel
+    message = slack_message(content, channel.language)
+    message_id = post_message(
+        client,
+        channel.channel,
+        message.text,
+        message.blocks,
+        thread=thread,
+    )
+    return Sent(message_id=message_id, recipients=(channel.channel,))
+
+
+def _call_notifier(channel: NotifierChannel, content: Content, context: Context) -> None:
+    """Call a notifier. Its templates have `delivery.subject` and `delivery.text`."""
+    # Airflow renders a notifier's templates in place, and adds its fields to the context.
+    own_context = dict(context)
+    own_context["delivery"] = {
+        "subject": subject(content, channel.language),
+        "text": text_part(content, channel.language),
+    }
+    copy(channel.notifier)(own_context)

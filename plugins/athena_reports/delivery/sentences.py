@@ -1,0 +1,435 @@
+"""What is said of a content, once for mail, text and Slack."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any, Literal
+
+from athena_reports.delivery.content import Content, Correction
+from athena_reports.delivery.language import (
+    NULL,
+    Language,
+    Number,
+    instant_in_words,
+    number_in_words,
+    one_line,
+    percent_in_words,
+    period_in_words,
+    shortened,
+    value_in_words,
+)
+from athena_reports.delivery.phrases import phrase
+from athena_reports.rows.differences import Change, Value
+
+_WEB_ADDRESS = re.compile(r"https?://[!-~]+")
+_PRODUCTION = "prd"
+_NAMED_ROWS = 3  # of each kind of movement
+_LONGEST_NAME = 40  # characters, of what a sentence calls a row by
+_LONGEST_EXAMPLE = 60  # characters, of a value of an example
+_VALUES_IN_EXAMPLE = 6
+_SMALLEST_FRACTION = Decimal("0.0005")  # that is rounded to 0.1%
+_DIGITS = 400  # more than any number has here, so that nothing is rounded
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a reader has to know before the numbers."""
+
+    kind: Literal["preview", "correction", "provisional", "partial", "warned"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address, and what to call it."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What is said of a content, in the order in which it is read.
+
+    Attributes:
+        notices: What a reader has to know first.
+        headline: The report and its period.
+        figures: Total and number of rows, each with the change against the period before.
+        differences: What a correction changes, in columns and by examples.
+        movement: Who is new, and who rose or fell most among the rows shown.
+        empty: Why there are no rows; empty if there are some.
+        left_out: How many rows are not shown, and why there is no attachment.
+        origin: When it was published, and which version it is.
+        links: Where to look further.
+    """
+
+    notices: tuple[Notice, ...]
+    headline: str
+    figures: tuple[str, ...]
+    differences: tuple[str, ...]
+    movement: tuple[str, ...]
+    empty: str
+    left_out: tuple[str, ...]
+    origin: tuple[str, ...]
+    links: tuple[Link, ...]
+
+
+def subject(content: Content, language: Language) -> str:
+    """Return the content in one line.
+
+    A correction begins with that word. What is provisional, partial, a preview, or of another
+    environment than production, says so.
+    """
+    line = f"{content.report}: {period_in_words(content.period, language)}"
+    if content.correction is not None:
+        line = phrase(language, "correction_prefix") + line
+    marks = []
+    if content.is_preview:
+        marks.append(phrase(language, "preview_mark"))
+    if content.provisional:
+        marks.append(phrase(language, "provisional_mark"))
+    if content.partial:
+        marks.append(phrase(language, "partial_mark"))
+    if content.environment != _PRODUCTION:
+        marks.append(content.environment)
+    if marks:
+        separator = phrase(language, "marks_separator")
+        line += phrase(language, "marks", marks=separator.join(marks))
+    return one_line(line)
+
+
+def sentences(content: Content, language: Language) -> Sentences:
+    """Return all that is said of a content. Each sentence is one line."""
+    empty = ""
+    if not content.total_rows:
+        empty = phrase(language, "empty_partial" if content.partial else "empty")
+    period = period_in_words(content.period, language, with_zone=True)
+    return Sentences(
+        notices=_notices(content, language),
+        headline=one_line(f"{content.report}: {period}"),
+        figures=_figures(content, language),
+        differences=_differences(content, language),
+        movement=_movement(content, language),
+        empty=empty,
+        left_out=_left_out(content, language),
+        origin=_origin(content, language),
+        links=_links(content, language),
+    )
+
+
+def _notices(content: Content, language: Language) -> tuple[Notice, ...]:
+    notices = []
+    if content.is_preview:
+        notices.append(Notice("preview", phrase(language, "preview")))
+    if content.correction is not None:
+        text = _correction(content.correction, content, language)
+        notices.append(Notice("correction", text))
+    if content.provisional:
+        when = _instant(content.settles_at, content, language)
+        notices.append(Notice("provisional", phrase(language, "provisional", when=when)))
+    if content.partial:
+        notices.append(Notice("partial", _partial(content, language)))
+    if content.warned_checks:
+        notices.append(Notice("warned", _warned(content, language)))
+    return tuple(notices)
+
+
+def _correction(correction: Correction, content: Content, language: Language) -> str:
+    when = _instant(correction.published_at, content, language)
+    if not correction.rows_kept:
+        return phrase(language, "correction_without_rows", when=when)
+    counts = []
+    for kind in ("added", "removed", "changed"):
+        count = getattr(correction, kind)
+        if count:
+            counts.append(phrase(language, kind, count=number_in_words(count, language)))
+    if not counts:
+        counts.append(phrase(language, "no_difference"))
+    differences = _listed(counts, language)
+    return phrase(language, "correction", when=when, differences=differences)
+
+
+def _partial(content: Content, language: Language) -> str:
+    if not content.missing_partitions:
+        return phrase(language, "partial_unknown")
+    count = number_in_words(content.missing_partitions, language)
+    return phrase(language, "partial", count=count)
+
+
+def _warned(content: Content, language: Language) -> str:
+    count = number_in_words(len(content.warned_checks), language)
+    names = [one_line(name) for name in content.warned_checks]
+    return phrase(language, "warned", count=count, names=_listed(names, language))
+
+
+def _figures(content: Content, language: Language) -> tuple[str, ...]:
+    figures = []
+    if content.bar and _is_finite(content.total):
+        figures.append(_total(content, language))
+    count = number_in_words(content.total_rows, language)
+    if content.previous_rows is None:
+        noun = phrase(language, content.period.cadence.noun)
+        figures.append(phrase(language, "rows", count=count))
+        figures.append(phrase(language, "no_comparison", noun=noun))
+    else:
+        change = _change(
+            content.total_rows, content.previous_rows, content, language, unit="", of_rows=True
+        )
+        figures.append(phrase(language, "rows_compared", count=count, change=change))
+    return tuple(figures)
+
+
+def _total(content: Content, language: Language) -> str:
+    """Return the sentence on the total of the column that has bars."""
+    unit = ""
+    for column in content.columns:
+        if column.name == content.bar:
+            unit = one_line(column.unit)
+    total = _rounded(content.total)
+    number = _with_unit(number_in_words(total, language), unit, language)
+    name = one_line(content.bar)
+    if not _is_finite(content.previous_total):
+        return phrase(language, "total", column=name, number=number)
+    previous = _rounded(content.previous_total)
+    change = _change(total, previous, content, language, unit=unit, of_rows=False)
+    return phrase(language, "total_compared", column=name, number=number, change=change)
+
+
+def _is_finite(number: Number | None) -> bool:
+    return number is not None and math.isfinite(number)
+
+
+def _rounded(number: Number | None) -> Number:
+    """Return a number; a float with the digits that are sure to be right after an addition."""
+    if number is None:
+        raise ValueError("there is no number")
+    if isinstance(number, float):
+        return float(f"{number:.15g}")
+    return number
+
+
+def _with_unit(number: str, unit: str, language: Language) -> str:
+    if not unit:
+        return number
+    return phrase(language, "with_unit", number=number, unit=unit)
+
+
+def _change(
+    number: Number,
+    previous: Number,
+    content: Content,
+    language: Language,
+    *,
+    unit: str,
+    of_rows: bool,
+) -> str:
+    """Return how a number differs from that of the period before, absolutely and in per cent."""
+    noun = phrase(language, content.period.cadence.noun)
+    with localcontext(prec=_DIGITS):
+        before = _decimal(previous)
+        difference = _decimal(number) - before
+        if not difference:
+            return phrase(language, "same", noun=noun)
+        if not before:
+            return phrase(language, "more_than_0", noun=noun)
+        fraction = difference / abs(before)
+    if abs(fraction) < _SMALLEST_FRACTION:
+        smallest = percent_in_words(Decimal("0.001"), language).removeprefix("+")
+        percent = phrase(language, "tiny", percent=smallest)
+    else:
+        percent = percent_in_words(fraction, language)
+    kind = "more" if difference > 0 else "less"
+    if of_rows:
+        kind += "_rows"
+    in_words = number_in_words(abs(difference), language)
+    return phrase(
+        language,
+        kind,
+        difference=_with_unit(in_words, unit, language),
+        noun=noun,
+        percent=percent,
+    )
+
+
+def _decimal(number: Number) -> Decimal:
+    """Return a number exactly; a float as the shortest digits that stand for it."""
+    if isinstance(number, float):
+        return Decimal(repr(number))
+    return Decimal(number)
+
+
+def _differences(content: Content, language: Language) -> tuple[str, ...]:
+    correction = content.correction
+    if correction is None:
+        return ()
+    texts = []
+    if correction.columns:
+        columns = []
+        for name, rows in correction.columns.items():
+            count = number_in_words(rows, language)
+            column = phrase(language, "changed_column", column=one_line(name), count=count)
+            columns.append(column)
+        texts.append(phrase(language, "changed_columns", columns=_listed(columns, language)))
+    for kind, names in (
+        ("columns_added", correction.columns_added),
+        ("columns_removed", correction.columns_removed),
+    ):
+        if names:
+            listed = _listed([one_line(name) for name in names], language)
+            texts.append(phrase(language, kind, columns=listed))
+    examples = [_example(change, correction.names, language) for change in correction.examples]
+    return (*texts, *examples)
+
+
+def _example(change: Change, names: Sequence[str], language: Language) -> str:
+    """Return one row that was added, removed or changed, in words."""
+    values = []
+    for name, value in zip(names, change.key, strict=True):
+        values.append(
+            phrase(language, "named_value", name=one_line(name), value=_example_value(value))
+        )
+    row = _listed(_a_few(values), language)
+    if change.kind != "changed":
+        return phrase(language, f"example_{change.kind}", row=row)
+    changed = []
+    for name, (before, after) in change.columns.items():
+        changed.append(
+            phrase(
+                language,
+                "changed_value",
+                name=one_line(name),
+                before=_example_value(before),
+                after=_example_value(after),
+            )
+        )
+    in_words = _listed(_a_few(changed), language)
+    if not row:
+        return phrase(language, "example_changed_nameless", values=in_words)
+    return phrase(language, "example_changed", row=row, values=in_words)
+
+
+def _example_value(value: Value) -> str:
+    if value is None:
+        return NULL
+    return shortened(one_line(value), _LONGEST_EXAMPLE)
+
+
+def _a_few(texts: Sequence[str]) -> list[str]:
+    if len(texts) <= _VALUES_IN_EXAMPLE:
+        return list(texts)
+    return [*texts[:_VALUES_IN_EXAMPLE], "\N{HORIZONTAL ELLIPSIS}"]
+
+
+def _movement(content: Content, language: Language) -> tuple[str, ...]:
+    """Return who is new among the rows shown, and who rose and fell most."""
+    if content.movement is None or not content.rows:
+        return ()
+    names = [column.name for column in content.columns]
+    rank_place = names.index(content.movement.rank)
+    previous_place = names.index(content.movement.previous_rank)
+    new = []
+    moved = []
+    for row in content.rows:
+        rank = row[rank_place]
+        previous = row[previous_place]
+        name = _name_of(row, content, language)
+        if previous is None:
+            new.append(name)
+        elif isinstance(rank, int) and isinstance(previous, int):
+            moved.append((previous - rank, name, previous, rank))
+
+    texts = []
+    if len(new) == len(content.rows):
+        texts.append(phrase(language, "all_new"))
+    elif new:
+        texts.append(phrase(language, "new", names=_first_names(new, language)))
+    rises = sorted((item for item in moved if item[0] > 0), key=lambda item: -item[0])
+    falls = sorted((item for item in moved if item[0] < 0), key=lambda item: item[0])
+    for kind, items in (("rises", rises), ("falls", falls)):
+        if not items:
+            continue
+        places = []
+        for _, name, before, after in items[:_NAMED_ROWS]:
+            place = phrase(
+                language,
+                "moved",
+                name=name,
+                before=number_in_words(before, language),
+                after=number_in_words(after, language),
+            )
+            places.append(place)
+        texts.append(phrase(language, kind, names=_listed(places, language)))
+    return tuple(texts)
+
+
+def _name_of(row: Sequence[Any], content: Content, language: Language) -> str:
+    """Return what a sentence calls a row by: its key, else the first column but the ranks."""
+    movement = content.movement
+    ranks = () if movement is None else (movement.rank, movement.previous_rank, movement.into)
+    in_key = []
+    others = []
+    for column, value in zip(content.columns, row, strict=True):
+        if column.name in ranks:
+            continue
+        text = NULL
+        if value is not None:
+            text = shortened(one_line(value_in_words(value, language)), _LONGEST_NAME)
+        if column.name in content.key:
+            in_key.append(text)
+        else:
+            others.append(text)
+    if in_key:
+        return " ".join(in_key)
+    return others[0] if others else NULL
+
+
+def _first_names(names: Sequence[str], language: Language) -> str:
+    listed = _listed(names[:_NAMED_ROWS], language)
+    more = len(names) - _NAMED_ROWS
+    if more <= 0:
+        return listed
+    return phrase(language, "and_more", names=listed, count=number_in_words(more, language))
+
+
+def _left_out(content: Content, language: Language) -> tuple[str, ...]:
+    texts = []
+    more = content.total_rows - len(content.rows)
+    if more > 0:
+        texts.append(phrase(language, "left_out", count=number_in_words(more, language)))
+    if content.too_large and content.file_uri:
+        texts.append(phrase(language, "too_large", uri=one_line(content.file_uri)))
+    elif content.too_large:
+        texts.append(phrase(language, "too_large_without_address"))
+    return tuple(texts)
+
+
+def _origin(content: Content, language: Language) -> tuple[str, ...]:
+    when = _instant(content.published_at, content, language)
+    origin = phrase(
+        language,
+        "origin",
+        version=one_line(content.version),
+        environment=one_line(content.environment),
+    )
+    return (phrase(language, "published", when=when), origin)
+
+
+def _links(content: Content, language: Language) -> tuple[Link, ...]:
+    links = []
+    for name, url in (("page_link", content.page_url), ("query_link", content.query_url)):
+        if _WEB_ADDRESS.fullmatch(url):
+            links.append(Link(phrase(language, name), url))
+    return tuple(links)
+
+
+def _instant(instant: datetime, content: Content, language: Language) -> str:
+    return instant_in_words(instant, content.period.cadence.zone, language)
+
+
+def _listed(texts: Sequence[str], language: Language) -> str:
+    return phrase(language, "list_separator").join(texts)

@@ -1,0 +1,105 @@
+"""Builds the DAG that delivers what a report publishes: `<report>_<cadence>_deliver`."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from athena_reports.alerts.notifying import Notifiers
+from athena_reports.delivery.channels import Channel
+from athena_reports.delivery.decision import DeliveryPolicy
+from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.queries.retry_policy import RetryPolicy
+from athena_reports.reports.report import MAINTENANCE_TAG, Report
+from athena_reports.scheduling.asset_partitions import when_published
+from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
+from athena_reports.settings import Settings
+from athena_reports.workflows.alerts_dag import failed_task_callback
+
+# A server that is down for some hours delays a delivery, and does not lose it: with these pauses a
+# task tries for four hours at least.
+_RETRIES = RetryPolicy(
+    retries=12, first_pause=timedelta(minutes=1), factor=2.0, longest_pause=timedelta(minutes=30)
+)
+_DOC = """\
+Delivers each version of `{dag_id}` once to each channel: {channels}.
+
+**Schedule.** By the event of a publication. The partition key of a run is the id of the period.
+
+**Input.** What is published of the period when the task runs, and the receipts beside it.
+
+**Rerun.** A task that is cleared sends again. A retry does not, unless its try was killed between
+the sending and the receipt.
+
+**Permissions.** Read the report bucket, write `receipts/` of its periods; the Airflow connections
+of the channels.
+"""
+
+
+def build_delivery_dag(
+    dag: DAG,
+    report: Report,
+    cadence: Cadence,
+    channels: Sequence[Channel],
+    policy: DeliveryPolicy,
+    *,
+    on_failure: Notifiers,
+    deployment: Settings,
+) -> None:
+    """Build the DAG `<report>_<cadence>_deliver`, with a task for each channel.
+
+    One run at a time: two would both find that a channel has not got a version yet. Airflow
+    registers the DAG as it is made, so it is not returned.
+
+    Args:
+        dag: The report's DAG.
+        report: The report.
+        cadence: The periods that it is made for.
+        channels: The channels, at least one.
+        policy: When versions are delivered.
+        on_failure: Notifiers that are called when a task has failed for good.
+        deployment: The settings.
+    """
+    default_args = dict(dag.default_args)
+    default_args.update(_RETRIES.arguments)
+    default_args["on_retry_callback"] = None
+    default_args["on_failure_callback"] = failed_task_callback(
+        cadence, on_failure, has_period_param=True
+    )
+    names = ", ".join(channel.name for channel in channels)
+    with DAG(
+        f"{dag.dag_id}_deliver",
+        description=f"Delivers {dag.dag_id}",
+        doc_md=_DOC.format(dag_id=dag.dag_id, channels=names),
+        schedule=when_published(report.name, cadence),
+        catchup=False,
+        max_active_runs=1,
+        allowed_run_types=ALL_BUT_BACKFILLS,
+        is_paused_upon_creation=dag.is_paused_upon_creation,
+        default_args=default_args,
+        params={PERIOD_PARAM: _period_param()},
+        tags=[MAINTENANCE_TAG, cadence.name, deployment.environment],
+    ):
+        for channel in channels:
+            DeliverOperator(
+                task_id=channel.name,
+                report=report,
+                cadence=cadence,
+                channel=channel,
+                delivery_policy=policy,
+                deployment=deployment,
+            )
+
+
+def _period_param() -> Param:
+    return Param(
+        "",
+        type=["null", "string"],
+        title="Period",
+        description_md=(
+            "Id of the period to deliver, for a run that is triggered by hand. A run that an event"
+            " of a publication starts has its partition key."
+        ),
+    )

@@ -1,0 +1,268 @@
+"""Deliveries in a real Airflow: events start them, and each version arrives once.
+
+Mail goes to a server of this process, Slack's API is a stand-in, SNS is the local one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from athena_reports import weekly
+from athena_reports.local.services import Services
+from demo.lake import land_late_plays
+from tests.e2e.environment import PATIENCE
+from tests.e2e.report_run import ReportRun, until
+from tests.support.inbox import Inbox
+from tests.support.mail_server import MailServer, mail_server
+from tests.support.paths import ROOT
+from tests.support.reports import SQL
+from tests.support.slack_server import SlackServer, slack_server
+
+if TYPE_CHECKING:
+    from athena_reports.local.client import DagRun
+    from athena_reports.local.runtime import AirflowRuntime
+    from tests.e2e.harness import StartAirflow
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+
+WEEK = weekly("sunday", "Asia/Tokyo").period("2025-06-08")
+DAG_FILE = """
+from datetime import timedelta
+
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+
+from athena_reports import Report, build_dag, build_restatement, mail, notify, slack, weekly
+
+
+def build(name, **options):
+    report = Report(
+        name=name,
+        sql="top_users.sql",
+        owner="tests",
+        since="2023-01-01",
+        until="2025-06-30",
+        params={"top": 100},
+        empty="publish",
+        key=["user_id"],
+        doc="A report that is delivered.",
+    )
+    to = [f"{name}@example.com"]
+    channels = [
+        mail("sales", to=to, bar="score", attach="xlsx"),
+        slack("team", channel="#sales"),
+        notify("topic", topic),
+    ]
+    return build_dag(report, weekly("sunday", "Asia/Tokyo"), deliver=channels, **options)
+
+
+topic = SnsNotifier(
+    target_arn="arn:aws:sns:us-east-1:123456789012:alerts",
+    subject="{{ delivery.subject }}",
+    message="{{ delivery.text }}",
+)
+ages = timedelta(days=36500)
+delivered = build("delivered", deliver_within=ages, correct_within=ages)
+old = build("old")
+restatement = build_restatement(every=timedelta(days=1))
+"""
+
+
+@dataclass
+class World:
+    """An Airflow, and where its deliveries arrive."""
+
+    airflow: AirflowRuntime
+    services: Services
+    mails: MailServer
+    slack: SlackServer
+    inbox: Inbox
+
+    def mails_of(self, report: str) -> list[EmailMessage]:
+        return [mail for to, mail in self.mails.arrived if to == (f"{report}@example.com",)]
+
+    def deliveries(self, report: str) -> list[DagRun]:
+        return self.airflow.client.runs(f"{report}_weekly_deliver")
+
+    def wait_for_deliveries(self, report: str, number: int) -> DagRun:
+        """Wait until so many deliveries have ended, and return the last one."""
+
+        def ended() -> list[DagRun] | None:
+            runs = self.deliveries(report)
+            assert len(runs) <= number
+            return runs if len(runs) == number and all(run.finished for run in runs) else None
+
+        return until(ended, f"{number} deliveries of {report}", seconds=120)[-1]
+
+    def states(self, run: DagRun) -> dict[str, str | None]:
+        """How the tasks of a delivery have ended."""
+        tasks = self.airflow.client.task_instances(run.dag_id, run.run_id)
+        return {task.task_id: task.state for task in tasks}
+
+
+@pytest.fixture(scope="module")
+def world(
+    start_airflow: StartAirflow,
+    services: Services,
+    inbox: Inbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    dags_folder = tmp_path_factory.mktemp("dags")
+    (dags_folder / "delivered.py").write_text(DAG_FILE)
+    with mail_server() as mails, slack_server() as slack:
+        airflow = start_airflow(
+            dags_folder,
+            dag_ids=["delivered_weekly_deliver", "old_weekly_deliver"],
+            plugins_folder=ROOT / "plugins",
+            environment={
+                "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
+                **services.environment,
+                **PATIENCE,
+                "ATHENA_REPORTS_ENV": "dev",
+                "AIRFLOW_CONN_SMTP_DEFAULT": mails.connection,
+                "AIRFLOW_CONN_SLACK_API_DEFAULT": slack.connection,
+            },
+        )
+        yield World(airflow, services, mails, slack, inbox)
+
+
+def text_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_a_version_arrives_once_and_a_correction_follows(world: World) -> None:
+    client = world.airflow.client
+    client.backfill("delivered_weekly", WEEK.start_utc, WEEK.start_utc)
+    first = world.wait_for_deliveries("delivered", 1)
+    assert (first.run_type, first.partition_key) == ("asset_triggered", WEEK.id)
+    assert world.states(first) == dict.fromkeys(["sales", "team", "topic"], "success")
+    (mail,) = world.mails_of("delivered")
+    (message,) = world.slack.arrived
+    ((subject, _),) = world.inbox.take()
+    assert mail["Subject"] == subject == "delivered: week of 8 to 14 June 2025 (dev)"
+    assert message["text"].startswith(subject)
+
+    # The same rows once more start nothing.
+    (report_run,) = client.runs("delivered_weekly")
+    run = ReportRun(world.airflow, world.services, "delivered_weekly", report_run.run_id)
+    client.clear("delivered_weekly", run.run_id)
+    run.wait_until_success()
+
+    # A late play wins the week: others lose their ranks.
+    played_at = dt.datetime(2025, 6, 10, 12, tzinfo=dt.UTC)
+    land_late_plays(world.services, "dev", played_at.date(), played_at, [100_000])
+    client.clear("delivered_weekly", run.run_id)
+    run.wait_until_success()
+    second = world.wait_for_deliveries("delivered", 2)
+    assert world.states(second) == dict.fromkeys(["sales", "team", "topic"], "success")
+    _, correction = world.mails_of("delivered")
+    assert correction["Subject"] == f"Correction: {subject}"
+    assert correction["In-Reply-To"] == mail["Message-ID"]
+    assert "1 row added" in text_of(correction)
+    _, threaded = world.slack.arrived
+    assert threaded["thread_ts"] == "1750000000.000001"
+    world.inbox.take()
+
+    # A cleared task sends again, and only it.
+    client.clear("delivered_weekly_deliver", second.run_id, task_ids=["sales"])
+    world.wait_for_deliveries("delivered", 2)
+    mails = world.mails_of("delivered")
+    assert len(mails) == 3
+    assert len({mail["Message-ID"] for mail in mails}) == 3
+    assert len(world.slack.arrived) == 2
+    assert world.inbox.take() == []
+
+
+@pytest.mark.full
+def test_a_backfill_of_a_year_sends_nothing(world: World) -> None:
+    first = WEEK
+    for _ in range(51):
+        first = first.previous
+    arrived = len(world.mails.arrived), len(world.slack.arrived)
+    world.airflow.client.backfill("old_weekly", first.start_utc, WEEK.start_utc)
+
+    def all_delivered() -> bool:
+        runs = world.deliveries("old")
+        return len(runs) == 52 and all(run.finished for run in runs)
+
+    until(all_delivered, "each of 52 weeks is looked at", seconds=900)
+    keys = {run.partition_key for run in world.deliveries("old")}
+    assert len(keys) == 52
+    tasks = world.airflow.client.task_instances("old_weekly_deliver", "~")
+    assert {task.state for task in tasks} == {"skipped"}
+    assert (len(world.mails.arrived), len(world.slack.arrived)) == arrived
+    assert world.inbox.take() == []
+
+
+@pytest.mark.full
+def test_a_server_that_is_down_for_some_tries_delays_a_mail(world: World) -> None:
+    before = len(world.mails_of("delivered"))
+    world.mails.answers_to_data = ["451 down"] * 3
+    week = WEEK.previous
+    world.airflow.client.backfill("delivered_weekly", week.start_utc, week.start_utc)
+
+    def arrived() -> Any:
+        return world.mails_of("delivered")[before:]
+
+    until(arrived, "the mail arrives by a later try", seconds=600)
+    (run,) = [run for run in world.deliveries("delivered") if run.partition_key == week.id]
+    until(lambda: world.airflow.client.run(run.dag_id, run.run_id).finished, "it ends")
+    assert len(arrived()) == 1
+
+
+@pytest.mark.full
+def test_what_a_lost_event_should_have_started_is_delivered(world: World) -> None:
+    """Airflow forgets the events of a publication while the DAG that they start is paused."""
+    client = world.airflow.client
+    before = len(world.mails_of("delivered"))
+    week = WEEK.previous.previous
+    client.pause("delivered_weekly_deliver")
+    client.backfill("delivered_weekly", week.start_utc, week.start_utc)
+
+    def published() -> bool:
+        runs = [
+            run for run in client.runs("delivered_weekly") if run.logical_date == week.start_utc
+        ]
+        return bool(runs) and runs[0].state == "success"
+
+    until(published, "the week is published", seconds=120)
+    let_time_pass(world.services, week.id)
+    looks = [client.trigger("athena_reports_restatement") for _ in range(2)]
+    client.wait_for_runs("athena_reports_restatement", [looks[0].run_id], timeout_seconds=120)
+    assert len(world.mails_of("delivered")) == before, "a paused DAG collects no runs"
+
+    client.unpause("delivered_weekly_deliver")
+    look = client.trigger("athena_reports_restatement")
+    client.wait_for_runs("athena_reports_restatement", [look.run_id], timeout_seconds=120)
+    until(lambda: world.mails_of("delivered")[before:], "the mail arrives", seconds=120)
+    again = client.trigger("athena_reports_restatement")
+    client.wait_for_runs("athena_reports_restatement", [again.run_id], timeout_seconds=120)
+    assert client.run("athena_reports_restatement", again.run_id).state == "success"
+    assert all(run.finished for run in world.deliveries("delivered"))
+    (mail,) = world.mails_of("delivered")[before:]
+    assert "25 to 31 May 2025" in mail["Subject"]
+
+
+def let_time_pass(services: Services, period_id: str) -> None:
+    """Let a period look as if it was published an hour ago."""
+    table = {"DatabaseName": "report_dev", "TableName": "delivered_weekly"}
+    partition = services.glue.get_partition(**table, PartitionValues=[period_id])["Partition"]
+    published_at = dt.datetime.fromisoformat(partition["Parameters"]["published_at"])
+    earlier = (published_at - dt.timedelta(hours=1)).isoformat(timespec="milliseconds")
+    parameters = {**partition["Parameters"], "published_at": earlier}
+    services.glue.update_partition(
+        **table,
+        PartitionValueList=[period_id],
+        PartitionInput={
+            "Values": [period_id],
+            "StorageDescriptor": partition["StorageDescriptor"],
+            "Parameters": parameters,
+        },
+    )

@@ -1,0 +1,339 @@
+"""Deliveries as they arrive: the example of docs/how-to/deliver.md beside real services.
+
+The local Athena, S3, Glue and SNS, a mail server and a stand-in of Slack's API.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import boto3
+import openpyxl
+import pytest
+import time_machine
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+
+from athena_reports import weekly
+from athena_reports.delivery import send_mail
+from athena_reports.delivery.receipt import Receipt
+from athena_reports.local.services import Services
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.dag_files import parse_dags
+from tests.support.examples import delivery_dag_file
+from tests.support.inbox import Inbox
+from tests.support.mail_server import MailServer, mail_server
+from tests.support.published import manifest_of, rows_of
+from tests.support.slack_server import SlackServer, slack_server
+from tests.support.task_runner import execute, prepare, run_dag
+
+pytestmark = pytest.mark.usefixtures("dags_folder", "plays_lake")
+
+WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
+SOON = WEEK.end_utc + timedelta(hours=1)
+SCHEDULED = DagRun("scheduled", SOON, WEEK.start_utc, WEEK.end_utc, start_date=SOON)
+
+
+@dataclass
+class Deliveries:
+    """A report with three channels, and what has arrived at each."""
+
+    name: str
+    dags: Mapping[str, Any]
+    mails: MailServer
+    slack: SlackServer
+    inbox: Inbox
+
+    def publish(self, run_id: str = "scheduled__1") -> dict[str, Any]:
+        """Run the report's DAG, and return what `publish` returned."""
+        ran = run_dag(self.dags[f"{self.name}_weekly"], SCHEDULED, run_id=run_id)
+        returned: dict[str, Any] = ran.values["publish", "return_value"]
+        return returned
+
+    def deliver(
+        self,
+        channel: str,
+        *,
+        at: datetime = SOON,
+        clears: int = 0,
+        run_id: str = "event-1",
+        period_id: str = WEEK.id,
+    ) -> Any:
+        """Run the task of a channel, as the event of a publication starts it."""
+        dag = self.dags[f"{self.name}_weekly_deliver"]
+        run = replace(DagRun.manual(at), run_type="asset_triggered", partition_key=period_id)
+        ti = TaskInstance(dag_id=dag.dag_id, run_id=run_id)
+        task, context = prepare(dag.get_task(channel), ti, run_id, run)
+        ti.max_tries = task.retries + clears
+        with time_machine.travel(at, tick=True):
+            return execute(task, context)
+
+
+@pytest.fixture
+def inbox(services: Services) -> Iterator[Inbox]:
+    inbox = Inbox.create(services, "reports-dev")
+    inbox.take()
+    yield inbox
+    inbox.take()
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def declare(
+    services: Services,
+    inbox: Inbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Deliveries]]:
+    """Declares the report of the example under a name of its own, with replacements of its text."""
+    name = f"delivered_{next(_numbers)}"
+    with mail_server() as mails, slack_server() as slack:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mails.connection)
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK_API_DEFAULT", slack.connection)
+
+        def declared(*changes: tuple[str, str]) -> Deliveries:
+            text = delivery_dag_file()
+            for old, new in changes:
+                assert old in text
+                text = text.replace(old, new)
+            file = tmp_path / f"{name}.py"
+            file.write_text(text.replace("best_users", name))
+            return Deliveries(name, parse_dags(file), mails, slack, inbox)
+
+        yield declared
+
+
+FEWER = ('params={"top": 100}', 'params={"top": 95}')
+THREE = ('to=["sales@example.com"]', 'to=["a@example.com", "b@example.com", "c@example.com"]')
+
+
+def test_each_channel_gets_a_version_once(declare: Callable[..., Deliveries]) -> None:
+    deliveries = declare()
+    published = deliveries.publish()
+    receipts = {channel: deliveries.deliver(channel) for channel in ("sales", "team", "topic")}
+
+    ((recipients, mail),) = deliveries.mails.arrived
+    assert recipients == ("sales@example.com",)
+    assert "9 to 15 March 2025" in mail["Subject"]
+    assert mail["Message-ID"] == f"<{published['version']}.sales.1@example.com>"
+    assert mail["In-Reply-To"] is None
+    (message,) = deliveries.slack.arrived
+    assert message["channel"] == "#sales"
+    assert message["text"].startswith(mail["Subject"])
+    ((subject, text),) = deliveries.inbox.take()
+    assert subject == mail["Subject"]
+    assert text.startswith(f"{deliveries.name}: week of 9 to 15 March 2025 (Asia/Tokyo)")
+
+    assert receipts["sales"]["recipients"] == ["sales@example.com"]
+    assert receipts["team"]["message_id"] == "1750000000.000001"
+    for channel, receipt in receipts.items():
+        assert (receipt["version"], receipt["number"]) == (published["version"], 1)
+        for again in ("event-1", "event-2"):  # a retry, and another event
+            with pytest.raises(AirflowSkipException, match="has version"):
+                deliveries.deliver(channel, run_id=again)
+    assert len(deliveries.mails.arrived) == len(deliveries.slack.arrived) == 1
+    assert deliveries.inbox.take() == []
+
+
+def test_nothing_shows_a_private_column(
+    declare: Callable[..., Deliveries], services: Services
+) -> None:
+    deliveries = declare()
+    run = run_dag(deliveries.dags[f"{deliveries.name}_weekly"], SCHEDULED)
+    s3 = boto3.client("s3")
+    rows = rows_of(s3, manifest_of(s3, run), "parquet")
+    for channel in ("sales", "team", "topic"):
+        deliveries.deliver(channel)
+    ((_, mail),) = deliveries.mails.arrived
+    (html,) = [part.get_content() for part in mail.walk() if part.get_content_type() == "text/html"]
+    (book,) = [part.get_payload(decode=True) for part in mail.iter_attachments()]
+    sheet = openpyxl.load_workbook(io.BytesIO(book)).worksheets[0]
+    header, *cells = sheet.values
+    assert header == ("rank", "score (points)", "previous_rank")
+    shown = ["rank", "score", "previous_rank"]
+    assert [tuple(row) for row in cells] == [tuple(row[name] for name in shown) for row in rows]
+    assert [row["rank"] for row in rows] == list(range(1, 101))
+    everything = html + str(deliveries.slack.arrived) + str(deliveries.inbox.take())
+    assert "user_id" not in everything
+    assert not any(row["user_id"] in everything for row in rows)
+    assert f">{rows[0]['score']}" in html.replace(",", "")
+
+
+def test_other_rows_are_a_correction_in_the_same_thread(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+    for channel in ("sales", "team"):
+        deliveries.deliver(channel)
+    restated = declare(FEWER)
+    assert restated.publish("scheduled__2")["outcome"] == "published"
+    for channel in ("sales", "team"):
+        restated.deliver(channel, run_id="event-2", at=WEEK.end_utc + timedelta(days=50))
+
+    (_, first), (_, second) = restated.mails.arrived
+    assert second["Subject"] == f"Correction: {first['Subject']}"
+    assert second["In-Reply-To"] == first["Message-ID"]
+    assert "5 rows removed" in second.get_body(("plain",)).get_content()
+    assert restated.slack.arrived[1]["thread_ts"] == "1750000000.000001"
+
+    # Whoever had no version is sent none so late.
+    with pytest.raises(AirflowSkipException, match="ended more than 7 days"):
+        restated.deliver("topic", run_id="event-2", at=WEEK.end_utc + timedelta(days=50))
+    with pytest.raises(AirflowSkipException, match="has version"):
+        restated.deliver("sales", run_id="event-3", at=WEEK.end_utc + timedelta(days=50))
+    assert restated.inbox.take() == []
+
+
+class Killed(BaseException):
+    """The worker is killed."""
+
+
+def test_a_kill_between_the_sending_and_the_receipt_sends_again_with_the_same_id(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    for place in (send_mail, Receipt):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, "send_mail" if place is send_mail else "write", kill)
+            with pytest.raises(Killed):
+                deliveries.deliver("sales")
+    deliveries.deliver("sales")
+    with pytest.raises(AirflowSkipException):
+        deliveries.deliver("sales")
+    (_, first), (_, second) = deliveries.mails.arrived
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+    deliveries.mails.answers_to_data = ["451 busy", "421 closing"]
+    for _ in range(2):
+        with pytest.raises(AirflowException, match="refuses the mail: 4") as caught:
+            deliveries.deliver("sales")
+        assert not isinstance(caught.value, AirflowFailException)
+    deliveries.deliver("sales")
+    assert len(deliveries.mails.arrived) == 1
+
+    other = declare()
+    other.mails.answers_to_data = ["554 spam"]
+    with pytest.raises(AirflowFailException, match="refuses the mail: 554 spam"):
+        other.deliver("sales", clears=1)
+
+
+def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare(THREE)
+    deliveries.publish()
+    answers = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
+    deliveries.mails.answers_to_recipients = answers
+    with pytest.raises(AirflowException, match=r"b@example.com: 451 try later; c@exa") as caught:
+        deliveries.deliver("sales")
+    assert not isinstance(caught.value, AirflowFailException)
+    del answers["b@example.com"]
+    with pytest.raises(AirflowFailException, match=r"refuses c@example.com: 550 no such user"):
+        deliveries.deliver("sales")
+    with pytest.raises(AirflowSkipException):  # nothing is left for a retry
+        deliveries.deliver("sales")
+    assert [to for to, _ in deliveries.mails.arrived] == [("a@example.com",), ("b@example.com",)]
+    assert len({mail["Message-ID"] for _, mail in deliveries.mails.arrived}) == 1
+    assert {mail["To"] for _, mail in deliveries.mails.arrived} == {
+        "a@example.com, b@example.com, c@example.com"
+    }
+
+
+def test_a_cleared_task_sends_again(declare: Callable[..., Deliveries]) -> None:
+    deliveries = declare()
+    deliveries.publish()
+    deliveries.deliver("sales")
+    late = WEEK.end_utc + timedelta(days=800)
+    again = deliveries.deliver("sales", clears=1, at=late)
+    assert again["number"] == 2
+    with pytest.raises(AirflowSkipException):  # its retry
+        deliveries.deliver("sales", clears=1, at=late)
+    (_, first), (_, second) = deliveries.mails.arrived
+    assert first["Message-ID"] != second["Message-ID"]
+    assert not second["Subject"].startswith("Correction")
+
+
+def test_a_version_that_a_check_warns_of_is_sent_when_somebody_says_so(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare(
+        ("import Column,", "import checks, Column,"),
+        (
+            "    doc=__doc__",
+            '    checks=[checks.rows(at_most=3, severity="warn")],\n    doc=__doc__',
+        ),
+    )
+    deliveries.publish()
+    with pytest.raises(AirflowFailException, match=r"a check warns .*clear this task to send"):
+        deliveries.deliver("sales")
+    assert deliveries.mails.arrived == []
+    deliveries.deliver("sales", clears=1)
+    ((_, mail),) = deliveries.mails.arrived
+    assert "rows(at_most=3)" in mail.get_body(("plain",)).get_content()
+
+
+def test_a_channel_that_is_added_later_gets_no_old_version(
+    declare: Callable[..., Deliveries],
+) -> None:
+    without = declare(('        slack("team", channel="#sales", rows=10),\n', ""))
+    without.publish()
+    deliveries = declare()
+    with pytest.raises(AirflowSkipException, match="is older than the channel team"):
+        deliveries.deliver("team")
+    deliveries.deliver("sales")
+    fewer = declare(FEWER)
+    fewer.publish("scheduled__2")
+    fewer.deliver("team", run_id="event-2")
+    (message,) = fewer.slack.arrived
+    assert not message["text"].startswith("Correction")
+
+
+@pytest.mark.parametrize("channel", ["sales", "team"])
+def test_without_a_connection_nothing_is_read_or_sent(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+    monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
+    monkeypatch.delenv("AIRFLOW_CONN_SLACK_API_DEFAULT")
+    with pytest.raises(AirflowException, match="There is no Airflow connection"):
+        deliveries.deliver(channel)
+
+
+def test_a_run_without_a_period_says_how_to_start_it(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare()
+    with pytest.raises(
+        AirflowFailException, match=r"no period. Trigger it with the param 'period'"
+    ):
+        deliveries.deliver("sales", period_id="")
+    with pytest.raises(
+        AirflowFailException, match=f"{deliveries.name}_weekly_deliver: .*2025-03-10"
+    ):
+        deliveries.deliver("sales", period_id="2025-03-10")
+    with pytest.raises(AirflowSkipException, match="it is not published"):
+        deliveries.deliver("sales")

@@ -1,0 +1,107 @@
+"""`preview --deliver`: what the channels of a report would get, without a server."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from athena_reports.settings import settings
+from tests.support.flown import Flown
+from tests.support.mail_server import mail_server
+from tests.support.shell import Shell
+
+pytestmark = pytest.mark.usefixtures("published_weeks")
+
+WEEK = "2013-03-25"
+CHANNELS = """deliver=[
+        mail("sales", to=["sales@example.com"], bar="distance", attach="csv", rows=3),
+        mail("japan", to=["japan@example.com"], language="ja", template="own.html"),
+        slack("team", channel="#sales", rows=2),
+    ],
+"""
+
+
+@pytest.fixture
+def folder(flown: Flown, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the files are written, of a report with channels."""
+    monkeypatch.chdir(flown.root)
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace("import Input", "import mail, slack, Input")
+    text = text.replace('"America/New_York"))', f'"America/New_York"), {CHANNELS})')
+    file.write_text(text)
+    (flown.root / "sql" / "own.html").write_text("<h1>{{ headline }}</h1>")
+    return flown.root / "dist" / "preview" / "flown_weekly" / WEEK
+
+
+def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shell) -> None:
+    code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
+    assert code == 0, printed
+    names = {path.name for path in folder.iterdir()}
+    attachment = f"sales-flown_{WEEK}.csv"
+    assert names == {
+        *("sales.html", "sales.txt", attachment),
+        *("japan.html", "japan.txt", "team.json"),
+    }
+    assert all(f"written {folder / name}" in printed for name in names)
+
+    text = (folder / "sales.txt").read_text()
+    assert "This is a preview." in text
+    rows = list(csv.DictReader((folder / attachment).open(newline="", encoding="utf-8-sig")))
+    shown = (folder / "sales.html").read_text()
+    assert [row["carrier"] in shown for row in rows[:4]] == [True, True, True, False]
+    assert len(rows) > 10
+    total = sum(int(row["distance"]) for row in rows)
+    assert f"Total of distance: {total:,}" in text
+    assert (folder / "japan.html").read_text().startswith("<h1>flown: 2013年3月25日")
+    assert json.loads((folder / "team.json").read_text())
+
+
+def test_a_second_preview_takes_the_place_of_the_first(
+    flown: Flown, folder: Path, shell: Shell
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / "old.html").write_text("of a channel that is gone")
+    code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
+    assert code == 0, printed
+    assert not (folder / "old.html").exists()
+
+
+def test_the_mails_are_sent_to_one_address_as_previews(
+    flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        arguments = ("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
+        code, printed = shell(*arguments)
+        assert code == 0, printed
+        assert "sent to me@example.com" in printed
+        assert {to for to, _ in server.arrived} == {("me@example.com",)}
+        subjects = [mail["Subject"] for _, mail in server.arrived]
+        assert len(subjects) == 2
+        assert "(preview, dev)" in subjects[0]
+        assert "sales@example.com" not in str(server.arrived)
+
+        monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org")
+        settings.cache_clear()
+        code, printed = shell(*arguments)
+        assert code == 1
+        assert "does not allow example.com" in printed
+        assert len(server.arrived) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--deliver",), "Add --run: it pays the query."),
+        (("--run", "--to", "me@example.com"), "Add --run --deliver."),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_paid(
+    shell: Shell, arguments: tuple[str, ...], says: str
+) -> None:
+    code, printed = shell("preview", "flown", WEEK, *arguments)
+    assert code == 2
+    assert says in printed

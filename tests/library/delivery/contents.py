@@ -1,0 +1,204 @@
+"""Contents of deliveries for tests: one as a report makes it, and hostile ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from athena_reports.delivery.content import Content, ContentColumn, Movement
+from athena_reports.delivery.language import Language
+from athena_reports.periods.calendar import weekly
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+WEEK = weekly("sunday", "Asia/Tokyo").period("2026-11-15")
+LANGUAGES: tuple[Language, ...] = ("en", "ja")
+PAGE_URL = "https://airflow.example.com/reports/#ranking_weekly/2026-11-15"
+QUERY_URL = "https://console.aws.amazon.com/athena/home?region=eu-west-1#/history/0f"
+
+# What somebody may put into data, the name of a column or a param.
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "@SUM(A1)",
+    "-2+3",
+    "＝1",
+    "\t=1",
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</td></tr></table><h1>owned",
+    "{{ 7 * 7 }}{% raw %}",
+    "a\r\nBcc: evil@example.com",
+    "a\nb",
+    "x\u2028Subject: owned",
+    "\x00\x07null",
+    "https://evil.example.com/login",
+    "[click](https://evil.example.com)",
+    "<https://evil.example.com|click>",
+    "<!channel> <!here> <@U123>",
+    "@channel #general",
+    "```\n*bold*",
+    "<r><t>raw</t></r>",
+    "&amp; &lt;",
+    "_x0041_",
+    "  spaces  ",
+    "",
+    "–",
+    "😀 千葉 ﷽",
+]
+
+
+def content(**fields: Any) -> Content:
+    """The content of a week of a ranking, except for some fields."""
+    rows = (
+        (1, "u1", "Aiko", 184_230, 3, "up 2"),
+        (2, "u2", None, 92_115, None, "new"),
+        (3, "u3", "千葉", 61_410, 1, "down 2"),
+    )
+    made = Content(
+        report="ranking",
+        environment="prd",
+        period=WEEK,
+        version="20261121T150712Z-3f9a",
+        published_at=datetime(2026, 11, 21, 15, 7, 12, tzinfo=UTC),
+        settles_at=datetime(2026, 11, 22, 15, tzinfo=UTC),
+        provisional=False,
+        partial=False,
+        missing_partitions=0,
+        warned_checks=(),
+        columns=(
+            ContentColumn("rank", "BIGINT"),
+            ContentColumn("user_id", "VARCHAR", "the user"),
+            ContentColumn("user_name", "VARCHAR"),
+            ContentColumn("score", "BIGINT", "sum of the scores", "points"),
+            ContentColumn("previous_rank", "BIGINT"),
+            ContentColumn("movement", "VARCHAR"),
+        ),
+        rows=rows,
+        total_rows=100,
+        key=("user_id",),
+        bar="score",
+        total=1_000_000,
+        previous_total=800_000,
+        previous_rows=97,
+        movement=Movement("rank", "previous_rank", "movement"),
+        page_url=PAGE_URL,
+        query_url=QUERY_URL,
+    )
+    return replace(made, **fields)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of a column: its values, and what a shown text says of them."""
+
+    type: str
+    values: st.SearchStrategy[Any]
+    read: dict[Language, Callable[[str], Any]] = field(default_factory=dict)
+
+
+def _same_in_each(read: Callable[[str], Any]) -> dict[Language, Callable[[str], Any]]:
+    return dict.fromkeys(LANGUAGES, read)
+
+
+def _number(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+def _english_date(text: str) -> date:
+    return datetime.strptime(text.replace("Sept", "Sep"), "%d %b %Y").replace(tzinfo=UTC).date()
+
+
+def _japanese_date(text: str) -> date:
+    return datetime.strptime(text, "%Y/%m/%d").replace(tzinfo=UTC).date()
+
+
+def _english_instant(text: str) -> datetime:
+    return datetime.strptime(text.replace("Sept", "Sep"), "%d %b %Y, %H:%M:%S.%f %z").astimezone()
+
+
+def _japanese_instant(text: str) -> datetime:
+    return datetime.strptime(text, "%Y/%m/%d %H:%M:%S.%f %z").astimezone()
+
+
+def _cents(number: int) -> Decimal:
+    return Decimal(f"{number}E-2")  # not by scaleb, which rounds
+
+
+def _in_tokyo(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC).astimezone(TOKYO)
+
+
+TEXTS = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.text(st.characters(codec="utf-8"), max_size=20),
+)
+# Dates of years with four digits, from which every calendar program counts.
+DATES = st.dates(date(1900, 3, 1), date(2199, 12, 31))
+INSTANTS = st.datetimes(datetime(1971, 1, 1), datetime(2199, 12, 31))  # noqa: DTZ001
+KINDS = {
+    "BIGINT": Kind("BIGINT", st.integers(-(2**63), 2**63 - 1), _same_in_each(_number)),
+    "HUGEINT": Kind("HUGEINT", st.integers(-(10**38), 10**38), _same_in_each(_number)),
+    "DECIMAL": Kind(
+        "DECIMAL(38,2)",
+        st.integers(-(10**37), 10**37).map(_cents),
+        _same_in_each(_number),
+    ),
+    "DOUBLE": Kind(
+        "DOUBLE",
+        st.floats(allow_nan=False, allow_infinity=False),
+        _same_in_each(lambda text: float(text.replace(",", ""))),
+    ),
+    "BOOLEAN": Kind("BOOLEAN", st.booleans(), _same_in_each(lambda text: text == "true")),
+    "DATE": Kind("DATE", DATES, {"en": _english_date, "ja": _japanese_date}),
+    "INSTANT": Kind(
+        "TIMESTAMP WITH TIME ZONE",
+        INSTANTS.map(lambda instant: _in_tokyo(instant.replace(microsecond=250_000))),
+        {"en": _english_instant, "ja": _japanese_instant},
+    ),
+    "VARCHAR": Kind("VARCHAR", TEXTS, _same_in_each(lambda text: text)),
+}
+
+
+def shown(text: str) -> str:
+    """A text of data as it is shown: one line."""
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Content:
+    """A content with any columns and rows."""
+    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6))
+    columns = []
+    for number, name in enumerate(kinds):
+        title = f"{number} " + draw(st.sampled_from(HOSTILE))
+        unit = draw(st.sampled_from(["", "points", "<b>"]))
+        columns.append(ContentColumn(title, KINDS[name].type, "described", unit))
+    values = [st.none() | KINDS[name].values for name in kinds]
+    rows = draw(st.lists(st.tuples(*values), max_size=5))
+    bar = draw(st.sampled_from(["", *[column.name for column in columns]]))
+    return content(
+        columns=tuple(columns),
+        rows=tuple(rows),
+        total_rows=len(rows) + draw(st.integers(0, 3)),
+        key=(),
+        bar=bar,
+        total=None,
+        movement=None,
+        warned_checks=tuple(draw(st.lists(st.sampled_from(HOSTILE), max_size=2))),
+        version=draw(st.sampled_from(HOSTILE)),
+    )
+
+
+def kind_of(column: ContentColumn) -> Kind:
+    """The kind that a column of `tables` has."""
+    for kind in KINDS.values():
+        if kind.type == column.type:
+            return kind
+    raise AssertionError(column.type)

@@ -1,0 +1,91 @@
+import re
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseNotifier
+
+from athena_reports.delivery.bounds import problem_of_recipients
+from athena_reports.delivery.channels import Channel, mail, notify, slack
+from athena_reports.delivery.errors import ChannelError
+from athena_reports.settings import read_settings
+
+ENDPOINT = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+
+
+class Silent(BaseNotifier):
+    def notify(self, context: Any) -> None:
+        """Tell nobody."""
+
+
+def mail_to(*addresses: str, **more: Any) -> Channel:
+    return mail("sales", to=addresses, **more)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: mail_to("sales"), "field 'to': ('sales',) is not valid: 'sales' is no mail addr"),
+        (lambda: mail_to("@example.com"), "'@example.com' is no mail address"),
+        (lambda: mail_to("a@"), "'a@' is no mail address"),
+        (lambda: mail_to("A <a@example.com>"), "is no mail address. Write it as in 'sales@"),
+        (lambda: mail_to("a@example.com\r\nBcc: b@example.com"), "is no mail address"),
+        (lambda: mail_to("a@example.com, b@example.com"), "is no mail address"),
+        (lambda: mail_to("営業@example.com"), "is no mail address"),
+        (lambda: mail_to(), "give at least one address"),
+        (lambda: mail_to("a@example.com", "a@example.com"), "name each address once"),
+        (lambda: mail("sales", to="a@example.com"), "give a list of addresses"),  # type: ignore[arg-type]
+        (lambda: mail_to("a@example.com", rows=0), "field 'rows': 0 is not valid"),
+        (lambda: mail_to("a@example.com", rows=201), "field 'rows': 201 is not valid"),
+        (lambda: mail_to("a@example.com", attach="pdf"), "'attach': 'pdf' is not valid: Input s"),
+        (lambda: mail_to("a@example.com", language="fr"), "'language': 'fr' is not valid"),
+        (lambda: mail_to("a@example.com", conn_id=""), "'conn_id': '' is not valid"),
+        (lambda: mail("Sales team", to=["a@example.com"]), "use up to 40 lower-case letters"),
+        (lambda: mail("s" * 41, to=["a@example.com"]), "use up to 40 lower-case letters"),
+        (lambda: slack("sales", channel="sales"), "give a channel such as '#sales', or its id"),
+        (lambda: slack("sales", channel="@somebody"), "give a channel such as '#sales'"),
+        (lambda: slack("sales", channel="#a,#b"), "give a channel such as '#sales'"),
+        (lambda: slack("sales", channel="#sales", rows=51), "field 'rows': 51 is not valid"),
+    ],
+)
+def test_a_channel_that_is_declared_wrongly_is_refused(make: Any, says: str) -> None:
+    with pytest.raises(ChannelError) as caught:
+        make()
+    assert says in str(caught.value)
+    assert re.match("Channel '[Ss].*', field '", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("channel", "allowed", "environment", "says"),
+    [
+        (mail_to("a@example.com"), "", "stg", ""),
+        (mail_to("a@example.com"), "example.com", "prd", ""),
+        (mail_to("a@Example.COM"), "other.org, EXAMPLE.com", "prd", ""),
+        (
+            mail_to("a@example.com", "b@example.org"),
+            "",
+            "prd",
+            "the environment prd says nowhere whom it may deliver to."
+            " Set ATHENA_REPORTS_RECIPIENTS, such as to example.com,example.org.",
+        ),
+        (
+            mail_to("a@example.com", "b@evil.com"),
+            "example.com",
+            "dev",
+            "ATHENA_REPORTS_RECIPIENTS does not allow evil.com."
+            " Correct the recipient, or add it there.",
+        ),
+        (mail_to("a@sub.example.com"), "example.com", "dev", "sub.example.com."),
+        (mail_to("a@badexample.com"), "example.com", "dev", "badexample.com."),
+        (slack("team", channel="#sales"), "example.com,#sales", "prd", ""),
+        (slack("team", channel="#all"), "example.com,#sales", "prd", "does not allow #all."),
+        (notify("topic", Silent()), "", "prd", ""),
+        (notify("topic", Silent()), "example.com", "prd", ""),
+    ],
+)
+def test_a_deployment_delivers_to_those_that_it_names(
+    channel: Channel, allowed: str, environment: str, says: str
+) -> None:
+    variables = {"ATHENA_REPORTS_RECIPIENTS": allowed, "ATHENA_REPORTS_ENV": environment}
+    problem = problem_of_recipients(channel, read_settings({**ENDPOINT, **variables}))
+    assert says in problem
+    assert bool(says) is bool(problem)

@@ -1,0 +1,239 @@
+"""Whether a channel gets a version, by examples and in worlds of publications, kills and clears."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports.delivery.decision import DeliveryPolicy, Hold, Send, Skip, Try, decide
+from athena_reports.delivery.receipt import Receipt
+from athena_reports.publication.manifest import Manifest, PlannedDelivery, Version
+from athena_reports.rows.checks import CheckResult
+from tests.support.calendars import WEEK
+from tests.support.publishing import facts
+
+POLICY = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
+FINAL = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "final")
+END = WEEK.end_utc
+WARNING = CheckResult(name="few rows", severity="warn", passed=False, message="1 row")
+
+
+def manifest(version: str = "v1", channels: tuple[str, ...] = ("sales",), **more: Any) -> Manifest:
+    rows = Version(version=version, ordered=True, rows=1, columns=(), objects=())
+    planned = PlannedDelivery(channels=channels, until="") if channels else None
+    return Manifest.of(rows, facts(delivery=planned, **more))
+
+
+def receipt(
+    version: str = "v1",
+    number: int = 1,
+    *,
+    run: str = "r1",
+    clear: int = 0,
+    hours: float = 1,
+    **more: Any,
+) -> Receipt:
+    return Receipt(
+        channel="sales",
+        version=version,
+        number=number,
+        sent_at=END + timedelta(hours=hours),
+        recipients=("a@example.com",),
+        message_id=f"<{version}.{number}>",
+        first_message_id="<v1.1>",
+        run_id=run,
+        clear=clear,
+        **more,
+    )
+
+
+def decided(
+    published: Manifest,
+    *receipts: Receipt,
+    policy: DeliveryPolicy = POLICY,
+    run: str = "r1",
+    clear: int = 0,
+    hours: float = 2,
+) -> Any:
+    asking = Try(run, clear, END + timedelta(hours=hours))
+    return decide("sales", published, WEEK, receipts, policy, asking)
+
+
+def test_a_version_is_sent_once() -> None:
+    assert decided(manifest()) == Send(number=1, corrects=None, first=None)
+    skipped = decided(manifest(), receipt(), run="another event")
+    assert skipped == Skip("sales has version v1 since 2025-06-14 16:00:00 UTC")
+
+
+def test_a_later_version_corrects_the_one_that_the_channel_had_last() -> None:
+    first, second = receipt("v1"), receipt("v2", hours=2)
+    assert decided(manifest("v3"), first, second, run="r3") == Send(
+        number=1, corrects=second, first=first
+    )
+    # An earlier version is the current one again: readers have another one now.
+    assert decided(manifest("v1"), first, second, run="r3") == Send(
+        number=2, corrects=second, first=first
+    )
+
+
+def test_a_clear_sends_again_and_a_retry_of_it_does_not() -> None:
+    first = receipt()
+    again = decided(manifest(), first, clear=2)
+    assert again == Send(number=2, corrects=None, first=first)
+    second = receipt(number=2, clear=2, hours=3)
+    assert isinstance(decided(manifest(), first, second, clear=2), Skip)
+    # The run of another event is cleared, too.
+    third = decided(manifest(), first, second, clear=2, run="r2")
+    assert third == Send(number=3, corrects=None, first=first)
+
+
+@pytest.mark.parametrize("policy", [POLICY, FINAL])
+def test_a_clear_sends_what_is_not_sent_by_itself(policy: DeliveryPolicy) -> None:
+    odd = manifest(channels=(), provisional=True, partial=True, checks=(WARNING,))
+    assert isinstance(decided(odd, policy=policy, hours=24 * 800), Skip)
+    assert isinstance(decided(odd, policy=policy, hours=24 * 800, clear=1), Send)
+
+
+@pytest.mark.parametrize(
+    ("policy", "published", "sent"),
+    [
+        (POLICY, manifest(provisional=True), True),
+        (POLICY, manifest(partial=True), True),
+        (FINAL, manifest(), True),
+        (FINAL, manifest(provisional=True), False),
+        (FINAL, manifest(partial=True), False),
+        (POLICY, manifest(channels=()), False),
+        (POLICY, manifest(channels=("another",)), False),
+        (POLICY, manifest(channels=("another", "sales")), True),
+    ],
+)
+def test_what_is_sent(policy: DeliveryPolicy, published: Manifest, sent: bool) -> None:
+    assert isinstance(decided(published, policy=policy), Send if sent else Skip)
+
+
+def test_a_version_whose_check_warns_is_held_back() -> None:
+    assert decided(manifest(checks=(WARNING,))) == Hold("a check warns of version v1: few rows")
+    passed = WARNING.model_copy(update={"passed": True})
+    assert isinstance(decided(manifest(checks=(passed,))), Send)
+
+
+@pytest.mark.parametrize(
+    ("receipts", "days"), [((), 7), ((receipt("v0"),), 60)], ids=["first", "correction"]
+)
+def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int) -> None:
+    in_time = decided(manifest(), *receipts, hours=24 * days, run="r2")
+    too_late = decided(manifest(), *receipts, hours=24 * days + 0.01, run="r2")
+    assert isinstance(in_time, Send)
+    assert too_late == Skip(f"the period ended more than {timedelta(days=days)} ago")
+
+
+def test_a_retry_sends_only_to_those_that_were_put_off() -> None:
+    refused = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
+    earlier = receipt("v0", hours=0)
+    partly = receipt(refused=refused, corrects="v0")
+    assert partly.put_off == ("b@example.com",)
+    assert decided(manifest(), earlier, partly) == Send(
+        number=1, corrects=earlier, first=earlier, resumed=partly
+    )
+    assert decided(manifest(), partly) == Send(number=1, corrects=None, first=None, resumed=partly)
+    # Another event, another version, and a refusal for good resume nothing.
+    assert isinstance(decided(manifest(), partly, run="r2"), Skip)
+    assert decided(manifest("v2"), partly).resumed is None
+    for_good = receipt(refused={"c@example.com": "550 no such user"})
+    assert isinstance(decided(manifest(), for_good), Skip)
+
+
+# --- worlds
+
+
+@dataclass
+class World:
+    """One channel of one period: what arrives, by an S3 and a mail server that lose nothing."""
+
+    current: Manifest = field(default_factory=manifest)
+    receipts: list[Receipt] = field(default_factory=list)
+    arrived: list[tuple[str, int]] = field(default_factory=list)  # version and number
+    runs: int = 0
+    clears: dict[str, int] = field(default_factory=dict)
+    kills: int = 0
+    minutes: int = 0
+
+    def publish(self) -> None:
+        version = f"v{len(self.clears)}-{self.minutes}"
+        self.current = manifest(version)
+
+    def start(self) -> str:
+        self.runs += 1
+        run = f"r{self.runs}"
+        self.clears[run] = 0
+        return run
+
+    def attempt(self, run: str, *, killed: str = "") -> None:
+        """Let a try of a run go on until it is killed `before` or `after` the sending, or ends."""
+        self.minutes += 1
+        clear = self.clears[run]
+        decision = decided(
+            self.current, *self.receipts, run=run, clear=clear, hours=self.minutes / 60
+        )
+        if not isinstance(decision, Send) or killed == "before":
+            return
+        self.arrived.append((self.current.version, decision.number))
+        if killed == "after":
+            self.kills += 1
+            return
+        written = receipt(
+            self.current.version,
+            decision.number,
+            run=run,
+            clear=clear,
+            hours=self.minutes / 60,
+        )
+        assert all(
+            (kept.version, kept.number) != (written.version, written.number)
+            for kept in self.receipts
+        )
+        self.receipts.append(written)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("publish"), st.just("")),
+    st.tuples(st.just("event"), st.sampled_from(["", "before", "after"])),
+    st.tuples(st.just("retry"), st.sampled_from(["", "before", "after"])),
+    st.tuples(st.just("clear"), st.sampled_from(["", "before", "after"])),
+)
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_each_channel_ends_with_the_current_version_and_gets_nothing_twice_unasked(
+    steps: list[tuple[str, str]],
+) -> None:
+    world = World()
+    run = world.start()
+    asked_again = 0
+    for step, killed in steps:
+        if step == "publish":
+            world.publish()
+            continue
+        if step == "event":
+            run = world.start()
+        if step == "clear":
+            world.clears[run] += 1
+            asked_again += 1
+        world.attempt(run, killed=killed)
+    world.attempt(world.start())  # the event of the last publication, or what stands in for it
+
+    assert world.receipts[-1].version == world.current.version
+    # What arrives twice has one number, so one Message-ID, and a kill between.
+    repeated = sum(count - 1 for count in Counter(world.arrived).values())
+    assert repeated <= world.kills
+    versions = {version for version, _ in world.arrived}
+    assert len(set(world.arrived)) <= len(versions) + asked_again
+    numbers: dict[str, list[int]] = {}
+    for kept in world.receipts:
+        numbers.setdefault(kept.version, []).append(kept.number)
+    for used in numbers.values():
+        assert used == list(range(1, len(used) + 1))

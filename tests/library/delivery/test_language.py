@@ -1,0 +1,153 @@
+"""Periods, dates and numbers in words, read back by other means."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports import daily, monthly, quarterly, weekly, yearly
+from athena_reports.delivery.language import (
+    Language,
+    instant_in_words,
+    number_in_words,
+    one_line,
+    percent_in_words,
+    period_in_words,
+    shortened,
+    value_in_words,
+)
+from athena_reports.periods.calendar import Cadence
+from tests.library.delivery.contents import KINDS, LANGUAGES, TOKYO
+from tests.support.paths import ROOT
+
+SUNDAYS = weekly("sunday", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    ("cadence", "id", "english", "japanese"),
+    [
+        (daily("Asia/Tokyo"), "2026-11-14", "14 November 2026", "2026年11月14日"),
+        (SUNDAYS, "2026-11-15", "week of 15 to 21 November 2026", "2026年11月15日～21日"),
+        (SUNDAYS, "2026-09-27", "week of 27 September to 3 October 2026", "2026年9月27日～10月3日"),
+        (
+            SUNDAYS,
+            "2026-12-27",
+            "week of 27 December 2026 to 2 January 2027",
+            "2026年12月27日～2027年1月2日",
+        ),
+        (monthly("Asia/Tokyo"), "2026-11", "November 2026", "2026年11月"),
+        (quarterly("Asia/Tokyo"), "2026-Q4", "Q4 2026", "2026年第4四半期"),
+        (yearly("Asia/Tokyo"), "2026", "2026", "2026年"),
+    ],
+)
+def test_a_period_in_words(cadence: Cadence, id: str, english: str, japanese: str) -> None:
+    period = cadence.period(id)
+    assert period_in_words(period, "en") == english
+    assert period_in_words(period, "en", with_zone=True) == f"{english} (Asia/Tokyo)"
+    assert period_in_words(period, "ja") == japanese
+    assert period_in_words(period, "ja", with_zone=True) == f"{japanese}（Asia/Tokyo）"
+
+
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2198, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from([daily("UTC"), SUNDAYS, monthly("UTC"), quarterly("UTC"), yearly("UTC")]),
+)
+def test_periods_have_different_names_and_english_ones_are_ascii(
+    instant: datetime, cadence: Cadence
+) -> None:
+    period = cadence.containing(instant)
+    for language in LANGUAGES:
+        assert period_in_words(period, language) != period_in_words(period.next, language)
+    assert period_in_words(period, "en", with_zone=True).isascii()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", sorted(set(KINDS) - {"VARCHAR"}))
+def test_a_value_in_words_is_the_value(name: str, language: Language) -> None:
+    kind = KINDS[name]
+
+    @given(kind.values, st.booleans())
+    def holds(value: object, grouped: bool) -> None:
+        text = value_in_words(value, language, grouped=grouped)
+        assert kind.read[language](text) == value
+
+    holds()
+
+
+def test_a_decimal_keeps_the_places_of_its_type() -> None:
+    assert value_in_words(Decimal("1234.50"), "en", grouped=True) == "1,234.50"
+    assert value_in_words(Decimal("0.00"), "ja") == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (5.0, "5"),
+        (0.1, "0.1"),
+        (1234567.25, "1,234,567.25"),
+        (1e300, "1e+300"),
+        (1e-9, "1e-09"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "-Infinity"),
+    ],
+)
+def test_a_float_is_as_short_as_it_can_be(number: float, text: str) -> None:
+    assert number_in_words(number, "en") == text
+
+
+def test_a_time_that_a_zone_has_twice_is_two_times_in_words() -> None:
+    zone = ZoneInfo("America/New_York")
+    first = datetime(2026, 11, 1, 5, 30, tzinfo=UTC).astimezone(zone)
+    second = (first.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
+    assert value_in_words(first, "en") == "1 Nov 2026, 01:30:00 -04:00"
+    assert value_in_words(second, "en") == "1 Nov 2026, 01:30:00 -05:00"
+
+
+def test_a_time_without_a_zone_has_the_fractions_that_it_has() -> None:
+    moment = datetime(2026, 11, 1, 9, 5, 3)  # noqa: DTZ001
+    assert value_in_words(moment, "ja") == "2026/11/01 09:05:03"
+    assert value_in_words(moment.replace(microsecond=20_000), "en") == "1 Nov 2026, 09:05:03.020"
+    assert value_in_words(time(9, 5, 3, 17), "en") == "09:05:03.000017"
+
+
+def test_what_is_not_there_is_an_empty_text() -> None:
+    assert value_in_words(None, "en") == ""
+
+
+def test_an_instant_to_the_minute_in_a_zone() -> None:
+    instant = datetime(2026, 11, 21, 15, 7, 59, tzinfo=UTC)
+    assert instant_in_words(instant, TOKYO, "en") == "22 November 2026, 00:07 (Asia/Tokyo)"
+    assert instant_in_words(instant, TOKYO, "ja") == "2026年11月22日 00:07（Asia/Tokyo）"
+
+
+def test_a_change_has_a_sign() -> None:
+    assert percent_in_words(Decimal("0.1234"), "en") == "+12.3%"
+    assert percent_in_words(Decimal("-12.5"), "ja") == "-1,250.0%"
+
+
+@given(st.text(), st.integers(1, 10))
+def test_a_shortened_line_is_one_line_of_at_most_so_many_characters(
+    text: str, longest: int
+) -> None:
+    line = shortened(one_line(text), longest)
+    assert len(line) <= longest
+    assert len(line.splitlines()) <= 1
+    if len(text) <= longest and text.isprintable():
+        assert line == text
+
+
+def test_a_dag_file_that_names_channels_does_not_import_what_sends_them() -> None:
+    modules = "language content sentences shown_table published_rows workbook errors"
+    imports = [f"import athena_reports.delivery.{name}" for name in modules.split()]
+    heavy = "'babel', 'duckdb', 'xlsxwriter', 'slack_sdk'"
+    script = f"{'; '.join(imports)}; import sys; print({{{heavy}}} & set(sys.modules))"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT / "plugins", capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr

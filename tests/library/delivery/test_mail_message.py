@@ -1,0 +1,390 @@
+"""Mails, read back as a mail program reads them."""
+
+from __future__ import annotations
+
+import email
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.mail_message import (
+    Attachment,
+    Envelope,
+    HtmlTemplate,
+    html_part,
+    mail_message,
+    text_part,
+)
+from athena_reports.delivery.sentences import sentences, subject
+from athena_reports.rows.differences import Change
+from tests.library.delivery.contents import (
+    HOSTILE,
+    LANGUAGES,
+    PAGE_URL,
+    QUERY_URL,
+    content,
+    kind_of,
+    shown,
+    tables,
+)
+
+ENVELOPE = Envelope(
+    sender="Reports <reports@example.com>",
+    to=["a@example.com", "千葉 <b@example.com>"],
+    message_id="<v1.sales.0@reports.example.com>",
+    date=datetime(2026, 11, 22, 0, 8, tzinfo=UTC),
+)
+LONG_ID = f"<{'v' * 60}.{'c' * 60}.0@reports.example.com>"
+# HTML that shows what is in the rows would have these tags or attributes from them.
+KNOWN_TAGS = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "div",
+    "p",
+    "h1",
+    "ul",
+    "li",
+    "table",
+    "tr",
+    "th",
+    "td",
+    "span",
+    "br",
+    "a",
+    "strong",
+}
+
+
+HEADERS = [
+    "auto-submitted",
+    "content-language",
+    "content-type",
+    "date",
+    "from",
+    "message-id",
+    "mime-version",
+    "subject",
+    "to",
+]
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a browser finds in the HTML: tags, addresses, and the table."""
+
+    tags: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    addresses: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.open: list[tuple[str, str]] = []
+
+    @classmethod
+    def of(cls, html: str) -> Page:
+        page = cls()
+        page.feed(html)
+        page.close()
+        return page
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        self.attributes.update(attributes)
+        for name in ("href", "src", "action"):
+            if name in attributes:
+                self.addresses.append(attributes[name] or "")
+        if tag in ("meta", "br"):
+            return
+        self.open.append((tag, attributes.get("class") or ""))
+        if self.in_bar:
+            return
+        if tag == "tr":
+            self.rows.append([])
+        elif tag == "td":
+            self.rows[-1].append("")
+        elif tag == "th":
+            self.headers.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        opened, _ = self.open.pop()
+        assert opened == tag
+
+    def handle_data(self, data: str) -> None:
+        tags = [tag for tag, _ in self.open]
+        if "style" not in tags and "title" not in tags:
+            self.text += data
+        if self.in_bar:
+            return
+        if "td" in tags:
+            self.rows[-1][-1] += data
+        elif "th" in tags and "span" not in tags:
+            self.headers[-1] += data
+
+    @property
+    def in_bar(self) -> bool:
+        return ("td", "bar") in self.open
+
+    @property
+    def table(self) -> list[list[str]]:
+        return [row for row in self.rows if row]
+
+
+def sent(message: EmailMessage) -> EmailMessage:
+    """The message as it is after the wire."""
+    return email.message_from_bytes(message.as_bytes(), policy=default)
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    text: str = part.get_content()
+    return text
+
+
+@settings(max_examples=60)
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_the_table_of_the_html_has_each_value_and_nothing_else(
+    made: Content, language: Language
+) -> None:
+    page = Page.of(html_part(made, language))
+    assert page.tags <= KNOWN_TAGS
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert page.addresses == [PAGE_URL, QUERY_URL]
+    if not made.rows:
+        assert page.table == []
+        return
+    headers = [header for header in page.headers if header]
+    assert headers == [shown(column.name) for column in made.columns]
+    assert len(page.table) == len(made.rows)
+    for texts, row in zip(page.table, made.rows, strict=True):
+        for text, value, column in zip(texts, row, made.columns, strict=True):
+            if value is None:
+                assert text == "–"
+            elif isinstance(value, str):
+                assert text == shown(value)
+            else:
+                assert kind_of(column).read[language](text) == value
+
+
+@settings(max_examples=60)
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_html_and_text_say_the_same_sentences(made: Content, language: Language) -> None:
+    said = sentences(made, language)
+    page = Page.of(html_part(made, language))
+    text = text_part(made, language)
+    lines = [said.headline, *said.figures, *said.left_out, *[item.text for item in said.notices]]
+    for line in lines:
+        assert line in page.text
+        assert line in text.splitlines()
+    first = said.notices[0].text if said.notices else said.headline
+    assert text.startswith(first)
+    assert page.text.strip().startswith(first)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None:
+    correction = Correction(
+        datetime(2026, 11, 22, tzinfo=UTC),
+        changed=1,
+        columns={hostile: 1},
+        names=(hostile,),
+        examples=(Change(kind="changed", key=(hostile,), columns={hostile: (None, hostile)}),),
+    )
+    made = content(
+        report=hostile or "ranking",
+        environment=hostile or "prd",
+        version=hostile,
+        columns=(ContentColumn(hostile, "VARCHAR", hostile, hostile),),
+        rows=((hostile,),),
+        key=(),
+        bar="",
+        movement=None,
+        correction=correction,
+        warned_checks=(hostile,),
+    )
+    for language in LANGUAGES:
+        message = sent(mail_message(made, language, ENVELOPE))
+        names = [name.lower() for name in message]
+        assert sorted(names) == HEADERS
+        assert message["Subject"] == subject(made, language)
+        assert (
+            message["To"].addresses == sent(mail_message(content(), "en", ENVELOPE))["To"].addresses
+        )
+        page = Page.of(body(message, "html"))
+        assert page.tags <= KNOWN_TAGS
+        assert page.addresses == [PAGE_URL, QUERY_URL]
+
+
+def test_the_headers_are_those_of_the_envelope() -> None:
+    envelope = Envelope(
+        sender=ENVELOPE.sender,
+        to=ENVELOPE.to,
+        message_id=ENVELOPE.message_id,
+        date=ENVELOPE.date,
+        in_reply_to="<first@example.com>",
+        references=["<first@example.com>", "<second@example.com>"],
+    )
+    message = sent(mail_message(content(), "en", envelope))
+    assert message["From"] == "Reports <reports@example.com>"
+    addresses = [address.addr_spec for address in message["To"].addresses]
+    assert addresses == ["a@example.com", "b@example.com"]
+    assert message["Message-ID"] == "<v1.sales.0@reports.example.com>"
+    assert message["In-Reply-To"] == "<first@example.com>"
+    assert message["References"] == "<first@example.com> <second@example.com>"
+    assert message["Date"].datetime == ENVELOPE.date
+    assert message["Subject"] == "ranking: week of 15 to 21 November 2026"
+    kinds = [part.get_content_type() for part in message.iter_parts()]
+    assert kinds == ["text/plain", "text/html"]
+
+
+def test_long_message_ids_stay_as_they_are() -> None:
+    envelope = Envelope(
+        ENVELOPE.sender,
+        ENVELOPE.to,
+        LONG_ID,
+        ENVELOPE.date,
+        in_reply_to=LONG_ID,
+        references=[LONG_ID, LONG_ID],
+    )
+    message = mail_message(content(), "en", envelope)
+    # Also as Airflow's hook and smtplib write it.
+    for wire in (message.as_bytes(), message.as_bytes(policy=SMTP), message.as_string().encode()):
+        lines = wire.replace(b"\r\n", b"\n").replace(b"\n ", b" ").split(b"\n")
+        headers = [line for line in lines if b"reports.example.com" in line][:3]
+        assert headers == [
+            f"Message-ID: {LONG_ID}".encode(),
+            f"In-Reply-To: {LONG_ID}".encode(),
+            f"References: {LONG_ID} {LONG_ID}".encode(),
+        ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "nobody",
+        "a@example.com, b@example.com",
+        "a@example.com\r\nBcc: evil@example.com",
+        "A\nBcc: evil@example.com <a@example.com>",
+        "a@example.com>\x00",
+        "A\x07 <a@example.com>",
+    ],
+)
+def test_what_is_not_one_address_is_refused(address: str) -> None:
+    for sender, to in ((address, ["a@example.com"]), ("a@example.com", [address])):
+        envelope = Envelope(sender, to, ENVELOPE.message_id, ENVELOPE.date)
+        with pytest.raises(DeliveryError, match="is not one address of mail"):
+            mail_message(content(), "en", envelope)
+
+
+@pytest.mark.parametrize("identifier", ["", "x", "<a@b>\r\nBcc: x@y", "<a b@c>", "<a@b> <c@d>"])
+def test_what_is_not_a_message_id_is_refused(identifier: str) -> None:
+    envelope = Envelope(ENVELOPE.sender, ENVELOPE.to, identifier, ENVELOPE.date)
+    with pytest.raises(DeliveryError, match="is not a Message-ID"):
+        mail_message(content(), "en", envelope)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
+    made = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
+    wire = mail_message(made, language, ENVELOPE).as_bytes()
+    assert wire.isascii()
+    assert max(map(len, wire.split(b"\r\n"))) <= 998
+    assert b"\n" not in wire.replace(b"\r\n", b"")
+
+
+def test_an_attachment_goes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,b\r\n1,\xff\n")
+    for source in (path, path.read_bytes()):
+        attachment = Attachment("ranking_2026-11-15.csv", source, "text/csv")
+        message = sent(mail_message(content(), "en", ENVELOPE, attachment=attachment))
+        (part,) = message.iter_attachments()
+        assert part.get_filename() == "ranking_2026-11-15.csv"
+        assert part.get_content_type() == "text/csv"
+        assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
+    for name, kind in (("a\r\nX: y", "text/csv"), ("../a.csv", "text/csv"), ("a.csv", "csv")):
+        with pytest.raises(DeliveryError, match="cannot be attached"):
+            mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))
+
+
+def test_an_author_has_a_template_of_their_own() -> None:
+    text = """
+        <h2>{{ headline }}</h2>
+        {% for row in table.rows %}<p>{{ row | join(" / ") }}</p>{% endfor %}
+        {% if notices %}{% set first = notices[0].text %}{{ first }}{% endif %}
+    """
+    made = content(rows=((1, "<b>u1</b>", None, 5, None, "new"),), provisional=True)
+    html = html_part(made, "en", HtmlTemplate("ours.html.jinja", text))
+    assert "<p>1 / &lt;b&gt;u1&lt;/b&gt; / – / 5 / – / new</p>" in html
+    assert "Provisional: " in html
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<p>\n{{ headlin }}", r"it uses headlin\. It knows language, subject, "),
+        ("<p>\n{% for x in rows %}", r"line 2: "),
+        ("<p>\n\n{{ table.cells }}", r"line 3: .*'cells'"),
+        ("<p>\n{{ links[7].url }}", r"line 2: "),
+        ("<p>{{ 1 / 0 }}", r"line 1: division"),
+        ("{{ table.__class__.__mro__ }}", r"line 1: .*unsafe"),
+        ("{% include '/etc/passwd' %}", r"line 1: .*loader"),
+    ],
+)
+def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) -> None:
+    template = HtmlTemplate("ours.html.jinja", text)
+    with pytest.raises(DeliveryError, match=rf"Template ours.html.jinja: {problem}"):
+        html_part(content(), "en", template)
+
+
+def test_a_mistake_that_needs_no_content_is_found_at_once() -> None:
+    HtmlTemplate("ours", "{% set x = 1 %}{{ x }}{{ subject }}").require_valid()
+    for text in ("{{ headlin }}", "{% if %}"):
+        with pytest.raises(DeliveryError, match="Template ours: "):
+            HtmlTemplate("ours", text).require_valid()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_long_text_is_cut_and_the_mail_stays_small(language: Language) -> None:
+    row = ("user-12345678", "A name of some length", 123_456_789, 7, "up 3")
+    rows = tuple((number, *row) for number in range(20))
+    html = html_part(content(rows=rows), language)
+    assert len(html.encode()) < 20_000
+    long = html_part(content(rows=((1, "x" * 100_000, "y", 5, 1, "same"),)), language)
+    assert len(long.encode()) < 20_000
+    assert "x" * 199 + "…" in long
+
+
+def test_bars_are_cells_with_a_width() -> None:
+    html = html_part(content(), "en")
+    assert html.count('<td class="bar"') == 3
+    for width in (100, 50, 33):
+        assert f'<td width="{width}%" height="12" class="up"' in html
+    assert '<td class="bar"' not in html_part(content(bar=""), "en")
+
+
+def test_a_mail_of_20_rows_takes_less_than_a_second() -> None:
+    rows = tuple((number, "u", "name", number * 7, number, "same") for number in range(20))
+    started = time.process_time()
+    mail_message(content(rows=rows), "ja", ENVELOPE).as_bytes()
+    assert time.process_time() - started < 1

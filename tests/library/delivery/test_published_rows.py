@@ -1,0 +1,247 @@
+"""A version's Parquet as values of Python."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.published_rows import PublishedRows, total_of
+from athena_reports.rows.engine import Engine
+from tests.library.delivery.contents import TOKYO
+from tests.support.engines import engine
+
+CENTS = st.integers(-(10**37), 10**37).map(lambda number: Decimal(f"{number}E-2"))
+ROWS = st.lists(
+    st.tuples(
+        st.none() | st.integers(-(2**63), 2**63 - 1),
+        st.none() | CENTS,
+        st.none() | st.floats(),
+        st.none() | st.text(st.characters(codec="utf-8"), max_size=8),
+        st.none() | st.booleans(),
+        st.none() | st.dates(),
+        st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 30)),  # noqa: DTZ001
+        st.none() | st.times(),
+    ),
+    max_size=30,
+)
+TYPES = {
+    "big": pa.int64(),
+    "cents": pa.decimal128(38, 2),
+    "double": pa.float64(),
+    "text": pa.string(),
+    "yes": pa.bool_(),
+    "day": pa.date32(),
+    "moment": pa.timestamp("us"),
+    "clock": pa.time64("us"),
+}
+
+
+def parquet(shared: Engine, **columns: pa.Array) -> Path:
+    path = shared.folder / "rows.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def published(
+    shared: Engine, path: Path, *names: str, ordered: bool = True, first_by: str = ""
+) -> PublishedRows:
+    return PublishedRows.of(path, names, shared, zone=TOKYO, ordered=ordered, first_by=first_by)
+
+
+def table(shared: Engine, rows: Sequence[tuple[Any, ...]]) -> Path:
+    columns = {}
+    for place, (name, kind) in enumerate(TYPES.items()):
+        columns[name] = pa.array([row[place] for row in rows], kind)
+    return parquet(shared, **columns)
+
+
+def comparable(row: Sequence[Any]) -> tuple[str, ...]:
+    """NaN is itself here, and -0.0 is not 0.0. A time without a zone has no `fold`."""
+    texts = []
+    for value in row:
+        if isinstance(value, time | datetime):
+            texts.append(value.isoformat())
+        else:
+            texts.append(repr(value))
+    return tuple(texts)
+
+
+@settings(max_examples=25)
+@given(ROWS, st.integers(0, 40))
+def test_the_first_rows_and_all_rows_are_those_of_the_file(
+    rows: list[tuple[Any, ...]], number: int
+) -> None:
+    with engine() as shared:
+        reader = published(shared, table(shared, rows), *TYPES)
+        first = reader.first(number)
+        everything = [row for batch in reader.batches() for row in batch]
+    assert [comparable(row) for row in first] == [comparable(row) for row in rows[:number]]
+    assert [comparable(row) for row in everything] == [comparable(row) for row in rows]
+
+
+def test_rows_come_in_batches() -> None:
+    with engine() as shared:
+        path = parquet(shared, n=pa.array(range(10_000)))
+        batches = list(published(shared, path, "n").batches())
+    assert len(batches) > 2
+    assert [row for batch in batches for row in batch] == [(n,) for n in range(10_000)]
+
+
+def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_letters() -> None:
+    with engine() as shared:
+        path = parquet(shared, A=pa.array([1]), secret=pa.array(["s"]), b=pa.array([2]))
+        reader = published(shared, path, "B", "a")
+        assert reader.names == ("b", "A")
+        assert reader.first(5) == ((2, 1),)
+        assert "secret" not in reader.source
+        with pytest.raises(DeliveryError, match=r"no column 'c'.*They have A, secret, b"):
+            published(shared, path, "c")
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.none() | st.floats(width=32), st.none() | st.sampled_from(["a", "b", ""])),
+        max_size=12,
+    )
+)
+def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
+    rows: list[tuple[Any, ...]],
+) -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            name=pa.array([row[1] for row in rows], pa.string()),
+            score=pa.array([row[0] for row in rows], pa.float64()),
+        )
+        reader = published(shared, path, "name", "score", ordered=False, first_by="SCORE")
+        read = reader.first(20)
+        batches = [row for batch in reader.batches() for row in batch]
+        reversed_path = parquet(
+            shared,
+            name=pa.array([row[1] for row in reversed(rows)], pa.string()),
+            score=pa.array([row[0] for row in reversed(rows)], pa.float64()),
+        )
+        again = published(
+            shared, reversed_path, "name", "score", ordered=False, first_by="score"
+        ).first(20)
+
+    def as_numbers(values: Sequence[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+        # DuckDB says that -0.0 equals 0.0, so either may come first.
+        return [comparable([0.0 if value == 0 else value for value in row]) for row in values]
+
+    assert as_numbers(read) == as_numbers(batches)
+    assert as_numbers(read) == as_numbers(again)
+    bars = [score for _, score in read if score is not None and not math.isnan(score)]
+    assert bars == sorted(bars, reverse=True)
+    assert all(score is None or math.isnan(score) for _, score in read[len(bars) :])
+
+
+def test_rows_without_an_order_and_a_bar_are_in_that_of_their_columns() -> None:
+    with engine() as shared:
+        path = parquet(shared, a=pa.array([2, 1, 1]), b=pa.array(["x", "z", "y"]))
+        reader = published(shared, path, "a", "b", ordered=False)
+        assert reader.first(3) == ((1, "y"), (1, "z"), (2, "x"))
+
+
+def test_an_instant_is_in_the_zone_of_the_period() -> None:
+    zone = ZoneInfo("America/New_York")
+    instants = [datetime(2026, 11, 1, hour, 30, tzinfo=UTC) for hour in (5, 6)]
+    with engine() as shared:
+        path = parquet(shared, at=pa.array([*instants, None], pa.timestamp("us", tz="UTC")))
+        reader = PublishedRows.of(path, ["at"], shared, zone=zone, ordered=True)
+        read = [value for (value,) in reader.first(3)]
+    assert read[2] is None
+    assert [value.astimezone(UTC) for value in read[:2]] == instants
+    assert [value.isoformat() for value in read[:2]] == [
+        "2026-11-01T01:30:00-04:00",
+        "2026-11-01T01:30:00-05:00",
+    ]
+
+
+def test_what_has_parts_is_json() -> None:
+    nested = [{"k": [1, None], "t": 'é"\n'}, None]
+    kind = pa.struct({"k": pa.list_(pa.int64()), "t": pa.string()})
+    with engine() as shared:
+        path = parquet(
+            shared,
+            nested=pa.array(nested, kind),
+            list=pa.array([[], None], pa.list_(pa.string())),
+            map=pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+        )
+        first, second = published(shared, path, "nested", "list", "map").first(2)
+    assert [json.loads(text) for text in first] == [nested[0], [], {"a": 1}]
+    assert second == (None, None, None)
+
+
+def test_other_types_are_texts() -> None:
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        values = "'\\x00\\xFF'::BLOB AS b, 0.1::FLOAT AS f, INTERVAL 3 DAY AS i, '7'::UUID AS u"
+        values = values.replace("'7'", "'00000000-0000-0000-0000-000000000007'")
+        shared.connection.execute(f"COPY (SELECT {values}) TO '{path}'")
+        read = published(shared, path, "b", "f", "i", "u").first(1)
+    assert read == (("00ff", 0.1, "3 days", "00000000-0000-0000-0000-000000000007"),)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1), min_size=1, max_size=9))
+def test_a_total_of_decimals_is_exact(numbers: list[int | None]) -> None:
+    known = [number for number in numbers if number is not None]
+    with engine() as shared:
+        values = [None if number is None else Decimal(number) for number in numbers]
+        path = parquet(shared, n=pa.array(values, pa.decimal128(38, 0)))
+        total = total_of(path, "N", shared)
+    assert total == (sum(known) if known else None)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
+def test_a_total_of_integers_is_exact(numbers: list[int]) -> None:
+    with engine() as shared:
+        assert total_of(parquet(shared, n=pa.array(numbers)), "n", shared) == sum(numbers)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=20))
+def test_a_total_of_floats_is_close(numbers: list[float]) -> None:
+    with engine() as shared:
+        total = total_of(parquet(shared, n=pa.array(numbers)), "n", shared)
+    exact = sum(map(Fraction, numbers))
+    assert total is not None
+    assert abs(Fraction(total) - exact) <= Fraction(1, 10**3)
+
+
+def test_what_is_no_number_has_no_total() -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            text=pa.array(["1"]),
+            yes=pa.array([True]),
+            nothing=pa.array([None], pa.int64()),
+            nan=pa.array([math.nan]),
+        )
+        for name in ("text", "yes", "nothing", "nan", "absent"):
+            assert total_of(path, name, shared) is None, name
+
+
+def test_values_are_of_pythons_types() -> None:
+    row = (1, Decimal("1.50"), 0.5, "x", True, date(2026, 1, 2), None, time(1, 2, 3, 4))
+    with engine() as shared:
+        (read,) = published(shared, table(shared, [row]), *TYPES).first(1)
+    assert [type(value) for value in read] == [type(value) for value in row]
+    assert read == row

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email.message import EmailMessage
+
+import pytest
+
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.send_mail import send_mail, sender_address
+from tests.support.mail_server import MailServer, mail_server
+
+TO = ("a@example.com", "b@example.com", "c@example.com")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with mail_server() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_MAILER", server.connection)
+        yield server
+
+
+def message() -> EmailMessage:
+    mail = EmailMessage()
+    mail["Subject"] = "Plays"
+    mail["From"] = "reports@example.com"
+    mail["To"] = ", ".join(TO)
+    mail["Message-ID"] = "<1@example.com>"
+    mail.set_content("All is well. 週次\n")
+    return mail
+
+
+def test_a_mail_arrives_once_as_it_was_written(server: MailServer) -> None:
+    assert send_mail(message(), TO, conn_id="mailer") == {}
+    ((recipients, arrived),) = server.arrived
+    assert recipients == TO
+    assert (arrived["Subject"], arrived["Message-ID"]) == ("Plays", "<1@example.com>")
+    assert arrived.get_content().strip() == "All is well. 週次"
+    assert sender_address("mailer") == "reports@example.com"
+
+
+def test_a_recipient_that_is_refused_is_named_and_the_others_get_it(server: MailServer) -> None:
+    server.answers_to_recipients = {TO[0]: "550 no such user", TO[2]: "451 try\tlater"}
+    assert send_mail(message(), TO, conn_id="mailer") == {
+        TO[0]: "550 no such user",
+        TO[2]: "451 try later",
+    }
+    assert [recipients for recipients, _ in server.arrived] == [(TO[1],)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "retryable"),
+    [
+        ({TO[0]: "550 no", TO[1]: "550 no"}, False),
+        ({TO[0]: "550 no", TO[1]: "451 later"}, True),
+    ],
+)
+def test_if_all_are_refused_nobody_gets_it(
+    server: MailServer, answers: dict[str, str], retryable: bool
+) -> None:
+    server.answers_to_recipients = answers
+    with pytest.raises(DeliveryError) as caught:
+        send_mail(message(), TO[:2], conn_id="mailer")
+    assert caught.value.retryable is retryable
+    assert all(f"{address}: {answer}" in str(caught.value) for address, answer in answers.items())
+    assert server.arrived == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "retryable"), [("451 busy", True), ("554 spam", False), ("421 closing", True)]
+)
+def test_one_try_is_one_attempt(server: MailServer, answer: str, retryable: bool) -> None:
+    """The provider's hook would send five times more."""
+    server.answers_to_data = [answer]
+    with pytest.raises(DeliveryError, match=answer) as caught:
+        send_mail(message(), TO, conn_id="mailer")
+    assert caught.value.retryable is retryable
+    assert server.arrived == []
+    assert server.answers_to_data == []
+    send_mail(message(), TO, conn_id="mailer")
+    assert len(server.arrived) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "says", "retryable"),
+    [
+        (None, "There is no Airflow connection 'mailer'. Create it with the type smtp.", True),
+        ("smtp://127.0.0.1:1/?disable_ssl=true&disable_tls=true", "does not serve: ", True),
+        ("smtp://127.0.0.1:{port}/?disable_ssl=true", "cannot be used: STARTTLS", False),
+        (
+            "smtp://u:p@127.0.0.1:{port}/?disable_ssl=true&disable_tls=true",
+            "be used: SMTP AUTH",
+            False,
+        ),
+        ("smtp://127.0.0.1:{port}/?ssl_context=odd", "cannot be used: The connection extra", False),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_told(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, uri: str | None, says: str, retryable: bool
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_MAILER")
+    if uri is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_MAILER", uri.format(port=server.port))
+    with pytest.raises(DeliveryError) as caught:
+        send_mail(message(), TO, conn_id="mailer")
+    assert says in str(caught.value)
+    assert caught.value.retryable is retryable
+    assert "'mailer'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("smtp://a%40example.com:secret@127.0.0.1", "a@example.com"),
+        ("smtp://u:secret@127.0.0.1/?from_email=b%40example.com", "b@example.com"),
+        ("smtp://u:secret@127.0.0.1", None),
+        ("smtp://127.0.0.1", None),
+    ],
+)
+def test_the_sender_is_what_the_connection_says(
+    monkeypatch: pytest.MonkeyPatch, uri: str, address: str | None
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MAILER", uri)
+    if address is not None:
+        assert sender_address("mailer") == address
+        return
+    with pytest.raises(DeliveryError, match=r'\'mailer\' does not say .*Set "from_email" in its'):
+        sender_address("mailer")

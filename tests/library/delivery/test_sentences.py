@@ -1,0 +1,279 @@
+"""What is said of a delivery, before any form of it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports import monthly
+from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.sentences import Sentences, sentences, subject
+from athena_reports.rows.differences import Change
+from tests.library.delivery.contents import HOSTILE, LANGUAGES, PAGE_URL, content, tables
+
+BEFORE = datetime(2026, 11, 21, 15, 7, tzinfo=UTC)
+
+
+def all_texts(said: Sentences) -> list[str]:
+    texts = [said.headline, said.empty, *[notice.text for notice in said.notices]]
+    for field in fields(said):
+        value = getattr(said, field.name)
+        if isinstance(value, tuple):
+            texts.extend(item for item in value if isinstance(item, str))
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("changes", "english", "japanese"),
+    [
+        ({}, "ranking: week of 15 to 21 November 2026", "ranking: 2026年11月15日～21日"),
+        (
+            {"provisional": True, "partial": True},
+            "ranking: week of 15 to 21 November 2026 (provisional, partial)",
+            "ranking: 2026年11月15日～21日（暫定、一部欠損）",
+        ),
+        (
+            {"correction": Correction(BEFORE), "provisional": True},
+            "Correction: ranking: week of 15 to 21 November 2026 (provisional)",
+            "訂正: ranking: 2026年11月15日～21日（暫定）",
+        ),
+        (
+            {"is_preview": True, "environment": "dev"},
+            "ranking: week of 15 to 21 November 2026 (preview, dev)",
+            "ranking: 2026年11月15日～21日（プレビュー、dev）",
+        ),
+    ],
+)
+def test_a_subject_says_what_it_is(changes: dict[str, Any], english: str, japanese: str) -> None:
+    made = content(**changes)
+    assert subject(made, "en") == english
+    assert subject(made, "ja") == japanese
+
+
+@given(tables(), st.sampled_from(HOSTILE), st.sampled_from(LANGUAGES))
+def test_each_sentence_is_one_line_whatever_is_in_the_data(
+    made: Content, text: str, language: Language
+) -> None:
+    names = (text, "x")
+    correction = Correction(
+        BEFORE,
+        added=1,
+        columns={text: 1},
+        columns_added=names,
+        columns_removed=names,
+        names=names,
+        examples=(
+            Change(kind="added", key=(text, None), columns={}),
+            Change(kind="changed", key=(text, text), columns={text: (text, None)}),
+        ),
+    )
+    hostile = content(
+        columns=made.columns,
+        rows=made.rows,
+        key=(),
+        movement=None,
+        bar=made.bar,
+        total=5,
+        correction=correction,
+        environment=text,
+        version=text,
+        warned_checks=names,
+        too_large=True,
+        file_uri=f"s3://bucket/{text}",
+    )
+    for line in [subject(hostile, language), *all_texts(sentences(hostile, language))]:
+        assert len(line.splitlines()) <= 1
+        assert not {"\x00", "\r", "\n", "\x07"}.intersection(line)
+
+
+def test_notices_come_in_the_order_in_which_they_matter() -> None:
+    made = content(
+        is_preview=True,
+        correction=Correction(BEFORE, added=2, removed=1, changed=660),
+        provisional=True,
+        partial=True,
+        missing_partitions=2,
+        warned_checks=("change(rows within 50%)",),
+    )
+    notices = sentences(made, "en").notices
+    kinds = [notice.kind for notice in notices]
+    assert kinds == ["preview", "correction", "provisional", "partial", "warned"]
+    correction, provisional, partial, warned = [notice.text for notice in notices[1:]]
+    assert correction == (
+        "Correction of the version that was published on 22 November 2026, 00:07 (Asia/Tokyo):"
+        " 2 rows added, 1 row removed, 660 rows changed."
+    )
+    assert "until 23 November 2026, 00:00 (Asia/Tokyo)" in provisional
+    assert partial.startswith("Partial: 2 partitions of the source data were missing")
+    assert warned == "A check warns: change(rows within 50%)."
+
+
+def test_a_correction_without_the_old_rows_says_so() -> None:
+    (notice,) = sentences(content(correction=Correction.without_rows(BEFORE)), "en").notices
+    assert notice.text.endswith("Its rows are no longer kept, so what differs is not known.")
+
+
+def test_a_correction_names_columns_and_rows() -> None:
+    correction = Correction(
+        BEFORE,
+        changed=2,
+        columns={"score": 1_200, "plays": 1},
+        columns_added=("level",),
+        names=("user_id",),
+        examples=(
+            Change(kind="changed", key=("u1",), columns={"score": ("10", None)}),
+            Change(kind="added", key=("u4",), columns={}),
+        ),
+    )
+    assert sentences(content(correction=correction), "en").differences == (
+        "Changed values: score in 1,200 rows, plays in 1 row.",
+        "New columns: level.",
+        "Changed: user_id u1: score 10 → –",
+        "Added: user_id u4",
+    )
+    assert sentences(content(correction=correction), "ja").differences[2:] == (
+        "変更: user_id u1: score 10 → –",
+        "追加: user_id u4",
+    )
+
+
+def test_figures_have_the_change_against_the_period_before() -> None:
+    assert sentences(content(), "en").figures == (
+        "Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).",
+        "100 rows, 3 more than the week before (+3.1%).",
+    )
+    assert sentences(content(), "ja").figures == (
+        "scoreの合計: 1,000,000 points、前週より200,000 points増（+25.0%）",
+        "行数: 100行、前週より3行増（+3.1%）",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "figures"),
+    [
+        (
+            {"previous_rows": None, "previous_total": None},
+            (
+                "Total of score: 1,000,000 points.",
+                "100 rows.",
+                "The week before is not published, so there is nothing to compare with.",
+            ),
+        ),
+        (
+            {"total": 5, "previous_total": 0, "total_rows": 1, "previous_rows": 1},
+            (
+                "Total of score: 5 points, 0 in the week before.",
+                "1 row, the same as the week before.",
+            ),
+        ),
+        (
+            {"total": Decimal("-5.50"), "previous_total": Decimal("-4.00"), "previous_rows": 200},
+            (
+                "Total of score: -5.50 points, 1.50 points less than the week before (-37.5%).",
+                "100 rows, 100 fewer than the week before (-50.0%).",
+            ),
+        ),
+        (
+            {"total": 10_000_001, "previous_total": 10_000_000, "bar": "score"},
+            (
+                "Total of score: 10,000,001 points, 1 points more than the week before"
+                " (less than 0.1%).",
+                "100 rows, 3 more than the week before (+3.1%).",
+            ),
+        ),
+        ({"bar": ""}, ("100 rows, 3 more than the week before (+3.1%).",)),
+        (
+            {"total": float("nan")},
+            ("100 rows, 3 more than the week before (+3.1%).",),
+        ),
+    ],
+)
+def test_figures_of_other_weeks(changes: dict[str, Any], figures: tuple[str, ...]) -> None:
+    assert sentences(content(**changes), "en").figures == figures
+
+
+def test_a_month_is_compared_with_a_month() -> None:
+    made = content(period=monthly("Asia/Tokyo").period("2026-11"), bar="")
+    assert sentences(made, "en").figures == ("100 rows, 3 more than the month before (+3.1%).",)
+    assert sentences(made, "ja").figures == ("行数: 100行、前月より3行増（+3.1%）",)
+
+
+@given(st.integers(0, 10**20), st.integers(1, 10**20))
+def test_the_change_in_per_cent_is_right_to_its_digit(rows: int, previous: int) -> None:
+    (sentence,) = sentences(content(bar="", total_rows=rows, previous_rows=previous), "en").figures
+    change = Fraction(100 * (rows - previous), previous)
+    if rows == previous:
+        assert "the same as" in sentence
+    elif abs(change) < Fraction(1, 20):
+        assert "(less than 0.1%)" in sentence
+    else:
+        percent = sentence.rpartition("(")[2].removesuffix("%).")
+        assert abs(Fraction(percent.replace(",", "")) - change) <= Fraction(1, 20)
+        assert percent[0] == ("+" if change > 0 else "-")
+
+
+def test_floats_are_told_without_the_digits_that_an_addition_leaves() -> None:
+    columns = (*content().columns[:3], ContentColumn("score", "DOUBLE"), *content().columns[4:])
+    made = content(columns=columns, total=0.1 + 0.2, previous_total=0.1)
+    assert sentences(made, "en").figures[0] == (
+        "Total of score: 0.3, 0.2 more than the week before (+200.0%)."
+    )
+
+
+def test_movement_names_who_is_new_and_who_moved_most() -> None:
+    rows = []
+    before = [None, 9, 1, 5, 3, None, 30, None, None, 10]
+    for place, previous in enumerate(before, start=1):
+        rows.append((place, f"u{place}", "name", 10, previous, "text"))
+    said = sentences(content(rows=tuple(rows)), "en").movement
+    assert said == (
+        "New among the rows shown: u1, u6, u8 and 1 more.",
+        "Biggest rises: u7 (from 30 to 7), u2 (from 9 to 2), u4 (from 5 to 4).",
+        "Biggest falls: u3 (from 1 to 3), u5 (from 3 to 5).",
+    )
+
+
+def test_movement_is_silent_where_there_is_none() -> None:
+    rows = ((1, "u1", "a", 2, 1, "same"),)
+    assert sentences(content(rows=rows), "en").movement == ()
+    assert sentences(content(movement=None), "en").movement == ()
+    new = ((1, "u1", "a", 2, None, "new"),)
+    assert sentences(content(rows=new), "en").movement == ("All rows shown are new.",)
+
+
+def test_what_is_left_out_is_counted() -> None:
+    assert sentences(content(total_rows=12_348), "en").left_out == (
+        "12,345 more rows are not shown.",
+    )
+    assert sentences(content(total_rows=4), "en").left_out == ("1 more row is not shown.",)
+    assert sentences(content(total_rows=3), "en").left_out == ()
+    large = content(total_rows=3, too_large=True, file_uri="s3://reports/a.parquet")
+    (said,) = sentences(large, "en").left_out
+    assert said.endswith("aws s3 cp s3://reports/a.parquet .")
+    (said,) = sentences(content(total_rows=3, too_large=True), "en").left_out
+    assert "s3://" not in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_empty_period_says_why(language: Language) -> None:
+    empty = sentences(content(rows=(), total_rows=0, total=None), language).empty
+    partial = sentences(content(rows=(), total_rows=0, total=None, partial=True), language).empty
+    assert empty
+    assert partial != empty
+    assert sentences(content(), language).empty == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "ftp://a/b", "https://a b", 'https://a/"\n', "data:text/html,x"]
+)
+def test_only_an_address_of_the_web_is_a_link(url: str) -> None:
+    links = sentences(content(page_url=PAGE_URL, query_url=url), "en").links
+    assert [link.url for link in links] == [PAGE_URL]

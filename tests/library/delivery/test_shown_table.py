@@ -1,0 +1,151 @@
+"""Rows as texts, and the bars beside them."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from athena_reports.delivery.content import Content, ContentColumn
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.shown_table import Bar, ShownTable, shown_table, text_lines
+from tests.library.delivery.contents import LANGUAGES, content, kind_of, shown, tables
+
+NUMBERS = st.one_of(
+    st.none(),
+    st.integers(-(10**30), 10**30),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(-(10**20), 10**20).map(lambda number: Decimal(f"{number}E-2")),
+)
+
+
+def one_column(kind: str, *values: Any, name: str = "n", **fields: Any) -> ShownTable:
+    made = content(
+        columns=(ContentColumn(name, kind),),
+        rows=tuple((value,) for value in values),
+        total_rows=len(values),
+        movement=None,
+        **fields,
+    )
+    return shown_table(made, "en", longest=100)
+
+
+def bars(*values: Any) -> list[Bar | None]:
+    return list(one_column("DOUBLE", *values, bar="n").bars)
+
+
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_each_value_that_is_shown_is_the_value(made: Content, language: Language) -> None:
+    table = shown_table(made, language, longest=10_000)
+    assert len(table.rows) == len(made.rows)
+    for texts, row in zip(table.rows, made.rows, strict=True):
+        for text, value, column in zip(texts, row, made.columns, strict=True):
+            if value is None:
+                assert text == "–"
+            elif isinstance(value, str):
+                assert text == shown(value)
+            else:
+                assert kind_of(column).read[language](text) == value
+
+
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_columns_of_a_table_of_fixed_width_stand_below_each_other(
+    made: Content, language: Language
+) -> None:
+    table = shown_table(made, language, longest=30)
+    lines = text_lines(table, language)
+    assert len(lines) == len(made.rows) + 2
+    rule = lines[1]
+    starts = [0]
+    for dashes in rule.split("  ")[:-1]:
+        starts.append(starts[-1] + len(dashes) + 2)
+    for line, texts in zip(lines[2:], table.rows, strict=True):
+        for start, text, is_number in zip(starts, texts, table.are_numbers, strict=True):
+            if not is_number and text.strip():
+                assert wide(line)[start:].startswith(wide(text).rstrip())
+
+
+def wide(text: str) -> str:
+    """A text with a character for each place that it takes."""
+    places = []
+    for character in text:
+        if unicodedata.combining(character):
+            continue
+        places.append(character)
+        if unicodedata.east_asian_width(character) in "WF":
+            places.append("\0")
+    return "".join(places)
+
+
+def test_a_long_text_is_shortened() -> None:
+    made = one_column("VARCHAR", "x" * 101, "y" * 100)
+    assert made.rows == (("x" * 99 + "…",), ("y" * 100,))
+    assert made.are_long == (True,)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "texts"),
+    [
+        ("score", (9_999, 12_000), ("9,999", "12,000")),
+        ("year", (2025, 2026), ("2025", "2026")),
+        ("user_id", (123_456,), ("123456",)),
+        ("ID", (123_456,), ("123456",)),
+        ("paid", (123_456,), ("123,456",)),
+        ("key", (123_456,), ("123456",)),
+    ],
+)
+def test_years_and_ids_have_no_separators(
+    name: str, values: tuple[int, ...], texts: tuple[str, ...]
+) -> None:
+    table = one_column("BIGINT", *values, name=name, key=("key",))
+    assert tuple(row[0] for row in table.rows) == texts
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=8))
+def test_bars_are_on_one_scale(values: list[Any]) -> None:
+    made = bars(*values)
+    assume(made)
+    known = [(value, bar) for value, bar in zip(values, made, strict=True) if bar is not None]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    assert len(known) == len(finite)
+    for value, bar in known:
+        assert bar.before >= 0
+        assert bar.before + bar.width <= 100
+        assert bar.is_negative == (value < 0)
+        assert (bar.width == 0) == (value == 0)
+    for value, bar in known:
+        for other, other_bar in known:
+            if abs(value) <= abs(other):
+                assert bar.width <= max(other_bar.width, 1)
+    # Negative ones end where positive ones begin, but for what is rounded.
+    ends = {bar.before + bar.width for _, bar in known if bar.is_negative and bar.width > 1}
+    starts = {bar.before for _, bar in known if not bar.is_negative and bar.width > 1}
+    assert len(ends) <= 1
+    assert len(starts) <= 1
+    if ends and starts:
+        assert ends == starts
+
+
+def test_bars_of_equal_values_are_equal_and_full() -> None:
+    assert bars(7, 7) == [Bar(0, 100, False), Bar(0, 100, False)]
+    assert bars(-7, -7) == [Bar(0, 100, True), Bar(0, 100, True)]
+    assert bars(5, -5) == [Bar(50, 50, False), Bar(0, 50, True)]
+
+
+def test_a_column_without_a_value_has_no_bars() -> None:
+    for values in ((None, None), (0, 0), (float("nan"),), ()):
+        table = one_column("DOUBLE", *values, bar="n")
+        assert (table.bar_column, table.bars) == (None, ())
+    assert one_column("VARCHAR", "5", bar="n").bar_column is None
+    assert one_column("BIGINT", 5, bar="").bar_column is None
+
+
+def test_bars_stand_beside_their_column() -> None:
+    table = shown_table(content(), "en", longest=50)
+    assert table.headers[table.bar_column or 0] == "score"
+    assert [bar.width for bar in table.bars if bar] == [100, 50, 33]

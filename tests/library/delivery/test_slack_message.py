@@ -1,0 +1,184 @@
+"""Messages of Slack: within its limits, and without what the data would do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html import unescape
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.sentences import sentences
+from athena_reports.delivery.shown_table import shown_table, text_lines
+from athena_reports.delivery.slack_message import SlackMessage, slack_message
+from athena_reports.rows.differences import Change
+from tests.library.delivery.contents import (
+    HOSTILE,
+    LANGUAGES,
+    PAGE_URL,
+    QUERY_URL,
+    content,
+    tables,
+)
+
+# What Slack takes for a mention, a link or a date.
+SPECIAL = re.compile(r"<([^>]*)>")
+
+
+def texts(message: SlackMessage) -> Iterator[dict[str, Any]]:
+    """The text objects of a message."""
+    for block in message.blocks:
+        if block["type"] == "context":
+            yield from block["elements"]
+        else:
+            yield block["text"]
+
+
+def code_lines(message: SlackMessage) -> list[str]:
+    """The lines of the code blocks, as they are shown."""
+    lines = []
+    for text in texts(message):
+        if text["text"].startswith("```\n"):
+            assert text["text"].endswith("\n```")
+            lines += unescape(text["text"][4:-4]).split("\n")
+    return lines
+
+
+def require_slack_takes_it(message: SlackMessage) -> None:
+    assert 1 <= len(message.blocks) <= 50
+    assert 1 <= len(message.text) <= 3000
+    for block in message.blocks:
+        assert block["type"] in ("header", "context", "section")
+    for text in texts(message):
+        assert 1 <= len(text["text"]) <= 3000
+        assert text["type"] in ("plain_text", "mrkdwn")
+        if text["type"] == "plain_text":
+            assert text["emoji"] is False
+            assert "<" not in text["text"]
+            assert ">" not in text["text"]
+        else:
+            assert text["verbatim"] is True
+        # Each & begins what Slack decodes, also where a text was cut.
+        assert re.fullmatch(r"(?s)([^&]|&amp;|&lt;|&gt;)*", text["text"])
+    (header,) = [block for block in message.blocks if block["type"] == "header"]
+    assert header["text"]["type"] == "plain_text"
+    assert len(header["text"]["text"]) <= 150
+
+
+@settings(max_examples=60)
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_a_message_has_its_links_only_and_mentions_nobody(
+    made: Content, language: Language
+) -> None:
+    message = slack_message(made, language)
+    require_slack_takes_it(message)
+    assert not SPECIAL.search(message.text)
+    found = []
+    for text in texts(message):
+        found += SPECIAL.findall(text["text"])
+    urls = [unescape(link.split("|")[0]) for link in found]
+    assert urls == [PAGE_URL, QUERY_URL]
+
+
+@settings(max_examples=60)
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_the_code_block_is_the_table(made: Content, language: Language) -> None:
+    lines = code_lines(slack_message(made, language))
+    if not made.rows:
+        assert lines == []
+        return
+    expected = text_lines(shown_table(made, language, longest=40), language)
+    assert lines == [line.replace("```", "'''") for line in expected]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
+    made = content(
+        provisional=True,
+        partial=True,
+        warned_checks=("expression(score >= plays)",),
+        correction=Correction(
+            datetime(2026, 11, 22, tzinfo=UTC),
+            changed=1,
+            names=("user_id",),
+            examples=(Change(kind="changed", key=("u1",), columns={"score": ("1", "<2>")}),),
+        ),
+    )
+    said = sentences(made, language)
+    message = slack_message(made, language)
+    plain = [
+        unescape(line)
+        for text in texts(message)
+        if text["type"] == "plain_text"
+        for line in text["text"].split("\n")
+    ]
+    assert plain == [
+        *[notice.text for notice in said.notices],
+        said.headline,
+        *said.figures,
+        *said.differences,
+        *said.left_out,
+        *said.movement,
+        " ".join(said.origin),
+    ]
+    for notice in said.notices:
+        assert notice.text in unescape(message.text)
+
+
+@given(st.sampled_from(HOSTILE), st.integers(1, 4000), st.integers(1, 120))
+@settings(max_examples=60, deadline=None)
+def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
+    long = (text or "&") * repeated
+    columns = tuple(ContentColumn(f"c{place}", "VARCHAR") for place in range(12))
+    made = content(
+        report="r" * 64,
+        columns=columns,
+        rows=((long,) * 12,) * rows,
+        total_rows=rows,
+        key=(),
+        bar="",
+        movement=None,
+        warned_checks=(long,),
+        correction=Correction(
+            datetime(2026, 11, 22, tzinfo=UTC),
+            added=1,
+            columns={long: 1},
+            names=("c0",) * 9,
+            examples=(Change(kind="added", key=(long,) * 9, columns={}),) * 9,
+        ),
+    )
+    message = slack_message(made, "en")
+    require_slack_takes_it(message)
+    shown = len(code_lines(message)) - 2
+    assert 0 < shown <= rows
+    plain = " ".join(text["text"] for text in texts(message))
+    left_out = re.search(r"(\d+) more rows? (is|are) not shown", plain)
+    assert rows - shown == (int(left_out[1]) if left_out else 0)
+
+
+def test_an_empty_period_has_no_table_and_says_why() -> None:
+    made = content(rows=(), total_rows=0, total=None)
+    message = slack_message(made, "en")
+    require_slack_takes_it(message)
+    assert code_lines(message) == []
+    assert sentences(made, "en").empty in [text["text"] for text in texts(message)]
+
+
+def test_without_addresses_there_are_no_links() -> None:
+    message = slack_message(content(page_url="", query_url=""), "ja")
+    require_slack_takes_it(message)
+    assert not any(SPECIAL.search(text["text"]) for text in texts(message))
+
+
+def test_an_address_with_control_characters_of_slack_stays_one_link() -> None:
+    message = slack_message(content(query_url="https://a.example.com/?x=1&y=<b>|c"), "en")
+    links = [text["text"] for text in texts(message) if PAGE_URL in text["text"]]
+    assert links[0].endswith(
+        "<https://a.example.com/?x=1&amp;y=%3Cb%3E%7Cc|Open the query in Athena>"
+    )

@@ -1,0 +1,346 @@
+"""Workbooks and CSVs, read back by openpyxl and Python's csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from xml.etree import ElementTree
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl.cell.cell import Cell
+
+from athena_reports.delivery.content import Content, ContentColumn
+from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.published_rows import PublishedRows
+from athena_reports.delivery.workbook import write_csv, write_workbook
+from athena_reports.errors import MissingPackageError
+from tests.library.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
+from tests.support.engines import engine
+from tests.support.paths import ROOT
+
+TITLES = {"en": "About this report", "ja": "このレポートについて"}
+MEASURE = """
+import sys, time
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+sys.path[:0] = sys.argv[1:]
+from tests.library.delivery.contents import content
+from athena_reports.delivery.content import shown_columns
+from athena_reports.delivery.published_rows import PublishedRows
+from athena_reports.delivery.workbook import write_workbook
+from athena_reports.rows.columns import columns_of
+from athena_reports.rows.engine import open_engine
+
+SQL = '''
+    SELECT i AS rank, 'user-' || i AS user_id, 'Name ' || (i % 1000) AS user_name,
+        (100_000 - i) * 7 AS score, (i / 7)::DECIMAL(18,2) AS amount,
+        DATE '2026-01-01' + (i % 365)::INTEGER AS day
+    FROM range(100_000) AS numbers(i)
+'''
+with open_engine("64MB") as engine:
+    path = engine.folder / "rows.parquet"
+    engine.connection.execute(f"COPY ({SQL}) TO '{path}'")
+    columns = shown_columns(columns_of(engine.connection.sql(f"FROM '{path}'")), {})
+    names = [column.name for column in columns]
+    started = time.process_time()
+    rows = PublishedRows.of(path, names, engine, zone=ZoneInfo("Asia/Tokyo"), ordered=True)
+    made = content(columns=columns, rows=rows.first(20), total_rows=100_000, movement=None)
+    write_workbook(made, rows.batches(), engine.folder / "rows.xlsx", "en")
+    seconds = time.process_time() - started
+# Not by getrusage: a process begins with the peak of its parent there.
+(peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+print(seconds, int(peak.split()[1]) / 1024)
+"""
+
+
+def written(made: Content, language: Language = "en", rows: Any = None) -> bytes:
+    """The workbook of a content, with its rows unless others are given."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.xlsx"
+        write_workbook(made, [made.rows] if rows is None else rows, path, language)
+        assert [file.name for file in path.parent.iterdir()] == ["rows.xlsx"]
+        return path.read_bytes()
+
+
+def opened(workbook: bytes) -> openpyxl.Workbook:
+    return openpyxl.load_workbook(io.BytesIO(workbook))
+
+
+def cells(made: Content, language: Language = "en") -> list[list[Cell]]:
+    """The cells of the rows, without the header."""
+    sheet = opened(written(made, language)).worksheets[0]
+    columns = range(1, len(made.columns) + 1)
+    rows = range(2, len(made.rows) + 2)
+    return [[sheet.cell(row, column) for column in columns] for row in rows]
+
+
+def one_cell(kind: str, value: Any) -> Cell:
+    made = content(
+        columns=(ContentColumn("c", kind),),
+        rows=((value,),),
+        total_rows=1,
+        bar="",
+        movement=None,
+    )
+    return cells(made)[0][0]
+
+
+def significant_digits(number: int | Decimal) -> int:
+    _, digits, _ = Decimal(number).as_tuple()
+    return len("".join(map(str, digits)).strip("0"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.sampled_from(LANGUAGES))
+def test_each_cell_is_the_value(made: Content, language: Language) -> None:
+    for row, values in zip(cells(made, language), made.rows, strict=True):
+        for cell, value in zip(row, values, strict=True):
+            assert cell.hyperlink is None
+            assert cell.data_type != "f"
+            if value is None:
+                assert cell.value is None
+            elif isinstance(value, bool):
+                assert cell.value is value
+            elif isinstance(value, float) and cell.data_type != "n":
+                assert value
+                assert not 2.3e-308 < abs(value) < 9.9e307
+                assert float(cell.value) == value
+            elif isinstance(value, float):
+                assert cell.value == pytest.approx(value, rel=1e-14, abs=0)
+            elif isinstance(value, int | Decimal):
+                if significant_digits(value) <= 15:
+                    assert Decimal(str(cell.value)) == value
+                else:
+                    assert cell.data_type in ("s", "inlineStr")
+                    assert Decimal(cell.value) == value
+            elif isinstance(value, datetime):
+                wall = value.replace(tzinfo=None)
+                assert abs(cell.value - wall) < timedelta(milliseconds=2)
+            elif isinstance(value, date):
+                assert cell.value == datetime.combine(value, time())
+            else:
+                assert openpyxl.utils.escape.unescape(cell.value) == value
+
+
+@pytest.mark.parametrize("text", [*filter(None, HOSTILE), "<r></r>", "<r> a\n</r>"])
+def test_a_text_is_text_whatever_it_says(text: str) -> None:
+    cell = one_cell("VARCHAR", text)
+    assert cell.data_type in ("s", "inlineStr")
+    assert openpyxl.utils.escape.unescape(cell.value) == text
+    # Excel makes no formula of it either if somebody edits the cell.
+    begins_a_formula = text[0] in "=+-@\t\r\n＝＋－＠"
+    assert bool(cell.quotePrefix) == begins_a_formula
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_and_facts_are_text_too(text: str) -> None:
+    made = content(
+        columns=(ContentColumn(text, "VARCHAR", text, text),),
+        rows=((text,),),
+        version=text,
+        environment=text,
+        key=(),
+        bar="",
+        movement=None,
+        warned_checks=(text,),
+    )
+    workbook = written(made)
+    for sheet in opened(workbook).worksheets:
+        for row in sheet.iter_rows():
+            for cell in row:
+                assert cell.data_type != "f"
+                assert cell.hyperlink is None
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
+        for name in archive.namelist():
+            xml = archive.read(name)
+            ElementTree.fromstring(xml)
+            assert b"evil.example.com" not in xml or b"<hyperlink" not in xml
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_equal_rows_give_equal_bytes(language: Language) -> None:
+    made = content(provisional=True)
+    assert written(made, language) == written(made, language)
+    assert written(made, language) != written(content(version="other"), language)
+    published_at = datetime(2026, 11, 21, 15, 7, 12)  # noqa: DTZ001
+    properties = opened(written(made)).properties
+    assert (properties.created, properties.modified) == (published_at, published_at)
+    with zipfile.ZipFile(io.BytesIO(written(made))) as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_text"),
+    [
+        (999_999_999_999_999, False),
+        (-999_999_999_999_999, False),
+        (1_000_000_000_000_001, True),
+        (10**20, False),
+        (Decimal("1234567890123.45"), False),
+        (Decimal("12345678901234.56"), True),
+        (Decimal("0.000000000000001"), False),
+        (Decimal("100000000000000000.00"), False),
+        (float("nan"), True),
+        (float("inf"), True),
+        (0.1 + 0.2, False),
+    ],
+)
+def test_a_number_that_excel_would_round_is_text(
+    number: int | float | Decimal, is_text: bool
+) -> None:
+    cell = one_cell("DECIMAL(38,15)", number)
+    assert (cell.data_type != "n") == is_text
+    if isinstance(number, int | Decimal):
+        assert Decimal(str(cell.value)) == number
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        ("DATE", date(1900, 1, 1), datetime(1900, 1, 1)),  # noqa: DTZ001
+        ("DATE", date(1900, 3, 1), datetime(1900, 3, 1)),  # noqa: DTZ001
+        ("DATE", date(9999, 12, 31), datetime(9999, 12, 31)),  # noqa: DTZ001
+        ("DATE", date(1899, 12, 31), "1899-12-31"),
+        ("TIMESTAMP", datetime(1850, 1, 2, 3, 4, 5), "1850-01-02 03:04:05"),  # noqa: DTZ001
+        ("TIME", time(23, 59, 58), time(23, 59, 58)),
+        (
+            "TIMESTAMP WITH TIME ZONE",
+            datetime(2026, 11, 21, 15, 30, tzinfo=UTC).astimezone(TOKYO),
+            datetime(2026, 11, 22, 0, 30),  # noqa: DTZ001
+        ),
+    ],
+)
+def test_dates_are_dates_and_those_before_excels_are_text(kind: str, value: Any, read: Any) -> None:
+    cell = one_cell(kind, value)
+    assert cell.value == read
+    assert cell.is_date != isinstance(read, str)
+
+
+def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
+    made = content(
+        columns=(
+            ContentColumn("score", "BIGINT", "", "points"),
+            ContentColumn("seen", "TIMESTAMP WITH TIME ZONE"),
+        ),
+        rows=((12_345, datetime(2026, 11, 21, 15, tzinfo=UTC).astimezone(TOKYO)),),
+        bar="",
+        movement=None,
+    )
+    sheet = opened(written(made)).worksheets[0]
+    assert sheet.title == "ranking"
+    assert sheet.freeze_panes == "A2"
+    assert [cell.value for cell in sheet[1]] == ["score (points)", "seen (Asia/Tokyo)"]
+    assert all(cell.font.bold for cell in sheet[1])
+    assert [cell.number_format for cell in sheet[2]] == ["#,##0", "yyyy-mm-dd hh:mm:ss"]
+    widths = [sheet.column_dimensions[letter].width for letter in "AB"]
+    assert widths[0] >= len("score (points)")
+    assert widths[1] >= len("2026-11-22 00:00:00")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_second_sheet_says_what_the_report_is(language: Language) -> None:
+    made = content(report="r" * 64, provisional=True)
+    book = opened(written(made, language))
+    assert book.sheetnames == ["r" * 31, TITLES[language]]
+    rows = [tuple(row) for row in book.worksheets[1].iter_rows(values_only=True)]
+    facts = [row[1] for row in rows[:9]]
+    period = {"en": "week of 15 to 21 November 2026", "ja": "2026年11月15日～21日"}
+    assert facts[:5] == [
+        "r" * 64,
+        period[language],
+        "2026-11-15T00:00:00+09:00",
+        "2026-11-22T00:00:00+09:00",
+        "Asia/Tokyo",
+    ]
+    assert facts[6:] == [made.version, "prd", "100"]
+    assert ("score", "BIGINT", "points", "sum of the scores") in rows
+    notice = rows[-1][0]
+    assert str(notice).startswith({"en": "Provisional: ", "ja": "暫定値です"}[language])
+
+
+def test_what_excel_does_not_take_is_refused_and_named() -> None:
+    rows = (("short",), ("x" * 32_768,))
+    made = content(columns=(ContentColumn("note", "VARCHAR"),), rows=rows, bar="", movement=None)
+    with pytest.raises(DeliveryError, match=r"'ranking'.*column 'note', row 2: .*32,768"):
+        written(made)
+    # Excel counts in units of UTF-16.
+    with pytest.raises(DeliveryError, match="32,768 characters"):
+        written(made, rows=[[("😀" * 16_384,)]])
+    assert written(made, rows=[[("x" * 32_767,), ("😀" * 16_383,)]])
+    with pytest.raises(DeliveryError, match="1,048,576 rows, and a workbook has at most"):
+        written(content(total_rows=1_048_576))
+    many = tuple(ContentColumn(f"c{place}", "BIGINT") for place in range(16_385))
+    with pytest.raises(DeliveryError, match="16,385 columns"):
+        written(content(columns=many, rows=(), bar="", movement=None))
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(MissingPackageError, match=r"install athena-reports\[delivery\]"):
+        written(content())
+
+
+def test_a_csv_is_for_spreadsheets_and_has_no_other_column(tmp_path: Path) -> None:
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        table = pa.table(
+            {
+                "=name": ["=1+1", 'a,"b"\n', None],
+                "secret": ["s1", "s2", "s3"],
+                "score": pa.array([-5, 2, None], pa.int64()),
+                "tags": [["x"], [], None],
+                "raw": [b"\x00", None, b"\xff"],
+            }
+        )
+        pq.write_table(table, path)
+        rows = PublishedRows.of(
+            path, ["=name", "score", "tags", "raw"], shared, zone=TOKYO, ordered=True
+        )
+        file = shared.folder / "rows.csv"
+        write_csv(rows, file)
+        text = file.read_text(encoding="utf-8")
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["'=name", "score", "tags", "raw"],
+        ["'=1+1", "-5", '["x"]', "00"],
+        ['a,"b"\n', "2", "[]", ""],
+        ["", "", "", "ff"],
+    ]
+
+
+def test_a_csv_of_rows_without_an_order_begins_with_the_greatest(tmp_path: Path) -> None:
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        scores = [(7 * number) % 10_007 for number in range(10_007)]
+        pq.write_table(pa.table({"score": scores, "number": range(10_007)}), path)
+        rows = PublishedRows.of(
+            path, ["score"], shared, zone=TOKYO, ordered=False, first_by="score"
+        )
+        file = shared.folder / "rows.csv"
+        write_csv(rows, file)
+        lines = file.read_text().splitlines()
+    assert lines == ["score", *[str(score) for score in sorted(scores, reverse=True)]]
+
+
+def test_a_workbook_of_100_000_rows_is_quick_and_small(tmp_path: Path) -> None:
+    script = tmp_path / "measure.py"
+    script.write_text(MEASURE)
+    command = [sys.executable, str(script), str(ROOT / "plugins"), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seconds, megabytes = map(float, done.stdout.split())
+    assert seconds < 5
+    assert megabytes < 150

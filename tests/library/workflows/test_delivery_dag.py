@@ -1,0 +1,192 @@
+"""The DAG beside a report's that delivers it, and the options that ask for it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from athena_reports import Column, build_dag, mail, notify, slack
+from athena_reports.errors import ReportError
+from athena_reports.settings import settings
+from athena_reports.workflows import delivery_options
+from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.calendars import WEEKS
+from tests.support.dag_files import parse_dags
+from tests.support.declared import MakeReport
+from tests.support.examples import delivery_dag_file
+from tests.support.notifiers import Recorder
+
+SALES = mail("sales", to=["sales@example.com"])
+TEAM = slack("team", channel="#sales")
+COLUMNS = {
+    "name": Column("varchar", "name"),
+    "score": Column("bigint", "score"),
+    "price": Column("decimal(10,2)", "price"),
+    "salary": Column("bigint", "salary", private=True),
+}
+
+
+@pytest.fixture
+def build(make_report: MakeReport) -> Any:
+    """Builds a DAG of a report; options that a report has are its."""
+
+    def build(*channels: Any, **options: Any) -> Any:
+        fields = {
+            name: options.pop(name) for name in ("columns", "late_by", "outputs") if name in options
+        }
+        return build_dag(make_report(**fields), WEEKS, deliver=list(channels), **options)
+
+    return build
+
+
+@pytest.fixture
+def dags(dags_folder: Path, tmp_path: Path) -> dict[str, Any]:
+    """The DAGs of the example in the docs."""
+    file = tmp_path / "best_users.py"
+    file.write_text(delivery_dag_file())
+    return parse_dags(file)
+
+
+def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, Any]) -> None:
+    assert set(dags) == {"best_users_weekly", "best_users_weekly_deliver"}
+    dag = dags["best_users_weekly_deliver"]
+    assert [task.task_id for task in dag.tasks] == ["sales", "team", "topic"]
+    assert all(not task.upstream_task_ids for task in dag.tasks)
+    assert dag.max_active_runs == 1
+    assert dag.tags == {"athena-reports-maintenance", "weekly", "dev"}
+    assert "backfill" not in dag.allowed_run_types
+    stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert stored.params.dump() == {"period": ""}
+    for task in dag.tasks:
+        assert task.retries >= 8
+        longest = sum(
+            (min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)),
+            timedelta(),
+        )
+        assert longest >= timedelta(hours=4)
+
+    publish = dags["best_users_weekly"].get_task("publish")
+    assert publish.channels == ("sales", "team", "topic")
+    assert publish.deliver_until == timedelta(days=60)
+
+
+def test_it_starts_by_what_the_report_publishes(dags: dict[str, Any]) -> None:
+    """Each published period starts a run, and none of another report or cadence."""
+    publish = dags["best_users_weekly"].get_task("publish")
+    (keyed,) = publish.keyed_outlets
+    assert dags["best_users_weekly_deliver"].timetable.asset_condition == keyed
+
+
+def test_a_report_without_channels_has_no_such_dag(build: Any) -> None:
+    dag = build()
+    assert dag.get_task("publish").channels == ()
+
+
+def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
+    dags_folder: Path, tmp_path: Path
+) -> None:
+    text = delivery_dag_file().replace(
+        "    deliver=[", "    on_failure=[Recorder()],\n    deliver=["
+    )
+    file = tmp_path / "best_users.py"
+    file.write_text(f"from tests.support.notifiers import Recorder\n{text}")
+    dag = parse_dags(file)["best_users_weekly_deliver"]
+    (callback,) = dag.get_task("sales").on_failure_callback
+    (recorder,) = callback.keywords["notifiers"]
+    told = []
+    recorder.notify = lambda context: told.append(context["alert"]["message"])
+    for run in (
+        DagRun(run_type="asset_triggered", partition_key="2025-06-01"),
+        DagRun(run_type="manual", conf={"period": "2025-06-08"}),
+    ):
+        failed = {"dag": dag, "run_id": "event-1", "ti": TaskInstance("sales")}
+        callback({**failed, "dag_run": run, "exception": OSError("no server")})
+    by_event, by_hand = told
+    assert "best_users_weekly_deliver, period 2025-06-01, environment dev: failed" in by_event
+    assert "sales: no server" in by_event
+    assert "period 2025-06-08," in by_hand
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "says"),
+    [
+        ([SALES, mail("sales", to=["b@example.com"])], {}, "two channels have the name 'sales'"),
+        (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
+        ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
+        ([notify("topic", "SnsNotifier")], {}, "'SnsNotifier' is no notifier of Airflow"),
+        ([SALES], {"deliver_within": timedelta(minutes=5)}, "0:05:00 is over before the first"),
+        ([SALES], {"deliver_within": 7}, "7 is not valid: give a timedelta, zero or more"),
+        ([SALES], {"correct_within": timedelta(-1)}, "give a timedelta, zero or more"),
+        ([SALES], {"deliver_when": "never"}, "'never' is not valid: give 'published' or 'final'"),
+        (
+            [SALES],
+            {"deliver_when": "final", "late_by": timedelta(days=7)},
+            "7 days, 0:00:00 is over before the first version can be sent, 7 days, 0:00:00 after",
+        ),
+        ([SALES], {"outputs": ["csv"]}, "it reads Parquet. Add 'parquet' to outputs."),
+        (
+            [mail("sales", to=["a@example.com"], template="none.html")],
+            {},
+            "channel 'sales': there is no template 'none.html' in",
+        ),
+        (
+            [mail("sales", to=["a@example.com"], template="../secret.html")],
+            {},
+            "there is no template '../secret.html'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_where_it_is_declared(
+    build: Any, channels: list[Any], options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        build(*channels, **options)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("Report 'plays', field '")
+
+
+@pytest.mark.parametrize(
+    ("bar", "says"),
+    [
+        ("score", ""),
+        ("price", ""),
+        ("points", "bar: there is no column 'points'. Choose among score, price."),
+        ("name", "bar: name is no number. Choose among score, price."),
+        ("salary", "bar: salary is private. Choose among score, price."),
+    ],
+)
+@pytest.mark.parametrize("make", [mail, slack], ids=["mail", "slack"])
+def test_bars_are_of_a_column_of_numbers(
+    build: Any, make: Callable[..., Any], bar: str, says: str
+) -> None:
+    whom: dict[str, Any] = {"to": ["a@example.com"]} if make is mail else {"channel": "#sales"}
+    channel = make("sales", bar=bar, **whom)
+    build(channel)  # a report that promises no columns
+    if not says:
+        build(channel, columns=COLUMNS)
+        return
+    with pytest.raises(ReportError) as caught:
+        build(channel, columns=COLUMNS)
+    assert says in str(caught.value)
+
+
+def test_a_recipient_that_the_deployment_does_not_name_is_refused(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org,#sales")
+    settings.cache_clear()
+    build(TEAM)
+    with pytest.raises(ReportError, match=r"channel 'sales': .*does not allow example.com"):
+        build(TEAM, SALES)
+
+
+def test_an_airflow_without_keyed_events_is_refused(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_options, "HAS_KEYED_EVENTS", False)
+    build()
+    with pytest.raises(ReportError, match=r"field 'deliver': it needs Airflow 3\.3 or later"):
+        build(SALES)
