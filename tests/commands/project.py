@@ -380,12 +380,13 @@ class Project:
         paths = [path for path in paths if path.suffix != ".pyc"]
         return {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
 
-    def run(self, *arguments: str, answers: str = "", **variables: str) -> Done:
+    def run(self, *arguments: str, answers: str = "", folder: str = "", **variables: str) -> Done:
         """Run a command in this process.
 
         Args:
             arguments: What stands after `athena-reports`.
             answers: What its standard input has; the line CTRL_C interrupts it, as in a terminal.
+            folder: The folder of the project that it is typed in.
             variables: Variables that differ from the project's; an empty one is removed.
         """
         with self.patch.context() as patch, kept_environment():
@@ -393,7 +394,7 @@ class Project:
                 patch.setenv(name, value)
                 if not value:
                     patch.delenv(name)
-            patch.chdir(self.root)
+            patch.chdir(self.root / folder)
             patch.setattr(sys, "argv", ["athena_reports", *arguments])
             patch.setattr(sys, "stdin", _Typed(answers))
             settings.cache_clear()

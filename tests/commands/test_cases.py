@@ -53,6 +53,14 @@ def test_cases_run_in_a_database_of_their_own_and_leave_nothing(shop: Project) -
     assert shop.files() == before
 
 
+def test_cases_are_found_from_each_folder_of_the_project(shop: Project) -> None:
+    done = shop.run("test", "items/month", folder="include/sql")
+    assert (done.code, without_seconds(done)) == (0, ["passed   items/month", "1 passed"])
+    (shop.root / "tests/reports/items/month/expected.csv").unlink()
+    done = shop.run("test", "items/month", folder="include/sql")
+    assert "../../tests/reports/items/month/expected.csv is missing." in done.out
+
+
 @pytest.mark.parametrize(
     ("names", "cases"),
     [

@@ -351,11 +351,13 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
     kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
     # Queries, bytes, price, and how many of the queries have none.
     paid = {"2025-09": [1, 1000, 0.25, 0], "2025-10": [1, 1000, 0.5, 0], "2025-11": [2, 9000, 0, 2]}
+    paid["2025-08"] = [2, 2000, 0.125, 1]
     other = kept | {"Parameters": kept["Parameters"] | {"paid": json.dumps(paid)}}
     glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
     try:
         with time_machine.travel("2025-11-15 12:00:00+00:00"):
             done = shop.run("costs", "items", "--months", "2")
+            with_august = shop.run("costs", "items", "--months", "4")
             growing = shop.run("costs", "items", "--json").json["reports"]["items_weekly"]
     finally:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
@@ -369,7 +371,8 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
         ["2025-10", "1", "1.0 kB", "0.50000", ""],
         ["2025-11", "2", "9.0 kB", "none", ""],
     ]
-    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (4, 0.75, 3.5)
+    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (6, 0.875, 3.5)
+    assert grids(with_august)[2][1] == ["2025-08", "2", "2.0 kB", "0.12500 and 1 without", ""]
 
 
 # --- check-account

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from airflow.api_fastapi.core_api.datamodels.backfills import BackfillPostBody
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -231,14 +233,29 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     assert "2 of 4 periods run\n  run: 2013-03-18, 2013-03-25\n" in printed
     assert "published already, but without a run in Airflow: 2013-03-18\n" in printed
     assert "published already, left alone: 2013-03-04, 2013-03-11\n" in printed
-    assert "queries: about " in printed
+    (cost,) = re.findall("queries: about (.*)", printed)
+
+    # Of the periods that are run, and not of those that are left alone.
+    airflow.succeeded = ()
+    airflow.backfills.clear()
+    _, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
+    (cost_of_all,) = re.findall("queries: about (.*)", printed)
+    assert bytes_of(cost) < bytes_of(cost_of_all)
+    airflow.backfills.clear()
+    _, printed = backfill(shell, airflow, "--from", "2013-03-18", "--to", "2013-03-25")
+    assert f"queries: about {cost}\n" in printed
 
     airflow.succeeded = ALL_WEEKS
     airflow.backfills.clear()
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
-    assert (code, len(airflow.begun())) == (0, 1)
+    assert (code, len(airflow.begun())) == (0, 3)
     assert "left alone, as Airflow has a run of it: 2013-03-25\n" in printed
     assert "There is nothing to run.\n" in printed
+
+
+def bytes_of(cost: str) -> float:
+    amount, unit = re.findall(r"([\d.,]+) (\w+)", cost)[0]
+    return float(amount.replace(",", "")) * {"bytes": 1, "kB": 1000, "MB": 10**6}[unit]
 
 
 def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: BackfillingApi) -> None:
@@ -395,7 +412,29 @@ def test_an_airflow_whose_dag_has_other_periods_is_refused(
         "fresh_weekly has other periods in this Airflow (Weekly from Monday, Europe/London) than in"
         " these files (Weekly from Monday, UTC). Deploy these files, then run the command again."
     ) in printed
+    assert isinstance(airflow.bodies, dict)
+    airflow.bodies["GET /api/v2/dags/fresh_weekly/details"]["timetable_description"] = None
+    code, printed = shell(
+        *("backfill", "fresh_weekly", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-25", "--to", "2013-04-01"),
+    )
+    assert code == 1, printed
+    assert "fresh_weekly has other periods in this Airflow () than in these files" in printed
     assert airflow.begun() == []
+
+
+def test_before_the_first_publication_no_price_is_told(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "fresh.py"
+    file.write_text(FRESH.format(zone="America/New_York"))
+    airflow.deploy(file, "fresh_weekly")
+    code, printed = shell(
+        *("backfill", "fresh_weekly", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-04", "--to", "2013-03-04"),
+    )
+    assert code == 0, printed
+    assert "queries: the price is not known before the first publication\n" in printed
 
 
 def test_a_dag_that_airflow_does_not_know_yet_is_told_with_the_way_out(
@@ -422,6 +461,24 @@ def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_run
     assert "flown_monthly: no month starts from 2013-03-04 to 2013-03-25." in printed
     assert "Near are 2013-03 and 2013-04." in printed
     assert airflow.begun() == [ALL_WEEKS]
+
+
+def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "fresh.py"
+    text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
+    file.write_text(text + MONTHLY.replace("flown", "fresh"))
+    airflow.deploy(file, "fresh_weekly")
+    with time_machine.travel("2013-03-20 12:00:00+00:00"):
+        code, printed = shell(
+            *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
+            *("--from", "2013-03-01", "--to", "2013-03-20"),
+        )
+    assert code == 0, printed
+    assert "fresh_monthly: the month 2013-03 has not ended, it lasts to 2013-03-31." in printed
+    assert "2 of 2 periods run\n  run: 2013-03-04, 2013-03-11\n" in printed
+    assert "not ended yet, left out: 2013-03-18\n" in printed
 
 
 def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown: Flown) -> None:

@@ -194,6 +194,26 @@ def test_the_types_are_those_of_the_file_or_wide_enough_for_its_values(
     ]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "row"),
+    [
+        (".csv", "{}\n"),
+        (".jsonl", '{{"n": "{}"}}\n'),
+        (".ndjson", '{{"n": "{}"}}\n'),
+        (".json", '{{"n": "{}"}}\n'),
+    ],
+)
+def test_the_type_of_a_column_is_that_of_all_its_values(
+    suffix: str, row: str, folder: Path, services: Services
+) -> None:
+    """DuckDB looks at the first 20,480 rows only, unless it is told to look at all."""
+    header = "n\n" if suffix == ".csv" else ""
+    file = folder / f"late{suffix}"
+    file.write_text(header + row.format(1) * 20_500 + row.format("none"))
+    loaded = load(Source(f"late_{suffix[1:]}", file), Lake.of_shell(), folder / ".lake")
+    assert (loaded.kept.columns, loaded.kept.rows) == ({"n": "string"}, 20_501)
+
+
 def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     folder: Path, shell: Shell, services: Services
 ) -> None:
@@ -438,6 +458,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "did you mean Asia/Tokyo?"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "from"], "'from' is a reserved word"),
         (GOOD, ["t", "f.csv", "--key", "day"], "--key and --zone are about partitions"),
+        (GOOD, ["t", "f.csv", "--zone", "UTC"], "--key and --zone are about partitions"),
         ("a b,A-B\n1,2\n", ["t", "f.csv"], "two of its columns would have the name 'a_b'"),
         ("日付,n\n1,2\n", ["t", "f.csv"], "the column '日付' has no letter or digit"),
         ("PAR1", ["t", "f.parquet"], "f.parquet cannot be read: "),

@@ -23,7 +23,8 @@ def parse_query(sql: str) -> exp.Query:
     except (SqlglotError, RecursionError) as error:
         first_line = str(error).partition("\n")[0]
         raise SqlError(f"sqlglot cannot read the SQL: {first_line}") from error
-    if statements and statements[-1] is None:  # what follows the last semicolon
+    # What follows the last semicolon: nothing, or comments.
+    while statements and isinstance(statements[-1], exp.Semicolon | None):
         statements.pop()
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise SqlError("sqlglot does not read the SQL as one query.")

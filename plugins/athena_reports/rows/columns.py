@@ -78,6 +78,8 @@ _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL
 _GLUE_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
 _GLUE_NESTED = re.compile(r"(?P<container>array|map|struct)<(?P<parts>[^<>]+)>")
 _GLUE_FIELD = re.compile(r"(\w+):")
+# A nested type whose parts are `?` in the place of types.
+_GLUE_WHOLE = re.compile(r"array<\?>|map<\?,\?>|struct<\w+:\?(,\w+:\?)*>")
 _GLUE_FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
 _BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
 _TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")  # as Athena's SQL writes it
@@ -138,9 +140,19 @@ def table_type(glue: str) -> str:
         in_duckdb = _NESTED_FORMS[nested["container"]].format(parts)
         kind = kind.replace(nested[0], in_duckdb)
         nested = _GLUE_NESTED.search(kind)
-    if "<" in kind or ">" in kind:
+    if not _is_whole(glue):
         raise ValueError(f"{glue} is not a type of a table.")
     return kind
+
+
+def _is_whole(glue: str) -> bool:
+    """Return whether a type of a Glue table has all of its brackets and parts, and nothing else."""
+    shape = "".join(_GLUE_LEAF.sub("?", glue).split())
+    outer_shape = _GLUE_WHOLE.sub("?", shape)
+    while outer_shape != shape:
+        shape = outer_shape
+        outer_shape = _GLUE_WHOLE.sub("?", shape)
+    return shape == "?"
 
 
 def glue_name(name: str) -> str:

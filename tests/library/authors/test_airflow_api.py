@@ -71,6 +71,21 @@ def test_at_an_address_airflow_is_asked_with_the_token(
         require_dag(connect(api.url), "best_monthly", environment="stg", logic=LOGIC)
 
 
+@pytest.mark.parametrize("address", ["http://[", "http://a\tb", "http://127.0.0.1:99999"])
+def test_an_address_that_cannot_be_one_is_told_as_what_was_not_served(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    with pytest.raises(AirflowApiError, match="did not serve GET /pools/athena: ") as caught:
+        connect(address).request("GET", "/pools/athena")
+    assert not caught.value.is_refusal
+
+
+def test_the_run_of_a_restatement_is_named_by_period_logic_and_version() -> None:
+    """No colon, since the name is a part of paths, and of names of logs."""
+    assert restating_run_id("2025-06", "v2:0a1b", "c3") == "plan__2025-06__v2-0a1b__c3"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -297,7 +312,8 @@ def test_a_backfill_on_mwaa_is_looked_for_and_begun_by_amazons_call() -> None:
         stubber.add_response("invoke_rest_api", answered({"backfills": [ended]}), look)
         stubber.add_response("invoke_rest_api", answered(begun), start)
         assert begin_backfill(mwaa, "best_weekly", first, last).id == 4
-    assert "reports-stg" in mwaa.link("/dags/best_weekly/backfills")
+    link = mwaa.link("/dags/best_weekly/backfills")
+    assert link == "/dags/best_weekly/backfills of the MWAA environment reports-stg"
 
 
 def answered(response: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from tests.library.authors.scores import EXPECTED, PLAYS, SQL, run
 
 
 def test_a_case_passes_by_its_rows_and_leaves_nothing(case: Path, services: Services) -> None:
-    assert run(case).outcome == "passed"
+    begun = time.monotonic()
+    result = run(case)
+    assert result.outcome == "passed"
+    assert 0 <= result.seconds <= time.monotonic() - begun + 0.001
     assert not [
         each
         for each in services.glue.get_databases()["DatabaseList"]
@@ -117,6 +121,14 @@ def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path
             ["line 2: expected the row 'A\nB', '3'; found no row."],
         ),
         (EXPECTED + "D,7\n", ["line 4: expected the row 'D', '7'; found no row."]),
+        # The row without a partner stands after the one that is held against a row of the file.
+        (
+            '"user_id",score\n"A",4\n',
+            [
+                "line 2, column score: expected '4'; found '3'.",
+                "after line 2: expected no row; found the row 'B', NULL.",
+            ],
+        ),
         (
             '"score","user_id"\n3,"A"\n,"B"\n',
             ["line 1: expected the columns score, user_id; found user_id, score."],
@@ -138,11 +150,25 @@ def test_of_many_differences_the_first_ones_are_told(case: Path) -> None:
     assert problem.endswith("found no row.\n... and 20 more.")
     assert len(problem.splitlines()) == 12
 
+    (case / "expected.csv").write_text(EXPECTED + "".join(rows.splitlines(keepends=True)[:10]))
+    told = run(case).problem.splitlines()
+    assert len(told) == 11  # all ten, and none more
+    assert told[-1].endswith("found no row.")
+
 
 def test_an_input_without_a_file_is_named(case: Path) -> None:
     (case / "plays.csv").rename(case / "plai.csv")
     problem = f"{case / 'plays.csv'} is missing: the report 'scores' reads the table 'plays'."
     assert run(case).problem.startswith(problem)
+
+
+def test_a_table_of_another_database_needs_no_file(case: Path) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    input = 'Input("plays", "dt")'
+    file.write_text(
+        file.read_text().replace(input, f'{input}, Input("teams", "dt", database="sports")')
+    )
+    assert run(case).outcome == "passed"
 
 
 def test_what_the_local_athena_does_not_do_is_not_run(case: Path, sql_folder: Path) -> None:

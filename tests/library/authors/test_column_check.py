@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from athena_reports import Column, Input, build_dag, transforms, weekly
 from athena_reports.authors.column_check import ColumnError, check_columns
@@ -85,6 +87,12 @@ def test_an_unknown_column_is_named_with_its_line_in_the_template_and_those_near
     ]
 
 
+@pytest.mark.parametrize("end", [";", " ;\n", "; -- all of them", ";\n/* all */"])
+def test_what_follows_the_query_changes_nothing(end: str, author: Author) -> None:
+    assert author.check(f"SELECT user_id FROM plays{end}") == ()
+    assert "there is no column 'usr'" in author.refusal(f"SELECT usr FROM plays{end}")
+
+
 def test_a_name_that_only_order_by_can_use_is_told_apart(author: Author) -> None:
     problem = author.refusal("SELECT user_id AS u FROM plays GROUP BY u ORDER BY u")
     assert "there is no column 'u'" in problem
@@ -100,6 +108,8 @@ def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(author: A
 def test_a_table_of_many_columns_does_not_flood_the_message(
     author: Author, glue: GlueClient, database: str
 ) -> None:
+    create(glue, database, "narrow", [{"Name": f"c{n}", "Type": "int"} for n in range(29)])
+    assert author.refusal("SELECT x FROM narrow").splitlines()[0].endswith("c28, dt.")
     create(glue, database, "wide", [{"Name": f"c{n}", "Type": "int"} for n in range(300)])
     problem = author.refusal("SELECT x FROM wide")
     assert "The columns are c0, c1," in problem
@@ -111,7 +121,9 @@ def test_what_glue_does_not_know_for_certain_is_only_told(
 ) -> None:
     create(glue, database, "linked", [])
     create(glue, database, "delta", [{"Name": "old", "Type": "int"}], table_type="DELTA")
-    for table in ("linked", "absent", "delta", "other_database.plays"):
+    of_spark = {"spark.sql.sources.provider": "delta"}
+    create(glue, database, "delta_of_spark", [{"Name": "old", "Type": "int"}], **of_spark)
+    for table in ("linked", "absent", "delta", "delta_of_spark", "other_database.plays"):
         name = table if "." in table else f"{database}.{table}"
         assert author.check(f"SELECT anything FROM {table}") == (f"the columns of {name}",)
     (told,) = author.check("SELECT user_id FROM plays WHERE (")
@@ -151,6 +163,7 @@ def drops_by_value(rows: Any, _: Any) -> Any:
     [
         ({"columns": {"user_id": STRING, "score": BIGINT}}, ""),
         ({"columns": {"score": BIGINT, "user_id": STRING}}, ""),
+        ({"columns": {"Score": BIGINT, "USER_ID": STRING}}, ""),  # Athena's are in lower case
         ({"columns": {"user_id": STRING}}, "it has 'score', declared as no column"),
         (
             {"columns": {"user_id": STRING, "score": BIGINT, "rank": BIGINT}},
@@ -212,6 +225,13 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     told = author.check(sql, columns=columns, transform=transform)[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str) -> None:
+    config = Config(retries={"total_max_attempts": 1})
+    author.glue = boto3.client("glue", endpoint_url="http://127.0.0.1:9", config=config)
+    told = author.check("SELECT anything FROM plays", columns={"anything": BIGINT})
+    assert told == (f"the columns of {database}.plays",)
 
 
 def test_without_a_promise_no_transform_is_run(author: Author) -> None:

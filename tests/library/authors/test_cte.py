@@ -30,6 +30,15 @@ def test_the_rows_are_those_of_the_cte_whatever_stands_in_texts_comments_and_par
     assert duckdb.sql(select_from(cte, CTES + main)).fetchall() == rows
 
 
+@pytest.mark.parametrize(("cte", "rows"), [("numbers", [1, 2, 3]), ("doubled", [2, 4, 6])])
+def test_a_recursive_with_has_its_ctes_too(cte: str, rows: list[int]) -> None:
+    ctes = """WITH RECURSIVE numbers(n) AS (
+        SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3
+    ), doubled AS (SELECT 2 * n FROM numbers)"""
+    found = duckdb.sql(select_from(cte, f"{ctes} SELECT n FROM numbers")).fetchall()
+    assert sorted(number for (number,) in found) == rows
+
+
 @pytest.mark.parametrize("cte", ["nothing", "second", "last", "text"])
 def test_a_cte_that_is_not_there_is_named_beside_those_that_are(cte: str) -> None:
     with pytest.raises(CteError, match=f"no CTE '{cte}'. It has first, second one, numbers."):

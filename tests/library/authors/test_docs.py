@@ -147,6 +147,55 @@ def test_a_report_without_a_table_is_a_file_and_a_changed_promise_another_versio
     assert plain["version"] != tabled["version"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("since=", 'owner="finance",\n    since='),
+        ('since="2025-01-01"', 'since="2025-02-01"'),
+        ("hours=36", "hours=48"),
+        ("points won", "points of the week"),
+        ('unit="points"', 'unit="goals"'),
+        ("at_least=0", "at_least=1"),
+        ('weekly("sunday"', 'weekly("monday"'),
+        ('sql="plays.sql",', 'sql="plays.sql",\n    doc="# All plays",'),
+    ],
+)
+def test_whatever_the_contract_promises_makes_another_version(
+    old: str, new: str, describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = yaml.safe_load(describe("plays", "--odcs")[1])
+    assert REPORT.count(old) == 1
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", REPORT.replace(old, new))
+    second = yaml.safe_load(describe("plays", "--odcs")[1])
+    assert second["version"] != first["version"]
+
+
+def test_the_contract_promises_each_check_its_severity_and_each_dag_its_dates(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = REPORT.replace("at_least=0)", 'at_least=0, severity="warn")')
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", warned)
+    contract = yaml.safe_load(describe("plays", "--odcs")[1])
+    for schema in contract["schema"]:
+        severities = {check["name"]: check["severity"] for check in schema["quality"]}
+        assert severities == {
+            "columns": "error",
+            "in_range(score, at_least=0)": "warning",
+            "unique(user|id)": "error",
+        }
+        assert schema["description"].endswith(", Asia/Tokyo")
+    promised = [(p["element"], p["property"], p["value"]) for p in contract["slaProperties"]]
+    assert sorted(promise for promise in promised if promise[1] != "latency") == [
+        # Midnight of this date in Tokyo is on the day before in UTC.
+        ("plays_monthly", "frequency", 1),
+        ("plays_monthly", "generalAvailability", "2025-01-01"),
+        ("plays_weekly", "frequency", 1),
+        ("plays_weekly", "generalAvailability", "2025-01-01"),
+    ]
+    units = {p["element"]: p["unit"] for p in contract["slaProperties"] if "unit" in p}
+    assert units == {"plays_weekly": "h", "plays_monthly": "h"}
+
+
 def test_an_unknown_report_is_one_message(describe: Describe) -> None:
     code, text = describe("played")
     assert code == 1

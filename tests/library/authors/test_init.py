@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from athena_reports import __version__
+from athena_reports.authors.new import report_templates
+from athena_reports.local import restore
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
 
@@ -199,6 +201,13 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     assert not any(b"wheels" in text for text in written.values())
     for path in ("requirements.txt", "requirements-dev.txt"):
         assert f"=={__version__}\n".encode() in written[path]
+    assert "-r requirements.txt" in written["requirements-dev.txt"].decode().splitlines()
+    assert b"athena-reports[authors,mwaa]==" in written["requirements-dev.txt"]
+    for environment in ("dev", "stg", "prd"):
+        lines = written[f"deploy/environments/{environment}.env"].decode().splitlines()
+        assert {line[0] for line in lines} == {"#"}  # nothing is set before somebody decides it
+        assert f"# ATHENA_REPORTS_POOL=athena_{environment}" in lines
+    assert yaml.safe_load(written["docker-compose.yaml"])["name"] == "reports"
 
 
 def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, run: Run) -> None:
@@ -305,6 +314,81 @@ def test_an_airflow_that_is_too_old_makes_no_project(
     assert done.returncode == 1
     assert f"athena-reports needs Airflow 3.2.1 or later, and this is {version}." in done.stderr
     assert list(work.iterdir()) == []
+
+
+# --- what a project is
+
+
+def rendered(template: str) -> str:
+    values: dict[str, object] = {"name": "reports", "airflow": "3.3.1", "wheels": False}
+    return report_templates().get_template(f"project/{template}.jinja").render(values)
+
+
+def test_what_this_machine_makes_is_in_no_repository_and_all_else_is(tmp_path: Path) -> None:
+    made = [".airflow/up/airflow.db", ".lake/plays/table.json", "dist/mwaa/plugins.zip"]
+    made += [".venv/bin/python", ".venv-deploy/bin/sam", "dags/__pycache__/a.pyc"]
+    made += ["logs/a.log", "config/airflow.cfg", ".env", ".ruff_cache/a"]
+    kept = [*FILES, "wheels/a.whl", "deploy/samconfig.toml", "config/airflow_local_settings.py"]
+    (tmp_path / ".gitignore").write_text(rendered("gitignore"))
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *made, *kept],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == made
+
+
+@pytest.mark.parametrize(
+    ("target", "commands"),
+    [
+        ("setup", ["python -m pip install --requirement requirements-dev.txt"]),
+        ("check", ["athena-reports check"]),
+        ("golden", ["athena-reports check --renew"]),
+        ("test", ["athena-reports check", "athena-reports test"]),
+        ("up", ["athena-reports up"]),
+    ],
+)
+def test_a_target_of_a_projects_makefile_runs_commands(
+    target: str, commands: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "Makefile").write_text(rendered("Makefile"))
+    done = subprocess.run(
+        ["make", "--dry-run", target], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert [line.strip() for line in done.stdout.splitlines()] == commands
+
+
+def test_each_push_and_pull_request_of_a_project_is_checked_and_its_cases_run() -> None:
+    workflow = yaml.safe_load(rendered("ci.yaml"))
+    assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
+    assert workflow["permissions"] == {"contents": "read"}
+    (job,) = workflow["jobs"].values()
+    checkout, *_ = (step for step in job["steps"] if "uses" in step)
+    assert checkout["with"] == {"persist-credentials": False}
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "python -m pip install --requirement requirements-dev.txt",
+        "athena-reports check",
+        "athena-reports test",
+    ]
+
+
+def test_the_containers_of_a_project_have_the_tables_that_it_keeps() -> None:
+    services = yaml.safe_load(rendered("docker-compose.yaml"))["services"]
+    tables = services["kept-tables"]
+    assert tables["entrypoint"] == ["python", "-m", restore.__name__]
+    assert (tables["working_dir"], tables["volumes"]) == ("/opt/project", [".:/opt/project:ro"])
+    assert tables["environment"] == {"AWS_ENDPOINT_URL": "http://local-aws:4566"}
+    assert tables["depends_on"] == {"local-aws": {"condition": "service_healthy"}}
+    # No task begins before the tables are there.
+    worker = services["airflow-worker"]["depends_on"]
+    assert worker["kept-tables"] == {"condition": "service_completed_successfully"}
+    serve = services["local-aws"]["entrypoint"]
+    assert serve == ["local-athena", "serve", "--host", "0.0.0.0"]
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert published
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
 # --- what a project has in common with this repository

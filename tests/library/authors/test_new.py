@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import builtins
+import csv
 import keyword
 import re
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlglot
 import trino_sql_validator
+import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.utils.file import list_py_file_paths
 from hypothesis import given, settings
@@ -145,6 +148,38 @@ def test_a_report_goes_on_or_ends_as_it_was_said(root: Path, until: date | None)
     dags = parsed(root, new_report(until=until))
     last_dates = {dag.end_date.date() if dag.end_date else None for dag in dags.values()}
     assert last_dates == {until}
+
+
+@pytest.mark.parametrize("partition", ["dt", "user_id"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("since", [date(2025, 3, 9), date(2025, 3, 10)], ids=["Sunday", "Monday"])
+def test_the_case_has_the_first_whole_week_and_the_instants_around_its_bounds(
+    since: date, zone: str, partition: str, root: Path
+) -> None:
+    """Of New York, the clocks go forward on that Sunday."""
+    shutil.rmtree(root, ignore_errors=True)
+    report = new_report(since=since, timezone=zone, partition=partition)
+    write_report(report, Project.usual(root))
+    case = root / "tests" / "reports" / "busy_users" / "bounds"
+    assert yaml.safe_load((case / "case.yaml").read_text())["period"] == date(2025, 3, 10)
+
+    of_zone = ZoneInfo(zone)
+    start = datetime(2025, 3, 10, tzinfo=of_zone).astimezone(UTC)
+    end = datetime(2025, 3, 17, tzinfo=of_zone).astimezone(UTC)
+    tick = timedelta(milliseconds=1)
+    instants = {"first": start, "last": end - tick, "before": start - tick, "after": end}
+    header, *rows = csv.reader((case / "plays.csv").read_text().splitlines())
+    is_key = partition == "user_id"  # then dates are ranked
+    assert header == ["user_id string", "played_at timestamp", "dt string"][: 2 if is_key else 3]
+    expected = []
+    for name, instant in instants.items():
+        written = instant.replace(tzinfo=None).isoformat(" ", "milliseconds")
+        day = written.partition(" ")[0]
+        expected.append([day, written] if is_key else [name, written, day])
+    assert rows == expected
+    names, *reported = csv.reader((case / "expected.csv").read_text().splitlines())
+    assert names == ["user_id", "events"]
+    assert reported == [[row[0], "1"] for row in expected[:2]]
 
 
 def test_the_templates_of_a_report_are_no_dag_files() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from athena_reports.authors.plan import (
     PlanError,
     PlannedPeriod,
     check_comparable,
+    check_sql,
     markdown,
     published_before,
 )
@@ -202,6 +204,15 @@ def test_without_a_published_period_there_is_nothing_to_compare_with(
             PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"
         ):
             published_before(declared, 3, aws)
+
+
+def test_what_is_not_checked_in_several_periods_is_told_once(
+    aws: Aws, make_report: MakeReport, sql_folder: Path
+) -> None:
+    (sql_folder / "plays.sql").write_text("SELECT user_id FROM absent.plays")
+    declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
+    periods = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
+    assert check_sql(declared, periods, aws) == ["the columns of absent.plays"]
 
 
 def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_paid(

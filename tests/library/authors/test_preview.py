@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -33,6 +35,7 @@ from athena_reports.authors.preview import (
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
@@ -178,6 +181,31 @@ def test_a_table_without_partitions_counts_with_all_of_its_bytes(
     assert "at most 1.6 kB" in text
 
 
+def test_a_table_that_no_input_declares_is_told_and_nothing_is_called_a_bound(
+    add_users: Callable[..., None], aws: Aws, database: str, bucket: str, make_report: MakeReport
+) -> None:
+    add_users(Location=f"s3://{bucket}/users")
+    result = preview(declare(make_report), NEXT, aws)
+    assert result.undeclared == (f"{database}.users",)
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, False)
+    assert re.search(rf"{database}.users +no Input declares it: it is not counted", printed(result))
+
+
+@pytest.mark.parametrize("named", ["plays", "{database}.plays"])
+def test_an_input_may_name_the_database_that_the_sql_need_not_name(
+    named: str, lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
+) -> None:
+    sql = SQL.replace("FROM plays", f"FROM {named.format(database=database)}")
+    (sql_folder / "plays.sql").write_text(sql)
+    source = Input("plays", "dt", missing="partial", database=database)
+    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
+    result = preview(declared, NEXT, aws)
+    assert result.undeclared == ()
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+
+
 def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
     add_users: Callable[..., None], aws: Aws, make_report: MakeReport
 ) -> None:
@@ -186,6 +214,51 @@ def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
     assert result.estimate is not None
     assert (result.inputs[1].bytes, result.estimate.is_upper_bound) == (None, False)
     assert "a view: its size is not known" in printed(result)
+
+
+def test_while_late_files_can_still_come_nothing_is_called_a_bound(
+    lake: None, aws: Aws, make_report: MakeReport
+) -> None:
+    """The week ends on June 22, and its files may land until noon of the day after."""
+    declared = declare(make_report, late_by=timedelta(hours=36))
+    for hour, is_upper_bound in ((11, False), (12, True)):
+        with time_machine.travel(f"2025-06-23 {hour}:00:00+00:00"):
+            result = preview(declared, NEXT, aws)
+        assert result.estimate is not None
+        assert result.estimate.is_upper_bound == is_upper_bound
+        amount = "at most" if is_upper_bound else "about"
+        assert re.search(f"will scan +{amount} [68]0 bytes", printed(result))
+
+
+def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twice(
+    lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
+) -> None:
+    (sql_folder / "plays.sql").write_text(
+        f"WITH again AS (SELECT user_id FROM {database}.plays"
+        " WHERE {{ inputs.plays.partitions }})\n"
+        "SELECT p.user_id FROM plays AS p JOIN again AS a ON p.user_id = a.user_id"
+        ' WHERE {{ inputs.plays.partitions_of("p") }}'
+    )
+    result = preview(declare(make_report), NEXT, aws)
+    (plays,) = result.inputs
+    assert plays.uses == 2
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (120, True)
+
+
+@pytest.mark.parametrize("previous", [True, False])
+def test_filters_of_both_periods_bound_a_scan_if_the_report_reads_both(
+    previous: bool, lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
+) -> None:
+    (sql_folder / "plays.sql").write_text(
+        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} UNION ALL'
+        ' SELECT user_id FROM plays WHERE {{ period.previous.partitions("dt") }}'
+    )
+    source = Input("plays", "dt", missing="partial", previous=previous)
+    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
+    result = preview(declared, NEXT, aws)
+    assert result.estimate is not None
+    assert (result.inputs[0].uses, result.estimate.is_upper_bound) == (2, previous)
 
 
 def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(
@@ -251,6 +324,20 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
     assert "less than that" not in text  # of `max_scan`
     with pytest.raises(CalendarError, match=re.escape(result.refused)):
         run_preview(result, declared, NEXT, aws)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"not JSON"])
+def test_a_folder_whose_calendar_is_not_of_this_package_refuses_the_run(
+    body: bytes, lake: None, aws: Aws, published: None, make_report: MakeReport
+) -> None:
+    declared = declare(make_report)
+    uri = declared.location.calendar_uri
+    aws.s3.write(uri, body, "application/json", replacing=None)
+    result = preview(declared, NEXT, aws)
+    with pytest.raises(PublishError) as refused:
+        require_calendar(declared.location, declared.calendar, aws.s3)
+    assert result.refused == f"plays_weekly, period 2025-06-15, environment dev: {refused.value}"
+    assert uri in result.refused
 
 
 def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
@@ -322,6 +409,10 @@ def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outc
     assert "warn   not_null(a): 1 of 3 rows have NULL in a." in text
     assert "It scanned 1.2 kB, no price by the byte. Nothing is published." in text
     assert "Nothing was run" not in text
+    assert "would not be published" not in text
+    failed = trial.model_copy(update={"failed": "Check rows(at_least=9) failed."})
+    text = printed(result.model_copy(update={"trial": failed}))
+    assert "It would not be published. Check rows(at_least=9) failed.\n" in text
 
 
 UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -18,6 +18,11 @@ WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }}
 """
 FILE = """
 # For Airflow.
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
 from airflow.sdk import DAG
 
 from athena_reports import Report, build_dag, monthly, weekly
@@ -26,6 +31,11 @@ report = Report(name="plays", sql="plays.sql", since="2025-01-01")
 plays_weekly = build_dag(report, weekly("monday"))
 plays_monthly = build_dag(report, monthly())
 by_hand = DAG("by_hand", schedule=None, tags=["athena-report"])
+
+
+@dataclass
+class OfTheTeam:
+    names: ClassVar[list[str]]
 """
 
 

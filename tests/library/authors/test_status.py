@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from athena_reports.authors.status import PeriodStatus, Status, show
+from athena_reports.page.coverage import State
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
@@ -129,9 +133,22 @@ def test_a_report_that_no_run_could_publish_says_so(
     file.write_text(file.read_text().replace(old, new))
     code, _ = shell("status", "flown", "--json")
     assert code == 1
-    conflict, *_ = json.loads(shell.output)["problems"]
+    conflict, *others = json.loads(shell.output)["problems"]
+    assert len(others) == (len(WEEKS) if "sunday" in new else 0)  # no such week begins on them
     assert conflict.startswith("s3://athena-report-dev/flown/weekly/ has weeks from Monday in")
     assert f"and this report has {says}" in conflict
+
+
+def test_periods_after_which_something_has_to_be_done_are_named_and_others_counted() -> None:
+    periods = []
+    for number, state in enumerate(State, start=1):
+        periods.append(PeriodStatus(period=f"2025-{number:02}", states=(state,)))
+    status = Status(dag_id="plays_monthly", logic="v2:1", periods=tuple(periods), problems=())
+    output = StringIO()
+    show(status, Console(file=output, width=300))
+    counts, *named = output.getvalue().splitlines()
+    assert counts == f"plays_monthly, logic v2:1: {', '.join(f'1 {state}' for state in State)}"
+    assert sorted(named) == ["broken: 2025-04", "outdated: 2025-06", "stale: 2025-05"]
 
 
 def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere(

@@ -3,7 +3,10 @@
 import getpass
 import json
 import os
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +14,11 @@ from botocore.exceptions import ClientError
 
 from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, trial
+from athena_reports.authors.trial import Aws, Trial, trial, why_not_published
+from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
+from athena_reports.queries.lease import Lease
+from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
@@ -258,6 +264,79 @@ def test_a_query_that_cannot_be_stopped_is_told(
     ):
         raise AssertionError("it has rows")
     assert "Query q-1 may still run" in capsys.readouterr().err
+
+
+def test_the_pauses_between_two_looks_grow_to_a_second(
+    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    failing = Plan.failing(1006, category=2)
+    athena.plan = lambda _: replace(failing, states=(("RUNNING", 20.0),))
+    looks = []
+
+    def note(called: str) -> None:
+        if called == "GetQueryExecution":
+            looks.append(clock.now)
+
+    athena.before = note
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(looks)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 0.1
+    assert pauses[-1] == 1
+    assert len(looks) <= 30
+
+
+@pytest.mark.parametrize("empty", ["fail", "skip", "publish"])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
+    rows: int, empty: Any, make_report: MakeReport
+) -> None:
+    check = CheckResult(name="rows(at_least=9)", severity="fail", passed=False, message="Few.")
+    warned = check.model_copy(update={"severity": "warn"})
+    declared = DeclaredReport(build_dag(make_report(empty=empty), WEEKS))
+
+    def why(*checks: CheckResult) -> str:
+        table: Any = SimpleNamespace(rows=rows)
+        return why_not_published(declared, Trial(NOBODY, NOBODY, table, checks))
+
+    if rows == 0 and empty != "publish":
+        assert why() == f'There are no rows, and the report says empty="{empty}".'
+        assert why(check) == why()
+        return
+    assert why() == why(warned) == ""
+    assert "rows(at_least=9)" in why(warned, check)
+
+
+def test_a_lease_that_s3_refuses_is_told_and_the_query_is_waited_for(
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The lease keeps the reconciler from a long query; it is not what the author asked for."""
+
+    def refuse(_: Lease) -> None:
+        raise S3Error("The lease cannot be written.")
+
+    monkeypatch.setattr(Lease, "renew_if_due", refuse)
+    monkeypatch.setattr(Lease, "remove", refuse)
+    failing = Plan.failing(1006, category=2)
+    athena.plan = lambda _: replace(failing, states=(("RUNNING", 0.2),))
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with (
+        pytest.raises(QueryError, match="Query q-1 is FAILED"),
+        trial(declared, WEEK, aws, command="plan"),
+    ):
+        raise AssertionError("it has rows")
+    assert athena.states == ["FAILED"]  # and not stopped
+    told = capsys.readouterr().err.splitlines()
+    refused = "The lease cannot be written."
+    assert f"{refused} The reconciler may stop the query 0:30:00 after its start." in told
+    assert told[-1] == f"{refused} Nobody needs it any more."
 
 
 @pytest.mark.parametrize("other", ["", "case_1"])

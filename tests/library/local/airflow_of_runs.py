@@ -18,10 +18,12 @@ class AirflowOfRuns(RestApi):
     Attributes:
         looks: The state of each run that is there, by its id, for each look. The last one repeats.
         tries: The number of tries of the failed task of a run.
+        events: How many events stand in a log before the last one.
     """
 
     looks: Sequence[dict[str, str]] = ({},)
     tries = 1
+    events = 0
     number_of_looks = 0
 
     def answer(
@@ -45,7 +47,8 @@ class AirflowOfRuns(RestApi):
             return HTTPStatus.OK, {"task_instances": tasks, "total_entries": len(tasks)}
         _, _, task_and_try = path.partition("/taskInstances/")
         task_id, _, number = task_and_try.split("/")
-        return HTTPStatus.OK, {"content": [{"event": f"try {number} of {task_id}"}]}
+        content = [{"event": f"event {event}"} for event in range(self.events)]
+        return HTTPStatus.OK, {"content": [*content, {"event": f"try {number} of {task_id}"}]}
 
 
 def _run(run_id: str, state: str) -> dict[str, Any]:

@@ -25,3 +25,13 @@ def test_a_run_that_fails_is_told_with_the_log_of_the_try_that_failed_for_good(
     problem, *logs = str(failed.value).splitlines()
     assert problem == f"run b of {DAG_ID} is failed."
     assert logs == ['{"event": "try 3 of transform"}']
+
+
+def test_of_a_long_log_the_end_is_told(airflow: AirflowOfRuns, client: AirflowClient) -> None:
+    airflow.looks = [{"a": "failed"}]
+    airflow.events = 1000
+    with pytest.raises(AirflowRuntimeError) as failed:
+        finish(client, DAG_ID, Watch(client, lambda _: None))
+    *_, last_event, last = str(failed.value).splitlines()
+    assert (last_event, last) == ('{"event": "event 999"}', '{"event": "try 1 of transform"}')
+    assert len(str(failed.value)) < 2100

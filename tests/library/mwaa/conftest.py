@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from athena_reports.mwaa import bundle, wheels
 from local_athena import LocalAws
 from tests.library.mwaa.repository import BUCKET, REGION, Repository
 from tests.library.mwaa.stub import StubAws
+from tests.library.mwaa.template import Environment
+from tests.support.stacks import Stack, create_stack, kept_parameters
 from tests.support.wheel_files import requirement_of, write_wheel
 
 
@@ -55,6 +57,17 @@ def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
     monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
     monkeypatch.setenv("SAM_CLI_POLL_DELAY", "0.1")
     return local_aws
+
+
+@pytest.fixture
+def new_stack(aws: LocalAws) -> Callable[..., Stack]:
+    """Creates stacks in an account that is empty before the first one."""
+    Environment.properties = {}
+
+    def create(environment: str = "dev", **parameters: str) -> Stack:
+        return create_stack(aws.client("cloudformation"), kept_parameters(environment) | parameters)
+
+    return create
 
 
 def _note_checksum_mode(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

@@ -153,6 +153,11 @@ class StubAws:
         self.pools.append(asked["Body"])
         return {"RestApiStatusCode": 201, "RestApiResponse": asked["Body"]}
 
+    def happened(self, resource: str, status: str, reason: str = "-") -> None:
+        """Note what became of the stack or of a resource of it."""
+        kind = "AWS::CloudFormation::Stack" if resource == NAME else _AIRFLOW[1]
+        self._event(resource, kind, status, reason)
+
     def _event(self, resource: str, kind: str, status: str, reason: str = "-") -> None:
         event = {
             "StackId": _STACK,

@@ -379,6 +379,28 @@ def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path, kind: str)
         build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
 
 
+def test_the_folder_is_replaced_and_everybody_may_read_it(repository: Path, tmp_path: Path) -> None:
+    """Whatever the shell takes away from new files, and whatever lay there."""
+    folder = tmp_path / "bundle"
+    (folder / "dags").mkdir(parents=True)
+    (folder / "dags" / "gone.py").write_text("# airflow dag")
+    before = os.umask(0o077)
+    try:
+        built = build_bundle(Project.usual(repository), "prd", folder)
+    finally:
+        os.umask(before)
+    assert contents(folder) == dict(built.files)
+    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert modes == {0o644}
+    with zipfile.ZipFile(folder / "plugins.zip") as plugins:
+        entries = plugins.infolist()
+    assert [entry.filename for entry in entries] == sorted(plugins.namelist())
+    assert {(e.create_system, e.external_attr >> 16, e.compress_type) for e in entries} == {
+        (3, 0o100644, zipfile.ZIP_STORED)
+    }
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+
+
 # --- docs/how-to/existing-environment.md: a bundle in an environment of somebody else
 
 

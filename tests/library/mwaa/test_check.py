@@ -5,10 +5,13 @@ The answers of the API server are given here.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -18,7 +21,7 @@ from athena_reports.local.runtime import AirflowConfig
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import check as module
 from athena_reports.mwaa.check import check_bundle, check_in_twin
-from athena_reports.mwaa.twin import Twin
+from athena_reports.mwaa.twin import ReportPeriod, Twin
 
 PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
 
@@ -109,6 +112,134 @@ def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
     (config,) = started
     assert not config.environment.keys() & NAMES_IN_AN_ACCOUNT.keys()
     assert (OTHERS | services.environment).items() <= config.environment.items()
+    # Of the last week there are no data. And the page asks for a login as Amazon MWAA's does.
+    assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
+    assert config.environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
+    home = tmp_path / "twin" / "root" / "usr" / "local" / "airflow"
+    assert (config.home, config.python) == (home, tmp_path / "twin" / "venv" / "bin" / "python")
+    assert (config.dags_folder, config.plugins_folder) == (home / "dags", home / "plugins")
+    assert "worker" not in config.components
+
+
+def test_a_plugin_is_found_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(401))
+    others = [{"name": name, "timetables": [], "macros": []} for name in ("a", "z")]
+    module.check_plugin(airflow(others[0], PLUGIN, others[1]))
+
+
+class RunningTwin(Twin):
+    """A twin whose Airflow is given, with a period of two reports."""
+
+    def import_plugins(self) -> None:
+        self.imported = True
+
+    def startup_variables(self, progress: object) -> dict[str, str]:
+        return {"ATHENA_REPORTS_ENV": "stg"}
+
+    def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
+        assert variables["ATHENA_REPORTS_ENV"] == "stg"
+        assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+        return self.periods
+
+    periods: ClassVar[dict[str, ReportPeriod]] = {}
+
+
+def checked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rows: int = 3,
+    needs_index: bool = False,
+    added: Mapping[str, str] | None = None,
+) -> tuple[list[str], list[Any]]:
+    """What is told of a bundle in its twin, and what Airflow is asked for."""
+    asked: list[Any] = []
+    client = SimpleNamespace(
+        unpause=lambda dag_id: asked.append(("unpause", dag_id)),
+        trigger=lambda dag_id, **options: asked.append(("trigger", dag_id, options)),
+    )
+    (tmp_path / "dags").mkdir(exist_ok=True)
+    (tmp_path / "dags" / "plays.py").touch()
+    running = SimpleNamespace(
+        client=client,
+        config=SimpleNamespace(dags_folder=tmp_path / "dags"),
+        wait_until_files_parsed=lambda names: asked.append(("parsed", names)),
+    )
+
+    def read(**where: str) -> Any:
+        asked.append(("read", where))
+        return {"Body": BytesIO(json.dumps({"rows": rows}).encode())}
+
+    environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+    services = SimpleNamespace(environment=environment, s3=SimpleNamespace(get_object=read))
+    monkeypatch.setattr(module, "local_services", lambda _: nullcontext(services))
+    monkeypatch.setattr(module, "fill_services", lambda *_: None)
+    monkeypatch.setattr(module, "_airflow", lambda *_: nullcontext(running))
+    monkeypatch.setattr(module, "check_plugin", lambda _: None)
+    monkeypatch.setattr(module, "finish", lambda _, dag_id, __: asked.append(("finish", dag_id)))
+    twin = RunningTwin(tmp_path / "twin")
+    twin.added = dict(added or {})
+    twin.needs_index = needs_index
+    told: list[str] = []
+    check_bundle(twin, Project.usual(tmp_path), told.append)
+    assert twin.imported
+    return told, asked
+
+
+PERIODS = {
+    "plays_weekly": ReportPeriod("plays", "weekly", "2025-06-01"),
+    "games_monthly": ReportPeriod("games", "monthly", "2025-05"),
+}
+
+
+def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunningTwin, "periods", PERIODS)
+    told, asked = checked(tmp_path, monkeypatch, added={"duckdb": "1.5", "six": "1"})
+    assert told == [
+        "requirements.txt adds duckdb 1.5, six 1",
+        "requirements.txt needs no package index",
+        "plugins can be imported without what requirements.txt installs",
+        "each DAG file has given a DAG",
+        "plays_weekly runs 2025-06-01",
+        "games_monthly runs 2025-05",
+        "plays_weekly has published 3 rows of 2025-06-01",
+        "games_monthly has published 3 rows of 2025-05",
+    ]
+    manifests = [
+        {"Bucket": "athena-report-stg", "Key": f"{folder}/manifest.json"}
+        for folder in ("plays/weekly/2025-06-01", "games/monthly/2025-05")
+    ]
+    assert asked == [
+        ("parsed", {"plays.py"}),
+        ("unpause", "plays_weekly"),
+        ("trigger", "plays_weekly", {"conf": {"period": "2025-06-01"}}),
+        ("unpause", "games_monthly"),
+        ("trigger", "games_monthly", {"conf": {"period": "2025-05"}}),
+        ("finish", "plays_weekly"),
+        ("read", manifests[0]),
+        ("finish", "games_monthly"),
+        ("read", manifests[1]),
+    ]
+
+
+def test_a_report_without_a_row_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunningTwin, "periods", PERIODS)
+    with pytest.raises(DeployError, match="plays_weekly has published 2025-06-01 without a row"):
+        checked(tmp_path, monkeypatch, rows=0)
+
+
+def test_where_no_table_is_kept_nothing_runs_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, asked = checked(tmp_path, monkeypatch, needs_index=True)
+    assert told[0] == "requirements.txt adds nothing"
+    assert told[1].startswith("requirements.txt needs a package index.")
+    assert told[-1] == "no table of a report is kept in .lake/, so no report is run"
+    assert asked == [("parsed", {"plays.py"})]
 
 
 def test_the_newest_airflow_of_an_index_that_does_not_answer_is_one_message(

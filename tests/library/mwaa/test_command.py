@@ -50,6 +50,28 @@ def test_a_stack_that_cannot_be_changed_is_named_with_the_next_command(
     assert set(stub.operations) <= {"DescribeStacks", "DescribeStackEvents"}
 
 
+def test_the_reasons_are_those_of_the_last_change_in_their_order_without_what_followed_from_them(
+    stub: StubAws, repository: Repository
+) -> None:
+    """CloudFormation cancels what it changes beside a resource that fails."""
+    stub.happened(NAME, "UPDATE_IN_PROGRESS")
+    stub.happened("Airflow", "UPDATE_FAILED", "This was weeks ago")
+    stub.happened(NAME, "UPDATE_ROLLBACK_COMPLETE")
+    stub.happened(NAME, "UPDATE_IN_PROGRESS")
+    stub.happened("Workgroup", "UPDATE_IN_PROGRESS")
+    stub.happened("Workgroup", "UPDATE_FAILED", "The name is taken")
+    stub.happened("Airflow", "UPDATE_FAILED", "Resource update cancelled")
+    stub.happened(NAME, "UPDATE_ROLLBACK_IN_PROGRESS", "[Workgroup] failed to update")
+    stub.happened("Airflow", "UPDATE_FAILED", "The bucket is gone")
+    stub.happened(NAME, "UPDATE_ROLLBACK_FAILED", "[Airflow] failed to update")
+    stub.status = "UPDATE_ROLLBACK_FAILED"
+    reasons = "Workgroup: The name is taken Airflow: The bucket is gone"
+    of_stack = f"{NAME}: [Airflow] failed to update"
+    assert f"{NAME} is UPDATE_ROLLBACK_FAILED. {reasons} {of_stack} Correct that," in (
+        repository.deploy(code=1)
+    )
+
+
 def test_an_environment_that_nobody_has_configured_is_refused(
     stub: StubAws, repository: Repository
 ) -> None:
@@ -81,7 +103,8 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
 ) -> None:
     (repository.folder / CONFIG).unlink()
     network = "subnet-1\nsubnet-1,subnet-2\nsg-1\n\n"  # one subnet alone is asked for again
-    answers = f"us-east-1\narn:aws:s3:::lake\n\n{network}"
+    # Blanks around an answer are none of it.
+    answers = f"us-east-1 \n arn:aws:s3:::lake\n\n{network}"
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
     ask_config(Project.usual(repository.folder), "stg", boto3.Session())
 
@@ -144,6 +167,50 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     assert "not a git repository" in said
 
 
+def changed_by(stub: StubAws) -> type[Stack]:
+    """A stack that is changed without the SAM CLI, which takes seconds."""
+
+    class ChangedStack(Stack):
+        def plan(self, versions: Mapping[str, str]) -> bool:
+            return not versions.items() <= stub.parameters.items()
+
+        def apply(self, versions: Mapping[str, str]) -> State:
+            stub.parameters.update(versions)
+            stub.outputs["Topic"] = ("arn:aws:sns:topic", "ATHENA_REPORTS_ALERT_TOPIC")
+            state = self.state()
+            assert state is not None
+            return state
+
+    return ChangedStack
+
+
+def test_whatever_changes_is_checked_in_the_twin_and_what_is_deployed_already_is_not(
+    stub: StubAws, bucket: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check takes minutes."""
+    checked = []
+    monkeypatch.setattr(deploy, "check_in_twin", lambda _, version, **__: checked.append(version))
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    repository.deploy()
+    assert checked == []  # it was told not to
+    repository.deploy(check=True)
+    assert checked == []  # nothing has changed
+
+    repository.write("include/sql/plays.sql", "SELECT 2\n")
+    before = keys(bucket)
+    repository.deploy("--dry-run", check=True)
+    assert (checked, keys(bucket)) == ([], before)
+    repository.deploy(check=True)
+    assert len(checked) == 1
+    (repository.folder / "include" / "sql" / "plays.sql").unlink()
+    repository.deploy(check=True)
+    assert len(checked) == 2
+    repository.write("plugins/library/__init__.py", "VERSION = 2\n")
+    repository.deploy(check=True)
+    assert len(checked) == 3
+
+
 CHECK_FAILED = "The check has failed: nothing was deployed."
 
 
@@ -189,27 +256,28 @@ def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_bro
 ) -> None:
     """Such as after an update of the library, whose template has another output."""
 
-    class GrowingStack(Stack):
-        """A stack that is changed without the SAM CLI, which takes seconds."""
-
-        def plan(self, versions: Mapping[str, str]) -> bool:
-            return not versions.items() <= stub.parameters.items()
-
-        def apply(self, versions: Mapping[str, str]) -> State:
-            stub.parameters.update(versions)
-            stub.outputs["Topic"] = ("arn:aws:sns:topic", "ATHENA_REPORTS_ALERT_TOPIC")
-            state = self.state()
-            assert state is not None
-            return state
-
     stub.status = status
-    monkeypatch.setattr(deploy, "Stack", GrowingStack)
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
     said = repository.deploy()
     assert said.endswith("stg is deployed. It has no MWAA environment.\n")
     version = stub.parameters["StartupVersion"]
     startup = bucket.get_object(Bucket=BUCKET, Key="startup.sh", VersionId=version)["Body"].read()
     assert "ATHENA_REPORTS_ALERT_TOPIC=arn:aws:sns:topic\n" in startup.decode()
     assert "dags/plays.py" in keys(bucket)
+
+
+def test_a_pool_is_created_only_where_the_environment_names_one(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    stub.outputs["MwaaEnvironmentName"] = (NAME, "Its name")
+    repository.deploy()
+    assert stub.pools == []
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
+    repository.deploy()
+    assert stub.pools == [{"name": "athena", "slots": 16, "include_deferred": True}]
+    repository.deploy()  # it is there
 
 
 def test_without_the_sam_cli_it_says_how_to_install_it(

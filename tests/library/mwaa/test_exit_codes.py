@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
+from types import ModuleType
+from typing import Any
 
 import pytest
+from botocore import exceptions as aws
 
-from athena_reports.mwaa import deploy
+from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError, bundle, check, deploy
 from tests.library.mwaa.repository import Repository
 from tests.library.mwaa.stub import StubAws
 
@@ -50,6 +55,46 @@ def test_a_session_that_has_expired_says_how_to_choose_another(
     assert stub.operations == []
 
 
+@pytest.mark.parametrize(
+    ("error", "is_about_credentials"),
+    [
+        ("ExpiredToken", True),
+        ("InvalidClientTokenId", True),
+        ("SignatureDoesNotMatch", True),
+        ("UnrecognizedClientException", True),
+        ("AccessDenied", False),
+        ("Throttling", False),
+        (aws.NoCredentialsError(), True),
+        (aws.CredentialRetrievalError(provider="sso", error_msg="gone"), True),
+        (aws.SSOTokenLoadError(error_msg="gone"), True),
+        (aws.TokenRetrievalError(provider="sso", error_msg="gone"), True),
+        (aws.EndpointConnectionError(endpoint_url="https://sts"), False),
+    ],
+    ids=str,
+)
+def test_other_credentials_are_asked_for_where_they_would_help(
+    error: str | Exception,
+    is_about_credentials: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if isinstance(error, str):
+        response: Any = {"Error": {"Code": error, "Message": "No"}}
+        error = aws.ClientError(response, "GetCallerIdentity")
+    raised = error
+
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(deploy, "build_bundle", fail)
+    with pytest.raises(DeployError) as refused:
+        deploy.deploy(Project.usual(tmp_path), "stg", deploy.Options())
+    problem, advice = str(refused.value).split("\n")
+    assert problem == f"AWS: {error}"
+    assert advice.startswith("Choose credentials (AWS_PROFILE=") == is_about_credentials
+    assert advice.endswith(", then run the same command again: it finishes what was begun.")
+
+
 def test_another_error_of_aws_asks_for_no_other_credentials(
     stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +128,58 @@ def test_what_is_no_command_is_refused(
     arguments: list[str], problem: str, repository: Repository
 ) -> None:
     assert problem in repository.run(*arguments, code=2)
+
+
+def test_a_check_is_of_the_bundle_and_the_image_that_are_asked_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function stands for the twin, which takes minutes."""
+    asked = []
+
+    def note(project: Project, version: str, *, progress: object, **options: str) -> None:
+        startup = project.root / "dist" / "mwaa" / "startup.sh"
+        asked.append((version, options, startup.read_text().splitlines()))
+
+    monkeypatch.setattr(check, "check_in_twin", note)
+    image = ["--constraints", "none", "--python", "/opt/python3.12"]
+    repository.run("mwaa-check", "--version", "3.9.9", "--env", "stg", *image)
+    repository.run("mwaa-check", "--version", "newest")
+    assert asked == [
+        (
+            "3.9.9",
+            {"constraints": "none", "python": "/opt/python3.12"},
+            ["export ATHENA_REPORTS_ENV=stg"],
+        ),
+        ("newest", {"constraints": "", "python": ""}, ["export ATHENA_REPORTS_ENV=prd"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [
+        (["deploy", "--env", "stg"], deploy, "mwaa"),
+        (["bundle", "--env", "stg"], bundle, "mwaa"),
+        (["mwaa-check", "--version", "3.3.1"], check, "mwaa"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_module_that_is_not_installed_is_told_with_the_extra_that_brings_it(
+    arguments: list[str],
+    module: ModuleType,
+    extra: str,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def miss(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'sqlglot.exp'", name="sqlglot.exp")
+
+    function = {deploy: "deploy", bundle: "build_bundle", check: "check_in_twin"}[module]
+    monkeypatch.setattr(module, function, miss)
+    printed = repository.run(*arguments, code=1)
+    assert printed == (
+        "This command needs sqlglot, which is not installed."
+        f" Install it: python -m pip install 'athena-reports[{extra}]'\n"
+    )
 
 
 def test_a_bundle_is_built_without_aws(repository: Repository) -> None:

@@ -5,37 +5,33 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import Any
 
 import botocore.session
 import pytest
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
 from botocore.validate import ParamValidator
 from cfnlint.api import lint_file
-from cfnlint.decode import decode
-from moto.core.common_models import CloudFormationModel
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_athena import LocalAws
 from tests.library.mwaa.repository import ACCOUNT, REGION
-from tests.support.paths import ROOT
-from tests.support.stacks import (
-    REPORTS_TEMPLATE,
-    Stack,
-    create_stack,
-    kept_parameters,
-    secrets_backend,
+from tests.library.mwaa.template import (
+    AIRFLOW,
+    KEY,
+    RESOURCES,
+    TEMPLATE,
+    Environment,
+    as_list,
+    of_type,
+    policies_of,
 )
+from tests.support.paths import ROOT
+from tests.support.stacks import REPORTS_TEMPLATE, Stack, secrets_backend
 
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
-AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
-AIRFLOW |= {
-    f"{name}Version": f"version-of-{name.lower()}"
-    for name in ("Plugins", "Requirements", "Startup")
-}
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
 # What Amazon MWAA's user guide grants on every resource,
 # because these actions know none, or by a pattern.
@@ -45,82 +41,6 @@ ON_EVERY_RESOURCE = {
     "s3:GetAccountPublicAccessBlock",
 }
 BY_PATTERN = {"s3:GetBucket*", "s3:GetObject*", "s3:List*", "kms:GenerateDataKey*"}
-# AWS's limit for a managed policy, in characters that are no white space.
-POLICY_CHARACTERS = 6144
-
-TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
-RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
-
-
-class Environment(CloudFormationModel):
-    """An environment of Amazon MWAA, which moto has not: keeps what was asked for."""
-
-    properties: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, name: str) -> None:
-        self.physical_resource_id = name
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        return "AWS::MWAA::Environment"
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return attr == "WebserverUrl"
-
-    def get_cfn_attribute(self, attribute_name: str) -> str:
-        return "airflow.example.com"
-
-    @classmethod
-    def create_from_cloudformation_json(cls, *asked: Any, **_: Any) -> Environment:
-        cls.properties = asked[1]["Properties"]
-        return cls(cls.properties["Name"])
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with LocalAws.start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def new_stack(aws: LocalAws) -> Callable[..., Stack]:
-    """Creates stacks in an account that is empty before the first one."""
-    aws.reset()
-    Environment.properties = {}
-
-    def create(environment: str = "dev", **parameters: str) -> Stack:
-        return create_stack(aws.client("cloudformation"), kept_parameters(environment) | parameters)
-
-    return create
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def of_type(kind: str) -> dict[str, dict[str, Any]]:
-    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
-
-
-def policies_of(aws: LocalAws, stack: Stack) -> dict[str, list[dict[str, Any]]]:
-    """The statements of both policies of the execution role, by the policy's logical id."""
-    iam = aws.client("iam")
-    role = stack.outputs["ExecutionRoleArn"].rpartition("/")[2]
-    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == []
-    found = {}
-    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-        version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
-        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)[
-            "PolicyVersion"
-        ]
-        assert len(json.dumps(policy["Document"], separators=(",", ":"))) <= POLICY_CHARACTERS
-        found[attached["PolicyName"].split("-")[-2]] = policy["Document"]["Statement"]
-    return found
 
 
 def touches(statement: Mapping[str, Any], arn: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.store import Store
@@ -149,6 +150,22 @@ def test_a_deployment_that_another_one_overtakes_says_so(
     bucket.put_object = overtaken
     with pytest.raises(DeployError, match="Somebody else has changed dags/ meanwhile"):
         mine.synchronise()
+
+
+def test_what_may_not_be_looked_at_is_not_taken_for_what_is_not_there(
+    bucket: Any, deployed: dict[str, str]
+) -> None:
+    """Else a dry run would show everything as new."""
+    refusal: Any = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def refuse(**_: Any) -> None:
+        raise ClientError(refusal, "HeadObject")
+
+    bucket.head_object = refuse
+    with pytest.raises(ClientError, match="403"):
+        store(bucket).upload(dry_run=True)
+    with pytest.raises(ClientError, match="403"):
+        store(bucket).differences()
 
 
 def test_a_bucket_of_another_account_is_refused(bucket: Any) -> None:

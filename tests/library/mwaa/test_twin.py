@@ -4,6 +4,7 @@ real virtual environments and a real pip, no index.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -287,8 +288,17 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_USABLE", "raise SystemExit(1)")
-    with pytest.raises(DeployError, match=r"--python /path/to/python3\.12"):
+    for version in ("3.12.9", "3.12.10", "3.13.1"):
+        (tmp_path / "pyenv" / "versions" / version / "bin").mkdir(parents=True)
+        (tmp_path / "pyenv" / "versions" / version / "bin" / "python").touch()
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    with pytest.raises(DeployError, match=r"--python /path/to/python3\.12") as refused:
         module.make_environment("/no/such/python", Twin(tmp_path))
+    (tried,) = re.findall(r"tried (.*?)\. Install", str(refused.value))
+    # The one that is named comes first, and then the one that runs this.
+    first, second, third, *of_pyenv = tried.split(", ")
+    assert [first, second, third] == ["/no/such/python", sys.executable, "python3.12"]
+    assert {Path(path).parts[-3] for path in of_pyenv} == {"3.12.9", "3.12.10"}
 
 
 @pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])

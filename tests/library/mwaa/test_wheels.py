@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging._manylinux import platform_tags
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -105,6 +108,39 @@ def test_another_content_is_neither_taken_from_the_cache_nor_from_the_index(
     with pytest.raises(DeployError, match="DO NOT MATCH THE HASHES"):
         carried_wheels(cache)
     assert files_in(cache) == []
+
+
+def test_what_the_cache_lacks_of_several_wheels_is_downloaded_for_the_image_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function stands for pip, which takes seconds."""
+    cache = tmp_path / "cache"
+    kept = write_wheel(cache, "engine", "1.0")
+    lacking = write_wheel(tmp_path / "elsewhere", "parts", "2.0", needs="more")
+    listed(monkeypatch, tmp_path, requirement_of(kept), requirement_of(lacking))
+    commands = []
+
+    def download(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        shutil.copy(lacking, command[command.index("--dest") + 1])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("subprocess.run", download)
+    expected = {wheel.name: wheel.read_bytes() for wheel in (kept, lacking)}
+    assert carried_wheels(cache) == expected
+    assert carried_wheels(cache) == expected
+    (command,) = commands
+    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(command)
+    assert command[command.index("--only-binary") + 1] == ":all:"
+    assert command[command.index("--requirement") + 1] == str(wheels._LIST)
+    assert command[command.index("--python-version") + 1] == "3.12"
+    # What a machine with that glibc takes, the newest first.
+    monkeypatch.setattr("packaging._manylinux._get_glibc_version", lambda: (2, 34))
+    monkeypatch.setattr("packaging._manylinux._is_compatible", lambda *_: True)
+    platforms = list(platform_tags(["x86_64"]))
+    asked = [word.partition("=")[2] for word in command if word.startswith("--platform=")]
+    assert set(asked) == set(platforms)
+    assert asked[0] == platforms[0]
 
 
 def test_without_a_network_the_message_says_what_to_do_and_nothing_is_left(

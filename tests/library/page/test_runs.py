@@ -124,7 +124,9 @@ def test_a_run_that_waits_for_its_input_says_since_when_and_for_what(session: Se
 def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(
     session: Session,
 ) -> None:
-    weeks = [WEEK, WEEK.next, WEEK.next.next, WEEK.next.next.next]
+    weeks = [WEEK]
+    for _ in range(4):
+        weeks.append(weeks[-1].next)
     bounds = {
         "dag_id": "plays_weekly",
         "from_date": weeks[0].start_utc,
@@ -133,7 +135,8 @@ def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_can
     active = Backfill(**bounds)
     done = Backfill(**bounds, completed_at=WEEK.end_utc)
     cancelled = Backfill(**bounds, completed_at=WEEK.end_utc, is_paused=True)
-    session.add_all([active, done, cancelled])
+    paused = Backfill(**bounds, is_paused=True)
+    session.add_all([active, done, cancelled, paused])
     session.flush()
     add_run(
         session, "active", "running", run_type="backfill", backfill_id=active.id, **dated(weeks[0])
@@ -147,17 +150,21 @@ def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_can
         backfill_id=cancelled.id,
         **dated(weeks[2]),
     )
+    add_run(
+        session, "paused", "failed", run_type="backfill", backfill_id=paused.id, **dated(weeks[4])
+    )
     # Triggered with the date of a period, it reports the period before.
     before = (weeks[2].start_utc, weeks[2].end_utc)
     add_run(session, "triggered", "failed", logical_date=weeks[3].start_utc, data_interval=before)
     within = weeks[3].start_utc + timedelta(hours=1)
     add_run(session, "within", "failed", logical_date=within, data_interval=before)
-    add_run(session, "undated", "failed", conf={"period": weeks[3].next.id})
+    add_run(session, "undated", "failed", conf={"period": weeks[4].id})
     assert dated_runs(weekly_dag(session), session) == {
         weeks[0].id: DatedRun("active", can_run_period=True),
         weeks[1].id: DatedRun("done", can_run_period=True),
         weeks[2].id: DatedRun("cancelled", can_run_period=False),
         weeks[3].id: DatedRun("triggered", can_run_period=False),
+        weeks[4].id: DatedRun("paused", can_run_period=True),  # it goes on when it is unpaused
     }
 
 

@@ -120,6 +120,29 @@ def test_a_glue_type_is_that_of_its_type_in_duckdb(names: list[str]) -> None:
     assert [column.glue for column in found] == names
 
 
+@given(NESTED, st.data())
+def test_a_glue_type_that_lacks_a_sign_or_has_one_too_many_is_refused(
+    name: str, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(name)))
+    sign = data.draw(st.sampled_from("<>(),:"))
+    broken = {f"{name[:place]}{sign}{name[place:]}"}
+    for number, character in enumerate(name):
+        if character in "<>(:" or (character == "," and "(" not in name):
+            broken.add(name[:number] + name[number + 1 :])
+    for wrong in broken:
+        with pytest.raises(ValueError, match="type"):
+            table_type(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["bigint)", "int,int", "map<int>", "array<int,int>", "struct<a:int,>", "struct<:int>"]
+)
+def test_a_glue_type_whose_parts_are_not_right_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"{wrong} is not a type of a table".replace(")", r"\)")):
+        table_type(wrong)
+
+
 @pytest.mark.parametrize(
     ("kinds", "glue"),
     [

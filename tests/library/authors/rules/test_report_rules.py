@@ -132,6 +132,11 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
             ),
             [],
         ),
+        (
+            """WHERE {{ period.partitions('p."DT"') }} AND {{ period.partitions('"year"',"""
+            """ '"month"', '"day"') }}""",
+            [],
+        ),
         ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
         (
             'WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}',
@@ -270,6 +275,26 @@ def test_a_rule_finds_what_it_is_there_for(
     assert any(finding in each for each in found), found
 
 
+def test_a_configuration_that_ruff_cannot_read_is_no_clean_python(make: Make) -> None:
+    repository = make()
+    with (repository.root / "pyproject.toml").open("a") as file:
+        file.write("\n[tool.ruff.nothing]\n")
+
+    found = "\n".join(dag_rules.python_is_clean(repository))
+    assert "unknown field `nothing`" in found
+
+
+def test_like_sql_of_two_reports_is_found_in_both(make: Make, sql_folder: Path) -> None:
+    """Of one report, the SQL of another period or cadence is looked at once."""
+    ugly = SQL.replace("FROM plays", "from plays")
+    (sql_folder / "matches.sql").write_text(ugly)
+    cadences = DAG_FILE.replace("plays", "matches")
+    cadences += "matches_again = build_dag(matches, monthly())\n"
+    cadences = cadences.replace(" weekly\n", " monthly, weekly\n")
+    found = sql_rules.sql_reads_well(make(sql=ugly, matches=cadences))
+    assert [finding.split("/")[2] for finding in found] == ["matches", "plays"]
+
+
 UGLY = """SELECT DISTINCT
     p.country, count(*) AS position,  CAST(p.score AS varchar) AS score, null AS nothing
 FROM plays AS p
@@ -384,6 +409,15 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     assert not any("plays" in text for text in found)
 
 
+def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(make: Make) -> None:
+    helper = "\n\ndef parts(text):\n    return 1 / len(text)\n\n\nparts('')\n"
+    (finding,) = dag_rules.every_file_can_be_imported(make(DAG_FILE + helper))
+    line = DAG_FILE.count("\n") + 4
+    assert finding == (
+        f"plays.py, line {line}: ZeroDivisionError: division by zero (`return 1 / len(text)`)"
+    )
+
+
 def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> None:
     root = make(ideas='"""A helper."""\n').root
     (root / "dags").rename(root / "flows")
@@ -410,6 +444,26 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
     [
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
         ("import boto3; boto3.client('s3').list_buckets()", "it asks for a service"),
+        ("import socket; socket.socket().connect_ex(('127.0.0.1', 9))", "it asks for a service"),
+        (
+            "import socket\ntry: socket.getaddrinfo('localhost', 9)\nexcept OSError: pass",
+            "it asks for a service",
+        ),
+        (
+            "from airflow.sdk import Connection\ntry: Connection.get('aws')"
+            "\nexcept Exception: pass",
+            "it asks for a connection",
+        ),
+        (
+            "from airflow.models import Connection\n"
+            "try: Connection.get_connection_from_secrets('aws')\nexcept Exception: pass",
+            "it asks for a connection",
+        ),
+        # Another DAG of the same length.
+        (
+            "import time; plays_weekly.description = str(int(time.time()))[:4]",
+            "it is another DAG",
+        ),
         (
             "from airflow.sdk import Variable; Variable.get('top', default=None)",
             "it asks for a Variable",
@@ -482,6 +536,46 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
 
     assert len(found) == 1, found
+
+
+def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
+    make: Make, sql_folder: Path
+) -> None:
+    """Beside it may stand the list of the partitions of a year."""
+    words = " AND ".join(f"country <> 'land {number}'" for number in range(20))
+    beside = SQL.replace("GROUP BY 1", f"  AND {words}\nGROUP BY 1")
+    root = make(sql=beside).root
+    (sql_folder / "plays.sql").write_text(
+        beside.replace("GROUP BY 1,", f"  AND {words}1\nGROUP BY 1,")
+    )
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    (added,) = [line for line in finding.splitlines() if line.startswith("+")]
+    assert added == f"+  AND {words}1"
+    assert {len(line) for line in finding.splitlines() if "land 0'" in line} == {100, len(added)}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT country, SUM(score) OVER (PARTITION BY country) AS total FROM plays",
+        "SELECT country, (SELECT MAX(score) FROM plays) AS best FROM plays",
+        "SELECT country, COUNT(*) AS plays FROM plays GROUP BY country",
+        "SELECT COUNT(*) AS plays FROM plays GROUP BY country",
+        "SELECT COUNT(*) AS n FROM plays UNION ALL SELECT COUNT(*) AS n FROM tests",
+        "WITH a AS (SELECT country FROM plays ORDER BY country) SELECT country FROM a",
+        "SELECT country FROM (SELECT country FROM plays ORDER BY country) AS a",
+    ],
+)
+def test_sql_of_several_rows_needs_an_order_of_its_own(make: Make, sql: str) -> None:
+    (finding,) = sql_rules.sql_orders_its_rows(make(sql=sql))
+    assert finding.endswith(": the outer query has no ORDER BY.")
+
+
+def test_an_input_without_partitions_needs_no_filter(make: Make) -> None:
+    inputs = 'inputs=[Input("plays", "dt"), Input("teams", columns=())], '
+    dag_file = DAG_FILE.replace("Report(", f"Report({inputs}").replace("import ", "import Input, ")
+    sql = "SELECT COUNT(*) AS a FROM plays, teams WHERE {{ inputs.plays.partitions }}"
+    assert sql_rules.sql_filters_the_partitions_of_its_inputs(make(dag_file, sql)) == []
 
 
 def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:

@@ -7,6 +7,11 @@ BEGUN = "SELECT *\nFROM plays\nWHERE dt = '{}'\nORDER BY country\n"
 RIGHT = "SELECT country\nFROM plays\nORDER BY country\n"
 
 
+def test_sql_that_sqlfluff_cannot_parse_is_not_its_matter() -> None:
+    """Trino's own parser judges it."""
+    assert violations("SELECT 1 AS one FROM FROM\n") == []
+
+
 def test_a_process_beside_finds_what_is_found_here() -> None:
     """Whether it has begun with the SQL, with that of another period, or not at all."""
     begun = BEGUN.format("2025-01-05")

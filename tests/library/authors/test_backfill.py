@@ -1,0 +1,216 @@
+"""Which periods a range of local dates means, and what is said of them.
+
+tests/integration/test_backfill_command.py has the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from io import StringIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports.authors.backfill import (
+    BackfillError,
+    BackfillPlan,
+    choose_periods,
+    date_range,
+    none_complete,
+    show,
+)
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.periods.calendar import Period
+from tests.support.declared import MakeReport
+
+ZONE = ZoneInfo("America/New_York")
+CADENCES = [maker("America/New_York") for maker in (daily, monthly, quarterly, yearly)]
+CADENCES.append(weekly("monday", "America/New_York"))
+NOW = datetime(2025, 7, 2, 3, 59, tzinfo=UTC)  # it is still July 1 there
+TODAY = date(2025, 7, 1)
+
+
+def declared(make_report: MakeReport, cadence: Cadence, **fields: Any) -> DeclaredReport:
+    return DeclaredReport(build_dag(make_report(**fields), cadence))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "dates"),
+    [
+        ("2025-03-04", "2025-03-04", ("2025-03-04", "2025-03-04")),
+        ("2025-03-04", "2025-03", ("2025-03-04", "2025-03-31")),
+        ("2024-02", "2024-Q1", ("2024-02-01", "2024-03-31")),
+        ("2024", "2025", ("2024-01-01", "2025-12-31")),
+        ("2024-12-31", "2024", ("2024-12-31", "2024-12-31")),
+    ],
+)
+def test_an_end_of_a_range_is_a_date_or_all_dates_of_a_period(
+    first: str, last: str, dates: tuple[str, str]
+) -> None:
+    found = date_range(first, last)
+    assert (found.first_date.isoformat(), found.last_date.isoformat()) == dates
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [("2025-03-04", "2025-03-03"), ("2025-03", "2025-02"), ("2025", "2024-Q4")]
+)
+def test_a_range_the_wrong_way_round_is_refused(first: str, last: str) -> None:
+    with pytest.raises(BackfillError, match=f"--from {first} lies after --to {last}. Exchange"):
+        date_range(first, last)
+
+
+DAYS = st.integers(0, 1000).map(lambda days: TODAY - timedelta(days))
+
+
+@given(st.sampled_from(CADENCES), DAYS, DAYS, st.none() | DAYS)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_with_data(
+    make_report: MakeReport, cadence: Cadence, one: date, other: date, until: date | None
+) -> None:
+    first, last = sorted((one, other))
+    fields: dict[str, Any] = {"since": "2020-01-01"}
+    if until is not None:
+        fields["until"] = until.isoformat()
+    report = declared(make_report, cadence, **fields)
+    dates = date_range(first.isoformat(), last.isoformat())
+    if until is not None and last > until:
+        with pytest.raises(BackfillError, match=f"has data up to {until} .until., and --to is"):
+            choose_periods(report, dates, NOW)
+        return
+    chosen = choose_periods(report, dates, NOW)
+
+    complete, unfinished = [], []
+    for days in range((last - first).days + 1):
+        noon = datetime.combine(first + timedelta(days), time(12), ZONE)
+        period = cadence.containing(noon)
+        if period.first_date == noon.date():  # it begins on this date
+            (complete if period.last_date < TODAY else unfinished).append(period)
+    assert (list(chosen.complete), list(chosen.unfinished)) == (complete, unfinished)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "until", "ids"),
+    [
+        # A period at an end reaches as far as there are data, and as the present.
+        ("2025-06-01", "2025-06", "2025-06-03", ["2025-06-01", "2025-06-02", "2025-06-03"]),
+        ("2025-06-29", "2025-07", None, ["2025-06-29", "2025-06-30", "2025-07-01", "..."]),
+        ("2025-06-30", "2025", "2025-07-01", ["2025-06-30", "2025-07-01"]),
+        ("2025-07-01", "2025-07-01", None, ["2025-07-01"]),
+    ],
+)
+def test_the_end_of_a_range_may_be_a_month_or_a_year_that_goes_on(
+    first: str, last: str, until: str | None, ids: list[str], make_report: MakeReport
+) -> None:
+    fields = {} if until is None else {"until": until}
+    report = declared(make_report, daily("America/New_York"), **fields)
+    chosen = choose_periods(report, date_range(first, last), NOW)
+    found = [period.id for period in (*chosen.complete, *chosen.unfinished)]
+    if ids[-1] == "...":
+        assert found[: len(ids) - 1] == ids[:-1]
+    else:
+        assert found == ids
+    assert [period.id for period in chosen.complete] == [id for id in found if id < str(TODAY)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "problem"),
+    [
+        (
+            "2024-12-31",
+            "2025-06-01",
+            "plays_daily has data from 2025-01-01 on (since), and --from is 2024-12-31.",
+        ),
+        (
+            "2025-06-01",
+            "2025-07-02",
+            "--to 2025-07-02 lies in the future: it is 2025-07-01 in America/New_York."
+            " The last complete day is 2025-06-30.",
+        ),
+    ],
+)
+def test_dates_without_data_and_in_the_future_are_refused(
+    first: str, last: str, problem: str, make_report: MakeReport
+) -> None:
+    report = declared(make_report, daily("America/New_York"))
+    with pytest.raises(BackfillError) as refused:
+        choose_periods(report, date_range(first, last), NOW)
+    assert str(refused.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [
+        (
+            "2025-06-24",
+            "2025-06-29",
+            "no week starts from 2025-06-24 to 2025-06-29. Near are 2025-06-23 and 2025-06-30.",
+        ),
+        ("2025-06-30", "2025-07-01", "the week 2025-06-30 has not ended, it lasts to 2025-07-06."),
+    ],
+)
+def test_a_range_without_a_complete_period_names_those_that_are_near(
+    first: str, last: str, says: str, make_report: MakeReport
+) -> None:
+    report = declared(make_report, weekly("monday", "America/New_York"))
+    dates = date_range(first, last)
+    chosen = choose_periods(report, dates, NOW)
+    assert none_complete(chosen, dates) == f"plays_weekly: {says}"
+
+
+# --- What is shown
+
+
+def days(first: int, last: int) -> tuple[Period, ...]:
+    """The days of January from one to another."""
+    return tuple(daily().period(f"2025-01-{day:02}") for day in range(first, last + 1))
+
+
+def shown(to_run: Sequence[Period], *, is_paused: bool = False, **fields: Any) -> list[str]:
+    plan = BackfillPlan(
+        dag_id="plays_daily",
+        to_run=tuple(to_run),
+        published=frozenset(period.id for period in fields.pop("published", ())),
+        is_paused=is_paused,
+        cost="about 1 kB",
+        **fields,
+    )
+    output = StringIO()
+    show(plan, Console(file=output, width=200))
+    return output.getvalue().splitlines()
+
+
+def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it() -> None:
+    lines = shown(
+        days(1, 7),
+        periods=days(1, 15),
+        published=(*days(3, 4), *days(8, 13)),
+        unfinished=days(16, 17),
+    )
+    of_week = "2025-01-01 to 2025-01-07 (7)"
+    six = ", ".join(f"2025-01-{day:02}" for day in range(8, 14))
+    assert lines == [
+        "plays_daily: 7 of 15 periods run",
+        f"  run: {of_week}",
+        "  published already, but without a run in Airflow: 2025-01-03, 2025-01-04",
+        f"  published already, left alone: {six}",
+        "  left alone, as Airflow has a run of it: 2025-01-14, 2025-01-15",
+        "  not ended yet, left out: 2025-01-16, 2025-01-17",
+        "  queries: about 1 kB",
+    ]
+
+
+@pytest.mark.parametrize("to_run", [(), days(1, 1)])
+def test_that_a_dag_is_paused_is_told_where_something_would_wait(
+    to_run: tuple[Period, ...],
+) -> None:
+    lines = shown(to_run, periods=days(1, 1), unfinished=(), is_paused=True)
+    told = "  The DAG is paused: its runs wait until somebody unpauses it."
+    assert (told in lines) == (to_run != ())
+    assert ("  queries: about 1 kB" in lines) == (to_run != ())

@@ -1,0 +1,206 @@
+"""What a file becomes as a table; tests/integration/test_load.py has the command and Athena."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from rich.console import Console
+
+from athena_reports.authors.load import LoadedTable, LoadError, Source, load, show
+from athena_reports.local.lake import Lake
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+def lake(glue: GlueClient, s3: S3Client, database: str, bucket: str) -> Lake:
+    return Lake(s3, glue, bucket, database)
+
+
+def printed(loaded: LoadedTable) -> list[str]:
+    output = StringIO()
+    show(loaded, Console(file=output, width=200))
+    return output.getvalue().splitlines()
+
+
+def cells(lines: list[str]) -> list[list[str]]:
+    """The rows of the table that is printed, without its header."""
+    return [
+        [cell.strip() for cell in line[1:-1].split("│")] for line in lines if line.startswith("│")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("score", "score"),
+        ("Played At", "played_at"),
+        (" score ", "score"),
+        ("a.b-c/d", "a_b_c_d"),
+        ("2nd", "_2nd"),
+        ("2", "_2"),
+        ("größe", "gr_e"),
+        ("_x", "_x"),
+    ],
+)
+def test_a_column_has_a_name_of_athena_and_the_table_says_which_it_had(
+    written: str, name: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.parquet"
+    columns = f'1::BIGINT AS "{written}", 2::BIGINT AS other'
+    duckdb.sql(f"COPY (SELECT {columns}) TO '{file}' (FORMAT parquet)")
+    loaded = load(Source("names", file), lake, tmp_path / ".lake")
+    assert loaded.kept.columns == {name: "bigint", "other": "bigint"}
+    assert loaded.renamed == ({} if written == name else {written: name})
+    lines = printed(loaded)
+    assert lines[0] == "names: 1 rows, no partitions"
+    in_the_file = "" if written == name else written.strip()
+    assert cells(lines) == [[name, "bigint", in_the_file], ["other", "bigint", ""]]
+    assert lines[-1] == 'In the report, write Input("names", columns=())'
+
+
+@pytest.mark.parametrize("header", ["a b,a_b", "A-B,c,a_b"])
+def test_two_columns_of_one_name_are_refused(header: str, tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.csv"
+    numbers = ",".join("1" for _ in header.split(","))
+    file.write_text(f"{header}\n{numbers}\n")
+    with pytest.raises(LoadError, match="two of its columns would have the name 'a_b'"):
+        load(Source("twice", file), lake, tmp_path / ".lake")
+
+
+# How a value is written as SQL of DuckDB, and the type that the table has for it.
+TYPES = {
+    "true": "boolean",
+    "1::TINYINT": "tinyint",
+    "1::SMALLINT": "smallint",
+    "1::INTEGER": "int",
+    "1::BIGINT": "bigint",
+    "255::UTINYINT": "smallint",
+    "65535::USMALLINT": "int",
+    "4294967295::UINTEGER": "bigint",
+    "18446744073709551615::UBIGINT": "decimal(20,0)",
+    "1.5::FLOAT": "float",
+    "1.5::DOUBLE": "double",
+    "1.50::DECIMAL(5,2)": "decimal(5,2)",
+    "'a'": "string",
+    "'\\x00'::BLOB": "binary",
+    "uuid()": "string",
+    "DATE '2026-03-01'": "date",
+    "TIMESTAMP '2026-03-01 10:00:00'": "timestamp",
+    "TIMESTAMPTZ '2026-03-01 10:00:00+09:00'": "timestamp",
+    "TIME '10:00:00'": "string",
+    "[1, 2]": "array<int>",
+    "[255::UTINYINT]": "array<smallint>",
+    "{'a': 1, 'b': TIME '10:00'}": "struct<a:int,b:string>",
+    "MAP {'a': 1}": "map<string,int>",
+}
+
+
+def test_each_type_of_a_file_is_one_of_the_table(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "types.parquet"
+    columns = ", ".join(f"{value} AS c{number}" for number, value in enumerate(TYPES))
+    duckdb.sql(f"COPY (SELECT {columns}) TO '{file}' (FORMAT parquet)")
+    kept = load(Source("types", file), lake, tmp_path / ".lake").kept
+    assert dict(zip(TYPES, kept.columns.values(), strict=True)) == TYPES
+
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    (row,) = duckdb.sql(f"SELECT c8, c16, c17, c18 FROM '{stored}'").fetchall()
+    assert [str(value) for value in row] == [
+        "18446744073709551615",
+        "2026-03-01 10:00:00",
+        "2026-03-01 01:00:00",  # in UTC
+        "10:00:00",
+    ]
+
+
+def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows: list[dict[str, Any]] = [
+        {"nothing": None, "mixed": 1, "id": "a"},
+        {"nothing": None, "mixed": {"a": 1}, "id": "b"},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    kept = load(Source("untold", file), lake, tmp_path / ".lake").kept
+    assert kept.columns == {"nothing": "string", "mixed": "string", "id": "string"}
+
+
+# --- Partitions
+
+INSTANTS = {
+    # How the file writes it, and its date in UTC and in Tokyo.
+    "2026-03-01 14:59:59.9999": ("2026-03-01", "2026-03-01"),
+    "2026-03-01 15:00:00": ("2026-03-01", "2026-03-02"),
+    "2026-03-01 23:59:59.9999": ("2026-03-01", "2026-03-02"),
+    "2026-03-02T00:00:00": ("2026-03-02", "2026-03-02"),
+}
+WITH_ZONES = {
+    "2026-03-01T23:30:00-05:00": ("2026-03-02", "2026-03-02"),
+    "2026-03-02T00:30:00+09:00": ("2026-03-01", "2026-03-02"),
+    "2026-03-01T15:30:00Z": ("2026-03-01", "2026-03-02"),
+}
+DATES = {"2026-03-01": ("2026-03-01", "2026-03-01"), "2026-03-02": ("2026-03-02", "2026-03-02")}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+@pytest.mark.parametrize("instants", [INSTANTS, WITH_ZONES, DATES], ids=["UTC", "zones", "dates"])
+def test_the_partition_of_a_row_is_the_date_of_its_instant_in_the_zone(
+    instants: dict[str, tuple[str, str]], zone: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("\n".join(["Seen At,n", *(f"{text},1" for text in instants), ""]))
+    source = Source("seen", file).partitioned("Seen At", zone="" if zone == "UTC" else zone)
+    loaded = load(source, lake, tmp_path / ".lake")
+    place = 0 if zone == "UTC" else 1
+    expected = Counter(dates[place] for dates in instants.values())
+    assert loaded.kept.dates == tuple(sorted(expected))
+    assert loaded.kept.key == "dt"
+    for day, number in expected.items():
+        (stored,) = (tmp_path / ".lake" / "seen" / loaded.kept.version / f"dt={day}").iterdir()
+        assert duckdb.sql(f"SELECT count(*) FROM '{stored}'").fetchall() == [(number,)]
+    lines = printed(loaded)
+    assert lines[0] == (
+        f"seen: {len(instants)} rows, {len(expected)} partitions,"
+        f" {min(expected)} to {max(expected)}"
+    )
+    assert ["dt", "string", f"the date of Seen At, {zone}"] in cells(lines)
+    told_zone = "" if zone == "UTC" else ', zone="Asia/Tokyo"'
+    assert lines[-1] == f'In the report, write Input("seen", "dt"{told_zone})'
+
+
+def test_glue_has_the_columns_and_each_partition_where_its_files_are(
+    tmp_path: Path, lake: Lake
+) -> None:
+    """More partitions than one call of Glue takes."""
+    file = tmp_path / "rows.csv"
+    duckdb.sql(
+        "COPY (SELECT TIMESTAMP '2025-01-01' + INTERVAL (n) DAY AS at, n FROM range(101) r(n))"
+        f" TO '{file}'"
+    )
+    source = Source("many", file).partitioned("at", key="day")
+    kept = load(source, lake, tmp_path / ".lake").kept
+    assert (len(kept.dates), kept.rows) == (101, 101)
+    table = lake.glue.get_table(DatabaseName=lake.database, Name="many")["Table"]
+    assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("day", "string")]
+    stored = {}
+    pages = lake.glue.get_paginator("get_partitions").paginate(
+        DatabaseName=lake.database, TableName="many"
+    )
+    for page in pages:
+        for partition in page["Partitions"]:
+            (day,) = partition["Values"]
+            stored[day] = partition["StorageDescriptor"]["Location"]
+    folder = f"s3://{lake.bucket}/many/{kept.version}"
+    assert stored == {day: f"{folder}/day={day}/" for day in kept.dates}
+    for day in (kept.dates[0], kept.dates[-1]):
+        found = lake.s3.list_objects_v2(
+            Bucket=lake.bucket, Prefix=f"many/{kept.version}/day={day}/"
+        )
+        assert found["KeyCount"] == 1

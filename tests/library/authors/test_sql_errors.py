@@ -1,0 +1,77 @@
+"""Where an error of Athena lies, and which columns there are; test_messages.py has whole cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from athena_reports import build_dag
+from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.sql_errors import failed_place
+from tests.support.aws_errors import api_error
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.declared import MakeReport
+
+SQL = """SELECT p.user_id, t.name, o.x
+FROM plays AS p
+JOIN sports.teams AS t ON p.team = t.id
+JOIN gone AS g ON g.id = t.id
+JOIN slow AS o ON o.id = t.id
+"""
+COLUMNS = {
+    ("lake", "plays"): {
+        "StorageDescriptor": {"Columns": [{"Name": "user_id", "Type": "string"}]},
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+    },
+    ("sports", "teams"): {"StorageDescriptor": {"Columns": [{"Name": "id", "Type": "int"}]}},
+}
+
+
+def get_table(*, DatabaseName: str, Name: str) -> Any:
+    if Name == "gone":
+        raise api_error("EntityNotFoundException")
+    if Name == "slow":
+        raise EndpointConnectionError(endpoint_url="https://glue")
+    return {"Table": COLUMNS[DatabaseName, Name]}
+
+
+@pytest.fixture
+def declared(make_report: MakeReport, sql_folder: Path, monkeypatch: Any) -> DeclaredReport:
+    (sql_folder / "plays.sql").write_text(SQL)
+    monkeypatch.chdir(sql_folder.parent)
+    return DeclaredReport(build_dag(make_report(), WEEKS))
+
+
+def place_of(declared: DeclaredReport, reason: str) -> str:
+    glue: Any = SimpleNamespace(get_table=get_table)
+    sql = declared.sql(WEEK)
+    return failed_place(reason, declared, WEEK, sql, database="lake", glue=glue)
+
+
+def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
+    declared: DeclaredReport,
+) -> None:
+    """Of those that Glue tells nothing of, the error of the query is enough."""
+    reason = "COLUMN_NOT_FOUND: line 1:19: Column 't.name' cannot be resolved"
+    assert place_of(declared, reason) == (
+        "It is in sql/plays.sql, line 1. The columns of plays are user_id string, dt string."
+        " The columns of sports.teams are id int."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "place"),
+    [
+        ("TYPE_MISMATCH: line 3:30: '=' cannot be applied", "It is in sql/plays.sql, line 3."),
+        ("line 2:1: mismatched input 'FORM'", "It is in sql/plays.sql, line 2."),
+        ("DIVISION_BY_ZERO: Division by zero", ""),
+        ("See line 2:1: of the manual", ""),
+        ("", ""),
+    ],
+)
+def test_a_reason_names_a_place_or_none(reason: str, place: str, declared: DeclaredReport) -> None:
+    assert place_of(declared, reason) == place
