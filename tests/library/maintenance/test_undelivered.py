@@ -16,7 +16,6 @@ from athena_reports.publication.manifest import Manifest, PlannedDelivery
 from tests.support.airflow_run import TaskInstance
 from tests.support.publishing import Place, facts
 
-NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
 FIRST, SECOND = "2026-11-15", "2026-11-22"
 
@@ -33,8 +32,9 @@ def publish(
     rows: str = "a",
 ) -> Manifest:
     """Publish a period some time ago that is delivered until some time from now."""
-    at = (NOW - published).isoformat(timespec="milliseconds")
-    planned = PlannedDelivery(channels=channels, until=(NOW + until).isoformat())
+    now = datetime.now(UTC)
+    at = (now - published).isoformat(timespec="milliseconds")
+    planned = PlannedDelivery(channels=channels, until=(now + until).isoformat())
     delivery = planned if channels else None
     place = place.at(period_id)
     version = place.upload(rows)
@@ -46,7 +46,7 @@ def deliver(place: Place, manifest: Manifest, channel: str) -> None:
         channel=channel,
         version=manifest.version,
         number=1,
-        sent_at=NOW,
+        sent_at=datetime.now(UTC),
         recipients=(),
         message_id="",
         first_message_id="",
