@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,9 +174,28 @@ def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
     assert written == ["a", "b/sql", *["c/best/bounds"] * 3, *["c/best/golden"] * 2]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def amount(shop: Project, kept: Path) -> int:
+    """What was sold, by a table that the project keeps: loaded once, and copied after that."""
+    file = kept / "amount"
+    if file.exists():
+        shutil.copytree(kept / "lake", shop.root / ".lake")
+        return int(file.read_text())
+    loaded = load_sales(shop)
+    shutil.copytree(shop.root / ".lake", kept / "lake")
+    file.write_text(str(loaded))
+    return loaded
+
+
 @pytest.mark.ci
-def test_services_of_its_own_have_the_tables_that_the_project_keeps(shop: Project) -> None:
-    amount = load_sales(shop)
+def test_services_of_its_own_have_the_tables_that_the_project_keeps(
+    shop: Project, amount: int
+) -> None:
     done = shop.shell("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
     assert done.code == 0, done.err
     assert done.err.startswith("Beside the local services.")
@@ -198,9 +218,8 @@ while not (root / "go").exists():
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_stops_the_paid_query_and_then_the_services(
-    number: signal.Signals, code: int, shop: Project
+    number: signal.Signals, code: int, shop: Project, amount: int
 ) -> None:
-    load_sales(shop)
     shop.write("dags/waits.py", WAITS)
     with shop.start("preview", "items", SOLD_WEEK, "--run", session=True, **NO_AWS) as process:
         endpoint = wait_for_text(shop.root / "endpoint", process)
