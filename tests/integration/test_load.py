@@ -253,9 +253,13 @@ def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
 ) -> None:
     write_csv(folder / "a.csv")
     (folder / "include" / "sql").mkdir(parents=True)
+    variables = {
+        "PYTHONPATH": str(ROOT / "plugins"),
+        "TMPDIR": str(folder),  # it leaves its temporary folder behind, too
+    }
     done = subprocess.run(
         [sys.executable, "-c", IS_KILLED, "load", "killed", "a.csv", "--time", "played_at"],
-        env=SHELL | services.environment | {"PYTHONPATH": str(ROOT / "plugins")},
+        env=SHELL | services.environment | variables,
         cwd=folder,
     )
     assert done.returncode == -signal.SIGKILL
