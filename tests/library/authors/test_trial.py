@@ -300,7 +300,8 @@ def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
 
     def why(*checks: CheckResult) -> str:
         table: Any = SimpleNamespace(rows=rows)
-        return why_not_published(declared, Trial(NOBODY, NOBODY, table, checks))
+        done = Trial(NOBODY, NOBODY, table=table, ordered=True, checks=checks)
+        return why_not_published(declared, done)
 
     if rows == 0 and empty != "publish":
         assert why() == f'There are no rows, and the report says empty="{empty}".'
