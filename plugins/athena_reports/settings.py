@@ -26,7 +26,8 @@ _PREFIX = "ATHENA_REPORTS_"
 _ENDPOINT = "AWS_ENDPOINT_URL"
 _DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-_RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+"  # a domain, or a Slack channel
+# A domain, or a channel of Slack by its name or its id, in lower case.
+_RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+|[cgd][a-z0-9]{6,}"
 _KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
 

@@ -170,14 +170,33 @@ def test_a_version_arrives_once_and_a_correction_follows(world: World) -> None:
     assert threaded["thread_ts"] == "1750000000.000001"
     world.inbox.take()
 
-    # A cleared task sends again, and only it.
-    client.clear("delivered_weekly_deliver", second.run_id, task_ids=["sales"])
+    # What the Reports page sends clears one task. It sends again, and only it.
+    path = f"/athena-reports/api/dags/delivered_weekly/periods/{WEEK.id}/deliveries"
+    shown = client.request("GET", path)
+    assert shown["problem"] == ""
+    sendings = [(sent["channel"], bool(sent["corrects"])) for sent in shown["receipts"]]
+    channels = ["sales", "team", "topic"]
+    assert sorted(sendings[:3]) == [(channel, True) for channel in channels]
+    assert sorted(sendings[3:]) == [(channel, False) for channel in channels]
+    assert [channel["name"] for channel in shown["channels"]] == channels
+    (sales,) = (channel for channel in shown["channels"] if channel["name"] == "sales")
+    assert (sales["task"]["run_id"], sales["task"]["state"]) == (second.run_id, "success")
+    cleared = client.request(
+        "POST", f"/api/v2/{sales['clear']['path']}", json=sales["clear"]["body"]
+    )
+    assert cleared["total_entries"] == 1
+    # It is under way for the next look, so the page goes on to look.
+    (sales, *_) = client.request("GET", path)["channels"]
+    assert sales["task"]["state"] != "success" or sales["task"]["try_number"] == 2
     world.wait_for_deliveries("delivered", 2)
     mails = world.mails_of("delivered")
     assert len(mails) == 3
     assert len({mail["Message-ID"] for mail in mails}) == 3
     assert len(world.slack.arrived) == 2
     assert world.inbox.take() == []
+    newest, *_ = client.request("GET", path)["receipts"]
+    assert (newest["channel"], newest["number"]) == ("sales", 2)
+    assert newest["recipients"] == ["delivered@example.com"]
 
 
 @pytest.mark.full

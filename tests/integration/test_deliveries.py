@@ -24,8 +24,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from athena_reports import weekly
+from athena_reports.aws.s3 import S3, S3Error, split_uri
 from athena_reports.delivery import send_mail
 from athena_reports.delivery.receipt import Receipt
+from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
@@ -102,18 +104,26 @@ def declare(
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mails.connection)
         monkeypatch.setenv("AIRFLOW_CONN_SLACK_API_DEFAULT", slack.connection)
 
-        def declared(*changes: tuple[str, str]) -> Deliveries:
+        def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
             text = delivery_dag_file()
+            if at_any_time:
+                text = text.replace(*AT_ANY_TIME)
             for old, new in changes:
                 assert old in text
                 text = text.replace(old, new)
             file = tmp_path / f"{name}.py"
-            file.write_text(text.replace("best_users", name))
+            text = text.replace("best_users", name)
+            file.write_text(f"from datetime import timedelta\n{text}")
             return Deliveries(name, parse_dags(file), mails, slack, inbox)
 
         yield declared
 
 
+AT_ANY_TIME = (
+    "    deliver=[",
+    "    deliver_within=timedelta(days=36500),\n    correct_within=timedelta(days=36500),\n"
+    "    deliver=[",
+)
 FEWER = ('params={"top": 100}', 'params={"top": 95}')
 THREE = ('to=["sales@example.com"]', 'to=["a@example.com", "b@example.com", "c@example.com"]')
 
@@ -180,7 +190,7 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     restated = declare(FEWER)
     assert restated.publish("scheduled__2")["outcome"] == "published"
     for channel in ("sales", "team"):
-        restated.deliver(channel, run_id="event-2", at=WEEK.end_utc + timedelta(days=50))
+        restated.deliver(channel, run_id="event-2")
 
     (_, first), (_, second) = restated.mails.arrived
     assert second["Subject"] == f"Correction: {first['Subject']}"
@@ -188,12 +198,38 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert "5 rows removed" in second.get_body(("plain",)).get_content()
     assert restated.slack.arrived[1]["thread_ts"] == "1750000000.000001"
 
-    # Whoever had no version is sent none so late.
-    with pytest.raises(AirflowSkipException, match="ended more than 7 days"):
-        restated.deliver("topic", run_id="event-2", at=WEEK.end_utc + timedelta(days=50))
     with pytest.raises(AirflowSkipException, match="has version"):
-        restated.deliver("sales", run_id="event-3", at=WEEK.end_utc + timedelta(days=50))
-    assert restated.inbox.take() == []
+        restated.deliver("sales", run_id="event-3")
+    again = restated.deliver("sales", run_id="event-2", clears=1)
+    assert (again["number"], again["corrects"]) == (2, first["Message-ID"][1:].split(".")[0])
+    _, third = restated.mails.arrived[-1]
+    assert third["Subject"] == second["Subject"]
+
+
+def test_what_is_published_late_is_sent_to_nobody(declare: Callable[..., Deliveries]) -> None:
+    deliveries = declare(at_any_time=False)
+    deliveries.publish()
+    for channel in ("sales", "team", "topic"):
+        with pytest.raises(AirflowSkipException, match="published more than 7 days"):
+            deliveries.deliver(channel)
+    assert deliveries.mails.arrived == deliveries.slack.arrived == deliveries.inbox.take() == []
+
+
+def test_the_same_rows_in_another_version_are_no_correction(
+    declare: Callable[..., Deliveries],
+) -> None:
+    """A version that was damaged is replaced."""
+    deliveries = declare()
+    first = deliveries.publish()
+    deliveries.deliver("sales")
+    bucket, key = split_uri(first["manifest"])
+    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}"
+    boto3.client("s3").delete_object(Bucket=bucket, Key=f"{folder}/csv/part-0.csv")
+    second = deliveries.publish("scheduled__2")
+    assert second["version"] != first["version"]
+    receipt = deliveries.deliver("sales", run_id="event-2")
+    assert (receipt["version"], receipt["recipients"]) == (second["version"], [])
+    assert len(deliveries.mails.arrived) == 1
 
 
 class Killed(BaseException):
@@ -266,11 +302,10 @@ def test_a_cleared_task_sends_again(declare: Callable[..., Deliveries]) -> None:
     deliveries = declare()
     deliveries.publish()
     deliveries.deliver("sales")
-    late = WEEK.end_utc + timedelta(days=800)
-    again = deliveries.deliver("sales", clears=1, at=late)
+    again = deliveries.deliver("sales", clears=1)
     assert again["number"] == 2
     with pytest.raises(AirflowSkipException):  # its retry
-        deliveries.deliver("sales", clears=1, at=late)
+        deliveries.deliver("sales", clears=1)
     (_, first), (_, second) = deliveries.mails.arrived
     assert first["Message-ID"] != second["Message-ID"]
     assert not second["Subject"].startswith("Correction")
@@ -311,6 +346,47 @@ def test_a_channel_that_is_added_later_gets_no_old_version(
     assert not message["text"].startswith("Correction")
 
 
+def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+    pauses: list[float] = []
+    write = Receipt.write
+    answers = [S3Error("SlowDown", retryable=True)] * 2
+
+    def slow(receipt: Receipt, *arguments: Any, **options: Any) -> None:
+        if answers:
+            raise answers.pop()
+        write(receipt, *arguments, **options)
+
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(Receipt, "write", slow)
+    deliveries.deliver("sales")
+    assert pauses[:2] == [1, 10]
+    assert len(deliveries.mails.arrived) == 1
+
+    answers = [S3Error("AccessDenied", retryable=False)]
+    with pytest.raises(AirflowFailException, match="it was sent, but its receipt was not written"):
+        deliveries.deliver("sales", clears=1)
+
+
+def test_nothing_is_sent_where_no_receipt_could_be_written(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = declare()
+    deliveries.publish()
+
+    def refuse(_: S3, uri: str) -> None:
+        assert uri.endswith("/2025-03-09/receipts/")
+        raise S3Error("AccessDenied", retryable=False)
+
+    monkeypatch.setattr(S3, "try_upload", refuse)
+    with pytest.raises(AirflowFailException, match="AccessDenied"):
+        deliveries.deliver("sales")
+    assert deliveries.mails.arrived == []
+
+
 @pytest.mark.parametrize("channel", ["sales", "team"])
 def test_without_a_connection_nothing_is_read_or_sent(
     declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, channel: str
@@ -319,8 +395,10 @@ def test_without_a_connection_nothing_is_read_or_sent(
     deliveries.publish()
     monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
     monkeypatch.delenv("AIRFLOW_CONN_SLACK_API_DEFAULT")
+    monkeypatch.setattr(VersionReader, "content", None)
     with pytest.raises(AirflowException, match="There is no Airflow connection"):
         deliveries.deliver(channel)
+    assert deliveries.mails.arrived == deliveries.slack.arrived == []
 
 
 def test_a_run_without_a_period_says_how_to_start_it(

@@ -92,6 +92,41 @@ def test_the_mails_are_sent_to_one_address_as_previews(
         assert len(server.arrived) == 2
 
 
+def test_what_cannot_be_sent_is_said_before_anything_is_paid(
+    flown: Flown, folder: Path, shell: Shell
+) -> None:
+    paid = len(flown.queries())
+    to_me = ("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
+    code, printed = shell(*to_me)
+    assert code == 1
+    assert "There is no Airflow connection 'smtp_default'" in printed
+    code, printed = shell(*to_me[:-1], "me")
+    assert code == 1
+    assert "'me' is no mail address" in printed
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace(CHANNELS, ""))
+    code, printed = shell(*to_me[:-2])
+    assert code == 1
+    assert "flown_weekly is not delivered: build_dag has no deliver=." in printed
+    assert len(flown.queries()) == paid
+    assert not folder.exists()
+
+
+def test_rows_with_a_failed_check_are_sent_to_nobody(
+    flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace('checks.unique("carrier")', "checks.rows(at_most=1)")
+    file.write_text(text)
+    with mail_server() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        code, _ = shell("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
+        assert code == 1
+        assert "It would not be published." in shell.output
+        assert (folder / "sales.html").exists()
+        assert server.arrived == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -25,7 +25,7 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import receipts_of
 from athena_reports.delivery.sending import Sent
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
+from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
 from athena_reports.publication.manifest import Manifest
 from tests.simulation.airflow_model import task
 from tests.simulation.process import Process
@@ -63,7 +63,6 @@ class DeliveryRun:
     partition_key: str | None
     tasks: dict[str, TaskInstance] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)  # channels whose tasks have not ended
-    failed: list[str] = field(default_factory=list)
 
 
 class Deliveries:
@@ -73,7 +72,10 @@ class Deliveries:
         channels: Those that the report has now.
         runs: The runs of the delivering DAG, in their order.
         arrivals: What the mail server has taken.
-        kills: How many processes were killed after they had sent, and before they ended.
+        kills: How often a mail has arrived of a process that has not come to its end.
+        unnoted: What has arrived of the process that runs.
+        noted: What has arrived of processes that have come to their end.
+        told: Which versions a task has failed for, by channel and period: somebody was told.
         clears: How often somebody has cleared a task that had sent, by channel and period.
     """
 
@@ -84,15 +86,22 @@ class Deliveries:
         self.arrivals: list[Arrival] = []
         self.kills: Counter[Arrival] = Counter()
         self.clears: Counter[tuple[str, str]] = Counter()
+        self.unnoted: list[Arrival] = []
+        self.noted: list[Arrival] = []
+        self.told: set[tuple[str, str, str]] = set()
         self._begun = 0
         model = self
 
         def send(
-            operator: DeliverOperator, decision: Send, manifest: Manifest, published: Any, _: Any
+            operator: DeliverOperator, decision: Send, manifest: Manifest, published: Any, *_: Any
         ) -> Sent:
             return model.send(operator.channel.name, decision, manifest, published.period.id)
 
+        def trigger(_: Any, found: Undelivered) -> bool:
+            return model.trigger(found)
+
         world.patch.setattr(DeliverOperator, "_send", send)
+        world.patch.setattr(AthenaUndeliveredOperator, "_trigger", trigger)
 
     # --- what the report's DAG knows of it
 
@@ -100,7 +109,7 @@ class Deliveries:
     def options_of_publish(self) -> dict[str, Any]:
         """What `build_dag` gives the task `publish`."""
         names = tuple(channel.name for channel in self.channels)
-        return {"channels": names, "deliver_until": UNTIL}
+        return {"channels": names, "deliver_within": UNTIL}
 
     def announce(self, period_id: str, outcome: str) -> None:
         """The task `publish` has succeeded: Airflow starts a run, unless it forgets the event."""
@@ -157,8 +166,6 @@ class Deliveries:
         world = self.world
         ti = run.tasks[name]
         channel = next(channel for channel in self.channels if channel.name == name)
-        if name in run.failed:
-            run.failed.remove(name)
         while ti.try_number <= ti.max_tries:
             ti.begin_next_try()
             process = Process(world, "delivery killed", world.clock.seconds + DAY)
@@ -176,10 +183,16 @@ class Deliveries:
             world.spawn(f"{run.run_id} {name} {ti.try_number}", deliver, attempt=process)
             while process.outcome is None:
                 world.pause(_LOOK_EVERY_SECONDS)
+            sent = self.unnoted
+            self.unnoted = []
             if process.outcome == "done":
+                self.noted += sent
                 return
+            self.kills.update(sent)
             world.pause(world.rng.uniform(30, 600))
-        run.failed.append(name)
+        manifest = world.manifest_now(run.period_id)
+        assert manifest is not None
+        self.told.add((name, run.period_id, manifest.version))
         world.say(f"{run.run_id}: {name} has failed, which is told")
 
     @staticmethod
@@ -193,19 +206,20 @@ class Deliveries:
         """One run of the maintenance DAG."""
         operator = task(AthenaUndeliveredOperator, {}, database=OURS.database)
         context: Any = {"ti": self}
-        for found in operator.execute(context):
-            self.world.say(f"triggers {found['trigger_run_id']}")
-            conf = found["conf"]
-            run = DeliveryRun(found["trigger_run_id"], conf["period"], conf, None)
-            self.runs.append(run)
+        operator.execute(context)
 
     # What Airflow answers to that task, whose task instance this is.
 
     def get_dag(self, _: str) -> SimpleNamespace:
         return SimpleNamespace(is_paused=False)
 
-    def get_dr_count(self, *, run_ids: list[str], **_: Any) -> int:
-        return sum(run.run_id in run_ids for run in self.runs)
+    def trigger(self, found: Undelivered) -> bool:
+        if any(run.run_id == found.run_id for run in self.runs):
+            return False
+        self.world.say(f"triggers {found.run_id}")
+        conf = {"period": found.period_id}
+        self.runs.append(DeliveryRun(found.run_id, found.period_id, conf, None))
+        return True
 
     # --- the mail server
 
@@ -221,27 +235,29 @@ class Deliveries:
         self._judge(arrival)
         self.arrivals.append(arrival)
         world.say(f"{channel} gets {manifest.version}, number {decision.number}")
+        self.unnoted.append(arrival)
         if world.happens("answer of the mail server lost"):
-            self.kills[arrival] += 1
             raise DeliveryError("the connection broke off", retryable=True)
-        try:
-            process.after_a_call()
-            return Sent(message_id=f"<{manifest.version}.{decision.number}>")
-        finally:
-            if process.outcome == "killed":
-                self.kills[arrival] += 1
+        process.after_a_call()
+        return Sent(message_id=f"<{manifest.version}.{decision.number}>")
 
     # --- what must hold
 
     def _judge(self, arrival: Arrival) -> None:
         """A correction is of what the channel had last, and a first version corrects nothing."""
-        earlier = [
-            other
-            for other in self.arrivals
-            if (other.channel, other.period_id) == (arrival.channel, arrival.period_id)
-        ]
-        known = {other.version for other in earlier}
-        assert not arrival.corrects or arrival.corrects in known, f"{arrival} of {earlier}"
+        place = (arrival.channel, arrival.period_id)
+        noted = [other for other in self.noted if (other.channel, other.period_id) == place]
+        earlier = [other for other in self.arrivals if (other.channel, other.period_id) == place]
+        # A process that was killed may have written its receipt.
+        after_noted = earlier
+        allowed = {""}
+        if noted:
+            after_noted = earlier[earlier.index(noted[-1]) + 1 :]
+            allowed = {noted[-1].version}
+        allowed |= {other.version for other in after_noted}
+        if arrival.version in allowed:
+            return  # somebody has cleared the task
+        assert arrival.corrects in allowed, f"{arrival} after {earlier}"
 
     def judge_at_rest(self) -> None:
         """Each channel has the current version, and got nothing twice without a reason."""
@@ -264,7 +280,7 @@ class Deliveries:
         for channel in manifest.delivery.channels:
             receipts = receipts_of(location, self.world.store_now, channel=channel)
             has_current = bool(receipts) and receipts[-1].version == manifest.version
-            is_told = any(run.period_id == period_id and channel in run.failed for run in self.runs)
+            is_told = (channel, period_id, manifest.version) in self.told
             assert has_current or is_told, f"{channel} has not got {manifest.version}: {receipts}"
             self._judge_receipts(receipts, channel)
 

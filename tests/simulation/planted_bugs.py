@@ -212,9 +212,9 @@ def a_receipt_is_written_before_the_sending(patch: pytest.MonkeyPatch) -> None:
     decide = DeliverOperator._decide
 
     def decide_and_note(
-        operator: DeliverOperator, manifest: Manifest, asking: Try, published: Any
+        operator: DeliverOperator, manifest: Manifest, receipts: Any, asking: Try, published: Any
     ) -> Send:
-        decision = decide(operator, manifest, asking, published)
+        decision = decide(operator, manifest, receipts, asking, published)
         operator._keep(Sent(), decision, manifest, asking, published)
         return decision
 

@@ -125,6 +125,14 @@ class MemoryS3:
         self.files[Path(path)] = self.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     @_called
+    def create_multipart_upload(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:
+        return {"UploadId": "upload"}
+
+    @_called
+    def abort_multipart_upload(self, Bucket: str, Key: str, UploadId: str, **_: Any) -> None:
+        """No part was uploaded."""
+
+    @_called
     def delete_objects(self, Bucket: str, Delete: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         for each in Delete["Objects"]:
             self.objects.pop(f"{Bucket}/{each['Key']}", None)

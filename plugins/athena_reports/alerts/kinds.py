@@ -27,14 +27,24 @@ _STEP_AFTER_FAILURE = (
 )
 
 
-def failure_alert(dag_id: str, run_id: str, period_id: str, reason: str) -> Alert:
-    """Return the alert that a run has failed; `period_id` is "unknown" if it is not known."""
+def failure_alert(
+    dag_id: str, run_id: str, period_id: str, reason: str, *, next_step: str = ""
+) -> Alert:
+    """Return the alert that a run has failed.
+
+    Args:
+        dag_id: The DAG.
+        run_id: Its run.
+        period_id: Id of the period; the text "unknown" if it is not known.
+        reason: Why.
+        next_step: What to do about it; empty for what to do about a run of a report.
+    """
     return _alert(
         dag_id,
         period_id,
         problem="failed",
         reason=reason,
-        next_step=_STEP_AFTER_FAILURE,
+        next_step=next_step or _STEP_AFTER_FAILURE,
         path=f"/dags/{dag_id}/runs/{quote(run_id)}",
     )
 

@@ -1,6 +1,7 @@
 """What the channels of a report would get of a period, as files. No server is needed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import make_msgid
@@ -40,6 +41,39 @@ from athena_reports.settings import settings
 _VERSION = "preview"
 
 
+def require_deliverable(declared: DeclaredReport, send_to: str) -> None:
+    """Look for what would be wrong after the query was paid.
+
+    Args:
+        declared: The report.
+        send_to: The address that its mails are sent to; empty for none.
+
+    Raises:
+        DeliveryError: The report has no channels, or no mail can be sent to the address.
+    """
+    dag_id = declared.dag.dag_id
+    if not declared.dag.channels:
+        raise DeliveryError(f"{dag_id} is not delivered: build_dag has no deliver=.")
+    if not send_to:
+        return
+    problem = problem_of_recipients(mail("preview", to=[send_to]), settings())
+    if problem:
+        raise DeliveryError(f"--to {send_to}: {problem}")
+    channels = _channels_of_mail(declared)
+    if not channels:
+        raise DeliveryError(
+            f"{dag_id} has no channel of mail. Declare one in deliver=, or leave --to out."
+        )
+    from athena_reports.delivery.send_mail import sender_address
+
+    for channel in channels:
+        sender_address(channel.conn_id)  # in this shell, AIRFLOW_CONN_<id> can be it
+
+
+def _channels_of_mail(declared: DeclaredReport) -> list[MailChannel]:
+    return [channel for channel in declared.dag.channels if isinstance(channel, MailChannel)]
+
+
 @dataclass(frozen=True)
 class DeliveryPreview:
     """The deliveries of a period that is not published.
@@ -58,7 +92,13 @@ class DeliveryPreview:
 
     @classmethod
     def of(
-        cls, declared: DeclaredReport, period: Period, done: Trial, aws: Aws
+        cls,
+        declared: DeclaredReport,
+        period: Period,
+        done: Trial,
+        aws: Aws,
+        *,
+        missing_partitions: Sequence[str],
     ) -> "DeliveryPreview":
         """Return the deliveries of a period whose query was paid."""
         location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
@@ -72,7 +112,8 @@ class DeliveryPreview:
             s3=aws.s3,
             engine=done.engine,
         )
-        return cls(declared, period, reader, _manifest(declared, period, done))
+        manifest = _manifest(declared, period, done, missing_partitions)
+        return cls(declared, period, reader, manifest)
 
     def write(self, folder: Path) -> list[Path]:
         """Write what each channel would get into a folder, and return the files.
@@ -95,11 +136,6 @@ class DeliveryPreview:
         content = self._content(channel)
         texts: dict[str, str] = {}
         copies: list[Path] = []
-        if isinstance(channel, SlackChannel):
-            message = slack_message(content, channel.language)
-            texts["json"] = json.dumps(message.blocks, ensure_ascii=False, indent=2)
-        else:
-            texts["txt"] = text_part(content, channel.language)
         if isinstance(channel, MailChannel):
             content, attachment = with_attachment(content, channel, self.manifest, self.reader)
             texts["html"] = html_part(content, channel.language, template_of(channel))
@@ -107,31 +143,26 @@ class DeliveryPreview:
                 copy = folder / f"{channel.name}-{attachment.name}"
                 copy.write_bytes(attachment.bytes)
                 copies.append(copy)
+        if isinstance(channel, SlackChannel):
+            message = slack_message(content, channel.language)
+            texts["json"] = json.dumps(message.blocks, ensure_ascii=False, indent=2)
+        else:
+            texts["txt"] = text_part(content, channel.language)
         for suffix, text in texts.items():
             path = folder / f"{channel.name}.{suffix}"
             path.write_text(text, encoding="utf-8")
             copies.append(path)
         return copies
 
-    def send(self, address: str) -> int:
-        """Send the mail of each channel to one address, and return how many there were.
+    def send(self, address: str) -> None:
+        """Send the mail of each channel to one address, which `require_deliverable` has taken.
 
         Raises:
-            DeliveryError: There is no such channel, the deployment does not deliver to the address,
-                or a mail cannot be sent.
+            DeliveryError: A mail cannot be sent.
         """
         from athena_reports.delivery.send_mail import send_mail, sender_address
 
-        problem = problem_of_recipients(mail("preview", to=[address]), settings())
-        if problem:
-            raise DeliveryError(f"--to {address}: {problem}")
-        channels = [item for item in self.declared.dag.channels if isinstance(item, MailChannel)]
-        if not channels:
-            raise DeliveryError(
-                f"{self.declared.dag.dag_id} has no channel of mail. Declare one in deliver=, or"
-                " leave --to out."
-            )
-        for channel in channels:
+        for channel in _channels_of_mail(self.declared):
             content = self._content(channel)
             content, attachment = with_attachment(content, channel, self.manifest, self.reader)
             sender = sender_address(channel.conn_id)
@@ -150,7 +181,6 @@ class DeliveryPreview:
                 attachment=attachment,
             )
             send_mail(message, [address], conn_id=channel.conn_id)
-        return len(channels)
 
     def _content(self, channel: Channel) -> Content:
         links = Links(page="", query="")
@@ -158,7 +188,9 @@ class DeliveryPreview:
         return replace(content, is_preview=True)
 
 
-def _manifest(declared: DeclaredReport, period: Period, done: Trial) -> Manifest:
+def _manifest(
+    declared: DeclaredReport, period: Period, done: Trial, missing_partitions: Sequence[str]
+) -> Manifest:
     """Return the manifest that a run would publish, as far as a delivery reads it."""
     now = datetime.now(UTC)
     settles_at = period.end_utc + declared.report.late_by
@@ -179,8 +211,8 @@ def _manifest(declared: DeclaredReport, period: Period, done: Trial) -> Manifest
         period=PublishedPeriod.of(period),
         settles_at=settles_at.isoformat(),
         provisional=now < settles_at,
-        partial=False,
-        missing_partitions=(),
+        partial=bool(missing_partitions),
+        missing_partitions=tuple(missing_partitions),
         published_at=now.isoformat(timespec="milliseconds"),
         query=QueryFacts(id=done.execution.id, submitted_at=done.execution.submitted_at),
         checks=done.checks,

@@ -17,7 +17,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.authors.column_check import check_columns
-from athena_reports.authors.delivery_preview import DeliveryPreview
+from athena_reports.authors.delivery_preview import DeliveryPreview, require_deliverable
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.table_uses import TableUses, table_uses
 from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
@@ -188,13 +188,16 @@ def run_preview(
     problem = _why_not_started(declared, period, _find_partitions(declared, period, aws), aws)
     if problem is not None:
         raise problem
+    if deliver_into is not None:
+        require_deliverable(declared, send_to)
     with trial(declared, period, aws, command="preview") as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
-            deliveries = DeliveryPreview.of(declared, period, done, aws)
+            missing = [partition for source in unpaid.inputs for partition in source.missing]
+            deliveries = DeliveryPreview.of(declared, period, done, aws, missing_partitions=missing)
             files = [str(path) for path in deliveries.write(deliver_into)]
             result = result.model_copy(update={"deliveries": tuple(files)})
-            if send_to:
+            if send_to and not result.failed:  # no row leaves with a failed check
                 deliveries.send(send_to)
                 result = result.model_copy(update={"sent_to": send_to})
     return unpaid.model_copy(update={"trial": result})

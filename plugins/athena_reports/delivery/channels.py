@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY
 from email.errors import MessageError
 from email.headerregistry import Address
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -14,7 +14,8 @@ from athena_reports.delivery.errors import ChannelError
 from athena_reports.delivery.language import Language
 from athena_reports.reports.input import CONFIG, mistake
 
-Attachment = Literal["xlsx", "csv"]
+AttachedFormat = Literal["xlsx", "csv"]
+ChannelKind = Literal["mail", "slack", "notifier"]
 
 _NAME_PATTERN = "[a-z][a-z0-9_-]{0,39}"  # it is a task's id, and part of keys in S3
 _SLACK_CHANNEL = r"#[^\s,#@]+|[CGD][A-Z0-9]{6,}"  # by its name, or by its id
@@ -86,18 +87,19 @@ class _Channel:
 class MailChannel(_Channel):
     """Mail to one or more addresses; `mail` makes it."""
 
+    kind: ClassVar[ChannelKind] = "mail"
     name: _Name
     _: KW_ONLY
     to: _Addresses
     rows: int = Field(ge=1, le=_MOST_ROWS)
     bar: str
-    attach: Attachment | None
+    attach: AttachedFormat | None
     language: Language
     template: str
     conn_id: _ConnectionId
 
     @property
-    def recipients(self) -> Collection[str]:
+    def bounded_by(self) -> Collection[str]:
         """What `ATHENA_REPORTS_RECIPIENTS` has to name: the domains."""
         return {address.rpartition("@")[2].lower() for address in self.to}
 
@@ -106,6 +108,7 @@ class MailChannel(_Channel):
 class SlackChannel(_Channel):
     """Messages in a channel of Slack; `slack` makes it."""
 
+    kind: ClassVar[ChannelKind] = "slack"
     name: _Name
     _: KW_ONLY
     channel: _SlackChannel
@@ -115,7 +118,7 @@ class SlackChannel(_Channel):
     conn_id: _ConnectionId
 
     @property
-    def recipients(self) -> Collection[str]:
+    def bounded_by(self) -> Collection[str]:
         """What `ATHENA_REPORTS_RECIPIENTS` has to name: the channel."""
         return {self.channel.lower()}
 
@@ -124,6 +127,7 @@ class SlackChannel(_Channel):
 class NotifierChannel(_Channel):
     """A notifier of Airflow; `notify` makes it."""
 
+    kind: ClassVar[ChannelKind] = "notifier"
     name: _Name
     notifier: Any
     _: KW_ONLY
@@ -132,7 +136,7 @@ class NotifierChannel(_Channel):
     language: Language
 
     @property
-    def recipients(self) -> Collection[str]:
+    def bounded_by(self) -> Collection[str]:
         """Nothing: only the notifier knows whom it tells."""
         return ()
 
@@ -146,7 +150,7 @@ def mail(
     to: Sequence[str],
     rows: int = 20,
     bar: str = "",
-    attach: Attachment | None = None,
+    attach: AttachedFormat | None = None,
     language: Language = "en",
     template: str = "",
     conn_id: str = "smtp_default",

@@ -6,10 +6,10 @@ before a `Content` is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from athena_reports.delivery.language import Number
 from athena_reports.periods.calendar import Period
@@ -17,8 +17,6 @@ from athena_reports.reports.column import Column
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences
 from athena_reports.rows.transforms import LibraryTransform
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ class Correction:
         names: Names of the values in `Change.key` of the examples.
         examples: A few rows, without the values of private columns.
         rows_kept: Whether its rows are still there. If not, nothing else is known.
+        is_empty: Whether nothing differs of what may be shown.
     """
 
     published_at: datetime
@@ -80,6 +79,7 @@ class Correction:
     names: tuple[str, ...] = ()
     examples: tuple[Change, ...] = ()
     rows_kept: bool = True
+    is_empty: bool = False
 
     @classmethod
     def of(
@@ -87,38 +87,31 @@ class Correction:
         differences: Differences,
         columns: Sequence[TableColumn],
         *,
-        private: Collection[str],
         published_at: datetime,
     ) -> Correction:
-        """Return what may be told of differences.
+        """Return what is told of differences.
 
         Args:
-            differences: What `find_differences` found, with all columns of both versions.
-            columns: All columns of the later version, as `find_differences` got them.
-            private: Names of the columns whose values are not told.
+            differences: What `find_differences` found, of files without private columns.
+            columns: The columns of the later version, as `find_differences` got them.
             published_at: When the earlier version was published, with a time zone.
         """
-        hidden = {name.lower() for name in private}
         names = differences.key
         if not names:  # whole rows are compared, by the columns that both versions have
             names = tuple(
                 column.name for column in columns if column.name not in differences.columns_added
             )
-        examples = []
-        for change in differences.examples:
-            shown = _without(hidden, names, change)
-            if shown is not None:
-                examples.append(shown)
         return cls(
             published_at=published_at,
             added=differences.added,
             removed=differences.removed,
             changed=differences.changed,
-            columns=_shown_items(differences.columns, hidden),
-            columns_added=_shown_names(differences.columns_added, hidden),
-            columns_removed=_shown_names(differences.columns_removed, hidden),
-            names=_shown_names(names, hidden),
-            examples=tuple(examples),
+            columns=differences.columns,
+            columns_added=differences.columns_added,
+            columns_removed=differences.columns_removed,
+            names=names,
+            examples=differences.examples,
+            is_empty=differences.is_empty,
         )
 
     @classmethod
@@ -228,24 +221,3 @@ def movement_of(
         if len(names) == 3:
             return Movement(*names)
     return None
-
-
-def _shown_names(names: Sequence[str], hidden: Collection[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if name.lower() not in hidden)
-
-
-def _without(hidden: Collection[str], names: Sequence[str], change: Change) -> Change | None:
-    """Return an example without the values of some columns; None if it would show nothing."""
-    key = []
-    for name, value in zip(names, change.key, strict=True):
-        if name.lower() not in hidden:
-            key.append(value)
-    columns = _shown_items(change.columns, hidden)
-    shown = columns if change.kind == "changed" else key
-    if not shown:
-        return None
-    return Change(kind=change.kind, key=tuple(key), columns=columns)
-
-
-def _shown_items(items: Mapping[str, _T], hidden: Collection[str]) -> dict[str, _T]:
-    return {name: value for name, value in items.items() if name.lower() not in hidden}

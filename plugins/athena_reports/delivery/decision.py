@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from athena_reports.delivery.channels import Channel, SlackChannel
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.periods.calendar import Period
@@ -17,14 +18,12 @@ class Send:
     Attributes:
         number: The number of its receipt.
         corrects: The receipt of the version that the channel had before; None if it had none.
-        first: The first receipt of the channel in this period; None if there is none.
         resumed: The receipt of this sending, if a server has put off some of the recipients. Only
             these get it now. None if nobody got it yet.
     """
 
     number: int
     corrects: Receipt | None
-    first: Receipt | None
     resumed: Receipt | None = None
 
 
@@ -59,17 +58,16 @@ class Try:
 
     Attributes:
         run_id: Its run.
-        clear: Which clear of the task it belongs to; 0 if the task was not cleared.
-        now: The time.
+        tries_before_clear: How many tries there were before the task was last cleared; 0 if it
+            never was.
     """
 
     run_id: str
-    clear: int
-    now: datetime
+    tries_before_clear: int
 
 
 def decide(
-    channel: str,
+    channel_name: str,
     manifest: Manifest,
     period: Period,
     receipts: Sequence[Receipt],
@@ -82,7 +80,7 @@ def decide(
     period is: to clear it is how one asks for that. A retry sends nothing twice.
 
     Args:
-        channel: Name of the channel.
+        channel_name: Name of the channel.
         manifest: The manifest of the period.
         period: The period.
         receipts: The receipts of the channel in this period, in the order of their sending.
@@ -90,32 +88,55 @@ def decide(
         asking: The try that asks.
     """
     last = receipts[-1] if receipts else None
-    first = receipts[0] if receipts else None
-    was_cleared = asking.clear > 0
+    was_cleared = asking.tries_before_clear > 0
     if last is not None and last.version == manifest.version:
         own = _own_receipt(receipts, manifest.version, asking)
         if own is not None and own.put_off:
             return Send(
                 number=own.number,
                 corrects=_receipt_of(own.corrects, receipts),
-                first=None if first == own else first,
                 resumed=own,
             )
         if own is not None or not was_cleared:
-            return Skip(f"{channel} has version {manifest.version} since {last.sent_at:%F %T} UTC")
-        return Send(number=_next_number(receipts, manifest.version), corrects=None, first=first)
+            since = f"{last.sent_at:%F %T} UTC"
+            return Skip(f"{channel_name} has version {manifest.version} since {since}")
+        corrects = _receipt_of(last.corrects, receipts)
+        return Send(number=_next_number(receipts, manifest.version), corrects=corrects)
     if not was_cleared:
-        refusal = _refusal(channel, manifest, period, last, policy, asking.now)
+        refusal = _refusal(channel_name, manifest, period, last, policy)
         if refusal is not None:
             return refusal
-    return Send(number=_next_number(receipts, manifest.version), corrects=last, first=first)
+    return Send(number=_next_number(receipts, manifest.version), corrects=last)
+
+
+def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> str:
+    """Return the id of the message that a new one replies to; empty for none.
+
+    It is the first one of the channel about the period. A channel can have changed its kind since,
+    and a thread of Slack is of one channel there.
+
+    Args:
+        channel: The channel.
+        receipts: Its receipts in this period, in the order of their sending.
+        decision: How the new one is sent.
+    """
+    for receipt in receipts:
+        if receipt.kind != channel.kind or not receipt.message_id:
+            continue
+        if isinstance(channel, SlackChannel) and receipt.recipients != (channel.channel,):
+            continue
+        if decision.resumed is not None and receipt.message_id == decision.resumed.message_id:
+            return ""  # it is this message, sent to the rest
+        return receipt.message_id
+    return ""
 
 
 def _own_receipt(receipts: Sequence[Receipt], version: str, asking: Try) -> Receipt | None:
     """Return the receipt that this try, or an earlier one since the last clear, has written."""
     for receipt in receipts:
-        is_own = (receipt.run_id, receipt.clear) == (asking.run_id, asking.clear)
-        if is_own and receipt.version == version:
+        is_of_run = receipt.run_id == asking.run_id
+        is_of_clear = receipt.tries_before_clear == asking.tries_before_clear
+        if is_of_run and is_of_clear and receipt.version == version:
             return receipt
     return None
 
@@ -134,20 +155,23 @@ def _next_number(receipts: Sequence[Receipt], version: str) -> int:
 
 
 def _refusal(
-    channel: str,
+    channel_name: str,
     manifest: Manifest,
     period: Period,
     last: Receipt | None,
     policy: DeliveryPolicy,
-    now: datetime,
 ) -> Hold | Skip | None:
-    """Return why a version is not sent by itself; None if it is."""
+    """Return why a version is not sent by itself; None if it is.
+
+    The time that counts is that of the publication: a server that is down for long delays a
+    delivery, and does not lose it.
+    """
     planned = manifest.delivery
-    if planned is None or channel not in planned.channels:
-        return Skip(f"version {manifest.version} is older than the channel {channel}")
+    if planned is None or channel_name not in planned.channels:
+        return Skip(f"version {manifest.version} is older than the channel {channel_name}")
     allowed = policy.within if last is None else policy.correct_within
-    if now > period.end_utc + allowed:
-        return Skip(f"the period ended more than {allowed} ago")
+    if datetime.fromisoformat(manifest.published_at) > period.end_utc + allowed:
+        return Skip(f"it was published more than {allowed} after the end of the period")
     if policy.when == "final" and manifest.provisional:
         return Skip(f"it is provisional until {manifest.settles_at}")
     if policy.when == "final" and manifest.partial:

@@ -1,5 +1,7 @@
 """The task that delivers the current version of a period to one channel."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
@@ -15,9 +17,17 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk import Context
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3, ConditionError
+from athena_reports.aws.s3 import S3, ConditionError, S3Error
 from athena_reports.delivery.channels import Channel
-from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide
+from athena_reports.delivery.decision import (
+    Hold,
+    Send,
+    Skip,
+    Try,
+    decide,
+    thread_of,
+)
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt, receipts_of
 from athena_reports.delivery.sending import Sent, send
@@ -35,6 +45,7 @@ from athena_reports.settings import PAGE_PATH, Settings
 from athena_reports.steps.airflow_errors import report_errors
 
 _TIME_TO_SEND = timedelta(minutes=10)
+_PAUSES_BEFORE_WRITING = (1.0, 10.0, 60.0)  # seconds, of a receipt that S3 has not taken
 
 
 @dataclass(frozen=True)
@@ -107,8 +118,12 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             if manifest is None:
                 raise AirflowSkipException(f"{about}it is not published.")
             asking = self._try(context)
-            send_decision = self._decide(manifest, asking, published)
-            sent = self._send(send_decision, manifest, published, context)
+            receipts = receipts_of(published.location, published.s3, channel=self.channel.name)
+            send_decision = self._decide(manifest, receipts, asking, published)
+            # Nothing is sent if it could not be noted.
+            published.s3.try_upload(published.location.receipts_uri)
+            thread = thread_of(self.channel, receipts, send_decision)
+            sent = self._send(send_decision, manifest, published, thread, context)
             receipt = self._keep(sent, send_decision, manifest, asking, published)
         self.log.info("%ssent version %s", about, manifest.version)
         _tell_of_refused(receipt, about)
@@ -126,12 +141,13 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
     def _try(self, context: Context) -> Try:
         ti: Any = context["ti"]
         # A clear adds the tries so far to `max_tries`; a retry leaves it alone.
-        clear = max(0, ti.max_tries - (self.retries or 0))
-        return Try(run_id=context["run_id"], clear=clear, now=datetime.now(UTC))
+        tries_before_clear = max(0, ti.max_tries - (self.retries or 0))
+        return Try(run_id=context["run_id"], tries_before_clear=tries_before_clear)
 
-    def _decide(self, manifest: Manifest, asking: Try, published: _Period) -> Send:
+    def _decide(
+        self, manifest: Manifest, receipts: Sequence[Receipt], asking: Try, published: _Period
+    ) -> Send:
         """Return how the version is to be sent; a task that is not to send it ends here."""
-        receipts = receipts_of(published.location, published.s3, channel=self.channel.name)
         decision = decide(
             self.channel.name, manifest, published.period, receipts, self.delivery_policy, asking
         )
@@ -149,7 +165,12 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                 assert_never(decision)
 
     def _send(
-        self, decision: Send, manifest: Manifest, published: _Period, context: Context
+        self,
+        decision: Send,
+        manifest: Manifest,
+        published: _Period,
+        thread: str,
+        context: Context,
     ) -> Sent:
         about = f"Report {self.report.name!r}, period {published.period.id}"
         with open_engine(self.deployment.memory_limit, about=about) as engine:
@@ -164,7 +185,9 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             links = Links(
                 page=self._page_url(published.period), query=self._query_url(manifest.query.id)
             )
-            return send(self.channel, manifest, decision, reader, links, context)
+            return send(
+                self.channel, manifest, decision, reader, links, thread=thread, context=context
+            )
 
     def _page_url(self, period: Period) -> str:
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
@@ -183,18 +206,17 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
     ) -> Receipt:
         """Write the receipt of what was sent, and return it."""
         corrects = decision.corrects.version if decision.corrects is not None else ""
-        first = decision.first.first_message_id if decision.first is not None else sent.message_id
         receipt = Receipt(
             channel=self.channel.name,
+            kind=self.channel.kind,
             version=manifest.version,
             number=decision.number,
             sent_at=datetime.now(UTC),
             recipients=sent.recipients,
             message_id=sent.message_id,
-            first_message_id=first,
             corrects=corrects,
             run_id=asking.run_id,
-            clear=asking.clear,
+            tries_before_clear=asking.tries_before_clear,
             refused=sent.refused,
         )
         replaced: str | None = None
@@ -207,12 +229,28 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                     "refused": _still_refused(resumed, sent),
                 }
             )
-        try:
-            receipt.write(published.location, published.s3, replacing=replaced)
-        except ConditionError:
-            # An earlier try that was taken for dead has gone on, and has sent it too.
-            self.log.warning("%sanother process has sent it too", published.about)
+        self._write(receipt, replaced, published)
         return receipt
+
+    def _write(self, receipt: Receipt, replaced: str | None, published: _Period) -> None:
+        """Write a receipt, in any case if S3 serves within some minutes: it is sent already."""
+        for pause in (*_PAUSES_BEFORE_WRITING, None):
+            try:
+                receipt.write(published.location, published.s3, replacing=replaced)
+            except ConditionError:
+                # Either this write had been done and its answer was lost, or an earlier try that
+                # was taken for dead has gone on, and has sent it too.
+                self.log.warning("%sthere is a receipt already", published.about)
+            except S3Error as error:
+                if error.retryable and pause is not None:
+                    time.sleep(pause)
+                    continue
+                raise DeliveryError(
+                    f"it was sent, but its receipt was not written: {error} Do not clear the task"
+                    " if it should not be sent again.",
+                    retryable=False,
+                ) from error
+            return
 
 
 def period_of_delivery(cadence: Cadence, run: Any) -> Period:

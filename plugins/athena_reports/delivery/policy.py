@@ -12,9 +12,9 @@ class DeliveryPolicy:
     """When versions are delivered.
 
     Attributes:
-        within: How long after the end of a period a channel gets its first version.
-        correct_within: How long after the end of a period a channel that has a version gets a
-            later one.
+        within: A channel gets its first version of a period if that was published so long after the
+            end of the period at most.
+        correct_within: The same for a channel that has a version of the period already.
         when: `published` for each version, or `final` only for those that are neither provisional
             nor partial.
     """

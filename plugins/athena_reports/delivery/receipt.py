@@ -5,11 +5,13 @@ They are beside the manifest, in `receipts/<version>/<channel>/<number>.json` of
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from operator import itemgetter
+from typing import Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, StoredObject
+from athena_reports.delivery.channels import ChannelKind
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.publication.location import PeriodLocation
 
@@ -21,31 +23,31 @@ class Receipt(BaseModel, frozen=True):
 
     Attributes:
         channel: Name of the channel.
+        kind: What it is.
         version: Name of the version.
         number: Counts from 1 in a version and a channel.
-        sent_at: When.
-        recipients: Addresses of mail, or the channel of Slack; empty for a notifier.
-        message_id: The Message-ID of a mail, or the `ts` of a message in Slack; empty for a
-            notifier.
-        first_message_id: That of the first message of the channel about the period, which later
-            ones reply to.
+        sent_at: When, by the clock of the worker.
+        recipients: Addresses of mail, or the channel of Slack; empty for a notifier, and if there
+            was nothing to tell.
+        message_id: The Message-ID of a mail, or the `ts` of a message in Slack; empty for none.
         corrects: Name of the version that the channel had before; empty for none.
         run_id: The run of the delivering DAG.
-        clear: Which clear of the task has sent it; 0 if the task was not cleared.
+        tries_before_clear: How many tries of the task there were before it was last cleared; 0 if
+            it never was.
         refused: Recipients that were refused, with the answer of their server.
     """
 
     receipt_format: Literal[1] = 1
     channel: str
+    kind: ChannelKind
     version: str
     number: int = Field(ge=1)
     sent_at: AwareDatetime
     recipients: tuple[str, ...]
     message_id: str
-    first_message_id: str
     corrects: str = ""
     run_id: str
-    clear: int
+    tries_before_clear: int
     refused: Mapping[str, str] = Field(default_factory=dict)
 
     @property
@@ -89,19 +91,38 @@ class Receipt(BaseModel, frozen=True):
         s3.write(self.uri(location), body, "application/json", replacing=replacing)
 
 
-def delivered_to(version: str, location: PeriodLocation, s3: S3) -> set[str]:
-    """Return the channels that have a receipt of a version.
+class _Found(NamedTuple):
+    """A receipt in a listing."""
+
+    stored: StoredObject
+    version: str
+    channel: str
+
+
+def last_versions(location: PeriodLocation, s3: S3) -> dict[str, str]:
+    """Return the version that each channel got last, by the name of the channel.
 
     Args:
-        version: Name of the version.
-        location: Where its period is published.
+        location: Where the period is published.
         s3: The client of the report bucket.
 
     Raises:
         S3Error: S3 refused a call, or did not serve it.
     """
-    folder = f"{location.receipts_uri}{version}/"
-    return {channel_folder.split("/")[-2] for channel_folder in s3.folders(folder)}
+    return {found.channel: found.version for found in _listed(location, s3)}
+
+
+def _listed(location: PeriodLocation, s3: S3) -> list[_Found]:
+    """Return the receipts of a period in the order of their sending, by S3's clock.
+
+    The clocks of two workers can differ by minutes.
+    """
+    listed = []
+    for stored in s3.list(location.receipts_uri):
+        key = _KEY.search(stored.uri)
+        if key is not None:
+            listed.append(_Found(stored, key["version"], key["channel"]))
+    return sorted(listed, key=lambda found: found.stored.modified)
 
 
 def receipts_of(location: PeriodLocation, s3: S3, *, channel: str = "") -> Sequence[Receipt]:
@@ -117,10 +138,9 @@ def receipts_of(location: PeriodLocation, s3: S3, *, channel: str = "") -> Seque
         S3Error: S3 refused a call, or did not serve it.
     """
     receipts = []
-    for stored in s3.list(location.receipts_uri):
-        key = _KEY.search(stored.uri)
-        if key is None or channel not in ("", key["channel"]):
-            continue
-        receipt, _ = Receipt.read(stored.uri, s3)
-        receipts.append(receipt)
-    return sorted(receipts, key=lambda receipt: receipt.sent_at)
+    for found in _listed(location, s3):
+        if channel in ("", found.channel):
+            receipt, _ = Receipt.read(found.stored.uri, s3)
+            receipts.append((found.stored.modified, receipt.sent_at, receipt))
+    receipts.sort(key=itemgetter(0, 1))  # S3 dates an object by the second
+    return [receipt for _, _, receipt in receipts]

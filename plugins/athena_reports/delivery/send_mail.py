@@ -4,6 +4,7 @@ import smtplib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -39,12 +40,19 @@ def sender_address(conn_id: str) -> str:
     hook = _OneAttemptHook(smtp_conn_id=conn_id)
     connection = _connection(hook)
     address = connection.extra_dejson.get("from_email") or connection.login or ""
-    if "@" not in address:
+    if not domain_of(address):
         raise DeliveryError(
             f"The Airflow connection {conn_id!r} does not say which address mails come from. Set "
             '"from_email" in its extra.'
         )
     return str(address)
+
+
+def domain_of(sender: str) -> str:
+    """Return the domain of an address, which may have a name before it; empty for none."""
+    _, address = parseaddr(sender)
+    _, at_sign, domain = address.rpartition("@")
+    return domain if at_sign else ""
 
 
 def send_mail(

@@ -42,6 +42,8 @@ def send(
     decision: Send,
     reader: VersionReader,
     links: Links,
+    *,
+    thread: str,
     context: Context,
 ) -> Sent:
     """Send a version to a channel, in one attempt.
@@ -52,6 +54,7 @@ def send(
         decision: How it is sent.
         reader: Reads the version.
         links: Where to look further.
+        thread: Id of the message that it replies to; empty for none.
         context: Airflow's context of the task, for a notifier.
 
     Raises:
@@ -61,39 +64,56 @@ def send(
     """
     match channel:
         case MailChannel():
-            return _send_mail(channel, manifest, decision, reader, links)
+            return _send_mail(channel, manifest, decision, reader, links, thread)
         case SlackChannel():
-            return _post_to_slack(channel, manifest, decision, reader, links)
+            return _post_to_slack(channel, manifest, decision, reader, links, thread)
         case NotifierChannel():
             content = reader.content(manifest, channel, decision.corrects, links)
-            _call_notifier(channel, content, context)
+            if not _corrects_nothing(content):
+                _call_notifier(channel, content, context)
             return Sent()
         case _:
             assert_never(channel)
 
 
+def _corrects_nothing(content: Content) -> bool:
+    """Whether the channel has the same rows already.
+
+    A damaged version is replaced by the same rows, and a restatement can change only what is
+    private.
+    """
+    return content.correction is not None and content.correction.is_empty
+
+
 def _send_mail(
-    channel: MailChannel, manifest: Manifest, decision: Send, reader: VersionReader, links: Links
+    channel: MailChannel,
+    manifest: Manifest,
+    decision: Send,
+    reader: VersionReader,
+    links: Links,
+    thread: str,
 ) -> Sent:
     # Only what sends mail needs the provider.
-    from athena_reports.delivery.send_mail import send_mail, sender_address
+    from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
 
     sender = sender_address(channel.conn_id)  # before anything is read
     content = reader.content(manifest, channel, decision.corrects, links)
+    if _corrects_nothing(content):
+        return Sent()
     content, attachment = with_attachment(content, channel, manifest, reader)
     recipients = channel.to
-    if decision.resumed is not None:
-        recipients = decision.resumed.put_off
-    _, _, domain = sender.rpartition("@")
-    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain}>"
-    first_id = "" if decision.first is None else decision.first.first_message_id
+    if decision.resumed is not None:  # an author may have dropped somebody since
+        recipients = tuple(set(channel.to) & set(decision.resumed.put_off))
+    if not recipients:
+        return Sent(message_id=decision.resumed.message_id if decision.resumed else "")
+    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain_of(sender)}>"
     envelope = Envelope(
         sender=sender,
         to=channel.to,
         message_id=message_id,
         date=datetime.now(UTC),
-        in_reply_to=first_id,
-        references=[first_id] if first_id else [],
+        in_reply_to=thread,
+        references=[thread] if thread else [],
     )
     message = mail_message(
         content,
@@ -108,15 +128,19 @@ def _send_mail(
 
 
 def _post_to_slack(
-    channel: SlackChannel, manifest: Manifest, decision: Send, reader: VersionReader, links: Links
+    channel: SlackChannel,
+    manifest: Manifest,
+    decision: Send,
+    reader: VersionReader,
+    links: Links,
+    thread: str,
 ) -> Sent:
     from athena_reports.delivery.send_slack import open_client, post_message
 
     client = open_client(channel.conn_id)  # before anything is read
     content = reader.content(manifest, channel, decision.corrects, links)
-    thread = ""
-    if decision.first is not None and decision.first.recipients == (channel.channel,):
-        thread = decision.first.first_message_id  # a thread is of one channel
+    if _corrects_nothing(content):
+        return Sent()
     message = slack_message(content, channel.language)
     message_id = post_message(
         client,

@@ -23,7 +23,14 @@ from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest, Version
 from athena_reports.reports.report import Report
-from athena_reports.rows.columns import TableColumn, columns_of, is_number, read_parquet
+from athena_reports.rows.columns import (
+    TableColumn,
+    columns_of,
+    duckdb_literal,
+    is_number,
+    quoted,
+    read_parquet,
+)
 from athena_reports.rows.differences import find_differences
 from athena_reports.rows.engine import Engine
 
@@ -194,18 +201,29 @@ class VersionReader:
             self.s3.download(self.location.parquet_uri(corrects.version), old_path)
         except MissingObjectError:
             return Correction.without_rows(published_at)
-        new_path = self._download(manifest)
+        old_path = self._without_private(old_path)
+        new_path = self._without_private(self._download(manifest))
         new_columns = self._columns_of(new_path)
+        key = manifest.key
+        if any(self._is_private(name) for name in key):
+            key = ()  # then whole rows are compared
         differences = find_differences(
-            old_path,
-            new_path,
-            self._columns_of(old_path),
-            new_columns,
-            manifest.key,
-            self.engine,
+            old_path, new_path, self._columns_of(old_path), new_columns, key, self.engine
         )
-        private = [name for name, column in self.report.columns.items() if column.private]
-        return Correction.of(differences, new_columns, private=private, published_at=published_at)
+        return Correction.of(differences, new_columns, published_at=published_at)
+
+    def _without_private(self, path: Path) -> Path:
+        """Return a file of the same rows without private columns."""
+        names = [column.name for column in self._columns_of(path)]
+        shown = [name for name in names if not self._is_private(name)]
+        if shown == names:
+            return path
+        shown_path = path.with_suffix(".shown.parquet")
+        columns = ", ".join(map(quoted, shown))
+        target = duckdb_literal(str(shown_path))
+        sql = f"COPY (SELECT {columns} FROM {read_parquet(path)}) TO {target} (FORMAT parquet)"
+        self.engine.connection.execute(sql)
+        return shown_path
 
     def _columns_of(self, path: Path) -> tuple[TableColumn, ...]:
         return columns_of(self.engine.connection.sql(f"FROM {read_parquet(path)}"))

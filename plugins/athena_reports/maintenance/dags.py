@@ -108,18 +108,11 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
             max_active_tis_per_dagrun=1,
         )
         restate.expand_kwargs(find.output)
-        find_undelivered = AthenaUndeliveredOperator(
-            task_id="find_undelivered",
+        AthenaUndeliveredOperator(
+            task_id="deliver",
             database=deployment.report_database,
             bucket_owner=deployment.bucket_owner,
         )
-        deliver = TriggerDagRunOperator.partial(
-            task_id="deliver",
-            logical_date=None,
-            skip_when_already_exists=True,
-            max_active_tis_per_dagrun=1,
-        )
-        deliver.expand_kwargs(find_undelivered.output)
     return dag
 
 

@@ -9,20 +9,23 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from airflow.configuration import conf
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.delivery.receipt import delivered_to
+from athena_reports.delivery.receipt import last_versions
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
 from athena_reports.steps.airflow_errors import report_errors
 
 _TIME_OF_EVENT = timedelta(minutes=15)  # in which the event of a publication starts its run
+# What was published in time can have been lost at the end of that time.
+_TIME_TO_RECOVER = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,6 @@ class Undelivered:
         """Id of its run, made of what is published: each state of a period is tried once more."""
         return f"undelivered__{self.period_id}__{self.version}__{self.submitted_at}"
 
-    def to_trigger(self) -> dict[str, Any]:
-        """Return the arguments of a TriggerDagRunOperator."""
-        return {
-            "trigger_dag_id": self.dag_id,
-            "trigger_run_id": self.run_id,
-            "conf": {PERIOD_PARAM: self.period_id},
-        }
-
 
 def may_be_undelivered(
     partitions: Mapping[str, PartitionFacts], now: datetime
@@ -59,17 +54,18 @@ def may_be_undelivered(
     """
     planned = {}
     for period_id, facts in partitions.items():
-        if facts.delivery is None:
+        # What a check warns of waits for a person, who has been told.
+        if facts.delivery is None or facts.checks_warned > 0:
             continue
         is_recent = now - datetime.fromisoformat(facts.published_at) < _TIME_OF_EVENT
-        is_over = now > datetime.fromisoformat(facts.delivery.until)
+        is_over = now > datetime.fromisoformat(facts.delivery.until) + _TIME_TO_RECOVER
         if not is_recent and not is_over:
             planned[period_id] = facts.delivery
     return planned
 
 
 class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
-    """Returns, for each version that a channel has not got, how to trigger the delivering DAG.
+    """Triggers the delivering DAG for each version that a channel has not got.
 
     Args:
         database: The Glue database of the reports.
@@ -87,10 +83,8 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket_owner = bucket_owner
 
     @report_errors()
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return the arguments of each TriggerDagRunOperator, the oldest period first.
-
-        There are at most as many as Airflow maps (`[core] max_map_length`).
+    def execute(self, context: Context) -> list[str]:
+        """Return the ids of the runs that were triggered.
 
         Raises:
             AirflowFailException: AWS refused a call.
@@ -98,7 +92,7 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         """
         now = datetime.now(UTC)
         s3 = S3(self.hook.client("s3"), self.bucket_owner)
-        undelivered: list[Undelivered] = []
+        triggered = []
         for table in published_tables(self.database, self.hook.client("glue")):
             dag_id = f"{table.name}_deliver"
             partitions = table.published_periods()
@@ -107,15 +101,14 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
                 continue
             for period_id, delivery in sorted(planned.items()):
                 facts = partitions[period_id]
-                location = table.location.period_folder(period_id)
-                missing = set(delivery.channels) - delivered_to(facts.version, location, s3)
-                version = Undelivered(dag_id, period_id, facts.version, facts.submitted_at)
-                if missing and not _was_tried(version, context):
-                    names = ", ".join(sorted(missing))
+                had = last_versions(table.location.period_folder(period_id), s3)
+                missing = [name for name in delivery.channels if had.get(name) != facts.version]
+                found = Undelivered(dag_id, period_id, facts.version, facts.submitted_at)
+                if missing and self._trigger(found):
+                    names = ", ".join(missing)
                     self.log.info("%s, period %s: %s has not got it", dag_id, period_id, names)
-                    undelivered.append(version)
-        max_triggers = conf.getint("core", "max_map_length", fallback=1024)
-        return [version.to_trigger() for version in undelivered[:max_triggers]]
+                    triggered.append(found.run_id)
+        return triggered
 
     def _is_active(self, dag_id: str, context: Context) -> bool:
         """Whether there is a DAG that is not paused; a paused one would only collect runs."""
@@ -123,8 +116,7 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         try:
             is_paused: bool = ti.get_dag(dag_id).is_paused
         except AirflowRuntimeError as error:
-            detail = error.error.detail or {}
-            if detail.get("status_code") != HTTPStatus.NOT_FOUND:
+            if _status(error) != HTTPStatus.NOT_FOUND:
                 raise
             self.log.info("%s: nothing is delivered, as there is no such DAG", dag_id)
             return False
@@ -132,8 +124,29 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
             self.log.info("%s: nothing is delivered, as the DAG is paused", dag_id)
         return not is_paused
 
+    def _trigger(self, found: Undelivered) -> bool:
+        """Trigger a run, and return whether there is a new one.
 
-def _was_tried(version: Undelivered, context: Context) -> bool:
-    """Whether it has a run already, which has found that it is not to be sent, or has failed."""
-    runs: int = context["ti"].get_dr_count(dag_id=version.dag_id, run_ids=[version.run_id])
-    return runs > 0
+        Not by Airflow's TriggerDagRunOperator, which fails for a DAG that is gone: a report that is
+        not delivered any more would fail this DAG for weeks.
+        """
+        request = TriggerDagRun(
+            dag_id=found.dag_id, run_id=found.run_id, conf={PERIOD_PARAM: found.period_id}
+        )
+        try:
+            answer = task_runner.SUPERVISOR_COMMS.send(request)
+        except AirflowRuntimeError as error:
+            # Airflow keeps a DAG that is gone (404), and one whose file has an import error (400).
+            if _status(error) not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+                raise
+            self.log.warning("%s cannot be triggered: %s", found.dag_id, error)
+            return False
+        # Otherwise its run is there already. It has found that nothing is to be sent, or failed.
+        return not isinstance(answer, ErrorResponse)
+
+
+def _status(error: AirflowRuntimeError) -> int | None:
+    """Return the status of the answer of Airflow's API."""
+    detail = error.error.detail or {}
+    status: int | None = detail.get("status_code")
+    return status

@@ -4,10 +4,12 @@ The JavaScript of the page reads these names. An answer is a plain tuple, since 
 thousands of periods, and a model would inspect each value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
+from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.coverage import Cell, State
+from athena_reports.page.deliveries import ClearRequest, DeliveringTask
 from athena_reports.page.fill import RunRequest
 from athena_reports.page.lake import ColumnRoles, TextValues
 from athena_reports.publication.costs import CostSummary
@@ -158,3 +160,70 @@ class SqlAnswer(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return the answer as it is sent."""
         return self._asdict()
+
+
+class ReceiptRow(NamedTuple):
+    """What the page shows of a receipt; its fields are those of `Receipt`."""
+
+    version: str
+    channel: str
+    number: int
+    sent_at: str
+    recipients: Sequence[str]
+    corrects: str
+    refused: Mapping[str, str]
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """Return the row of a receipt."""
+        return cls(
+            version=receipt.version,
+            channel=receipt.channel,
+            number=receipt.number,
+            sent_at=receipt.sent_at.isoformat(),
+            recipients=receipt.recipients,
+            corrects=receipt.corrects,
+            refused=receipt.refused,
+        )
+
+
+class ChannelRow(NamedTuple):
+    """What the page shows of a channel of today's DAG.
+
+    `task` is None if there is no run for the period. `clear` is the request that sends again; None
+    if the viewer may not, or if the task is under way.
+    """
+
+    name: str
+    task: DeliveringTask | None
+    clear: ClearRequest | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as it is sent."""
+        fields = self._asdict()
+        if self.task is not None:
+            fields["task"] = self.task._asdict()
+        if self.clear is not None:
+            fields["clear"] = self.clear._asdict()
+        return fields
+
+
+class DeliveriesAnswer(NamedTuple):
+    """Where the versions of a period went, and what failed.
+
+    `dag_id` is the delivering DAG. `receipts` has the newest first; it is empty if the receipts
+    cannot be read, and then `problem` says why.
+    """
+
+    dag_id: str
+    is_paused: bool
+    channels: Sequence[ChannelRow]
+    receipts: Sequence[ReceiptRow]
+    problem: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as it is sent."""
+        fields = self._asdict()
+        fields["channels"] = [channel.as_json() for channel in self.channels]
+        fields["receipts"] = [receipt._asdict() for receipt in self.receipts]
+        return fields

@@ -21,16 +21,21 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from athena_reports.aws.s3 import MissingObjectError
+from athena_reports.delivery.receipt import receipts_of
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.answers import (
+    ChannelRow,
     CoverageAnswer,
+    DeliveriesAnswer,
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
+    ReceiptRow,
     ReportRow,
     SqlAnswer,
 )
 from athena_reports.page.coverage import PeriodCoverage, Run, State, period_coverage
+from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
 from athena_reports.page.fill import plan_fill, run_request
 from athena_reports.page.history import find_history
 from athena_reports.page.lake import (
@@ -196,6 +201,48 @@ def history(dag: Dag, period_id: str) -> Response:
     return JSONResponse(find_history(Lake.connect(), dag, period_id).model_dump(mode="json"))
 
 
+@api.get(_PERIOD + "/deliveries")
+def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) -> Response:
+    """Where the versions of a period went, and what failed.
+
+    It is null without a delivering DAG, and for a viewer who may not read the runs of that one:
+    recipients are personal.
+    """
+    period = dag.cadence.period(period_id)
+    delivering = delivering_dag(dag, session)
+    if delivering is None or not _may("GET", delivering.dag_id, user):
+        session.rollback()
+        return JSONResponse(None)
+    tasks = delivering_tasks(delivering, period.id, session)
+    session.rollback()
+
+    # What Airflow's REST API asks for where it clears single tasks.
+    may_clear = _may("PUT", delivering.dag_id, user, DagAccessEntity.TASK_INSTANCE)
+    channels = []
+    for channel in delivering.channels:
+        task = tasks.get(channel)
+        clear = None
+        if task is not None and may_clear and task.can_be_cleared:
+            clear = clear_request(delivering, channel, task)
+        channels.append(ChannelRow(name=channel, task=task, clear=clear))
+    receipts = []
+    problem = ""
+    try:
+        lake = Lake.connect()
+        sent = receipts_of(lake.location(dag, period.id), lake.s3)
+        receipts = [ReceiptRow.of(receipt) for receipt in sent]
+    except AthenaReportsError as error:
+        problem = str(error)
+    answer = DeliveriesAnswer(
+        dag_id=delivering.dag_id,
+        is_paused=delivering.is_paused,
+        channels=channels,
+        receipts=receipts[::-1],
+        problem=problem,
+    )
+    return JSONResponse(answer.as_json())
+
+
 @api.get(_PERIOD + "/manifest")
 def manifest(dag: Dag, period_id: str) -> Response:
     """The manifest, as a file."""
@@ -324,11 +371,16 @@ async def _error_response(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, status)
 
 
-def _may(method: Literal["GET", "POST", "PUT"], dag_id: str, user: Any) -> bool:
-    """Whether Airflow's auth manager lets a user do something with the runs of a DAG."""
+def _may(
+    method: Literal["GET", "POST", "PUT"],
+    dag_id: str,
+    user: Any,
+    entity: DagAccessEntity = DagAccessEntity.RUN,
+) -> bool:
+    """Whether Airflow's auth manager lets a user do something with the runs or tasks of a DAG."""
     return get_auth_manager().is_authorized_dag(
         method=method,
-        access_entity=DagAccessEntity.RUN,
+        access_entity=entity,
         details=DagDetails(id=dag_id),
         user=user,
     )

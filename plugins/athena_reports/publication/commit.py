@@ -66,8 +66,8 @@ class Publication(NamedTuple):
 
     Attributes:
         outcome: `published` if readers get this version, or the same query published it before;
-            `settled` or `unchanged` if another query had published the same rows, where `settled`
-            means that they were provisional or partial until now; `superseded` if a later query has
+            `settled` if another query had published the same rows, and they were provisional or
+            partial until now; `unchanged` if they were not; `superseded` if a later query has
             published.
         manifest: The manifest of the period as it is now.
     """

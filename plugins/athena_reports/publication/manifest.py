@@ -165,7 +165,7 @@ class PlannedDelivery(BaseModel, frozen=True):
     """To whom a version is to be delivered.
 
     `channels` are the names of those that the report had when the version was published. After the
-    instant `until`, none of them gets it any more.
+    instant `until` no delivery is due any more.
     """
 
     channels: tuple[str, ...]

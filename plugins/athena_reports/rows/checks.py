@@ -179,9 +179,9 @@ def _problem(error: Exception, table: LocalTable) -> str:
     missing = _MISSING_COLUMN.search(problem)
     if missing is not None:
         return _no_column(missing["name"], table)
-    kind = _ERROR_KIND.match(full_reason)
-    if table.private_columns and kind is not None:  # DuckDB quotes the value that it cannot take
-        return f"{kind[0].rstrip(': ')}, whose text may quote a private column"
+    is_own = type(error) is ValueError  # with a text of this module; others may quote values
+    if table.private_columns and not is_own:
+        return f"{type(error).__name__}, whose text may quote a private column"
     return problem
 
 

@@ -4,15 +4,21 @@
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.errors import EmptyResultError, SkipPeriodError
+from athena_reports.errors import (
+    EmptyResultError,
+    ResultError,
+    SkipPeriodError,
+    TransformError,
+)
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
@@ -161,6 +167,37 @@ def write_rows(
         S3Error: S3 refused a call, or did not serve it.
         TransformError: A transform failed, or the rows cannot be computed.
     """
+    with _without_values(recipe, engine.about):
+        return _write_rows(execution, recipe, period, engine, athena, s3, published_columns)
+
+
+@contextmanager
+def _without_values(recipe: Recipe, about: str) -> Iterator[None]:
+    """Say only which kind of error it is, where its text may quote a private column.
+
+    An error leaves S3 by an alert.
+    """
+    try:
+        yield
+    except (ResultError, TransformError) as error:
+        if not any(column.private for column in recipe.columns.values()):
+            raise
+        cause = error.__cause__ or error
+        raise TransformError(
+            f"{about}: the rows cannot be made: {type(cause).__name__}. Its text may quote a"
+            " private column. The log of the task has it."
+        ) from error
+
+
+def _write_rows(
+    execution: QueryExecution,
+    recipe: Recipe,
+    period: Period,
+    engine: Engine,
+    athena: "AthenaClient",
+    s3: S3,
+    published_columns: PublishedColumns,
+) -> WrittenRows:
     result = read_result(
         FinishedQuery.model_validate(execution, from_attributes=True),
         engine=engine,

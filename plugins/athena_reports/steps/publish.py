@@ -32,8 +32,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """Makes a prepared version the current one of its period in S3 and in Glue.
 
     The event of each asset among the `outlets` has what the task returns as its extra. There is no
-    event if nothing is new: another query had published the same rows, as final and whole as they
-    are now, or a later query has published.
+    event if nothing is new: a later query has published, or another query had published the same
+    rows. It is new if these rows were provisional or partial, and no longer are.
 
     Args:
         prepared: What `transform_result` returned.
@@ -49,7 +49,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             reads of that one changes.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
         channels: Names of the channels that the version is to be delivered to.
-        deliver_until: How long after the end of the period it is delivered.
+        deliver_within: How long after the end of the period something may be delivered of it.
         calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
             this task does.
         keyed_outlets: Further assets, whose events have the id of the period as partition key.
@@ -77,7 +77,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         logic: str = "",
         transforms_logic: str = "",
         channels: Sequence[str] = (),
-        deliver_until: timedelta = timedelta(0),
+        deliver_within: timedelta = timedelta(0),
         calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
         database: str | None = None,
@@ -97,7 +97,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.logic = logic
         self.transforms_logic = transforms_logic
         self.channels = tuple(channels)
-        self.deliver_until = deliver_until
+        self.deliver_within = deliver_within
         self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets(self.keyed_outlets)
@@ -236,7 +236,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             missing_partitions.extend(coverage.gaps)
         delivery = None
         if self.channels:
-            until = period.end_utc + self.deliver_until
+            until = period.end_utc + self.deliver_within
             delivery = PlannedDelivery(channels=self.channels, until=until.isoformat())
         return PublicationFacts(
             report=self.report,

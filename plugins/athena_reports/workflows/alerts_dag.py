@@ -6,6 +6,7 @@ beside the report looks again when a period is due. Both note who was told.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -97,9 +98,10 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
     default_args.update(RetryPolicy().arguments)
     # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
     # two weeks later.
-    default_args["on_failure_callback"] = failed_task_callback(
-        cadence, policy.on_failed_check, has_period_param=False
+    tell_failed_check = partial(
+        _tell_failed_check, cadence=cadence, notifiers=policy.on_failed_check
     )
+    default_args["on_failure_callback"] = [tell_failed_check]
     default_args["on_retry_callback"] = None
     time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
     default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers
@@ -156,28 +158,13 @@ def warning_callback(
     return [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
 
 
-def failed_task_callback(
-    cadence: Cadence, notifiers: Notifiers, *, has_period_param: bool
+def failed_delivery_callback(
+    cadence: Cadence, notifiers: Notifiers
 ) -> list[Callable[..., None]] | None:
-    """Return the `on_failure_callback` of the tasks of a DAG beside a report's.
-
-    None without notifiers.
-
-    Args:
-        cadence: The periods of the report.
-        notifiers: Who is told.
-        has_period_param: Whether the DAG has the param `period`. Otherwise a `conf` that names one
-            means nothing.
-    """
+    """Return the `on_failure_callback` of the tasks of a delivering DAG; None without notifiers."""
     if not notifiers:
         return None
-    tell_failed_task = partial(
-        _tell_failed_task,
-        cadence=cadence,
-        notifiers=notifiers,
-        has_period_param=has_period_param,
-    )
-    return [tell_failed_task]
+    return [partial(_tell_failed_delivery, cadence=cadence, notifiers=notifiers)]
 
 
 def keep_reason(context: _Context) -> None:
@@ -226,15 +213,8 @@ def _tell_published_warnings(
 
 
 def _param_of_run(run: Any) -> str:
-    """Return the param `period` of a run; empty if it has none, or is not known.
-
-    A run that is started by the event of a publication has the period as its partition key.
-    """
-    if run is None:
-        return ""
-    if getattr(run, "partition_key", None):  # since Airflow 3.2
-        return str(run.partition_key)
-    if not run.conf:
+    """Return the param `period` of a run of the report; empty if it has none, or is not known."""
+    if run is None or not run.conf:
         return ""
     return run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
 
@@ -284,13 +264,37 @@ def _own_kept_reason(ti: Any) -> str | None:
     return reason
 
 
-# --- the callback of the DAGs beside the report's
+# --- the callbacks of the DAGs beside the report's
+
+
+def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+    """Notify that a task of the DAG of alerts has failed for good."""
+    period = _period_of_callback(context, cadence)
+    _tell_failed_task(context, notifiers, _id_of_period(period))
+
+
+def _tell_failed_delivery(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+    """Notify that a channel has not got a version."""
+    task_id = context["ti"].task_id
+    period_id = _UNKNOWN_PERIOD
+    run: Any = context.get("dag_run")
+    if run is not None:
+        # Its module imports what reads Parquet, which a report without channels does without.
+        from athena_reports.delivery.deliver import period_of_delivery
+
+        with suppress(AthenaReportsError):  # it may have failed for this very reason
+            period_id = period_of_delivery(cadence, run).id
+    next_step = (
+        f"Correct that, and clear only the task {task_id}: the run's other channels would get it"
+        " once more."
+    )
+    _tell_failed_task(context, notifiers, period_id, next_step=next_step)
 
 
 def _tell_failed_task(
-    context: _Context, *, cadence: Cadence, notifiers: Notifiers, has_period_param: bool
+    context: _Context, notifiers: Notifiers, period_id: str, *, next_step: str = ""
 ) -> None:
-    """Notify that a task of a DAG beside a report's has failed for good.
+    """Notify that a task has failed for good.
 
     Nobody is told twice: Airflow calls this once for each failed task.
     """
@@ -298,12 +302,11 @@ def _tell_failed_task(
     reason = context.get("exception")
     if not reason:
         reason = "it was killed"
-    param = _param_of_run(context.get("dag_run")) if has_period_param else ""
-    period = _period_of_callback(context, cadence, param=param)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],
-        _id_of_period(period),
+        period_id,
         f"{ti.task_id}: {reason}",
+        next_step=next_step,
     )
     tell(notifiers, context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

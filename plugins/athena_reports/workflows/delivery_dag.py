@@ -16,13 +16,14 @@ from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.asset_partitions import when_published
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import Settings
-from athena_reports.workflows.alerts_dag import failed_task_callback
+from athena_reports.workflows.alerts_dag import failed_delivery_callback
 
 # A server that is down for some hours delays a delivery, and does not lose it: with these pauses a
 # task tries for four hours at least.
 _RETRIES = RetryPolicy(
     retries=12, first_pause=timedelta(minutes=1), factor=2.0, longest_pause=timedelta(minutes=30)
 )
+_ACTIVE_RUNS = 16  # periods whose deliveries wait for a server that is down
 _DOC = """\
 Delivers each version of `{dag_id}` once to each channel: {channels}.
 
@@ -50,8 +51,9 @@ def build_delivery_dag(
 ) -> None:
     """Build the DAG `<report>_<cadence>_deliver`, with a task for each channel.
 
-    One run at a time: two would both find that a channel has not got a version yet. Airflow
-    registers the DAG as it is made, so it is not returned.
+    A channel gets one version at a time: two tries at once would both find that it has not got one
+    yet. So a channel that fails for hours holds up no other. Airflow registers the DAG as it is
+    made, so it is not returned.
 
     Args:
         dag: The report's DAG.
@@ -65,9 +67,7 @@ def build_delivery_dag(
     default_args = dict(dag.default_args)
     default_args.update(_RETRIES.arguments)
     default_args["on_retry_callback"] = None
-    default_args["on_failure_callback"] = failed_task_callback(
-        cadence, on_failure, has_period_param=True
-    )
+    default_args["on_failure_callback"] = failed_delivery_callback(cadence, on_failure)
     names = ", ".join(channel.name for channel in channels)
     with DAG(
         f"{dag.dag_id}_deliver",
@@ -75,7 +75,7 @@ def build_delivery_dag(
         doc_md=_DOC.format(dag_id=dag.dag_id, channels=names),
         schedule=when_published(report.name, cadence),
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=_ACTIVE_RUNS,
         allowed_run_types=ALL_BUT_BACKFILLS,
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args=default_args,
@@ -85,6 +85,7 @@ def build_delivery_dag(
         for channel in channels:
             DeliverOperator(
                 task_id=channel.name,
+                max_active_tis_per_dag=1,
                 report=report,
                 cadence=cadence,
                 channel=channel,

@@ -48,13 +48,16 @@ def require_deliveries(
         report.refuse("deliver", "it needs Airflow 3.3 or later. Leave it out, or upgrade.")
     if not report.has_table:
         report.refuse("deliver", "it reads Parquet. Add 'parquet' to outputs.")
+    if report.columns and all(column.private for column in report.columns.values()):
+        report.refuse("deliver", "all columns are private, so there is nothing to deliver.")
     names = [channel.name for channel in channels]
     for name in names:
         if names.count(name) > 1:
             report.refuse("deliver", f"two channels have the name {name!r}. Rename one of them.")
-    earliest = delay
+    waits = [source.wait for source in report.inputs if source.wait is not None]
+    earliest = max([delay, *waits])
     if policy.when == "final":
-        earliest = max(delay, report.late_by)
+        earliest = max(earliest, report.late_by)
     if policy.within <= earliest:
         problem = f"{policy.within} is over before the first version can be sent, {earliest} after"
         report.refuse("deliver_within", f"{problem} the end of the period. Give more time.")
@@ -90,6 +93,8 @@ def _problem_of_bar(report: Report, name: str) -> str:
     for column_name, column in report.columns.items():
         if is_number(duckdb_type(column.type)) and not column.private:
             numbers.append(column_name)
+    by_lower_name = {column_name.lower(): column_name for column_name in report.columns}
+    name = by_lower_name.get(name.lower(), name)  # as the rows are read
     if name in numbers:
         return ""
     choice = f"Choose among {', '.join(numbers)}." if numbers else "Leave it out."

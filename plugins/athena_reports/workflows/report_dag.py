@@ -280,7 +280,7 @@ def build_dag(
             logic=report.logic,
             transforms_logic=report.transforms_logic,
             channels=[channel.name for channel in channels],
-            deliver_until=delivery_policy.longest,
+            deliver_within=delivery_policy.longest,
             reads_previous=any(source.previous for source in report.inputs),
             calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.

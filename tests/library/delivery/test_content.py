@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 
 from athena_reports import Column, transforms
 from athena_reports.delivery.content import (
@@ -17,52 +12,9 @@ from athena_reports.delivery.content import (
     shown_columns,
 )
 from athena_reports.rows.columns import columns_of
-from athena_reports.rows.differences import find_differences
 from tests.support.engines import engine
 
 BEFORE = datetime(2026, 11, 22, tzinfo=UTC)
-OLD = [("u1", "secret-a", 10), ("u2", "secret-b", 20), ("u3", "secret-c", 30)]
-NEW = [("u1", "secret-a", 11), ("u2", "secret-x", 20), ("u4", "secret-d", 40)]
-NAMES = ["user_id", "email", "score"]
-
-
-def correction(*key: str, private: tuple[str, ...]) -> Correction:
-    """What may be told between OLD and NEW."""
-    with engine() as shared:
-        old = written(OLD, shared.folder / "old.parquet")
-        new = written(NEW, shared.folder / "new.parquet")
-        columns = columns_of(shared.connection.from_parquet(str(new)))
-        differences = find_differences(old, new, columns, columns, key, shared)
-    return Correction.of(differences, columns, private=private, published_at=BEFORE)
-
-
-def written(rows: list[tuple[str, str, int]], path: Path) -> Path:
-    values = [list(column) for column in zip(*rows, strict=True)]
-    pq.write_table(pa.table(dict(zip(NAMES, values, strict=True))), path)
-    return path
-
-
-@pytest.mark.parametrize("key", [(), ("user_id",), ("email",), ("user_id", "email")])
-@pytest.mark.parametrize("spelling", ["email", "EMAIL"])
-def test_no_value_of_a_private_column_is_told(key: tuple[str, ...], spelling: str) -> None:
-    assert "secret" in repr(correction(*key, private=()))
-    told = correction(*key, private=(spelling,))
-    assert "secret" not in repr(told)
-    assert "email" not in repr(told)
-    assert told.examples
-
-
-def test_a_row_that_differs_in_a_private_column_only_is_counted_and_not_shown() -> None:
-    told = correction("user_id", private=("email",))
-    assert (told.added, told.removed, told.changed) == (1, 1, 2)
-    assert [change.key for change in told.examples if change.kind == "changed"] == [("u1",)]
-    assert told.columns == {"score": 1}
-
-
-def test_a_private_key_leaves_the_values_that_differ() -> None:
-    told = correction("email", private=("email",))
-    assert told.names == ()
-    assert all(change.kind == "changed" for change in told.examples)
 
 
 def test_a_version_without_rows_is_told_as_such() -> None:

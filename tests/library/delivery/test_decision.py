@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide
+from athena_reports import mail, slack
+from athena_reports.delivery.decision import (
+    Hold,
+    Send,
+    Skip,
+    Try,
+    decide,
+    thread_of,
+)
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.publication.manifest import Manifest, PlannedDelivery, Version
@@ -23,7 +31,15 @@ END = WEEK.end_utc
 WARNING = CheckResult(name="few rows", severity="warn", passed=False, message="1 row")
 
 
-def manifest(version: str = "v1", channels: tuple[str, ...] = ("sales",), **more: Any) -> Manifest:
+def manifest(
+    version: str = "v1",
+    channels: tuple[str, ...] = ("sales",),
+    *,
+    hours: float = 1,
+    **more: Any,
+) -> Manifest:
+    """A version that is published some hours after the end of the period."""
+    more["published_at"] = (END + timedelta(hours=hours)).isoformat()
     rows = Version(version=version, ordered=True, rows=1, columns=(), objects=())
     planned = PlannedDelivery(channels=channels, until="") if channels else None
     return Manifest.of(rows, facts(delivery=planned, **more))
@@ -34,7 +50,7 @@ def receipt(
     number: int = 1,
     *,
     run: str = "r1",
-    clear: int = 0,
+    tries_before_clear: int = 0,
     hours: float = 1,
     **more: Any,
 ) -> Receipt:
@@ -43,12 +59,14 @@ def receipt(
         version=version,
         number=number,
         sent_at=END + timedelta(hours=hours),
-        recipients=("a@example.com",),
-        message_id=f"<{version}.{number}>",
-        first_message_id="<v1.1>",
+        **{
+            "kind": "mail",
+            "recipients": ("a@example.com",),
+            "message_id": f"<{version}.{number}>",
+            **more,
+        },
         run_id=run,
-        clear=clear,
-        **more,
+        tries_before_clear=tries_before_clear,
     )
 
 
@@ -57,46 +75,40 @@ def decided(
     *receipts: Receipt,
     policy: DeliveryPolicy = POLICY,
     run: str = "r1",
-    clear: int = 0,
-    hours: float = 2,
+    tries_before_clear: int = 0,
 ) -> Any:
-    asking = Try(run, clear, END + timedelta(hours=hours))
-    return decide("sales", published, WEEK, receipts, policy, asking)
+    return decide("sales", published, WEEK, receipts, policy, Try(run, tries_before_clear))
 
 
 def test_a_version_is_sent_once() -> None:
-    assert decided(manifest()) == Send(number=1, corrects=None, first=None)
+    assert decided(manifest()) == Send(number=1, corrects=None)
     skipped = decided(manifest(), receipt(), run="another event")
     assert skipped == Skip("sales has version v1 since 2025-06-14 16:00:00 UTC")
 
 
 def test_a_later_version_corrects_the_one_that_the_channel_had_last() -> None:
     first, second = receipt("v1"), receipt("v2", hours=2)
-    assert decided(manifest("v3"), first, second, run="r3") == Send(
-        number=1, corrects=second, first=first
-    )
+    assert decided(manifest("v3"), first, second, run="r3") == Send(number=1, corrects=second)
     # An earlier version is the current one again: readers have another one now.
-    assert decided(manifest("v1"), first, second, run="r3") == Send(
-        number=2, corrects=second, first=first
-    )
+    assert decided(manifest("v1"), first, second, run="r3") == Send(number=2, corrects=second)
 
 
 def test_a_clear_sends_again_and_a_retry_of_it_does_not() -> None:
     first = receipt()
-    again = decided(manifest(), first, clear=2)
-    assert again == Send(number=2, corrects=None, first=first)
-    second = receipt(number=2, clear=2, hours=3)
-    assert isinstance(decided(manifest(), first, second, clear=2), Skip)
+    again = decided(manifest(), first, tries_before_clear=2)
+    assert again == Send(number=2, corrects=None)
+    second = receipt(number=2, tries_before_clear=2, hours=3)
+    assert isinstance(decided(manifest(), first, second, tries_before_clear=2), Skip)
     # The run of another event is cleared, too.
-    third = decided(manifest(), first, second, clear=2, run="r2")
-    assert third == Send(number=3, corrects=None, first=first)
+    third = decided(manifest(), first, second, tries_before_clear=2, run="r2")
+    assert third == Send(number=3, corrects=None)
 
 
 @pytest.mark.parametrize("policy", [POLICY, FINAL])
 def test_a_clear_sends_what_is_not_sent_by_itself(policy: DeliveryPolicy) -> None:
-    odd = manifest(channels=(), provisional=True, partial=True, checks=(WARNING,))
-    assert isinstance(decided(odd, policy=policy, hours=24 * 800), Skip)
-    assert isinstance(decided(odd, policy=policy, hours=24 * 800, clear=1), Send)
+    odd = manifest(channels=(), hours=24 * 800, provisional=True, partial=True, checks=(WARNING,))
+    assert isinstance(decided(odd, policy=policy), Skip)
+    assert isinstance(decided(odd, policy=policy, tries_before_clear=1), Send)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +138,34 @@ def test_a_version_whose_check_warns_is_held_back() -> None:
     ("receipts", "days"), [((), 7), ((receipt("v0"),), 60)], ids=["first", "correction"]
 )
 def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int) -> None:
-    in_time = decided(manifest(), *receipts, hours=24 * days, run="r2")
-    too_late = decided(manifest(), *receipts, hours=24 * days + 0.01, run="r2")
+    in_time = decided(manifest(hours=24 * days), *receipts, run="r2")
+    too_late = decided(manifest(hours=24 * days + 0.01), *receipts, run="r2")
     assert isinstance(in_time, Send)
-    assert too_late == Skip(f"the period ended more than {timedelta(days=days)} ago")
+    allowed = timedelta(days=days)
+    assert too_late == Skip(f"it was published more than {allowed} after the end of the period")
+
+
+def test_a_clear_of_a_correction_sends_the_correction_again() -> None:
+    first, second = receipt("v1"), receipt("v2", hours=2, corrects="v1")
+    again = decided(manifest("v2"), first, second, tries_before_clear=1)
+    assert again == Send(number=2, corrects=first)
+
+
+def test_a_message_replies_to_the_first_one_of_its_kind() -> None:
+    channel, sent = mail("sales", to=["a@example.com"]), Send(number=1, corrects=None)
+    told = receipt("v1", kind="notifier", message_id="")
+    first, second = receipt("v2", hours=2), receipt("v3", hours=3)
+    assert thread_of(channel, [], sent) == ""
+    assert thread_of(channel, [told], sent) == ""
+    assert thread_of(channel, [told, first, second], sent) == "<v2.1>"
+    resumed = Send(number=1, corrects=None, resumed=first)
+    assert thread_of(channel, [first], resumed) == ""
+
+    here, there = slack("sales", channel="#here"), slack("sales", channel="#there")
+    posted = receipt("v1", kind="slack", recipients=("#here",), message_id="17.1")
+    assert thread_of(here, [first, posted], sent) == "17.1"
+    assert thread_of(there, [first, posted], sent) == ""
+    assert thread_of(channel, [posted, first], sent) == "<v2.1>"
 
 
 def test_a_retry_sends_only_to_those_that_were_put_off() -> None:
@@ -137,10 +173,8 @@ def test_a_retry_sends_only_to_those_that_were_put_off() -> None:
     earlier = receipt("v0", hours=0)
     partly = receipt(refused=refused, corrects="v0")
     assert partly.put_off == ("b@example.com",)
-    assert decided(manifest(), earlier, partly) == Send(
-        number=1, corrects=earlier, first=earlier, resumed=partly
-    )
-    assert decided(manifest(), partly) == Send(number=1, corrects=None, first=None, resumed=partly)
+    assert decided(manifest(), earlier, partly) == Send(number=1, corrects=earlier, resumed=partly)
+    assert decided(manifest(), partly) == Send(number=1, corrects=None, resumed=partly)
     # Another event, another version, and a refusal for good resume nothing.
     assert isinstance(decided(manifest(), partly, run="r2"), Skip)
     assert decided(manifest("v2"), partly).resumed is None
@@ -177,9 +211,7 @@ class World:
         """Let a try of a run go on until it is killed `before` or `after` the sending, or ends."""
         self.minutes += 1
         clear = self.clears[run]
-        decision = decided(
-            self.current, *self.receipts, run=run, clear=clear, hours=self.minutes / 60
-        )
+        decision = decided(self.current, *self.receipts, run=run, tries_before_clear=clear)
         if not isinstance(decision, Send) or killed == "before":
             return
         self.arrived.append((self.current.version, decision.number))
@@ -190,7 +222,7 @@ class World:
             self.current.version,
             decision.number,
             run=run,
-            clear=clear,
+            tries_before_clear=clear,
             hours=self.minutes / 60,
         )
         assert all(

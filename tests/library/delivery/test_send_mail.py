@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.send_mail import send_mail, sender_address
+from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
 from tests.support.mail_server import MailServer, mail_server
 
 TO = ("a@example.com", "b@example.com", "c@example.com")
@@ -112,6 +112,10 @@ def test_a_connection_that_cannot_be_used_is_told(
     [
         ("smtp://a%40example.com:secret@127.0.0.1", "a@example.com"),
         ("smtp://u:secret@127.0.0.1/?from_email=b%40example.com", "b@example.com"),
+        (
+            "smtp://127.0.0.1/?from_email=Reports+%3Cb%40example.com%3E",
+            "Reports <b@example.com>",
+        ),
         ("smtp://u:secret@127.0.0.1", None),
         ("smtp://127.0.0.1", None),
     ],
@@ -122,6 +126,7 @@ def test_the_sender_is_what_the_connection_says(
     monkeypatch.setenv("AIRFLOW_CONN_MAILER", uri)
     if address is not None:
         assert sender_address("mailer") == address
+        assert domain_of(address) == "example.com"
         return
     with pytest.raises(DeliveryError, match=r'\'mailer\' does not say .*Set "from_email" in its'):
         sender_address("mailer")

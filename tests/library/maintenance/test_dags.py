@@ -30,7 +30,6 @@ def test_the_contract_of_the_restatement() -> None:
         [
             "find",
             "restate",
-            "find_undelivered",
             "deliver",
         ],
     )

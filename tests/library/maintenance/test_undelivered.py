@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
 from athena_reports.publication.manifest import Manifest, PlannedDelivery
+from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
 from tests.support.publishing import Place, facts
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
+WARNING = CheckResult(name="rows", severity="warn", passed=False, message="few")
 FIRST, SECOND = "2026-11-15", "2026-11-22"
 
 Triggers = dict[str, str]  # the ids of the runs, by period
@@ -31,6 +34,7 @@ def publish(
     until: timedelta = HOUR,
     period_id: str = FIRST,
     rows: str = "a",
+    checks: tuple[CheckResult, ...] = (),
 ) -> Manifest:
     """Publish a period some time ago that is delivered until some time from now."""
     at = (NOW - published).isoformat(timespec="milliseconds")
@@ -38,22 +42,30 @@ def publish(
     delivery = planned if channels else None
     place = place.at(period_id)
     version = place.upload(rows)
-    return place.publish(version, facts(at, period_id=period_id, delivery=delivery)).manifest
+    return place.publish(
+        version, facts(at, period_id=period_id, delivery=delivery, checks=checks)
+    ).manifest
 
 
 def deliver(place: Place, manifest: Manifest, channel: str) -> None:
     receipt = Receipt(
         channel=channel,
+        kind="mail",
         version=manifest.version,
         number=1,
         sent_at=NOW,
         recipients=(),
         message_id="",
-        first_message_id="",
         run_id="run-1",
-        clear=0,
+        tries_before_clear=0,
     )
     receipt.write(place.at(manifest.period.id).location, place.s3)
+
+
+def refusal(status: int) -> AirflowRuntimeError:
+    """What a task gets if Airflow's API refuses a request."""
+    detail = {"status_code": status, "message": "refused"}
+    return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
 
 @pytest.fixture
@@ -63,26 +75,35 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
     database = tabled.table.database
     monkeypatch.setenv("AWS_ENDPOINT_URL", tabled.s3.client.meta.endpoint_url)
 
-    def look(*, is_paused: bool | None = False, runs: Collection[str] = ()) -> Triggers:
+    def look(
+        *, is_paused: bool | None = False, runs: Collection[str] = (), refused: int = 0
+    ) -> Triggers:
         with DAG("athena_reports_restatement", schedule=None):
-            task = AthenaUndeliveredOperator(task_id="find", database=database)
+            task = AthenaUndeliveredOperator(task_id="deliver", database=database)
+        triggers: Triggers = {}
 
         def get_dag(dag_id: str) -> Any:
             assert dag_id == "plays_weekly_deliver"
             if is_paused is None:
-                detail = {"status_code": 404, "message": "Not Found"}
-                raise AirflowRuntimeError(
-                    ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail)
-                )
+                raise refusal(404)
             return SimpleNamespace(is_paused=is_paused)
+
+        def send(request: TriggerDagRun) -> Any:
+            assert request.dag_id == "plays_weekly_deliver"
+            if refused:
+                raise refusal(refused)
+            if request.run_id in runs:
+                return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
+            triggers[(request.conf or {})["period"]] = request.run_id
+            return OKResponse(ok=True)
 
         ti: Any = TaskInstance()
         ti.get_dag = get_dag
-        ti.get_dr_count = lambda run_ids, **_: len(set(run_ids) & set(runs))
+        supervisor = SimpleNamespace(send=send)
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
         context: Any = {"ti": ti}
-        triggers = task.execute(context)
-        assert {trigger["trigger_dag_id"] for trigger in triggers} <= {"plays_weekly_deliver"}
-        return {trigger["conf"]["period"]: trigger["trigger_run_id"] for trigger in triggers}
+        assert task.execute(context) == list(triggers.values())
+        return triggers
 
     return look
 
@@ -99,6 +120,13 @@ def test_what_a_channel_has_not_got_is_delivered(
     assert list(look()) == [SECOND]
 
 
+def test_what_was_published_in_time_is_delivered_some_days_later(
+    tabled: Place, look: Callable[..., Triggers]
+) -> None:
+    publish(tabled, until=-47 * HOUR)
+    assert list(look()) == [FIRST]
+
+
 def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Triggers]) -> None:
     first = publish(tabled, channels=("sales",), published=2 * HOUR)
     deliver(tabled, first, "sales")
@@ -112,7 +140,8 @@ def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Trigg
     [
         {"channels": ()},
         {"published": timedelta(minutes=5)},  # its event is on its way
-        {"until": -HOUR},
+        {"until": -49 * HOUR},
+        {"checks": (WARNING,)},  # a person has been told
     ],
 )
 def test_what_is_not_to_be_delivered_now_is_left_alone(
@@ -128,6 +157,16 @@ def test_a_dag_that_does_not_run_is_left_alone(
 ) -> None:
     publish(tabled)
     assert look(is_paused=is_paused) == {}
+
+
+@pytest.mark.parametrize("status", [404, 400], ids=["gone", "import error"])
+def test_a_dag_that_airflow_still_knows_and_cannot_start_fails_nothing(
+    tabled: Place, look: Callable[..., Triggers], status: int
+) -> None:
+    publish(tabled)
+    assert look(refused=status) == {}
+    with pytest.raises(AirflowRuntimeError):
+        look(refused=500)
 
 
 def test_each_state_of_a_period_is_tried_once(tabled: Place, look: Callable[..., Triggers]) -> None:

@@ -29,12 +29,13 @@ _WEEK = WEEKS.period("2026-03-01")
 DAGS = '''
 """DAGs of Airflow.
 
-A report in two cadences, one that ended and has no table, and three DAGs that are no reports.
+A report in two cadences, one that ended and has no table, one that is delivered, and three DAGs
+that are no reports.
 """
 from datetime import datetime
 
 from airflow.sdk import DAG
-from athena_reports import Report, build_dag, monthly, weekly
+from athena_reports import Report, build_dag, mail, monthly, weekly
 from athena_reports.scheduling.timetable import PeriodTimetable
 
 plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
@@ -44,6 +45,12 @@ texts = Report(
     name="texts", sql="plays.sql", since="2026-03-01", until="2026-03-15", outputs=["csv"]
 )
 texts_weekly = build_dag(texts, weekly("sunday", "Asia/Tokyo"))
+sent = Report(name="sent", sql="plays.sql", since="2026-03-01")
+sent_weekly = build_dag(
+    sent,
+    weekly("sunday", "Asia/Tokyo"),
+    deliver=[mail("sales", to=["a@example.com"]), mail("board", to=["b@example.com"])],
+)
 tagged = DAG(
     "tagged_weekly",
     schedule="@weekly",
@@ -96,25 +103,33 @@ def add_run(
 
 
 def add_task(
-    session: Session, run_id: str, task_id: str, state: str, xcoms: Mapping[str, BaseModel]
+    session: Session,
+    run_id: str,
+    task_id: str,
+    state: str | None,
+    xcoms: Mapping[str, BaseModel] | None = None,
+    *,
+    dag_id: str = "plays_weekly",
+    try_number: int = 0,
 ) -> None:
-    """Store a task of a run of `plays_weekly`, in a state, with what it has pushed."""
-    dag = SerializedDagModel.get_dag("plays_weekly", session=session)
+    """Store a task of a run, in a state, with what it has pushed."""
+    dag = SerializedDagModel.get_dag(dag_id, session=session)
     assert dag is not None
-    version = DagVersion.get_latest_version("plays_weekly", session=session)
+    version = DagVersion.get_latest_version(dag_id, session=session)
     assert version is not None
     task = TaskInstance(
         next(iter(dag.tasks)), run_id=run_id, state=state, dag_version_id=version.id
     )
     task.task_id = task_id
+    task.try_number = try_number
     session.add(task)
     session.flush()
-    for key, value in xcoms.items():
+    for key, value in (xcoms or {}).items():
         stored = value.model_dump(mode="json")  # as the Execution API stores it
         XComModel.set(
             key,
             stored,
-            dag_id="plays_weekly",
+            dag_id=dag_id,
             task_id=task_id,
             run_id=run_id,
             serialize=False,

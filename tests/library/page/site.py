@@ -21,14 +21,22 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 
 from athena_reports.page import app as app_module
 from athena_reports.page.answers import (
+    ChannelRow,
     CoverageAnswer,
+    DeliveriesAnswer,
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
+    ReceiptRow,
     ReportRow,
     SqlAnswer,
 )
 from athena_reports.page.coverage import State
+from athena_reports.page.deliveries import (
+    DeliveringDag,
+    DeliveringTask,
+    clear_request,
+)
 from athena_reports.page.fill import RunRequest
 from athena_reports.page.history import History
 from athena_reports.page.lake import ColumnRoles, TextValues, names_of_entries
@@ -52,6 +60,7 @@ BASE = f"{ORIGIN}/athena-reports/"
 STATIC = Path(app_module.__file__).with_name("static")
 CONSOLE = "https://console.test/history/"
 DAG_ID = "scores_weekly"
+DELIVERING = "scores_weekly_deliver"
 NOW = datetime(2026, 5, 6, 3, tzinfo=UTC)
 WEEK = list(WEEKS.between(NOW - timedelta(weeks=30), NOW - timedelta(weeks=1)))
 """Weeks that are over at `NOW`, earliest first."""
@@ -234,6 +243,42 @@ def answer(
     return made._replace(**changes)
 
 
+def receipt(channel: str, version: str = "v1", **changes: Any) -> ReceiptRow:
+    """A channel got a version, at 12:30 in Tokyo."""
+    made = ReceiptRow(
+        version=version,
+        channel=channel,
+        number=1,
+        sent_at="2026-05-04T03:30:00+00:00",
+        recipients=(f"{channel}@example.com",),
+        corrects="",
+        refused={},
+    )
+    return made._replace(**changes)
+
+
+def channel(
+    name: str, state: str | None = "success", *, try_number: int = 1, may_clear: bool = True
+) -> ChannelRow:
+    """A channel, and its task of the last run."""
+    task = DeliveringTask(run_id="asset triggered/1", state=state, try_number=try_number)
+    clear = None
+    if may_clear and task.can_be_cleared:
+        dag = DeliveringDag(dag_id=DELIVERING, is_paused=False, channels=(name,))
+        clear = clear_request(dag, name, task)
+    return ChannelRow(name=name, task=task, clear=clear)
+
+
+def deliveries(
+    channels: Sequence[ChannelRow], receipts: Sequence[ReceiptRow] = (), **changes: Any
+) -> DeliveriesAnswer:
+    """The deliveries of a period, the newest first."""
+    made = DeliveriesAnswer(
+        dag_id=DELIVERING, is_paused=False, channels=channels, receipts=receipts, problem=""
+    )
+    return made._replace(**changes)
+
+
 # The site.
 
 
@@ -253,6 +298,7 @@ class Refusal:
 
 
 NO_NETWORK = Refusal(0, "")
+NOTHING = Refusal(200, "null")
 
 
 @dataclass(frozen=True)
@@ -329,9 +375,10 @@ class Site:
     def put_period(
         self, shown: PeriodAnswer, history: Any = None, sql: Any = None, dag_id: str = DAG_ID
     ) -> None:
-        """Answer with a period, its history and the SQL of its current version."""
+        """Answer with a period, its history and the SQL of its version; it has no deliveries."""
         path = period_path(shown.manifest.period.id, dag_id)
         self.put(path, shown)
+        self.put(f"{path}/deliveries", NOTHING)
         self.put(f"{path}/history", history or History())
         version = shown.manifest.version
         self.put(f"{path}/versions/{version}/sql", sql or SqlAnswer(f"SELECT {version}"))

@@ -39,18 +39,21 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from athena_reports.aws.s3 import S3
+from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
 from athena_reports.page.app import BARS
 from athena_reports.page.coverage import Run, State
-from athena_reports.page.lake import SHOWN_ROWS
+from athena_reports.page.lake import SHOWN_ROWS, LakeError
 from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.periods.run_period import period_of_run
 from athena_reports.publication.folder import require_calendar
-from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
+from tests.library.page import site
 from tests.library.page.account import WEEK, Account, report_dag
-from tests.library.page.metadata import add_run, dated
+from tests.library.page.metadata import add_run, add_task, dated
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
@@ -72,7 +75,9 @@ DATA_PATHS = [
         f"{DAG_PATH}/periods/{WEEK.id}{rest}"
         for rest in ("", "/history", "/manifest", "/objects/csv", "/versions/v/sql")
     ),
+    f"{DAG_PATH}/periods/{WEEK.id}/deliveries",
 ]
+MANIFEST_PATHS = DATA_PATHS[2:-1]  # whose answers need the manifest
 
 # What Airflow has of runs, as `unfinished_runs` and `dated_runs` return it.
 Runs = dict[str, dict[str, Any]]
@@ -80,10 +85,14 @@ Runs = dict[str, dict[str, Any]]
 
 @dataclass
 class Viewer:
-    """A user, and what Airflow lets them do; of the DAGs in `hidden` they may not see the runs."""
+    """A user, and what Airflow lets them do; of the DAGs in `hidden` they may not see the runs.
+
+    Of those in `clears` they may clear single tasks.
+    """
 
     reads: Collection[str] = ("scores_weekly", "empty_monthly")
     runs: Collection[str] = ("scores_weekly",)
+    clears: Collection[str] = ()
     hidden: Collection[str] = ()
 
     def get_authorized_dag_ids(self, *, user: Viewer, method: str) -> set[str]:
@@ -95,6 +104,8 @@ class Viewer:
     ) -> bool:
         assert user is self
         # About single DAGs only. Asked about all, without an id, it refuses as FAB's manager does.
+        if access_entity is DagAccessEntity.TASK_INSTANCE:
+            return method == "PUT" and details.id in self.clears
         if method != "GET":
             return details.id in self.runs
         may_read = details.id in self.reads
@@ -143,6 +154,7 @@ def client(
     )
     monkeypatch.setattr(app_module, "unfinished_runs", unfinished)
     monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
+    monkeypatch.setattr(app_module, "delivering_dag", lambda *_: None)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
@@ -171,14 +183,25 @@ def coverage(client: TestClient, *, recent: bool = False) -> list[dict[str, Any]
 
 
 @pytest.fixture
+def everybody() -> Viewer:
+    return Viewer(
+        reads=(
+            "plays_weekly",
+            "plays_monthly",
+            "texts_weekly",
+            "other",
+            "sent_weekly_deliver",
+        ),
+        runs=("plays_weekly", "plays_monthly"),
+        clears=("sent_weekly_deliver",),
+    )
+
+
+@pytest.fixture
 def beside_airflow(
-    account: Account, session: Session, monkeypatch: pytest.MonkeyPatch
+    account: Account, session: Session, everybody: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """The page of a viewer who may do all, beside a metadata database as Airflow fills it."""
-    everybody = Viewer(
-        reads=("plays_weekly", "plays_monthly", "texts_weekly", "other"),
-        runs=("plays_weekly", "plays_monthly"),
-    )
     monkeypatch.setattr(app_module.Lake, "connect", lambda: account.lake)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: everybody)
@@ -566,6 +589,8 @@ def test_the_pages_scripts_read_only_what_the_endpoints_send(
     client: TestClient, publisher: Publisher
 ) -> None:
     """A field that is renamed in a manifest would be missing on the page, without an error."""
+    deliveries = site.deliveries([site.channel("sales")], [site.receipt("sales")]).as_json()
+    (channel,) = deliveries["channels"]
     for seed in (0, 1):
         at = WEEK.end_utc + timedelta(days=seed)
         publisher.put(WEEK, seed=seed, at=at, key=["user_id"], checks=[PASSED])
@@ -592,6 +617,11 @@ def test_the_pages_scripts_read_only_what_the_endpoints_send(
         "entry": history["entries"][0],
         "plan": plan,
         "start": plan["starts"][0],
+        "answer": deliveries,
+        "receipt": deliveries["receipts"][0],
+        "channel": channel,
+        "task": channel["task"],
+        "clear": channel["clear"],
     }
     scripts = "".join(path.read_text() for path in sorted(STATIC.glob("*.js")))
     for name, fields in sent.items():
@@ -851,6 +881,143 @@ def test_the_history_of_a_period_has_the_measures_of_its_first_entries(
     assert (found["periods"], found["problems"], found["note"]) == ([WEEK.id, WEEK.next.id], [], "")
 
 
+SENT_PATH = f"/api/dags/sent_weekly/periods/{WEEK.id}/deliveries"
+
+
+def put_receipt(account: Account, channel: str, version: str, minutes: int, **more: Any) -> None:
+    """Say that a channel has got a version, some minutes after `NOW`."""
+    receipt = Receipt(
+        channel=channel,
+        version=version,
+        number=more.pop("number", 1),
+        sent_at=NOW + timedelta(minutes=minutes),
+        recipients=("a@example.com", "b@example.com"),
+        message_id="<1@example.com>",
+        first_message_id="<1@example.com>",
+        run_id="event",
+        clear=0,
+        **more,
+    )
+    receipt.write(PeriodLocation.of(account.bucket, "sent", WEEK), S3(account.s3))
+
+
+@pytest.fixture
+def delivered(account: Account, session: Session) -> None:
+    """A week of `sent_weekly` whose first version went out, and whose second one went to one."""
+    put_receipt(account, "sales", "v1", 0)
+    put_receipt(account, "board", "v1", 1)
+    refused = {"b@example.com": "550 no such user"}
+    put_receipt(account, "sales", "v2", 2, corrects="v1", number=2, refused=refused)
+    dag_id = "sent_weekly_deliver"
+    add_run(session, "event", "running", dag_id=dag_id, partition_key=WEEK.id)
+    add_task(session, "event", "sales", "failed", dag_id=dag_id, try_number=1)
+    add_task(session, "event", "board", "running", dag_id=dag_id, try_number=4)
+    session.commit()
+
+
+@pytest.mark.usefixtures("delivered")
+def test_deliveries_are_where_each_version_went_and_what_failed(
+    beside_airflow: TestClient, everybody: Viewer
+) -> None:
+    everybody.reads = (*everybody.reads, "sent_weekly")
+    answer = beside_airflow.get(SENT_PATH).json()
+    newest, *others = answer.pop("receipts")
+    assert newest == {
+        "version": "v2",
+        "channel": "sales",
+        "number": 2,
+        "sent_at": (NOW + timedelta(minutes=2)).isoformat(),
+        "recipients": ["a@example.com", "b@example.com"],
+        "corrects": "v1",
+        "refused": {"b@example.com": "550 no such user"},
+    }
+    assert [(receipt["version"], receipt["channel"]) for receipt in others] == [
+        ("v1", "board"),
+        ("v1", "sales"),
+    ]
+    sales, board = answer.pop("channels")
+    assert (sales["name"], board["name"]) == ("sales", "board")
+    assert sales["task"] == {"run_id": "event", "state": "failed", "try_number": 1}
+    assert board["task"] == {"run_id": "event", "state": "running", "try_number": 4}
+    assert sales["clear"]["path"] == "dags/sent_weekly_deliver/clearTaskInstances"
+    assert sales["clear"]["body"]["dag_run_id"] == "event"
+    assert sales["clear"]["body"]["task_ids"] == ["sales"]
+    assert board["clear"] is None, "it is under way"
+    assert answer == {"dag_id": "sent_weekly_deliver", "is_paused": False, "problem": ""}
+
+    next_week = beside_airflow.get(SENT_PATH.replace(WEEK.id, WEEK.next.id)).json()
+    assert next_week["receipts"] == []
+    assert [(channel["task"], channel["clear"]) for channel in next_week["channels"]] == [
+        (None, None),
+        (None, None),
+    ]
+    assert beside_airflow.get(SENT_PATH.replace(WEEK.id, "2026-03")).status_code == 400
+
+
+@pytest.mark.usefixtures("delivered")
+def test_who_may_not_read_the_delivering_dag_sees_no_deliveries(
+    beside_airflow: TestClient, everybody: Viewer
+) -> None:
+    """Recipients are personal."""
+    everybody.reads = ("sent_weekly",)
+    answer = beside_airflow.get(SENT_PATH)
+    assert (answer.status_code, answer.json()) == (200, None)
+    everybody.reads = ("sent_weekly", "sent_weekly_deliver")
+    everybody.hidden = ("sent_weekly_deliver",)
+    assert beside_airflow.get(SENT_PATH).json() is None
+    everybody.hidden = ("sent_weekly",)
+    assert beside_airflow.get(SENT_PATH).status_code == 403
+
+
+@pytest.mark.usefixtures("delivered")
+def test_only_who_may_clear_tasks_of_the_delivering_dag_can_send_again(
+    beside_airflow: TestClient, everybody: Viewer
+) -> None:
+    everybody.reads = ("sent_weekly", "sent_weekly_deliver")
+    everybody.runs = ("sent_weekly", "sent_weekly_deliver")
+    everybody.clears = ("sent_weekly",)
+    answer = beside_airflow.get(SENT_PATH).json()
+    assert [channel["clear"] for channel in answer["channels"]] == [None, None]
+    assert len(answer["receipts"]) == 3
+
+
+def test_a_report_that_is_not_delivered_has_no_deliveries(beside_airflow: TestClient) -> None:
+    path = SENT_PATH.replace("sent_weekly", "plays_weekly")
+    assert beside_airflow.get(path).json() is None
+
+
+@pytest.mark.usefixtures("delivered")
+@pytest.mark.parametrize("problem", ["no bucket", "no receipt", "no connection"])
+def test_receipts_that_cannot_be_read_hide_no_failure(
+    beside_airflow: TestClient,
+    account: Account,
+    everybody: Viewer,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str,
+) -> None:
+    everybody.reads = (*everybody.reads, "sent_weekly")
+    lake = account.lake
+    if problem == "no bucket":
+        monkeypatch.setattr(
+            app_module.Lake, "connect", lambda: replace(lake, bucket="nobodys-bucket")
+        )
+        told = "nobodys-bucket"
+    elif problem == "no connection":
+        refused = Mock(side_effect=LakeError("There is no connection."))
+        monkeypatch.setattr(app_module.Lake, "connect", refused)
+        told = "There is no connection."
+    else:
+        key = f"sent/weekly/{WEEK.id}/receipts/v3/sales/1.json"
+        account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
+        told = "is no receipt of this release"
+    response = beside_airflow.get(SENT_PATH)
+    assert response.status_code == 200
+    answer = response.json()
+    assert told in answer["problem"]
+    assert answer["receipts"] == []
+    assert [channel["task"]["state"] for channel in answer["channels"]] == ["failed", "running"]
+
+
 def test_a_plan_is_the_requests_that_start_it(
     client: TestClient, published: Publisher, runs: Runs
 ) -> None:
@@ -897,7 +1064,7 @@ def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
     client: TestClient, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account.s3.put_object(Bucket=account.bucket, Key=MANIFEST_KEY, Body=b'{"hello": 1}')
-    for path in DATA_PATHS[2:]:
+    for path in MANIFEST_PATHS:
         answer = client.get(path)
         if path.endswith("/manifest"):  # it is what somebody would look at
             assert answer.json() == {"hello": 1}
@@ -909,7 +1076,7 @@ def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
     monkeypatch.setattr(
         app_module.Lake, "connect", lambda: replace(account.lake, bucket="nobodys-bucket")
     )
-    for path in DATA_PATHS[2:]:
+    for path in MANIFEST_PATHS:
         answer = client.get(path)
         assert answer.status_code in {404, 502}, path
         assert re.search("s3://nobodys-bucket/.* Create the bucket", answer.json()["detail"])

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Locator, expect, sync_playwright
 
-from athena_reports.page.answers import SqlAnswer
+from athena_reports.page.answers import ChannelRow, SqlAnswer
 from athena_reports.page.coverage import State
 from athena_reports.page.history import Entry, History
 from athena_reports.publication.manifest import Difference, PublishedObject
@@ -23,23 +23,28 @@ from tests.library.page.site import (
     BASE,
     CONSOLE,
     DAG_ID,
+    DELIVERING,
     NO_NETWORK,
+    NOTHING,
     NOW,
     WEEK,
     Post,
     Refusal,
     Site,
     answer,
+    channel,
     check,
     clear,
     column,
     costs,
+    deliveries,
     earlier_version,
     manifest,
     opened_site,
     period_path,
     plan,
     query,
+    receipt,
     report,
     row,
     served_files,
@@ -1201,3 +1206,277 @@ def test_a_period_that_cannot_be_read_keeps_its_heading(site: Site) -> None:
     expect(site.page.get_by_role("heading", level=2)).to_have_text(f"scores weekly {LAST.id}")
     site.page.get_by_role("link", name="All reports").click()
     expect(site.cell(LAST)).to_be_visible()
+
+
+# Deliveries
+
+DELIVERIES = f"{period_path(LAST.id)}/deliveries"
+CLEAR = f"dags/{DELIVERING}/clearTaskInstances"
+LOG = f"http://airflow.test/dags/{DELIVERING}/runs/asset%20triggered%2F1/tasks"
+
+
+def open_deliveries(site: Site, *answers: Any, **described: Any) -> Locator:
+    """Open a period that has deliveries, and return their section."""
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST, **described)))
+    site.put(DELIVERIES, *answers)
+    site.open(LINK)
+    return site.section("Deliveries")
+
+
+def lines_of(section: Locator) -> list[list[str]]:
+    """The texts of the cells, by row."""
+    texts: list[list[str]] = section.locator("tbody tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
+    )
+    return texts
+
+
+def test_a_period_without_deliveries_has_no_such_section(site: Site) -> None:
+    section = open_deliveries(site, NOTHING)
+    expect(site.section("Checks")).to_be_visible()
+    assert site.times(DELIVERIES) == 1
+    expect(section).to_be_hidden()
+
+
+def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) -> None:
+    channels = [channel("sales"), channel("board"), ChannelRow("new", None, None)]
+    receipts = [
+        receipt("sales", "v3", number=2, sent_at="2026-05-05T15:00:00+00:00"),
+        # From here on the page is older than what went out.
+        receipt("sales", "v4", corrects="v3", recipients=("x@example.com", "y@example.com")),
+        receipt("gone", "v3", recipients=()),
+        receipt("sales", "v3", corrects="v1", refused={"z@example.com": "550 5.1.1 unknown"}),
+        receipt("board", "v1"),
+        receipt("sales", "v1"),
+    ]
+    section = open_deliveries(site, deliveries(channels, receipts), version="v3")
+    at = "4 May 2026, 12:30"
+    expect(section.locator("tbody tr")).to_have_count(8)
+    assert lines_of(section) == [
+        # In the viewer's time zone.
+        [
+            "v3 current",
+            "sales",
+            "6 May 2026, 00:00",
+            "sales@example.com",
+            "sending 2",
+            "Send again\u2026",
+        ],
+        [
+            "v3 current",
+            "sales",
+            at,
+            "sales@example.com",
+            "correction of v1\nz@example.com was refused: 550 5.1.1 unknown",
+            "",
+        ],
+        ["v3 current", "board", "not sent", "", "", "Send\u2026"],
+        ["v3 current", "new", "not sent", "", "", ""],
+        ["v3 current", "gone", at, "", "", ""],
+        ["v4", "sales", at, "x@example.com, y@example.com", "correction of v3", ""],
+        ["v1", "board", at, "board@example.com", "", ""],
+        ["v1", "sales", at, "sales@example.com", "", ""],
+    ]
+    expect(section.locator(".error")).to_have_text(["z@example.com was refused: 550 5.1.1 unknown"])
+
+
+@pytest.mark.parametrize(
+    ("state", "shown", "is_failure"),
+    [
+        ("failed", "The task has failed, try 3. Log", True),
+        ("up_for_retry", "The task has failed, and tries again by itself, try 3. Log", True),
+        ("skipped", "The task is skipped, try 3. Log", False),
+        (None, "The task waits for Airflow, try 3. Log", False),
+        ("running", "The task is sending, try 3. Log", False),
+        ("else", "The task is else, try 3. Log", False),
+    ],
+)
+def test_a_task_that_has_not_succeeded_leads_to_its_log(
+    site: Site, state: str | None, shown: str, is_failure: bool
+) -> None:
+    channels = [channel("sales", state, try_number=3), channel("board", state, try_number=0)]
+    section = open_deliveries(site, deliveries(channels, [receipt("board", "v1")]))
+    notes = section.locator("tbody td:nth-child(5)")
+    expect(notes).to_have_text([shown, shown.replace(", try 3", "")])
+    expect(section.locator(".error")).to_have_count(2 if is_failure else 0)
+    links = section.get_by_role("link", name="Log")
+    expect(links.nth(0)).to_have_attribute("href", f"{LOG}/sales?try_number=3")
+    expect(links.nth(1)).to_have_attribute("href", f"{LOG}/board")
+    can_be_cleared = state in ("failed", "up_for_retry", "skipped")
+    expect(section.get_by_role("button")).to_have_count(2 if can_be_cleared else 0)
+
+
+def test_receipts_that_cannot_be_read_are_told_and_the_rest_is_shown(site: Site) -> None:
+    told = deliveries([channel("sales", "failed")], problem=HOSTILE, is_paused=True)
+    section = open_deliveries(site, told)
+    expect(section.get_by_role("alert")).to_have_text(HOSTILE)
+    expect(section).to_contain_text(f"The DAG {DELIVERING} is paused: it sends nothing until")
+    (line,) = lines_of(section)
+    assert line == [
+        "v1 current",
+        "sales",
+        DASH,
+        "",
+        "The task has failed. Log",
+        "Send again\u2026",
+    ]
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+
+    section = open_deliveries(site, Refusal.of(502, "Airflow does not answer."))
+    expect(section.get_by_role("alert")).to_have_text("Airflow does not answer.")
+    expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
+
+
+def test_what_stands_in_deliveries_is_text(site: Site) -> None:
+    sent = receipt(
+        HOSTILE,
+        HOSTILE,
+        recipients=(HOSTILE, "javascript:document.title=1"),
+        corrects=HOSTILE,
+        refused={HOSTILE: HOSTILE},
+    )
+    channels = [channel(HOSTILE, "failed")]
+    told = deliveries(channels, [sent, sent._replace(version="v1")], problem=HOSTILE)
+    section = open_deliveries(site, told)
+    current, line = lines_of(section)
+    assert current[:2] == ["v1 current", HOSTILE]
+    assert line[:4] == [
+        HOSTILE,
+        HOSTILE,
+        "4 May 2026, 12:30",
+        f"{HOSTILE}, javascript:document.title=1",
+    ]
+    assert f"{HOSTILE} was refused: {HOSTILE}" in line[4]
+    site.put(f"/api/v2/{CLEAR}", Refusal.of(409, HOSTILE))
+    section.get_by_role("button").click()
+    dialog = site.page.get_by_role("dialog")
+    expect(dialog).to_contain_text(HOSTILE)
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator(".error")).to_have_text(HOSTILE)
+    assert site.page.locator("main img, dialog img").count() == 0
+    assert site.page.locator("a[href^='javascript']").count() == 0
+    expect(site.page).to_have_title(f"{DAG_ID} {LAST.id}")
+
+
+def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> None:
+    before = receipt("sales", "v1")
+    board = channel("board", "failed")
+    section = open_deliveries(site, deliveries([channel("sales"), board], [before]))
+    stop_clock(site)
+    section.get_by_role("button", name="Send again\u2026 sales").click()
+    dialog = site.page.get_by_role("dialog", name=f"Send {LAST.id} to sales again?")
+    expect(dialog).to_contain_text("It was sent on 4 May 2026, 12:30 to sales@example.com.")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    assert site.posts == []
+
+    section.get_by_role("button", name="Send again\u2026 sales").click()
+    site.put(f"/api/v2/{CLEAR}", {"task_instances": [{}], "total_entries": 1})
+    states = [
+        (None, "waits for Airflow"),
+        ("queued", "waits for a worker"),
+        ("running", "is sending"),
+    ]
+    again = receipt("sales", "v1", number=2)
+    site.put(
+        DELIVERIES,
+        *(deliveries([channel("sales", state), board], [before]) for state, _ in states),
+        deliveries([channel("sales"), board], [again, before]),
+    )
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_be_hidden()
+    assert site.posts == [
+        Post(
+            CLEAR,
+            {
+                "dag_run_id": "asset triggered/1",
+                "task_ids": ["sales"],
+                "include_downstream": False,
+                "only_failed": False,
+                "prevent_running_task": True,
+                "dry_run": False,
+            },
+        )
+    ]
+    for _, shown in states:
+        expect(section.locator("tbody tr").first).to_contain_text(shown)
+        expect(section.get_by_role("button")).to_have_text(["Send\u2026"])
+        site.barrier()
+        site.page.clock.run_for(POLL_MS)
+    expect(section.locator("tbody tr").first).to_contain_text("sending 2")
+    expect(section.get_by_role("button")).to_have_text(["Send again\u2026", "Send\u2026"])
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(20 * POLL_MS)
+    assert site.times(DELIVERIES) == asked, "nothing is under way"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "shown"),
+    [
+        (Refusal.of(403, "Forbidden"), "Forbidden"),
+        (Refusal.of(409, "The task is running."), "The task is running."),
+        (NO_NETWORK, "Airflow's API server does not answer."),
+        ({"task_instances": [], "total_entries": 0}, "Airflow has cleared nothing"),
+    ],
+)
+def test_a_sending_that_airflow_refuses_is_told(site: Site, refusal: Any, shown: str) -> None:
+    first = deliveries([channel("sales")])
+    section = open_deliveries(site, first, deliveries([channel("sales", "running")]))
+    stop_clock(site)
+    site.put(f"/api/v2/{CLEAR}", refusal)
+    section.get_by_role("button").click()
+    dialog = site.page.get_by_role("dialog", name=f"Send {LAST.id} to sales?")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator(".error")).to_contain_text(shown)
+    expect(dialog.get_by_role("button", name="Send")).to_have_count(0)
+    assert len(site.posts) == 1
+    # Meanwhile it may be under way for another reason.
+    expect(section).to_contain_text("is sending")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
+    checks = (check("a", passed=True), check("rows", passed=False, severity="warn"))
+    section = open_deliveries(site, deliveries([channel("sales", "failed")]), checks=checks)
+    section.get_by_role("button", name="Send\u2026 sales").click()
+    dialog = site.page.get_by_role("dialog")
+    expect(dialog.locator(".error")).to_have_text("A check warns of this version: rows.")
+
+
+def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: Site) -> None:
+    waiting = deliveries([channel("sales", "up_for_retry")])
+    section = open_deliveries(site, waiting)
+    stop_clock(site)
+    expect(section).to_be_visible()
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(25_000)
+    assert site.times(DELIVERIES) == asked
+    # A failure in between hides nothing, and does not end it.
+    site.put(DELIVERIES, Refusal.of(502, "S3 does not answer"), waiting)
+    site.page.clock.run_for(6_000)
+    expect(section.get_by_role("alert")).to_have_text("S3 does not answer")
+    expect(section).to_contain_text("tries again by itself")
+    site.page.clock.run_for(30_000)
+    expect(section.get_by_role("alert")).to_have_count(0)
+    site.page.get_by_role("link", name="All reports").click()
+    expect(site.cell(LAST)).to_be_visible()
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(120_000)
+    assert site.times(DELIVERIES) == asked
+
+
+def test_the_focus_stays_while_a_channel_is_sent_to(site: Site) -> None:
+    sending = [channel("sales", "running"), channel("board", "failed")]
+    section = open_deliveries(site, deliveries(sending))
+    stop_clock(site)
+    button = section.get_by_role("button", name="Send\u2026 board")
+    button.focus()
+    asked = site.times(DELIVERIES)
+    sent = [channel("sales"), channel("board", "failed")]
+    site.put(DELIVERIES, deliveries(sent, [receipt("sales")]))
+    site.page.clock.run_for(POLL_MS)
+    expect(section).to_contain_text("sales@example.com")
+    assert site.times(DELIVERIES) == asked + 1
+    expect(button).to_be_focused()

@@ -353,3 +353,26 @@ def test_a_recipe_without_formats_is_refused_before_there_is_a_run() -> None:
     with pytest.raises(ReportError, match="'plays', field 'formats': it is empty") as caught:
         Recipe(report="plays", bucket="reports", formats=[])
     assert (caught.value.report, caught.value.field) == ("plays", "formats")
+
+
+def failing(rows: Any, _: Any) -> Any:
+    return rows.project("*, user_name::BIGINT AS number")
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_no_error_quotes_a_private_column(
+    bucket: str, query: dict[str, Any], is_private: bool
+) -> None:
+    """It would leave S3 by an alert."""
+    columns = {"user_name": Column("string", "name", private=is_private)}
+    with pytest.raises(AirflowFailException) as caught:
+        transformed(query, bucket, transforms=[failing], columns=columns)
+    message = str(caught.value)
+    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): the rows cannot be ")
+    assert ("'a,b'" in message) is not is_private
+    assert ("ConversionException" in message) is is_private
+
+    unchecked = checks.expression("user_name::BIGINT > 0")
+    with pytest.raises(AirflowFailException) as caught:
+        transformed(query, bucket, checks=[unchecked], columns=columns)
+    assert ("'a,b'" in str(caught.value)) is not is_private

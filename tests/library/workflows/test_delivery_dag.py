@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import Column, build_dag, mail, notify, slack
+from athena_reports import Column, Input, build_dag, mail, notify, slack
 from athena_reports.errors import ReportError
 from athena_reports.settings import settings
 from athena_reports.workflows import delivery_options
@@ -21,6 +21,7 @@ from tests.support.notifiers import Recorder
 
 SALES = mail("sales", to=["sales@example.com"])
 TEAM = slack("team", channel="#sales")
+LATE_INPUT = Input("plays", wait=timedelta(hours=6))
 COLUMNS = {
     "name": Column("varchar", "name"),
     "score": Column("bigint", "score"),
@@ -35,7 +36,9 @@ def build(make_report: MakeReport) -> Any:
 
     def build(*channels: Any, **options: Any) -> Any:
         fields = {
-            name: options.pop(name) for name in ("columns", "late_by", "outputs") if name in options
+            name: options.pop(name)
+            for name in ("columns", "inputs", "late_by", "outputs")
+            if name in options
         }
         return build_dag(make_report(**fields), WEEKS, deliver=list(channels), **options)
 
@@ -55,7 +58,8 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     dag = dags["best_users_weekly_deliver"]
     assert [task.task_id for task in dag.tasks] == ["sales", "team", "topic"]
     assert all(not task.upstream_task_ids for task in dag.tasks)
-    assert dag.max_active_runs == 1
+    assert {task.max_active_tis_per_dag for task in dag.tasks} == {1}
+    assert dag.max_active_runs > 1, "a channel that fails holds up no other"
     assert dag.tags == {"athena-reports-maintenance", "weekly", "dev"}
     assert "backfill" not in dag.allowed_run_types
     stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
@@ -70,7 +74,7 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
 
     publish = dags["best_users_weekly"].get_task("publish")
     assert publish.channels == ("sales", "team", "topic")
-    assert publish.deliver_until == timedelta(days=60)
+    assert publish.deliver_within == timedelta(days=60)
 
 
 def test_it_starts_by_what_the_report_publishes(dags: dict[str, Any]) -> None:
@@ -126,6 +130,12 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             {"deliver_when": "final", "late_by": timedelta(days=7)},
             "7 days, 0:00:00 is over before the first version can be sent, 7 days, 0:00:00 after",
         ),
+        (
+            [SALES],
+            {"deliver_within": timedelta(hours=6), "inputs": [LATE_INPUT]},
+            "6:00:00 is over before the first version can be sent, 6:00:00 after",
+        ),
+        ([SALES], {"columns": {"salary": COLUMNS["salary"]}}, "all columns are private"),
         ([SALES], {"outputs": ["csv"]}, "it reads Parquet. Add 'parquet' to outputs."),
         (
             [mail("sales", to=["a@example.com"], template="none.html")],
@@ -152,6 +162,7 @@ def test_what_does_not_fit_is_refused_where_it_is_declared(
     ("bar", "says"),
     [
         ("score", ""),
+        ("Score", ""),
         ("price", ""),
         ("points", "bar: there is no column 'points'. Choose among score, price."),
         ("name", "bar: name is no number. Choose among score, price."),

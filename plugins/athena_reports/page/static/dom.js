@@ -15,6 +15,9 @@ function fill(element, attributes, children) {
 export const h = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 export const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
+export const section = (title, ...content) => h("section", { class: "card" }, h("h3", {}, title), content);
+export const problem = (text) => h("p", { class: "error", role: "alert" }, text);
+
 // Of a small number six digits are shown at least: 0.0000001 is not 0.
 const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 6, maximumSignificantDigits: 6, roundingPriority: "morePrecision" });
 const times = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });

@@ -1,9 +1,10 @@
-// One period: its ranking, its history, its versions, its checks and its SQL.
+// One period: its ranking, its history, its versions, its deliveries, its checks and its SQL.
 
 import { AIRFLOW, follow, periodPath, read } from "./api.js";
 import { barChart, lineChart } from "./charts.js";
 import { FILLABLE, meaningOf } from "./coverage.js";
-import { bytes, count, decimal, dollars, h, plural, scan, time } from "./dom.js";
+import { showDeliveries } from "./deliveries.js";
+import { bytes, count, decimal, dollars, h, plural, problem, scan, section, time } from "./dom.js";
 
 const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
 
@@ -66,20 +67,25 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     return sql;
   };
   const history = section("History", h("p", { class: "empty" }, "\u2026"));
+  // It is hidden until it is known that there are any.
+  const deliveries = section("Deliveries");
+  deliveries.hidden = true;
   body.replaceChildren(
     facts(manifest, dagId, periodId, queryLink),
     response.problem ? section("Rows", problem(response.problem)) : ranking(manifest, rows, names, roles),
     history,
     versions(manifest, showSql, queryLink),
+    deliveries,
     meanings(manifest.columns),
     checks(manifest.checks),
     sql,
   );
-  await Promise.all([showHistory(history, dagId, periodId, roles), showSql(manifest.version)]);
+  await Promise.all([
+    showHistory(history, dagId, periodId, roles),
+    showSql(manifest.version),
+    showDeliveries(deliveries, dagId, periodId, manifest),
+  ]);
 }
-
-const section = (title, ...content) => h("section", { class: "card" }, h("h3", {}, title), content);
-const problem = (text) => h("p", { class: "error", role: "alert" }, text);
 
 function heading(context, report, cell, dagId, periodId) {
   const cells = report?.cells ?? [];

@@ -1,0 +1,119 @@
+"""What the page finds of deliveries in a metadata database, as Airflow fills it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
+from airflow.models import DagModel
+from sqlalchemy import update
+
+from athena_reports.page.deliveries import (
+    DeliveringDag,
+    DeliveringTask,
+    clear_request,
+    delivering_dag,
+    delivering_tasks,
+)
+from athena_reports.page.runs import report_dags
+from tests.library.page.metadata import add_run, add_task
+from tests.support.calendars import WEEKS
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+WEEK = WEEKS.period("2026-03-01")
+DELIVERING = "sent_weekly_deliver"
+
+
+def delivering(session: Session, report: str = "sent_weekly") -> DeliveringDag | None:
+    (dag,) = report_dags([report], session)
+    return delivering_dag(dag, session)
+
+
+def add_delivery(
+    session: Session,
+    run_id: str,
+    states: dict[str, str | None],
+    *,
+    try_number: int = 1,
+    **fields: Any,
+) -> None:
+    add_run(session, run_id, "running", dag_id=DELIVERING, **fields)
+    for channel, state in states.items():
+        add_task(session, run_id, channel, state, dag_id=DELIVERING, try_number=try_number)
+
+
+def test_the_delivering_dag_of_a_report_has_its_channels(session: Session) -> None:
+    assert delivering(session) == DeliveringDag(
+        dag_id=DELIVERING, is_paused=False, channels=["sales", "board"]
+    )
+    assert delivering(session, "plays_weekly") is None
+    of_delivering = update(DagModel).where(DagModel.dag_id == DELIVERING)
+    session.execute(of_delivering.values(is_paused=True))
+    paused = delivering(session)
+    assert paused is not None
+    assert paused.is_paused
+    session.execute(of_delivering.values(is_stale=True))  # `deliver` was taken out
+    assert delivering(session) is None
+
+
+def test_of_each_channel_the_task_of_the_last_run_for_the_period_counts(session: Session) -> None:
+    dag = delivering(session)
+    assert dag is not None
+    assert delivering_tasks(dag, WEEK.id, session) == {}
+    add_delivery(session, "first", {"sales": "failed", "old": "failed"}, partition_key=WEEK.id)
+    # The channel `board` is newer than the first run.
+    add_delivery(
+        session,
+        "by-param",
+        {"sales": "up_for_retry", "board": None},
+        conf={"period": WEEK.id},
+        try_number=3,
+    )
+    add_delivery(session, "of-nothing", {"sales": "failed"})
+    add_delivery(session, "of-the-next", {"sales": "failed"}, partition_key=WEEK.next.id)
+    add_delivery(session, "next-by-param", {"sales": "failed"}, conf={"period": WEEK.next.id})
+    # What an event has started is for its key.
+    of_event = {"partition_key": WEEK.next.id, "conf": {"period": WEEK.id}}
+    add_delivery(session, "of-event", {"sales": "success"}, **of_event)
+    assert delivering_tasks(dag, WEEK.id, session) == {
+        "sales": DeliveringTask("by-param", "up_for_retry", 3),
+        "board": DeliveringTask("by-param", None, 3),
+    }
+    add_delivery(session, "last", {"sales": "skipped"}, partition_key=WEEK.id)
+    assert delivering_tasks(dag, WEEK.id, session)["sales"].run_id == "last"
+    assert delivering_tasks(dag, WEEK.next.id, session) == {
+        "sales": DeliveringTask("of-event", "success", 1)
+    }
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "skipped", "up_for_retry"])
+def test_a_task_that_has_ended_or_waits_for_its_next_try_can_be_cleared(state: str) -> None:
+    assert DeliveringTask("run", state, 1).can_be_cleared
+
+
+@pytest.mark.parametrize("state", [None, "scheduled", "queued", "running", "restarting"])
+def test_a_task_that_is_under_way_cannot_be_cleared(state: str | None) -> None:
+    assert not DeliveringTask("run", state, 1).can_be_cleared
+
+
+def test_the_request_clears_the_task_of_one_channel_in_one_run() -> None:
+    dag = DeliveringDag(dag_id="sent weekly", is_paused=False, channels=["sales", "board"])
+    task = DeliveringTask("asset triggered/1", "success", 1)
+    path, body = clear_request(dag, "sales", task)
+    assert path == "dags/sent%20weekly/clearTaskInstances"
+    # As Airflow understands it: what it is not told has defaults that clear more, or nothing.
+    understood = ClearTaskInstancesBody.model_validate(body)
+    assert (understood.dag_run_id, understood.task_ids) == (task.run_id, ["sales"])
+    assert (understood.dry_run, understood.only_failed, understood.only_running) == (False,) * 3
+    others = (
+        understood.include_downstream,
+        understood.include_upstream,
+        understood.include_future,
+        understood.include_past,
+    )
+    assert others == (False,) * 4
+    assert understood.reset_dag_runs
+    assert understood.prevent_running_task
