@@ -887,15 +887,15 @@ SENT_PATH = f"/api/dags/sent_weekly/periods/{WEEK.id}/deliveries"
 def put_receipt(account: Account, channel: str, version: str, minutes: int, **more: Any) -> None:
     """Say that a channel has got a version, some minutes after `NOW`."""
     receipt = Receipt(
+        kind="mail",
         channel=channel,
         version=version,
         number=more.pop("number", 1),
         sent_at=NOW + timedelta(minutes=minutes),
         recipients=("a@example.com", "b@example.com"),
         message_id="<1@example.com>",
-        first_message_id="<1@example.com>",
         run_id="event",
-        clear=0,
+        tries_before_clear=0,
         **more,
     )
     receipt.write(PeriodLocation.of(account.bucket, "sent", WEEK), S3(account.s3))
