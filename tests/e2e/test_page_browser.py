@@ -472,6 +472,7 @@ def test_a_link_to_a_period_loads_each_thing_once(
         "api/coverage",
         period,
         f"{period}/history",
+        f"{period}/deliveries",
         f"{period}/versions/{version}/sql",
     }
 

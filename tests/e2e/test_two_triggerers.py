@@ -67,7 +67,9 @@ def until_the_deadline(period_id):
 
 LONG = timedelta(days=3650)
 patient = build("patient", Input("plays", "dt", wait=LONG), max_active_runs=200)
-expiring = build("expiring", Input("plays", "dt", wait=LONG), run_timeout=timedelta(seconds=30))
+expiring = build("expiring", Input("plays", "dt", wait=LONG))
+# `run_timeout` of build_dag has to leave the wait its time.
+expiring.dagrun_timeout = timedelta(seconds=30)
 marked = build("marked", Input("plays", "dt", wait=LONG, done="s3://markers/plays/{date}"))
 denied = build("denied", Input("plays", "dt", wait=LONG, done="s3://nowhere/plays/{date}"))
 strict = build("strict", Input("plays", "dt", wait=until_the_deadline("STRICT")))
