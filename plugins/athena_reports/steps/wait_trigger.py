@@ -104,33 +104,42 @@ class AthenaWaitTrigger(AthenaTrigger):
                 await asyncio.wait([self._stopping])
 
     async def _stop_unless_awaited(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_WITHIN_SECONDS):
+                await self._stop_if_unwanted()
+        except TimeoutError:
+            # Athena does not serve, or the process stood still.
+            problem = f"it is not known to have stopped within {STOP_WITHIN_SECONDS:g} s"
+            advice = "The reconciler stops it if nobody wants it."
+            self.log.warning("Query %s: %s. %s", self.query_execution_id, problem, advice)
+
+    async def _stop_if_unwanted(self) -> None:
         query_id = self.query_execution_id
         awaited_query: str | None = None
-        async with asyncio.timeout(STOP_WITHIN_SECONDS):
-            try:
-                state = await self._task_state()
-                if state == TaskInstanceState.DEFERRED:
-                    awaited_query = await self._awaited_query()
-            except Exception as error:
-                # The query may still be wanted, and a query that is stopped has to be paid again.
-                problem = f"it is not known whether its task waits for it ({error!r})"
-                advice = "The reconciler stops it if nobody wants it."
-                self.log.warning("Query %s is left running: %s. %s", query_id, problem, advice)
-                return
-            if awaited_query == query_id:
-                self.log.info(
-                    "Query %s is left running: its task still waits for it, in another trigger.",
-                    query_id,
-                )
-                return
-            if awaited_query is not None:
-                reason = f"waits for query {awaited_query} now"
-            elif state is not None:
-                reason = f"is {state}"
-            else:
-                reason = "was cleared or deleted"
-            self.log.warning("Stopping query %s: its task %s.", query_id, reason)
-            await self._poller.stop(query_id)
+        try:
+            state = await self._task_state()
+            if state == TaskInstanceState.DEFERRED:
+                awaited_query = await self._awaited_query()
+        except Exception as error:
+            # The query may still be wanted, and a query that is stopped has to be paid again.
+            problem = f"it is not known whether its task waits for it ({error!r})"
+            advice = "The reconciler stops it if nobody wants it."
+            self.log.warning("Query %s is left running: %s. %s", query_id, problem, advice)
+            return
+        if awaited_query == query_id:
+            self.log.info(
+                "Query %s is left running: its task still waits for it, in another trigger.",
+                query_id,
+            )
+            return
+        if awaited_query is not None:
+            reason = f"waits for query {awaited_query} now"
+        elif state is not None:
+            reason = f"is {state}"
+        else:
+            reason = "was cleared or deleted"
+        self.log.warning("Stopping query %s: its task %s.", query_id, reason)
+        await self._poller.stop(query_id)
 
     async def _task_state(self) -> str | None:
         """Ask Airflow for the state of the task.

@@ -260,6 +260,24 @@ def take_a_while_to_stop(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(QueryPoller, "stop", slowly)
 
 
+def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Athena does not serve, or the process stood still."""
+
+    async def for_ever(*_: Any) -> None:
+        await asyncio.sleep(1e6)
+
+    monkeypatch.setattr(QueryPoller, "stop", for_ever)
+    clock.run(kill(start(athena, 60), "failed"))
+    assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
+    told = capsys.readouterr().out
+    assert "Query q-1: it is not known to have stopped within 120 s. The reconciler" in told
+
+
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
