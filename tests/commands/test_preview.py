@@ -338,7 +338,8 @@ def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_n
     shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.change("rows", within=0.5)')
     done = shop.run("preview", "items", WEEK, "--run", **WIDE)
     assert (done.code, done.err) == (0, "")
-    shop.edit(SQL, "ORDER BY item", "UNION ALL SELECT 'x', 1 UNION ALL SELECT 'y', 1")
+    more = "UNION ALL SELECT 'x', 1 UNION ALL SELECT 'y', 1"
+    shop.edit(SQL, "ORDER BY item", f"{more} ORDER BY item")
     done = shop.run("preview", "items", WEEK, "--run", **WIDE)
     assert done.code == 1
     assert "It would not be published. Check change(rows" in done.out  # 5 rows after 3
