@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,14 +54,6 @@ def parse(services: Services, tmp_path: Path) -> Callable[..., Dags]:
         return parse_dags(file)
 
     return parsed
-
-
-@pytest.fixture
-def inbox(services: Services) -> Iterator[Inbox]:
-    inbox = Inbox.create(services, "reports-dev")
-    inbox.take()
-    yield inbox
-    inbox.take()
 
 
 @pytest.fixture

@@ -77,14 +77,6 @@ class Deliveries:
         return execute(task, context)
 
 
-@pytest.fixture
-def inbox(services: Services) -> Iterator[Inbox]:
-    inbox = Inbox.create(services, "reports-dev")
-    inbox.take()
-    yield inbox
-    inbox.take()
-
-
 _numbers = count(1)
 
 

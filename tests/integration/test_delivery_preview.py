@@ -73,7 +73,9 @@ def test_the_mails_are_sent_to_one_address_as_previews(
     flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mail_server() as server:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        sender = "Reports+%3Creports%40example.com%3E"
+        connection = server.connection.replace("reports%40example.com", sender)
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
         arguments = ("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
         code, printed = shell(*arguments)
         assert code == 0, printed
@@ -82,6 +84,9 @@ def test_the_mails_are_sent_to_one_address_as_previews(
         subjects = [mail["Subject"] for _, mail in server.arrived]
         assert len(subjects) == 2
         assert "(preview, dev)" in subjects[0]
+        for _, mail in server.arrived:
+            assert mail["From"] == "Reports <reports@example.com>"
+            assert mail["Message-ID"].endswith("@example.com>")
         assert "sales@example.com" not in str(server.arrived)
 
         monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org")

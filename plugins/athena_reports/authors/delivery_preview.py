@@ -14,15 +14,11 @@ from athena_reports.authors.trial import Aws, Trial
 from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.author_template import template_of
 from athena_reports.delivery.bounds import problem_of_recipients
+from athena_reports.delivery.channel_mail import channel_mail
 from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel, mail
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.mail_message import (
-    Envelope,
-    html_part,
-    mail_message,
-    text_part,
-)
+from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
@@ -160,25 +156,18 @@ class DeliveryPreview:
         Raises:
             DeliveryError: A mail cannot be sent.
         """
-        from athena_reports.delivery.send_mail import send_mail, sender_address
+        from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
 
         for channel in _channels_of_mail(self.declared):
-            content = self._content(channel)
-            content, attachment = with_attachment(content, channel, self.manifest, self.reader)
             sender = sender_address(channel.conn_id)
-            _, _, domain = sender.rpartition("@")
-            envelope = Envelope(
+            message = channel_mail(
+                channel,
+                self._content(channel),
+                self.manifest,
+                self.reader,
                 sender=sender,
                 to=[address],
-                message_id=make_msgid(domain=domain),
-                date=datetime.now(UTC),
-            )
-            message = mail_message(
-                content,
-                channel.language,
-                envelope,
-                template=template_of(channel),
-                attachment=attachment,
+                message_id=make_msgid(domain=domain_of(sender)),
             )
             send_mail(message, [address], conn_id=channel.conn_id)
 

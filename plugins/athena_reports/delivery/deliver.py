@@ -25,9 +25,8 @@ from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt, receipts_of
 from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.version_reader import Links, VersionReader
-from athena_reports.errors import RunPeriodError
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.periods.run_period import period_of_delivery
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
@@ -244,28 +243,6 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                     retryable=False,
                 ) from error
             return
-
-
-def period_of_delivery(cadence: Cadence, run: Any) -> Period:
-    """Return the period that a run of the delivering DAG is for.
-
-    It is the partition key of the event that started it, else the run's param `period`.
-
-    Args:
-        cadence: The cadence of the report's DAG.
-        run: Airflow's `dag_run`.
-
-    Raises:
-        RunPeriodError: It has none.
-        PeriodError: It is no period of the cadence.
-    """
-    period_id = run.partition_key or (run.conf or {}).get(PERIOD_PARAM)
-    if not period_id:
-        raise RunPeriodError(
-            f"The run has no period. Trigger it with the param {PERIOD_PARAM!r}, such as"
-            f" {cadence.last_complete(run.run_after).id}."
-        )
-    return cadence.period(str(period_id))
 
 
 def _still_refused(earlier: Receipt, sent: Sent) -> dict[str, str]:

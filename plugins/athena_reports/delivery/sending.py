@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import assert_never
 
 from airflow.sdk import Context
 
-from athena_reports.delivery.attachment import with_attachment
-from athena_reports.delivery.author_template import template_of
+from athena_reports.delivery.channel_mail import channel_mail
 from athena_reports.delivery.channels import Channel, MailChannel, NotifierChannel, SlackChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.decision import Send
-from athena_reports.delivery.mail_message import Envelope, mail_message, text_part
+from athena_reports.delivery.mail_message import text_part
 from athena_reports.delivery.sentences import subject
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
@@ -100,27 +98,23 @@ def _send_mail(
     content = reader.content(manifest, channel, decision.corrects, links)
     if _corrects_nothing(content):
         return Sent()
-    content, attachment = with_attachment(content, channel, manifest, reader)
     recipients = channel.to
-    if decision.resumed is not None:  # an author may have dropped somebody since
-        recipients = tuple(set(channel.to) & set(decision.resumed.put_off))
-    if not recipients:
-        return Sent(message_id=decision.resumed.message_id if decision.resumed else "")
+    if decision.resumed is not None:
+        put_off = decision.resumed.put_off
+        # An author may have dropped somebody since.
+        recipients = tuple(address for address in channel.to if address in put_off)
+        if not recipients:
+            return Sent(message_id=decision.resumed.message_id)
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain_of(sender)}>"
-    envelope = Envelope(
+    message = channel_mail(
+        channel,
+        content,
+        manifest,
+        reader,
         sender=sender,
         to=channel.to,
         message_id=message_id,
-        date=datetime.now(UTC),
-        in_reply_to=thread,
-        references=[thread] if thread else [],
-    )
-    message = mail_message(
-        content,
-        channel.language,
-        envelope,
-        template=template_of(channel),
-        attachment=attachment,
+        thread=thread,
     )
     refused = send_mail(message, recipients, conn_id=channel.conn_id)
     reached = tuple(address for address in recipients if address not in refused)
@@ -142,13 +136,7 @@ def _post_to_slack(
     if _corrects_nothing(content):
         return Sent()
     message = slack_message(content, channel.language)
-    message_id = post_message(
-        client,
-        channel.channel,
-        message.text,
-        message.blocks,
-        thread=thread,
-    )
+    message_id = post_message(client, channel.channel, message.text, message.blocks, thread=thread)
     return Sent(message_id=message_id, recipients=(channel.channel,))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,6 @@ from athena_reports.aws.s3 import S3, MissingObjectError
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.content import (
     Content,
-    ContentColumn,
     Correction,
     movement_of,
     shown_columns,
@@ -22,6 +22,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest, Version
+from athena_reports.reports.column import private_names
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import (
     TableColumn,
@@ -85,6 +86,7 @@ class VersionReader:
             MissingObjectError: Its Parquet is gone.
             S3Error: S3 refused a call, or did not serve it.
         """
+        columns = shown_columns(manifest.columns, self.report.columns)
         bar = self._column_of_bars(manifest, channel)
         rows = self.rows(manifest, channel)
         total = total_of(rows.path, bar, self.engine) if bar else None
@@ -100,7 +102,7 @@ class VersionReader:
             partial=manifest.partial,
             missing_partitions=len(manifest.missing_partitions),
             warned_checks=tuple(check.name for check in manifest.checks if not check.passed),
-            columns=self._columns(manifest),
+            columns=columns,
             rows=rows.first(channel.rows),
             total_rows=manifest.rows,
             key=tuple(name for name in manifest.key if not self._is_private(name)),
@@ -108,7 +110,7 @@ class VersionReader:
             total=total,
             previous_total=before.total,
             previous_rows=before.rows,
-            movement=movement_of(self.report.transforms, self._columns(manifest)),
+            movement=movement_of(self.report.transforms, columns),
             correction=self._correction(manifest, corrects),
             page_url=links.page,
             query_url=links.query,
@@ -118,7 +120,7 @@ class VersionReader:
         """Return the rows of a version, without private columns."""
         return PublishedRows.of(
             self._download(manifest),
-            [column.name for column in self._columns(manifest)],
+            [column.name for column in manifest.columns if not self._is_private(column.name)],
             self.engine,
             zone=self.period.cadence.zone,
             ordered=manifest.ordered,
@@ -138,21 +140,19 @@ class VersionReader:
                 return self.location.uri(by_format[format])
         return ""
 
-    def _is_private(self, name: str) -> bool:
-        # Glue and DuckDB take a name in any case.
-        private = {
-            declared.lower() for declared, column in self.report.columns.items() if column.private
-        }
-        return name.lower() in private
+    @cached_property
+    def _private(self) -> frozenset[str]:
+        return private_names(self.report.columns)
 
-    def _columns(self, version: Version) -> tuple[ContentColumn, ...]:
-        return shown_columns(version.columns, self.report.columns)
+    def _is_private(self, name: str) -> bool:
+        return name.lower() in self._private
 
     def _column_of_bars(self, version: Version, channel: Channel) -> str:
         """Return the column that is shown as bars, as the version spells it; empty for none."""
         if not channel.bar:
             return ""
-        numbers = [column.name for column in self._columns(version) if is_number(column.type)]
+        shown = [column for column in version.columns if not self._is_private(column.name)]
+        numbers = [column.name for column in shown if is_number(column.type)]
         for name in numbers:
             if name.lower() == channel.bar.lower():
                 return name

@@ -1,7 +1,8 @@
 """The period of a DAG run: one rule for scheduled, backfilled, manual and asset-triggered runs."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from athena_reports.errors import PeriodError, RunPeriodError
 from athena_reports.periods.calendar import Cadence, Period
@@ -25,6 +26,17 @@ class DagRunDates(Protocol):
     run_after: datetime
     data_interval_start: datetime | None
     data_interval_end: datetime | None
+
+
+class DeliveringRun(Protocol):
+    """The part of Airflow's `dag_run` that decides what a run of a delivering DAG is for."""
+
+    run_after: datetime
+    partition_key: str | None
+
+    @property
+    def conf(self) -> Mapping[str, Any] | None:
+        """What the run was triggered with."""
 
 
 def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Period:
@@ -75,6 +87,28 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
             f" Trigger a run with the param {PERIOD_PARAM!r} instead, for example {period.id}."
         )
     return period
+
+
+def period_of_delivery(cadence: Cadence, run: DeliveringRun) -> Period:
+    """Return the period that a run of the delivering DAG is for.
+
+    It is the partition key of the event that started it, else the run's param `period`.
+
+    Args:
+        cadence: The cadence of the report's DAG.
+        run: Airflow's `dag_run`.
+
+    Raises:
+        RunPeriodError: It has none.
+        PeriodError: It is no period of the cadence.
+    """
+    period_id = run.partition_key or (run.conf or {}).get(PERIOD_PARAM)
+    if not period_id:
+        raise RunPeriodError(
+            f"The run has no period. Trigger it with the param {PERIOD_PARAM!r}, such as"
+            f" {cadence.last_complete(run.run_after).id}."
+        )
+    return cadence.period(str(period_id))
 
 
 def require_complete(period: Period, now: datetime) -> None:

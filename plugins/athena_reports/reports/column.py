@@ -51,6 +51,11 @@ def as_in_glue(column: Column) -> Column:
     return replace(column, type=glue_name(column.type))
 
 
+def private_names(columns: Mapping[str, Column]) -> frozenset[str]:
+    """Return the names of private columns, in lower case: DuckDB and Glue take any case."""
+    return frozenset(name.lower() for name, column in columns.items() if column.private)
+
+
 def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
     """Return the columns, read-only; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)

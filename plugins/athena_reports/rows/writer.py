@@ -82,7 +82,7 @@ class LocalTable(BaseModel, frozen=True):
     """The rows of a report as one Parquet file in the engine's folder.
 
     `query_columns` are those of the query's result, if transforms have made other rows of it.
-    `private_columns` are those whose values no message may quote.
+    `private_columns` are those whose values no message may quote, in lower case.
     """
 
     path: Path
@@ -98,7 +98,7 @@ class LocalTable(BaseModel, frozen=True):
 
     def is_private(self, column: str) -> bool:
         """Whether no message may quote a column. DuckDB takes its name in any case."""
-        return column.lower() in {name.lower() for name in self.private_columns}
+        return column.lower() in self.private_columns
 
 
 class LocalFile(BaseModel, frozen=True):

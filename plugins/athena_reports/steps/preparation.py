@@ -22,6 +22,7 @@ from athena_reports.publication.manifest import Manifest, PublishedObject, Versi
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.input_partitions import why_empty
 from athena_reports.queries.submission import Submitted, executed_sql
+from athena_reports.reports.column import private_names
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import CheckResult, run_checks
 from athena_reports.rows.columns import TableColumn, columns_of
@@ -163,7 +164,24 @@ def write_rows(
         TransformError: A transform failed, or the rows cannot be computed.
     """
     with _without_values(recipe, engine.about):
-        return _write_rows(execution, recipe, period, engine, athena, s3, published_columns)
+        result = read_result(
+            FinishedQuery.model_validate(execution, from_attributes=True),
+            engine=engine,
+            athena=athena,
+            s3=s3,
+            published_columns=published_columns,
+        )
+        transforms = recipe.transforms
+        if result.has_published_columns:
+            # The published columns are those that the transforms make, not those that they take.
+            transforms = ()
+        relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
+        table = write_table(relation, engine)
+    if transforms:
+        # A check of the columns says by them whether the SQL or a transform is to be corrected.
+        table = table.model_copy(update={"query_columns": columns_of(result.relation)})
+    table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
+    return WrittenRows(table, result.ordered)
 
 
 @contextmanager
@@ -175,43 +193,13 @@ def _without_values(recipe: Recipe, about: str) -> Iterator[None]:
     try:
         yield
     except (ResultError, TransformError) as error:
-        if not any(column.private for column in recipe.columns.values()):
+        if not private_names(recipe.columns):
             raise
         cause = error.__cause__ or error
         raise TransformError(
             f"{about}: the rows cannot be made: {type(cause).__name__}. Its text may quote a"
             " private column. The log of the task has it."
         ) from error
-
-
-def _write_rows(
-    execution: QueryExecution,
-    recipe: Recipe,
-    period: Period,
-    engine: Engine,
-    athena: "AthenaClient",
-    s3: S3,
-    published_columns: PublishedColumns,
-) -> WrittenRows:
-    result = read_result(
-        FinishedQuery.model_validate(execution, from_attributes=True),
-        engine=engine,
-        athena=athena,
-        s3=s3,
-        published_columns=published_columns,
-    )
-    transforms = recipe.transforms
-    if result.has_published_columns:
-        # The published columns are those that the transforms make, not those that they take.
-        transforms = ()
-    relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
-    table = write_table(relation, engine)
-    if transforms:
-        # A check of the columns says by them whether the SQL or a transform is to be corrected.
-        table = table.model_copy(update={"query_columns": columns_of(result.relation)})
-    private_columns = frozenset(name for name, column in recipe.columns.items() if column.private)
-    table = table.model_copy(update={"private_columns": private_columns})
-    return WrittenRows(table, result.ordered)
 
 
 def check_rows(

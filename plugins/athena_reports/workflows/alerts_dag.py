@@ -39,7 +39,7 @@ from athena_reports.alerts.sensors import (
 )
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run
+from athena_reports.periods.run_period import PERIOD_PARAM, period_of_delivery, period_of_run
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
@@ -279,9 +279,6 @@ def _tell_failed_delivery(context: _Context, *, cadence: Cadence, notifiers: Not
     period_id = _UNKNOWN_PERIOD
     run: Any = context.get("dag_run")
     if run is not None:
-        # Its module imports what reads Parquet, which a report without channels does without.
-        from athena_reports.delivery.deliver import period_of_delivery
-
         with suppress(AthenaReportsError):  # it may have failed for this very reason
             period_id = period_of_delivery(cadence, run).id
     next_step = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -202,3 +202,16 @@ def kind_of(column: ContentColumn) -> Kind:
         if kind.type == column.type:
             return kind
     raise AssertionError(column.type)
+
+
+def require_cells(table: Sequence[Sequence[str]], content: Content, language: Language) -> None:
+    """Require that a table of texts has the rows of a content of `tables`, cell by cell."""
+    assert len(table) == len(content.rows)
+    for texts, row in zip(table, content.rows, strict=True):
+        for text, value, column in zip(texts, row, content.columns, strict=True):
+            if value is None:
+                assert text == "–"
+            elif isinstance(value, str):
+                assert text == shown(value)
+            else:
+                assert kind_of(column).read[language](text) == value

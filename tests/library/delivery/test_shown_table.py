@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.shown_table import Bar, ShownTable, shown_table, text_lines
-from tests.library.delivery.contents import LANGUAGES, content, kind_of, shown, tables
+from tests.library.delivery.contents import LANGUAGES, content, require_cells, tables
 
 NUMBERS = st.one_of(
     st.none(),
@@ -42,15 +42,7 @@ def bars(*values: Any) -> list[Bar | None]:
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_each_value_that_is_shown_is_the_value(made: Content, language: Language) -> None:
     table = shown_table(made, language, longest=10_000)
-    assert len(table.rows) == len(made.rows)
-    for texts, row in zip(table.rows, made.rows, strict=True):
-        for text, value, column in zip(texts, row, made.columns, strict=True):
-            if value is None:
-                assert text == "–"
-            elif isinstance(value, str):
-                assert text == shown(value)
-            else:
-                assert kind_of(column).read[language](text) == value
+    require_cells(table.rows, made, language)
 
 
 @given(tables(), st.sampled_from(LANGUAGES))

@@ -1,0 +1,19 @@
+"""What integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from athena_reports.local.services import Services
+from tests.support.inbox import Inbox
+
+
+@pytest.fixture
+def inbox(services: Services) -> Iterator[Inbox]:
+    """What arrives at the topic `reports-dev` during a test."""
+    inbox = Inbox.create(services, "reports-dev")
+    inbox.take()
+    yield inbox
+    inbox.take()
