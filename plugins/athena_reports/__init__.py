@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from athena_reports import settings
     from athena_reports.delivery.channels import mail, notify, slack
     from athena_reports.errors import AthenaReportsError, ReportError
+    from athena_reports.inputs.input import Input
     from athena_reports.maintenance.cleanup import RetentionPolicy
     from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
     from athena_reports.periods.calendar import (
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
         yearly,
     )
     from athena_reports.periods.run_period import period_of_run
-    from athena_reports.periods.sql_period import SqlPeriod, literal
+    from athena_reports.periods.sql_literals import literal
     from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
     from athena_reports.reports.column import Column
-    from athena_reports.reports.input import Input
     from athena_reports.reports.report import Report
+    from athena_reports.reports.sql_period import SqlPeriod
     from athena_reports.rows import checks, transforms
     from athena_reports.scheduling.asset_partitions import (
         PeriodMapper,
@@ -49,7 +50,7 @@ __version__ = "0.2.0"  # the only place: pyproject.toml and the manifests take i
 # The module of this package that defines a name.
 _MODULE_OF = {
     "Column": "reports.column",
-    "Input": "reports.input",
+    "Input": "inputs.input",
     "Report": "reports.report",
     "build_cleanup": "maintenance.dags",
     "build_dag": "workflows.report_dag",
@@ -76,8 +77,8 @@ _MODULE_OF = {
     "transform_result": "steps.transform",
     "PeriodTimetable": "scheduling.timetable",
     "ScheduleFirst": "scheduling.priority",
-    "SqlPeriod": "periods.sql_period",
-    "literal": "periods.sql_period",
+    "SqlPeriod": "reports.sql_period",
+    "literal": "periods.sql_literals",
     "period_of_run": "periods.run_period",
     "PeriodMapper": "scheduling.asset_partitions",
     "PeriodWindow": "scheduling.asset_partitions",

@@ -8,7 +8,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from athena_reports.page import ReportsPage
 from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
-from athena_reports.periods.sql_period import literal
+from athena_reports.periods.sql_literals import literal
 from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow
 from athena_reports.scheduling.macros import period
 from athena_reports.scheduling.priority import ScheduleFirst

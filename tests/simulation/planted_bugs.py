@@ -19,6 +19,7 @@ from athena_reports.delivery import deliver
 from athena_reports.delivery.decision import Send, Try
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.sending import Sent
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance import cleanup
 from athena_reports.periods.calendar import Period
 from athena_reports.publication import commit, folder
@@ -26,7 +27,6 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.queries import submission
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.lease import Lease
 from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from athena_reports.steps.execution_notes import TaskStateNotes

@@ -32,6 +32,7 @@ from greenlet import getcurrent, greenlet
 from athena_reports import weekly
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
+from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
@@ -40,7 +41,6 @@ from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.ownership import Marker
-from athena_reports.reports.input import Input
 from athena_reports.steps import partition_poller, preparation
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.query_poller import QueryPoller

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from athena_reports.authors.case_csv import CaseError, CsvFile, read_csv
 from athena_reports.authors.trial import Aws
+from athena_reports.inputs.input import Input
 from athena_reports.publication.glue_table import parquet_descriptor
-from athena_reports.reports.input import Input
 from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.formats import CONTENT_TYPES

@@ -33,9 +33,9 @@ from athena_reports.authors.report_files import (
 from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.declaration import mistake
 from athena_reports.local.local_endpoint import remote_endpoint
 from athena_reports.periods.calendar import Period
-from athena_reports.reports.input import mistake
 from athena_reports.rows.checks import failures
 from athena_reports.rows.writer import write_files
 

@@ -23,7 +23,7 @@ from athena_reports.authors.sql_parser import SqlError
 from athena_reports.authors.template_lines import TemplateLines
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.columns import duckdb_type, quoted
 from athena_reports.rows.engine import open_engine

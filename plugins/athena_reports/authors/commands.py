@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from athena_reports.authors.airflow_api import Airflow
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
+    from athena_reports.inputs.input import Input
     from athena_reports.local.project import Project
-    from athena_reports.reports.input import Input
     from athena_reports.workflows.preflight import AccountCheck
 
 # What is installed only with an extra.

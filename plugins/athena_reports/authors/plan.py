@@ -18,6 +18,7 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial, warn, why_not_published
 from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.partitions import find_partitions
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import conflict_in_folder
@@ -25,7 +26,6 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import CalendarError
-from athena_reports.queries.input_partitions import find_partitions
 from athena_reports.queries.ownership import query_of
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences

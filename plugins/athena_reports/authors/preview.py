@@ -38,16 +38,18 @@ from athena_reports.errors import (
     PublishError,
     RunPeriodError,
 )
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.layout import bounds_of_events
+from athena_reports.inputs.partitions import InputPartitions, find_partitions
+from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
-from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.published_calendar import CalendarError
-from athena_reports.queries.input_partitions import InputPartitions, find_partitions
 from athena_reports.queries.prices import price_usd
-from athena_reports.reports.input import Input
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
@@ -393,15 +395,10 @@ def _filters(source: Input, sql_period: SqlPeriod) -> set[str]:
 
     They are that of the input itself, and those of the single periods that it reads.
     """
-    periods = [sql_period]
-    if source.previous:
-        periods.append(sql_period.previous)
     predicates = {SqlInput(source, sql_period).partitions}
-    for read_period in periods:
-        predicate = read_period.partitions(
-            *source.columns, zone=source.zone, format=source.format, kind=source.kind
-        )
-        predicates.add(predicate)
+    for read_period in source.periods_read(sql_period.period):
+        start, end = bounds_of_events(read_period, sql_period.late_by)
+        predicates.add(partitions_predicate(source.layout, start, end, source.columns))
     return predicates
 
 

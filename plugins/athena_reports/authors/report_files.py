@@ -14,10 +14,10 @@ from airflow.utils.file import list_py_file_paths
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.report import Report
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import settings
 from athena_reports.workflows.report_dag import BuiltDag

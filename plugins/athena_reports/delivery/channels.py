@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from athena_reports.delivery.errors import ChannelError
 from athena_reports.delivery.language import Language
-from athena_reports.reports.input import CONFIG, mistake
+from athena_reports.inputs.declaration import CONFIG, mistake
 
 AttachedFormat = Literal["xlsx", "csv"]
 ChannelKind = Literal["mail", "slack", "notifier"]

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import InputError
-from athena_reports.queries.input_partitions import complete_periods
+from athena_reports.inputs.partitions import complete_periods
 from athena_reports.settings import settings
 from athena_reports.workflows.report_dag import BuiltDag
 

@@ -45,6 +45,8 @@ _NAMING = {
     "yearly": _Naming("year", "YYYY", "2026"),
 }
 _MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}  # how many a period has
+# How many periods back the same time of the year before lies, of days on the same weekday.
+_PERIODS_OF_A_YEAR = {"daily": 364, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 
 
 def _require_one_of(choices: object, value: object, field: str) -> None:
@@ -362,6 +364,14 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     def previous(self) -> "Period":
         """The period that ends when this one begins."""
         return self.cadence._nearest(self.index - 1, -1)
+
+    @property
+    def last_year(self) -> "Period":
+        """The same period of the year before: of a month, a quarter or a year the same one.
+
+        Of a week the one 52 weeks before, and of a day too: it is the same weekday.
+        """
+        return self.cadence._nearest(self.index - _PERIODS_OF_A_YEAR[self.cadence.unit], -1)
 
     def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
         """Return the dates that clocks in a zone show in [start, end + late_by).

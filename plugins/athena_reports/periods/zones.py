@@ -1,4 +1,4 @@
-"""Clocks of IANA time zones: when they read midnight, and which dates they show."""
+"""Clocks of IANA time zones: when they read midnight, and which dates and hours they show."""
 
 from bisect import bisect_left
 from contextlib import suppress
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from athena_reports.errors import PeriodError
 
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
+_HOUR = timedelta(hours=1)
 _NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # differ from machine to machine
 
 
@@ -108,3 +109,41 @@ def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
         if start <= reading < end:
             dates.add(reading.astimezone(zone).date())
     return sorted(dates)
+
+
+def hours_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
+    """Return the hours that a clock in the zone shows in [start, end), two instants in UTC.
+
+    Each is what the clock shows at the full hour, without a zone, in order and once: a clock that
+    is put back shows an hour twice.
+    """
+    hours: set[datetime] = set()
+    piece_start = start
+    while piece_start < end:
+        piece_end = min(piece_start + _HOUR, end)
+        last = piece_end - _INSTANT
+        readings = [piece_start, last]
+        if piece_start.astimezone(zone).utcoffset() != last.astimezone(zone).utcoffset():
+            change = _change_of_offset(zone, piece_start, last)
+            readings += [change - _INSTANT, change]
+        # Between two readings of one offset lies less than an hour, and so no third hour.
+        for reading in readings:
+            shown = reading.astimezone(zone)
+            hours.add(shown.replace(minute=0, second=0, microsecond=0, tzinfo=None, fold=0))
+        piece_start = piece_end
+    return sorted(hours)
+
+
+def _change_of_offset(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """Return the first whole second at which the offset is no longer that of `before`.
+
+    Offsets change at whole seconds, and once between the two instants in UTC.
+    """
+    offset = before.astimezone(zone).utcoffset()
+    first = before.replace(microsecond=0)
+
+    def has_changed(seconds: int) -> bool:
+        return (first + timedelta(seconds=seconds)).astimezone(zone).utcoffset() != offset
+
+    seconds_between = range(int((after - first).total_seconds()) + 1)
+    return first + timedelta(seconds=bisect_left(seconds_between, True, key=has_changed))

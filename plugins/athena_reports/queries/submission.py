@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.aws.errors import error_code, error_kind
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.failures import QueryFailedError, is_current
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.ownership import Submission
 
 MAX_EXECUTIONS = 4  # of one intention: the first, and those in the place of spent ones

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pydantic
 
-from athena_reports.reports.input import CONFIG
+from athena_reports.inputs.declaration import CONFIG
 from athena_reports.rows.columns import glue_name, refuse_duplicates
 
 _GLUE_BYTES = 255  # of a name, and of a comment

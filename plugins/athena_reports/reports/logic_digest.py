@@ -9,14 +9,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound, meta
 
-from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.inputs.input import Input
+from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, canonical
-from athena_reports.reports.input import Input
 from athena_reports.rows.transforms import describe
 
 # Names what a digest consists of. Whoever changes that for a report whose rows stay the same gives
 # it another name.
 KIND = "v2"
+
+# Stands for the usual format of whatever keys an input has. It was the default once.
+_DEFAULT_FORMAT = "%Y-%m-%d"
 
 
 def is_outdated(published: str, today: str) -> bool:
@@ -137,12 +140,21 @@ def _text(environment: Environment, name: str) -> str | None:
 
 
 def _filter(source: Input) -> dict[str, Canonical | bool]:
-    """Return what the filter on an input's partitions follows from."""
-    return {
+    """Return what the filter on an input's partitions follows from.
+
+    What an input did not have at first counts only if it is given: a new field of an input must not
+    change the digest of reports that do without it.
+    """
+    described: dict[str, Canonical | bool] = {
         "table": source.table,
         "columns": list(source.columns),
         "zone": source.zone,
-        "format": source.format,
+        "format": _DEFAULT_FORMAT if source.format is None else source.format,
         "kind": source.kind,
         "previous": source.previous,
     }
+    if source.only:
+        described["only"] = [f"{key} IN {literal(values)}" for key, values in source.only.items()]
+    if source.last_year:
+        described["last_year"] = True
+    return described

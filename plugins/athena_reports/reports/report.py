@@ -14,11 +14,12 @@ import pydantic
 from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validator
 
 from athena_reports.errors import ReportError
+from athena_reports.inputs.declaration import CONFIG, mistake
+from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
-from athena_reports.periods.sql_period import ParamValue, literal
+from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named
-from athena_reports.reports.input import CONFIG, Input, mistake
 from athena_reports.reports.logic_digest import (
     logic_digest,
     read_transforms,

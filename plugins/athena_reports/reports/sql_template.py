@@ -20,9 +20,11 @@ from jinja2 import (
 )
 from jinja2.sandbox import SandboxedEnvironment
 
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.predicate import input_predicate
 from athena_reports.periods.calendar import daily
-from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
-from athena_reports.reports.input import Input
+from athena_reports.periods.sql_literals import ParamValue, literal
+from athena_reports.reports.sql_period import SqlPeriod
 
 _SAMPLE = SqlPeriod(daily().period("2025-01-01"))
 _KNOWN_NAMES = {"period", "params", "inputs"}
@@ -146,7 +148,7 @@ class SqlInput:
     @property
     def partitions(self) -> str:
         """The predicate on its partition keys; ValueError if the table has none."""
-        return self._predicate(self.source.columns, "partitions")
+        return self._predicate("partitions")
 
     def partitions_of(self, alias: str) -> str:
         """Return the same predicate on the keys of one alias of the table, such as `p.dt`.
@@ -160,8 +162,7 @@ class SqlInput:
         if not _ALIAS.fullmatch(alias):
             problem = f"inputs.{self.source.table}.partitions_of(): {alias!r} is not a name"
             raise ValueError(f"{problem}. Give the alias of the table, such as p")
-        keys = [f"{alias}.{key}" for key in self.source.columns]
-        return self._predicate(keys, "partitions_of()")
+        return self._predicate("partitions_of()", alias)
 
     def __str__(self) -> str:
         table = self.source.table
@@ -169,20 +170,13 @@ class SqlInput:
             f"inputs.{table} is not a value. Write its filter, {{{{ inputs.{table}.partitions }}}}"
         )
 
-    def _predicate(self, keys: Sequence[str], name: str) -> str:
+    def _predicate(self, name: str, alias: str | None = None) -> str:
         source = self.source
         if not source.is_partitioned:
             problem = f"inputs.{source.table}.{name}: its Input says that it has no partitions"
             raise ValueError(f"{problem} (columns=()). Leave the filter out")
         self.asked = True
-        filter_of_period = self._filter(self.period, keys)
-        if not source.previous:
-            return filter_of_period
-        return f"({self._filter(self.period.previous, keys)} OR {filter_of_period})"
-
-    def _filter(self, period: SqlPeriod, keys: Sequence[str]) -> str:
-        source = self.source
-        return period.partitions(*keys, zone=source.zone, format=source.format, kind=source.kind)
+        return input_predicate(source, self.period.period, self.period.late_by, alias=alias)
 
 
 def _sql_inputs(inputs: Sequence[Input], period: SqlPeriod) -> dict[str, SqlInput]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import DagRunDates, period_of_run
-from athena_reports.periods.sql_period import SqlPeriod
+from athena_reports.reports.sql_period import SqlPeriod
 
 
 def period(

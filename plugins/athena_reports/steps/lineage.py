@@ -31,9 +31,9 @@ from openlineage.client.generated.sql_job import SQLJobFacet
 from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDatasetFacet
 from openlineage.client.naming.dataset import S3, Athena
 
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Version
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.rows.checks import CheckResult
 
 _CATALOG = "AwsDataCatalog"  # Athena's name of Glue

@@ -17,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
-from athena_reports.queries.input_partitions import InputCoverage, InputNeed, find_together
+from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.inputs.partitions import InputNeed, find_together
 from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
 
 PAUSE_SECONDS = 20.0

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.errors import EmptyResultError, ResultError, SkipPeriodError, TransformError
+from athena_reports.inputs.coverage import why_empty
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest, PublishedObject, Version
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.input_partitions import why_empty
 from athena_reports.queries.submission import Submitted, executed_sql
 from athena_reports.reports.column import private_names
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result

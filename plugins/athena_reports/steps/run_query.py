@@ -13,12 +13,14 @@ from airflow.sdk import Context
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
+from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.partitions import find_coverage
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.sql_period import ParamValue, SqlPeriod
-from athena_reports.queries.input_partitions import InputCoverage, find_coverage
+from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, submit_once
-from athena_reports.reports.input import Input
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import (

@@ -13,9 +13,9 @@ from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.partitions import InputNeed, find_partitions
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.queries.input_partitions import InputNeed, find_partitions
-from athena_reports.reports.input import Input
 from athena_reports.steps.airflow_errors import (
     aws_errors,
     describe,

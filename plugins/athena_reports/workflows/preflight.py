@@ -14,14 +14,14 @@ from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.done_objects import is_done
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.source_table import SourceTable
 from athena_reports.periods.calendar import Cadence
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
-from athena_reports.queries.done_objects import is_done
-from athena_reports.queries.input_partitions import refuse_projection
-from athena_reports.reports.input import Input
 from athena_reports.settings import Settings
 
 if TYPE_CHECKING:
@@ -145,9 +145,7 @@ def check_account(
         yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
     all_inputs = list(inputs)
     for (database, table), sources in _source_tables(all_inputs, settings.database).items():
-        yield _check(
-            f"table {database}.{table}", partial(_require_table, database, table, sources, glue)
-        )
+        yield _check(f"table {database}.{table}", partial(_require_table, database, sources, glue))
     for done in sorted({source.done for source in all_inputs if source.done is not None}):
         yield _check(f"done objects {done}", partial(is_done, done, s3))
 
@@ -184,12 +182,10 @@ def _source_tables(
     return dict(sorted(inputs_by_table.items()))
 
 
-def _require_table(database: str, table: str, sources: Iterable[Input], glue: "GlueClient") -> None:
-    """Require that a source table is there, and that its inputs can be waited for."""
-    response = glue.get_table(DatabaseName=database, Name=table)
-    parameters = response["Table"].get("Parameters", {})
+def _require_table(database: str, sources: Iterable[Input], glue: "GlueClient") -> None:
+    """Require that a source table is there, and is laid out as its inputs say."""
     for source in sources:
-        refuse_projection(f"{database}.{table}", source, parameters)
+        SourceTable.read(source, database, glue)
 
 
 def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:

@@ -27,7 +27,7 @@ from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifie
 from athena_reports.delivery.policy import DeliveryPolicy, require_policy
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.periods.sql_period import ParamValue
+from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report

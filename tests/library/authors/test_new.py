@@ -25,11 +25,11 @@ from jinja2 import Environment
 
 from athena_reports.authors import new as new_module
 from athena_reports.authors.new import NewReport, NewReportError, write_report
+from athena_reports.inputs.input import Input
 from athena_reports.local.project import Project
 from athena_reports.periods.calendar import weekly
-from athena_reports.periods.sql_period import SqlPeriod
-from athena_reports.reports.input import Input
 from athena_reports.reports.report import NAME_PATTERN
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from tests.library.authors.sql_words import words_of_sql
 

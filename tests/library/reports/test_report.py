@@ -222,7 +222,7 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
 @pytest.mark.parametrize(
     ("format", "says"),
     [
-        ("%Y/%m/%d/%H", "hourly partitions are not supported yet"),
+        ("%Y/%m/%d/%H:%M", "it has a directive finer than an hour"),
         ("%m-%d", "does not name the day, month or year"),
     ],
 )

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import daily, weekly
-from athena_reports.periods.sql_period import ParamValue, SqlPeriod, literal
-from athena_reports.reports.input import Input
+from athena_reports.periods.sql_literals import ParamValue, literal
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context, template_problem
 
 

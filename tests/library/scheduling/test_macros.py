@@ -8,8 +8,8 @@ from airflow.sdk.execution_time.context import MacrosAccessor
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from athena_reports.errors import RunPeriodError
-from athena_reports.periods.sql_period import SqlPeriod
 from athena_reports.plugin import AthenaReportsPlugin
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.scheduling import macros
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK, WEEKS
@@ -28,7 +28,7 @@ def test_the_macro_gives_what_a_report_sees() -> None:
 
 
 @pytest.mark.parametrize("with_cadence", [True, False])
-def test_a_dag_written_by_hand_that_asks_for_hourly_partitions_fails_before_its_query(
+def test_a_dag_written_by_hand_that_asks_for_partitions_by_minute_fails_before_its_query(
     with_cadence: bool,
 ) -> None:
     integrate_macros_plugins()
@@ -36,10 +36,10 @@ def test_a_dag_written_by_hand_that_asks_for_hourly_partitions_fails_before_its_
         "{% set period = macros.athena_reports.period(dag_run,"
         ' macros.athena_reports.weekly(timezone="Asia/Tokyo")) %}'
     )
-    sql = 'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H") }}'
+    sql = 'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H/%M") }}'
     task = submit_task(sql) if with_cadence else submit_task(f"{by_macro}{sql}", cadence=None)
     with pytest.raises(
-        ValueError, match=r"format '%Y/%m/%d/%H'.*hourly partitions are not supported yet"
+        ValueError, match=r"format '%Y/%m/%d/%H/%M'.*a directive finer than an hour"
     ):
         task.render_template_fields(context() | {"macros": MacrosAccessor()})
 

@@ -7,8 +7,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.queries.submission import Submitted
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.transform import Recipe, transform_result

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from openlineage.client.serde import Serde
 
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Version
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
 from athena_reports.steps.lineage import published_dataset, query_lineage

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import yearly
-from athena_reports.periods.sql_period import SqlPeriod, literal
+from athena_reports.periods.sql_literals import literal
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
-from athena_reports.reports.input import Input
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator

@@ -13,9 +13,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import ReportError
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedPeriod
-from athena_reports.queries.input_partitions import InputCoverage
 from athena_reports.reports.column import Column
 from athena_reports.rows import checks, transforms
 from athena_reports.steps import preparation

@@ -23,9 +23,9 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.authors.rules.sql_style import shape_of
 from athena_reports.errors import PeriodError
+from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.sql_period import SqlPeriod
-from athena_reports.reports.input import Input
+from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 
 _DIFF_LINES = 24
@@ -68,6 +68,10 @@ class _AskedPeriod(SqlPeriod):
     @property
     def previous(self) -> _AskedPeriod:
         return _AskedPeriod(self.period.previous, self.late_by, self.asked)
+
+    @property
+    def last_year(self) -> _AskedPeriod:
+        return _AskedPeriod(self.period.last_year, self.late_by, self.asked)
 
     def partitions(self, *columns: str, **how: Any) -> str:
         keys = set()

@@ -18,22 +18,9 @@ OF_A_DATE: dict[str, Callable[[date], object]] = {
     **dict.fromkeys(["%F", "%D", "%x"], lambda day: day),
     **dict.fromkeys(["x", "%%", "dt=", "東"], lambda _: None),
 }
-OF_A_TIME = [
-    "%H",
-    "%-H",
-    "%I",
-    "%k",
-    "%l",
-    "%p",
-    "%M",
-    "%S",
-    "%f",
-    "%s",
-    "%z",
-    "%Z",
-    "%c",
-    "%X",
-    "%T",
-    "%R",
-    "%r",
-]
+OF_AN_HOUR: dict[str, Callable[[int], object]] = {
+    **dict.fromkeys(["%H", "%-H", "%k"], lambda hour: hour),
+    **dict.fromkeys(["%I", "%l"], lambda hour: hour % 12),
+    "%p": lambda hour: hour < 12,
+}
+FINER_THAN_AN_HOUR = ["%M", "%S", "%f", "%s", "%z", "%Z", "%c", "%X", "%T", "%R", "%r"]

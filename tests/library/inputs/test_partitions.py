@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import InputError, MissingPartitionsError
-from athena_reports.periods.calendar import Period, yearly
-from athena_reports.periods.sql_period import SqlPeriod
-from athena_reports.queries.input_partitions import (
-    InputCoverage,
+from athena_reports.inputs.coverage import InputCoverage, why_empty
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.partitions import (
     InputNeed,
     complete_periods,
     find_coverage,
     find_partitions,
     find_together,
-    needed_dates,
-    why_empty,
+    needed_partitions,
 )
-from athena_reports.reports.input import Input
+from athena_reports.periods.calendar import Period, yearly
+from athena_reports.reports.sql_period import SqlPeriod
 from tests.support.calendars import WEEKS
 from tests.support.wire import answered, json_response
 
@@ -40,10 +39,13 @@ BY_PARTS = Input(
 )
 
 
+INTEGERS = ("year", "month", "day")
+
+
 def create(
     glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
 ) -> None:
-    columns: Any = [{"Name": key, "Type": "string"} for key in keys]
+    columns: Any = [{"Name": key, "Type": "int" if key in INTEGERS else "string"} for key in keys]
     glue.create_table(
         DatabaseName=database,
         TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
@@ -267,12 +269,13 @@ def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: s
     }
     create(glue, database, ["dt"], [], **parameters)
     with pytest.raises(
-        InputError, match="the range 'yesterday', which is not of the form 'yyyy-MM-dd'"
+        InputError,
+        match="has the range or value 'yesterday' of dt, which is not of the form 'yyyy-MM-dd'",
     ):
         look(glue, database)
 
 
-@pytest.mark.parametrize("keys", [None, [], ["day"], ["dt", "country"]])
+@pytest.mark.parametrize("keys", [None, [], ["day"], ["date", "country"]])
 def test_a_table_that_is_not_there_or_has_other_keys_is_named(
     glue: GlueClient, database: str, keys: Any
 ) -> None:
@@ -305,7 +308,7 @@ def test_a_table_without_partitions_only_has_to_be_there(glue: GlueClient, datab
             ["year", "month", "day"],
             (),
             "year, month, day, the report's input says nothing."
-            ' Write Input("plays", columns=["year", "month", "day"]).',
+            ' Write Input("plays", columns=["year", "month", "day"], kind="integer").',
         ),
         (["a", "b"], (), "a, b, the report's input says nothing. Correct the input"),
     ],
@@ -330,7 +333,7 @@ def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
     now: datetime, previous: bool
 ) -> None:
     period = WEEKS.last_complete(now)
-    needed = needed_dates(Input("plays", previous=previous), period, LATE, now)
+    needed = needed_partitions(Input("plays", previous=previous), period, LATE, now)
 
     late_events_have_landed = now >= period.end_utc + LATE
     late = LATE if late_events_have_landed else timedelta(0)
@@ -339,7 +342,7 @@ def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
         SqlPeriod(period.previous, LATE).partitions("dt"),
     ]
     read = re.findall(r"'(.+?)'", "".join(filters[: 1 + previous]))
-    assert [str(day) for day in needed] == sorted({day for day in read if day <= str(now.date())})
+    assert [day for (day,) in needed] == sorted({day for day in read if day <= str(now.date())})
 
 
 def test_an_empty_result_is_told_apart() -> None:
@@ -444,6 +447,8 @@ def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
         {"columns": ["year", "month", "day"], "kind": "integer", "previous": True},
         {"wait": timedelta(days=400, microseconds=1), "done": "s3://lake/{date}"},
         {"columns": (), "database": "other"},
+        {"columns": ["dt", "hour"], "format": ["%F", "%-H"], "kind": ("date", "string")},
+        {"only": {"region": ["jp", "us"], "shard": (1, 2)}, "of": "raw.plays", "last_year": True},
     ],
 )
 def test_a_need_survives_the_database(fields: dict[str, Any]) -> None:

@@ -12,18 +12,26 @@ from athena_reports.errors import InputError
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
-        ({"columns": ("y", "m")}, "columns", "one partition key, or three, or ()"),
+        ({"columns": ("month", "year")}, "columns", "another order than year, month. Give"),
+        ({"columns": ("dt", "dt")}, "columns", "name each partition key once"),
+        ({"columns": tuple("abcde")}, "columns", "4 for the 5 keys a, b, c, d, e"),
+        ({"columns": ("dt", "hour"), "format": "%Y"}, "format", "1 for the 2 keys dt, hour"),
+        ({"columns": ("dt", "hour"), "kind": ["date"]}, "columns", "1 for the 2 keys dt, hour"),
+        ({"kind": "integer", "format": "%Y-%m-%d"}, "format", "texts such as '2025-01-02'"),
+        ({"kind": "date", "format": "%d.%m.%Y"}, "format", "texts such as '02.01.2025'"),
+        ({"format": "%Y-%H"}, "format", "2024-01-01 00:00 and 2024-01-02 00:00 are both '2024-00'"),
+        ({"only": {"dt": ["2025-01-01"]}}, "only", "'dt' tells the time already"),
+        ({"only": {"region": "jp"}}, "only", "give the values of 'region' in a list"),
+        ({"only": {"region": []}}, "only", "give the values of 'region' in a list"),
+        ({"only": {"region": ["jp", "jp"]}}, "only", "each once"),
+        ({"only": {"region": [1.5]}}, "only", "1.5 is not valid"),
+        ({"of": "raw.lake.plays"}, "of", "such as 'plays' or 'raw.plays'"),
         ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
         ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
         ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
         ({"mising": "fail"}, "mising", "Did you mean missing?"),
-        ({"format": "%Y/%m/%d/%H"}, "format", "hourly partitions are not supported yet"),
-        ({"format": "%Y-%m-%d %p"}, "format", "hourly partitions are not supported yet"),
-        (
-            {"format": "%Y/%m/%d/%H", "columns": ("year", "month", "day")},
-            "format",
-            "not supported yet",
-        ),
+        ({"format": "%Y/%m/%d/%H/%M"}, "format", "a directive finer than an hour"),
+        ({"format": "%Y-%m-%d %p"}, "format", "it does not name the hour: 2024-01-01 00:00 and"),
         ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
         ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
         ({"format": "%m-%d"}, "format", "Name the year"),
@@ -62,17 +70,45 @@ def test_an_input_that_cannot_be_names_the_field(
 
 
 @pytest.mark.parametrize(
-    "format", ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%Y-%m", "%Y", "%G-W%V", "%Y-%j"]
+    "format",
+    [
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y%m%d",
+        "%d.%m.%y",
+        "%Y-%m",
+        "%Y",
+        "%G-W%V",
+        "%Y-%j",
+        "%Y/%m/%d/%H",
+        "%-H h, %F",
+    ],
 )
-def test_an_input_may_have_partitions_of_a_day_or_longer(format: str) -> None:
+def test_an_input_may_have_partitions_of_an_hour_or_longer(format: str) -> None:
     assert Input("plays", format=format).format == format
+
+
+@pytest.mark.parametrize(
+    ("fields", "formats"),
+    [
+        ({}, ["%Y-%m-%d"]),
+        ({"kind": "date"}, ["%Y-%m-%d"]),
+        ({"kind": "integer"}, ["%Y%m%d"]),
+        ({"columns": ["y", "m"]}, ["%Y", "%m"]),
+        ({"columns": ["year", "month", "day"]}, ["%Y", "%m", "%d"]),
+        ({"columns": ["p0", "p1", "p2", "p3"], "kind": "integer"}, ["%Y", "%m", "%d", "%H"]),
+        ({"columns": ["dt", "hour"], "format": ["%F", "%H"]}, ["%F", "%H"]),
+    ],
+)
+def test_keys_have_usual_formats(fields: dict[str, Any], formats: list[str]) -> None:
+    assert [key.format for key in Input("plays", **fields).layout.keys] == formats
 
 
 @pytest.mark.parametrize(
     ("arguments", "fields", "table", "field"),
     [
-        (("plays", ("y", "m")), {}, "'plays'", "columns"),
-        ((), {"table": "plays", "columns": ("y", "m")}, "'plays'", "columns"),
+        (("plays", ("month", "year")), {}, "'plays'", "columns"),
+        ((), {"table": "plays", "columns": ("month", "year")}, "'plays'", "columns"),
         ((), {"zone": "UTC"}, "None", "table"),
         ((), {}, "None", "table"),
     ],

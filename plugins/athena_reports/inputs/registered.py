@@ -1,0 +1,166 @@
+"""The partitions of a table that Glue has."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from athena_reports.errors import InputError
+from athena_reports.inputs.layout import Partition
+from athena_reports.inputs.partition_format import sorts_in_time
+from athena_reports.inputs.predicate import value_literal
+from athena_reports.inputs.source_table import SourceTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+_KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
+_LONGEST_EXPRESSION = 2048  # characters that GetPartitions takes
+
+
+def registered_folders(
+    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
+) -> dict[Partition, dict[str, str]]:
+    """Return the `s3://` folders of those of some partitions that Glue has.
+
+    They are by the name of the partition, such as `dt=2025-06-29/region=jp`: there are several if
+    the table has keys of which the input says nothing.
+
+    Args:
+        table: The table.
+        wanted: The values of its `selected_keys`, for each partition.
+        glue: The client that knows the table.
+
+    Raises:
+        InputError: `retryable`, Glue left all partitions unprocessed that it was asked for.
+    """
+    if table.has_free_keys:
+        return _by_any_value_of_free_keys(table, wanted, glue)
+    folders = _by_all_values(table, wanted, glue)
+    integers = [kind == "integer" for kind in table.kinds]
+    if any(integers) and len(folders) < len(wanted):
+        # Glue may have a month or a day with a zero before it.
+        not_found = [partition for partition in wanted if partition not in folders]
+        with_zeros = [_with_zeros(partition, integers) for partition in not_found]
+        folders.update(_by_all_values(table, with_zeros, glue))
+    return folders
+
+
+def some_partition(table: SourceTable, glue: "GlueClient") -> Mapping[str, str] | None:
+    """Return the values of any partition of a table, by key; None if Glue has none."""
+    response = glue.get_partitions(
+        DatabaseName=table.database, TableName=table.table, MaxResults=1, ExcludeColumnSchema=True
+    )
+    for stored in response.get("Partitions", []):
+        return dict(zip(table.keys, stored["Values"], strict=True))
+    return None
+
+
+def _by_all_values(
+    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
+) -> dict[Partition, dict[str, str]]:
+    folders: dict[Partition, dict[str, str]] = {}
+    for start in range(0, len(wanted), _KEYS_PER_CALL):
+        for stored in _batch(table, wanted[start : start + _KEYS_PER_CALL], glue):
+            _add(table, stored, folders)
+    return folders
+
+
+def _by_any_value_of_free_keys(
+    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
+) -> dict[Partition, dict[str, str]]:
+    folders: dict[Partition, dict[str, str]] = {}
+    pages = glue.get_paginator("get_partitions")
+    for expression in _expressions(table, wanted):
+        for page in pages.paginate(
+            DatabaseName=table.database,
+            TableName=table.table,
+            Expression=expression,
+            ExcludeColumnSchema=True,
+        ):
+            for stored in page.get("Partitions", []):
+                _add(table, stored, folders)
+    return {partition: folders[partition] for partition in wanted if partition in folders}
+
+
+def _add(
+    table: SourceTable, stored: Mapping[str, Any], folders: dict[Partition, dict[str, str]]
+) -> None:
+    """Add the folder of a partition as Glue has it."""
+    values = dict(zip(table.keys, stored["Values"], strict=True))
+    partition = []
+    for key, kind in zip(table.selected_keys, table.kinds, strict=True):
+        if kind == "integer":  # as it is wanted: without a zero before it
+            values[key] = str(int(values[key]))
+        partition.append(values[key])
+    free_keys = [key for key in table.keys if key not in table.selected_keys]
+    name = "/".join(f"{key}={values[key]}" for key in [*table.selected_keys, *free_keys])
+    folder = stored.get("StorageDescriptor", {}).get("Location", "")
+    folders.setdefault(tuple(partition), {})[name] = folder
+
+
+def _with_zeros(partition: Partition, integers: Sequence[bool]) -> Partition:
+    values = []
+    for value, is_integer in zip(partition, integers, strict=True):
+        values.append(value.zfill(2) if is_integer else value)
+    return tuple(values)
+
+
+def _expressions(table: SourceTable, wanted: Sequence[Partition]) -> list[str]:
+    """Return what GetPartitions takes as its filter, to list some partitions among others.
+
+    It is one range if the keys of time sort in time. Otherwise the partitions are named one by one,
+    in as many expressions as it takes.
+    """
+    if not wanted:
+        return []
+    keys = table.selected_keys
+    time_keys = table.source.layout.keys
+    if len(time_keys) == 1 and sorts_in_time(
+        time_keys[0].format, as_integers=time_keys[0].kind == "integer"
+    ):
+        first = _value(wanted[0][0], table.kinds[0])
+        last = _value(wanted[-1][0], table.kinds[0])
+        return [f"{keys[0]} >= {first} AND {keys[0]} <= {last}"]
+    expressions = [""]
+    for partition in wanted:
+        terms = []
+        for key, kind, value in zip(keys, table.kinds, partition, strict=True):
+            terms.append(f"{key} = {_value(value, kind)}")
+        condition = f"({' AND '.join(terms)})"
+        longer = f"{expressions[-1]} OR {condition}" if expressions[-1] else condition
+        if len(longer) <= _LONGEST_EXPRESSION:
+            expressions[-1] = longer
+        else:
+            expressions.append(condition)
+    return expressions
+
+
+def _value(text: str, kind: str) -> str:
+    """Return a value as an expression of GetPartitions has it: a date is a text there."""
+    return value_literal(text, "integer" if kind == "integer" else "string")
+
+
+def _batch(
+    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what Glue has of some partitions, as many as one call may ask for.
+
+    InputError if Glue leaves all of them unprocessed. To ask again at once could go on without end.
+    """
+    unprocessed: Any = []
+    for partition in wanted:
+        values = dict(zip(table.selected_keys, partition, strict=True))
+        unprocessed.append({"Values": [values[key] for key in table.keys]})
+    while unprocessed:
+        response = glue.batch_get_partition(
+            DatabaseName=table.database, TableName=table.table, PartitionsToGet=unprocessed
+        )
+        yield from response.get("Partitions", [])
+        left_over = response.get("UnprocessedKeys", [])
+        if len(left_over) >= len(unprocessed):
+            problem = f"Glue has not looked up {len(left_over)} partitions of {table.name}"
+            raise InputError(
+                f"{problem}: it returned all of them as unprocessed. Try again later, or see the "
+                "AWS health dashboard.",
+                retryable=True,
+            )
+        unprocessed = left_over
