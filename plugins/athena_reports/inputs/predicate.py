@@ -50,13 +50,7 @@ def partitions_predicate(
                 condition = f"({condition})"
             conditions.append(condition)
         predicate = f"({' OR '.join(conditions)})"
-    size = len(predicate.encode())
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"the filter names {len(partitions):,} partitions in {size:,} bytes, more than the "
-            f"{MOST_BYTES:,} that leave room for the query: the texts of {layout.keys[0].format!r} "
-            "do not sort in time. Report shorter periods, or read a table whose texts do"
-        )
+    _require_short(predicate)
     return predicate
 
 
@@ -83,10 +77,11 @@ def input_predicate(
     predicate = predicates[0]
     if len(predicates) > 1:
         predicate = f"({' OR '.join(predicates)})"
-    if not source.only:
-        return predicate
-    terms = [f"{prefix}{key} IN {literal(values)}" for key, values in source.only.items()]
-    return f"({predicate} AND {' AND '.join(terms)})"
+    if source.only:
+        terms = [f"{prefix}{key} IN {literal(values)}" for key, values in source.only.items()]
+        predicate = f"({predicate} AND {' AND '.join(terms)})"
+    _require_short(predicate)
+    return predicate
 
 
 def value_literal(text: str, kind: str) -> str:
@@ -97,6 +92,16 @@ def value_literal(text: str, kind: str) -> str:
     elif kind == "date":
         value = date.fromisoformat(text)
     return literal(value)
+
+
+def _require_short(predicate: str) -> None:
+    size = len(predicate.encode())
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"the filter on the partitions has {size:,} bytes, more than the {MOST_BYTES:,} that"
+            " leave room for the query. Report shorter periods, name fewer values in only=, or"
+            " read a table whose hours sort in time, as those of %Y-%m-%d-%H do"
+        )
 
 
 def _is_range(layout: Layout) -> bool:
