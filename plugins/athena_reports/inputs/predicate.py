@@ -13,6 +13,7 @@ from athena_reports.inputs.layout import Layout, Partition, PartitionKey, bounds
 from athena_reports.inputs.partition_format import partition_unit, sorts_in_time
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_literals import Scalar, literal
+from athena_reports.periods.sql_names import sql_name
 from athena_reports.periods.zones import dates_shown, hours_shown, midnight, zone_of
 
 MOST_BYTES = 100_000
@@ -69,7 +70,7 @@ def input_predicate(
         ValueError: The predicate would be longer than `MOST_BYTES`.
     """
     prefix = "" if alias is None else f"{alias}."
-    names = [f"{prefix}{key}" for key in source.columns]
+    names = [f"{prefix}{sql_name(key)}" for key in source.columns]
     predicates = []
     for read_period in source.periods_read(period):
         start, end = bounds_of_events(read_period, late_by)
@@ -78,7 +79,9 @@ def input_predicate(
     if len(predicates) > 1:
         predicate = f"({' OR '.join(predicates)})"
     if source.only:
-        terms = [f"{prefix}{key} IN {literal(values)}" for key, values in source.only.items()]
+        terms = []
+        for key, values in source.only.items():
+            terms.append(f"{prefix}{sql_name(key)} IN {literal(values)}")
         predicate = f"({predicate} AND {' AND '.join(terms)})"
     _require_short(predicate)
     return predicate
