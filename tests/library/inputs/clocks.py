@@ -15,6 +15,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+import pytest
+
 from athena_reports import Input
 from athena_reports.periods.calendar import (
     Cadence,
@@ -240,6 +242,16 @@ LAYOUTS = [
         {"columns": "year", "format": "%Y", "kind": "integer"},
         lambda h: (str(h.year),),
         ("INTEGER",),
+    ),
+]
+
+
+# The numbers of cases. `make test` takes the first ones, each night has all 10,000.
+ROUNDS = [
+    range(200),
+    *(
+        pytest.param(range(first, first + 1_000), marks=pytest.mark.full)
+        for first in range(0, 10_000, 1_000)
     ),
 ]
 
