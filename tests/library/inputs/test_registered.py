@@ -54,6 +54,25 @@ def test_integers_are_found_with_and_without_zeros(
     }
 
 
+@pytest.mark.parametrize("form", ["{}", "{:02}"])
+def test_after_the_first_call_integers_are_asked_for_as_glue_has_them(
+    glue: GlueClient, database: str, form: str
+) -> None:
+    keys = dict.fromkeys(("year", "month", "day", "hour"), "int")
+    there = []
+    wanted = []
+    for day, hour in product(range(1, 31), range(24)):
+        for month in (5, 6, 7):
+            there.append(["2025", form.format(month), form.format(day), form.format(hour)])
+            wanted.append(("2025", str(month), str(day), str(hour)))
+    create_table(glue, database, keys, there)
+    table = SourceTable.read(Input("plays", tuple(keys), kind="integer"), database, glue)
+    with answered(glue, "BatchGetPartition") as requests:
+        assert list(registered_folders(table, wanted, glue)) == wanted
+    # Of 2,160 partitions.
+    assert len(requests) == (3 if form == "{}" else 4)
+
+
 FREE = [
     # The keys of the table, the input, and the values of its time.
     ({"region": "string", "dt": "string"}, Input("plays"), DAYS),
