@@ -12,9 +12,11 @@ from tests.library.inputs.clocks import (
     ROUNDS,
     Case,
     KeysOfTime,
+    days_of_change,
     hours_on_a_clock,
     random_case,
     some_layouts,
+    stretches,
 )
 
 
@@ -133,6 +135,41 @@ def test_hours_of_unusual_clocks(
         (f"{datetime.fromisoformat(last):%Y/%m/%d/%H}",),
         count,
     )
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Australia/Lord_Howe",  # by half an hour
+        "Antarctica/Troll",  # by two hours
+        "Asia/Kathmandu",  # by a quarter, in 1986
+        "Asia/Pyongyang",
+        "America/Caracas",
+        "Antarctica/Casey",  # by three hours, and back
+        "Pacific/Apia",  # over a date
+        "Pacific/Kwajalein",  # back by 23 hours, and over a date
+        "Africa/Monrovia",  # by 44 minutes and 30 seconds, in 1972
+        "America/St_Johns",  # at a minute past midnight
+    ],
+)
+def test_the_hours_around_a_change_are_seen_from_any_minute_on(zone: str) -> None:
+    datehour = next(keys for keys in LAYOUTS if keys.names == ["datehour"])
+    layout = datehour.source(zone=zone).layout
+    changes = 0
+    for year in range(1968, 2030):
+        for day in days_of_change(zone, year):
+            change = next(
+                begin
+                for begin, _, _ in stretches(ZoneInfo(zone), day, day + timedelta(days=1))
+                if begin > day
+            )
+            changes += 1
+            for minutes in range(0, 120, 13):
+                start = change - timedelta(minutes=minutes, seconds=7)
+                end = start + timedelta(hours=2)
+                expected = [datehour.values(hour) for hour in hours_on_a_clock(zone, start, end)]
+                assert layout.partitions(start, end) == expected, start
+    assert changes > 0
 
 
 @pytest.mark.parametrize("keys", LAYOUTS, ids=str)
