@@ -10,7 +10,11 @@ from itertools import groupby
 
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.layout import Layout, Partition, PartitionKey, bounds_of_events
-from athena_reports.inputs.partition_format import partition_unit, sorts_in_time
+from athena_reports.inputs.partition_format import (
+    PartitionUnit,
+    partition_unit,
+    sorts_in_time,
+)
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_literals import Scalar, literal
 from athena_reports.periods.sql_names import sql_name
@@ -192,9 +196,13 @@ def _first_hour(day: date) -> datetime:
 def _name_days(layout: Layout) -> bool:
     """Whether the keys before the last one name a day."""
     formats = tuple(key.format for key in layout.keys[:-1])
+    # With the hour behind them they name hours only if they name the day themselves.
+    return _names(formats, "date") and _names((*formats, "%H"), "hour")
+
+
+def _names(formats: tuple[str, ...], unit: PartitionUnit) -> bool:
     try:
-        # With the hour behind them they name hours only if they name the day themselves.
-        return partition_unit(formats) == "date" and partition_unit((*formats, "%H")) == "hour"
+        return partition_unit(formats) == unit
     except ValueError:
         return False
 
@@ -219,16 +227,17 @@ def _whole_months(layout: Layout, whole_dates: Sequence[date]) -> Set[Partition]
     first = date(whole_dates[0].year, 1, 1) - _DAY
     after_last = date(whole_dates[-1].year + 1, 1, 1) + _DAY
     all_dates = dates_shown(zone, midnight(zone, first), midnight(zone, after_last))
-    whole = set()
+    values_of_date = {day: layout.partition(_first_hour(day)) for day in all_dates}
+    whole: set[Partition] = set()
     for length in range(1, len(layout.keys) - 1):
-
-        def prefix(day: date, length: int = length) -> Partition:
-            return layout.partition(_first_hour(day))[:length]
-
-        count_of_all = Counter(map(prefix, all_dates))
-        count_of_whole = Counter(map(prefix, whole_dates))
-        reaching_further = {prefix(all_dates[0]), prefix(all_dates[-1])}
-        for values, count in count_of_whole.items():
-            if values not in reaching_further and count == count_of_all[values]:
-                whole.add(values)
+        formats = tuple(key.format for key in layout.keys[:length])
+        if not _names(formats, "date"):  # such as a month of any year
+            continue
+        count_of_all = Counter(values[:length] for values in values_of_date.values())
+        count_of_whole = Counter(values_of_date[day][:length] for day in whole_dates)
+        edges = (values_of_date[all_dates[0]], values_of_date[all_dates[-1]])
+        reaching_further = {values[:length] for values in edges}
+        for prefix, count in count_of_whole.items():
+            if prefix not in reaching_further and count == count_of_all[prefix]:
+                whole.add(prefix)
     return whole

@@ -9,6 +9,7 @@ from athena_reports.inputs.layout import Partition
 from athena_reports.inputs.partition_format import sorts_in_time
 from athena_reports.inputs.predicate import value_literal
 from athena_reports.inputs.source_table import SourceTable
+from athena_reports.periods.sql_names import sql_name
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -144,6 +145,8 @@ def _expressions(table: SourceTable, wanted: Sequence[Partition]) -> list[str]:
     if not wanted:
         return []
     keys = table.selected_keys
+    if any(sql_name(key) != key for key in keys):
+        return [""]  # all partitions: how an expression quotes a name is not documented
     time_keys = table.source.layout.keys
     if len(time_keys) == 1 and sorts_in_time(
         time_keys[0].format, as_integers=time_keys[0].kind == "integer"

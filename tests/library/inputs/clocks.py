@@ -224,6 +224,11 @@ LAYOUTS = [
         ),
         TEXTS,
     ),
+    KeysOfTime(
+        {"columns": ("month", "dt", "hour"), "format": ("%m", "%F", "%H")},
+        lambda h: (f"{h.month:02}", f"{h.year}-{h.month:02}-{h.day:02}", f"{h.hour:02}"),
+        TEXTS[:3],
+    ),
     # A date in several keys.
     KeysOfTime(
         {"columns": PARTS[:3], "kind": "integer"},

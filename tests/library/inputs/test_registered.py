@@ -116,6 +116,16 @@ def test_a_time_is_there_if_any_value_of_a_free_key_is(
     assert all(len(expression) <= 2048 for expression in expressions_of(requests))
 
 
+def test_a_key_of_any_name_is_looked_up_among_all_partitions(
+    glue: GlueClient, database: str
+) -> None:
+    keys = {"event date": "string", "region": "string"}
+    create_table(glue, database, keys, [*product(DAYS[:3], ("jp", "us"))])
+    table = SourceTable.read(Input("plays", "event date"), database, glue)
+    folders = registered_folders(table, [(DAYS[1],), (DAYS[7],)], glue)
+    assert {partition: len(found) for partition, found in folders.items()} == {(DAYS[1],): 2}
+
+
 def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
     there = [*product(HOURS[:240], ("de", "jp", "us"))]
     create_table(glue, database, {"datehour": "string", "region": "string"}, there)
