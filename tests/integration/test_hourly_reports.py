@@ -18,8 +18,8 @@ import pytest
 
 from athena_reports.local.services import Services
 from athena_reports.settings import settings
+from tests.integration.partitioned import Lake, Partitioning, Play
 from tests.support.dag_files import load_dags
-from tests.support.partitioned import Lake, Partitioning, Play
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag
 

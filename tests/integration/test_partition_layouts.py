@@ -21,8 +21,9 @@ from athena_reports.inputs.partitions import InputPartitions, find_partitions
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.local.services import Services
 from athena_reports.reports.sql_period import SqlPeriod
+from tests.integration.partitioned import Lake, Partitioning, Play
+from tests.support.code_blocks import blocks_of
 from tests.support.local_athena import finished_query
-from tests.support.partitioned import Lake, Partitioning, Play
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "partitions.md"
@@ -151,6 +152,17 @@ def declared(text: str) -> Input:
 
 def test_each_declaration_of_the_page_is_held_against_a_table() -> None:
     assert sorted(declarations_of_the_page()) == sorted([*OF_DECLARATION, WITHOUT_PARTITIONS])
+
+
+def test_the_message_of_the_page_is_that_of_a_run(services: Services) -> None:
+    lake = Lake(services, "athena-lake-messages", "lake")
+    lake.create()
+    by_parts = OF_DECLARATION['Input("plays", ("year", "month", "day"), kind="integer")']
+    lake.add_table("plays", by_parts, [], [])
+    (message,) = [block.text for block in blocks_of(PAGE) if block.language == "text"]
+    with pytest.raises(InputError) as refused:
+        Asked(lake, declared('Input("plays", "dt")'), by_parts, is_projected=False).look()
+    assert str(refused.value).split() == message.split()
 
 
 class Asked(NamedTuple):

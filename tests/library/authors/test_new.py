@@ -31,7 +31,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.reports.report import NAME_PATTERN
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
-from tests.library.authors.sql_words import words_of_sql
+from tests.support.sql_words import words_of_sql
 
 FIELDS: dict[str, Any] = {
     "table": "plays",

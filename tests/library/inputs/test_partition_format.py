@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.inputs.partition_format import partition_unit, sorts_in_time
-from tests.library.inputs.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
+from tests.support.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 
 DATES = [date(2001, 1, 1) + timedelta(days=number) for number in range(60 * 365)]
 DIRECTIVES = st.lists(st.sampled_from(list(OF_A_DATE)), min_size=1, max_size=4)

@@ -5,7 +5,6 @@ DuckDB evaluates it over all the partitions that there are around the period.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,31 +12,20 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-import trino_sql_validator
 
 from athena_reports import Input
 from athena_reports.inputs.predicate import MOST_BYTES, input_predicate
 from athena_reports.periods.calendar import Period, monthly, quarterly, weekly, yearly
 from tests.library.inputs.clocks import LAYOUTS, ROUNDS, Case, KeysOfTime, random_case, some_layouts
+from tests.library.inputs.trino import assert_trino_accepts
 
-FURTHER_LITERALS = re.compile(r"((?:, '[-.\d]+'){20})(?:, '[-.\d]+')+")
 ALIASES = [None, "p"]
-# The validator refuses a statement with more literals, which Trino takes.
-MOST_LITERALS = 2_000
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 1}) as connection:
         yield connection
-
-
-def assert_trino_accepts(predicate: str) -> None:
-    if predicate.count(",") > MOST_LITERALS:
-        predicate = FURTHER_LITERALS.sub(r"\1", predicate)
-    verdict = trino_sql_validator.validate(f"SELECT 1 FROM t AS p WHERE NOT {predicate}")
-    assert verdict.valid, (predicate, verdict)
-    assert verdict.statement_count == 1
 
 
 def selected(

@@ -7,7 +7,7 @@ import sqlglot
 import trino_sql_validator
 
 from athena_reports.periods.sql_names import is_reserved, sql_name
-from tests.library.authors.sql_words import words_of_sql
+from tests.support.sql_words import words_of_sql
 
 
 def test_every_word_can_name_a_table_and_a_column() -> None:

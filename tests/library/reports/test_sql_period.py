@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, weekly
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
-from tests.library.inputs.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 from tests.support.calendars import WEEKS
+from tests.support.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 
 WEEK = SqlPeriod(WEEKS.period("2026-11-15"))
 # With and without DST, whole and odd offsets, a date that was skipped, midnights that do not exist.
