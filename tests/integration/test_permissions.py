@@ -225,6 +225,7 @@ class Everything:
 
     def run(self) -> None:
         self.wait_for_inputs()
+        self.find_partitions_with_further_keys()
         self.publish_by_both_ways()
         self.backfill_and_report_again()
         self.stop_and_reconcile()
@@ -260,6 +261,36 @@ class Everything:
         for day in weeks.period(WEEK).dates_in("UTC", timedelta(0)):
             self.s3.put_object(Bucket=lake_bucket, Key=f"plays/dt={day}/_SUCCESS", Body=b"")
         assert asyncio.run(first_event(deferred.value.trigger)) == {"missing": []}
+
+    def find_partitions_with_further_keys(self) -> None:
+        period = self.dag("top_users_weekly").timetable.cadence.period(WEEK)
+        database = settings().database
+        self.glue.create_table(
+            DatabaseName=database,
+            TableInput={
+                "Name": "regional_plays",
+                "PartitionKeys": [
+                    {"Name": "dt", "Type": "string"},
+                    {"Name": "region", "Type": "string"},
+                ],
+            },
+        )
+        with DAG("waiting_for_regions", schedule=None) as dag:
+            InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=period.cadence,
+                late_by=timedelta(0),
+                inputs=[Input("regional_plays", wait=timedelta(days=36500))],
+                database=database,
+            )
+        wait, context = prepare(
+            dag.get_task("wait_for_inputs"),
+            TaskInstance(dag_id=dag.dag_id),
+            "run",
+            params={"period": WEEK},
+        )
+        with pytest.raises(TaskDeferred):
+            wait.execute(context)
 
     def publish_by_both_ways(self) -> None:
         by_csv = run_dag(self.dag("top_users_weekly"), period=WEEK)
