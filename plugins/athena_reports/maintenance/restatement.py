@@ -6,6 +6,7 @@ These are provisional periods whose late events have arrived, and stale ones.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.configuration import conf
@@ -18,6 +19,7 @@ from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.parts import changed_parts
 from athena_reports.publication.published_calendar import first_day_of
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -58,27 +60,39 @@ class Restatement:
         }
 
 
+PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]
+"""What the Glue table of each report says of its published periods, by table and period id."""
+
+
 def find_restatements(
-    dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
+    dag_id: str, reports: PublishedReports, now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
+    A period that reads another report waits until its parts are reported again themselves.
+
     Args:
-        dag_id: The report's DAG.
-        partitions: What the report's Glue table says of each published period, by period id.
+        dag_id: The report's DAG, whose id is the name of its table.
+        reports: All published reports.
         now: The instant until which a provisional period has to have settled.
         with_stale: Whether stale periods are reported again too.
     """
+    partitions = reports[dag_id]
     stale: set[str] = set()
     if with_stale:
         stale.update(stale_periods(partitions))
     restatements = []
     for period_id, facts in partitions.items():
+        changed = changed_parts(facts, partial(_versions, reports)) if with_stale else []
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reason = "late events have arrived"
         elif period_id in stale:
             reason = "the period before was restated"
+        elif changed:
+            reason = f"restated since it read them: {', '.join(changed)}"
         else:
+            continue
+        if _has_open_part(facts, reports, with_stale=with_stale):
             continue
         restatement = Restatement(
             dag_id=dag_id,
@@ -90,6 +104,27 @@ def find_restatements(
         )
         restatements.append(restatement)
     return restatements
+
+
+def _versions(reports: PublishedReports, table: str) -> dict[str, str]:
+    """Return the present versions of a report's periods, by period id."""
+    return {period_id: facts.version for period_id, facts in reports.get(table, {}).items()}
+
+
+def _has_open_part(facts: PartitionFacts, reports: PublishedReports, *, with_stale: bool) -> bool:
+    """Whether a part of a period is to be reported again itself, or is not final yet."""
+    for table, versions_read in facts.parts.items():
+        parts = reports.get(table, {})
+        stale_parts = set(stale_periods(parts)) if with_stale else set()
+        for part_id in versions_read:
+            part = parts.get(part_id)
+            if part is None:
+                continue
+            if part.provisional or part_id in stale_parts:
+                return True
+            if with_stale and changed_parts(part, partial(_versions, reports)):
+                return True
+    return False
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
@@ -198,11 +233,12 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        for table in published_tables(self.database, self.hook.client("glue")):
-            partitions = table.published_periods()
+        tables = list(published_tables(self.database, self.hook.client("glue")))
+        reports = {table.name: table.published_periods() for table in tables}
+        for table in tables:
             dag_id = table.name  # `<report>_<cadence>` too
-            of_table = find_restatements(dag_id, partitions, now, with_stale=with_stale)
-            if self._has_weeks_of_several_days(table, partitions):
+            of_table = find_restatements(dag_id, reports, now, with_stale=with_stale)
+            if self._has_weeks_of_several_days(table, reports[table.name]):
                 of_table = self._without_former_weeks(of_table, table)
             restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)

@@ -14,8 +14,7 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.inputs.input import Input
-from athena_reports.inputs.partitions import find_coverage
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
@@ -30,6 +29,7 @@ from athena_reports.steps.airflow_errors import (
     require_connection,
 )
 from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.input_coverage import find_coverage
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
 
@@ -56,7 +56,7 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: The periods of the DAG; None for a query without a period.
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
-        inputs: Tables whose partitions are looked for before the query is paid.
+        inputs: Tables and reports that are looked for before the query is paid.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for
             Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
@@ -69,7 +69,7 @@ class AthenaSubmitOperator(AthenaOperator):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
+    template_fields: Sequence[str] = ("period", "reads", *AthenaOperator.template_fields)
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: Cadence | None = None,
         late_by: timedelta = timedelta(0),
         sql_params: Mapping[str, ParamValue] | None = None,
-        inputs: Sequence[Input] = (),
+        inputs: Sequence[Source] = (),
         unload_to: str | None = None,
         max_scan: int | None = None,
         measured: ScanEstimator | None = None,
@@ -90,6 +90,9 @@ class AthenaSubmitOperator(AthenaOperator):
         self.late_by = late_by
         self.sql_params = dict(sql_params or {})
         self.inputs = tuple(inputs)
+        # The DAGs of the reports that it reads. As a template field Airflow stores it, and the
+        # Reports page knows it.
+        self.reads = [source.table for source in inputs if isinstance(source, Published)]
         self.unload_to = unload_to
         self.max_scan = max_scan
         self.measured = measured

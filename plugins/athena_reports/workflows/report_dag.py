@@ -25,6 +25,9 @@ from jinja2 import StrictUndefined
 
 from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
 from athena_reports.delivery.policy import DeliveryPolicy, require_policy
+from athena_reports.errors import InputError
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_literals import ParamValue
@@ -163,6 +166,7 @@ def build_dag(
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
     _require_alert_policy(report, alert_policy, delay)
     _require_time_for_inputs(report, alert_policy, delay, run_timeout)
+    _require_parts(report, cadence)
     has_notifiers = bool(alert_policy.all_notifiers)
     delivery_policy = DeliveryPolicy(deliver_within, correct_within, deliver_when)
     require_policy(report, delivery_policy)
@@ -281,7 +285,9 @@ def build_dag(
             transforms_logic=report.transforms_logic,
             channels=[channel.name for channel in channels],
             deliver_within=delivery_policy.longest,
-            reads_previous=any(source.previous for source in report.inputs),
+            reads_previous=any(
+                isinstance(source, Input) and source.previous for source in report.inputs
+            ),
             calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
@@ -391,6 +397,19 @@ def _require_time_for_inputs(
                 " Give more time, or let the input wait for less."
             )
             report.refuse("run_timeout", problem)
+
+
+def _require_parts(report: Report, cadence: Cadence) -> None:
+    """Raise ReportError if the report reads another one whose periods do not fit, or itself."""
+    for source in report.inputs:
+        if not isinstance(source, Published):
+            continue
+        if (source.report, source.cadence) == (report.name, cadence):
+            report.refuse("inputs", f"it reads itself, {source.table}. Read another report.")
+        try:
+            source.require_parts_of(cadence)
+        except InputError as error:
+            report.refuse("inputs", str(error))
 
 
 def _require_whole_seconds(report: Report, option: str, value: Any) -> None:

@@ -56,6 +56,7 @@ def parameters(
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
         "paid": "{}",
+        "parts": "{}",
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
         "submitted_at": after(submitted),
@@ -75,7 +76,7 @@ def partition(period_id: str, **options: Any) -> PartitionFacts:
 def found(
     partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False
 ) -> list[Restatement]:
-    return find_restatements("plays_weekly", partitions, now, with_stale=stale)
+    return find_restatements("plays_weekly", {"plays_weekly": partitions}, now, with_stale=stale)
 
 
 RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)}

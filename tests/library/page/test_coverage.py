@@ -49,9 +49,17 @@ def coverage(
     *,
     until: datetime | None = None,
     logic: str = TODAY,
+    versions: Mapping[str, Mapping[str, str]] = {},
 ) -> PeriodCoverage:
     return period_coverage(
-        timetable, partitions, runs, since=since, until=until, now=now, logic=logic
+        timetable,
+        partitions,
+        runs,
+        since=since,
+        until=until,
+        now=now,
+        logic=logic,
+        versions_of=lambda table: versions.get(table, {}),
     )
 
 
@@ -239,5 +247,5 @@ def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
         WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today
     ).cells
     assert [*cells[0].states] == states
-    chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED]).periods
+    chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED], []).periods
     assert [each.id for each in chosen] == [period.id] * (State.OUTDATED in states)

@@ -26,7 +26,14 @@ def cells_of(
 ) -> Sequence[Cell]:
     since, now = periods[0].start_utc, periods[-1].end_utc
     return period_coverage(
-        WEEKLY, partitions, runs, since=since, until=None, now=now, logic=""
+        WEEKLY,
+        partitions,
+        runs,
+        since=since,
+        until=None,
+        now=now,
+        logic="",
+        versions_of=lambda _: {},
     ).cells
 
 
@@ -41,7 +48,7 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
 ) -> None:
     partitions = {id: facts(WEEKS.period(id), partial=flag) for id, flag in partial.items()}
     cells = cells_of(partitions, {id: Run("x", state) for id, state in runs.items()})
-    assert list(plan_fill(cells, *ends, wanted).periods) == [
+    assert list(plan_fill(cells, *ends, wanted, []).periods) == [
         cell.period
         for cell in cells
         if ends[0] <= cell.period.id <= ends[1]
@@ -62,15 +69,15 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     }
     cells = cells_of(partitions, periods=weeks)
     early, late = (
-        plan_fill(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39])
+        plan_fill(cells, week.id, week.id, [State.MISSING], []) for week in (weeks[4], weeks[39])
     )
     assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
     assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
-    both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING])
+    both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING], [])
     assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
     del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
     cells = cells_of(partitions, periods=weeks)
-    assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING])[1:] == (3000, None)
+    assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING], [])[1:] == (3000, None, [])
     # The nearest ones lie on both sides of a hole.
     middle = {
         week.id: facts(week, scanned_bytes=number, price_usd="0.25")
@@ -78,6 +85,6 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
         if number != "x"
     }
     cells = cells_of(middle, periods=weeks[:11])
-    assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING]).scanned_bytes == 3
-    unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING])
+    assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING], []).scanned_bytes == 3
+    unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)

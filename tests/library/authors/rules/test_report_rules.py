@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
 
-RULES = [*dag_rules.RULES, *sql_rules.RULES]
+RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = Path("tests", "reports", "plays", "golden")
 SQL = """-- Where players are, by the words that they chose.
