@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from rich.console import Console
 from rich.table import Table as Grid
 
-from athena_reports.authors.sql_names import is_reserved
 from athena_reports.errors import AthenaReportsError
 from athena_reports.local.lake import (
     KeptTable,
@@ -20,6 +19,7 @@ from athena_reports.local.lake import (
     require_loaded,
     upload,
 )
+from athena_reports.periods.sql_names import is_reserved
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
     columns_of,

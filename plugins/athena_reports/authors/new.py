@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 from athena_reports.authors.case_tables import EXPECTED_FILE
 from athena_reports.authors.cases import CASE_FILE
-from athena_reports.authors.sql_names import is_reserved, sql_name
 from athena_reports.errors import AthenaReportsError
 from athena_reports.local.project import Project
 from athena_reports.periods.calendar import Period, weekly
+from athena_reports.periods.sql_names import is_reserved, sql_name
 from athena_reports.reports.report import NAME_PATTERN
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")

@@ -157,7 +157,7 @@ def _formats(
         return formats
     if len(names) == 1:
         return [_FORMAT_OF_ONE_KEY[kind]]
-    _refuse_other_order(names)
+    _refuse_other_times(names)
     usual_formats = _FORMATS_OF_SEVERAL_KEYS[: len(names)]
     _require_one_for_each(names, usual_formats, "format")
     return usual_formats
@@ -171,8 +171,8 @@ def _require_one_for_each(names: Sequence[str], values: Sequence[str], what: str
         )
 
 
-def _refuse_other_order(names: Sequence[str]) -> None:
-    """Raise ValueError if keys that are called year, month, day or hour are in another order."""
+def _refuse_other_times(names: Sequence[str]) -> None:
+    """Raise ValueError if keys that need a format are called year, month, day or hour."""
     words = [name.lower() for name in names if name.lower() in _TIMES_OF_SEVERAL_KEYS]
     in_order = [word for word in _TIMES_OF_SEVERAL_KEYS if word in words]
     if words != in_order:
@@ -180,6 +180,12 @@ def _refuse_other_order(names: Sequence[str]) -> None:
             f"the keys {', '.join(names)} are in another order than {', '.join(in_order)}."
             " Give the longest time first; the order in Glue does not matter"
         )
+    for name, time in zip(names, _TIMES_OF_SEVERAL_KEYS, strict=False):
+        if name.lower() in words and name.lower() != time:
+            raise ValueError(
+                f"the keys {', '.join(names)} would hold {', '.join(_TIMES_OF_SEVERAL_KEYS)}, and"
+                f' {name} is not the {time}. Give the format of each, such as ("%Y-%m-%d", "%H")'
+            )
 
 
 def _require_kind(key: PartitionKey) -> None:

@@ -13,6 +13,7 @@ from athena_reports.inputs.layout import Layout, Partition, PartitionKey, bounds
 from athena_reports.inputs.partition_format import partition_unit, sorts_in_time
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.sql_literals import Scalar, literal
+from athena_reports.periods.sql_names import sql_name
 from athena_reports.periods.zones import dates_shown, hours_shown, midnight, zone_of
 
 MOST_BYTES = 100_000
@@ -50,13 +51,7 @@ def partitions_predicate(
                 condition = f"({condition})"
             conditions.append(condition)
         predicate = f"({' OR '.join(conditions)})"
-    size = len(predicate.encode())
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"the filter names {len(partitions):,} partitions in {size:,} bytes, more than the "
-            f"{MOST_BYTES:,} that leave room for the query: the texts of {layout.keys[0].format!r} "
-            "do not sort in time. Report shorter periods, or read a table whose texts do"
-        )
+    _require_short(predicate)
     return predicate
 
 
@@ -75,7 +70,7 @@ def input_predicate(
         ValueError: The predicate would be longer than `MOST_BYTES`.
     """
     prefix = "" if alias is None else f"{alias}."
-    names = [f"{prefix}{key}" for key in source.columns]
+    names = [f"{prefix}{sql_name(key)}" for key in source.columns]
     predicates = []
     for read_period in source.periods_read(period):
         start, end = bounds_of_events(read_period, late_by)
@@ -83,10 +78,13 @@ def input_predicate(
     predicate = predicates[0]
     if len(predicates) > 1:
         predicate = f"({' OR '.join(predicates)})"
-    if not source.only:
-        return predicate
-    terms = [f"{prefix}{key} IN {literal(values)}" for key, values in source.only.items()]
-    return f"({predicate} AND {' AND '.join(terms)})"
+    if source.only:
+        terms = []
+        for key, values in source.only.items():
+            terms.append(f"{prefix}{sql_name(key)} IN {literal(values)}")
+        predicate = f"({predicate} AND {' AND '.join(terms)})"
+    _require_short(predicate)
+    return predicate
 
 
 def value_literal(text: str, kind: str) -> str:
@@ -97,6 +95,16 @@ def value_literal(text: str, kind: str) -> str:
     elif kind == "date":
         value = date.fromisoformat(text)
     return literal(value)
+
+
+def _require_short(predicate: str) -> None:
+    size = len(predicate.encode())
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"the filter on the partitions has {size:,} bytes, more than the {MOST_BYTES:,} that"
+            " leave room for the query. Report shorter periods, name fewer values in only=, or"
+            " read a table whose hours sort in time, as those of %Y-%m-%d-%H do"
+        )
 
 
 def _is_range(layout: Layout) -> bool:

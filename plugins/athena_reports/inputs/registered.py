@@ -1,5 +1,6 @@
 """The partitions of a table that Glue has."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
 _LONGEST_EXPRESSION = 2048  # characters that GetPartitions takes
+_INTEGER = re.compile(r"-?[0-9]+")  # a partition without a value is __HIVE_DEFAULT_PARTITION__
 
 
 def registered_folders(
@@ -87,7 +89,7 @@ def some_partition(table: SourceTable, glue: "GlueClient") -> Mapping[str, str] 
         DatabaseName=table.database, TableName=table.table, MaxResults=1, ExcludeColumnSchema=True
     )
     for stored in response.get("Partitions", []):
-        return dict(zip(table.keys, stored["Values"], strict=True))
+        return _values_of(table, stored)
     return None
 
 
@@ -125,16 +127,27 @@ def _add(
     table: SourceTable, stored: Mapping[str, Any], folders: dict[Partition, dict[str, str]]
 ) -> None:
     """Add the folder of a partition as Glue has it."""
-    values = dict(zip(table.keys, stored["Values"], strict=True))
+    values = _values_of(table, stored)
     partition = []
     for key, kind in zip(table.selected_keys, table.kinds, strict=True):
-        if kind == "integer":  # as it is wanted: without a zero before it
-            values[key] = str(int(values[key]))
+        if kind == "integer" and _INTEGER.fullmatch(values[key]):
+            values[key] = str(int(values[key]))  # as it is wanted: without a zero before it
         partition.append(values[key])
     free_keys = [key for key in table.keys if key not in table.selected_keys]
     name = "/".join(f"{key}={values[key]}" for key in [*table.selected_keys, *free_keys])
     folder = stored.get("StorageDescriptor", {}).get("Location", "")
     folders.setdefault(tuple(partition), {})[name] = folder
+
+
+def _values_of(table: SourceTable, stored: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a partition as Glue has it, by key."""
+    values = stored["Values"]
+    if len(values) != len(table.keys):  # the keys of a table can be changed after its partitions
+        raise InputError(
+            f"The partition {'/'.join(values)} of {table.name} has {len(values)} values, and the"
+            f" table has {len(table.keys)} keys: {', '.join(table.keys)}. Correct the table."
+        )
+    return dict(zip(table.keys, values, strict=True))
 
 
 def _with_zeros(partition: Partition, integers: Sequence[bool]) -> Partition:
@@ -157,9 +170,12 @@ def _expressions(table: SourceTable, wanted: Sequence[Partition]) -> list[str]:
     if len(time_keys) == 1 and sorts_in_time(
         time_keys[0].format, as_integers=time_keys[0].kind == "integer"
     ):
-        first = _value(wanted[0][0], table.kinds[0])
-        last = _value(wanted[-1][0], table.kinds[0])
-        return [f"{keys[0]} >= {first} AND {keys[0]} <= {last}"]
+        key, kind = keys[0], table.kinds[0]
+        # In any order: the periods of several needs need not follow each other.
+        times = [partition[0] for partition in wanted]
+        in_order = sorted(times, key=int) if kind == "integer" else sorted(times)
+        first, last = _value(in_order[0], kind), _value(in_order[-1], kind)
+        return [f"{key} >= {first} AND {key} <= {last}"]
     expressions = [""]
     for partition in wanted:
         terms = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input
+from athena_reports.inputs.layout import Layout
 from athena_reports.inputs.projection import Projection
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # The types of partition keys in Glue, by the kind of the key.
 _TYPE_OF_KIND = {
-    "string": re.compile(r"string|varchar(\(\d+\))?|char(\(\d+\))?"),
+    "string": re.compile(r"string|(varchar|char)( *\( *\d+ *\))?"),
     "integer": re.compile(r"tinyint|smallint|int|integer|bigint"),
     "date": re.compile(r"date"),
 }
@@ -38,6 +39,9 @@ _USUAL_FORMATS = (
     "%d-%m-%Y",
     "%Y",
 )
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # of rows whose key is NULL or empty
+_EXAMPLE = datetime(2024, 1, 2, 3)  # noqa: DTZ001  # what a clock shows
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,14 @@ class SourceTable:
         """
         for key in self.source.layout.keys:
             value = stored[key.name]
-            if key.kind == "integer" or _can_be(value, key.format):
+            if key.kind == "integer" or value == _NO_VALUE or _may_be(value, key.format):
                 continue
             problem = (
                 f"The input {self.name}: Glue has the partition {key.name}={value}, which is not"
                 f" written as {key.format!r}."
             )
-            usual = [format for format in _USUAL_FORMATS if _can_be(value, format)]
-            if usual and len(self.source.columns) == 1:
+            usual = [format for format in _USUAL_FORMATS if _may_be(value, format)]
+            if usual and len(self.source.columns) == 1 and key.kind == "string":
                 raise InputError(f'{problem} Write format="{usual[0]}".')
             raise InputError(f"{problem} Write format= as the table has it.")
 
@@ -185,52 +189,71 @@ def _require_keys(source: Input, name: str, table: Mapping[str, Any]) -> None:
 
 def _fitting_declaration(source: Input, table: Mapping[str, Any]) -> str:
     """Return what to write for the keys of a table, as far as their names and types tell."""
-    keys = {key["Name"]: key.get("Type", "") for key in table.get("PartitionKeys", [])}
-    if not keys:
+    types = {key["Name"]: key.get("Type", "") for key in table.get("PartitionKeys", [])}
+    if not types:
         return f'Write Input("{source.table}", columns=()).'
-    of_time = [key for key in _KEYS_OF_TIME if key in keys]
-    if of_time != list(_KEYS_OF_TIME[: len(of_time)]) or not of_time:
-        of_time = []
-    if len(keys) == 1:
-        of_time = list(keys)
-    if not of_time:
+    names = list(types)
+    if len(names) > 1:
+        names = [name for name in _KEYS_OF_TIME if name in types]
+    kinds = [_kind_of_type(types[name]) for name in names]
+    if not _is_layout(names, None, kinds):
         return "Correct the input: name those of its keys that hold the date or the hour."
-    names = ", ".join(f'"{key}"' for key in of_time)
-    kinds = {_kind_of_type(keys[key]) for key in of_time}
+    listed = ", ".join(f'"{name}"' for name in names)
     kind = ""
-    if kinds in ({"integer"}, {"date"}):
-        kind = f', kind="{kinds.pop()}"'
-    return f'Write Input("{source.table}", columns=[{names}]{kind}).'
+    if set(kinds) != {"string"}:
+        kind = f", {_as_argument(kinds)}"
+    return f'Write Input("{source.table}", columns=[{listed}]{kind}).'
+
+
+def _is_layout(names: Sequence[str], formats: Any, kinds: Sequence[str]) -> bool:
+    """Whether an input may have some keys, formats and kinds."""
+    if not names or "" in kinds:
+        return False
+    known_kinds: Any = kinds
+    try:
+        Layout.of(names, formats=formats, kinds=known_kinds, zone="UTC")
+    except ValueError:
+        return False
+    return True
+
+
+def _as_argument(kinds: Sequence[str]) -> str:
+    """Return the argument `kind` for the kinds of some keys."""
+    if len(set(kinds)) == 1:
+        return f'kind="{kinds[0]}"'
+    listed = ", ".join(f'"{kind}"' for kind in kinds)
+    return f"kind=({listed})"
 
 
 def _require_types(source: Input, name: str, keys: Mapping[str, str]) -> None:
     """Raise InputError if Athena could not compare a key with what the input says of it."""
     if not source.is_partitioned:
         return
-    kinds = {}
+    kinds = []
     for key in source.layout.keys:
-        stored_type = keys[key.name]
-        kinds[key.name] = _kind_of_type(stored_type)
-        if not kinds[key.name]:
+        kind = _kind_of_type(keys[key.name])
+        kinds.append(kind)
+        if not kind:
             raise InputError(
-                f"The input {name}: its partition key {key.name} is a {stored_type}, which is not "
-                "supported. Leave the Input out, and filter by period.contains alone."
+                f"The input {name}: its partition key {key.name} is a {keys[key.name]}, which is"
+                " not supported. Leave the Input out, and filter by period.contains alone."
             )
-    wrong = [key for key in source.layout.keys if kinds[key.name] != key.kind]
-    if not wrong:
-        return
-    kind: object = tuple(kinds.values())
-    if len(set(kinds.values())) == 1:
-        kind = kinds[wrong[0].name]
-    raise InputError(
-        f"The input {name}: its partition key {wrong[0].name} is of type"
-        f" {keys[wrong[0].name]} in Glue, and the report's input says {wrong[0].kind!r}."
-        f" Write kind={kind!r}."
-    )
+    for key, kind in zip(source.layout.keys, kinds, strict=True):
+        if kind == key.kind:
+            continue
+        way_out = f"Write {_as_argument(kinds)}"
+        if not _is_layout(source.columns, source.format, kinds):
+            way_out += ", and a format= whose texts are of that kind"
+            if _is_layout(source.columns, None, kinds):
+                way_out += ", or none"
+        raise InputError(
+            f"The input {name}: its partition key {key.name} is of type {keys[key.name]} in Glue,"
+            f" and the report's input says {key.kind!r}. {way_out}."
+        )
 
 
 def _require_only(source: Input, name: str, keys: Mapping[str, str]) -> None:
-    """Raise InputError if `only` names what is not a key, or values of another type."""
+    """Raise InputError if `only` names what is not a key, or values that it cannot have."""
     for key, values in source.only.items():
         if key not in keys:
             others = [other for other in keys if other not in source.columns]
@@ -238,12 +261,24 @@ def _require_only(source: Input, name: str, keys: Mapping[str, str]) -> None:
                 f"The input {name}: only= names {key!r}, which is not one of its partition keys."
                 f" Its further keys are: {', '.join(others) or 'none'}."
             )
-        expected = int if _kind_of_type(keys[key]) == "integer" else str
+        kind = _kind_of_type(keys[key])
+        if kind not in ("string", "integer"):
+            raise InputError(
+                f"The input {name}: its partition key {key} is of type {keys[key]} in Glue, and"
+                " only= knows texts and integers alone. Leave it out of only=, and filter by it in"
+                " the SQL."
+            )
+        expected = int if kind == "integer" else str
         for value in values:
             if type(value) is not expected:
                 raise InputError(
                     f"The input {name}: its partition key {key} is of type {keys[key]} in Glue, and"
                     f" only= gives {value!r}. Give {expected.__name__} values."
+                )
+            if value in ("", _NO_VALUE):
+                raise InputError(
+                    f"The input {name}: only= gives {value!r} for {key}, which is NULL in Athena,"
+                    f" and equals nothing. Leave it out, and filter by {key} in the SQL."
                 )
 
 
@@ -262,16 +297,21 @@ def _require_done(source: Input, name: str) -> None:
 def _kind_of_type(glue_type: str) -> str:
     """Return the kind of a partition key; empty if its type is not known."""
     for kind, pattern in _TYPE_OF_KIND.items():
-        if pattern.fullmatch(glue_type.lower()):
+        if pattern.fullmatch(glue_type.strip().lower()):
             return kind
     return ""
 
 
-def _can_be(value: str, format: str) -> bool:
-    """Whether a format gives a text."""
+def _may_be(value: str, format: str) -> bool:
+    """Whether a format gives a text, as far as that can be told."""
+    # `strptime` knows no directive without zeros, and reads texts with and without them.
+    format_to_read = format.replace("%-", "%")
     try:
-        # `strptime` knows no directive without zeros, and reads texts with and without them.
-        moment = datetime.strptime(value, format.replace("%-", "%"))  # noqa: DTZ007
+        datetime.strptime(_EXAMPLE.strftime(format_to_read), format_to_read)  # noqa: DTZ007
+    except (ValueError, re.error):
+        return True  # `strptime` does not read all that `strftime` writes, such as %F
+    try:
+        moment = datetime.strptime(value, format_to_read)  # noqa: DTZ007
     except ValueError:
         return False
     return moment.strftime(format) == value

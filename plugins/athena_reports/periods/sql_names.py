@@ -1,4 +1,6 @@
-"""Names of tables and columns, as SQL that is written for an author needs them."""
+"""Names of tables and columns, as a query writes them."""
+
+import re
 
 # What Athena reserves in SELECT (https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html),
 # and what else the parsers of the linter and of the local Athena take for reserved.
@@ -15,13 +17,17 @@ SOME STRUCT TABLE TABLESAMPLE THEN TRIM TRUE UESCAPE UNCACHE UNION UNNEST USER U
 WHERE WINDOW WITH XOR
 """
 _RESERVED = frozenset(_RESERVED_WORDS.split())
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether a name has to be quoted in a query."""
+    """Return whether a name is a word that has to be quoted in a query."""
     return name.upper() in _RESERVED
 
 
 def sql_name(name: str) -> str:
-    """Return a name as a query writes it: in double quotes if it is reserved."""
-    return f'"{name}"' if is_reserved(name) else name
+    """Return a name as a query writes it: in double quotes if it has to be."""
+    if _PLAIN.fullmatch(name) and not is_reserved(name):
+        return name
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 import trino_sql_validator
 
-from athena_reports.authors.sql_names import is_reserved, sql_name
+from athena_reports.periods.sql_names import is_reserved, sql_name
 from tests.library.authors.sql_words import words_of_sql
 
 
@@ -32,3 +32,11 @@ def test_a_word_is_reserved_in_either_case() -> None:
     assert is_reserved("order")
     assert is_reserved("ORDER")
     assert sql_name("order") == '"order"'
+
+
+@pytest.mark.parametrize("name", ["event date", "event-date", "2day", "a.b", 'say "when"', "日付"])
+def test_a_name_of_other_characters_is_quoted(name: str) -> None:
+    sql = f"SELECT p.{sql_name(name)} FROM plays AS p"
+    assert trino_sql_validator.validate(sql, jinja="reject").error is None
+    (column,) = sqlglot.parse_one(sql, read="athena").find_all(sqlglot.exp.Column)
+    assert column.name == name

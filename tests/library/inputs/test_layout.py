@@ -1,0 +1,141 @@
+"""Which partitions can hold the events of a period, held against clocks read one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.library.inputs.clocks import (
+    LAYOUTS,
+    ROUNDS,
+    Case,
+    KeysOfTime,
+    hours_on_a_clock,
+    random_case,
+    some_layouts,
+)
+
+
+def assert_partitions(case: Case, keys: KeysOfTime) -> None:
+    layout = keys.source(zone=case.zone).layout
+    start, end = case.period.start_utc, case.period.end_utc + case.late_by
+    hours = hours_on_a_clock(case.zone, start, end)
+    expected = list(dict.fromkeys(map(keys.values, hours)))
+    assert layout.partitions(start, end) == expected, (case, str(keys))
+
+
+@pytest.mark.parametrize("seeds", ROUNDS, ids=str)
+def test_the_partitions_are_those_whose_hours_a_clock_shows(seeds: range) -> None:
+    cases = [random_case(seed) for seed in seeds]
+    assert len({case.zone for case in cases}) > min(len(seeds) / 2, 400)
+    for case in cases:
+        for keys in some_layouts(case.seed):
+            assert_partitions(case, keys)
+
+
+def minutes_of_a_clock(zone: str, start: datetime, end: datetime) -> set[datetime]:
+    """The hours that a clock shows, read every second minute and at the last instant."""
+    readings = [start, end - timedelta(microseconds=1)]
+    while readings[-2] < end - timedelta(minutes=2):
+        readings.insert(-1, readings[-2] + timedelta(minutes=2))
+    shown = {reading.astimezone(ZoneInfo(zone)) for reading in readings}
+    return {face.replace(tzinfo=None, minute=0, second=0, microsecond=0, fold=0) for face in shown}
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe"])
+def test_the_clocks_that_this_is_held_against_are_read_right(zone: str) -> None:
+    start = datetime(2011, 12, 20, 3, 7, tzinfo=UTC)
+    end = datetime(2012, 1, 5, 11, 1, tzinfo=UTC)
+    assert set(hours_on_a_clock(zone, start, end)) == minutes_of_a_clock(zone, start, end)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "first", "last", "count"),
+    [
+        # Half past an hour of UTC: both border hours.
+        ("UTC", "2025-06-20T18:30", "2025-06-21T18:30", "2025-06-20T18", "2025-06-21T18", 25),
+        (
+            "Asia/Kolkata",
+            "2025-06-21T00:00",
+            "2025-06-22T00:00",
+            "2025-06-21T05",
+            "2025-06-22T05",
+            25,
+        ),
+        (
+            "Asia/Kathmandu",
+            "2025-06-20T18:15",
+            "2025-06-21T18:15",
+            "2025-06-21T00",
+            "2025-06-21T23",
+            24,
+        ),
+        # A day of 23 hours, one of 25 hours in which a clock shows an hour twice.
+        (
+            "America/New_York",
+            "2025-03-09T05:00",
+            "2025-03-10T04:00",
+            "2025-03-09T00",
+            "2025-03-09T23",
+            23,
+        ),
+        (
+            "America/New_York",
+            "2025-11-02T04:00",
+            "2025-11-03T05:00",
+            "2025-11-02T00",
+            "2025-11-02T23",
+            24,
+        ),
+        # The clock goes back by half an hour, from 2:00 to 1:30.
+        (
+            "Australia/Lord_Howe",
+            "2025-04-05T13:00",
+            "2025-04-06T13:30",
+            "2025-04-06T00",
+            "2025-04-06T23",
+            24,
+        ),
+        # There was no 30th of December.
+        (
+            "Pacific/Apia",
+            "2011-12-30T09:00",
+            "2011-12-30T11:00",
+            "2011-12-29T23",
+            "2011-12-31T00",
+            2,
+        ),
+        # Until 1911 the clocks of Paris were 9 minutes and 21 seconds before Greenwich.
+        (
+            "Europe/Paris",
+            "1905-06-01T23:50:38",
+            "1905-06-01T23:50:40",
+            "1905-06-01T23",
+            "1905-06-02T00",
+            2,
+        ),
+    ],
+)
+def test_hours_of_unusual_clocks(
+    zone: str, start: str, end: str, first: str, last: str, count: int
+) -> None:
+    """Written by hand, from what is known of these clocks."""
+    datehour = next(keys for keys in LAYOUTS if keys.names == ["datehour"])
+    layout = datehour.source(zone=zone).layout
+    hours = layout.partitions(
+        datetime.fromisoformat(start).replace(tzinfo=UTC),
+        datetime.fromisoformat(end).replace(tzinfo=UTC),
+    )
+    assert (hours[0], hours[-1], len(hours)) == (
+        (f"{datetime.fromisoformat(first):%Y/%m/%d/%H}",),
+        (f"{datetime.fromisoformat(last):%Y/%m/%d/%H}",),
+        count,
+    )
+
+
+@pytest.mark.parametrize("keys", LAYOUTS, ids=str)
+def test_no_time_has_no_partitions(keys: KeysOfTime) -> None:
+    at = datetime(2025, 6, 21, tzinfo=UTC)
+    assert keys.source().layout.partitions(at, at) == []
