@@ -455,8 +455,9 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
-        from athena_reports.workflows.alerts_dag import keep_reason
+        from athena_reports.workflows.alerts_dag import reason_callback
 
+        keep_reason = reason_callback(report)
         arguments["on_failure_callback"] = keep_reason
         arguments["on_retry_callback"] = keep_reason
     if retry is None:
