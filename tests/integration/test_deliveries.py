@@ -195,6 +195,31 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert third["Subject"] == second["Subject"]
 
 
+def test_a_correction_of_a_version_that_a_cleanup_has_removed_says_so_and_arrives_once(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare()
+    first = deliveries.publish()
+    for channel in ("sales", "team"):
+        deliveries.deliver(channel)
+    restated = declare(FEWER)
+    restated.publish("scheduled__2")
+    bucket, key = split_uri(first["manifest"])
+    objects = boto3.resource("s3").Bucket(bucket).objects
+    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}/"
+    objects.filter(Prefix=folder).delete()
+    for channel in ("sales", "team"):
+        restated.deliver(channel, run_id="event-2")
+        with pytest.raises(AirflowSkipException, match="has version"):
+            restated.deliver(channel, run_id="event-2")
+    says = "Its rows are no longer kept, so what differs is not known."
+    (_, original), (_, correction) = restated.mails.arrived
+    assert correction["Subject"] == f"Correction: {original['Subject']}"
+    assert says in " ".join(correction.get_body(("plain",)).get_content().split())
+    _, message = restated.slack.arrived
+    assert says in str(message["blocks"])
+
+
 def test_what_is_published_late_is_sent_to_nobody(declare: Callable[..., Deliveries]) -> None:
     deliveries = declare(at_any_time=False)
     deliveries.publish()

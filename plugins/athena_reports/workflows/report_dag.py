@@ -66,11 +66,13 @@ class BuiltDag(DAG):
         report: The report, with the params of this cadence.
         cadence: The periods that it is made for.
         channels: The channels that it is delivered to.
+        delivery_policy: When versions are delivered to them.
     """
 
     report: Report
     cadence: Cadence
     channels: Sequence["Channel"]
+    delivery_policy: DeliveryPolicy
 
     def __init__(
         self,
@@ -79,12 +81,14 @@ class BuiltDag(DAG):
         report: Report,
         cadence: Cadence,
         channels: Sequence["Channel"],
+        delivery_policy: DeliveryPolicy,
         **options: Any,
     ) -> None:
         super().__init__(dag_id, **options)
         self.report = report
         self.cadence = cadence
         self.channels = channels
+        self.delivery_policy = delivery_policy
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -143,7 +147,7 @@ def build_dag(
         deliver_when: `published`, or `final` to send nothing while a period is provisional or
             partial.
         correct_within: How long after the end of a period a channel is sent a later version, as a
-            correction.
+            correction. At most the `keep_days` of the cleanup, which `check` holds it against.
 
     Raises:
         ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
@@ -191,6 +195,7 @@ def build_dag(
         report=report,
         cadence=cadence,
         channels=channels,
+        delivery_policy=delivery_policy,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
