@@ -24,7 +24,6 @@ from airflow.providers.common.compat.sdk import (
 
 from athena_reports import weekly
 from athena_reports.aws.s3 import S3, S3Error, split_uri
-from athena_reports.delivery import send_mail
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
@@ -244,31 +243,6 @@ def test_the_same_rows_in_another_version_are_no_correction(
     receipt = deliveries.deliver("sales", run_id="event-2")
     assert (receipt["version"], receipt["recipients"]) == (second["version"], [])
     assert len(deliveries.mails.arrived) == 1
-
-
-class Killed(BaseException):
-    """The worker is killed."""
-
-
-def test_a_kill_between_the_sending_and_the_receipt_sends_again_with_the_same_id(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deliveries = declare()
-    deliveries.publish()
-
-    def kill(*_: Any, **__: Any) -> None:
-        raise Killed
-
-    for place in (send_mail, Receipt):
-        with monkeypatch.context() as patch:
-            patch.setattr(place, "send_mail" if place is send_mail else "write", kill)
-            with pytest.raises(Killed):
-                deliveries.deliver("sales")
-    deliveries.deliver("sales")
-    with pytest.raises(AirflowSkipException):
-        deliveries.deliver("sales")
-    (_, first), (_, second) = deliveries.mails.arrived
-    assert first["Message-ID"] == second["Message-ID"]
 
 
 def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(
