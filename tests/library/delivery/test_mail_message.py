@@ -132,7 +132,7 @@ class Page(HTMLParser):
         tags = [tag for tag, _ in self.open]
         if "style" not in tags and "title" not in tags:
             self.text += data
-        if self.in_bar:
+        if self.in_bar or ("span", "name") in self.open:
             return
         if "td" in tags:
             self.rows[-1][-1] += data
