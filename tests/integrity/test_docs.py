@@ -53,6 +53,7 @@ RUN_ELSEWHERE = {
     EXISTING: "tests/integrity/test_existing_environment.py",
     "docs/how-to/lineage.md": "tests/integrity/test_lineage_page.py",
     "docs/how-to/read-another-report.md": "tests/integration/test_read_another_report.py",
+    "docs/how-to/partitions.md": "tests/integration/test_partition_layouts.py",
     "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",

@@ -10,14 +10,12 @@ from functools import partial
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
-from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
+from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.folder import find_calendar
-from athena_reports.publication.glue_table import Table, published_tables
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.parts import changed_parts
 from athena_reports.publication.published_calendar import first_day_of
@@ -178,23 +176,8 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
-class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
-    """Returns, for each period that has to be reported again, how to trigger its DAG.
-
-    Args:
-        database: The Glue database of the reports.
-        bucket_owner: Account id that must own their bucket; empty for any.
-        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
-    """
-
-    aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("database",)
-    ui_color = "#c9d8f0"
-
-    def __init__(self, *, database: str, bucket_owner: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.database = database
-        self.bucket_owner = bucket_owner
+class AthenaRestatementsOperator(PublishedReportsOperator):
+    """Returns, for each period that has to be reported again, how to trigger its DAG."""
 
     @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -233,7 +216,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        tables = list(published_tables(self.database, self.hook.client("glue")))
+        tables = list(self._tables())
         reports = {table.name: table.published_periods() for table in tables}
         for table in tables:
             dag_id = table.name  # `<report>_<cadence>` too
@@ -261,8 +244,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
 
         The report no longer has such a week, so its run would fail each day anew.
         """
-        s3 = S3(self.hook.client("s3"), self.bucket_owner)
-        calendar = find_calendar(table.location, s3)
+        calendar = find_calendar(table.location, self._s3)
         if calendar is None:
             return list(restatements)
         kept = []

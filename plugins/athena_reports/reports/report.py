@@ -20,7 +20,7 @@ from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
-from athena_reports.reports.column import Column, as_in_glue, named
+from athena_reports.reports.column import Column, as_in_glue, named, private_names
 from athena_reports.reports.logic_digest import (
     logic_digest,
     read_transforms,
@@ -261,6 +261,11 @@ class Report(pydantic.BaseModel, frozen=True):
     def has_table(self) -> bool:
         """Whether Glue has a table of what is published: it has one of Parquet."""
         return "parquet" in self.outputs
+
+    @property
+    def has_private_columns(self) -> bool:
+        """Whether values of a column stay in S3."""
+        return bool(private_names(self.columns))
 
     @cached_property
     def sql_text(self) -> str:

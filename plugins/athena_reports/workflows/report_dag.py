@@ -69,11 +69,13 @@ class BuiltDag(DAG):
         report: The report, with the params of this cadence.
         cadence: The periods that it is made for.
         channels: The channels that it is delivered to.
+        delivery_policy: When versions are delivered to them.
     """
 
     report: Report
     cadence: Cadence
     channels: Sequence["Channel"]
+    delivery_policy: DeliveryPolicy
 
     def __init__(
         self,
@@ -82,12 +84,14 @@ class BuiltDag(DAG):
         report: Report,
         cadence: Cadence,
         channels: Sequence["Channel"],
+        delivery_policy: DeliveryPolicy,
         **options: Any,
     ) -> None:
         super().__init__(dag_id, **options)
         self.report = report
         self.cadence = cadence
         self.channels = channels
+        self.delivery_policy = delivery_policy
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -146,7 +150,7 @@ def build_dag(
         deliver_when: `published`, or `final` to send nothing while a period is provisional or
             partial.
         correct_within: How long after the end of a period a channel is sent a later version, as a
-            correction.
+            correction. At most the `keep_days` of the cleanup, which `check` holds it against.
 
     Raises:
         ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
@@ -195,6 +199,7 @@ def build_dag(
         report=report,
         cadence=cadence,
         channels=channels,
+        delivery_policy=delivery_policy,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
@@ -474,8 +479,9 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
-        from athena_reports.workflows.alerts_dag import keep_reason
+        from athena_reports.workflows.alerts_dag import reason_callback
 
+        keep_reason = reason_callback(report)
         arguments["on_failure_callback"] = keep_reason
         arguments["on_retry_callback"] = keep_reason
     if retry is None:
