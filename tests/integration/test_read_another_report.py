@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.errors import MissingPartitionsError
 from athena_reports.local.services import Services
@@ -26,7 +29,8 @@ from tests.support.dag_files import load_dags
 from tests.support.paths import ROOT
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell
-from tests.support.task_runner import run_dag
+from tests.support.task_runner import prepare, run_dag
+from tests.support.triggers import be_impatient, first_event, through_the_database
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 PAGE = ROOT / "docs" / "how-to" / "read-another-report.md"
@@ -213,7 +217,7 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
 
 
 def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
-    dags: dict[str, Any], lake: Lake, monkeypatch: pytest.MonkeyPatch
+    dags: dict[str, Any], lake: Lake
 ) -> None:
     days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
     for day in DAYS:
@@ -263,3 +267,44 @@ def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], l
     assert rows == lake.totals(*month)
     assert {row["user_id"] for row in rows} >= {"restated0", "restated1", "restated2"}
     assert restatements(lake, months.dag_id) == []
+
+
+def test_a_run_waits_for_a_part_and_goes_on_once_it_is_published(
+    dags: dict[str, Any], lake: Lake
+) -> None:
+    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
+    for day in DAYS[1:]:
+        run_dag(days, period=day)
+    wait = weeks.get_task("wait_for_inputs")
+    (source,) = wait.awaited
+    wait.awaited = (replace(source, wait=timedelta(days=36500)),)
+    task, context = prepare(wait, TaskInstance(dag_id=weeks.dag_id), "run", params={"period": WEEK})
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    (sentence,) = context["ti"].values["wait_for_inputs", "missing_inputs"]["missing"]
+    assert sentence.endswith(
+        "daily_scores_daily that it needs are not published: period=2025-02-02"
+    )
+    run_dag(days, period=DAYS[0])
+    trigger = through_the_database(deferred.value.trigger)
+    with pytest.MonkeyPatch.context() as patch:
+        be_impatient(patch)
+        event = asyncio.run(asyncio.wait_for(first_event(trigger), 60))
+    assert event == {"missing": []}
+
+
+def test_a_case_has_the_parts_as_a_file(dags: dict[str, Any], shell: Shell, tmp_path: Path) -> None:
+    case = tmp_path / "tests" / "reports" / "total_scores" / "sums"
+    case.mkdir(parents=True)
+    (case / "case.yaml").write_text("period: 2025-02-02\ncadence: weekly\n")
+    (case / "daily_scores_daily.csv").write_text(
+        "period string,user_id string,points bigint\n"
+        "2025-02-01,a,100\n2025-02-02,a,1\n2025-02-08,a,2\n2025-02-08,b,3\n2025-02-09,b,100\n"
+    )
+    (case / "expected.csv").write_text("user_id,points,days\na,3,2\nb,3,1\n")
+    code, printed = shell("test")
+    assert code == 0, printed
+    (case / "expected.csv").write_text("user_id,points,days\na,103,3\nb,3,1\n")
+    code, printed = shell("test")
+    assert code == 1
+    assert "103" in printed

@@ -1,14 +1,16 @@
 """Which periods a fill runs, what it costs, and by which requests it runs them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.page.coverage import Cell, PublishedPartitions, Run, State, period_coverage
-from athena_reports.page.fill import plan_fill
-from athena_reports.periods.calendar import Period
+from athena_reports.page.fill import ReadReport, plan_fill
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import Period, daily
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.partitions import facts, periods_from
 from tests.support.calendars import WEEKS
@@ -16,6 +18,11 @@ from tests.support.calendars import WEEKS
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)
 IDS = [period.id for period in PERIODS]
+
+
+DAILY = daily(WEEKS.timezone)
+DAYS = [*DAILY.between(PERIODS[0].start_utc, PERIODS[-1].end_utc)]
+DAY_DAG = ReportDag("days_daily", PeriodTimetable(DAILY), DAYS[0].start_utc, is_paused=False)
 
 
 def cells_of(
@@ -88,3 +95,35 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING], []).scanned_bytes == 3
     unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
+
+
+@given(
+    st.sets(st.sampled_from([day.id for day in DAYS])),
+    st.dictionaries(st.sampled_from([day.id for day in DAYS]), st.sampled_from(["running"])),
+)
+def test_a_period_waits_for_the_parts_that_are_not_there(
+    published: set[str], running: dict[str, str]
+) -> None:
+    day_cells = period_coverage(
+        PeriodTimetable(DAILY),
+        {day: facts(DAILY.period(day)) for day in published},
+        {day: Run("x", state) for day, state in running.items()},
+        since=DAYS[0].start_utc,
+        until=None,
+        now=DAYS[-1].end_utc + timedelta(hours=1),
+        logic="",
+        versions_of=lambda _: {},
+    ).cells
+    days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in day_cells})
+    plan = plan_fill(cells_of({}), IDS[0], IDS[-1], [State.MISSING], [days])
+
+    held = {each.period: each.parts for each in plan.held}
+    for week in PERIODS:
+        open_days = [
+            day.id
+            for day in DAYS
+            if week.start_utc <= day.start_utc < week.end_utc
+            and (day.id not in published or day.id in running)
+        ]
+        assert list(held.get(week.id, [])) == open_days
+        assert (week in plan.periods) == (not open_days)
