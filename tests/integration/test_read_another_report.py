@@ -171,7 +171,7 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
 
 
 def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
-    dags: dict[str, Any], lake: Lake, shell: Shell
+    dags: dict[str, Any], lake: Lake, shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
     for day in DAYS[:-1]:
@@ -190,6 +190,11 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
     manifest, rows = published(lake, run_dag(weeks, period=WEEK))
     week = FIRST + timedelta(days=1), FIRST + timedelta(days=8)
     assert rows == lake.totals(*week)
+    ids = ", ".join(f"'{day}'" for day in DAYS)
+    assert (
+        f"The filter on report_dev.daily_scores_daily: (period IN ({ids}))"
+        in capsys.readouterr().out
+    )
     assert (manifest["partial"], manifest["provisional"]) == (False, False)
     read = manifest["parts"]["daily_scores_daily"]
     assert list(read) == DAYS
@@ -216,6 +221,7 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
     assert restatements(lake, weeks.dag_id) == []
 
 
+@pytest.mark.ci
 def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
     dags: dict[str, Any], lake: Lake
 ) -> None:
@@ -269,6 +275,7 @@ def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], l
     assert restatements(lake, months.dag_id) == []
 
 
+@pytest.mark.ci
 def test_a_run_waits_for_a_part_and_goes_on_once_it_is_published(
     dags: dict[str, Any], lake: Lake
 ) -> None:

@@ -20,7 +20,7 @@ from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, submit_once
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
+from athena_reports.reports.sql_template import SqlInput, template_context
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import (
     aws_errors,
@@ -204,9 +204,13 @@ class AthenaSubmitOperator(AthenaOperator):
             glue=hook.client("glue"),
             s3=S3(hook.client("s3")),
         )
-        for coverage in coverages:
+        sql_period = SqlPeriod(self._run_period, self.late_by)
+        for source, coverage in zip(self.inputs, coverages, strict=True):
             level = logging.WARNING if coverage.gaps else logging.INFO
             self.log.log(level, "%s.", coverage)
+            if source.is_partitioned:
+                predicate = SqlInput(source, sql_period).partitions
+                self.log.info("The filter on %s: %s", coverage.table, predicate)
         return coverages
 
     def _require_small_scan(self) -> None:
