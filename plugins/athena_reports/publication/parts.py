@@ -27,8 +27,8 @@ def find_parts(
         glue: The client that knows its table.
 
     Raises:
-        InputError: A part is broken or is not of this package; or, `retryable`, Glue left all
-            partitions unprocessed that it was asked for.
+        InputError: A part is broken, is of another time zone or is not of this package; or,
+            `retryable`, Glue left all partitions unprocessed that it was asked for.
     """
     part_ids: dict[str, None] = {}  # each once, in order
     for published, period in readings:
@@ -124,6 +124,12 @@ def _facts(published: Published, part_id: str, stored: Partition) -> PartitionFa
         ) from error
     if facts.broken:
         raise InputError(f"{about} is broken: {facts.broken}. Clear the run of its period.")
+    # The days of two time zones have the same ids.
+    if facts.timezone != published.cadence.timezone:
+        raise InputError(
+            f"{about} is published in {facts.timezone}, the report's input says"
+            f" {published.cadence.timezone}. Use the cadence of its build_dag."
+        )
     return facts
 
 
