@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from athena_reports import Published, daily
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.parts import find_parts
+from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.parts import changed_parts, find_parts
 from tests.library.page.partitions import facts
 from tests.support.calendars import WEEK
 from tests.support.memory_store import MemoryGlue
@@ -74,3 +77,28 @@ def test_a_part_that_would_give_other_rows_is_refused(
         coverage(glue)
     assert f"{DAYS.table}, period {PARTS[0].id}" in str(caught.value)
     assert not caught.value.retryable
+
+
+def test_the_versions_of_a_report_are_asked_for_once_however_many_periods_read_it() -> None:
+    """Each answer lists all partitions of a table."""
+    read = {
+        "first": {"days_daily": {"1": "v1", "2": "v1"}, "weeks_weekly": {"1": "v1"}},
+        "second": {"days_daily": {"2": "v2", "gone": "v1"}},
+        "third": {"days_daily": {"1": "v2"}, "gone_daily": {"1": "v1"}},
+    }
+    periods = {
+        period_id: PartitionFacts.from_parameters(facts(WEEK, **FINAL, parts=json.dumps(parts)))
+        for period_id, parts in read.items()
+    }
+    present = {"days_daily": {"1": "v1", "2": "v2"}, "weeks_weekly": {"1": "v3"}}
+    asked = []
+
+    def versions_of(table: str) -> Mapping[str, str]:
+        asked.append(table)
+        return present.get(table, {})
+
+    assert changed_parts(periods, versions_of) == {
+        "first": ["days_daily 2", "weeks_weekly 1"],
+        "third": ["days_daily 1"],
+    }
+    assert asked == ["days_daily", "weeks_weekly", "gone_daily"]
