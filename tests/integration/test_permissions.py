@@ -34,7 +34,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from athena_reports import Input, RetentionPolicy, build_cleanup, notify
+from athena_reports import Input, Published, RetentionPolicy, build_cleanup, notify
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.deliver import DeliverOperator
@@ -227,6 +227,7 @@ class Everything:
         self.wait_for_inputs()
         self.find_partitions_with_further_keys()
         self.publish_by_both_ways()
+        self.look_for_what_another_report_published()
         self.backfill_and_report_again()
         self.stop_and_reconcile()
         self.find_restatements()
@@ -305,6 +306,24 @@ class Everything:
         # A column more changes the table.
         query.query = query.query.replace(" AS flights,", " AS flights,\n    1 AS one,")
         assert len(manifest_of(self.s3, run_dag(dag, period="2013-02"))["earlier_versions"]) == 1
+
+    def look_for_what_another_report_published(self) -> None:
+        cadence = self.dag("top_users_weekly").timetable.cadence
+        with DAG("reading", schedule=None) as dag:
+            InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=cadence,
+                late_by=timedelta(0),
+                inputs=[Published("top_users", cadence, wait=timedelta(days=36500))],
+                database=settings().database,
+            )
+        wait, context = prepare(
+            dag.get_task("wait_for_inputs"),
+            TaskInstance(dag_id=dag.dag_id),
+            "run",
+            params={"period": WEEK},
+        )
+        assert wait.execute(context) is None, "it is published"
 
     def backfill_and_report_again(self) -> None:
         dag = self.dag("top_users_weekly")

@@ -77,20 +77,25 @@ def find_restatements(
     """
     partitions = reports[dag_id]
     stale: set[str] = set()
+    changed: dict[str, list[str]] = {}
     if with_stale:
         stale.update(stale_periods(partitions))
+        changed = changed_parts(partitions, partial(_versions, reports))
+    tables_read = {table for facts in partitions.values() for table in facts.parts}
+    open_parts = {
+        table: _open_periods(table, reports, with_stale=with_stale) for table in tables_read
+    }
     restatements = []
     for period_id, facts in partitions.items():
-        changed = changed_parts(facts, partial(_versions, reports)) if with_stale else []
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reason = "late events have arrived"
         elif period_id in stale:
             reason = "the period before was restated"
-        elif changed:
-            reason = f"restated since it read them: {', '.join(changed)}"
+        elif period_id in changed:
+            reason = f"restated since it read them: {', '.join(changed[period_id])}"
         else:
             continue
-        if _has_open_part(facts, reports, with_stale=with_stale):
+        if any(open_parts[table] & read.keys() for table, read in facts.parts.items()):
             continue
         restatement = Restatement(
             dag_id=dag_id,
@@ -109,20 +114,14 @@ def _versions(reports: PublishedReports, table: str) -> dict[str, str]:
     return {period_id: facts.version for period_id, facts in reports.get(table, {}).items()}
 
 
-def _has_open_part(facts: PartitionFacts, reports: PublishedReports, *, with_stale: bool) -> bool:
-    """Whether a part of a period is to be reported again itself, or is not final yet."""
-    for table, versions_read in facts.parts.items():
-        parts = reports.get(table, {})
-        stale_parts = set(stale_periods(parts)) if with_stale else set()
-        for part_id in versions_read:
-            part = parts.get(part_id)
-            if part is None:
-                continue
-            if part.provisional or part_id in stale_parts:
-                return True
-            if with_stale and changed_parts(part, partial(_versions, reports)):
-                return True
-    return False
+def _open_periods(table: str, reports: PublishedReports, *, with_stale: bool) -> set[str]:
+    """Return the ids of a report's periods that are not final, or are to be reported again."""
+    partitions = reports.get(table, {})
+    open_ids = {period_id for period_id, facts in partitions.items() if facts.provisional}
+    if with_stale:
+        open_ids.update(stale_periods(partitions))
+        open_ids.update(changed_parts(partitions, partial(_versions, reports)))
+    return open_ids
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:

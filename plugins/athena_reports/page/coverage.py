@@ -106,7 +106,7 @@ def period_coverage(
         now: The instant by which the run of a period has to be due.
         logic: The digest of what makes the report's rows today; empty if unknown.
         versions_of: Returns the present versions of the periods of another report, by its table:
-            of one that this report reads.
+            of one that this report reads. It is asked once for each.
     """
     published, problems = _read_partitions(partitions)
     periods = _due_periods(timetable, since, until, now)
@@ -122,9 +122,7 @@ def period_coverage(
             periods[period_id] = period
 
     stale = set(stale_periods(published))
-    for period_id, published_facts in published.items():
-        if changed_parts(published_facts, versions_of):
-            stale.add(period_id)
+    stale.update(changed_parts(published, versions_of))
     cells = []
     for period in sorted(periods.values(), key=lambda period: period.first_date):
         facts = published.get(period.id)

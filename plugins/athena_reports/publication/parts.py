@@ -27,8 +27,8 @@ def find_parts(
         glue: The client that knows its table.
 
     Raises:
-        InputError: A part is broken or is not of this package; or, `retryable`, Glue left all
-            partitions unprocessed that it was asked for.
+        InputError: A part is broken, is of another time zone or is not of this package; or,
+            `retryable`, Glue left all partitions unprocessed that it was asked for.
     """
     part_ids: dict[str, None] = {}  # each once, in order
     for published, period in readings:
@@ -39,25 +39,29 @@ def find_parts(
 
 
 def changed_parts(
-    facts: PartitionFacts, versions_of: Callable[[str], Mapping[str, str]]
-) -> list[str]:
+    periods: Mapping[str, PartitionFacts], versions_of: Callable[[str], Mapping[str, str]]
+) -> dict[str, list[str]]:
     """Return the parts that have another version now than when a period read them.
 
     One that is no longer published has none, and is not among them.
 
     Args:
-        facts: What is published of the period that read them.
-        versions_of: Returns the present versions of a table by period id.
+        periods: What is published of the periods that read them, by id.
+        versions_of: Returns the present versions of a table by period id. It is asked once for each
+            table.
 
     Returns:
-        Their tables and ids, such as `plays_daily 2025-06-03`.
+        Their tables and ids, such as `plays_daily 2025-06-03`, for each period that has some.
     """
-    changed = []
-    for table, versions_read in facts.parts.items():
-        present = versions_of(table)
-        for part_id, version in versions_read.items():
-            if present.get(part_id, version) != version:
-                changed.append(f"{table} {part_id}")
+    versions: dict[str, Mapping[str, str]] = {}
+    changed: dict[str, list[str]] = {}
+    for period_id, facts in periods.items():
+        for table, versions_read in facts.parts.items():
+            if table not in versions:
+                versions[table] = versions_of(table)
+            for part_id, version in versions_read.items():
+                if versions[table].get(part_id, version) != version:
+                    changed.setdefault(period_id, []).append(f"{table} {part_id}")
     return changed
 
 
@@ -124,6 +128,12 @@ def _facts(published: Published, part_id: str, stored: Partition) -> PartitionFa
         ) from error
     if facts.broken:
         raise InputError(f"{about} is broken: {facts.broken}. Clear the run of its period.")
+    # The days of two time zones have the same ids.
+    if facts.timezone != published.cadence.timezone:
+        raise InputError(
+            f"{about} is published in {facts.timezone}, the report's input says"
+            f" {published.cadence.timezone}. Use the cadence of its build_dag."
+        )
     return facts
 
 

@@ -1,6 +1,7 @@
 """Submits a query to Athena, once per intention, and returns at once."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -250,7 +251,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.output_location:
             configuration["OutputLocation"] = self.output_location
         return Submission.make(
-            self._query_with_gaps(),
+            self._query_with_coverage(),
             owner=owner,
             context=execution_context,
             workgroup=self.workgroup,
@@ -258,18 +259,25 @@ class AthenaSubmitOperator(AthenaOperator):
             unload_to=self.unload_to,
         )
 
-    def _query_with_gaps(self) -> str:
-        """Return the query, with a comment that names what it lacks.
+    def _query_with_coverage(self) -> str:
+        """Return the query, with comments that say what it lacks and which versions it reads.
 
-        Partitions can come between two tries. Then the query of the first one is not what the
-        second one wants, which knows it by its text.
+        Both can change between two tries. Then the query of the first one is not what the second
+        one wants, which knows it by its text.
         """
         gaps: list[str] = []
+        versions: dict[str, Mapping[str, str]] = {}
         for coverage in self._coverages:
             gaps.extend(coverage.gaps)
-        if not gaps:
-            return self.query
-        return f"-- missing: {', '.join(gaps)}\n{self.query}"
+            if coverage.versions:
+                versions[coverage.table] = coverage.versions
+        lines = []
+        if gaps:
+            lines.append(f"-- missing: {', '.join(gaps)}")
+        if versions:
+            digest = hashlib.sha256(json.dumps(versions).encode()).hexdigest()
+            lines.append(f"-- versions of parts: {digest[:16]}")
+        return "\n".join([*lines, self.query])
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:
