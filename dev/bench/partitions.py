@@ -22,7 +22,7 @@ import boto3
 from botocore.config import Config
 
 from athena_reports import Input, yearly
-from athena_reports.inputs.partitions import find_partitions
+from athena_reports.steps.input_coverage import find_partitions
 from bench.results import Row
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from athena_reports.delivery.channels import mail, notify, slack
     from athena_reports.errors import AthenaReportsError, ReportError
     from athena_reports.inputs.input import Input
+    from athena_reports.inputs.published import Published
     from athena_reports.maintenance.cleanup import RetentionPolicy
     from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
     from athena_reports.periods.calendar import (
@@ -51,6 +52,7 @@ __version__ = "0.2.0"  # the only place: pyproject.toml and the manifests take i
 _MODULE_OF = {
     "Column": "reports.column",
     "Input": "inputs.input",
+    "Published": "inputs.published",
     "Report": "reports.report",
     "build_cleanup": "maintenance.dags",
     "build_dag": "workflows.report_dag",
@@ -98,6 +100,7 @@ __all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
     # Reports, and the DAGs of them and beside them
     "Column",
     "Input",
+    "Published",
     "Report",
     "build_cleanup",
     "build_dag",

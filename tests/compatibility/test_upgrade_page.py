@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger
 
+from athena_reports import steps
 from tests.compatibility.kept_version import VERSIONS, KeptVersion
 from tests.support.dag_files import parse_dags
 from tests.support.paths import ROOT
@@ -30,6 +33,8 @@ def test_the_page_lists_the_class_paths_that_airflow_stores(
         for dag in parse_dags(file).values():
             text = json.dumps(DagSerialization.to_dict(dag))
             stored |= set(re.findall(rf'"({CLASS_PATH})"', text))
+    for module in pkgutil.iter_modules(steps.__path__, f"{steps.__name__}."):
+        importlib.import_module(module.name)
     for trigger in triggers_of_the_library(BaseTrigger):
         stored.add(f"{trigger.__module__}.{trigger.__qualname__}")
     assert len(stored) > 1
@@ -38,7 +43,7 @@ def test_the_page_lists_the_class_paths_that_airflow_stores(
 
 
 def triggers_of_the_library(base: type[Any]) -> list[type[Any]]:
-    """The classes of the library that wait in a triggerer, as far as a DAG file has loaded them."""
+    """The classes of the library that wait in a triggerer."""
     triggers = []
     for subclass in base.__subclasses__():
         if subclass.__module__.startswith("athena_reports."):

@@ -66,8 +66,14 @@ topic = SnsNotifier(
     subject="{{ delivery.subject }}",
     message="{{ delivery.text }}",
 )
+alert = SnsNotifier(
+    target_arn="arn:aws:sns:us-east-1:123456789012:alerts",
+    subject="{{ alert.subject }}",
+    message="{{ alert.message }}",
+)
 ages = timedelta(days=36500)
 delivered = build("delivered", deliver_within=ages, correct_within=ages)
+down = build("down", deliver_within=ages, correct_within=ages, on_failure=[alert])
 old = build("old")
 restatement = build_restatement(every=timedelta(days=1))
 """
@@ -117,7 +123,7 @@ def world(
     with mail_server() as mails, slack_server() as slack:
         airflow = start_airflow(
             dags_folder,
-            dag_ids=["delivered_weekly_deliver", "old_weekly_deliver"],
+            dag_ids=["delivered_weekly_deliver", "down_weekly_deliver", "old_weekly_deliver"],
             plugins_folder=ROOT / "plugins",
             environment={
                 "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
@@ -234,6 +240,49 @@ def test_a_server_that_is_down_for_some_tries_delays_a_mail(world: World) -> Non
     (run,) = [run for run in world.deliveries("delivered") if run.partition_key == week.id]
     until(lambda: world.airflow.client.run(run.dag_id, run.run_id).finished, "it ends")
     assert len(arrived()) == 1
+
+
+@pytest.mark.full
+def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_repaired(
+    world: World,
+) -> None:
+    """The pauses between its tries, more than an hour in all, are cut to a second each."""
+    client = world.airflow.client
+    tries = 13
+    before = len(world.slack.arrived)
+    world.slack.answers = [(503, {"ok": False, "error": "service_unavailable"})] * tries
+    client.backfill("down_weekly", WEEK.start_utc, WEEK.start_utc)
+
+    def failed() -> DagRun | None:
+        ended = [run for run in world.deliveries("down") if run.finished]
+        return ended[0] if ended else None
+
+    run = until(failed, "its last try has failed", seconds=600)
+    assert run.state == "failed"
+    assert world.states(run) == {"sales": "success", "team": "failed", "topic": "success"}
+    assert world.slack.answers == [], "each try asks once, and none is left out"
+    assert len(world.slack.arrived) == before
+    assert len(world.mails_of("down")) == 1, "a channel that is down holds up no other"
+    arrived: list[tuple[str, str]] = []
+
+    def alerts() -> list[str]:
+        arrived.extend(world.inbox.take())
+        subject_of_alert = f"dev: down_weekly_deliver {WEEK.id} failed"
+        return [text for subject, text in arrived if subject == subject_of_alert]
+
+    (alert,) = until(alerts, "somebody is told")
+    assert "team: " in alert
+    assert "service_unavailable" in alert
+    assert "clear only the task team" in alert
+    assert client.runs("down_weekly")[0].state == "success", "what is published stays published"
+
+    client.clear(run.dag_id, run.run_id, task_ids=["team"])
+    until(lambda: client.run(run.dag_id, run.run_id).state == "success", "it is delivered")
+    (message,) = world.slack.arrived[before:]
+    assert message["text"].startswith("down: week of 8 to 14 June 2025 (dev)")
+    assert len(world.mails_of("down")) == 1
+    assert len(alerts()) == 1
+    assert len([subject for subject, _ in arrived if subject.startswith("down: ")]) == 1
 
 
 @pytest.mark.full

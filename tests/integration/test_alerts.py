@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.execution_time import task_runner
 
@@ -400,6 +400,77 @@ def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
     assert "<p>Reason: transform: row 3 has &lt;1&gt; &amp; too few</p>" in html
     assert late["Subject"] == "dev: mailed_users_weekly 2025-03-09 is late"
     assert len(inbox.take()) == 2, "each notifier is told of both"
+
+
+FAILS_WITH_A_VALUE = """
+SELECT {value} AS user_id
+FROM plays
+WHERE {{{{ period.partitions("dt") }}}}
+"""
+
+
+@pytest.mark.usefixtures("plays_lake")
+@pytest.mark.parametrize(
+    ("error", "value"),
+    [
+        ("INVALID_CAST_ARGUMENT", "CAST(user_id AS bigint)"),
+        ("INVALID_FUNCTION_ARGUMENT", "date_parse(user_id, '%Y')"),
+    ],
+)
+def test_no_notifier_gets_a_value_of_a_private_column_that_athena_quotes(
+    parse: Callable[..., Dags],
+    inbox: Inbox,
+    beside: Callable[[Airflow], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path))
+    (tmp_path / "top_users.sql").write_text(FAILS_WITH_A_VALUE.format(value=value))
+    name = f"private_users_{error}".lower()
+    private = 'columns={"user_id": Column("varchar", "Who", private=True)}, params='
+    changes = (("import Report", "import Column, Report"), ("params=", private))
+    dags = parse(name, *changes, mail=True)
+    dag = dags[f"{name}_weekly"]
+
+    xcoms = TaskInstance(dag_id=dag.dag_id, run_id=RUN_ID)
+    task, context = prepare(dag.get_task("run_query"), xcoms, RUN_ID, SCHEDULED)
+    xcoms.xcom_push("return_value", execute(task, context))
+    task, context = prepare(dag.get_task("wait_for_query"), xcoms, RUN_ID, SCHEDULED)
+    with pytest.raises(AirflowFailException) as caught:
+        execute(task, context)
+    logged = str(caught.value)
+    (quoted,) = re.findall(r"['\"](u[^'\"]*)['\"]", logged)
+    for keep_reason in task.on_failure_callback:
+        keep_reason({**context, "exception": caught.value})
+
+    with mail_server() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        for callback in dag.on_failure_callback:
+            callback({**context, "reason": "task_failure"})
+        # The DAG beside it tells what the callbacks have missed, here the second failure.
+        reason = xcoms.values["wait_for_query", "reason"]
+        states = {"run_query": "success", "wait_for_query": "failed"}
+        run = Airflow(
+            "failed",
+            states,
+            {("wait_for_query", "reason"): reason},
+            clear_number=1,
+            dag_id=dag.dag_id,
+            period=WEEK,
+        )
+        beside(run)
+        run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
+
+    messages = [text for _, text in inbox.take()]
+    messages += [mail.get_body(("html",)).get_content() for _, mail in server.arrived]
+    assert len(messages) == 6, "failed, failed again and late, each by SNS and by mail"
+    for message in messages:
+        assert quoted not in message
+        assert f"is FAILED: {error}, the log of the task has" in message
+        assert "category 2, type " in message
+        assert "console.aws.amazon.com/athena/" in message
 
 
 def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_again(

@@ -24,7 +24,7 @@ from airflow.providers.common.compat.sdk import (
 
 from athena_reports import weekly
 from athena_reports.aws.s3 import S3, S3Error, split_uri
-from athena_reports.delivery import send_mail
+from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
@@ -32,6 +32,7 @@ from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
 from tests.support.inbox import Inbox
+from tests.support.mail_page import Page
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.published import manifest_of, rows_of
 from tests.support.slack_server import SlackServer, slack_server
@@ -163,10 +164,32 @@ def test_nothing_shows_a_private_column(
     shown = ["rank", "score", "previous_rank"]
     assert [tuple(row) for row in cells] == [tuple(row[name] for name in shown) for row in rows]
     assert [row["rank"] for row in rows] == list(range(1, 101))
+    page = Page.of(html)
+    assert [header for header in page.headers if header] == shown
+    assert [[text.replace(",", "") for text in cells] for cells in page.table] == [
+        ["–" if row[name] is None else str(row[name]) for name in shown] for row in rows[:20]
+    ]
     everything = html + str(deliveries.slack.arrived) + str(deliveries.inbox.take())
     assert "user_id" not in everything
     assert not any(row["user_id"] in everything for row in rows)
-    assert f">{rows[0]['score']}" in html.replace(",", "")
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_file_that_is_too_large_is_not_attached_but_named_if_nothing_in_it_is_private(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, is_private: bool
+) -> None:
+    deliveries = declare() if is_private else declare((", private=True", ""))
+    published = deliveries.publish()
+    monkeypatch.setattr(attachment, "LARGEST_ATTACHMENT", 1_000)
+    deliveries.deliver("sales")
+    ((_, mail),) = deliveries.mails.arrived
+    assert list(mail.iter_attachments()) == []
+    text = " ".join(mail.get_body(("plain",)).get_content().split())
+    assert "The file is too large to be attached." in text
+    folder = f"{published['manifest'].removesuffix('manifest.json')}versions"
+    address = f"aws s3 cp {folder}/{published['version']}/csv/part-0.csv ."
+    assert (address in text) is not is_private
+    assert ("s3://" in text) is not is_private
 
 
 def test_other_rows_are_a_correction_in_the_same_thread(
@@ -195,6 +218,31 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert third["Subject"] == second["Subject"]
 
 
+def test_a_correction_of_a_version_that_a_cleanup_has_removed_says_so_and_arrives_once(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare()
+    first = deliveries.publish()
+    for channel in ("sales", "team"):
+        deliveries.deliver(channel)
+    restated = declare(FEWER)
+    restated.publish("scheduled__2")
+    bucket, key = split_uri(first["manifest"])
+    objects = boto3.resource("s3").Bucket(bucket).objects
+    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}/"
+    objects.filter(Prefix=folder).delete()
+    for channel in ("sales", "team"):
+        restated.deliver(channel, run_id="event-2")
+        with pytest.raises(AirflowSkipException, match="has version"):
+            restated.deliver(channel, run_id="event-2")
+    says = "Its rows are no longer kept, so what differs is not known."
+    (_, original), (_, correction) = restated.mails.arrived
+    assert correction["Subject"] == f"Correction: {original['Subject']}"
+    assert says in " ".join(correction.get_body(("plain",)).get_content().split())
+    _, message = restated.slack.arrived
+    assert says in str(message["blocks"])
+
+
 def test_what_is_published_late_is_sent_to_nobody(declare: Callable[..., Deliveries]) -> None:
     deliveries = declare(at_any_time=False)
     deliveries.publish()
@@ -219,31 +267,6 @@ def test_the_same_rows_in_another_version_are_no_correction(
     receipt = deliveries.deliver("sales", run_id="event-2")
     assert (receipt["version"], receipt["recipients"]) == (second["version"], [])
     assert len(deliveries.mails.arrived) == 1
-
-
-class Killed(BaseException):
-    """The worker is killed."""
-
-
-def test_a_kill_between_the_sending_and_the_receipt_sends_again_with_the_same_id(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deliveries = declare()
-    deliveries.publish()
-
-    def kill(*_: Any, **__: Any) -> None:
-        raise Killed
-
-    for place in (send_mail, Receipt):
-        with monkeypatch.context() as patch:
-            patch.setattr(place, "send_mail" if place is send_mail else "write", kill)
-            with pytest.raises(Killed):
-                deliveries.deliver("sales")
-    deliveries.deliver("sales")
-    with pytest.raises(AirflowSkipException):
-        deliveries.deliver("sales")
-    (_, first), (_, second) = deliveries.mails.arrived
-    assert first["Message-ID"] == second["Message-ID"]
 
 
 def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(

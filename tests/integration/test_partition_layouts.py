@@ -17,10 +17,11 @@ import pytest
 
 from athena_reports import Input, weekly
 from athena_reports.errors import InputError
-from athena_reports.inputs.partitions import InputPartitions, find_partitions
+from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.local.services import Services
 from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.steps.input_coverage import find_partitions
 from tests.integration.partitioned import Lake, Partitioning, Play
 from tests.support.code_blocks import blocks_of
 from tests.support.local_athena import finished_query

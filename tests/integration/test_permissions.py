@@ -34,7 +34,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from athena_reports import Input, RetentionPolicy, build_cleanup, notify
+from athena_reports import Input, Published, RetentionPolicy, build_cleanup, notify
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.deliver import DeliverOperator
@@ -225,7 +225,9 @@ class Everything:
 
     def run(self) -> None:
         self.wait_for_inputs()
+        self.find_partitions_with_further_keys()
         self.publish_by_both_ways()
+        self.look_for_what_another_report_published()
         self.backfill_and_report_again()
         self.stop_and_reconcile()
         self.find_restatements()
@@ -261,6 +263,36 @@ class Everything:
             self.s3.put_object(Bucket=lake_bucket, Key=f"plays/dt={day}/_SUCCESS", Body=b"")
         assert asyncio.run(first_event(deferred.value.trigger)) == {"missing": []}
 
+    def find_partitions_with_further_keys(self) -> None:
+        period = self.dag("top_users_weekly").timetable.cadence.period(WEEK)
+        database = settings().database
+        self.glue.create_table(
+            DatabaseName=database,
+            TableInput={
+                "Name": "regional_plays",
+                "PartitionKeys": [
+                    {"Name": "dt", "Type": "string"},
+                    {"Name": "region", "Type": "string"},
+                ],
+            },
+        )
+        with DAG("waiting_for_regions", schedule=None) as dag:
+            InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=period.cadence,
+                late_by=timedelta(0),
+                inputs=[Input("regional_plays", wait=timedelta(days=36500))],
+                database=database,
+            )
+        wait, context = prepare(
+            dag.get_task("wait_for_inputs"),
+            TaskInstance(dag_id=dag.dag_id),
+            "run",
+            params={"period": WEEK},
+        )
+        with pytest.raises(TaskDeferred):
+            wait.execute(context)
+
     def publish_by_both_ways(self) -> None:
         by_csv = run_dag(self.dag("top_users_weekly"), period=WEEK)
         assert manifest_of(self.s3, by_csv)["query"]["statement"] == "SELECT"
@@ -274,6 +306,24 @@ class Everything:
         # A column more changes the table.
         query.query = query.query.replace(" AS flights,", " AS flights,\n    1 AS one,")
         assert len(manifest_of(self.s3, run_dag(dag, period="2013-02"))["earlier_versions"]) == 1
+
+    def look_for_what_another_report_published(self) -> None:
+        cadence = self.dag("top_users_weekly").timetable.cadence
+        with DAG("reading", schedule=None) as dag:
+            InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=cadence,
+                late_by=timedelta(0),
+                inputs=[Published("top_users", cadence, wait=timedelta(days=36500))],
+                database=settings().database,
+            )
+        wait, context = prepare(
+            dag.get_task("wait_for_inputs"),
+            TaskInstance(dag_id=dag.dag_id),
+            "run",
+            params={"period": WEEK},
+        )
+        assert wait.execute(context) is None, "it is published"
 
     def backfill_and_report_again(self) -> None:
         dag = self.dag("top_users_weekly")

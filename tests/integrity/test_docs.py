@@ -52,6 +52,7 @@ RUN_ELSEWHERE = {
     "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
     EXISTING: "tests/integrity/test_existing_environment.py",
     "docs/how-to/lineage.md": "tests/integrity/test_lineage_page.py",
+    "docs/how-to/read-another-report.md": "tests/integration/test_read_another_report.py",
     "docs/how-to/partitions.md": "tests/integration/test_partition_layouts.py",
     "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",

@@ -21,12 +21,14 @@ class SlackServer:
         arrived: The messages, as chat.postMessage got them.
         answers: Status and body of the next answers, in the place of taking a message.
         asked: How many requests there were.
+        breaks_off: Whether it breaks off in the middle of its answers.
     """
 
     port: int = 0
     arrived: list[dict[str, Any]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     asked: int = 0
+    breaks_off: bool = False
 
     @property
     def connection(self) -> str:
@@ -63,6 +65,9 @@ def slack_server() -> Iterator[SlackServer]:
             if status == 429:
                 self.send_header("Retry-After", "1")
             self.end_headers()
+            if slack.breaks_off:
+                content = content[:-1]
+                self.close_connection = True
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:

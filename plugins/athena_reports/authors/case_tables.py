@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from athena_reports.authors.case_csv import CaseError, CsvFile, read_csv
 from athena_reports.authors.trial import Aws
-from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Source
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
 from athena_reports.rows.engine import Engine, open_engine
@@ -50,7 +50,7 @@ def input_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def case_tables(folder: Path, inputs: Sequence[Input], aws: Aws) -> Iterator[str]:
+def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards.
 
     Args:

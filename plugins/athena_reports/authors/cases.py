@@ -34,8 +34,11 @@ from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
 from athena_reports.authors.trial import Aws, trial
 from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.declaration import mistake
+from athena_reports.inputs.input import Input
 from athena_reports.local.local_endpoint import remote_endpoint
 from athena_reports.periods.calendar import Period
+from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.checks import failures
 from athena_reports.rows.writer import write_files
 
@@ -217,7 +220,12 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
     file = folder / CASE_FILE
     case, lines = _read(file)
     declared, period = _find_report(folder, case, lines, reports)
-    sql = declared.sql(period)
+    report = declared.report
+    # The tables of a case are all in one database.
+    context = template_context(
+        SqlPeriod(period, report.late_by), report.params, report.inputs, has_published=False
+    )
+    sql = declared.sql(period, context)
     if case.cte:
         # A CTE may read some of the inputs only.
         try:
@@ -228,7 +236,7 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
         _require_inputs(folder, declared)
 
     with (
-        case_tables(folder, declared.report.inputs, aws) as database,
+        case_tables(folder, report.inputs, aws) as database,
         trial(
             declared,
             period,
@@ -273,7 +281,8 @@ def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
     """Raise CaseError if an input of the report has no file in the case."""
     tables = _tables(folder)
     for source in declared.report.inputs:
-        is_of_other_database = source.database is not None  # which a case cannot replace
+        # Which a case cannot replace.
+        is_of_other_database = isinstance(source, Input) and source.database is not None
         if source.table in tables or is_of_other_database:
             continue
         file = folder / f"{source.table}.csv"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from athena_reports.authors.airflow_api import Airflow
     from athena_reports.authors.plan import ChangePlan
     from athena_reports.authors.report_files import Declared, DeclaredReport
-    from athena_reports.inputs.input import Input
+    from athena_reports.inputs.published import Source
     from athena_reports.local.project import Project
     from athena_reports.workflows.preflight import AccountCheck
 
@@ -659,7 +659,7 @@ def account(
 
     aws = Aws.connect()
     deployment = settings()
-    inputs: list[Input] = []
+    inputs: list[Source] = []
     all_reports = _reports()
     for declared in all_reports.reports:
         inputs.extend(declared.report.inputs)

@@ -13,6 +13,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.inputs.published import Published
 from athena_reports.reports.column import Column
 from athena_reports.settings import settings
 
@@ -50,7 +51,10 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
     published = [_published_row(declared) for declared in dags]
     inputs = []
     for source in report.inputs:
-        if source.is_partitioned:
+        if isinstance(source, Published):
+            periods = f"{source.cadence.noun}, as published"
+            inputs.append([source.table, periods, source.cadence.timezone, source.missing])
+        elif source.is_partitioned:
             partition_keys = ", ".join(source.columns)
             inputs.append([source.table, partition_keys, source.zone, source.missing])
         else:

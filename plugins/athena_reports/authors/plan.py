@@ -18,7 +18,6 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws, trial, warn, why_not_published
 from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.partitions import find_partitions
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import conflict_in_folder
@@ -31,6 +30,7 @@ from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
 from athena_reports.settings import settings
+from athena_reports.steps.input_coverage import find_partitions
 
 
 class PlanError(AthenaReportsError):

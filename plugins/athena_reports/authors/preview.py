@@ -38,10 +38,10 @@ from athena_reports.errors import (
     PublishError,
     RunPeriodError,
 )
-from athena_reports.inputs.input import Input
+from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.inputs.layout import bounds_of_events
-from athena_reports.inputs.partitions import InputPartitions, find_partitions
 from athena_reports.inputs.predicate import partitions_predicate
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import conflict_in_folder
@@ -54,6 +54,7 @@ from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
+from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, scan_of_nearest
 
 _SHOWN_ROWS = 10
@@ -390,12 +391,14 @@ def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses
     return TableUses(number, uses.are_filtered)
 
 
-def _filters(source: Input, sql_period: SqlPeriod) -> set[str]:
+def _filters(source: Source, sql_period: SqlPeriod) -> set[str]:
     """Return the predicates that keep a scan within the partitions that the period needs.
 
     They are that of the input itself, and those of the single periods that it reads.
     """
     predicates = {SqlInput(source, sql_period).partitions}
+    if isinstance(source, Published):
+        return predicates
     for read_period in source.periods_read(sql_period.period):
         start, end = bounds_of_events(read_period, sql_period.late_by)
         predicates.add(partitions_predicate(source.layout, start, end, source.columns))
@@ -423,7 +426,7 @@ def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPrevi
         table=coverage.table,
         is_partitioned=coverage.is_partitioned,
         partitions=names,
-        missing=(*coverage.absent, *coverage.outside),
+        missing=(*coverage.absent, *coverage.outside, *coverage.unpublished),
         bytes=stored_bytes,
         uses=uses_at_least,
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,9 +10,12 @@ from rich.console import Console
 
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
+from athena_reports.inputs.published import Published
 from athena_reports.page.coverage import Cell, State, period_coverage
 from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.location import ReportLocation
+from athena_reports.settings import settings
 
 # The states after which something has to be done, so their periods are named one by one.
 _STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)
@@ -57,6 +61,7 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         until=dag.end_date,
         now=datetime.now(UTC),
         logic=declared.logic,
+        versions_of=partial(_versions, declared, aws),
     )
     problems = list(coverage.problems)
     conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
@@ -69,6 +74,16 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         periods=periods,
         problems=tuple(problems),
     )
+
+
+def _versions(declared: DeclaredReport, aws: Aws, table: str) -> dict[str, str]:
+    """Return the present versions of a report that this one reads, by period id."""
+    for source in declared.report.inputs:
+        if isinstance(source, Published) and source.table == table:
+            location = ReportLocation.of(settings().report_bucket, source.report, source.cadence)
+            published = Table(source.database, location, aws.glue).published_periods()
+            return {period_id: facts.version for period_id, facts in published.items()}
+    return {}  # it reads that report no more, and so is outdated
 
 
 def _published_partitions(declared: DeclaredReport, aws: Aws) -> dict[str, dict[str, str]]:

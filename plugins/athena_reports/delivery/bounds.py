@@ -1,6 +1,14 @@
 """Whom a report may be delivered to: `ATHENA_REPORTS_RECIPIENTS` names the domains and channels."""
 
-from athena_reports.delivery.channels import Channel
+from collections.abc import Collection
+from typing import assert_never
+
+from athena_reports.delivery.channels import (
+    Channel,
+    MailChannel,
+    NotifierChannel,
+    SlackChannel,
+)
 from athena_reports.settings import Settings
 
 _PRODUCTION = "prd"
@@ -8,20 +16,34 @@ _PRODUCTION = "prd"
 
 def problem_of_recipients(channel: Channel, settings: Settings) -> str:
     """Say why a deployment does not deliver to a channel; empty if it does."""
-    if not channel.bounded_by:
+    bounded_by = _bounded_by(channel)
+    if not bounded_by:
         return ""
     if not settings.recipients:
         if settings.environment != _PRODUCTION:
             return ""
-        needed = ",".join(sorted(channel.bounded_by))
+        needed = ",".join(sorted(bounded_by))
         return (
             f"the environment {_PRODUCTION} says nowhere whom it may deliver to."
             f" Set ATHENA_REPORTS_RECIPIENTS, such as to {needed}."
         )
-    strangers = sorted(set(channel.bounded_by) - settings.recipients)
+    strangers = sorted(set(bounded_by) - settings.recipients)
     if strangers:
         return (
             f"ATHENA_REPORTS_RECIPIENTS does not allow {', '.join(strangers)}."
             " Correct the recipient, or add it there."
         )
     return ""
+
+
+def _bounded_by(channel: Channel) -> Collection[str]:
+    """Return what `ATHENA_REPORTS_RECIPIENTS` has to name for a channel."""
+    match channel:
+        case MailChannel():
+            return {address.rpartition("@")[2].lower() for address in channel.to}
+        case SlackChannel(channel=name_in_slack):
+            return {name_in_slack.lower()}
+        case NotifierChannel():
+            return ()  # only the notifier knows whom it tells
+        case _:
+            assert_never(channel)

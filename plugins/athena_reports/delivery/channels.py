@@ -1,8 +1,8 @@
 """Where the versions of a report are delivered to, as its author declares it."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import KW_ONLY
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, fields
 from email.errors import MessageError
 from email.headerregistry import Address
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -74,90 +74,23 @@ class _Channel:
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+    def _explain(cls, given: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return handler(fields)
+            return handler(given)
         except pydantic.ValidationError as error:
-            field, problem = mistake(error, cls.__annotations__)
-            name = fields.args[0] if fields.args else None
+            # Each class of a channel is a dataclass.
+            names = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+            field, problem = mistake(error, names)
+            arguments = dict(zip(names, given.args, strict=False)) | dict(given.kwargs or {})
+            name = arguments.get("name")
             raise ChannelError(f"Channel {name!r}, field {field!r}: {problem}") from None
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class MailChannel(_Channel):
-    """Mail to one or more addresses; `mail` makes it."""
-
-    kind: ClassVar[ChannelKind] = "mail"
-    name: _Name
-    _: KW_ONLY
-    to: _Addresses
-    rows: int = Field(ge=1, le=_MOST_ROWS)
-    bar: str
-    attach: AttachedFormat | None
-    language: Language
-    template: str
-    conn_id: _ConnectionId
-
-    @property
-    def bounded_by(self) -> Collection[str]:
-        """What `ATHENA_REPORTS_RECIPIENTS` has to name: the domains."""
-        return {address.rpartition("@")[2].lower() for address in self.to}
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class SlackChannel(_Channel):
-    """Messages in a channel of Slack; `slack` makes it."""
-
-    kind: ClassVar[ChannelKind] = "slack"
-    name: _Name
-    _: KW_ONLY
-    channel: _SlackChannel
-    rows: int = Field(ge=1, le=_MOST_ROWS_IN_SLACK)
-    bar: str
-    language: Language
-    conn_id: _ConnectionId
-
-    @property
-    def bounded_by(self) -> Collection[str]:
-        """What `ATHENA_REPORTS_RECIPIENTS` has to name: the channel."""
-        return {self.channel.lower()}
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class NotifierChannel(_Channel):
-    """A notifier of Airflow; `notify` makes it."""
-
-    kind: ClassVar[ChannelKind] = "notifier"
-    name: _Name
-    notifier: Any
-    _: KW_ONLY
-    rows: int = Field(ge=1, le=_MOST_ROWS)
-    bar: str
-    language: Language
-
-    @property
-    def bounded_by(self) -> Collection[str]:
-        """Nothing: only the notifier knows whom it tells."""
-        return ()
-
-
-Channel = MailChannel | SlackChannel | NotifierChannel
-
-
-def mail(
-    name: str,
-    *,
-    to: Sequence[str],
-    rows: int = 20,
-    bar: str = "",
-    attach: AttachedFormat | None = None,
-    language: Language = "en",
-    template: str = "",
-    conn_id: str = "smtp_default",
-) -> MailChannel:
     """Deliver by mail: the first rows in the mail, all of them in an attachment.
 
-    Args:
+    Attributes:
         name: Name of the channel. Receipts are kept by it. A channel of another name is a new one,
             and begins with the next version.
         to: Addresses. They are no part of the channel's identity.
@@ -172,30 +105,24 @@ def mail(
     Raises:
         ChannelError: An argument is wrong.
     """
-    return MailChannel(
-        name,
-        to=to,
-        rows=rows,
-        bar=bar,
-        attach=attach,
-        language=language,
-        template=template,
-        conn_id=conn_id,
-    )
+
+    kind: ClassVar[ChannelKind] = "mail"
+    name: _Name
+    _: KW_ONLY
+    to: _Addresses
+    rows: int = Field(default=20, ge=1, le=_MOST_ROWS)
+    bar: str = ""
+    attach: AttachedFormat | None = None
+    language: Language = "en"
+    template: str = ""
+    conn_id: _ConnectionId = "smtp_default"
 
 
-def slack(
-    name: str,
-    *,
-    channel: str,
-    rows: int = 10,
-    bar: str = "",
-    language: Language = "en",
-    conn_id: str = "slack_api_default",
-) -> SlackChannel:
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class SlackChannel(_Channel):
     """Deliver into a channel of Slack. It needs the extra `delivery`.
 
-    Args:
+    Attributes:
         name: Name of the channel, see `mail`.
         channel: The channel in Slack, such as `#sales`, or its id.
         rows: How many of the first rows are shown.
@@ -206,17 +133,22 @@ def slack(
     Raises:
         ChannelError: An argument is wrong.
     """
-    return SlackChannel(
-        name, channel=channel, rows=rows, bar=bar, language=language, conn_id=conn_id
-    )
+
+    kind: ClassVar[ChannelKind] = "slack"
+    name: _Name
+    _: KW_ONLY
+    channel: _SlackChannel
+    rows: int = Field(default=10, ge=1, le=_MOST_ROWS_IN_SLACK)
+    bar: str = ""
+    language: Language = "en"
+    conn_id: _ConnectionId = "slack_api_default"
 
 
-def notify(
-    name: str, notifier: Any, *, rows: int = 10, bar: str = "", language: Language = "en"
-) -> NotifierChannel:
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class NotifierChannel(_Channel):
     """Deliver by a notifier of Airflow. It can neither attach a file nor reply to a message.
 
-    Args:
+    Attributes:
         name: Name of the channel, see `mail`.
         notifier: The notifier, whose templates have `delivery.subject` and `delivery.text`.
         rows: How many of the first rows the text shows.
@@ -226,4 +158,19 @@ def notify(
     Raises:
         ChannelError: An argument is wrong.
     """
-    return NotifierChannel(name, notifier, rows=rows, bar=bar, language=language)
+
+    kind: ClassVar[ChannelKind] = "notifier"
+    name: _Name
+    notifier: Any
+    _: KW_ONLY
+    rows: int = Field(default=10, ge=1, le=_MOST_ROWS)
+    bar: str = ""
+    language: Language = "en"
+
+
+Channel = MailChannel | SlackChannel | NotifierChannel
+
+# What an author writes in `deliver=[...]`.
+mail = MailChannel
+slack = SlackChannel
+notify = NotifierChannel

@@ -123,12 +123,20 @@ def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> 
     for receipt in receipts:
         if receipt.kind != channel.kind or not receipt.message_id:
             continue
-        if isinstance(channel, SlackChannel) and receipt.recipients != (channel.channel,):
+        if _is_of_another_slack_channel(receipt, channel):
             continue
         if decision.resumed is not None and receipt.message_id == decision.resumed.message_id:
             return ""  # it is this message, sent to the rest
         return receipt.message_id
     return ""
+
+
+def _is_of_another_slack_channel(receipt: Receipt, channel: Channel) -> bool:
+    match channel:
+        case SlackChannel(channel=name_in_slack):
+            return receipt.recipients != (name_in_slack,)
+        case _:
+            return False
 
 
 def _own_receipt(receipts: Sequence[Receipt], version: str, asking: Try) -> Receipt | None:

@@ -41,8 +41,8 @@ _PAUSES_BEFORE_WRITING = (1.0, 10.0, 60.0)  # seconds, of a receipt that S3 has 
 
 
 @dataclass(frozen=True)
-class _Period:
-    """The published period that a task delivers, and where it is.
+class _Source:
+    """What a task delivers, and where it is.
 
     Attributes:
         period: The period.
@@ -105,25 +105,25 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             period = period_of_delivery(self.cadence, context["dag_run"])
         about = f"{self.dag_id}, period {period.id}, channel {self.channel.name}: "
         with report_errors(about):
-            published = self._published(period, about)
-            manifest, _ = read_manifest(published.location, published.s3)
+            source = self._source(period, about)
+            manifest, _ = read_manifest(source.location, source.s3)
             if manifest is None:
                 raise AirflowSkipException(f"{about}it is not published.")
             asking = self._try(context)
-            receipts = receipts_of(published.location, published.s3, channel=self.channel.name)
-            send_decision = self._decide(manifest, receipts, asking, published)
+            receipts = receipts_of(source.location, source.s3, channel=self.channel.name)
+            send_decision = self._decide(manifest, receipts, asking, source)
             # Nothing is sent if it could not be noted.
-            published.s3.try_upload(published.location.receipts_uri)
+            source.s3.try_upload(source.location.receipts_uri)
             thread = thread_of(self.channel, receipts, send_decision)
-            sent = self._send(send_decision, manifest, published, thread, context)
-            receipt = self._keep(sent, send_decision, manifest, asking, published)
+            sent = self._send(send_decision, manifest, source, thread, context)
+            receipt = self._keep(sent, send_decision, manifest, asking, source)
         self.log.info("%ssent version %s", about, manifest.version)
         _tell_of_refused(receipt, about)
         return receipt.model_dump(mode="json")
 
-    def _published(self, period: Period, about: str) -> _Period:
+    def _source(self, period: Period, about: str) -> _Source:
         deployment = self.deployment
-        return _Period(
+        return _Source(
             period=period,
             location=PeriodLocation.of(deployment.report_bucket, self.report.name, period),
             s3=S3(self.hook.client("s3"), deployment.bucket_owner, deployment.encryption),
@@ -137,20 +137,20 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         return Try(run_id=context["run_id"], tries_before_clear=tries_before_clear)
 
     def _decide(
-        self, manifest: Manifest, receipts: Sequence[Receipt], asking: Try, published: _Period
+        self, manifest: Manifest, receipts: Sequence[Receipt], asking: Try, source: _Source
     ) -> Send:
         """Return how the version is to be sent; a task that is not to send it ends here."""
         decision = decide(
-            self.channel.name, manifest, published.period, receipts, self.delivery_policy, asking
+            self.channel.name, manifest, source.period, receipts, self.delivery_policy, asking
         )
         match decision:
             case Send():
                 return decision
             case Skip():
-                raise AirflowSkipException(f"{published.about}not sent: {decision.reason}.")
+                raise AirflowSkipException(f"{source.about}not sent: {decision.reason}.")
             case Hold():
                 raise AirflowFailException(
-                    f"{published.about}not sent: {decision.reason}. See the Reports page. If the"
+                    f"{source.about}not sent: {decision.reason}. See the Reports page. If the"
                     " rows are right, clear this task to send them."
                 )
             case _:
@@ -160,22 +160,22 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         self,
         decision: Send,
         manifest: Manifest,
-        published: _Period,
+        source: _Source,
         thread: str,
         context: Context,
     ) -> Sent:
-        about = f"Report {self.report.name!r}, period {published.period.id}"
+        about = f"Report {self.report.name!r}, period {source.period.id}"
         with open_engine(self.deployment.memory_limit, about=about) as engine:
             reader = VersionReader(
                 report=self.report,
                 environment=self.deployment.environment,
-                period=published.period,
-                location=published.location,
-                s3=published.s3,
+                period=source.period,
+                location=source.location,
+                s3=source.s3,
                 engine=engine,
             )
             links = Links(
-                page=self._page_url(published.period), query=self._query_url(manifest.query.id)
+                page=self._page_url(source.period), query=self._query_url(manifest.query.id)
             )
             return send(
                 self.channel, manifest, decision, reader, links, thread=thread, context=context
@@ -194,7 +194,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         return console_url(query_execution_id, region, domain)
 
     def _keep(
-        self, sent: Sent, decision: Send, manifest: Manifest, asking: Try, published: _Period
+        self, sent: Sent, decision: Send, manifest: Manifest, asking: Try, source: _Source
     ) -> Receipt:
         """Write the receipt of what was sent, and return it."""
         corrects = decision.corrects.version if decision.corrects is not None else ""
@@ -213,26 +213,26 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         )
         replaced: str | None = None
         if decision.resumed is not None:
-            uri = decision.resumed.uri(published.location)
-            resumed, replaced = Receipt.read(uri, published.s3)
+            uri = decision.resumed.uri(source.location)
+            resumed, replaced = Receipt.read(uri, source.s3)
             receipt = resumed.model_copy(
                 update={
                     "recipients": (*resumed.recipients, *sent.recipients),
                     "refused": _still_refused(resumed, sent),
                 }
             )
-        self._write(receipt, replaced, published)
+        self._write(receipt, replaced, source)
         return receipt
 
-    def _write(self, receipt: Receipt, replaced: str | None, published: _Period) -> None:
+    def _write(self, receipt: Receipt, replaced: str | None, source: _Source) -> None:
         """Write a receipt, in any case if S3 serves within some minutes: it is sent already."""
         for pause in (*_PAUSES_BEFORE_WRITING, None):
             try:
-                receipt.write(published.location, published.s3, replacing=replaced)
+                receipt.write(source.location, source.s3, replacing=replaced)
             except ConditionError:
                 # Either this write had been done and its answer was lost, or an earlier try that
                 # was taken for dead has gone on, and has sent it too.
-                self.log.warning("%sthere is a receipt already", published.about)
+                self.log.warning("%sthere is a receipt already", source.about)
             except S3Error as error:
                 if error.retryable and pause is not None:
                     time.sleep(pause)

@@ -6,6 +6,7 @@ aiohttp than MWAA's image of Airflow 3.2.1 has.
 """
 
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseHook
@@ -73,7 +74,7 @@ def post_message(
         if code in _ADVICE:
             problem = f"{problem} {_ADVICE[code]}"
         raise DeliveryError(problem, retryable=is_passing) from error
-    except (SlackClientError, OSError) as error:
+    except (SlackClientError, OSError, HTTPException) as error:
         raise DeliveryError(f"Slack does not serve: {error}.", retryable=True) from error
     return str(response["ts"])
 

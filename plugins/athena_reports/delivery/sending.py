@@ -122,7 +122,7 @@ def _send_mail(
 
 
 def _post_to_slack(
-    channel: SlackChannel,
+    slack: SlackChannel,
     manifest: Manifest,
     decision: Send,
     reader: VersionReader,
@@ -131,13 +131,13 @@ def _post_to_slack(
 ) -> Sent:
     from athena_reports.delivery.send_slack import open_client, post_message
 
-    client = open_client(channel.conn_id)  # before anything is read
-    content = reader.content(manifest, channel, decision.corrects, links)
+    client = open_client(slack.conn_id)  # before anything is read
+    content = reader.content(manifest, slack, decision.corrects, links)
     if _corrects_nothing(content):
         return Sent()
-    message = slack_message(content, channel.language)
-    message_id = post_message(client, channel.channel, message.text, message.blocks, thread=thread)
-    return Sent(message_id=message_id, recipients=(channel.channel,))
+    message = slack_message(content, slack.language)
+    message_id = post_message(client, slack.channel, message.text, message.blocks, thread=thread)
+    return Sent(message_id=message_id, recipients=(slack.channel,))
 
 
 def _call_notifier(channel: NotifierChannel, content: Content, context: Context) -> None:

@@ -24,6 +24,8 @@ from athena_reports.rows.columns import is_number
 
 _ID = re.compile(r"(.*_)?id", re.IGNORECASE)
 _LONG_FROM = 32  # places of a fixed-width font
+_GAP = 2
+_BAR_WIDTH = 12
 _GROUPED_FROM = 10_000  # years have no separators
 
 
@@ -57,6 +59,15 @@ class ShownTable:
     rows: tuple[tuple[str, ...], ...]
     bar_column: int | None
     bars: tuple[Bar | None, ...]
+
+    @property
+    def width(self) -> int:
+        """How many places of a fixed-width font a row takes, with the gaps and a bar."""
+        widths = _widths(self.headers, self.rows)
+        width = sum(widths) + _GAP * len(widths)
+        if self.bar_column is not None:
+            width += _BAR_WIDTH
+        return width
 
 
 def shown_table(content: Content, language: Language, *, longest: int) -> ShownTable:
@@ -107,10 +118,7 @@ def text_lines(table: ShownTable, language: Language) -> list[str]:
     headers = []
     for header, unit in zip(table.headers, table.units, strict=True):
         headers.append(with_unit(header, unit, language))
-    widths = [width_of(header) for header in headers]
-    for row in table.rows:
-        for place, text in enumerate(row):
-            widths[place] = max(widths[place], width_of(text))
+    widths = _widths(headers, table.rows)
     rule = ["-" * width for width in widths]
     lines = []
     for cells in (headers, rule, *table.rows):
@@ -148,6 +156,15 @@ def width_of(text: str) -> int:
             continue
         width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
     return width
+
+
+def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many places of a fixed-width font each column takes."""
+    widths = [width_of(header) for header in headers]
+    for row in rows:
+        for place, text in enumerate(row):
+            widths[place] = max(widths[place], width_of(text))
+    return widths
 
 
 def _size(value: Any) -> float:

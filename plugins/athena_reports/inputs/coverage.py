@@ -1,15 +1,20 @@
 """What there is of an input for one period, and what a query would miss."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 _SHOWN_GAPS = 5  # how many a message names
 
 
 class InputCoverage(BaseModel, frozen=True):
-    """What there is of one input for one period; partitions are written as `dt=2025-06-29`."""
+    """What there is of one input for one period; partitions are written as `dt=2025-06-29`.
+
+    Of a report that is read (`Published`), the partitions are its periods, such as
+    `period=2025-06-29`. `versions` has the version of each that the query sees, by its id, and
+    `settles_at` says when the last of those that are still provisional settles; empty if none is.
+    """
 
     table: str  # with its database
     is_partitioned: bool = True
@@ -19,32 +24,41 @@ class InputCoverage(BaseModel, frozen=True):
     absent: tuple[str, ...] = ()  # Glue does not have them
     outside: tuple[str, ...] = ()  # outside the range of the table's projection
     not_done: tuple[str, ...] = ()  # there is no object that says that they are complete
+    unpublished: tuple[str, ...] = ()  # periods of a report that are not published
+    partial: tuple[str, ...] = ()  # periods of a report that lack some of their own input
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    settles_at: str = ""
+
+    @property
+    def lacks_partitions(self) -> bool:
+        """Whether a needed partition is not there, which a run may wait for."""
+        return bool(self.absent or self.outside or self.not_done or self.unpublished)
 
     @property
     def gaps(self) -> list[str]:
         """Every needed partition that the query cannot see, or not completely, with its table."""
-        missing = (*self.absent, *self.outside, *self.not_done)
+        missing = (*self.absent, *self.outside, *self.not_done, *self.unpublished, *self.partial)
         return [f"{self.table}/{partition}" for partition in missing]
 
     @property
     def stops_run(self) -> bool:
         """Whether a run does not start its query, as it lacks a partition that it needs."""
-        return bool(self.gaps) and self.missing == "fail"
+        return self.lacks_partitions and self.missing == "fail"
 
     def __str__(self) -> str:
         if not self.is_partitioned:
             return f"{self.table} has no partitions"
+        problems = {
+            "are not registered in Glue": self.absent,
+            "lie outside the range of its partition projection": self.outside,
+            "have no done object": self.not_done,
+            "are not published": self.unpublished,
+            "are published as partial": self.partial,
+        }
         descriptions = []
-        if self.absent:
-            descriptions.append(self._describe_gaps(self.absent, "are not registered in Glue"))
-        if self.outside:
-            descriptions.append(
-                self._describe_gaps(
-                    self.outside, "lie outside the range of its partition projection"
-                )
-            )
-        if self.not_done:
-            descriptions.append(self._describe_gaps(self.not_done, "have no done object"))
+        for problem, partitions in problems.items():
+            if partitions:
+                descriptions.append(self._describe_gaps(partitions, problem))
         if descriptions:
             return "; ".join(descriptions)
         return f"all {self.needed} partitions of {self.table} that it needs are there"
@@ -56,6 +70,19 @@ class InputCoverage(BaseModel, frozen=True):
         if len(partitions) > _SHOWN_GAPS:
             text += f" and {len(partitions) - _SHOWN_GAPS} more"
         return text
+
+
+class InputPartitions(NamedTuple):
+    """The partitions of an input that a period needs.
+
+    Attributes:
+        coverage: Which of them are missing.
+        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`. A table
+            without partitions has one folder, by an empty name. A view has none.
+    """
+
+    coverage: InputCoverage
+    folders: Mapping[str, str]
 
 
 def why_empty(inputs: Sequence[InputCoverage]) -> str:

@@ -111,7 +111,7 @@ _Only = Annotated[
     AfterValidator(_unchangeable),
 ]
 _TableBelow = Annotated[str, AfterValidator(_require_table_below)]
-_Wait = Annotated[timedelta, AfterValidator(_require_time)]
+Wait = Annotated[timedelta, AfterValidator(_require_time)]
 _DoneObject = Annotated[str, AfterValidator(_require_done_object)]
 
 
@@ -160,7 +160,7 @@ class Input:
     previous: bool = False
     last_year: bool = False
     missing: Literal["fail", "partial"] = "fail"
-    wait: _Wait | None = None
+    wait: Wait | None = None
     done: _DoneObject | None = None
     of: _TableBelow | None = None
     database: str | None = None

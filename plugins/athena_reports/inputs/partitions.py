@@ -4,16 +4,12 @@ Without them a query would give fewer rows, and no error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pydantic import BaseModel, field_serializer, field_validator
+from typing import TYPE_CHECKING, NamedTuple
 
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import MissingPartitionsError
-from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.inputs.done_objects import is_done
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.layout import Partition, bounds_of_events
@@ -27,138 +23,39 @@ if TYPE_CHECKING:
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
 
 
-class InputPartitions(NamedTuple):
-    """The partitions of an input that a period needs.
-
-    Attributes:
-        coverage: Which of them are missing.
-        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`. A table
-            without partitions has one folder, by an empty name. A view has none.
-    """
-
-    coverage: InputCoverage
-    folders: Mapping[str, str]
-
-
-class InputNeed(BaseModel, frozen=True):
-    """What a period needs of one input. It is its own wire form, as JSON.
-
-    Attributes:
-        source: The input.
-        period: The period that the query is of.
-        late_by: How late events may land.
-        database: The database of an input that names none.
-    """
+class TableNeed(NamedTuple):
+    """What a period needs of a table: the input, the period, and how late events may land."""
 
     source: Input
     period: Period
     late_by: timedelta
-    database: str
-
-    @field_serializer("source")
-    def _source_to_wire(self, source: Input) -> dict[str, Any]:
-        wire_form = {field.name: getattr(source, field.name) for field in fields(source)}
-        wire_form["only"] = dict(source.only)
-        if source.wait is not None:
-            wire_form["wait"] = source.wait.total_seconds()
-        return wire_form
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _source_from_wire(cls, wire_form: Any) -> Any:
-        if not isinstance(wire_form, dict):
-            return wire_form
-        arguments = dict(wire_form)
-        if arguments["wait"] is not None:
-            arguments["wait"] = timedelta(seconds=arguments["wait"])
-        return Input(**arguments)
-
-    @property
-    def lookup(self) -> tuple[object, ...]:
-        """What one look at the account can answer: equal for needs that it answers together."""
-        source = self.source
-        database = source.database or self.database
-        only = tuple(source.only.items())
-        keys = (source.columns, source.format, source.kind)
-        return database, source.table, source.of, keys, only, source.done
 
 
-def find_coverage(
-    sources: Sequence[Input],
-    period: Period,
-    *,
-    late_by: timedelta,
-    now: datetime,
-    database: str,
-    glue: "GlueClient",
-    s3: S3,
-) -> tuple[InputCoverage, ...]:
-    """Return the coverage of every input.
+def find_in_table(
+    needs: Sequence[TableNeed], *, database: str, now: datetime, glue: "GlueClient", s3: S3
+) -> list[InputPartitions]:
+    """Return what there is for each of some needs of one table, in their order.
+
+    However many there are, Glue is asked for the table once, and for up to 1,000 partitions in a
+    call.
 
     Args:
-        sources: The inputs.
-        period: The period that the query is of.
-        late_by: How late events may land.
-        now: When the query starts.
+        needs: The needs. Their inputs are the same but for what says which periods they read.
         database: The database of an input that names none.
-        glue: The client that knows the tables.
+        now: When the query starts.
+        glue: The client that knows the table.
         s3: Has the done objects.
 
     Raises:
-        MissingPartitionsError: A partition is missing, and its input does not allow that.
-        InputError: A table is not there, or is laid out otherwise than its input says; its
+        InputError: The table is not there, or is laid out otherwise than the input says; its
             projection cannot be read, or it is projected and waited for without done objects; or
             these may not be listed; or, `retryable`, Glue left all partitions unprocessed that it
             was asked for.
         S3Error: S3 did not serve a call.
     """
-    coverages = []
-    for partitions in find_partitions(
-        sources, period, late_by=late_by, now=now, database=database, glue=glue, s3=s3
-    ):
-        coverage = partitions.coverage
-        if coverage.stops_run:
-            way_out = (
-                "Wait for them or register them, then clear run_query; or declare"
-                ' missing="partial".'
-            )
-            raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
-        coverages.append(coverage)
-    return tuple(coverages)
-
-
-def find_partitions(
-    sources: Sequence[Input],
-    period: Period,
-    *,
-    late_by: timedelta,
-    now: datetime,
-    database: str,
-    glue: "GlueClient",
-    s3: S3,
-) -> list[InputPartitions]:
-    """Return the partitions that are needed of every input, and which of them are missing.
-
-    Arguments and errors are those of `find_coverage`, save that a missing partition is no error.
-    """
-    partitions: list[InputPartitions] = []
-    for source in sources:
-        need = InputNeed(source=source, period=period, late_by=late_by, database=database)
-        partitions += find_together([need], now=now, glue=glue, s3=s3)
-    return partitions
-
-
-def find_together(
-    needs: Sequence[InputNeed], *, now: datetime, glue: "GlueClient", s3: S3
-) -> list[InputPartitions]:
-    """Return what there is for each of some needs that have the same `lookup`, in their order.
-
-    However many there are, Glue is asked for the table once, and for up to 1,000 partitions in a
-    call. Arguments and errors are otherwise those of `find_partitions`.
-    """
-    first = needs[0]
-    table = SourceTable.read(first.source, first.database, glue)
-    if not first.source.is_partitioned:
+    source = needs[0].source
+    table = SourceTable.read(source, database, glue)
+    if not source.is_partitioned:
         return [_unpartitioned(table, need.source) for need in needs]
     needed_by_need = []
     needed_by_any: dict[Partition, None] = {}  # each once, in order
@@ -167,43 +64,11 @@ def find_together(
         needed_by_need.append(needed)
         needed_by_any.update(dict.fromkeys(needed))
     folders = _visible_folders(table, list(needed_by_any), now, glue)
-    done = _done_partitions(first.source, folders, s3)
+    done = _done_partitions(source, folders, s3)
     partitions = []
     for need, needed in zip(needs, needed_by_need, strict=True):
         partitions.append(_partitions_of(table, need.source, needed, folders, done))
     return partitions
-
-
-def complete_periods(
-    sources: Sequence[Input],
-    periods: Sequence[Period],
-    *,
-    late_by: timedelta,
-    now: datetime,
-    database: str,
-    glue: "GlueClient",
-    s3: S3,
-) -> list[Period]:
-    """Return those of some periods that lack no partition of any input, in their order.
-
-    However many periods there are, Glue is asked once for the table of each input, and for up to
-    1,000 partitions in a call. Arguments and errors are otherwise those of `find_partitions`.
-    """
-    complete = list(periods)
-    for source in sources:
-        needs = [
-            InputNeed(source=source, period=period, late_by=late_by, database=database)
-            for period in complete
-        ]
-        if not needs:
-            break
-        partitions = find_together(needs, now=now, glue=glue, s3=s3)
-        without_gaps = []
-        for period, (coverage, _) in zip(complete, partitions, strict=True):
-            if not coverage.gaps:
-                without_gaps.append(period)
-        complete = without_gaps
-    return complete
 
 
 def needed_partitions(

@@ -55,6 +55,43 @@ def registered_folders(
     return folders
 
 
+def stored_partitions(
+    database: str, table: str, values_of_partitions: Sequence[Sequence[str]], glue: "GlueClient"
+) -> Iterator[Mapping[str, Any]]:
+    """Yield those of some partitions that Glue has, as it has them.
+
+    Args:
+        database: The database of the table.
+        table: The table.
+        values_of_partitions: The values of all keys, in Glue's order, for each partition.
+        glue: The client that knows the table.
+
+    Raises:
+        InputError: `retryable`, Glue left all partitions unprocessed that it was asked for. To ask
+            again at once could go on without end.
+    """
+    for start in range(0, len(values_of_partitions), _KEYS_PER_CALL):
+        unprocessed: Any = []
+        for values in values_of_partitions[start : start + _KEYS_PER_CALL]:
+            unprocessed.append({"Values": values})
+        while unprocessed:
+            response = glue.batch_get_partition(
+                DatabaseName=database, TableName=table, PartitionsToGet=unprocessed
+            )
+            yield from response.get("Partitions", [])
+            left_over = response.get("UnprocessedKeys", [])
+            if len(left_over) >= len(unprocessed):
+                problem = (
+                    f"Glue has not looked up {len(left_over)} partitions of {database}.{table}"
+                )
+                raise InputError(
+                    f"{problem}: it returned all of them as unprocessed. Try again later, or see "
+                    "the AWS health dashboard.",
+                    retryable=True,
+                )
+            unprocessed = left_over
+
+
 def some_partition(table: SourceTable, glue: "GlueClient") -> Mapping[str, str] | None:
     """Return the values of any partition of a table, by key; None if Glue has none."""
     response = glue.get_partitions(
@@ -80,7 +117,11 @@ def _by_all_values(
     written = wanted
     if zeros:
         written = [_with_zeros(table, partition) for partition in wanted]
-    for stored in _batch(table, written, glue):
+    values_of_partitions = []
+    for partition in written:
+        values = dict(zip(table.selected_keys, partition, strict=True))
+        values_of_partitions.append([values[key] for key in table.keys])
+    for stored in stored_partitions(table.database, table.table, values_of_partitions, glue):
         _add(table, stored, folders)
     return folders
 
@@ -174,30 +215,3 @@ def _expressions(table: SourceTable, wanted: Sequence[Partition]) -> list[str]:
 def _value(text: str, kind: str) -> str:
     """Return a value as an expression of GetPartitions has it: a date is a text there."""
     return value_literal(text, "integer" if kind == "integer" else "string")
-
-
-def _batch(
-    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
-) -> Iterator[Mapping[str, Any]]:
-    """Yield what Glue has of some partitions, as many as one call may ask for.
-
-    InputError if Glue leaves all of them unprocessed. To ask again at once could go on without end.
-    """
-    unprocessed: Any = []
-    for partition in wanted:
-        values = dict(zip(table.selected_keys, partition, strict=True))
-        unprocessed.append({"Values": [values[key] for key in table.keys]})
-    while unprocessed:
-        response = glue.batch_get_partition(
-            DatabaseName=table.database, TableName=table.table, PartitionsToGet=unprocessed
-        )
-        yield from response.get("Partitions", [])
-        left_over = response.get("UnprocessedKeys", [])
-        if len(left_over) >= len(unprocessed):
-            problem = f"Glue has not looked up {len(left_over)} partitions of {table.name}"
-            raise InputError(
-                f"{problem}: it returned all of them as unprocessed. Try again later, or see the "
-                "AWS health dashboard.",
-                retryable=True,
-            )
-        unprocessed = left_over

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -17,6 +18,21 @@ from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import settings
 
 
+class CleanupDag(DAG):
+    """The DAG of `build_cleanup`.
+
+    Airflow does not store the attribute below. It is for code that imports the DAG's file.
+
+    Attributes:
+        policy: How long versions are kept that are not current.
+    """
+
+    policy: RetentionPolicy
+
+
+_Dag = TypeVar("_Dag", bound=DAG)
+
+
 def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
     """Build the DAG `athena_reports_reconciler`.
 
@@ -29,6 +45,7 @@ def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None =
         "Stops queries that nobody waits for",
         every,
         doc,
+        kind=DAG,
         retries=0,  # the next run comes soon
         run_timeout=every,
     ) as dag:
@@ -47,7 +64,7 @@ def build_cleanup(
     delete: bool = False,
     every: timedelta = timedelta(days=1),
     doc: str | None = None,
-) -> DAG:
+) -> CleanupDag:
     """Build the DAG `athena_reports_cleanup`.
 
     It repairs what a crash left behind, and removes old versions.
@@ -73,8 +90,9 @@ def build_cleanup(
         aws_conn_id=deployment.aws_conn_id,
     )
     description = "Repairs what a crash left behind, and lists or deletes old versions"
-    with _maintenance_dag("cleanup", description, every, doc) as dag:
+    with _maintenance_dag("cleanup", description, every, doc, kind=CleanupDag) as dag:
         PythonOperator(task_id="clean_up", python_callable=clean_up)
+    dag.policy = policy
     return dag
 
 
@@ -91,6 +109,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         "Reports periods again when late events have landed",
         every,
         doc,
+        kind=DAG,
         params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
     ) as dag:
         deployment = settings()
@@ -122,13 +141,14 @@ def _maintenance_dag(
     every: timedelta,
     doc: str | None,
     *,
+    kind: type[_Dag],
     retries: int = 1,
     run_timeout: timedelta | None = None,
     params: Mapping[str, Param] | None = None,
-) -> DAG:
+) -> _Dag:
     deployment = settings()
     defaults = {"owner": "airflow", "retries": retries, "aws_conn_id": deployment.aws_conn_id}
-    return DAG(
+    return kind(
         f"athena_reports_{name}",
         description=description,
         doc_md=doc,

@@ -6,18 +6,18 @@ These are provisional periods whose late events have arrived, and stale ones.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
-from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
+from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.folder import find_calendar
-from athena_reports.publication.glue_table import Table, published_tables
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.parts import changed_parts
 from athena_reports.publication.published_calendar import first_day_of
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -58,27 +58,44 @@ class Restatement:
         }
 
 
+PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]
+"""What the Glue table of each report says of its published periods, by table and period id."""
+
+
 def find_restatements(
-    dag_id: str, partitions: Mapping[str, PartitionFacts], now: datetime, *, with_stale: bool
+    dag_id: str, reports: PublishedReports, now: datetime, *, with_stale: bool
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
+    A period that reads another report waits until its parts are reported again themselves.
+
     Args:
-        dag_id: The report's DAG.
-        partitions: What the report's Glue table says of each published period, by period id.
+        dag_id: The report's DAG, whose id is the name of its table.
+        reports: All published reports.
         now: The instant until which a provisional period has to have settled.
         with_stale: Whether stale periods are reported again too.
     """
+    partitions = reports[dag_id]
     stale: set[str] = set()
+    changed: dict[str, list[str]] = {}
     if with_stale:
         stale.update(stale_periods(partitions))
+        changed = changed_parts(partitions, partial(_versions, reports))
+    tables_read = {table for facts in partitions.values() for table in facts.parts}
+    open_parts = {
+        table: _open_periods(table, reports, with_stale=with_stale) for table in tables_read
+    }
     restatements = []
     for period_id, facts in partitions.items():
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reason = "late events have arrived"
         elif period_id in stale:
             reason = "the period before was restated"
+        elif period_id in changed:
+            reason = f"restated since it read them: {', '.join(changed[period_id])}"
         else:
+            continue
+        if any(open_parts[table] & read.keys() for table, read in facts.parts.items()):
             continue
         restatement = Restatement(
             dag_id=dag_id,
@@ -90,6 +107,21 @@ def find_restatements(
         )
         restatements.append(restatement)
     return restatements
+
+
+def _versions(reports: PublishedReports, table: str) -> dict[str, str]:
+    """Return the present versions of a report's periods, by period id."""
+    return {period_id: facts.version for period_id, facts in reports.get(table, {}).items()}
+
+
+def _open_periods(table: str, reports: PublishedReports, *, with_stale: bool) -> set[str]:
+    """Return the ids of a report's periods that are not final, or are to be reported again."""
+    partitions = reports.get(table, {})
+    open_ids = {period_id for period_id, facts in partitions.items() if facts.provisional}
+    if with_stale:
+        open_ids.update(stale_periods(partitions))
+        open_ids.update(changed_parts(partitions, partial(_versions, reports)))
+    return open_ids
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
@@ -143,23 +175,8 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
-class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
-    """Returns, for each period that has to be reported again, how to trigger its DAG.
-
-    Args:
-        database: The Glue database of the reports.
-        bucket_owner: Account id that must own their bucket; empty for any.
-        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
-    """
-
-    aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("database",)
-    ui_color = "#c9d8f0"
-
-    def __init__(self, *, database: str, bucket_owner: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.database = database
-        self.bucket_owner = bucket_owner
+class AthenaRestatementsOperator(PublishedReportsOperator):
+    """Returns, for each period that has to be reported again, how to trigger its DAG."""
 
     @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -198,11 +215,12 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        for table in published_tables(self.database, self.hook.client("glue")):
-            partitions = table.published_periods()
+        tables = list(self._tables())
+        reports = {table.name: table.published_periods() for table in tables}
+        for table in tables:
             dag_id = table.name  # `<report>_<cadence>` too
-            of_table = find_restatements(dag_id, partitions, now, with_stale=with_stale)
-            if self._has_weeks_of_several_days(table, partitions):
+            of_table = find_restatements(dag_id, reports, now, with_stale=with_stale)
+            if self._has_weeks_of_several_days(table, reports[table.name]):
                 of_table = self._without_former_weeks(of_table, table)
             restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)
@@ -225,8 +243,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
 
         The report no longer has such a week, so its run would fail each day anew.
         """
-        s3 = S3(self.hook.client("s3"), self.bucket_owner)
-        calendar = find_calendar(table.location, s3)
+        calendar = find_calendar(table.location, self._s3)
         if calendar is None:
             return list(restatements)
         kept = []

@@ -3,23 +3,20 @@
 Airflow forgets the events of a publication while the delivering DAG is paused, or not there yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
-from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import last_versions
+from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -64,23 +61,8 @@ def may_be_undelivered(
     return planned
 
 
-class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
-    """Triggers the delivering DAG for each version that a channel has not got.
-
-    Args:
-        database: The Glue database of the reports.
-        bucket_owner: Account id that must own their bucket; empty for any.
-        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
-    """
-
-    aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("database",)
-    ui_color = "#c9d8f0"
-
-    def __init__(self, *, database: str, bucket_owner: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.database = database
-        self.bucket_owner = bucket_owner
+class AthenaUndeliveredOperator(PublishedReportsOperator):
+    """Triggers the delivering DAG for each version that a channel has not got."""
 
     @report_errors()
     def execute(self, context: Context) -> list[str]:
@@ -91,9 +73,8 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
             AirflowException: AWS did not serve a call.
         """
         now = datetime.now(UTC)
-        s3 = S3(self.hook.client("s3"), self.bucket_owner)
         triggered = []
-        for table in published_tables(self.database, self.hook.client("glue")):
+        for table in self._tables():
             dag_id = f"{table.name}_deliver"
             partitions = table.published_periods()
             planned = may_be_undelivered(partitions, now)
@@ -101,7 +82,7 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
                 continue
             for period_id, delivery in sorted(planned.items()):
                 facts = partitions[period_id]
-                had = last_versions(table.location.period_folder(period_id), s3)
+                had = last_versions(table.location.period_folder(period_id), self._s3)
                 missing = [name for name in delivery.channels if had.get(name) != facts.version]
                 found = Undelivered(dag_id, period_id, facts.version, facts.submitted_at)
                 if missing and self._trigger(found):

@@ -22,8 +22,8 @@ from botocore.exceptions import ClientError
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import InputError
-from athena_reports.inputs.partitions import complete_periods
 from athena_reports.settings import settings
+from athena_reports.steps.input_coverage import complete_periods
 from athena_reports.workflows.report_dag import BuiltDag
 
 if TYPE_CHECKING:

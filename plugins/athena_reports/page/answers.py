@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.coverage import Cell, State
 from athena_reports.page.deliveries import ClearRequest, DeliveringTask
-from athena_reports.page.fill import RunRequest
+from athena_reports.page.fill import HeldPeriod, RunRequest
 from athena_reports.page.lake import ColumnRoles, TextValues
 from athena_reports.publication.costs import CostSummary
 from athena_reports.publication.manifest import Manifest
@@ -114,18 +114,20 @@ class PlanAnswer(NamedTuple):
     """The requests that fill the periods of a range, and what they cost.
 
     `backfill` has the two instants from which to which a backfill of Airflow takes the same range.
-    `scanned_bytes` and `price_usd` are those of `FillPlan`.
+    `scanned_bytes`, `price_usd` and `held` are those of `FillPlan`.
     """
 
     starts: Sequence[RunRequest]
     backfill: tuple[str, str]
     scanned_bytes: int | None
     price_usd: float | None
+    held: Sequence[HeldPeriod]
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer as it is sent."""
         fields = self._asdict()
         fields["starts"] = [start.model_dump() for start in self.starts]
+        fields["held"] = [held._asdict() for held in self.held]
         return fields
 
 

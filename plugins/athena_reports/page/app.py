@@ -36,7 +36,7 @@ from athena_reports.page.answers import (
 )
 from athena_reports.page.coverage import PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
-from athena_reports.page.fill import plan_fill, run_request
+from athena_reports.page.fill import ReadReport, plan_fill, run_request
 from athena_reports.page.history import find_history
 from athena_reports.page.lake import (
     CALLS_AT_ONCE,
@@ -133,12 +133,19 @@ def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> 
 def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: States) -> Response:
     """The requests that fill the periods of a range, and what they cost."""
     runs = unfinished_runs([dag], session)[dag.dag_id]
+    read_dags = report_dags(dag.reads, session)
+    read_runs = unfinished_runs(read_dags, session)
     dated = dated_runs(dag, session)
     session.rollback()
 
     now = datetime.now(UTC)
-    coverage = _coverage(Lake.connect(), dag, runs, now)
-    plan = plan_fill(coverage.cells, first, last, state)
+    lake = Lake.connect()
+    coverage = _coverage(lake, dag, runs, now)
+    parts = []
+    for read_dag in read_dags:
+        cells = _coverage(lake, read_dag, read_runs[read_dag.dag_id], now).cells
+        parts.append(ReadReport(read_dag, {cell.period.id: cell for cell in cells}))
+    plan = plan_fill(coverage.cells, first, last, state, parts)
     starts = []
     for period in plan.periods:
         request = run_request(dag.dag_id, period, dated.get(period.id), now)
@@ -153,6 +160,7 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
         backfill=backfill,
         scanned_bytes=plan.scanned_bytes,
         price_usd=plan.price_usd,
+        held=plan.held,
     )
     return JSONResponse(answer.as_json())
 
@@ -471,6 +479,7 @@ def _coverage(
         until=dag.until,
         now=now,
         logic=dag.logic,
+        versions_of=lake.versions,
     )
     if first is None:
         return coverage

@@ -4,7 +4,7 @@ It is derived from the partitions of the report's Glue table and the runs of its
 manifest is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from athena_reports.errors import PeriodError
 from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.parts import changed_parts
 from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
 
@@ -90,6 +91,7 @@ def period_coverage(
     until: datetime | None,
     now: datetime,
     logic: str,
+    versions_of: Callable[[str], Mapping[str, str]],
 ) -> PeriodCoverage:
     """Return the periods of a report that are due, and others that are published or have a run.
 
@@ -103,6 +105,8 @@ def period_coverage(
         until: The last such instant; None if the report goes on.
         now: The instant by which the run of a period has to be due.
         logic: The digest of what makes the report's rows today; empty if unknown.
+        versions_of: Returns the present versions of the periods of another report, by its table:
+            of one that this report reads. It is asked once for each.
     """
     published, problems = _read_partitions(partitions)
     periods = _due_periods(timetable, since, until, now)
@@ -118,6 +122,7 @@ def period_coverage(
             periods[period_id] = period
 
     stale = set(stale_periods(published))
+    stale.update(changed_parts(published, versions_of))
     cells = []
     for period in sorted(periods.values(), key=lambda period: period.first_date):
         facts = published.get(period.id)

@@ -1,7 +1,7 @@
 """What fills the holes of a report: which periods, at what cost, and by which requests."""
 
 from bisect import bisect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -11,23 +11,54 @@ from pydantic import BaseModel
 
 from athena_reports.errors import PeriodError
 from athena_reports.page.coverage import Cell, State
-from athena_reports.page.runs import DatedRun
+from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.publication.manifest import PartitionFacts
 
 _NEIGHBOURS = 5  # published periods that an estimate follows from
+# A period that has one of these states is run before one that reads it.
+_COMES_FIRST = frozenset({State.MISSING, State.BROKEN, State.RUNNING, State.STALE})
+
+
+class HeldPeriod(NamedTuple):
+    """A period that is not run yet, since what it reads of another report is not there.
+
+    `dag_id` is the DAG of that report, and `parts` are the ids of its periods that come first.
+    """
+
+    period: str
+    dag_id: str
+    parts: Sequence[str]
 
 
 class FillPlan(NamedTuple):
     """The periods to run, earliest first, and what their queries will scan and cost.
 
     `scanned_bytes` is None if no period is published yet, `price_usd` also if one has no price.
+    `held` are periods that would be run too, if the parts that they read were there.
     """
 
     periods: Sequence[Period]
     scanned_bytes: int | None
     price_usd: float | None
+    held: Sequence[HeldPeriod]
+
+
+class ReadReport(NamedTuple):
+    """A report that another one reads: its DAG, and its periods by id."""
+
+    dag: ReportDag
+    cells: Mapping[str, Cell]
+
+    def open_parts(self, period: Period) -> list[str]:
+        """Return the ids of the parts of a period that have to be run before it."""
+        parts = []
+        for part in self.dag.cadence.overlapping(period):
+            cell = self.cells.get(part.id)
+            if cell is None or not _COMES_FIRST.isdisjoint(cell.states):
+                parts.append(part.id)
+        return parts
 
 
 class RunRequest(BaseModel, frozen=True):
@@ -44,6 +75,7 @@ def plan_fill(
     first_id: str,
     last_id: str,
     states: Collection[State],
+    read_reports: Sequence[ReadReport],
 ) -> FillPlan:
     """Return the periods of a range that have one of the states and no active run.
 
@@ -52,20 +84,26 @@ def plan_fill(
         first_id: The first period of the range.
         last_id: The last period of the range, which belongs to it.
         states: The states of the periods to run.
+        read_reports: The reports that this one reads. Their periods come first.
 
     Raises:
         PeriodError: One end of the range is not a period of the report, or they are exchanged.
     """
     chosen_places = []
+    held: list[HeldPeriod] = []
     for place in _places_between(first_id, last_id, cells):
         states_held = cells[place].states
-        if State.RUNNING not in states_held and not set(states).isdisjoint(states_held):
+        if State.RUNNING in states_held or set(states).isdisjoint(states_held):
+            continue
+        held_by = _held_by(cells[place].period, read_reports)
+        held += held_by
+        if not held_by:
             chosen_places.append(place)
     periods = [cells[place].period for place in chosen_places]
 
     published_places = [place for place, cell in enumerate(cells) if cell.published is not None]
     if not published_places:
-        return FillPlan(periods, None, None)
+        return FillPlan(periods, None, None, held)
     scanned_bytes = 0.0
     price_usd = 0.0
     is_price_known = True
@@ -78,8 +116,18 @@ def plan_fill(
         else:
             is_price_known = False
     if not is_price_known:
-        return FillPlan(periods, round(scanned_bytes), None)
-    return FillPlan(periods, round(scanned_bytes), price_usd)
+        return FillPlan(periods, round(scanned_bytes), None, held)
+    return FillPlan(periods, round(scanned_bytes), price_usd, held)
+
+
+def _held_by(period: Period, read_reports: Sequence[ReadReport]) -> list[HeldPeriod]:
+    """Return what a period waits for, one for each report that it reads."""
+    held_by = []
+    for report in read_reports:
+        parts = report.open_parts(period)
+        if parts:
+            held_by.append(HeldPeriod(period.id, report.dag.dag_id, parts))
+    return held_by
 
 
 def _places_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> range:

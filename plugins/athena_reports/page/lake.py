@@ -4,7 +4,7 @@ Partitions are cached for seconds, so many viewers cost no more calls than one.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Condition
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -262,6 +262,13 @@ class Lake:
         if isinstance(partitions, str):
             raise LakeError(partitions)
         return partitions
+
+    def versions(self, table: str) -> Mapping[str, str]:
+        """Return the present version of each period of a table; LakeError as above."""
+        partitions = self.published_partitions(table)
+        return {
+            period_id: parameters.get("version", "") for period_id, parameters in partitions.items()
+        }
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
     def _partitions_or_problem(self, table: str, first_id: str) -> PublishedPartitions | str:

@@ -39,6 +39,7 @@ class ReportDag:
     has_table: bool = True
     until: datetime | None = None
     logic: str = ""  # of its publications from now on; empty for a DAG without
+    reads: Sequence[str] = ()  # the DAGs of the reports that it reads
 
     @property
     def cadence(self) -> Cadence:
@@ -176,17 +177,18 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) ->
         is_paused=is_paused,
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
         until=until,
-        logic=_logic(dag["tasks"]),
+        logic=_field_of_tasks("logic", dag["tasks"], default=""),
+        reads=_field_of_tasks("reads", dag["tasks"], default=[]),
     )
 
 
-def _logic(tasks: Sequence[Mapping[str, Any]]) -> str:
-    """Return the digest that the task `publish` of a report has; empty for a DAG without."""
+def _field_of_tasks(name: str, tasks: Sequence[Mapping[str, Any]], *, default: Any) -> Any:
+    """Return a field that one task of a report has; the default if none has it, or it is empty."""
     for task in tasks:
-        logic: str = task["__var"].get("logic", "")
-        if logic:
-            return logic
-    return ""
+        value = task["__var"].get(name)
+        if value:
+            return value
+    return default
 
 
 def _period_id(cadence: Cadence, run: DagRun) -> str:

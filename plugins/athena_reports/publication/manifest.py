@@ -192,6 +192,8 @@ class PublicationFacts(BaseModel, frozen=True):
     # The digest of the transforms alone, by `transforms_digest`; empty if it is not known.
     transforms_logic: str = ""
     delivery: PlannedDelivery | None = None  # None if the report had no channels
+    # Of each report that it reads, by its table, the version of each part, by its period id.
+    parts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
 
 class Latest(BaseModel, frozen=True, extra="allow"):
@@ -247,6 +249,8 @@ class PartitionFacts(BaseModel, frozen=True):
     broken: str = ""  # what the cleanup found missing or damaged in S3
     channels: str | None = None  # those of `PlannedDelivery`, with commas between
     deliver_until: str | None = None
+    # `PublicationFacts.parts`, read from JSON; empty if the report reads no other.
+    parts: Json[dict[str, dict[str, str]]] = Field(default_factory=dict)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
@@ -339,6 +343,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             logic=facts.logic,
             transforms_logic=facts.transforms_logic,
             delivery=facts.delivery,
+            parts=facts.parts,
             restated_at=restated_at,
             readings=_with_reading(readings, reading),
             earlier_versions=earlier_versions,
@@ -427,9 +432,11 @@ class Manifest(Version, PublicationFacts, frozen=True):
             update = {"channels": channels, "deliver_until": self.delivery.until}
             facts = facts.model_copy(update=update)
         parameters = _as_texts(facts)
-        # These two fields only read JSON. Each cost is written as a list, in the order of its
-        # fields.
+        # These fields only read JSON. Each cost is written as a list, in the order of its fields.
         parameters["paid"] = json.dumps(self.ledger)
+        parameters["parts"] = json.dumps(self.parts)
+        if not self.parts:
+            del parameters["parts"]
         readings = {reading.since: reading.digest for reading in self.readings}
         parameters["readings"] = json.dumps(readings)
         return Partition(f"{location.version_uri(self.version)}parquet/", parameters)

@@ -4,6 +4,7 @@ Sources: Athena's user guide ("error categories and types"), its API reference, 
 errors, and the names in Trino's `StandardErrorCode`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,6 +13,7 @@ from athena_reports.aws.errors import GRANT_ACCESS
 from athena_reports.errors import QueryError
 from athena_reports.queries.execution import QueryExecution, QueryState
 
+_ERROR_NAME = re.compile("[A-Z][A-Z0-9_]*_[A-Z0-9_]+")
 _CLEAR_RUN_QUERY = "Clear run_query and its downstream tasks to try again."
 
 
@@ -214,18 +216,29 @@ class QueryFailedError(QueryError):
         if self.verdict.hint:
             self.advice = f"{self.verdict.hint} {try_again}"
         self.link = link
-
-        message = f"{self._problem} [{self._explanation}]. {self.advice}"
-        if about:
-            message = f"{about}: {message}"
-        if link:
-            message = f"{message} {link}"
-        super().__init__(message)
+        self._about = about
+        super().__init__(self._message(execution.reason or "Athena gives no reason"))
 
     @property
-    def _problem(self) -> str:
-        reason = self.execution.reason or "Athena gives no reason"
-        return f"Query {self.execution_id} is {self.execution.state}: {reason}"
+    def message_without_values(self) -> str:
+        """The message with the name of the error in the place of Athena's reason.
+
+        A reason can quote a value of a row, such as `Cannot cast 'a@example.com' to BIGINT`.
+        """
+        reason = "the log of the task has Athena's reason"
+        name = _error_name(self.execution)
+        if name:
+            reason = f"{name}, {reason}"
+        return self._message(reason)
+
+    def _message(self, reason: str) -> str:
+        problem = f"Query {self.execution_id} is {self.execution.state}: {reason}"
+        message = f"{problem} [{self._explanation}]. {self.advice}"
+        if self._about:
+            message = f"{self._about}: {message}"
+        if self.link:
+            message = f"{message} {self.link}"
+        return message
 
     @property
     def _explanation(self) -> str:
@@ -235,8 +248,16 @@ class QueryFailedError(QueryError):
         return f"{self.verdict.meaning}; category {self.category}, type {self.type}; {scanned}"
 
 
+def _error_name(execution: QueryExecution) -> str:
+    """Return the name that the reason begins with, such as `SYNTAX_ERROR`; empty for none."""
+    name, colon, _ = execution.reason.partition(":")
+    if colon and _ERROR_NAME.fullmatch(name):
+        return name
+    return ""
+
+
 def _known_verdict(execution: QueryExecution) -> Verdict | None:
-    name, _, _ = execution.reason.partition(":")
+    name = _error_name(execution)
     if name in VERDICTS_BY_NAME:
         return VERDICTS_BY_NAME[name]
     if execution.error_type is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound, meta
 
-from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, canonical
 from athena_reports.rows.transforms import describe
@@ -41,7 +41,7 @@ def logic_digest(
     folder: Path,
     *,
     params: Mapping[str, ParamValue],
-    inputs: Sequence[Input],
+    inputs: Sequence[Source],
     late_by: timedelta,
     transforms: Canonical,
 ) -> str:
@@ -139,12 +139,18 @@ def _text(environment: Environment, name: str) -> str | None:
     return text
 
 
-def _filter(source: Input) -> dict[str, Canonical | bool]:
+def _filter(source: Source) -> dict[str, Canonical | bool]:
     """Return what the filter on an input's partitions follows from.
 
     What an input did not have at first counts only if it is given: a new field of an input must not
     change the digest of reports that do without it.
     """
+    if isinstance(source, Published):
+        return {
+            "table": source.table,
+            "parts_of": source.cadence.description,
+            "parts": source.parts,
+        }
     described: dict[str, Canonical | bool] = {
         "table": source.table,
         "columns": list(source.columns),

@@ -16,10 +16,11 @@ from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validato
 from athena_reports.errors import ReportError
 from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
-from athena_reports.reports.column import Column, as_in_glue, named
+from athena_reports.reports.column import Column, as_in_glue, named, private_names
 from athena_reports.reports.logic_digest import (
     logic_digest,
     read_transforms,
@@ -73,7 +74,7 @@ def _require_key(columns: Sequence[str]) -> tuple[str, ...]:
     return _require_each_once(columns)
 
 
-def _require_each_table_once(inputs: Sequence[Input]) -> tuple[Input, ...]:
+def _require_each_table_once(inputs: Sequence[Source]) -> tuple[Source, ...]:
     _require_each_once([source.table for source in inputs])
     return tuple(inputs)
 
@@ -93,7 +94,9 @@ _Column = Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]
 _Columns = Annotated[Mapping[str, _Column], AfterValidator(named)]
 _Key = Annotated[Sequence[str], AfterValidator(_require_key)]
 _Checks = Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)]
-_Inputs = Annotated[Sequence[InstanceOf[Input]], AfterValidator(_require_each_table_once)]
+_Inputs = Annotated[
+    Sequence[InstanceOf[Input] | InstanceOf[Published]], AfterValidator(_require_each_table_once)
+]
 _Bytes = Annotated[ByteSize, Field(gt=0)]
 _Formats = Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_require_each_once)]
 
@@ -125,7 +128,8 @@ class Report(pydantic.BaseModel, frozen=True):
             columns takes its place, with its own severity. Left out, the key is the columns of the
             first `checks.unique`.
         checks: What must hold of the published rows, see `checks`.
-        inputs: The tables that it reads, so that missing partitions are noticed.
+        inputs: What it reads, so that missing partitions are noticed: an `Input` for each table, a
+            `Published` for each report.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the
             period.
         logic_version: What stands for the code of the transforms in the digest of the report's
@@ -257,6 +261,11 @@ class Report(pydantic.BaseModel, frozen=True):
     def has_table(self) -> bool:
         """Whether Glue has a table of what is published: it has one of Parquet."""
         return "parquet" in self.outputs
+
+    @property
+    def has_private_columns(self) -> bool:
+        """Whether values of a column stay in S3."""
+        return bool(private_names(self.columns))
 
     @cached_property
     def sql_text(self) -> str:

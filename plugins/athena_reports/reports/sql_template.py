@@ -20,8 +20,8 @@ from jinja2 import (
 )
 from jinja2.sandbox import SandboxedEnvironment
 
-from athena_reports.inputs.input import Input
 from athena_reports.inputs.predicate import input_predicate
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
@@ -35,7 +35,7 @@ def template_problem(
     source: str,
     params: Mapping[str, ParamValue],
     folder: Path,
-    inputs: Sequence[Input] = (),
+    inputs: Sequence[Source] = (),
     *,
     must_filter: bool = False,
 ) -> str | None:
@@ -68,10 +68,21 @@ def template_problem(
 
 
 def template_context(
-    period: SqlPeriod, params: Mapping[str, ParamValue], inputs: Sequence[Input] = ()
+    period: SqlPeriod,
+    params: Mapping[str, ParamValue],
+    inputs: Sequence[Source] = (),
+    *,
+    has_published: bool = True,
 ) -> dict[str, object]:
-    """Return all that a report's template sees."""
-    return _context(period, params, _sql_inputs(inputs, period))
+    """Return all that a report's template sees.
+
+    Args:
+        period: The period.
+        params: The constants.
+        inputs: The inputs.
+        has_published: As for `SqlInput`.
+    """
+    return _context(period, params, _sql_inputs(inputs, period, has_published=has_published))
 
 
 @dataclass(frozen=True)
@@ -138,12 +149,28 @@ class SqlInput:
 
     Its `partitions` filter it as it is declared, for the period before too if it reads that.
     `partitions_of` does so too, where two tables of a query have the same partition key.
-    `asked` says if the template has asked for one of them.
+    `asked` says if the template has asked for one of them. `table` names it.
+
+    Attributes:
+        source: The input.
+        period: The period of the query.
+        has_published: Whether what is published is in the environment's database of reports, and
+            not with the other tables, as in a case.
     """
 
-    source: Input
+    source: Source
     period: SqlPeriod
+    has_published: bool = True
     asked: bool = field(default=False, init=False)
+
+    @property
+    def table(self) -> str:
+        """The table, with its database if that is not the one of the query."""
+        database = self.source.database
+        if isinstance(self.source, Published) and not self.has_published:
+            database = None
+        names = [self.source.table] if database is None else [database, self.source.table]
+        return ".".join(map(_identifier, names))
 
     @property
     def partitions(self) -> str:
@@ -176,11 +203,23 @@ class SqlInput:
             problem = f"inputs.{source.table}.{name}: its Input says that it has no partitions"
             raise ValueError(f"{problem} (columns=()). Leave the filter out")
         self.asked = True
-        return input_predicate(source, self.period.period, self.period.late_by, alias=alias)
+        period = self.period.period
+        if isinstance(source, Published):
+            return source.predicate(period, alias)
+        return input_predicate(source, period, self.period.late_by, alias=alias)
 
 
-def _sql_inputs(inputs: Sequence[Input], period: SqlPeriod) -> dict[str, SqlInput]:
-    return {source.table: SqlInput(source, period) for source in inputs}
+def _identifier(name: str) -> str:
+    """Return a name as SQL has it: in quotes, if it needs them."""
+    if _ALIAS.fullmatch(name):
+        return name
+    return f'"{name}"'
+
+
+def _sql_inputs(
+    inputs: Sequence[Source], period: SqlPeriod, *, has_published: bool = True
+) -> dict[str, SqlInput]:
+    return {source.table: SqlInput(source, period, has_published) for source in inputs}
 
 
 def _context(
@@ -213,7 +252,7 @@ def _name_problem(template: nodes.Template) -> str | None:
 
 
 def _rendering_problem(
-    error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Input]
+    error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Source]
 ) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [

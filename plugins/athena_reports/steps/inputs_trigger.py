@@ -8,7 +8,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import SetXCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from athena_reports.inputs.partitions import InputNeed
+from athena_reports.inputs.need import InputNeed
 from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.shared_poller import Connection

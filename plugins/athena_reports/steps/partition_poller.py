@@ -18,7 +18,8 @@ from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.inputs.partitions import InputNeed, find_together
+from athena_reports.inputs.need import InputNeed
+from athena_reports.steps.input_coverage import find_together
 from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
 
 PAUSE_SECONDS = 20.0
@@ -144,7 +145,7 @@ def _tell(wait: InputsWait, found: Mapping[InputNeed, InputCoverage | str]) -> N
         if isinstance(coverage, str):
             wait.note_no_answer(coverage)
             return
-        if coverage.gaps:
+        if coverage.lacks_partitions:
             missing.append(str(coverage))
     wait.note_answer(tuple(missing))
 

@@ -4,16 +4,15 @@
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, split_uri
-from athena_reports.errors import EmptyResultError, ResultError, SkipPeriodError, TransformError
+from athena_reports.errors import EmptyResultError, SkipPeriodError
 from athena_reports.inputs.coverage import why_empty
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
@@ -163,43 +162,24 @@ def write_rows(
         S3Error: S3 refused a call, or did not serve it.
         TransformError: A transform failed, or the rows cannot be computed.
     """
-    with _without_values(recipe, engine.about):
-        result = read_result(
-            FinishedQuery.model_validate(execution, from_attributes=True),
-            engine=engine,
-            athena=athena,
-            s3=s3,
-            published_columns=published_columns,
-        )
-        transforms = recipe.transforms
-        if result.has_published_columns:
-            # The published columns are those that the transforms make, not those that they take.
-            transforms = ()
-        relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
-        table = write_table(relation, engine)
+    result = read_result(
+        FinishedQuery.model_validate(execution, from_attributes=True),
+        engine=engine,
+        athena=athena,
+        s3=s3,
+        published_columns=published_columns,
+    )
+    transforms = recipe.transforms
+    if result.has_published_columns:
+        # The published columns are those that the transforms make, not those that they take.
+        transforms = ()
+    relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
+    table = write_table(relation, engine)
     if transforms:
         # A check of the columns says by them whether the SQL or a transform is to be corrected.
         table = table.model_copy(update={"query_columns": columns_of(result.relation)})
     table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
     return WrittenRows(table, result.ordered)
-
-
-@contextmanager
-def _without_values(recipe: Recipe, about: str) -> Iterator[None]:
-    """Say only which kind of error it is, where its text may quote a private column.
-
-    An error leaves S3 by an alert.
-    """
-    try:
-        yield
-    except (ResultError, TransformError) as error:
-        if not private_names(recipe.columns):
-            raise
-        cause = error.__cause__ or error
-        raise TransformError(
-            f"{about}: the rows cannot be made: {type(cause).__name__}. Its text may quote a"
-            " private column. The log of the task has it."
-        ) from error
 
 
 def check_rows(

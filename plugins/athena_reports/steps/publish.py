@@ -1,6 +1,6 @@
 """The operator that publishes a prepared version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -231,9 +231,17 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
         settles_at = period.end_utc + self.late_by
         submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
+        is_provisional = submitted_at < settles_at
         missing_partitions: list[str] = []
+        parts: dict[str, Mapping[str, str]] = {}
         for coverage in submission.inputs:
             missing_partitions.extend(coverage.gaps)
+            if coverage.versions:
+                _, _, table = coverage.table.partition(".")
+                parts[table] = coverage.versions
+            if coverage.settles_at:  # a part was provisional when it was read
+                is_provisional = True
+                settles_at = max(settles_at, datetime.fromisoformat(coverage.settles_at))
         delivery = None
         if self.channels:
             until = period.end_utc + self.deliver_within
@@ -243,7 +251,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             environment=self.environment,
             period=PublishedPeriod.of(period),
             settles_at=settles_at.isoformat(),
-            provisional=submitted_at < settles_at,
+            provisional=is_provisional,
             partial=bool(missing_partitions),
             missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -254,6 +262,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             logic=self.logic,
             transforms_logic=self.transforms_logic,
             delivery=delivery,
+            parts=parts,
         )
 
     def _query_facts(self, query: QueryExecution, submission: Submitted) -> "QueryFacts":

@@ -1,6 +1,7 @@
 """Submits a query to Athena, once per intention, and returns at once."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,14 +15,13 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.inputs.input import Input
-from athena_reports.inputs.partitions import find_coverage
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, submit_once
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
+from athena_reports.reports.sql_template import SqlInput, template_context
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import (
     aws_errors,
@@ -30,6 +30,7 @@ from athena_reports.steps.airflow_errors import (
     require_connection,
 )
 from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.input_coverage import find_coverage
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
 
@@ -56,7 +57,7 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: The periods of the DAG; None for a query without a period.
         late_by: How long after it happened an event may still land; the partition filter follows.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
-        inputs: Tables whose partitions are looked for before the query is paid.
+        inputs: Tables and reports that are looked for before the query is paid.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for
             Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
@@ -69,7 +70,7 @@ class AthenaSubmitOperator(AthenaOperator):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = ("period", *AthenaOperator.template_fields)
+    template_fields: Sequence[str] = ("period", "reads", *AthenaOperator.template_fields)
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class AthenaSubmitOperator(AthenaOperator):
         cadence: Cadence | None = None,
         late_by: timedelta = timedelta(0),
         sql_params: Mapping[str, ParamValue] | None = None,
-        inputs: Sequence[Input] = (),
+        inputs: Sequence[Source] = (),
         unload_to: str | None = None,
         max_scan: int | None = None,
         measured: ScanEstimator | None = None,
@@ -90,6 +91,9 @@ class AthenaSubmitOperator(AthenaOperator):
         self.late_by = late_by
         self.sql_params = dict(sql_params or {})
         self.inputs = tuple(inputs)
+        # The DAGs of the reports that it reads. As a template field Airflow stores it, and the
+        # Reports page knows it.
+        self.reads = [source.table for source in inputs if isinstance(source, Published)]
         self.unload_to = unload_to
         self.max_scan = max_scan
         self.measured = measured
@@ -201,9 +205,13 @@ class AthenaSubmitOperator(AthenaOperator):
             glue=hook.client("glue"),
             s3=S3(hook.client("s3")),
         )
-        for coverage in coverages:
+        sql_period = SqlPeriod(self._run_period, self.late_by)
+        for source, coverage in zip(self.inputs, coverages, strict=True):
             level = logging.WARNING if coverage.gaps else logging.INFO
             self.log.log(level, "%s.", coverage)
+            if source.is_partitioned:
+                predicate = SqlInput(source, sql_period).partitions
+                self.log.info("The filter on %s: %s", coverage.table, predicate)
         return coverages
 
     def _require_small_scan(self) -> None:
@@ -243,7 +251,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.output_location:
             configuration["OutputLocation"] = self.output_location
         return Submission.make(
-            self._query_with_gaps(),
+            self._query_with_coverage(),
             owner=owner,
             context=execution_context,
             workgroup=self.workgroup,
@@ -251,18 +259,25 @@ class AthenaSubmitOperator(AthenaOperator):
             unload_to=self.unload_to,
         )
 
-    def _query_with_gaps(self) -> str:
-        """Return the query, with a comment that names what it lacks.
+    def _query_with_coverage(self) -> str:
+        """Return the query, with comments that say what it lacks and which versions it reads.
 
-        Partitions can come between two tries. Then the query of the first one is not what the
-        second one wants, which knows it by its text.
+        Both can change between two tries. Then the query of the first one is not what the second
+        one wants, which knows it by its text.
         """
         gaps: list[str] = []
+        versions: dict[str, Mapping[str, str]] = {}
         for coverage in self._coverages:
             gaps.extend(coverage.gaps)
-        if not gaps:
-            return self.query
-        return f"-- missing: {', '.join(gaps)}\n{self.query}"
+            if coverage.versions:
+                versions[coverage.table] = coverage.versions
+        lines = []
+        if gaps:
+            lines.append(f"-- missing: {', '.join(gaps)}")
+        if versions:
+            digest = hashlib.sha256(json.dumps(versions).encode()).hexdigest()
+            lines.append(f"-- versions of parts: {digest[:16]}")
+        return "\n".join([*lines, self.query])
 
 
 def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:

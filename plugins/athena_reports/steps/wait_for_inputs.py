@@ -13,8 +13,8 @@ from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.input import Input
-from athena_reports.inputs.partitions import InputNeed, find_partitions
+from athena_reports.inputs.need import InputNeed
+from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.steps.airflow_errors import (
     aws_errors,
@@ -22,6 +22,7 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
+from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.missing_inputs import MISSING_XCOM, MissingInputs
 from athena_reports.steps.task_period import period_of_task
@@ -55,7 +56,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         *,
         cadence: Cadence,
         late_by: timedelta,
-        inputs: Sequence[Input],
+        inputs: Sequence[Source],
         database: str,
         environment: str = "",
         deferrable: bool = True,
@@ -151,7 +152,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             if now < self._deadline(source)
         ]
 
-    def _deadline(self, source: Input) -> datetime:
+    def _deadline(self, source: Source) -> datetime:
         """Return when the time of an input is over: it counts from the end of the period."""
         assert source.wait is not None
         return self._known_period.end_utc + source.wait
@@ -166,7 +167,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             glue=self.hook.client("glue"),
             s3=S3(self.hook.client("s3")),
         )
-        return [str(coverage) for coverage, _ in partitions if coverage.gaps]
+        return [str(coverage) for coverage, _ in partitions if coverage.lacks_partitions]
 
     def _since(self, context: Context) -> datetime:
         """Return since when the task waits."""

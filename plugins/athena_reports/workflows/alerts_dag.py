@@ -29,6 +29,7 @@ from athena_reports.alerts.notifying import (
     tell,
 )
 from athena_reports.alerts.policy import AlertPolicy, Notifiers
+from athena_reports.alerts.reason import reason_of
 from athena_reports.alerts.report_run import REASON_XCOM
 from athena_reports.alerts.sensors import (
     ALL_CLEAR_WITHIN,
@@ -99,7 +100,7 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
     # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
     # two weeks later.
     tell_failed_check = partial(
-        _tell_failed_check, cadence=cadence, notifiers=policy.on_failed_check
+        _tell_failed_check, report=report, cadence=cadence, notifiers=policy.on_failed_check
     )
     default_args["on_failure_callback"] = [tell_failed_check]
     default_args["on_retry_callback"] = None
@@ -159,23 +160,28 @@ def warning_callback(
 
 
 def failed_delivery_callback(
-    cadence: Cadence, notifiers: Notifiers
+    report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> list[Callable[..., None]] | None:
     """Return the `on_failure_callback` of the tasks of a delivering DAG; None without notifiers."""
     if not notifiers:
         return None
-    return [partial(_tell_failed_delivery, cadence=cadence, notifiers=notifiers)]
+    return [partial(_tell_failed_delivery, report=report, cadence=cadence, notifiers=notifiers)]
 
 
-def keep_reason(context: _Context) -> None:
-    """Keep a task's exception in an XCom, for those who tell of the failure.
+def reason_callback(report: Report) -> Callable[[_Context], None]:
+    """Return the callback of a report's tasks that keeps the reason why a try has failed.
 
-    This is a callback of the report's tasks, because only their worker knows the exception.
+    Those who tell of the failure read it. Only the worker of the task knows the exception.
     """
+    return partial(_keep_reason, has_private_columns=report.has_private_columns)
+
+
+def _keep_reason(context: _Context, *, has_private_columns: bool) -> None:
     exception = context.get("exception")
     if exception is None:  # the task was killed, and the DAG processor calls this
         return
-    context["ti"].xcom_push(REASON_XCOM, str(exception)[:_LONGEST_REASON])
+    reason = reason_of(exception, has_private_columns=has_private_columns)
+    context["ti"].xcom_push(REASON_XCOM, reason[:_LONGEST_REASON])
 
 
 # --- the callbacks of the report's DAG
@@ -253,7 +259,7 @@ def _reason_of_failure(context: _Context) -> str:
 
 
 def _own_kept_reason(ti: Any) -> str | None:
-    """Return the error that `keep_reason` has kept of this task; None if there is none."""
+    """Return the error that `_keep_reason` has kept of this task; None if there is none."""
     try:
         reason: str | None = ti.xcom_pull(
             task_ids=ti.task_id, key=REASON_XCOM, map_indexes=ti.map_index
@@ -267,13 +273,17 @@ def _own_kept_reason(ti: Any) -> str | None:
 # --- the callbacks of the DAGs beside the report's
 
 
-def _tell_failed_check(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+def _tell_failed_check(
+    context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
+) -> None:
     """Notify that a task of the DAG of alerts has failed for good."""
     period = _period_of_callback(context, cadence)
-    _tell_failed_task(context, notifiers, _id_of_period(period))
+    _tell_failed_task(context, report, notifiers, _id_of_period(period))
 
 
-def _tell_failed_delivery(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+def _tell_failed_delivery(
+    context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
+) -> None:
     """Notify that a channel has not got a version."""
     task_id = context["ti"].task_id
     period_id = _UNKNOWN_PERIOD
@@ -285,20 +295,26 @@ def _tell_failed_delivery(context: _Context, *, cadence: Cadence, notifiers: Not
         f"Correct that, and clear only the task {task_id}: the run's other channels would get it"
         " once more."
     )
-    _tell_failed_task(context, notifiers, period_id, next_step=next_step)
+    _tell_failed_task(context, report, notifiers, period_id, next_step=next_step)
 
 
 def _tell_failed_task(
-    context: _Context, notifiers: Notifiers, period_id: str, *, next_step: str = ""
+    context: _Context,
+    report: Report,
+    notifiers: Notifiers,
+    period_id: str,
+    *,
+    next_step: str = "",
 ) -> None:
     """Notify that a task has failed for good.
 
     Nobody is told twice: Airflow calls this once for each failed task.
     """
     ti = context["ti"]
-    reason = context.get("exception")
-    if not reason:
-        reason = "it was killed"
+    reason = "it was killed"
+    exception = context.get("exception")
+    if exception is not None:
+        reason = reason_of(exception, has_private_columns=report.has_private_columns)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],
@@ -306,4 +322,7 @@ def _tell_failed_task(
         f"{ti.task_id}: {reason}",
         next_step=next_step,
     )
-    tell(notifiers, context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)
+    # A notifier can show the exception too.
+    told_context = dict(context)
+    told_context["exception"] = reason
+    tell(notifiers, told_context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

@@ -67,7 +67,7 @@ def build_delivery_dag(
     default_args = dict(dag.default_args)
     default_args.update(_RETRIES.arguments)
     default_args["on_retry_callback"] = None
-    default_args["on_failure_callback"] = failed_delivery_callback(cadence, on_failure)
+    default_args["on_failure_callback"] = failed_delivery_callback(report, cadence, on_failure)
     names = ", ".join(channel.name for channel in channels)
     with DAG(
         f"{dag.dag_id}_deliver",

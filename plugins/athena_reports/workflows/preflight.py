@@ -16,6 +16,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.done_objects import is_done
 from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Source
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.periods.calendar import Cadence
 from athena_reports.publication.folder import require_calendar
@@ -117,7 +118,7 @@ def check_account(
     s3: S3,
     *,
     has_table: bool = True,
-    inputs: Iterable[Input] = (),
+    inputs: Iterable[Source] = (),
 ) -> Iterator[AccountCheck]:
     """Look at workgroup, buckets, databases, source tables and done objects.
 
@@ -143,7 +144,8 @@ def check_account(
     if has_table:
         list_tables = partial(published_tables, settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
-    all_inputs = list(inputs)
+    # Nothing need be published yet of a report that another one reads.
+    all_inputs = [source for source in inputs if isinstance(source, Input)]
     for (database, table), sources in _source_tables(all_inputs, settings.database).items():
         yield _check(f"table {database}.{table}", partial(_require_table, database, sources, glue))
     for done in sorted({source.done for source in all_inputs if source.done is not None}):

@@ -25,6 +25,9 @@ from jinja2 import StrictUndefined
 
 from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
 from athena_reports.delivery.policy import DeliveryPolicy, require_policy
+from athena_reports.errors import InputError
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.periods.sql_literals import ParamValue
@@ -66,11 +69,13 @@ class BuiltDag(DAG):
         report: The report, with the params of this cadence.
         cadence: The periods that it is made for.
         channels: The channels that it is delivered to.
+        delivery_policy: When versions are delivered to them.
     """
 
     report: Report
     cadence: Cadence
     channels: Sequence["Channel"]
+    delivery_policy: DeliveryPolicy
 
     def __init__(
         self,
@@ -79,12 +84,14 @@ class BuiltDag(DAG):
         report: Report,
         cadence: Cadence,
         channels: Sequence["Channel"],
+        delivery_policy: DeliveryPolicy,
         **options: Any,
     ) -> None:
         super().__init__(dag_id, **options)
         self.report = report
         self.cadence = cadence
         self.channels = channels
+        self.delivery_policy = delivery_policy
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -143,7 +150,7 @@ def build_dag(
         deliver_when: `published`, or `final` to send nothing while a period is provisional or
             partial.
         correct_within: How long after the end of a period a channel is sent a later version, as a
-            correction.
+            correction. At most the `keep_days` of the cleanup, which `check` holds it against.
 
     Raises:
         ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
@@ -163,6 +170,7 @@ def build_dag(
     alert_policy = AlertPolicy(on_failure, on_late, on_warning, due)
     _require_alert_policy(report, alert_policy, delay)
     _require_time_for_inputs(report, alert_policy, delay, run_timeout)
+    _require_parts(report, cadence)
     has_notifiers = bool(alert_policy.all_notifiers)
     delivery_policy = DeliveryPolicy(deliver_within, correct_within, deliver_when)
     require_policy(report, delivery_policy)
@@ -191,6 +199,7 @@ def build_dag(
         report=report,
         cadence=cadence,
         channels=channels,
+        delivery_policy=delivery_policy,
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
@@ -281,7 +290,9 @@ def build_dag(
             transforms_logic=report.transforms_logic,
             channels=[channel.name for channel in channels],
             deliver_within=delivery_policy.longest,
-            reads_previous=any(source.previous for source in report.inputs),
+            reads_previous=any(
+                isinstance(source, Input) and source.previous for source in report.inputs
+            ),
             calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
@@ -393,6 +404,19 @@ def _require_time_for_inputs(
             report.refuse("run_timeout", problem)
 
 
+def _require_parts(report: Report, cadence: Cadence) -> None:
+    """Raise ReportError if the report reads another one whose periods do not fit, or itself."""
+    for source in report.inputs:
+        if not isinstance(source, Published):
+            continue
+        if (source.report, source.cadence) == (report.name, cadence):
+            report.refuse("inputs", f"it reads itself, {source.table}. Read another report.")
+        try:
+            source.require_parts_of(cadence)
+        except InputError as error:
+            report.refuse("inputs", str(error))
+
+
 def _require_whole_seconds(report: Report, option: str, value: Any) -> None:
     """Raise ReportError if `PeriodTimetable` would not take an option as its `delay`."""
     _require(report, option, value, timedelta, "a timedelta")
@@ -455,8 +479,9 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
-        from athena_reports.workflows.alerts_dag import keep_reason
+        from athena_reports.workflows.alerts_dag import reason_callback
 
+        keep_reason = reason_callback(report)
         arguments["on_failure_callback"] = keep_reason
         arguments["on_retry_callback"] = keep_reason
     if retry is None:

@@ -68,6 +68,16 @@ def test_a_slack_that_is_not_reached_is_asked_again_by_the_next_try(
     assert caught.value.retryable
 
 
+def test_an_answer_that_breaks_off_may_pass_though_the_message_was_taken(
+    server: SlackServer,
+) -> None:
+    server.breaks_off = True
+    with pytest.raises(DeliveryError, match="Slack does not serve: Incomplete") as caught:
+        post()
+    assert caught.value.retryable
+    assert (server.asked, len(server.arrived)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("uri", "says"),
     [

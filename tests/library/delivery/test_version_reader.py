@@ -60,6 +60,7 @@ class Told:
         new: Rows = NEW,
         old: Rows | None = OLD,
         *,
+        old_is_kept: bool = True,
         private: tuple[str, ...] = (),
         key: tuple[str, ...] = (),
         **channel: Any,
@@ -71,7 +72,8 @@ class Told:
         )
         corrects = None
         if old is not None:
-            self.put("old", old)
+            if old_is_kept:
+                self.put("old", old)
             corrects = receipt("old")
         report: Report = self.make_report()
         columns = {name: Column("string", name, private=True) for name in private}
@@ -136,12 +138,15 @@ def test_what_differs_in_a_private_column_only_is_no_difference(told: Told) -> N
     assert not different.is_empty
 
 
+def test_a_channel_that_had_no_version_gets_no_correction(told: Told) -> None:
+    assert told(NEW, None).correction is None
+
+
 def test_a_version_whose_rows_are_gone_is_told_as_such(told: Told) -> None:
-    told()
-    bucket, key = split_uri(told.location.parquet_uri("old"))
-    told.s3.delete_object(Bucket=bucket, Key=key)
-    told_without = told(NEW, None)
-    assert told_without.correction is None
+    content = told(old_is_kept=False)
+    assert content.correction is not None
+    assert not content.correction.rows_kept
+    assert not content.correction.is_empty
 
 
 @pytest.mark.parametrize("bar", ["score", "Score"])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from athena_reports import Input
 from athena_reports.errors import InputError
-from athena_reports.inputs.partitions import find_partitions
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.periods.calendar import daily, weekly
+from athena_reports.steps.input_coverage import find_partitions
 from tests.library.inputs.trino import assert_trino_accepts
 
 NAMES = ["dt", "hour", "year", "month", "day", "region", "order", "event date", 'say "x"', "2day"]

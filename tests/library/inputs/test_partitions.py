@@ -14,16 +14,16 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.inputs.coverage import InputCoverage, why_empty
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.partitions import (
-    InputNeed,
+from athena_reports.inputs.need import InputNeed
+from athena_reports.inputs.partitions import needed_partitions
+from athena_reports.periods.calendar import Period, yearly
+from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.steps.input_coverage import (
     complete_periods,
     find_coverage,
     find_partitions,
     find_together,
-    needed_partitions,
 )
-from athena_reports.periods.calendar import Period, yearly
-from athena_reports.reports.sql_period import SqlPeriod
 from tests.library.inputs.clocks import (
     INSTANT,
     ROUNDS,

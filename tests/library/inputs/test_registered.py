@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from athena_reports import Input
 from athena_reports.errors import InputError
-from athena_reports.inputs.partitions import complete_periods, find_partitions
 from athena_reports.inputs.registered import registered_folders, some_partition
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.periods.calendar import daily, weekly
+from athena_reports.steps.input_coverage import complete_periods, find_partitions
 from tests.library.inputs.glue_tables import create_table
 from tests.support.wire import answered, json_error, json_response
 

@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.restatement import (
     AthenaRestatementsOperator,
+    PublishedReports,
     Restatement,
     find_restatements,
 )
@@ -56,6 +57,7 @@ def parameters(
     return {
         **dict.fromkeys(PartitionFacts.model_fields, "0"),
         "paid": "{}",
+        "parts": "{}",
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
         "submitted_at": after(submitted),
@@ -75,7 +77,7 @@ def partition(period_id: str, **options: Any) -> PartitionFacts:
 def found(
     partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False
 ) -> list[Restatement]:
-    return find_restatements("plays_weekly", partitions, now, with_stale=stale)
+    return find_restatements("plays_weekly", {"plays_weekly": partitions}, now, with_stale=stale)
 
 
 RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)}
@@ -275,3 +277,63 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
             ("plays_weekly", SECOND),
         ]
     assert max(len(question["run_ids"]) for question in ti.asked) <= 50
+
+
+# --- periods that read other reports
+
+NOW = LATER
+
+
+def reading(version: str, *, settled: bool = True, **parts: dict[str, str]) -> PartitionFacts:
+    """A period that has read some parts, by table and period id, in some versions."""
+    return PartitionFacts.from_parameters(
+        parameters(FIRST, submitted=2 * DAY if settled else DAY / 24)
+        | {"version": version, "parts": json.dumps(parts), "reads_previous": "false"}
+    )
+
+
+def restated(reports: PublishedReports, *, stale: bool = True) -> dict[str, str]:
+    """Which DAGs have a period to restate, and why."""
+    found = {}
+    for dag_id in reports:
+        for each in find_restatements(dag_id, reports, NOW, with_stale=stale):
+            found[dag_id] = each.reason
+    return found
+
+
+def test_what_a_restated_part_makes_stale_is_restated_level_by_level() -> None:
+    day = reading("d2")  # a month has read it as d1
+    month = reading("m1", days_daily={FIRST: "d1"})
+    quarter = reading("q1", months_monthly={FIRST: "m1"})
+    reports = {
+        "days_daily": {FIRST: day},
+        "months_monthly": {FIRST: month},
+        "quarters_quarterly": {FIRST: quarter},
+    }
+    why = "restated since it read them: "
+    assert restated(reports) == {"months_monthly": f"{why}days_daily {FIRST}"}
+    assert restated(reports, stale=False) == {}
+
+    reports["months_monthly"] = {FIRST: reading("m2", days_daily={FIRST: "d2"})}
+    assert restated(reports) == {"quarters_quarterly": f"{why}months_monthly {FIRST}"}
+    reports["quarters_quarterly"] = {FIRST: reading("q2", months_monthly={FIRST: "m2"})}
+    assert restated(reports) == {}
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_a_provisional_part_is_reported_again_before_what_reads_it(stale: bool) -> None:
+    month = reading("m1", settled=False, days_daily={FIRST: "d1"})
+    reports = {
+        "days_daily": {FIRST: reading("d1", settled=False)},
+        "months_monthly": {FIRST: month},
+    }
+    assert restated(reports, stale=stale) == {"days_daily": "late events have arrived"}
+    reports["days_daily"] = {FIRST: reading("d1")}  # with the rows that it had
+    assert restated(reports, stale=stale) == {"months_monthly": "late events have arrived"}
+
+
+def test_a_part_that_is_withdrawn_makes_nothing_stale() -> None:
+    month = reading("m1", days_daily={FIRST: "d1", SECOND: "d1"})
+    reports = {"days_daily": {FIRST: reading("d1")}, "months_monthly": {FIRST: month}}
+    assert restated(reports) == {}
+    assert restated({"months_monthly": {FIRST: month}}) == {}

@@ -29,13 +29,13 @@ _WEEK = WEEKS.period("2026-03-01")
 DAGS = '''
 """DAGs of Airflow.
 
-A report in two cadences, one that ended and has no table, one that is delivered, and three DAGs
-that are no reports.
+A report in two cadences, one that ended and has no table, one that is delivered, one that reads
+another, and three DAGs that are no reports.
 """
 from datetime import datetime
 
 from airflow.sdk import DAG
-from athena_reports import Report, build_dag, mail, monthly, weekly
+from athena_reports import Published, Report, build_dag, mail, monthly, weekly
 from athena_reports.scheduling.timetable import PeriodTimetable
 
 plays = Report(name="plays", sql="plays.sql", since="2026-03-01")
@@ -51,6 +51,13 @@ sent_weekly = build_dag(
     weekly("sunday", "Asia/Tokyo"),
     deliver=[mail("sales", to=["a@example.com"]), mail("board", to=["b@example.com"])],
 )
+sums = Report(
+    name="sums",
+    sql="plays.sql",
+    since="2026-03-01",
+    inputs=[Published("plays", weekly("sunday", "Asia/Tokyo"))],
+)
+sums_weekly = build_dag(sums, weekly("sunday", "Asia/Tokyo"))
 tagged = DAG(
     "tagged_weekly",
     schedule="@weekly",

@@ -136,6 +136,7 @@ def plan(*starts: RunRequest, **changes: Any) -> PlanAnswer:
         backfill=(WEEK[0].start_utc.isoformat(), WEEK[-1].start_utc.isoformat()),
         scanned_bytes=48_000_000 * len(starts),
         price_usd=0.24 * len(starts),
+        held=(),
     )
     return made._replace(**changes)
 

@@ -282,6 +282,24 @@ def test_the_page_shows_and_fills_what_airflow_has_of_the_runs(
     assert "conf" not in of_never
 
 
+def test_a_report_that_reads_another_one_is_filled_after_it(
+    beside_airflow: TestClient, account: Account, session: Session, everybody: Viewer
+) -> None:
+    """By what Airflow has stored of its DAG."""
+    object.__setattr__(everybody, "reads", ("sums_weekly",))
+    account.publisher("plays", WEEKS).put(WEEK)
+    account.publisher("plays", WEEKS).put(WEEK.next)
+    add_run(session, "again", "running", conf={"period": WEEK.next.id})
+    session.commit()
+    ends = {"first": WEEK.id, "last": WEEK.next.next.id}
+    plan = beside_airflow.get("/api/dags/sums_weekly/plan", params={**ends, "state": "missing"})
+    assert [start["period"] for start in plan.json()["starts"]] == [WEEK.id]
+    assert plan.json()["held"] == [
+        {"period": week.id, "dag_id": "plays_weekly", "parts": [week.id]}
+        for week in (WEEK.next, WEEK.next.next)
+    ]
+
+
 @pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_who_may_only_trigger_or_only_clear_runs_fills_nothing(

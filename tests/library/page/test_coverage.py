@@ -49,9 +49,17 @@ def coverage(
     *,
     until: datetime | None = None,
     logic: str = TODAY,
+    versions: Mapping[str, Mapping[str, str]] = {},
 ) -> PeriodCoverage:
     return period_coverage(
-        timetable, partitions, runs, since=since, until=until, now=now, logic=logic
+        timetable,
+        partitions,
+        runs,
+        since=since,
+        until=until,
+        now=now,
+        logic=logic,
+        versions_of=lambda table: versions.get(table, {}),
     )
 
 
@@ -239,5 +247,15 @@ def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
         WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today
     ).cells
     assert [*cells[0].states] == states
-    chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED]).periods
+    chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED], []).periods
     assert [each.id for each in chosen] == [period.id] * (State.OUTDATED in states)
+
+
+def test_a_period_is_stale_if_a_part_has_another_version_than_it_read() -> None:
+    weeks = periods_from(WEEKS.first_from(SINCE), 3)
+    read = json.dumps({"days_daily": {"2025-06-01": "v1", "2025-06-02": "v1", "gone": "v1"}})
+    partitions = {week.id: facts(week, logic=TODAY, parts=read) for week in weeks[:2]}
+    partitions[weeks[1].id]["parts"] = json.dumps({"days_daily": {"2025-06-01": "v1"}})
+    versions = {"days_daily": {"2025-06-01": "v1", "2025-06-02": "v2"}}
+    cells = coverage(WEEKLY, partitions, {}, SINCE, weeks[-1].end_utc, versions=versions).cells
+    assert [State.STALE in cell.states for cell in cells][:2] == [True, False]

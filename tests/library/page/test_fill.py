@@ -1,14 +1,16 @@
 """Which periods a fill runs, what it costs, and by which requests it runs them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.page.coverage import Cell, PublishedPartitions, Run, State, period_coverage
-from athena_reports.page.fill import plan_fill
-from athena_reports.periods.calendar import Period
+from athena_reports.page.fill import ReadReport, plan_fill
+from athena_reports.page.runs import ReportDag
+from athena_reports.periods.calendar import Period, daily
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.partitions import facts, periods_from
 from tests.support.calendars import WEEKS
@@ -16,6 +18,11 @@ from tests.support.calendars import WEEKS
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)
 IDS = [period.id for period in PERIODS]
+
+
+DAILY = daily(WEEKS.timezone)
+DAYS = [*DAILY.between(PERIODS[0].start_utc, PERIODS[-1].end_utc)]
+DAY_DAG = ReportDag("days_daily", PeriodTimetable(DAILY), DAYS[0].start_utc, is_paused=False)
 
 
 def cells_of(
@@ -26,7 +33,14 @@ def cells_of(
 ) -> Sequence[Cell]:
     since, now = periods[0].start_utc, periods[-1].end_utc
     return period_coverage(
-        WEEKLY, partitions, runs, since=since, until=None, now=now, logic=""
+        WEEKLY,
+        partitions,
+        runs,
+        since=since,
+        until=None,
+        now=now,
+        logic="",
+        versions_of=lambda _: {},
     ).cells
 
 
@@ -41,7 +55,7 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
 ) -> None:
     partitions = {id: facts(WEEKS.period(id), partial=flag) for id, flag in partial.items()}
     cells = cells_of(partitions, {id: Run("x", state) for id, state in runs.items()})
-    assert list(plan_fill(cells, *ends, wanted).periods) == [
+    assert list(plan_fill(cells, *ends, wanted, []).periods) == [
         cell.period
         for cell in cells
         if ends[0] <= cell.period.id <= ends[1]
@@ -62,15 +76,15 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     }
     cells = cells_of(partitions, periods=weeks)
     early, late = (
-        plan_fill(cells, week.id, week.id, [State.MISSING]) for week in (weeks[4], weeks[39])
+        plan_fill(cells, week.id, week.id, [State.MISSING], []) for week in (weeks[4], weeks[39])
     )
     assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
     assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
-    both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING])
+    both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING], [])
     assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
     del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
     cells = cells_of(partitions, periods=weeks)
-    assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING])[1:] == (3000, None)
+    assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING], [])[1:] == (3000, None, [])
     # The nearest ones lie on both sides of a hole.
     middle = {
         week.id: facts(week, scanned_bytes=number, price_usd="0.25")
@@ -78,6 +92,38 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
         if number != "x"
     }
     cells = cells_of(middle, periods=weeks[:11])
-    assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING]).scanned_bytes == 3
-    unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING])
+    assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING], []).scanned_bytes == 3
+    unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
+
+
+@given(
+    st.sets(st.sampled_from([day.id for day in DAYS])),
+    st.dictionaries(st.sampled_from([day.id for day in DAYS]), st.sampled_from(["running"])),
+)
+def test_a_period_waits_for_the_parts_that_are_not_there(
+    published: set[str], running: dict[str, str]
+) -> None:
+    day_cells = period_coverage(
+        PeriodTimetable(DAILY),
+        {day: facts(DAILY.period(day)) for day in published},
+        {day: Run("x", state) for day, state in running.items()},
+        since=DAYS[0].start_utc,
+        until=None,
+        now=DAYS[-1].end_utc + timedelta(hours=1),
+        logic="",
+        versions_of=lambda _: {},
+    ).cells
+    days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in day_cells})
+    plan = plan_fill(cells_of({}), IDS[0], IDS[-1], [State.MISSING], [days])
+
+    held = {each.period: each.parts for each in plan.held}
+    for week in PERIODS:
+        open_days = [
+            day.id
+            for day in DAYS
+            if week.start_utc <= day.start_utc < week.end_utc
+            and (day.id not in published or day.id in running)
+        ]
+        assert list(held.get(week.id, [])) == open_days
+        assert (week in plan.periods) == (not open_days)

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Locator, expect, sync_playwright
 
 from athena_reports.page.answers import ChannelRow, SqlAnswer
 from athena_reports.page.coverage import State
+from athena_reports.page.fill import HeldPeriod
 from athena_reports.page.history import Entry, History
 from athena_reports.publication.manifest import Difference, PublishedObject
 from tests.library.page.site import (
@@ -655,6 +656,35 @@ def test_an_old_plan_never_replaces_that_of_a_newer_choice(site: Site) -> None:
     form.get_by_role("button", name="Start").click()
     expect(form.locator(".done li").first).to_have_text(f"{WEEK[-1].id}: run triggered.")
     assert [post.body["dag_run_id"] for post in site.posts] == [f"fill__{WEEK[-1].id}"]
+
+
+def test_a_plan_says_which_periods_wait_for_which_parts(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK)))
+    held = [
+        HeldPeriod(WEEK[-2].id, "days_daily", ["2025-06-02", "2025-06-03"]),
+        HeldPeriod(WEEK[-1].id, "days_daily", [f"2025-06-{day:02d}" for day in range(8, 15)]),
+    ]
+    site.put(f"dags/{DAG_ID}/plan", plan(trigger(WEEK[-3]), held=held))
+    site.open()
+    summary = open_form(site).locator(".summary")
+    waits = [
+        f"{WEEK[-2].id} waits: fill days_daily first, 2 periods (2025-06-02, 2025-06-03).",
+        f"{WEEK[-1].id} waits: fill days_daily first, 7 periods (2025-06-08 to 2025-06-14).",
+    ]
+    expect(summary.locator("li")).to_have_text([f"1 run triggered: {WEEK[-3].id}.", *waits])
+
+
+def test_a_plan_of_periods_that_all_wait_starts_nothing(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK)))
+    held = [HeldPeriod(WEEK[-1].id, "days_daily", ["2025-06-08"])]
+    site.put(f"dags/{DAG_ID}/plan", plan(held=held))
+    site.open()
+    form = open_form(site)
+    expect(form.locator(".summary")).to_contain_text("Nothing to run yet.")
+    expect(form.locator(".summary li")).to_have_text(
+        [f"{WEEK[-1].id} waits: fill days_daily first, 1 period (2025-06-08)."]
+    )
+    expect(form.get_by_role("button", name="Start")).to_be_disabled()
 
 
 def test_start_waits_for_the_plan_of_the_present_choice(site: Site) -> None:

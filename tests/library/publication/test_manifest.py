@@ -62,6 +62,7 @@ MANIFEST = Manifest(
     logic="v2:0123456789abcdef",
     transforms_logic="v2:fedcba9876543210",
     delivery=PlannedDelivery(channels=("sales", "topic"), until="2026-12-21T15:00:00+00:00"),
+    parts={"plays_daily": {"2026-11-15": "fedcba9876543210"}},
     readings=(Reading(digest="2-abc", since="2026-11-21T15:05:00.000+00:00"),),
 )
 MANIFEST_JSON = """\
@@ -106,6 +107,11 @@ MANIFEST_JSON = """\
       "topic"
     ],
     "until": "2026-12-21T15:00:00+00:00"
+  },
+  "parts": {
+    "plays_daily": {
+      "2026-11-15": "fedcba9876543210"
+    }
   },
   "version": "0123456789abcdef",
   "ordered": true,
@@ -288,6 +294,7 @@ PARAMETERS = {
     "broken": "",
     "channels": "sales,topic",
     "deliver_until": "2026-12-21T15:00:00+00:00",
+    "parts": '{"plays_daily": {"2026-11-15": "fedcba9876543210"}}',
 }
 
 

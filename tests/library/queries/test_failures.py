@@ -174,3 +174,28 @@ def test_a_failure_has_as_attributes_what_its_message_says(
         assert part in message
     assert message.startswith(f"{about}: Query q-1" if about else "Query q-1")
     assert message.endswith(link or failure.advice)
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [
+        ("INVALID_CAST_ARGUMENT: Cannot cast 'a@example.com' to BIGINT", "INVALID_CAST_ARGUMENT"),
+        ("HIVE_BAD_DATA: Error parsing field value 'a@example.com'", "HIVE_BAD_DATA"),
+        ("a@example.com: it is no number", ""),
+        ("A_B", ""),
+        ("", ""),
+    ],
+)
+def test_the_message_without_values_has_the_name_and_the_link_in_the_place_of_the_reason(
+    reason: str, name: str
+) -> None:
+    execution = failed(1100, error_category=2, reason=reason)
+    message = QueryFailedError(execution, about="plays", link="https://x").message_without_values
+
+    told = f"{name}, the log" if name else "the log"
+    assert message.startswith(
+        f"plays: Query q-1 is FAILED: {told} of the task has Athena's reason ["
+    )
+    assert "a@example.com" not in message
+    assert "a value does not fit; category 2, type 1100;" in message
+    assert message.endswith("Clear run_query and its downstream tasks to try again. https://x")

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import Input
-from athena_reports.inputs.partitions import InputNeed
+from athena_reports.inputs.need import InputNeed
 from athena_reports.periods.calendar import Period
 from athena_reports.steps.partition_poller import (
     LONGEST_PAUSE_SECONDS,

@@ -10,7 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.inputs.input import Input
-from athena_reports.periods.calendar import yearly
+from athena_reports.inputs.published import Published
+from athena_reports.periods.calendar import Period, daily, yearly
 from athena_reports.periods.sql_literals import literal
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
@@ -18,6 +19,7 @@ from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
+from tests.library.page.partitions import facts
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK
@@ -227,6 +229,42 @@ def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_
     assert second != first
     assert athena.states == ["CANCELLED", "QUEUED"]
     assert athena.queries[second].request["QueryString"].startswith("SELECT 1 AS a")
+    assert next_try() == second
+
+
+def test_a_retry_that_finds_a_part_replaced_does_not_take_the_query_that_read_the_other_version(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the period would be published as read from the new version, and never become stale."""
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    days = Published("days", daily(WEEK.cadence.timezone))
+    final = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
+    lake.glue.tables[days.database, days.table] = {"Name": days.table}
+
+    def publish(day: Period, version: str) -> None:
+        lake.glue.partitions[days.database, days.table, day.id] = {
+            "Values": [day.id],
+            "StorageDescriptor": {"Location": f"s3://reports/days/{day.id}/{version}/"},
+            "Parameters": facts(day, version=version, **final),
+        }
+
+    parts = days.parts_of(WEEK)
+    for day in parts:
+        publish(day, "v1")
+    given = context()
+
+    def next_try() -> str:
+        id_ = submitted(given, inputs=[days])
+        given["ti"].begin_next_try()
+        return id_
+
+    first = next_try()
+    assert next_try() == first
+    publish(parts[3], "v2")
+    second = next_try()
+    assert second != first
+    assert athena.states == ["CANCELLED", "QUEUED"]
     assert next_try() == second
 
 

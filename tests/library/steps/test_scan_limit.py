@@ -32,7 +32,12 @@ def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> No
     for period_id, scanned_bytes in scanned_by_id.items():
         assert cadence.period(period_id)
         parameters = dict.fromkeys(PartitionFacts.model_fields, "0")
-        parameters |= {"scanned_bytes": str(scanned_bytes), "paid": "{}", "readings": "{}"}
+        parameters |= {
+            "scanned_bytes": str(scanned_bytes),
+            "paid": "{}",
+            "parts": "{}",
+            "readings": "{}",
+        }
         table.put_partition(period_id, columns, Partition("s3://reports/x/", parameters))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from athena_reports.alerts.reason import reason_of
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import ReportError
 from athena_reports.inputs.coverage import InputCoverage
@@ -355,24 +356,37 @@ def test_a_recipe_without_formats_is_refused_before_there_is_a_run() -> None:
     assert (caught.value.report, caught.value.field) == ("plays", "formats")
 
 
-def failing(rows: Any, _: Any) -> Any:
-    return rows.project("*, user_name::BIGINT AS number")
-
-
 @pytest.mark.parametrize("is_private", [False, True])
-def test_no_error_quotes_a_private_column(
+def test_no_check_that_cannot_run_quotes_a_private_column(
     bucket: str, query: dict[str, Any], is_private: bool
 ) -> None:
-    """It would leave S3 by an alert."""
+    """It would leave S3 by an alert, and by the manifest."""
     columns = {"user_name": Column("string", "name", private=is_private)}
-    with pytest.raises(AirflowFailException) as caught:
-        transformed(query, bucket, transforms=[failing], columns=columns)
-    message = str(caught.value)
-    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): the rows cannot be ")
-    assert ("'a,b'" in message) is not is_private
-    assert ("ConversionException" in message) is is_private
-
     unchecked = checks.expression("user_name::BIGINT > 0")
     with pytest.raises(AirflowFailException) as caught:
         transformed(query, bucket, checks=[unchecked], columns=columns)
     assert ("'a,b'" in str(caught.value)) is not is_private
+
+
+def failing(rows: Any, _: Any) -> Any:
+    return rows.project("*, user_name::BIGINT AS number")
+
+
+def failing_at_once(_: Any, __: Any) -> Any:
+    raise ValueError("'a,b'")
+
+
+@pytest.mark.parametrize("transform", [failing, failing_at_once])
+@pytest.mark.parametrize("is_private", [False, True])
+def test_an_alert_of_a_failed_transform_quotes_no_private_column(
+    bucket: str, query: dict[str, Any], is_private: bool, transform: Any
+) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        transformed(query, bucket, transforms=[transform])
+    assert "'a,b'" in str(caught.value)
+    kind = "ConversionException" if transform is failing else "ValueError"
+    told = reason_of(caught.value, has_private_columns=is_private)
+    if is_private:
+        assert told == f"{kind}, whose text may quote a private column; the log of the task has it"
+    else:
+        assert told == str(caught.value)

@@ -33,7 +33,7 @@ def check(project: Project, *, renew: bool) -> bool:
     files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
     golden = [file.read_text("utf-8") for file in files_of_sql]
     with environment_of_rules(project), StyleBeside(golden) as style:
-        from athena_reports.authors.rules import dag_rules, sql_rules
+        from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 
         repository = dag_rules.Repository(project, style.violations)
         if renew:
@@ -43,7 +43,7 @@ def check(project: Project, *, renew: bool) -> bool:
             for file in changed:
                 print(file)
         broken = 0
-        for rule in [*dag_rules.RULES, *sql_rules.RULES]:
+        for rule in [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]:
             findings = rule(repository)
             broken += len(findings)
             if findings:

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
@@ -31,6 +32,7 @@ from airflow.utils.file import list_py_file_paths
 
 from athena_reports.authors.rules.sql_style import Style, violations
 from athena_reports.local.project import Project
+from athena_reports.maintenance.dags import CleanupDag
 from athena_reports.workflows.report_dag import BuiltDag
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
@@ -74,12 +76,16 @@ class Repository:
     @property
     def reports(self) -> Mapping[str, BuiltDag]:
         """The DAGs of reports, by id."""
-        reports = {}
-        for bag in self.imported.values():
-            for dag in bag.dags.values():
-                if isinstance(dag, BuiltDag):
-                    reports[dag.dag_id] = dag
-        return reports
+        return {dag.dag_id: dag for dag in self._dags if isinstance(dag, BuiltDag)}
+
+    @property
+    def cleanups(self) -> list[CleanupDag]:
+        """The DAGs that remove old versions: one, or none."""
+        return [dag for dag in self._dags if isinstance(dag, CleanupDag)]
+
+    @property
+    def _dags(self) -> list[DAG]:
+        return [dag for bag in self.imported.values() for dag in bag.dags.values()]
 
 
 Rule = Callable[[Repository], list[str]]
@@ -220,6 +226,29 @@ def _nothing_to_ask() -> Iterator[set[str]]:
         yield asked
 
 
+def corrections_find_what_they_correct(repository: Repository) -> list[str]:
+    """A correction says what differs from a version that was replaced.
+
+    The cleanup removes that one in time. Then the correction only says that there is another.
+    """
+    findings = []
+    for cleanup in repository.cleanups:
+        keep_days = cleanup.policy.keep_days
+        for dag_id, dag in repository.reports.items():
+            correct_within = dag.delivery_policy.correct_within
+            if not dag.channels or correct_within <= timedelta(days=keep_days):
+                continue
+            needed_days = ceil(correct_within / timedelta(days=1))
+            findings.append(
+                f"{dag_id}: corrections are sent for {needed_days} days, and {cleanup.dag_id} keeps"
+                f" replaced versions for {keep_days}. Write"
+                f" correct_within=timedelta(days={keep_days}) or less in"
+                f" {Path(dag.fileloc).name}, or RetentionPolicy(keep_days={needed_days}) in"
+                f" {Path(cleanup.fileloc).name}."
+            )
+    return findings
+
+
 def python_is_clean(repository: Repository) -> list[str]:
     """One style for all files, so that a diff shows what changed.
 
@@ -242,5 +271,6 @@ RULES: list[Rule] = [
     every_report_is_documented,
     every_report_has_an_owner,
     parsing_asks_for_nothing,
+    corrections_find_what_they_correct,
     python_is_clean,
 ]

@@ -23,7 +23,7 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.authors.rules.sql_style import shape_of
 from athena_reports.errors import PeriodError
-from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
@@ -58,7 +58,7 @@ class Rendered:
     file: Path
     unload: bool
     promised: frozenset[str]
-    unfiltered: tuple[Input, ...]
+    unfiltered: tuple[Source, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _AskedPeriod(SqlPeriod):
         return super().partitions(*columns, **how)
 
 
-def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Input, ...]]:
+def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Source, ...]]:
     """Return the SQL of a period, and the inputs whose partitions it does not filter."""
     report = declared.report
     context: Any = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)

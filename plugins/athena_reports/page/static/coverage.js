@@ -7,7 +7,7 @@ export const STATES = {
   failed: "The last run failed",
   missing: "Nothing is published",
   broken: "What was published is gone or damaged in S3: clear the run",
-  stale: "What it reads of the period before has changed since",
+  stale: "What it reads of the period before, or of another report, has changed since",
   outdated: "Made by other SQL, params or transform than today's",
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",

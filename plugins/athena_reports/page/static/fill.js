@@ -96,11 +96,18 @@ export function openFill(report, { periodId, states }, refresh) {
   ask();
 }
 
+const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(", "));
+
 function described(report, plan) {
-  const { starts } = plan;
-  if (!starts.length) return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
+  const { starts, held } = plan;
+  const waits = held.map(({ period, dag_id, parts }) =>
+    h("li", {}, `${period} waits: fill ${dag_id} first, ${plural(parts.length, "period")} (${list(parts)}).`),
+  );
+  if (!starts.length) {
+    if (waits.length) return [h("p", {}, "Nothing to run yet."), h("ul", {}, waits)];
+    return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
+  }
   const periods = (action) => starts.filter((start) => start.action === action).map((start) => start.period);
-  const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(", "));
   const steps = Object.entries({ clear: "cleared", trigger: "triggered" }).map(([action, done]) => {
     const ids = periods(action);
     return ids.length && `${plural(ids.length, "run")} ${done}${ids.length > 1 ? ", earliest first" : ""}: ${list(ids)}.`;
@@ -112,7 +119,7 @@ function described(report, plan) {
   const [from, to] = plan.backfill;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
-    h("ul", {}, steps.filter(Boolean).map((step) => h("li", {}, step))),
+    h("ul", {}, [...steps.filter(Boolean).map((step) => h("li", {}, step)), ...waits]),
     starts.length > MANY &&
       h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
     h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, from), " to ", h("code", { class: "copy" }, to), "."),

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import dag_rules, sql_rules
+from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
 
-RULES = [*dag_rules.RULES, *sql_rules.RULES]
+RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = Path("tests", "reports", "plays", "golden")
 SQL = """-- Where players are, by the words that they chose.
@@ -279,6 +279,49 @@ def test_a_rule_finds_what_it_is_there_for(
     found = rule(make(sql=SQL.replace(old, new)) if in_sql else make(DAG_FILE.replace(old, new)))
 
     assert any(finding in each for each in found), found
+
+
+DELIVERED = """deliver=[mail("sales", to=["sales@example.com"])],
+    correct_within=timedelta(days={days}, minutes={minutes}),
+"""
+CLEANUP = """
+\"\"\"An Airflow DAG that removes old versions.\"\"\"
+
+from athena_reports import RetentionPolicy, build_cleanup
+
+cleanup = build_cleanup(RetentionPolicy(keep_days=30))
+"""
+
+
+@pytest.mark.parametrize(
+    ("days", "minutes", "needed"), [(30, 0, None), (30, 1, 31), (60, 0, 60), (0, 0, None)]
+)
+def test_corrections_come_while_the_cleanup_keeps_what_they_correct(
+    make: Make, days: int, minutes: int, needed: int | None
+) -> None:
+    options = DELIVERED.format(days=days, minutes=minutes)
+    dag_file = DAG_FILE.replace('"Asia/Tokyo"))', f'"Asia/Tokyo"), {options})')
+    dag_file = dag_file.replace("import Report, build_dag", "import Report, build_dag, mail")
+    dag_file = dag_file.replace("from athena", "from datetime import timedelta\n\nfrom athena", 1)
+    without = make(dag_file)
+    assert dag_rules.corrections_find_what_they_correct(without) == []
+
+    (without.root / "dags" / "maintenance.py").write_text(CLEANUP)
+    found = dag_rules.corrections_find_what_they_correct(Repository(without.project))
+    if needed is None:
+        assert found == []
+    else:
+        (finding,) = found
+        assert finding == (
+            f"plays_weekly: corrections are sent for {needed} days, and athena_reports_cleanup"
+            " keeps replaced versions for 30. Write correct_within=timedelta(days=30) or less in"
+            f" plays.py, or RetentionPolicy(keep_days={needed}) in maintenance.py."
+        )
+
+
+def test_a_report_that_nobody_gets_needs_no_old_versions(make: Make) -> None:
+    repository = make(maintenance=CLEANUP)
+    assert dag_rules.corrections_find_what_they_correct(repository) == []
 
 
 def test_a_configuration_that_ruff_cannot_read_is_no_clean_python(make: Make) -> None:

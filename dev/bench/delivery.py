@@ -1,0 +1,134 @@
+"""`delivery`: the workbook of 100,000 rows, and the delivery of 20 of 100 rows.
+
+Processor seconds, so that they mean the same on a busy machine. Each figure is of a process of its
+own that has imported what it works with. The task of a delivery has read the DAG's file too, as a
+worker does before it executes the task. It reads the period from the local S3, and sends it to a
+mail server of this process, with a workbook of all rows, or to a stand-in of Slack's API.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from statistics import median
+
+import duckdb
+
+from athena_reports.local.services import environment_without, local_services
+from bench import athena_output
+from bench.local_airflow import ROOT, WORK
+from bench.results import Row
+from demo.lake import seed_plays
+from demo.plays import PlaysSpec
+from tests.support.mail_server import mail_server
+from tests.support.slack_server import slack_server
+
+WORKBOOK_ROWS = 100_000
+WORKBOOK_SECONDS = 5.0
+WORKBOOK_MB = 150
+DELIVERY_SECONDS = 1.0
+ROUNDS = 5
+_WORK = WORK / "delivery"
+_DAGS = '''
+"""A report of Airflow that is delivered."""
+from datetime import timedelta
+
+from athena_reports import Input, Report, build_dag, mail, slack, weekly
+
+ages = timedelta(days=36500)
+delivered = Report(
+    name="delivered", sql="user_ranking.sql", owner="analytics", since="2025-01-01", doc=__doc__,
+    params={"top": 100}, inputs=[Input("plays", "dt", previous=True)], key=["user_id"],
+)
+channels = [
+    mail("mail", to=["sales@example.com"], rows=20, bar="score", attach="xlsx"),
+    slack("slack", channel="#sales", rows=20),
+]
+dag = build_dag(delivered, weekly("sunday", "Asia/Tokyo"), deliver=channels, deliver_within=ages)
+'''
+
+
+def measure() -> Sequence[Row]:
+    """Measure the workbook beside openpyxl's, and a delivery to each kind of server."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # of the mail server
+    shutil.rmtree(_WORK, ignore_errors=True)
+    _WORK.mkdir(parents=True)
+    return [*_workbook_rows(), *_delivery_rows()]
+
+
+def _workbook_rows() -> Sequence[Row]:
+    parquet = _WORK / "rows.parquet"
+    duckdb.sql(athena_output.rows(0, WORKBOOK_ROWS)).write_parquet(str(parquet))
+    ours = [_run("workbook", str(parquet)) for _ in range(ROUNDS)]
+    theirs = [_run("openpyxl", str(parquet)) for _ in range(ROUNDS)]
+    cpu_unit = f"processor seconds for {WORKBOOK_ROWS:,} rows; the ratio is to {WORKBOOK_SECONDS} s"
+    memory_unit = (
+        f"MB at the peak of the process with its imports; the ratio is to {WORKBOOK_MB} MB"
+    )
+    rows = []
+    for name, unit, figure, limit in (
+        ("CPU", cpu_unit, "cpu_seconds", WORKBOOK_SECONDS),
+        ("memory", memory_unit, "peak_mb", WORKBOOK_MB),
+    ):
+        others = {"openpyxl, write-only": median(found[figure] for found in theirs)}
+        mine = median(found[figure] for found in ours)
+        rows.append(Row.of(f"delivery workbook: {name}", unit, mine, others, limit))
+    return rows
+
+
+def _delivery_rows() -> Sequence[Row]:
+    file = _WORK / "dags" / "delivered.py"
+    file.parent.mkdir()
+    file.write_text(_DAGS)
+    with (
+        local_services(_WORK / "aws.log") as services,
+        mail_server() as mails,
+        slack_server() as slack,
+    ):
+        services.prepare("dev")
+        days = {"start": date(2025, 2, 28), "end": date(2025, 3, 18)}
+        seed_plays(services, "dev", PlaysSpec(**days, events=4_000, users=500, seed=11))
+        environment = {
+            **services.environment,
+            "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
+            "AIRFLOW_HOME": str(_WORK / "home"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(file.parent),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "AIRFLOW_CONN_SMTP_DEFAULT": mails.connection,
+            "AIRFLOW_CONN_SLACK_API_DEFAULT": slack.connection,
+        }
+        _run("publish", str(file), environment=environment)
+        rows = []
+        for channel in ("mail", "slack"):
+            unit = f"processor seconds; the ratio is to {DELIVERY_SECONDS} s"
+            found = [
+                _run("deliver", str(file), channel, str(number), environment=environment)
+                for number in range(ROUNDS)
+            ]
+            mine = median(each["cpu_seconds"] for each in found)
+            name = f"delivery of 20 rows, {channel}: CPU"
+            rows.append(Row.of(name, unit, mine, {}, DELIVERY_SECONDS))
+        if len(mails.arrived) != ROUNDS or len(slack.arrived) != ROUNDS:
+            raise RuntimeError(f"{len(mails.arrived)} and {len(slack.arrived)} have arrived.")
+    return rows
+
+
+def _run(*arguments: str, environment: Mapping[str, str] | None = None) -> Mapping[str, float]:
+    """Run a function of `delivery_task` in a process of its own, and return its figures."""
+    own = {**environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_"), **(environment or {})}
+    own["PYTHONPATH"] = os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "dev"), *sys.path])
+    command = [sys.executable, "-m", "bench.delivery_task", *arguments]
+    done = subprocess.run(command, env=own, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{arguments} failed:\n{done.stdout}\n{done.stderr}")
+    figures: Mapping[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures

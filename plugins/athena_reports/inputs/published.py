@@ -1,0 +1,121 @@
+"""A report that another report reads: its published periods are the input."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import pydantic
+from pydantic import Field, InstanceOf, model_validator
+
+from athena_reports.errors import InputError
+from athena_reports.inputs.declaration import CONFIG, mistake
+from athena_reports.inputs.input import Input, Wait
+from athena_reports.periods.calendar import Cadence, Period, Unit
+from athena_reports.periods.sql_literals import literal
+from athena_reports.settings import settings
+
+KEY = "period"  # the partition key of the tables of reports
+
+# The units whose periods are made of whole periods of a unit, in one time zone.
+_WHOLES: dict[Unit, Sequence[Unit]] = {
+    "daily": ("daily", "weekly", "monthly", "quarterly", "yearly"),
+    "weekly": ("weekly",),
+    "monthly": ("monthly", "quarterly", "yearly"),
+    "quarterly": ("quarterly", "yearly"),
+    "yearly": ("yearly",),
+}
+
+_ReportName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
+class Published:
+    """The published periods of another report; InputError if a field is wrong.
+
+    A report reads those that make up its own period: the days of a week, or the months of a
+    quarter. They are called its parts.
+
+    Attributes:
+        report: Name of the report.
+        cadence: The cadence in which it is published, as in its `build_dag`.
+        parts: `whole` if each period is made of whole parts. `overlapping` to read every part that
+            overlaps with a period, such as the weeks of a month: then a row of a part may count in
+            two periods.
+        missing: If a part is not published: `fail` before the query is paid, or publish and mark as
+            `partial`.
+        wait: How long after the end of the period a run waits for the parts, before `missing`
+            decides; None to query at once.
+    """
+
+    report: _ReportName
+    cadence: InstanceOf[Cadence]
+    _: KW_ONLY
+    parts: Literal["whole", "overlapping"] = "whole"
+    missing: Literal["fail", "partial"] = "fail"
+    wait: Wait | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(fields)
+        except pydantic.ValidationError as error:
+            field, problem = mistake(error, cls.__annotations__)
+            raise InputError(f"Published, field {field!r}: {problem}") from None
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its table has partitions: that of every report has."""
+        return True
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The partition keys of its table."""
+        return (KEY,)
+
+    @property
+    def table(self) -> str:
+        """The table of what is published: `<report>_<cadence>`, which is the DAG's id too."""
+        return f"{self.report}_{self.cadence.name}"
+
+    @property
+    def database(self) -> str:
+        """The environment's database of reports."""
+        return settings().report_database
+
+    def parts_of(self, period: Period) -> list[Period]:
+        """Return the periods of the other report that a period reads, in order."""
+        return list(self.cadence.overlapping(period))
+
+    def require_parts_of(self, cadence: Cadence) -> None:
+        """Raise InputError if the periods of a cadence are not made of whole parts.
+
+        Nothing is required of overlapping parts.
+        """
+        if self.parts == "overlapping":
+            return
+        has_whole_parts = (
+            self.cadence.timezone == cadence.timezone
+            and cadence.unit in _WHOLES[self.cadence.unit]
+            and self.cadence.first_day in (None, cadence.first_day)
+        )
+        if not has_whole_parts:
+            raise InputError(
+                f"a {cadence.noun} ({cadence.description}) is not made of whole periods of"
+                f" {self.table} ({self.cadence.description}). Read a report whose periods fit,"
+                ' or write parts="overlapping" to read all that overlap.'
+            )
+
+    def predicate(self, period: Period, alias: str | None = None) -> str:
+        """Return the predicate on the parts of a period.
+
+        Args:
+            period: The period that reads them.
+            alias: What the query calls the table; None if it needs no name.
+        """
+        key = KEY if alias is None else f"{alias}.{KEY}"
+        return f"({key} IN {literal([part.id for part in self.parts_of(period)])})"
+
+
+Source: TypeAlias = Input | Published
+"""What a report reads: a table, or another report."""

@@ -1,0 +1,317 @@
+"""Reports that read another report, as docs/how-to/read-another-report.md writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from athena_reports.errors import MissingPartitionsError
+from athena_reports.local.services import Services
+from athena_reports.maintenance.restatement import Restatement, find_restatements
+from athena_reports.publication.glue_table import parquet_descriptor, published_tables
+from athena_reports.settings import settings
+from tests.support.airflow_run import TaskInstance
+from tests.support.code_blocks import files_of
+from tests.support.dag_files import load_dags
+from tests.support.paths import ROOT
+from tests.support.published import manifest_of, rows_of
+from tests.support.shell import Shell
+from tests.support.task_runner import prepare, run_dag
+from tests.support.triggers import be_impatient, first_event, through_the_database
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
+PAGE = ROOT / "docs" / "how-to" / "read-another-report.md"
+TOKYO = ZoneInfo("Asia/Tokyo")
+DATABASE = "read_another"
+BUCKET = "athena-lake-read-another"
+FIRST = datetime(2025, 2, 1, tzinfo=TOKYO)
+TYPES = {"user_id": "string", "score": "bigint", "played_at": "timestamp"}
+SCHEMA = pa.schema(
+    [("user_id", pa.string()), ("score", pa.int64()), ("played_at", pa.timestamp("ms"))]
+)
+WEEK = "2025-02-02"
+DAYS = [f"2025-02-0{day}" for day in range(2, 9)]
+LATER = datetime(2026, 1, 1, tzinfo=UTC)
+
+Play = tuple[str, int, datetime]
+
+
+class Lake:
+    """The table `plays`, and all plays in it."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.plays: list[Play] = []
+        services.s3.create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+        )
+        services.glue.create_database(DatabaseInput={"Name": DATABASE})
+        descriptor: Any = parquet_descriptor(TYPES, f"s3://{BUCKET}/plays/")
+        keys: Any = [{"Name": "dt", "Type": "string"}]
+        services.glue.create_table(
+            DatabaseName=DATABASE,
+            TableInput={"Name": "plays", "PartitionKeys": keys, "StorageDescriptor": descriptor},
+        )
+        for number in range(-2, 32):
+            day = f"{FIRST + timedelta(days=number):%Y-%m-%d}"
+            services.glue.create_partition(
+                DatabaseName=DATABASE,
+                TableName="plays",
+                PartitionInput={
+                    "Values": [day],
+                    "StorageDescriptor": parquet_descriptor(
+                        TYPES, f"s3://{BUCKET}/plays/dt={day}/"
+                    ),
+                },
+            )
+
+    def add(self, plays: list[Play]) -> None:
+        self.plays += plays
+        by_date = defaultdict(list)
+        for user, score, at in plays:
+            by_date[at.astimezone(UTC).date()].append((user, score, at.astimezone(UTC)))
+        for day, rows in by_date.items():
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            sink = io.BytesIO()
+            pq.write_table(pa.table(columns, schema=SCHEMA), sink)
+            key = f"plays/dt={day}/{len(self.plays)}.parquet"
+            self.services.s3.put_object(Bucket=BUCKET, Key=key, Body=sink.getvalue())
+
+    def totals(self, first: datetime, end: datetime) -> list[dict[str, Any]]:
+        """Counted from the plays alone."""
+        points: Counter[str] = Counter()
+        days = defaultdict(set)
+        for user, score, at in self.plays:
+            if first <= at < end:
+                points[user] += score
+                days[user].add(at.astimezone(TOKYO).date())
+        return [
+            {"user_id": user, "points": points[user], "days": len(days[user])}
+            for user in sorted(points)
+        ]
+
+
+@pytest.fixture(scope="module")
+def lake(running_services: Services) -> Lake:
+    lake = Lake(running_services)
+    chance = random.Random(30)
+    plays = []
+    for _ in range(900):
+        at = FIRST + timedelta(seconds=chance.randrange(-86_400, 30 * 86_400))
+        plays.append((f"u{chance.randrange(20)}", chance.randrange(1, 1000), at))
+    for day in range(29):  # in the first and the last moment of each day
+        border = FIRST + timedelta(days=day)
+        plays += [("early", 1, border), ("late", 1, border - timedelta(milliseconds=1))]
+    lake.add(plays)
+    return lake
+
+
+@pytest.fixture
+def dags(
+    lake: Lake, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Any]]:
+    """The DAGs of the page, of which nothing is published yet."""
+    for path, block in files_of(PAGE):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text)
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", DATABASE)
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path / "include" / "sql"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    loaded = {}
+    for name in ("daily_scores", "total_scores"):
+        loaded.update(load_dags(tmp_path / "dags" / f"{name}.py"))
+    yield loaded
+    services = lake.services
+    for dag_id in loaded:
+        report, _, cadence = dag_id.rpartition("_")
+        pages = services.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=settings().report_bucket, Prefix=f"{report}/{cadence}/"
+        )
+        for page in pages:
+            for stored in page.get("Contents", []):
+                services.s3.delete_object(Bucket=settings().report_bucket, Key=stored["Key"])
+        tables: Any = services.glue.get_tables(DatabaseName=settings().report_database)
+        if dag_id in {table["Name"] for table in tables["TableList"]}:
+            services.glue.delete_table(DatabaseName=settings().report_database, Name=dag_id)
+
+
+def executions(services: Services) -> int:
+    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
+    return sum(len(page["QueryExecutionIds"]) for page in pages)
+
+
+def published(lake: Lake, run: TaskInstance) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    manifest = manifest_of(lake.services.s3, run)
+    return manifest, rows_of(lake.services.s3, manifest, "parquet")
+
+
+def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restatement]:
+    reports = {
+        table.name: table.published_periods()
+        for table in published_tables(settings().report_database, lake.services.glue)
+    }
+    return find_restatements(dag_id, reports, now, with_stale=True)
+
+
+def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
+    dags: dict[str, Any], lake: Lake, shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
+    for day in DAYS[:-1]:
+        run_dag(days, period=day)
+
+    # A day is missing, and nothing is paid.
+    paid = executions(lake.services)
+    with pytest.raises(Exception, match=r"1 of the 7 partitions .* are not published") as missing:
+        run_dag(weeks, period=WEEK)
+    assert isinstance(missing.value.__cause__, MissingPartitionsError)
+    assert executions(lake.services) == paid
+    shown = shell.json("preview", weeks.dag_id, WEEK)
+    assert shown["inputs"][0]["missing"] == ["period=2025-02-08"]
+
+    run_dag(days, period=DAYS[-1])
+    manifest, rows = published(lake, run_dag(weeks, period=WEEK))
+    week = FIRST + timedelta(days=1), FIRST + timedelta(days=8)
+    assert rows == lake.totals(*week)
+    ids = ", ".join(f"'{day}'" for day in DAYS)
+    assert (
+        f"The filter on report_dev.daily_scores_daily: (period IN ({ids}))"
+        in capsys.readouterr().out
+    )
+    assert (manifest["partial"], manifest["provisional"]) == (False, False)
+    read = manifest["parts"]["daily_scores_daily"]
+    assert list(read) == DAYS
+    assert restatements(lake, weeks.dag_id) == []
+
+    # A day that gives equal rows again changes nothing.
+    run_dag(days, period=DAYS[2])
+    assert restatements(lake, weeks.dag_id) == []
+
+    # Late events change a day: the week is stale until it is reported again.
+    lake.add(
+        [("u1", 500, FIRST + timedelta(days=3, hours=4)), ("new", 7, FIRST + timedelta(days=3))]
+    )
+    run_dag(days, period=DAYS[2])
+    (stale,) = restatements(lake, weeks.dag_id)
+    assert stale.reason == "restated since it read them: daily_scores_daily 2025-02-04"
+    states = {
+        each["period"]: each["states"] for each in shell.json("status", weeks.dag_id)["periods"]
+    }
+    assert "stale" in states[WEEK]
+    _, rows = published(lake, run_dag(weeks, period=WEEK))
+    assert rows == lake.totals(*week)
+    assert rows[0] == {"user_id": "early", "points": 7, "days": 7}
+    assert restatements(lake, weeks.dag_id) == []
+
+
+@pytest.mark.ci
+def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
+    dags: dict[str, Any], lake: Lake
+) -> None:
+    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
+    for day in DAYS:
+        run_dag(days, period=day)
+    # Events of the last day may land for years.
+    days.get_task("publish").late_by = timedelta(days=9000)
+    run_dag(days, period=DAYS[-1])
+    manifest, _ = published(lake, run_dag(weeks, period=WEEK))
+    assert manifest["provisional"]
+    assert not manifest["partial"]
+    settles_at = datetime.fromisoformat(manifest["settles_at"])
+    assert settles_at == datetime(2025, 2, 9, tzinfo=TOKYO) + timedelta(days=9000)
+
+    after = settles_at + timedelta(days=1)
+    assert [day.period_id for day in restatements(lake, days.dag_id, after)] == DAYS[-1:]
+    assert restatements(lake, weeks.dag_id, after) == []
+
+    days.get_task("publish").late_by = timedelta(days=1)
+    run_dag(days, period=DAYS[-1])
+    (week,) = restatements(lake, weeks.dag_id, after)
+    assert (week.period_id, week.reason) == (WEEK, "late events have arrived")
+    run = run_dag(weeks, period=WEEK)
+    manifest, _ = published(lake, run)
+    assert not manifest["provisional"]
+    assert run.values["publish", "return_value"]["outcome"] == "settled"
+
+
+@pytest.mark.ci
+def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], lake: Lake) -> None:
+    days, months = dags["daily_scores_daily"], dags["total_scores_monthly"]
+    of_month = [f"2025-02-{day:02d}" for day in range(1, 29)]
+    for day in of_month:
+        run_dag(days, period=day)
+    month = FIRST, datetime(2025, 3, 1, tzinfo=TOKYO)
+    _, rows = published(lake, run_dag(months, period="2025-02"))
+    assert rows == lake.totals(*month)
+
+    restated = ["2025-02-01", "2025-02-14", "2025-02-28"]
+    for number, day in enumerate(restated):
+        at = datetime.fromisoformat(day).replace(tzinfo=TOKYO) + timedelta(hours=23, minutes=59)
+        lake.add([(f"restated{number}", 10 + number, at)])
+        run_dag(days, period=day)
+    (stale,) = restatements(lake, months.dag_id)
+    named = ", ".join(f"daily_scores_daily {day}" for day in restated)
+    assert stale.reason == f"restated since it read them: {named}"
+    _, rows = published(lake, run_dag(months, period="2025-02"))
+    assert rows == lake.totals(*month)
+    assert {row["user_id"] for row in rows} >= {"restated0", "restated1", "restated2"}
+    assert restatements(lake, months.dag_id) == []
+
+
+@pytest.mark.ci
+def test_a_run_waits_for_a_part_and_goes_on_once_it_is_published(
+    dags: dict[str, Any], lake: Lake
+) -> None:
+    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
+    for day in DAYS[1:]:
+        run_dag(days, period=day)
+    wait = weeks.get_task("wait_for_inputs")
+    (source,) = wait.awaited
+    wait.awaited = (replace(source, wait=timedelta(days=36500)),)
+    task, context = prepare(wait, TaskInstance(dag_id=weeks.dag_id), "run", params={"period": WEEK})
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    (sentence,) = context["ti"].values["wait_for_inputs", "missing_inputs"]["missing"]
+    assert sentence.endswith(
+        "daily_scores_daily that it needs are not published: period=2025-02-02"
+    )
+    run_dag(days, period=DAYS[0])
+    trigger = through_the_database(deferred.value.trigger)
+    with pytest.MonkeyPatch.context() as patch:
+        be_impatient(patch)
+        event = asyncio.run(asyncio.wait_for(first_event(trigger), 60))
+    assert event == {"missing": []}
+
+
+def test_a_case_has_the_parts_as_a_file(dags: dict[str, Any], shell: Shell, tmp_path: Path) -> None:
+    case = tmp_path / "tests" / "reports" / "total_scores" / "sums"
+    case.mkdir(parents=True)
+    (case / "case.yaml").write_text("period: 2025-02-02\ncadence: weekly\n")
+    (case / "daily_scores_daily.csv").write_text(
+        "period string,user_id string,points bigint\n"
+        "2025-02-01,a,100\n2025-02-02,a,1\n2025-02-08,a,2\n2025-02-08,b,3\n2025-02-09,b,100\n"
+    )
+    (case / "expected.csv").write_text("user_id,points,days\na,3,2\nb,3,1\n")
+    code, printed = shell("test")
+    assert code == 0, printed
+    (case / "expected.csv").write_text("user_id,points,days\na,103,3\nb,3,1\n")
+    code, printed = shell("test")
+    assert code == 1
+    assert "103" in printed

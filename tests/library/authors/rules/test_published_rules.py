@@ -1,0 +1,123 @@
+"""The rules for reports that read other reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from athena_reports.authors.rules.dag_rules import Repository
+from athena_reports.authors.rules.published_rules import (
+    reports_do_not_read_each_other,
+    reports_that_are_read_exist,
+)
+from athena_reports.local.project import Project
+
+REPORT = '''"""Of Airflow DAGs."""
+from athena_reports import Published, Report, build_dag, daily, monthly, weekly
+report = Report(name="{name}", sql="plays.sql", since="{since}", inputs=[{inputs}]{more})
+dag = build_dag(report, {cadence})
+'''
+
+
+class Reports:
+    """Makes the DAG files of a project: a report in each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "dags").mkdir(parents=True)
+
+    def add(
+        self,
+        name: str,
+        inputs: str = "",
+        *,
+        since: str = "2025-01-01",
+        cadence: str = 'daily("Asia/Tokyo")',
+        more: str = "",
+    ) -> None:
+        text = REPORT.format(name=name, inputs=inputs, since=since, cadence=cadence, more=more)
+        (self.root / "dags" / f"{name}.py").write_text(text)
+
+    @property
+    def repository(self) -> Repository:
+        repository = Repository(Project.usual(self.root))
+        assert not [bag.import_errors for bag in repository.bags.values() if bag.import_errors]
+        return repository
+
+
+@pytest.fixture
+def reports(tmp_path: Path, sql_folder: Path) -> Reports:
+    (sql_folder / "plays.sql").write_text("SELECT 1 AS one")
+    return Reports(tmp_path / "project")
+
+
+MONTHS = 'monthly("Asia/Tokyo")'
+
+
+def test_a_report_that_reads_another_one_breaks_no_rule(reports: Reports) -> None:
+    reports.add("days", 'Published("hours", daily("Asia/Tokyo"))')
+    reports.add("hours")
+    reports.add("months", 'Published("days", daily("Asia/Tokyo"))', cadence=MONTHS)
+    assert reports_that_are_read_exist(reports.repository) == []
+    assert reports_do_not_read_each_other(reports.repository) == []
+
+
+@pytest.mark.parametrize(
+    ("published", "says"),
+    [
+        (
+            'Published("dayz", daily("Asia/Tokyo"))',
+            "dayz_daily, which is not a DAG of a report here. Did you mean days_daily?",
+        ),
+        (
+            'Published("days", daily("UTC"), parts="overlapping")',
+            "days_daily, which is published Daily, Asia/Tokyo, and its input says Daily, UTC.",
+        ),
+        ('Published("days", weekly("sunday"), parts="overlapping")', "days_weekly, which is not a"),
+        ('Published("texts", daily("Asia/Tokyo"))', "texts_daily, which has no table. Let that"),
+        (
+            'Published("young", daily("Asia/Tokyo"))',
+            "young_daily, which begins with 2025-01-02. The period 2025-01 needs 2025-01-01.",
+        ),
+    ],
+)
+def test_parts_that_are_never_published_are_found(
+    reports: Reports, published: str, says: str
+) -> None:
+    reports.add("days")
+    reports.add("texts", more=', outputs=["csv"]')
+    reports.add("young", since="2025-01-02")
+    reports.add("months", published, cadence=MONTHS)
+    (finding,) = reports_that_are_read_exist(reports.repository)
+    assert finding.startswith(f"months_monthly: it reads {says}")
+
+
+def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
+    for name, read in [("a", "b"), ("b", "c"), ("c", "a"), ("leads", "a")]:
+        reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
+    (finding,) = reports_do_not_read_each_other(reports.repository)
+    assert finding.startswith("a_daily reads b_daily reads c_daily reads a_daily.")
+
+
+def test_two_circles_are_two_findings(reports: Reports) -> None:
+    for name, read in [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"), ("e", "a")]:
+        reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
+    findings = reports_do_not_read_each_other(reports.repository)
+    assert [finding.partition(" reads ")[0] for finding in findings] == ["a_daily", "c_daily"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "cadence", "says"),
+    [
+        ('Published("months", monthly("Asia/Tokyo"))', MONTHS, "it reads itself, months_monthly"),
+        ('Published("weeks", weekly("sunday", "Asia/Tokyo"))', MONTHS, "is not made of whole"),
+    ],
+)
+def test_what_one_file_can_tell_is_an_import_error(
+    reports: Reports, inputs: str, cadence: str, says: str
+) -> None:
+    reports.add("months", inputs, cadence=cadence)
+    (bag,) = Repository(Project.usual(reports.root)).bags.values()
+    (error,) = bag.import_errors.values()
+    assert f"ReportError: Report 'months', field 'inputs': {says}" in error or says in error

@@ -1,0 +1,87 @@
+"""A mail as a browser shows it: nothing is wider than the screen. It needs Debian's Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from athena_reports.delivery.content import Content, ContentColumn
+from athena_reports.delivery.mail_message import html_part
+from tests.library.delivery.contents import content
+from tests.support.browser import launch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.ci
+
+PLAYED_AT = datetime(2026, 11, 15, 0, 4, 11, tzinfo=UTC)
+INSTANT = "TIMESTAMP WITH TIME ZONE"
+COLUMNS = {
+    "rank": ("BIGINT", 1),
+    "user_id": ("VARCHAR", "u100616"),
+    "user_name": ("VARCHAR", "Giorgos Papadopoulos"),
+    "country": ("VARCHAR", "United States"),
+    "score": ("BIGINT", 184_230),
+    "plays": ("BIGINT", 312),
+    "mean_score": ("DOUBLE", 590.48),
+    "revenue": ("DOUBLE", 1234.5),
+    "first_played_at": (INSTANT, PLAYED_AT),
+    "last_played_at": (INSTANT, PLAYED_AT),
+    "previous_rank": ("BIGINT", None),
+    "movement": ("VARCHAR", "new"),
+}
+
+
+def first_columns(number: int) -> Content:
+    """A content of so many columns."""
+    names = list(COLUMNS)[:number]
+    return content(
+        columns=tuple(ContentColumn(name, COLUMNS[name][0]) for name in names),
+        rows=(tuple(COLUMNS[name][1] for name in names),) * 20,
+        key=("rank",),
+        movement=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(
+    ("columns", "width", "is_turned"),
+    [
+        (5, 1280, False),
+        (5, 800, False),
+        (12, 1280, False),
+        (12, 800, True),
+        (12, 375, True),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_table_is_wider_than_the_screen(
+    browser: Browser, columns: int, width: int, is_turned: bool, scheme: str
+) -> None:
+    page = browser.new_page(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page.set_content(html_part(first_columns(columns), "en"))
+    widths = page.evaluate(
+        """() => {
+            const box = document.querySelector(".rows").parentElement;
+            return [box.clientWidth, box.scrollWidth];
+        }"""
+    )
+    assert widths[1] <= widths[0]
+    assert page.locator(".head").is_visible() is not is_turned
+    # Each value stands below the name of its column, or behind it.
+    first_row = page.locator(".rows tr").nth(1).inner_text()
+    assert ("rank 1" in " ".join(first_row.split())) is is_turned
+    page.close()

@@ -1,0 +1,132 @@
+"""The declaration of a report that another one reads, and the parts that a period has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_reports import Published, daily, monthly, quarterly, weekly, yearly
+from athena_reports.errors import InputError
+from athena_reports.inputs.need import InputNeed
+from athena_reports.periods.calendar import Cadence
+from athena_reports.settings import settings
+
+CADENCES = [
+    daily("Asia/Tokyo"),
+    daily("UTC"),
+    daily("America/New_York"),
+    weekly("sunday", "Asia/Tokyo"),
+    weekly("monday", "Asia/Tokyo"),
+    monthly("Asia/Tokyo"),
+    monthly("America/New_York"),
+    quarterly("Asia/Tokyo"),
+    quarterly("UTC"),
+    yearly("Asia/Tokyo"),
+    yearly("America/New_York"),
+]
+INSTANTS = st.datetimes(
+    datetime(2011, 1, 1),  # noqa: DTZ001
+    datetime(2030, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+def tiles(parts: Published, cadence: Cadence, instants: list[datetime]) -> bool:
+    """Whether the parts of each of some periods are whole: they begin and end with the period."""
+    for instant in instants:
+        period = cadence.containing(instant)
+        found = parts.parts_of(period)
+        if (found[0].start_utc, found[-1].end_utc) != (period.start_utc, period.end_utc):
+            return False
+    return True
+
+
+@given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), INSTANTS)
+def test_what_is_accepted_is_made_of_whole_parts(
+    of_parts: Cadence, cadence: Cadence, instant: datetime
+) -> None:
+    parts = Published("plays", of_parts)
+    try:
+        parts.require_parts_of(cadence)
+    except InputError:
+        return
+    assert tiles(parts, cadence, [instant])
+
+
+@pytest.mark.parametrize("cadence", CADENCES)
+@pytest.mark.parametrize("of_parts", CADENCES)
+def test_exactly_what_has_whole_parts_for_years_is_accepted(
+    of_parts: Cadence, cadence: Cadence
+) -> None:
+    """A week of months may look whole once, but not for two years."""
+    parts = Published("plays", of_parts)
+    two_years = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(731)]
+    if tiles(parts, cadence, two_years):
+        parts.require_parts_of(cadence)
+        return
+    with pytest.raises(InputError, match='parts="overlapping"'):
+        parts.require_parts_of(cadence)
+    Published("plays", of_parts, parts="overlapping").require_parts_of(cadence)
+
+
+@given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), INSTANTS)
+def test_overlapping_parts_are_those_with_an_instant_in_common(
+    of_parts: Cadence, cadence: Cadence, instant: datetime
+) -> None:
+    period = cadence.containing(instant)
+    found = Published("plays", of_parts, parts="overlapping").parts_of(period)
+    expected = []
+    part = of_parts.containing(period.start_utc - timedelta(days=400))
+    while part.start_utc < period.end_utc:
+        if part.end_utc > period.start_utc:
+            expected.append(part)
+        part = part.next
+    assert found == expected
+
+
+def test_the_table_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", "published_here")
+    settings.cache_clear()
+    days = Published("plays", daily("Asia/Tokyo"))
+    assert (days.database, days.table) == ("published_here", "plays_daily")
+    week = weekly("sunday", "Asia/Tokyo").period("2025-06-01")
+    assert days.predicate(week, "d") == (
+        "(d.period IN ('2025-06-01', '2025-06-02', '2025-06-03', '2025-06-04', '2025-06-05',"
+        " '2025-06-06', '2025-06-07'))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "says"),
+    [
+        ({"report": "Plays"}, "report", "'Plays' is not valid"),
+        ({"cadence": "daily"}, "cadence", "'daily' is not valid"),
+        ({"parts": "some"}, "parts", "'whole' or 'overlapping'"),
+        ({"wait": timedelta(0)}, "wait", "give more than zero"),
+        ({"missing": "skip"}, "missing", "'fail' or 'partial'"),
+        ({"partz": "whole"}, "partz", "Did you mean parts?"),
+    ],
+)
+def test_a_mistake_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
+    arguments = {"report": "plays", "cadence": daily(), **fields}
+    with pytest.raises(InputError, match=f"Published, field '{named}'") as caught:
+        Published(**arguments)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("wait", [None, timedelta(hours=10, microseconds=1)])
+def test_a_need_of_parts_survives_the_database(wait: timedelta | None) -> None:
+    weeks = weekly("sunday", "Asia/Tokyo")
+    source = Published("plays", weeks, wait=wait, missing="partial", parts="overlapping")
+    need = InputNeed(
+        source=source,
+        period=monthly("Asia/Tokyo").period("2025-06"),
+        late_by=timedelta(0),
+        database="lake",
+    )
+    read = InputNeed.model_validate_json(need.model_dump_json())
+    assert (read, hash(read), read.lookup) == (need, hash(need), need.lookup)

@@ -1,0 +1,104 @@
+"""What is published of the parts of a period, as Glue has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from athena_reports import Published, daily
+from athena_reports.errors import InputError
+from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.parts import changed_parts, find_parts
+from tests.library.page.partitions import facts
+from tests.support.calendars import WEEK
+from tests.support.memory_store import MemoryGlue
+
+DAYS = Published("days", daily(WEEK.cadence.timezone), missing="partial")
+PARTS = DAYS.parts_of(WEEK)
+NAMES = tuple(f"period={part.id}" for part in PARTS)
+FINAL = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
+
+
+@pytest.fixture
+def glue() -> MemoryGlue:
+    return MemoryGlue(lambda _, effect: effect(), lambda _: None)
+
+
+def publish(glue: MemoryGlue, day: Period, **changes: str) -> None:
+    glue.tables[DAYS.database, DAYS.table] = {"Name": DAYS.table}
+    glue.partitions[DAYS.database, DAYS.table, day.id] = {
+        "Values": [day.id],
+        "StorageDescriptor": {"Location": f"s3://reports/{day.id}/"},
+        "Parameters": facts(day, **FINAL, version="v1") | changes,
+    }
+
+
+def coverage(glue: Any) -> InputCoverage:
+    ((coverage, _),) = find_parts([(DAYS, WEEK)], glue)
+    return coverage
+
+
+def test_nothing_is_published_of_a_report_without_a_table(glue: MemoryGlue) -> None:
+    assert coverage(glue).unpublished == NAMES
+
+
+def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGlue) -> None:
+    publish(glue, PARTS[0])
+    publish(glue, PARTS[1], partial="true")
+    late, later = "2025-07-01T09:00:00+09:00", "2025-07-01T00:00:01+00:00"
+    publish(glue, PARTS[2], provisional="true", settles_at=later)
+    publish(glue, PARTS[3], provisional="true", settles_at=late)
+    found = coverage(glue)
+
+    assert (found.partial, found.unpublished) == (NAMES[1:2], NAMES[4:])
+    assert found.gaps == [f"{found.table}/{name}" for name in (*NAMES[4:], NAMES[1])]
+    assert found.settles_at == later
+    assert found.versions == {part.id: "v1" for part in PARTS[:4]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"broken": "s3://x is missing"}, "is broken: s3://x is missing. Clear the run of its"),
+        ({"submitted_at": ""}, "its partition is not of this package. Drop it, or clear the run"),
+        ({"timezone": "UTC"}, "is published in UTC, the report's input says Asia/Tokyo. Use the"),
+    ],
+)
+def test_a_part_that_would_give_other_rows_is_refused(
+    glue: MemoryGlue, changes: dict[str, str], says: str
+) -> None:
+    publish(glue, PARTS[0], **changes)
+    with pytest.raises(InputError, match=says) as caught:
+        coverage(glue)
+    assert f"{DAYS.table}, period {PARTS[0].id}" in str(caught.value)
+    assert not caught.value.retryable
+
+
+def test_the_versions_of_a_report_are_asked_for_once_however_many_periods_read_it() -> None:
+    """Each answer lists all partitions of a table."""
+    read = {
+        "first": {"days_daily": {"1": "v1", "2": "v1"}, "weeks_weekly": {"1": "v1"}},
+        "second": {"days_daily": {"2": "v2", "gone": "v1"}},
+        "third": {"days_daily": {"1": "v2"}, "gone_daily": {"1": "v1"}},
+    }
+    periods = {
+        period_id: PartitionFacts.from_parameters(facts(WEEK, **FINAL, parts=json.dumps(parts)))
+        for period_id, parts in read.items()
+    }
+    present = {"days_daily": {"1": "v1", "2": "v2"}, "weeks_weekly": {"1": "v3"}}
+    asked = []
+
+    def versions_of(table: str) -> Mapping[str, str]:
+        asked.append(table)
+        return present.get(table, {})
+
+    assert changed_parts(periods, versions_of) == {
+        "first": ["days_daily 2", "weeks_weekly 1"],
+        "third": ["days_daily 1"],
+    }
+    assert asked == ["days_daily", "weeks_weekly", "gone_daily"]
