@@ -182,6 +182,7 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
     with pytest.raises(Exception, match=r"1 of the 7 partitions .* are not published") as missing:
         run_dag(weeks, period=WEEK)
     assert isinstance(missing.value.__cause__, MissingPartitionsError)
+    assert "Wait for them or run daily_scores_daily for them, then clear" in str(missing.value)
     assert executions(lake.services) == paid
     shown = shell.json("preview", weeks.dag_id, WEEK)
     assert shown["inputs"][0]["missing"] == ["period=2025-02-08"]

@@ -110,6 +110,7 @@ def _parts_of(
         present=tuple(folders),
         unpublished=tuple(unpublished),
         partial=tuple(partial),
+        dag_id=published.table,
         versions=versions,
         settles_at=settles_at,
     )
