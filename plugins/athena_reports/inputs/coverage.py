@@ -1,6 +1,7 @@
 """What there is of an input for one period, and what a query would miss."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -14,7 +15,7 @@ class InputCoverage(BaseModel, frozen=True):
     Of a report that is read (`Published`), the partitions are its periods, such as
     `period=2025-06-29`, and `dag_id` is the DAG that publishes them. `versions` has the version of
     each that the query sees, by its id. `settles_at` says when the last of those that are still
-    provisional settles; it is empty if none is.
+    provisional settles; it is None if none is.
     """
 
     table: str  # with its database
@@ -29,7 +30,7 @@ class InputCoverage(BaseModel, frozen=True):
     partial: tuple[str, ...] = ()  # periods of a report that lack some of their own input
     dag_id: str = ""
     versions: Mapping[str, str] = Field(default_factory=dict)
-    settles_at: str = ""
+    settles_at: datetime | None = None
 
     @property
     def lacks_partitions(self) -> bool:

@@ -238,9 +238,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             missing_partitions.extend(coverage.gaps)
             if coverage.versions:
                 parts[coverage.dag_id] = coverage.versions  # the name of its table too
-            if coverage.settles_at:  # a part was provisional when it was read
+            if coverage.settles_at is not None:  # a part was provisional when it was read
                 is_provisional = True
-                settles_at = max(settles_at, datetime.fromisoformat(coverage.settles_at))
+                settles_at = max(settles_at, coverage.settles_at)
         delivery = None
         if self.channels:
             until = period.end_utc + self.deliver_within
