@@ -167,7 +167,9 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
         table.name: table.published_periods()
         for table in published_tables(settings().report_database, lake.services.glue)
     }
-    return find_restatements(dag_id, reports, now, with_stale=True)
+    return find_restatements(
+        dag_id, reports[dag_id], lambda table: reports.get(table, {}), now, with_stale=True
+    )
 
 
 def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(

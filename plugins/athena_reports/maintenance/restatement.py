@@ -3,10 +3,10 @@
 These are provisional periods whose late events have arrived, and stale ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from airflow.configuration import conf
@@ -58,12 +58,17 @@ class Restatement:
         }
 
 
-PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]
-"""What the Glue table of each report says of its published periods, by table and period id."""
+PublishedOf = Callable[[str], Mapping[str, PartitionFacts]]
+"""Returns what the Glue table of a report says of its published periods, by period id."""
 
 
 def find_restatements(
-    dag_id: str, reports: PublishedReports, now: datetime, *, with_stale: bool
+    dag_id: str,
+    partitions: Mapping[str, PartitionFacts],
+    published_of: PublishedOf,
+    now: datetime,
+    *,
+    with_stale: bool,
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
@@ -71,19 +76,19 @@ def find_restatements(
 
     Args:
         dag_id: The report's DAG, whose id is the name of its table.
-        reports: All published reports.
+        partitions: What its table says, by period id.
+        published_of: Returns the same of a report that it reads.
         now: The instant until which a provisional period has to have settled.
         with_stale: Whether stale periods are reported again too.
     """
-    partitions = reports[dag_id]
     stale: set[str] = set()
     changed: dict[str, list[str]] = {}
     if with_stale:
         stale.update(stale_periods(partitions))
-        changed = changed_parts(partitions, partial(_versions, reports))
+        changed = changed_parts(partitions, partial(_versions, published_of))
     tables_read = {table for facts in partitions.values() for table in facts.parts}
     open_parts = {
-        table: _open_periods(table, reports, with_stale=with_stale) for table in tables_read
+        table: _open_periods(table, published_of, with_stale=with_stale) for table in tables_read
     }
     restatements = []
     for period_id, facts in partitions.items():
@@ -109,18 +114,18 @@ def find_restatements(
     return restatements
 
 
-def _versions(reports: PublishedReports, table: str) -> dict[str, str]:
+def _versions(published_of: PublishedOf, table: str) -> dict[str, str]:
     """Return the present versions of a report's periods, by period id."""
-    return {period_id: facts.version for period_id, facts in reports.get(table, {}).items()}
+    return {period_id: facts.version for period_id, facts in published_of(table).items()}
 
 
-def _open_periods(table: str, reports: PublishedReports, *, with_stale: bool) -> set[str]:
+def _open_periods(table: str, published_of: PublishedOf, *, with_stale: bool) -> set[str]:
     """Return the ids of a report's periods that are not final, or are to be reported again."""
-    partitions = reports.get(table, {})
+    partitions = published_of(table)
     open_ids = {period_id for period_id, facts in partitions.items() if facts.provisional}
     if with_stale:
         open_ids.update(stale_periods(partitions))
-        open_ids.update(changed_parts(partitions, partial(_versions, reports)))
+        open_ids.update(changed_parts(partitions, partial(_versions, published_of)))
     return open_ids
 
 
@@ -215,12 +220,23 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        tables = list(self._tables())
-        reports = {table.name: table.published_periods() for table in tables}
-        for table in tables:
+        tables = {table.name: table for table in self._tables()}
+
+        @cache
+        def published_of(table_name: str) -> Mapping[str, PartitionFacts]:
+            if table_name not in tables:
+                return {}
+            return tables[table_name].published_periods()
+
+        for table in tables.values():
             dag_id = table.name  # `<report>_<cadence>` too
-            of_table = find_restatements(dag_id, reports, now, with_stale=with_stale)
-            if self._has_weeks_of_several_days(table, reports[table.name]):
+            # Not from the cache: what is published of all reports does not fit into memory, and few
+            # of them are read by others.
+            partitions = table.published_periods()
+            of_table = find_restatements(
+                dag_id, partitions, published_of, now, with_stale=with_stale
+            )
+            if self._has_weeks_of_several_days(table, partitions):
                 of_table = self._without_former_weeks(of_table, table)
             restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)
