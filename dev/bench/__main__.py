@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import backfill, delivery, page, parse, results_path, wait
+from bench import backfill, delivery, page, parse, partitions, results_path, wait
 from bench.results import Row, keep, show
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "page": page.measure,
     "backfill": backfill.measure,
     "delivery": delivery.measure,
+    "partitions": partitions.measure,
 }
 
 

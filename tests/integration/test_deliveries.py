@@ -24,6 +24,7 @@ from airflow.providers.common.compat.sdk import (
 
 from athena_reports import weekly
 from athena_reports.aws.s3 import S3, S3Error, split_uri
+from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
@@ -171,6 +172,24 @@ def test_nothing_shows_a_private_column(
     everything = html + str(deliveries.slack.arrived) + str(deliveries.inbox.take())
     assert "user_id" not in everything
     assert not any(row["user_id"] in everything for row in rows)
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_file_that_is_too_large_is_not_attached_but_named_if_nothing_in_it_is_private(
+    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, is_private: bool
+) -> None:
+    deliveries = declare() if is_private else declare((", private=True", ""))
+    published = deliveries.publish()
+    monkeypatch.setattr(attachment, "LARGEST_ATTACHMENT", 1_000)
+    deliveries.deliver("sales")
+    ((_, mail),) = deliveries.mails.arrived
+    assert list(mail.iter_attachments()) == []
+    text = " ".join(mail.get_body(("plain",)).get_content().split())
+    assert "The file is too large to be attached." in text
+    folder = f"{published['manifest'].removesuffix('manifest.json')}versions"
+    address = f"aws s3 cp {folder}/{published['version']}/csv/part-0.csv ."
+    assert (address in text) is not is_private
+    assert ("s3://" in text) is not is_private
 
 
 def test_other_rows_are_a_correction_in_the_same_thread(

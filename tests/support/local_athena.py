@@ -26,19 +26,28 @@ def run_sql(
     """Run a query on the local Athena; the first rows, as text by column.
     A query that fails is an AssertionError.
     """
+    _, rows = finished_query(text, athena, database=database, workgroup=workgroup)
+    return rows
+
+
+def finished_query(
+    text: str, athena: AthenaClient, *, database: str, workgroup: str
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Run a query as `run_sql` does; how it went, and its first rows."""
     started = athena.start_query_execution(
         QueryString=text, QueryExecutionContext={"Database": database}, WorkGroup=workgroup
     )
     deadline, id_ = time.monotonic() + 60, started["QueryExecutionId"]
-    while (status := athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]["Status"])[
-        "State"
-    ] in _UNDER_WAY:
+    while True:
+        execution: Any = athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
+        if execution["Status"]["State"] not in _UNDER_WAY:
+            break
         assert time.monotonic() < deadline, text
         time.sleep(0.02)
-    assert status["State"] == "SUCCEEDED", status
+    assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
     head, *rows = athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"]
     columns = [each["VarCharValue"] for each in head["Data"]]
-    return [
+    return execution, [
         dict(zip(columns, (each.get("VarCharValue", "") for each in row["Data"]), strict=True))
         for row in rows
     ]

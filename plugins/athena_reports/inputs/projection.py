@@ -289,15 +289,13 @@ class Projection:
 
     def _instant(self, key: str, text: str, pattern: DatePattern, now: datetime) -> datetime:
         """Return the instant that a bound or a value of a key of dates stands for."""
-        relative = _RELATIVE_BOUND.fullmatch(text)
-        if relative:
-            bound = now.astimezone(UTC) + _shift(relative)
-            return pattern.read(
-                bound.strftime(pattern.format)
-            )  # the hour or the date that it is in
         try:
+            relative = _RELATIVE_BOUND.fullmatch(text)
+            if relative:
+                bound = now.astimezone(UTC) + _shift(relative)
+                text = bound.strftime(pattern.format)  # the hour or the date that it lies in
             return pattern.read(text)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(
                 f"The partition projection of {self.table} has the range or value {text!r} of"
                 f" {key}, which is not of the form {pattern.text!r}. Correct the table's"

@@ -36,13 +36,21 @@ def registered_folders(
     """
     if table.has_free_keys:
         return _by_any_value_of_free_keys(table, wanted, glue)
-    folders = _by_all_values(table, wanted, glue)
-    integers = [kind == "integer" for kind in table.kinds]
-    if any(integers) and len(folders) < len(wanted):
-        # Glue may have a month or a day with a zero before it.
-        not_found = [partition for partition in wanted if partition not in folders]
-        with_zeros = [_with_zeros(partition, integers) for partition in not_found]
-        folders.update(_by_all_values(table, with_zeros, glue))
+    folders: dict[Partition, dict[str, str]] = {}
+    zeros_first = False
+    for start in range(0, len(wanted), _KEYS_PER_CALL):
+        batch = wanted[start : start + _KEYS_PER_CALL]
+        found = _by_all_values(table, batch, glue, zeros=zeros_first)
+        # Glue may have a month or a day with a zero before it, or without.
+        not_found = [partition for partition in batch if partition not in found]
+        others = [
+            partition for partition in not_found if _with_zeros(table, partition) != partition
+        ]
+        found_otherwise = _by_all_values(table, others, glue, zeros=not zeros_first)
+        if len(found_otherwise) > len(found):
+            zeros_first = not zeros_first
+        folders.update(found)
+        folders.update(found_otherwise)
     return folders
 
 
@@ -94,13 +102,24 @@ def some_partition(table: SourceTable, glue: "GlueClient") -> Mapping[str, str] 
 
 
 def _by_all_values(
-    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient"
+    table: SourceTable, wanted: Sequence[Partition], glue: "GlueClient", *, zeros: bool
 ) -> dict[Partition, dict[str, str]]:
+    """Return the folders of those that Glue has of as many partitions as one call may ask for.
+
+    Args:
+        table: The table.
+        wanted: The partitions.
+        glue: The client that knows the table.
+        zeros: Whether integers of one digit are asked for with a zero before them.
+    """
+    folders: dict[Partition, dict[str, str]] = {}
+    written = wanted
+    if zeros:
+        written = [_with_zeros(table, partition) for partition in wanted]
     values_of_partitions = []
-    for partition in wanted:
+    for partition in written:
         values = dict(zip(table.selected_keys, partition, strict=True))
         values_of_partitions.append([values[key] for key in table.keys])
-    folders: dict[Partition, dict[str, str]] = {}
     for stored in stored_partitions(table.database, table.table, values_of_partitions, glue):
         _add(table, stored, folders)
     return folders
@@ -150,10 +169,10 @@ def _values_of(table: SourceTable, stored: Mapping[str, Any]) -> dict[str, str]:
     return dict(zip(table.keys, values, strict=True))
 
 
-def _with_zeros(partition: Partition, integers: Sequence[bool]) -> Partition:
+def _with_zeros(table: SourceTable, partition: Partition) -> Partition:
     values = []
-    for value, is_integer in zip(partition, integers, strict=True):
-        values.append(value.zfill(2) if is_integer else value)
+    for value, kind in zip(partition, table.kinds, strict=True):
+        values.append(value.zfill(2) if kind == "integer" else value)
     return tuple(values)
 
 

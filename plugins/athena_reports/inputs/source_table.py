@@ -193,10 +193,11 @@ def _fitting_declaration(source: Input, table: Mapping[str, Any]) -> str:
     if not types:
         return f'Write Input("{source.table}", columns=()).'
     names = list(types)
-    if len(names) > 1:
+    if len(types) > 1:
         names = [name for name in _KEYS_OF_TIME if name in types]
     kinds = [_kind_of_type(types[name]) for name in names]
-    if not _is_layout(names, None, kinds):
+    is_alone_of_several = len(names) == 1 and len(types) > 1  # such as `year` beside `region`
+    if is_alone_of_several or not _is_layout(names, None, kinds):
         return "Correct the input: name those of its keys that hold the date or the hour."
     listed = ", ".join(f'"{name}"' for name in names)
     kind = ""

@@ -279,6 +279,36 @@ def test_dates_are_all_days_of_the_range(form: str, bounds: str, values: list[st
     assert found == [((value,), f"s3://lake/t/dt={value}/") for value in values]
 
 
+@pytest.mark.parametrize(
+    ("form", "bounds", "interval", "values"),
+    [
+        ("yyyy-MM", "2024-11,2025-01", {}, ["2024-11", "2024-12", "2025-01"]),
+        ("MM.yyyy", "11.2024,06.2025", {"interval": "4"}, ["11.2024", "03.2025"]),
+        ("yyyyMMdd", "20250101,20250114", {"unit": "WEEKS"}, ["20250101", "20250108"]),
+        (
+            "yyyy/MM/dd/HH",
+            "2024/12/31/22,2025/01/01/01",
+            {"unit": "hours"},
+            ["2024/12/31/22", "2024/12/31/23", "2025/01/01/00", "2025/01/01/01"],
+        ),
+        (
+            "yyyy-MM-dd-HH",
+            "2025-01-01-00,2025-01-01-12",
+            {"interval": "6", "unit": "HOURS"},
+            ["2025-01-01-00", "2025-01-01-06", "2025-01-01-12"],
+        ),
+    ],
+)
+def test_months_and_hours_are_projected_by_their_interval(
+    form: str, bounds: str, interval: dict[str, str], values: list[str]
+) -> None:
+    settings = {"dt__interval": interval.get("interval", "1")}
+    if "unit" in interval:
+        settings["dt__interval__unit"] = interval["unit"]
+    found = _projected(["dt"], dt__type="date", dt__range=bounds, dt__format=form, **settings)
+    assert [value for (value,), _ in found] == values
+
+
 def test_dates_can_be_relative() -> None:
     today = dt.date(2026, 5, 31)
     lengths = {
@@ -324,7 +354,9 @@ DATE = {"k__type": "date", "k__range": "NOW,NOW", "k__format": "yyyy-MM-dd"}
         ({"k__type": "enum"}, r"INVALID_TABLE_PROPERTY: .*projection.k.values is missing"),
         ({"k__type": "integer", "k__range": "1,x"}, "INVALID_TABLE_PROPERTY: .*projection.k: "),
         ({**DATE, "k__range": "2025-01-01,NOW+1"}, "INVALID_TABLE_PROPERTY"),
-        ({**DATE, "k__format": "yyyy-MM-dd-HH"}, "NOT_SUPPORTED: .*yyyy-MM-dd-HH"),
+        ({**DATE, "k__interval": "0"}, "INVALID_TABLE_PROPERTY: .*an interval of 0"),
+        ({**DATE, "k__format": "yyyy-MM-dd-HH-mm"}, "NOT_SUPPORTED: .*yyyy-MM-dd-HH-mm"),
+        ({**DATE, "k__format": "yyyy-MM-dd-HH"}, "projection.k.interval.unit is missing"),
         ({**DATE, "k__interval.unit": "MONTHS"}, "NOT_SUPPORTED: .*an interval of MONTHS"),
     ],
 )

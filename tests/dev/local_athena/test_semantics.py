@@ -178,6 +178,15 @@ def test_queries(compute: Compute, sql: str, expected: str) -> None:
     assert compute(sql) == expected
 
 
+def test_a_list_of_thousands_of_values(compute: Compute) -> None:
+    """As the partitions of many hours; the validator refuses more than 2,044."""
+    hours = ", ".join(f"'{number:05}'" for number in range(0, 10_000, 2))
+    values = "(VALUES '00001', '00002', '09998') AS t (hour)"
+    assert compute(f"SELECT hour FROM {values} WHERE hour IN ({hours}) ORDER BY hour") == (
+        '"00002"\n"09998"\n'
+    )
+
+
 # By the error alone, and below with the words of its message.
 ERRORS = {
     "DIVISION_BY_ZERO": ["SELECT 1 / 0", "SELECT 5 % 0", "SELECT DECIMAL '1.5' / 0"],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,14 @@ from athena_reports.steps.input_coverage import (
     find_coverage,
     find_partitions,
     find_together,
+)
+from tests.library.inputs.clocks import (
+    INSTANT,
+    ROUNDS,
+    Case,
+    hours_on_a_clock,
+    random_case,
+    some_layouts,
 )
 from tests.support.calendars import WEEKS
 from tests.support.wire import answered, json_response
@@ -102,6 +111,16 @@ def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: s
     for year, month, day in stored:
         assert f"year={year}/month={int(month)}/day={int(day)}" not in absent
     assert "and 722 more" in str(found)
+
+
+def test_two_years_of_hours_take_18_calls(glue: GlueClient, database: str) -> None:
+    stored = [["2024/01/01/00"], ["2025/12/31/23"], ["2023/12/31/23"]]
+    create(glue, database, ["datehour"], stored)
+    hours = Input("plays", "datehour", format="%Y/%m/%d/%H", previous=True, missing="partial")
+    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
+        found = look(glue, database, hours, yearly().period("2025"))
+    assert (found.needed, len(found.absent)) == (17_544, 17_542)
+    assert (len(tables), len(batches)) == (1, 18)
 
 
 @pytest.mark.parametrize("is_projected", [False, True])
@@ -343,6 +362,39 @@ def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
     ]
     read = re.findall(r"'(.+?)'", "".join(filters[: 1 + previous]))
     assert [day for (day,) in needed] == sorted({day for day in read if day <= str(now.date())})
+
+
+def must_be_there(case: Case, now: datetime) -> set[datetime]:
+    """The hours of a clock whose events have landed, or begun to, at some time."""
+    hours: set[datetime] = set()
+    for period in case.read:
+        end = period.end_utc
+        if now >= end + case.late_by:
+            end += case.late_by
+        hours.update(hours_on_a_clock(case.zone, period.start_utc, min(end, now + INSTANT)))
+    return hours
+
+
+@pytest.mark.parametrize("seeds", ROUNDS, ids=str)
+def test_needed_is_what_has_begun_by_any_clock(seeds: range) -> None:
+    """In each layout, and for each value of `only`."""
+    only = {"level": [1, 20]}
+    for seed in seeds:
+        case = random_case(seed)
+        chance = random.Random(seed)
+        length = case.period.end_utc - case.period.start_utc + case.late_by
+        now = case.period.start_utc + chance.uniform(-0.1, 1.3) * length
+        now = chance.choice([now, case.period.end_utc, case.period.end_utc + case.late_by])
+        hours = must_be_there(case, now)
+        for keys in some_layouts(seed):
+            source = keys.source(
+                zone=case.zone, previous=case.previous, last_year=case.last_year, only=only
+            )
+            needed = needed_partitions(source, case.period, case.late_by, now)
+            of_time = set(map(keys.values, hours))
+            expected = {(*values, level) for values in of_time for level in ("1", "20")}
+            assert set(needed) == expected, (case, str(keys), now)
+            assert len(needed) == len(expected)
 
 
 def test_an_empty_result_is_told_apart() -> None:

@@ -13,7 +13,18 @@ from local_athena.athena.errors import QueryFailed, not_supported
 
 _NOW = re.compile(r"\s*NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?\s*)?")
 _FIELD = re.compile(r"([A-Za-z])\1*")
-_JAVA_TO_STRFTIME = {"yyyy": "%Y", "MM": "%m", "dd": "%d"}
+_JAVA_TO_STRFTIME = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H"}
+# What a pattern may write, and the unit of the interval that Athena takes then by itself.
+_USUAL_UNITS = {
+    ("MM", "dd", "yyyy"): "DAYS",
+    ("MM", "yyyy"): "MONTHS",
+    ("HH", "MM", "dd", "yyyy"): None,
+}
+_STEPS = {
+    "HOURS": dt.timedelta(hours=1),
+    "DAYS": dt.timedelta(days=1),
+    "WEEKS": dt.timedelta(weeks=1),
+}
 
 
 def partitions(
@@ -77,22 +88,38 @@ def _integers(setting: Callable[..., str]) -> list[str]:
 
 def _dates(setting: Callable[..., str]) -> list[str]:
     pattern = setting("format")
-    letters = [match[0] for match in _FIELD.finditer(pattern)]
-    if sorted(letters) != sorted(_JAVA_TO_STRFTIME) or "'" in pattern:
+    letters = tuple(sorted(match[0] for match in _FIELD.finditer(pattern)))
+    if letters not in _USUAL_UNITS or "'" in pattern:
         raise not_supported(f"partition projection of dates in the format {pattern}")
-    interval, unit = setting("interval", "1"), setting("interval.unit", "DAYS").strip().upper()
-    if unit not in ("DAY", "DAYS"):
-        raise not_supported(f"partition projection with an interval of {unit}")
+    usual_unit = _USUAL_UNITS[letters]
+    unit = (
+        setting("interval.unit", usual_unit) if usual_unit else setting("interval.unit")
+    ).strip()
+    unit = unit.upper().removesuffix("S") + "S"
+    interval = int(setting("interval", "1"))
+    if interval < 1:
+        raise ValueError(f"an interval of {interval}")
     written = _FIELD.sub(lambda match: _JAVA_TO_STRFTIME[match[0]], pattern)
-    first, last = (_date(text, written) for text in setting("range").split(","))
-    days = range(0, (last - first).days + 1, int(interval))
-    return [(first + dt.timedelta(day)).strftime(written) for day in days]
+    first, last = (_instant(text, written) for text in setting("range").split(","))
+    texts = []
+    if unit in _STEPS:
+        while first <= last:
+            texts.append(first.strftime(written))
+            first += interval * _STEPS[unit]
+    elif unit == "MONTHS" and letters == ("MM", "yyyy"):
+        while first <= last:
+            texts.append(first.strftime(written))
+            months = 12 * first.year + first.month - 1 + interval
+            first = first.replace(year=months // 12, month=months % 12 + 1)
+    else:
+        raise not_supported(f"partition projection with an interval of {unit}")
+    return texts
 
 
-def _date(text: str, written: str) -> dt.date:
+def _instant(text: str, written: str) -> dt.datetime:
     now = _NOW.fullmatch(text)
-    if now is None:
-        return dt.datetime.strptime(text.strip(), written).replace(tzinfo=dt.UTC).date()
-    sign, count, unit = now.groups(default="")
-    shift = {f"{unit.lower()}s": int(f"{sign}{count}")} if unit else {}
-    return pendulum.now("UTC").add(**shift).date()
+    if now is not None:
+        sign, count, unit = now.groups(default="")
+        shift = {f"{unit.lower()}s": int(f"{sign}{count}")} if unit else {}
+        text = pendulum.now("UTC").add(**shift).strftime(written)
+    return dt.datetime.strptime(text.strip(), written).replace(tzinfo=dt.UTC)

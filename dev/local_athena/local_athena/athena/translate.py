@@ -650,10 +650,14 @@ class _Translator:
                 functions.comparison("=", value, self.expr(item, frame))
                 for item in node.expressions
             ]
-            result = items[0]
-            for item in items[1:]:
-                result = build("({0} OR {1})", BOOLEAN, result, item)
-            return result
+            # In pairs, and pairs of pairs: DuckDB takes no expression that is a thousand deep.
+            while len(items) > 1:
+                pairs = [items[start : start + 2] for start in range(0, len(items), 2)]
+                items = [
+                    build("({0} OR {1})", BOOLEAN, *pair) if len(pair) == 2 else pair[0]
+                    for pair in pairs
+                ]
+            return items[0]
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = unify(value, column.as_expr())

@@ -84,6 +84,12 @@ def test_sql_that_is_right(make: Make, sql: str) -> None:
     assert findings(make(sql=sql)) == {}
 
 
+def test_a_list_that_is_too_long_for_the_validator_is_no_mistake(make: Make) -> None:
+    hours = ", ".join(f"'{number}'" for number in range(3_000))
+    sql = f"SELECT country FROM plays WHERE hour IN ({hours}) ORDER BY country"
+    assert sql_rules.sql_is_one_query_that_trino_accepts(make(sql=sql)) == []
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -1,0 +1,136 @@
+"""`partitions`: the coverage of two years of hours, of a table of one million partitions.
+
+Glue is a process that answers as Glue does, over HTTP and at once: what is measured is the time of
+the library and of botocore. What a real Glue takes to answer comes on top of it, for each call.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from athena_reports import Input, yearly
+from athena_reports.steps.input_coverage import find_partitions
+from bench.results import Row
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+PARTITIONS, NEEDED, MISSING = 1_000_000, 17_544, 3
+ROUNDS = 5
+REQUIRED_SECONDS, REQUIRED_CALLS = 2.0, 18
+FORMAT = "%Y/%m/%d/%H"
+END = datetime(2026, 1, 1, tzinfo=UTC)
+# BatchGetPartition has no way to leave the columns out.
+COLUMNS = [{"Name": f"column_{number}", "Type": "string"} for number in range(20)]
+
+
+def stored_hours() -> set[str]:
+    """The last million hours of a table, but for some of the last ones."""
+    hours = [END - number * timedelta(hours=1) for number in range(1, PARTITIONS + MISSING + 1)]
+    texts = [hour.strftime(FORMAT) for hour in hours]
+    return set(texts) - {texts[number * 1000] for number in range(MISSING)}
+
+
+class Glue(BaseHTTPRequestHandler):
+    """Answers GetTable and BatchGetPartition."""
+
+    protocol_version = "HTTP/1.1"
+    hours: set[str]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        action = self.headers["X-Amz-Target"].removeprefix("AWSGlue.")
+        answer = json.dumps(getattr(self, action)(body)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def GetTable(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        keys = [{"Name": "datehour", "Type": "string"}]
+        return {"Table": {"Name": body["Name"], "PartitionKeys": keys}}
+
+    def BatchGetPartition(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        partitions = []
+        for wanted in body["PartitionsToGet"]:
+            (hour,) = wanted["Values"]
+            if hour in self.hours:
+                descriptor = {"Columns": COLUMNS, "Location": f"s3://lake/plays/{hour}/"}
+                partitions.append({"Values": [hour], "StorageDescriptor": descriptor})
+        return {"Partitions": partitions}
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def serve(port: Connection) -> None:
+    Glue.hours = stored_hours()
+    assert len(Glue.hours) == PARTITIONS
+    server = HTTPServer(("127.0.0.1", 0), Glue)
+    port.send(server.server_port)
+    server.serve_forever()
+
+
+@contextmanager
+def glue_of_a_million() -> Iterator[GlueClient]:
+    """A client of a Glue whose one table has a million partitions."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
+    process.start()
+    try:
+        session = boto3.session.Session("key", "secret", region_name="ap-northeast-1")
+        endpoint_url = f"http://127.0.0.1:{ours.recv()}"
+        yield session.client("glue", endpoint_url=endpoint_url, config=Config(retries={}))
+    finally:
+        process.terminate()
+        process.join()
+
+
+def measure() -> Sequence[Row]:
+    """Look for the hours of a year and of the year before, again and again."""
+    source = Input("plays", "datehour", format=FORMAT, previous=True, missing="partial")
+    period = yearly().period("2025")
+    calls: list[str] = []
+    seconds = []
+    cpu_seconds = []
+    with glue_of_a_million() as glue:
+        glue.meta.events.register("before-call.glue.*", lambda model, **_: calls.append(model.name))
+        for _ in range(ROUNDS):
+            calls.clear()
+            start, cpu_start = time.perf_counter(), time.process_time()
+            (found,) = find_partitions(
+                [source],
+                period,
+                late_by=timedelta(0),
+                now=END,
+                database="lake",
+                glue=glue,
+                s3=None,  # type: ignore[arg-type]
+            )
+            seconds.append(time.perf_counter() - start)
+            cpu_seconds.append(time.process_time() - cpu_start)
+            needed, missing = found.coverage.needed, len(found.coverage.absent)
+            if (needed, missing) != (NEEDED, MISSING):
+                raise RuntimeError(f"{missing} of {needed} hours are missing")
+    name = f"partitions: {NEEDED:,} hours of {PARTITIONS:,}"
+    unit = f"seconds; the ratio is to {REQUIRED_SECONDS:g} s"
+    in_time = Row.of(f"{name}: time", unit, median(seconds), {}, REQUIRED_SECONDS)
+    batches = calls.count("BatchGetPartition")
+    unit = f"calls of BatchGetPartition; the ratio is to {REQUIRED_CALLS}"
+    return [
+        replace(in_time, cpu={"ours": round(median(cpu_seconds), 3)}),
+        Row.of(f"{name}: calls", unit, batches, {}, REQUIRED_CALLS),
+    ]

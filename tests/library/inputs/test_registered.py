@@ -1,0 +1,262 @@
+"""The partitions that Glue has, by what it answers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from athena_reports import Input
+from athena_reports.errors import InputError
+from athena_reports.inputs.registered import registered_folders, some_partition
+from athena_reports.inputs.source_table import SourceTable
+from athena_reports.periods.calendar import daily, weekly
+from athena_reports.steps.input_coverage import complete_periods, find_partitions
+from tests.library.inputs.glue_tables import create_table
+from tests.support.wire import answered, json_error, json_response
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
+DAYS = [f"2025-06-{day:02}" for day in range(1, 31)]
+HOURS = [f"{day.replace('-', '/')}/{hour:02}" for day in DAYS for hour in range(24)]
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def stored(table: str, *values: str) -> dict[str, Any]:
+    return {"Values": values, "StorageDescriptor": {"Location": f"s3://lake/{table}/"}}
+
+
+def expressions_of(requests: list[Any]) -> list[str]:
+    return [json.loads(request.body)["Expression"] for request in requests]
+
+
+@pytest.mark.parametrize("form", ["{}", "{:02}"])
+def test_integers_are_found_with_and_without_zeros(
+    glue: GlueClient, database: str, form: str
+) -> None:
+    keys = dict.fromkeys(("year", "month", "day", "hour"), "int")
+    there = [["2025", form.format(6), form.format(day), form.format(9)] for day in (1, 9, 10, 30)]
+    create_table(glue, database, keys, there)
+    source = Input("plays", tuple(keys), kind="integer")
+    table = SourceTable.read(source, database, glue)
+
+    wanted = [("2025", "6", str(day), str(hour)) for day in range(1, 31) for hour in range(24)]
+    folders = registered_folders(table, wanted, glue)
+    assert list(folders) == [("2025", "6", str(day), "9") for day in (1, 9, 10, 30)]
+    path = f"year=2025/month={form.format(6)}/day={form.format(1)}/hour={form.format(9)}"
+    assert folders["2025", "6", "1", "9"] == {
+        "year=2025/month=6/day=1/hour=9": f"s3://lake/plays/{path}/"
+    }
+
+
+@pytest.mark.parametrize("form", ["{}", "{:02}"])
+def test_after_the_first_call_integers_are_asked_for_as_glue_has_them(
+    glue: GlueClient, database: str, form: str
+) -> None:
+    keys = dict.fromkeys(("year", "month", "day", "hour"), "int")
+    there = []
+    wanted = []
+    for day, hour in product(range(1, 31), range(24)):
+        for month in (5, 6, 7):
+            there.append(["2025", form.format(month), form.format(day), form.format(hour)])
+            wanted.append(("2025", str(month), str(day), str(hour)))
+    create_table(glue, database, keys, there)
+    table = SourceTable.read(Input("plays", tuple(keys), kind="integer"), database, glue)
+    with answered(glue, "BatchGetPartition") as requests:
+        assert list(registered_folders(table, wanted, glue)) == wanted
+    # Of 2,160 partitions.
+    assert len(requests) == (3 if form == "{}" else 4)
+
+
+FREE = [
+    # The keys of the table, the input, and the values of its time.
+    ({"region": "string", "dt": "string"}, Input("plays"), DAYS),
+    ({"dt": "date", "region": "string"}, Input("plays", kind="date"), DAYS),
+    (
+        {"dt": "int", "region": "string"},
+        Input("plays", kind="integer"),
+        [day.replace("-", "") for day in DAYS],
+    ),
+    (
+        {"region": "string", "datehour": "string"},
+        Input("plays", "datehour", format="%Y/%m/%d/%H"),
+        HOURS,
+    ),
+    (
+        {"dt": "string", "region": "string"},
+        Input("plays", format="%d-%m-%Y"),
+        ["-".join(reversed(day.split("-"))) for day in DAYS],
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "source", "times"), FREE, ids=range(len(FREE)))
+def test_a_time_is_there_if_any_value_of_a_free_key_is(
+    glue: GlueClient, database: str, keys: dict[str, str], source: Input, times: list[str]
+) -> None:
+    (time_key,) = source.columns
+    there = []
+    for number, time in enumerate(times):
+        regions = ["jp", "o'neill"][: number % 3]  # none, one or two
+        there += [[time if key == time_key else name for key in keys] for name in regions]
+    create_table(glue, database, keys, there)
+    table = SourceTable.read(source, database, glue)
+
+    with answered(glue, "GetPartitions") as requests:
+        folders = registered_folders(table, [(time,) for time in times], glue)
+    assert list(folders) == [(time,) for number, time in enumerate(times) if number % 3]
+    for number, time in enumerate(times):
+        names = [f"{time_key}={time}/region={name}" for name in ["jp", "o'neill"][: number % 3]]
+        assert sorted(folders.get((time,), {})) == names
+    assert all(len(expression) <= 2048 for expression in expressions_of(requests))
+
+
+def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
+    there = [*product(HOURS[:240], ("de", "jp", "us"))]
+    create_table(glue, database, {"datehour": "string", "region": "string"}, there)
+    source = Input("plays", "datehour", format="%Y/%m/%d/%H")
+    table = SourceTable.read(source, database, glue)
+    with answered(glue, "GetPartitions") as requests:
+        folders = registered_folders(table, [(hour,) for hour in HOURS], glue)
+    assert list(folders) == [(hour,) for hour in HOURS[:240]]
+    assert all(len(of_regions) == 3 for of_regions in folders.values())
+    assert len({*expressions_of(requests)}) == 1
+
+
+def test_hours_of_several_keys_among_others_are_asked_for_in_short_expressions(
+    glue: GlueClient, database: str
+) -> None:
+    keys = {"dt": "string", "hour": "int", "region": "string"}
+    there = [[day, str(hour), "jp"] for day in DAYS[:4] for hour in range(0, 24, 2)]
+    create_table(glue, database, keys, there)
+    source = Input("plays", ("dt", "hour"), format=("%F", "%H"), kind=("string", "integer"))
+    table = SourceTable.read(source, database, glue)
+    wanted = [(day, str(hour)) for day in DAYS[:7] for hour in range(24)]
+    with answered(glue, "GetPartitions") as requests:
+        folders = registered_folders(table, wanted, glue)
+    assert list(folders) == [(day, hour) for day, hour, _ in there]
+    expressions = expressions_of(requests)
+    assert all(1000 < len(expression) <= 2048 for expression in expressions[:-1])
+    assert len(expressions) > 1
+
+
+def test_periods_in_any_order_are_looked_up_together(glue: GlueClient, database: str) -> None:
+    """Also where one range stands for all of them."""
+    create_table(
+        glue,
+        database,
+        {"dt": "string", "region": "string"},
+        [[day, "jp"] for day in DAYS if day not in ("2025-06-11", "2025-06-20")],
+    )
+    periods = [daily().period(day) for day in ("2025-06-30", "2025-06-20", "2025-06-02")]
+    complete = complete_periods(
+        [Input("plays")],
+        periods,
+        late_by=timedelta(0),
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+        database=database,
+        glue=glue,
+        s3=None,  # type: ignore[arg-type]
+    )
+    assert complete == [periods[0], periods[2]]
+
+
+def test_values_of_only_are_needed_one_by_one(glue: GlueClient, database: str) -> None:
+    there = [*product(DAYS, ("jp", "o'neill", "us"), ("0", "1"))]
+    there.remove(("2025-06-23", "o'neill", "1"))
+    there = [values for values in there if values[:2] != ("2025-06-24", "jp")]
+    keys = {"dt": "string", "region": "string", "level": "int"}
+    create_table(glue, database, keys, there)
+    look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC), "s3": None}
+    look |= {"database": database, "glue": glue}
+    week = weekly("sunday").period("2025-06-22")
+
+    only = {"region": ["jp", "o'neill"]}
+    (found,) = find_partitions([Input("plays", only=only)], week, **look)
+    assert found.coverage.needed == 14
+    assert found.coverage.absent == ("dt=2025-06-24/region=jp",)
+    assert len(found.folders) == 12 * 2 + 1  # of each level
+    both = {**only, "level": [0, 1]}
+    (found,) = find_partitions([Input("plays", only=both)], week, **look)
+    assert found.coverage.needed == 28
+    assert found.coverage.absent == (
+        "dt=2025-06-23/region=o'neill/level=1",
+        "dt=2025-06-24/region=jp/level=0",
+        "dt=2025-06-24/region=jp/level=1",
+    )
+
+
+# --- rare answers
+
+
+@pytest.mark.parametrize("value", [NO_VALUE, "", "x", "12a"])
+def test_a_partition_that_is_no_number_is_passed_over(
+    glue: GlueClient, database: str, value: str
+) -> None:
+    """Rows without a key are in __HIVE_DEFAULT_PARTITION__; Athena reads NULL there."""
+    create_table(glue, database, {"dt": "int", "region": "string"})
+    table = SourceTable.read(Input("plays", kind="integer"), database, glue)
+    answer = {"Partitions": [stored("a", value, "jp"), stored("b", "20250601", "jp")]}
+    with answered(glue, "GetPartitions", json_response(answer)):
+        folders = registered_folders(table, [("20250601",), ("20250602",)], glue)
+    assert folders == {("20250601",): {"dt=20250601/region=jp": "s3://lake/b/"}}
+
+
+def test_a_table_of_which_only_the_default_partition_is_there_lacks_the_others(
+    glue: GlueClient, database: str
+) -> None:
+    create_table(glue, database, {"dt": "string"}, [[NO_VALUE]])
+    look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC), "s3": None}
+    look |= {"database": database, "glue": glue}
+    (found,) = find_partitions([Input("plays")], daily().period("2025-06-01"), **look)
+    assert found.coverage.absent == ("dt=2025-06-01",)
+
+
+def test_a_partition_without_a_storage_descriptor_has_no_folder(
+    glue: GlueClient, database: str
+) -> None:
+    create_table(glue, database, {"dt": "string"})
+    table = SourceTable.read(Input("plays"), database, glue)
+    with answered(
+        glue, "BatchGetPartition", json_response({"Partitions": [{"Values": [DAYS[0]]}]})
+    ):
+        folders = registered_folders(table, [(DAYS[0],), (DAYS[1],)], glue)
+    assert folders == {(DAYS[0],): {f"dt={DAYS[0]}": ""}}
+
+
+def test_a_partition_of_other_keys_than_those_of_the_table_is_named(
+    glue: GlueClient, database: str
+) -> None:
+    create_table(glue, database, {"dt": "string", "region": "string"})
+    table = SourceTable.read(Input("plays"), database, glue)
+    answer = json_response({"Partitions": [stored("a", "2025-06-01")]})
+    says = rf"The partition 2025-06-01 of {database}\.plays has 1 values, and the table has 2 keys"
+    with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):
+        registered_folders(table, [("2025-06-01",)], glue)
+    with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):
+        some_partition(table, glue)
+
+
+@pytest.mark.parametrize("call", ["GetPartitions", "BatchGetPartition"])
+def test_what_may_not_be_listed_is_not_taken_for_missing(
+    glue: GlueClient, database: str, call: str
+) -> None:
+    keys = {"dt": "string"} if call == "BatchGetPartition" else {"dt": "string", "region": "string"}
+    create_table(glue, database, keys)
+    table = SourceTable.read(Input("plays"), database, glue)
+    denied = json_error("AccessDeniedException", "not allowed")
+    with answered(glue, call, denied), pytest.raises(ClientError, match="AccessDenied"):
+        registered_folders(table, [("2025-06-01",)], glue)
+
+
+def test_nothing_is_asked_for_no_partitions(glue: GlueClient, database: str) -> None:
+    create_table(glue, database, {"dt": "string", "region": "string"})
+    table = SourceTable.read(Input("plays"), database, glue)
+    with answered(glue, "GetPartitions") as requests:
+        assert registered_folders(table, [], glue) == {}
+    assert not requests
