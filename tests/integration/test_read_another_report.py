@@ -167,9 +167,10 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
         table.name: table.published_periods()
         for table in published_tables(settings().report_database, lake.services.glue)
     }
-    return find_restatements(
+    found = find_restatements(
         dag_id, reports[dag_id], lambda table: reports.get(table, {}), now, with_stale=True
     )
+    return [restatement for restatement in found if not restatement.open_parts]
 
 
 def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(

@@ -39,6 +39,7 @@ class Restatement:
     reason: str
     submitted_at: str  # when the query of what is published was submitted
     days_due: int  # how many whole days ago it was due for the first time
+    open_parts: Sequence[str]  # what it reads of other reports that has to be final before
 
     @property
     def run_ids(self) -> list[str]:
@@ -72,7 +73,7 @@ def find_restatements(
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
-    A period that reads another report waits until its parts are reported again themselves.
+    One that reads another report is among them also while its parts are not final.
 
     Args:
         dag_id: The report's DAG, whose id is the name of its table.
@@ -87,7 +88,7 @@ def find_restatements(
         stale.update(stale_periods(partitions))
         changed = changed_parts(partitions, partial(_versions, published_of))
     tables_read = {table for facts in partitions.values() for table in facts.parts}
-    open_parts = {
+    open_periods = {
         table: _open_periods(table, published_of, with_stale=with_stale) for table in tables_read
     }
     restatements = []
@@ -100,8 +101,6 @@ def find_restatements(
             reason = f"restated since it read them: {', '.join(changed[period_id])}"
         else:
             continue
-        if any(open_parts[table] & read.keys() for table, read in facts.parts.items()):
-            continue
         restatement = Restatement(
             dag_id=dag_id,
             period_id=period_id,
@@ -109,6 +108,7 @@ def find_restatements(
             reason=reason,
             submitted_at=facts.submitted_at,
             days_due=_whole_days_due(facts, now),
+            open_parts=_open_parts(facts, open_periods),
         )
         restatements.append(restatement)
     return restatements
@@ -127,6 +127,15 @@ def _open_periods(table: str, published_of: PublishedOf, *, with_stale: bool) ->
         open_ids.update(stale_periods(partitions))
         open_ids.update(changed_parts(partitions, partial(_versions, published_of)))
     return open_ids
+
+
+def _open_parts(facts: PartitionFacts, open_periods: Mapping[str, set[str]]) -> list[str]:
+    """Return the tables and ids of those parts of a period that are among the open ones."""
+    parts: list[str] = []
+    for table, versions_read in facts.parts.items():
+        open_ids = [part_id for part_id in versions_read if part_id in open_periods[table]]
+        parts.extend(f"{table} {part_id}" for part_id in open_ids)
+    return parts
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
@@ -187,7 +196,8 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the arguments of each TriggerDagRunOperator, the oldest period first.
 
-        A period that has an active run is left out, and so is a week that its report no longer has.
+        A period that has an active run is left out, and so is one whose parts are not final, and a
+        week that its report no longer has.
         There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
         returns more.
 
@@ -208,7 +218,9 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
                 )
                 break
             message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
-            if _has_active_run(restatement, context):
+            if restatement.open_parts:
+                message += f", but its parts come first: {', '.join(restatement.open_parts)}"
+            elif _has_active_run(restatement, context):
                 # A paused DAG would collect runs, and pay for all of them once it is unpaused.
                 message += ", but its run has not ended; see whether the DAG is paused"
             else:
