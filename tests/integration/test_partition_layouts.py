@@ -19,10 +19,13 @@ from athena_reports import Input, weekly
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.inputs.predicate import input_predicate
+from athena_reports.inputs.source_table import SourceTable
 from athena_reports.local.services import Services
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.steps.input_coverage import find_partitions
+from tests.support.code_blocks import blocks_of
 from tests.support.local_athena import finished_query
+from tests.support.memory_store import MemoryGlue
 from tests.support.partitioned import Lake, Partitioning, Play
 from tests.support.paths import ROOT
 
@@ -152,6 +155,16 @@ def declared(text: str) -> Input:
 
 def test_each_declaration_of_the_page_is_held_against_a_table() -> None:
     assert sorted(declarations_of_the_page()) == sorted([*OF_DECLARATION, WITHOUT_PARTITIONS])
+
+
+def test_what_does_not_fit_is_refused_as_the_page_says() -> None:
+    glue: Any = MemoryGlue(lambda _, effect: effect(), lambda _: None)
+    keys = [{"Name": name, "Type": "int"} for name in ("year", "month", "day")]
+    glue.tables["lake", "plays"] = {"Name": "plays", "PartitionKeys": keys}
+    with pytest.raises(InputError) as caught:
+        SourceTable.read(Input("plays", "dt"), "lake", glue)
+    (block,) = blocks_of(PAGE)
+    assert str(caught.value).split() == block.text.split()
 
 
 class Asked(NamedTuple):
