@@ -265,7 +265,7 @@ def _missing_partitions(
         coverage = partitions.coverage
         if coverage.stops_run:
             about = describe(declared.dag.dag_id, period, settings().environment)
-            way_out = 'Wait for them or register them, or declare missing="partial".'
+            way_out = f'{coverage.remedy}, or declare missing="partial".'
             return f"{about}: {coverage}. {way_out}"
     return ""
 

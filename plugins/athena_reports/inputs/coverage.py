@@ -1,6 +1,7 @@
 """What there is of an input for one period, and what a query would miss."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -12,8 +13,9 @@ class InputCoverage(BaseModel, frozen=True):
     """What there is of one input for one period; partitions are written as `dt=2025-06-29`.
 
     Of a report that is read (`Published`), the partitions are its periods, such as
-    `period=2025-06-29`. `versions` has the version of each that the query sees, by its id, and
-    `settles_at` says when the last of those that are still provisional settles; empty if none is.
+    `period=2025-06-29`, and `dag_id` is the DAG that publishes them. `versions` has the version of
+    each that the query sees, by its id. `settles_at` says when the last of those that are still
+    provisional settles; it is None if none is.
     """
 
     table: str  # with its database
@@ -26,8 +28,9 @@ class InputCoverage(BaseModel, frozen=True):
     not_done: tuple[str, ...] = ()  # there is no object that says that they are complete
     unpublished: tuple[str, ...] = ()  # periods of a report that are not published
     partial: tuple[str, ...] = ()  # periods of a report that lack some of their own input
+    dag_id: str = ""
     versions: Mapping[str, str] = Field(default_factory=dict)
-    settles_at: str = ""
+    settles_at: datetime | None = None
 
     @property
     def lacks_partitions(self) -> bool:
@@ -44,6 +47,13 @@ class InputCoverage(BaseModel, frozen=True):
     def stops_run(self) -> bool:
         """Whether a run does not start its query, as it lacks a partition that it needs."""
         return self.lacks_partitions and self.missing == "fail"
+
+    @property
+    def remedy(self) -> str:
+        """How what a run needs comes to be there, as a clause without its end."""
+        if self.dag_id:
+            return f"Wait for them or run {self.dag_id} for them"
+        return "Wait for them or register them"
 
     def __str__(self) -> str:
         if not self.is_partitioned:

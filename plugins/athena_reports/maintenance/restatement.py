@@ -3,10 +3,10 @@
 These are provisional periods whose late events have arrived, and stale ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from airflow.configuration import conf
@@ -39,6 +39,7 @@ class Restatement:
     reason: str
     submitted_at: str  # when the query of what is published was submitted
     days_due: int  # how many whole days ago it was due for the first time
+    open_parts: Sequence[str]  # what it reads of other reports that has to be final before
 
     @property
     def run_ids(self) -> list[str]:
@@ -58,32 +59,37 @@ class Restatement:
         }
 
 
-PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]
-"""What the Glue table of each report says of its published periods, by table and period id."""
+PublishedOf = Callable[[str], Mapping[str, PartitionFacts]]
+"""Returns what the Glue table of a report says of its published periods, by period id."""
 
 
 def find_restatements(
-    dag_id: str, reports: PublishedReports, now: datetime, *, with_stale: bool
+    dag_id: str,
+    partitions: Mapping[str, PartitionFacts],
+    published_of: PublishedOf,
+    now: datetime,
+    *,
+    with_stale: bool,
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
-    A period that reads another report waits until its parts are reported again themselves.
+    One that reads another report is among them also while its parts are not final.
 
     Args:
         dag_id: The report's DAG, whose id is the name of its table.
-        reports: All published reports.
+        partitions: What its table says, by period id.
+        published_of: Returns the same of a report that it reads.
         now: The instant until which a provisional period has to have settled.
         with_stale: Whether stale periods are reported again too.
     """
-    partitions = reports[dag_id]
     stale: set[str] = set()
     changed: dict[str, list[str]] = {}
     if with_stale:
         stale.update(stale_periods(partitions))
-        changed = changed_parts(partitions, partial(_versions, reports))
+        changed = changed_parts(partitions, partial(_versions, published_of))
     tables_read = {table for facts in partitions.values() for table in facts.parts}
-    open_parts = {
-        table: _open_periods(table, reports, with_stale=with_stale) for table in tables_read
+    open_periods = {
+        table: _open_periods(table, published_of, with_stale=with_stale) for table in tables_read
     }
     restatements = []
     for period_id, facts in partitions.items():
@@ -95,8 +101,6 @@ def find_restatements(
             reason = f"restated since it read them: {', '.join(changed[period_id])}"
         else:
             continue
-        if any(open_parts[table] & read.keys() for table, read in facts.parts.items()):
-            continue
         restatement = Restatement(
             dag_id=dag_id,
             period_id=period_id,
@@ -104,24 +108,34 @@ def find_restatements(
             reason=reason,
             submitted_at=facts.submitted_at,
             days_due=_whole_days_due(facts, now),
+            open_parts=_open_parts(facts, open_periods),
         )
         restatements.append(restatement)
     return restatements
 
 
-def _versions(reports: PublishedReports, table: str) -> dict[str, str]:
+def _versions(published_of: PublishedOf, table: str) -> dict[str, str]:
     """Return the present versions of a report's periods, by period id."""
-    return {period_id: facts.version for period_id, facts in reports.get(table, {}).items()}
+    return {period_id: facts.version for period_id, facts in published_of(table).items()}
 
 
-def _open_periods(table: str, reports: PublishedReports, *, with_stale: bool) -> set[str]:
+def _open_periods(table: str, published_of: PublishedOf, *, with_stale: bool) -> set[str]:
     """Return the ids of a report's periods that are not final, or are to be reported again."""
-    partitions = reports.get(table, {})
+    partitions = published_of(table)
     open_ids = {period_id for period_id, facts in partitions.items() if facts.provisional}
     if with_stale:
         open_ids.update(stale_periods(partitions))
-        open_ids.update(changed_parts(partitions, partial(_versions, reports)))
+        open_ids.update(changed_parts(partitions, partial(_versions, published_of)))
     return open_ids
+
+
+def _open_parts(facts: PartitionFacts, open_periods: Mapping[str, set[str]]) -> list[str]:
+    """Return the tables and ids of those parts of a period that are among the open ones."""
+    parts: list[str] = []
+    for table, versions_read in facts.parts.items():
+        open_ids = [part_id for part_id in versions_read if part_id in open_periods[table]]
+        parts.extend(f"{table} {part_id}" for part_id in open_ids)
+    return parts
 
 
 def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
@@ -182,7 +196,8 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the arguments of each TriggerDagRunOperator, the oldest period first.
 
-        A period that has an active run is left out, and so is a week that its report no longer has.
+        A period that has an active run is left out, and so is one whose parts are not final, and a
+        week that its report no longer has.
         There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
         returns more.
 
@@ -203,7 +218,9 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
                 )
                 break
             message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
-            if _has_active_run(restatement, context):
+            if restatement.open_parts:
+                message += f", but its parts come first: {', '.join(restatement.open_parts)}"
+            elif _has_active_run(restatement, context):
                 # A paused DAG would collect runs, and pay for all of them once it is unpaused.
                 message += ", but its run has not ended; see whether the DAG is paused"
             else:
@@ -215,12 +232,23 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
         """Return the restatements of all reports, the oldest period first."""
         now = datetime.now(UTC)
         restatements: list[Restatement] = []
-        tables = list(self._tables())
-        reports = {table.name: table.published_periods() for table in tables}
-        for table in tables:
+        tables = {table.name: table for table in self._tables()}
+
+        @cache
+        def published_of(table_name: str) -> Mapping[str, PartitionFacts]:
+            if table_name not in tables:
+                return {}
+            return tables[table_name].published_periods()
+
+        for table in tables.values():
             dag_id = table.name  # `<report>_<cadence>` too
-            of_table = find_restatements(dag_id, reports, now, with_stale=with_stale)
-            if self._has_weeks_of_several_days(table, reports[table.name]):
+            # Not from the cache: what is published of all reports does not fit into memory, and few
+            # of them are read by others.
+            partitions = table.published_periods()
+            of_table = find_restatements(
+                dag_id, partitions, published_of, now, with_stale=with_stale
+            )
+            if self._has_weeks_of_several_days(table, partitions):
                 of_table = self._without_former_weeks(of_table, table)
             restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)

@@ -179,7 +179,7 @@ class PublicationFacts(BaseModel, frozen=True):
     environment: str
     period: PublishedPeriod
     settles_at: str  # when the last event of the period has arrived
-    provisional: bool  # the query was submitted before `settles_at`
+    provisional: bool  # events of it, or of a part that it read, might still arrive
     partial: bool  # partitions of the input were missing
     missing_partitions: tuple[str, ...]
     published_at: str

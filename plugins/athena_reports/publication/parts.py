@@ -90,7 +90,7 @@ def _parts_of(
     versions = {}
     unpublished = []
     partial = []
-    settles_at = ""
+    settling_times = []
     for part in needed:
         name = f"{KEY}={part.id}"
         if part.id not in stored:
@@ -102,7 +102,7 @@ def _parts_of(
         if facts.partial:
             partial.append(name)
         if facts.provisional:
-            settles_at = max(settles_at, facts.settles_at, key=_instant)
+            settling_times.append(datetime.fromisoformat(facts.settles_at))
     coverage = InputCoverage(
         table=f"{published.database}.{published.table}",
         missing=published.missing,
@@ -110,14 +110,15 @@ def _parts_of(
         present=tuple(folders),
         unpublished=tuple(unpublished),
         partial=tuple(partial),
+        dag_id=published.table,
         versions=versions,
-        settles_at=settles_at,
+        settles_at=max(settling_times, default=None),
     )
     return InputPartitions(coverage, folders)
 
 
 def _facts(published: Published, part_id: str, stored: Partition) -> PartitionFacts:
-    """Return what a partition says; InputError if it cannot be read."""
+    """Return what a partition says; InputError if its rows are not those of the part."""
     about = f"The input {published.database}.{published.table}, period {part_id}"
     try:
         facts = PartitionFacts.from_parameters(stored.parameters)
@@ -135,10 +136,3 @@ def _facts(published: Published, part_id: str, stored: Partition) -> PartitionFa
             f" {published.cadence.timezone}. Use the cadence of its build_dag."
         )
     return facts
-
-
-def _instant(settles_at: str) -> float:
-    """Return a text of an instant as a number; the earliest one for none."""
-    if not settles_at:
-        return float("-inf")
-    return datetime.fromisoformat(settles_at).timestamp()

@@ -51,10 +51,7 @@ def find_coverage(
     ):
         coverage = partitions.coverage
         if coverage.stops_run:
-            way_out = (
-                "Wait for them or register them, then clear run_query; or declare"
-                ' missing="partial".'
-            )
+            way_out = f'{coverage.remedy}, then clear run_query; or declare missing="partial".'
             raise MissingPartitionsError(f"{coverage}. No query was started. {way_out}")
         coverages.append(coverage)
     return tuple(coverages)

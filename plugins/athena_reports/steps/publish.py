@@ -237,11 +237,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         for coverage in submission.inputs:
             missing_partitions.extend(coverage.gaps)
             if coverage.versions:
-                _, _, table = coverage.table.partition(".")
-                parts[table] = coverage.versions
-            if coverage.settles_at:  # a part was provisional when it was read
+                parts[coverage.dag_id] = coverage.versions  # the name of its table too
+            if coverage.settles_at is not None:  # a part was provisional when it was read
                 is_provisional = True
-                settles_at = max(settles_at, datetime.fromisoformat(coverage.settles_at))
+                settles_at = max(settles_at, coverage.settles_at)
         delivery = None
         if self.channels:
             until = period.end_utc + self.deliver_within

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from airflow.sdk import DAG
 from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.restatement import (
     AthenaRestatementsOperator,
-    PublishedReports,
     Restatement,
     find_restatements,
 )
@@ -77,7 +77,7 @@ def partition(period_id: str, **options: Any) -> PartitionFacts:
 def found(
     partitions: dict[str, PartitionFacts], now: datetime = LATER, *, stale: bool = False
 ) -> list[Restatement]:
-    return find_restatements("plays_weekly", {"plays_weekly": partitions}, now, with_stale=stale)
+    return find_restatements("plays_weekly", partitions, lambda _: {}, now, with_stale=stale)
 
 
 RESTATED_FIRST = {FIRST: partition(FIRST, submitted=20 * DAY, restated=20 * DAY)}
@@ -279,6 +279,46 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
     assert max(len(question["run_ids"]) for question in ti.asked) <= 50
 
 
+def test_the_parts_of_a_period_are_triggered_before_it(
+    publish: Publish, triggers: Triggers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = json.dumps({"plays_weekly": {FIRST: "0"}, "gone_weekly": {FIRST: "0"}})
+    publish("sums", UTC_WEEKS, FIRST, parts=parts)
+    publish("plays", UTC_WEEKS, FIRST)
+    assert triggers(TaskInstance()) == [("plays_weekly", FIRST)]
+    assert (
+        f"sums_weekly, period {FIRST}: late events have arrived, but its parts come first:"
+        f" plays_weekly {FIRST}"
+    ) in capsys.readouterr().out
+    publish("plays", UTC_WEEKS, FIRST, provisional="false")
+    assert triggers(TaskInstance()) == [("sums_weekly", FIRST)]
+
+
+def test_what_is_published_of_reports_that_nobody_reads_is_not_kept_in_memory(
+    publish: Publish, triggers: Triggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred reports of three years take half a gigabyte."""
+
+    class Published(dict[str, PartitionFacts]):
+        """Of one table; other than a dict it can be watched."""
+
+    made: list[weakref.ref[Published]] = []
+    counts = []
+    published_periods = Table.published_periods
+
+    def watched(table: Table) -> Published:
+        published = Published(published_periods(table))
+        made.append(weakref.ref(published))
+        counts.append(sum(each() is not None for each in made))
+        return published
+
+    monkeypatch.setattr(Table, "published_periods", watched)
+    for number in range(5):
+        publish(f"plays{number}", UTC_WEEKS, FIRST)
+    assert len(triggers(TaskInstance())) == len(counts) == 5
+    assert max(counts) <= 2, "the one before is replaced by the next one"
+
+
 # --- periods that read other reports
 
 NOW = LATER
@@ -292,12 +332,20 @@ def reading(version: str, *, settled: bool = True, **parts: dict[str, str]) -> P
     )
 
 
+PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]
+
+
 def restated(reports: PublishedReports, *, stale: bool = True) -> dict[str, str]:
     """Which DAGs have a period to restate, and why."""
+
+    def published_of(table: str) -> Mapping[str, PartitionFacts]:
+        return reports.get(table, {})
+
     found = {}
-    for dag_id in reports:
-        for each in find_restatements(dag_id, reports, NOW, with_stale=stale):
-            found[dag_id] = each.reason
+    for dag_id, partitions in reports.items():
+        for each in find_restatements(dag_id, partitions, published_of, NOW, with_stale=stale):
+            if not each.open_parts:
+                found[dag_id] = each.reason
     return found
 
 

@@ -115,6 +115,17 @@ def test_the_same_rows_settle_a_provisional_or_partial_period(
     assert (settled.outcome, settled.manifest.version) == (outcome, version.version)
 
 
+def test_the_same_rows_of_other_parts_say_which_parts_gave_them_last(tabled: Place) -> None:
+    """Else the period would stay stale, and be reported again and again."""
+    tabled.publish(tabled.upload("a"), facts(EARLY, parts={"days_daily": {"2026-11-15": "v1"}}))
+    parts = {"days_daily": {"2026-11-15": "v2"}}
+    again = tabled.publish(tabled.upload("a"), facts(LATE, parts=parts))
+    assert again.outcome == "unchanged"
+    assert tabled.manifest()["parts"] == parts
+    partition = tabled.partitions()["2026-11-15"]["Parameters"]
+    assert PartitionFacts.from_parameters(partition).parts == parts
+
+
 def test_a_version_is_planned_for_the_channels_of_its_publication(tabled: Place) -> None:
     """A channel that is added later begins with the next version."""
     first = PlannedDelivery(channels=("sales", "topic"), until="2026-12-01T00:00:00+00:00")

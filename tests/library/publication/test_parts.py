@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -44,7 +45,9 @@ def coverage(glue: Any) -> InputCoverage:
 
 
 def test_nothing_is_published_of_a_report_without_a_table(glue: MemoryGlue) -> None:
-    assert coverage(glue).unpublished == NAMES
+    found = coverage(glue)
+    assert found.unpublished == NAMES
+    assert found.remedy == "Wait for them or run days_daily for them"
 
 
 def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGlue) -> None:
@@ -57,7 +60,7 @@ def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGl
 
     assert (found.partial, found.unpublished) == (NAMES[1:2], NAMES[4:])
     assert found.gaps == [f"{found.table}/{name}" for name in (*NAMES[4:], NAMES[1])]
-    assert found.settles_at == later
+    assert found.settles_at == datetime.fromisoformat(later)
     assert found.versions == {part.id: "v1" for part in PARTS[:4]}
 
 

@@ -64,16 +64,36 @@ def _problem(source: Published, dag: BuiltDag, reports: Mapping[str, BuiltDag]) 
         )
     if not read_dag.report.has_table:
         return "which has no table. Let that report publish Parquet too (outputs=)."
+    return _begins_too_late(source, dag, read_dag) or _ends_too_early(source, dag, read_dag)
+
+
+def _begins_too_late(source: Published, dag: BuiltDag, read_dag: BuiltDag) -> str:
     start: Any = dag.start_date  # a report has one
     start_of_read: Any = read_dag.start_date
     first_period = dag.cadence.first_from(start)
     first_part = source.parts_of(first_period)[0]
-    if first_part.start_utc < start_of_read:
-        return (
-            f"which begins with {read_dag.report.since}. The period {first_period} needs"
-            f" {first_part}. Give since= of a later period, or of an earlier part."
-        )
-    return ""
+    if first_part.start_utc >= start_of_read:
+        return ""
+    return (
+        f"which begins with {read_dag.report.since}. The period {first_period} needs"
+        f" {first_part}. Give since= of a later period, or of an earlier part."
+    )
+
+
+def _ends_too_early(source: Published, dag: BuiltDag, read_dag: BuiltDag) -> str:
+    if read_dag.end_date is None:
+        return ""
+    ends = f"which ends with {read_dag.report.until}."
+    if dag.end_date is None:
+        return f"{ends} This report goes on. Give it until= too, or let it read another report."
+    last_period = dag.cadence.containing(dag.end_date)
+    last_part = source.parts_of(last_period)[-1]
+    if last_part.start_utc <= read_dag.end_date:
+        return ""
+    return (
+        f"{ends} The period {last_period} needs {last_part}. Give until= of an earlier period, or"
+        " of a later part."
+    )
 
 
 def _cycle_from(dag_id: str, reads: Mapping[str, Sequence[str]]) -> list[str]:

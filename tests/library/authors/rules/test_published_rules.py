@@ -93,6 +93,31 @@ def test_parts_that_are_never_published_are_found(
     assert finding.startswith(f"months_monthly: it reads {says}")
 
 
+@pytest.mark.parametrize(
+    ("until", "says"),
+    [
+        ("", "This report goes on. Give it until= too"),
+        ("2025-03-01", "The period 2025-03 needs 2025-03-31. Give until= of an earlier period"),
+        ("2025-02-28", ""),
+    ],
+)
+def test_parts_that_are_not_published_any_more_are_found(
+    reports: Reports, until: str, says: str
+) -> None:
+    reports.add("days", more=', until="2025-03-30"')
+    reports.add(
+        "months",
+        'Published("days", daily("Asia/Tokyo"))',
+        cadence=MONTHS,
+        more=f', until="{until}"' if until else "",
+    )
+    findings = reports_that_are_read_exist(reports.repository)
+    about = "months_monthly: it reads days_daily, which ends with 2025-03-30."
+    assert [finding[: len(f"{about} {says}")] for finding in findings] == (
+        [f"{about} {says}"] if says else []
+    )
+
+
 def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
     for name, read in [("a", "b"), ("b", "c"), ("c", "a"), ("leads", "a")]:
         reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
