@@ -27,8 +27,8 @@ from athena_reports.periods.calendar import (
     yearly,
 )
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.partitions import facts, periods_from, text
 from tests.support.calendars import WEEKS
+from tests.support.partition_facts import facts, periods_from, text
 
 WEEKLY = PeriodTimetable(WEEKS)
 CADENCES = [

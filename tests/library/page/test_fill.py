@@ -12,8 +12,8 @@ from athena_reports.page.fill import ReadReport, plan_fill
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import Period, daily
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.partitions import facts, periods_from
 from tests.support.calendars import WEEKS
+from tests.support.partition_facts import facts, periods_from
 
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)

@@ -23,8 +23,8 @@ from athena_reports.page.runs import (
 )
 from athena_reports.steps.missing_inputs import MissingInputs
 from tests.library.page.metadata import add_run, add_task, dated
-from tests.library.page.partitions import text
 from tests.support.calendars import WEEKS
+from tests.support.partition_facts import text
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -15,9 +15,9 @@ from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.parts import changed_parts, find_parts
-from tests.library.page.partitions import facts
 from tests.support.calendars import WEEK
 from tests.support.memory_store import MemoryGlue
+from tests.support.partition_facts import facts
 
 DAYS = Published("days", daily(WEEK.cadence.timezone), missing="partial")
 PARTS = DAYS.parts_of(WEEK)

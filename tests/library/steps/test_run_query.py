@@ -19,11 +19,11 @@ from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.library.page.partitions import facts
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
+from tests.support.partition_facts import facts
 from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
