@@ -59,7 +59,8 @@ class InputNeed(BaseModel, frozen=True):
         source = self.source
         database = source.database or self.database
         if isinstance(source, Published):
-            return database, source.table, source.cadence
+            # A broken part of one period must not hide what there is of another.
+            return database, source.table, source.cadence, self.period
         only = tuple(source.only.items())
         keys = (source.columns, source.format, source.kind)
         return database, source.table, source.of, keys, only, source.done

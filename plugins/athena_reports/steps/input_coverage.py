@@ -81,7 +81,9 @@ def find_partitions(
 def find_together(
     needs: Sequence[InputNeed], *, now: datetime, glue: "GlueClient", s3: S3
 ) -> list[InputPartitions]:
-    """Return what there is for each of some needs that have the same `lookup`, in their order.
+    """Return what there is for each of some needs of one table or report, in their order.
+
+    Those of a table have the same `lookup`.
 
     Arguments and errors are otherwise those of `find_partitions`.
     """

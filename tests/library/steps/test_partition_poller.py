@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from athena_reports import Input
+from athena_reports import Input, Published, daily
 from athena_reports.inputs.need import InputNeed
 from athena_reports.periods.calendar import Period
 from athena_reports.steps.partition_poller import (
@@ -21,6 +21,7 @@ from athena_reports.steps.partition_poller import (
     PartitionPoller,
 )
 from athena_reports.steps.shared_poller import Connection
+from tests.library.page.partitions import facts
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
@@ -130,6 +131,47 @@ def test_a_look_asks_once_for_all_waits(lake: SourceLake, clock: VirtualClock, w
     looks = lake.counts["GetTable"]
     assert 4 <= looks <= 6
     assert lake.counts == {"GetTable": looks, "BatchGetPartition": looks}
+
+
+def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    days = Published("days", daily(WEEK.cadence.timezone), wait=timedelta(days=30))
+    final = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
+    lake.glue.tables[days.database, days.table] = {"Name": days.table}
+
+    def publish(day: Period, **changes: str) -> None:
+        lake.glue.partitions[days.database, days.table, day.id] = {
+            "Values": [day.id],
+            "Parameters": facts(day, **final) | changes,
+        }
+
+    broken, *others = days.parts_of(WEEK.previous)
+    *early, last = days.parts_of(WEEK)
+    for day in (*others, *early):
+        publish(day)
+    publish(broken, broken="s3://reports/x is missing")
+    of_week, of_week_before = (
+        InputNeed(source=days, period=week, late_by=timedelta(0), database=DATABASE)
+        for week in (WEEK, WEEK.previous)
+    )
+
+    async def publish_last_and_repair() -> None:
+        await asyncio.sleep(100)
+        publish(last)
+        await asyncio.sleep(1000)
+        publish(broken)
+
+    ended = []
+
+    async def end_of(need: InputNeed) -> None:
+        await changes_of([need])
+        ended.append((need.period, clock.seconds))
+
+    waited(clock, end_of(of_week_before), end_of(of_week), publish_last_and_repair())
+    (first, early_end), (second, late_end) = ended
+    assert (first, second) == (WEEK, WEEK.previous)
+    assert early_end <= 100 + 2 * PAUSE_SECONDS < 1100 <= late_end
 
 
 def test_a_done_object_is_waited_for_and_asked_for_once_for_all_waits(
