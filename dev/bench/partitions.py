@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ class Glue(BaseHTTPRequestHandler):
 def serve(port: Connection) -> None:
     Glue.hours = stored_hours()
     assert len(Glue.hours) == PARTITIONS
-    server = HTTPServer(("127.0.0.1", 0), Glue)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Glue)
     port.send(server.server_port)
     server.serve_forever()
 

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.layout import Partition
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 _KEYS_PER_CALL = 1000  # BatchGetPartition takes no more
+_CALLS_AT_ONCE = 4  # of one look
 _LONGEST_EXPRESSION = 2048  # characters that GetPartitions takes
 _INTEGER = re.compile(r"-?[0-9]+")  # a partition without a value is __HIVE_DEFAULT_PARTITION__
 
@@ -37,22 +40,41 @@ def registered_folders(
     """
     if table.has_free_keys:
         return _by_any_value_of_free_keys(table, wanted, glue)
-    folders: dict[Partition, dict[str, str]] = {}
-    zeros_first = False
-    for start in range(0, len(wanted), _KEYS_PER_CALL):
-        batch = wanted[start : start + _KEYS_PER_CALL]
-        found = _by_all_values(table, batch, glue, zeros=zeros_first)
-        # Glue may have a month or a day with a zero before it, or without.
-        not_found = [partition for partition in batch if partition not in found]
-        others = [
-            partition for partition in not_found if _with_zeros(table, partition) != partition
-        ]
-        found_otherwise = _by_all_values(table, others, glue, zeros=not zeros_first)
-        if len(found_otherwise) > len(found):
-            zeros_first = not zeros_first
-        folders.update(found)
-        folders.update(found_otherwise)
+    batches = [
+        wanted[start : start + _KEYS_PER_CALL] for start in range(0, len(wanted), _KEYS_PER_CALL)
+    ]
+    if not batches:
+        return {}
+    first = _in_both_forms(table, batches[0], glue, zeros_first=False)
+    folders = dict(first.folders)
+    # The other batches are asked for in the form that the first one has told.
+    look = partial(_in_both_forms, table, glue=glue, zeros_first=first.has_zeros)
+    with ThreadPoolExecutor(_CALLS_AT_ONCE) as threads:
+        for found in threads.map(look, batches[1:]):
+            folders.update(found.folders)
     return folders
+
+
+class _Found(NamedTuple):
+    """The folders of what Glue has of some partitions, and how it writes their integers."""
+
+    folders: Mapping[Partition, dict[str, str]]
+    has_zeros: bool
+
+
+def _in_both_forms(
+    table: SourceTable, batch: Sequence[Partition], glue: "GlueClient", *, zeros_first: bool
+) -> _Found:
+    """Look for as many partitions as one call may ask for.
+
+    Glue may have a month or a day with a zero before it, or without.
+    """
+    found = _by_all_values(table, batch, glue, zeros=zeros_first)
+    not_found = [partition for partition in batch if partition not in found]
+    others = [partition for partition in not_found if _with_zeros(table, partition) != partition]
+    found_otherwise = _by_all_values(table, others, glue, zeros=not zeros_first)
+    is_otherwise = len(found_otherwise) > len(found)
+    return _Found({**found, **found_otherwise}, has_zeros=zeros_first != is_otherwise)
 
 
 def stored_partitions(
