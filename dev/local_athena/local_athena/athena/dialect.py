@@ -18,6 +18,8 @@ from local_athena.athena.errors import ApiError
 
 LITERAL_WITH_TYPE = "typed_literal"
 """Key in `meta` of a Cast that was written TYPE 'text'."""
+SPELLING = "spelling"
+"""Key in `meta` of a DataType: how its name is written, in lower case."""
 
 _ATHENA_STATEMENTS = re.compile(
     "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
@@ -64,6 +66,9 @@ def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
 class _Athena(Trino):
     """Trino's grammar with every function left as written, so that none is translated unseen."""
 
+    # Subscripts stay as they are written.
+    INDEX_OFFSET = 0
+
     class Parser(TrinoParser):
         """Functions parse as `exp.Anonymous`, but for those with a grammar of their own."""
 
@@ -74,8 +79,39 @@ class _Athena(Trino):
         }
         # A timestamp with a zone is TIMESTAMP in sqlglot 30.15, and TIMESTAMPTZ in 30.30.
         TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = dict.fromkeys(
-            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL), _typed_literal
+            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL, exp.DType.JSON),
+            _typed_literal,
         )
+        # sqlglot 30.15 gives `%` the precedence of `+`.
+        TERM: ClassVar[dict[Any, Any]] = {
+            token: node for token, node in TrinoParser.TERM.items() if token != TokenType.MOD
+        }
+        FACTOR: ClassVar[dict[Any, Any]] = {**TrinoParser.FACTOR, TokenType.MOD: exp.Mod}
+
+        def parse_set_operation(
+            self, this: exp.Expr | None, consume_pipe: bool = False
+        ) -> exp.Expr | None:
+            """INTERSECT binds closer than UNION and EXCEPT, which sqlglot does not know."""
+            operation = super().parse_set_operation(this, consume_pipe)
+            if isinstance(operation, (exp.Union, exp.Except)):
+                right = operation.expression
+                while self._curr is not None and self._curr.token_type == TokenType.INTERSECT:
+                    right = super().parse_set_operation(right, consume_pipe)
+                    for modifier in self.SET_OP_MODIFIERS:
+                        last = right.expression.args.get(modifier)
+                        if last is not None:
+                            right.set(modifier, last.pop())
+                operation.set("expression", right)
+            return operation
+
+        def _parse_types(self, *args: Any, **options: Any) -> exp.Expr | None:
+            """Notes how a type is spelt: Athena knows fewer names than sqlglot."""
+            start = self._index
+            node = super()._parse_types(*args, **options)
+            if isinstance(node, exp.DataType):
+                spelt = [token.text.lower() for token in self._tokens[start : self._index]]
+                node.meta[SPELLING] = " ".join(spelt).partition(" (")[0]
+            return node
 
 
 def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
@@ -99,6 +135,7 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         sql = sql[: tokens.pop().start]
     _check_tokens(tokens)
     sql = _with_parameters(sql, tokens, parameters)
+    sql = _readable(sql)
     try:
         (tree,) = _Athena().parse(sql)
     except SqlglotError as error:
@@ -183,14 +220,97 @@ def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
     return ApiError(message, athena_code="MALFORMED_QUERY")
 
 
+def _readable(sql: str) -> str:
+    """What sqlglot does not read: LIMIT ALL says nothing, and ROW is ROWS in FETCH and OFFSET."""
+    tokens = _tokens(sql)
+    for number, row in reversed(list(zip(tokens, tokens[1:], strict=False))):
+        if row.text.upper() == "ROW" and number.token_type == TokenType.NUMBER:
+            sql = sql[: row.start] + "ROWS" + sql[row.end + 1 :]
+    tokens = _tokens(sql)
+    for token, following in zip(tokens, tokens[1:], strict=False):
+        if token.token_type == TokenType.LIMIT and following.token_type == TokenType.ALL:
+            blank = re.sub(r"[^\n]", " ", sql[token.start : following.end + 1])
+            sql = sql[: token.start] + blank + sql[following.end + 1 :]
+    return sql
+
+
+_INTERVAL_FIELDS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+_BEFORE_SUBSCRIPT = (
+    *(TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.VAR, TokenType.IDENTIFIER),
+    *(TokenType.ARRAY, TokenType.STRING),
+)
+
+
+def _check_expression(before: Token | None, token: Token, after: Sequence[Token]) -> None:
+    """An array without ARRAY, an interval without its field, EXTRACT of a text."""
+    column = token.col - (token.end - token.start)
+    if token.token_type == TokenType.L_BRACKET:
+        is_name = before is not None and re.fullmatch(r"[A-Za-z_]\w*", before.text) is not None
+        reserved = before is not None and before.text.upper() in _RESERVED
+        if (
+            before is None
+            or reserved
+            or (before.token_type not in _BEFORE_SUBSCRIPT and not is_name)
+        ):
+            raise _mismatch(token.line, column, "[", "an expression")
+    elif token.token_type == TokenType.INTERVAL and after:
+        signed = after[0].token_type in (TokenType.DASH, TokenType.PLUS)
+        value, unit = after[signed], after[1 + signed : 2 + signed]
+        if value.token_type == TokenType.STRING and (
+            not unit or unit[0].text.upper() not in _INTERVAL_FIELDS
+        ):
+            found = unit[0] if unit else value
+            at = found.col - (found.end - found.start)
+            raise _mismatch(
+                found.line, at, found.text, "'DAY', 'HOUR', 'MINUTE', 'MONTH', 'SECOND', 'YEAR'"
+            )
+    elif (
+        token.text.upper() == "EXTRACT"
+        and len(after) > 1
+        and after[0].token_type == TokenType.L_PAREN
+        and after[1].token_type == TokenType.STRING
+    ):
+        raise _mismatch(token.line, column, f"'{after[1].text}'", "a field of a date")
+
+
+_RESERVED = frozenset(
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "LIKE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "CASE",
+        "ON",
+        "BY",
+        "HAVING",
+        "UNION",
+        "ALL",
+        "DISTINCT",
+        "EXISTS",
+        "IS",
+        "AS",
+        "VALUES",
+    ]
+)
+
+
 def _check_tokens(tokens: Sequence[Token]) -> None:
     """What the validator lets pass and Trino does not.
 
-    That is LIMIT before OFFSET, and a text as a table's name.
+    That is LIMIT before OFFSET, a text as a table's name, and what `_check_expression` tells.
     """
     limit_at: set[int] = set()
     depth = 0
-    for before, token in zip([None, *tokens], tokens, strict=False):
+    for position, (before, token) in enumerate(zip([None, *tokens], tokens, strict=False)):
+        _check_expression(before, token, tokens[position + 1 : position + 4])
         column = token.col - (token.end - token.start)
         if token.token_type in (TokenType.L_PAREN, TokenType.R_PAREN):
             limit_at.discard(depth)

@@ -118,6 +118,13 @@ class Engine:
 
 
 def _failure(message: str) -> QueryFailed:
+    ours = re.search(
+        r"Could not convert string '([A-Z]{3,}(?:_[A-Z]+)+): (.*)' to INT64",
+        message,
+        flags=re.DOTALL,
+    )
+    if ours is not None:
+        return QueryFailed(ours[1], ours[2].strip())
     ours = re.search(r"\b([A-Z]{3,}(?:_[A-Z]+)+): (.*)", message, flags=re.DOTALL)
     if ours is not None:
         return QueryFailed(ours[1], ours[2].strip().split("\n\nLINE ")[0])

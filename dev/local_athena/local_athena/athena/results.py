@@ -90,6 +90,8 @@ def as_text(column: pa.Array, type_: Type) -> pa.StringArray:
         )
     if type_.base == "timestamp":
         return column.cast(pa.timestamp("ms")).cast(pa.string())
+    if type_.base == "timestamp with time zone" and type_.zone is None:
+        return column.cast(pa.string())
     if type_.base == "timestamp with time zone":
         zone = type_.zone or "UTC"
         local = pc.local_timestamp(column.cast(pa.timestamp("ms", zone))).cast(pa.string())
@@ -109,7 +111,7 @@ def _nested(column: pa.Array, type_: Type) -> Iterator[str | None]:
         columns = map(_words, column.flatten(), type_.of)
         for is_present, *values in zip(present, *columns, strict=True):
             if is_present:
-                yield f"{{{', '.join(map('{}={}'.format, type_.fields, values))}}}"
+                yield f"{{{', '.join(map('{}={}'.format, type_.shown_fields, values))}}}"
             else:
                 yield None
         return

@@ -8,12 +8,12 @@ partitions, on its own.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from sqlglot import exp
 from trino_sql_validator import validate
@@ -21,8 +21,9 @@ from trino_sql_validator import validate
 from local_athena.athena import functions
 from local_athena.athena.casts import cast
 from local_athena.athena.catalog import Table
-from local_athena.athena.dialect import LITERAL_WITH_TYPE, Statement
+from local_athena.athena.dialect import LITERAL_WITH_TYPE, SPELLING, Statement
 from local_athena.athena.errors import QueryFailed, not_supported
+from local_athena.athena.functions import json, operators, strings
 from local_athena.athena.relations import (
     Column,
     Field,
@@ -32,6 +33,7 @@ from local_athena.athena.relations import (
     add_pruning,
     mark_needed_columns,
 )
+from local_athena.athena.signatures import Argument, Lambda
 from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -39,24 +41,30 @@ from local_athena.athena.types import (
     DAY_INTERVAL,
     DOUBLE,
     INTEGER,
+    JSON,
     MONTH_INTERVAL,
     REAL,
     SMALLINT,
     TIMESTAMP,
     TIMESTAMP_TZ,
+    TIMESTAMP_UTC,
     TINYINT,
     UNKNOWN,
     VARBINARY,
     VARCHAR,
     Expr,
     Type,
+    array,
     build,
     coerce,
     decimal,
+    instant,
+    is_float,
     joined,
     quoted,
     text,
     unify,
+    zoned,
 )
 
 _TYPES = {
@@ -72,7 +80,13 @@ _TYPES = {
     exp.DType.DATE: DATE,
     exp.DType.TIMESTAMP: TIMESTAMP,
     exp.DType.TIMESTAMPTZ: TIMESTAMP_TZ,
+    exp.DType.JSON: JSON,
 }
+_SPELLINGS = re.compile(
+    "boolean|tinyint|smallint|integer|int|bigint|real|double|double precision|decimal|varchar|char"
+    "|varbinary|date|timestamp|json|array|map|row"
+)
+"""How Athena's types are spelt in a query: not `float`, `string` or `timestamptz`."""
 _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
@@ -90,7 +104,8 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Div: "/",
     exp.Mod: "%",
 }
-_T = TypeVar("_T")
+_MANY_CTES = 64
+"""How often WITH queries are translated anew where they are named; then they are shared."""
 _CLAUSES = ("where", "group", "having", "order", "limit", "offset")
 _FIELDS = (
     "year",
@@ -136,11 +151,23 @@ class Translation:
     scans: list[Scan]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Cte:
+    """A WITH query.
+
+    Attributes:
+        query: Its tree.
+        columns: Names that its WITH gives to its columns.
+        ctes: The WITH queries that it sees.
+        is_named: Whether it is named anywhere.
+        shared: Its translation and DuckDB's name for it, if it is shared.
+    """
+
     query: exp.Expr
     columns: list[str]
     ctes: Mapping[str, _Cte]
+    is_named: bool = False
+    shared: tuple[str, Query] | None = None
 
 
 @dataclass
@@ -151,38 +178,93 @@ class _Frame:
     scope: Scope
     children: list[Query] = field(default_factory=list)
     needs: list[Expr] = field(default_factory=list)
-    aliases: dict[str, Expr] = field(default_factory=dict)
+    aliases: dict[str, list[Expr]] = field(default_factory=dict)
+    lambdas: Mapping[str, Expr] = field(default_factory=dict)
+    windows: Mapping[str, exp.Window] = field(default_factory=dict)
     windowed: bool = False
 
 
-def translate(statement: Statement, tables: Tables, database: str) -> Translation:
+@dataclass
+class _Try:
+    """One TRY under translation: what DuckDB does not take in it, and is computed before."""
+
+    row: str
+    before: list[Expr] = field(default_factory=list)
+
+
+def translate(
+    statement: Statement, tables: Tables, database: str, now: datetime | None = None
+) -> Translation:
     """Translates a parsed query.
 
     Args:
         statement: The query, from `dialect.parse`.
         tables: The catalog.
         database: Where unqualified tables are.
+        now: What `current_timestamp` is, with a time zone; None for this moment.
 
     Raises:
         QueryFailed: As Athena fails it, or NOT_SUPPORTED for what is not done here.
     """
-    translator = _Translator(statement.sql, tables, database)
+    translator = _Translator(statement.sql, tables, database, now or datetime.now(UTC))
     query = translator.query(statement.tree, {}, None)
-    for output in query.outputs:
-        if any(base.startswith(("interval", "row(", "unsupported")) for base in output.type.bases):
-            raise not_supported(f"{output.type.base} in a result")
+    sql = _printable(query)
     mark_needed_columns(query)
+    for shared in translator.shared:
+        query.children.append(shared.query)
+    mark_needed_columns(query)
+    if translator.shared:
+        listed = ", ".join(
+            f"{each.name} AS MATERIALIZED ({each.query.sql})" for each in translator.shared
+        )
+        sql = f"WITH {listed} {sql}"
     return Translation(
-        query.sql,
+        sql,
         [output.name for output in query.outputs],
         [output.type for output in query.outputs],
         translator.scans,
     )
 
 
+def _printable(query: Query) -> str:
+    """The query with texts for what Arrow holds otherwise: intervals, timestamps of several zones."""
+    shown = []
+    for output in query.outputs:
+        type_ = output.type
+        is_open = type_.base == "timestamp with time zone" and type_.zone is None
+        if is_open or type_.base.startswith("interval"):
+            shown.append(f"{cast(Expr((output.sql,), type_), VARCHAR).sql} AS {output.sql}")
+        elif any(
+            base.startswith(("interval", "unsupported")) for base in type_.bases
+        ) or _holds_open_zone(type_):
+            raise not_supported(f"{type_} in a result")
+        else:
+            shown.append(output.sql)
+    if shown == [output.sql for output in query.outputs]:
+        return query.sql
+    return f"SELECT {', '.join(shown)} FROM ({query.sql}) AS shown"
+
+
+def _holds_open_zone(type_: Type) -> bool:
+    is_open = type_.base == "timestamp with time zone" and type_.zone is None
+    return is_open or any(map(_holds_open_zone, type_.of))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A WITH query that is translated once."""
+
+    name: str
+    query: Query
+
+
 class _Translator:
-    def __init__(self, sql: str, tables: Tables, database: str) -> None:
+    def __init__(self, sql: str, tables: Tables, database: str, now: datetime) -> None:
         self.scans: list[Scan] = []
+        self.shared: list[_Shared] = []
+        self._now = now.astimezone(UTC)
+        self._try: _Try | None = None
+        self._translated_ctes = 0
         self._sql = sql
         self._tables = tables
         self._database = database.lower()
@@ -194,11 +276,37 @@ class _Translator:
         """A query in parentheses or not: SELECT, VALUES or a set operation, with its WITH."""
         with_ = node.args.get("with_")
         if with_ is not None:
-            _only(with_, "expressions")
-            for cte in with_.expressions:
-                _only(cte, "this", "alias")
-                names = [column.name for column in cte.args["alias"].args.get("columns") or []]
-                ctes = {**ctes, cte.alias.lower(): _Cte(cte.this, names, ctes)}
+            ctes = self._with(with_, ctes)
+            query = self._body(node, ctes, parent)
+            self._check_unnamed(with_, ctes)
+            return query
+        return self._body(node, ctes, parent)
+
+    def _with(self, with_: exp.With, ctes: Mapping[str, _Cte]) -> Mapping[str, _Cte]:
+        _only(with_, "expressions")
+        names: set[str] = set()
+        for cte in with_.expressions:
+            _only(cte, "this", "alias")
+            name = cte.alias.lower()
+            if name in names:
+                message = f"WITH query name '{name}' specified more than once"
+                raise self._located(QueryFailed("DUPLICATE_NAMED_QUERY", message), cte)
+            names.add(name)
+            columns = [column.name for column in cte.args["alias"].args.get("columns") or []]
+            ctes = {**ctes, name: _Cte(cte.this, columns, ctes)}
+        return ctes
+
+    def _check_unnamed(self, with_: exp.With, ctes: Mapping[str, _Cte]) -> None:
+        """Athena analyses a WITH query that nobody names too."""
+        for cte in with_.expressions:
+            each = ctes[cte.alias.lower()]
+            if not each.is_named:
+                scans = list(self.scans)
+                query = self.query(each.query, each.ctes, None)
+                self._renamed(query.outputs, each.columns, cte)
+                self.scans = scans
+
+    def _body(self, node: exp.Expr, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         if isinstance(node, exp.Select):
             return self._select(node, ctes, parent)
         if isinstance(node, exp.SetOperation):
@@ -214,8 +322,9 @@ class _Translator:
         raise not_supported(f"the query {node.key.upper()}")
 
     def _select(self, node: exp.Select, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
-        _only(node, "with_", "expressions", "distinct", "from_", "joins", *_CLAUSES)
-        frame = _Frame(ctes, Scope(parent=parent))
+        _only(node, "with_", "expressions", "distinct", "from_", "joins", "windows", *_CLAUSES)
+        windows = {each.name.lower(): each for each in node.args.get("windows") or []}
+        frame = _Frame(ctes, Scope(parent=parent), windows=windows)
         clauses = []
         if node.args.get("from_"):
             _only(node.args["from_"], "this")
@@ -235,14 +344,21 @@ class _Translator:
         if distinct is not None:
             _only(distinct)
             frame.needs += [expr for _, expr in items]
+            for _, expr in items:
+                _groupable(expr)
         if node.args.get("order"):
             for name, expr in items:
-                frame.aliases.setdefault(name.lower(), expr)
-            order = self._order(node.args["order"], frame, [expr for _, expr in items])
+                same = frame.aliases.setdefault(name.lower(), [])
+                if all(expr.parts != other.parts for other in same):
+                    same.append(expr)
+            outputs_only = [expr for _, expr in items]
+            order = self._order(node.args["order"], frame, outputs_only, distinct is not None)
             clauses.append(f"ORDER BY {order}")
         window = self._limit(node)
         nullable = {each.column for each in frame.scope.fields if each.nullable}
-        whole = not window and not frame.windowed
+        group = node.args.get("group")
+        has_sets = group is not None and any(group.args.get(name) for name in _GROUPING_SETS)
+        whole = not window and not frame.windowed and not has_sets
         outputs = [
             Column(
                 name, expr.type, f"c{i}", None, (expr,), whole and nullable.isdisjoint(expr.columns)
@@ -275,19 +391,40 @@ class _Translator:
             count += 1
 
     def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
-        _only(group, "expressions")
+        _only(group, "expressions", *_GROUPING_SETS)
         keys = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
                 keys.append(item.name)
-                frame.needs.append(self._ordinal(item, [expr for _, expr in items]))
+                output = self._ordinal(item, [expr for _, expr in items])
+                frame.needs.append(_groupable(output))
+            elif isinstance(item, exp.Tuple) and not item.expressions:
+                keys.append("()")
             else:
-                key = self.expr(item, frame)
-                frame.needs.append(key)
-                keys.append(key.sql)
+                keys.append(self._group_key(item, frame))
+        for name, word in _GROUPING_SETS.items():
+            for each in group.args.get(name) or []:
+                _only(each, "expressions")
+                sets = [self._grouping_set(item, frame) for item in each.expressions]
+                keys.append(f"{word} ({', '.join(sets)})")
         return ", ".join(keys)
 
-    def _order(self, order: exp.Order, frame: _Frame, outputs: list[Expr]) -> str:
+    def _group_key(self, item: exp.Expr, frame: _Frame) -> str:
+        key = _groupable(self.expr(item, frame))
+        frame.needs.append(key)
+        return key.sql
+
+    def _grouping_set(self, item: exp.Expr, frame: _Frame) -> str:
+        columns = item.expressions if isinstance(item, exp.Tuple) else [item.unnest()]
+        if any(isinstance(each, (exp.Rollup, exp.Cube, exp.GroupingSets)) for each in columns):
+            raise not_supported("grouping sets inside of others")
+        if not all(isinstance(each, (exp.Column, exp.Dot)) for each in columns):
+            raise not_supported("grouping sets of anything but columns")
+        return f"({', '.join(self._group_key(each, frame) for each in columns)})"
+
+    def _order(
+        self, order: exp.Order, frame: _Frame, outputs: list[Expr], is_distinct: bool = False
+    ) -> str:
         keys = []
         for item in order.expressions:
             _only(item, "this", "desc")
@@ -298,7 +435,14 @@ class _Translator:
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
             positions = [i for i, output in enumerate(outputs, 1) if output.parts == key.parts]
-            keys.append(f"{positions[0] if positions else key.sql}{_direction(item)}")
+            if is_distinct and not positions:
+                message = "For SELECT DISTINCT, ORDER BY expressions must appear in select list"
+                raise self._located(QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message), item)
+            has_open_zone = _holds_open_zone(key.type)
+            if positions and not has_open_zone:
+                keys.append(f"{positions[0]}{_direction(item)}")
+            else:
+                keys.append(f"{instant(key).sql}{_direction(item)}")
         return ", ".join(keys)
 
     def _ordinal(self, literal: exp.Literal, outputs: list[Expr]) -> Expr:
@@ -314,6 +458,13 @@ class _Translator:
             if limit is None:
                 continue
             value = limit.args.get("expression")
+            if isinstance(limit, exp.Fetch):
+                options = limit.args.get("limit_options")
+                if options is not None and (
+                    options.args.get("percent") or options.args.get("with_ties")
+                ):
+                    raise not_supported("this form of FETCH")
+                value = limit.args.get("count") or exp.Literal.number(1)
             if not isinstance(value, exp.Literal) or not value.name.isdigit():
                 raise not_supported(f"this form of {word}")
             clauses += f" {word} {value.name}"
@@ -337,7 +488,7 @@ class _Translator:
             selects.append(f"SELECT {listed} FROM {derived[side][0]}")
         distinct = bool(node.args.get("distinct"))
         if distinct or not isinstance(node, exp.Union):
-            frame.needs += [expr for row in rows for expr in row]
+            frame.needs += [_groupable(expr) for row in rows for expr in row]
         word = f"{node.key.upper()}{'' if distinct else ' ALL'}"
         outputs = [
             Column(column.name, row[0].type, f"c{i}", None, row, isinstance(node, exp.Union))
@@ -403,9 +554,18 @@ class _Translator:
         return f"({query.sql}) AS {alias}", columns
 
     def _from(self, first: exp.Expr, joins: list[exp.Join], frame: _Frame) -> str:
+        """FROM: a comma is weaker than JOIN, whose ON sees only what stands behind the comma."""
+        earlier: list[Field] = []
         sql, frame.scope.fields = self._relation(first, frame)
         for join in joins:
-            sql += self._join(join, frame)
+            if _is_comma(join):
+                earlier = [*earlier, *frame.scope.fields]
+                frame.scope.fields = earlier
+                relation, frame.scope.fields = self._relation(join.this, frame)
+                sql += f", {relation}"
+            else:
+                sql += self._join(join, frame, earlier)
+        frame.scope.fields = [*earlier, *frame.scope.fields]
         return sql
 
     def _relation(self, node: exp.Expr, frame: _Frame) -> tuple[str, list[Field]]:
@@ -414,7 +574,11 @@ class _Translator:
             node = node.this
         if node.args.get("joins"):
             inner = _Frame(
-                frame.ctes, Scope(parent=frame.scope.parent), frame.children, frame.needs
+                frame.ctes,
+                Scope(parent=frame.scope.parent),
+                frame.children,
+                frame.needs,
+                lambdas=frame.lambdas,
             )
             alone = node.copy()
             alone.set("joins", None)
@@ -431,9 +595,55 @@ class _Translator:
             sql, columns = self._derive(self.query(node.this, frame.ctes, None), frame)
         elif isinstance(node, exp.Values):
             sql, columns = self._derive(self.query(node, frame.ctes, None), frame)
+        elif isinstance(node, exp.Unnest):
+            sql, columns = self._unnest(node, frame)
+            ordinality = node.args.get("offset")
+            if names and isinstance(ordinality, exp.Identifier):
+                names.append(ordinality.name)
+        elif isinstance(node, exp.Lateral):
+            _only(node, "this", "alias")
+            sql, columns = self._derive(self.query(node.this, frame.ctes, frame.scope), frame)
+            sql = f"LATERAL {sql}"
         else:
             raise not_supported(f"{node.key.upper()} in FROM")
         return sql, [Field(qualifier, column) for column in self._renamed(columns, names, node)]
+
+    def _unnest(self, node: exp.Unnest, frame: _Frame) -> tuple[str, list[Column]]:
+        """UNNEST: arrays side by side, the shorter filled up with NULL; a row gives its fields."""
+        _only(node, "expressions", "alias", "offset")
+        alias = f"r{next(self._numbers)}"
+        lists: list[Expr] = []
+        values: list[Expr] = []
+        for item in node.expressions:
+            arg = self.expr(item, frame)
+            frame.needs.append(arg)
+            if arg.type.base == "map":
+                key, held = (array(inner) for inner in arg.type.of)
+                lists += [build("map_keys({0})", key, arg), build("map_values({0})", held, arg)]
+            elif arg.type.base == "array":
+                lists.append(arg)
+            else:
+                message = f"Cannot unnest type: {arg.type}"
+                raise self._located(QueryFailed("TYPE_MISMATCH", message), item)
+        for position, listed in enumerate(lists, 1):
+            element = Expr((f"v[{position}]",), listed.type.of[0])
+            values += operators.fields(element) if element.type.base == "row" else [element]
+        fields = [name for each in lists for name in _unnested_names(each.type.of[0])]
+        if node.args.get("offset"):
+            lengths = [f"coalesce(len({{{position}}}), 0)" for position in range(len(lists))]
+            numbers = f"range(1, greatest({', '.join(lengths)}) + 1)"
+            lists.append(build(numbers, array(BIGINT), *lists))
+            values.append(Expr((f"v[{len(lists)}]",), BIGINT))
+            fields.append("")
+        zipped = build("list_zip({*})", UNKNOWN, *lists)
+        listed_columns = ", ".join(f"{value.sql} AS c{i}" for i, value in enumerate(values))
+        inner = f"SELECT unnest({zipped.sql}) AS v"
+        sql = f"LATERAL (SELECT {listed_columns} FROM ({inner}) AS u{alias}) AS {alias}"
+        columns = [
+            Column(name or f"_col{i}", value.type, f"{alias}.c{i}", None, (zipped.as_opaque(),))
+            for i, (name, value) in enumerate(zip(fields, values, strict=True))
+        ]
+        return sql, columns
 
     def _renamed(self, columns: list[Column], names: list[str], node: exp.Expr) -> list[Column]:
         if names and len(names) != len(columns):
@@ -456,7 +666,7 @@ class _Translator:
         name, database = node.name.lower(), (node.db or self._database).lower()
         cte = frame.ctes.get(name) if not node.db else None
         if cte is not None:
-            sql, columns = self._derive(self.query(cte.query, cte.ctes, None), frame)
+            sql, columns = self._cte(cte, frame)
             return sql, self._renamed(columns, cte.columns, node), name
         if node.catalog.lower() not in ("", "awsdatacatalog"):
             message = f"Catalog '{node.catalog.lower()}' does not exist"
@@ -473,14 +683,39 @@ class _Translator:
             columns.append(Column(column, type_, _scanned(f'r{number}."{column}"', type_), scan))
         return f"{scan.name} AS r{number}", columns, name
 
-    def _join(self, join: exp.Join, frame: _Frame) -> str:
+    def _cte(self, cte: _Cte, frame: _Frame) -> tuple[str, list[Column]]:
+        """A WITH query where it is named: translated anew, or shared once there are many."""
+        cte.is_named = True
+        self._translated_ctes += 1
+        if cte.shared is None:
+            if self._translated_ctes <= _MANY_CTES:
+                return self._derive(self.query(cte.query, cte.ctes, None), frame)
+            held, self._try = self._try, None
+            query = self.query(cte.query, cte.ctes, None)
+            self._try = held
+            cte.shared = (f"shared{next(self._numbers)}", query)
+            self.shared.append(_Shared(*cte.shared))
+        name, query = cte.shared
+        alias = f"r{next(self._numbers)}"
+        columns = [
+            Column(each.name, each.type, f"{alias}.{each.sql}", None, each.sources)
+            for each in query.outputs
+        ]
+        return f"{name} AS {alias}", columns
+
+    def _join(self, join: exp.Join, frame: _Frame, earlier: list[Field]) -> str:
         _only(join, "this", "on", "using")
         side, kind = join.side.upper(), join.kind.upper()
         if side not in ("", "LEFT", "RIGHT", "FULL") or kind not in ("", "INNER", "OUTER", "CROSS"):
             raise not_supported(f"{side} {kind} JOIN")
         left = frame.scope.fields
+        frame.scope.fields = [*earlier, *left]
         sql, right = self._relation(join.this, frame)
         frame.scope.fields = [*left, *right]
+        if isinstance(join.this, (exp.Unnest, exp.Lateral)) and kind != "CROSS":
+            on = join.args.get("on")
+            if side not in ("", "LEFT") or not (isinstance(on, exp.Boolean) and on.this):
+                raise not_supported("JOIN of UNNEST or LATERAL other than ON TRUE")
         condition = ""
         if join.args.get("using"):
             condition = self._using(join, left, right, frame)
@@ -505,7 +740,7 @@ class _Translator:
                     raise self._located(QueryFailed("COLUMN_NOT_FOUND", message), identifier)
                 pair.append(found)
             sides = [each.column for each in pair]
-            equal = functions.comparison("=", *(column.as_expr() for column in sides))
+            equal = operators.comparison("=", *(column.as_expr() for column in sides))
             frame.needs.append(equal)
             conditions.append(equal.sql)
             used += sides
@@ -537,18 +772,48 @@ class _Translator:
         return found[0] if found else None
 
     def _column(self, node: exp.Column, frame: _Frame) -> Expr:
-        _only(node, "this", "table")
-        qualifier = node.table.lower() or None
-        if qualifier is None and node.name.lower() in frame.aliases:
-            return frame.aliases[node.name.lower()]
+        """A name: a column, perhaps under its table's name, and perhaps fields of it."""
+        _only(node, "this", "table", "db", "catalog")
+        names = [part.name for part in node.parts]
+        first = names[0].lower()
+        if first in frame.lambdas:
+            return self._fields(frame.lambdas[first], names[1:], names)
+        if len(names) == 1 and first in frame.aliases:
+            if len(frame.aliases[first]) > 1:
+                raise QueryFailed("AMBIGUOUS_NAME", f"Column '{names[0]}' is ambiguous")
+            return frame.aliases[first][0]
         scope: Scope | None = frame.scope
         while scope is not None:
-            each = self._find(node.name, qualifier, scope.fields, node)
-            if each is not None:
-                return each.column.as_expr()
+            for found, rest in self._candidates(names, scope, node):
+                return self._fields(found.column.as_expr(), rest, names)
             scope = scope.parent
-        shown = f"{qualifier}.{node.name}" if qualifier else node.name
+        shown = ".".join([first, *names[1:]]) if len(names) > 1 else names[0]
         raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
+
+    def _candidates(
+        self, names: list[str], scope: Scope, node: exp.Expr
+    ) -> Iterator[tuple[Field, list[str]]]:
+        """A column with the names of fields behind it: `table.column`, then `column.field`."""
+        if len(names) > 2 and names[0].lower() == self._database:
+            found = self._find(names[2], names[1].lower(), scope.fields, node)
+            if found is not None:
+                yield found, names[3:]
+        if len(names) > 1:
+            found = self._find(names[1], names[0].lower(), scope.fields, node)
+            if found is not None:
+                yield found, names[2:]
+        found = self._find(names[0], None, scope.fields, node)
+        if found is not None and (len(names) == 1 or found.column.type.base == "row"):
+            yield found, names[1:]
+
+    def _fields(self, value: Expr, rest: Sequence[str], names: Sequence[str]) -> Expr:
+        for name in rest:
+            field_ = operators.field_of(value, name) if value.type.base == "row" else None
+            if field_ is None:
+                shown = ".".join(names)
+                raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
+            value = field_
+        return value
 
     # --- expressions ------------------------------------------------------------------------------
 
@@ -556,13 +821,15 @@ class _Translator:
         """Translates an expression, and puts its position into what goes wrong in it."""
         try:
             operator = _COMPARISONS.get(type(node))
+            if operator is not None and _quantifier(node.expression) is not None:
+                return self._quantified(operator, node, frame)
             if operator is not None:
                 sides = self.expr(node.this, frame), self.expr(node.expression, frame)
-                return functions.comparison(operator, *sides)
+                return operators.comparison(operator, *sides)
             operator = _ARITHMETIC.get(type(node))
             if operator is not None:
                 sides = self.expr(node.this, frame), self.expr(node.expression, frame)
-                return functions.arithmetic(operator, *sides)
+                return operators.arithmetic(operator, *sides)
             method = _EXPRESSIONS.get(type(node))
             if method is None:
                 raise not_supported(f"the expression {node.key.upper()}")
@@ -602,6 +869,18 @@ class _Translator:
     def _literal(self, node: exp.Literal, _: _Frame) -> Expr:
         return text(node.name) if node.is_string else _number(node.name)
 
+    def _quantified(self, operator: str, node: exp.Expr, frame: _Frame) -> Expr:
+        """`= ANY (SELECT ...)` and its like."""
+        word, inner = _quantifier(node.expression) or ("", node)
+        value = self.expr(node.this, frame)
+        query = self._subquery_of(inner, frame)
+        source, (column,) = self._derive(query, _Frame({}, Scope()))
+        left, right = unify(value, column.as_expr())
+        if is_float(left.type) or left.type.of or _holds_open_zone(left.type):
+            raise not_supported(f"{word} of {left.type}")
+        in_query = f" {operator} {word} (SELECT {right.sql} FROM {source}))"
+        return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
+
     def _boolean_literal(self, node: exp.Boolean, _: _Frame) -> Expr:
         return Expr(("true" if node.this else "false",), BOOLEAN)
 
@@ -618,7 +897,7 @@ class _Translator:
         if isinstance(node.this, exp.Literal) and not node.this.is_string:
             return _number(f"-{node.this.name}")
         value = self.expr(node.this, frame)
-        return functions.negate(value)
+        return operators.negate(value)
 
     def _and(self, node: exp.And, frame: _Frame) -> Expr:
         sides = self._boolean(node.this, frame), self._boolean(node.expression, frame)
@@ -639,7 +918,7 @@ class _Translator:
     def _between(self, node: exp.Between, frame: _Frame) -> Expr:
         _only(node, "this", "low", "high")
         value, low, high = (self.expr(node.args[name], frame) for name in ("this", "low", "high"))
-        bounds = functions.comparison(">=", value, low), functions.comparison("<=", value, high)
+        bounds = operators.comparison(">=", value, low), operators.comparison("<=", value, high)
         return build("({0} AND {1})", BOOLEAN, *bounds)
 
     def _in(self, node: exp.In, frame: _Frame) -> Expr:
@@ -647,7 +926,7 @@ class _Translator:
         value = self.expr(node.this, frame)
         if node.args.get("query") is None:
             items = [
-                functions.comparison("=", value, self.expr(item, frame))
+                operators.comparison("=", value, self.expr(item, frame))
                 for item in node.expressions
             ]
             result = items[0]
@@ -656,19 +935,19 @@ class _Translator:
             return result
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
-        left, right = unify(value, column.as_expr())
+        left, right = (instant(side) for side in unify(value, column.as_expr()))
         in_query = f" IN (SELECT {right.sql} FROM {source}))"
-        return joined("(", left, in_query, type_=BOOLEAN, opaque=True)
+        return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
-        return functions.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
+        return operators.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
 
     def _escape(self, node: exp.Escape, frame: _Frame) -> Expr:
         if not isinstance(node.this, exp.Like):
             raise not_supported("ESCAPE here")
         value, pattern = node.this.this, node.this.expression
         escape = node.expression
-        return functions.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
+        return operators.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
         sides = [self.expr(node.this, frame), self.expr(node.expression, frame)]
@@ -676,7 +955,7 @@ class _Translator:
 
     def _attimezone(self, node: exp.AtTimeZone, frame: _Frame) -> Expr:
         moment, zone = self.expr(node.this, frame), self.expr(node.args["zone"], frame)
-        return functions.at_time_zone(moment, zone)
+        return operators.at_time_zone(moment, zone)
 
     def _case(self, node: exp.Case, frame: _Frame) -> Expr:
         _only(node, "this", "ifs", "default")
@@ -687,13 +966,13 @@ class _Translator:
                 conditions.append(self._boolean(branch.this, frame))
             else:
                 value = self.expr(branch.this, frame)
-                conditions.append(functions.comparison("=", subject, value))
+                conditions.append(operators.comparison("=", subject, value))
         results = [self.expr(branch.args["true"], frame) for branch in node.args["ifs"]]
         default = node.args.get("default")
         results.append(
             self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN)
         )
-        return _case(conditions, results)
+        return operators.conditional(conditions, results)
 
     def _if(self, node: exp.If, frame: _Frame) -> Expr:
         _only(node, "this", "true", "false")
@@ -702,7 +981,7 @@ class _Translator:
             self.expr(node.args["true"], frame),
             self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN),
         ]
-        return _case([self._boolean(node.this, frame)], results)
+        return operators.conditional([self._boolean(node.this, frame)], results)
 
     def _cast(self, node: exp.Cast, frame: _Frame) -> Expr:
         _only(node, "this", "to")
@@ -712,14 +991,14 @@ class _Translator:
         is_row = isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row"
         if to.base == "row" and is_row:
             values = [self.expr(value, frame) for value in node.this.expressions]
-            return functions.named_row(to, values, safe=safe)
+            return operators.named_row(to, values, safe=safe)
         return cast(self.expr(node.this, frame), to, safe=safe)
 
     _trycast = _cast
 
     def _array(self, node: exp.Array, frame: _Frame) -> Expr:
         _only(node, "expressions")
-        return functions.array_of(*(self.expr(element, frame) for element in node.expressions))
+        return operators.array_of(*(self.expr(element, frame) for element in node.expressions))
 
     def _interval(self, node: exp.Interval, _: _Frame) -> Expr:
         unit, value = node.args["unit"], node.this
@@ -727,17 +1006,17 @@ class _Translator:
         value = value.this if sign else value
         name = unit.name.lower() if isinstance(unit, exp.Var) else ""
         is_unit = name in ("year", "month", "day", "hour", "minute", "second")
-        if not is_unit or not re.fullmatch(r"-?\d+", value.name):
+        if not is_unit or not re.fullmatch(r"[+-]?\d+", value.name):
             raise not_supported("this interval")
         type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        sql = f"INTERVAL '{sign}{value.name} {name}'".replace("--", "")
-        return Expr((sql,), type_, constant=name)
+        number = int(f"{sign}{value.name}".replace("--", "").replace("-+", "-"))
+        return Expr((f"INTERVAL '{number} {name}'",), type_, constant=name)
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
         query = self.query(node.this, frame.ctes, frame.scope)
         frame.children.append(query)
-        return joined(f"EXISTS ({query.sql})", type_=BOOLEAN, opaque=True)
+        return self._hoisted(joined(f"EXISTS ({query.sql})", type_=BOOLEAN, opaque=True))
 
     def _subquery_of(self, node: exp.Expr, frame: _Frame) -> Query:
         query = self.query(node, frame.ctes, frame.scope)
@@ -749,7 +1028,7 @@ class _Translator:
 
     def _subquery(self, node: exp.Subquery, frame: _Frame) -> Expr:
         query = self._subquery_of(node, frame)
-        return joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True)
+        return self._hoisted(joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True))
 
     # --- functions --------------------------------------------------------------------------------
 
@@ -777,101 +1056,244 @@ class _Translator:
         value = self.expr(node.this, frame)
         characters = node.args.get("expression")
         if characters is None:
-            return functions.trim(kind, value)
-        return functions.trim(kind, value, self.expr(characters, frame))
+            return strings.trim(kind, value)
+        return strings.trim(kind, value, self.expr(characters, frame))
 
     def _anonymous(self, node: exp.Anonymous, frame: _Frame) -> Expr:
-        name = node.name.lower()
-        if name in functions.SCALARS:
-            return self._apply(name, [self.expr(arg, frame) for arg in node.expressions])
+        name, arguments = node.name.lower(), node.expressions
+        if name == "try":
+            return self._attempt(node, frame)
+        if name == "grouping":
+            return self._grouping(node, frame)
+        if name == "row":
+            return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
+        if name in ("now", "current_timestamp", "localtimestamp"):
+            return self._moment(name, node)
+        is_aggregate = name in functions.AGGREGATES and name not in functions.SCALARS
+        if name in functions.SCALARS and not is_aggregate:
+            return functions.call(name, [self._argument(arg, frame) for arg in arguments])
         if name in functions.WINDOWS:
             raise QueryFailed("MISSING_OVER", f"Window function {name} requires an OVER clause")
         return self._called(node, frame)
+
+    def _argument(self, node: exp.Expr, frame: _Frame) -> Argument:
+        """An argument: an expression, or a lambda that waits for the types of its parameters."""
+        if not isinstance(node, exp.Lambda):
+            return self.expr(node, frame)
+        given = [parameter.name.lower() for parameter in node.expressions]
+
+        def body(parameters: Sequence[Expr]) -> Expr:
+            lambdas = {**frame.lambdas, **dict(zip(given, parameters, strict=True))}
+            return self.expr(node.this, replace(frame, lambdas=lambdas))
+
+        return Lambda(tuple(f"p{next(self._numbers)}" for _ in given), body)
+
+    def _identifier(self, node: exp.Identifier, frame: _Frame) -> Expr:
+        """A parameter of a lambda."""
+        if node.name.lower() not in frame.lambdas:
+            message = f"Column '{node.name}' cannot be resolved"
+            raise QueryFailed("COLUMN_NOT_FOUND", message)
+        return frame.lambdas[node.name.lower()]
+
+    def _dot(self, node: exp.Dot, frame: _Frame) -> Expr:
+        value = self.expr(node.this, frame)
+        if not isinstance(node.expression, exp.Identifier):
+            raise not_supported("all fields of a row")
+        name = node.expression.name
+        return self._fields(value, [name], [str(value.type), name])
+
+    def _bracket(self, node: exp.Bracket, frame: _Frame) -> Expr:
+        _only(node, "this", "expressions")
+        if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
+            raise not_supported("this subscript")
+        key = self.expr(node.expressions[0], frame)
+        return operators.subscript(self.expr(node.this, frame), key)
+
+    def _tuple(self, node: exp.Tuple, frame: _Frame) -> Expr:
+        return operators.row_of(*(self.expr(value, frame) for value in node.expressions))
+
+    def _moment(self, name: str, node: exp.Anonymous) -> Expr:
+        """now() and its like: the moment at which the query was submitted, in UTC."""
+        if node.expressions and [each.name for each in node.expressions] != ["3"]:
+            raise not_supported(f"another precision of {name} than milliseconds")
+        shown = self._now.strftime("%Y-%m-%d %H:%M:%S.") + f"{self._now.microsecond // 1000:03d}"
+        if name == "localtimestamp":
+            return Expr((f"TIMESTAMP '{shown}'",), TIMESTAMP)
+        return Expr((f"TIMESTAMPTZ '{shown}+00'",), TIMESTAMP_UTC)
+
+    def _currenttimestamp(self, node: exp.Expr, _: _Frame) -> Expr:
+        return self._moment("current_timestamp", exp.Anonymous(expressions=_precision(node)))
+
+    def _localtimestamp(self, node: exp.Expr, _: _Frame) -> Expr:
+        return self._moment("localtimestamp", exp.Anonymous(expressions=_precision(node)))
+
+    def _currentdate(self, _node: exp.CurrentDate, _: _Frame) -> Expr:
+        return Expr((f"DATE '{self._now:%Y-%m-%d}'",), DATE)
+
+    def _grouping(self, node: exp.Anonymous, frame: _Frame) -> Expr:
+        keys = [self.expr(arg, frame) for arg in node.expressions]
+        return build("CAST(GROUPING({*}) AS BIGINT)", BIGINT, *keys).as_opaque()
+
+    def _attempt(self, node: exp.Anonymous, frame: _Frame) -> Expr:
+        """TRY: what DuckDB's does not take in it is computed before, in a row."""
+        if len(node.expressions) != 1:
+            raise QueryFailed("FUNCTION_NOT_FOUND", "TRY takes one argument")
+        if self._try is not None:
+            inner = self.expr(node.expressions[0], frame)
+            return build("TRY({0})", inner.type, inner)
+        attempt = _Try(f"p{next(self._numbers)}")
+        self._try = attempt
+        try:
+            inner = self.expr(node.expressions[0], frame)
+        finally:
+            self._try = None
+        tried = build("TRY({0})", inner.type, inner)
+        if not attempt.before:
+            return tried
+        pieces: list[str | Expr] = []
+        for position, each in enumerate(attempt.before):
+            pieces += [", " if pieces else "", f"h{position} := ", each]
+        return joined(
+            "list_transform([struct_pack(",
+            *pieces,
+            f")], lambda {attempt.row}: ",
+            tried,
+            ")[1]",
+            type_=inner.type,
+            opaque=True,
+        )
+
+    def _hoisted(self, expr: Expr) -> Expr:
+        """An aggregate, a window or a subquery, which TRY of DuckDB does not take."""
+        if self._try is None:
+            return expr
+        self._try.before.append(expr)
+        name = f"{self._try.row}.h{len(self._try.before) - 1}"
+        return Expr((name,), expr.type, opaque=True)
 
     def _filter(self, node: exp.Filter, frame: _Frame) -> Expr:
         return self._called(node, frame)
 
     def _window(self, node: exp.Window, frame: _Frame) -> Expr:
-        _only(node, "this", "partition_by", "order", "spec")
+        _only(node, "this", "partition_by", "order", "spec", "alias")
         frame.windowed = True
-        return self._called(node.this, frame, self._over(node, frame))
+        return self._called(node.this, frame, self._named_window(node, frame))
+
+    def _named_window(self, node: exp.Window, frame: _Frame) -> exp.Window:
+        """A window with what the one of WINDOW says that it names."""
+        if not node.args.get("alias"):
+            return node
+        base = frame.windows.get(node.args["alias"].name.lower())
+        if base is None:
+            raise QueryFailed("INVALID_WINDOW_REFERENCE", "Cannot resolve WINDOW name")
+        base = self._named_window(base, frame)
+        whole = node.copy()
+        for name in ("partition_by", "order", "spec"):
+            if base.args.get(name):
+                whole.set(name, base.args[name])
+        return whole
 
     def _over(self, node: exp.Window, frame: _Frame) -> Expr:
         clause: list[str | Expr] = [" OVER ("]
         for position, item in enumerate(node.args.get("partition_by") or []):
-            clause += [", " if position else "PARTITION BY ", self.expr(item, frame)]
+            clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
         order = node.args.get("order")
-        for position, item in enumerate(order.expressions if order is not None else []):
-            _only(item, "this", "desc")
-            clause += [
-                ", " if position else " ORDER BY ",
-                self.expr(item.this, frame),
-                _direction(item),
-            ]
+        clause += self._order_inside(order, frame)
         return joined(*clause, f"{_window_frame(node.args.get('spec'))})", type_=UNKNOWN)
 
-    def _called(self, node: exp.Expr, frame: _Frame, over: Expr | None = None) -> Expr:
-        """An aggregate or window function with its DISTINCT, FILTER and OVER."""
+    def _order_inside(self, order: exp.Order | None, frame: _Frame) -> list[str | Expr]:
+        """ORDER BY of a window or of an aggregate's arguments."""
+        pieces: list[str | Expr] = []
+        for item in order.expressions if order is not None else []:
+            _only(item, "this", "desc")
+            key = instant(self.expr(item.this, frame))
+            pieces += [", " if pieces else " ORDER BY ", key, _direction(item)]
+        return pieces
+
+    def _called(self, node: exp.Expr, frame: _Frame, over: exp.Window | None = None) -> Expr:
+        """An aggregate or window function with its DISTINCT, ORDER BY, FILTER and OVER."""
+        held, self._try = self._try, None
+        try:
+            called = self._aggregate(node, frame, over)
+        finally:
+            self._try = held
+        return self._hoisted(called)
+
+    def _aggregate(self, node: exp.Expr, frame: _Frame, over: exp.Window | None) -> Expr:
         suffix: list[str | Expr] = []
         condition = None
+        nulls = ""
+        order: list[str | Expr] = []
+        if isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)):
+            nulls = " IGNORE NULLS" if isinstance(node, exp.IgnoreNulls) else ""
+            node = node.this
         if isinstance(node, exp.Filter):
             condition = self._boolean(node.expression.this, frame)
             suffix += [" FILTER (WHERE ", condition, ")"]
             node = node.this
         if over is not None:
-            suffix.append(over)
+            suffix.append(self._over(over, frame))
+        if isinstance(node, exp.WithinGroup):
+            order = self._order_inside(node.expression, frame)
+            node = node.this
+            if node.name.lower() != "listagg":
+                raise not_supported(f"WITHIN GROUP of {node.name}")
+        elif isinstance(node, exp.Anonymous) and node.name.lower() == "listagg":
+            raise not_supported("listagg without WITHIN GROUP")
         if not isinstance(node, exp.Anonymous):
             raise not_supported(f"{node.key.upper()} here")
-        name, arguments = node.name.lower(), node.expressions
-        table = functions.AGGREGATES
-        if over is not None:
-            table = {**functions.AGGREGATES, **functions.WINDOWS}
-        if name not in table:
+        name, arguments = node.name.lower(), list(node.expressions)
+        if name not in functions.AGGREGATES and (over is None or name not in functions.WINDOWS):
             raise self._unknown_function(name)
-        distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
+        if nulls and name not in _IGNORING_NULLS:
+            raise not_supported(f"IGNORE NULLS of {name}")
+        if arguments and isinstance(arguments[-1], exp.Order):
+            if name != "array_agg":
+                raise not_supported(f"ORDER BY in {name}")
+            order = self._order_inside(arguments[-1], frame)
+            arguments[-1] = arguments[-1].this
+        distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
         if distinct:
             _only(arguments[0], "expressions")
-            arguments = arguments[0].expressions
+            arguments = [*arguments[0].expressions, *arguments[1:]]
         if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
             arguments = []
-        if distinct and (over is not None or len(arguments) != 1):
+        if distinct and (over is not None or (len(arguments) != 1 and name != "listagg")):
             raise not_supported("DISTINCT here")
-        order: list[str | Expr] = []
-        if name == "array_agg" and arguments and isinstance(arguments[-1], exp.Order):
-            for position, item in enumerate(arguments[-1].expressions):
-                _only(item, "this", "desc")
-                order += [
-                    ", " if position else " ORDER BY ",
-                    self.expr(item.this, frame),
-                    _direction(item),
-                ]
-            arguments = [arguments[-1].this]
-        args = [self.expr(arg, frame) for arg in arguments]
+        args = [self._argument(arg, frame) for arg in arguments]
+        if distinct:
+            self._check_distinct(name, args, order)
         if condition is not None:
             # DuckDB evaluates arguments before it filters, and some rows cannot be compared.
             for position, arg in enumerate(args):
-                if arg.type.base.startswith("row("):
+                if isinstance(arg, Expr) and arg.type.base == "row":
                     kept = build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
                     args[position] = kept
-        call = self._translated(name, table[name], args)
-        return call.expr(
+        return functions.aggregate(name, args, windowed=over is not None).expr(
             distinct=distinct,
             order=joined(*order, type_=UNKNOWN),
+            nulls=nulls,
             suffix=joined(*suffix, type_=UNKNOWN),
         )
 
-    def _apply(self, name: str, args: list[Expr]) -> Expr:
-        return self._translated(name, functions.SCALARS[name], args)
+    def _check_distinct(
+        self, name: str, args: Sequence[Argument], order: Sequence[str | Expr]
+    ) -> None:
+        if name in ("approx_distinct", "map_agg", "max_by", "min_by"):
+            raise not_supported(f"DISTINCT in {name}")
+        first = args[0]
+        keys = [piece for piece in order if isinstance(piece, Expr)]
+        if isinstance(first, Expr):
+            _groupable(first)
+            if any(key.parts != first.parts for key in keys):
+                message = (
+                    "For aggregate function with DISTINCT, ORDER BY expressions must appear in"
+                    " arguments"
+                )
+                raise QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message)
 
-    def _translated(self, name: str, translate: Callable[..., _T], args: list[Expr]) -> _T:
-        try:
-            if not _takes(translate, len(args)):
-                raise functions.WrongArgumentsError
-            return translate(*args)
-        except functions.WrongArgumentsError:
-            given = ", ".join(str(arg.type) for arg in args)
-            message = f"Unexpected parameters ({given}) for function {name}"
-            raise QueryFailed("FUNCTION_NOT_FOUND", message) from None
+    def _apply(self, name: str, args: list[Expr]) -> Expr:
+        return functions.call(name, args)
 
     def _unknown_function(self, name: str) -> QueryFailed:
         if name not in functions.SCALARS:
@@ -885,6 +1307,14 @@ _EXPRESSIONS: dict[type[exp.Expr], Callable[[_Translator, Any, _Frame], Expr]] =
     exp.And: _Translator._and,
     exp.Anonymous: _Translator._anonymous,
     exp.Array: _Translator._array,
+    exp.Bracket: _Translator._bracket,
+    exp.CurrentDate: _Translator._currentdate,
+    exp.CurrentTimestamp: _Translator._currenttimestamp,
+    exp.Dot: _Translator._dot,
+    exp.Identifier: _Translator._identifier,
+    exp.Localtimestamp: _Translator._localtimestamp,
+    exp.Tuple: _Translator._tuple,
+    exp.WithinGroup: _Translator._filter,
     exp.AtTimeZone: _Translator._attimezone,
     exp.Between: _Translator._between,
     exp.Boolean: _Translator._boolean_literal,
@@ -931,12 +1361,39 @@ def _scanned(column: str, type_: Type) -> str:
     return f"rpad({column}, {type_.precision}, ' ')" if type_.base == "char" else column
 
 
-def _takes(function: Callable[..., object], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
+_GROUPING_SETS = {"rollup": "ROLLUP", "cube": "CUBE", "grouping_sets": "GROUPING SETS"}
+_IGNORING_NULLS = ("first_value", "last_value", "nth_value", "lag", "lead")
+
+
+def _is_comma(join: exp.Join) -> bool:
+    """Whether a comma stands for it."""
+    return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
+
+
+def _unnested_names(element: Type) -> list[str]:
+    return list(element.fields) if element.base == "row" else [""]
+
+
+def _quantifier(node: exp.Expr) -> tuple[str, exp.Expr] | None:
+    """ANY or ALL, and the query behind it."""
+    if isinstance(node, exp.Any):
+        return "ANY", node.this
+    if isinstance(node, exp.All):
+        return "ALL", node.this
+    if isinstance(node, exp.Anonymous) and node.name.upper() in ("ALL", "ANY", "SOME"):
+        return ("ALL" if node.name.upper() == "ALL" else "ANY"), node.expressions[0]
+    return None
+
+
+def _precision(node: exp.Expr) -> list[exp.Expr]:
+    return [node.this] if isinstance(node.this, exp.Literal) else []
+
+
+def _groupable(expr: Expr) -> Expr:
+    """Refuses what DuckDB would group otherwise: equal instants of two zones are one value."""
+    if _holds_open_zone(expr.type):
+        raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
+    return expr
 
 
 def _direction(item: exp.Ordered) -> str:
@@ -959,9 +1416,14 @@ def _window_frame(spec: exp.WindowSpec | None) -> str:
         elif (
             isinstance(bound, exp.Literal)
             and bound.name.isdigit()
-            and spec.args["kind"].upper() == "ROWS"
+            and spec.args["kind"].upper() in ("ROWS", "RANGE", "GROUPS")
         ):
             bounds.append(f"{bound.name} {side.upper()}")
+        elif isinstance(bound, exp.Interval) and spec.args["kind"].upper() == "RANGE":
+            unit, value = bound.args["unit"], bound.this
+            if not isinstance(unit, exp.Var) or not re.fullmatch(r"\d+", value.name):
+                raise not_supported("this window frame")
+            bounds.append(f"INTERVAL '{value.name} {unit.name.lower()}' {side.upper()}")
         else:
             raise not_supported("this window frame")
     return f" {spec.args['kind'].upper()} BETWEEN {bounds[0]} AND {bounds[1]}"
@@ -991,26 +1453,35 @@ def _decimal(digits: str) -> Expr:
     return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
 
 
-def _case(conditions: list[Expr], results: list[Expr]) -> Expr:
-    """CASE: one result more than conditions, the last being ELSE."""
-    results = list(unify(*results))
-    branches: list[str | Expr] = []
-    for condition, result in zip(conditions, results[:-1], strict=True):
-        branches += [" WHEN ", condition, " THEN ", result]
-    return joined("CASE", *branches, " ELSE ", results[-1], " END", type_=results[0].type)
-
-
 def _type(node: exp.DataType) -> Type:
+    """A type as it is written.
+
+    Raises:
+        QueryFailed: TYPE_NOT_FOUND for a name that Athena does not know in a query.
+    """
+    spelling = re.split(r"[^a-z ]", node.meta.get(SPELLING, ""))[0]
+    spelling = re.sub(r" with(out)? time zone|\s+$", "", spelling)
+    if spelling and not _SPELLINGS.fullmatch(spelling):
+        if spelling in ("time", "interval", "ipaddress", "uuid", "numeric", "dec"):
+            raise not_supported(f"the type {spelling}")
+        raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {spelling}")
     if node.this in (exp.DType.ARRAY, exp.DType.MAP):
         return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
-    is_named = all(isinstance(each, exp.ColumnDef) for each in node.expressions)
-    if node.this == exp.DType.STRUCT and is_named:
-        types = tuple(_type(each.args["kind"]) for each in node.expressions)
-        return Type("row", of=types, fields=tuple(each.name for each in node.expressions))
+    if node.this == exp.DType.STRUCT:
+        kinds = [
+            each.args["kind"] if isinstance(each, exp.ColumnDef) else each
+            for each in node.expressions
+        ]
+        names = [each.name if isinstance(each, exp.ColumnDef) else "" for each in node.expressions]
+        if not all(isinstance(kind, exp.DataType) for kind in kinds):
+            raise not_supported(f"the type {node.sql('trino')}")
+        return Type("row", of=tuple(map(_type, kinds)), fields=tuple(names))
     parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
     if node.this == exp.DType.DECIMAL:
         precision, scale = [*parameters, *([38, 0][len(parameters) :])]
         return decimal(precision, scale)
+    if node.this == exp.DType.CHAR:
+        return Type("char", parameters[0] if parameters else 1)
     type_ = _TYPES.get(node.this)
     if type_ is None:
         raise not_supported(f"the type {node.sql('trino')}")
@@ -1028,9 +1499,11 @@ def _typed_literal(node: exp.Cast) -> Expr:
         raise not_supported(f"this {node.to.key} literal")
     if node.args["to"].this == exp.DType.DECIMAL:
         return _decimal(value.name)
-    match = re.fullmatch(r"(\s*\S+(?: \d\S*)?)\s*(.*)", value.name, flags=re.DOTALL)
+    if node.args["to"].this == exp.DType.JSON:
+        return json.literal_json(value.name)
+    match = re.fullmatch(r"(\s*\S+(?: \d[\d:.]*)?)\s*(.*)", value.name, flags=re.DOTALL)
     if match is None or not match[2]:
         return cast(text(value.name), TIMESTAMP)
     local_time, zone = cast(text(match[1]), TIMESTAMP), match[2]
-    in_zone = functions.at_time_zone(local_time, text(zone))
-    return build("timezone({1}, {0})", in_zone.type, local_time, text(zone))
+    in_zone = operators.at_time_zone(local_time, text(zone))
+    return zoned(local_time, in_zone)
