@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from local_athena.athena import projection
 from local_athena.athena.clients import OWN_KEY, Clients
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.lookups import FoundObject, Lookups
+from local_athena.athena.text_tables import TextFormat
 from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -66,6 +69,8 @@ _ARROW_TYPES = {
     "date": pa.date32(),
     "varbinary": pa.binary(),
 }
+PATH = "$path"
+"""The hidden column that has the file of a row."""
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _REMEMBERED_FILES = 10_000
 
@@ -82,6 +87,7 @@ class Table:
         partition_types: Types of its partition keys, in order.
         location: The `s3://` prefix of its files, if it has no partition keys.
         projected: Its partitions if they are projected; None if Glue registers them.
+        text: How its lines are read; None for Parquet.
     """
 
     database: str
@@ -90,6 +96,24 @@ class Table:
     partition_types: dict[str, Type]
     location: str
     projected: tuple[Partition, ...] | None = None
+    text: TextFormat | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of Athena.
+
+    Attributes:
+        database: Where its unqualified tables are.
+        name: Its name, in lower case.
+        sql: Its query.
+        columns: Names of its columns.
+    """
+
+    database: str
+    name: str
+    sql: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,19 +141,46 @@ class Reading:
             them so.
     """
 
-    dataset: ds.FileSystemDataset
+    dataset: ds.Dataset
     scanned_bytes: int
 
 
 def glue_type(text: str) -> Type:
     """A type of Glue (Hive) as one of Trino."""
     text = text.strip().lower()
+    nested = re.fullmatch(r"(array|map|struct)\s*<(.*)>", text, flags=re.DOTALL)
+    if nested is not None:
+        return _nested_type(nested[1], _split_types(nested[2]))
     match = re.fullmatch(r"(decimal|varchar|char)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", text)
     if match is not None and match[1] == "decimal":
         return decimal(int(match[2]), int(match[3] or 0))
     if match is not None:
         return Type(match[1], int(match[2]))
     return decimal(10, 0) if text == "decimal" else _GLUE_TYPES.get(text, Type("unsupported"))
+
+
+def _nested_type(base: str, held: Sequence[str]) -> Type:
+    if base == "struct":
+        pairs = [each.partition(":") for each in held]
+        types = tuple(glue_type(type_) for _, _, type_ in pairs)
+        whole = Type("row", of=types, fields=tuple(name.strip() for name, _, _ in pairs))
+    elif len(held) != (1 if base == "array" else 2):
+        return Type("unsupported")
+    else:
+        whole = Type(base, of=tuple(map(glue_type, held)))
+    return Type("unsupported") if "unsupported" in whole.bases else whole
+
+
+def _split_types(text: str) -> list[str]:
+    """What stands between the commas of a nested type, those inside of brackets left alone."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
@@ -169,12 +220,12 @@ class Catalog:
         self._fragments: dict[tuple[str, ...], ds.ParquetFileFragment] = {}
         self._partitions: WeakKeyDictionary[FakePartition, Partition] = WeakKeyDictionary()
 
-    def table(self, database: str, name: str) -> Table:
-        """The table.
+    def table(self, database: str, name: str) -> Table | View:
+        """The table, or the view.
 
         Raises:
-            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of
-                another format than Parquet, or a projection that is not done here.
+            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view of Hive, a
+                format or a projection that is not done here.
         """
         glue = self._clients.get("glue", self._region)
         try:
@@ -188,16 +239,21 @@ class Catalog:
             message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
             raise QueryFailed("TABLE_NOT_FOUND", message) from None
         parameters = table.get("Parameters", {})
+        if table.get("TableType") == "VIRTUAL_VIEW":
+            return _view(database, name, table.get("ViewOriginalText", ""))
         storage = table.get("StorageDescriptor", {})
+        text = None
         serde = storage.get("SerdeInfo", {}).get("SerializationLibrary", "")
         if "parquet" not in f"{serde} {parameters.get('classification', '')}".lower():
-            raise not_supported(f"tables of another format than Parquet ({database}.{name})")
+            properties = storage.get("SerdeInfo", {}).get("Parameters", {})
+            text = TextFormat.of(serde, properties, parameters)
         keys, location = _types(table.get("PartitionKeys", [])), storage.get("Location", "")
         projected = None
         if parameters.get("projection.enabled", "").lower() == "true" and keys:
             found = projection.partitions(f"{database}.{name}", list(keys), parameters, location)
             projected = tuple(Partition(*each) for each in found)
-        return Table(database, name, _types(storage.get("Columns", [])), keys, location, projected)
+        columns = _types(storage.get("Columns", []))
+        return Table(database, name, columns, keys, location, projected, text)
 
     def _has_database(self, database: str) -> bool:
         try:
@@ -233,7 +289,12 @@ class Catalog:
                 HIVE_PARTITION_SCHEMA_MISMATCH if a partition does not.
         """
         table = scan.table
+        if table.text is not None:
+            return self._read_text(table, table.text, scan, partitions)
         types = {**table.columns, **table.partition_types}
+        if PATH in scan.columns:
+            types[PATH] = VARCHAR
+        columns = scan.columns - {PATH}
         supported = {name: type_ for name, type_ in types.items() if type_.base != "unsupported"}
         schema = pa.schema([(name, arrow_type(type_)) for name, type_ in supported.items()])
         fragments = []
@@ -243,18 +304,54 @@ class Catalog:
             expression = _expression(table, partition)
             for found in self._list(partition.location):
                 path = found.path
-                fragment = self._fragment(found, partition, expression)
-                _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
-                scanned_bytes += _column_bytes(fragment, scan.columns)
+                whole = expression
+                if PATH in scan.columns:
+                    whole = expression & (ds.field(PATH) == ds.scalar(f"s3://{path}"))
+                fragment = self._fragment(found, partition, whole, PATH in scan.columns)
+                _check_types(fragment, {name: table.columns[name] for name in columns}, path)
+                scanned_bytes += _column_bytes(fragment, columns)
                 fragments.append(fragment)
         dataset = ds.FileSystemDataset(fragments, schema, self._format, self._files)
         return Reading(dataset, scanned_bytes)
 
+    def _read_text(
+        self, table: Table, text: TextFormat, scan: Scan, partitions: Sequence[Partition]
+    ) -> Reading:
+        """The lines of partitions; all bytes of a file count, as Athena has to read them."""
+        types = {**table.columns, **table.partition_types, PATH: VARCHAR}
+        schema = pa.schema(
+            [(name, arrow_type(types[name])) for name in types if _is_read(name, table, scan)]
+        )
+        columns = {name: table.columns[name] for name in table.columns if name in schema.names}
+        for name, type_ in columns.items():
+            if type_.base == "unsupported":
+                raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
+        batches = []
+        scanned_bytes = 0
+        for partition in partitions:
+            values = {
+                name: _values(table, [value], type_)[0]
+                for (name, type_), value in zip(
+                    table.partition_types.items(), partition.values, strict=True
+                )
+            }
+            for found in self._list(partition.location):
+                with self._files.open_input_stream(found.path, compression=None) as stream:
+                    rows = text.rows(stream.read(), found.path, table.columns)
+                scanned_bytes += found.size
+                constant = {**values, PATH: pa.scalar(f"s3://{found.path}")}
+                batches.append(_batch(rows, constant, schema))
+        return Reading(ds.dataset(pa.Table.from_batches(batches, schema)), scanned_bytes)
+
     def _fragment(
-        self, found: FoundObject, partition: Partition, expression: ds.Expression
+        self,
+        found: FoundObject,
+        partition: Partition,
+        expression: ds.Expression,
+        has_path: bool,
     ) -> ds.ParquetFileFragment:
         path = found.path
-        key = (path, found.etag, *partition.values)
+        key = (path, found.etag, str(has_path), *partition.values)
         fragment = self._fragments.get(key)
         if fragment is None:
             fragment = self._format.make_fragment(
@@ -281,6 +378,32 @@ class Catalog:
                     yield found
         except LookupError as error:
             raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
+
+
+def _view(database: str, name: str, text: str) -> View:
+    """A view as Athena keeps it in Glue: JSON in Base64 in a comment."""
+    encoded = re.fullmatch(r"/\* Presto View: ([A-Za-z0-9+/=]+) \*/", text.strip())
+    if encoded is None:
+        raise not_supported(f"views that Athena has not made ({database}.{name})")
+    view = json.loads(base64.b64decode(encoded[1]))
+    columns = tuple(column["name"] for column in view["columns"])
+    return View(view.get("schema") or database, name, view["originalSql"], columns)
+
+
+def _is_read(name: str, table: Table, scan: Scan) -> bool:
+    return name in table.partition_types or name in scan.columns
+
+
+def _batch(
+    rows: Sequence[Mapping[str, Any]], constant: Mapping[str, pa.Scalar], schema: pa.Schema
+) -> pa.RecordBatch:
+    arrays = []
+    for column in schema:
+        if column.name in constant:
+            arrays.append(pa.repeat(constant[column.name], len(rows)).cast(column.type))
+        else:
+            arrays.append(pa.array([row[column.name] for row in rows], column.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _types(columns: Sequence[Mapping[str, str]]) -> dict[str, Type]:
@@ -393,4 +516,30 @@ def _fits(found: pa.DataType, type_: Type) -> bool:
         return bool(pa.types.is_binary(found) or pa.types.is_large_binary(found))
     if type_.base == "timestamp":
         return bool(pa.types.is_timestamp(found) and found.tz in (None, "UTC"))
+    if type_.of and pa.types.is_nested(found):
+        return _same_shape(found, wanted)
     return bool(found == wanted or (type_.base == "double" and found == pa.float32()))
+
+
+def _same_shape(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether nested types hold the same, whatever Parquet calls the elements of a list."""
+    if pa.types.is_struct(wanted):
+        if not pa.types.is_struct(found) or found.num_fields != wanted.num_fields:
+            return False
+        pairs = [(found.field(i), wanted.field(i)) for i in range(wanted.num_fields)]
+        return all(
+            own.name.lower() == field.name and _same_shape(own.type, field.type)
+            for own, field in pairs
+        )
+    if pa.types.is_map(wanted):
+        return bool(
+            pa.types.is_map(found)
+            and _same_shape(found.key_type, wanted.key_type)
+            and _same_shape(found.item_type, wanted.item_type)
+        )
+    if pa.types.is_list(wanted):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return is_list and _same_shape(found.value_type, wanted.value_type)
+    if pa.types.is_timestamp(wanted):
+        return bool(pa.types.is_timestamp(found) and found.tz in (None, "UTC"))
+    return bool(found == wanted)

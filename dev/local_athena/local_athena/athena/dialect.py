@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,7 +145,30 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         ) from error
     if tree is None:
         raise _mismatch(1, 1, "<EOF>", "a statement")
+    _check_tree(tree)
     return Statement(sql, tree, unload)
+
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
+
+
+def _check_tree(tree: exp.Expr) -> None:
+    """What sqlglot's grammar takes and Trino's does not."""
+    for node in tree.walk():
+        if isinstance(node, _COMPARISONS) and isinstance(node.this, _COMPARISONS):
+            raise _mismatch(*_place(node.expression), "=", "<EOF>")
+        if isinstance(node, exp.AtTimeZone):
+            zone = node.args["zone"]
+            if not (isinstance(zone, exp.Interval) or (isinstance(zone, exp.Literal) and zone.is_string)):
+                raise _mismatch(*_place(zone), zone.name, "'INTERVAL', <string>")
+
+
+def _place(node: exp.Expr) -> tuple[int, int]:
+    """Line and column of a part of the tree, as far as it knows them."""
+    for each in node.walk():
+        if "line" in each.meta:
+            return each.meta["line"], each.meta["col"] - len(each.name) + 1
+    return 1, 1
 
 
 def s3_folder(location: str, name: str) -> str:
@@ -188,7 +212,9 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
 
 def _check_syntax(sql: str) -> bool:
     """Whether a statement is an UNLOAD; else it is a query."""
-    analysis = analyze_statements(sql, jinja="reject", function_arguments="off")
+    analysis = analyze_statements(
+        _for_the_validator(sql), jinja="reject", function_arguments="off"
+    )
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
     if kind not in ("", "query", "unload"):
@@ -213,6 +239,65 @@ def _check_syntax(sql: str) -> bool:
             message = "Only one sql statement is allowed."
         raise ApiError(message, athena_code="MALFORMED_QUERY")
     return kind == "unload"
+
+
+_ROW_TOKENS = (
+    *(TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA, TokenType.DASH),
+    *(TokenType.NUMBER, TokenType.STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
+    *(TokenType.DATE, TokenType.TIMESTAMP),
+)
+_FEW_TOKENS = 100
+
+
+def _for_the_validator(sql: str) -> str:
+    """The statement with VALUES as the validator reads it, each word in its place.
+
+    It takes rows in brackets alone, at few places, and not thousands. Their syntax is that of the
+    items of a SELECT; what is a literal has none to check.
+    """
+    try:
+        tokens = _tokens(sql)
+    except SqlglotError:
+        return sql  # the validator says what is wrong with it
+    for at, token in enumerate(tokens):
+        if token.token_type == TokenType.VALUES and at + 1 < len(tokens):
+            sql = f"{sql[: token.start]}SELECT{sql[token.end + 1 :]}"
+            rows = list(itertools.takewhile(_is_of_rows, tokens[at + 1 :]))
+            comma = _comma_after(rows, _FEW_TOKENS)
+            end = _last_row(rows)
+            if comma is not None and end is not None and comma < end:
+                blank = re.sub(r"[^\n]", " ", sql[comma:end])
+                sql = sql[:comma] + blank + sql[end:]
+    return sql
+
+
+def _is_of_rows(token: Token) -> bool:
+    return token.token_type in _ROW_TOKENS
+
+
+def _comma_after(rows: Sequence[Token], count: int) -> int | None:
+    """Where the first comma between rows stands after so many tokens."""
+    depth = 0
+    for position, token in enumerate(rows):
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth < 0:
+            return None
+        if depth == 0 and token.token_type == TokenType.COMMA and position >= count:
+            return token.start
+    return None
+
+
+def _last_row(rows: Sequence[Token]) -> int | None:
+    """Where the last row ends."""
+    depth = 0
+    end = None
+    for token in rows:
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth < 0:
+            break
+        if depth == 0 and token.token_type != TokenType.COMMA:
+            end = token.end + 1
+    return end
 
 
 def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:

@@ -20,9 +20,9 @@ from trino_sql_validator import validate
 
 from local_athena.athena import functions
 from local_athena.athena.casts import cast
-from local_athena.athena.catalog import Table
-from local_athena.athena.dialect import LITERAL_WITH_TYPE, SPELLING, Statement
-from local_athena.athena.errors import QueryFailed, not_supported
+from local_athena.athena.catalog import PATH, Partition, Table, View, partition_values
+from local_athena.athena.dialect import LITERAL_WITH_TYPE, SPELLING, Statement, parse
+from local_athena.athena.errors import ApiError, QueryFailed, not_supported
 from local_athena.athena.functions import json, operators, strings
 from local_athena.athena.relations import (
     Column,
@@ -104,6 +104,7 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Div: "/",
     exp.Mod: "%",
 }
+_PARTITIONS = "$partitions"
 _MANY_CTES = 64
 """How often WITH queries are translated anew where they are named; then they are shared."""
 _CLAUSES = ("where", "group", "having", "order", "limit", "offset")
@@ -126,12 +127,15 @@ _PASSIVE_ARGS = {"typed", "safe", "_type", "over", "nested", "nulls_first", "sid
 class Tables(Protocol):
     """Where tables are looked up."""
 
-    def table(self, database: str, name: str) -> Table:
-        """The table.
+    def table(self, database: str, name: str) -> Table | View:
+        """The table, or the view.
 
         Raises:
             QueryFailed: SCHEMA_NOT_FOUND or TABLE_NOT_FOUND.
         """
+
+    def partitions(self, table: Table) -> list[Partition]:
+        """Its partitions."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +269,7 @@ class _Translator:
         self._now = now.astimezone(UTC)
         self._try: _Try | None = None
         self._translated_ctes = 0
+        self._views: list[View] = []
         self._sql = sql
         self._tables = tables
         self._database = database.lower()
@@ -377,7 +382,22 @@ class _Translator:
                 qualifier = None
                 if isinstance(item, exp.Column):
                     qualifier = item.args["table"].name.lower()
-                found = [f.column for f in frame.scope.fields if qualifier in (None, f.qualifier)]
+                found = [
+                    each.column
+                    for each in frame.scope.fields
+                    if qualifier in (None, each.qualifier) and not each.hidden
+                ]
+                whole = self._row_behind(item, frame) if not found else None
+                if whole is not None:
+                    named = zip(whole.type.shown_fields, operators.fields(whole), strict=True)
+                    for position, (name, field_) in enumerate(named):
+                        shown = whole.type.fields[position] and name
+                        yield shown or f"_col{count}", field_
+                        count += 1
+                    continue
+                if not found and qualifier is None:
+                    message = "SELECT * not allowed in queries without FROM clause"
+                    raise self._located(QueryFailed("COLUMN_NOT_FOUND", message), item)
                 if not found:
                     message = "Relation not found or not visible"
                     raise self._located(QueryFailed("TABLE_NOT_FOUND", message), item)
@@ -390,8 +410,18 @@ class _Translator:
             yield item.alias_or_name if named else f"_col{count}", self.expr(value, frame)
             count += 1
 
+    def _row_behind(self, item: exp.Expr, frame: _Frame) -> Expr | None:
+        """The row whose fields `row.*` names."""
+        if not isinstance(item, exp.Column):
+            return None
+        found = self._find(item.args["table"].name, None, frame.scope.fields, item)
+        is_row = found is not None and found.column.type.base == "row"
+        return found.column.as_expr() if found is not None and is_row else None
+
     def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
         _only(group, "expressions", *_GROUPING_SETS)
+        if group.args.get("all") is False:
+            raise not_supported("GROUP BY DISTINCT")
         keys = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
@@ -606,7 +636,12 @@ class _Translator:
             sql = f"LATERAL {sql}"
         else:
             raise not_supported(f"{node.key.upper()} in FROM")
-        return sql, [Field(qualifier, column) for column in self._renamed(columns, names, node)]
+        hidden = [column for column in columns if column.name == PATH and column.scan is not None]
+        shown = [column for column in columns if column not in hidden]
+        return sql, [
+            *(Field(qualifier, column) for column in self._renamed(shown, names, node)),
+            *(Field(qualifier, column, hidden=True) for column in hidden),
+        ]
 
     def _unnest(self, node: exp.Unnest, frame: _Frame) -> tuple[str, list[Column]]:
         """UNNEST: arrays side by side, the shorter filled up with NULL; a row gives its fields."""
@@ -672,16 +707,81 @@ class _Translator:
             message = f"Catalog '{node.catalog.lower()}' does not exist"
             raise self._located(QueryFailed("CATALOG_NOT_FOUND", message), node)
         try:
-            table = self._tables.table(database, name)
+            table = self._tables.table(database, name.removesuffix(_PARTITIONS))
         except QueryFailed as error:
             raise self._located(error, node) from None
+        if isinstance(table, View):
+            if name.endswith(_PARTITIONS):
+                message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
+                raise self._located(QueryFailed("TABLE_NOT_FOUND", message), node)
+            return *self._view(table, frame), name
+        if name.endswith(_PARTITIONS):
+            return *self._partitions(table, frame), name
         number = next(self._numbers)
         scan = Scan(table, f"scan_{number}")
         self.scans.append(scan)
         columns = []
         for column, type_ in {**table.columns, **table.partition_types}.items():
             columns.append(Column(column, type_, _scanned(f'r{number}."{column}"', type_), scan))
+        columns.append(Column(PATH, VARCHAR, f'r{number}."{PATH}"', scan))
         return f"{scan.name} AS r{number}", columns, name
+
+    def _view(self, view: View, frame: _Frame) -> tuple[str, list[Column]]:
+        """A view, in whose query positions and unqualified tables are its own."""
+        if view in self._views:
+            raise QueryFailed("VIEW_IS_RECURSIVE", f"View '{view.name}' is recursive")
+        outer = self._sql, self._database
+        self._views.append(view)
+        try:
+            statement = parse(view.sql)
+            self._sql, self._database = statement.sql, view.database.lower()
+            query = self.query(statement.tree, {}, None)
+        except (ApiError, QueryFailed) as error:
+            message = f"Failed analyzing stored view '{view.database}.{view.name}': {error}"
+            if isinstance(error, QueryFailed) and error.name == "NOT_SUPPORTED":
+                raise QueryFailed("NOT_SUPPORTED", message) from None
+            raise QueryFailed("INVALID_VIEW", message) from None
+        finally:
+            self._sql, self._database = outer
+            self._views.pop()
+        if len(query.outputs) != len(view.columns):
+            message = f"View '{view.database}.{view.name}' is stale or in invalid state"
+            raise QueryFailed("VIEW_IS_STALE", message)
+        sql, columns = self._derive(query, frame)
+        renamed = zip(view.columns, columns, strict=True)
+        return sql, [
+            Column(name, column.type, column.sql, None, (column.as_expr(),), True)
+            for name, column in renamed
+        ]
+
+    def _partitions(self, table: Table, frame: _Frame) -> tuple[str, list[Column]]:
+        """`"table$partitions"`: the values of its partitions, read without the files."""
+        names = list(table.partition_types)
+        if not names:
+            message = f"Table 'awsdatacatalog.{table.database}.{table.name}{_PARTITIONS}'"
+            raise QueryFailed("TABLE_NOT_FOUND", f"{message} does not exist")
+        values = partition_values(table, self._tables.partitions(table)).to_pylist()
+        rows = [
+            [
+                cast(text(str(row[name])), type_) if row[name] is not None else build("NULL", type_)
+                for name, type_ in table.partition_types.items()
+            ]
+            for row in values
+        ]
+        listed = ", ".join(f"({', '.join(value.sql for value in row)})" for row in rows)
+        fields = ", ".join(f"c{position}" for position in range(len(names)))
+        casts = ", ".join(
+            f"CAST(c{position} AS {type_.duckdb}) AS c{position}"
+            for position, type_ in enumerate(table.partition_types.values())
+        )
+        nothing = "(" + ", ".join(["NULL"] * len(names)) + ")"
+        where = "" if rows else " WHERE false"
+        sql = f"SELECT {casts} FROM (VALUES {listed or nothing}) AS v({fields}){where}"
+        outputs = [
+            Column(name, type_, f"c{position}")
+            for position, (name, type_) in enumerate(table.partition_types.items())
+        ]
+        return self._derive(Query(sql, outputs), frame)
 
     def _cte(self, cte: _Cte, frame: _Frame) -> tuple[str, list[Column]]:
         """A WITH query where it is named: translated anew, or shared once there are many."""
@@ -924,15 +1024,11 @@ class _Translator:
     def _in(self, node: exp.In, frame: _Frame) -> Expr:
         _only(node, "this", "expressions", "query")
         value = self.expr(node.this, frame)
+        only = node.expressions[0] if len(node.expressions) == 1 else None
+        if isinstance(only, exp.Values):
+            node = exp.In(this=node.this, query=exp.Subquery(this=only))
         if node.args.get("query") is None:
-            items = [
-                operators.comparison("=", value, self.expr(item, frame))
-                for item in node.expressions
-            ]
-            result = items[0]
-            for item in items[1:]:
-                result = build("({0} OR {1})", BOOLEAN, result, item)
-            return result
+            return operators.is_one_of(value, [self.expr(item, frame) for item in node.expressions])
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = (instant(side) for side in unify(value, column.as_expr()))
@@ -940,14 +1036,18 @@ class _Translator:
         return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
-        return operators.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
+        sides = self.expr(node.this, frame), self.expr(node.expression, frame)
+        found = operators.like(*sides, None)
+        return build("(NOT {0})", BOOLEAN, found) if node.args.get("negate") else found
 
     def _escape(self, node: exp.Escape, frame: _Frame) -> Expr:
         if not isinstance(node.this, exp.Like):
             raise not_supported("ESCAPE here")
         value, pattern = node.this.this, node.this.expression
         escape = node.expression
-        return operators.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
+        found = operators.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
+        negated = node.args.get("negate") or node.this.args.get("negate")
+        return build("(NOT {0})", BOOLEAN, found) if negated else found
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
         sides = [self.expr(node.this, frame), self.expr(node.expression, frame)]
@@ -1065,6 +1165,8 @@ class _Translator:
             return self._attempt(node, frame)
         if name == "grouping":
             return self._grouping(node, frame)
+        if name == "typeof" and len(arguments) == 1:
+            return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
         if name == "row":
             return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
         if name in ("now", "current_timestamp", "localtimestamp"):
@@ -1197,8 +1299,9 @@ class _Translator:
         clause: list[str | Expr] = [" OVER ("]
         for position, item in enumerate(node.args.get("partition_by") or []):
             clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
-        order = node.args.get("order")
-        clause += self._order_inside(order, frame)
+        keys = self._order_inside(node.args.get("order"), frame)
+        _check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
+        clause += keys
         return joined(*clause, f"{_window_frame(node.args.get('spec'))})", type_=UNKNOWN)
 
     def _order_inside(self, order: exp.Order | None, frame: _Frame) -> list[str | Expr]:
@@ -1243,6 +1346,8 @@ class _Translator:
         if not isinstance(node, exp.Anonymous):
             raise not_supported(f"{node.key.upper()} here")
         name, arguments = node.name.lower(), list(node.expressions)
+        if over is not None:
+            _check_window(name, over)
         if name not in functions.AGGREGATES and (over is None or name not in functions.WINDOWS):
             raise self._unknown_function(name)
         if nulls and name not in _IGNORING_NULLS:
@@ -1402,6 +1507,34 @@ def _direction(item: exp.Ordered) -> str:
     return f" {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
 
 
+_RANKINGS = ("rank", "dense_rank", "row_number", "percent_rank", "cume_dist", "ntile", "lag", "lead")
+
+
+def _check_window(name: str, over: exp.Window) -> None:
+    """What a function asks of its window."""
+    if name in ("lag", "lead") and not over.args.get("order"):
+        message = f"{name} function requires an ORDER BY window clause"
+        raise QueryFailed("MISSING_ORDER_BY", message)
+    if name in _RANKINGS and over.args.get("spec"):
+        message = f"Cannot specify window frame for {name} function"
+        raise QueryFailed("INVALID_WINDOW_FRAME", message)
+
+
+def _check_range(spec: exp.WindowSpec | None, keys: Sequence[Expr]) -> None:
+    """RANGE with a distance needs one key that it can be added to."""
+    bounds = [] if spec is None else [spec.args.get(end) for end in ("start", "end")]
+    distances = [bound for bound in bounds if isinstance(bound, exp.Expr)]
+    if spec is None or spec.args["kind"].upper() != "RANGE" or not distances:
+        return
+    if len(keys) != 1:
+        message = "Window frame of type RANGE PRECEDING or FOLLOWING requires single sort item"
+        raise QueryFailed("INVALID_ORDER_BY" if keys else "MISSING_ORDER_BY", message)
+    is_time = keys[0].type.base in ("date", "timestamp", "timestamp with time zone")
+    if any(isinstance(bound, exp.Interval) != is_time for bound in distances):
+        message = f"Window frame RANGE value type does not fit sort item type ({keys[0].type})"
+        raise QueryFailed("TYPE_MISMATCH", message)
+
+
 def _window_frame(spec: exp.WindowSpec | None) -> str:
     if spec is None:
         return ""
@@ -1459,7 +1592,7 @@ def _type(node: exp.DataType) -> Type:
     Raises:
         QueryFailed: TYPE_NOT_FOUND for a name that Athena does not know in a query.
     """
-    spelling = re.split(r"[^a-z ]", node.meta.get(SPELLING, ""))[0]
+    spelling = re.split(r"[^a-z0-9_ ]", node.meta.get(SPELLING, ""))[0]
     spelling = re.sub(r" with(out)? time zone|\s+$", "", spelling)
     if spelling and not _SPELLINGS.fullmatch(spelling):
         if spelling in ("time", "interval", "ipaddress", "uuid", "numeric", "dec"):

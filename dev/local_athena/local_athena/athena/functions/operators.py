@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
+from zoneinfo import available_timezones
 
 from local_athena.athena.casts import cast
 from local_athena.athena.errors import QueryFailed, not_supported
@@ -165,6 +167,8 @@ def negate(value: Expr) -> Expr:
     """Unary minus."""
     if value.type in (DAY_INTERVAL, MONTH_INTERVAL):
         return build("(-{0})", value.type, value)
+    if value.type != UNKNOWN and not is_number(value.type):
+        raise QueryFailed("TYPE_MISMATCH", f"Cannot negate {value.type}")
     value = number(value)
     return build(f"CAST((-{{0}}) AS {value.type.duckdb})", value.type, value)
 
@@ -187,6 +191,22 @@ def comparison(operator: str, left: Expr, right: Expr) -> Expr:
         missing, nan = "{0} IS NULL OR {1} IS NULL", " OR ".join(suspects)
         plain = f"CASE WHEN {missing} THEN NULL WHEN {nan} THEN {result} ELSE {plain} END"
     return build(plain, BOOLEAN, left, right)
+
+
+def is_one_of(value: Expr, items: Sequence[Expr]) -> Expr:
+    """`value IN (items)`."""
+    equal = [comparison("=", value, item) for item in items]
+    value, *unified = unify(value, *items)
+    type_ = value.type
+    if type_.of or is_float(type_) or type_.base == "timestamp with time zone":
+        pieces: list[str | Expr] = []
+        for each in equal:
+            pieces += [" OR " if pieces else "(", each]
+        return joined(*pieces, ")", type_=BOOLEAN)
+    pieces = ["(", value, " IN ("]
+    for position, item in enumerate(unified):
+        pieces += [", " if position else "", item]
+    return joined(*pieces, "))", type_=BOOLEAN)
 
 
 def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
@@ -303,9 +323,14 @@ def zone_name(zone: Expr) -> str:
     name = literal(zone, "a time zone")
     if re.fullmatch(r"[+-]\d\d:\d\d", name):
         return "UTC" if name[1:] == "00:00" else name
-    if not re.fullmatch(r"UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+)+", name):
+    if not re.fullmatch(r"UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+)+", name) or name not in _zones():
         raise not_supported(f"the time zone {name!r} (a name such as Asia/Tokyo, or UTC)")
     return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def named_row(to: Type, values: Sequence[Expr], *, safe: bool) -> Expr:

@@ -10,7 +10,7 @@ FUNCTIONS = on_page(
     "functions/url",
     Function(
         "url_decode(varchar) -> varchar",
-        "url_decode(replace({0}, '+', ' '))",
+        "trino_url_decode({0})",
         "url_decode('a%20b+c')",
         "a b c",
     ),
@@ -67,6 +67,11 @@ FUNCTIONS = on_page(
 _PATTERN = "([A-Za-z][A-Za-z0-9+.-]*)://(?:[A-Za-z0-9._~-]+(?::[^@/]*)?@)?([A-Za-z0-9.-]+)(?::([0-9]+))?(/[^?#]*)?([?][^#]*)?(?:#(.*))?"
 
 MACROS = (
+    """trino_url_decode(s) AS CASE
+        WHEN regexp_matches(s, '%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)')
+            THEN trino_invalid('Illegal hex characters in escape (%) pattern: ' || s)
+        ELSE url_decode(replace(s, '+', ' '))
+    END""",
     """trino_url_encode(s) AS replace(replace(replace(
         url_encode(s), '%20', '+'), '%2A', '*'), '~', '%7E')""",
     # What java.net.URI would refuse is NULL.
