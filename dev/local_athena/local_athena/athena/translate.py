@@ -120,6 +120,7 @@ _FIELDS = (
     "yow",
     "year_of_week",
 )
+_ZONE_FIELDS = ("timezone_hour", "timezone_minute")
 _DAY_FIELDS = ("day_of_month", "day_of_week", "dow", "day_of_year", "doy")
 _PASSIVE_ARGS = {"typed", "safe", "_type", "over", "nested", "nulls_first", "side", "kind"}
 
@@ -462,6 +463,7 @@ class _Translator:
                 key = self._ordinal(item.this, outputs)
             else:
                 key = self.expr(item.this, frame)
+            operators.sort_key(key)
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
             positions = [i for i, output in enumerate(outputs, 1) if output.parts == key.parts]
@@ -1134,7 +1136,7 @@ class _Translator:
 
     def _extract(self, node: exp.Extract, frame: _Frame) -> Expr:
         name = node.name.lower()
-        if name not in (*_FIELDS, *_DAY_FIELDS):
+        if name not in (*_FIELDS, *_DAY_FIELDS, *_ZONE_FIELDS):
             raise not_supported(f"EXTRACT({name.upper()} ...)")
         return self._apply(name, [self.expr(node.expression, frame)])
 
@@ -1309,7 +1311,7 @@ class _Translator:
         pieces: list[str | Expr] = []
         for item in order.expressions if order is not None else []:
             _only(item, "this", "desc")
-            key = instant(self.expr(item.this, frame))
+            key = operators.sort_key(self.expr(item.this, frame))
             pieces += [", " if pieces else " ORDER BY ", key, _direction(item)]
         return pieces
 

@@ -58,6 +58,7 @@ MACROS = (
     *json.MACROS,
     *casts.MACROS,
     *urls.MACROS,
+    *binary.MACROS,
     *aggregates.MACROS,
 )
 """Bodies of DuckDB macros that the translations use; a macro stands behind those that it uses."""

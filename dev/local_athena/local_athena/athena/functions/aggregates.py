@@ -114,6 +114,16 @@ def _map_agg(key: Expr, value: Expr) -> Call:
     return Call(f"CAST(trino_map_of(@list({{0}})) AS {type_.duckdb})", type_, (entry,))
 
 
+def _multimap_agg(key: Expr, value: Expr) -> Call:
+    type_ = Type("map", of=(key.type, array(value.type)))
+    entry = build("struct_pack(k := {0}, v := {1})", Type("row"), key, value)
+    return Call(f"CAST(trino_multimap_of(@list({{0}})) AS {type_.duckdb})", type_, (entry,))
+
+
+def _map_union(value: Expr) -> Call:
+    return Call(f"CAST(trino_map_union(@list({{0}})) AS {value.type.duckdb})", value.type, (value,))
+
+
 def _histogram(value: Expr) -> Call:
     type_ = Type("map", of=(value.type, BIGINT))
     return Call(f"CAST(@histogram({{0}}) AS {type_.duckdb})", type_, (value,))
@@ -266,6 +276,18 @@ AGGREGATES = on_page(
     Aggregate("sum(N) -> N", _sum, f"sum(x) {_NUMBERS}", "6"),
     _statistic("variance", "@var_samp({0})", "4.666666666666667", "var_samp"),
     _statistic("var_pop", "@var_pop({0})", "3.5"),
+    Aggregate(
+        "multimap_agg(K, V) -> map(K, array(V))",
+        _multimap_agg,
+        "multimap_agg(x, y) FROM (VALUES ('a', 1), ('a', 2), ('b', 3)) AS t (x, y)",
+        "{a=[1, 2], b=[3]}",
+    ),
+    Aggregate(
+        "map_union(map(K, V)) -> map(K, V)",
+        _map_union,
+        "map_union(x) FROM (VALUES MAP(ARRAY['a'], ARRAY[1]), MAP(ARRAY['b'], ARRAY[2])) AS t (x)",
+        "{a=1, b=2}",
+    ),
 )
 
 MACROS = (
@@ -288,4 +310,15 @@ MACROS = (
             lambda kept: map_from_entries(list_filter(kept, lambda each, i:
                 list_position(list_transform(kept, lambda one: one.k), each.k) = i)))[1]
     END""",
+    """trino_multimap_of(entries) AS list_transform(
+        [list_filter(entries, lambda each: each.k IS NOT NULL)],
+        lambda kept: CASE WHEN len(kept) = 0 THEN NULL ELSE list_transform(
+            [trino_distinct(list_transform(kept, lambda one: one.k))],
+            lambda keys: map(keys, list_transform(keys, lambda key: list_transform(
+                list_filter(kept, lambda one: one.k = key), lambda one: one.v)))
+        )[1] END)[1]""",
+    """trino_map_union(maps) AS trino_map_of(flatten(list_transform(
+        list_filter(maps, lambda each: each IS NOT NULL),
+        lambda each: list_transform(list_zip(map_keys(each), map_values(each)),
+            lambda pair: struct_pack(k := pair[1], v := pair[2])))))""",
 )

@@ -8,11 +8,11 @@ FUNCTIONS = on_page(
     "functions/binary",
     Function(
         "from_base64(varchar) -> varbinary",
-        "from_base64({0})",
+        "trino_from_base64({0})",
         "from_utf8(from_base64('YWJj'))",
         "abc",
     ),
-    Function("from_hex(varchar) -> varbinary", "unhex({0})", "from_hex('00FF')", "00 ff"),
+    Function("from_hex(varchar) -> varbinary", "trino_from_hex({0})", "from_hex('00FF')", "00 ff"),
     Function("length(varbinary) -> bigint", "octet_length({0})", "length(to_utf8('é'))", "2"),
     Function(
         "md5(varbinary) -> varbinary",
@@ -36,6 +36,47 @@ FUNCTIONS = on_page(
         "to_base64(varbinary) -> varchar", "to_base64({0})", "to_base64(to_utf8('abc'))", "YWJj"
     ),
     Function("to_hex(varbinary) -> varchar", "hex({0})", "to_hex(to_utf8('a'))", "61"),
+    Function(
+        "concat(varbinary, varbinary) -> varbinary",
+        "({0} || {1})",
+        "X'01' || X'0203'",
+        "01 02 03",
+    ),
+    Function(
+        "concat(varbinary, varbinary, varbinary) -> varbinary",
+        "({0} || {1} || {2})",
+        "concat(X'01', X'02', X'03')",
+        "01 02 03",
+    ),
+    Function(
+        "substr(varbinary, bigint) -> varbinary",
+        "unhex(trino_substr(hex({0}), CASE WHEN {1} > 0 THEN {1} * 2 - 1 ELSE {1} * 2 END, 2 * octet_length({0})))",
+        "substr(X'010203', 2)",
+        "02 03",
+    ),
+    Function(
+        "reverse(varbinary) -> varbinary",
+        "unhex(array_to_string(list_reverse(regexp_extract_all(hex({0}), '..')), ''))",
+        "reverse(X'0102')",
+        "02 01",
+    ),
+    Function(
+        "to_base64url(varbinary) -> varchar",
+        "translate(to_base64({0}), '+/', '-_')",
+        "to_base64url(X'fbff')",
+        "-_8=",
+    ),
 )
 
-MACROS: tuple[str, ...] = ()
+MACROS = (
+    """trino_from_base64(s) AS CASE
+        WHEN NOT regexp_full_match(s, '([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')
+            THEN trino_invalid('Input is not valid Base64: ' || s)
+        ELSE from_base64(s)
+    END""",
+    """trino_from_hex(s) AS CASE
+        WHEN NOT regexp_full_match(s, '([0-9A-Fa-f]{2})*')
+            THEN trino_invalid('Input is not a valid hexadecimal number: ' || s)
+        ELSE unhex(s)
+    END""",
+)

@@ -115,6 +115,15 @@ def _from_unixtime(seconds: Expr, zone: Expr | None = None) -> Expr:
     return moment if zone is None else in_zone(moment, zone)
 
 
+def _from_unixtime_with_offset(seconds: Expr, hours: Expr, minutes: Expr) -> Expr:
+    if hours.constant is None or minutes.constant is None:
+        raise not_supported("from_unixtime with hours and minutes that are not literals")
+    offset = int(hours.constant) * 60 + int(minutes.constant)
+    sign = "-" if offset < 0 else "+"
+    zone = text(f"{sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}")
+    return _from_unixtime(seconds, zone)
+
+
 def _to_unixtime(moment: Expr) -> Expr:
     return build("(CAST(epoch_ms({0}) AS DOUBLE) / 1000)", Type("double"), instant(moment))
 
@@ -125,7 +134,7 @@ _MYSQL_TO_STRFTIME = {
     "M": "%B", "b": "%b", "W": "%A", "a": "%a", "j": "%j",
     "T": "%H:%M:%S", "r": "%I:%M:%S %p", "v": "%V", "x": "%G", "%": "%%",
 }  # fmt: skip
-_MYSQL_PARSED = "YmcdeHkhIlisSTpMbf"
+_MYSQL_PARSED = "YymcdeHkhIlisSTpMbf"
 
 
 def _mysql_format(pattern: Expr, allowed: str | None = None) -> str:
@@ -157,13 +166,19 @@ def _parsed_time(value: Expr, form: str) -> Expr:
     """
     letters = set(re.findall(r"%-?([A-Za-z])", form))
     before_value = before_form = ""
+    read = "try_strptime({5} || {0}, {4})"
     if not letters & {"Y", "y"}:
         has_day = letters & {"m", "d", "B", "b"}
         before_value, before_form = ("2000 ", "%Y ") if has_day else ("1970 ", "%Y ")
     if "f" in letters:
-        raise not_supported("fractions of a second in this date format")
+        # Joda-Time reads up to nine digits, of which a timestamp keeps three.
+        if not form.endswith("%S.%f"):
+            raise not_supported("fractions of a second in this date format")
+        value = build(r"regexp_replace({0}, '([.][0-9]{1,6})[0-9]*$', '\\1')", VARCHAR, value)
+    if "y" in letters:
+        # Two digits are a year from 1970 to 2069.
+        read = "trino_two_digit_year(try_strptime({5} || {0}, {4}))"
     # strptime takes several blanks for one, and blanks at the ends.
-    read = "try_strptime({5} || {0}, {4})"
     pattern = r"(?s)\S(.*\S)?"
     return parsed(
         value,
@@ -433,9 +448,33 @@ FUNCTIONS = on_page(
     ),
     _field("year", "year", "year(DATE '2024-03-04')", "2024"),
     _field("isoyear", "year_of_week", "year_of_week(DATE '2024-12-30')", "2025", "yow"),
+    Function(
+        "at_timezone(timestamp with time zone, varchar) -> timestamp with time zone",
+        lambda moment, zone: in_zone(instant(moment), zone),
+        "at_timezone(TIMESTAMP '2022-11-01 09:08:07 UTC', 'America/Los_Angeles')",
+        "2022-11-01 02:08:07.000 America/Los_Angeles",
+    ),
+    Function("current_timezone() -> varchar", lambda: text("UTC"), "current_timezone()", "UTC"),
+    Function(
+        "from_unixtime(double, bigint, bigint) -> timestamp with time zone",
+        _from_unixtime_with_offset,
+        "from_unixtime(0, 9, 30)",
+        "1970-01-01 09:30:00.000 +09:30",
+    ),
+    Function(
+        "to_milliseconds(interval day to second) -> bigint",
+        "CAST(epoch_ms(TIMESTAMP '1970-01-01' + {0}) AS BIGINT)",
+        "to_milliseconds(INTERVAL '1' HOUR)",
+        "3600000",
+    ),
 )
 
 MACROS = (
+    """trino_two_digit_year(t) AS CASE
+        WHEN year(t) < 1970 THEN t + INTERVAL 100 YEAR
+        WHEN year(t) > 2069 THEN t - INTERVAL 100 YEAR
+        ELSE t
+    END""",
     """trino_offset_text(wall, t) AS
         CASE WHEN wall < timezone('UTC', t) THEN '-' ELSE '+' END
         || strftime(TIMESTAMP '2000-01-01' + to_microseconds(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from local_athena.athena.errors import QueryFailed, not_supported
@@ -79,8 +80,21 @@ def _canonical(value: Any) -> str:
     return re.sub(r"\\u[0-9a-f]{4}", lambda found: found[0][:2] + found[0][2:].upper(), shown)
 
 
+def _unsorted(value: Expr) -> Expr:
+    """json_parse without sorting the keys, for a function that does not show them."""
+    first = value.parts[0]
+    if isinstance(first, str) and first == _PARSE:
+        return replace(value, parts=("trino_json_read(", *value.parts[1:]))
+    return value
+
+
+_PARSE = "trino_json_parse("
+
+
 def _with_path(template: str, type_: Type) -> Callable[[Expr, Expr], Expr]:
     def translate(value: Expr, path: Expr) -> Expr:
+        if type_ != JSON:
+            value = _unsorted(value)
         return build(template, type_, value, _path(path))
 
     return translate
@@ -169,6 +183,12 @@ FUNCTIONS = on_page(
         'json_size(\'{"x": {"a": 1, "b": 2}}\', \'$.x\')',
         "2",
     ),
+    *_of_text_or_json(
+        "json_array_get(varchar, bigint) -> json",
+        "trino_json_get({0}, {1})",
+        "json_array_get('[\"a\", [3, 9]]', 1)",
+        "[3,9]",
+    ),
 )
 # JSON '2.50' is 2.5.
 FUNCTIONS = tuple(
@@ -218,6 +238,10 @@ MACROS = (
                 WHEN regexp_full_match(token, '-?[0-9].*') THEN '"\u0001' || token || '"'
                 ELSE token
             END), '')
+    END""",
+    """trino_json_read(s) AS CASE
+        WHEN s IS NULL OR json_valid(s) THEN s
+        ELSE trino_invalid('Cannot convert value to JSON: ' || chr(39) || s || chr(39))
     END""",
     """trino_json_extract(s, path) AS CASE
         WHEN json_valid(s) THEN trino_json_numbers(CAST(json_extract(s, path) AS VARCHAR))
@@ -269,5 +293,13 @@ MACROS = (
         WHEN NOT json_valid(s) THEN trino_invalid('Cannot convert value to JSON: ''' || s || '''')
         WHEN trino_json_is_sorted(s) THEN trino_json_numbers(CAST(json(s) AS VARCHAR))
         ELSE trino_json_numbers(trino_json_sorted{_SORT_DEPTH}(CAST(json(s) AS VARCHAR)))
+    END""",
+    # A text comes out without its quotes, as the documentation warns.
+    """trino_json_get(s, i) AS CASE
+        WHEN NOT json_valid(s) OR json_type(s) <> 'ARRAY' OR i IS NULL THEN NULL
+        WHEN i >= json_array_length(s) OR -i > json_array_length(s) THEN NULL
+        WHEN json_type(s, '$[' || i || ']') = 'VARCHAR' THEN trino_undone('json_array_get of a text')
+        WHEN i < 0 THEN trino_json_extract(s, '$[' || (CAST(json_array_length(s) AS BIGINT) + i) || ']')
+        ELSE trino_json_extract(s, '$[' || i || ']')
     END""",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from local_athena.athena.functions import operators
 from local_athena.athena.functions.row import Function, on_page
 from local_athena.athena.types import UNKNOWN, Expr, Type, array, build
 
@@ -18,6 +19,15 @@ def _map_entries(value: Expr) -> Expr:
 def _from_entries(entries: Expr) -> Expr:
     row = entries.type.of[0]
     return build("map_from_entries({0})", Type("map", of=row.of), entries)
+
+
+def _multimap_from_entries(entries: Expr) -> Expr:
+    row = entries.type.of[0]
+    key, value = operators.fields(Expr(("each",), row))
+    packed = build("struct_pack(k := {0}, v := {1})", row, key, value)
+    listed = build("list_transform({0}, lambda each: {1})", entries.type, entries, packed)
+    type_ = Type("map", of=(row.of[0], array(row.of[1])))
+    return build("trino_multimap_of({0})", type_, listed)
 
 
 FUNCTIONS = on_page(
@@ -96,6 +106,12 @@ FUNCTIONS = on_page(
         "transform_values(MAP(ARRAY['a', 'b'], ARRAY[1, 2]), (k, v) -> v * 10)",
         "{a=10, b=20}",
         is_pair=True,
+    ),
+    Function(
+        "multimap_from_entries(array(row(K, V))) -> map(K, array(V))",
+        _multimap_from_entries,
+        "multimap_from_entries(ARRAY[ROW(1, 'x'), ROW(2, 'y'), ROW(1, 'z')])",
+        "{1=[x, z], 2=[y]}",
     ),
 )
 

@@ -175,6 +175,27 @@ FUNCTIONS = on_page(
         "width_bucket(5, 0, 10, 5)",
         "3",
     ),
+    Function(
+        "bitwise_right_shift(bigint, bigint) -> bigint",
+        "trino_logical_shift({0}, {1})",
+        "bitwise_right_shift(BIGINT '-8', 62)",
+        "3",
+        "functions/bitwise",
+    ),
+    Function(
+        "width_bucket(double, array(double)) -> bigint",
+        "trino_bucket({0}, {1})",
+        "width_bucket(3, ARRAY[1e0, 3e0, 5e0])",
+        "2",
+    ),
+    Function("rand() -> double", "random()", "rand() < 1e0", "true", aliases=("random",)),
+    Function(
+        "random(bigint) -> bigint",
+        "CAST(floor(random() * {0}) AS BIGINT)",
+        "random(10) BETWEEN 0 AND 9",
+        "true",
+        aliases=("rand",),
+    ),
 )
 
 MACROS = (
@@ -194,8 +215,12 @@ MACROS = (
         ELSE x >> n
     END""",
     """trino_bit_count(x, bits) AS CASE
-        WHEN bits <> 64 THEN trino_undone('bit_count of other than 64 bits')
-        ELSE CAST(bit_count(x) AS BIGINT)
+        WHEN bits NOT BETWEEN 2 AND 64
+            THEN trino_invalid('Bits specified must be between 2 and 64')
+        WHEN bits = 64 THEN CAST(bit_count(x) AS BIGINT)
+        WHEN x < -(1 << (bits - 1)) OR x >= 1 << (bits - 1)
+            THEN trino_invalid('Number must be representable with the bits specified')
+        ELSE CAST(bit_count(x & ((1 << bits) - 1)) AS BIGINT)
     END""",
     # DuckDB's cube root is a power, and one step of Newton off.
     """trino_cbrt(x) AS list_transform([sign(x) * cbrt(abs(x))], lambda root: CASE
@@ -213,12 +238,12 @@ MACROS = (
     END""",
     """trino_from_base(s, base) AS CASE
         WHEN base NOT BETWEEN 2 AND 36 THEN trino_invalid('Radix must be between 2 and 36')
-        WHEN NOT regexp_full_match(s, '[0-9A-Za-z]{1,11}') OR len(list_filter(
-            trino_characters(lower(s)),
+        WHEN NOT regexp_full_match(s, '[+-]?[0-9A-Za-z]{1,11}') OR len(list_filter(
+            trino_characters(lower(ltrim(s, '+-'))),
             lambda c: strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) > base)) > 0
             THEN trino_undone('from_base of ' || s)
-        ELSE list_reduce(
-            list_transform(trino_characters(lower(s)),
+        ELSE CASE WHEN starts_with(s, '-') THEN -1 ELSE 1 END * list_reduce(
+            list_transform(trino_characters(lower(ltrim(s, '+-'))),
                 lambda c: CAST(strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) - 1 AS BIGINT)),
             lambda total, digit: total * base + digit)
     END""",
@@ -233,5 +258,17 @@ MACROS = (
         WHEN x < low THEN 0
         WHEN x >= high THEN n + 1
         ELSE CAST(floor(n * (x - low) / (high - low)) AS BIGINT) + 1
+    END""",
+    """trino_logical_shift(x, n) AS CASE
+        WHEN n < 0 THEN trino_undone('this shift of bits')
+        WHEN n > 63 THEN CAST(0 AS BIGINT)
+        WHEN n = 0 THEN x
+        WHEN x >= 0 THEN x >> n
+        ELSE ((x >> 1) & 9223372036854775807) >> (n - 1)
+    END""",
+    """trino_bucket(x, bins) AS CASE
+        WHEN isnan(x) OR len(bins) = 0 OR list_sort(bins) <> bins
+            THEN trino_undone('width_bucket of such bins')
+        ELSE CAST(len(list_filter(bins, lambda bin: bin <= x)) AS BIGINT)
     END""",
 )

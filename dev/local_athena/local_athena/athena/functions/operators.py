@@ -214,9 +214,15 @@ def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
     if "DISTINCT" in operator and not any(is_float(Type(base)) for base in type_.bases):
         return build(f"({{0}} {operator} {{1}})", BOOLEAN, left, right)
     is_plain = not any(held.of or is_float(held) for held in type_.of)
-    if not is_plain or type_.base == "map" or operator not in ("=", "<>"):
+    if operator in ("<", "<=", ">", ">=") and "map" in type_.bases:
+        raise _no_operator(operator, left, right)
+    if not is_plain or "DISTINCT" in operator:
         raise not_supported(f"{operator} of {type_.base}s such as {type_}")
-    if type_.base == "array":
+    if operator not in ("=", "<>"):
+        return build(f"({{0}} {operator} {{1}})", BOOLEAN, _without_null(left), _without_null(right))
+    if type_.base == "map":
+        equal = build("trino_map_equal({0}, {1})", BOOLEAN, left, right)
+    elif type_.base == "array":
         equal = build("trino_array_equal({0}, {1})", BOOLEAN, left, right)
     else:
         pairs = zip(fields(left), fields(right), strict=True)
@@ -227,6 +233,14 @@ def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
         missing = "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN {2} END"
         equal = build(missing, BOOLEAN, left, right, equal)
     return equal if operator == "=" else build("(NOT {0})", BOOLEAN, equal)
+
+
+def _without_null(value: Expr) -> Expr:
+    """An array or row that fails if there is NULL in it: Trino puts them in no order."""
+    if value.type.base == "row":
+        return sort_key(value)
+    message = text("NOT_SUPPORTED: ARRAY comparison not supported for arrays with null elements")
+    return build("trino_comparable({0}, {1})", value.type, value, message)
 
 
 def fields(row: Expr) -> list[Expr]:
@@ -362,6 +376,9 @@ def row_of(*values: Expr) -> Expr:
 
 def sort_key(expr: Expr) -> Expr:
     """What a row, or anything else, is ordered by: Trino compares no rows with NULL in them."""
+    if "map" in expr.type.bases:
+        message = f"Type {expr.type} is not orderable, and therefore cannot be used in ORDER BY"
+        raise QueryFailed("TYPE_MISMATCH", message)
     if expr.type.base != "row":
         return instant(expr)
     nulls = build(
@@ -433,6 +450,18 @@ MACROS = (
         WHEN len(list_filter(list_zip(a, b), lambda pair: pair[1] <> pair[2])) > 0 THEN false
         WHEN len(list_filter(list_zip(a, b), lambda pair: pair[1] IS NULL OR pair[2] IS NULL)) > 0
             THEN NULL
+        ELSE true
+    END""",
+    """trino_comparable(a, message) AS CASE
+        WHEN len(list_filter(a, lambda each: each IS NULL)) > 0 THEN trino_error(message)
+        ELSE a
+    END""",
+    """trino_map_equal(a, b) AS CASE
+        WHEN a IS NULL OR b IS NULL THEN NULL
+        WHEN cardinality(a) <> cardinality(b) THEN false
+        WHEN len(list_filter(map_keys(a), lambda k: NOT map_contains(b, k) OR a[k] <> b[k])) > 0
+            THEN false
+        WHEN len(list_filter(map_keys(a), lambda k: a[k] IS NULL OR b[k] IS NULL)) > 0 THEN NULL
         ELSE true
     END""",
     """trino_subscript(a, i) AS CASE

@@ -8,6 +8,7 @@ from local_athena.athena.casts import cast
 from local_athena.athena.errors import not_supported
 from local_athena.athena.functions.row import Function, literal, on_page
 from local_athena.athena.types import (
+    DATE,
     VARCHAR,
     Expr,
     build,
@@ -37,7 +38,11 @@ def trim(kind: str, value: Expr, characters: Expr | None = None) -> Expr:
     return build(f"{kind}({{0}}, {{1}})", value.type, value, characters or text(_WHITE_SPACE))
 
 
-_CONVERSION = re.compile(r"%(?:(\d+)\$)?([-,0+]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
+_CONVERSION = re.compile(r"%(?:(\d+)\$)?([-,0+]*)(\d+)?(?:\.(\d+))?(t[a-zA-Z]|[a-zA-Z%])")
+_DATE_PARTS = {
+    "tY": "%Y", "tm": "%m", "td": "%d", "te": "%-d", "tB": "%B", "tb": "%b", "tA": "%A", "ta": "%a",
+    "tF": "%Y-%m-%d", "tH": "%H", "tM": "%M", "tS": "%S", "tT": "%H:%M:%S", "tj": "%j",
+}  # fmt: skip
 
 
 def _format(pattern: Expr, *values: Expr) -> Expr:
@@ -69,7 +74,7 @@ def _converted(
 ) -> Expr:
     shown = f"%{conversion} of {value.type} in format()"
     type_ = value.type
-    if conversion == "s" and precision is None and not set(flags) - {"-"}:
+    if conversion == "s" and precision is None and type_ != DATE and not set(flags) - {"-"}:
         if type_.base not in ("varchar", "boolean", "decimal") and not (
             is_integer(type_) or is_float(type_)
         ):
@@ -82,12 +87,16 @@ def _converted(
         result = build(f"CAST(CAST({{0}} AS {rounded.duckdb}) AS VARCHAR)", VARCHAR, _exact(value))
     elif conversion == "x" and is_integer(type_) and flags in ("", "0"):
         result = build("lower(to_hex(CAST({0} AS BIGINT)))", VARCHAR, value)
+    elif conversion in _DATE_PARTS and type_.base in ("date", "timestamp") and not flags:
+        result = build("strftime({0}, {1})", VARCHAR, value, text(_DATE_PARTS[conversion]))
+    elif conversion == "s" and type_ == DATE and flags in ("", "-"):
+        result = build("CAST({0} AS VARCHAR)", VARCHAR, value)
     else:
         raise not_supported(shown)
     if "," in flags:
         result = build("trino_thousands({0})", VARCHAR, result)
     if "+" in flags:
-        raise not_supported(shown)
+        result = build("CASE WHEN {0} LIKE '-%' THEN {0} ELSE '+' || {0} END", VARCHAR, result)
     if width is not None:
         filled = "trino_zero_padded({0}, %s)" if "0" in flags else "trino_left_padded({0}, %s)"
         if "-" in flags:
@@ -245,6 +254,25 @@ FUNCTIONS = on_page(
     Function("upper(C) -> C", "upper({0})", "upper('aé')", "AÉ"),
     Function("to_utf8(varchar) -> varbinary", "encode({0})", "to_utf8('aé')", "61 c3 a9"),
     Function("from_utf8(varbinary) -> varchar", "decode({0})", "from_utf8(X'61c3a9')", "aé"),
+    Function(
+        "split_to_multimap(varchar, varchar, varchar) -> map(varchar, array(varchar))",
+        "trino_multimap_of(trino_split_entries({0}, {1}, {2}))",
+        "split_to_multimap('a=1,b=2,a=3', ',', '=')",
+        "{a=[1, 3], b=[2]}",
+    ),
+    Function(
+        "luhn_check(varchar) -> boolean",
+        "trino_luhn_check({0})",
+        "luhn_check('79927398713')",
+        "true",
+    ),
+    Function(
+        "human_readable_seconds(double) -> varchar",
+        "trino_human_seconds(CAST(round({0}) AS BIGINT))",
+        "human_readable_seconds(3762)",
+        "1 hour, 2 minutes, 42 seconds",
+        "functions/datetime",
+    ),
 )
 
 MACROS = (
@@ -290,7 +318,7 @@ MACROS = (
     END""",
     """trino_split_limit(s, d, n) AS CASE
         WHEN d = '' THEN trino_invalid('The delimiter may not be the empty string')
-        WHEN n <= 0 THEN trino_invalid('Limit must be positive')
+        WHEN n = 0 THEN trino_invalid('Limit must be positive')
         WHEN len(string_split(s, d)) <= n THEN string_split(s, d)
         ELSE list_append(
             list_slice(string_split(s, d), 1, n - 1),
@@ -315,11 +343,13 @@ MACROS = (
             END))
     END""",
     """trino_strpos(s, x, n) AS CASE
-        WHEN n <= 0 THEN trino_invalid('''instance'' must be a positive or negative number.')
+        WHEN n = 0 THEN trino_invalid('''instance'' must be a positive or negative number.')
         WHEN x = '' THEN trino_undone('strpos of an empty text with an instance')
-        WHEN len(string_split(s, x)) <= n THEN CAST(0 AS BIGINT)
+        WHEN len(string_split(s, x)) <= abs(n) THEN CAST(0 AS BIGINT)
         WHEN strpos(substring(x, 2), substring(x, 1, 1)) > 0
             THEN trino_undone('strpos with an instance of a text that can overlap itself')
+        WHEN n < 0 THEN length(array_to_string(
+            list_slice(string_split(s, x), 1, len(string_split(s, x)) + n), x)) + 1
         ELSE length(array_to_string(list_slice(string_split(s, x), 1, n), x)) + 1
     END""",
     """trino_replace(s, x, y) AS CASE
@@ -331,4 +361,31 @@ MACROS = (
     """trino_thousands(s) AS regexp_extract(s, '^-?') || ltrim(trino_reverse(regexp_replace(
         trino_reverse(regexp_extract(s, '[0-9]+')), '([0-9]{3})', '\\1,', 'g')), ',')
         || regexp_extract(s, '[.][0-9]*$')""",
+    """trino_split_entries(s, entries, pair) AS list_transform(
+        string_split(s, entries),
+        lambda each: CASE
+            WHEN len(string_split(each, pair)) <> 2 THEN trino_invalid(
+                'Key-value delimiter must appear exactly once in each entry. Bad input: ' || chr(39) || each || chr(39))
+            ELSE struct_pack(k := split_part(each, pair, 1), v := split_part(each, pair, 2))
+        END)""",
+    """trino_luhn_check(s) AS CASE
+        WHEN NOT regexp_full_match(s, '[0-9]+') THEN trino_invalid('Input contains non-digit characters')
+        ELSE list_sum(list_transform(trino_characters(reverse(s)), lambda digit, i: CASE
+            WHEN i % 2 = 1 THEN CAST(digit AS INTEGER)
+            ELSE CAST(digit AS INTEGER) * 2 - CASE WHEN digit >= '5' THEN 9 ELSE 0 END
+        END)) % 10 = 0
+    END""",
+    """trino_human_seconds(n) AS CASE
+        WHEN n < 0 THEN trino_undone('human_readable_seconds of a negative number')
+        WHEN n = 0 THEN '0 seconds'
+        ELSE array_to_string(list_transform(
+            list_filter([
+                struct_pack(count := n // 604800, unit := 'week'),
+                struct_pack(count := n % 604800 // 86400, unit := 'day'),
+                struct_pack(count := n % 86400 // 3600, unit := 'hour'),
+                struct_pack(count := n % 3600 // 60, unit := 'minute'),
+                struct_pack(count := n % 60, unit := 'second')
+            ], lambda each: each.count > 0),
+            lambda each: each.count || ' ' || each.unit || CASE WHEN each.count > 1 THEN 's' ELSE '' END), ', ')
+    END""",
 )

@@ -64,7 +64,10 @@ FUNCTIONS = on_page(
     ),
 )
 
-_PATTERN = "([A-Za-z][A-Za-z0-9+.-]*)://(?:[A-Za-z0-9._~-]+(?::[^@/]*)?@)?([A-Za-z0-9.-]+)(?::([0-9]+))?(/[^?#]*)?([?][^#]*)?(?:#(.*))?"
+_PATTERN = (
+    "(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://(?:[A-Za-z0-9._~%!$&''()*+,;=:-]*@)?([A-Za-z0-9.-]+)"
+    "(?::([0-9]+))?)?(/[^?#]*|[^/?#:][^?#:]*)?([?][^#]*)?(?:#(.*))?"
+)
 
 MACROS = (
     """trino_url_decode(s) AS CASE
@@ -74,19 +77,21 @@ MACROS = (
     END""",
     """trino_url_encode(s) AS replace(replace(replace(
         url_encode(s), '%20', '+'), '%2A', '*'), '~', '%7E')""",
-    # What java.net.URI would refuse is NULL.
+    # What java.net.URI refuses is NULL. What is no hierarchy (mailto:a@b) is not done.
     f"""trino_url_part(s, part) AS CASE
         WHEN s IS NULL OR NOT regexp_full_match(s, '[A-Za-z0-9._~:/?#@!$&''()*+,;=%-]*') THEN NULL
-        WHEN regexp_matches(s, '%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)') THEN NULL
-        WHEN regexp_full_match(s, '{_PATTERN}') THEN CASE part
-            WHEN 1 THEN regexp_extract(s, '{_PATTERN}', 1)
-            WHEN 2 THEN regexp_extract(s, '{_PATTERN}', 2)
-            WHEN 3 THEN regexp_extract(s, '{_PATTERN}', 3)
-            WHEN 4 THEN regexp_extract(s, '{_PATTERN}', 4)
-            WHEN 5 THEN regexp_extract(s, '{_PATTERN}', 5)
-            ELSE regexp_extract(s, '{_PATTERN}', 6)
-        END
-        ELSE trino_undone('the URL ' || s)
+        WHEN regexp_matches(s, '%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)') OR regexp_matches(s, '#.*#')
+            THEN NULL
+        WHEN NOT regexp_full_match(s, '{_PATTERN}')
+            OR regexp_matches(s, '^([A-Za-z][A-Za-z0-9+.-]*:)([^/]|$)')
+            OR regexp_extract(s, '{_PATTERN}', 4) LIKE '//%'
+            THEN trino_undone('the URL ' || s)
+        WHEN part = 1 THEN regexp_extract(s, '{_PATTERN}', 1)
+        WHEN part = 2 THEN regexp_extract(s, '{_PATTERN}', 2)
+        WHEN part = 3 THEN regexp_extract(s, '{_PATTERN}', 3)
+        WHEN part = 4 THEN regexp_extract(s, '{_PATTERN}', 4)
+        WHEN part = 5 THEN regexp_extract(s, '{_PATTERN}', 5)
+        ELSE regexp_extract(s, '{_PATTERN}', 6)
     END""",
     "trino_url_query(s) AS url_decode(substring(trino_url_part(s, 5), 2))",
     """trino_url_parameter(s, name) AS CASE WHEN name IS NOT NULL THEN url_decode(replace(list_filter(
