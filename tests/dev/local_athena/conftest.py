@@ -12,9 +12,9 @@ from local_athena.athena.dialect import parse
 from local_athena.athena.engine import Engine
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.translate import translate
+from tests.dev.local_athena import judgement
 from tests.dev.local_athena.account import Account
-from tests.dev.local_athena.statements import judgement
-from tests.dev.local_athena.statements.statement import load
+from tests.dev.local_athena.statement import load
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.dev.local_athena import judgement, statement_tables
 from tests.dev.local_athena.account import Account
-from tests.dev.local_athena.statements import judgement, tables
-from tests.dev.local_athena.statements.judgement import LEDGER, Verdict
-from tests.dev.local_athena.statements.statement import Statement, load
+from tests.dev.local_athena.judgement import LEDGER, Verdict
+from tests.dev.local_athena.statement import Statement, load
 
 STATEMENTS = load()
 KNOWN = judgement.read_ledger()
@@ -21,7 +21,7 @@ KNOWN = judgement.read_ledger()
 
 @pytest.fixture(scope="module")
 def lake() -> Iterator[Account]:
-    with tables.serve() as account:
+    with statement_tables.serve() as account:
         yield account
 
 

@@ -276,9 +276,9 @@ SELECT avg(x), avg(CAST(x AS double)), sum(x) / count(x) FROM (VALUES 1, 2, 4) A
 SELECT avg(price), sum(price), max(price), avg(quantity * price) FROM sales
 --> "5.62","56.20","10.00","13.75"
 
--- any_value
-SELECT any_value(x), arbitrary(x) FROM (VALUES NULL, 7, 7) AS t (x)
---> "7","7"
+-- arbitrary
+SELECT arbitrary(x) FROM (VALUES NULL, 7, 7) AS t (x)
+--> "7"
 
 -- bitwise_aggregates
 SELECT bitwise_and_agg(x), bitwise_or_agg(x) FROM (VALUES 12, 10, NULL) AS t (x)

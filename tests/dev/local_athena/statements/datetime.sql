@@ -138,7 +138,7 @@ SELECT extract('year' FROM DATE '2026-11-15')
 
 -- an_interval_in_one_text
 SELECT DATE '2026-11-15' + interval '1 day'
---! SYNTAX_ERROR
+--! TYPE_NOT_FOUND or TYPE_MISMATCH or INVALID_LITERAL or SYNTAX_ERROR
 
 -- an_interval_without_quotes
 SELECT DATE '2026-11-15' + interval 1 day

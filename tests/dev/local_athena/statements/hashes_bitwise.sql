@@ -63,6 +63,7 @@ SELECT from_base64('!')
 --! INVALID_FUNCTION_ARGUMENT
 
 -- base32
+-- not common
 SELECT to_base32(to_utf8('hello')), from_utf8(from_base32('NBSWY3DP'))
 --> "NBSWY3DP","hello"
 

@@ -61,11 +61,6 @@ SELECT DECIMAL '1.50', DECIMAL '0.00', DECIMAL '-0.5', DECIMAL '1234567890123456
 SELECT TINYINT '127', SMALLINT '-32768', 2147483647, 9223372036854775807, -9223372036854775808
 --> "127","-32768","2147483647","9223372036854775807","-9223372036854775808"
 
--- a_literal_with_a_point_is_a_double
--- source: https://docs.aws.amazon.com/athena/latest/ug/engine-versions-reference-0003.html
-SELECT 0.1 + 0.2, typeof(1.5), 1.5 * 2
---> "0.30000000000000004","double","3.0"
-
 -- sums_of_doubles_and_decimals
 SELECT sum(x), sum(y), avg(y) FROM (VALUES (0.5e0, DECIMAL '0.10'), (0.25e0, DECIMAL '0.25')) AS t (x, y)
 --> "0.75","0.35","0.18"

@@ -191,7 +191,7 @@ ORDER BY 1, 2
 --> "DE","cake"
 
 -- share_of_each_country
-SELECT country, round(100.0 * sum(quantity) / sum(sum(quantity)) OVER (), 1) AS share FROM sales WHERE country IS NOT NULL GROUP BY country ORDER BY country
+SELECT country, round(100e0 * sum(quantity) / sum(sum(quantity)) OVER (), 1) AS share FROM sales WHERE country IS NOT NULL GROUP BY country ORDER BY country
 --> "DE","9.1"
 --> "JP","45.5"
 --> "US","45.5"
@@ -208,7 +208,7 @@ SELECT country, array_join(array_agg(DISTINCT product ORDER BY product), ', ') A
 --> "JP","cake, coffee, tea"
 --> "US","cake, coffee, tea"
 
--- the_three_best_as_a_list
+-- the_two_best_as_a_list
 SELECT slice(array_agg(product || ' ' || CAST(amount AS varchar) ORDER BY amount DESC), 1, 2) AS best FROM (SELECT product, sum(quantity * price) AS amount FROM sales GROUP BY product)
 --> "[cake 58.50, tea 39.50]"
 

@@ -1,4 +1,4 @@
-"""Writes the ledger anew: `python -m tests.dev.local_athena.statements.renew [--show] [KIND...]`.
+"""Writes the ledger anew: `python -m tests.dev.local_athena.renew_ledger [--show] [KIND...]`.
 
 With kinds it only runs these and writes nothing; `--show` prints what is wrong about each
 statement that is not right.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from tests.dev.local_athena.statements import judgement, tables
-from tests.dev.local_athena.statements.judgement import Verdict
-from tests.dev.local_athena.statements.statement import load
+from tests.dev.local_athena import judgement, statement_tables
+from tests.dev.local_athena.judgement import Verdict
+from tests.dev.local_athena.statement import load
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         each for each in load() if not options.kinds or each.id.split("/")[0] in options.kinds
     ]
     verdicts: dict[str, Verdict] = {}
-    with tables.serve() as account:
+    with statement_tables.serve() as account:
         for statement in statements:
             judged = judgement.judge(statement, account)
             if judged.verdict is not Verdict.RIGHT:

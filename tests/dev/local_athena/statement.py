@@ -1,6 +1,6 @@
-"""Statements with the answers of Athena, as the files beside this one give them.
+"""Statements with the answers of Athena, as the files in the folder `statements` give them.
 
-The README describes the format.
+Its README describes their format.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "statements"
 NO_ROWS = "(no rows)"
 
 _NAME = re.compile(r"-- ([a-z0-9_]+)")
