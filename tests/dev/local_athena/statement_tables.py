@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from local_athena import LocalAws
+from local_athena.clock import Clock
 from tests.dev.local_athena.account import Account
 
-# The local Athena does not take a clock yet; what reads it is in the ledger.
 CLOCK = datetime(2026, 11, 15, 0, 5, tzinfo=UTC)
 
 
@@ -28,6 +28,7 @@ CLOCK = datetime(2026, 11, 15, 0, 5, tzinfo=UTC)
 def serve() -> Iterator[Account]:
     """A local Athena with the tables."""
     with LocalAws.start() as aws:
+        Clock(aws.endpoint_url).set(CLOCK)
         account = Account(aws)
         _create_sales(account)
         _create_visits(account)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs
-from botocore.exceptions import ClientError
 
 from local_athena.athena import projection
-from local_athena.athena.clients import OWN_KEY, Clients
 from local_athena.athena.errors import QueryFailed, not_supported
-from local_athena.athena.lookups import FoundObject, Lookups
+from local_athena.athena.lake import FoundObject, FoundPartition, Lake
 from local_athena.athena.text_tables import TextFormat
 from local_athena.athena.types import (
     BIGINT,
@@ -38,8 +37,6 @@ from local_athena.athena.types import (
 )
 
 if TYPE_CHECKING:
-    from moto.glue.models import FakePartition
-
     from local_athena.athena.relations import Scan
 
 _GLUE_TYPES = {
@@ -197,28 +194,98 @@ def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
     return pa.decimal128(*type_.digits) if type_.base == "decimal" else _ARROW_TYPES[type_.base]
 
 
-class Catalog:
-    """Glue's data catalog in one region.
+class Footers:
+    """Parquet files with their footers, remembered from one query to the next.
 
     Args:
-        clients: Clients of S3 and Glue.
-        region: The region.
+        lake: Glue and S3.
     """
 
-    def __init__(self, clients: Clients, region: str) -> None:
-        self._clients = clients
-        self._region = region
-        self._lookups = Lookups(region)
-        self._files = pyarrow.fs.S3FileSystem(
-            endpoint_override=clients.endpoint_url,
-            access_key=OWN_KEY,
-            secret_key="local",
-            region=region,
-            request_timeout=60,
-        )
-        self._format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
         self._fragments: dict[tuple[str, ...], ds.ParquetFileFragment] = {}
-        self._partitions: WeakKeyDictionary[FakePartition, Partition] = WeakKeyDictionary()
+        self.format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+
+    def fragment(
+        self, found: FoundObject, values: tuple[str, ...], expression: ds.Expression
+    ) -> ds.ParquetFileFragment:
+        """A file of a partition, opened as far as its footer.
+
+        Args:
+            found: The object.
+            values: The partition's.
+            expression: What they say of each row.
+
+        Raises:
+            QueryFailed: HIVE_BAD_DATA if it is not Parquet.
+        """
+        key = (found.path, found.etag, *values)
+        fragment = self._fragments.get(key)
+        if fragment is None:
+            file = pa.PythonFile(_ObjectFile(self._lake, found), mode="r")
+            fragment = self.format.make_fragment(file, partition_expression=expression)
+            try:
+                fragment.ensure_complete_metadata()
+            except (pa.ArrowInvalid, OSError) as error:
+                message = f"s3://{found.path} is not valid Parquet: {error}"
+                raise QueryFailed("HIVE_BAD_DATA", message) from None
+            if len(self._fragments) >= _REMEMBERED_FILES:
+                self._fragments.clear()
+            self._fragments[key] = fragment
+        return fragment
+
+
+class _ObjectFile(io.RawIOBase):
+    """An object of S3 as a file."""
+
+    def __init__(self, lake: Lake, found: FoundObject) -> None:
+        self._lake = lake
+        self._found = found
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def size(self) -> int:  # what Arrow asks first
+        return self._found.size
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._found.size}
+        self._position = origin[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        length = self._found.size - self._position if size < 0 else size
+        try:
+            part = self._lake.read(self._found, self._position, length)
+        except LookupError as error:
+            raise OSError(str(error)) from None
+        self._position += len(part)
+        return part
+
+
+class Catalog:
+    """Glue's data catalog in one region, as one query sees it.
+
+    Args:
+        lake: Glue and S3.
+        footers: What is remembered of files.
+        now: The instant that the query takes for the present.
+
+    Attributes:
+        now: The same.
+    """
+
+    def __init__(self, lake: Lake, footers: Footers, now: dt.datetime) -> None:
+        self.now = now
+        self._lake = lake
+        self._footers = footers
 
     def table(self, database: str, name: str) -> Table | View:
         """The table, or the view.
@@ -227,17 +294,12 @@ class Catalog:
             QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view of Hive, a
                 format or a projection that is not done here.
         """
-        glue = self._clients.get("glue", self._region)
-        try:
-            table = glue.get_table(DatabaseName=database, Name=name)["Table"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "EntityNotFoundException":
-                raise
-            if not self._has_database(database):
-                message = f"Schema '{database}' does not exist"
-                raise QueryFailed("SCHEMA_NOT_FOUND", message) from None
+        table = self._lake.table(database, name)
+        if table is None:
+            if not self._lake.has_database(database):
+                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist")
             message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
-            raise QueryFailed("TABLE_NOT_FOUND", message) from None
+            raise QueryFailed("TABLE_NOT_FOUND", message)
         parameters = table.get("Parameters", {})
         if table.get("TableType") == "VIRTUAL_VIEW":
             return _view(database, name, table.get("ViewOriginalText", ""))
@@ -250,17 +312,12 @@ class Catalog:
         keys, location = _types(table.get("PartitionKeys", [])), storage.get("Location", "")
         projected = None
         if parameters.get("projection.enabled", "").lower() == "true" and keys:
-            found = projection.partitions(f"{database}.{name}", list(keys), parameters, location)
+            found = projection.partitions(
+                f"{database}.{name}", list(keys), parameters, location, self.now
+            )
             projected = tuple(Partition(*each) for each in found)
         columns = _types(storage.get("Columns", []))
         return Table(database, name, columns, keys, location, projected, text)
-
-    def _has_database(self, database: str) -> bool:
-        try:
-            self._clients.get("glue", self._region).get_database(Name=database)
-        except ClientError:
-            return False
-        return True
 
     def partitions(self, table: Table) -> list[Partition]:
         """The projected or registered partitions; a table without partition keys is one."""
@@ -268,18 +325,8 @@ class Catalog:
             return list(table.projected)
         if not table.partition_types:
             return [Partition((), table.location)]
-        registered = self._lookups.partitions(table.database, table.name)
-        return [self._partition(each) for each in registered]
-
-    def _partition(self, registered: FakePartition) -> Partition:
-        known = self._partitions.get(registered)
-        if known is None:
-            described = registered.as_dict()
-            storage = described.get("StorageDescriptor", {})
-            columns = _types(storage.get("Columns", []))
-            known = Partition(tuple(described["Values"]), storage.get("Location", ""), columns)
-            self._partitions[registered] = known
-        return known
+        registered = self._lake.partitions(table.database, table.name)
+        return [_partition(found) for found in registered]
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
         """The files of partitions, opened as far as their footers.
@@ -295,6 +342,7 @@ class Catalog:
         if PATH in scan.columns:
             types[PATH] = VARCHAR
         columns = scan.columns - {PATH}
+        _check_supported(table, columns)
         supported = {name: type_ for name, type_ in types.items() if type_.base != "unsupported"}
         schema = pa.schema([(name, arrow_type(type_)) for name, type_ in supported.items()])
         fragments = []
@@ -304,14 +352,15 @@ class Catalog:
             expression = _expression(table, partition)
             for found in self._list(partition.location):
                 path = found.path
-                whole = expression
+                values, whole = partition.values, expression
                 if PATH in scan.columns:
+                    values = (*values, PATH)
                     whole = expression & (ds.field(PATH) == ds.scalar(f"s3://{path}"))
-                fragment = self._fragment(found, partition, whole, PATH in scan.columns)
+                fragment = self._footers.fragment(found, values, whole)
                 _check_types(fragment, {name: table.columns[name] for name in columns}, path)
                 scanned_bytes += _column_bytes(fragment, columns)
                 fragments.append(fragment)
-        dataset = ds.FileSystemDataset(fragments, schema, self._format, self._files)
+        dataset = ds.FileSystemDataset(fragments, schema, self._footers.format)
         return Reading(dataset, scanned_bytes)
 
     def _read_text(
@@ -323,9 +372,7 @@ class Catalog:
             [(name, arrow_type(types[name])) for name in types if _is_read(name, table, scan)]
         )
         columns = {name: table.columns[name] for name in table.columns if name in schema.names}
-        for name, type_ in columns.items():
-            if type_.base == "unsupported":
-                raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
+        _check_supported(table, columns)
         batches = []
         scanned_bytes = 0
         for partition in partitions:
@@ -336,42 +383,18 @@ class Catalog:
                 )
             }
             for found in self._list(partition.location):
-                with self._files.open_input_stream(found.path, compression=None) as stream:
-                    rows = text.rows(stream.read(), found.path, table.columns)
+                content = self._lake.read(found, 0, found.size)
+                rows = text.rows(content, found.path, table.columns)
                 scanned_bytes += found.size
                 constant = {**values, PATH: pa.scalar(f"s3://{found.path}")}
                 batches.append(_batch(rows, constant, schema))
         return Reading(ds.dataset(pa.Table.from_batches(batches, schema)), scanned_bytes)
 
-    def _fragment(
-        self,
-        found: FoundObject,
-        partition: Partition,
-        expression: ds.Expression,
-        has_path: bool,
-    ) -> ds.ParquetFileFragment:
-        path = found.path
-        key = (path, found.etag, str(has_path), *partition.values)
-        fragment = self._fragments.get(key)
-        if fragment is None:
-            fragment = self._format.make_fragment(
-                path, self._files, expression, file_size=found.size
-            )
-            try:
-                fragment.ensure_complete_metadata()
-            except (pa.ArrowInvalid, OSError) as error:
-                message = f"s3://{path} is not valid Parquet: {error}"
-                raise QueryFailed("HIVE_BAD_DATA", message) from None
-            if len(self._fragments) >= _REMEMBERED_FILES:
-                self._fragments.clear()
-            self._fragments[key] = fragment
-        return fragment
-
     def _list(self, location: str) -> Iterator[FoundObject]:
         bucket, _, prefix = location.partition("://")[2].partition("/")
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         try:
-            for found in self._lookups.objects(bucket, prefix):
+            for found in self._lake.objects(bucket, prefix):
                 names = found.key.removeprefix(prefix).split("/")
                 hidden = any(name.startswith(("_", ".")) for name in names)
                 if found.size and not hidden:
@@ -390,6 +413,13 @@ def _view(database: str, name: str, text: str) -> View:
     return View(view.get("schema") or database, name, view["originalSql"], columns)
 
 
+def _check_supported(table: Table, columns: Iterable[str]) -> None:
+    """Refuses a column whose type is not known here."""
+    for name in columns:
+        if table.columns[name].base == "unsupported":
+            raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
+
+
 def _is_read(name: str, table: Table, scan: Scan) -> bool:
     return name in table.partition_types or name in scan.columns
 
@@ -404,6 +434,16 @@ def _batch(
         else:
             arrays.append(pa.array([row[column.name] for row in rows], column.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _partition(found: FoundPartition) -> Partition:
+    return Partition(found.values, found.location, _partition_types(found.columns))
+
+
+@lru_cache(maxsize=1_000)
+def _partition_types(columns: tuple[tuple[str, str], ...]) -> Mapping[str, Type]:
+    """Types of a partition's columns; most partitions of a table have the same."""
+    return {name.lower(): glue_type(type_) for name, type_ in columns}
 
 
 def _types(columns: Sequence[Mapping[str, str]]) -> dict[str, Type]:

@@ -16,6 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from trino_sql_validator import analyze_statements
 
 from local_athena.athena.errors import ApiError
+from local_athena.athena.locations import s3_folder
 
 LITERAL_WITH_TYPE = "typed_literal"
 """Key in `meta` of a Cast that was written TYPE 'text'."""
@@ -27,7 +28,6 @@ _ATHENA_STATEMENTS = re.compile(
     "|prepare|deallocate|revoke|set|show|truncate|update|use|vacuum|refresh|analyze"
 )
 _COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
-_S3_FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 
 
 @dataclass(frozen=True)
@@ -169,17 +169,6 @@ def _place(node: exp.Expr) -> tuple[int, int]:
         if "line" in each.meta:
             return each.meta["line"], each.meta["col"] - len(each.name) + 1
     return 1, 1
-
-
-def s3_folder(location: str, name: str) -> str:
-    """An S3 location with a slash at its end.
-
-    Raises:
-        ApiError: If it is none; the message calls it by its name.
-    """
-    if not re.fullmatch(_S3_FOLDER, location, flags=re.DOTALL):
-        raise ApiError(f"{name} is not a valid S3 path: {location}")
-    return location if location.endswith("/") else f"{location}/"
 
 
 def _tokens(sql: str) -> list[Token]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import string
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,10 +48,10 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
 
 
 class Files:
-    """The files of one UNLOAD, first on this machine. Rows go to them in turn.
+    """The files of one UNLOAD. Rows go to them in turn.
 
     Args:
-        folder: Where they are written.
+        write: Takes a file's number, counted from 0, and its next bytes.
         types: Types of the columns.
         schema: The files' schema.
         compression: Their codec.
@@ -60,10 +61,14 @@ class Files:
     """
 
     def __init__(
-        self, folder: Path, types: Sequence[Type], schema: pa.Schema, compression: str
+        self,
+        write: Callable[[int, bytes], None],
+        types: Sequence[Type],
+        schema: pa.Schema,
+        compression: str,
     ) -> None:
         self.rows = 0
-        self._folder = folder
+        self._write = write
         self._types = types
         self._schema = schema
         self._compression = compression
@@ -79,20 +84,19 @@ class Files:
             self.rows += rows.num_rows
             files = max(1 + (self.rows > _ROWS_OF_ONE_FILE), -(-self.rows // _ROWS_PER_FILE))
             if len(self._files) < files:
-                path = self._folder / str(len(self._files))
                 writer = pq.ParquetWriter(
-                    path,
+                    _Sink(self._write, len(self._files)),
                     self._schema,
                     compression=self._compression,
                     store_schema=False,
                     version="2.6",
                 )
-                self._files.append(_File(path, writer))
+                self._files.append(_File(writer))
             row_group_rows = min(_ROW_GROUP_ROWS, _PENDING_ROWS // files)
             self._files[next(self._turns) % len(self._files)].write(rows, row_group_rows)
 
-    def close(self) -> list[tuple[str, Path]]:
-        """Ends the files; gives their names in S3, sorted, and their paths.
+    def close(self) -> list[tuple[str, int]]:
+        """Ends the files; gives their names in S3, sorted, and their numbers.
 
         The names are those of Trino: the query's id, then a UUID.
         Never do they sort as the rows did.
@@ -103,12 +107,26 @@ class Files:
         moment = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
         query = f"{moment}_{random.randrange(100_000):05}_{letters}"
         names = sorted(f"{query}_{uuid.uuid4()}" for _ in self._files)
-        return list(zip(names, (file.path for file in reversed(self._files)), strict=True))
+        return list(zip(names, reversed(range(len(self._files))), strict=True))
+
+
+class _Sink(io.RawIOBase):
+    """A file's bytes on their way."""
+
+    def __init__(self, write: Callable[[int, bytes], None], number: int) -> None:
+        self._write_next = write
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._write_next(self._number, bytes(data))
+        return len(data)
 
 
 class _File:
-    def __init__(self, path: Path, writer: pq.ParquetWriter) -> None:
-        self.path = path
+    def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
         self._pending: list[pa.RecordBatch] = []
 
