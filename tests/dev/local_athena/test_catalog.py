@@ -174,7 +174,7 @@ def test_all_types(account: Account) -> None:
         ("decimal(9,2)", pa.decimal128(9, 3), Decimal(1), "HIVE_BAD_DATA"),
         ("date", pa.string(), "2025-01-01", "HIVE_BAD_DATA"),
         ("timestamp", pa.timestamp("ms", "Asia/Tokyo"), dt.datetime(2025, 1, 1), "HIVE_BAD_DATA"),
-        ("array<int>", pa.list_(pa.int32()), [1], "NOT_SUPPORTED"),
+        ("uniontype<int>", pa.list_(pa.int32()), [1], "NOT_SUPPORTED"),
     ],
 )
 def test_a_column_that_cannot_be_read_hurts_only_who_reads_it(

@@ -277,8 +277,8 @@ def _to_json(expr: Expr) -> Expr:
                 f", {null})",
             ]
         body = joined("'{' || ", *pieces, " || '}'", type_=JSON)
-        bound = f"list_transform([{{0}}], lambda {name}: CASE WHEN {name} IS NOT NULL THEN {{1}} END)[1]"
-        return build(bound, JSON, expr, body)
+        kept = f"CASE WHEN {name} IS NOT NULL THEN {{1}} END"
+        return build(f"list_transform([{{0}}], lambda {name}: {kept})[1]", JSON, expr, body)
     raise _no_cast(source, JSON)
 
 
@@ -325,7 +325,8 @@ MACROS = (
     """trino_read_zoned(s) AS list_transform(
         [struct_pack(
             wall := TRY_CAST(regexp_extract(s, '^[0-9-]+ [0-9:.]+') AS TIMESTAMP),
-            z := replace(coalesce(nullif(trim(regexp_extract(s, '^[0-9-]+ [0-9:.]+(.*)$', 1)), ''), 'UTC'), 'Z', 'UTC')
+            z := replace(coalesce(nullif(trim(regexp_extract(s, '^[0-9-]+ [0-9:.]+(.*)$', 1)), ''),
+                'UTC'), 'Z', 'UTC')
         )],
         lambda parts: CASE WHEN parts.wall IS NOT NULL THEN
             trino_zoned(trino_instant(trino_milliseconds(parts.wall), parts.z), parts.z) END)[1]""",
@@ -340,14 +341,16 @@ MACROS = (
         WHEN json_type(s) = 'NULL' THEN NULL
         WHEN json_type(s) = 'BOOLEAN' THEN CASE WHEN s = 'true' THEN '1' ELSE '0' END
         WHEN json_type(s) = 'VARCHAR'
-            AND regexp_full_match(json_extract_string(s, '$'), '[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?')
+            AND regexp_full_match(json_extract_string(s, '$'),
+                '[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?')
             THEN json_extract_string(s, '$')
         WHEN json_type(s) IN ('OBJECT', 'ARRAY', 'VARCHAR')
             THEN trino_error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to ' || name)
         ELSE s
     END""",
     """trino_json_integer(s, name) AS CASE
-        WHEN json_type(s) = 'VARCHAR' AND NOT regexp_full_match(json_extract_string(s, '$'), '[+-]?[0-9]+')
+        WHEN json_type(s) = 'VARCHAR' AND NOT regexp_full_match(json_extract_string(s, '$'),
+            '[+-]?[0-9]+')
             THEN trino_error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to ' || name)
         WHEN json_type(s) = 'DOUBLE' THEN CAST(round(CAST(s AS DOUBLE)) AS BIGINT)
         ELSE CAST(trino_json_number(s, name) AS BIGINT)
@@ -356,7 +359,8 @@ MACROS = (
         WHEN json_type(s) = 'NULL' THEN NULL
         WHEN json_type(s) = 'BOOLEAN' THEN s = 'true'
         WHEN json_type(s) IN ('BIGINT', 'UBIGINT') THEN s <> '0'
-        WHEN json_type(s) = 'VARCHAR' AND lower(json_extract_string(s, '$')) IN ('true', 'false', 't', 'f', '1', '0')
+        WHEN json_type(s) = 'VARCHAR' AND lower(json_extract_string(s, '$')) IN ('true', 'false',
+            't', 'f', '1', '0')
             THEN lower(json_extract_string(s, '$')) IN ('true', 't', '1')
         ELSE trino_error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to boolean')
     END""",

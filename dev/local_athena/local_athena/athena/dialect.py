@@ -80,7 +80,13 @@ class _Athena(Trino):
         }
         # A timestamp with a zone is TIMESTAMP in sqlglot 30.15, and TIMESTAMPTZ in 30.30.
         TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = dict.fromkeys(
-            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL, exp.DType.JSON),
+            (
+                exp.DType.TIMESTAMP,
+                exp.DType.TIMESTAMPTZ,
+                exp.DType.DATE,
+                exp.DType.DECIMAL,
+                exp.DType.JSON,
+            ),
             _typed_literal,
         )
         # sqlglot 30.15 gives `%` the precedence of `+`.
@@ -95,9 +101,10 @@ class _Athena(Trino):
             """INTERSECT binds closer than UNION and EXCEPT, which sqlglot does not know."""
             operation = super().parse_set_operation(this, consume_pipe)
             if isinstance(operation, (exp.Union, exp.Except)):
-                right = operation.expression
+                right: exp.Expr | None = operation.expression
                 while self._curr is not None and self._curr.token_type == TokenType.INTERSECT:
                     right = super().parse_set_operation(right, consume_pipe)
+                    assert right is not None
                     for modifier in self.SET_OP_MODIFIERS:
                         last = right.expression.args.get(modifier)
                         if last is not None:
@@ -159,7 +166,9 @@ def _check_tree(tree: exp.Expr) -> None:
             raise _mismatch(*_place(node.expression), "=", "<EOF>")
         if isinstance(node, exp.AtTimeZone):
             zone = node.args["zone"]
-            if not (isinstance(zone, exp.Interval) or (isinstance(zone, exp.Literal) and zone.is_string)):
+            if not (
+                isinstance(zone, exp.Interval) or (isinstance(zone, exp.Literal) and zone.is_string)
+            ):
                 raise _mismatch(*_place(zone), zone.name, "'INTERVAL', <string>")
 
 
@@ -201,9 +210,7 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
 
 def _check_syntax(sql: str) -> bool:
     """Whether a statement is an UNLOAD; else it is a query."""
-    analysis = analyze_statements(
-        _for_the_validator(sql), jinja="reject", function_arguments="off"
-    )
+    analysis = analyze_statements(_for_the_validator(sql), jinja="reject", function_arguments="off")
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
     if kind not in ("", "query", "unload"):
@@ -297,11 +304,11 @@ def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
 def _readable(sql: str) -> str:
     """What sqlglot does not read: LIMIT ALL says nothing, and ROW is ROWS in FETCH and OFFSET."""
     tokens = _tokens(sql)
-    for number, row in reversed(list(zip(tokens, tokens[1:], strict=False))):
+    for number, row in reversed(list(itertools.pairwise(tokens))):
         if row.text.upper() == "ROW" and number.token_type == TokenType.NUMBER:
             sql = sql[: row.start] + "ROWS" + sql[row.end + 1 :]
     tokens = _tokens(sql)
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in itertools.pairwise(tokens):
         if token.token_type == TokenType.LIMIT and following.token_type == TokenType.ALL:
             blank = re.sub(r"[^\n]", " ", sql[token.start : following.end + 1])
             sql = sql[: token.start] + blank + sql[following.end + 1 :]

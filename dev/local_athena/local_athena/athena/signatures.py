@@ -1,4 +1,4 @@
-"""Signatures as Trino writes them, `transform(array(T), function(T, U)) -> array(U)`, and calls of them.
+"""Signatures as Trino writes them, such as `transform(array(T), function(T, U)) -> array(U)`.
 
 A variable is one capital letter. Some take only certain types:
 
@@ -223,7 +223,8 @@ def _bind(pattern: Pattern, type_: Type, bindings: dict[str, Type]) -> bool:
     if pattern.name == "A":
         return True
     if pattern.is_variable:
-        if type_ != UNKNOWN and not _KINDS.get(pattern.name, lambda _: True)(type_):
+        kind = _KINDS.get(pattern.name)
+        if type_ != UNKNOWN and kind is not None and not kind(type_):
             return False
         if type_ == UNKNOWN and pattern.name in _KINDS and pattern.name not in _DEFAULTS:
             return False

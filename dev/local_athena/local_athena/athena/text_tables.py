@@ -139,7 +139,7 @@ def _of_csv(cell: str, type_: Type) -> Any:
 
 
 def _of_delimited(cell: str, type_: Type) -> Any:
-    """NULL is \\N, and so is what cannot be read."""
+    """A cell as its type; what cannot be read is NULL."""
     if cell == "\\N":
         return None
     if type_.base in ("varchar", "char"):

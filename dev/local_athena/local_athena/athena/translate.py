@@ -12,7 +12,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Protocol
 
 from sqlglot import exp
@@ -232,7 +233,7 @@ def translate(
 
 
 def _printable(query: Query) -> str:
-    """The query with texts for what Arrow holds otherwise: intervals, timestamps of several zones."""
+    """The query, with texts for intervals and for timestamps of several zones."""
     shown = []
     for output in query.outputs:
         type_ = output.type
@@ -390,10 +391,9 @@ class _Translator:
                 ]
                 whole = self._row_behind(item, frame) if not found else None
                 if whole is not None:
-                    named = zip(whole.type.shown_fields, operators.fields(whole), strict=True)
-                    for position, (name, field_) in enumerate(named):
-                        shown = whole.type.fields[position] and name
-                        yield shown or f"_col{count}", field_
+                    held = zip(whole.type.fields, operators.fields(whole), strict=True)
+                    for name, field_ in held:
+                        yield name or f"_col{count}", field_
                         count += 1
                     continue
                 if not found and qualifier is None:
@@ -1367,7 +1367,7 @@ class _Translator:
             arguments = []
         if distinct and (over is not None or (len(arguments) != 1 and name != "listagg")):
             raise not_supported("DISTINCT here")
-        args = [self._argument(arg, frame) for arg in arguments]
+        args: list[Argument] = [self._argument(arg, frame) for arg in arguments]
         if distinct:
             self._check_distinct(name, args, order)
         if condition is not None:
@@ -1383,11 +1383,12 @@ class _Translator:
             suffix=joined(*suffix, type_=UNKNOWN),
         )
 
-    def _check_distinct(
-        self, name: str, args: Sequence[Argument], order: Sequence[str | Expr]
-    ) -> None:
+    def _check_distinct(self, name: str, args: list[Argument], order: Sequence[str | Expr]) -> None:
+        """Refuses a DISTINCT that DuckDB would do otherwise; `count` compares instants."""
         if name in ("approx_distinct", "map_agg", "max_by", "min_by"):
             raise not_supported(f"DISTINCT in {name}")
+        if name == "count" and isinstance(args[0], Expr):
+            args[0] = instant(args[0])
         first = args[0]
         keys = [piece for piece in order if isinstance(piece, Expr)]
         if isinstance(first, Expr):
@@ -1509,7 +1510,16 @@ def _direction(item: exp.Ordered) -> str:
     return f" {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
 
 
-_RANKINGS = ("rank", "dense_rank", "row_number", "percent_rank", "cume_dist", "ntile", "lag", "lead")
+_RANKINGS = (
+    "rank",
+    "dense_rank",
+    "row_number",
+    "percent_rank",
+    "cume_dist",
+    "ntile",
+    "lag",
+    "lead",
+)
 
 
 def _check_window(name: str, over: exp.Window) -> None:
@@ -1627,6 +1637,35 @@ def _type(node: exp.DataType) -> Type:
     return type_
 
 
+def _read_literal(value: str, kind: str) -> Expr:
+    """DATE '...' or TIMESTAMP '...' without a zone.
+
+    Raises:
+        QueryFailed: INVALID_LITERAL if there is no such day or time.
+    """
+    match = re.fullmatch(_MOMENT, value)
+    if match is None or (kind == "date" and match[4]):
+        raise QueryFailed("INVALID_LITERAL", f"'{value}' is not a valid {kind} literal")
+    year, month, day, hour, minute, second, fraction = match.groups()
+    # Athena rounds to milliseconds.
+    thousandths = (Decimal(f"0.{fraction or 0}") * 1000).quantize(Decimal(1), ROUND_HALF_UP)
+    try:
+        moment = datetime(  # noqa: DTZ001 - a timestamp of Athena has no zone
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0)
+        ) + timedelta(milliseconds=int(thousandths))
+    except (ValueError, OverflowError):
+        message = f"'{value}' is not a valid {kind} literal"
+        raise QueryFailed("INVALID_LITERAL", message) from None
+    if kind == "date":
+        return Expr((f"DATE '{moment.date().isoformat()}'",), DATE)
+    return Expr((f"TIMESTAMP '{moment.isoformat(sep=' ')}'",), TIMESTAMP)
+
+
+_MOMENT = (
+    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
+)
+
+
 def _typed_literal(node: exp.Cast) -> Expr:
     """DECIMAL '1.50' takes its scale from the text, TIMESTAMP '... Asia/Tokyo' its type."""
     value = node.this
@@ -1636,9 +1675,11 @@ def _typed_literal(node: exp.Cast) -> Expr:
         return _decimal(value.name)
     if node.args["to"].this == exp.DType.JSON:
         return json.literal_json(value.name)
+    if node.args["to"].this == exp.DType.DATE:
+        return _read_literal(value.name, "date")
     match = re.fullmatch(r"(\s*\S+(?: \d[\d:.]*)?)\s*(.*)", value.name, flags=re.DOTALL)
     if match is None or not match[2]:
-        return cast(text(value.name), TIMESTAMP)
-    local_time, zone = cast(text(match[1]), TIMESTAMP), match[2]
+        return _read_literal(value.name, "timestamp")
+    local_time, zone = _read_literal(match[1], "timestamp"), match[2]
     in_zone = operators.at_time_zone(local_time, text(zone))
     return zoned(local_time, in_zone)

@@ -1,4 +1,7 @@
-"""Aggregate functions. `@` stands before each call that DISTINCT, ORDER BY, FILTER and OVER belong to."""
+"""Aggregate functions.
+
+`@` stands before each call that DISTINCT, ORDER BY, FILTER and OVER belong to.
+"""
 
 from __future__ import annotations
 
@@ -301,7 +304,8 @@ MACROS = (
         ELSE list_transform(list, lambda each: trino_percentile(sorted, total, each))
     END""",
     """trino_no_nan(list) AS CASE
-        WHEN len(list_filter(list, lambda each: isnan(each))) > 0 THEN trino_undone('approx_percentile of NaN')
+        WHEN len(list_filter(list, lambda each: isnan(each))) > 0 THEN
+            trino_undone('approx_percentile of NaN')
         ELSE list
     END""",
     """trino_map_of(entries) AS CASE

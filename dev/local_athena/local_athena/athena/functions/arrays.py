@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from local_athena.athena.casts import cast
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.functions.row import Function, on_page
@@ -24,7 +26,8 @@ def _array_join(values: Expr, delimiter: Expr, null: Expr | None = None) -> Expr
     if null is not None:
         shown = build("coalesce({0}, {1})", VARCHAR, shown, null)
     listed = build("list_transform({0}, lambda each: {1})", array(VARCHAR), values, shown)
-    joined_values = "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN coalesce(array_to_string({2}, {1}), '') END"
+    whole = "coalesce(array_to_string({2}, {1}), '')"
+    joined_values = f"CASE WHEN {{0}} IS NOT NULL AND {{1}} IS NOT NULL THEN {whole} END"
     return build(joined_values, VARCHAR, values, delimiter, listed)
 
 
@@ -53,13 +56,14 @@ def _extreme(function: str, name: str) -> Function:
 def _contains(values: Expr, value: Expr) -> Expr:
     if is_float(values.type.of[0]):
         # NaN equals nothing.
-        found = "CASE WHEN isnan({1}) THEN trino_contains({0}, NULL) IS NOT NULL ELSE trino_contains({0}, {1}) END"
+        never = "trino_contains({0}, NULL) IS NOT NULL"
+        found = f"CASE WHEN isnan({{1}}) THEN {never} ELSE trino_contains({{0}}, {{1}}) END"
         return build(found, Type("boolean"), values, value)
     _plain_elements(values, "contains")
     return build("trino_contains({0}, {1})", Type("boolean"), values, value)
 
 
-def _checked(name: str, template: str, result: str) -> object:
+def _checked(name: str, template: str, result: str) -> Callable[..., Expr]:
     def translate(*args: Expr) -> Expr:
         _plain_elements(args[0], name)
         type_ = {"T": args[0].type, "boolean": Type("boolean"), "bigint": Type("bigint")}[result]
@@ -265,13 +269,13 @@ FUNCTIONS = on_page(
     Function(
         "sequence(timestamp, timestamp, interval day to second) -> array(timestamp)",
         _sequence,
-        "sequence(TIMESTAMP '2024-01-01 00:00:00', TIMESTAMP '2024-01-01 02:00:00', INTERVAL '1' HOUR)",
+        "sequence(TIMESTAMP '2024-01-01 00:00', TIMESTAMP '2024-01-01 02:00', INTERVAL '1' HOUR)",
         "[2024-01-01 00:00:00.000, 2024-01-01 01:00:00.000, 2024-01-01 02:00:00.000]",
     ),
     Function(
         "sequence(timestamp, timestamp, interval year to month) -> array(timestamp)",
         _sequence,
-        "sequence(TIMESTAMP '2024-01-01 00:00:00', TIMESTAMP '2024-02-01 00:00:00', INTERVAL '1' MONTH)",
+        "sequence(TIMESTAMP '2024-01-01 00:00', TIMESTAMP '2024-02-01 00:00', INTERVAL '1' MONTH)",
         "[2024-01-01 00:00:00.000, 2024-02-01 00:00:00.000]",
     ),
     Function(
@@ -294,7 +298,8 @@ FUNCTIONS = on_page(
     ),
     Function(
         "zip_with(array(T), array(U), function(T, U, R)) -> array(R)",
-        "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN list_transform(list_zip({0}, {1}), {2}) END",
+        "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL"
+        " THEN list_transform(list_zip({0}, {1}), {2}) END",
         "zip_with(ARRAY[1, 3], ARRAY[2, 4], (x, y) -> x + y)",
         "[3, 7]",
         is_pair=True,
@@ -312,13 +317,17 @@ MACROS = (
     """trino_distinct(a) AS list_filter(a, lambda each, i: len(list_filter(
         a[1:i - 1], lambda earlier: earlier IS NOT DISTINCT FROM each)) = 0)""",
     """trino_has(a, x) AS len(list_filter(a, lambda each: each IS NOT DISTINCT FROM x)) > 0""",
-    "trino_except(a, b) AS CASE WHEN b IS NOT NULL THEN list_filter(trino_distinct(a), lambda x: NOT trino_has(b, x)) END",
-    "trino_intersect(a, b) AS CASE WHEN b IS NOT NULL THEN list_filter(trino_distinct(a), lambda x: trino_has(b, x)) END",
-    "trino_union(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN trino_distinct(list_concat(a, b)) END",
+    """trino_except(a, b) AS CASE WHEN b IS NOT NULL THEN list_filter(trino_distinct(a), lambda x:
+        NOT trino_has(b, x)) END""",
+    """trino_intersect(a, b) AS CASE WHEN b IS NOT NULL THEN list_filter(trino_distinct(a), lambda
+        x: trino_has(b, x)) END""",
+    """trino_union(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN
+        trino_distinct(list_concat(a, b)) END""",
     """trino_position(a, x) AS CASE
         WHEN a IS NOT NULL AND x IS NOT NULL THEN CAST(coalesce(list_position(a, x), 0) AS BIGINT)
     END""",
-    "trino_remove(a, x) AS CASE WHEN x IS NOT NULL THEN list_filter(a, lambda each: each <> x OR each IS NULL) END",
+    """trino_remove(a, x) AS CASE WHEN x IS NOT NULL THEN list_filter(a, lambda each: each <> x OR
+        each IS NULL) END""",
     """trino_contains(a, x) AS CASE
         WHEN a IS NULL OR x IS NULL THEN NULL
         WHEN list_contains(a, x) THEN true
@@ -341,15 +350,19 @@ MACROS = (
         ELSE a[i]
     END""",
     """trino_repeat(x, n) AS CASE
-        WHEN n > 10000 THEN trino_invalid('count argument of repeat function must be less than or equal to 10000')
-        WHEN n < 0 THEN trino_invalid('count argument of repeat function must be greater than or equal to 0')
+        WHEN n > 10000 THEN
+            trino_invalid('count argument of repeat function must be less than or equal to 10000')
+        WHEN n < 0 THEN
+            trino_invalid('count argument of repeat function must be greater than or equal to 0')
         ELSE list_transform(range(n), lambda i: x)
     END""",
     """trino_sequence(start, stop, step) AS CASE
         WHEN step = 0 THEN trino_invalid('step must not be zero')
         WHEN (step > 0 AND stop < start) OR (step < 0 AND stop > start)
-            THEN trino_invalid('sequence stop value should be greater than or equal to start value if'
-                || ' step is greater than zero otherwise stop should be less than or equal to start')
+            THEN trino_invalid('sequence stop value should be greater than or equal to start'
+                || ' value if'
+                || ' step is greater than zero otherwise stop should be less than or equal to'
+                || ' start')
         WHEN abs(CAST(stop AS HUGEINT) - start) // abs(step) >= 10000
             THEN trino_invalid('result of sequence function must not have more than 10000 entries')
         ELSE generate_series(start, stop, step)
@@ -357,14 +370,17 @@ MACROS = (
     """trino_time_sequence(start, stop, step) AS CASE
         WHEN start + step = start THEN trino_invalid('interval must not be zero')
         WHEN (start + step > start AND stop < start) OR (start + step < start AND stop > start)
-            THEN trino_invalid('sequence stop value should be greater than or equal to start value if'
-                || ' step is greater than zero otherwise stop should be less than or equal to start')
+            THEN trino_invalid('sequence stop value should be greater than or equal to start'
+                || ' value if'
+                || ' step is greater than zero otherwise stop should be less than or equal to'
+                || ' start')
         WHEN abs(epoch(stop) - epoch(start)) / abs(epoch(start + step) - epoch(start)) >= 10400
             THEN trino_invalid('result of sequence function must not have more than 10000 entries')
         WHEN len(generate_series(start, stop, step)) > 10000
             THEN trino_invalid('result of sequence function must not have more than 10000 entries')
         ELSE list_transform(
-            range(len(generate_series(start, stop, step))), lambda i: start + step * CAST(i AS INTEGER))
+            range(len(generate_series(start, stop, step))), lambda i: start + step * CAST(i AS
+                INTEGER))
     END""",
     """trino_slice(a, start, size) AS CASE
         WHEN size < 0 THEN trino_invalid('length must be greater than or equal to 0')
@@ -375,7 +391,8 @@ MACROS = (
     END""",
     """trino_trim_array(a, n) AS CASE
         WHEN n < 0 THEN trino_invalid('size must not be negative: ' || n)
-        WHEN n > len(a) THEN trino_invalid('size must not exceed array cardinality ' || len(a) || ': ' || n)
+        WHEN n > len(a) THEN trino_invalid('size must not exceed array cardinality ' || len(a) ||
+            ': ' || n)
         ELSE a[1:len(a) - n]
     END""",
 )

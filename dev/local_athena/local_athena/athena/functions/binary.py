@@ -50,7 +50,8 @@ FUNCTIONS = on_page(
     ),
     Function(
         "substr(varbinary, bigint) -> varbinary",
-        "unhex(trino_substr(hex({0}), CASE WHEN {1} > 0 THEN {1} * 2 - 1 ELSE {1} * 2 END, 2 * octet_length({0})))",
+        "unhex(trino_substr(hex({0}), CASE WHEN {1} > 0 THEN {1} * 2 - 1 ELSE {1} * 2 END,"
+        " 2 * octet_length({0})))",
         "substr(X'010203', 2)",
         "02 03",
     ),

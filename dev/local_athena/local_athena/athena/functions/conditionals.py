@@ -36,7 +36,8 @@ def _extreme(function: str) -> Callable[..., Expr]:
         for arg in args[1:]:
             chosen = f"{function}({{0}}, {{1}})"
             if is_float(arg.type):
-                chosen = f"CASE WHEN isnan({{0}}) THEN {{1}} WHEN isnan({{1}}) THEN {{0}} ELSE {chosen} END"
+                numbers = "CASE WHEN isnan({0}) THEN {1} WHEN isnan({1}) THEN {0}"
+                chosen = f"{numbers} ELSE {chosen} END"
             template = f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL ELSE {chosen} END"
             result = build(template, arg.type, result, arg)
         return result

@@ -161,8 +161,8 @@ def _date_parse(value: Expr, pattern: Expr) -> Expr:
 def _parsed_time(value: Expr, form: str) -> Expr:
     """A timestamp read by a format of strptime.
 
-    What the format leaves out is as in Joda-Time: 1970-01-01, but the year 2000 for a month or a day
-    without a year.
+    What the format leaves out is as in Joda-Time: 1970-01-01, but the year 2000 for a month or a
+    day without a year.
     """
     letters = set(re.findall(r"%-?([A-Za-z])", form))
     before_value = before_form = ""
@@ -174,7 +174,8 @@ def _parsed_time(value: Expr, form: str) -> Expr:
         # Joda-Time reads up to nine digits, of which a timestamp keeps three.
         if not form.endswith("%S.%f"):
             raise not_supported("fractions of a second in this date format")
-        value = build(r"regexp_replace({0}, '([.][0-9]{1,6})[0-9]*$', '\\1')", VARCHAR, value)
+        read = f"date_trunc('millisecond', {read})"
+        value = build(r"regexp_replace({0}, '([.][0-9]{1,6})[0-9]*$', '\1')", VARCHAR, value)
     if "y" in letters:
         # Two digits are a year from 1970 to 2069.
         read = "trino_two_digit_year(try_strptime({5} || {0}, {4}))"
@@ -285,8 +286,8 @@ def _to_iso8601(moment: Expr) -> Expr:
 
 
 def _from_iso8601_date(value: Expr) -> Expr:
-    pattern = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    return parsed(value, pattern, "TRY_CAST({0} AS DATE)", DATE, _INVALID_FORMAT)
+    pattern = "[0-9]{4}(-[0-9]{2}(-[0-9]{2})?|-[0-9]{3}|-W[0-9]{2}(-[1-7])?)?"
+    return parsed(value, pattern, "trino_iso_date({0})", DATE, _INVALID_FORMAT)
 
 
 def _from_iso8601_timestamp(value: Expr) -> Expr:
@@ -479,11 +480,19 @@ MACROS = (
         CASE WHEN wall < timezone('UTC', t) THEN '-' ELSE '+' END
         || strftime(TIMESTAMP '2000-01-01' + to_microseconds(
             abs(epoch_us(wall) - epoch_us(timezone('UTC', t)))), '%H:%M')""",
+    """trino_iso_date(s) AS CASE
+        WHEN regexp_full_match(s, '.{4}-W..') THEN CAST(try_strptime(s || '-1', '%G-W%V-%u') AS
+            DATE)
+        WHEN contains(s, 'W') THEN CAST(try_strptime(s, '%G-W%V-%u') AS DATE)
+        WHEN length(s) = 8 THEN CAST(try_strptime(s, '%Y-%j') AS DATE)
+        ELSE TRY_CAST(s || substring('-01-01', length(s) - 3) AS DATE)
+    END""",
     """trino_iso_instant(s) AS TRY_CAST(CASE
         WHEN NOT regexp_matches(s, 'T') THEN s || 'T00:00:00Z'
         WHEN NOT regexp_matches(s, 'T[0-9]{2}:[0-9]{2}:[0-9]{2}')
             THEN regexp_replace(s, '(T[0-9]{2}:[0-9]{2})', '\\1:00')
         ELSE regexp_replace(replace(s, ',', '.'), '([.][0-9]{3})[0-9]+', '\\1')
     END AS TIMESTAMPTZ)""",
-    """trino_iso_zone(s) AS coalesce(nullif(regexp_extract(s, 'T.*([+-][0-9]{2}:[0-9]{2})$', 1), ''), 'UTC')""",
+    """trino_iso_zone(s) AS coalesce(nullif(regexp_extract(s, 'T.*([+-][0-9]{2}:[0-9]{2})$', 1),
+        ''), 'UTC')""",
 )

@@ -45,9 +45,12 @@ def _path(path: Expr) -> Expr:
 
 
 def _parsed(value: Expr) -> Expr:
-    if value.constant is None:
-        return build("trino_json_parse({0})", JSON, value)
-    return literal_json(value.constant)
+    if value.constant is not None:
+        try:
+            return literal_json(value.constant)
+        except QueryFailed as error:  # the query fails when it runs, and TRY gives NULL then
+            return build("trino_invalid({0})", JSON, text(error.message))
+    return build("trino_json_parse({0})", JSON, value)
 
 
 def literal_json(source: str) -> Expr:
@@ -207,7 +210,8 @@ def _sorting(depth: int) -> str:
     A member is the text before its value, and where its value is.
     """
     return f"""trino_json_sorted{depth}(value) AS list_transform([value], lambda j{depth}: CASE
-        WHEN NOT contains(j{depth}, '{{') OR json_type(j{depth}) NOT IN ('ARRAY', 'OBJECT') THEN j{depth}
+        WHEN NOT contains(j{depth}, '{{') OR json_type(j{depth}) NOT IN ('ARRAY', 'OBJECT')
+            THEN j{depth}
         ELSE list_transform([array_to_string(list_transform(
             trino_json_members(j{depth}),
             lambda m{depth}: m{depth}.before || trino_json_sorted{depth - 1}(
@@ -225,7 +229,8 @@ MACROS = (
         ELSE array_to_string(list_transform(
             regexp_extract_all(s, '"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[^"0-9-]+'),
             lambda token: CASE
-                WHEN regexp_full_match(token, '-?[0-9]+[.eE].*') THEN trino_double_text(CAST(token AS DOUBLE))
+                WHEN regexp_full_match(token, '-?[0-9]+[.eE].*') THEN trino_double_text(CAST(token
+                    AS DOUBLE))
                 ELSE token
             END), '')
     END""",
@@ -266,11 +271,12 @@ MACROS = (
     """trino_json_contains(s, kinds, searched) AS CASE
         WHEN NOT json_valid(s) OR json_type(s) <> 'ARRAY' OR searched IS NULL THEN NULL
         ELSE len(list_filter(range(CAST(json_array_length(s) AS BIGINT)), lambda i:
-            list_contains(kinds, json_type(s, '/' || i)) AND json_extract_string(s, '/' || i) = searched)) > 0
+            list_contains(kinds, json_type(s, '/' || i)) AND json_extract_string(s, '/' || i) =
+                searched)) > 0
     END""",
     # Each level of sorting makes DuckDB ten times slower to start.
     """trino_json_is_sorted(s) AS len(list_filter(
-        list_append(json_extract(s, '$..*'), CAST(s AS JSON)),
+        list_append(json_extract(CAST(s AS VARCHAR), '$..*'), CAST(s AS JSON)),
         lambda each: json_type(each) = 'OBJECT' AND (json_keys(each) <> list_sort(json_keys(each))
             OR len(json_keys(each)) <> list_unique(json_keys(each))))) = 0""",
     """trino_json_sorted0(value) AS CASE
@@ -298,8 +304,10 @@ MACROS = (
     """trino_json_get(s, i) AS CASE
         WHEN NOT json_valid(s) OR json_type(s) <> 'ARRAY' OR i IS NULL THEN NULL
         WHEN i >= json_array_length(s) OR -i > json_array_length(s) THEN NULL
-        WHEN json_type(s, '$[' || i || ']') = 'VARCHAR' THEN trino_undone('json_array_get of a text')
-        WHEN i < 0 THEN trino_json_extract(s, '$[' || (CAST(json_array_length(s) AS BIGINT) + i) || ']')
+        WHEN json_type(s, '$[' || i || ']') = 'VARCHAR' THEN
+            trino_undone('json_array_get of a text')
+        WHEN i < 0 THEN trino_json_extract(s, '$[' || (CAST(json_array_length(s) AS BIGINT) + i) ||
+            ']')
         ELSE trino_json_extract(s, '$[' || i || ']')
     END""",
 )

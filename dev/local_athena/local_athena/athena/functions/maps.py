@@ -118,7 +118,8 @@ FUNCTIONS = on_page(
 MACROS = (
     """trino_map(keys, held) AS CASE
         WHEN keys IS NULL OR held IS NULL THEN NULL
-        WHEN len(keys) <> len(held) THEN trino_invalid('Key and value arrays must be the same length')
+        WHEN len(keys) <> len(held) THEN
+            trino_invalid('Key and value arrays must be the same length')
         WHEN len(list_filter(keys, lambda each: each IS NULL)) > 0
             THEN trino_invalid('map key cannot be null')
         WHEN len(keys) <> list_unique(keys)

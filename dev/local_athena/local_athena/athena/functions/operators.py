@@ -219,7 +219,9 @@ def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
     if not is_plain or "DISTINCT" in operator:
         raise not_supported(f"{operator} of {type_.base}s such as {type_}")
     if operator not in ("=", "<>"):
-        return build(f"({{0}} {operator} {{1}})", BOOLEAN, _without_null(left), _without_null(right))
+        return build(
+            f"({{0}} {operator} {{1}})", BOOLEAN, _without_null(left), _without_null(right)
+        )
     if type_.base == "map":
         equal = build("trino_map_equal({0}, {1})", BOOLEAN, left, right)
     elif type_.base == "array":
@@ -384,12 +386,12 @@ def sort_key(expr: Expr) -> Expr:
     nulls = build(
         "[{*}]", UNKNOWN, *(build("({0} IS NULL)", BOOLEAN, each) for each in fields(expr))
     )
-    message = text("NOT_SUPPORTED: ROW comparison not supported for fields with null elements")
+    failure = text("NOT_SUPPORTED: ROW comparison not supported for fields with null elements")
     return build(
         "CASE WHEN {2} IS NOT NULL AND list_contains({0}, true) THEN trino_error({1}) ELSE {2} END",
         expr.type,
         nulls,
-        message,
+        failure,
         expr,
     )
 

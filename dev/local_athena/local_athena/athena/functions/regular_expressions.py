@@ -1,10 +1,10 @@
-"""Functions of regular expressions: only those that mean the same in Trino's engine and in DuckDB's."""
+"""Functions of regular expressions: those that mean the same in Trino's engine and in DuckDB's."""
 
 from __future__ import annotations
 
 import re
 
-from local_athena.athena.errors import not_supported
+from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.functions.row import Function, literal, on_page
 from local_athena.athena.types import BIGINT, BOOLEAN, VARCHAR, Expr, array, build, coerce, text
 
@@ -20,6 +20,11 @@ def _regex(pattern: Expr) -> Expr:
     regex = literal(pattern, "a regular expression")
     if not _SAFE.fullmatch(regex) or re.search(r"\(\?(?!:|i\))|[*+?}]\+", regex):
         raise not_supported(f"the regular expression {regex!r}")
+    try:
+        re.compile(regex)
+    except re.error as error:
+        message = f"invalid pattern in expression: {error}"
+        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message) from None
     # In Trino `$` also stands before a line break that ends the text.
     translated = re.sub(
         r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex
@@ -74,7 +79,7 @@ def _replace(value: Expr, pattern: Expr, by: Expr | None = None) -> Expr:
 
 
 def _replacement(pattern: Expr, by: Expr) -> Expr:
-    """`$1` of Trino is `\\1` in DuckDB."""
+    """A group of Trino, `$1`, as one of DuckDB."""
     form = literal(by, "a replacement")
     groups = re.compile(pattern.constant or "").groups
 

@@ -1,4 +1,4 @@
-"""A function of Trino as a row: what it takes, what it gives, DuckDB's text, and a documented example."""
+"""A function of Trino as a row: its signature, DuckDB's text, and a documented example."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_athena.athena.types import Expr, Type, fill, joined
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an aggregate or window function, to which DISTINCT, FILTER and OVER can still be put.
+    """A call of an aggregate or window function, still without DISTINCT, FILTER and OVER.
 
     Attributes:
         template: DuckDB's text, `@` before each call to which they belong.
@@ -68,8 +68,8 @@ class Function:
 
     Attributes:
         signature: As Trino writes it; `signatures` says what the capital letters stand for.
-        duckdb: DuckDB's text. `{0}` is the first argument, `{*}` all of them, `{T}` DuckDB's name of
-            a type variable, `{R}` that of the result. Or a function that gets the arguments.
+        duckdb: DuckDB's text. `{0}` is the first argument, `{*}` all of them, `{T}` DuckDB's name
+            of a type variable, `{R}` that of the result. Or a function that gets the arguments.
         example: What stands behind SELECT.
         answer: The result of the example as Athena prints it; rows are lines, None is NULL.
         page: The page of Trino's documentation, or Athena's, that says so.

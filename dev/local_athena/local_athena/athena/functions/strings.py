@@ -282,9 +282,11 @@ MACROS = (
     END""",
     """trino_hamming(a, b) AS CASE
         WHEN length(a) <> length(b)
-            THEN trino_invalid('The input strings to hamming_distance function must have the same length')
+            THEN trino_invalid('The input strings to hamming_distance function must have the'
+                || ' same length')
         WHEN a = '' THEN CAST(0 AS BIGINT)
-        ELSE len(list_filter(range(1, length(a) + 1), lambda i: substring(a, i, 1) <> substring(b, i, 1)))
+        ELSE len(list_filter(range(1, length(a) + 1), lambda i: substring(a, i, 1) <> substring(b,
+            i, 1)))
     END""",
     """trino_levenshtein(a, b) AS CASE
         WHEN regexp_matches(a || b, '[^\\x00-\\x7f]')
@@ -338,7 +340,8 @@ MACROS = (
             string_split(s, entries),
             lambda each: CASE
                 WHEN len(string_split(each, pair)) <> 2 THEN trino_invalid(
-                    'Key-value delimiter must appear exactly once in each entry. Bad input: ''' || each || '''')
+                    'Key-value delimiter must appear exactly once in each entry. Bad input: ''' ||
+                        each || '''')
                 ELSE struct_pack(k := split_part(each, pair, 1), v := split_part(each, pair, 2))
             END))
     END""",
@@ -365,11 +368,13 @@ MACROS = (
         string_split(s, entries),
         lambda each: CASE
             WHEN len(string_split(each, pair)) <> 2 THEN trino_invalid(
-                'Key-value delimiter must appear exactly once in each entry. Bad input: ' || chr(39) || each || chr(39))
+                'Key-value delimiter must appear exactly once in each entry. Bad input: ' ||
+                    chr(39) || each || chr(39))
             ELSE struct_pack(k := split_part(each, pair, 1), v := split_part(each, pair, 2))
         END)""",
     """trino_luhn_check(s) AS CASE
-        WHEN NOT regexp_full_match(s, '[0-9]+') THEN trino_invalid('Input contains non-digit characters')
+        WHEN NOT regexp_full_match(s, '[0-9]+') THEN
+            trino_invalid('Input contains non-digit characters')
         ELSE list_sum(list_transform(trino_characters(reverse(s)), lambda digit, i: CASE
             WHEN i % 2 = 1 THEN CAST(digit AS INTEGER)
             ELSE CAST(digit AS INTEGER) * 2 - CASE WHEN digit >= '5' THEN 9 ELSE 0 END
@@ -386,6 +391,7 @@ MACROS = (
                 struct_pack(count := n % 3600 // 60, unit := 'minute'),
                 struct_pack(count := n % 60, unit := 'second')
             ], lambda each: each.count > 0),
-            lambda each: each.count || ' ' || each.unit || CASE WHEN each.count > 1 THEN 's' ELSE '' END), ', ')
+            lambda each: each.count || ' ' || each.unit || CASE WHEN each.count > 1 THEN 's' ELSE
+                '' END), ', ')
     END""",
 )

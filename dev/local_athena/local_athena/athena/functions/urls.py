@@ -94,11 +94,13 @@ MACROS = (
         ELSE regexp_extract(s, '{_PATTERN}', 6)
     END""",
     "trino_url_query(s) AS url_decode(substring(trino_url_part(s, 5), 2))",
-    """trino_url_parameter(s, name) AS CASE WHEN name IS NOT NULL THEN url_decode(replace(list_filter(
+    """trino_url_parameter(s, name) AS CASE WHEN name IS NOT NULL THEN
+        url_decode(replace(list_filter(
         list_transform(
             list_filter(string_split(substring(trino_url_part(s, 5), 2), '&'),
                 lambda each: split_part(each, '=', 1) = name),
-            lambda each: CASE WHEN contains(each, '=') THEN regexp_replace(each, '^[^=]*=', '') ELSE '' END),
+            lambda each: CASE WHEN contains(each, '=') THEN regexp_replace(each, '^[^=]*=', '')
+                ELSE '' END),
         lambda each: true)[1], '+', ' '))
     END""",
 )

@@ -95,7 +95,8 @@ WINDOWS = on_page(
     Window(
         "nth_value(T, bigint) -> T",
         _nth_value,
-        f"nth_value(x, 2) OVER (ORDER BY x ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) {_FROM}",
+        "nth_value(x, 2) OVER (ORDER BY x ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED"
+        f" FOLLOWING) {_FROM}",
         "2\n2\n2",
     ),
     Window("ntile(bigint) -> bigint", _ntile, f"ntile(2) OVER (ORDER BY x) {_FROM}", "1\n1\n2"),
