@@ -154,7 +154,7 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
     Args:
         signature: What the function takes.
         args: The arguments.
-        is_pair: Whether DuckDB's lambda gets a row of two values where Trino's gets both.
+        is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
     """
     patterns = _patterns(signature, len(args))
     if patterns is None:
@@ -277,7 +277,7 @@ def _applied(
     given = list(names)
     if is_pair:
         names = arg.names[:1]
-        given = [f"{names[0]}[{position}]" for position in (1, 2)]
+        given = [f"{names[0]}[{position}]" for position in range(1, arg.arity + 1)]
     body = arg.body([Expr((text,), type_) for text, type_ in zip(given, types, strict=True)])
     bound = bindings.get(result.name, UNKNOWN)
     if not _bind(result, body.type, bindings):

@@ -421,8 +421,11 @@ class _Translator:
 
     def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
         _only(group, "expressions", *_GROUPING_SETS)
-        if group.args.get("all") is False:
-            raise not_supported("GROUP BY DISTINCT")
+        is_distinct = group.args.get("all") is False
+        if is_distinct and (
+            group.args.get("rollup") or group.args.get("cube") or group.expressions
+        ):
+            raise not_supported("GROUP BY DISTINCT of anything but GROUPING SETS")
         keys = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
@@ -437,6 +440,7 @@ class _Translator:
             for each in group.args.get(name) or []:
                 _only(each, "expressions")
                 sets = [self._grouping_set(item, frame) for item in each.expressions]
+                sets = list(dict.fromkeys(sets)) if is_distinct else sets
                 keys.append(f"{word} ({', '.join(sets)})")
         return ", ".join(keys)
 
@@ -1031,11 +1035,33 @@ class _Translator:
             node = exp.In(this=node.this, query=exp.Subquery(this=only))
         if node.args.get("query") is None:
             return operators.is_one_of(value, [self.expr(item, frame) for item in node.expressions])
+        if value.type.base == "row":
+            return self._row_in(value, node.args["query"], frame)
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = (instant(side) for side in unify(value, column.as_expr()))
         in_query = f" IN (SELECT {right.sql} FROM {source}))"
         return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
+
+    def _row_in(self, value: Expr, node: exp.Expr, frame: _Frame) -> Expr:
+        """(a, b) IN (SELECT x, y ...): NULL where only a NULL keeps it from being true."""
+        query = self.query(node, frame.ctes, frame.scope)
+        sides = operators.fields(value)
+        if len(query.outputs) != len(sides):
+            message = f"The subquery has {len(query.outputs)} columns, and the row {len(sides)}"
+            raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
+        for output in query.outputs:
+            query.needs += output.sources
+        frame.children.append(query)
+        source, columns = self._derive(query, _Frame({}, Scope()))
+        equal: list[str | Expr] = []
+        for side, column in zip(sides, columns, strict=True):
+            equal += [" AND " if equal else "(", operators.comparison("=", side, column.as_expr())]
+        is_equal = joined(*equal, ")", type_=BOOLEAN)
+        exists = f"EXISTS (SELECT 1 FROM {source} WHERE "
+        pieces = ("CASE WHEN ", exists, is_equal, ") THEN true WHEN ", exists, "(", is_equal)
+        whole = joined(*pieces, ") IS NULL) THEN NULL ELSE false END", type_=BOOLEAN, opaque=True)
+        return self._hoisted(whole)
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
         sides = self.expr(node.this, frame), self.expr(node.expression, frame)
@@ -1167,6 +1193,10 @@ class _Translator:
             return self._attempt(node, frame)
         if name == "grouping":
             return self._grouping(node, frame)
+        if name == "normalize" and len(arguments) == 2:
+            if arguments[1].name.upper() != "NFC":
+                raise not_supported(f"normalize to {arguments[1].name}")
+            arguments = arguments[:1]
         if name == "typeof" and len(arguments) == 1:
             return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
         if name == "row":

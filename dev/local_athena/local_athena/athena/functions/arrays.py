@@ -304,6 +304,15 @@ FUNCTIONS = on_page(
         "[3, 7]",
         is_pair=True,
     ),
+    Function(
+        "array_sort(array(T), function(T, T, bigint)) -> array(T)",
+        # How each element compares with each other one.
+        "trino_by_rank({0}, list_transform({0}, lambda one: list_transform("
+        "list_transform({0}, lambda other: row(other, one)), {1})))",
+        "array_sort(ARRAY[3, 2, 5], (x, y) -> IF(x < y, 1, IF(x = y, 0, -1)))",
+        "[5, 3, 2]",
+        is_pair=True,
+    ),
 )
 
 MACROS = (
@@ -394,5 +403,16 @@ MACROS = (
         WHEN n > len(a) THEN trino_invalid('size must not exceed array cardinality ' || len(a) ||
             ': ' || n)
         ELSE a[1:len(a) - n]
+    END""",
+    """trino_by_rank(a, comparisons) AS CASE
+        WHEN len(list_filter(flatten(comparisons), lambda each: each IS NULL)) > 0
+            THEN trino_undone('array_sort with a comparison that is NULL')
+        WHEN len(list_filter(comparisons, lambda row, i: len(list_filter(
+            row, lambda c, j: j <> i AND sign(c) <> -sign(comparisons[j][i]))) > 0)) > 0
+            THEN trino_undone('array_sort with a comparison that contradicts itself')
+        ELSE list_transform(
+            list_sort(list_transform(comparisons, lambda row, i: [len(list_filter(
+                row, lambda c, j: j <> i AND (c < 0 OR (c = 0 AND j < i)))), i])),
+            lambda ranked: a[ranked[2]])
     END""",
 )
