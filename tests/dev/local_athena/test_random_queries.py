@@ -140,20 +140,23 @@ def queries(draw: st.DrawFn) -> Pair:
         text = (
             "SELECT id, sum({0}) OVER (PARTITION BY g ORDER BY id ROWS BETWEEN "
             + frame
-            + "), lag({1}, 1, 0) OVER (ORDER BY id), first_value({1}) OVER (PARTITION BY h ORDER BY id)"
-            " FROM t ORDER BY id"
+            + "), lag({1}, 1, 0) OVER (ORDER BY id),"
+            " first_value({1}) OVER (PARTITION BY h ORDER BY id) FROM t ORDER BY id"
         )
         return _both(text, number, other)
     if kind == 3:
         days = draw(st.integers(0, 9))
-        text = "SELECT id, sum({0}) OVER (ORDER BY %s RANGE BETWEEN %s PRECEDING AND CURRENT ROW) FROM t ORDER BY id"
+        text = (
+            "SELECT id, sum({0}) OVER (ORDER BY %s RANGE BETWEEN %s PRECEDING AND CURRENT ROW)"
+            " FROM t ORDER BY id"
+        )
         athena = text % ("d", f"INTERVAL '{days}' DAY")
         return Pair(athena.format(number.athena), (text % ("day", str(days))).format(number.sqlite))
     if kind == 4:
         athena = (
             "SELECT id, v, {0} FROM t CROSS JOIN UNNEST(tags) AS u (v) ORDER BY id, v NULLS LAST"
         )
-        sqlite = "SELECT t.id, v.value, {0} FROM t, json_each(t.tags) AS v ORDER BY t.id, v.value NULLS LAST"
+        sqlite = "SELECT t.id, v.value, {0} FROM t, json_each(t.tags) AS v ORDER BY 1, 2 NULLS LAST"
         renamed = number.sqlite.replace("id", "t.id")
         return Pair(athena.format(number.athena), sqlite.format(renamed))
     if kind == 5:
@@ -170,8 +173,9 @@ def queries(draw: st.DrawFn) -> Pair:
         )
         return Pair(athena.format(n=n), sqlite.format(n=n))
     text = (
-        "WITH a AS (SELECT g, {0} AS k FROM t), b AS (SELECT h, {1} AS k FROM t) SELECT a.g, count(b.k),"
-        " count(*) FROM a LEFT JOIN b ON a.k = b.k AND a.g < b.h GROUP BY a.g ORDER BY a.g NULLS LAST"
+        "WITH a AS (SELECT g, {0} AS k FROM t), b AS (SELECT h, {1} AS k FROM t)"
+        " SELECT a.g, count(b.k), count(*) FROM a LEFT JOIN b ON a.k = b.k AND a.g < b.h"
+        " GROUP BY a.g ORDER BY a.g NULLS LAST"
     )
     return _both(text, number, other)
 

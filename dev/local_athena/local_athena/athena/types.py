@@ -261,14 +261,15 @@ def build(template: str, type_: Type, *args: Expr) -> Expr:
 
 
 _LONG_ARGUMENT = 300
+_MACRO = 150
 _bound_rows = itertools.count()
 
 
 def _length(part: str | Column) -> int:
-    """How long a text is, those of JSON counted with what their macros hold."""
+    """How long a text is, with about what the macros in it hold."""
     if not isinstance(part, str):
         return len(part.sql)
-    return len(part) + _LONG_ARGUMENT * part.count("trino_json")
+    return len(part) + _MACRO * part.count("trino_") + _LONG_ARGUMENT * part.count("trino_json")
 
 
 def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:

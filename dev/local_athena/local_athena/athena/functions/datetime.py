@@ -273,8 +273,8 @@ def _parse_datetime(value: Expr, pattern: Expr) -> Expr:
     if pieces[-1:] == ["Z"] and not {"Z", "ZZ", "ZZZ"} & set(pieces[:-1]) and "%Y" in pieces:
         form = text("".join([*pieces[:-1], "%z"]))
         read = r"trino_zoned(try_strptime({0}, {4}), trino_offset_of({0}))"
-        pattern = r"(?s)\S.*[+-][0-9]{2}:?[0-9]{2}"
-        return parsed(value, pattern, read, TIMESTAMP_TZ, _INVALID_FORMAT, form)
+        shape = r"(?s)\S.*[+-][0-9]{2}:?[0-9]{2}"
+        return parsed(value, shape, read, TIMESTAMP_TZ, _INVALID_FORMAT, form)
     if any(piece in ("Z", "ZZ", "ZZZ") for piece in pieces):
         raise not_supported("this place of a time zone in the format of parse_datetime")
     wall = _parsed_time(value, "".join(pieces))
