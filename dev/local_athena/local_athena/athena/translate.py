@@ -159,6 +159,7 @@ class _Frame:
     lambdas: Mapping[str, Expr] = field(default_factory=dict)
     windows: Mapping[str, exp.Window] = field(default_factory=dict)
     windowed: bool = False
+    depth: int = 0
 
 
 @dataclass
@@ -1188,9 +1189,11 @@ class _Translator:
 
         def body(parameters: Sequence[Expr]) -> Expr:
             lambdas = {**frame.lambdas, **dict(zip(given, parameters, strict=True))}
-            return self.expr(node.this, replace(frame, lambdas=lambdas))
+            return self.expr(node.this, replace(frame, lambdas=lambdas, depth=frame.depth + 1))
 
-        return Lambda(tuple(f"p{next(self._numbers)}" for _ in given), body)
+        # The same lambda has the same text wherever it stands, as GROUP BY asks for it.
+        names = (f"p{frame.depth}_{position}" for position in range(len(given)))
+        return Lambda(tuple(names), body)
 
     def _identifier(self, node: exp.Identifier, frame: _Frame) -> Expr:
         """A parameter of a lambda."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -249,7 +248,7 @@ def build(template: str, type_: Type, *args: Expr) -> Expr:
         is_used_again = times > 1 or (times == 1 and "trino_" in template)
         is_value = arg.type.base != "function"
         if is_used_again and is_value and sum(map(_length, arg.parts)) > _LONG_ARGUMENT:
-            row = row or f"b{next(_bound_rows)}"
+            row = "b"  # what is bound stands outside of the lambda, so that no name hides another
             bound += [", " if bound else "", f"a{position} := ", arg]
             given[position] = Expr((f"{row}.a{position}",), arg.type)
     if not bound:
@@ -262,7 +261,6 @@ def build(template: str, type_: Type, *args: Expr) -> Expr:
 
 _LONG_ARGUMENT = 300
 _MACRO = 150
-_bound_rows = itertools.count()
 
 
 def _length(part: str | Column) -> int:

@@ -107,6 +107,16 @@ def _sequence(start: Expr, stop: Expr, step: Expr | None = None) -> Expr:
     )
 
 
+def _zip(left: Expr, right: Expr) -> Expr:
+    """Rows of the elements at the same place, the shorter array filled up with NULL."""
+    of = (left.type.of[0], right.type.of[0])
+    type_ = array(Type("row", of=of, fields=("", "")))
+    packed = "struct_pack(field0 := pair[1], field1 := pair[2])"
+    listed = f"list_transform(list_zip({{0}}, {{1}}), lambda pair: {packed})"
+    missing = "{0} IS NOT NULL AND {1} IS NOT NULL"
+    return build(f"CASE WHEN {missing} THEN {listed} END", type_, left, right)
+
+
 FUNCTIONS = on_page(
     "functions/array",
     Function(
@@ -312,6 +322,12 @@ FUNCTIONS = on_page(
         "array_sort(ARRAY[3, 2, 5], (x, y) -> IF(x < y, 1, IF(x = y, 0, -1)))",
         "[5, 3, 2]",
         is_pair=True,
+    ),
+    Function(
+        "zip(array(T), array(U)) -> array(row(T, U))",
+        _zip,
+        "zip(ARRAY[1, 2], ARRAY['a'])",
+        "[{field0=1, field1=a}, {field0=2, field1=null}]",
     ),
 )
 

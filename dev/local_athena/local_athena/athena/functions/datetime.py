@@ -91,23 +91,17 @@ def _date_add(unit: Expr, amount: Expr, moment: Expr) -> Expr:
 
 
 def _date_diff(unit: Expr, start: Expr, end: Expr) -> Expr:
-    zone = start.type.zone
-    if start.type.base == end.type.base and zone is None:
-        zone = end.type.zone
-    is_open = any(
-        each.type.zone is None
-        for each in (start, end)
-        if each.type.base == "timestamp with time zone"
-    )
+    """Days and longer units are counted on the wall clock of the first moment's zone."""
+    zone = start.type.zone or "UTC"
+    zones = [each.type for each in (start, end) if each.type.base == "timestamp with time zone"]
     start, end = unify(start, end)
     name = _unit(unit, start)
-    start, end = instant(start), instant(end)
-    if start.type.base == "timestamp with time zone" and name in _DATE_UNITS:
-        if is_open:
+    if zones and name in _DATE_UNITS:
+        if zones[0].zone is None:
             raise not_supported(f"date_diff of {name}s between timestamps of several zones")
-        type_ = Type(start.type.base, zone=zone or "UTC")
-        start, end = local(start.as_type(type_)), local(end.as_type(type_))
-    return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, start, end)
+        type_ = Type("timestamp with time zone", zone=zone)
+        start, end = (local(instant(each).as_type(type_)) for each in (start, end))
+    return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, instant(start), instant(end))
 
 
 def _from_unixtime(seconds: Expr, zone: Expr | None = None) -> Expr:
@@ -350,7 +344,7 @@ FUNCTIONS = on_page(
         "2024-02-29",
     ),
     Function(
-        "date_diff(varchar, M, M) -> bigint",
+        "date_diff(varchar, L, L) -> bigint",
         _date_diff,
         "date_diff('day', DATE '2020-03-01', DATE '2020-03-02')",
         "1",

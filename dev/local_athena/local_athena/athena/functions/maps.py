@@ -40,7 +40,7 @@ FUNCTIONS = on_page(
     ),
     Function(
         "element_at(map(K, V), K) -> V",
-        "{0}[{1}]",
+        "({0})[{1}]",
         "element_at(MAP(ARRAY['a'], ARRAY[1]), 'z')",
         None,
     ),
