@@ -333,3 +333,11 @@ SELECT TIMESTAMP '2026-11-15 25:00:00.000'
 -- a_cast_to_a_date_that_is_not
 SELECT CAST(x AS date) FROM (VALUES '2026-02-30') AS t (x)
 --! INVALID_CAST_ARGUMENT
+
+-- units_that_cross_a_year
+SELECT date_trunc('week', DATE '2026-01-01'), date_add('month', -2, DATE '2026-01-31'), date_diff('day', DATE '2026-03-01', DATE '2026-02-27'), date_diff('week', DATE '2026-01-05', DATE '2025-12-22')
+--> "2025-12-29","2025-11-30","-2","-2"
+
+-- null_in_dates
+SELECT date_trunc('week', CAST(NULL AS date)), date_diff('day', DATE '2026-11-15', NULL), date_parse(NULL, '%Y'), last_day_of_month(CAST(NULL AS date)), CAST(NULL AS date) + INTERVAL '1' DAY
+--> ,,,,

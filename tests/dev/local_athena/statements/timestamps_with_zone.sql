@@ -171,3 +171,23 @@ SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' AT TIME ZONE 'Asia/Nowhere'
 -- an_unknown_zone_in_a_literal
 SELECT TIMESTAMP '2026-11-15 00:00:00.000 Asia/Nowhere'
 --! INVALID_LITERAL
+
+-- date_trunc_over_the_end_of_summer_time
+SELECT date_trunc('day', TIMESTAMP '2026-11-01 12:00:00.000 America/New_York'), date_trunc('week', TIMESTAMP '2026-11-01 12:00:00.000 America/New_York')
+--> "2026-11-01 00:00:00.000 America/New_York","2026-10-26 00:00:00.000 America/New_York"
+
+-- date_trunc_keeps_the_second_of_two_equal_hours
+SELECT date_trunc('hour', TIMESTAMP '2026-11-01 06:30:00.000 UTC' AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC'
+--> "2026-11-01 06:00:00.000 UTC"
+
+-- a_day_of_23_hours
+SELECT date_add('day', 1, TIMESTAMP '2026-03-28 12:00:00.000 Europe/Berlin'), date_diff('hour', TIMESTAMP '2026-03-29 00:00:00.000 Europe/Berlin', TIMESTAMP '2026-03-30 00:00:00.000 Europe/Berlin')
+--> "2026-03-29 12:00:00.000 Europe/Berlin","23"
+
+-- bounds_of_a_local_day_in_utc
+SELECT with_timezone(TIMESTAMP '2026-03-29 00:00:00.000', 'Europe/Berlin') AT TIME ZONE 'UTC', with_timezone(TIMESTAMP '2026-03-30 00:00:00.000', 'Europe/Berlin') AT TIME ZONE 'UTC'
+--> "2026-03-28 23:00:00.000 UTC","2026-03-29 22:00:00.000 UTC"
+
+-- before_1970
+SELECT from_unixtime(-1), from_unixtime(-86400, 'Asia/Tokyo'), to_unixtime(TIMESTAMP '1969-12-31 23:59:59.500 UTC')
+--> "1969-12-31 23:59:59.000 UTC","1969-12-31 09:00:00.000 Asia/Tokyo","-0.5"
