@@ -339,5 +339,5 @@ SELECT date_trunc('week', DATE '2026-01-01'), date_add('month', -2, DATE '2026-0
 --> "2025-12-29","2025-11-30","-2","-2"
 
 -- null_in_dates
-SELECT date_trunc('week', CAST(NULL AS date)), date_diff('day', DATE '2026-11-15', NULL), date_parse(NULL, '%Y'), last_day_of_month(CAST(NULL AS date)), CAST(NULL AS date) + INTERVAL '1' DAY
+SELECT date_trunc('week', CAST(NULL AS date)), date_diff('day', DATE '2026-11-15', CAST(NULL AS date)), date_parse(CAST(NULL AS varchar), '%Y'), last_day_of_month(CAST(NULL AS date)), CAST(NULL AS date) + INTERVAL '1' DAY
 --> ,,,,
