@@ -260,7 +260,7 @@ class Service:
     endpoint_url: str
 
     def client(self, name: str) -> Any:
-        session = boto3.Session("local", "local", region_name="us-east-1")
+        session: Any = boto3.Session("local", "local", region_name="us-east-1")
         retries = Config(retries={"total_max_attempts": 1})
         return session.client(name, endpoint_url=self.endpoint_url, config=retries)
 
@@ -345,6 +345,8 @@ def processes() -> Iterator[Workers]:
 
 
 def test_a_process_is_used_again_and_replaced_when_it_was_killed() -> None:
+    """Also where the service is larger than a process of queries may become."""
+    held = b"x" * (450 * MEGABYTE)
     others = children(os.getpid())
     with processes() as workers:
         assert workers.check("SELECT 1", ()) is None
@@ -356,6 +358,7 @@ def test_a_process_is_used_again_and_replaced_when_it_was_killed() -> None:
         assert workers.check("SELECT 3", ()) is None
         assert first not in children(os.getpid())
     assert children(os.getpid()) <= others
+    assert held
 
 
 def test_a_query_stops_while_it_waits_for_a_process(
