@@ -1,5 +1,5 @@
-"""The pages of docs/reference that follow from docstrings, settings,
-the command line and the stack's template.
+"""The pages of docs/reference that follow from docstrings, settings, the command line, the stack's
+template and the functions of the local Athena.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cfnlint.decode import decode
 
 from athena_reports.authors.commands import app
 from athena_reports.settings import Settings, _defaults, read_settings
-from tests.integrity import api_page
+from tests.integrity import api_page, local_athena_page
 
 ROOT = Path(__file__).resolve().parents[2]
 RENEW = "`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golden` writes it."
@@ -173,4 +173,5 @@ PAGES = {
     "settings": settings_page,
     "command-line": command_line_page,
     "stack": stack_page,
+    "local-athena": lambda: local_athena_page.page(RENEW),
 }

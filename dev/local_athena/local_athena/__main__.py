@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from local_athena.athena.limits import GIGABYTE, Limits
 from local_athena.server import HOST, LocalAws, PortInUseError
 
 
@@ -42,6 +43,20 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="queued and running queries that Athena takes (default: any number)",
     )
+    limits = Limits()
+    parser.add_argument(
+        "--query-seconds",
+        type=int,
+        default=limits.cpu_seconds,
+        help=f"processor time that a query may take (default {limits.cpu_seconds})",
+    )
+    gigabytes = limits.memory_bytes / GIGABYTE
+    parser.add_argument(
+        "--query-gigabytes",
+        type=float,
+        default=gigabytes,
+        help=f"memory that the process of a query may take (default {gigabytes:g})",
+    )
     parser.add_argument(
         "--until-input-ends",
         action="store_true",
@@ -60,6 +75,7 @@ def _serve(options: argparse.Namespace) -> int:
             host=options.host,
             workers=options.workers,
             max_active=options.max_active,
+            limits=Limits(options.query_seconds, int(options.query_gigabytes * GIGABYTE)),
             verbose=options.verbose,
         )
     except PortInUseError as error:

@@ -28,6 +28,10 @@ from local_athena.athena.api import AthenaApi
 from local_athena.athena.clients import ACCOUNT, OWN_KEY, Clients
 from local_athena.athena.errors import ApiError
 from local_athena.athena.executions import Executions
+from local_athena.athena.limits import Limits
+from local_athena.athena.workers import Workers
+from local_athena.clock import PATH as CLOCK
+from local_athena.clock import ServiceClock
 from local_athena.faults import PATH as FAULTS
 from local_athena.faults import (
     Call,
@@ -54,8 +58,8 @@ StartResponse = Callable[..., Any]
 class LocalAws:
     """S3, Glue, STS, SNS, SQS and Athena on this machine, served by threads of this process.
 
-    moto keeps its state in the process, so one at a time: starting another one forgets what the
-    first held.
+    Queries have processes of their own, which end with it. moto keeps its state in this process, so
+    one at a time: starting another one forgets what the first held.
 
     Attributes:
         endpoint_url: Where they all are.
@@ -77,6 +81,7 @@ class LocalAws:
         host: str = HOST,
         workers: int = 4,
         max_active: int | None = None,
+        limits: Limits | None = None,
         verbose: bool = False,
     ) -> LocalAws:
         """Serves, with nothing in any service.
@@ -87,6 +92,7 @@ class LocalAws:
                 since whoever reaches it may do anything.
             workers: How many queries Athena runs at once.
             max_active: How many queued and running queries Athena takes; None for any number.
+            limits: What one query may use; None for the limits that the README names.
             verbose: Whether to log each request to stderr.
 
         Raises:
@@ -94,9 +100,11 @@ class LocalAws:
         """
         # Regions that moto does not know must work too; it reads these at each request.
         os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "true")
-        application = _Application(workers, max_active, only_loopback=host == HOST)
-        handler = MotoRequestHandler if verbose else _QuietHandler
         listener = _listen(host, port)
+        application = _Application(
+            workers, max_active, limits or Limits(), only_loopback=host == HOST
+        )
+        handler = MotoRequestHandler if verbose else _QuietHandler
         try:
             server = make_server(
                 host,
@@ -124,7 +132,7 @@ class LocalAws:
     def stop(self) -> None:
         """Ends all queries, then the server.
 
-        When it returns, the port is free and the threads are gone.
+        When it returns, the port is free, and threads and processes are gone.
         """
         self._application.close()
         self._server.shutdown()
@@ -181,11 +189,15 @@ class _Dispatcher(DomainDispatcherApplication):
 class _Application:
     """The WSGI application."""
 
-    def __init__(self, workers: int, max_active: int | None, *, only_loopback: bool) -> None:
+    def __init__(
+        self, queries_at_once: int, max_active: int | None, limits: Limits, *, only_loopback: bool
+    ) -> None:
         self._only_loopback = only_loopback
-        self._workers = workers
+        self._queries_at_once = queries_at_once
         self._max_active = max_active
+        self._workers = Workers(limits, queries_at_once)
         self._faults = FaultPlan()
+        self._clock = ServiceClock()
         self._moto = _Dispatcher(self._create_app)
         self._clients: Clients | None = None
         # moto checks a condition and then writes; S3 does both at once.
@@ -193,14 +205,26 @@ class _Application:
         self._athena: AthenaApi | None = None
 
     def open(self, clients: Clients) -> None:
-        self.close()
+        self._end_queries()
         moto_api_backend.reset()
         self._faults = FaultPlan()
+        self._clock = ServiceClock()
         self._clients = clients
-        executions = Executions(clients, self._faults, self._workers, self._max_active)
+        executions = Executions(
+            clients=clients,
+            faults=self._faults,
+            clock=self._clock,
+            workers=self._workers,
+            queries_at_once=self._queries_at_once,
+            max_active=self._max_active,
+        )
         self._athena = AthenaApi(clients, self._faults, executions)
 
     def close(self) -> None:
+        self._end_queries()
+        self._workers.close()
+
+    def _end_queries(self) -> None:
         if self._athena is not None:
             self._athena.close()
             self._athena = None
@@ -222,6 +246,9 @@ class _Application:
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             id_ = path.removeprefix(FAULTS).removeprefix("/")
             return self._script(environ, start_response, id_)
+        if path == CLOCK:
+            status, fields = self._clock.answer(environ["REQUEST_METHOD"], _body(environ))
+            return _respond(start_response, status, json.dumps(fields).encode())
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)

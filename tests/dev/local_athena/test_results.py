@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from local_athena.athena import pages as result_pages
 from local_athena.athena import results
 from local_athena.athena.types import INTEGER, VARCHAR, Type, array
 from tests.support.memory_store import MemoryS3
@@ -60,14 +61,14 @@ def test_pages_give_every_row_once(
 ) -> None:
     data, offset, pages = csv(rows), 0, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "_CHUNK_BYTES", chunk)
+        patch.setattr(result_pages, "_CHUNK_BYTES", chunk)
         while offset is not None:
             chunks = (
-                results.stored(MemoryS3.holding({"s3://b/k": data}), "s3://b/k", offset)
+                result_pages.stored(MemoryS3.holding({"s3://b/k": data}), "s3://b/k", offset)
                 if in_s3
-                else results.kept(data, offset)
+                else result_pages.kept(data, offset)
             )
-            page, offset = results.read_page(chunks, offset, size)
+            page, offset = result_pages.read_page(chunks, offset, size)
             pages.append(page)
     assert [tuple(row) for page in pages for row in page] == [("a", "b"), *rows]
     assert all(len(page) == size for page in pages[:-1])

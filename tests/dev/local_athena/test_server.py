@@ -46,7 +46,7 @@ def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
     """moto's CloudFormation imports EC2 and more: with it, a command waits for its services twice
     as long.
     """
-    script = "import sys, local_athena; print(*sys.modules)"
+    script = "import sys, local_athena.server; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script],
         cwd=REPOSITORY / "dev" / "local_athena",
@@ -56,6 +56,8 @@ def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
     ).stdout.split()
     assert "local_athena.athena.executions" in loaded
     assert {"moto.cloudformation", "moto.ec2", "moto.autoscaling"}.isdisjoint(loaded)
+    # The processes of queries have these.
+    assert {"duckdb", "pyarrow", "sqlglot"}.isdisjoint(loaded)
 
 
 def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,10 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from local_athena.athena import results
+from local_athena.athena import pages
 from local_athena.athena.clients import Clients
 from local_athena.athena.errors import ApiError
 from local_athena.athena.executions import FINAL_STATES, Execution, Executions, Request
-from local_athena.athena.types import VARCHAR
 from local_athena.athena.workgroups import PRIMARY, WorkGroups
 from local_athena.faults import (
     Call,
@@ -152,9 +151,7 @@ class AthenaApi:
                 "id": execution.id,
                 "state": execution.state,
                 "scans": [dataclasses.asdict(scan) for scan in execution.scans],
-                "duckdb_sql": (
-                    execution.translation.sql if execution.translation is not None else None
-                ),
+                "duckdb_sql": execution.plan.duckdb_sql if execution.plan is not None else None,
             }
 
     # --- query executions -------------------------------------------------------------------------
@@ -232,38 +229,37 @@ class AthenaApi:
     def _results(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
         execution = self._executions.get(parameters["QueryExecutionId"])
         _check_finished(execution)
-        assert execution.translation is not None
+        assert execution.plan is not None
         manifest = parameters.get("QueryResultType") == "DATA_MANIFEST"
-        if manifest and execution.unload is None:
+        if manifest and execution.unload_target is None:
             raise ApiError(
                 "QueryResultType DATA_MANIFEST is for statements that write data, such as UNLOAD"
             )
-        if execution.unload is not None and not manifest:
+        if execution.unload_target is not None and not manifest:
             nothing: dict[str, Any] = {"Rows": [], "ResultSetMetadata": {"ColumnInfo": []}}
             return {"UpdateCount": execution.unloaded_rows, "ResultSet": nothing}
         rows = parameters.get("MaxResults", MAX_PAGE_ROWS)
         if rows > MAX_PAGE_ROWS:
             raise ApiError(f"MaxResults is more than maximum allowed length {MAX_PAGE_ROWS}.")
         token = parameters.get("NextToken")
-        offset = results.decode_token(execution.id, token) if token is not None else 0
+        offset = pages.decode_token(execution.id, token) if token is not None else 0
         if execution.kept is not None:
-            chunks = results.kept(execution.kept, offset)
+            chunks = pages.kept(execution.kept, offset)
         else:
             s3 = self._clients.get("s3", region)
-            chunks = results.stored(s3, execution.output_location, offset)
+            chunks = pages.stored(s3, execution.output_location, offset)
         try:
-            page, following = results.read_page(chunks, offset, rows)
+            page, following = pages.read_page(chunks, offset, rows)
         except ClientError:
             raise ApiError("Could not find results") from None
-        names, types = execution.translation.names, execution.translation.types
-        info = results.column_info(*((["file"], [VARCHAR]) if manifest else (names, types)))
+        info = execution.plan.columns
         data = [{"Data": [{} if v is None else {"VarCharValue": v} for v in row]} for row in page]
         answer: dict[str, Any] = {
             "UpdateCount": 0,
             "ResultSet": {"Rows": data, "ResultSetMetadata": {"ColumnInfo": info}},
         }
         if following is not None:
-            answer["NextToken"] = results.encode_token(execution.id, following)
+            answer["NextToken"] = pages.encode_token(execution.id, following)
         return answer
 
     # --- workgroups -------------------------------------------------------------------------------

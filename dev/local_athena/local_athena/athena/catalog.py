@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import io
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs
-from botocore.exceptions import ClientError
 
 from local_athena.athena import projection
-from local_athena.athena.clients import OWN_KEY, Clients
 from local_athena.athena.errors import QueryFailed, not_supported
-from local_athena.athena.lookups import FoundObject, Lookups
+from local_athena.athena.lake import FoundObject, FoundPartition, Lake
+from local_athena.athena.text_tables import TextFormat
 from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -35,8 +37,6 @@ from local_athena.athena.types import (
 )
 
 if TYPE_CHECKING:
-    from moto.glue.models import FakePartition
-
     from local_athena.athena.relations import Scan
 
 _GLUE_TYPES = {
@@ -66,6 +66,8 @@ _ARROW_TYPES = {
     "date": pa.date32(),
     "varbinary": pa.binary(),
 }
+PATH = "$path"
+"""The hidden column that has the file of a row."""
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _REMEMBERED_FILES = 10_000
 
@@ -82,6 +84,7 @@ class Table:
         partition_types: Types of its partition keys, in order.
         location: The `s3://` prefix of its files, if it has no partition keys.
         projected: Its partitions if they are projected; None if Glue registers them.
+        text: How its lines are read; None for Parquet.
     """
 
     database: str
@@ -90,6 +93,24 @@ class Table:
     partition_types: dict[str, Type]
     location: str
     projected: tuple[Partition, ...] | None = None
+    text: TextFormat | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of Athena.
+
+    Attributes:
+        database: Where its unqualified tables are.
+        name: Its name, in lower case.
+        sql: Its query.
+        columns: Names of its columns.
+    """
+
+    database: str
+    name: str
+    sql: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,19 +138,46 @@ class Reading:
             them so.
     """
 
-    dataset: ds.FileSystemDataset
+    dataset: ds.Dataset
     scanned_bytes: int
 
 
 def glue_type(text: str) -> Type:
     """A type of Glue (Hive) as one of Trino."""
     text = text.strip().lower()
+    nested = re.fullmatch(r"(array|map|struct)\s*<(.*)>", text, flags=re.DOTALL)
+    if nested is not None:
+        return _nested_type(nested[1], _split_types(nested[2]))
     match = re.fullmatch(r"(decimal|varchar|char)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", text)
     if match is not None and match[1] == "decimal":
         return decimal(int(match[2]), int(match[3] or 0))
     if match is not None:
         return Type(match[1], int(match[2]))
     return decimal(10, 0) if text == "decimal" else _GLUE_TYPES.get(text, Type("unsupported"))
+
+
+def _nested_type(base: str, held: Sequence[str]) -> Type:
+    if base == "struct":
+        pairs = [each.partition(":") for each in held]
+        types = tuple(glue_type(type_) for _, _, type_ in pairs)
+        whole = Type("row", of=types, fields=tuple(name.strip() for name, _, _ in pairs))
+    elif len(held) != (1 if base == "array" else 2):
+        return Type("unsupported")
+    else:
+        whole = Type(base, of=tuple(map(glue_type, held)))
+    return Type("unsupported") if "unsupported" in whole.bases else whole
+
+
+def _split_types(text: str) -> list[str]:
+    """What stands between the commas of a nested type, those inside of brackets left alone."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
@@ -140,71 +188,136 @@ def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
     if type_.base == "map":
         return pa.map_(*inner)
     if type_.base == "row":
-        return pa.struct(list(zip(type_.fields, inner, strict=True)))
+        return pa.struct(list(zip(type_.shown_fields, inner, strict=True)))
     if type_.base == "timestamp":
         return pa.timestamp(timestamp_unit)
     return pa.decimal128(*type_.digits) if type_.base == "decimal" else _ARROW_TYPES[type_.base]
 
 
-class Catalog:
-    """Glue's data catalog in one region.
+class Footers:
+    """Parquet files with their footers, remembered from one query to the next.
 
     Args:
-        clients: Clients of S3 and Glue.
-        region: The region.
+        lake: Glue and S3.
     """
 
-    def __init__(self, clients: Clients, region: str) -> None:
-        self._clients = clients
-        self._region = region
-        self._lookups = Lookups(region)
-        self._files = pyarrow.fs.S3FileSystem(
-            endpoint_override=clients.endpoint_url,
-            access_key=OWN_KEY,
-            secret_key="local",
-            region=region,
-            request_timeout=60,
-        )
-        self._format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
         self._fragments: dict[tuple[str, ...], ds.ParquetFileFragment] = {}
-        self._partitions: WeakKeyDictionary[FakePartition, Partition] = WeakKeyDictionary()
+        self.format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
 
-    def table(self, database: str, name: str) -> Table:
-        """The table.
+    def fragment(
+        self, found: FoundObject, values: tuple[str, ...], expression: ds.Expression
+    ) -> ds.ParquetFileFragment:
+        """A file of a partition, opened as far as its footer.
+
+        Args:
+            found: The object.
+            values: The partition's.
+            expression: What they say of each row.
 
         Raises:
-            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view, a table of
-                another format than Parquet, or a projection that is not done here.
+            QueryFailed: HIVE_BAD_DATA if it is not Parquet.
         """
-        glue = self._clients.get("glue", self._region)
+        key = (found.path, found.etag, *values)
+        fragment = self._fragments.get(key)
+        if fragment is None:
+            file = pa.PythonFile(_ObjectFile(self._lake, found), mode="r")
+            fragment = self.format.make_fragment(file, partition_expression=expression)
+            try:
+                fragment.ensure_complete_metadata()
+            except (pa.ArrowInvalid, OSError) as error:
+                message = f"s3://{found.path} is not valid Parquet: {error}"
+                raise QueryFailed("HIVE_BAD_DATA", message) from None
+            if len(self._fragments) >= _REMEMBERED_FILES:
+                self._fragments.clear()
+            self._fragments[key] = fragment
+        return fragment
+
+
+class _ObjectFile(io.RawIOBase):
+    """An object of S3 as a file."""
+
+    def __init__(self, lake: Lake, found: FoundObject) -> None:
+        self._lake = lake
+        self._found = found
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def size(self) -> int:  # what Arrow asks first
+        return self._found.size
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._found.size}
+        self._position = origin[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        length = self._found.size - self._position if size < 0 else size
         try:
-            table = glue.get_table(DatabaseName=database, Name=name)["Table"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "EntityNotFoundException":
-                raise
-            if not self._has_database(database):
-                message = f"Schema '{database}' does not exist"
-                raise QueryFailed("SCHEMA_NOT_FOUND", message) from None
+            part = self._lake.read(self._found, self._position, length)
+        except LookupError as error:
+            raise OSError(str(error)) from None
+        self._position += len(part)
+        return part
+
+
+class Catalog:
+    """Glue's data catalog in one region, as one query sees it.
+
+    Args:
+        lake: Glue and S3.
+        footers: What is remembered of files.
+        now: The instant that the query takes for the present.
+
+    Attributes:
+        now: The same.
+    """
+
+    def __init__(self, lake: Lake, footers: Footers, now: dt.datetime) -> None:
+        self.now = now
+        self._lake = lake
+        self._footers = footers
+
+    def table(self, database: str, name: str) -> Table | View:
+        """The table, or the view.
+
+        Raises:
+            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view of Hive, a
+                format or a projection that is not done here.
+        """
+        table = self._lake.table(database, name)
+        if table is None:
+            if not self._lake.has_database(database):
+                raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist")
             message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
-            raise QueryFailed("TABLE_NOT_FOUND", message) from None
+            raise QueryFailed("TABLE_NOT_FOUND", message)
         parameters = table.get("Parameters", {})
+        if table.get("TableType") == "VIRTUAL_VIEW":
+            return _view(database, name, table.get("ViewOriginalText", ""))
         storage = table.get("StorageDescriptor", {})
+        text = None
         serde = storage.get("SerdeInfo", {}).get("SerializationLibrary", "")
         if "parquet" not in f"{serde} {parameters.get('classification', '')}".lower():
-            raise not_supported(f"tables of another format than Parquet ({database}.{name})")
+            properties = storage.get("SerdeInfo", {}).get("Parameters", {})
+            text = TextFormat.of(serde, properties, parameters)
         keys, location = _types(table.get("PartitionKeys", [])), storage.get("Location", "")
         projected = None
         if parameters.get("projection.enabled", "").lower() == "true" and keys:
-            found = projection.partitions(f"{database}.{name}", list(keys), parameters, location)
+            found = projection.partitions(
+                f"{database}.{name}", list(keys), parameters, location, self.now
+            )
             projected = tuple(Partition(*each) for each in found)
-        return Table(database, name, _types(storage.get("Columns", [])), keys, location, projected)
-
-    def _has_database(self, database: str) -> bool:
-        try:
-            self._clients.get("glue", self._region).get_database(Name=database)
-        except ClientError:
-            return False
-        return True
+        columns = _types(storage.get("Columns", []))
+        return Table(database, name, columns, keys, location, projected, text)
 
     def partitions(self, table: Table) -> list[Partition]:
         """The projected or registered partitions; a table without partition keys is one."""
@@ -212,18 +325,8 @@ class Catalog:
             return list(table.projected)
         if not table.partition_types:
             return [Partition((), table.location)]
-        registered = self._lookups.partitions(table.database, table.name)
-        return [self._partition(each) for each in registered]
-
-    def _partition(self, registered: FakePartition) -> Partition:
-        known = self._partitions.get(registered)
-        if known is None:
-            described = registered.as_dict()
-            storage = described.get("StorageDescriptor", {})
-            columns = _types(storage.get("Columns", []))
-            known = Partition(tuple(described["Values"]), storage.get("Location", ""), columns)
-            self._partitions[registered] = known
-        return known
+        registered = self._lake.partitions(table.database, table.name)
+        return [_partition(found) for found in registered]
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
         """The files of partitions, opened as far as their footers.
@@ -233,7 +336,13 @@ class Catalog:
                 HIVE_PARTITION_SCHEMA_MISMATCH if a partition does not.
         """
         table = scan.table
+        if table.text is not None:
+            return self._read_text(table, table.text, scan, partitions)
         types = {**table.columns, **table.partition_types}
+        if PATH in scan.columns:
+            types[PATH] = VARCHAR
+        columns = scan.columns - {PATH}
+        _check_supported(table, columns)
         supported = {name: type_ for name, type_ in types.items() if type_.base != "unsupported"}
         schema = pa.schema([(name, arrow_type(type_)) for name, type_ in supported.items()])
         fragments = []
@@ -243,44 +352,98 @@ class Catalog:
             expression = _expression(table, partition)
             for found in self._list(partition.location):
                 path = found.path
-                fragment = self._fragment(found, partition, expression)
-                _check_types(fragment, {name: table.columns[name] for name in scan.columns}, path)
-                scanned_bytes += _column_bytes(fragment, scan.columns)
+                values, whole = partition.values, expression
+                if PATH in scan.columns:
+                    values = (*values, PATH)
+                    whole = expression & (ds.field(PATH) == ds.scalar(f"s3://{path}"))
+                fragment = self._footers.fragment(found, values, whole)
+                _check_types(fragment, {name: table.columns[name] for name in columns}, path)
+                scanned_bytes += _column_bytes(fragment, columns)
                 fragments.append(fragment)
-        dataset = ds.FileSystemDataset(fragments, schema, self._format, self._files)
+        dataset = ds.FileSystemDataset(fragments, schema, self._footers.format)
         return Reading(dataset, scanned_bytes)
 
-    def _fragment(
-        self, found: FoundObject, partition: Partition, expression: ds.Expression
-    ) -> ds.ParquetFileFragment:
-        path = found.path
-        key = (path, found.etag, *partition.values)
-        fragment = self._fragments.get(key)
-        if fragment is None:
-            fragment = self._format.make_fragment(
-                path, self._files, expression, file_size=found.size
-            )
-            try:
-                fragment.ensure_complete_metadata()
-            except (pa.ArrowInvalid, OSError) as error:
-                message = f"s3://{path} is not valid Parquet: {error}"
-                raise QueryFailed("HIVE_BAD_DATA", message) from None
-            if len(self._fragments) >= _REMEMBERED_FILES:
-                self._fragments.clear()
-            self._fragments[key] = fragment
-        return fragment
+    def _read_text(
+        self, table: Table, text: TextFormat, scan: Scan, partitions: Sequence[Partition]
+    ) -> Reading:
+        """The lines of partitions; all bytes of a file count, as Athena has to read them."""
+        types = {**table.columns, **table.partition_types, PATH: VARCHAR}
+        schema = pa.schema(
+            [(name, arrow_type(types[name])) for name in types if _is_read(name, table, scan)]
+        )
+        columns = {name: table.columns[name] for name in table.columns if name in schema.names}
+        _check_supported(table, columns)
+        batches = []
+        scanned_bytes = 0
+        for partition in partitions:
+            values = {
+                name: _values(table, [value], type_)[0]
+                for (name, type_), value in zip(
+                    table.partition_types.items(), partition.values, strict=True
+                )
+            }
+            for found in self._list(partition.location):
+                content = self._lake.read(found, 0, found.size)
+                rows = text.rows(content, found.path, table.columns)
+                scanned_bytes += found.size
+                constant = {**values, PATH: pa.scalar(f"s3://{found.path}")}
+                batches.append(_batch(rows, constant, schema))
+        return Reading(ds.dataset(pa.Table.from_batches(batches, schema)), scanned_bytes)
 
     def _list(self, location: str) -> Iterator[FoundObject]:
         bucket, _, prefix = location.partition("://")[2].partition("/")
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         try:
-            for found in self._lookups.objects(bucket, prefix):
+            for found in self._lake.objects(bucket, prefix):
                 names = found.key.removeprefix(prefix).split("/")
                 hidden = any(name.startswith(("_", ".")) for name in names)
                 if found.size and not hidden:
                     yield found
         except LookupError as error:
             raise QueryFailed("HIVE_FILESYSTEM_ERROR", f"cannot list {location}: {error}") from None
+
+
+def _view(database: str, name: str, text: str) -> View:
+    """A view as Athena keeps it in Glue: JSON in Base64 in a comment."""
+    encoded = re.fullmatch(r"/\* Presto View: ([A-Za-z0-9+/=]+) \*/", text.strip())
+    if encoded is None:
+        raise not_supported(f"views that Athena has not made ({database}.{name})")
+    view = json.loads(base64.b64decode(encoded[1]))
+    columns = tuple(column["name"] for column in view["columns"])
+    return View(view.get("schema") or database, name, view["originalSql"], columns)
+
+
+def _check_supported(table: Table, columns: Iterable[str]) -> None:
+    """Refuses a column whose type is not known here."""
+    for name in columns:
+        if table.columns[name].base == "unsupported":
+            raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
+
+
+def _is_read(name: str, table: Table, scan: Scan) -> bool:
+    return name in table.partition_types or name in scan.columns
+
+
+def _batch(
+    rows: Sequence[Mapping[str, Any]], constant: Mapping[str, pa.Scalar], schema: pa.Schema
+) -> pa.RecordBatch:
+    arrays = []
+    for column in schema:
+        if column.name in constant:
+            arrays.append(pa.repeat(constant[column.name], len(rows)).cast(column.type))
+        else:
+            arrays.append(pa.array([row[column.name] for row in rows], column.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _partition(found: FoundPartition) -> Partition:
+    return Partition(found.values, found.location, _partition_types(found.columns))
+
+
+@lru_cache(maxsize=1_000)
+def _partition_types(columns: tuple[tuple[str, str], ...]) -> Mapping[str, Type]:
+    """Types of a partition's columns; most partitions of a table have the same."""
+    return {name.lower(): glue_type(type_) for name, type_ in columns}
 
 
 def _types(columns: Sequence[Mapping[str, str]]) -> dict[str, Type]:
@@ -393,4 +556,30 @@ def _fits(found: pa.DataType, type_: Type) -> bool:
         return bool(pa.types.is_binary(found) or pa.types.is_large_binary(found))
     if type_.base == "timestamp":
         return bool(pa.types.is_timestamp(found) and found.tz in (None, "UTC"))
+    if type_.of and pa.types.is_nested(found):
+        return _same_shape(found, wanted)
     return bool(found == wanted or (type_.base == "double" and found == pa.float32()))
+
+
+def _same_shape(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether nested types hold the same, whatever Parquet calls the elements of a list."""
+    if pa.types.is_struct(wanted):
+        if not pa.types.is_struct(found) or found.num_fields != wanted.num_fields:
+            return False
+        pairs = [(found.field(i), wanted.field(i)) for i in range(wanted.num_fields)]
+        return all(
+            own.name.lower() == field.name and _same_shape(own.type, field.type)
+            for own, field in pairs
+        )
+    if pa.types.is_map(wanted):
+        return bool(
+            pa.types.is_map(found)
+            and _same_shape(found.key_type, wanted.key_type)
+            and _same_shape(found.item_type, wanted.item_type)
+        )
+    if pa.types.is_list(wanted):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return is_list and _same_shape(found.value_type, wanted.value_type)
+    if pa.types.is_timestamp(wanted):
+        return bool(pa.types.is_timestamp(found) and found.tz in (None, "UTC"))
+    return bool(found == wanted)

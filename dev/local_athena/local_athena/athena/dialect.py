@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from sqlglot.tokenizer_core import Token, TokenType
 from trino_sql_validator import analyze_statements
 
 from local_athena.athena.errors import ApiError
+from local_athena.athena.locations import s3_folder
 
 LITERAL_WITH_TYPE = "typed_literal"
 """Key in `meta` of a Cast that was written TYPE 'text'."""
+SPELLING = "spelling"
+"""Key in `meta` of a DataType: how its name is written, in lower case."""
 
 _ATHENA_STATEMENTS = re.compile(
     "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
@@ -26,7 +30,6 @@ _ATHENA_STATEMENTS = re.compile(
 # What the validator says of some thousand values in a list, which Athena takes. sqlglot reads them.
 _TOO_LONG = "maximum SQL statement complexity exceeded"
 _COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
-_S3_FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ def _typed_literal(_parser: Any, this: exp.Expr, to: exp.DataType) -> exp.Cast:
 class _Athena(Trino):
     """Trino's grammar with every function left as written, so that none is translated unseen."""
 
+    # Subscripts stay as they are written.
+    INDEX_OFFSET = 0
+
     class Parser(TrinoParser):
         """Functions parse as `exp.Anonymous`, but for those with a grammar of their own."""
 
@@ -76,8 +82,46 @@ class _Athena(Trino):
         }
         # A timestamp with a zone is TIMESTAMP in sqlglot 30.15, and TIMESTAMPTZ in 30.30.
         TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = dict.fromkeys(
-            (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DECIMAL), _typed_literal
+            (
+                exp.DType.TIMESTAMP,
+                exp.DType.TIMESTAMPTZ,
+                exp.DType.DATE,
+                exp.DType.DECIMAL,
+                exp.DType.JSON,
+            ),
+            _typed_literal,
         )
+        # sqlglot 30.15 gives `%` the precedence of `+`.
+        TERM: ClassVar[dict[Any, Any]] = {
+            token: node for token, node in TrinoParser.TERM.items() if token != TokenType.MOD
+        }
+        FACTOR: ClassVar[dict[Any, Any]] = {**TrinoParser.FACTOR, TokenType.MOD: exp.Mod}
+
+        def parse_set_operation(
+            self, this: exp.Expr | None, consume_pipe: bool = False
+        ) -> exp.Expr | None:
+            """INTERSECT binds closer than UNION and EXCEPT, which sqlglot does not know."""
+            operation = super().parse_set_operation(this, consume_pipe)
+            if isinstance(operation, (exp.Union, exp.Except)):
+                right: exp.Expr | None = operation.expression
+                while self._curr is not None and self._curr.token_type == TokenType.INTERSECT:
+                    right = super().parse_set_operation(right, consume_pipe)
+                    assert right is not None
+                    for modifier in self.SET_OP_MODIFIERS:
+                        last = right.expression.args.get(modifier)
+                        if last is not None:
+                            right.set(modifier, last.pop())
+                operation.set("expression", right)
+            return operation
+
+        def _parse_types(self, *args: Any, **options: Any) -> exp.Expr | None:
+            """Notes how a type is spelt: Athena knows fewer names than sqlglot."""
+            start = self._index
+            node = super()._parse_types(*args, **options)
+            if isinstance(node, exp.DataType):
+                spelt = [token.text.lower() for token in self._tokens[start : self._index]]
+                node.meta[SPELLING] = " ".join(spelt).partition(" (")[0]
+            return node
 
 
 def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
@@ -101,6 +145,7 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         sql = sql[: tokens.pop().start]
     _check_tokens(tokens)
     sql = _with_parameters(sql, tokens, parameters)
+    sql = _readable(sql)
     try:
         (tree,) = _Athena().parse(sql)
     except SqlglotError as error:
@@ -109,18 +154,32 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         ) from error
     if tree is None:
         raise _mismatch(1, 1, "<EOF>", "a statement")
+    _check_tree(tree)
     return Statement(sql, tree, unload)
 
 
-def s3_folder(location: str, name: str) -> str:
-    """An S3 location with a slash at its end.
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
-    Raises:
-        ApiError: If it is none; the message calls it by its name.
-    """
-    if not re.fullmatch(_S3_FOLDER, location, flags=re.DOTALL):
-        raise ApiError(f"{name} is not a valid S3 path: {location}")
-    return location if location.endswith("/") else f"{location}/"
+
+def _check_tree(tree: exp.Expr) -> None:
+    """What sqlglot's grammar takes and Trino's does not."""
+    for node in tree.walk():
+        if isinstance(node, _COMPARISONS) and isinstance(node.this, _COMPARISONS):
+            raise _mismatch(*_place(node.expression), "=", "<EOF>")
+        if isinstance(node, exp.AtTimeZone):
+            zone = node.args["zone"]
+            if not (
+                isinstance(zone, exp.Interval) or (isinstance(zone, exp.Literal) and zone.is_string)
+            ):
+                raise _mismatch(*_place(zone), zone.name, "'INTERVAL', <string>")
+
+
+def _place(node: exp.Expr) -> tuple[int, int]:
+    """Line and column of a part of the tree, as far as it knows them."""
+    for each in node.walk():
+        if "line" in each.meta:
+            return each.meta["line"], each.meta["col"] - len(each.name) + 1
+    return 1, 1
 
 
 def _tokens(sql: str) -> list[Token]:
@@ -153,7 +212,7 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
 
 def _check_syntax(sql: str) -> bool:
     """Whether a statement is an UNLOAD; else it is a query."""
-    analysis = analyze_statements(sql, jinja="reject", function_arguments="off")
+    analysis = analyze_statements(_for_the_validator(sql), jinja="reject", function_arguments="off")
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
     if kind not in ("", "query", "unload"):
@@ -180,19 +239,163 @@ def _check_syntax(sql: str) -> bool:
     return kind == "unload"
 
 
+_ROW_TOKENS = (
+    *(TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA, TokenType.DASH),
+    *(TokenType.NUMBER, TokenType.STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
+    *(TokenType.DATE, TokenType.TIMESTAMP),
+)
+_FEW_TOKENS = 100
+
+
+def _for_the_validator(sql: str) -> str:
+    """The statement with VALUES as the validator reads it, each word in its place.
+
+    It takes rows in brackets alone, at few places, and not thousands. Their syntax is that of the
+    items of a SELECT; what is a literal has none to check.
+    """
+    try:
+        tokens = _tokens(sql)
+    except SqlglotError:
+        return sql  # the validator says what is wrong with it
+    for at, token in enumerate(tokens):
+        if token.token_type == TokenType.VALUES and at + 1 < len(tokens):
+            sql = f"{sql[: token.start]}SELECT{sql[token.end + 1 :]}"
+            rows = list(itertools.takewhile(_is_of_rows, tokens[at + 1 :]))
+            comma = _comma_after(rows, _FEW_TOKENS)
+            end = _last_row(rows)
+            if comma is not None and end is not None and comma < end:
+                blank = re.sub(r"[^\n]", " ", sql[comma:end])
+                sql = sql[:comma] + blank + sql[end:]
+    return sql
+
+
+def _is_of_rows(token: Token) -> bool:
+    return token.token_type in _ROW_TOKENS
+
+
+def _comma_after(rows: Sequence[Token], count: int) -> int | None:
+    """Where the first comma between rows stands after so many tokens."""
+    depth = 0
+    for position, token in enumerate(rows):
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth < 0:
+            return None
+        if depth == 0 and token.token_type == TokenType.COMMA and position >= count:
+            return token.start
+    return None
+
+
+def _last_row(rows: Sequence[Token]) -> int | None:
+    """Where the last row ends."""
+    depth = 0
+    end = None
+    for token in rows:
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth < 0:
+            break
+        if depth == 0 and token.token_type != TokenType.COMMA:
+            end = token.end + 1
+    return end
+
+
 def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
     message = f"line {line}:{column}: mismatched input '{found}'. Expecting: {expected}"
     return ApiError(message, athena_code="MALFORMED_QUERY")
 
 
+def _readable(sql: str) -> str:
+    """What sqlglot does not read: LIMIT ALL says nothing, and ROW is ROWS in FETCH and OFFSET."""
+    tokens = _tokens(sql)
+    for number, row in reversed(list(itertools.pairwise(tokens))):
+        if row.text.upper() == "ROW" and number.token_type == TokenType.NUMBER:
+            sql = sql[: row.start] + "ROWS" + sql[row.end + 1 :]
+    tokens = _tokens(sql)
+    for token, following in itertools.pairwise(tokens):
+        if token.token_type == TokenType.LIMIT and following.token_type == TokenType.ALL:
+            blank = re.sub(r"[^\n]", " ", sql[token.start : following.end + 1])
+            sql = sql[: token.start] + blank + sql[following.end + 1 :]
+    return sql
+
+
+_INTERVAL_FIELDS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+_BEFORE_SUBSCRIPT = (
+    *(TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.VAR, TokenType.IDENTIFIER),
+    *(TokenType.ARRAY, TokenType.STRING),
+)
+
+
+def _check_expression(before: Token | None, token: Token, after: Sequence[Token]) -> None:
+    """An array without ARRAY, an interval without its field, EXTRACT of a text."""
+    column = token.col - (token.end - token.start)
+    if token.token_type == TokenType.L_BRACKET:
+        is_name = before is not None and re.fullmatch(r"[A-Za-z_]\w*", before.text) is not None
+        reserved = before is not None and before.text.upper() in _RESERVED
+        if (
+            before is None
+            or reserved
+            or (before.token_type not in _BEFORE_SUBSCRIPT and not is_name)
+        ):
+            raise _mismatch(token.line, column, "[", "an expression")
+    elif token.token_type == TokenType.INTERVAL and after:
+        signed = after[0].token_type in (TokenType.DASH, TokenType.PLUS)
+        value, unit = after[signed], after[1 + signed : 2 + signed]
+        if value.token_type == TokenType.STRING and (
+            not unit or unit[0].text.upper() not in _INTERVAL_FIELDS
+        ):
+            found = unit[0] if unit else value
+            at = found.col - (found.end - found.start)
+            raise _mismatch(
+                found.line, at, found.text, "'DAY', 'HOUR', 'MINUTE', 'MONTH', 'SECOND', 'YEAR'"
+            )
+    elif token.text.startswith("$$"):
+        raise _mismatch(token.line, column, token.text, "an expression")
+    elif (
+        token.text.upper() == "EXTRACT"
+        and len(after) > 1
+        and after[0].token_type == TokenType.L_PAREN
+        and after[1].token_type == TokenType.STRING
+    ):
+        raise _mismatch(token.line, column, f"'{after[1].text}'", "a field of a date")
+
+
+_RESERVED = frozenset(
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "LIKE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "CASE",
+        "ON",
+        "BY",
+        "HAVING",
+        "UNION",
+        "ALL",
+        "DISTINCT",
+        "EXISTS",
+        "IS",
+        "AS",
+        "VALUES",
+    ]
+)
+
+
 def _check_tokens(tokens: Sequence[Token]) -> None:
     """What the validator lets pass and Trino does not.
 
-    That is LIMIT before OFFSET, and a text as a table's name.
+    That is LIMIT before OFFSET, a text as a table's name, and what `_check_expression` tells.
     """
     limit_at: set[int] = set()
     depth = 0
-    for before, token in zip([None, *tokens], tokens, strict=False):
+    for position, (before, token) in enumerate(zip([None, *tokens], tokens, strict=False)):
+        _check_expression(before, token, tokens[position + 1 : position + 4])
         column = token.col - (token.end - token.start)
         if token.token_type in (TokenType.L_PAREN, TokenType.R_PAREN):
             limit_at.discard(depth)

@@ -1,26 +1,21 @@
-"""DuckDB as the engine of one query: it reads what it is given, and reaches nothing else."""
+"""DuckDB as the engine of queries: it reads what it is given, and reaches nothing else."""
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from local_athena.athena.errors import QueryFailed
+from local_athena.athena.errors import EXCEEDED_MEMORY, QueryFailed
 from local_athena.athena.functions import MACROS
 from local_athena.athena.relations import Predicate
 
-_BATCH_ROWS = 50_000
-_INTERRUPT_SECONDS = 0.02
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 2,
-    "memory_limit": "2GB",
-    "autoload_known_extensions": False,
-}
+_BATCH_ROWS = 10_000
+_THREADS = 2
+_MEMORY_BYTES = 700_000_000
 _SETTINGS = (
     "SET TimeZone = 'UTC'",
     "SET python_enable_replacements = false",
@@ -32,30 +27,33 @@ _FAILURES: tuple[tuple[str, str], ...] = (
     (r"Division by zero", "DIVISION_BY_ZERO"),
     (r"must appear in the GROUP BY clause", "EXPRESSION_NOT_AGGREGATE"),
     (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS"),
+    (r"with value -?(nan|inf) can't be cast", "INVALID_CAST_ARGUMENT"),
     (r"^Out of Range Error|out of range|Overflow", "NUMERIC_VALUE_OUT_OF_RANGE"),
     (r"^Conversion Error", "INVALID_CAST_ARGUMENT"),
-    (r"^Out of Memory Error", "RESOURCES"),
+    (r"^Out of Memory Error", EXCEEDED_MEMORY),
     (r"^(Binder|Parser|Catalog|Not implemented) Error", "NOT_SUPPORTED"),
     (r"^Invalid Input Error", "INVALID_FUNCTION_ARGUMENT"),
 )
 
 
-class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """The query was stopped."""
-
-
 class Engine:
-    """One query's own DuckDB: no files, network or Python variables; bounded memory and threads."""
+    """A DuckDB for one query after the other: no files, network or Python variables.
 
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config=_CONFIG)
+    Args:
+        memory_bytes: What DuckDB counts against it; texts and lists are not counted.
+    """
+
+    def __init__(self, memory_bytes: int = _MEMORY_BYTES) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": _THREADS,
+            "memory_limit": f"{memory_bytes}B",
+            "autoload_known_extensions": False,
+        }
+        self._connection = duckdb.connect(":memory:", config=config)
         for macro in MACROS:
             self._connection.execute(f"CREATE TEMP MACRO {macro}")
         for setting in _SETTINGS:
             self._connection.execute(setting)
-        self._stopped = threading.Event()
-        self._closed = threading.Event()
-        self._closing = threading.Lock()
 
     def satisfying(self, values: pa.Table, predicates: Sequence[Predicate]) -> list[int]:
         """The rows of partition values that satisfy all predicates, by position."""
@@ -76,48 +74,33 @@ class Engine:
             scans: The datasets it reads, by name.
 
         Raises:
-            Interrupted: After `interrupt`.
             QueryFailed: What went wrong, under Trino's name for it.
         """
-        self._check()
         try:
             for name, dataset in scans.items():
                 self._connection.register(name, dataset)
-            reader = self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
-            for batch in reader:
-                self._check()
-                yield batch
+            yield from self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
+        except MemoryError as error:
+            raise QueryFailed(EXCEEDED_MEMORY, str(error)) from error
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            self._check()
             raise _failure(str(error)) from error
-
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise Interrupted
-
-    def interrupt(self) -> None:
-        """Stops what runs, from any thread, and whatever would run after it."""
-        if not self._stopped.is_set():
-            self._stopped.set()
-            keep = self._keep_interrupting
-            threading.Thread(target=keep, name="athena-stop", daemon=True).start()
-
-    def _keep_interrupting(self) -> None:
-        # Once is not enough: DuckDB forgets an interrupt that comes just before a query begins.
-        while not self._closed.is_set():
-            with self._closing:
-                if not self._closed.is_set():
-                    self._connection.interrupt()
-            self._closed.wait(_INTERRUPT_SECONDS)
+        finally:
+            for name in scans:
+                self._connection.unregister(name)
 
     def close(self) -> None:
         """Frees the memory."""
-        with self._closing:
-            self._closed.set()
-            self._connection.close()
+        self._connection.close()
 
 
 def _failure(message: str) -> QueryFailed:
+    ours = re.search(
+        r"Could not convert string '([A-Z]{3,}(?:_[A-Z]+)+): (.*)' to INT64",
+        message,
+        flags=re.DOTALL,
+    )
+    if ours is not None:
+        return QueryFailed(ours[1], ours[2].strip())
     ours = re.search(r"\b([A-Z]{3,}(?:_[A-Z]+)+): (.*)", message, flags=re.DOTALL)
     if ours is not None:
         return QueryFailed(ours[1], ours[2].strip().split("\n\nLINE ")[0])

@@ -7,6 +7,9 @@ from typing import Any
 SYSTEM, USER = 1, 2
 """Values of AthenaError's ErrorCategory (Athena user guide, "Athena error catalog")."""
 
+EXCEEDED_MEMORY, EXCEEDED_CPU = "EXCEEDED_LOCAL_MEMORY_LIMIT", "EXCEEDED_CPU_LIMIT"
+"""Trino's names for a query that needs more memory, or more processor time, than it may have."""
+
 _ERROR_TYPES = {
     # recorded from the real service, which does not always keep to its catalog
     "TABLE_NOT_FOUND": 1301,
@@ -22,7 +25,8 @@ _ERROR_TYPES = {
     # from the catalog
     "RESULT_WRITE": 401,
     "RESULT_BUCKET": 402,
-    "RESOURCES": 0,
+    EXCEEDED_MEMORY: 0,
+    EXCEEDED_CPU: 206,
     "INTERNAL": 200,
     "PERMISSION_DENIED": 1500,
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
+import datetime as dt
 import threading
 import time
 import uuid
@@ -12,22 +10,20 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import pyarrow as pa
-from botocore.exceptions import BotoCoreError, ClientError
-
-from local_athena.athena import dialect, results, unload
-from local_athena.athena.catalog import Catalog, partition_values
 from local_athena.athena.clients import Clients
-from local_athena.athena.dialect import Statement, Unload
-from local_athena.athena.engine import Engine, Interrupted
 from local_athena.athena.errors import ApiError, QueryFailed
-from local_athena.athena.relations import Scan
-from local_athena.athena.translate import Translation, translate
-from local_athena.athena.types import VARCHAR
+from local_athena.athena.lookups import Lookups
+from local_athena.athena.messages import Plan, Query, TableScan
+from local_athena.athena.output import Output
+from local_athena.athena.workers import (
+    CutoffExceededError,
+    Worker,
+    Workers,
+)
 from local_athena.athena.workgroups import ENGINE_VERSION, WorkGroup
+from local_athena.clock import ServiceClock
 from local_athena.faults import Call, End, FailResultWrite, FaultPlan, ForgetToken
 
 FINAL_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -57,16 +53,6 @@ class Request:
     region: str
 
 
-@dataclass(frozen=True)
-class TableScan:
-    """What was read of one table in one place of the query."""
-
-    table: str
-    partitions: list[dict[str, str]]
-    columns: list[str]
-    scanned_bytes: int
-
-
 @dataclass
 class Execution:
     """One query execution.
@@ -78,7 +64,7 @@ class Execution:
         result_configuration: OutputLocation (a prefix) and ExpectedBucketOwner of its result; empty
             if Athena keeps the result itself.
         scan_cutoff_bytes: The workgroup's limit.
-        unload: Where UNLOAD writes; None for a plain query.
+        unload_target: Where UNLOAD writes; None for a plain query.
         scanned_bytes: What a query that was ended before its time has scanned; None for all that
             its scans need.
         kept: What GetQueryResults shows if not the CSV in S3: the rows of a managed result, or
@@ -89,7 +75,7 @@ class Execution:
     request: Request
     result_configuration: Mapping[str, Any]
     scan_cutoff_bytes: int | None
-    unload: Unload | None
+    unload_target: str | None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "QUEUED"
     reason: str | None = None
@@ -104,8 +90,8 @@ class Execution:
     scanned_bytes: int | None = None
     kept: bytes | None = None
     unloaded_rows: int = 0
-    translation: Translation | None = None
-    engine: Engine | None = None
+    plan: Plan | None = None
+    worker: Worker | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -116,7 +102,7 @@ class Execution:
     @property
     def output_location(self) -> str:
         """The `s3://` URL of its result: the CSV, or the stem of UNLOAD's manifest and metadata."""
-        suffix = ".csv" if self.unload is None else ""
+        suffix = ".csv" if self.unload_target is None else ""
         return f"{self.result_configuration['OutputLocation']}{self.id}{suffix}"
 
     @property
@@ -142,24 +128,45 @@ class Execution:
             self.state, self.reason, self.error, self.completed = state, reason, error, time.time()
 
     def stop(self) -> None:
-        """Asks it to stop: at once if it is queued, else as soon as the engine lets go."""
+        """Asks it to stop, and kills the process that runs it."""
         with self.lock:
             if self.state in FINAL_STATES:
                 return
             self.stop_requested = True
-            engine, queued = self.engine, self.started is None
-        if engine is not None:
-            engine.interrupt()
+            if self.worker is not None:
+                self.worker.kill()
+            queued = self.started is None
         if queued:
             self.finish("CANCELLED")
 
-    def begin(self, engine: Engine) -> bool:
+    def begin(self) -> bool:
         """Takes it from the queue; False if it was stopped there."""
         with self.lock:
             if self.state != "QUEUED":
                 return False
-            self.state, self.started, self.engine = "RUNNING", time.time(), engine
+            self.state, self.started = "RUNNING", time.time()
             return True
+
+    def check_stop(self) -> None:
+        """Raises Interrupted if it was asked to stop."""
+        if self.stop_requested:
+            raise Interrupted
+
+    @contextmanager
+    def running_in(self, worker: Worker) -> Iterator[None]:
+        """While it runs in a process, which a stop kills.
+
+        Raises:
+            Interrupted: It was asked to stop before.
+        """
+        with self.lock:
+            self.check_stop()
+            self.worker = worker
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.worker = None
 
     def describe(self) -> dict[str, Any]:
         """QueryExecution in the service model."""
@@ -175,7 +182,7 @@ class Execution:
                 "QueryExecutionId": self.id,
                 "Query": self.request.sql,
                 "StatementType": "DML",
-                "SubstatementType": "SELECT" if self.unload is None else "UNLOAD",
+                "SubstatementType": "SELECT" if self.unload_target is None else "UNLOAD",
                 **self._result_place(),
                 "QueryExecutionContext": self._context(),
                 "Status": status,
@@ -200,7 +207,9 @@ class Execution:
         planned = self.planned or end
         computed = self.computed or end
         scanned = self.scanned_bytes
-        has_manifest = self.unload is not None and self.state == "SUCCEEDED" and not self.is_managed
+        has_manifest = (
+            self.unload_target is not None and self.state == "SUCCEEDED" and not self.is_managed
+        )
         return {
             **({"DataManifestLocation": self.manifest_location} if has_manifest else {}),
             "QueryQueueTimeInMillis": _milliseconds(self.submitted, started),
@@ -214,24 +223,13 @@ class Execution:
     def _needed_bytes(self) -> int:
         return sum(scan.scanned_bytes for scan in self.scans)
 
-    def check_cutoff(self) -> None:
-        """Stops counting at the workgroup's limit.
-
-        Raises:
-            CutoffExceededError: If the query would scan more.
-        """
-        with self.lock:
-            if self.scan_cutoff_bytes is not None and self._needed_bytes() > self.scan_cutoff_bytes:
-                self.scanned_bytes = self.scan_cutoff_bytes
-                raise CutoffExceededError
-
     def call(self, action: str = "", state: str | None = None) -> Call:
         """What a fault's scope sees of it, in the state that it is in if none is given."""
         return Call(action, self.request.sql, self.request.workgroup, state or self.state)
 
 
-class CutoffExceededError(Exception):
-    """A query would scan more than its workgroup allows."""
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """The query was stopped."""
 
 
 def _milliseconds(start: float, end: float) -> int:
@@ -239,12 +237,14 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 class Executions:
-    """All query executions, and the workers that run them.
+    """All query executions.
 
     Args:
-        clients: Clients of S3 and Glue.
+        clients: Clients of S3.
         faults: What shall go wrong.
-        workers: How many run at once; more wait QUEUED.
+        clock: The present.
+        workers: The processes that run them.
+        queries_at_once: How many run at once; more wait QUEUED.
         max_active: How many may be queued or running; None for any number.
     """
 
@@ -252,20 +252,24 @@ class Executions:
         self,
         clients: Clients,
         faults: FaultPlan,
-        workers: int,
+        clock: ServiceClock,
+        workers: Workers,
+        queries_at_once: int,
         max_active: int | None,
     ) -> None:
         self._clients = clients
         self._faults = faults
+        self._clock = clock
+        self._workers = workers
         self._max_active = max_active
-        self._catalogs: dict[str, Catalog] = {}
+        self._lakes: dict[str, Lookups] = {}
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, Execution] = {}
         self._lock = threading.Lock()
         # Each query waits in a thread of its own,
         # so that one that is held QUEUED keeps no other waiting.
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="athena")
-        self._workers = threading.Semaphore(workers)
+        self._turns = threading.Semaphore(queries_at_once)
 
     def start(self, request: Request, group: WorkGroup, token: str) -> Execution:
         """Accepts a query, or finds the one that its token stands for.
@@ -282,8 +286,8 @@ class Executions:
             ApiError: What Athena refuses at the start.
         """
         place = group.result_configuration(request.result_configuration)
-        statement = dialect.parse(request.sql, request.parameters)
-        execution = Execution(request, place, group.scan_cutoff_bytes, statement.unload)
+        unload_target = self._workers.check(request.sql, request.parameters)
+        execution = Execution(request, place, group.scan_cutoff_bytes, unload_target)
         with self._lock:
             known = self._tokens.get(token)
         if known is not None:
@@ -297,7 +301,7 @@ class Executions:
             self._check_room()
             self._tokens[token] = execution
             self._executions[execution.id] = execution
-        self._pool.submit(self._work, execution, statement)
+        self._pool.submit(self._work, execution, self._clock.now())
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -322,6 +326,7 @@ class Executions:
         """
         self.get(execution_id).stop()
         self._faults.wake()
+        self._workers.wake()
 
     def newest_first(self, workgroup: str) -> list[Execution]:
         """The executions of a workgroup."""
@@ -329,18 +334,12 @@ class Executions:
             newest_first = list(reversed(self._executions.values()))
         return [each for each in newest_first if each.request.workgroup == workgroup]
 
-    def catalog(self, region: str) -> Catalog:
-        """The data catalog of a region."""
-        with self._lock:
-            if region not in self._catalogs:
-                self._catalogs[region] = Catalog(self._clients, region)
-            return self._catalogs[region]
-
     def close(self) -> None:
-        """Stops what runs and ends the workers."""
+        """Stops what runs and ends the threads; the processes stay."""
         for execution in list(self._executions.values()):
             execution.stop()
         self._faults.wake()
+        self._workers.wake()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _check_room(self) -> None:
@@ -356,118 +355,79 @@ class Executions:
                 reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
             )
 
-    def _work(self, execution: Execution, statement: Statement) -> None:
+    def _work(self, execution: Execution, now: dt.datetime) -> None:
         self._hold(execution, "QUEUED")
-        with self._workers:
-            if execution.state in FINAL_STATES:
+        with self._turns:
+            if not execution.begin():
                 return
-            engine = Engine()
             try:
-                if execution.begin(engine):
-                    self._hold(execution, "RUNNING")
-                    self._end_or_run(execution, engine, statement)
+                self._hold(execution, "RUNNING")
+                self._end_or_run(execution, now)
             except Interrupted:
                 execution.finish("CANCELLED")
             except CutoffExceededError:
+                with execution.lock:
+                    execution.scanned_bytes = execution.scan_cutoff_bytes
                 execution.finish("CANCELLED", "Bytes scanned limit was exceeded")
             except QueryFailed as error:
                 execution.finish("FAILED", str(error), error.athena_error)
             except Exception as error:  # a worker must not die, and a query must end
                 failure = QueryFailed("INTERNAL", f"{type(error).__name__}: {error}")
                 execution.finish("FAILED", str(failure), failure.athena_error)
-            finally:
-                engine.close()
 
     def _hold(self, execution: Execution, state: str) -> None:
         self._faults.hold(execution.call(state=state), lambda: execution.stop_requested)
 
-    def _end_or_run(self, execution: Execution, engine: Engine, statement: Statement) -> None:
-        if execution.stop_requested:
-            raise Interrupted
+    def _end_or_run(self, execution: Execution, now: dt.datetime) -> None:
+        execution.check_stop()
         end = self._faults.take(End, execution.call())
         if end is None:
-            self._run(execution, engine, statement)
+            self._run(execution, now)
             execution.finish("SUCCEEDED")
             return
         with execution.lock:
             execution.scanned_bytes = end.scanned_bytes
         execution.finish(end.state, end.reason, _athena_error(end))
 
-    def _run(self, execution: Execution, engine: Engine, statement: Statement) -> None:
-        catalog = self.catalog(execution.request.region)
-        translation = translate(statement, catalog, execution.request.database or "default")
-        if execution.unload is not None:
-            schema = unload.schema(translation.names, translation.types)
-            self._check_empty(execution, execution.unload.target)
-        datasets = {}
-        for scan in translation.scans:
-            read, reading = _open(catalog, engine, scan)
-            datasets[scan.name] = reading
-            with execution.lock:
-                execution.scans.append(read)
-            execution.check_cutoff()
-        with execution.lock:
-            execution.translation, execution.planned = translation, time.time()
-        batches = engine.run(translation.sql, datasets)
-        if execution.unload is None:
-            self._write_csv(execution, translation, batches)
-        else:
-            self._write_files(execution, execution.unload, translation, schema, batches)
-
-    def _write_csv(
-        self, execution: Execution, translation: Translation, batches: Iterator[pa.RecordBatch]
-    ) -> None:
-        with tempfile.TemporaryFile() as file:
-            file.write(results.csv_header(translation.names))
-            for batch in batches:
-                file.write(results.csv_rows(batch, translation.types))
-            with execution.lock:
-                execution.computed = time.time()
-            file.seek(0, os.SEEK_SET)
-            failure = self._write_failure(execution)
-            if failure is not None:
-                raise failure
-            if execution.is_managed:
-                with execution.lock:
-                    execution.kept = file.read()
-                return
-            self._put(execution, execution.output_location, file)
-            metadata = results.metadata(translation.names, translation.types)
-            self._put(execution, f"{execution.output_location}.metadata", io.BytesIO(metadata))
-
-    def _write_files(
-        self,
-        execution: Execution,
-        to: Unload,
-        translation: Translation,
-        schema: pa.Schema,
-        batches: Iterator[pa.RecordBatch],
-    ) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            files = unload.Files(Path(folder), translation.types, schema, to.compression)
-            for batch in batches:
-                files.write(batch)
+    def _run(self, execution: Execution, now: dt.datetime) -> None:
+        request = execution.request
+        query = Query(
+            sql=request.sql,
+            parameters=request.parameters,
+            database=request.database or "default",
+            scan_cutoff_bytes=execution.scan_cutoff_bytes,
+            now=now,
+        )
+        output = Output(
+            clients=self._clients,
+            region=request.region,
+            owner=execution.result_configuration.get("ExpectedBucketOwner"),
+            check_stop=execution.check_stop,
+        )
+        with output:
+            with (
+                self._workers.borrow(is_over=lambda: execution.stop_requested) as worker,
+                execution.running_in(worker),
+            ):
+                done = worker.run(query, _Host(execution, self._lake(request.region), output))
             with execution.lock:
                 execution.computed = time.time()
             failure = self._write_failure(execution)
-            written = []
-            for name, path in files.close()[: 1 if failure else None]:
-                if execution.stop_requested:
-                    raise Interrupted
-                with path.open("rb") as file:
-                    self._put(execution, f"{to.target}{name}", file, is_target=True)
-                written.append(f"{to.target}{name}")
-        if failure is not None:
-            raise failure
-        with execution.lock:
-            execution.unloaded_rows = files.rows
-            rows = pa.record_batch([pa.array(written, pa.string())], ["file"])
-            execution.kept = bytes(results.csv_rows(rows, [VARCHAR]))
-        if not execution.is_managed:
-            metadata = results.metadata(translation.names, translation.types)
-            self._put(execution, f"{execution.output_location}.metadata", io.BytesIO(metadata))
-            manifest = "".join(f"{uri}\n" for uri in written)
-            self._put(execution, execution.manifest_location, io.BytesIO(manifest.encode()))
+            if execution.unload_target is None:
+                if failure is not None:
+                    raise failure
+                _write_csv(execution, output)
+            else:
+                names = output.unload(execution.unload_target, done.files[: 1 if failure else None])
+                if failure is not None:
+                    raise failure
+                _write_manifest(execution, output, names, done.rows)
+
+    def _lake(self, region: str) -> Lookups:
+        with self._lock:
+            if region not in self._lakes:
+                self._lakes[region] = Lookups(region)
+            return self._lakes[region]
 
     def _write_failure(self, execution: Execution) -> QueryFailed | None:
         fault = self._faults.take(FailResultWrite, execution.call())
@@ -476,59 +436,55 @@ class Executions:
         name = "RESULT_WRITE" if fault.error_type == 401 else "RESULT_BUCKET"
         return QueryFailed(name, "cannot write the result, on demand")
 
-    def _check_empty(self, execution: Execution, target: str) -> None:
-        bucket, _, prefix = target.removeprefix("s3://").partition("/")
-        s3 = self._clients.get("s3", execution.request.region)
-        with _writing(target):
-            found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
-        if found["KeyCount"]:
-            message = (
-                f"Target directory {target} already exists; Athena deletes no data, so name another"
-            )
-            raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", message)
 
-    def _put(
-        self, execution: Execution, location: str, file: BinaryIO, *, is_target: bool = False
-    ) -> None:
-        """Writes an object.
+class _Host:
+    """What a query says while it runs, noted in its execution.
 
-        The expected owner is not that of UNLOAD's target (user guide, "UNLOAD").
-        """
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        owner = {}
-        if "ExpectedBucketOwner" in execution.result_configuration and not is_target:
-            owner["ExpectedBucketOwner"] = execution.result_configuration["ExpectedBucketOwner"]
-        s3 = self._clients.get("s3", execution.request.region)
-        with _writing(location):
-            s3.upload_fileobj(file, bucket, key, ExtraArgs=owner)
+    Args:
+        execution: The query.
+        lake: What it may read.
+        output: Where its result goes.
+    """
 
+    def __init__(self, execution: Execution, lake: Lookups, output: Output) -> None:
+        self.lake = lake
+        self.written = output.write
+        self._execution = execution
+        self._output = output
 
-@contextmanager
-def _writing(location: str) -> Iterator[None]:
-    """Names what S3 refuses as a query's failure."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        names = {"NoSuchBucket": "RESULT_BUCKET", "AccessDenied": "PERMISSION_DENIED"}
-        message = f"cannot write the result to {location}: {error}"
-        raise QueryFailed(names.get(code, "RESULT_WRITE"), message) from error
+    def planned(self, plan: Plan) -> None:
+        with self._execution.lock:
+            self._execution.plan, self._execution.planned = plan, time.time()
+        if plan.unload_target is not None:
+            self._output.check_empty(plan.unload_target)
+
+    def scanned(self, scan: TableScan) -> None:
+        with self._execution.lock:
+            self._execution.scans.append(scan)
+            self._execution.planned = time.time()
 
 
-def _open(catalog: Catalog, engine: Engine, scan: Scan) -> tuple[TableScan, Any]:
-    """Prunes a scan's partitions and opens the files of the rest."""
-    partitions = catalog.partitions(scan.table)
-    if scan.table.partition_types:
-        values = partition_values(scan.table, partitions)
-        partitions = [partitions[i] for i in engine.satisfying(values, scan.predicates)]
-    reading = catalog.read(scan, partitions)
-    read = TableScan(
-        f"{scan.table.database}.{scan.table.name}",
-        [dict(zip(scan.table.partition_types, each.values, strict=True)) for each in partitions],
-        sorted(scan.columns),
-        reading.scanned_bytes,
-    )
-    return read, reading.dataset
+def _write_csv(execution: Execution, output: Output) -> None:
+    assert execution.plan is not None
+    if execution.is_managed:
+        kept = output.read(0)
+        with execution.lock:
+            execution.kept = kept
+        return
+    output.put_file(execution.output_location, 0)
+    output.put(f"{execution.output_location}.metadata", execution.plan.metadata)
+
+
+def _write_manifest(execution: Execution, output: Output, names: list[str], rows: int) -> None:
+    assert execution.plan is not None
+    lines = ['"{}"\n'.format(name.replace('"', '""')) for name in names]
+    with execution.lock:
+        execution.unloaded_rows = rows
+        execution.kept = "".join(lines).encode()
+    if not execution.is_managed:
+        output.put(f"{execution.output_location}.metadata", execution.plan.metadata)
+        manifest = "".join(f"{name}\n" for name in names)
+        output.put(execution.manifest_location, manifest.encode())
 
 
 def _athena_error(end: End) -> dict[str, Any] | None:

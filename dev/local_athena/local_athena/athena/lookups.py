@@ -1,46 +1,27 @@
-"""What a query looks up by the hundred before it reads: partitions in Glue, objects in S3.
+"""Glue and S3 as queries see them, read from moto's state in this process.
 
 Athena asks GetPartitions with a filter, and lists the prefix of each partition that is left. Here
 all partitions are filtered. moto takes half a millisecond over HTTP for each partition that it
-describes and five for each listing, more than most queries.
-So both are read from its state in this process.
+describes and five for each table and each listing, more than most queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
+from moto.glue.exceptions import EntityNotFoundException
 from moto.glue.models import FakePartition, glue_backends
 from moto.s3.exceptions import MissingBucket
-from moto.s3.models import FakeDeleteMarker, s3_backends
+from moto.s3.models import FakeDeleteMarker, FakeKey, s3_backends
 
 from local_athena.athena.clients import ACCOUNT
-
-
-class FoundObject(NamedTuple):
-    """An object in S3.
-
-    Attributes:
-        bucket: Its bucket.
-        key: Its key.
-        etag: Its ETag, in quotes.
-        size: Its bytes.
-    """
-
-    bucket: str
-    key: str
-    etag: str
-    size: int
-
-    @property
-    def path(self) -> str:
-        """Bucket and key."""
-        return f"{self.bucket}/{self.key}"
+from local_athena.athena.lake import FoundObject, FoundPartition
 
 
 class Lookups:
-    """Glue and S3 in one region, as far as a query looks something up there.
+    """The `Lake` of one region.
 
     Args:
         region: The region.
@@ -48,26 +29,74 @@ class Lookups:
 
     def __init__(self, region: str) -> None:
         self._region = region
+        self._described: WeakKeyDictionary[FakePartition, FoundPartition] = WeakKeyDictionary()
 
-    def partitions(self, database: str, table: str) -> list[FakePartition]:
-        """All partitions of a table, in the order of their registration.
+    def table(self, database: str, name: str) -> Mapping[str, Any] | None:
+        """The table as Glue describes it; None if there is none."""
+        try:
+            described: dict[str, Any] = self._glue.get_table(database, name).as_dict()
+        except EntityNotFoundException:
+            return None
+        return described
 
-        An update makes a new object.
-        """
-        return glue_backends[ACCOUNT][self._region].get_partitions(database, table, expression="")
+    def has_database(self, name: str) -> bool:
+        """Whether Glue has a database."""
+        return name in self._glue.databases
 
-    def objects(self, bucket: str, prefix: str) -> Iterator[FoundObject]:
+    def partitions(self, database: str, table: str) -> Sequence[FoundPartition]:
+        """All registered partitions of a table, in the order of their registration."""
+        registered = self._glue.get_partitions(database, table, expression="")
+        return [self._partition(partition) for partition in registered]
+
+    def _partition(self, registered: FakePartition) -> FoundPartition:
+        """A partition as Glue describes it; an update makes a new object."""
+        found = self._described.get(registered)
+        if found is None:
+            described = registered.as_dict()
+            storage = described.get("StorageDescriptor", {})
+            columns = tuple((each["Name"], each["Type"]) for each in storage.get("Columns", []))
+            values = tuple(described["Values"])
+            found = FoundPartition(values, storage.get("Location", ""), columns)
+            self._described[registered] = found
+        return found
+
+    def objects(self, bucket: str, prefix: str) -> Sequence[FoundObject]:
         """The objects under a prefix, by key.
 
         Raises:
             LookupError: There is no such bucket.
         """
-        try:
-            held = s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
-        except MissingBucket:
-            raise LookupError(f"there is no bucket {bucket}") from None
+        held = self._keys(bucket)
+        found = []
         # moto's own listing copies all keys with their versions for each prefix.
         for key in sorted(name for name in list(held) if name.startswith(prefix)):
             newest = held.get(key)
             if newest is not None and not isinstance(newest, FakeDeleteMarker):
-                yield FoundObject(bucket, key, newest.etag, newest.size)
+                found.append(FoundObject(bucket, key, newest.etag, newest.size))
+        return found
+
+    def read(self, found: FoundObject, offset: int, length: int) -> bytes:
+        """A part of an object.
+
+        Raises:
+            LookupError: The object is gone, or replaced by another one.
+        """
+        newest = self._keys(found.bucket).get(found.key)
+        if not isinstance(newest, FakeKey) or newest.etag != found.etag:
+            raise LookupError(f"s3://{found.path} has changed since the query began")
+        with newest.lock:
+            # Its public `value` reads the whole object for each part.
+            buffer = newest._value_buffer
+            buffer.seek(offset)
+            part: bytes = buffer.read(length)
+        return part
+
+    def _keys(self, bucket: str) -> Any:
+        try:
+            return s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
+        except MissingBucket:
+            raise LookupError(f"there is no bucket {bucket}") from None
+
+    @property
+    def _glue(self) -> Any:
+        return glue_backends[ACCOUNT][self._region]

@@ -28,15 +28,20 @@ _STEPS = {
 
 
 def partitions(
-    table: str, keys: Sequence[str], parameters: Mapping[str, str], location: str
+    table: str,
+    keys: Sequence[str],
+    parameters: Mapping[str, str],
+    location: str,
+    now: dt.datetime,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The partitions that a table projects now.
+    """The partitions that a table projects.
 
     Args:
         table: Its name, for messages.
         keys: Its partition keys, in order.
         parameters: Its parameters in Glue.
         location: Its `s3://` prefix.
+        now: What NOW stands for.
 
     Returns:
         Each partition's values as text, in the order of the keys, and its `s3://` prefix.
@@ -47,14 +52,14 @@ def partitions(
     """
     default = f"{location.rstrip('/')}/{'/'.join(f'{key}=${{{key}}}' for key in keys)}/"
     template = parameters.get("storage.location.template", default)
-    for values in itertools.product(*(_values(table, key, parameters) for key in keys)):
+    for values in itertools.product(*(_values(table, key, parameters, now) for key in keys)):
         prefix = template
         for key, value in zip(keys, values, strict=True):
             prefix = prefix.replace(f"${{{key}}}", value)
         yield values, prefix
 
 
-def _values(table: str, key: str, parameters: Mapping[str, str]) -> list[str]:
+def _values(table: str, key: str, parameters: Mapping[str, str], now: dt.datetime) -> list[str]:
     def setting(name: str, default: str | None = None) -> str:
         value = parameters.get(f"projection.{key}.{name}", default)
         if value is None:
@@ -62,13 +67,16 @@ def _values(table: str, key: str, parameters: Mapping[str, str]) -> list[str]:
         return value
 
     kind = setting("type").strip().lower()
-    project = {"date": _dates, "enum": _enum, "integer": _integers}.get(kind)
-    if project is None:
-        raise not_supported(f"partition projection of the type {kind} ({table}, key {key})")
     try:
-        return project(setting)
+        if kind == "date":
+            return _dates(setting, now)
+        if kind == "enum":
+            return _enum(setting)
+        if kind == "integer":
+            return _integers(setting)
     except ValueError as error:
         raise _invalid(table, f"projection.{key}: {error}") from None
+    raise not_supported(f"partition projection of the type {kind} ({table}, key {key})")
 
 
 def _invalid(table: str, what: str) -> QueryFailed:
@@ -86,7 +94,7 @@ def _integers(setting: Callable[..., str]) -> list[str]:
     return [f"{value:0{digits}d}" for value in range(first, last + 1, interval)]
 
 
-def _dates(setting: Callable[..., str]) -> list[str]:
+def _dates(setting: Callable[..., str], now: dt.datetime) -> list[str]:
     pattern = setting("format")
     letters = tuple(sorted(match[0] for match in _FIELD.finditer(pattern)))
     if letters not in _USUAL_UNITS or "'" in pattern:
@@ -100,7 +108,7 @@ def _dates(setting: Callable[..., str]) -> list[str]:
     if interval < 1:
         raise ValueError(f"an interval of {interval}")
     written = _FIELD.sub(lambda match: _JAVA_TO_STRFTIME[match[0]], pattern)
-    first, last = (_instant(text, written) for text in setting("range").split(","))
+    first, last = (_instant(text, written, now) for text in setting("range").split(","))
     texts = []
     if unit in _STEPS:
         while first <= last:
@@ -116,10 +124,10 @@ def _dates(setting: Callable[..., str]) -> list[str]:
     return texts
 
 
-def _instant(text: str, written: str) -> dt.datetime:
-    now = _NOW.fullmatch(text)
-    if now is not None:
-        sign, count, unit = now.groups(default="")
+def _instant(text: str, written: str, now: dt.datetime) -> dt.datetime:
+    relative = _NOW.fullmatch(text)
+    if relative is not None:
+        sign, count, unit = relative.groups(default="")
         shift = {f"{unit.lower()}s": int(f"{sign}{count}")} if unit else {}
-        text = pendulum.now("UTC").add(**shift).strftime(written)
+        text = pendulum.instance(now).in_timezone("UTC").add(**shift).strftime(written)
     return dt.datetime.strptime(text.strip(), written).replace(tzinfo=dt.UTC)

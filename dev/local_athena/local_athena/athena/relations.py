@@ -100,11 +100,13 @@ class Field:
             JOIN USING.
         column: The column.
         nullable: Whether an outer join can put NULL in its place.
+        hidden: Whether `*` leaves it out.
     """
 
     qualifier: str | None
     column: Column
     nullable: bool = False
+    hidden: bool = False
 
 
 @dataclass(eq=False)

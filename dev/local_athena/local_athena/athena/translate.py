@@ -8,21 +8,22 @@ partitions, on its own.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from sqlglot import exp
 from trino_sql_validator import validate
 
-from local_athena.athena import functions
+from local_athena.athena import functions, literals
 from local_athena.athena.casts import cast
-from local_athena.athena.catalog import Table
-from local_athena.athena.dialect import LITERAL_WITH_TYPE, Statement
-from local_athena.athena.errors import QueryFailed, not_supported
+from local_athena.athena.catalog import PATH, Partition, Table, View, partition_values
+from local_athena.athena.dialect import LITERAL_WITH_TYPE, Statement, parse
+from local_athena.athena.errors import ApiError, QueryFailed, not_supported
+from local_athena.athena.functions import operators, strings
 from local_athena.athena.relations import (
     Column,
     Field,
@@ -32,47 +33,32 @@ from local_athena.athena.relations import (
     add_pruning,
     mark_needed_columns,
 )
+from local_athena.athena.signatures import Argument, Lambda
 from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
     DATE,
     DAY_INTERVAL,
-    DOUBLE,
-    INTEGER,
     MONTH_INTERVAL,
-    REAL,
-    SMALLINT,
     TIMESTAMP,
-    TIMESTAMP_TZ,
-    TINYINT,
+    TIMESTAMP_UTC,
     UNKNOWN,
     VARBINARY,
     VARCHAR,
     Expr,
     Type,
+    array,
     build,
     coerce,
-    decimal,
+    instant,
+    is_float,
     joined,
     quoted,
     text,
     unify,
 )
+from local_athena.athena.window_frames import check_range, check_window, window_frame
 
-_TYPES = {
-    exp.DType.BOOLEAN: BOOLEAN,
-    exp.DType.TINYINT: TINYINT,
-    exp.DType.SMALLINT: SMALLINT,
-    exp.DType.INT: INTEGER,
-    exp.DType.BIGINT: BIGINT,
-    exp.DType.FLOAT: REAL,
-    exp.DType.DOUBLE: DOUBLE,
-    exp.DType.VARCHAR: VARCHAR,
-    exp.DType.VARBINARY: VARBINARY,
-    exp.DType.DATE: DATE,
-    exp.DType.TIMESTAMP: TIMESTAMP,
-    exp.DType.TIMESTAMPTZ: TIMESTAMP_TZ,
-}
 _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
@@ -90,7 +76,9 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Div: "/",
     exp.Mod: "%",
 }
-_T = TypeVar("_T")
+_PARTITIONS = "$partitions"
+_MANY_CTES = 64
+"""How often WITH queries are translated anew where they are named; then they are shared."""
 _CLAUSES = ("where", "group", "having", "order", "limit", "offset")
 _FIELDS = (
     "year",
@@ -104,6 +92,7 @@ _FIELDS = (
     "yow",
     "year_of_week",
 )
+_ZONE_FIELDS = ("timezone_hour", "timezone_minute")
 _DAY_FIELDS = ("day_of_month", "day_of_week", "dow", "day_of_year", "doy")
 _PASSIVE_ARGS = {"typed", "safe", "_type", "over", "nested", "nulls_first", "side", "kind"}
 
@@ -111,12 +100,15 @@ _PASSIVE_ARGS = {"typed", "safe", "_type", "over", "nested", "nulls_first", "sid
 class Tables(Protocol):
     """Where tables are looked up."""
 
-    def table(self, database: str, name: str) -> Table:
-        """The table.
+    def table(self, database: str, name: str) -> Table | View:
+        """The table, or the view.
 
         Raises:
             QueryFailed: SCHEMA_NOT_FOUND or TABLE_NOT_FOUND.
         """
+
+    def partitions(self, table: Table) -> list[Partition]:
+        """Its partitions."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +128,23 @@ class Translation:
     scans: list[Scan]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Cte:
+    """A WITH query.
+
+    Attributes:
+        query: Its tree.
+        columns: Names that its WITH gives to its columns.
+        ctes: The WITH queries that it sees.
+        is_named: Whether it is named anywhere.
+        shared: Its translation and DuckDB's name for it, if it is shared.
+    """
+
     query: exp.Expr
     columns: list[str]
     ctes: Mapping[str, _Cte]
+    is_named: bool = False
+    shared: tuple[str, Query] | None = None
 
 
 @dataclass
@@ -151,38 +155,96 @@ class _Frame:
     scope: Scope
     children: list[Query] = field(default_factory=list)
     needs: list[Expr] = field(default_factory=list)
-    aliases: dict[str, Expr] = field(default_factory=dict)
+    aliases: dict[str, list[Expr]] = field(default_factory=dict)
+    lambdas: Mapping[str, Expr] = field(default_factory=dict)
+    windows: Mapping[str, exp.Window] = field(default_factory=dict)
     windowed: bool = False
+    depth: int = 0
 
 
-def translate(statement: Statement, tables: Tables, database: str) -> Translation:
+@dataclass
+class _Try:
+    """One TRY under translation: what DuckDB does not take in it, and is computed before."""
+
+    row: str
+    before: list[Expr] = field(default_factory=list)
+
+
+def translate(
+    statement: Statement, tables: Tables, database: str, now: datetime | None = None
+) -> Translation:
     """Translates a parsed query.
 
     Args:
         statement: The query, from `dialect.parse`.
         tables: The catalog.
         database: Where unqualified tables are.
+        now: What `current_timestamp` is, with a time zone; None for this moment.
 
     Raises:
         QueryFailed: As Athena fails it, or NOT_SUPPORTED for what is not done here.
     """
-    translator = _Translator(statement.sql, tables, database)
-    query = translator.query(statement.tree, {}, None)
-    for output in query.outputs:
-        if any(base.startswith(("interval", "row(", "unsupported")) for base in output.type.bases):
-            raise not_supported(f"{output.type.base} in a result")
+    translator = _Translator(statement.sql, tables, database, now or datetime.now(UTC))
+    try:
+        query = translator.query(statement.tree, {}, None)
+    except RecursionError:
+        raise not_supported("expressions that are nested so deep") from None
+    sql = _printable(query)
+    query.children += [shared.query for shared in translator.shared]
     mark_needed_columns(query)
+    if translator.shared:
+        listed = ", ".join(
+            f"{each.name} AS MATERIALIZED ({each.query.sql})" for each in translator.shared
+        )
+        sql = f"WITH {listed} {sql}"
     return Translation(
-        query.sql,
+        sql,
         [output.name for output in query.outputs],
         [output.type for output in query.outputs],
         translator.scans,
     )
 
 
+def _printable(query: Query) -> str:
+    """The query, with texts for intervals and for timestamps of several zones."""
+    shown = []
+    for output in query.outputs:
+        type_ = output.type
+        is_open = type_.base == "timestamp with time zone" and type_.zone is None
+        if is_open or type_.base.startswith("interval"):
+            shown.append(f"{cast(Expr((output.sql,), type_), VARCHAR).sql} AS {output.sql}")
+        elif any(
+            base.startswith(("interval", "unsupported")) for base in type_.bases
+        ) or _holds_open_zone(type_):
+            raise not_supported(f"{type_} in a result")
+        else:
+            shown.append(output.sql)
+    if shown == [output.sql for output in query.outputs]:
+        return query.sql
+    return f"SELECT {', '.join(shown)} FROM ({query.sql}) AS shown"
+
+
+def _holds_open_zone(type_: Type) -> bool:
+    is_open = type_.base == "timestamp with time zone" and type_.zone is None
+    return is_open or any(map(_holds_open_zone, type_.of))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A WITH query that is translated once."""
+
+    name: str
+    query: Query
+
+
 class _Translator:
-    def __init__(self, sql: str, tables: Tables, database: str) -> None:
+    def __init__(self, sql: str, tables: Tables, database: str, now: datetime) -> None:
         self.scans: list[Scan] = []
+        self.shared: list[_Shared] = []
+        self._now = now.astimezone(UTC)
+        self._try: _Try | None = None
+        self._translated_ctes = 0
+        self._views: list[View] = []
         self._sql = sql
         self._tables = tables
         self._database = database.lower()
@@ -194,11 +256,37 @@ class _Translator:
         """A query in parentheses or not: SELECT, VALUES or a set operation, with its WITH."""
         with_ = node.args.get("with_")
         if with_ is not None:
-            _only(with_, "expressions")
-            for cte in with_.expressions:
-                _only(cte, "this", "alias")
-                names = [column.name for column in cte.args["alias"].args.get("columns") or []]
-                ctes = {**ctes, cte.alias.lower(): _Cte(cte.this, names, ctes)}
+            ctes = self._with(with_, ctes)
+            query = self._body(node, ctes, parent)
+            self._check_unnamed(with_, ctes)
+            return query
+        return self._body(node, ctes, parent)
+
+    def _with(self, with_: exp.With, ctes: Mapping[str, _Cte]) -> Mapping[str, _Cte]:
+        _only(with_, "expressions")
+        names: set[str] = set()
+        for cte in with_.expressions:
+            _only(cte, "this", "alias")
+            name = cte.alias.lower()
+            if name in names:
+                message = f"WITH query name '{name}' specified more than once"
+                raise self._located(QueryFailed("DUPLICATE_NAMED_QUERY", message), cte)
+            names.add(name)
+            columns = [column.name for column in cte.args["alias"].args.get("columns") or []]
+            ctes = {**ctes, name: _Cte(cte.this, columns, ctes)}
+        return ctes
+
+    def _check_unnamed(self, with_: exp.With, ctes: Mapping[str, _Cte]) -> None:
+        """Athena analyses a WITH query that nobody names too."""
+        for cte in with_.expressions:
+            each = ctes[cte.alias.lower()]
+            if not each.is_named:
+                scans = list(self.scans)
+                query = self.query(each.query, each.ctes, None)
+                self._renamed(query.outputs, each.columns, cte)
+                self.scans = scans
+
+    def _body(self, node: exp.Expr, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         if isinstance(node, exp.Select):
             return self._select(node, ctes, parent)
         if isinstance(node, exp.SetOperation):
@@ -214,8 +302,9 @@ class _Translator:
         raise not_supported(f"the query {node.key.upper()}")
 
     def _select(self, node: exp.Select, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
-        _only(node, "with_", "expressions", "distinct", "from_", "joins", *_CLAUSES)
-        frame = _Frame(ctes, Scope(parent=parent))
+        _only(node, "with_", "expressions", "distinct", "from_", "joins", "windows", *_CLAUSES)
+        windows = {each.name.lower(): each for each in node.args.get("windows") or []}
+        frame = _Frame(ctes, Scope(parent=parent), windows=windows)
         clauses = []
         if node.args.get("from_"):
             _only(node.args["from_"], "this")
@@ -235,14 +324,31 @@ class _Translator:
         if distinct is not None:
             _only(distinct)
             frame.needs += [expr for _, expr in items]
+            for _, expr in items:
+                _groupable(expr)
         if node.args.get("order"):
             for name, expr in items:
-                frame.aliases.setdefault(name.lower(), expr)
-            order = self._order(node.args["order"], frame, [expr for _, expr in items])
+                same = frame.aliases.setdefault(name.lower(), [])
+                if all(expr.parts != other.parts for other in same):
+                    same.append(expr)
+            outputs_only = [expr for _, expr in items]
+            order = self._order(node.args["order"], frame, outputs_only, distinct is not None)
+            if _ties(node):
+                if distinct is not None or node.args.get("offset"):
+                    raise not_supported("WITH TIES beside DISTINCT or OFFSET")
+                keys = self._order_keys(node.args["order"], frame, outputs_only)
+                listed = ", ".join(f"{instant(key).sql}{direction}" for _, key, direction in keys)
+                clauses.append(f"QUALIFY rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
+                frame.windowed = True
             clauses.append(f"ORDER BY {order}")
+        elif _ties(node):
+            message = "FETCH FIRST WITH TIES clause requires ORDER BY"
+            raise QueryFailed("MISSING_ORDER_BY", message)
         window = self._limit(node)
         nullable = {each.column for each in frame.scope.fields if each.nullable}
-        whole = not window and not frame.windowed
+        group = node.args.get("group")
+        has_sets = group is not None and any(group.args.get(name) for name in _GROUPING_SETS)
+        whole = not window and not frame.windowed and not has_sets
         outputs = [
             Column(
                 name, expr.type, f"c{i}", None, (expr,), whole and nullable.isdisjoint(expr.columns)
@@ -261,7 +367,21 @@ class _Translator:
                 qualifier = None
                 if isinstance(item, exp.Column):
                     qualifier = item.args["table"].name.lower()
-                found = [f.column for f in frame.scope.fields if qualifier in (None, f.qualifier)]
+                found = [
+                    each.column
+                    for each in frame.scope.fields
+                    if qualifier in (None, each.qualifier) and not each.hidden
+                ]
+                whole = self._row_behind(item, frame) if not found else None
+                if whole is not None:
+                    held = zip(whole.type.fields, operators.fields(whole), strict=True)
+                    for name, field_ in held:
+                        yield name or f"_col{count}", field_
+                        count += 1
+                    continue
+                if not found and qualifier is None:
+                    message = "SELECT * not allowed in queries without FROM clause"
+                    raise self._located(QueryFailed("COLUMN_NOT_FOUND", message), item)
                 if not found:
                     message = "Relation not found or not visible"
                     raise self._located(QueryFailed("TABLE_NOT_FOUND", message), item)
@@ -274,32 +394,79 @@ class _Translator:
             yield item.alias_or_name if named else f"_col{count}", self.expr(value, frame)
             count += 1
 
+    def _row_behind(self, item: exp.Expr, frame: _Frame) -> Expr | None:
+        """The row whose fields `row.*` names."""
+        if not isinstance(item, exp.Column):
+            return None
+        found = self._find(item.args["table"].name, None, frame.scope.fields, item)
+        is_row = found is not None and found.column.type.base == "row"
+        return found.column.as_expr() if found is not None and is_row else None
+
     def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
-        _only(group, "expressions")
+        _only(group, "expressions", *_GROUPING_SETS)
+        is_distinct = group.args.get("all") is False
+        if is_distinct and (
+            group.args.get("rollup") or group.args.get("cube") or group.expressions
+        ):
+            raise not_supported("GROUP BY DISTINCT of anything but GROUPING SETS")
         keys = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
                 keys.append(item.name)
-                frame.needs.append(self._ordinal(item, [expr for _, expr in items]))
+                output = self._ordinal(item, [expr for _, expr in items])
+                frame.needs.append(_groupable(output))
+            elif isinstance(item, exp.Tuple) and not item.expressions:
+                keys.append("()")
             else:
-                key = self.expr(item, frame)
-                frame.needs.append(key)
-                keys.append(key.sql)
+                keys.append(self._group_key(item, frame))
+        for name, word in _GROUPING_SETS.items():
+            for each in group.args.get(name) or []:
+                _only(each, "expressions")
+                sets = [self._grouping_set(item, frame) for item in each.expressions]
+                sets = list(dict.fromkeys(sets)) if is_distinct else sets
+                keys.append(f"{word} ({', '.join(sets)})")
         return ", ".join(keys)
 
-    def _order(self, order: exp.Order, frame: _Frame, outputs: list[Expr]) -> str:
-        keys = []
+    def _group_key(self, item: exp.Expr, frame: _Frame) -> str:
+        key = _groupable(self.expr(item, frame))
+        frame.needs.append(key)
+        return key.sql
+
+    def _grouping_set(self, item: exp.Expr, frame: _Frame) -> str:
+        columns = item.expressions if isinstance(item, exp.Tuple) else [item.unnest()]
+        if any(isinstance(each, (exp.Rollup, exp.Cube, exp.GroupingSets)) for each in columns):
+            raise not_supported("grouping sets inside of others")
+        if not all(isinstance(each, (exp.Column, exp.Dot)) for each in columns):
+            raise not_supported("grouping sets of anything but columns")
+        return f"({', '.join(self._group_key(each, frame) for each in columns)})"
+
+    def _order(
+        self, order: exp.Order, frame: _Frame, outputs: list[Expr], is_distinct: bool = False
+    ) -> str:
+        return ", ".join(
+            f"{position or instant(key).sql}{direction}"
+            for position, key, direction in self._order_keys(order, frame, outputs, is_distinct)
+        )
+
+    def _order_keys(
+        self, order: exp.Order, frame: _Frame, outputs: list[Expr], is_distinct: bool = False
+    ) -> Iterator[tuple[int | None, Expr, str]]:
+        """Keys with their directions, and their position if they are an output."""
         for item in order.expressions:
             _only(item, "this", "desc")
             if isinstance(item.this, exp.Literal) and not item.this.is_string:
                 key = self._ordinal(item.this, outputs)
             else:
                 key = self.expr(item.this, frame)
+            operators.sort_key(key)
             frame.needs.append(key)
             # DuckDB takes a number for a position, and under DISTINCT nothing else.
             positions = [i for i, output in enumerate(outputs, 1) if output.parts == key.parts]
-            keys.append(f"{positions[0] if positions else key.sql}{_direction(item)}")
-        return ", ".join(keys)
+            if is_distinct and not positions:
+                message = "For SELECT DISTINCT, ORDER BY expressions must appear in select list"
+                raise self._located(QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message), item)
+            is_position = bool(positions) and not _holds_open_zone(key.type)
+            yield (positions[0] if is_position else None), key, _direction(item)
 
     def _ordinal(self, literal: exp.Literal, outputs: list[Expr]) -> Expr:
         if not literal.name.isdigit() or not 1 <= int(literal.name) <= len(outputs):
@@ -314,6 +481,13 @@ class _Translator:
             if limit is None:
                 continue
             value = limit.args.get("expression")
+            if isinstance(limit, exp.Fetch):
+                options = limit.args.get("limit_options")
+                if options is not None and options.args.get("percent"):
+                    raise not_supported("this form of FETCH")
+                if _ties(node):
+                    continue
+                value = limit.args.get("count") or exp.Literal.number(1)
             if not isinstance(value, exp.Literal) or not value.name.isdigit():
                 raise not_supported(f"this form of {word}")
             clauses += f" {word} {value.name}"
@@ -337,7 +511,7 @@ class _Translator:
             selects.append(f"SELECT {listed} FROM {derived[side][0]}")
         distinct = bool(node.args.get("distinct"))
         if distinct or not isinstance(node, exp.Union):
-            frame.needs += [expr for row in rows for expr in row]
+            frame.needs += [_groupable(expr) for row in rows for expr in row]
         word = f"{node.key.upper()}{'' if distinct else ' ALL'}"
         outputs = [
             Column(column.name, row[0].type, f"c{i}", None, row, isinstance(node, exp.Union))
@@ -348,6 +522,8 @@ class _Translator:
 
     def _ordered(self, node: exp.Expr, query: Query, ctes: Mapping[str, _Cte]) -> Query:
         """A query under an ORDER BY, LIMIT and OFFSET that see only its outputs."""
+        if _ties(node):
+            raise not_supported("WITH TIES beside a set operation or VALUES")
         window = self._limit(node)
         if not node.args.get("order") and not window:
             return query
@@ -403,9 +579,18 @@ class _Translator:
         return f"({query.sql}) AS {alias}", columns
 
     def _from(self, first: exp.Expr, joins: list[exp.Join], frame: _Frame) -> str:
+        """FROM: a comma is weaker than JOIN, whose ON sees only what stands behind the comma."""
+        earlier: list[Field] = []
         sql, frame.scope.fields = self._relation(first, frame)
         for join in joins:
-            sql += self._join(join, frame)
+            if _is_comma(join):
+                earlier = [*earlier, *frame.scope.fields]
+                frame.scope.fields = earlier
+                relation, frame.scope.fields = self._relation(join.this, frame)
+                sql += f", {relation}"
+            else:
+                sql += self._join(join, frame, earlier)
+        frame.scope.fields = [*earlier, *frame.scope.fields]
         return sql
 
     def _relation(self, node: exp.Expr, frame: _Frame) -> tuple[str, list[Field]]:
@@ -414,7 +599,11 @@ class _Translator:
             node = node.this
         if node.args.get("joins"):
             inner = _Frame(
-                frame.ctes, Scope(parent=frame.scope.parent), frame.children, frame.needs
+                frame.ctes,
+                Scope(parent=frame.scope.parent),
+                frame.children,
+                frame.needs,
+                lambdas=frame.lambdas,
             )
             alone = node.copy()
             alone.set("joins", None)
@@ -431,9 +620,60 @@ class _Translator:
             sql, columns = self._derive(self.query(node.this, frame.ctes, None), frame)
         elif isinstance(node, exp.Values):
             sql, columns = self._derive(self.query(node, frame.ctes, None), frame)
+        elif isinstance(node, exp.Unnest):
+            sql, columns = self._unnest(node, frame)
+            ordinality = node.args.get("offset")
+            if names and isinstance(ordinality, exp.Identifier):
+                names.append(ordinality.name)
+        elif isinstance(node, exp.Lateral):
+            _only(node, "this", "alias")
+            sql, columns = self._derive(self.query(node.this, frame.ctes, frame.scope), frame)
+            sql = f"LATERAL {sql}"
         else:
             raise not_supported(f"{node.key.upper()} in FROM")
-        return sql, [Field(qualifier, column) for column in self._renamed(columns, names, node)]
+        hidden = [column for column in columns if column.name == PATH and column.scan is not None]
+        shown = [column for column in columns if column not in hidden]
+        return sql, [
+            *(Field(qualifier, column) for column in self._renamed(shown, names, node)),
+            *(Field(qualifier, column, hidden=True) for column in hidden),
+        ]
+
+    def _unnest(self, node: exp.Unnest, frame: _Frame) -> tuple[str, list[Column]]:
+        """UNNEST: arrays side by side, the shorter filled up with NULL; a row gives its fields."""
+        _only(node, "expressions", "alias", "offset")
+        alias = f"r{next(self._numbers)}"
+        lists: list[Expr] = []
+        values: list[Expr] = []
+        for item in node.expressions:
+            arg = self.expr(item, frame)
+            frame.needs.append(arg)
+            if arg.type.base == "map":
+                key, held = (array(inner) for inner in arg.type.of)
+                lists += [build("map_keys({0})", key, arg), build("map_values({0})", held, arg)]
+            elif arg.type.base == "array":
+                lists.append(arg)
+            else:
+                message = f"Cannot unnest type: {arg.type}"
+                raise self._located(QueryFailed("TYPE_MISMATCH", message), item)
+        for position, listed in enumerate(lists, 1):
+            element = Expr((f"v[{position}]",), listed.type.of[0])
+            values += operators.fields(element) if element.type.base == "row" else [element]
+        fields = [name for each in lists for name in _unnested_names(each.type.of[0])]
+        if node.args.get("offset"):
+            lengths = [f"coalesce(len({{{position}}}), 0)" for position in range(len(lists))]
+            numbers = f"range(1, greatest({', '.join(lengths)}) + 1)"
+            lists.append(build(numbers, array(BIGINT), *lists))
+            values.append(Expr((f"v[{len(lists)}]",), BIGINT))
+            fields.append("")
+        zipped = build("list_zip({*})", UNKNOWN, *lists)
+        listed_columns = ", ".join(f"{value.sql} AS c{i}" for i, value in enumerate(values))
+        inner = f"SELECT unnest({zipped.sql}) AS v"
+        sql = f"LATERAL (SELECT {listed_columns} FROM ({inner}) AS u{alias}) AS {alias}"
+        columns = [
+            Column(name or f"_col{i}", value.type, f"{alias}.c{i}", None, (zipped.as_opaque(),))
+            for i, (name, value) in enumerate(zip(fields, values, strict=True))
+        ]
+        return sql, columns
 
     def _renamed(self, columns: list[Column], names: list[str], node: exp.Expr) -> list[Column]:
         if names and len(names) != len(columns):
@@ -456,31 +696,121 @@ class _Translator:
         name, database = node.name.lower(), (node.db or self._database).lower()
         cte = frame.ctes.get(name) if not node.db else None
         if cte is not None:
-            sql, columns = self._derive(self.query(cte.query, cte.ctes, None), frame)
+            sql, columns = self._cte(cte, frame)
             return sql, self._renamed(columns, cte.columns, node), name
         if node.catalog.lower() not in ("", "awsdatacatalog"):
             message = f"Catalog '{node.catalog.lower()}' does not exist"
             raise self._located(QueryFailed("CATALOG_NOT_FOUND", message), node)
         try:
-            table = self._tables.table(database, name)
+            table = self._tables.table(database, name.removesuffix(_PARTITIONS))
         except QueryFailed as error:
             raise self._located(error, node) from None
+        if isinstance(table, View):
+            if name.endswith(_PARTITIONS):
+                message = f"Table 'awsdatacatalog.{database}.{name}' does not exist"
+                raise self._located(QueryFailed("TABLE_NOT_FOUND", message), node)
+            return *self._view(table, frame), name
+        if name.endswith(_PARTITIONS):
+            return *self._partitions(table, frame), name
         number = next(self._numbers)
         scan = Scan(table, f"scan_{number}")
         self.scans.append(scan)
         columns = []
         for column, type_ in {**table.columns, **table.partition_types}.items():
             columns.append(Column(column, type_, _scanned(f'r{number}."{column}"', type_), scan))
+        columns.append(Column(PATH, VARCHAR, f'r{number}."{PATH}"', scan))
         return f"{scan.name} AS r{number}", columns, name
 
-    def _join(self, join: exp.Join, frame: _Frame) -> str:
+    def _view(self, view: View, frame: _Frame) -> tuple[str, list[Column]]:
+        """A view, in whose query positions and unqualified tables are its own."""
+        if view in self._views:
+            raise QueryFailed("VIEW_IS_RECURSIVE", f"View '{view.name}' is recursive")
+        outer = self._sql, self._database
+        self._views.append(view)
+        try:
+            statement = parse(view.sql)
+            self._sql, self._database = statement.sql, view.database.lower()
+            query = self.query(statement.tree, {}, None)
+        except (ApiError, QueryFailed) as error:
+            message = f"Failed analyzing stored view '{view.database}.{view.name}': {error}"
+            if isinstance(error, QueryFailed) and error.name == "NOT_SUPPORTED":
+                raise QueryFailed("NOT_SUPPORTED", message) from None
+            raise QueryFailed("INVALID_VIEW", message) from None
+        finally:
+            self._sql, self._database = outer
+            self._views.pop()
+        if len(query.outputs) != len(view.columns):
+            message = f"View '{view.database}.{view.name}' is stale or in invalid state"
+            raise QueryFailed("VIEW_IS_STALE", message)
+        sql, columns = self._derive(query, frame)
+        renamed = zip(view.columns, columns, strict=True)
+        return sql, [
+            Column(name, column.type, column.sql, None, (column.as_expr(),), True)
+            for name, column in renamed
+        ]
+
+    def _partitions(self, table: Table, frame: _Frame) -> tuple[str, list[Column]]:
+        """`"table$partitions"`: the values of its partitions, read without the files."""
+        names = list(table.partition_types)
+        if not names:
+            message = f"Table 'awsdatacatalog.{table.database}.{table.name}{_PARTITIONS}'"
+            raise QueryFailed("TABLE_NOT_FOUND", f"{message} does not exist")
+        values = partition_values(table, self._tables.partitions(table)).to_pylist()
+        rows = [
+            [
+                cast(text(str(row[name])), type_) if row[name] is not None else build("NULL", type_)
+                for name, type_ in table.partition_types.items()
+            ]
+            for row in values
+        ]
+        listed = ", ".join(f"({', '.join(value.sql for value in row)})" for row in rows)
+        fields = ", ".join(f"c{position}" for position in range(len(names)))
+        casts = ", ".join(
+            f"CAST(c{position} AS {type_.duckdb}) AS c{position}"
+            for position, type_ in enumerate(table.partition_types.values())
+        )
+        nothing = "(" + ", ".join(["NULL"] * len(names)) + ")"
+        where = "" if rows else " WHERE false"
+        sql = f"SELECT {casts} FROM (VALUES {listed or nothing}) AS v({fields}){where}"
+        outputs = [
+            Column(name, type_, f"c{position}")
+            for position, (name, type_) in enumerate(table.partition_types.items())
+        ]
+        return self._derive(Query(sql, outputs), frame)
+
+    def _cte(self, cte: _Cte, frame: _Frame) -> tuple[str, list[Column]]:
+        """A WITH query where it is named: translated anew, or shared once there are many."""
+        cte.is_named = True
+        self._translated_ctes += 1
+        if cte.shared is None:
+            if self._translated_ctes <= _MANY_CTES:
+                return self._derive(self.query(cte.query, cte.ctes, None), frame)
+            held, self._try = self._try, None
+            query = self.query(cte.query, cte.ctes, None)
+            self._try = held
+            cte.shared = (f"shared{next(self._numbers)}", query)
+            self.shared.append(_Shared(*cte.shared))
+        name, query = cte.shared
+        alias = f"r{next(self._numbers)}"
+        columns = [
+            Column(each.name, each.type, f"{alias}.{each.sql}", None, each.sources)
+            for each in query.outputs
+        ]
+        return f"{name} AS {alias}", columns
+
+    def _join(self, join: exp.Join, frame: _Frame, earlier: list[Field]) -> str:
         _only(join, "this", "on", "using")
         side, kind = join.side.upper(), join.kind.upper()
         if side not in ("", "LEFT", "RIGHT", "FULL") or kind not in ("", "INNER", "OUTER", "CROSS"):
             raise not_supported(f"{side} {kind} JOIN")
         left = frame.scope.fields
+        frame.scope.fields = [*earlier, *left]
         sql, right = self._relation(join.this, frame)
         frame.scope.fields = [*left, *right]
+        if isinstance(join.this, (exp.Unnest, exp.Lateral)) and kind != "CROSS":
+            on = join.args.get("on")
+            if side not in ("", "LEFT") or not (isinstance(on, exp.Boolean) and on.this):
+                raise not_supported("JOIN of UNNEST or LATERAL other than ON TRUE")
         condition = ""
         if join.args.get("using"):
             condition = self._using(join, left, right, frame)
@@ -505,7 +835,7 @@ class _Translator:
                     raise self._located(QueryFailed("COLUMN_NOT_FOUND", message), identifier)
                 pair.append(found)
             sides = [each.column for each in pair]
-            equal = functions.comparison("=", *(column.as_expr() for column in sides))
+            equal = operators.comparison("=", *(column.as_expr() for column in sides))
             frame.needs.append(equal)
             conditions.append(equal.sql)
             used += sides
@@ -537,18 +867,48 @@ class _Translator:
         return found[0] if found else None
 
     def _column(self, node: exp.Column, frame: _Frame) -> Expr:
-        _only(node, "this", "table")
-        qualifier = node.table.lower() or None
-        if qualifier is None and node.name.lower() in frame.aliases:
-            return frame.aliases[node.name.lower()]
+        """A name: a column, perhaps under its table's name, and perhaps fields of it."""
+        _only(node, "this", "table", "db", "catalog")
+        names = [part.name for part in node.parts]
+        first = names[0].lower()
+        if first in frame.lambdas:
+            return self._fields(frame.lambdas[first], names[1:], names)
+        if len(names) == 1 and first in frame.aliases:
+            if len(frame.aliases[first]) > 1:
+                raise QueryFailed("AMBIGUOUS_NAME", f"Column '{names[0]}' is ambiguous")
+            return frame.aliases[first][0]
         scope: Scope | None = frame.scope
         while scope is not None:
-            each = self._find(node.name, qualifier, scope.fields, node)
-            if each is not None:
-                return each.column.as_expr()
+            for found, rest in self._candidates(names, scope, node):
+                return self._fields(found.column.as_expr(), rest, names)
             scope = scope.parent
-        shown = f"{qualifier}.{node.name}" if qualifier else node.name
+        shown = ".".join([first, *names[1:]]) if len(names) > 1 else names[0]
         raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
+
+    def _candidates(
+        self, names: list[str], scope: Scope, node: exp.Expr
+    ) -> Iterator[tuple[Field, list[str]]]:
+        """A column with the names of fields behind it: `table.column`, then `column.field`."""
+        if len(names) > 2 and names[0].lower() == self._database:
+            found = self._find(names[2], names[1].lower(), scope.fields, node)
+            if found is not None:
+                yield found, names[3:]
+        if len(names) > 1:
+            found = self._find(names[1], names[0].lower(), scope.fields, node)
+            if found is not None:
+                yield found, names[2:]
+        found = self._find(names[0], None, scope.fields, node)
+        if found is not None and (len(names) == 1 or found.column.type.base == "row"):
+            yield found, names[1:]
+
+    def _fields(self, value: Expr, rest: Sequence[str], names: Sequence[str]) -> Expr:
+        for name in rest:
+            field_ = operators.field_of(value, name) if value.type.base == "row" else None
+            if field_ is None:
+                shown = ".".join(names)
+                raise QueryFailed("COLUMN_NOT_FOUND", f"Column '{shown}' cannot be resolved")
+            value = field_
+        return value
 
     # --- expressions ------------------------------------------------------------------------------
 
@@ -556,13 +916,15 @@ class _Translator:
         """Translates an expression, and puts its position into what goes wrong in it."""
         try:
             operator = _COMPARISONS.get(type(node))
+            if operator is not None and _quantifier(node.expression) is not None:
+                return self._quantified(operator, node, frame)
             if operator is not None:
                 sides = self.expr(node.this, frame), self.expr(node.expression, frame)
-                return functions.comparison(operator, *sides)
+                return operators.comparison(operator, *sides)
             operator = _ARITHMETIC.get(type(node))
             if operator is not None:
                 sides = self.expr(node.this, frame), self.expr(node.expression, frame)
-                return functions.arithmetic(operator, *sides)
+                return operators.arithmetic(operator, *sides)
             method = _EXPRESSIONS.get(type(node))
             if method is None:
                 raise not_supported(f"the expression {node.key.upper()}")
@@ -590,17 +952,27 @@ class _Translator:
         while isinstance(node, exp.Paren):
             node = node.this
         if isinstance(node, exp.And):
-            sides = [
-                self._condition(side, frame, prunable) for side in (node.this, node.expression)
-            ]
-            return build("({0} AND {1})", BOOLEAN, *sides)
+            sides = [self._condition(side, frame, prunable) for side in node.flatten()]
+            return _connected(" AND ", sides)
         condition = self._boolean(node, frame)
         frame.needs.append(condition)
         add_pruning(condition, prunable)
         return condition
 
     def _literal(self, node: exp.Literal, _: _Frame) -> Expr:
-        return text(node.name) if node.is_string else _number(node.name)
+        return text(node.name) if node.is_string else literals.number(node.name)
+
+    def _quantified(self, operator: str, node: exp.Expr, frame: _Frame) -> Expr:
+        """`= ANY (SELECT ...)` and its like."""
+        word, inner = _quantifier(node.expression) or ("", node)
+        value = self.expr(node.this, frame)
+        query = self._subquery_of(inner, frame)
+        source, (column,) = self._derive(query, _Frame({}, Scope()))
+        left, right = unify(value, column.as_expr())
+        if is_float(left.type) or left.type.of or _holds_open_zone(left.type):
+            raise not_supported(f"{word} of {left.type}")
+        in_query = f" {operator} {word} (SELECT {right.sql} FROM {source}))"
+        return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
 
     def _boolean_literal(self, node: exp.Boolean, _: _Frame) -> Expr:
         return Expr(("true" if node.this else "false",), BOOLEAN)
@@ -616,17 +988,15 @@ class _Translator:
 
     def _neg(self, node: exp.Neg, frame: _Frame) -> Expr:
         if isinstance(node.this, exp.Literal) and not node.this.is_string:
-            return _number(f"-{node.this.name}")
+            return literals.number(f"-{node.this.name}")
         value = self.expr(node.this, frame)
-        return functions.negate(value)
+        return operators.negate(value)
 
     def _and(self, node: exp.And, frame: _Frame) -> Expr:
-        sides = self._boolean(node.this, frame), self._boolean(node.expression, frame)
-        return build("({0} AND {1})", BOOLEAN, *sides)
+        return _connected(" AND ", [self._boolean(side, frame) for side in node.flatten()])
 
     def _or(self, node: exp.Or, frame: _Frame) -> Expr:
-        sides = self._boolean(node.this, frame), self._boolean(node.expression, frame)
-        return build("({0} OR {1})", BOOLEAN, *sides)
+        return _connected(" OR ", [self._boolean(side, frame) for side in node.flatten()])
 
     def _not(self, node: exp.Not, frame: _Frame) -> Expr:
         return build("(NOT {0})", BOOLEAN, self._boolean(node.this, frame))
@@ -639,40 +1009,58 @@ class _Translator:
     def _between(self, node: exp.Between, frame: _Frame) -> Expr:
         _only(node, "this", "low", "high")
         value, low, high = (self.expr(node.args[name], frame) for name in ("this", "low", "high"))
-        bounds = functions.comparison(">=", value, low), functions.comparison("<=", value, high)
+        bounds = operators.comparison(">=", value, low), operators.comparison("<=", value, high)
         return build("({0} AND {1})", BOOLEAN, *bounds)
 
     def _in(self, node: exp.In, frame: _Frame) -> Expr:
         _only(node, "this", "expressions", "query")
         value = self.expr(node.this, frame)
+        only = node.expressions[0] if len(node.expressions) == 1 else None
+        if isinstance(only, exp.Values):
+            node = exp.In(this=node.this, query=exp.Subquery(this=only))
         if node.args.get("query") is None:
-            items = [
-                functions.comparison("=", value, self.expr(item, frame))
-                for item in node.expressions
-            ]
-            # In pairs, and pairs of pairs: DuckDB takes no expression that is a thousand deep.
-            while len(items) > 1:
-                pairs = [items[start : start + 2] for start in range(0, len(items), 2)]
-                items = [
-                    build("({0} OR {1})", BOOLEAN, *pair) if len(pair) == 2 else pair[0]
-                    for pair in pairs
-                ]
-            return items[0]
+            return operators.is_one_of(value, [self.expr(item, frame) for item in node.expressions])
+        if value.type.base == "row":
+            return self._row_in(value, node.args["query"], frame)
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
-        left, right = unify(value, column.as_expr())
+        left, right = (instant(side) for side in unify(value, column.as_expr()))
         in_query = f" IN (SELECT {right.sql} FROM {source}))"
-        return joined("(", left, in_query, type_=BOOLEAN, opaque=True)
+        return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
+
+    def _row_in(self, value: Expr, node: exp.Expr, frame: _Frame) -> Expr:
+        """(a, b) IN (SELECT x, y ...): NULL where only a NULL keeps it from being true."""
+        query = self.query(node, frame.ctes, frame.scope)
+        sides = operators.fields(value)
+        if len(query.outputs) != len(sides):
+            message = f"The subquery has {len(query.outputs)} columns, and the row {len(sides)}"
+            raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
+        for output in query.outputs:
+            query.needs += output.sources
+        frame.children.append(query)
+        source, columns = self._derive(query, _Frame({}, Scope()))
+        equal: list[str | Expr] = []
+        for side, column in zip(sides, columns, strict=True):
+            equal += [" AND " if equal else "(", operators.comparison("=", side, column.as_expr())]
+        is_equal = joined(*equal, ")", type_=BOOLEAN)
+        exists = f"EXISTS (SELECT 1 FROM {source} WHERE "
+        pieces = ("CASE WHEN ", exists, is_equal, ") THEN true WHEN ", exists, "(", is_equal)
+        whole = joined(*pieces, ") IS NULL) THEN NULL ELSE false END", type_=BOOLEAN, opaque=True)
+        return self._hoisted(whole)
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
-        return functions.like(self.expr(node.this, frame), self.expr(node.expression, frame), None)
+        sides = self.expr(node.this, frame), self.expr(node.expression, frame)
+        found = operators.like(*sides, None)
+        return build("(NOT {0})", BOOLEAN, found) if node.args.get("negate") else found
 
     def _escape(self, node: exp.Escape, frame: _Frame) -> Expr:
         if not isinstance(node.this, exp.Like):
             raise not_supported("ESCAPE here")
         value, pattern = node.this.this, node.this.expression
         escape = node.expression
-        return functions.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
+        found = operators.like(*(self.expr(each, frame) for each in (value, pattern, escape)))
+        negated = node.args.get("negate") or node.this.args.get("negate")
+        return build("(NOT {0})", BOOLEAN, found) if negated else found
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
         sides = [self.expr(node.this, frame), self.expr(node.expression, frame)]
@@ -680,7 +1068,7 @@ class _Translator:
 
     def _attimezone(self, node: exp.AtTimeZone, frame: _Frame) -> Expr:
         moment, zone = self.expr(node.this, frame), self.expr(node.args["zone"], frame)
-        return functions.at_time_zone(moment, zone)
+        return operators.at_time_zone(moment, zone)
 
     def _case(self, node: exp.Case, frame: _Frame) -> Expr:
         _only(node, "this", "ifs", "default")
@@ -691,13 +1079,13 @@ class _Translator:
                 conditions.append(self._boolean(branch.this, frame))
             else:
                 value = self.expr(branch.this, frame)
-                conditions.append(functions.comparison("=", subject, value))
+                conditions.append(operators.comparison("=", subject, value))
         results = [self.expr(branch.args["true"], frame) for branch in node.args["ifs"]]
         default = node.args.get("default")
         results.append(
             self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN)
         )
-        return _case(conditions, results)
+        return operators.conditional(conditions, results)
 
     def _if(self, node: exp.If, frame: _Frame) -> Expr:
         _only(node, "this", "true", "false")
@@ -706,24 +1094,24 @@ class _Translator:
             self.expr(node.args["true"], frame),
             self.expr(default, frame) if default is not None else Expr(("NULL",), UNKNOWN),
         ]
-        return _case([self._boolean(node.this, frame)], results)
+        return operators.conditional([self._boolean(node.this, frame)], results)
 
     def _cast(self, node: exp.Cast, frame: _Frame) -> Expr:
         _only(node, "this", "to")
         if node.meta.get(LITERAL_WITH_TYPE):
-            return _typed_literal(node)
-        to, safe = _type(node.args["to"]), isinstance(node, exp.TryCast)
+            return literals.typed_literal(node)
+        to, safe = literals.named_type(node.args["to"]), isinstance(node, exp.TryCast)
         is_row = isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row"
         if to.base == "row" and is_row:
             values = [self.expr(value, frame) for value in node.this.expressions]
-            return functions.named_row(to, values, safe=safe)
+            return operators.named_row(to, values, safe=safe)
         return cast(self.expr(node.this, frame), to, safe=safe)
 
     _trycast = _cast
 
     def _array(self, node: exp.Array, frame: _Frame) -> Expr:
         _only(node, "expressions")
-        return functions.array_of(*(self.expr(element, frame) for element in node.expressions))
+        return operators.array_of(*(self.expr(element, frame) for element in node.expressions))
 
     def _interval(self, node: exp.Interval, _: _Frame) -> Expr:
         unit, value = node.args["unit"], node.this
@@ -731,17 +1119,17 @@ class _Translator:
         value = value.this if sign else value
         name = unit.name.lower() if isinstance(unit, exp.Var) else ""
         is_unit = name in ("year", "month", "day", "hour", "minute", "second")
-        if not is_unit or not re.fullmatch(r"-?\d+", value.name):
+        if not is_unit or not re.fullmatch(r"[+-]?\d+", value.name):
             raise not_supported("this interval")
         type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        sql = f"INTERVAL '{sign}{value.name} {name}'".replace("--", "")
-        return Expr((sql,), type_, constant=name)
+        number = int(f"{sign}{value.name}".replace("--", "").replace("-+", "-"))
+        return Expr((f"INTERVAL '{number} {name}'",), type_, constant=name)
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
         query = self.query(node.this, frame.ctes, frame.scope)
         frame.children.append(query)
-        return joined(f"EXISTS ({query.sql})", type_=BOOLEAN, opaque=True)
+        return self._hoisted(joined(f"EXISTS ({query.sql})", type_=BOOLEAN, opaque=True))
 
     def _subquery_of(self, node: exp.Expr, frame: _Frame) -> Query:
         query = self.query(node, frame.ctes, frame.scope)
@@ -753,13 +1141,13 @@ class _Translator:
 
     def _subquery(self, node: exp.Subquery, frame: _Frame) -> Expr:
         query = self._subquery_of(node, frame)
-        return joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True)
+        return self._hoisted(joined(f"({query.sql})", type_=query.outputs[0].type, opaque=True))
 
     # --- functions --------------------------------------------------------------------------------
 
     def _extract(self, node: exp.Extract, frame: _Frame) -> Expr:
         name = node.name.lower()
-        if name not in (*_FIELDS, *_DAY_FIELDS):
+        if name not in (*_FIELDS, *_DAY_FIELDS, *_ZONE_FIELDS):
             raise not_supported(f"EXTRACT({name.upper()} ...)")
         return self._apply(name, [self.expr(node.expression, frame)])
 
@@ -781,101 +1169,256 @@ class _Translator:
         value = self.expr(node.this, frame)
         characters = node.args.get("expression")
         if characters is None:
-            return functions.trim(kind, value)
-        return functions.trim(kind, value, self.expr(characters, frame))
+            return strings.trim(kind, value)
+        return strings.trim(kind, value, self.expr(characters, frame))
 
     def _anonymous(self, node: exp.Anonymous, frame: _Frame) -> Expr:
-        name = node.name.lower()
-        if name in functions.SCALARS:
-            return self._apply(name, [self.expr(arg, frame) for arg in node.expressions])
+        name, arguments = node.name.lower(), node.expressions
+        if name == "try":
+            return self._attempt(node, frame)
+        if name == "grouping":
+            return self._grouping(node, frame)
+        if name == "normalize" and len(arguments) == 2:
+            if arguments[1].name.upper() != "NFC":
+                raise not_supported(f"normalize to {arguments[1].name}")
+            arguments = arguments[:1]
+        if name == "typeof" and len(arguments) == 1:
+            return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
+        if name == "row":
+            return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
+        if name in ("now", "current_timestamp", "localtimestamp"):
+            return self._moment(name, node)
+        is_aggregate = name in functions.AGGREGATES and name not in functions.SCALARS
+        if name in functions.SCALARS and not is_aggregate:
+            return functions.call(name, [self._argument(arg, frame) for arg in arguments])
         if name in functions.WINDOWS:
             raise QueryFailed("MISSING_OVER", f"Window function {name} requires an OVER clause")
         return self._called(node, frame)
+
+    def _argument(self, node: exp.Expr, frame: _Frame) -> Argument:
+        """An argument: an expression, or a lambda that waits for the types of its parameters."""
+        if not isinstance(node, exp.Lambda):
+            return self.expr(node, frame)
+        given = [parameter.name.lower() for parameter in node.expressions]
+
+        def body(parameters: Sequence[Expr]) -> Expr:
+            lambdas = {**frame.lambdas, **dict(zip(given, parameters, strict=True))}
+            return self.expr(node.this, replace(frame, lambdas=lambdas, depth=frame.depth + 1))
+
+        # The same lambda has the same text wherever it stands, as GROUP BY asks for it.
+        names = (f"p{frame.depth}_{position}" for position in range(len(given)))
+        return Lambda(tuple(names), body)
+
+    def _identifier(self, node: exp.Identifier, frame: _Frame) -> Expr:
+        """A parameter of a lambda."""
+        if node.name.lower() not in frame.lambdas:
+            message = f"Column '{node.name}' cannot be resolved"
+            raise QueryFailed("COLUMN_NOT_FOUND", message)
+        return frame.lambdas[node.name.lower()]
+
+    def _dot(self, node: exp.Dot, frame: _Frame) -> Expr:
+        value = self.expr(node.this, frame)
+        if not isinstance(node.expression, exp.Identifier):
+            raise not_supported("all fields of a row")
+        name = node.expression.name
+        return self._fields(value, [name], [str(value.type), name])
+
+    def _bracket(self, node: exp.Bracket, frame: _Frame) -> Expr:
+        _only(node, "this", "expressions")
+        if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
+            raise not_supported("this subscript")
+        key = self.expr(node.expressions[0], frame)
+        return operators.subscript(self.expr(node.this, frame), key)
+
+    def _tuple(self, node: exp.Tuple, frame: _Frame) -> Expr:
+        return operators.row_of(*(self.expr(value, frame) for value in node.expressions))
+
+    def _moment(self, name: str, node: exp.Anonymous) -> Expr:
+        """now() and its like: the moment at which the query was submitted, in UTC."""
+        if node.expressions and [each.name for each in node.expressions] != ["3"]:
+            raise not_supported(f"another precision of {name} than milliseconds")
+        shown = self._now.strftime("%Y-%m-%d %H:%M:%S.") + f"{self._now.microsecond // 1000:03d}"
+        if name == "localtimestamp":
+            return Expr((f"TIMESTAMP '{shown}'",), TIMESTAMP)
+        return Expr((f"TIMESTAMPTZ '{shown}+00'",), TIMESTAMP_UTC)
+
+    def _currenttimestamp(self, node: exp.Expr, _: _Frame) -> Expr:
+        return self._moment("current_timestamp", exp.Anonymous(expressions=_precision(node)))
+
+    def _localtimestamp(self, node: exp.Expr, _: _Frame) -> Expr:
+        return self._moment("localtimestamp", exp.Anonymous(expressions=_precision(node)))
+
+    def _currentdate(self, _node: exp.CurrentDate, _: _Frame) -> Expr:
+        return Expr((f"DATE '{self._now:%Y-%m-%d}'",), DATE)
+
+    def _grouping(self, node: exp.Anonymous, frame: _Frame) -> Expr:
+        keys = [self.expr(arg, frame) for arg in node.expressions]
+        return build("CAST(GROUPING({*}) AS BIGINT)", BIGINT, *keys).as_opaque()
+
+    def _attempt(self, node: exp.Anonymous, frame: _Frame) -> Expr:
+        """TRY: what DuckDB's does not take in it is computed before, in a row."""
+        if len(node.expressions) != 1:
+            raise QueryFailed("FUNCTION_NOT_FOUND", "TRY takes one argument")
+        if self._try is not None:
+            inner = self.expr(node.expressions[0], frame)
+            return build("TRY({0})", inner.type, inner)
+        attempt = _Try(f"p{next(self._numbers)}")
+        self._try = attempt
+        try:
+            inner = self.expr(node.expressions[0], frame)
+        finally:
+            self._try = None
+        tried = build("TRY({0})", inner.type, inner)
+        if not attempt.before:
+            return tried
+        pieces: list[str | Expr] = []
+        for position, each in enumerate(attempt.before):
+            pieces += [", " if pieces else "", f"h{position} := ", each]
+        return joined(
+            "list_transform([struct_pack(",
+            *pieces,
+            f")], lambda {attempt.row}: ",
+            tried,
+            ")[1]",
+            type_=inner.type,
+            opaque=True,
+        )
+
+    def _hoisted(self, expr: Expr) -> Expr:
+        """An aggregate, a window or a subquery, which TRY of DuckDB does not take."""
+        if self._try is None:
+            return expr
+        self._try.before.append(expr)
+        name = f"{self._try.row}.h{len(self._try.before) - 1}"
+        return Expr((name,), expr.type, opaque=True)
 
     def _filter(self, node: exp.Filter, frame: _Frame) -> Expr:
         return self._called(node, frame)
 
     def _window(self, node: exp.Window, frame: _Frame) -> Expr:
-        _only(node, "this", "partition_by", "order", "spec")
+        _only(node, "this", "partition_by", "order", "spec", "alias")
         frame.windowed = True
-        return self._called(node.this, frame, self._over(node, frame))
+        return self._called(node.this, frame, self._named_window(node, frame))
+
+    def _named_window(self, node: exp.Window, frame: _Frame) -> exp.Window:
+        """A window with what the one of WINDOW says that it names."""
+        if not node.args.get("alias"):
+            return node
+        base = frame.windows.get(node.args["alias"].name.lower())
+        if base is None:
+            raise QueryFailed("INVALID_WINDOW_REFERENCE", "Cannot resolve WINDOW name")
+        base = self._named_window(base, frame)
+        whole = node.copy()
+        for name in ("partition_by", "order", "spec"):
+            if base.args.get(name):
+                whole.set(name, base.args[name])
+        return whole
 
     def _over(self, node: exp.Window, frame: _Frame) -> Expr:
         clause: list[str | Expr] = [" OVER ("]
         for position, item in enumerate(node.args.get("partition_by") or []):
-            clause += [", " if position else "PARTITION BY ", self.expr(item, frame)]
-        order = node.args.get("order")
-        for position, item in enumerate(order.expressions if order is not None else []):
-            _only(item, "this", "desc")
-            clause += [
-                ", " if position else " ORDER BY ",
-                self.expr(item.this, frame),
-                _direction(item),
-            ]
-        return joined(*clause, f"{_window_frame(node.args.get('spec'))})", type_=UNKNOWN)
+            clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
+        keys = self._order_inside(node.args.get("order"), frame)
+        check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
+        clause += keys
+        return joined(*clause, f"{window_frame(node.args.get('spec'))})", type_=UNKNOWN)
 
-    def _called(self, node: exp.Expr, frame: _Frame, over: Expr | None = None) -> Expr:
-        """An aggregate or window function with its DISTINCT, FILTER and OVER."""
+    def _order_inside(self, order: exp.Order | None, frame: _Frame) -> list[str | Expr]:
+        """ORDER BY of a window or of an aggregate's arguments."""
+        pieces: list[str | Expr] = []
+        for item in order.expressions if order is not None else []:
+            _only(item, "this", "desc")
+            key = operators.sort_key(self.expr(item.this, frame))
+            pieces += [", " if pieces else " ORDER BY ", key, _direction(item)]
+        return pieces
+
+    def _called(self, node: exp.Expr, frame: _Frame, over: exp.Window | None = None) -> Expr:
+        """An aggregate or window function with its DISTINCT, ORDER BY, FILTER and OVER."""
+        held, self._try = self._try, None
+        try:
+            called = self._aggregate(node, frame, over)
+        finally:
+            self._try = held
+        return self._hoisted(called)
+
+    def _aggregate(self, node: exp.Expr, frame: _Frame, over: exp.Window | None) -> Expr:
         suffix: list[str | Expr] = []
         condition = None
+        nulls = ""
+        order: list[str | Expr] = []
+        if isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)):
+            nulls = " IGNORE NULLS" if isinstance(node, exp.IgnoreNulls) else ""
+            node = node.this
         if isinstance(node, exp.Filter):
             condition = self._boolean(node.expression.this, frame)
             suffix += [" FILTER (WHERE ", condition, ")"]
             node = node.this
         if over is not None:
-            suffix.append(over)
+            suffix.append(self._over(over, frame))
+        if isinstance(node, exp.WithinGroup):
+            order = self._order_inside(node.expression, frame)
+            node = node.this
+            if node.name.lower() != "listagg":
+                raise not_supported(f"WITHIN GROUP of {node.name}")
+        elif isinstance(node, exp.Anonymous) and node.name.lower() == "listagg":
+            raise not_supported("listagg without WITHIN GROUP")
         if not isinstance(node, exp.Anonymous):
             raise not_supported(f"{node.key.upper()} here")
-        name, arguments = node.name.lower(), node.expressions
-        table = functions.AGGREGATES
+        name, arguments = node.name.lower(), list(node.expressions)
         if over is not None:
-            table = {**functions.AGGREGATES, **functions.WINDOWS}
-        if name not in table:
+            check_window(name, over)
+        if name not in functions.AGGREGATES and (over is None or name not in functions.WINDOWS):
             raise self._unknown_function(name)
-        distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
+        if nulls and name not in _IGNORING_NULLS:
+            raise not_supported(f"IGNORE NULLS of {name}")
+        if arguments and isinstance(arguments[-1], exp.Order):
+            if name != "array_agg":
+                raise not_supported(f"ORDER BY in {name}")
+            order = self._order_inside(arguments[-1], frame)
+            arguments[-1] = arguments[-1].this
+        distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
         if distinct:
             _only(arguments[0], "expressions")
-            arguments = arguments[0].expressions
+            arguments = [*arguments[0].expressions, *arguments[1:]]
         if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
             arguments = []
-        if distinct and (over is not None or len(arguments) != 1):
+        if distinct and (over is not None or (len(arguments) != 1 and name != "listagg")):
             raise not_supported("DISTINCT here")
-        order: list[str | Expr] = []
-        if name == "array_agg" and arguments and isinstance(arguments[-1], exp.Order):
-            for position, item in enumerate(arguments[-1].expressions):
-                _only(item, "this", "desc")
-                order += [
-                    ", " if position else " ORDER BY ",
-                    self.expr(item.this, frame),
-                    _direction(item),
-                ]
-            arguments = [arguments[-1].this]
-        args = [self.expr(arg, frame) for arg in arguments]
+        args: list[Argument] = [self._argument(arg, frame) for arg in arguments]
+        if distinct:
+            self._check_distinct(name, args, order)
         if condition is not None:
             # DuckDB evaluates arguments before it filters, and some rows cannot be compared.
             for position, arg in enumerate(args):
-                if arg.type.base.startswith("row("):
+                if isinstance(arg, Expr) and arg.type.base == "row":
                     kept = build("CASE WHEN {1} THEN {0} END", arg.type, arg, condition)
                     args[position] = kept
-        call = self._translated(name, table[name], args)
-        return call.expr(
+        return functions.aggregate(name, args, windowed=over is not None).expr(
             distinct=distinct,
             order=joined(*order, type_=UNKNOWN),
+            nulls=nulls,
             suffix=joined(*suffix, type_=UNKNOWN),
         )
 
-    def _apply(self, name: str, args: list[Expr]) -> Expr:
-        return self._translated(name, functions.SCALARS[name], args)
+    def _check_distinct(self, name: str, args: list[Argument], order: Sequence[str | Expr]) -> None:
+        """Refuses a DISTINCT that DuckDB would do otherwise; `count` compares instants."""
+        if name in ("approx_distinct", "map_agg", "max_by", "min_by"):
+            raise not_supported(f"DISTINCT in {name}")
+        if name == "count" and isinstance(args[0], Expr):
+            args[0] = instant(args[0])
+        first = args[0]
+        keys = [piece for piece in order if isinstance(piece, Expr)]
+        if isinstance(first, Expr):
+            _groupable(first)
+            if any(key.parts != first.parts for key in keys):
+                message = (
+                    "For aggregate function with DISTINCT, ORDER BY expressions must appear in"
+                    " arguments"
+                )
+                raise QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message)
 
-    def _translated(self, name: str, translate: Callable[..., _T], args: list[Expr]) -> _T:
-        try:
-            if not _takes(translate, len(args)):
-                raise functions.WrongArgumentsError
-            return translate(*args)
-        except functions.WrongArgumentsError:
-            given = ", ".join(str(arg.type) for arg in args)
-            message = f"Unexpected parameters ({given}) for function {name}"
-            raise QueryFailed("FUNCTION_NOT_FOUND", message) from None
+    def _apply(self, name: str, args: list[Expr]) -> Expr:
+        return functions.call(name, args)
 
     def _unknown_function(self, name: str) -> QueryFailed:
         if name not in functions.SCALARS:
@@ -889,6 +1432,14 @@ _EXPRESSIONS: dict[type[exp.Expr], Callable[[_Translator, Any, _Frame], Expr]] =
     exp.And: _Translator._and,
     exp.Anonymous: _Translator._anonymous,
     exp.Array: _Translator._array,
+    exp.Bracket: _Translator._bracket,
+    exp.CurrentDate: _Translator._currentdate,
+    exp.CurrentTimestamp: _Translator._currenttimestamp,
+    exp.Dot: _Translator._dot,
+    exp.Identifier: _Translator._identifier,
+    exp.Localtimestamp: _Translator._localtimestamp,
+    exp.Tuple: _Translator._tuple,
+    exp.WithinGroup: _Translator._filter,
     exp.AtTimeZone: _Translator._attimezone,
     exp.Between: _Translator._between,
     exp.Boolean: _Translator._boolean_literal,
@@ -935,106 +1486,61 @@ def _scanned(column: str, type_: Type) -> str:
     return f"rpad({column}, {type_.precision}, ' ')" if type_.base == "char" else column
 
 
-def _takes(function: Callable[..., object], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
+_GROUPING_SETS = {"rollup": "ROLLUP", "cube": "CUBE", "grouping_sets": "GROUPING SETS"}
+_IGNORING_NULLS = ("first_value", "last_value", "nth_value", "lag", "lead")
+
+
+def _connected(word: str, sides: Sequence[Expr]) -> Expr:
+    pieces: list[str | Expr] = []
+    for side in sides:
+        pieces += [word if pieces else "(", side]
+    return joined(*pieces, ")", type_=BOOLEAN)
+
+
+def _ties(node: exp.Expr) -> int:
+    """How many rows FETCH FIRST ... WITH TIES asks for; 0 if it does not stand there."""
+    limit = node.args.get("limit")
+    options = limit.args.get("limit_options") if isinstance(limit, exp.Fetch) else None
+    if limit is None or options is None or not options.args.get("with_ties"):
+        return 0
+    count = limit.args.get("count") or exp.Literal.number(1)
+    if not isinstance(count, exp.Literal) or not count.name.isdigit() or int(count.name) == 0:
+        raise not_supported("this form of FETCH")
+    return int(count.name)
+
+
+def _is_comma(join: exp.Join) -> bool:
+    """Whether a comma stands for it."""
+    return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
+
+
+def _unnested_names(element: Type) -> list[str]:
+    return list(element.fields) if element.base == "row" else [""]
+
+
+def _quantifier(node: exp.Expr) -> tuple[str, exp.Expr] | None:
+    """ANY or ALL, and the query behind it."""
+    if isinstance(node, exp.Any):
+        return "ANY", node.this
+    if isinstance(node, exp.All):
+        return "ALL", node.this
+    if isinstance(node, exp.Anonymous) and node.name.upper() in ("ALL", "ANY", "SOME"):
+        return ("ALL" if node.name.upper() == "ALL" else "ANY"), node.expressions[0]
+    return None
+
+
+def _precision(node: exp.Expr) -> list[exp.Expr]:
+    return [node.this] if isinstance(node.this, exp.Literal) else []
+
+
+def _groupable(expr: Expr) -> Expr:
+    """Refuses what DuckDB would group otherwise: equal instants of two zones are one value."""
+    if _holds_open_zone(expr.type):
+        raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
+    return expr
 
 
 def _direction(item: exp.Ordered) -> str:
     """NULLS LAST is Trino's default in both directions."""
     nulls = "FIRST" if item.args.get("nulls_first") else "LAST"
     return f" {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
-
-
-def _window_frame(spec: exp.WindowSpec | None) -> str:
-    if spec is None:
-        return ""
-    _only(spec, "kind", "start", "start_side", "end", "end_side")
-    bounds = []
-    for end in ("start", "end"):
-        bound, side = spec.args.get(end), spec.args.get(f"{end}_side") or ""
-        if bound is None:
-            bounds.append("CURRENT ROW")
-        elif isinstance(bound, str):
-            bounds.append(f"{bound} {side}".upper().strip())
-        elif (
-            isinstance(bound, exp.Literal)
-            and bound.name.isdigit()
-            and spec.args["kind"].upper() == "ROWS"
-        ):
-            bounds.append(f"{bound.name} {side.upper()}")
-        else:
-            raise not_supported("this window frame")
-    return f" {spec.args['kind'].upper()} BETWEEN {bounds[0]} AND {bounds[1]}"
-
-
-def _number(digits: str) -> Expr:
-    """A numeric literal: integer or bigint, else double.
-
-    Athena reads `1.5` as a double, unlike Trino.
-    """
-    if re.fullmatch(r"-?\d+", digits):
-        if not -(2**63) <= int(digits) < 2**63:
-            raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {digits}")
-        type_ = INTEGER if -(2**31) <= int(digits) < 2**31 else BIGINT
-    elif re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
-        type_ = DOUBLE
-    else:
-        raise not_supported(f"the number {digits}")
-    return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
-
-
-def _decimal(digits: str) -> Expr:
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", digits):
-        raise not_supported(f"the decimal {digits}")
-    whole, _, fraction = digits.lstrip("+-").partition(".")
-    type_ = decimal(len(whole.lstrip("0")) + len(fraction), len(fraction))
-    return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
-
-
-def _case(conditions: list[Expr], results: list[Expr]) -> Expr:
-    """CASE: one result more than conditions, the last being ELSE."""
-    results = list(unify(*results))
-    branches: list[str | Expr] = []
-    for condition, result in zip(conditions, results[:-1], strict=True):
-        branches += [" WHEN ", condition, " THEN ", result]
-    return joined("CASE", *branches, " ELSE ", results[-1], " END", type_=results[0].type)
-
-
-def _type(node: exp.DataType) -> Type:
-    if node.this in (exp.DType.ARRAY, exp.DType.MAP):
-        return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
-    is_named = all(isinstance(each, exp.ColumnDef) for each in node.expressions)
-    if node.this == exp.DType.STRUCT and is_named:
-        types = tuple(_type(each.args["kind"]) for each in node.expressions)
-        return Type("row", of=types, fields=tuple(each.name for each in node.expressions))
-    parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
-    if node.this == exp.DType.DECIMAL:
-        precision, scale = [*parameters, *([38, 0][len(parameters) :])]
-        return decimal(precision, scale)
-    type_ = _TYPES.get(node.this)
-    if type_ is None:
-        raise not_supported(f"the type {node.sql('trino')}")
-    if type_ == VARCHAR and parameters:
-        return Type("varchar", parameters[0])
-    if parameters not in ([], [3]):
-        raise not_supported(f"the type {node.sql('trino')}")
-    return type_
-
-
-def _typed_literal(node: exp.Cast) -> Expr:
-    """DECIMAL '1.50' takes its scale from the text, TIMESTAMP '... Asia/Tokyo' its type."""
-    value = node.this
-    if not isinstance(value, exp.Literal):
-        raise not_supported(f"this {node.to.key} literal")
-    if node.args["to"].this == exp.DType.DECIMAL:
-        return _decimal(value.name)
-    match = re.fullmatch(r"(\s*\S+(?: \d\S*)?)\s*(.*)", value.name, flags=re.DOTALL)
-    if match is None or not match[2]:
-        return cast(text(value.name), TIMESTAMP)
-    local_time, zone = cast(text(match[1]), TIMESTAMP), match[2]
-    in_zone = functions.at_time_zone(local_time, text(zone))
-    return build("timezone({1}, {0})", in_zone.type, local_time, text(zone))

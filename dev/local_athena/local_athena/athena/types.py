@@ -24,10 +24,10 @@ class Type:
         base: Trino's name without parameters.
         precision: Digits of a decimal, or the length of a varchar or char (None: unbounded).
         scale: Digits after the point of a decimal.
-        zone: The zone in which a timestamp with time zone reads, None if it differs from row to row
-            or is not known: DuckDB keeps only the instant.
+        zone: The zone in which a timestamp with time zone reads: an IANA name or an offset. None if
+            it differs from row to row: DuckDB then holds a struct of the instant and the zone.
         of: Types of what an array, a map or a row holds: elements; keys and values; fields.
-        fields: Names of a row's fields.
+        fields: Names of a row's fields; an empty text for one without a name.
     """
 
     base: str
@@ -39,7 +39,7 @@ class Type:
 
     def __str__(self) -> str:
         if self.of:
-            names = [f"{name} " for name in self.fields] or [""] * len(self.of)
+            names = [f"{name} " if name else "" for name in self.fields] or [""] * len(self.of)
             return f"{self.base}({', '.join(map('{}{}'.format, names, self.of))})"
         if self.base == "decimal":
             return f"decimal({self.precision},{self.scale})"
@@ -62,14 +62,21 @@ class Type:
         if self.base == "map":
             return f"MAP({self.of[0].duckdb}, {self.of[1].duckdb})"
         if self.base == "row":
-            fields = zip(self.fields, self.of, strict=True)
+            fields = zip(self.shown_fields, self.of, strict=True)
             listed = [f"{identifier(name)} {type_.duckdb}" for name, type_ in fields]
             return f"STRUCT({', '.join(listed)})"
+        if self.base == "timestamp with time zone" and self.zone is None:
+            return "STRUCT(t TIMESTAMPTZ, z VARCHAR)"
         if self.base == "decimal":
             return f"DECIMAL({self.precision}, {self.scale})"
         if self.base not in _DUCKDB_TYPES:
             raise not_supported(f"the type {self} here")
         return _DUCKDB_TYPES[self.base]
+
+    @property
+    def shown_fields(self) -> tuple[str, ...]:
+        """Names of a row's fields as Athena prints them: `field0` for one without a name."""
+        return tuple(name or f"field{position}" for position, name in enumerate(self.fields))
 
     @property
     def digits(self) -> tuple[int, int]:
@@ -85,7 +92,7 @@ UNKNOWN, BOOLEAN = Type("unknown"), Type("boolean")
 TINYINT, SMALLINT = Type("tinyint"), Type("smallint")
 INTEGER, BIGINT = Type("integer"), Type("bigint")
 REAL, DOUBLE = Type("real"), Type("double")
-VARCHAR, VARBINARY = Type("varchar"), Type("varbinary")
+VARCHAR, VARBINARY, JSON = Type("varchar"), Type("varbinary"), Type("json")
 DATE, TIMESTAMP = Type("date"), Type("timestamp")
 TIMESTAMP_TZ = Type("timestamp with time zone")
 TIMESTAMP_UTC = Type("timestamp with time zone", zone="UTC")
@@ -106,12 +113,15 @@ _DUCKDB_TYPES = {
     "varchar": "VARCHAR",
     "char": "VARCHAR",
     "varbinary": "BLOB",
+    "json": "VARCHAR",
     "date": "DATE",
     "timestamp": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMPTZ",
     "interval day to second": "INTERVAL",
     "interval year to month": "INTERVAL",
 }
+BASES = frozenset([*_DUCKDB_TYPES, "decimal", "array", "map", "row", "function"])
+"""Names of all types, without parameters."""
 
 
 def decimal(precision: int, scale: int) -> Type:
@@ -143,11 +153,12 @@ def common_type(left: Type, right: Type) -> Type | None:
         return left
     if left == UNKNOWN:
         return right
-    shapes = [(type_.base, type_.fields, len(type_.of)) for type_ in (left, right)]
-    if left.of and shapes[0] == shapes[1]:
+    if left.of and (left.base, len(left.of)) == (right.base, len(right.of)):
         common = [common_type(*pair) for pair in zip(left.of, right.of, strict=True)]
         inner = tuple(type_ for type_ in common if type_ is not None)
-        return replace(left, of=inner) if len(inner) == len(common) else None
+        names = zip(left.fields, right.fields, strict=True)
+        fields = tuple(name if name == other else "" for name, other in names)
+        return replace(left, of=inner, fields=fields) if len(inner) == len(common) else None
     if is_number(left) and is_number(right):
         bases = {left.base, right.base}
         if "decimal" in bases and bases <= {*INTEGER_DIGITS, "decimal"}:
@@ -195,12 +206,16 @@ class Expr:
         """The columns it refers to, as often as it does."""
         return (part for part in self.parts if not isinstance(part, str))
 
+    def as_opaque(self) -> Expr:
+        """The same expression, not to be evaluated on partition values."""
+        return Expr(self.parts, self.type, True, self.constant)
+
     def as_type(self, type_: Type) -> Expr:
         """The same expression under another type that DuckDB holds alike."""
         return Expr(self.parts, type_, self.opaque, self.constant)
 
 
-def build(template: str, type_: Type, *args: Expr, opaque: bool = False) -> Expr:
+def fill(template: str, type_: Type, *args: Expr, opaque: bool = False) -> Expr:
     """Fills `{0}`, `{1}`... of a DuckDB text with expressions; `{*}` stands for all of them.
 
     The template is ours: what comes from the query goes in as an expression, never as text.
@@ -215,6 +230,44 @@ def build(template: str, type_: Type, *args: Expr, opaque: bool = False) -> Expr
         elif piece:
             parts.append(piece)
     return Expr(tuple(parts), type_, opaque or any(arg.opaque for arg in args))
+
+
+def build(template: str, type_: Type, *args: Expr) -> Expr:
+    """As `fill`, for a whole expression: a long argument that stands in it twice is computed once.
+
+    So the text of nested calls grows with their number, and not by powers of two. A macro counts as
+    naming its arguments several times.
+    """
+    if "lambda " in template:  # what stands in its body is of the body alone
+        return fill(template, type_, *args)
+    bound: list[str | Expr] = []
+    given = list(args)
+    row = ""
+    for position, arg in enumerate(args):
+        times = template.count(f"{{{position}}}")
+        is_used_again = times > 1 or (times == 1 and "trino_" in template)
+        is_value = arg.type.base != "function"
+        if is_used_again and is_value and sum(map(_length, arg.parts)) > _LONG_ARGUMENT:
+            row = "b"  # what is bound stands outside of the lambda, so that no name hides another
+            bound += [", " if bound else "", f"a{position} := ", arg]
+            given[position] = Expr((f"{row}.a{position}",), arg.type)
+    if not bound:
+        return fill(template, type_, *args)
+    body = fill(template, type_, *given)
+    return joined(
+        "list_transform([struct_pack(", *bound, f")], lambda {row}: ", body, ")[1]", type_=type_
+    )
+
+
+_LONG_ARGUMENT = 300
+_MACRO = 150
+
+
+def _length(part: str | Column) -> int:
+    """How long a text is, with about what the macros in it hold."""
+    if not isinstance(part, str):
+        return len(part.sql)
+    return len(part) + _MACRO * part.count("trino_") + _LONG_ARGUMENT * part.count("trino_json")
 
 
 def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:
@@ -255,9 +308,21 @@ def coerce(expr: Expr, to: Type) -> Expr:
         return build(padded, to, expr)
     if expr.type.duckdb == to.duckdb and expr.type != UNKNOWN:
         return expr.as_type(to)
+    if to.base == "timestamp with time zone" and to.zone is None and expr.type != UNKNOWN:
+        zone = quoted(expr.type.zone or "UTC")
+        return build(f"struct_pack(t := CAST({{0}} AS TIMESTAMPTZ), z := {zone})", to, expr)
+    if (
+        expr.type.of
+        and expr.type != UNKNOWN
+        and _has_open_zone(to)
+        and not _has_open_zone(expr.type)
+    ):
+        raise not_supported(f"values of {expr.type} beside those of {to}")
     if is_float(to) and expr.type.base == "decimal" and expr.type.digits[0] > _EXACT_IN_DOUBLE:
         return build(f"CAST(CAST({{0}} AS VARCHAR) AS {to.duckdb})", to, expr)
-    return build(f"CAST({{0}} AS {to.duckdb})", to, expr)
+    converted = build(f"CAST({{0}} AS {to.duckdb})", to, expr)
+    is_whole = is_integer(expr.type) and is_integer(to)
+    return replace(converted, constant=expr.constant) if is_whole else converted
 
 
 def unify(*exprs: Expr) -> tuple[Expr, ...]:
@@ -275,21 +340,46 @@ def unify(*exprs: Expr) -> tuple[Expr, ...]:
     return tuple(coerce(expr, type_) for expr in exprs)
 
 
+def _has_open_zone(type_: Type) -> bool:
+    is_open = type_.base == "timestamp with time zone" and type_.zone is None
+    return is_open or any(map(_has_open_zone, type_.of))
+
+
 def local(expr: Expr) -> Expr:
     """A date, or a timestamp with a time zone or none, as it reads on the wall, without a zone."""
     if expr.type.base != "timestamp with time zone":
         return expr
-    return build(f"timezone({quoted(known_zone(expr.type))}, {{0}})", TIMESTAMP, expr)
+    zone = expr.type.zone
+    if zone is None:
+        return build("trino_wall(({0}).t, ({0}).z)", TIMESTAMP, expr)
+    if zone[0] in "+-":
+        shift = f"INTERVAL '{zone[1:3]}:{zone[4:]}:00'"
+        return build(f"(timezone('UTC', {{0}}) {zone[0]} {shift})", TIMESTAMP, expr)
+    return build(f"timezone({quoted(zone)}, {{0}})", TIMESTAMP, expr)
 
 
-def known_zone(type_: Type) -> str:
-    """The zone of a timestamp with time zone.
+def zoned(wall: Expr, like: Expr) -> Expr:
+    """A timestamp without zone under the zone of another one, where that is its local time."""
+    zone = like.type.zone
+    if zone is None:
+        instant = "trino_instant({0}, ({1}).z)"
+        return build(f"struct_pack(t := {instant}, z := {{1}}.z)", like.type, wall, like)
+    if zone[0] in "+-":
+        shift = f"INTERVAL '{zone[1:3]}:{zone[4:]}:00'"
+        opposite = "-" if zone[0] == "+" else "+"
+        return build(f"timezone('UTC', {{0}} {opposite} {shift})", like.type, wall)
+    return build(f"timezone({quoted(zone)}, {{0}})", like.type, wall)
 
-    Raises:
-        QueryFailed: NOT_SUPPORTED if it can differ from row to row.
-    """
-    if type_.zone is None:
-        raise not_supported(
-            "a timestamp whose time zone is not known from the query (use AT TIME ZONE)"
-        )
-    return type_.zone
+
+def instant(expr: Expr) -> Expr:
+    """The instant of a timestamp with time zone; what has no open zone is left as it is."""
+    if expr.type.base == "timestamp with time zone" and expr.type.zone is None:
+        return build("({0}).t", TIMESTAMP_UTC, expr)
+    return expr
+
+
+def at_instant(moved: Expr, like: Expr) -> Expr:
+    """An instant under the zone of another timestamp."""
+    if like.type.zone is None:
+        return build("struct_pack(t := {0}, z := ({1}).z)", like.type, moved, like)
+    return moved.as_type(like.type)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import string
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,8 @@ _ROWS_PER_FILE = 250_000
 _ROW_GROUP_ROWS = 125_000
 _PENDING_ROWS = 1_000_000
 
+_NOT_OF_HIVE = ("timestamp with time zone", "unknown", "json")
+
 
 def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
     """The schema of the files. A timestamp is INT64 with TIMESTAMP(MILLIS), not adjusted to UTC.
@@ -36,7 +39,7 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
         if name == f"_col{position - 1}":
             message = f"Column name not specified at position {position}"
             raise QueryFailed("MISSING_COLUMN_NAME", message)
-        if {"timestamp with time zone", "unknown"} & set(type_.bases):
+        if any(base in _NOT_OF_HIVE or base.startswith("interval") for base in type_.bases):
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {type_}")
     lower = [name.lower() for name in names]
     name, count = Counter(lower).most_common(1)[0]
@@ -47,10 +50,10 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
 
 
 class Files:
-    """The files of one UNLOAD, first on this machine. Rows go to them in turn.
+    """The files of one UNLOAD. Rows go to them in turn.
 
     Args:
-        folder: Where they are written.
+        write: Takes a file's number, counted from 0, and its next bytes.
         types: Types of the columns.
         schema: The files' schema.
         compression: Their codec.
@@ -60,10 +63,14 @@ class Files:
     """
 
     def __init__(
-        self, folder: Path, types: Sequence[Type], schema: pa.Schema, compression: str
+        self,
+        write: Callable[[int, bytes], None],
+        types: Sequence[Type],
+        schema: pa.Schema,
+        compression: str,
     ) -> None:
         self.rows = 0
-        self._folder = folder
+        self._write = write
         self._types = types
         self._schema = schema
         self._compression = compression
@@ -79,20 +86,19 @@ class Files:
             self.rows += rows.num_rows
             files = max(1 + (self.rows > _ROWS_OF_ONE_FILE), -(-self.rows // _ROWS_PER_FILE))
             if len(self._files) < files:
-                path = self._folder / str(len(self._files))
                 writer = pq.ParquetWriter(
-                    path,
+                    _Sink(self._write, len(self._files)),
                     self._schema,
                     compression=self._compression,
                     store_schema=False,
                     version="2.6",
                 )
-                self._files.append(_File(path, writer))
+                self._files.append(_File(writer))
             row_group_rows = min(_ROW_GROUP_ROWS, _PENDING_ROWS // files)
             self._files[next(self._turns) % len(self._files)].write(rows, row_group_rows)
 
-    def close(self) -> list[tuple[str, Path]]:
-        """Ends the files; gives their names in S3, sorted, and their paths.
+    def close(self) -> list[tuple[str, int]]:
+        """Ends the files; gives their names in S3, sorted, and their numbers.
 
         The names are those of Trino: the query's id, then a UUID.
         Never do they sort as the rows did.
@@ -103,12 +109,26 @@ class Files:
         moment = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
         query = f"{moment}_{random.randrange(100_000):05}_{letters}"
         names = sorted(f"{query}_{uuid.uuid4()}" for _ in self._files)
-        return list(zip(names, (file.path for file in reversed(self._files)), strict=True))
+        return list(zip(names, reversed(range(len(self._files))), strict=True))
+
+
+class _Sink(io.RawIOBase):
+    """A file's bytes on their way."""
+
+    def __init__(self, write: Callable[[int, bytes], None], number: int) -> None:
+        self._write_next = write
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._write_next(self._number, bytes(data))
+        return len(data)
 
 
 class _File:
-    def __init__(self, path: Path, writer: pq.ParquetWriter) -> None:
-        self.path = path
+    def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
         self._pending: list[pa.RecordBatch] = []
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_athena.athena.dialect import s3_folder
 from local_athena.athena.errors import ApiError
+from local_athena.athena.locations import s3_folder
 
 PRIMARY = "primary"
 ENGINE_VERSION = {
