@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
@@ -25,6 +26,7 @@ from athena_reports.authors.sql_errors import failed_place
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import QueryError
+from athena_reports.local.local_clock import present_at
 from athena_reports.periods.calendar import Period
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
@@ -174,7 +176,9 @@ def trial(
         return failed_place(reason, declared, period, sql, database=query_database, glue=aws.glue)
 
     submission = _submission(sql, query_database, command, aws)
-    execution = _succeeded(submission, aws, about=about, place_of=place_of)
+    timetable: Any = declared.dag.timetable
+    scheduled_at = period.end_utc + timetable.delay
+    execution = _succeeded(submission, aws, present=scheduled_at, about=about, place_of=place_of)
     with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
         rows = write_rows(
             execution,
@@ -193,20 +197,26 @@ def trial(
 
 
 def _succeeded(
-    submission: Submission, aws: Aws, *, about: str, place_of: Callable[[str], str]
+    submission: Submission,
+    aws: Aws,
+    *,
+    present: datetime,
+    about: str,
+    place_of: Callable[[str], str],
 ) -> QueryExecution:
     """Run a query, and return its execution if it has succeeded.
 
     Args:
         submission: The query.
         aws: The services.
+        present: What a local Athena takes for the present.
         about: Report and period, the first words of an error.
         place_of: Says where the SQL is wrong, by what Athena says of it; empty if that names no
             place.
     """
     try_again = f"{_TRY_AGAIN.capitalize()}."
     try:
-        execution = _run(submission, aws)
+        execution = _run(submission, aws, present)
     except ClientError as error:
         place = place_of(error.response["Error"].get("Message", ""))
         if not place:
@@ -334,7 +344,7 @@ class _Shell:
             raise
 
 
-def _run(submission: Submission, aws: Aws) -> QueryExecution:
+def _run(submission: Submission, aws: Aws, present: datetime) -> QueryExecution:
     """Submit a query, and return its execution when it has ended. Stop it if that fails."""
     assert isinstance(submission.marker, AuthorMarker)
     shell = _Shell(aws, aws.athena)
@@ -342,7 +352,8 @@ def _run(submission: Submission, aws: Aws) -> QueryExecution:
     lease = None
     # Submission and wait are in one block, so that a signal finds no gap between them.
     try:
-        query_execution_id = submit_once(submission, shell, is_retry=False)
+        with present_at(present, aws.athena):
+            query_execution_id = submit_once(submission, shell, is_retry=False)
         lease = Lease(submission.marker, query_execution_id, aws.s3)
         return _wait_for(query_execution_id, lease, aws)
     except BaseException:  # a signal too

@@ -114,6 +114,7 @@ def resident_bytes(pid: int) -> int:
             f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s", EXCEEDED, id="sort"
         ),
         pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions"),
+        pytest.param("SELECT " + "+".join(["1"] * 60_000), {*EXCEEDED, "NOT_SUPPORTED"}, id="sum"),
         pytest.param(
             nested_with(30),
             {*EXCEEDED, "QUERY_TEXT_TOO_LARGE", "SUCCEEDED"},
@@ -139,7 +140,6 @@ def test_a_bomb_ends_while_others_are_answered(small: Account, sql: str, ends: s
         pytest.param(ENDLESS_SYNTAX, "Exceeded CPU limit", id="arrays"),
         pytest.param(f"SELECT '{'a' * 1_000_000}'", "longer than 262144 bytes", id="1 MB"),
         pytest.param("SELECT " + "abs(" * 45 + "1" + ")" * 45, "too large", id="deep calls"),
-        pytest.param("SELECT " + "+".join(["1"] * 60_000), "complexity", id="long sum"),
     ],
 )
 def test_a_statement_that_cannot_be_read_is_refused_while_others_are_answered(

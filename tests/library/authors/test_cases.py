@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from athena_reports.authors.case_csv import CaseError
@@ -154,6 +156,21 @@ def test_of_many_differences_the_first_ones_are_told(case: Path) -> None:
     told = run(case).problem.splitlines()
     assert len(told) == 11  # all ten, and none more
     assert told[-1].endswith("found no row.")
+
+
+def test_the_present_of_a_case_is_that_of_its_run(
+    case: Path, sql_folder: Path, services: Services
+) -> None:
+    """The week ends at 15:00 UTC, and its run is scheduled five minutes later."""
+    now = "CAST(to_unixtime(current_timestamp) AS bigint)"
+    (sql_folder / "scores.sql").write_text(
+        f"SELECT 'now' AS user_id, {now} AS score FROM plays LIMIT 1"
+    )
+    at = datetime(2025, 6, 21, 15, 5, tzinfo=UTC)
+    assert run(case).found[1] == ("NOW", f"{at.timestamp():.0f}")
+    # Nobody else's queries see it.
+    clock = httpx.get(f"{services.endpoint_url}/_local/clock", trust_env=False)
+    assert clock.json() == {"now": None}
 
 
 def test_an_input_without_a_file_is_named(case: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from tests.library.page.partitions import facts
 
 from athena_reports import Input, Published, daily
 from athena_reports.inputs.need import InputNeed
@@ -21,7 +22,6 @@ from athena_reports.steps.partition_poller import (
     PartitionPoller,
 )
 from athena_reports.steps.shared_poller import Connection
-from tests.library.page.partitions import facts
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
