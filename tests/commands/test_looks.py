@@ -402,7 +402,12 @@ def test_what_is_there_has_a_check_mark_and_nothing_is_left_behind(shop: Project
         ("BUCKET", "absent-bucket", "report bucket absent-bucket", "Create the bucket"),
         ("QUERY_RESULTS", "s3://absent-b/", "query results s3://absent-b/", "Create the bucket"),
         ("REPORT_DATABASE", "absent", "report database absent", "Create the database"),
-        ("DATABASE", "absent", "table absent.sales", "not found"),
+        (
+            "DATABASE",
+            "absent",
+            "table absent.sales",
+            "is not in Glue. Correct the input, or create",
+        ),
     ],
 )
 def test_what_is_missing_has_a_cross_and_a_reason(

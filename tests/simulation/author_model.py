@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.memory_athena import FINAL, Plan, Query
 
 RECONCILE_EVERY_SECONDS = 600.0
 RESULTS_URI = "s3://results/"
+_PRESENT = datetime(2025, 6, 15, tzinfo=UTC)  # of a local Athena, which this is not
 _GONE_WITHIN_SECONDS = 10_800.0
 _COMMANDS = 2
 
@@ -118,7 +120,7 @@ class Authors:
         submission = trial._submission(sql, "database_dev", "preview", self.aws)
         errors = (AthenaReportsError, ClientError, BotoCoreError)
         try:
-            command.execute(lambda: trial._run(submission, self.aws), *errors)
+            command.execute(lambda: trial._run(submission, self.aws, _PRESENT), *errors)
         except Interrupted:
             self.world.say("the command was interrupted")
             command.outcome = "interrupted"

@@ -198,7 +198,7 @@ def what_is_missing_counts_as_there(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_retry_takes_a_query_of_fewer_partitions(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(AthenaSubmitOperator, "_query_with_gaps", lambda operator: operator.query)
+    patch.setattr(AthenaSubmitOperator, "_query_with_coverage", lambda operator: operator.query)
 
 
 def a_triggerer_that_lost_a_wait_stops_its_query(patch: pytest.MonkeyPatch) -> None:

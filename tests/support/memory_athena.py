@@ -116,7 +116,11 @@ class MemoryAthena:
 
     @property
     def meta(self) -> SimpleNamespace:
-        return SimpleNamespace(region_name="us-east-1")
+        return SimpleNamespace(
+            region_name="us-east-1",
+            endpoint_url="https://athena.us-east-1.amazonaws.com",
+            service_model=SimpleNamespace(service_name="athena"),
+        )
 
     # --- what the client does
 

@@ -36,7 +36,7 @@ def judge(statement: Statement, account: Account) -> Judgement:
 
     What Athena refuses may be refused as not supported: that misleads no one.
     """
-    error, answered = _run(statement, account)
+    error, answered = answer_to(statement.sql, account)
     if error is None:
         is_right = answered == _expected(statement, answered)
         return Judgement(Verdict.RIGHT if is_right else Verdict.WRONG, answered)
@@ -55,10 +55,10 @@ def _expected(statement: Statement, answered: str) -> str | None:
     return "".join(f"{line}\n" for line in (header, *statement.rows))
 
 
-def _run(statement: Statement, account: Account) -> tuple[str | None, str]:
+def answer_to(sql: str, account: Account) -> tuple[str | None, str]:
     """The name of the error, or None, and the CSV file or the message."""
     try:
-        id_ = account.start(statement.sql)
+        id_ = account.start(sql)
     except ClientError as error:
         message = error.response["Error"]["Message"]
         is_unsupported = message.startswith("NOT_SUPPORTED")

@@ -68,16 +68,16 @@ def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "own_field"),
+    ("ours", "theirs", "own_fields"),
     [
-        (AthenaSubmitOperator, AthenaOperator, "period"),
-        (AthenaWaitSensor, AthenaSensor, "submitted"),
+        (AthenaSubmitOperator, AthenaOperator, {"period", "reads"}),
+        (AthenaWaitSensor, AthenaSensor, {"submitted"}),
     ],
 )
 def test_nothing_that_is_templated_there_is_not_templated_here(
-    ours: Any, theirs: Any, own_field: str
+    ours: Any, theirs: Any, own_fields: set[str]
 ) -> None:
-    assert set(ours.template_fields) == {own_field, *theirs.template_fields}
+    assert set(ours.template_fields) == {*own_fields, *theirs.template_fields}
     for name in ("template_ext", "ui_color", "operator_extra_links"):
         assert getattr(ours, name) == getattr(theirs, name)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from tests.library.page.partitions import facts
 
 from athena_reports import Input, Published, daily
 from athena_reports.inputs.need import InputNeed
@@ -25,6 +24,7 @@ from athena_reports.steps.shared_poller import Connection
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
+from tests.support.partition_facts import facts
 from tests.support.virtual_clock import VirtualClock
 
 CONNECTION = Connection("aws_default")

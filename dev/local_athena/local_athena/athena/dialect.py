@@ -325,8 +325,10 @@ _BEFORE_SUBSCRIPT = (
 
 
 def _check_expression(before: Token | None, token: Token, after: Sequence[Token]) -> None:
-    """An array without ARRAY, an interval without its field, EXTRACT of a text."""
+    """An array without ARRAY, an interval without its field, EXTRACT of a text, FETCH alone."""
     column = token.col - (token.end - token.start)
+    if token.text.upper() == "FETCH" and after and after[0].token_type == TokenType.NUMBER:
+        raise _mismatch(token.line, column, after[0].text, "'FIRST', 'NEXT'")
     if token.token_type == TokenType.L_BRACKET:
         is_name = before is not None and re.fullmatch(r"[A-Za-z_]\w*", before.text) is not None
         reserved = before is not None and before.text.upper() in _RESERVED

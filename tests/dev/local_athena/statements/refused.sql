@@ -412,3 +412,7 @@ SELEC 1
 -- a_word_that_is_reserved
 SELECT id AS order FROM sales
 --! SYNTAX_ERROR
+
+-- fetch_without_first
+SELECT quantity FROM sales ORDER BY quantity FETCH 3 ROWS ONLY
+--! SYNTAX_ERROR
