@@ -102,6 +102,7 @@ FROM (VALUES 'https://example.com:8443/p/a?x=1&q=green%20tea#top') AS t (u)
 -- domain_of_a_host
 -- source: functions/array.html
 SELECT array_join(slice(split(url_extract_host(url), '.'), -2, 2), '.') AS domain, count(*) AS n FROM visits WHERE url_extract_host(url) IS NOT NULL GROUP BY 1 ORDER BY 1
+--> "","1"
 --> "example.com","5"
 --> "example.org","1"
 
