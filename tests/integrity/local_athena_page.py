@@ -22,6 +22,7 @@ others: one that it does not do is `NOT_SUPPORTED`, one that Athena does not hav
 | `N`, `I`, `F` | a number, an integer type, a real or double |
 | `C` | a varchar or char |
 | `M`, `W` | a date or timestamp, a timestamp with or without a time zone |
+| `L` | a date or timestamp, another one at each place |
 | `...` | the last argument again |
 
 An example stands behind `SELECT`. A line break in an answer separates rows.

@@ -68,6 +68,7 @@ VALUES = [
     # conditions
     ("coalesce(NULL, 1), nullif(1, 1), nullif(1, 2), if(1 = 1, 'a', 'b'), if(false, 1)", '"1",,"1","a",'),
     ("CASE WHEN 1 = 2 THEN 1 END, CASE 3 WHEN 3 THEN 'x' ELSE 'y' END, CASE WHEN true THEN 1 ELSE 2.5 END", ',"x","1.0"'),
+    ("'abc' NOT LIKE 'A%', 'a%' NOT LIKE 'a$%' ESCAPE '$', NOT 'abc' LIKE 'b%'", '"true","false","true"'),
     ("1 BETWEEN 0 AND 2, 1 IN (2, 3), 1 IN (2, NULL), 1 NOT IN (2, 3)", '"true","false",,"true"'),
     ("1 IS NULL, NULL IS NULL, 1 IS DISTINCT FROM NULL, NULL IS NOT DISTINCT FROM NULL", '"false","true","true","true"'),
     ("true AND NULL, false AND NULL, true OR NULL, NOT false", ',"false","true","true"'),
@@ -168,6 +169,11 @@ QUERIES = [
     ("SELECT x FROM (VALUES 1, 2, 2) AS t (x) INTERSECT SELECT 2", '"2"\n'),
     ("(SELECT 2 AS x) UNION ALL (SELECT 1 ORDER BY 1 LIMIT 1) ORDER BY 1", '"1"\n"2"\n'),
     ("VALUES (1, 'a'), (2, NULL)", '"1","a"\n"2",\n'),
+    # what DuckDB evaluates early, and what it must find again
+    ("SELECT coalesce(y, 10 / x), coalesce(z, 10 / x), CAST(w AS DATE), year(CAST(w AS DATE)) FROM (VALUES (0, 1, 2, '2024-01-01')) AS t (x, y, z, w)", '"1","2","2024-01-01","2024"\n'),
+    ("SELECT date(from_iso8601_timestamp(v)), count(*) FROM (VALUES '2024-01-01T23:30:00+09:00', '2024-01-01T23:30:00Z') AS t (v) GROUP BY date(from_iso8601_timestamp(v))", '"2024-01-01","2"\n'),
+    ("SELECT array_join(transform(a, x -> x + 1), ','), count(*) FROM (VALUES ARRAY[1], ARRAY[1]) AS t (a) GROUP BY array_join(transform(a, x -> x + 1), ',')", '"2","2"\n'),
+    ("SELECT x, try(sum(y) / count_if(y > 2)), try(max(y) OVER () / 0) FROM (VALUES (1, 2), (2, 9)) AS t (x, y) GROUP BY x, y ORDER BY x", '"1",,\n"2","9",\n'),
     ('SELECT "A b", T."a B" FROM (SELECT 1 AS "A b") AS t', '"1","1"\n'),
     ("SELECT x FROM (SELECT 1 AS X) WHERE X = 1;", '"1"\n'),
 ]  # fmt: skip

@@ -42,7 +42,6 @@ _ZONED_TEXT = (
 )
 _SECONDS = "'%Y-%m-%d %H:%M:%S.%g'"
 _TIMES = ("date", "timestamp", "timestamp with time zone")
-_element_names = iter(range(10**9))
 
 
 def cast(expr: Expr, to: Type, *, safe: bool = False) -> Expr:
@@ -97,9 +96,18 @@ def _attempted(expr: Expr, safe: bool) -> Expr:
     return build("TRY({0})", expr.type, expr)
 
 
+def _element_name(type_: Type) -> str:
+    """A name for what a nested type holds, other than those for what that holds in turn."""
+    return f"e{_height(type_)}"
+
+
+def _height(type_: Type) -> int:
+    return 1 + max(map(_height, type_.of), default=0)
+
+
 def _each(values: Expr, element: Type, to: Type) -> Expr:
     """The elements of an array, cast."""
-    name = f"e{next(_element_names)}"
+    name = _element_name(array(element))
     body = cast(Expr((name,), element), to)
     return build(f"list_transform({{0}}, lambda {name}: {{1}})", array(to), values, body)
 
@@ -117,7 +125,7 @@ def _cast_inside(expr: Expr, to: Type) -> Expr:
         keys = _each(build("map_keys({0})", array(source.of[0]), expr), source.of[0], to.of[0])
         held = _each(build("map_values({0})", array(source.of[1]), expr), source.of[1], to.of[1])
         return build("trino_map({0}, {1})", to, keys, held)
-    name = f"e{next(_element_names)}"
+    name = _element_name(source)
     pieces: list[str | Expr] = []
     named = zip(source.shown_fields, source.of, to.shown_fields, to.of, strict=True)
     for old, own, new, wanted in named:
@@ -240,7 +248,7 @@ def _to_json(expr: Expr) -> Expr:
         return build(f"{finite} '\"' || trino_double_text({{0}}) || '\"' END", JSON, expr)
     if source.base in ("date", "timestamp"):
         return build("('\"' || {0} || '\"')", JSON, _to_varchar(expr))
-    name = f"e{next(_element_names)}"
+    name = _element_name(source)
     null = "'null'"
     if source.base == "array":
         element = _to_json(Expr((name,), source.of[0]))
@@ -295,7 +303,7 @@ def _from_json(expr: Expr, to: Type) -> Expr:
         return build("trino_json_boolean({0})", BOOLEAN, expr)
     if to.base in ("date", "timestamp"):
         return cast(build("trino_json_varchar({0})", VARCHAR, expr), to)
-    name = f"e{next(_element_names)}"
+    name = _element_name(to)
     element = Expr((name,), JSON)
     if to.base == "array":
         body = cast(element, to.of[0])

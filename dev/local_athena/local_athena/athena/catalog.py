@@ -188,7 +188,7 @@ def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
     if type_.base == "map":
         return pa.map_(*inner)
     if type_.base == "row":
-        return pa.struct(list(zip(type_.fields, inner, strict=True)))
+        return pa.struct(list(zip(type_.shown_fields, inner, strict=True)))
     if type_.base == "timestamp":
         return pa.timestamp(timestamp_unit)
     return pa.decimal128(*type_.digits) if type_.base == "decimal" else _ARROW_TYPES[type_.base]

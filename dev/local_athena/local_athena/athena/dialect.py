@@ -345,6 +345,8 @@ def _check_expression(before: Token | None, token: Token, after: Sequence[Token]
             raise _mismatch(
                 found.line, at, found.text, "'DAY', 'HOUR', 'MINUTE', 'MONTH', 'SECOND', 'YEAR'"
             )
+    elif token.text.startswith("$$"):
+        raise _mismatch(token.line, column, token.text, "an expression")
     elif (
         token.text.upper() == "EXTRACT"
         and len(after) > 1

@@ -13,7 +13,7 @@ from local_athena.athena.errors import EXCEEDED_MEMORY, QueryFailed
 from local_athena.athena.functions import MACROS
 from local_athena.athena.relations import Predicate
 
-_BATCH_ROWS = 50_000
+_BATCH_ROWS = 10_000
 _THREADS = 2
 _MEMORY_BYTES = 700_000_000
 _SETTINGS = (

@@ -399,7 +399,8 @@ class Executions:
             now=now,
         )
         output = Output(
-            s3=self._clients.get("s3", request.region),
+            clients=self._clients,
+            region=request.region,
             owner=execution.result_configuration.get("ExpectedBucketOwner"),
             check_stop=execution.check_stop,
         )

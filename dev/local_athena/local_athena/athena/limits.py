@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GIGABYTE = 1 << 30
-RESULT_BYTES = GIGABYTE // 2
-"""How large a result may be: S3 is moto's, which holds it in memory while it arrives."""
+RESULT_BYTES = GIGABYTE // 4
+"""How large a result may be: moto's S3 has it in memory four times while it arrives."""
 TEXT_CHARACTERS = 1_000_000
 """How long the text for DuckDB may be, of a query that has 262,144 bytes at most."""
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_athena.athena.clients import Clients
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.limits import RESULT_BYTES
 
@@ -19,13 +20,17 @@ class Output:
     """The files of one result: first on this machine, where they have no names, then in S3.
 
     Args:
-        s3: A client.
+        clients: Clients of S3. One is made when it is first needed, which takes a while.
+        region: The client's region.
         owner: Whose the bucket must be, if that is to be checked.
         check_stop: Raises an exception once the query was asked to stop.
     """
 
-    def __init__(self, s3: Any, owner: str | None, check_stop: Callable[[], None]) -> None:
-        self._s3 = s3
+    def __init__(
+        self, clients: Clients, region: str, owner: str | None, check_stop: Callable[[], None]
+    ) -> None:
+        self._clients = clients
+        self._region = region
         self._owner = owner
         self._check_stop = check_stop
         self._files: dict[int, BinaryIO] = {}
@@ -97,6 +102,10 @@ class Output:
                 f"Target directory {target} already exists; Athena deletes no data, so name another"
             )
             raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", message)
+
+    @property
+    def _s3(self) -> Any:
+        return self._clients.get("s3", self._region)
 
     def _file(self, number: int) -> BinaryIO:
         if number not in self._files:

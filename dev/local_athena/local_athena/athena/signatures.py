@@ -12,6 +12,7 @@ A variable is one capital letter. Some take only certain types:
 | `M` | a date, or a timestamp with or without a time zone |
 | `W` | a timestamp with or without a time zone |
 | `A` | any type, another one at each place |
+| `L` | as `M`, another one at each place |
 | any other | any type |
 """
 
@@ -154,7 +155,7 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
     Args:
         signature: What the function takes.
         args: The arguments.
-        is_pair: Whether DuckDB's lambda gets a row of two values where Trino's gets both.
+        is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
     """
     patterns = _patterns(signature, len(args))
     if patterns is None:
@@ -215,13 +216,14 @@ _KINDS: dict[str, Callable[[Type], bool]] = {
     "M": lambda type_: type_.base in ("date", "timestamp", "timestamp with time zone"),
     "W": lambda type_: type_.base in ("timestamp", "timestamp with time zone"),
 }
+_EACH_ITS_OWN = ("A", "L")
 _DEFAULTS = {"N": INTEGER, "I": INTEGER, "C": VARCHAR}
 
 
 def _bind(pattern: Pattern, type_: Type, bindings: dict[str, Type]) -> bool:
     """Whether a type fits a pattern, perhaps coerced; notes what the variables stand for."""
-    if pattern.name == "A":
-        return True
+    if pattern.name in _EACH_ITS_OWN:
+        return pattern.name == "A" or _KINDS["M"](type_)
     if pattern.is_variable:
         kind = _KINDS.get(pattern.name)
         if type_ != UNKNOWN and kind is not None and not kind(type_):
@@ -247,7 +249,7 @@ def _bind(pattern: Pattern, type_: Type, bindings: dict[str, Type]) -> bool:
 
 def _resolved(pattern: Pattern, bindings: dict[str, Type], given: Type | None) -> Type:
     """The type that a pattern stands for; `given` tells a zone that the pattern leaves open."""
-    if pattern.name == "A" and given is not None:
+    if pattern.name in _EACH_ITS_OWN and given is not None:
         return given
     if pattern.is_variable:
         return bindings.get(pattern.name, UNKNOWN)
@@ -277,7 +279,7 @@ def _applied(
     given = list(names)
     if is_pair:
         names = arg.names[:1]
-        given = [f"{names[0]}[{position}]" for position in (1, 2)]
+        given = [f"{names[0]}[{position}]" for position in range(1, arg.arity + 1)]
     body = arg.body([Expr((text,), type_) for text, type_ in zip(given, types, strict=True)])
     bound = bindings.get(result.name, UNKNOWN)
     if not _bind(result, body.type, bindings):

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +42,6 @@ from local_athena.athena.types import VARCHAR
 
 _PIECE_BYTES = 1 << 20
 _BREAKING = ("INTERNAL", EXCEEDED_MEMORY)
-_RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 _ENGINE_SHARE = 0.7
 
 
@@ -225,4 +225,11 @@ def _plan(translation: Translation, to: Unload | None) -> Plan:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
+    """The most memory that this process has had.
+
+    Linux counts in `ru_maxrss` what the service had when it started the process.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

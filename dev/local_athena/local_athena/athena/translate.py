@@ -12,19 +12,18 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from sqlglot import exp
 from trino_sql_validator import validate
 
-from local_athena.athena import functions
+from local_athena.athena import functions, literals
 from local_athena.athena.casts import cast
 from local_athena.athena.catalog import PATH, Partition, Table, View, partition_values
-from local_athena.athena.dialect import LITERAL_WITH_TYPE, SPELLING, Statement, parse
+from local_athena.athena.dialect import LITERAL_WITH_TYPE, Statement, parse
 from local_athena.athena.errors import ApiError, QueryFailed, not_supported
-from local_athena.athena.functions import json, operators, strings
+from local_athena.athena.functions import operators, strings
 from local_athena.athena.relations import (
     Column,
     Field,
@@ -40,16 +39,9 @@ from local_athena.athena.types import (
     BOOLEAN,
     DATE,
     DAY_INTERVAL,
-    DOUBLE,
-    INTEGER,
-    JSON,
     MONTH_INTERVAL,
-    REAL,
-    SMALLINT,
     TIMESTAMP,
-    TIMESTAMP_TZ,
     TIMESTAMP_UTC,
-    TINYINT,
     UNKNOWN,
     VARBINARY,
     VARCHAR,
@@ -58,36 +50,15 @@ from local_athena.athena.types import (
     array,
     build,
     coerce,
-    decimal,
     instant,
     is_float,
     joined,
     quoted,
     text,
     unify,
-    zoned,
 )
+from local_athena.athena.window_frames import check_range, check_window, window_frame
 
-_TYPES = {
-    exp.DType.BOOLEAN: BOOLEAN,
-    exp.DType.TINYINT: TINYINT,
-    exp.DType.SMALLINT: SMALLINT,
-    exp.DType.INT: INTEGER,
-    exp.DType.BIGINT: BIGINT,
-    exp.DType.FLOAT: REAL,
-    exp.DType.DOUBLE: DOUBLE,
-    exp.DType.VARCHAR: VARCHAR,
-    exp.DType.VARBINARY: VARBINARY,
-    exp.DType.DATE: DATE,
-    exp.DType.TIMESTAMP: TIMESTAMP,
-    exp.DType.TIMESTAMPTZ: TIMESTAMP_TZ,
-    exp.DType.JSON: JSON,
-}
-_SPELLINGS = re.compile(
-    "boolean|tinyint|smallint|integer|int|bigint|real|double|double precision|decimal|varchar|char"
-    "|varbinary|date|timestamp|json|array|map|row"
-)
-"""How Athena's types are spelt in a query: not `float`, `string` or `timestamptz`."""
 _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
@@ -188,6 +159,7 @@ class _Frame:
     lambdas: Mapping[str, Expr] = field(default_factory=dict)
     windows: Mapping[str, exp.Window] = field(default_factory=dict)
     windowed: bool = False
+    depth: int = 0
 
 
 @dataclass
@@ -213,7 +185,10 @@ def translate(
         QueryFailed: As Athena fails it, or NOT_SUPPORTED for what is not done here.
     """
     translator = _Translator(statement.sql, tables, database, now or datetime.now(UTC))
-    query = translator.query(statement.tree, {}, None)
+    try:
+        query = translator.query(statement.tree, {}, None)
+    except RecursionError:
+        raise not_supported("expressions that are nested so deep") from None
     sql = _printable(query)
     mark_needed_columns(query)
     for shared in translator.shared:
@@ -421,8 +396,11 @@ class _Translator:
 
     def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
         _only(group, "expressions", *_GROUPING_SETS)
-        if group.args.get("all") is False:
-            raise not_supported("GROUP BY DISTINCT")
+        is_distinct = group.args.get("all") is False
+        if is_distinct and (
+            group.args.get("rollup") or group.args.get("cube") or group.expressions
+        ):
+            raise not_supported("GROUP BY DISTINCT of anything but GROUPING SETS")
         keys = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
@@ -437,6 +415,7 @@ class _Translator:
             for each in group.args.get(name) or []:
                 _only(each, "expressions")
                 sets = [self._grouping_set(item, frame) for item in each.expressions]
+                sets = list(dict.fromkeys(sets)) if is_distinct else sets
                 keys.append(f"{word} ({', '.join(sets)})")
         return ", ".join(keys)
 
@@ -959,17 +938,15 @@ class _Translator:
         while isinstance(node, exp.Paren):
             node = node.this
         if isinstance(node, exp.And):
-            sides = [
-                self._condition(side, frame, prunable) for side in (node.this, node.expression)
-            ]
-            return build("({0} AND {1})", BOOLEAN, *sides)
+            sides = [self._condition(side, frame, prunable) for side in node.flatten()]
+            return _connected(" AND ", sides)
         condition = self._boolean(node, frame)
         frame.needs.append(condition)
         add_pruning(condition, prunable)
         return condition
 
     def _literal(self, node: exp.Literal, _: _Frame) -> Expr:
-        return text(node.name) if node.is_string else _number(node.name)
+        return text(node.name) if node.is_string else literals.number(node.name)
 
     def _quantified(self, operator: str, node: exp.Expr, frame: _Frame) -> Expr:
         """`= ANY (SELECT ...)` and its like."""
@@ -997,17 +974,15 @@ class _Translator:
 
     def _neg(self, node: exp.Neg, frame: _Frame) -> Expr:
         if isinstance(node.this, exp.Literal) and not node.this.is_string:
-            return _number(f"-{node.this.name}")
+            return literals.number(f"-{node.this.name}")
         value = self.expr(node.this, frame)
         return operators.negate(value)
 
     def _and(self, node: exp.And, frame: _Frame) -> Expr:
-        sides = self._boolean(node.this, frame), self._boolean(node.expression, frame)
-        return build("({0} AND {1})", BOOLEAN, *sides)
+        return _connected(" AND ", [self._boolean(side, frame) for side in node.flatten()])
 
     def _or(self, node: exp.Or, frame: _Frame) -> Expr:
-        sides = self._boolean(node.this, frame), self._boolean(node.expression, frame)
-        return build("({0} OR {1})", BOOLEAN, *sides)
+        return _connected(" OR ", [self._boolean(side, frame) for side in node.flatten()])
 
     def _not(self, node: exp.Not, frame: _Frame) -> Expr:
         return build("(NOT {0})", BOOLEAN, self._boolean(node.this, frame))
@@ -1031,11 +1006,33 @@ class _Translator:
             node = exp.In(this=node.this, query=exp.Subquery(this=only))
         if node.args.get("query") is None:
             return operators.is_one_of(value, [self.expr(item, frame) for item in node.expressions])
+        if value.type.base == "row":
+            return self._row_in(value, node.args["query"], frame)
         query = self._subquery_of(node.args["query"], frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = (instant(side) for side in unify(value, column.as_expr()))
         in_query = f" IN (SELECT {right.sql} FROM {source}))"
         return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
+
+    def _row_in(self, value: Expr, node: exp.Expr, frame: _Frame) -> Expr:
+        """(a, b) IN (SELECT x, y ...): NULL where only a NULL keeps it from being true."""
+        query = self.query(node, frame.ctes, frame.scope)
+        sides = operators.fields(value)
+        if len(query.outputs) != len(sides):
+            message = f"The subquery has {len(query.outputs)} columns, and the row {len(sides)}"
+            raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
+        for output in query.outputs:
+            query.needs += output.sources
+        frame.children.append(query)
+        source, columns = self._derive(query, _Frame({}, Scope()))
+        equal: list[str | Expr] = []
+        for side, column in zip(sides, columns, strict=True):
+            equal += [" AND " if equal else "(", operators.comparison("=", side, column.as_expr())]
+        is_equal = joined(*equal, ")", type_=BOOLEAN)
+        exists = f"EXISTS (SELECT 1 FROM {source} WHERE "
+        pieces = ("CASE WHEN ", exists, is_equal, ") THEN true WHEN ", exists, "(", is_equal)
+        whole = joined(*pieces, ") IS NULL) THEN NULL ELSE false END", type_=BOOLEAN, opaque=True)
+        return self._hoisted(whole)
 
     def _like(self, node: exp.Like, frame: _Frame) -> Expr:
         sides = self.expr(node.this, frame), self.expr(node.expression, frame)
@@ -1088,8 +1085,8 @@ class _Translator:
     def _cast(self, node: exp.Cast, frame: _Frame) -> Expr:
         _only(node, "this", "to")
         if node.meta.get(LITERAL_WITH_TYPE):
-            return _typed_literal(node)
-        to, safe = _type(node.args["to"]), isinstance(node, exp.TryCast)
+            return literals.typed_literal(node)
+        to, safe = literals.named_type(node.args["to"]), isinstance(node, exp.TryCast)
         is_row = isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "row"
         if to.base == "row" and is_row:
             values = [self.expr(value, frame) for value in node.this.expressions]
@@ -1167,6 +1164,10 @@ class _Translator:
             return self._attempt(node, frame)
         if name == "grouping":
             return self._grouping(node, frame)
+        if name == "normalize" and len(arguments) == 2:
+            if arguments[1].name.upper() != "NFC":
+                raise not_supported(f"normalize to {arguments[1].name}")
+            arguments = arguments[:1]
         if name == "typeof" and len(arguments) == 1:
             return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
         if name == "row":
@@ -1188,9 +1189,11 @@ class _Translator:
 
         def body(parameters: Sequence[Expr]) -> Expr:
             lambdas = {**frame.lambdas, **dict(zip(given, parameters, strict=True))}
-            return self.expr(node.this, replace(frame, lambdas=lambdas))
+            return self.expr(node.this, replace(frame, lambdas=lambdas, depth=frame.depth + 1))
 
-        return Lambda(tuple(f"p{next(self._numbers)}" for _ in given), body)
+        # The same lambda has the same text wherever it stands, as GROUP BY asks for it.
+        names = (f"p{frame.depth}_{position}" for position in range(len(given)))
+        return Lambda(tuple(names), body)
 
     def _identifier(self, node: exp.Identifier, frame: _Frame) -> Expr:
         """A parameter of a lambda."""
@@ -1302,9 +1305,9 @@ class _Translator:
         for position, item in enumerate(node.args.get("partition_by") or []):
             clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
         keys = self._order_inside(node.args.get("order"), frame)
-        _check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
+        check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
         clause += keys
-        return joined(*clause, f"{_window_frame(node.args.get('spec'))})", type_=UNKNOWN)
+        return joined(*clause, f"{window_frame(node.args.get('spec'))})", type_=UNKNOWN)
 
     def _order_inside(self, order: exp.Order | None, frame: _Frame) -> list[str | Expr]:
         """ORDER BY of a window or of an aggregate's arguments."""
@@ -1349,7 +1352,7 @@ class _Translator:
             raise not_supported(f"{node.key.upper()} here")
         name, arguments = node.name.lower(), list(node.expressions)
         if over is not None:
-            _check_window(name, over)
+            check_window(name, over)
         if name not in functions.AGGREGATES and (over is None or name not in functions.WINDOWS):
             raise self._unknown_function(name)
         if nulls and name not in _IGNORING_NULLS:
@@ -1473,6 +1476,13 @@ _GROUPING_SETS = {"rollup": "ROLLUP", "cube": "CUBE", "grouping_sets": "GROUPING
 _IGNORING_NULLS = ("first_value", "last_value", "nth_value", "lag", "lead")
 
 
+def _connected(word: str, sides: Sequence[Expr]) -> Expr:
+    pieces: list[str | Expr] = []
+    for side in sides:
+        pieces += [word if pieces else "(", side]
+    return joined(*pieces, ")", type_=BOOLEAN)
+
+
 def _is_comma(join: exp.Join) -> bool:
     """Whether a comma stands for it."""
     return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
@@ -1508,178 +1518,3 @@ def _direction(item: exp.Ordered) -> str:
     """NULLS LAST is Trino's default in both directions."""
     nulls = "FIRST" if item.args.get("nulls_first") else "LAST"
     return f" {'DESC' if item.args.get('desc') else 'ASC'} NULLS {nulls}"
-
-
-_RANKINGS = (
-    "rank",
-    "dense_rank",
-    "row_number",
-    "percent_rank",
-    "cume_dist",
-    "ntile",
-    "lag",
-    "lead",
-)
-
-
-def _check_window(name: str, over: exp.Window) -> None:
-    """What a function asks of its window."""
-    if name in ("lag", "lead") and not over.args.get("order"):
-        message = f"{name} function requires an ORDER BY window clause"
-        raise QueryFailed("MISSING_ORDER_BY", message)
-    if name in _RANKINGS and over.args.get("spec"):
-        message = f"Cannot specify window frame for {name} function"
-        raise QueryFailed("INVALID_WINDOW_FRAME", message)
-
-
-def _check_range(spec: exp.WindowSpec | None, keys: Sequence[Expr]) -> None:
-    """RANGE with a distance needs one key that it can be added to."""
-    bounds = [] if spec is None else [spec.args.get(end) for end in ("start", "end")]
-    distances = [bound for bound in bounds if isinstance(bound, exp.Expr)]
-    if spec is None or spec.args["kind"].upper() != "RANGE" or not distances:
-        return
-    if len(keys) != 1:
-        message = "Window frame of type RANGE PRECEDING or FOLLOWING requires single sort item"
-        raise QueryFailed("INVALID_ORDER_BY" if keys else "MISSING_ORDER_BY", message)
-    is_time = keys[0].type.base in ("date", "timestamp", "timestamp with time zone")
-    if any(isinstance(bound, exp.Interval) != is_time for bound in distances):
-        message = f"Window frame RANGE value type does not fit sort item type ({keys[0].type})"
-        raise QueryFailed("TYPE_MISMATCH", message)
-
-
-def _window_frame(spec: exp.WindowSpec | None) -> str:
-    if spec is None:
-        return ""
-    _only(spec, "kind", "start", "start_side", "end", "end_side")
-    bounds = []
-    for end in ("start", "end"):
-        bound, side = spec.args.get(end), spec.args.get(f"{end}_side") or ""
-        if bound is None:
-            bounds.append("CURRENT ROW")
-        elif isinstance(bound, str):
-            bounds.append(f"{bound} {side}".upper().strip())
-        elif (
-            isinstance(bound, exp.Literal)
-            and bound.name.isdigit()
-            and spec.args["kind"].upper() in ("ROWS", "RANGE", "GROUPS")
-        ):
-            bounds.append(f"{bound.name} {side.upper()}")
-        elif isinstance(bound, exp.Interval) and spec.args["kind"].upper() == "RANGE":
-            unit, value = bound.args["unit"], bound.this
-            if not isinstance(unit, exp.Var) or not re.fullmatch(r"\d+", value.name):
-                raise not_supported("this window frame")
-            bounds.append(f"INTERVAL '{value.name} {unit.name.lower()}' {side.upper()}")
-        else:
-            raise not_supported("this window frame")
-    return f" {spec.args['kind'].upper()} BETWEEN {bounds[0]} AND {bounds[1]}"
-
-
-def _number(digits: str) -> Expr:
-    """A numeric literal: integer or bigint, else double.
-
-    Athena reads `1.5` as a double, unlike Trino.
-    """
-    if re.fullmatch(r"-?\d+", digits):
-        if not -(2**63) <= int(digits) < 2**63:
-            raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", f"Invalid numeric literal: {digits}")
-        type_ = INTEGER if -(2**31) <= int(digits) < 2**31 else BIGINT
-    elif re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
-        type_ = DOUBLE
-    else:
-        raise not_supported(f"the number {digits}")
-    return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
-
-
-def _decimal(digits: str) -> Expr:
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", digits):
-        raise not_supported(f"the decimal {digits}")
-    whole, _, fraction = digits.lstrip("+-").partition(".")
-    type_ = decimal(len(whole.lstrip("0")) + len(fraction), len(fraction))
-    return Expr((f"CAST({quoted(digits)} AS {type_.duckdb})",), type_, constant=digits)
-
-
-def _type(node: exp.DataType) -> Type:
-    """A type as it is written.
-
-    Raises:
-        QueryFailed: TYPE_NOT_FOUND for a name that Athena does not know in a query.
-    """
-    spelling = re.split(r"[^a-z0-9_ ]", node.meta.get(SPELLING, ""))[0]
-    spelling = re.sub(r" with(out)? time zone|\s+$", "", spelling)
-    if spelling and not _SPELLINGS.fullmatch(spelling):
-        if spelling in ("time", "interval", "ipaddress", "uuid", "numeric", "dec"):
-            raise not_supported(f"the type {spelling}")
-        raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {spelling}")
-    if node.this in (exp.DType.ARRAY, exp.DType.MAP):
-        return Type(node.this.value.lower(), of=tuple(map(_type, node.expressions)))
-    if node.this == exp.DType.STRUCT:
-        kinds = [
-            each.args["kind"] if isinstance(each, exp.ColumnDef) else each
-            for each in node.expressions
-        ]
-        names = [each.name if isinstance(each, exp.ColumnDef) else "" for each in node.expressions]
-        if not all(isinstance(kind, exp.DataType) for kind in kinds):
-            raise not_supported(f"the type {node.sql('trino')}")
-        return Type("row", of=tuple(map(_type, kinds)), fields=tuple(names))
-    parameters = [int(parameter.name) for parameter in node.expressions if parameter.name.isdigit()]
-    if node.this == exp.DType.DECIMAL:
-        precision, scale = [*parameters, *([38, 0][len(parameters) :])]
-        return decimal(precision, scale)
-    if node.this == exp.DType.CHAR:
-        return Type("char", parameters[0] if parameters else 1)
-    type_ = _TYPES.get(node.this)
-    if type_ is None:
-        raise not_supported(f"the type {node.sql('trino')}")
-    if type_ == VARCHAR and parameters:
-        return Type("varchar", parameters[0])
-    if parameters not in ([], [3]):
-        raise not_supported(f"the type {node.sql('trino')}")
-    return type_
-
-
-def _read_literal(value: str, kind: str) -> Expr:
-    """DATE '...' or TIMESTAMP '...' without a zone.
-
-    Raises:
-        QueryFailed: INVALID_LITERAL if there is no such day or time.
-    """
-    match = re.fullmatch(_MOMENT, value)
-    if match is None or (kind == "date" and match[4]):
-        raise QueryFailed("INVALID_LITERAL", f"'{value}' is not a valid {kind} literal")
-    year, month, day, hour, minute, second, fraction = match.groups()
-    # Athena rounds to milliseconds.
-    thousandths = (Decimal(f"0.{fraction or 0}") * 1000).quantize(Decimal(1), ROUND_HALF_UP)
-    try:
-        moment = datetime(  # noqa: DTZ001 - a timestamp of Athena has no zone
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0)
-        ) + timedelta(milliseconds=int(thousandths))
-    except (ValueError, OverflowError):
-        message = f"'{value}' is not a valid {kind} literal"
-        raise QueryFailed("INVALID_LITERAL", message) from None
-    if kind == "date":
-        return Expr((f"DATE '{moment.date().isoformat()}'",), DATE)
-    return Expr((f"TIMESTAMP '{moment.isoformat(sep=' ')}'",), TIMESTAMP)
-
-
-_MOMENT = (
-    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
-)
-
-
-def _typed_literal(node: exp.Cast) -> Expr:
-    """DECIMAL '1.50' takes its scale from the text, TIMESTAMP '... Asia/Tokyo' its type."""
-    value = node.this
-    if not isinstance(value, exp.Literal):
-        raise not_supported(f"this {node.to.key} literal")
-    if node.args["to"].this == exp.DType.DECIMAL:
-        return _decimal(value.name)
-    if node.args["to"].this == exp.DType.JSON:
-        return json.literal_json(value.name)
-    if node.args["to"].this == exp.DType.DATE:
-        return _read_literal(value.name, "date")
-    match = re.fullmatch(r"(\s*\S+(?: \d[\d:.]*)?)\s*(.*)", value.name, flags=re.DOTALL)
-    if match is None or not match[2]:
-        return _read_literal(value.name, "timestamp")
-    local_time, zone = _read_literal(match[1], "timestamp"), match[2]
-    in_zone = operators.at_time_zone(local_time, text(zone))
-    return zoned(local_time, in_zone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -249,7 +248,7 @@ def build(template: str, type_: Type, *args: Expr) -> Expr:
         is_used_again = times > 1 or (times == 1 and "trino_" in template)
         is_value = arg.type.base != "function"
         if is_used_again and is_value and sum(map(_length, arg.parts)) > _LONG_ARGUMENT:
-            row = row or f"b{next(_bound_rows)}"
+            row = "b"  # what is bound stands outside of the lambda, so that no name hides another
             bound += [", " if bound else "", f"a{position} := ", arg]
             given[position] = Expr((f"{row}.a{position}",), arg.type)
     if not bound:
@@ -261,14 +260,14 @@ def build(template: str, type_: Type, *args: Expr) -> Expr:
 
 
 _LONG_ARGUMENT = 300
-_bound_rows = itertools.count()
+_MACRO = 150
 
 
 def _length(part: str | Column) -> int:
-    """How long a text is, those of JSON counted with what their macros hold."""
+    """How long a text is, with about what the macros in it hold."""
     if not isinstance(part, str):
         return len(part.sql)
-    return len(part) + _LONG_ARGUMENT * part.count("trino_json")
+    return len(part) + _MACRO * part.count("trino_") + _LONG_ARGUMENT * part.count("trino_json")
 
 
 def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:

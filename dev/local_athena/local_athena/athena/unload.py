@@ -25,6 +25,8 @@ _ROWS_PER_FILE = 250_000
 _ROW_GROUP_ROWS = 125_000
 _PENDING_ROWS = 1_000_000
 
+_NOT_OF_HIVE = ("timestamp with time zone", "unknown", "json")
+
 
 def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
     """The schema of the files. A timestamp is INT64 with TIMESTAMP(MILLIS), not adjusted to UTC.
@@ -37,7 +39,7 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
         if name == f"_col{position - 1}":
             message = f"Column name not specified at position {position}"
             raise QueryFailed("MISSING_COLUMN_NAME", message)
-        if {"timestamp with time zone", "unknown"} & set(type_.bases):
+        if any(base in _NOT_OF_HIVE or base.startswith("interval") for base in type_.bases):
             raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {type_}")
     lower = [name.lower() for name in names]
     name, count = Counter(lower).most_common(1)[0]

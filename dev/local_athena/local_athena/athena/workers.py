@@ -205,6 +205,11 @@ class Worker:
         )
         return QueryFailed(EXCEEDED_MEMORY, message)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def kill(self) -> None:
         """Ends it at once, from any thread."""
         self._process.kill()
@@ -291,7 +296,7 @@ class Workers:
             self._failure = None
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self._idle or self._failure or self._is_closed or is_over()
+                lambda: self._has_idle() or self._failure or self._is_closed or is_over()
             )
             if self._is_closed or is_over():
                 raise WorkerEndedError("the query was stopped")
@@ -303,6 +308,15 @@ class Workers:
                 self._none_idle_since = time.monotonic()
                 self._changed.notify_all()
             return worker
+
+    def _has_idle(self) -> bool:
+        """Whether a process waits; those that the system has killed meanwhile are left out."""
+        while self._idle and self._idle[-1].has_ended:
+            ended = self._idle.pop()
+            ended.end()
+            self._all.discard(ended)
+            self._changed.notify_all()
+        return bool(self._idle)
 
     def _give_back(self, worker: Worker) -> None:
         if worker.is_reusable:

@@ -84,11 +84,13 @@ SELECT product, sum(quantity) FROM sales GROUP BY GROUPING SETS ((product), ()) 
 --> ,"23"
 
 -- grouping_sets_named_twice_give_rows_twice
+-- not common
 SELECT product, count(*) FROM sales WHERE product = 'tea' GROUP BY GROUPING SETS ((product), (product))
 --> "tea","4"
 --> "tea","4"
 
 -- grouping_sets_distinct
+-- not common
 SELECT product, count(*) FROM sales WHERE product = 'tea' GROUP BY DISTINCT GROUPING SETS ((product), (product))
 --> "tea","4"
 

@@ -87,7 +87,7 @@ SELECT count(*), min(d), max(d) FROM UNNEST(sequence(current_date - interval '6'
 --> "7","2026-11-09","2026-11-15"
 
 -- now_between
-SELECT now() BETWEEN TIMESTAMP '2026-11-15 00:00:00 UTC' AND TIMESTAMP '2026-11-15 09:10:00 Asia/Tokyo'
+SELECT now() BETWEEN TIMESTAMP '2026-11-15 00:00:00.000 UTC' AND TIMESTAMP '2026-11-15 09:10:00.000 Asia/Tokyo'
 --> "true"
 
 -- the_time_of_now

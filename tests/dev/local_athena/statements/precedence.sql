@@ -96,7 +96,7 @@ SELECT a.x, b.x, c.x FROM (VALUES 1, 2) AS a (x), (VALUES 5) AS b (x) LEFT JOIN 
 
 -- at_time_zone_binds_before_minus
 -- source: functions/datetime.html#time-zone-conversion
-SELECT TIMESTAMP '2026-11-15 00:00:00 UTC' AT TIME ZONE 'Asia/Tokyo' - INTERVAL '1' HOUR
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' AT TIME ZONE 'Asia/Tokyo' - INTERVAL '1' HOUR
 --> "2026-11-15 08:00:00.000 Asia/Tokyo"
 
 -- comparisons_need_brackets_to_follow_each_other

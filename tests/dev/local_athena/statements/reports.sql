@@ -89,7 +89,7 @@ SELECT customer_id, id FROM (
 --> "5","10"
 
 -- a_period_in_local_time
-SELECT count(*) AS sales, min(id) AS first, max(id) AS last FROM sales WHERE sold_at >= TIMESTAMP '2026-11-08 00:00:00 Asia/Tokyo' AND sold_at < TIMESTAMP '2026-11-15 00:00:00 Asia/Tokyo'
+SELECT count(*) AS sales, min(id) AS first, max(id) AS last FROM sales WHERE sold_at >= TIMESTAMP '2026-11-08 00:00:00.000 Asia/Tokyo' AND sold_at < TIMESTAMP '2026-11-15 00:00:00.000 Asia/Tokyo'
 --> "4","5","8"
 
 -- a_period_of_dates

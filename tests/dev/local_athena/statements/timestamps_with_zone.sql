@@ -11,7 +11,7 @@ SELECT TIMESTAMP '2012-10-31 01:00 UTC' AT TIME ZONE 'America/Los_Angeles', TIME
 --> "2012-10-30 18:00:00.000 America/Los_Angeles","2026-11-15 09:00:00.000 Asia/Tokyo"
 
 -- at_time_zone_by_an_offset
-SELECT TIMESTAMP '2026-11-15 00:00:00 UTC' AT TIME ZONE '+05:30', TIMESTAMP '2026-11-15 00:00:00 UTC' AT TIME ZONE '-08:00'
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' AT TIME ZONE '+05:30', TIMESTAMP '2026-11-15 00:00:00.000 UTC' AT TIME ZONE '-08:00'
 --> "2026-11-15 05:30:00.000 +05:30","2026-11-14 16:00:00.000 -08:00"
 
 -- at_timezone_and_with_timezone
@@ -35,29 +35,29 @@ SELECT id, hour(sold_at AT TIME ZONE 'America/New_York') AS hour FROM sales WHER
 --> "10","19"
 
 -- date_trunc_in_another_zone
-SELECT date_trunc('day', TIMESTAMP '2026-11-15 00:05:00 UTC' AT TIME ZONE 'Asia/Tokyo'), date_trunc('month', TIMESTAMP '2026-11-30 20:00:00 UTC' AT TIME ZONE 'Asia/Tokyo')
+SELECT date_trunc('day', TIMESTAMP '2026-11-15 00:05:00.000 UTC' AT TIME ZONE 'Asia/Tokyo'), date_trunc('month', TIMESTAMP '2026-11-30 20:00:00.000 UTC' AT TIME ZONE 'Asia/Tokyo')
 --> "2026-11-15 00:00:00.000 Asia/Tokyo","2026-12-01 00:00:00.000 Asia/Tokyo"
 
 -- equal_instants
-SELECT TIMESTAMP '2026-11-15 00:00:00 UTC' = TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo', TIMESTAMP '2026-11-15 00:00:00 UTC' < TIMESTAMP '2026-11-15 08:59:59 Asia/Tokyo'
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' = TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo', TIMESTAMP '2026-11-15 00:00:00.000 UTC' < TIMESTAMP '2026-11-15 08:59:59.000 Asia/Tokyo'
 --> "true","false"
 
 -- distinct_instants
-SELECT count(DISTINCT x) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo', TIMESTAMP '2026-11-15 09:00:00 UTC') AS t (x)
+SELECT count(DISTINCT x) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo', TIMESTAMP '2026-11-15 09:00:00.000 UTC') AS t (x)
 --> "2"
 
 -- mixed_zones_print_their_own
-SELECT x FROM (VALUES TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 08:00:00 Asia/Tokyo', TIMESTAMP '2026-11-14 20:00:00 America/New_York') AS t (x) ORDER BY x
+SELECT x FROM (VALUES TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 08:00:00.000 Asia/Tokyo', TIMESTAMP '2026-11-14 20:00:00.000 America/New_York') AS t (x) ORDER BY x
 --> "2026-11-15 08:00:00.000 Asia/Tokyo"
 --> "2026-11-15 00:00:00.000 UTC"
 --> "2026-11-14 20:00:00.000 America/New_York"
 
 -- the_latest_of_mixed_zones
-SELECT max(x), min(x) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 08:00:00 Asia/Tokyo', TIMESTAMP '2026-11-14 20:00:00 America/New_York') AS t (x)
+SELECT max(x), min(x) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 08:00:00.000 Asia/Tokyo', TIMESTAMP '2026-11-14 20:00:00.000 America/New_York') AS t (x)
 --> "2026-11-14 20:00:00.000 America/New_York","2026-11-15 08:00:00.000 Asia/Tokyo"
 
 -- a_zone_from_a_column
-SELECT zone, at_timezone(TIMESTAMP '2026-11-15 00:00:00 UTC', zone) AS there FROM (VALUES 'Asia/Tokyo', 'Europe/Berlin', 'UTC') AS t (zone) ORDER BY zone
+SELECT zone, at_timezone(TIMESTAMP '2026-11-15 00:00:00.000 UTC', zone) AS there FROM (VALUES 'Asia/Tokyo', 'Europe/Berlin', 'UTC') AS t (zone) ORDER BY zone
 --> "Asia/Tokyo","2026-11-15 09:00:00.000 Asia/Tokyo"
 --> "Europe/Berlin","2026-11-15 01:00:00.000 Europe/Berlin"
 --> "UTC","2026-11-15 00:00:00.000 UTC"
@@ -67,12 +67,12 @@ SELECT now() AT TIME ZONE zone FROM (VALUES 'UTC') AS t (zone)
 --! SYNTAX_ERROR
 
 -- a_zone_by_a_condition
-SELECT if(x = 1, TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 00:00:00 Asia/Tokyo') FROM (VALUES 1, 2) AS t (x) ORDER BY x
+SELECT if(x = 1, TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 00:00:00.000 Asia/Tokyo') FROM (VALUES 1, 2) AS t (x) ORDER BY x
 --> "2026-11-15 00:00:00.000 UTC"
 --> "2026-11-15 00:00:00.000 Asia/Tokyo"
 
 -- zones_in_a_union
-SELECT TIMESTAMP '2026-11-15 00:00:00 UTC' AS x UNION ALL SELECT TIMESTAMP '2026-11-15 08:00:00 Asia/Tokyo' ORDER BY x
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' AS x UNION ALL SELECT TIMESTAMP '2026-11-15 08:00:00.000 Asia/Tokyo' ORDER BY x
 --> "2026-11-15 08:00:00.000 Asia/Tokyo"
 --> "2026-11-15 00:00:00.000 UTC"
 
@@ -108,66 +108,86 @@ SELECT from_iso8601_timestamp('yesterday')
 
 -- cast_drops_the_zone
 -- source: functions/conversion.html
-SELECT CAST(TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo' AS timestamp), CAST(TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo' AS date), CAST(TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo' AS varchar)
+SELECT CAST(TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo' AS timestamp), CAST(TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo' AS date), CAST(TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo' AS varchar)
 --> "2026-11-15 09:00:00.000","2026-11-15","2026-11-15 09:00:00.000 Asia/Tokyo"
 
 -- cast_takes_the_zone_of_the_session
 -- source: functions/conversion.html
-SELECT CAST(TIMESTAMP '2026-11-15 09:00:00' AS timestamp with time zone), CAST('2026-11-15 09:00:00 Asia/Tokyo' AS timestamp with time zone)
+SELECT CAST(TIMESTAMP '2026-11-15 09:00:00.000' AS timestamp with time zone), CAST('2026-11-15 09:00:00 Asia/Tokyo' AS timestamp with time zone)
 --> "2026-11-15 09:00:00.000 UTC","2026-11-15 09:00:00.000 Asia/Tokyo"
 
 -- comparison_with_a_timestamp_without_zone
-SELECT TIMESTAMP '2026-11-15 00:00:00' = TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 00:00:00' < TIMESTAMP '2026-11-15 00:00:00 America/New_York'
+SELECT TIMESTAMP '2026-11-15 00:00:00.000' = TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 00:00:00.000' < TIMESTAMP '2026-11-15 00:00:00.000 America/New_York'
 --> "true","true"
 
 -- parts_are_those_of_the_zone
-SELECT hour(x), day(x), day_of_week(x), month(x), extract(timezone_hour FROM x) FROM (VALUES TIMESTAMP '2026-11-30 23:00:00 UTC' AT TIME ZONE 'Asia/Tokyo') AS t (x)
+SELECT hour(x), day(x), day_of_week(x), month(x), extract(timezone_hour FROM x) FROM (VALUES TIMESTAMP '2026-11-30 23:00:00.000 UTC' AT TIME ZONE 'Asia/Tokyo') AS t (x)
 --> "8","1","2","12","9"
 
 -- offsets_of_zones
-SELECT timezone_hour(TIMESTAMP '2026-11-15 00:00:00 Asia/Kolkata'), timezone_minute(TIMESTAMP '2026-11-15 00:00:00 Asia/Kolkata'), timezone_hour(TIMESTAMP '2026-07-15 00:00:00 America/New_York'), timezone_hour(TIMESTAMP '2026-11-15 00:00:00 America/New_York')
+SELECT timezone_hour(TIMESTAMP '2026-11-15 00:00:00.000 Asia/Kolkata'), timezone_minute(TIMESTAMP '2026-11-15 00:00:00.000 Asia/Kolkata'), timezone_hour(TIMESTAMP '2026-07-15 00:00:00.000 America/New_York'), timezone_hour(TIMESTAMP '2026-11-15 00:00:00.000 America/New_York')
 --> "5","30","-4","-5"
 
 -- a_day_is_24_hours_as_an_interval
-SELECT TIMESTAMP '2026-10-31 12:00:00 America/New_York' + INTERVAL '1' DAY, TIMESTAMP '2026-03-07 12:00:00 America/New_York' + INTERVAL '24' HOUR
+SELECT TIMESTAMP '2026-10-31 12:00:00.000 America/New_York' + INTERVAL '1' DAY, TIMESTAMP '2026-03-07 12:00:00.000 America/New_York' + INTERVAL '24' HOUR
 --> "2026-11-01 11:00:00.000 America/New_York","2026-03-08 13:00:00.000 America/New_York"
 
 -- a_day_is_a_day_of_the_calendar_in_date_add
-SELECT date_add('day', 1, TIMESTAMP '2026-10-31 12:00:00 America/New_York'), date_add('hour', 24, TIMESTAMP '2026-10-31 12:00:00 America/New_York')
+SELECT date_add('day', 1, TIMESTAMP '2026-10-31 12:00:00.000 America/New_York'), date_add('hour', 24, TIMESTAMP '2026-10-31 12:00:00.000 America/New_York')
 --> "2026-11-01 12:00:00.000 America/New_York","2026-11-01 11:00:00.000 America/New_York"
 
 -- date_diff_over_the_end_of_summer_time
-SELECT date_diff('hour', TIMESTAMP '2026-11-01 00:00:00 America/New_York', TIMESTAMP '2026-11-02 00:00:00 America/New_York'), date_diff('day', TIMESTAMP '2026-11-01 00:00:00 America/New_York', TIMESTAMP '2026-11-02 00:00:00 America/New_York')
+SELECT date_diff('hour', TIMESTAMP '2026-11-01 00:00:00.000 America/New_York', TIMESTAMP '2026-11-02 00:00:00.000 America/New_York'), date_diff('day', TIMESTAMP '2026-11-01 00:00:00.000 America/New_York', TIMESTAMP '2026-11-02 00:00:00.000 America/New_York')
 --> "25","1"
 
 -- the_hour_that_comes_twice
-SELECT TIMESTAMP '2026-11-01 05:30:00 UTC' AT TIME ZONE 'America/New_York', TIMESTAMP '2026-11-01 06:30:00 UTC' AT TIME ZONE 'America/New_York'
+SELECT TIMESTAMP '2026-11-01 05:30:00.000 UTC' AT TIME ZONE 'America/New_York', TIMESTAMP '2026-11-01 06:30:00.000 UTC' AT TIME ZONE 'America/New_York'
 --> "2026-11-01 01:30:00.000 America/New_York","2026-11-01 01:30:00.000 America/New_York"
 
 -- the_hour_that_is_left_out
-SELECT TIMESTAMP '2026-03-08 06:59:59 UTC' AT TIME ZONE 'America/New_York', TIMESTAMP '2026-03-08 07:00:00 UTC' AT TIME ZONE 'America/New_York'
+SELECT TIMESTAMP '2026-03-08 06:59:59.000 UTC' AT TIME ZONE 'America/New_York', TIMESTAMP '2026-03-08 07:00:00.000 UTC' AT TIME ZONE 'America/New_York'
 --> "2026-03-08 01:59:59.000 America/New_York","2026-03-08 03:00:00.000 America/New_York"
 
 -- months_added_in_a_zone
-SELECT TIMESTAMP '2026-10-15 00:00:00 America/New_York' + INTERVAL '1' MONTH, date_trunc('month', TIMESTAMP '2026-11-15 00:00:00 America/New_York')
+SELECT TIMESTAMP '2026-10-15 00:00:00.000 America/New_York' + INTERVAL '1' MONTH, date_trunc('month', TIMESTAMP '2026-11-15 00:00:00.000 America/New_York')
 --> "2026-11-15 00:00:00.000 America/New_York","2026-11-01 00:00:00.000 America/New_York"
 
 -- difference_of_instants
-SELECT TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo' - TIMESTAMP '2026-11-14 00:00:00 UTC', date_diff('minute', TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo', TIMESTAMP '2026-11-15 00:30:00 UTC')
+SELECT TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo' - TIMESTAMP '2026-11-14 00:00:00.000 UTC', date_diff('minute', TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo', TIMESTAMP '2026-11-15 00:30:00.000 UTC')
 --> "1 00:00:00.000","30"
 
 -- formats_are_those_of_the_zone
-SELECT date_format(TIMESTAMP '2026-11-14 20:00:00 UTC' AT TIME ZONE 'Asia/Tokyo', '%Y-%m-%d %H'), format_datetime(TIMESTAMP '2026-11-14 20:00:00 UTC' AT TIME ZONE 'Asia/Tokyo', 'yyyy-MM-dd HH:mm Z')
+SELECT date_format(TIMESTAMP '2026-11-14 20:00:00.000 UTC' AT TIME ZONE 'Asia/Tokyo', '%Y-%m-%d %H'), format_datetime(TIMESTAMP '2026-11-14 20:00:00.000 UTC' AT TIME ZONE 'Asia/Tokyo', 'yyyy-MM-dd HH:mm Z')
 --> "2026-11-15 05","2026-11-15 05:00 +0900"
 
 -- group_by_an_instant
-SELECT x AT TIME ZONE 'UTC', count(*) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00 UTC', TIMESTAMP '2026-11-15 09:00:00 Asia/Tokyo') AS t (x) GROUP BY x AT TIME ZONE 'UTC'
+SELECT x AT TIME ZONE 'UTC', count(*) FROM (VALUES TIMESTAMP '2026-11-15 00:00:00.000 UTC', TIMESTAMP '2026-11-15 09:00:00.000 Asia/Tokyo') AS t (x) GROUP BY x AT TIME ZONE 'UTC'
 --> "2026-11-15 00:00:00.000 UTC","2"
 
 -- an_unknown_zone
-SELECT TIMESTAMP '2026-11-15 00:00:00 UTC' AT TIME ZONE 'Asia/Nowhere'
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 UTC' AT TIME ZONE 'Asia/Nowhere'
 --! NOT_SUPPORTED or INVALID_FUNCTION_ARGUMENT
 
 -- an_unknown_zone_in_a_literal
-SELECT TIMESTAMP '2026-11-15 00:00:00 Asia/Nowhere'
+SELECT TIMESTAMP '2026-11-15 00:00:00.000 Asia/Nowhere'
 --! INVALID_LITERAL
+
+-- date_trunc_over_the_end_of_summer_time
+SELECT date_trunc('day', TIMESTAMP '2026-11-01 12:00:00.000 America/New_York'), date_trunc('week', TIMESTAMP '2026-11-01 12:00:00.000 America/New_York')
+--> "2026-11-01 00:00:00.000 America/New_York","2026-10-26 00:00:00.000 America/New_York"
+
+-- date_trunc_keeps_the_second_of_two_equal_hours
+SELECT date_trunc('hour', TIMESTAMP '2026-11-01 06:30:00.000 UTC' AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC'
+--> "2026-11-01 06:00:00.000 UTC"
+
+-- a_day_of_23_hours
+SELECT date_add('day', 1, TIMESTAMP '2026-03-28 12:00:00.000 Europe/Berlin'), date_diff('hour', TIMESTAMP '2026-03-29 00:00:00.000 Europe/Berlin', TIMESTAMP '2026-03-30 00:00:00.000 Europe/Berlin')
+--> "2026-03-29 12:00:00.000 Europe/Berlin","23"
+
+-- bounds_of_a_local_day_in_utc
+SELECT with_timezone(TIMESTAMP '2026-03-29 00:00:00.000', 'Europe/Berlin') AT TIME ZONE 'UTC', with_timezone(TIMESTAMP '2026-03-30 00:00:00.000', 'Europe/Berlin') AT TIME ZONE 'UTC'
+--> "2026-03-28 23:00:00.000 UTC","2026-03-29 22:00:00.000 UTC"
+
+-- before_1970
+SELECT from_unixtime(-1), from_unixtime(-86400, 'Asia/Tokyo'), to_unixtime(TIMESTAMP '1969-12-31 23:59:59.500 UTC')
+--> "1969-12-31 23:59:59.000 UTC","1969-12-31 09:00:00.000 Asia/Tokyo","-0.5"

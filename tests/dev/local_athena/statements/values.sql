@@ -65,7 +65,7 @@ SELECT a[2], m['k'] FROM (VALUES (ARRAY[1, 2], MAP(ARRAY['k'], ARRAY['v']))) AS 
 --> "2","v"
 
 -- values_of_dates
-SELECT max(d), min(t) FROM (VALUES (DATE '2026-11-14', TIMESTAMP '2026-11-15 01:00:00'), (DATE '2026-11-15', TIMESTAMP '2026-11-15 00:30:00')) AS x (d, t)
+SELECT max(d), min(t) FROM (VALUES (DATE '2026-11-14', TIMESTAMP '2026-11-15 01:00:00.000'), (DATE '2026-11-15', TIMESTAMP '2026-11-15 00:30:00.000')) AS x (d, t)
 --> "2026-11-15","2026-11-15 00:30:00.000"
 
 -- values_with_a_union
@@ -81,6 +81,7 @@ VALUES 3, 1, 2 ORDER BY 1 LIMIT 2
 --> "2"
 
 -- values_in_a_subquery
+-- not common
 SELECT (VALUES 7), (SELECT max(x) FROM (VALUES 1, 9, 4) AS t (x))
 --> "7","9"
 

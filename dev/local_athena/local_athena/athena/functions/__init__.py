@@ -51,7 +51,6 @@ PAGES: tuple[tuple[str, tuple[Function, ...]], ...] = (
 
 NOT_DONE = {
     "approx_percentile": 3,
-    "array_sort": 2,
     "from_utf8": 2,
     "regexp_position": 3,
     "regexp_replace": 3,

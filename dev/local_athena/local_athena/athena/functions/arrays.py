@@ -107,6 +107,16 @@ def _sequence(start: Expr, stop: Expr, step: Expr | None = None) -> Expr:
     )
 
 
+def _zip(left: Expr, right: Expr) -> Expr:
+    """Rows of the elements at the same place, the shorter array filled up with NULL."""
+    of = (left.type.of[0], right.type.of[0])
+    type_ = array(Type("row", of=of, fields=("", "")))
+    packed = "struct_pack(field0 := pair[1], field1 := pair[2])"
+    listed = f"list_transform(list_zip({{0}}, {{1}}), lambda pair: {packed})"
+    missing = "{0} IS NOT NULL AND {1} IS NOT NULL"
+    return build(f"CASE WHEN {missing} THEN {listed} END", type_, left, right)
+
+
 FUNCTIONS = on_page(
     "functions/array",
     Function(
@@ -304,6 +314,21 @@ FUNCTIONS = on_page(
         "[3, 7]",
         is_pair=True,
     ),
+    Function(
+        "array_sort(array(T), function(T, T, bigint)) -> array(T)",
+        # How each element compares with each other one.
+        "trino_by_rank({0}, list_transform({0}, lambda one: list_transform("
+        "list_transform({0}, lambda other: row(other, one)), {1})))",
+        "array_sort(ARRAY[3, 2, 5], (x, y) -> IF(x < y, 1, IF(x = y, 0, -1)))",
+        "[5, 3, 2]",
+        is_pair=True,
+    ),
+    Function(
+        "zip(array(T), array(U)) -> array(row(T, U))",
+        _zip,
+        "zip(ARRAY[1, 2], ARRAY['a'])",
+        "[{field0=1, field1=a}, {field0=2, field1=null}]",
+    ),
 )
 
 MACROS = (
@@ -394,5 +419,16 @@ MACROS = (
         WHEN n > len(a) THEN trino_invalid('size must not exceed array cardinality ' || len(a) ||
             ': ' || n)
         ELSE a[1:len(a) - n]
+    END""",
+    """trino_by_rank(a, comparisons) AS CASE
+        WHEN len(list_filter(flatten(comparisons), lambda each: each IS NULL)) > 0
+            THEN trino_undone('array_sort with a comparison that is NULL')
+        WHEN len(list_filter(comparisons, lambda row, i: len(list_filter(
+            row, lambda c, j: j <> i AND sign(c) <> -sign(comparisons[j][i]))) > 0)) > 0
+            THEN trino_undone('array_sort with a comparison that contradicts itself')
+        ELSE list_transform(
+            list_sort(list_transform(comparisons, lambda row, i: [len(list_filter(
+                row, lambda c, j: j <> i AND (c < 0 OR (c = 0 AND j < i)))), i])),
+            lambda ranked: a[ranked[2]])
     END""",
 )

@@ -67,6 +67,46 @@ FUNCTIONS = on_page(
         "to_base64url(X'fbff')",
         "-_8=",
     ),
+    Function(
+        "crc32(varbinary) -> bigint", "trino_crc32({0})", "crc32(to_utf8('abc'))", "891568578"
+    ),
+    Function(
+        "from_big_endian_32(varbinary) -> integer",
+        "CAST(trino_from_big_endian({0}, 4) AS INTEGER)",
+        "from_big_endian_32(X'00000102')",
+        "258",
+    ),
+    Function(
+        "from_big_endian_64(varbinary) -> bigint",
+        "CAST(trino_from_big_endian({0}, 8) AS BIGINT)",
+        "from_big_endian_64(X'ffffffffffffffff')",
+        "-1",
+    ),
+    Function(
+        "to_big_endian_32(integer) -> varbinary",
+        "unhex(right(lpad(to_hex(CAST({0} AS BIGINT)), 16, '0'), 8))",
+        "to_big_endian_32(258)",
+        "00 00 01 02",
+    ),
+    Function(
+        "to_big_endian_64(bigint) -> varbinary",
+        "unhex(lpad(to_hex({0}), 16, '0'))",
+        "to_big_endian_64(-1)",
+        "ff ff ff ff ff ff ff ff",
+    ),
+    *(
+        Function(
+            f"hmac_{hash_}(varbinary, varbinary) -> varbinary",
+            f"trino_hmac_{hash_}({{0}}, {{1}})",
+            f"to_hex(hmac_{hash_}(to_utf8('abc'), to_utf8('key')))",
+            answer,
+        )
+        for hash_, answer in (
+            ("md5", "D2FE98063F876B03193AFB49B4979591"),
+            ("sha1", "4FD0B215276EF12F2B3E4C8ECAC2811498B656FC"),
+            ("sha256", "9C196E32DC0175F86F4B1CB89289D6619DE6BEE699E4C378E68309ED97A1A6AB"),
+        )
+    ),
 )
 
 MACROS = (
@@ -80,4 +120,30 @@ MACROS = (
             THEN trino_invalid('Input is not a valid hexadecimal number: ' || s)
         ELSE unhex(s)
     END""",
+    """trino_from_big_endian(b, size) AS CASE
+        WHEN octet_length(b) <> size
+            THEN trino_invalid('expected ' || size || '-byte input, but got instead: '
+                || octet_length(b))
+        WHEN CAST('0x' || hex(b) AS HUGEINT) >= CAST(power(2, size * 8 - 1) AS HUGEINT)
+            THEN CAST('0x' || hex(b) AS HUGEINT) - CAST(power(2, size * 8) AS HUGEINT)
+        ELSE CAST('0x' || hex(b) AS HUGEINT)
+    END""",
+    """trino_crc32(b) AS xor(4294967295, list_reduce(
+        list_transform(regexp_extract_all(hex(b), '..'), lambda pair: CAST('0x' || pair AS BIGINT)),
+        lambda crc, byte: list_reduce(
+            range(8),
+            lambda c, _step: xor(c >> 1, CASE WHEN c & 1 = 1 THEN 3988292384 ELSE 0 END),
+            xor(crc, byte)),
+        CAST(4294967295 AS BIGINT)))""",
+    """trino_xored(key, byte) AS CAST(xor(
+        CAST(unhex(rpad(hex(key), 128, '0')) AS BIT), CAST(unhex(repeat(byte, 64)) AS BIT)) AS
+            BLOB)""",
+    *(
+        f"""trino_hmac_{hash_}(data, key) AS list_transform(
+            [CASE WHEN octet_length(key) > 64 THEN unhex({hash_}(key)) ELSE key END],
+            lambda k: unhex({hash_}(
+                trino_xored(k, '5c') || unhex({hash_}(trino_xored(k, '36') || data))))
+        )[1]"""
+        for hash_ in ("md5", "sha1", "sha256")
+    ),
 )

@@ -13,6 +13,7 @@ from local_athena.athena.signatures import WrongArgumentsError
 from local_athena.athena.types import (
     BIGINT,
     DATE,
+    DAY_INTERVAL,
     TIMESTAMP,
     TIMESTAMP_TZ,
     TIMESTAMP_UTC,
@@ -90,23 +91,17 @@ def _date_add(unit: Expr, amount: Expr, moment: Expr) -> Expr:
 
 
 def _date_diff(unit: Expr, start: Expr, end: Expr) -> Expr:
-    zone = start.type.zone
-    if start.type.base == end.type.base and zone is None:
-        zone = end.type.zone
-    is_open = any(
-        each.type.zone is None
-        for each in (start, end)
-        if each.type.base == "timestamp with time zone"
-    )
+    """Days and longer units are counted on the wall clock of the first moment's zone."""
+    zone = start.type.zone or "UTC"
+    zones = [each.type for each in (start, end) if each.type.base == "timestamp with time zone"]
     start, end = unify(start, end)
     name = _unit(unit, start)
-    start, end = instant(start), instant(end)
-    if start.type.base == "timestamp with time zone" and name in _DATE_UNITS:
-        if is_open:
+    if zones and name in _DATE_UNITS:
+        if zones[0].zone is None:
             raise not_supported(f"date_diff of {name}s between timestamps of several zones")
-        type_ = Type(start.type.base, zone=zone or "UTC")
-        start, end = local(start.as_type(type_)), local(end.as_type(type_))
-    return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, start, end)
+        type_ = Type("timestamp with time zone", zone=zone)
+        start, end = (local(instant(each).as_type(type_)) for each in (start, end))
+    return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, instant(start), instant(end))
 
 
 def _from_unixtime(seconds: Expr, zone: Expr | None = None) -> Expr:
@@ -134,7 +129,7 @@ _MYSQL_TO_STRFTIME = {
     "M": "%B", "b": "%b", "W": "%A", "a": "%a", "j": "%j",
     "T": "%H:%M:%S", "r": "%I:%M:%S %p", "v": "%V", "x": "%G", "%": "%%",
 }  # fmt: skip
-_MYSQL_PARSED = "YymcdeHkhIlisSTpMbf"
+_MYSQL_PARSED = "YymcdeHkhIlisSTpMbfxv"
 
 
 def _mysql_format(pattern: Expr, allowed: str | None = None) -> str:
@@ -164,10 +159,12 @@ def _parsed_time(value: Expr, form: str) -> Expr:
     What the format leaves out is as in Joda-Time: 1970-01-01, but the year 2000 for a month or a
     day without a year.
     """
+    if "%G" in form and "%u" not in form:
+        form, value = f"{form} %u", build("({0} || ' 1')", VARCHAR, value)
     letters = set(re.findall(r"%-?([A-Za-z])", form))
     before_value = before_form = ""
     read = "try_strptime({5} || {0}, {4})"
-    if not letters & {"Y", "y"}:
+    if not letters & {"Y", "y", "G"}:
         has_day = letters & {"m", "d", "B", "b"}
         before_value, before_form = ("2000 ", "%Y ") if has_day else ("1970 ", "%Y ")
     if "f" in letters:
@@ -267,8 +264,13 @@ def _zone_text(moment: Expr, letters: str) -> Expr:
 
 def _parse_datetime(value: Expr, pattern: Expr) -> Expr:
     pieces = _joda_format(pattern, _JODA_PARSED)
+    if pieces[-1:] == ["Z"] and not {"Z", "ZZ", "ZZZ"} & set(pieces[:-1]) and "%Y" in pieces:
+        form = text("".join([*pieces[:-1], "%z"]))
+        read = r"trino_zoned(try_strptime({0}, {4}), trino_offset_of({0}))"
+        shape = r"(?s)\S.*[+-][0-9]{2}:?[0-9]{2}"
+        return parsed(value, shape, read, TIMESTAMP_TZ, _INVALID_FORMAT, form)
     if any(piece in ("Z", "ZZ", "ZZZ") for piece in pieces):
-        raise not_supported("a time zone in the format of parse_datetime")
+        raise not_supported("this place of a time zone in the format of parse_datetime")
     wall = _parsed_time(value, "".join(pieces))
     return build("timezone('UTC', {0})", TIMESTAMP_UTC, wall)
 
@@ -342,7 +344,7 @@ FUNCTIONS = on_page(
         "2024-02-29",
     ),
     Function(
-        "date_diff(varchar, M, M) -> bigint",
+        "date_diff(varchar, L, L) -> bigint",
         _date_diff,
         "date_diff('day', DATE '2020-03-01', DATE '2020-03-02')",
         "1",
@@ -468,6 +470,18 @@ FUNCTIONS = on_page(
         "to_milliseconds(INTERVAL '1' HOUR)",
         "3600000",
     ),
+    Function(
+        "parse_duration(varchar) -> interval day to second",
+        lambda value: parsed(
+            value,
+            r"[0-9]+([.][0-9]+)?\s*(us|ms|s|m|h|d)",
+            "trino_duration({0})",
+            DAY_INTERVAL,
+            "INVALID_FUNCTION_ARGUMENT: duration is not a valid data duration string: %s",
+        ),
+        "parse_duration('3.81 d')",
+        "3 19:26:24.000",
+    ),
 )
 
 MACROS = (
@@ -480,6 +494,12 @@ MACROS = (
         CASE WHEN wall < timezone('UTC', t) THEN '-' ELSE '+' END
         || strftime(TIMESTAMP '2000-01-01' + to_microseconds(
             abs(epoch_us(wall) - epoch_us(timezone('UTC', t)))), '%H:%M')""",
+    """trino_offset_of(s) AS regexp_replace(
+        regexp_extract(s, '[+-][0-9]{2}:?[0-9]{2}$'), '([0-9]{2}):?([0-9]{2})$', '\\1:\\2')""",
+    """trino_duration(s) AS to_microseconds(CAST(round(
+        CAST(regexp_extract(s, '^[0-9.]+') AS DOUBLE) * CASE trim(regexp_extract(s, '[a-z]+$'))
+            WHEN 'us' THEN 1 WHEN 'ms' THEN 1000 WHEN 's' THEN 1000000 WHEN 'm' THEN 60000000
+            WHEN 'h' THEN 3600000000 WHEN 'd' THEN 86400000000 END) AS BIGINT))""",
     """trino_iso_date(s) AS CASE
         WHEN regexp_full_match(s, '.{4}-W..') THEN CAST(try_strptime(s || '-1', '%G-W%V-%u') AS
             DATE)

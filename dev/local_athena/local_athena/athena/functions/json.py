@@ -50,6 +50,8 @@ def _parsed(value: Expr) -> Expr:
             return literal_json(value.constant)
         except QueryFailed as error:  # the query fails when it runs, and TRY gives NULL then
             return build("trino_invalid({0})", JSON, text(error.message))
+    if value.sql == "CAST(NULL AS VARCHAR)":  # of which DuckDB cannot tell a list of nodes
+        return value.as_type(JSON)
     return build("trino_json_parse({0})", JSON, value)
 
 

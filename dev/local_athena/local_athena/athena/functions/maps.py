@@ -40,7 +40,7 @@ FUNCTIONS = on_page(
     ),
     Function(
         "element_at(map(K, V), K) -> V",
-        "{0}[{1}]",
+        "({0})[{1}]",
         "element_at(MAP(ARRAY['a'], ARRAY[1]), 'z')",
         None,
     ),
@@ -113,6 +113,15 @@ FUNCTIONS = on_page(
         "multimap_from_entries(ARRAY[ROW(1, 'x'), ROW(2, 'y'), ROW(1, 'z')])",
         "{1=[x, z], 2=[y]}",
     ),
+    Function(
+        "map_zip_with(map(K, V), map(K, U), function(K, V, U, R)) -> map(K, R)",
+        "trino_map(trino_keys({0}, {1}), list_transform(list_zip(trino_keys({0}, {1}),"
+        " trino_values({0}, {0}, {1}), trino_values({1}, {0}, {1})), {2}))",
+        "map_zip_with(MAP(ARRAY[1, 2], ARRAY['a', 'b']), MAP(ARRAY[1, 2], ARRAY['d', 'e']),"
+        " (k, v1, v2) -> concat(v1, v2))",
+        "{1=ad, 2=be}",
+        is_pair=True,
+    ),
 )
 
 MACROS = (
@@ -129,4 +138,7 @@ MACROS = (
     """trino_map_concat(maps, whole) AS CASE
         WHEN len(list_filter(maps, lambda each: each IS NULL)) = 0 THEN whole
     END""",
+    """trino_keys(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL
+        THEN trino_distinct(list_concat(map_keys(a), map_keys(b))) END""",
+    "trino_values(m, a, b) AS list_transform(trino_keys(a, b), lambda key: m[key])",
 )

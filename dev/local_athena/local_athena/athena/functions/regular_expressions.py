@@ -17,7 +17,7 @@ _SAFE = re.compile(
 
 def _regex(pattern: Expr) -> Expr:
     """A pattern of Trino's engine (Joni) as one of DuckDB's (RE2)."""
-    regex = literal(pattern, "a regular expression")
+    regex = _numbered(literal(pattern, "a regular expression"))
     if not _SAFE.fullmatch(regex) or re.search(r"\(\?(?!:|i\))|[*+?}]\+", regex):
         raise not_supported(f"the regular expression {regex!r}")
     try:
@@ -30,6 +30,17 @@ def _regex(pattern: Expr) -> Expr:
         r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex
     )
     return text(translated)
+
+
+def _numbered(regex: str) -> str:
+    """Named groups as groups that are numbered alone."""
+    return re.sub(r"\(\?<[A-Za-z][A-Za-z0-9]*>", "(", regex)
+
+
+def _group_names(regex: str) -> dict[str, int]:
+    names = re.compile(r"\\.|\((?!\?[:i])(?:\?<([A-Za-z][A-Za-z0-9]*)>)?", re.DOTALL)
+    opened = [found for found in names.finditer(regex) if found[0].startswith("(")]
+    return {found[1]: number for number, found in enumerate(opened, 1) if found[1]}
 
 
 def _not_empty(pattern: Expr, what: str) -> Expr:
@@ -54,6 +65,7 @@ def _group(pattern: Expr, group: Expr | None) -> int:
         return 0
     regex = literal(pattern, "a regular expression")
     number = group.constant or ""
+    regex = _numbered(regex)
     if not number.isdigit() or int(number) > min(re.compile(regex).groups, 9):
         raise not_supported("this group of a regular expression")
     if int(number) and re.search(r"\||\)[*?{]", regex):
@@ -81,7 +93,11 @@ def _replace(value: Expr, pattern: Expr, by: Expr | None = None) -> Expr:
 def _replacement(pattern: Expr, by: Expr) -> Expr:
     """A group of Trino, `$1`, as one of DuckDB."""
     form = literal(by, "a replacement")
-    groups = re.compile(pattern.constant or "").groups
+    regex = pattern.constant or ""
+    names = _group_names(regex)
+    groups = re.compile(_numbered(regex)).groups
+    for name, number in names.items():
+        form = form.replace(f"${{{name}}}", f"${number}")
 
     def group(match: re.Match[str]) -> str:
         if match[0].startswith("\\"):

@@ -74,7 +74,7 @@ class Function:
         answer: The result of the example as Athena prints it; rows are lines, None is NULL.
         page: The page of Trino's documentation, or Athena's, that says so.
         aliases: Other names of the function.
-        is_pair: Whether DuckDB's lambda gets a row of two values where Trino's gets both.
+        is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
     """
 
     signature: str

@@ -1,0 +1,414 @@
+"""No statement takes the service with it: it ends, answered or refused, and others are answered."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from local_athena import LocalAws
+from local_athena.athena import output
+from local_athena.athena.errors import ApiError
+from local_athena.athena.limits import Limits
+from local_athena.athena.workers import WorkerEndedError, Workers
+from tests.dev.local_athena.account import Account, numbers, refused
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MEGABYTE = 1 << 20
+LIMITS = Limits(cpu_seconds=1, memory_bytes=600 * MEGABYTE)
+HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
+
+
+def crossed(tables: int) -> str:
+    return ", ".join(f"{HUNDRED} AS t{i} (x)" for i in range(tables))
+
+
+def nested_with(depth: int) -> str:
+    """A WITH query that doubles at each of its levels."""
+    levels = (f"q{i} AS (SELECT a.x FROM q{i - 1} a, q{i - 1} b)" for i in range(1, depth))
+    return f"WITH q0 AS (SELECT 1 AS x), {', '.join(levels)} SELECT * FROM q{depth - 1}"
+
+
+COUNTLESS_ROWS = f"SELECT count(t0.x + t1.x) FROM {crossed(6)} WHERE t0.x + t4.x < t5.x"
+ENDLESS_ROWS = f"SELECT t0.x FROM {crossed(6)}"
+SLOW_PATTERN = (
+    f"SELECT count(*) FROM {crossed(4)} WHERE"
+    " regexp_like(lpad('', t0.x * t1.x + t2.x + t3.x, 'a'), '(a*)*(a*)*(a*)*b')"
+)
+ENDLESS_SYNTAX = "SELECT " + "ARRAY[" * 100 + "1" + "]" * 100
+EXCEEDED = "EXCEEDED_CPU_LIMIT|EXCEEDED_LOCAL_MEMORY_LIMIT"
+
+
+@pytest.fixture(scope="module")
+def bounded() -> Iterator[LocalAws]:
+    with LocalAws.start(limits=LIMITS) as aws:
+        yield aws
+
+
+@pytest.fixture(scope="module")
+def unhurried() -> Iterator[LocalAws]:
+    with LocalAws.start(limits=Limits(cpu_seconds=100_000, memory_bytes=400 * MEGABYTE)) as aws:
+        yield aws
+
+
+@pytest.fixture
+def patient(unhurried: LocalAws) -> Account:
+    """An account whose queries no limit of time ends."""
+    unhurried.reset()
+    return Account(unhurried)
+
+
+@pytest.fixture
+def small(bounded: LocalAws) -> Account:
+    """An account whose queries may use little, so that tests are short."""
+    bounded.reset()
+    return Account(bounded)
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started and not waited for."""
+    tasks = Path(f"/proc/{pid}/task")
+    found = set()
+    for task in tasks.iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        pytest.param("SELECT lpad('a', 2147483647, 'x')", EXCEEDED, id="lpad"),
+        pytest.param(
+            f"SELECT length(lpad('a', 10000000 + t0.x, 'x')) FROM {crossed(3)}",
+            EXCEEDED,
+            id="texts",
+        ),
+        pytest.param("SELECT repeat('abc', 1000000000)", f"{EXCEEDED}|NOT_SUPPORTED", id="repeat"),
+        pytest.param(
+            "SELECT sequence(1, 1000000000)",
+            f"{EXCEEDED}|NOT_SUPPORTED|INVALID_FUNCTION_ARGUMENT",
+            id="sequence",
+        ),
+        pytest.param(COUNTLESS_ROWS, EXCEEDED, id="cross join"),
+        pytest.param(ENDLESS_ROWS, EXCEEDED, id="rows without an end"),
+        pytest.param(
+            f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s", EXCEEDED, id="sort"
+        ),
+        pytest.param(
+            SLOW_PATTERN,
+            EXCEEDED,
+            id="regular expressions",
+        ),
+        pytest.param(nested_with(14), f"{EXCEEDED}|QUERY_TEXT_TOO_LARGE", id="with of 14 levels"),
+        pytest.param(nested_with(30), f"{EXCEEDED}|QUERY_TEXT_TOO_LARGE", id="with of 30 levels"),
+    ],
+)
+def test_a_bomb_fails_while_others_are_answered(small: Account, sql: str, reason: str) -> None:
+    bomb = small.start(sql)
+    others = [small.run(f"SELECT {number}").csv for number in (1, 2)]
+    assert others == ['"_col0"\n"1"\n', '"_col0"\n"2"\n']
+    outcome = small.wait(bomb)
+    assert outcome.state == "FAILED"
+    name = outcome.reason.partition(":")[0]
+    assert name in reason.split("|"), outcome.reason
+    assert outcome.error["Retryable"] is False
+    assert name != "EXCEEDED_CPU_LIMIT" or outcome.error["ErrorType"] == 206
+    assert small.run("SELECT 3").csv == '"_col0"\n"3"\n'
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        pytest.param(ENDLESS_SYNTAX, "Exceeded CPU limit", id="arrays"),
+        pytest.param(f"SELECT '{'a' * 1_000_000}'", "longer than 262144 bytes", id="1 MB"),
+        pytest.param("SELECT " + "abs(" * 45 + "1" + ")" * 45, "too large", id="deep calls"),
+        pytest.param("SELECT " + "+".join(["1"] * 60_000), "complexity", id="long sum"),
+    ],
+)
+def test_a_statement_that_cannot_be_read_is_refused_while_others_are_answered(
+    small: Account, sql: str, message: str
+) -> None:
+    errors: list[dict[str, Any]] = []
+    location = {"OutputLocation": "s3://results/"}
+    thread = threading.Thread(
+        target=lambda: errors.append(
+            refused(
+                small.athena.start_query_execution, QueryString=sql, ResultConfiguration=location
+            )
+        )
+    )
+    thread.start()
+    assert small.run("SELECT 1").csv == '"_col0"\n"1"\n'
+    thread.join()
+    assert errors[0]["Code"] == "InvalidRequestException"
+    assert message in errors[0]["Message"]
+
+
+def test_the_memory_of_a_bomb_comes_back(small: Account) -> None:
+    assert small.run("SELECT 1").state == "SUCCEEDED"
+    before = children(os.getpid())
+    outcome = small.run(f"SELECT lpad('a', 1000000, 'x') AS s FROM {crossed(2)} ORDER BY s")
+    assert outcome.reason.startswith("EXCEEDED_LOCAL_MEMORY_LIMIT")
+    assert small.run("SELECT 1").state == "SUCCEEDED"
+    after = children(os.getpid())
+    assert before - after, "no process has ended"
+    assert all(resident_bytes(pid) < 250 * MEGABYTE for pid in after)
+
+
+def test_texts_count_though_duckdb_does_not_count_them(patient: Account) -> None:
+    outcome = patient.run("SELECT length(lpad('a', 400000000, 'x'))")
+    assert outcome.reason.startswith("EXCEEDED_LOCAL_MEMORY_LIMIT")
+    assert (outcome.error["ErrorCategory"], outcome.error["ErrorType"]) == (2, 0)
+
+
+def test_a_result_has_a_largest_size(small: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "RESULT_BYTES", 2 * MEGABYTE)
+    assert small.run(numbers(100_000)).state == "SUCCEEDED"
+    outcome = small.run(numbers(400_000))
+    assert outcome.reason == "NOT_SUPPORTED: the local Athena does not do results of more than 2 MB"
+
+
+# --- stop
+
+
+def wait_for_work(account: Account, id_: str) -> None:
+    """Until the query has been translated, and so runs in its process."""
+    account.wait_for(id_, "RUNNING")
+    path = f"{account.aws.endpoint_url}/_local/athena/executions/{id_}"
+    while b'"duckdb_sql": null' in urllib.request.urlopen(path).read():
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("sql", [COUNTLESS_ROWS, ENDLESS_ROWS, SLOW_PATTERN])
+def test_a_query_stops_while_it_computes(patient: Account, sql: str) -> None:
+    id_ = patient.start(sql)
+    wait_for_work(patient, id_)
+    patient.athena.stop_query_execution(QueryExecutionId=id_)
+    outcome = patient.wait(id_)
+    assert (outcome.state, outcome.error) == ("CANCELLED", {})
+    assert patient.run("SELECT 1").state == "SUCCEEDED"
+
+
+def test_a_query_stops_while_it_is_translated(patient: Account) -> None:
+    id_ = patient.start(nested_with(30))
+    patient.wait_for(id_, "RUNNING")
+    patient.athena.stop_query_execution(QueryExecutionId=id_)
+    assert patient.wait(id_).state == "CANCELLED"
+
+
+def test_a_query_stops_while_its_result_is_written(
+    patient: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of an object: no part of it can be seen."""
+    stopped: list[str] = []
+
+    class Stopping(output.Output):
+        def _upload(self, location: str, file: Any, owner: str | None) -> None:
+            class Slow:
+                def read(self, size: int = -1) -> bytes:
+                    if not stopped:
+                        stopped.extend(patient.created()[:1])
+                        patient.athena.stop_query_execution(QueryExecutionId=stopped[0])
+                    return bytes(file.read(size))
+
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(file, name)
+
+            super()._upload(location, Slow(), owner)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("local_athena.athena.executions.Output", Stopping)
+    outcome = patient.run(numbers(500_000))
+    assert stopped == [outcome.id]
+    assert outcome.state == "CANCELLED"
+    assert patient.keys("results") == []
+
+
+# --- processes
+
+
+@dataclass(frozen=True)
+class Service:
+    """`local-athena serve` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    endpoint_url: str
+
+    def client(self, name: str) -> Any:
+        session: Any = boto3.Session("local", "local", region_name="us-east-1")
+        retries = Config(retries={"total_max_attempts": 1})
+        return session.client(name, endpoint_url=self.endpoint_url, config=retries)
+
+    def start_query(self, sql: str) -> str:
+        location = {"OutputLocation": "s3://results/"}
+        answer = self.client("athena").start_query_execution(
+            QueryString=sql, ResultConfiguration=location
+        )
+        return str(answer["QueryExecutionId"])
+
+    def wait_until_it_computes(self, id_: str) -> set[int]:
+        """Give the processes that the service has then."""
+        path = f"{self.endpoint_url}/_local/athena/executions/{id_}"
+        while b'"duckdb_sql": null' in urllib.request.urlopen(path).read():
+            time.sleep(0.01)
+        return children(self.process.pid)
+
+
+@contextlib.contextmanager
+def service() -> Iterator[Service]:
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local_athena", "serve", "--port=0", "--query-seconds=100000"],
+        cwd=REPOSITORY / "dev" / "local_athena",
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        running = Service(process, next(word for word in words if word.startswith("http://")))
+        running.client("s3").create_bucket(Bucket="results")
+        yield running
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sql", [COUNTLESS_ROWS, nested_with(30)])
+def test_no_process_outlives_the_service(sent: signal.Signals, sql: str) -> None:
+    with service() as running:
+        bomb = running.start_query(sql)
+        if sql == COUNTLESS_ROWS:
+            started = running.wait_until_it_computes(bomb)
+        else:
+            started = children(running.process.pid)
+        assert started
+        running.process.send_signal(sent)
+        code = running.process.wait()
+        assert code == (-sent if sent == signal.SIGKILL else 0)
+        while any(is_running(pid) for pid in started):
+            time.sleep(0.01)
+
+
+def test_a_service_ends_while_a_statement_is_read() -> None:
+    with service() as running:
+        errors: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                running.start_query(ENDLESS_SYNTAX)
+            except Exception as error:  # it depends on when the service ends
+                errors.append(error)
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait() == 0
+        thread.join()
+        assert errors
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Workers]:
+    workers = Workers(Limits(), queries_at_once=2)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def test_a_process_is_used_again_and_replaced_when_it_was_killed() -> None:
+    """Also where the service is larger than a process of queries may become."""
+    held = b"x" * (450 * MEGABYTE)
+    others = children(os.getpid())
+    with processes() as workers:
+        assert workers.check("SELECT 1", ()) is None
+        (first,) = children(os.getpid()) - others
+        assert workers.check("SELECT 2", ()) is None
+        assert children(os.getpid()) - others == {first}
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        assert workers.check("SELECT 3", ()) is None
+        assert first not in children(os.getpid())
+    assert children(os.getpid()) <= others
+    assert held
+
+
+def test_a_query_stops_while_it_waits_for_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which does not get ready, and ends with the others."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 100000\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    others = children(os.getpid())
+    stopped, ended = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(WorkerEndedError), workers.borrow(is_over=stopped.is_set):
+            pass
+        ended.set()
+
+    with processes() as workers:
+        while not children(os.getpid()) - others:
+            time.sleep(0.01)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        stopped.set()
+        while not ended.is_set():
+            workers.wake()
+            time.sleep(0.01)
+        thread.join()
+    assert children(os.getpid()) <= others
+
+
+def test_a_process_has_nothing_but_what_it_works_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody")
+    others = children(os.getpid())
+    with processes() as workers:
+        workers.check("SELECT 1", ())
+        (process,) = children(os.getpid()) - others
+        folder = Path(f"/proc/{process}")
+        variables = folder.joinpath("environ").read_bytes().split(b"\0")
+        names = {variable.partition(b"=")[0].decode() for variable in variables if variable}
+        assert names <= {"ARROW_DEFAULT_MEMORY_POOL", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH"}
+        limits = folder.joinpath("limits").read_text().splitlines()
+        (largest_file,) = (line.split()[3:5] for line in limits if line.startswith("Max file size"))
+        assert largest_file == ["0", "0"]
+
+
+def test_without_its_program_a_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/none/there")
+    with (
+        processes() as workers,
+        pytest.raises(ApiError, match="cannot be started"),
+    ):
+        workers.check("SELECT 1", ())
