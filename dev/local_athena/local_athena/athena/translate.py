@@ -335,7 +335,17 @@ class _Translator:
                     same.append(expr)
             outputs_only = [expr for _, expr in items]
             order = self._order(node.args["order"], frame, outputs_only, distinct is not None)
+            if _ties(node):
+                if distinct is not None or node.args.get("offset"):
+                    raise not_supported("WITH TIES beside DISTINCT or OFFSET")
+                keys = self._order_keys(node.args["order"], frame, outputs_only)
+                listed = ", ".join(f"{instant(key).sql}{direction}" for _, key, direction in keys)
+                clauses.append(f"QUALIFY rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
+                frame.windowed = True
             clauses.append(f"ORDER BY {order}")
+        elif _ties(node):
+            message = "FETCH FIRST WITH TIES clause requires ORDER BY"
+            raise QueryFailed("MISSING_ORDER_BY", message)
         window = self._limit(node)
         nullable = {each.column for each in frame.scope.fields if each.nullable}
         group = node.args.get("group")
@@ -435,7 +445,15 @@ class _Translator:
     def _order(
         self, order: exp.Order, frame: _Frame, outputs: list[Expr], is_distinct: bool = False
     ) -> str:
-        keys = []
+        return ", ".join(
+            f"{position or instant(key).sql}{direction}"
+            for position, key, direction in self._order_keys(order, frame, outputs, is_distinct)
+        )
+
+    def _order_keys(
+        self, order: exp.Order, frame: _Frame, outputs: list[Expr], is_distinct: bool = False
+    ) -> Iterator[tuple[int | None, Expr, str]]:
+        """Keys with their directions, and their position if they are an output."""
         for item in order.expressions:
             _only(item, "this", "desc")
             if isinstance(item.this, exp.Literal) and not item.this.is_string:
@@ -449,12 +467,8 @@ class _Translator:
             if is_distinct and not positions:
                 message = "For SELECT DISTINCT, ORDER BY expressions must appear in select list"
                 raise self._located(QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message), item)
-            has_open_zone = _holds_open_zone(key.type)
-            if positions and not has_open_zone:
-                keys.append(f"{positions[0]}{_direction(item)}")
-            else:
-                keys.append(f"{instant(key).sql}{_direction(item)}")
-        return ", ".join(keys)
+            is_position = bool(positions) and not _holds_open_zone(key.type)
+            yield (positions[0] if is_position else None), key, _direction(item)
 
     def _ordinal(self, literal: exp.Literal, outputs: list[Expr]) -> Expr:
         if not literal.name.isdigit() or not 1 <= int(literal.name) <= len(outputs):
@@ -471,10 +485,10 @@ class _Translator:
             value = limit.args.get("expression")
             if isinstance(limit, exp.Fetch):
                 options = limit.args.get("limit_options")
-                if options is not None and (
-                    options.args.get("percent") or options.args.get("with_ties")
-                ):
+                if options is not None and options.args.get("percent"):
                     raise not_supported("this form of FETCH")
+                if _ties(node):
+                    continue
                 value = limit.args.get("count") or exp.Literal.number(1)
             if not isinstance(value, exp.Literal) or not value.name.isdigit():
                 raise not_supported(f"this form of {word}")
@@ -510,6 +524,8 @@ class _Translator:
 
     def _ordered(self, node: exp.Expr, query: Query, ctes: Mapping[str, _Cte]) -> Query:
         """A query under an ORDER BY, LIMIT and OFFSET that see only its outputs."""
+        if _ties(node):
+            raise not_supported("WITH TIES beside a set operation or VALUES")
         window = self._limit(node)
         if not node.args.get("order") and not window:
             return query
@@ -1481,6 +1497,18 @@ def _connected(word: str, sides: Sequence[Expr]) -> Expr:
     for side in sides:
         pieces += [word if pieces else "(", side]
     return joined(*pieces, ")", type_=BOOLEAN)
+
+
+def _ties(node: exp.Expr) -> int:
+    """How many rows FETCH FIRST ... WITH TIES asks for; 0 if it does not stand there."""
+    limit = node.args.get("limit")
+    options = limit.args.get("limit_options") if isinstance(limit, exp.Fetch) else None
+    if limit is None or options is None or not options.args.get("with_ties"):
+        return 0
+    count = limit.args.get("count") or exp.Literal.number(1)
+    if not isinstance(count, exp.Literal) or not count.name.isdigit() or int(count.name) == 0:
+        raise not_supported("this form of FETCH")
+    return int(count.name)
 
 
 def _is_comma(join: exp.Join) -> bool:

@@ -46,13 +46,13 @@ def _group_names(regex: str) -> dict[str, int]:
 def _not_empty(pattern: Expr, what: str) -> Expr:
     """Refuses a pattern that fits an empty text: the engines go on from it differently."""
     regex = _regex(pattern)
-    try:
-        fits_nothing = re.search(regex.constant.replace(r"\z", r"\Z") if regex.constant else "", "")
-    except re.error:
-        fits_nothing = None
-    if fits_nothing is not None or "$" in (pattern.constant or ""):
+    if "$" in (pattern.constant or "") or _fits_nothing(pattern.constant or ""):
         raise not_supported(f"{what} of the regular expression {pattern.constant!r}")
     return regex
+
+
+def _fits_nothing(regex: str) -> bool:
+    return re.search(_numbered(regex), "") is not None
 
 
 def _like(value: Expr, pattern: Expr) -> Expr:
@@ -60,28 +60,70 @@ def _like(value: Expr, pattern: Expr) -> Expr:
 
 
 def _group(pattern: Expr, group: Expr | None) -> int:
-    """The number of a group, which must have a part in each match."""
+    """The number of a group."""
     if group is None:
         return 0
-    regex = literal(pattern, "a regular expression")
+    regex = _numbered(literal(pattern, "a regular expression"))
     number = group.constant or ""
-    regex = _numbered(regex)
     if not number.isdigit() or int(number) > min(re.compile(regex).groups, 9):
         raise not_supported("this group of a regular expression")
-    if int(number) and re.search(r"\||\)[*?{]", regex):
-        raise not_supported("a group of a regular expression that can be left out")
     return int(number)
 
 
+def _found(extracted: str, pattern: Expr, number: int) -> str:
+    """What is found, and NULL for a group that has no part in the match.
+
+    DuckDB gives an empty text for such a group, so that one that can be empty is refused.
+    """
+    regex = _numbered(pattern.constant or "")
+    if not number or not re.search(r"\||\)[*?{]", regex):
+        return extracted
+    if re.search(r"[*?]|\{0?,|\|\)|\(\||\(\)", _group_text(regex, number)):
+        raise not_supported("a group of a regular expression that can be left out and be empty")
+    return f"nullif({extracted}, '')"
+
+
+def _group_text(regex: str, number: int) -> str:
+    """What stands in a group."""
+    opened = 0
+    depth = start = 0
+    for found in re.finditer(r"\\.|\[\^?(?:\\.|[^\]])+\]|\((\?:)?|\)", regex, flags=re.DOTALL):
+        if found[0].startswith("("):
+            opened += found[1] is None
+            depth += bool(start)
+            if opened == number and not start:
+                start, depth = found.end(), 1
+        elif found[0] == ")" and start:
+            depth -= 1
+            if depth == 0:
+                return regex[start : found.start()]
+    return regex
+
+
 def _extract(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
-    regex, number = _not_empty(pattern, "regexp_extract"), _group(pattern, group)
-    found = f"regexp_extract({{0}}, {{1}}, {number})"
-    return build(f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {found} END", VARCHAR, value, regex)
+    number = _group(pattern, group)
+    regex = literal(pattern, "a regular expression")
+    if re.search(r"[^\\$]\$$", regex) and "$" not in regex[:-1] and not _fits_nothing(regex):
+        # A line break at the end of the text is no part of what is found.
+        body = _regex(text(regex[:-1])).constant or ""
+        whole = text(f"({body})(?:\\n?\\z)")
+        taken = number + 1
+    else:
+        whole, taken = _not_empty(pattern, "regexp_extract"), number
+    if taken > 9:
+        raise not_supported("this group of a regular expression")
+    extracted = _found(f"regexp_extract({{0}}, {{1}}, {taken})", pattern, number)
+    found = f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {extracted} END"
+    return build(found, VARCHAR, value, whole)
 
 
 def _extract_all(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
     regex, number = _not_empty(pattern, "regexp_extract_all"), _group(pattern, group)
-    return build(f"regexp_extract_all({{0}}, {{1}}, {number})", array(VARCHAR), value, regex)
+    all_ = f"regexp_extract_all({{0}}, {{1}}, {number})"
+    each = _found("each", pattern, number)
+    if each != "each":
+        all_ = f"list_transform({all_}, lambda each: {each})"
+    return build(all_, array(VARCHAR), value, regex)
 
 
 def _replace(value: Expr, pattern: Expr, by: Expr | None = None) -> Expr:
@@ -121,13 +163,23 @@ def _count(value: Expr, pattern: Expr) -> Expr:
     return build("len(regexp_extract_all({0}, {1}))", BIGINT, value, regex)
 
 
-def _position(value: Expr, pattern: Expr) -> Expr:
-    regex = _not_empty(pattern, "regexp_position")
-    parts = "regexp_split_to_array({0}, {1})"
-    found = f"CASE WHEN len({parts}) > 1 THEN length({parts}[1]) + 1 ELSE -1 END"
-    return build(
-        f"CASE WHEN {{0}} IS NOT NULL THEN {found} END", BIGINT, coerce(value, VARCHAR), regex
-    )
+def _position(value: Expr, pattern: Expr, start: Expr | None = None) -> Expr:
+    """Where the pattern is found first, from a character on.
+
+    What stands before that character is still seen by anchors and word boundaries.
+    """
+    regex = _not_empty(pattern, "regexp_position").constant or ""
+    first = 1 if start is None else int(start.constant or 0)
+    if not 1 <= first <= _REPEATED:
+        raise not_supported("regexp_position from this character")
+    before = text(f"^((?s:.{{{first - 1},}}?))(?:{regex})")
+    found = "length(regexp_extract({0}, {1}, 1)) + 1"
+    position = f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {found} ELSE -1 END"
+    missing = "CASE WHEN {0} IS NOT NULL THEN"
+    return build(f"{missing} {position} END", BIGINT, coerce(value, VARCHAR), before)
+
+
+_REPEATED = 1000  # the most that RE2 repeats
 
 
 FUNCTIONS = on_page(
@@ -167,6 +219,12 @@ FUNCTIONS = on_page(
         _like,
         "regexp_like('1a 2b 14m', '\\d+b')",
         "true",
+    ),
+    Function(
+        "regexp_position(varchar, varchar, bigint) -> bigint",
+        _position,
+        "regexp_position('I have 23 apples, 5 pears', '\\d', 12)",
+        "19",
     ),
     Function(
         "regexp_position(varchar, varchar) -> bigint",
