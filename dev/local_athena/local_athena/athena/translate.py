@@ -316,12 +316,16 @@ class _Translator:
             condition = self._condition(node.args["where"].this, frame, frame.scope.fields)
             clauses.append(f"WHERE {condition.sql}")
         items = list(self._items(node, frame))
+        keys: list[Expr] = []
         if node.args.get("group"):
-            clauses.append(f"GROUP BY {self._group(node.args['group'], items, frame)}")
+            sql, keys = self._group(node.args["group"], items, frame)
+            clauses.append(f"GROUP BY {sql}")
         if node.args.get("having"):
             having = self._boolean(node.args["having"].this, frame)
             frame.needs.append(having)
             clauses.append(f"HAVING {having.sql}")
+        if any(map(_is_open, keys)):
+            clauses.append(f"QUALIFY {_one_zone_each(keys)}")
         distinct = node.args.get("distinct")
         if distinct is not None:
             _only(distinct)
@@ -404,7 +408,10 @@ class _Translator:
         is_row = found is not None and found.column.type.base == "row"
         return found.column.as_expr() if found is not None and is_row else None
 
-    def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
+    def _group(
+        self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame
+    ) -> tuple[str, list[Expr]]:
+        """GROUP BY, and the keys of it that stand in no grouping set."""
         _only(group, "expressions", *_GROUPING_SETS)
         is_distinct = group.args.get("all") is False
         if is_distinct and (
@@ -412,22 +419,28 @@ class _Translator:
         ):
             raise not_supported("GROUP BY DISTINCT of anything but GROUPING SETS")
         keys = []
+        plain: list[Expr] = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
                 keys.append(item.name)
-                output = self._ordinal(item, [expr for _, expr in items])
-                frame.needs.append(_groupable(output))
+                plain.append(self._ordinal(item, [expr for _, expr in items]))
             elif isinstance(item, exp.Tuple) and not item.expressions:
                 keys.append("()")
             else:
-                keys.append(self._group_key(item, frame))
+                plain.append(self.expr(item, frame))
+                keys.append(plain[-1].sql)
+        frame.needs += plain
+        has_sets = any(group.args.get(name) for name in _GROUPING_SETS)
+        for key in plain:
+            if has_sets or not _is_open(key):
+                _groupable(key)
         for name, word in _GROUPING_SETS.items():
             for each in group.args.get(name) or []:
                 _only(each, "expressions")
                 sets = [self._grouping_set(item, frame) for item in each.expressions]
                 sets = list(dict.fromkeys(sets)) if is_distinct else sets
                 keys.append(f"{word} ({', '.join(sets)})")
-        return ", ".join(keys)
+        return ", ".join(keys), plain
 
     def _group_key(self, item: exp.Expr, frame: _Frame) -> str:
         key = _groupable(self.expr(item, frame))
@@ -1319,7 +1332,8 @@ class _Translator:
     def _over(self, node: exp.Window, frame: _Frame) -> Expr:
         clause: list[str | Expr] = [" OVER ("]
         for position, item in enumerate(node.args.get("partition_by") or []):
-            clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
+            key = instant(self.expr(item, frame))
+            clause += [", " if position else "PARTITION BY ", _groupable(key)]
         keys = self._order_inside(node.args.get("order"), frame)
         check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
         clause += keys
@@ -1540,6 +1554,17 @@ def _groupable(expr: Expr) -> Expr:
     if _holds_open_zone(expr.type):
         raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
     return expr
+
+
+def _is_open(key: Expr) -> bool:
+    return key.type.base == "timestamp with time zone" and key.type.zone is None
+
+
+def _one_zone_each(keys: Sequence[Expr]) -> str:
+    """A condition that is true, or fails if two groups differ in nothing but a time zone."""
+    instants = ", ".join(instant(key).sql for key in keys)
+    failure = f"trino_undone({quoted('GROUP BY of one instant in several time zones')})"
+    return f"CASE WHEN count(*) OVER (PARTITION BY {instants}) > 1 THEN {failure} ELSE true END"
 
 
 def _direction(item: exp.Ordered) -> str:

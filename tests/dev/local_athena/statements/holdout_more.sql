@@ -79,7 +79,12 @@ SELECT week, product, n, rank() OVER (PARTITION BY week ORDER BY n DESC NULLS LA
 --> "2026-11-09","tea",,"3"
 
 -- rollup_of_weeks_and_products
-SELECT date_trunc('week', sold_on) AS week, product, count(*) AS n FROM sales WHERE product <> 'cake' GROUP BY ROLLUP (date_trunc('week', sold_on), product) ORDER BY 1 NULLS LAST, 2 NULLS LAST
+-- source: sql/select.html#complex-grouping-operations
+SELECT date_trunc('week', sold_on) AS week, product, count(*) AS n FROM sales GROUP BY ROLLUP (date_trunc('week', sold_on), product)
+--! INVALID_COLUMN_REFERENCE
+
+-- rollup_of_weeks_of_a_subquery
+SELECT week, product, count(*) AS n FROM (SELECT date_trunc('week', sold_on) AS week, product FROM sales WHERE product <> 'cake') GROUP BY ROLLUP (week, product) ORDER BY 1 NULLS LAST, 2 NULLS LAST
 --> "2026-10-26","tea","1"
 --> "2026-10-26",,"1"
 --> "2026-11-02","coffee","2"
