@@ -58,8 +58,8 @@ StartResponse = Callable[..., Any]
 class LocalAws:
     """S3, Glue, STS, SNS, SQS and Athena on this machine, served by threads of this process.
 
-    moto keeps its state in the process, so one at a time: starting another one forgets what the
-    first held.
+    Queries have processes of their own, which end with it. moto keeps its state in this process, so
+    one at a time: starting another one forgets what the first held.
 
     Attributes:
         endpoint_url: Where they all are.

@@ -297,7 +297,6 @@ MACROS = (
         WHEN pad = '' THEN trino_invalid('Padding string must not be empty')
         WHEN size < 0 OR size > 2147483647
             THEN trino_invalid('Target length must be in the range [0..2147483647]')
-        WHEN size > 10000000 THEN trino_undone('texts of ten million characters')
         ELSE CAST(size AS INTEGER)
     END""",
     "trino_lpad(s, size, pad) AS lpad(s, trino_padding(size, pad), pad)",
