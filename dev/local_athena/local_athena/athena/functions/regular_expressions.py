@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.functions.row import Function, literal, on_page
@@ -10,7 +11,7 @@ from local_athena.athena.types import BIGINT, BOOLEAN, VARCHAR, Expr, array, bui
 
 _SAFE = re.compile(
     r"(?:\\[dDwWsSbB.\\|()\[\]{}*+?^$/-]"
-    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
+    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|&(?!&)|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
     r"|[(|)^$.]|[*+?]\??|\{\d+(?:,\d*)?\}\??|[^\\\[\](){}*+?|^$.])*"
 )
 
@@ -76,11 +77,49 @@ def _found(extracted: str, pattern: Expr, number: int) -> str:
     DuckDB gives an empty text for such a group, so that one that can be empty is refused.
     """
     regex = _numbered(pattern.constant or "")
-    if not number or not re.search(r"\||\)[*?{]", regex):
+    if not number or not _can_be_left_out(regex, number):
         return extracted
     if re.search(r"[*?]|\{0?,|\|\)|\(\||\(\)", _group_text(regex, number)):
         raise not_supported("a group of a regular expression that can be left out and be empty")
     return f"nullif({extracted}, '')"
+
+
+@dataclass
+class _Group:
+    """A group of a regular expression, or the whole of it.
+
+    Attributes:
+        around: The group in which it stands.
+        has_branches: Whether `|` stands in it, outside of the groups in it.
+        is_optional: Whether it may be repeated no time.
+    """
+
+    around: _Group | None
+    has_branches: bool = False
+    is_optional: bool = False
+
+
+def _can_be_left_out(regex: str, number: int) -> bool:
+    """Whether a match can be without this group."""
+    innermost = _Group(None)
+    numbered = [innermost]
+    tokens = r"\\.|\[\^?(?:\\.|[^\]])+\]|\(\?i\)|\(\?:|\(|\)[*?{]?|\|"
+    for found in re.finditer(tokens, regex, flags=re.DOTALL):
+        if found[0] == "|":
+            innermost.has_branches = True
+        elif found[0] in ("(", "(?:"):
+            innermost = _Group(innermost)
+            if found[0] == "(":
+                numbered.append(innermost)
+        elif found[0].startswith(")"):
+            innermost.is_optional = len(found[0]) > 1
+            innermost = innermost.around or innermost
+    group = numbered[number]
+    while group.around is not None:
+        if group.is_optional or group.around.has_branches:
+            return True
+        group = group.around
+    return False
 
 
 def _group_text(regex: str, number: int) -> str:
