@@ -9,7 +9,6 @@ partitions, on its own.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,8 +37,7 @@ from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
     DATE,
-    DAY_INTERVAL,
-    MONTH_INTERVAL,
+    JSON,
     TIMESTAMP,
     TIMESTAMP_UTC,
     UNKNOWN,
@@ -316,22 +314,23 @@ class _Translator:
             condition = self._condition(node.args["where"].this, frame, frame.scope.fields)
             clauses.append(f"WHERE {condition.sql}")
         items = list(self._items(node, frame))
-        keys: list[Expr] = []
+        qualified: list[str] = []
         if node.args.get("group"):
-            sql, keys = self._group(node.args["group"], items, frame)
+            sql, groups = self._group(node.args["group"], items, frame)
             clauses.append(f"GROUP BY {sql}")
+            if any(map(_is_open, groups)):
+                qualified.append(_one_zone_each(groups))
         if node.args.get("having"):
             having = self._boolean(node.args["having"].this, frame)
             frame.needs.append(having)
             clauses.append(f"HAVING {having.sql}")
-        if any(map(_is_open, keys)):
-            clauses.append(f"QUALIFY {_one_zone_each(keys)}")
         distinct = node.args.get("distinct")
         if distinct is not None:
             _only(distinct)
             frame.needs += [expr for _, expr in items]
             for _, expr in items:
                 _groupable(expr)
+        ordered: list[str] = []
         if node.args.get("order"):
             for name, expr in items:
                 same = frame.aliases.setdefault(name.lower(), [])
@@ -344,12 +343,15 @@ class _Translator:
                     raise not_supported("WITH TIES beside DISTINCT or OFFSET")
                 keys = self._order_keys(node.args["order"], frame, outputs_only)
                 listed = ", ".join(f"{instant(key).sql}{direction}" for _, key, direction in keys)
-                clauses.append(f"QUALIFY rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
+                qualified.append(f"rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
                 frame.windowed = True
-            clauses.append(f"ORDER BY {order}")
+            ordered = [f"ORDER BY {order}"]
         elif _ties(node):
             message = "FETCH FIRST WITH TIES clause requires ORDER BY"
             raise QueryFailed("MISSING_ORDER_BY", message)
+        if qualified:
+            clauses.append(f"QUALIFY {' AND '.join(qualified)}")
+        clauses += ordered
         window = self._limit(node)
         nullable = {each.column for each in frame.scope.fields if each.nullable}
         group = node.args.get("group")
@@ -1129,16 +1131,7 @@ class _Translator:
         return operators.array_of(*(self.expr(element, frame) for element in node.expressions))
 
     def _interval(self, node: exp.Interval, _: _Frame) -> Expr:
-        unit, value = node.args["unit"], node.this
-        sign = "-" if isinstance(value, exp.Neg) else ""
-        value = value.this if sign else value
-        name = unit.name.lower() if isinstance(unit, exp.Var) else ""
-        is_unit = name in ("year", "month", "day", "hour", "minute", "second")
-        if not is_unit or not re.fullmatch(r"[+-]?\d+", value.name):
-            raise not_supported("this interval")
-        type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        number = int(f"{sign}{value.name}".replace("--", "").replace("-+", "-"))
-        return Expr((f"INTERVAL '{number} {name}'",), type_, constant=name)
+        return literals.interval(node)
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
@@ -1203,6 +1196,8 @@ class _Translator:
             return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
         if name in ("now", "current_timestamp", "localtimestamp"):
             return self._moment(name, node)
+        if name == "json_parse" and len(arguments) == 1 and self._try and not frame.lambdas:
+            return self._parsed_in_try(arguments[0], frame)
         is_aggregate = name in functions.AGGREGATES and name not in functions.SCALARS
         if name in functions.SCALARS and not is_aggregate:
             return functions.call(name, [self._argument(arg, frame) for arg in arguments])
@@ -1298,6 +1293,22 @@ class _Translator:
             type_=inner.type,
             opaque=True,
         )
+
+    def _parsed_in_try(self, node: exp.Expr, frame: _Frame) -> Expr:
+        """json_parse in TRY: what is not JSON fails in it, the rest is parsed before."""
+        value = self.expr(node, frame)
+        if not isinstance(node, exp.Column) or value.constant is not None:
+            return self._apply("json_parse", [value])
+        parsed = build(
+            "CASE WHEN json_valid({0}) THEN {1} END",
+            JSON,
+            value,
+            self._apply("json_parse", [value]),
+        )
+        before = self._hoisted(parsed)
+        failed = "{0} IS NOT NULL AND {1} IS NULL"
+        failure = "trino_invalid('Cannot convert value to JSON')"
+        return build(f"CASE WHEN {failed} THEN {failure} ELSE {{1}} END", JSON, value, before)
 
     def _hoisted(self, expr: Expr) -> Expr:
         """An aggregate, a window or a subquery, which TRY of DuckDB does not take."""

@@ -201,3 +201,16 @@ SELECT human_readable_seconds(3661), human_readable_seconds(96)
 -- not common
 SELECT date_diff('month', DATE '2026-01-31', DATE '2026-02-28'), date_diff('month', DATE '2026-02-28', DATE '2026-03-31'), date_diff('month', DATE '2026-02-28', DATE '2026-03-27')
 --> "1","1","0"
+
+-- a_letter_in_quotes_is_no_time_zone
+SELECT format_datetime(TIMESTAMP '2026-11-15 01:02:03.004', 'yyyy-MM-dd''T''HH:mm:ss''Z'''), format_datetime(current_timestamp, '''ZZ'' HH'), parse_datetime('2026-11-15T01:02:03Z', 'yyyy-MM-dd''T''HH:mm:ss''Z''')
+--> "2026-11-15T01:02:03Z","ZZ 00","2026-11-15 01:02:03.000 UTC"
+
+-- fractions_of_a_second_before_a_letter
+SELECT date_parse('2026-11-15T01:02:03.123456Z', '%Y-%m-%dT%H:%i:%s.%fZ'), parse_datetime('2026-11-15T01:02:03.123Z', 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), parse_datetime('2026-11-15 01:02:03.5', 'yyyy-MM-dd HH:mm:ss.SSS')
+--> "2026-11-15 01:02:03.123","2026-11-15 01:02:03.123 UTC","2026-11-15 01:02:03.500 UTC"
+
+-- days_between_two_texts_with_offsets
+SELECT date_diff('day', from_iso8601_timestamp(a), from_iso8601_timestamp(z)) AS days, date_diff('hour', from_iso8601_timestamp(a), current_timestamp) AS hours FROM (VALUES ('2026-11-14T00:00:00Z', '2026-11-15T00:00:00Z'), ('2026-11-14T23:00:00+09:00', '2026-11-15T13:59:59Z')) AS t (a, z) ORDER BY a
+--> "1","24"
+--> "0","10"

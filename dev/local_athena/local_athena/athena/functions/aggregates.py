@@ -132,6 +132,12 @@ def _histogram(value: Expr) -> Call:
     return Call(f"CAST(@histogram({{0}}) AS {type_.duckdb})", type_, (value,))
 
 
+def _approx_most_frequent(buckets: Expr, value: Expr, _capacity: Expr) -> Call:
+    type_ = Type("map", of=(value.type, BIGINT))
+    most = f"CAST(trino_most_frequent(@histogram({{1}}), {{0}}) AS {type_.duckdb})"
+    return Call(most, type_, (buckets, value))
+
+
 def _statistic(name: str, duckdb: str, answer: str, *aliases: str) -> Aggregate:
     example = f"{name}(x) FROM (VALUES 1, 2, 3, 6) AS t (x)"
     return Aggregate(f"{name}(double) -> double", duckdb, example, answer, aliases=aliases)
@@ -143,6 +149,7 @@ def _of_two(name: str, duckdb: str, answer: str) -> Aggregate:
 
 
 _NUMBERS = "FROM (VALUES 1, 2, 3) AS t (x)"
+_INTERVALS = "FROM (VALUES INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS t (x)"
 _PAIRS = "FROM (VALUES ('a', 1), ('b', 3), ('c', 2)) AS t (x, y)"
 _TRUTHS = "FROM (VALUES true, false) AS t (x)"
 
@@ -166,6 +173,18 @@ AGGREGATES = on_page(
         "@count(DISTINCT {0})",
         "approx_distinct(x, 0.01) FROM (VALUES 1, 1, 2, NULL) AS t (x)",
         "2",
+    ),
+    *(
+        Aggregate(
+            f"approx_most_frequent(bigint, {type_}, bigint) -> map({type_}, bigint)",
+            _approx_most_frequent,
+            f"approx_most_frequent(2, x, 10) FROM (VALUES {values}) AS t (x)",
+            answer,
+        )
+        for type_, values, answer in (
+            ("bigint", "1, 2, 2, 3, 3, 3", "{3=3, 2=2}"),
+            ("varchar", "'a', 'b', 'b', 'c', 'c', 'c'", "{c=3, b=2}"),
+        )
     ),
     Aggregate(
         "approx_percentile(bigint, double) -> bigint",
@@ -204,6 +223,12 @@ AGGREGATES = on_page(
         "[2, 1, null]",
     ),
     Aggregate("avg(N) -> N", _avg, "avg(x) FROM (VALUES 1, 2) AS t (x)", "1.5"),
+    Aggregate(
+        "avg(interval day to second) -> interval day to second",
+        "to_microseconds(CAST(round(@avg(trino_interval_ms({0}))) AS BIGINT) * 1000)",
+        f"avg(x) {_INTERVALS}",
+        "0 01:30:00.000",
+    ),
     Aggregate(
         "bitwise_and_agg(bigint) -> bigint", "@bit_and({0})", f"bitwise_and_agg(x) {_NUMBERS}", "0"
     ),
@@ -277,6 +302,12 @@ AGGREGATES = on_page(
     _statistic("stddev", "@stddev_samp({0})", "2.160246899469287", "stddev_samp"),
     _statistic("stddev_pop", "@stddev_pop({0})", "1.8708286933869707"),
     Aggregate("sum(N) -> N", _sum, f"sum(x) {_NUMBERS}", "6"),
+    Aggregate(
+        "sum(interval day to second) -> interval day to second",
+        "to_microseconds(CAST(@sum(trino_interval_ms({0})) AS BIGINT) * 1000)",
+        f"sum(x) {_INTERVALS}",
+        "0 03:00:00.000",
+    ),
     _statistic("variance", "@var_samp({0})", "4.666666666666667", "var_samp"),
     _statistic("var_pop", "@var_pop({0})", "3.5"),
     Aggregate(
@@ -294,6 +325,12 @@ AGGREGATES = on_page(
 )
 
 MACROS = (
+    """trino_most_frequent(counts, buckets) AS map_from_entries(list_transform(
+        list_sort(list_transform(
+            map_entries(counts),
+            lambda each: struct_pack(less := -CAST(each.value AS BIGINT), key := each.key)
+        ))[1:buckets],
+        lambda each: struct_pack(k := each.key, v := -each.less)))""",
     """trino_percentile(sorted, total, p) AS CASE
         WHEN p < 0 OR p > 1 THEN trino_invalid('percentile must be between 0 and 1')
         WHEN total = 0 THEN NULL
