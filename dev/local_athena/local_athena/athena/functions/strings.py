@@ -126,6 +126,13 @@ def _concat_ws(separator: Expr, *values: Expr) -> Expr:
 
 FUNCTIONS = on_page(
     "functions/string",
+    Function(
+        "uuid() -> varchar",
+        "CAST(uuid() AS VARCHAR)",
+        "length(CAST(uuid() AS varchar))",
+        "36",
+        "functions/uuid",
+    ),
     Function("chr(bigint) -> varchar", "chr(CAST({0} AS INTEGER))", "chr(65)", "A"),
     Function("codepoint(varchar) -> integer", "trino_codepoint({0})", "codepoint('A')", "65"),
     Function("concat(varchar, varchar...) -> varchar", _concat, "concat('a', 'b', 'c')", "abc"),
