@@ -188,9 +188,7 @@ def translate(
     except RecursionError:
         raise not_supported("expressions that are nested so deep") from None
     sql = _printable(query)
-    mark_needed_columns(query)
-    for shared in translator.shared:
-        query.children.append(shared.query)
+    query.children += [shared.query for shared in translator.shared]
     mark_needed_columns(query)
     if translator.shared:
         listed = ", ".join(
