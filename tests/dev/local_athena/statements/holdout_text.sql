@@ -178,3 +178,20 @@ SELECT bitwise_and(flags, 4) <> 0 AS has_four, bitwise_or(flags, 1), bitwise_xor
 -- source: functions/math.html
 SELECT to_base(255, 16), from_base('ff', 16), from_base('101', 2), to_hex(from_hex('0aFF'))
 --> "ff","255","5","0AFF"
+
+-- the_end_of_a_text_in_a_pattern
+-- source: functions/regexp.html
+SELECT regexp_replace('/a?b=c', '\?.*$', ''), regexp_replace('/a/b/', '^/|/$', ''), regexp_replace('a/' || chr(10), '/$', '!') = 'a!' || chr(10), regexp_replace('x12', '(\d)(\d)$', '$2$1'), regexp_extract('x.csv.gz', '[^.]+$')
+--> "/a","a/b","true","x21","gz"
+
+-- rows_without_names_as_json
+-- source: functions/json.html
+-- not common
+SELECT json_format(CAST(ROW(1, 'a') AS json)), json_format(CAST(CAST(ROW(1, 'a') AS row(x integer, y varchar)) AS json))
+--> "{"""":1,"""":""a""}","{""x"":1,""y"":""a""}"
+
+-- the_end_of_a_text_in_one_of_two_patterns
+-- source: functions/regexp.html
+-- not common
+SELECT regexp_extract('a x', 'a|b$'), regexp_extract('xb', 'a|b$')
+--> "a","b"
