@@ -272,11 +272,12 @@ def _to_json(expr: Expr) -> Expr:
         return build(template, JSON, expr, shown, value)
     if source.base == "row":
         pieces: list[str | Expr] = []
-        for field, type_ in zip(source.shown_fields, source.of, strict=True):
+        named = zip(source.shown_fields, source.fields, source.of, strict=True)
+        for field, own_name, type_ in named:
             value = _to_json(
                 build("struct_extract({0}, {1})", type_, Expr((name,), source), text(field))
             )
-            shown = build("CAST(to_json({0}) AS VARCHAR)", VARCHAR, text(field))
+            shown = build("CAST(to_json({0}) AS VARCHAR)", VARCHAR, text(own_name))
             pieces += [
                 " || ',' || " if pieces else "",
                 shown,

@@ -214,3 +214,9 @@ SELECT date_parse('2026-11-15T01:02:03.123456Z', '%Y-%m-%dT%H:%i:%s.%fZ'), parse
 SELECT date_diff('day', from_iso8601_timestamp(a), from_iso8601_timestamp(z)) AS days, date_diff('hour', from_iso8601_timestamp(a), current_timestamp) AS hours FROM (VALUES ('2026-11-14T00:00:00Z', '2026-11-15T00:00:00Z'), ('2026-11-14T23:00:00+09:00', '2026-11-15T13:59:59Z')) AS t (a, z) ORDER BY a
 --> "1","24"
 --> "0","10"
+
+-- offsets_without_a_colon
+SELECT from_iso8601_timestamp('2026-11-15T10:20:30.123+0900') AS a, from_iso8601_timestamp(v) AS b, parse_datetime('2026-11-15T10:20:30.123-0330', 'yyyy-MM-dd''T''HH:mm:ss.SSSZ') AS c FROM (VALUES '2026-11-15T10:20:30+09', '2026-11-15T10:20:30-0330', '2026-11-15T10:20:30Z') AS t (v) ORDER BY 2
+--> "2026-11-15 10:20:30.123 +09:00","2026-11-15 10:20:30.000 +09:00","2026-11-15 10:20:30.123 -03:30"
+--> "2026-11-15 10:20:30.123 +09:00","2026-11-15 10:20:30.000 UTC","2026-11-15 10:20:30.123 -03:30"
+--> "2026-11-15 10:20:30.123 +09:00","2026-11-15 10:20:30.000 -03:30","2026-11-15 10:20:30.123 -03:30"

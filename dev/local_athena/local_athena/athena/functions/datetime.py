@@ -230,6 +230,7 @@ _JODA_PARSED = (
 _JODA_TOKEN = re.compile(r"([A-Za-z])\1*|'((?:[^']|'')*)(?:'|$)|[^A-Za-z']+")
 _JODA_ZONES = ("%offset without colon", "%offset", "%name")
 """What stands for Z, ZZ and ZZZ; no text of a format has a single %."""
+_STRPTIME_DIGITS = 6
 _JODA_FRACTION = re.compile("S{1,9}")
 
 
@@ -285,15 +286,16 @@ def _parse_datetime(value: Expr, pattern: Expr) -> Expr:
     pieces = _joda_format(pattern, _JODA_PARSED)
     zones = [piece for piece in pieces if piece in _JODA_ZONES]
     has_offset = zones == pieces[-1:] and zones != ["%name"]
-    if has_offset and "%Y" in pieces and "%f" not in pieces:
+    fraction = _JODA_FRACTION.search(pattern.constant or "")
+    digits = len(fraction[0]) if fraction is not None else 0
+    if has_offset and "%Y" in pieces and digits <= _STRPTIME_DIGITS:
         form = text("".join([*pieces[:-1], "%z"]))
-        read = r"trino_zoned(try_strptime({0}, {4}), trino_offset_of({0}))"
-        shape = r"(?s)\S.*[+-][0-9]{2}:?[0-9]{2}"
+        read = r"trino_zoned(trino_whole_ms(try_strptime({0}, {4})), trino_offset_of({0}))"
+        before = rf"[.][0-9]{{1,{digits}}}" if digits else ""
+        shape = rf"(?s)\S.*{before}[+-][0-9]{{2}}:?[0-9]{{2}}"
         return parsed(value, shape, read, TIMESTAMP_TZ, _INVALID_FORMAT, form)
     if zones:
         raise not_supported("this place of a time zone in the format of parse_datetime")
-    fraction = _JODA_FRACTION.search(pattern.constant or "")
-    digits = len(fraction[0]) if fraction is not None else 0
     wall = _parsed_time(value, "".join(pieces), digits)
     return build("timezone('UTC', {0})", TIMESTAMP_UTC, wall)
 
@@ -319,11 +321,11 @@ def _from_iso8601_timestamp(value: Expr) -> Expr:
     """The offset of the text stays, and UTC where it has none."""
     pattern = (
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}(:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?)?"
-        r"(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+        r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
     )
     if value.constant is not None:
-        offset = re.search(r"T.*([+-]\d\d:\d\d)$", value.constant)
-        zone = zone_name(text(offset[1])) if offset is not None else "UTC"
+        offset = re.search(r"T.*([+-]\d\d):?(\d\d)?$", value.constant)
+        zone = zone_name(text(f"{offset[1]}:{offset[2] or '00'}")) if offset is not None else "UTC"
         type_ = Type("timestamp with time zone", zone=zone)
         return parsed(value, pattern, "trino_iso_instant({0})", type_, _INVALID_FORMAT)
     moment = "trino_zoned(trino_iso_instant({0}), trino_iso_zone({0}))"
@@ -519,6 +521,7 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    "trino_whole_ms(t) AS date_trunc('millisecond', t)",
     """trino_two_digit_year(t) AS CASE
         WHEN year(t) < 1970 THEN t + INTERVAL 100 YEAR
         WHEN year(t) > 2069 THEN t - INTERVAL 100 YEAR
@@ -541,7 +544,7 @@ MACROS = (
         WHEN length(s) = 8 THEN CAST(try_strptime(s, '%Y-%j') AS DATE)
         ELSE TRY_CAST(s || substring('-01-01', length(s) - 3) AS DATE)
     END""",
-    """trino_iso_instant(s) AS TRY_CAST(CASE
+    """trino_iso_moment(s) AS TRY_CAST(CASE
         WHEN NOT regexp_matches(s, 'T') THEN s || 'T00:00:00Z'
         WHEN NOT regexp_matches(s, 'T[0-9]{2}:')
             THEN regexp_replace(s, '(T[0-9]{2})', '\\1:00:00')
@@ -549,6 +552,12 @@ MACROS = (
             THEN regexp_replace(s, '(T[0-9]{2}:[0-9]{2})', '\\1:00')
         ELSE regexp_replace(replace(s, ',', '.'), '([.][0-9]{3})[0-9]+', '\\1')
     END AS TIMESTAMPTZ)""",
-    """trino_iso_zone(s) AS coalesce(nullif(regexp_extract(s, 'T.*([+-][0-9]{2}:[0-9]{2})$', 1),
-        ''), 'UTC')""",
+    """trino_iso_instant(s) AS trino_iso_moment(
+        regexp_replace(s, '(T.*[+-][0-9]{2})([0-9]{2})$', '\\1:\\2'))""",
+    """trino_iso_offset(s) AS regexp_extract(s, 'T.*([+-][0-9:]+)$', 1)""",
+    """trino_iso_zone(s) AS CASE length(trino_iso_offset(s))
+        WHEN 0 THEN 'UTC'
+        WHEN 3 THEN trino_iso_offset(s) || ':00'
+        ELSE trino_iso_offset(s)[1:3] || ':' || trino_iso_offset(s)[-2:]
+    END""",
 )
