@@ -326,7 +326,17 @@ class _Translator:
         if distinct is not None:
             _only(distinct)
             frame.needs += [expr for _, expr in items]
-            for _, expr in items:
+            different = [expr for _, expr in items]
+            is_plain = not (
+                frame.windowed or any(node.args.get(each) for each in ("group", "having"))
+            )
+            if is_plain and any(map(_is_open, different)) and not any(e.opaque for e in different):
+                # DuckDB takes the check of time zones beside GROUP BY alone.
+                positions = ", ".join(str(position) for position in range(1, len(items) + 1))
+                clauses.append(f"GROUP BY {positions}")
+                qualified.append(_one_zone_each(different))
+                different = [expr for expr in different if not _is_open(expr)]
+            for expr in different:
                 _groupable(expr)
         ordered: list[str] = []
         if node.args.get("order"):
@@ -636,7 +646,7 @@ class _Translator:
         elif isinstance(node, exp.Values):
             sql, columns = self._derive(self.query(node, frame.ctes, None), frame)
         elif isinstance(node, exp.Unnest):
-            sql, columns = self._unnest(node, frame)
+            sql, columns = self._unnest(node, frame, len(names))
             ordinality = node.args.get("offset")
             if names and isinstance(ordinality, exp.Identifier):
                 names.append(ordinality.name)
@@ -653,8 +663,12 @@ class _Translator:
             *(Field(qualifier, column, hidden=True) for column in hidden),
         ]
 
-    def _unnest(self, node: exp.Unnest, frame: _Frame) -> tuple[str, list[Column]]:
-        """UNNEST: arrays side by side, the shorter filled up with NULL; a row gives its fields."""
+    def _unnest(self, node: exp.Unnest, frame: _Frame, named: int) -> tuple[str, list[Column]]:
+        """UNNEST: arrays side by side, the shorter filled up with NULL.
+
+        A row gives its fields, as in Trino. It stays whole where there is one name for each array,
+        as in the queries of AWS over logs: `UNNEST(httprequest.headers) AS t(header)`.
+        """
         _only(node, "expressions", "alias", "offset")
         alias = f"r{next(self._numbers)}"
         lists: list[Expr] = []
@@ -670,10 +684,19 @@ class _Translator:
             else:
                 message = f"Cannot unnest type: {arg.type}"
                 raise self._located(QueryFailed("TYPE_MISMATCH", message), item)
+        keeps_rows = named == len(lists)
+        fields: list[str] = []
         for position, listed in enumerate(lists, 1):
-            element = Expr((f"v[{position}]",), listed.type.of[0])
-            values += operators.fields(element) if element.type.base == "row" else [element]
-        fields = [name for each in lists for name in _unnested_names(each.type.of[0])]
+            # DuckDB reads fields of a row that fills a shorter array up as those of another row.
+            filled = f"CASE WHEN v[{position}] IS NOT NULL THEN v[{position}] END"
+            is_row = listed.type.of[0].base == "row"
+            element = Expr((filled if is_row else f"v[{position}]",), listed.type.of[0])
+            if element.type.base == "row" and not keeps_rows:
+                values += operators.fields(element)
+                fields += element.type.fields
+            else:
+                values.append(element)
+                fields.append("")
         if node.args.get("offset"):
             lengths = [f"coalesce(len({{{position}}}), 0)" for position in range(len(lists))]
             numbers = f"range(1, greatest({', '.join(lengths)}) + 1)"
@@ -1539,10 +1562,6 @@ def _is_comma(join: exp.Join) -> bool:
     return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
 
 
-def _unnested_names(element: Type) -> list[str]:
-    return list(element.fields) if element.base == "row" else [""]
-
-
 def _quantifier(node: exp.Expr) -> tuple[str, exp.Expr] | None:
     """ANY or ALL, and the query behind it."""
     if isinstance(node, exp.Any):
@@ -1570,10 +1589,12 @@ def _is_open(key: Expr) -> bool:
 
 
 def _one_zone_each(keys: Sequence[Expr]) -> str:
-    """A condition that is true, or fails if two groups differ in nothing but a time zone."""
-    instants = ", ".join(instant(key).sql for key in keys)
-    failure = f"trino_undone({quoted('GROUP BY of one instant in several time zones')})"
-    return f"CASE WHEN count(*) OVER (PARTITION BY {instants}) > 1 THEN {failure} ELSE true END"
+    """A condition that is true, or fails if two rows differ in nothing but a time zone."""
+    same = f"OVER (PARTITION BY {', '.join(instant(key).sql for key in keys)})"
+    zones = [f"({key.sql}).z" for key in keys if _is_open(key)]
+    differ = " OR ".join(f"min({zone}) {same} <> max({zone}) {same}" for zone in zones)
+    failure = f"trino_undone({quoted('one instant in several time zones')})"
+    return f"CASE WHEN {differ} THEN {failure} ELSE true END"
 
 
 def _direction(item: exp.Ordered) -> str:

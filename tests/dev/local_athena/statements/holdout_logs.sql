@@ -224,3 +224,26 @@ FROM waf_logs WHERE action = 'BLOCK' GROUP BY 1, 2
 -- waf_milliseconds_since_the_epoch
 SELECT from_unixtime(1794182400123 / 1000.0) AS at, date_format(from_unixtime(1794182400), '%Y-%m-%d %H:%i:%s') AS text, to_unixtime(from_unixtime(1794182400)) AS seconds
 --> "2026-11-09 00:00:00.123 UTC","2026-11-09 00:00:00","1.7941824E9"
+
+-- waf_headers_of_requests
+-- source: https://docs.aws.amazon.com/athena/latest/ug/query-examples-waf-logs-count.html
+WITH waf_logs (httprequest, "date") AS (
+  SELECT CAST(ROW(ip, ARRAY[ROW('Referer', r), ROW('Host', 'x')]) AS ROW(clientip varchar, headers array(row(name varchar, value varchar)))), d
+  FROM (VALUES ('10.0.0.1', 'https://amazon.com', '2026/11/09'), ('10.0.0.2', 'https://example.com', '2026/11/09'), ('10.0.0.3', 'https://amazon.de', '2026/12/09')) AS t (ip, r, d)),
+test_dataset AS (SELECT header FROM waf_logs CROSS JOIN UNNEST(httprequest.headers) AS t(header) WHERE "date" >= '2026/11/01' AND "date" < '2026/12/01')
+SELECT COUNT(*) referer_count FROM test_dataset WHERE LOWER(header.name)='referer' AND header.value LIKE '%amazon%'
+--# "referer_count"
+--> "1"
+
+-- two_arrays_of_rows_with_a_name_each
+-- source: https://docs.aws.amazon.com/athena/latest/ug/query-examples-waf-logs-count.html
+SELECT a.name AS a, b.name AS b, n FROM (SELECT ARRAY[CAST(ROW('x', 1) AS row(name varchar, n integer))] AS l, ARRAY[CAST(ROW('y', 2) AS row(name varchar, m integer)), NULL] AS r)
+CROSS JOIN UNNEST(l, r) WITH ORDINALITY AS t (a, b, n) ORDER BY n
+--> "x","y","1"
+--> ,,"2"
+
+-- rows_of_an_array_by_their_fields
+-- source: sql/select.html#unnest
+SELECT language, year FROM UNNEST(ARRAY[ROW('Java', 1995), ROW('SQL', 1974)]) AS t (language, year) ORDER BY year
+--> "SQL","1974"
+--> "Java","1995"

@@ -224,3 +224,17 @@ SELECT typeof(1), typeof(BIGINT '1'), typeof(1.5e0), typeof(DECIMAL '1.50'), typ
 -- source: functions/conversion.html
 SELECT format_number(1234567), format_number(1500), parse_data_size('2kB')
 --> "1.23M","1.5K","2048"
+
+-- rows_beside_shorter_arrays
+-- source: functions/array.html
+SELECT zip_with(l, r, (x, y) -> x.name) AS names, transform(zip(l, r), e -> e[1].name) AS zipped, element_at(l, 2).name AS beyond
+FROM (SELECT ARRAY[CAST(ROW('x', 1) AS row(name varchar, n integer))] AS l, ARRAY[1, 2] AS r FROM sales WHERE id = 1)
+--> "[x, null]","[x, null]",
+
+-- fields_of_rows_of_other_rows
+-- source: functions/window.html
+SELECT id, before.name AS before, joined.address.city AS city FROM (SELECT s.id, lag(s.customer) OVER (ORDER BY s.id) AS before, o.customer AS joined FROM sales s LEFT JOIN sales o ON o.id = s.id + 3 AND o.product = 'tea' WHERE s.id IN (2, 5, 6, 7)) ORDER BY id
+--> "2",,"Osaka"
+--> "5","Ben",
+--> "6","Ben",
+--> "7",,

@@ -233,6 +233,9 @@ AGGREGATES = on_page(
         "bitwise_and_agg(bigint) -> bigint", "@bit_and({0})", f"bitwise_and_agg(x) {_NUMBERS}", "0"
     ),
     Aggregate(
+        "bitwise_xor_agg(bigint) -> bigint", "@bit_xor({0})", f"bitwise_xor_agg(x) {_NUMBERS}", "0"
+    ),
+    Aggregate(
         "bitwise_or_agg(bigint) -> bigint", "@bit_or({0})", f"bitwise_or_agg(x) {_NUMBERS}", "3"
     ),
     Aggregate(
@@ -243,7 +246,7 @@ AGGREGATES = on_page(
         aliases=("every",),
     ),
     Aggregate("bool_or(boolean) -> boolean", "@bool_or({0})", f"bool_or(x) {_TRUTHS}", "true"),
-    _of_two("corr", "@corr({0}, {1})", "0.9819805060619659"),
+    _of_two("corr", "trino_finite(@corr({0}, {1}))", "0.9819805060619659"),
     Aggregate("count() -> bigint", "@count(*)", f"count(*) {_NUMBERS}", "3"),
     Aggregate("count(T) -> bigint", "@count({0})", "count(x) FROM (VALUES 1, NULL) AS t (x)", "1"),
     Aggregate(
@@ -297,8 +300,8 @@ AGGREGATES = on_page(
         f"min_by(x, y, 2) {_PAIRS}",
         "[a, c]",
     ),
-    _of_two("regr_intercept", "@regr_intercept({0}, {1})", "-0.6666666666666665"),
-    _of_two("regr_slope", "@regr_slope({0}, {1})", "1.5"),
+    _of_two("regr_intercept", "trino_finite(@regr_intercept({0}, {1}))", "-0.6666666666666665"),
+    _of_two("regr_slope", "trino_finite(@regr_slope({0}, {1}))", "1.5"),
     _statistic("stddev", "@stddev_samp({0})", "2.160246899469287", "stddev_samp"),
     _statistic("stddev_pop", "@stddev_pop({0})", "1.8708286933869707"),
     Aggregate("sum(N) -> N", _sum, f"sum(x) {_NUMBERS}", "6"),
@@ -331,6 +334,8 @@ MACROS = (
             lambda each: struct_pack(less := -CAST(each.value AS BIGINT), key := each.key)
         ))[1:buckets],
         lambda each: struct_pack(k := each.key, v := -each.less)))""",
+    # What is not finite, as for points in a line, is NULL.
+    "trino_finite(x) AS CASE WHEN isfinite(x) THEN x END",
     """trino_percentile(sorted, total, p) AS CASE
         WHEN p < 0 OR p > 1 THEN trino_invalid('percentile must be between 0 and 1')
         WHEN total = 0 THEN NULL
