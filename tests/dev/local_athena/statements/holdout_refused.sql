@@ -273,3 +273,7 @@ SELECT *
 -- too_many_aliases_of_columns
 SELECT * FROM (VALUES (1, 2)) AS t (a, b, c)
 --! MISMATCHED_COLUMN_ALIASES
+
+-- the_largest_of_maps
+SELECT max(attributes) FROM sales
+--! FUNCTION_NOT_FOUND or TYPE_MISMATCH

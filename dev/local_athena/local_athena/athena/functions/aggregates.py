@@ -44,8 +44,20 @@ def _avg(value: Expr) -> Call:
     return Call("@avg({0})", DOUBLE, (coerce(value, DOUBLE),))
 
 
+def _check_order(name: str, value: Expr) -> None:
+    if "map" in value.type.bases:
+        message = f"Unexpected parameters ({value.type}) for function {name}"
+        raise QueryFailed("FUNCTION_NOT_FOUND", message)
+
+
+def _min(value: Expr) -> Call:
+    _check_order("min", value)
+    return Call("@min({0})", value.type, (value,))
+
+
 def _max(value: Expr) -> Call:
     """NaN counts as less than any number."""
+    _check_order("max", value)
     if is_float(value.type):
         numbers = build("CASE WHEN NOT isnan({0}) THEN {0} END", value.type, value)
         return Call("coalesce(@max({0}), @max({1}))", value.type, (numbers, value))
@@ -291,7 +303,7 @@ AGGREGATES = on_page(
         f"max_by(x, y, 2) {_PAIRS}",
         "[b, c]",
     ),
-    Aggregate("min(T) -> T", "@min({0})", f"min(x) {_NUMBERS}", "1"),
+    Aggregate("min(T) -> T", _min, f"min(x) {_NUMBERS}", "1"),
     Aggregate("min(T, bigint) -> array(T)", _several("min"), f"min(x, 2) {_NUMBERS}", "[1, 2]"),
     Aggregate("min_by(T, U) -> T", _by("arg_min_null"), f"min_by(x, y) {_PAIRS}", "a"),
     Aggregate(
