@@ -219,6 +219,12 @@ FUNCTIONS = on_page(
         "[1, 2]",
     ),
     Function(
+        "contains_sequence(array(T), array(T)) -> boolean",
+        "trino_contains_sequence({0}, {1})",
+        "contains_sequence(ARRAY[1, 2, 3, 4, 5, 6], ARRAY[1, 2])",
+        "true",
+    ),
+    Function(
         "contains(array(T), T) -> boolean", _contains, "contains(ARRAY['a', 'b'], 'b')", "true"
     ),
     Function(
@@ -332,6 +338,11 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    """trino_contains_sequence(a, s) AS CASE
+        WHEN a IS NOT NULL AND s IS NOT NULL THEN len(list_filter(
+            range(1, CAST(len(a) AS BIGINT) - CAST(len(s) AS BIGINT) + 2),
+            lambda i: a[i:i + len(s) - 1] IS NOT DISTINCT FROM s)) > 0
+    END""",
     # DuckDB reads fields of a row that list_zip fills up with NULL as those of another row.
     """trino_zipped(a, b) AS list_zip(
         list_resize(a, greatest(len(a), len(b))), list_resize(b, greatest(len(a), len(b))))""",
