@@ -164,7 +164,7 @@ def interval(node: exp.Interval) -> Expr:
     else:
         units = (unit.name.lower(),) if isinstance(unit, exp.Var) else ()
     digits = re.split(r"[- :]", value.name.lstrip("+-"))
-    is_shaped = re.fullmatch(r"[+-]?(\d+|\d+-\d+|(\d+ )?\d+(:\d+){1,2})", value.name)
+    is_shaped = re.fullmatch(r"[+-]?(\d+|\d+-\d+|\d+ \d+|(\d+ )?\d+(:\d+){1,2})", value.name)
     if not is_shaped or len(digits) != len(units) or not set(units) <= set(_INTERVAL_UNITS):
         raise not_supported("this interval")
     sign = "-" if is_negative != value.name.startswith("-") else ""

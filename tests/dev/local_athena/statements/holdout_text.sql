@@ -195,3 +195,8 @@ SELECT json_format(CAST(ROW(1, 'a') AS json)), json_format(CAST(CAST(ROW(1, 'a')
 -- not common
 SELECT regexp_extract('a x', 'a|b$'), regexp_extract('xb', 'a|b$')
 --> "a","b"
+
+-- dollars_in_a_pattern
+-- source: functions/regexp.html
+SELECT regexp_replace('US$5', '\$(\d)', 'D$1'), regexp_replace('a$b$', '[$]', ''), regexp_extract('cost $12', '\$(\d+)$', 1), regexp_split('1$2', '\$')
+--> "USD5","ab","12","[1, 2]"

@@ -150,10 +150,7 @@ def scaled(unscaled: str, type_: Type) -> str:
 def _add_interval(moment: Expr, interval: Expr, operator: str) -> Expr:
     months = interval.type == MONTH_INTERVAL
     if moment.type == DATE:
-        if not months and interval.constant not in ("day", "week"):
-            if interval.constant is not None:
-                message = "Cannot add hour, minutes or seconds to a date"
-                raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
+        if not months and interval.constant != "day":
             moved = f"trino_whole_days({{0}} {operator} {{1}})"
             return build(moved, DATE, moment, interval)
         return build(f"CAST(({{0}} {operator} {{1}}) AS DATE)", DATE, moment, interval)

@@ -49,9 +49,14 @@ def _group_names(regex: str) -> dict[str, int]:
 def _not_empty(pattern: Expr, what: str) -> Expr:
     """Refuses a pattern that fits an empty text: the engines go on from it differently."""
     regex = _regex(pattern)
-    if "$" in (pattern.constant or "") or _fits_nothing(pattern.constant or ""):
+    if _ends(pattern.constant or "") or _fits_nothing(pattern.constant or ""):
         raise not_supported(f"{what} of the regular expression {pattern.constant!r}")
     return regex
+
+
+def _ends(regex: str) -> int:
+    """How many `$` in it stand for the end of the text."""
+    return re.findall(r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", regex, flags=re.DOTALL).count("$")
 
 
 def _fits_nothing(regex: str) -> bool:
@@ -149,7 +154,7 @@ def _group_text(regex: str, number: int) -> str:
 def _before_the_end(pattern: Expr) -> str | None:
     """What stands before a `$` that ends a pattern, as DuckDB takes it; None if there is none."""
     regex = literal(pattern, "a regular expression")
-    if not re.search(r"[^\\$]\$$", regex) or "$" in regex[:-1] or _fits_nothing(regex):
+    if not re.search(r"[^\\$]\$$", regex) or _ends(regex) > 1 or _fits_nothing(regex):
         return None
     return _regex(text(regex[:-1])).constant or ""
 
