@@ -239,6 +239,8 @@ def _json_cast(expr: Expr, to: Type) -> Expr:
 
 def _to_json(expr: Expr) -> Expr:
     source = expr.type
+    if source == JSON:
+        return expr
     if source.base in ("varchar", "char"):
         return build("CAST(to_json({0}) AS VARCHAR)", JSON, expr)
     if is_integer(source) or source.base in ("boolean", "decimal"):

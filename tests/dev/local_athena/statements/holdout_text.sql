@@ -200,3 +200,8 @@ SELECT regexp_extract('a x', 'a|b$'), regexp_extract('xb', 'a|b$')
 -- source: functions/regexp.html
 SELECT regexp_replace('US$5', '\$(\d)', 'D$1'), regexp_replace('a$b$', '[$]', ''), regexp_extract('cost $12', '\$(\d+)$', 1), regexp_split('1$2', '\$')
 --> "USD5","ab","12","[1, 2]"
+
+-- values_of_json_in_json
+-- source: functions/json.html
+SELECT json_format(CAST(MAP(ARRAY['a', 'b'], ARRAY[CAST(1 AS json), NULL]) AS json)), json_format(CAST(ARRAY[JSON '{"x":1}', CAST('y' AS json)] AS json)), json_format(CAST(map_agg(dt, json_extract(event, '$.type')) AS json)) FROM visits WHERE ms IN (40, 80)
+--> "{""a"":1,""b"":null}","[{""x"":1},""y""]","{""2026-11-13"":""buy"",""2026-11-15"":null}"
