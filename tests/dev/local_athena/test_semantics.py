@@ -139,7 +139,7 @@ QUERIES = [
     (f"SELECT sum(x), avg(x), count(*) FROM {T} WHERE x > 9", ',,"0"\n'),
     ("SELECT avg(x), avg(-x) FROM (VALUES DECIMAL '0.01', DECIMAL '0.02') AS t (x)", '"0.02","-0.02"\n'),
     (f"SELECT x, count(*) FROM {T} GROUP BY x HAVING count(*) > 1", '"1","2"\n'),
-    (f"SELECT x + 1, sum(z) FROM {T} GROUP BY x + 1 ORDER BY 2 DESC", '"2","4.0"\n"4","4.0"\n"3",\n'),
+    (f"SELECT x + 1, sum(z) FROM {T} GROUP BY x + 1 ORDER BY 2 DESC, 1", '"2","4.0"\n"4","4.0"\n"3",\n'),
     ("SELECT corr(x, y), regr_slope(y, x), covar_pop(x, y), stddev(x) FROM (VALUES (1, 1), (1, 2)) AS t (x, y)", ',,"0.0","0.0"\n'),
     # NULLS LAST in both directions, unless said otherwise
     (f"SELECT z FROM {T} ORDER BY z", '"1.5"\n"2.5"\n"4.0"\n\n'),

@@ -239,6 +239,8 @@ def _json_cast(expr: Expr, to: Type) -> Expr:
 
 def _to_json(expr: Expr) -> Expr:
     source = expr.type
+    if source == JSON:
+        return expr
     if source.base in ("varchar", "char"):
         return build("CAST(to_json({0}) AS VARCHAR)", JSON, expr)
     if is_integer(source) or source.base in ("boolean", "decimal"):
@@ -272,11 +274,12 @@ def _to_json(expr: Expr) -> Expr:
         return build(template, JSON, expr, shown, value)
     if source.base == "row":
         pieces: list[str | Expr] = []
-        for field, type_ in zip(source.shown_fields, source.of, strict=True):
+        named = zip(source.shown_fields, source.fields, source.of, strict=True)
+        for field, own_name, type_ in named:
             value = _to_json(
                 build("struct_extract({0}, {1})", type_, Expr((name,), source), text(field))
             )
-            shown = build("CAST(to_json({0}) AS VARCHAR)", VARCHAR, text(field))
+            shown = build("CAST(to_json({0}) AS VARCHAR)", VARCHAR, text(own_name))
             pieces += [
                 " || ',' || " if pieces else "",
                 shown,

@@ -15,9 +15,11 @@ from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
     DATE,
+    DAY_INTERVAL,
     DOUBLE,
     INTEGER,
     JSON,
+    MONTH_INTERVAL,
     REAL,
     SMALLINT,
     TIMESTAMP,
@@ -145,6 +147,30 @@ def _read_literal(value: str, kind: str) -> Expr:
 _MOMENT = (
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?: (\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
 )
+
+
+_INTERVAL_UNITS = ("year", "month", "day", "hour", "minute", "second")
+
+
+def interval(node: exp.Interval) -> Expr:
+    """INTERVAL '7' DAY, or over a range of units: INTERVAL '1 12:30' DAY TO MINUTE."""
+    unit, value = node.args["unit"], node.this
+    is_negative = isinstance(value, exp.Neg)
+    value = value.this if is_negative else value
+    if isinstance(unit, exp.IntervalSpan):
+        names = (unit.this.name.lower(), unit.expression.name.lower())
+        first, last = (_INTERVAL_UNITS.index(name) for name in names)
+        units = _INTERVAL_UNITS[first : last + 1]
+    else:
+        units = (unit.name.lower(),) if isinstance(unit, exp.Var) else ()
+    digits = re.split(r"[- :]", value.name.lstrip("+-"))
+    is_shaped = re.fullmatch(r"[+-]?(\d+|\d+-\d+|\d+ \d+|(\d+ )?\d+(:\d+){1,2})", value.name)
+    if not is_shaped or len(digits) != len(units) or not set(units) <= set(_INTERVAL_UNITS):
+        raise not_supported("this interval")
+    sign = "-" if is_negative != value.name.startswith("-") else ""
+    listed = " ".join(f"{sign}{int(each)} {name}" for each, name in zip(digits, units, strict=True))
+    type_ = MONTH_INTERVAL if units[0] in ("year", "month") else DAY_INTERVAL
+    return Expr((f"INTERVAL '{listed}'",), type_, constant=units[-1])
 
 
 def typed_literal(node: exp.Cast) -> Expr:

@@ -9,7 +9,6 @@ partitions, on its own.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,8 +37,7 @@ from local_athena.athena.types import (
     BIGINT,
     BOOLEAN,
     DATE,
-    DAY_INTERVAL,
-    MONTH_INTERVAL,
+    JSON,
     TIMESTAMP,
     TIMESTAMP_UTC,
     UNKNOWN,
@@ -314,8 +312,12 @@ class _Translator:
             condition = self._condition(node.args["where"].this, frame, frame.scope.fields)
             clauses.append(f"WHERE {condition.sql}")
         items = list(self._items(node, frame))
+        qualified: list[str] = []
         if node.args.get("group"):
-            clauses.append(f"GROUP BY {self._group(node.args['group'], items, frame)}")
+            sql, groups = self._group(node.args["group"], items, frame)
+            clauses.append(f"GROUP BY {sql}")
+            if any(map(_is_open, groups)):
+                qualified.append(_one_zone_each(groups))
         if node.args.get("having"):
             having = self._boolean(node.args["having"].this, frame)
             frame.needs.append(having)
@@ -324,8 +326,19 @@ class _Translator:
         if distinct is not None:
             _only(distinct)
             frame.needs += [expr for _, expr in items]
-            for _, expr in items:
+            different = [expr for _, expr in items]
+            is_plain = not (
+                frame.windowed or any(node.args.get(each) for each in ("group", "having"))
+            )
+            if is_plain and any(map(_is_open, different)) and not any(e.opaque for e in different):
+                # DuckDB takes the check of time zones beside GROUP BY alone.
+                positions = ", ".join(str(position) for position in range(1, len(items) + 1))
+                clauses.append(f"GROUP BY {positions}")
+                qualified.append(_one_zone_each(different))
+                different = [expr for expr in different if not _is_open(expr)]
+            for expr in different:
                 _groupable(expr)
+        ordered: list[str] = []
         if node.args.get("order"):
             for name, expr in items:
                 same = frame.aliases.setdefault(name.lower(), [])
@@ -338,12 +351,15 @@ class _Translator:
                     raise not_supported("WITH TIES beside DISTINCT or OFFSET")
                 keys = self._order_keys(node.args["order"], frame, outputs_only)
                 listed = ", ".join(f"{instant(key).sql}{direction}" for _, key, direction in keys)
-                clauses.append(f"QUALIFY rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
+                qualified.append(f"rank() OVER (ORDER BY {listed}) <= {_ties(node)}")
                 frame.windowed = True
-            clauses.append(f"ORDER BY {order}")
+            ordered = [f"ORDER BY {order}"]
         elif _ties(node):
             message = "FETCH FIRST WITH TIES clause requires ORDER BY"
             raise QueryFailed("MISSING_ORDER_BY", message)
+        if qualified:
+            clauses.append(f"QUALIFY {' AND '.join(qualified)}")
+        clauses += ordered
         window = self._limit(node)
         nullable = {each.column for each in frame.scope.fields if each.nullable}
         group = node.args.get("group")
@@ -402,7 +418,10 @@ class _Translator:
         is_row = found is not None and found.column.type.base == "row"
         return found.column.as_expr() if found is not None and is_row else None
 
-    def _group(self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame) -> str:
+    def _group(
+        self, group: exp.Group, items: list[tuple[str, Expr]], frame: _Frame
+    ) -> tuple[str, list[Expr]]:
+        """GROUP BY, and the keys of it that stand in no grouping set."""
         _only(group, "expressions", *_GROUPING_SETS)
         is_distinct = group.args.get("all") is False
         if is_distinct and (
@@ -410,22 +429,28 @@ class _Translator:
         ):
             raise not_supported("GROUP BY DISTINCT of anything but GROUPING SETS")
         keys = []
+        plain: list[Expr] = []
         for item in group.expressions:
             if isinstance(item, exp.Literal) and not item.is_string:
                 keys.append(item.name)
-                output = self._ordinal(item, [expr for _, expr in items])
-                frame.needs.append(_groupable(output))
+                plain.append(self._ordinal(item, [expr for _, expr in items]))
             elif isinstance(item, exp.Tuple) and not item.expressions:
                 keys.append("()")
             else:
-                keys.append(self._group_key(item, frame))
+                plain.append(self.expr(item, frame))
+                keys.append(plain[-1].sql)
+        frame.needs += plain
+        has_sets = any(group.args.get(name) for name in _GROUPING_SETS)
+        for key in plain:
+            if has_sets or not _is_open(key):
+                _groupable(key)
         for name, word in _GROUPING_SETS.items():
             for each in group.args.get(name) or []:
                 _only(each, "expressions")
                 sets = [self._grouping_set(item, frame) for item in each.expressions]
                 sets = list(dict.fromkeys(sets)) if is_distinct else sets
                 keys.append(f"{word} ({', '.join(sets)})")
-        return ", ".join(keys)
+        return ", ".join(keys), plain
 
     def _group_key(self, item: exp.Expr, frame: _Frame) -> str:
         key = _groupable(self.expr(item, frame))
@@ -621,7 +646,7 @@ class _Translator:
         elif isinstance(node, exp.Values):
             sql, columns = self._derive(self.query(node, frame.ctes, None), frame)
         elif isinstance(node, exp.Unnest):
-            sql, columns = self._unnest(node, frame)
+            sql, columns = self._unnest(node, frame, len(names))
             ordinality = node.args.get("offset")
             if names and isinstance(ordinality, exp.Identifier):
                 names.append(ordinality.name)
@@ -638,8 +663,12 @@ class _Translator:
             *(Field(qualifier, column, hidden=True) for column in hidden),
         ]
 
-    def _unnest(self, node: exp.Unnest, frame: _Frame) -> tuple[str, list[Column]]:
-        """UNNEST: arrays side by side, the shorter filled up with NULL; a row gives its fields."""
+    def _unnest(self, node: exp.Unnest, frame: _Frame, named: int) -> tuple[str, list[Column]]:
+        """UNNEST: arrays side by side, the shorter filled up with NULL.
+
+        A row gives its fields, as in Trino. It stays whole where there is one name for each array,
+        as in the queries of AWS over logs: `UNNEST(httprequest.headers) AS t(header)`.
+        """
         _only(node, "expressions", "alias", "offset")
         alias = f"r{next(self._numbers)}"
         lists: list[Expr] = []
@@ -655,10 +684,19 @@ class _Translator:
             else:
                 message = f"Cannot unnest type: {arg.type}"
                 raise self._located(QueryFailed("TYPE_MISMATCH", message), item)
+        keeps_rows = named == len(lists)
+        fields: list[str] = []
         for position, listed in enumerate(lists, 1):
-            element = Expr((f"v[{position}]",), listed.type.of[0])
-            values += operators.fields(element) if element.type.base == "row" else [element]
-        fields = [name for each in lists for name in _unnested_names(each.type.of[0])]
+            # DuckDB reads fields of a row that fills a shorter array up as those of another row.
+            filled = f"CASE WHEN v[{position}] IS NOT NULL THEN v[{position}] END"
+            is_row = listed.type.of[0].base == "row"
+            element = Expr((filled if is_row else f"v[{position}]",), listed.type.of[0])
+            if element.type.base == "row" and not keeps_rows:
+                values += operators.fields(element)
+                fields += element.type.fields
+            else:
+                values.append(element)
+                fields.append("")
         if node.args.get("offset"):
             lengths = [f"coalesce(len({{{position}}}), 0)" for position in range(len(lists))]
             numbers = f"range(1, greatest({', '.join(lengths)}) + 1)"
@@ -1114,16 +1152,7 @@ class _Translator:
         return operators.array_of(*(self.expr(element, frame) for element in node.expressions))
 
     def _interval(self, node: exp.Interval, _: _Frame) -> Expr:
-        unit, value = node.args["unit"], node.this
-        sign = "-" if isinstance(value, exp.Neg) else ""
-        value = value.this if sign else value
-        name = unit.name.lower() if isinstance(unit, exp.Var) else ""
-        is_unit = name in ("year", "month", "day", "hour", "minute", "second")
-        if not is_unit or not re.fullmatch(r"[+-]?\d+", value.name):
-            raise not_supported("this interval")
-        type_ = MONTH_INTERVAL if name in ("year", "month") else DAY_INTERVAL
-        number = int(f"{sign}{value.name}".replace("--", "").replace("-+", "-"))
-        return Expr((f"INTERVAL '{number} {name}'",), type_, constant=name)
+        return literals.interval(node)
 
     def _exists(self, node: exp.Exists, frame: _Frame) -> Expr:
         _only(node, "this")
@@ -1188,6 +1217,8 @@ class _Translator:
             return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
         if name in ("now", "current_timestamp", "localtimestamp"):
             return self._moment(name, node)
+        if name == "json_parse" and len(arguments) == 1 and self._try and not frame.lambdas:
+            return self._parsed_in_try(arguments[0], frame)
         is_aggregate = name in functions.AGGREGATES and name not in functions.SCALARS
         if name in functions.SCALARS and not is_aggregate:
             return functions.call(name, [self._argument(arg, frame) for arg in arguments])
@@ -1284,6 +1315,22 @@ class _Translator:
             opaque=True,
         )
 
+    def _parsed_in_try(self, node: exp.Expr, frame: _Frame) -> Expr:
+        """json_parse in TRY: what is not JSON fails in it, the rest is parsed before."""
+        value = self.expr(node, frame)
+        if not isinstance(node, exp.Column) or value.constant is not None:
+            return self._apply("json_parse", [value])
+        parsed = build(
+            "CASE WHEN json_valid({0}) THEN {1} END",
+            JSON,
+            value,
+            self._apply("json_parse", [value]),
+        )
+        before = self._hoisted(parsed)
+        failed = "{0} IS NOT NULL AND {1} IS NULL"
+        failure = "trino_invalid('Cannot convert value to JSON')"
+        return build(f"CASE WHEN {failed} THEN {failure} ELSE {{1}} END", JSON, value, before)
+
     def _hoisted(self, expr: Expr) -> Expr:
         """An aggregate, a window or a subquery, which TRY of DuckDB does not take."""
         if self._try is None:
@@ -1317,7 +1364,8 @@ class _Translator:
     def _over(self, node: exp.Window, frame: _Frame) -> Expr:
         clause: list[str | Expr] = [" OVER ("]
         for position, item in enumerate(node.args.get("partition_by") or []):
-            clause += [", " if position else "PARTITION BY ", _groupable(self.expr(item, frame))]
+            key = instant(self.expr(item, frame))
+            clause += [", " if position else "PARTITION BY ", _groupable(key)]
         keys = self._order_inside(node.args.get("order"), frame)
         check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
         clause += keys
@@ -1514,10 +1562,6 @@ def _is_comma(join: exp.Join) -> bool:
     return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
 
 
-def _unnested_names(element: Type) -> list[str]:
-    return list(element.fields) if element.base == "row" else [""]
-
-
 def _quantifier(node: exp.Expr) -> tuple[str, exp.Expr] | None:
     """ANY or ALL, and the query behind it."""
     if isinstance(node, exp.Any):
@@ -1538,6 +1582,19 @@ def _groupable(expr: Expr) -> Expr:
     if _holds_open_zone(expr.type):
         raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
     return expr
+
+
+def _is_open(key: Expr) -> bool:
+    return key.type.base == "timestamp with time zone" and key.type.zone is None
+
+
+def _one_zone_each(keys: Sequence[Expr]) -> str:
+    """A condition that is true, or fails if two rows differ in nothing but a time zone."""
+    same = f"OVER (PARTITION BY {', '.join(instant(key).sql for key in keys)})"
+    zones = [f"({key.sql}).z" for key in keys if _is_open(key)]
+    differ = " OR ".join(f"min({zone}) {same} <> max({zone}) {same}" for zone in zones)
+    failure = f"trino_undone({quoted('one instant in several time zones')})"
+    return f"CASE WHEN {differ} THEN {failure} ELSE true END"
 
 
 def _direction(item: exp.Ordered) -> str:

@@ -44,8 +44,20 @@ def _avg(value: Expr) -> Call:
     return Call("@avg({0})", DOUBLE, (coerce(value, DOUBLE),))
 
 
+def _check_order(name: str, value: Expr) -> None:
+    if "map" in value.type.bases:
+        message = f"Unexpected parameters ({value.type}) for function {name}"
+        raise QueryFailed("FUNCTION_NOT_FOUND", message)
+
+
+def _min(value: Expr) -> Call:
+    _check_order("min", value)
+    return Call("@min({0})", value.type, (value,))
+
+
 def _max(value: Expr) -> Call:
     """NaN counts as less than any number."""
+    _check_order("max", value)
     if is_float(value.type):
         numbers = build("CASE WHEN NOT isnan({0}) THEN {0} END", value.type, value)
         return Call("coalesce(@max({0}), @max({1}))", value.type, (numbers, value))
@@ -132,6 +144,12 @@ def _histogram(value: Expr) -> Call:
     return Call(f"CAST(@histogram({{0}}) AS {type_.duckdb})", type_, (value,))
 
 
+def _approx_most_frequent(buckets: Expr, value: Expr, _capacity: Expr) -> Call:
+    type_ = Type("map", of=(value.type, BIGINT))
+    most = f"CAST(trino_most_frequent(@histogram({{1}}), {{0}}) AS {type_.duckdb})"
+    return Call(most, type_, (buckets, value))
+
+
 def _statistic(name: str, duckdb: str, answer: str, *aliases: str) -> Aggregate:
     example = f"{name}(x) FROM (VALUES 1, 2, 3, 6) AS t (x)"
     return Aggregate(f"{name}(double) -> double", duckdb, example, answer, aliases=aliases)
@@ -143,6 +161,7 @@ def _of_two(name: str, duckdb: str, answer: str) -> Aggregate:
 
 
 _NUMBERS = "FROM (VALUES 1, 2, 3) AS t (x)"
+_INTERVALS = "FROM (VALUES INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS t (x)"
 _PAIRS = "FROM (VALUES ('a', 1), ('b', 3), ('c', 2)) AS t (x, y)"
 _TRUTHS = "FROM (VALUES true, false) AS t (x)"
 
@@ -166,6 +185,18 @@ AGGREGATES = on_page(
         "@count(DISTINCT {0})",
         "approx_distinct(x, 0.01) FROM (VALUES 1, 1, 2, NULL) AS t (x)",
         "2",
+    ),
+    *(
+        Aggregate(
+            f"approx_most_frequent(bigint, {type_}, bigint) -> map({type_}, bigint)",
+            _approx_most_frequent,
+            f"approx_most_frequent(2, x, 10) FROM (VALUES {values}) AS t (x)",
+            answer,
+        )
+        for type_, values, answer in (
+            ("bigint", "1, 2, 2, 3, 3, 3", "{3=3, 2=2}"),
+            ("varchar", "'a', 'b', 'b', 'c', 'c', 'c'", "{c=3, b=2}"),
+        )
     ),
     Aggregate(
         "approx_percentile(bigint, double) -> bigint",
@@ -205,7 +236,16 @@ AGGREGATES = on_page(
     ),
     Aggregate("avg(N) -> N", _avg, "avg(x) FROM (VALUES 1, 2) AS t (x)", "1.5"),
     Aggregate(
+        "avg(interval day to second) -> interval day to second",
+        "to_microseconds(CAST(round(@avg(trino_interval_ms({0}))) AS BIGINT) * 1000)",
+        f"avg(x) {_INTERVALS}",
+        "0 01:30:00.000",
+    ),
+    Aggregate(
         "bitwise_and_agg(bigint) -> bigint", "@bit_and({0})", f"bitwise_and_agg(x) {_NUMBERS}", "0"
+    ),
+    Aggregate(
+        "bitwise_xor_agg(bigint) -> bigint", "@bit_xor({0})", f"bitwise_xor_agg(x) {_NUMBERS}", "0"
     ),
     Aggregate(
         "bitwise_or_agg(bigint) -> bigint", "@bit_or({0})", f"bitwise_or_agg(x) {_NUMBERS}", "3"
@@ -263,7 +303,7 @@ AGGREGATES = on_page(
         f"max_by(x, y, 2) {_PAIRS}",
         "[b, c]",
     ),
-    Aggregate("min(T) -> T", "@min({0})", f"min(x) {_NUMBERS}", "1"),
+    Aggregate("min(T) -> T", _min, f"min(x) {_NUMBERS}", "1"),
     Aggregate("min(T, bigint) -> array(T)", _several("min"), f"min(x, 2) {_NUMBERS}", "[1, 2]"),
     Aggregate("min_by(T, U) -> T", _by("arg_min_null"), f"min_by(x, y) {_PAIRS}", "a"),
     Aggregate(
@@ -277,6 +317,12 @@ AGGREGATES = on_page(
     _statistic("stddev", "@stddev_samp({0})", "2.160246899469287", "stddev_samp"),
     _statistic("stddev_pop", "@stddev_pop({0})", "1.8708286933869707"),
     Aggregate("sum(N) -> N", _sum, f"sum(x) {_NUMBERS}", "6"),
+    Aggregate(
+        "sum(interval day to second) -> interval day to second",
+        "to_microseconds(CAST(@sum(trino_interval_ms({0})) AS BIGINT) * 1000)",
+        f"sum(x) {_INTERVALS}",
+        "0 03:00:00.000",
+    ),
     _statistic("variance", "@var_samp({0})", "4.666666666666667", "var_samp"),
     _statistic("var_pop", "@var_pop({0})", "3.5"),
     Aggregate(
@@ -294,6 +340,12 @@ AGGREGATES = on_page(
 )
 
 MACROS = (
+    """trino_most_frequent(counts, buckets) AS map_from_entries(list_transform(
+        list_sort(list_transform(
+            map_entries(counts),
+            lambda each: struct_pack(less := -CAST(each.value AS BIGINT), key := each.key)
+        ))[1:buckets],
+        lambda each: struct_pack(k := each.key, v := -each.less)))""",
     # What is not finite, as for points in a line, is NULL.
     "trino_finite(x) AS CASE WHEN isfinite(x) THEN x END",
     """trino_percentile(sorted, total, p) AS CASE

@@ -112,7 +112,7 @@ def _zip(left: Expr, right: Expr) -> Expr:
     of = (left.type.of[0], right.type.of[0])
     type_ = array(Type("row", of=of, fields=("", "")))
     packed = "struct_pack(field0 := pair[1], field1 := pair[2])"
-    listed = f"list_transform(list_zip({{0}}, {{1}}), lambda pair: {packed})"
+    listed = f"list_transform(trino_zipped({{0}}, {{1}}), lambda pair: {packed})"
     missing = "{0} IS NOT NULL AND {1} IS NOT NULL"
     return build(f"CASE WHEN {missing} THEN {listed} END", type_, left, right)
 
@@ -219,6 +219,12 @@ FUNCTIONS = on_page(
         "[1, 2]",
     ),
     Function(
+        "contains_sequence(array(T), array(T)) -> boolean",
+        "trino_contains_sequence({0}, {1})",
+        "contains_sequence(ARRAY[1, 2, 3, 4, 5, 6], ARRAY[1, 2])",
+        "true",
+    ),
+    Function(
         "contains(array(T), T) -> boolean", _contains, "contains(ARRAY['a', 'b'], 'b')", "true"
     ),
     Function(
@@ -309,7 +315,7 @@ FUNCTIONS = on_page(
     Function(
         "zip_with(array(T), array(U), function(T, U, R)) -> array(R)",
         "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL"
-        " THEN list_transform(list_zip({0}, {1}), {2}) END",
+        " THEN list_transform(trino_zipped({0}, {1}), {2}) END",
         "zip_with(ARRAY[1, 3], ARRAY[2, 4], (x, y) -> x + y)",
         "[3, 7]",
         is_pair=True,
@@ -332,6 +338,14 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    """trino_contains_sequence(a, s) AS CASE
+        WHEN a IS NOT NULL AND s IS NOT NULL THEN len(list_filter(
+            range(1, CAST(len(a) AS BIGINT) - CAST(len(s) AS BIGINT) + 2),
+            lambda i: a[i:i + len(s) - 1] IS NOT DISTINCT FROM s)) > 0
+    END""",
+    # DuckDB reads fields of a row that list_zip fills up with NULL as those of another row.
+    """trino_zipped(a, b) AS list_zip(
+        list_resize(a, greatest(len(a), len(b))), list_resize(b, greatest(len(a), len(b))))""",
     """trino_any(matches) AS CASE
         WHEN matches IS NULL THEN NULL
         WHEN len(list_filter(matches, lambda each: each)) > 0 THEN true

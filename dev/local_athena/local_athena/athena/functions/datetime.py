@@ -64,6 +64,16 @@ def _field_of_a_day(name: str, example: str, answer: str) -> Function:
     return Function(f"{name}(W) -> bigint", translate, example, answer)
 
 
+def _part_of_an_interval(name: str, size: int, bound: int | None, answer: str) -> Function:
+    part = f"trino_interval_ms({{0}}) // {size}"
+    return Function(
+        f"{name}(interval day to second) -> bigint",
+        f"CAST({part} AS BIGINT)" if bound is None else f"CAST({part} % {bound} AS BIGINT)",
+        f"{name}(TIMESTAMP '2024-01-03 03:04:05.678' - TIMESTAMP '2024-01-01 00:00:00')",
+        answer,
+    )
+
+
 def _date_trunc(unit: Expr, moment: Expr) -> Expr:
     name = _unit(unit, moment)
     if moment.type.base != "timestamp with time zone":
@@ -93,12 +103,13 @@ def _date_add(unit: Expr, amount: Expr, moment: Expr) -> Expr:
 def _date_diff(unit: Expr, start: Expr, end: Expr) -> Expr:
     """Days and longer units are counted on the wall clock of the first moment's zone."""
     zone = start.type.zone or "UTC"
-    zones = [each.type for each in (start, end) if each.type.base == "timestamp with time zone"]
+    is_open = start.type == TIMESTAMP_TZ
     start, end = unify(start, end)
     name = _unit(unit, start)
-    if zones and name in _DATE_UNITS:
-        if zones[0].zone is None:
-            raise not_supported(f"date_diff of {name}s between timestamps of several zones")
+    if is_open and name in _DATE_UNITS:
+        end = build("trino_wall(({0}).t, ({1}).z)", TIMESTAMP, end, start)
+        return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, local(start), end)
+    if start.type.base == "timestamp with time zone" and name in _DATE_UNITS:
         type_ = Type("timestamp with time zone", zone=zone)
         start, end = (local(instant(each).as_type(type_)) for each in (start, end))
     return build(f"date_sub('{name}', {{0}}, {{1}})", BIGINT, instant(start), instant(end))
@@ -129,7 +140,7 @@ _MYSQL_TO_STRFTIME = {
     "M": "%B", "b": "%b", "W": "%A", "a": "%a", "j": "%j",
     "T": "%H:%M:%S", "r": "%I:%M:%S %p", "v": "%V", "x": "%G", "%": "%%",
 }  # fmt: skip
-_MYSQL_PARSED = "YymcdeHkhIlisSTpMbfxv"
+_MYSQL_PARSED = "YymcdeHkhIlisSTrpMbfxv"
 
 
 def _mysql_format(pattern: Expr, allowed: str | None = None) -> str:
@@ -153,8 +164,8 @@ def _date_parse(value: Expr, pattern: Expr) -> Expr:
     return _parsed_time(value, _mysql_format(pattern, _MYSQL_PARSED))
 
 
-def _parsed_time(value: Expr, form: str) -> Expr:
-    """A timestamp read by a format of strptime.
+def _parsed_time(value: Expr, form: str, digits: int = 9) -> Expr:
+    """A timestamp read by a format of strptime, a fraction of a second having so many digits.
 
     What the format leaves out is as in Joda-Time: 1970-01-01, but the year 2000 for a month or a
     day without a year.
@@ -168,16 +179,18 @@ def _parsed_time(value: Expr, form: str) -> Expr:
         has_day = letters & {"m", "d", "B", "b"}
         before_value, before_form = ("2000 ", "%Y ") if has_day else ("1970 ", "%Y ")
     if "f" in letters:
-        # Joda-Time reads up to nine digits, of which a timestamp keeps three.
-        if not form.endswith("%S.%f"):
+        if form.count("%f") > 1 or "%S.%f" not in form:
             raise not_supported("fractions of a second in this date format")
+        # strptime reads six digits; a timestamp keeps three.
         read = f"date_trunc('millisecond', {read})"
-        value = build(r"regexp_replace({0}, '([.][0-9]{1,6})[0-9]*$', '\1')", VARCHAR, value)
+        value = build(r"regexp_replace({0}, '([.][0-9]{6,6})[0-9]+', '\1')", VARCHAR, value)
     if "y" in letters:
         # Two digits are a year from 1970 to 2069.
         read = "trino_two_digit_year(try_strptime({5} || {0}, {4}))"
     # strptime takes several blanks for one, and blanks at the ends.
     pattern = r"(?s)\S(.*\S)?"
+    if "f" in letters:
+        pattern = rf"(?s)\S.*[.][0-9]{{1,{digits}}}([^0-9](.*\S)?)?"
     return parsed(
         value,
         pattern,
@@ -213,11 +226,16 @@ _JODA_PARSED = (
     "s",
     "a",
 )
-_JODA_TOKEN = re.compile(r"([A-Za-z])\1*|'((?:[^']|'')*)'|[^A-Za-z']+")
+# A quote that is not closed ends with the format, as the pages of AWS have it.
+_JODA_TOKEN = re.compile(r"([A-Za-z])\1*|'((?:[^']|'')*)(?:'|$)|[^A-Za-z']+")
+_JODA_ZONES = ("%offset without colon", "%offset", "%name")
+"""What stands for Z, ZZ and ZZZ; no text of a format has a single %."""
+_STRPTIME_DIGITS = 6
+_JODA_FRACTION = re.compile("S{1,9}")
 
 
 def _joda_format(pattern: Expr, allowed: tuple[str, ...]) -> list[str]:
-    """A date format of Joda-Time as pieces of strftime's; `Z`, `ZZ` and `ZZZ` stay."""
+    """A date format of Joda-Time as pieces of strftime's; a time zone is one of _JODA_ZONES."""
     form = literal(pattern, "a date format")
     pieces = []
     end = 0
@@ -230,9 +248,11 @@ def _joda_format(pattern: Expr, allowed: tuple[str, ...]) -> list[str]:
             plain = token[0] if quoted is None else quoted.replace("''", "'") or "'"
             pieces.append(plain.replace("%", "%%"))
         elif token[0] in ("Z", "ZZ", "ZZZ"):
-            pieces.append(token[0])
+            pieces.append(_JODA_ZONES[len(token[0]) - 1])
         elif token[0] in allowed:
             pieces.append(_JODA[token[0]])
+        elif allowed is _JODA_PARSED and _JODA_FRACTION.fullmatch(token[0]):
+            pieces.append("%f")
         else:
             raise not_supported(f"{token[0]} in this date format")
     if end != len(form):
@@ -243,7 +263,7 @@ def _joda_format(pattern: Expr, allowed: tuple[str, ...]) -> list[str]:
 def _format_datetime(moment: Expr, pattern: Expr) -> Expr:
     pieces: list[str | Expr] = ["concat(''"]
     for piece in _joda_format(pattern, tuple(_JODA)):
-        if piece in ("Z", "ZZ", "ZZZ"):
+        if piece in _JODA_ZONES:
             pieces += [", ", _zone_text(moment, piece)]
         else:
             pieces += [", ", build("strftime({0}, {1})", VARCHAR, local(moment), text(piece))]
@@ -251,27 +271,32 @@ def _format_datetime(moment: Expr, pattern: Expr) -> Expr:
     return build("CASE WHEN {0} IS NOT NULL THEN {1} END", VARCHAR, moment, whole)
 
 
-def _zone_text(moment: Expr, letters: str) -> Expr:
+def _zone_text(moment: Expr, kind: str) -> Expr:
     if moment.type.base != "timestamp with time zone":
-        return text({"Z": "+0000", "ZZ": "+00:00", "ZZZ": "UTC"}[letters])
-    if letters == "ZZZ":
+        return text(dict(zip(_JODA_ZONES, ("+0000", "+00:00", "UTC"), strict=True))[kind])
+    if kind == "%name":
         if moment.type.zone is None:
             return build("({0}).z", VARCHAR, moment)
         return text(moment.type.zone)
     offset = build("trino_offset_text({0}, {1})", VARCHAR, local(moment), instant(moment))
-    return offset if letters == "ZZ" else build("replace({0}, ':', '')", VARCHAR, offset)
+    return offset if kind == "%offset" else build("replace({0}, ':', '')", VARCHAR, offset)
 
 
 def _parse_datetime(value: Expr, pattern: Expr) -> Expr:
     pieces = _joda_format(pattern, _JODA_PARSED)
-    if pieces[-1:] == ["Z"] and not {"Z", "ZZ", "ZZZ"} & set(pieces[:-1]) and "%Y" in pieces:
+    zones = [piece for piece in pieces if piece in _JODA_ZONES]
+    has_offset = zones == pieces[-1:] and zones != ["%name"]
+    fraction = _JODA_FRACTION.search(pattern.constant or "")
+    digits = len(fraction[0]) if fraction is not None else 0
+    if has_offset and "%Y" in pieces and digits <= _STRPTIME_DIGITS:
         form = text("".join([*pieces[:-1], "%z"]))
-        read = r"trino_zoned(try_strptime({0}, {4}), trino_offset_of({0}))"
-        shape = r"(?s)\S.*[+-][0-9]{2}:?[0-9]{2}"
+        read = r"trino_zoned(trino_whole_ms(try_strptime({0}, {4})), trino_offset_of({0}))"
+        before = rf"[.][0-9]{{1,{digits}}}" if digits else ""
+        shape = rf"(?s)\S.*{before}[+-][0-9]{{2}}:?[0-9]{{2}}"
         return parsed(value, shape, read, TIMESTAMP_TZ, _INVALID_FORMAT, form)
-    if any(piece in ("Z", "ZZ", "ZZZ") for piece in pieces):
+    if zones:
         raise not_supported("this place of a time zone in the format of parse_datetime")
-    wall = _parsed_time(value, "".join(pieces))
+    wall = _parsed_time(value, "".join(pieces), digits)
     return build("timezone('UTC', {0})", TIMESTAMP_UTC, wall)
 
 
@@ -295,12 +320,12 @@ def _from_iso8601_date(value: Expr) -> Expr:
 def _from_iso8601_timestamp(value: Expr) -> Expr:
     """The offset of the text stays, and UTC where it has none."""
     pattern = (
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
-        r"(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}(:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?)?"
+        r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
     )
     if value.constant is not None:
-        offset = re.search(r"T.*([+-]\d\d:\d\d)$", value.constant)
-        zone = zone_name(text(offset[1])) if offset is not None else "UTC"
+        offset = re.search(r"T.*([+-]\d\d):?(\d\d)?$", value.constant)
+        zone = zone_name(text(f"{offset[1]}:{offset[2] or '00'}")) if offset is not None else "UTC"
         type_ = Type("timestamp with time zone", zone=zone)
         return parsed(value, pattern, "trino_iso_instant({0})", type_, _INVALID_FORMAT)
     moment = "trino_zoned(trino_iso_instant({0}), trino_iso_zone({0}))"
@@ -368,6 +393,11 @@ FUNCTIONS = on_page(
         "2001-08-20",
     ),
     _field("day", "day", "day(DATE '2024-03-04')", "4", "day_of_month"),
+    _part_of_an_interval("day", 86_400_000, None, "2"),
+    _part_of_an_interval("hour", 3_600_000, 24, "3"),
+    _part_of_an_interval("minute", 60_000, 60, "4"),
+    _part_of_an_interval("second", 1000, 60, "5"),
+    _part_of_an_interval("millisecond", 1, 1000, "678"),
     _field("isodow", "day_of_week", "day_of_week(DATE '2024-03-03')", "7", "dow"),
     _field("doy", "day_of_year", "day_of_year(DATE '2024-03-01')", "61", "doy"),
     Function(
@@ -442,6 +472,12 @@ FUNCTIONS = on_page(
         "to_unixtime(TIMESTAMP '1970-01-01 00:00:01.250')",
         "1.25",
     ),
+    Function(
+        "to_unixtime(timestamp) -> double",
+        _to_unixtime,
+        "to_unixtime(DATE '1970-01-02')",
+        "86400.0",
+    ),
     _field("week", "week", "week(DATE '2024-12-30')", "1", "week_of_year"),
     Function(
         "with_timezone(timestamp, varchar) -> timestamp with time zone",
@@ -466,7 +502,7 @@ FUNCTIONS = on_page(
     ),
     Function(
         "to_milliseconds(interval day to second) -> bigint",
-        "CAST(epoch_ms(TIMESTAMP '1970-01-01' + {0}) AS BIGINT)",
+        "trino_interval_ms({0})",
         "to_milliseconds(INTERVAL '1' HOUR)",
         "3600000",
     ),
@@ -485,6 +521,7 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    "trino_whole_ms(t) AS date_trunc('millisecond', t)",
     """trino_two_digit_year(t) AS CASE
         WHEN year(t) < 1970 THEN t + INTERVAL 100 YEAR
         WHEN year(t) > 2069 THEN t - INTERVAL 100 YEAR
@@ -507,12 +544,20 @@ MACROS = (
         WHEN length(s) = 8 THEN CAST(try_strptime(s, '%Y-%j') AS DATE)
         ELSE TRY_CAST(s || substring('-01-01', length(s) - 3) AS DATE)
     END""",
-    """trino_iso_instant(s) AS TRY_CAST(CASE
+    """trino_iso_moment(s) AS TRY_CAST(CASE
         WHEN NOT regexp_matches(s, 'T') THEN s || 'T00:00:00Z'
+        WHEN NOT regexp_matches(s, 'T[0-9]{2}:')
+            THEN regexp_replace(s, '(T[0-9]{2})', '\\1:00:00')
         WHEN NOT regexp_matches(s, 'T[0-9]{2}:[0-9]{2}:[0-9]{2}')
             THEN regexp_replace(s, '(T[0-9]{2}:[0-9]{2})', '\\1:00')
         ELSE regexp_replace(replace(s, ',', '.'), '([.][0-9]{3})[0-9]+', '\\1')
     END AS TIMESTAMPTZ)""",
-    """trino_iso_zone(s) AS coalesce(nullif(regexp_extract(s, 'T.*([+-][0-9]{2}:[0-9]{2})$', 1),
-        ''), 'UTC')""",
+    """trino_iso_instant(s) AS trino_iso_moment(
+        regexp_replace(s, '(T.*[+-][0-9]{2})([0-9]{2})$', '\\1:\\2'))""",
+    """trino_iso_offset(s) AS regexp_extract(s, 'T.*([+-][0-9:]+)$', 1)""",
+    """trino_iso_zone(s) AS CASE length(trino_iso_offset(s))
+        WHEN 0 THEN 'UTC'
+        WHEN 3 THEN trino_iso_offset(s) || ':00'
+        ELSE trino_iso_offset(s)[1:3] || ':' || trino_iso_offset(s)[-2:]
+    END""",
 )

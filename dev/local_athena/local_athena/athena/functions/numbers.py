@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from local_athena.athena.errors import not_supported
-from local_athena.athena.functions.operators import arithmetic
+from local_athena.athena.functions.operators import arithmetic, scaled
 from local_athena.athena.functions.row import Function, on_page
 from local_athena.athena.types import (
     BIGINT,
@@ -19,12 +20,24 @@ from local_athena.athena.types import (
 )
 
 
+def _literal_digits(digits: Expr | None) -> int:
+    """How many digits after the point are kept; negative before it."""
+    if digits is None:
+        return 0
+    if not re.fullmatch(r"-?\d{1,2}", digits.constant or "") or int(digits.constant or 0) < -18:
+        raise not_supported("round to a number of digits that is not a literal")
+    return int(digits.constant or 0)
+
+
 def _round(value: Expr, digits: Expr | None = None) -> Expr:
     places = None if digits is None else coerce(digits, BIGINT)
     if is_integer(value.type):
-        if digits is None or (digits.constant or "-").isdigit():
+        kept = _literal_digits(digits)
+        if kept >= 0:
             return value
-        raise not_supported("round(integer, n) for a negative n or one that is not a literal")
+        unit = 10**-kept
+        half_up = f"trino_divide(CAST({{0}} AS HUGEINT), {unit}) * {unit}"
+        return build(f"CAST({half_up} AS {value.type.duckdb})", value.type, value)
     if is_float(value.type):
         places = places or build("0", BIGINT)
         rounded = f"CAST(trino_round({{0}}, {{1}}) AS {value.type.duckdb})"
@@ -33,9 +46,11 @@ def _round(value: Expr, digits: Expr | None = None) -> Expr:
     if places is None:
         type_ = decimal(precision - scale + min(scale, 1), 0)
         return build(f"CAST({{0}} AS {type_.duckdb})", type_, value)
-    if digits is None or not (digits.constant or "-").isdigit():
-        raise not_supported("round(decimal, n) for a negative n or one that is not a literal")
-    type_, kept = decimal(precision + 1, scale), min(int(digits.constant or 0), scale)
+    type_, kept = decimal(precision + 1, scale), min(_literal_digits(digits), scale)
+    if kept < 0:
+        unit = 10 ** (scale - kept)
+        whole = f"trino_divide(trino_unscaled({{0}}), {unit}) * {unit}"
+        return build(scaled(whole, type_), type_, value)
     rounded = f"CAST({{0}} AS DECIMAL({min(38, precision + 1)}, {kept}))"
     return build(f"CAST({rounded} AS {type_.duckdb})", type_, value)
 

@@ -15,6 +15,7 @@ from local_athena.athena.types import (
     BOOLEAN,
     DATE,
     DAY_INTERVAL,
+    DOUBLE,
     INTEGER,
     MONTH_INTERVAL,
     TIMESTAMP_UTC,
@@ -105,6 +106,9 @@ def _moved(operator: str, left: Expr, right: Expr) -> Expr | None:
         is_interval = interval.type in (DAY_INTERVAL, MONTH_INTERVAL)
         if is_interval and is_integer(factor.type) and operator == "*":
             return build("({0} * CAST({1} AS INTEGER))", interval.type, interval, factor)
+    if left.type == DAY_INTERVAL and is_number(right.type) and operator == "/":
+        divided = "to_microseconds(CAST(trunc(trino_interval_ms({0}) / {1}) AS BIGINT) * 1000)"
+        return build(divided, left.type, left, coerce(right, DOUBLE))
     return None
 
 
@@ -146,10 +150,7 @@ def scaled(unscaled: str, type_: Type) -> str:
 def _add_interval(moment: Expr, interval: Expr, operator: str) -> Expr:
     months = interval.type == MONTH_INTERVAL
     if moment.type == DATE:
-        if not months and interval.constant not in ("day", "week"):
-            if interval.constant is not None:
-                message = "Cannot add hour, minutes or seconds to a date"
-                raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
+        if not months and interval.constant != "day":
             moved = f"trino_whole_days({{0}} {operator} {{1}})"
             return build(moved, DATE, moment, interval)
         return build(f"CAST(({{0}} {operator} {{1}}) AS DATE)", DATE, moment, interval)
@@ -424,6 +425,7 @@ MACROS = (
     "trino_error(message) AS CASE WHEN CAST(message AS BIGINT) IS NULL THEN NULL END",
     "trino_invalid(message) AS trino_error('INVALID_FUNCTION_ARGUMENT: ' || message)",
     "trino_undone(what) AS error('NOT_SUPPORTED: the local Athena does not do ' || what)",
+    "trino_interval_ms(i) AS CAST(epoch_ms(TIMESTAMP '1970-01-01' + i) AS BIGINT)",
     "trino_span(a, b) AS to_microseconds(epoch_us(a) - epoch_us(b))",
     """trino_whole_days(t) AS CASE
         WHEN CAST(CAST(t AS DATE) AS TIMESTAMP) <> t

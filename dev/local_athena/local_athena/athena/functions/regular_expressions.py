@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.functions.row import Function, literal, on_page
 from local_athena.athena.types import BIGINT, BOOLEAN, VARCHAR, Expr, array, build, coerce, text
 
+_GROUPS = 9
+"""So many groups DuckDB numbers."""
 _SAFE = re.compile(
     r"(?:\\[dDwWsSbB.\\|()\[\]{}*+?^$/-]"
-    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
+    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|&(?!&)|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
     r"|[(|)^$.]|[*+?]\??|\{\d+(?:,\d*)?\}\??|[^\\\[\](){}*+?|^$.])*"
 )
 
@@ -46,9 +49,14 @@ def _group_names(regex: str) -> dict[str, int]:
 def _not_empty(pattern: Expr, what: str) -> Expr:
     """Refuses a pattern that fits an empty text: the engines go on from it differently."""
     regex = _regex(pattern)
-    if "$" in (pattern.constant or "") or _fits_nothing(pattern.constant or ""):
+    if _ends(pattern.constant or "") or _fits_nothing(pattern.constant or ""):
         raise not_supported(f"{what} of the regular expression {pattern.constant!r}")
     return regex
+
+
+def _ends(regex: str) -> int:
+    """How many `$` in it stand for the end of the text."""
+    return re.findall(r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", regex, flags=re.DOTALL).count("$")
 
 
 def _fits_nothing(regex: str) -> bool:
@@ -65,7 +73,7 @@ def _group(pattern: Expr, group: Expr | None) -> int:
         return 0
     regex = _numbered(literal(pattern, "a regular expression"))
     number = group.constant or ""
-    if not number.isdigit() or int(number) > min(re.compile(regex).groups, 9):
+    if not number.isdigit() or int(number) > min(re.compile(regex).groups, _GROUPS):
         raise not_supported("this group of a regular expression")
     return int(number)
 
@@ -76,11 +84,54 @@ def _found(extracted: str, pattern: Expr, number: int) -> str:
     DuckDB gives an empty text for such a group, so that one that can be empty is refused.
     """
     regex = _numbered(pattern.constant or "")
-    if not number or not re.search(r"\||\)[*?{]", regex):
+    if not number or not _can_be_left_out(regex, number):
         return extracted
     if re.search(r"[*?]|\{0?,|\|\)|\(\||\(\)", _group_text(regex, number)):
         raise not_supported("a group of a regular expression that can be left out and be empty")
     return f"nullif({extracted}, '')"
+
+
+@dataclass
+class _Group:
+    """A group of a regular expression, or the whole of it.
+
+    Attributes:
+        around: The group in which it stands.
+        has_branches: Whether `|` stands in it, outside of the groups in it.
+        is_optional: Whether it may be repeated no time.
+    """
+
+    around: _Group | None
+    has_branches: bool = False
+    is_optional: bool = False
+
+
+def _groups(regex: str) -> list[_Group]:
+    """The whole, and its groups that are numbered."""
+    innermost = _Group(None)
+    numbered = [innermost]
+    tokens = r"\\.|\[\^?(?:\\.|[^\]])+\]|\(\?i\)|\(\?:|\(|\)[*?{]?|\|"
+    for found in re.finditer(tokens, regex, flags=re.DOTALL):
+        if found[0] == "|":
+            innermost.has_branches = True
+        elif found[0] in ("(", "(?:"):
+            innermost = _Group(innermost)
+            if found[0] == "(":
+                numbered.append(innermost)
+        elif found[0].startswith(")"):
+            innermost.is_optional = len(found[0]) > 1
+            innermost = innermost.around or innermost
+    return numbered
+
+
+def _can_be_left_out(regex: str, number: int) -> bool:
+    """Whether a match can be without this group."""
+    group = _groups(regex)[number]
+    while group.around is not None:
+        if group.is_optional or group.around.has_branches:
+            return True
+        group = group.around
+    return False
 
 
 def _group_text(regex: str, number: int) -> str:
@@ -100,17 +151,24 @@ def _group_text(regex: str, number: int) -> str:
     return regex
 
 
+def _before_the_end(pattern: Expr) -> str | None:
+    """What stands before a `$` that ends a pattern, as DuckDB takes it; None if there is none."""
+    regex = literal(pattern, "a regular expression")
+    if not re.search(r"[^\\$]\$$", regex) or _ends(regex) > 1 or _fits_nothing(regex):
+        return None
+    return _regex(text(regex[:-1])).constant or ""
+
+
 def _extract(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
     number = _group(pattern, group)
-    regex = literal(pattern, "a regular expression")
-    if re.search(r"[^\\$]\$$", regex) and "$" not in regex[:-1] and not _fits_nothing(regex):
+    body = _before_the_end(pattern)
+    if body is not None and not _groups(pattern.constant or "")[0].has_branches:
         # A line break at the end of the text is no part of what is found.
-        body = _regex(text(regex[:-1])).constant or ""
         whole = text(f"({body})(?:\\n?\\z)")
         taken = number + 1
     else:
         whole, taken = _not_empty(pattern, "regexp_extract"), number
-    if taken > 9:
+    if taken > _GROUPS:
         raise not_supported("this group of a regular expression")
     extracted = _found(f"regexp_extract({{0}}, {{1}}, {taken})", pattern, number)
     found = f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {extracted} END"
@@ -127,8 +185,17 @@ def _extract_all(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
 
 
 def _replace(value: Expr, pattern: Expr, by: Expr | None = None) -> Expr:
-    regex = _not_empty(pattern, "regexp_replace")
     replacement = text("") if by is None else _replacement(pattern, by)
+    body = _before_the_end(pattern)
+    if body is not None:
+        # A line break at the end of the text stays behind what is replaced.
+        kept = re.compile(_numbered(pattern.constant or "")).groups + 1
+        if kept > _GROUPS:
+            raise not_supported("so many groups of a regular expression")
+        regex = text(f"{body}(\\n?)\\z")
+        replacement = text(f"{replacement.constant}\\{kept}")
+    else:
+        regex = _not_empty(pattern, "regexp_replace")
     return build("regexp_replace({0}, {1}, {2}, 'g')", VARCHAR, value, regex, replacement)
 
 

@@ -126,6 +126,28 @@ def _concat_ws(separator: Expr, *values: Expr) -> Expr:
 
 FUNCTIONS = on_page(
     "functions/string",
+    Function(
+        "format_number(bigint) -> varchar",
+        "trino_format_number(CAST({0} AS DOUBLE))",
+        "format_number(123456)",
+        "123K",
+        "functions/conversion",
+    ),
+    Function(
+        "format_number(double) -> varchar",
+        "trino_format_number(trunc({0}))",
+        "format_number(1000000e0)",
+        "1M",
+        "functions/conversion",
+    ),
+    Function("soundex(varchar) -> varchar", "trino_soundex({0})", "soundex('Robert')", "R163"),
+    Function(
+        "uuid() -> varchar",
+        "CAST(uuid() AS VARCHAR)",
+        "length(CAST(uuid() AS varchar))",
+        "36",
+        "functions/uuid",
+    ),
     Function("chr(bigint) -> varchar", "chr(CAST({0} AS INTEGER))", "chr(65)", "A"),
     Function("codepoint(varchar) -> integer", "trino_codepoint({0})", "codepoint('A')", "65"),
     Function("concat(varchar, varchar...) -> varchar", _concat, "concat('a', 'b', 'c')", "abc"),
@@ -276,6 +298,38 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    # Letters of one sound are one digit, vowels are 0, and H and W are not heard.
+    """trino_soundex_codes(s) AS translate(
+        s, 'AEIOUYBFPVCGJKQSXZDTLMNRHW', '000000111122222222334556--')""",
+    """trino_soundex_of(letters, codes) AS letters[1] || rpad(replace(
+        regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+            regexp_replace(codes[1] || replace(codes[2:], '-', ''), '0+', '0', 'g'),
+            '1+', '1', 'g'), '2+', '2', 'g'), '3+', '3', 'g'), '4+', '4', 'g'), '5+', '5', 'g'),
+            '6+', '6', 'g')[2:], '0', ''), 3, '0')[1:3]""",
+    """trino_soundex(s) AS CASE
+        WHEN regexp_matches(s, '[^\\x00-\\x7F]')
+            THEN trino_undone('soundex of letters outside ASCII')
+        WHEN NOT regexp_matches(s, '[A-Za-z]') THEN ''
+        ELSE list_transform([regexp_replace(upper(s), '[^A-Z]', '', 'g')],
+            lambda letters: trino_soundex_of(letters, trino_soundex_codes(letters)))[1]
+    END""",
+    # Java rounds halves up: a half is moved up before C rounds it.
+    """trino_three_digits(x) AS CASE
+        WHEN x >= 100 THEN printf('%.0f', nextafter(x, CAST('inf' AS DOUBLE)))
+        ELSE rtrim(rtrim(printf(
+            CASE WHEN x >= 10 THEN '%.1f' ELSE '%.2f' END,
+            CASE WHEN x = 0 THEN x ELSE nextafter(x, CAST('inf' AS DOUBLE) * sign(x)) END
+        ), '0'), '.')
+    END""",
+    """trino_format_number(n) AS CASE
+        WHEN n IS NULL THEN NULL
+        WHEN abs(n) >= 1e15 THEN trino_three_digits(n / 1000 / 1000 / 1000 / 1000 / 1000) || 'Q'
+        WHEN abs(n) >= 1e12 THEN trino_three_digits(n / 1000 / 1000 / 1000 / 1000) || 'T'
+        WHEN abs(n) >= 1e9 THEN trino_three_digits(n / 1000 / 1000 / 1000) || 'B'
+        WHEN abs(n) >= 1e6 THEN trino_three_digits(n / 1000 / 1000) || 'M'
+        WHEN abs(n) >= 1000 THEN trino_three_digits(n / 1000) || 'K'
+        ELSE trino_three_digits(n)
+    END""",
     """trino_codepoint(s) AS CASE
         WHEN length(s) <> 1 THEN trino_invalid('Input string must be a single character string')
         ELSE unicode(s)
