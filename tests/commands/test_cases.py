@@ -233,11 +233,11 @@ def test_a_transform_runs_in_a_case_and_its_error_is_the_problem(shop: Project) 
 
 
 def test_what_the_local_athena_does_not_do_is_not_run_and_is_no_success(shop: Project) -> None:
-    shop.edit(SQL, "SUM(amount)", "APPROX_MOST_FREQUENT(3, amount, 10)")
+    shop.edit(SQL, "SUM(amount)", "NUMERIC_HISTOGRAM(3, amount)")
     done = shop.run("test", "items/month", "items/bounds")
     assert (done.code, done.err) == (1, "")
     assert without_seconds(done)[0] == "not run  items/bounds"
-    assert "the local Athena does not do the function approx_most_frequent" in done.out
+    assert "the local Athena does not do the function numeric_histogram" in done.out
     assert done.lines[-1] == "2 not run"
 
 
@@ -402,7 +402,7 @@ def test_only_the_case_that_is_named_is_accepted(shop: Project) -> None:
     ("name", "old", "new", "outcome"),
     [
         (SQL, "SUM(amount)", "SUM(amout)", "failed"),
-        (SQL, "SUM(amount)", "APPROX_MOST_FREQUENT(3, amount, 10)", "not run"),
+        (SQL, "SUM(amount)", "NUMERIC_HISTOGRAM(3, amount)", "not run"),
         (f"{CASE}/case.yaml", "2025-06-02", "2025-06-03", "failed"),
         (DAGS, "    late_by", "    transform=lambda rows, period: 1 / 0,\n    late_by", "failed"),
     ],
