@@ -255,7 +255,7 @@ def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
     assert run.values["publish", "return_value"]["outcome"] == "settled"
 
 
-@pytest.mark.ci
+@pytest.mark.full
 def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], lake: Lake) -> None:
     days, months = dags["daily_scores_daily"], dags["total_scores_monthly"]
     of_month = [f"2025-02-{day:02d}" for day in range(1, 29)]
