@@ -402,3 +402,16 @@ def test_a_query_sees_the_projected_partitions_alone(account: Account) -> None:
     assert reason.startswith(
         "NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection"
     )
+
+
+def test_a_query_that_needs_no_more_rows_leaves_no_question_to_the_next_one(
+    account: Account,
+) -> None:
+    """Arrow reads files ahead in threads of its own, and is at it when LIMIT has its row."""
+    account.create_table("t", {"n": "bigint"})
+    rows = {"n": list(range(4_000))}
+    for name in range(12):
+        account.put(f"t/{name}.parquet", rows, row_group_size=100)
+    for number in range(5):
+        assert account.run("SELECT n FROM t LIMIT 1").state == "SUCCEEDED"
+        assert account.run(f"SELECT {number} AS n").csv == f'"n"\n"{number}"\n'

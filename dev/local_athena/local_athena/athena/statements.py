@@ -6,6 +6,7 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ class Statements:
             if isinstance(statement, Check):
                 parsed = dialect.parse(statement.sql, statement.parameters)
                 return Checked(parsed.unload.target if parsed.unload is not None else None)
-            return self._run(statement)
+            with self._service.open():
+                return self._run(statement)
         except ApiError as error:
             return Refused(error.message, error.athena_code)
         except QueryFailed as error:
@@ -177,6 +179,22 @@ class _Service:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()  # Arrow reads files in threads of its own
+        self._is_open = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Let a query ask.
+
+        Arrow reads ahead, and goes on when a query needs no more rows. When the query ends, the
+        question that is under way is answered first, and each later one is refused: its answer
+        would be taken for the next statement.
+        """
+        self._is_open = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_open = False
 
     def table(self, database: str, name: str) -> Mapping[str, Any] | None:
         table: Mapping[str, Any] | None = self._ask("table", database, name)
@@ -205,6 +223,8 @@ class _Service:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         with self._lock:
+            if not self._is_open:
+                raise LookupError("the query that asks has ended")
             self._connection.send(Ask(method, arguments))
             answer = self._connection.recv()
         if isinstance(answer, Missing):
