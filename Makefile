@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
 PORT ?= 4566
+# Hundreds of processes import the library: without its bytecode each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
 # Try another one with PYTHON=/path/to/python.
@@ -67,9 +69,12 @@ golden: $(READY) ## Renew the rendered SQL in tests/reports, then check
 test: check ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+	@# The first time, mypy takes one core for half a minute: the tests go on beside it.
 	@# Three workers on two cores: a third of the time tests wait for services.
-	@$(PY) -m pytest -n 3 --dist loadfile -m "not ci and not full"
+	@$(VENV)/bin/mypy & types=$$!; \
+	$(PY) -m pytest -n 3 --dist loadfile -m "not ci and not full"; tests=$$?; \
+	wait $$types || { echo "mypy has found errors: they stand before the tests." >&2; exit 1; }; \
+	exit $$tests
 
 .PHONY: simulate
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
