@@ -196,6 +196,12 @@ FUNCTIONS = on_page(
         "normalize(varchar) -> varchar", "nfc_normalize({0})", "length(normalize('e\u0301'))", "1"
     ),
     Function(
+        "normalize(varchar, varchar) -> varchar",
+        "python_normalize({0}, {1})",
+        "length(normalize('\u00e9', NFD))",
+        "2",
+    ),
+    Function(
         "replace(varchar, varchar) -> varchar",
         "trino_replace({0}, {1}, '')",
         "replace('aXbX', 'X')",
@@ -276,6 +282,12 @@ FUNCTIONS = on_page(
     Function("upper(C) -> C", "upper({0})", "upper('aé')", "AÉ"),
     Function("to_utf8(varchar) -> varbinary", "encode({0})", "to_utf8('aé')", "61 c3 a9"),
     Function("from_utf8(varbinary) -> varchar", "decode({0})", "from_utf8(X'61c3a9')", "aé"),
+    Function(
+        "from_utf8(varbinary, varchar) -> varchar",
+        "python_from_utf8({0}, {1})",
+        "from_utf8(X'61ff', '?')",
+        "a?",
+    ),
     Function(
         "split_to_multimap(varchar, varchar, varchar) -> map(varchar, array(varchar))",
         "trino_multimap_of(trino_split_entries({0}, {1}, {2}))",
