@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import xxhash
@@ -114,6 +115,17 @@ def _regexp_replace(text: str, pattern: str, form: str) -> str:
     return replaced + text[end:]
 
 
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+
+
+def _data_size(text: str) -> str:
+    """Whole bytes, as the digits of a decimal."""
+    size = re.fullmatch(rf"(\d+\.?\d*|\.\d+)({'|'.join(_SIZES)})", text, re.ASCII)
+    if size is None:
+        raise ValueError(f"Invalid data size: '{text}'")
+    return str(int(Fraction(size[1]) * 1024 ** _SIZES.index(size[2])))
+
+
 def _to_base32(data: bytes) -> str:
     return base64.b32encode(data).decode()
 
@@ -150,6 +162,7 @@ def _hmac_sha512(data: bytes, key: bytes) -> bytes:
 
 
 PYTHON_FUNCTIONS = {
+    "python_data_size": PythonFunction(_data_size, ("VARCHAR",), "VARCHAR"),
     "python_from_base32": PythonFunction(_from_base32, ("VARCHAR",), "BLOB"),
     "python_from_utf8": PythonFunction(_from_utf8, ("BLOB", "VARCHAR"), "VARCHAR"),
     "python_hmac_sha512": PythonFunction(_hmac_sha512, ("BLOB", "BLOB"), "BLOB"),

@@ -124,6 +124,11 @@ def _concat_ws(separator: Expr, *values: Expr) -> Expr:
     return build(joined_values, VARCHAR, coerce(separator, VARCHAR), *values)
 
 
+def _data_size(value: Expr) -> Expr:
+    type_ = decimal_type(38, 0)
+    return build(f"CAST(python_data_size({{0}}) AS {type_.duckdb})", type_, value)
+
+
 FUNCTIONS = on_page(
     "functions/string",
     Function(
@@ -138,6 +143,13 @@ FUNCTIONS = on_page(
         "trino_format_number(trunc({0}))",
         "format_number(1000000e0)",
         "1M",
+        "functions/conversion",
+    ),
+    Function(
+        "parse_data_size(varchar) -> decimal",
+        _data_size,
+        "parse_data_size('2.5kB')",
+        "2560",
         "functions/conversion",
     ),
     Function("soundex(varchar) -> varchar", "trino_soundex({0})", "soundex('Robert')", "R163"),
