@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
 import xxhash
 
-from local_athena.athena import joni
+from local_athena.athena import joni, json_paths
 
 
 class NotDoneError(Exception):
@@ -115,6 +117,44 @@ def _regexp_replace(text: str, pattern: str, form: str) -> str:
     return replaced + text[end:]
 
 
+def _found(document: str, path: str) -> list[Any]:
+    """What a path finds in JSON; nothing where the document is not JSON."""
+    try:
+        return json_paths.found(document, json_paths.read(path))
+    except json_paths.PathNotReadError:
+        raise NotDoneError(f"the JSON path {path!r}") from None
+    except RecursionError:
+        raise NotDoneError("JSON that is nested so deep") from None
+    except ValueError:
+        return []
+
+
+def _json_exists(document: str, path: str) -> bool:
+    return bool(_found(document, path))
+
+
+def _json_value(document: str, path: str) -> str | None:
+    items = _found(document, path)
+    if len(items) != 1 or items[0] is None or isinstance(items[0], (dict, list)):
+        return None
+    if isinstance(items[0], Decimal):
+        raise NotDoneError("json_value of a number with a point")
+    return items[0] if isinstance(items[0], str) else json.dumps(items[0])
+
+
+def _json_query(document: str, path: str) -> str | None:
+    items = _found(document, path)
+    if len(items) != 1:
+        return None
+    if not isinstance(items[0], (dict, list)):
+        raise NotDoneError("json_query of anything but an object or array")
+    try:
+        shown = json.dumps(items[0], ensure_ascii=False, separators=(",", ":"))
+    except TypeError:
+        raise NotDoneError("json_query of numbers with a point") from None
+    return re.sub(r"\\u[0-9a-f]{4}", lambda code: code[0][:2] + code[0][2:].upper(), shown)
+
+
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
@@ -166,6 +206,9 @@ PYTHON_FUNCTIONS = {
     "python_from_base32": PythonFunction(_from_base32, ("VARCHAR",), "BLOB"),
     "python_from_utf8": PythonFunction(_from_utf8, ("BLOB", "VARCHAR"), "VARCHAR"),
     "python_hmac_sha512": PythonFunction(_hmac_sha512, ("BLOB", "BLOB"), "BLOB"),
+    "python_json_exists": PythonFunction(_json_exists, ("VARCHAR", "VARCHAR"), "BOOLEAN"),
+    "python_json_query": PythonFunction(_json_query, ("VARCHAR", "VARCHAR"), "VARCHAR"),
+    "python_json_value": PythonFunction(_json_value, ("VARCHAR", "VARCHAR"), "VARCHAR"),
     "python_normalize": PythonFunction(_normalize, ("VARCHAR", "VARCHAR"), "VARCHAR"),
     "python_regexp_count": PythonFunction(_regexp_count, ("VARCHAR", "VARCHAR"), "BIGINT"),
     "python_regexp_extract": PythonFunction(
