@@ -135,6 +135,7 @@ def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
         ApiError: What Athena refuses at the start (syntax, number of parameters), and statements
             that this service does not do.
     """
+    sql = _selected(sql)
     is_unload = _check_syntax(sql)
     tokens = _tokens(sql)
     unload = None
@@ -298,17 +299,43 @@ def _last_row(rows: Sequence[Token]) -> int | None:
     return end
 
 
+_BEFORE_A_QUERY = (
+    *(TokenType.L_PAREN, TokenType.R_PAREN),
+    *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.ALL, TokenType.DISTINCT),
+)
+
+
+def _selected(sql: str) -> str:
+    """The statement with `SELECT * FROM name` for `TABLE name`, which no parser here reads."""
+    try:
+        tokens = _tokens(sql)
+    except SqlglotError:
+        return sql  # the validator says what is wrong with it
+    threes = list(zip([None, *tokens], tokens, tokens[1:], strict=False))
+    for before, token, after in reversed(threes):
+        is_query = before is None or before.token_type in _BEFORE_A_QUERY
+        is_name = after.token_type != TokenType.L_PAREN
+        if token.token_type == TokenType.TABLE and is_query and is_name:
+            sql = f"{sql[: token.start]}SELECT * FROM{sql[token.end + 1 :]}"
+    return sql
+
+
 def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
     message = f"line {line}:{column}: mismatched input '{found}'. Expecting: {expected}"
     return ApiError(message, athena_code="MALFORMED_QUERY")
 
 
 def _readable(sql: str) -> str:
-    """What sqlglot does not read: LIMIT ALL says nothing, and ROW is ROWS in FETCH and OFFSET."""
+    """What sqlglot does not read.
+
+    LIMIT ALL says nothing, ROW is ROWS in FETCH and OFFSET, and names of joins elsewhere are names.
+    """
     tokens = _tokens(sql)
     for number, row in reversed(list(itertools.pairwise(tokens))):
         if row.text.upper() == "ROW" and number.token_type == TokenType.NUMBER:
             sql = sql[: row.start] + "ROWS" + sql[row.end + 1 :]
+        elif row.token_type in (TokenType.SEMI, TokenType.ANTI):
+            sql = f'{sql[: row.start]}"{row.text.lower()}"{sql[row.end + 1 :]}'
     tokens = _tokens(sql)
     for token, following in itertools.pairwise(tokens):
         if token.token_type == TokenType.LIMIT and following.token_type == TokenType.ALL:

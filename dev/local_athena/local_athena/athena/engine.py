@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+from duckdb.func import FunctionNullHandling
 
-from local_athena.athena.errors import EXCEEDED_MEMORY, QueryFailed
+from local_athena.athena.errors import EXCEEDED_MEMORY, QueryFailed, not_supported
 from local_athena.athena.functions import MACROS
+from local_athena.athena.python_functions import PYTHON_FUNCTIONS, NotDoneError, PythonFunction
 from local_athena.athena.relations import Predicate
 
 _BATCH_ROWS = 10_000
@@ -50,6 +55,8 @@ class Engine:
             "autoload_known_extensions": False,
         }
         self._connection = duckdb.connect(":memory:", config=config)
+        self._python_names: set[str] = set()
+        self._python_failure: QueryFailed | None = None
         for macro in MACROS:
             self._connection.execute(f"CREATE TEMP MACRO {macro}")
         for setting in _SETTINGS:
@@ -76,17 +83,58 @@ class Engine:
         Raises:
             QueryFailed: What went wrong, under Trino's name for it.
         """
+        self._python_failure = None
         try:
+            self._add_python(sql)
             for name, dataset in scans.items():
                 self._connection.register(name, dataset)
-            yield from self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
+            for batch in self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+                if self._python_failure is not None:
+                    raise self._python_failure
+                yield batch
         except MemoryError as error:
             raise QueryFailed(EXCEEDED_MEMORY, str(error)) from error
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise _failure(str(error)) from error
+            raise self._python_failure or _failure(str(error)) from error
         finally:
             for name in scans:
                 self._connection.unregister(name)
+
+    def _add_python(self, sql: str) -> None:
+        """Hands DuckDB the Python functions that a query names, and that it does not have yet."""
+        named = PYTHON_FUNCTIONS.keys() & re.findall(r"\bpython_\w+", sql)
+        for name in sorted(named - self._python_names):
+            # DuckDB asks for numpy. A worker hides it from Arrow, which would import it each time.
+            if sys.modules.get("numpy", True) is None:
+                del sys.modules["numpy"]
+            function = PYTHON_FUNCTIONS[name]
+            self._connection.create_function(
+                name,
+                self._reporting(function),
+                list(function.parameters),
+                function.result,
+                null_handling=FunctionNullHandling.SPECIAL,
+            )
+            self._python_names.add(name)
+
+    def _reporting(self, function: PythonFunction) -> Callable[..., Any]:
+        """The function, whose failures DuckDB's TRY does not hide, unless the query made them."""
+
+        @wraps(function.call)  # DuckDB counts its parameters
+        def call(*args: Any) -> Any:
+            try:
+                return function(*args)
+            except ValueError as error:
+                raise ValueError(f"INVALID_FUNCTION_ARGUMENT: {error}") from None
+            except NotDoneError as error:
+                self._python_failure = not_supported(str(error))
+                raise
+            except MemoryError:
+                message = "The memory is not enough for a function"
+                self._python_failure = QueryFailed(EXCEEDED_MEMORY, message)
+                raise
+
+        return call
 
     def close(self) -> None:
         """Frees the memory."""

@@ -158,15 +158,9 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
         is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
     """
     patterns = _patterns(signature, len(args))
-    if patterns is None:
+    bindings = _bindings(patterns, args)
+    if bindings is None:
         return None
-    bindings: dict[str, Type] = {}
-    for pattern, arg in zip(patterns, args, strict=True):
-        if isinstance(arg, Lambda):
-            if pattern.name != "function" or len(pattern.of) != arg.arity + 1:
-                return None
-        elif pattern.name == "function" or not _bind(pattern, arg.type, bindings):
-            return None
     for name in bindings:
         if bindings[name] == UNKNOWN:
             bindings[name] = _DEFAULTS.get(name, UNKNOWN)
@@ -185,26 +179,34 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
 def cost(signature: Signature, args: Sequence[Argument]) -> int | None:
     """How many arguments would be coerced; None if they do not fit, lambdas not looked into."""
     patterns = _patterns(signature, len(args))
-    if patterns is None:
+    if _bindings(patterns, args) is None:
+        return None
+    return sum(
+        not pattern.is_variable and pattern.name != arg.type.base
+        for pattern, arg in zip(patterns, args, strict=True)
+        if isinstance(arg, Expr)
+    )
+
+
+def _patterns(signature: Signature, count: int) -> list[Pattern]:
+    patterns = list(signature.parameters)
+    if signature.repeats:
+        patterns += [patterns[-1]] * (count - len(patterns))
+    return patterns
+
+
+def _bindings(patterns: Sequence[Pattern], args: Sequence[Argument]) -> dict[str, Type] | None:
+    """What the variables stand for; None if an argument does not fit, lambdas not looked into."""
+    if len(patterns) != len(args):
         return None
     bindings: dict[str, Type] = {}
-    coerced = 0
     for pattern, arg in zip(patterns, args, strict=True):
         if isinstance(arg, Lambda):
             if pattern.name != "function" or len(pattern.of) != arg.arity + 1:
                 return None
         elif pattern.name == "function" or not _bind(pattern, arg.type, bindings):
             return None
-        else:
-            coerced += not pattern.is_variable and pattern.name != arg.type.base
-    return coerced
-
-
-def _patterns(signature: Signature, count: int) -> list[Pattern] | None:
-    patterns = list(signature.parameters)
-    if signature.repeats:
-        patterns += [patterns[-1]] * (count - len(patterns))
-    return patterns if len(patterns) == count else None
+    return bindings
 
 
 _KINDS: dict[str, Callable[[Type], bool]] = {

@@ -1208,9 +1208,8 @@ class _Translator:
         if name == "grouping":
             return self._grouping(node, frame)
         if name == "normalize" and len(arguments) == 2:
-            if arguments[1].name.upper() != "NFC":
-                raise not_supported(f"normalize to {arguments[1].name}")
-            arguments = arguments[:1]
+            form = text(arguments[1].name.upper())
+            return functions.call(name, [self.expr(arguments[0], frame), form])
         if name == "typeof" and len(arguments) == 1:
             return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
         if name == "row":

@@ -89,6 +89,8 @@ class Worker:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         # mimalloc takes a gigabyte of addresses at once, which the kernel would count.
         environment["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+        # numpy, which DuckDB asks for when a query calls Python, would reserve some for each core.
+        environment["OPENBLAS_NUM_THREADS"] = "1"
         command = [sys.executable, "-m", "local_athena.athena.worker", str(other_end.fileno())]
         with other_end:
             self._process = subprocess.Popen(

@@ -215,6 +215,12 @@ SELECT count(DISTINCT tags), count(tags) FROM sales
 SELECT cardinality(ngrams(ARRAY['a', 'b', 'c'], 2)), cardinality(combinations(ARRAY[1, 2, 3, 4], 2))
 --> "2","6"
 
+-- the_documented_examples_of_ngrams_and_combinations
+-- source: functions/array.html
+-- not common
+SELECT ngrams(ARRAY['foo', 'bar', 'baz', 'foo'], 3), ngrams(ARRAY['foo', 'bar', 'baz', 'foo'], 5), combinations(ARRAY['foo', 'bar', 'baz'], 2), combinations(ARRAY[1, 2, 2], 2)
+--> "[[foo, bar, baz], [bar, baz, foo]]","[[foo, bar, baz, foo]]","[[foo, bar], [foo, baz], [bar, baz]]","[[1, 2], [1, 2], [2, 2]]"
+
 -- UNNEST.
 -- source: sql/select.html#unnest
 -- common

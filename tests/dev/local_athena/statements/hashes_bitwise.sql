@@ -116,6 +116,11 @@ SELECT bit_count(200, 8)
 SELECT bitwise_left_shift(1, 2), bitwise_left_shift(5, 2), bitwise_right_shift(8, 3), bitwise_right_shift(9, 1), bitwise_left_shift(0, 2)
 --> "4","20","1","4","0"
 
+-- shifts_keep_the_type_of_what_is_shifted
+-- source: functions/bitwise.html
+SELECT bitwise_left_shift(TINYINT '7', 2), bitwise_left_shift(1, 31), bitwise_left_shift(TINYINT '7', 5), bitwise_right_shift(SMALLINT '-8', 2), bitwise_right_shift(-8, 2), bitwise_right_shift_arithmetic(SMALLINT '-8', 2), typeof(bitwise_left_shift(SMALLINT '7', 2))
+--> "28","-2147483648","-32","16382","1073741822","-2","smallint"
+
 -- shifts_by_all_bits
 SELECT bitwise_right_shift(12, 64), bitwise_right_shift(BIGINT '-45', 64), bitwise_right_shift_arithmetic(BIGINT '-45', 64), bitwise_right_shift_arithmetic(12, 64)
 --> "0","0","-1","0"

@@ -233,3 +233,21 @@ SELECT json_exists('{"a": 1}', 'lax $.a'), json_exists('{"a": 1}', 'lax $.b'), j
 -- json_object_and_json_array
 SELECT json_object('key1' VALUE 1, 'key2' VALUE true), json_array(true, 'text', 5), json_array(), json_object()
 --> "{""key1"":1,""key2"":true}","[true,""text"",5]","[]","{}"
+
+-- paths_of_the_standard_in_lax_mode
+-- source: functions/json.html
+-- not common
+SELECT json_value('{"a": {"b": "x"}}', 'lax $.a.b'), json_value('{"a": 7}', 'lax $."a"'), json_value('{"a": [1, 2]}', 'lax $.a'), json_value('{"a": true}', 'lax $.b'), json_value('not json', 'lax $.a')
+--> "x","7",,,
+
+-- paths_go_into_the_elements_of_arrays
+-- source: functions/json.html
+-- not common
+SELECT json_exists('[{"a": 1}, {"b": 2}]', 'lax $.b'), json_exists('{"a": 1}', 'lax $[0].a'), json_exists('{"a": 1}', 'lax $.a.b'), json_exists('{', 'lax $'), json_exists(NULL, 'lax $.a')
+--> "true","true","false","false",
+
+-- json_query_of_arrays_and_objects
+-- source: functions/json.html
+-- not common
+SELECT json_query('{"a": [1, {"b": "é"}]}', 'lax $.a'), json_query('{"a": 1}', 'lax $.b')
+--> "[1,{""b"":""é""}]",

@@ -172,3 +172,9 @@ SELECT a, b, sum(c) FROM (VALUES (1, 'x', 10), (1, 'x', 20), (1, NULL, 5)) AS t 
 SELECT CASE WHEN x = 0 THEN NULL ELSE 10 / x END FROM (VALUES 0, 5) AS t (x) ORDER BY x
 -->
 --> "2"
+
+-- table_of_a_with_query_in_a_union
+-- source: sql/select.html
+WITH a AS (SELECT 1 AS x) TABLE a UNION ALL SELECT 2 ORDER BY x
+--> "1"
+--> "2"

@@ -51,9 +51,6 @@ PAGES: tuple[tuple[str, tuple[Function, ...]], ...] = (
 
 NOT_DONE = {
     "approx_percentile": 3,
-    "from_utf8": 2,
-    "regexp_position": 4,
-    "regexp_replace": 3,
 }
 """Functions with overloads of so many arguments that have no row: not supported, not unknown."""
 
@@ -71,6 +68,7 @@ MACROS = (
     *maps.MACROS,
     *json.MACROS,
     *casts.MACROS,
+    *regular_expressions.MACROS,
     *urls.MACROS,
     *binary.MACROS,
     *aggregates.MACROS,

@@ -115,6 +115,14 @@ def _percentile(value: Expr, percentage: Expr) -> Call:
     return Call(f"{name}({sorted_}, @count({{0}}), {{1}})", result, (value, percentage))
 
 
+def _weighted_percentile(value: Expr, weight: Expr, percentage: Expr) -> Call:
+    """As if each value stood there as often as its weight says."""
+    is_counted = "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL"
+    pair = build(f"{is_counted} THEN [{{0}}, {{1}}] END", array(BIGINT), value, weight)
+    percentile = "trino_weighted_percentile(list_sort(@list({0})), @sum({0}[2]), {1})"
+    return Call(percentile, value.type, (pair, percentage))
+
+
 def _listagg(value: Expr, separator: Expr | None = None) -> Call:
     if separator is not None and separator.constant is None:
         raise not_supported("listagg with a separator that is not a literal")
@@ -229,6 +237,12 @@ AGGREGATES = on_page(
         "[1.0, 3.0]",
     ),
     Aggregate(
+        "approx_percentile(bigint, bigint, double) -> bigint",
+        _weighted_percentile,
+        "approx_percentile(x, y, 0.5) FROM (VALUES (1, 1), (2, 3), (3, 1)) AS t (x, y)",
+        "2",
+    ),
+    Aggregate(
         "array_agg(T) -> array(T)",
         "@list({0})",
         "array_agg(x ORDER BY x DESC) FROM (VALUES 1, NULL, 2) AS t (x)",
@@ -312,6 +326,12 @@ AGGREGATES = on_page(
         f"min_by(x, y, 2) {_PAIRS}",
         "[a, c]",
     ),
+    Aggregate(
+        "reduce_agg(T, S, function(S, T, S), function(S, S, S)) -> S",
+        "list_reduce(nullif(list_filter(@list({0}), lambda each: each IS NOT NULL), []), {2}, {1})",
+        f"reduce_agg(x, 0, (a, b) -> a + b, (a, b) -> a + b) {_NUMBERS}",
+        "6",
+    ),
     _of_two("regr_intercept", "trino_finite(@regr_intercept({0}, {1}))", "-0.6666666666666665"),
     _of_two("regr_slope", "trino_finite(@regr_slope({0}, {1}))", "1.5"),
     _statistic("stddev", "@stddev_samp({0})", "2.160246899469287", "stddev_samp"),
@@ -352,6 +372,17 @@ MACROS = (
         WHEN p < 0 OR p > 1 THEN trino_invalid('percentile must be between 0 and 1')
         WHEN total = 0 THEN NULL
         ELSE sorted[least(CAST(floor(p * total) AS BIGINT) + 1, total)]
+    END""",
+    """trino_weighted_percentile(sorted, total, p) AS CASE
+        WHEN p < 0 OR p > 1 THEN trino_invalid('percentile must be between 0 and 1')
+        WHEN len(list_filter(sorted, lambda pair: pair[2] <= 0)) > 0
+            THEN trino_invalid('percentile weight must be > 0')
+        ELSE list_reduce(
+            list_filter(sorted, lambda pair: pair IS NOT NULL),
+            lambda passed, pair: CASE WHEN passed[2] > 0 THEN [pair[1], passed[2] - pair[2]]
+                ELSE passed END,
+            [NULL, CAST(least(floor(p * total) + 1, total) AS BIGINT)]
+        )[1]
     END""",
     """trino_percentiles(sorted, total, list) AS CASE
         WHEN total = 0 THEN NULL

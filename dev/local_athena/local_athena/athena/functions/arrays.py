@@ -246,6 +246,18 @@ FUNCTIONS = on_page(
         "[1, 2, 3]",
     ),
     Function(
+        "combinations(array(T), integer) -> array(array(T))",
+        "trino_combinations({0}, {1})",
+        "combinations(ARRAY['a', 'b', 'c'], 2)",
+        "[[a, b], [a, c], [b, c]]",
+    ),
+    Function(
+        "ngrams(array(T), bigint) -> array(array(T))",
+        "trino_ngrams({0}, {1})",
+        "ngrams(ARRAY['a', 'b', 'c'], 2)",
+        "[[a, b], [b, c]]",
+    ),
+    Function(
         "reduce(array(T), S, function(S, T, S), function(S, R)) -> R",
         "list_transform([list_reduce({0}, {2}, {1})], {3})[1]",
         "reduce(ARRAY[5, 20, 50], 0, (s, x) -> s + x, s -> s)",
@@ -433,6 +445,29 @@ MACROS = (
         WHEN n > len(a) THEN trino_invalid('size must not exceed array cardinality ' || len(a) ||
             ': ' || n)
         ELSE a[1:len(a) - n]
+    END""",
+    """trino_ngrams(a, n) AS CASE
+        WHEN n <= 0 THEN trino_invalid('N must be positive')
+        ELSE list_transform(
+            range(1, len(a) - least(n, len(a)) + 2), lambda i: a[i:i + least(n, len(a)) - 1])
+    END""",
+    # The places of the elements, whose last decides the order first.
+    """trino_places(size, n) AS list_transform(list_sort(list_transform(
+        list_reduce(
+            range(n),
+            lambda chosen, _step: flatten(list_transform(chosen, lambda places: list_transform(
+                range(coalesce(places[-1], 0) + 1, size + 1),
+                lambda place: list_append(places, place)))),
+            [CAST([] AS BIGINT[])]),
+        lambda places: list_reverse(places))), lambda places: list_reverse(places))""",
+    """trino_combinations(a, n) AS CASE
+        WHEN n < 0 THEN trino_invalid('combination size must not be negative: ' || n)
+        WHEN n > 5 THEN trino_invalid('combination size must not exceed 5: ' || n)
+        WHEN n <= len(a) AND n * list_reduce(
+                range(1, n + 1), lambda count, i: count * (len(a) - n + i) // i, 1.0) > 100000
+            THEN trino_invalid('combinations exceed max size')
+        ELSE list_transform(trino_places(len(a), n), lambda places:
+            list_transform(places, lambda place: a[place]))
     END""",
     """trino_by_rank(a, comparisons) AS CASE
         WHEN len(list_filter(flatten(comparisons), lambda each: each IS NULL)) > 0

@@ -33,6 +33,39 @@ FUNCTIONS = on_page(
         "CA978112CA1BBDCAFAC231B39A23DC4DA786EFF8147C4E72B9807785AFEE48BB",
     ),
     Function(
+        "sha512(varbinary) -> varbinary",
+        "python_sha512({0})",
+        "to_hex(sha512(to_utf8('abc')))",
+        "DDAF35A193617ABACC417349AE20413112E6FA4E89A97EA20A9EEEE64B55D39A"
+        "2192992A274FC1A836BA3C23A3FEEBBD454D4423643CE80E2A9AC94FA54CA49F",
+    ),
+    Function(
+        "xxhash64(varbinary) -> varbinary",
+        "python_xxhash64({0})",
+        "to_hex(xxhash64(to_utf8('')))",
+        "EF46DB3751D8E999",
+    ),
+    Function(
+        "hmac_sha512(varbinary, varbinary) -> varbinary",
+        "python_hmac_sha512({0}, {1})",
+        # RFC 4231, test case 2
+        "to_hex(hmac_sha512(to_utf8('what do ya want for nothing?'), to_utf8('Jefe')))",
+        "164B7A7BFCF819E2E395FBE73B56E0A387BD64222E831FD610270CD7EA250554"
+        "9758BF75C05A994A6D034F65F8F0E6FDCAEAB1A34D4A6B4B636E070A38BCE737",
+    ),
+    Function(
+        "to_base32(varbinary) -> varchar",
+        "python_to_base32({0})",
+        "to_base32(to_utf8('hello'))",
+        "NBSWY3DP",
+    ),
+    Function(
+        "from_base32(varchar) -> varbinary",
+        "python_from_base32({0})",
+        "from_utf8(from_base32('NBSWY3DP'))",
+        "hello",
+    ),
+    Function(
         "to_base64(varbinary) -> varchar", "to_base64({0})", "to_base64(to_utf8('abc'))", "YWJj"
     ),
     Function("to_hex(varbinary) -> varchar", "hex({0})", "to_hex(to_utf8('a'))", "61"),

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from local_athena.athena import json_paths
 from local_athena.athena.errors import QueryFailed, not_supported
 from local_athena.athena.functions.row import Function, literal, on_page
 from local_athena.athena.results import java_double
 from local_athena.athena.types import (
     BIGINT,
+    BOOLEAN,
     JSON,
     VARCHAR,
     Expr,
@@ -105,6 +107,20 @@ def _with_path(template: str, type_: Type) -> Callable[[Expr, Expr], Expr]:
     return translate
 
 
+def _with_standard_path(template: str, type_: Type) -> Callable[[Expr, Expr], Expr]:
+    """A function with a path of the SQL standard."""
+
+    def translate(document: Expr, path: Expr) -> Expr:
+        form = literal(path, "a JSON path")
+        try:
+            json_paths.read(form)
+        except json_paths.PathNotReadError:
+            raise not_supported(f"the JSON path {form!r}") from None
+        return build(template, type_, document, path)
+
+    return translate
+
+
 def _array_contains(value: Expr, searched: Expr) -> Expr:
     kind, shown = "['VARCHAR']", "{1}"
     if searched.type.base == "bigint":
@@ -176,6 +192,24 @@ FUNCTIONS = on_page(
         "2.50",
     ),
     Function("json_format(json) -> varchar", "{0}", "json_format(JSON '{\"a\": 1}')", '{"a":1}'),
+    Function(
+        "json_exists(varchar, varchar) -> boolean",
+        _with_standard_path("python_json_exists({0}, {1})", BOOLEAN),
+        """json_exists('{"a": [1, {"b": 2}]}', 'lax $.a.b')""",
+        "true",
+    ),
+    Function(
+        "json_query(varchar, varchar) -> varchar",
+        _with_standard_path("python_json_query({0}, {1})", VARCHAR),
+        """json_query('{"a": [1, 2]}', 'lax $.a')""",
+        "[1,2]",
+    ),
+    Function(
+        "json_value(varchar, varchar) -> varchar",
+        _with_standard_path("python_json_value({0}, {1})", VARCHAR),
+        """json_value('{"a": {"b": "x"}}', 'lax $.a.b')""",
+        "x",
+    ),
     Function(
         "json_parse(varchar) -> json",
         _parsed,

@@ -84,6 +84,20 @@ def _mod(left: Expr, right: Expr) -> Expr:
     return arithmetic("%", left, right)
 
 
+def _shift(macro: str) -> Callable[[Expr, Expr], Expr]:
+    """A shift of the bits that the type of the first argument has."""
+
+    def translate(value: Expr, places: Expr) -> Expr:
+        bits = _BITS[value.type.base]
+        template = f"CAST({macro}({{0}}, {{1}}, {bits}) AS {value.type.duckdb})"
+        return build(template, value.type, value, places)
+
+    return translate
+
+
+_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64}
+
+
 def _of_double(name: str, duckdb: str, example: str, answer: str) -> Function:
     """A function from double to double."""
     return Function(f"{name}(double) -> double", duckdb, example, answer)
@@ -104,10 +118,10 @@ FUNCTIONS = on_page(
         "functions/bitwise",
     ),
     Function(
-        "bitwise_left_shift(bigint, bigint) -> bigint",
-        "trino_left_shift({0}, {1})",
-        "bitwise_left_shift(BIGINT '1', 2)",
-        "4",
+        "bitwise_left_shift(I, bigint) -> I",
+        _shift("trino_left_shift"),
+        "bitwise_left_shift(1, 31)",
+        "-2147483648",
         "functions/bitwise",
     ),
     Function(
@@ -121,9 +135,9 @@ FUNCTIONS = on_page(
         "functions/bitwise",
     ),
     Function(
-        "bitwise_right_shift_arithmetic(bigint, bigint) -> bigint",
-        "trino_right_shift({0}, {1})",
-        "bitwise_right_shift_arithmetic(BIGINT '-8', 2)",
+        "bitwise_right_shift_arithmetic(I, bigint) -> I",
+        _shift("trino_right_shift"),
+        "bitwise_right_shift_arithmetic(SMALLINT '-8', 2)",
         "-2",
         "functions/bitwise",
     ),
@@ -191,10 +205,10 @@ FUNCTIONS = on_page(
         "3",
     ),
     Function(
-        "bitwise_right_shift(bigint, bigint) -> bigint",
-        "trino_logical_shift({0}, {1})",
-        "bitwise_right_shift(BIGINT '-8', 62)",
-        "3",
+        "bitwise_right_shift(I, bigint) -> I",
+        _shift("trino_logical_shift"),
+        "bitwise_right_shift(SMALLINT '-8', 2)",
+        "16382",
         "functions/bitwise",
     ),
     Function(
@@ -220,11 +234,20 @@ MACROS = (
         WHEN x < 0 THEN -(round(-x * power(10.0, places)) / power(10.0, places))
         ELSE round(x * power(10.0, places)) / power(10.0, places)
     END""",
-    """trino_left_shift(x, n) AS CASE
-        WHEN n < 0 OR n > 62 OR x < 0 THEN trino_undone('this shift of bits')
-        ELSE x << n
+    "trino_power_of_two(n) AS CAST(power(2, n) AS HUGEINT)",
+    """trino_unsigned(x, bits) AS
+        (CAST(x AS HUGEINT) % trino_power_of_two(bits) + trino_power_of_two(bits))
+            % trino_power_of_two(bits)""",
+    """trino_signed(x, bits) AS CASE
+        WHEN x >= trino_power_of_two(bits - 1) THEN x - trino_power_of_two(bits)
+        ELSE x
     END""",
-    """trino_right_shift(x, n) AS CASE
+    """trino_left_shift(x, n, bits) AS CASE
+        WHEN n < 0 THEN trino_undone('this shift of bits')
+        WHEN n >= bits THEN 0
+        ELSE trino_signed(trino_unsigned(x, bits - n) * trino_power_of_two(n), bits)
+    END""",
+    """trino_right_shift(x, n, bits) AS CASE
         WHEN n < 0 THEN trino_undone('this shift of bits')
         WHEN n > 63 THEN CASE WHEN x < 0 THEN -1 ELSE 0 END
         ELSE x >> n
@@ -274,12 +297,10 @@ MACROS = (
         WHEN x >= high THEN n + 1
         ELSE CAST(floor(n * (x - low) / (high - low)) AS BIGINT) + 1
     END""",
-    """trino_logical_shift(x, n) AS CASE
+    """trino_logical_shift(x, n, bits) AS CASE
         WHEN n < 0 THEN trino_undone('this shift of bits')
-        WHEN n > 63 THEN CAST(0 AS BIGINT)
-        WHEN n = 0 THEN x
-        WHEN x >= 0 THEN x >> n
-        ELSE ((x >> 1) & 9223372036854775807) >> (n - 1)
+        WHEN n >= bits THEN 0
+        ELSE trino_signed(trino_unsigned(x, bits) // trino_power_of_two(n), bits)
     END""",
     """trino_bucket(x, bins) AS CASE
         WHEN isnan(x) OR len(bins) = 0 OR list_sort(bins) <> bins

@@ -1,252 +1,145 @@
-"""Functions of regular expressions: those that mean the same in Trino's engine and in DuckDB's."""
+"""Functions of regular expressions: DuckDB's where they find what Trino's do, else Python's."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
+from local_athena.athena import joni
 from local_athena.athena.errors import QueryFailed, not_supported
-from local_athena.athena.functions.row import Function, literal, on_page
-from local_athena.athena.types import BIGINT, BOOLEAN, VARCHAR, Expr, array, build, coerce, text
-
-_GROUPS = 9
-"""So many groups DuckDB numbers."""
-_SAFE = re.compile(
-    r"(?:\\[dDwWsSbB.\\|()\[\]{}*+?^$/-]"
-    r"|\[\^?(?:\\[dDwWsS.\\\]\[^$*+?(){}|/-]|&(?!&)|[^\\\[\]&])+\]|\(\?[:i]|\(\?i\)"
-    r"|[(|)^$.]|[*+?]\??|\{\d+(?:,\d*)?\}\??|[^\\\[\](){}*+?|^$.])*"
+from local_athena.athena.functions.row import Function, on_page
+from local_athena.athena.types import (
+    BIGINT,
+    BOOLEAN,
+    INTEGER,
+    VARCHAR,
+    Expr,
+    Type,
+    array,
+    build,
+    text,
 )
 
+_EMPTY = text("")
+_ZERO = Expr(("0",), BIGINT, constant="0")
+_ONE = Expr(("1",), INTEGER, constant="1")
 
-def _regex(pattern: Expr) -> Expr:
-    """A pattern of Trino's engine (Joni) as one of DuckDB's (RE2)."""
-    regex = _numbered(literal(pattern, "a regular expression"))
-    if not _SAFE.fullmatch(regex) or re.search(r"\(\?(?!:|i\))|[*+?}]\+", regex):
-        raise not_supported(f"the regular expression {regex!r}")
+
+def _read(pattern: Expr) -> joni.Pattern | None:
+    """A regular expression; None if it differs from row to row.
+
+    Raises:
+        QueryFailed: INVALID_FUNCTION_ARGUMENT if it is not one, NOT_SUPPORTED if it may mean
+            something else here.
+    """
+    if pattern.constant is None:
+        return None
     try:
-        re.compile(regex)
-    except re.error as error:
-        message = f"invalid pattern in expression: {error}"
-        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message) from None
-    # In Trino `$` also stands before a line break that ends the text.
-    translated = re.sub(
-        r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", lambda m: r"(?:\n?\z)" if m[0] == "$" else m[0], regex
-    )
-    return text(translated)
+        return joni.read(pattern.constant)
+    except joni.NotReadError:
+        raise not_supported(f"the regular expression {pattern.constant!r}") from None
+    except ValueError as error:
+        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", str(error)) from None
 
 
-def _numbered(regex: str) -> str:
-    """Named groups as groups that are numbered alone."""
-    return re.sub(r"\(\?<[A-Za-z][A-Za-z0-9]*>", "(", regex)
-
-
-def _group_names(regex: str) -> dict[str, int]:
-    names = re.compile(r"\\.|\((?!\?[:i])(?:\?<([A-Za-z][A-Za-z0-9]*)>)?", re.DOTALL)
-    opened = [found for found in names.finditer(regex) if found[0].startswith("(")]
-    return {found[1]: number for number, found in enumerate(opened, 1) if found[1]}
-
-
-def _not_empty(pattern: Expr, what: str) -> Expr:
-    """Refuses a pattern that fits an empty text: the engines go on from it differently."""
-    regex = _regex(pattern)
-    if _ends(pattern.constant or "") or _fits_nothing(pattern.constant or ""):
-        raise not_supported(f"{what} of the regular expression {pattern.constant!r}")
-    return regex
-
-
-def _ends(regex: str) -> int:
-    """How many `$` in it stand for the end of the text."""
-    return re.findall(r"\\.|\[\^?(?:\\.|[^\]])+\]|\$", regex, flags=re.DOTALL).count("$")
-
-
-def _fits_nothing(regex: str) -> bool:
-    return re.search(_numbered(regex), "") is not None
+def _re2(pattern: Expr, group: int = 0) -> Expr | None:
+    """A regular expression for DuckDB; None if it would find something else, or in this group."""
+    read = _read(pattern)
+    if read is None or read.re2 is None or not read.re2_finds(group):
+        return None
+    return text(read.re2)
 
 
 def _like(value: Expr, pattern: Expr) -> Expr:
-    return build("regexp_matches({0}, {1})", BOOLEAN, value, _regex(pattern))
+    read = _read(pattern)
+    if read is not None and read.re2 is not None:
+        return build("regexp_matches({0}, {1})", BOOLEAN, value, text(read.re2))
+    return build("python_regexp_like({0}, {1})", BOOLEAN, value, pattern)
 
 
-def _group(pattern: Expr, group: Expr | None) -> int:
-    """The number of a group."""
-    if group is None:
-        return 0
-    regex = _numbered(literal(pattern, "a regular expression"))
-    number = group.constant or ""
-    if not number.isdigit() or int(number) > min(re.compile(regex).groups, _GROUPS):
-        raise not_supported("this group of a regular expression")
-    return int(number)
-
-
-def _found(extracted: str, pattern: Expr, number: int) -> str:
-    """What is found, and NULL for a group that has no part in the match.
-
-    DuckDB gives an empty text for such a group, so that one that can be empty is refused.
-    """
-    regex = _numbered(pattern.constant or "")
-    if not number or not _can_be_left_out(regex, number):
-        return extracted
-    if re.search(r"[*?]|\{0?,|\|\)|\(\||\(\)", _group_text(regex, number)):
-        raise not_supported("a group of a regular expression that can be left out and be empty")
-    return f"nullif({extracted}, '')"
-
-
-@dataclass
-class _Group:
-    """A group of a regular expression, or the whole of it.
-
-    Attributes:
-        around: The group in which it stands.
-        has_branches: Whether `|` stands in it, outside of the groups in it.
-        is_optional: Whether it may be repeated no time.
-    """
-
-    around: _Group | None
-    has_branches: bool = False
-    is_optional: bool = False
-
-
-def _groups(regex: str) -> list[_Group]:
-    """The whole, and its groups that are numbered."""
-    innermost = _Group(None)
-    numbered = [innermost]
-    tokens = r"\\.|\[\^?(?:\\.|[^\]])+\]|\(\?i\)|\(\?:|\(|\)[*?{]?|\|"
-    for found in re.finditer(tokens, regex, flags=re.DOTALL):
-        if found[0] == "|":
-            innermost.has_branches = True
-        elif found[0] in ("(", "(?:"):
-            innermost = _Group(innermost)
-            if found[0] == "(":
-                numbered.append(innermost)
-        elif found[0].startswith(")"):
-            innermost.is_optional = len(found[0]) > 1
-            innermost = innermost.around or innermost
-    return numbered
-
-
-def _can_be_left_out(regex: str, number: int) -> bool:
-    """Whether a match can be without this group."""
-    group = _groups(regex)[number]
-    while group.around is not None:
-        if group.is_optional or group.around.has_branches:
-            return True
-        group = group.around
-    return False
-
-
-def _group_text(regex: str, number: int) -> str:
-    """What stands in a group."""
-    opened = 0
-    depth = start = 0
-    for found in re.finditer(r"\\.|\[\^?(?:\\.|[^\]])+\]|\((\?:)?|\)", regex, flags=re.DOTALL):
-        if found[0].startswith("("):
-            opened += found[1] is None
-            depth += bool(start)
-            if opened == number and not start:
-                start, depth = found.end(), 1
-        elif found[0] == ")" and start:
-            depth -= 1
-            if depth == 0:
-                return regex[start : found.start()]
-    return regex
-
-
-def _before_the_end(pattern: Expr) -> str | None:
-    """What stands before a `$` that ends a pattern, as DuckDB takes it; None if there is none."""
-    regex = literal(pattern, "a regular expression")
-    if not re.search(r"[^\\$]\$$", regex) or _ends(regex) > 1 or _fits_nothing(regex):
-        return None
-    return _regex(text(regex[:-1])).constant or ""
-
-
-def _extract(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
+def _extract(value: Expr, pattern: Expr, group: Expr = _ZERO) -> Expr:
     number = _group(pattern, group)
-    body = _before_the_end(pattern)
-    if body is not None and not _groups(pattern.constant or "")[0].has_branches:
-        # A line break at the end of the text is no part of what is found.
-        whole = text(f"({body})(?:\\n?\\z)")
-        taken = number + 1
-    else:
-        whole, taken = _not_empty(pattern, "regexp_extract"), number
-    if taken > _GROUPS:
-        raise not_supported("this group of a regular expression")
-    extracted = _found(f"regexp_extract({{0}}, {{1}}, {taken})", pattern, number)
-    found = f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {extracted} END"
-    return build(found, VARCHAR, value, whole)
+    regex = None if number is None else _re2(pattern, number)
+    if regex is None:
+        return build("python_regexp_extract({0}, {1}, {2})", VARCHAR, value, pattern, group)
+    found = (
+        f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN regexp_extract({{0}}, {{1}}, {number}) END"
+    )
+    return build(found, VARCHAR, value, regex)
 
 
-def _extract_all(value: Expr, pattern: Expr, group: Expr | None = None) -> Expr:
-    regex, number = _not_empty(pattern, "regexp_extract_all"), _group(pattern, group)
+def _extract_all(value: Expr, pattern: Expr, group: Expr = _ZERO) -> Expr:
+    number = _group(pattern, group)
+    regex = None if number is None else _re2(pattern, number)
+    if regex is None:
+        all_ = "python_regexp_extract_all({0}, {1}, {2})"
+        return build(all_, array(VARCHAR), value, pattern, group)
     all_ = f"regexp_extract_all({{0}}, {{1}}, {number})"
-    each = _found("each", pattern, number)
-    if each != "each":
-        all_ = f"list_transform({all_}, lambda each: {each})"
     return build(all_, array(VARCHAR), value, regex)
 
 
-def _replace(value: Expr, pattern: Expr, by: Expr | None = None) -> Expr:
-    replacement = text("") if by is None else _replacement(pattern, by)
-    body = _before_the_end(pattern)
-    if body is not None:
-        # A line break at the end of the text stays behind what is replaced.
-        kept = re.compile(_numbered(pattern.constant or "")).groups + 1
-        if kept > _GROUPS:
-            raise not_supported("so many groups of a regular expression")
-        regex = text(f"{body}(\\n?)\\z")
-        replacement = text(f"{replacement.constant}\\{kept}")
-    else:
-        regex = _not_empty(pattern, "regexp_replace")
+def _group(pattern: Expr, group: Expr) -> int | None:
+    """The number of a group that is there; None if it depends on the row."""
+    read = _read(pattern)
+    if read is None or group.constant is None:
+        return None
+    number = int(group.constant)
+    if not 0 <= number <= read.python.groups:
+        message = f"Pattern has {read.python.groups} groups. Cannot access group {number}"
+        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
+    return number
+
+
+def _replace(value: Expr, pattern: Expr, by: Expr = _EMPTY) -> Expr:
+    regex = _re2(pattern)
+    replacement = None if regex is None else _re2_replacement(pattern, by)
+    if regex is None or replacement is None:
+        replaced = "python_regexp_replace({0}, {1}, {2})"
+        return build(replaced, VARCHAR, value, pattern, by)
     return build("regexp_replace({0}, {1}, {2}, 'g')", VARCHAR, value, regex, replacement)
 
 
-def _replacement(pattern: Expr, by: Expr) -> Expr:
-    """A group of Trino, `$1`, as one of DuckDB."""
-    form = literal(by, "a replacement")
-    regex = pattern.constant or ""
-    names = _group_names(regex)
-    groups = re.compile(_numbered(regex)).groups
-    for name, number in names.items():
-        form = form.replace(f"${{{name}}}", f"${number}")
+def _re2_replacement(pattern: Expr, by: Expr) -> Expr | None:
+    """A replacement as DuckDB takes it; None if it has none for it."""
+    read = _read(pattern)
+    if read is None or by.constant is None:
+        return None
+    try:
+        pieces = joni.read_replacement(read, by.constant)
+    except ValueError:  # an error of the first row that has a match
+        return None
+    if any(isinstance(piece, int) and not read.re2_finds(piece) for piece in pieces):
+        return None
+    shown = [
+        f"\\{piece}" if isinstance(piece, int) else piece.replace("\\", "\\\\") for piece in pieces
+    ]
+    return text("".join(shown))
 
-    def group(match: re.Match[str]) -> str:
-        if match[0].startswith("\\"):
-            return match[1] if match[1] != "\\" else "\\\\"
-        if not match[2] or int(match[2]) > groups:
-            raise not_supported(f"the replacement {form!r}")
-        return f"\\{match[2]}"
 
-    if re.search(r"\$\d\d", form) or form.endswith("\\"):
-        raise not_supported(f"the replacement {form!r}")
-    return text(re.sub(r"\\(.)|\$(\d?)", group, form, flags=re.DOTALL))
+def _replace_by_function(value: Expr, pattern: Expr, function: Expr) -> Expr:
+    """Each match gives way to what a function makes of its groups; NULL makes all of it NULL."""
+    _read(pattern)
+    pieces = build("python_regexp_pieces({0}, {1})", Type("row"), value, pattern)
+    replaced = "trino_regexp_joined(({0}).around, list_transform(({0}).groups, {1}))"
+    return build(replaced, VARCHAR, pieces, function)
 
 
 def _split(value: Expr, pattern: Expr) -> Expr:
-    regex = _not_empty(pattern, "regexp_split")
+    regex = _re2(pattern)
+    if regex is None:
+        pieces = "(python_regexp_pieces({0}, {1})).around"
+        return build(pieces, array(VARCHAR), value, pattern)
     return build("regexp_split_to_array({0}, {1})", array(VARCHAR), value, regex)
 
 
 def _count(value: Expr, pattern: Expr) -> Expr:
-    regex = _not_empty(pattern, "regexp_count")
+    regex = _re2(pattern)
+    if regex is None:
+        return build("python_regexp_count({0}, {1})", BIGINT, value, pattern)
     return build("len(regexp_extract_all({0}, {1}))", BIGINT, value, regex)
 
 
-def _position(value: Expr, pattern: Expr, start: Expr | None = None) -> Expr:
-    """Where the pattern is found first, from a character on.
-
-    What stands before that character is still seen by anchors and word boundaries.
-    """
-    regex = _not_empty(pattern, "regexp_position").constant or ""
-    first = 1 if start is None else int(start.constant or 0)
-    if not 1 <= first <= _REPEATED:
-        raise not_supported("regexp_position from this character")
-    before = text(f"^((?s:.{{{first - 1},}}?))(?:{regex})")
-    found = "length(regexp_extract({0}, {1}, 1)) + 1"
-    position = f"CASE WHEN regexp_matches({{0}}, {{1}}) THEN {found} ELSE -1 END"
-    missing = "CASE WHEN {0} IS NOT NULL THEN"
-    return build(f"{missing} {position} END", BIGINT, coerce(value, VARCHAR), before)
-
-
-_REPEATED = 1000  # the most that RE2 repeats
+def _position(value: Expr, pattern: Expr, start: Expr = _ONE, occurrence: Expr = _ONE) -> Expr:
+    _read(pattern)
+    position = "python_regexp_position({0}, {1}, {2}, {3})"
+    return build(position, INTEGER, value, pattern, start, occurrence)
 
 
 FUNCTIONS = on_page(
@@ -288,16 +181,22 @@ FUNCTIONS = on_page(
         "true",
     ),
     Function(
-        "regexp_position(varchar, varchar, bigint) -> bigint",
+        "regexp_position(varchar, varchar, integer) -> integer",
         _position,
         "regexp_position('I have 23 apples, 5 pears', '\\d', 12)",
         "19",
     ),
     Function(
-        "regexp_position(varchar, varchar) -> bigint",
+        "regexp_position(varchar, varchar) -> integer",
         _position,
         "regexp_position('I have 23 apples', '\\d')",
         "8",
+    ),
+    Function(
+        "regexp_position(varchar, varchar, integer, integer) -> integer",
+        _position,
+        "regexp_position('I have 23 apples, 5 pears and 13 oranges', '\\b\\d+\\b', 12, 2)",
+        "31",
     ),
     Function(
         "regexp_replace(varchar, varchar) -> varchar",
@@ -312,6 +211,12 @@ FUNCTIONS = on_page(
         "3ca 3cb 14m",
     ),
     Function(
+        "regexp_replace(varchar, varchar, function(array(varchar), varchar)) -> varchar",
+        _replace_by_function,
+        "regexp_replace('new york', '(\\w)(\\w*)', x -> upper(x[1]) || lower(x[2]))",
+        "New York",
+    ),
+    Function(
         "regexp_split(varchar, varchar) -> array(varchar)",
         _split,
         "regexp_split('1a 2b 14m', '\\s*[a-z]+\\s*')",
@@ -319,4 +224,9 @@ FUNCTIONS = on_page(
     ),
 )
 
-MACROS: tuple[str, ...] = ()
+MACROS = (
+    """trino_regexp_joined(around, replaced) AS CASE
+        WHEN len(list_filter(replaced, lambda each: each IS NULL)) = 0 THEN array_to_string(
+            list_transform(around, lambda piece, i: piece || coalesce(replaced[i], '')), '')
+    END""",
+)

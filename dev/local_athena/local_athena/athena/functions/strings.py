@@ -124,6 +124,11 @@ def _concat_ws(separator: Expr, *values: Expr) -> Expr:
     return build(joined_values, VARCHAR, coerce(separator, VARCHAR), *values)
 
 
+def _data_size(value: Expr) -> Expr:
+    type_ = decimal_type(38, 0)
+    return build(f"CAST(python_data_size({{0}}) AS {type_.duckdb})", type_, value)
+
+
 FUNCTIONS = on_page(
     "functions/string",
     Function(
@@ -138,6 +143,13 @@ FUNCTIONS = on_page(
         "trino_format_number(trunc({0}))",
         "format_number(1000000e0)",
         "1M",
+        "functions/conversion",
+    ),
+    Function(
+        "parse_data_size(varchar) -> decimal",
+        _data_size,
+        "parse_data_size('2.5kB')",
+        "2560",
         "functions/conversion",
     ),
     Function("soundex(varchar) -> varchar", "trino_soundex({0})", "soundex('Robert')", "R163"),
@@ -194,6 +206,12 @@ FUNCTIONS = on_page(
     Function("ltrim(C) -> C", lambda value: trim("ltrim", value), "ltrim('  x ')", "x "),
     Function(
         "normalize(varchar) -> varchar", "nfc_normalize({0})", "length(normalize('e\u0301'))", "1"
+    ),
+    Function(
+        "normalize(varchar, varchar) -> varchar",
+        "python_normalize({0}, {1})",
+        "length(normalize('\u00e9', NFD))",
+        "2",
     ),
     Function(
         "replace(varchar, varchar) -> varchar",
@@ -276,6 +294,12 @@ FUNCTIONS = on_page(
     Function("upper(C) -> C", "upper({0})", "upper('aé')", "AÉ"),
     Function("to_utf8(varchar) -> varbinary", "encode({0})", "to_utf8('aé')", "61 c3 a9"),
     Function("from_utf8(varbinary) -> varchar", "decode({0})", "from_utf8(X'61c3a9')", "aé"),
+    Function(
+        "from_utf8(varbinary, varchar) -> varchar",
+        "python_from_utf8({0}, {1})",
+        "from_utf8(X'61ff', '?')",
+        "a?",
+    ),
     Function(
         "split_to_multimap(varchar, varchar, varchar) -> map(varchar, array(varchar))",
         "trino_multimap_of(trino_split_entries({0}, {1}, {2}))",
