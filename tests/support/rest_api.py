@@ -82,7 +82,13 @@ def rest_api(
         def do_GET(self) -> None:
             self.respond()
 
+        def do_PATCH(self) -> None:
+            self.respond()
+
         def do_POST(self) -> None:
+            self.respond()
+
+        def do_PUT(self) -> None:
             self.respond()
 
         def respond(self) -> None:
