@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ DAG_ID = "best_weekly"
 _RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"
 
 
+@dataclass
 class AirflowOfRuns(RestApi):
     """An API with a login. Whoever lists the runs of the DAG sees the next of some states.
 
@@ -19,17 +21,20 @@ class AirflowOfRuns(RestApi):
         looks: The state of each run that is there, by its id, for each look. The last one repeats.
         tries: The number of tries of the failed task of a run.
         events: How many events stand in a log before the last one.
+        logins: What was sent to log in.
     """
 
     looks: Sequence[dict[str, str]] = ({},)
     tries = 1
     events = 0
     number_of_looks = 0
+    logins: list[Any] = field(default_factory=list)
 
     def answer(
         self, method: str, path: str, body: Any, authorization: str | None
     ) -> tuple[HTTPStatus, Any] | None:
         if path == "/auth/token":
+            self.logins.append(body)
             return HTTPStatus.OK, {"access_token": TOKEN}
         if authorization != f"Bearer {TOKEN}":
             return HTTPStatus.UNAUTHORIZED, {}
