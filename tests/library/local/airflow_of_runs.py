@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.support.rest_api import TOKEN, RestApi
 
@@ -38,7 +39,7 @@ class AirflowOfRuns(RestApi):
             return HTTPStatus.OK, {"access_token": TOKEN}
         if authorization != f"Bearer {TOKEN}":
             return HTTPStatus.UNAUTHORIZED, {}
-        path = path.partition("?")[0]
+        path, _, query = path.partition("?")
         if path == _RUNS:
             states = self.looks[min(self.number_of_looks, len(self.looks) - 1)]
             self.number_of_looks += 1
@@ -49,6 +50,8 @@ class AirflowOfRuns(RestApi):
             tasks = [task_of(run_id, "run_query", "success", 1)]
             tasks.append(task_of(run_id, "transform", "failed", self.tries))
             tasks.append(task_of(run_id, "publish", "upstream_failed", 0))
+            state = dict(parse_qsl(query)).get("state")
+            tasks = [task for task in tasks if state in (None, task["state"])]
             return HTTPStatus.OK, {"task_instances": tasks, "total_entries": len(tasks)}
         _, _, task_and_try = path.partition("/taskInstances/")
         task_id, _, number = task_and_try.split("/")
