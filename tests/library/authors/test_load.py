@@ -204,3 +204,10 @@ def test_glue_has_the_columns_and_each_partition_where_its_files_are(
             Bucket=lake.bucket, Prefix=f"many/{kept.version}/day={day}/"
         )
         assert found["KeyCount"] == 1
+
+
+def test_a_file_of_json_may_be_an_array(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('[{"id": "a", "n": 1},\n {"id": "b", "n": 2}]')
+    kept = load(Source("array", file), lake, tmp_path / ".lake").kept
+    assert (kept.columns, kept.rows) == ({"id": "string", "n": "bigint"}, 2)
