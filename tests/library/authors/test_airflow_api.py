@@ -432,6 +432,63 @@ def test_the_pauses_between_two_starts_grow(api: RestApi, monkeypatch: pytest.Mo
     ]
 
 
+@dataclass
+class Runs:
+    """An Airflow of which a test says what becomes of each start of a run, and of each look.
+
+    Attributes:
+        starts: What each start raises, or its answer.
+        looks: Likewise of each look.
+    """
+
+    starts: list[Any]
+    looks: list[Any]
+
+    def request(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Any:
+        outcomes = self.looks if method == "GET" else self.starts
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, AirflowApiError):
+            raise outcome
+        return outcome
+
+    def link(self, path: str) -> str:
+        return path
+
+
+LOST = AirflowApiError("It was not answered.")
+ABSENT = AirflowApiError("It is not there.", status=404)
+EXISTS = AirflowApiError("It exists.", status=409)
+FORBIDDEN = AirflowApiError("Not yours.", status=403)
+
+
+@pytest.mark.parametrize(
+    ("starts", "looks", "outcome"),
+    [
+        # The first start takes effect only after the look behind it.
+        ([LOST, EXISTS], [ABSENT, {"state": "running"}], ("running", False)),
+        ([LOST, LOST, EXISTS], [ABSENT, LOST, ABSENT, {}], ("unknown", False)),
+        ([LOST, {"state": "queued"}], [LOST, LOST, ABSENT], ("queued", False)),
+        ([EXISTS], [LOST, {"state": "failed"}], ("failed", True)),
+        ([EXISTS], [LOST, ABSENT], EXISTS),
+        ([LOST, FORBIDDEN], [ABSENT], FORBIDDEN),
+    ],
+)
+def test_a_start_and_a_look_may_cross(
+    starts: list[Any], looks: list[Any], outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    airflow = Runs(list(starts), list(looks))
+    if isinstance(outcome, AirflowApiError):
+        with pytest.raises(AirflowApiError) as refused:
+            restate(airflow, "best_monthly", "2025-06", RUN_ID)
+        assert refused.value is outcome
+    else:
+        assert restate(airflow, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, *outcome)
+    assert (airflow.starts, airflow.looks) == ([], [])
+
+
 # --- a backfill whose start is not answered
 
 FIRST, LAST = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 8, tzinfo=UTC)
@@ -472,9 +529,6 @@ class Backfills:
         return path
 
 
-LOST_START = AirflowApiError("It was not answered.")
-CONFLICT_OF_STARTS = AirflowApiError("There is one.", status=409)
-FORBIDDEN = AirflowApiError("Not yours.", status=403)
 OTHER = as_told(3, last=datetime(2025, 3, 15, tzinfo=UTC))
 
 
@@ -483,18 +537,18 @@ OTHER = as_told(3, last=datetime(2025, 3, 15, tzinfo=UTC))
     [
         ([None], [[]], 4),
         # It has begun all the same: by the first start, or by a later one.
-        ([LOST_START], [[], [as_told(5)]], 5),
-        ([LOST_START, CONFLICT_OF_STARTS], [[], LOST_START, [as_told(5)]], 5),
+        ([LOST], [[], [as_told(5)]], 5),
+        ([LOST, EXISTS], [[], LOST, [as_told(5)]], 5),
         # It has not, and is begun by the next one, also if the look is not answered.
-        ([LOST_START, None], [[], []], 4),
-        ([LOST_START, None], [[], LOST_START], 4),
+        ([LOST, None], [[], []], 4),
+        ([LOST, None], [[], LOST], 4),
         # What was there before, or has other bounds, is not the one.
-        ([LOST_START, None], [[as_told(3)], [as_told(3)]], 4),
-        ([LOST_START, None], [[], [OTHER]], 4),
-        ([CONFLICT_OF_STARTS], [[], [OTHER]], CONFLICT_OF_STARTS),
+        ([LOST, None], [[as_told(3)], [as_told(3)]], 4),
+        ([LOST, None], [[], [OTHER]], 4),
+        ([EXISTS], [[], [OTHER]], EXISTS),
         ([FORBIDDEN], [[]], FORBIDDEN),
         (
-            [LOST_START] * 3,
+            [LOST] * 3,
             [[], *[[]] * 3],
             "It was not answered. The backfill may have begun. Repeat the command: Airflow has one"
             " of a DAG at a time.",
