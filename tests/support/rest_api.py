@@ -82,6 +82,9 @@ def rest_api(
         def do_GET(self) -> None:
             self.respond()
 
+        def do_DELETE(self) -> None:
+            self.respond()
+
         def do_PATCH(self) -> None:
             self.respond()
 
