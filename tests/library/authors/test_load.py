@@ -14,6 +14,7 @@ from rich.console import Console
 
 from athena_reports.authors.load import LoadedTable, LoadError, Source, load, show
 from athena_reports.local.lake import Lake
+from athena_reports.publication.glue_table import parquet_descriptor
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -189,6 +190,13 @@ def test_glue_has_the_columns_and_each_partition_where_its_files_are(
     assert (len(kept.dates), kept.rows) == (101, 101)
     table = lake.glue.get_table(DatabaseName=lake.database, Name="many")["Table"]
     assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("day", "string")]
+    assert table["TableType"] == "EXTERNAL_TABLE"
+    # By the mark a later load knows that the table may be replaced.
+    mark = {"written_by": "athena_reports load", "classification": "parquet"}
+    assert table["Parameters"] == mark
+    columns = {"at": "timestamp", "n": "bigint"}
+    folder = f"s3://{lake.bucket}/many/{kept.version}"
+    assert table["StorageDescriptor"] == parquet_descriptor(columns, f"{folder}/")
     stored = {}
     pages = lake.glue.get_paginator("get_partitions").paginate(
         DatabaseName=lake.database, TableName="many"
@@ -196,9 +204,10 @@ def test_glue_has_the_columns_and_each_partition_where_its_files_are(
     for page in pages:
         for partition in page["Partitions"]:
             (day,) = partition["Values"]
-            stored[day] = partition["StorageDescriptor"]["Location"]
-    folder = f"s3://{lake.bucket}/many/{kept.version}"
-    assert stored == {day: f"{folder}/day={day}/" for day in kept.dates}
+            stored[day] = partition["StorageDescriptor"]
+    assert stored == {
+        day: parquet_descriptor(columns, f"{folder}/day={day}/") for day in kept.dates
+    }
     for day in (kept.dates[0], kept.dates[-1]):
         found = lake.s3.list_objects_v2(
             Bucket=lake.bucket, Prefix=f"many/{kept.version}/day={day}/"
