@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from botocore.client import BaseClient
 from rich.console import Console
 
@@ -16,7 +17,7 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.local.services import Services
-from athena_reports.publication.costs import CostSummary
+from athena_reports.publication.costs import Cost, CostSummary
 from athena_reports.publication.glue_table import Table
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown
@@ -136,3 +137,46 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
     notes = " ".join(output.getvalue().rpartition("┘")[2].split())
     assert notes.startswith("Every published query is counted, also those of earlier versions.")
     assert notes.endswith("Growth is that of the bytes per query. Months are UTC's.")
+
+
+def test_the_most_expensive_comes_first_then_what_scanned_more_and_then_what_grows(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a report, its owner and the months, each query is counted once."""
+    paid = {
+        # Bytes and price, in October and in November.
+        "dear": ((10, 0.5), (10, 0.5)),
+        "wide": ((20, 0.25), (20, 0.25)),
+        "grows": ((10, 0.25), (20, 0.25)),
+        "steady": ((15, 0.25), (15, 0.25)),
+        "shrinks": ((20, 0.25), (10, 0.25)),
+        "reserved": ((99, None), (99, None)),
+        "unused": (),
+    }
+    ledgers = {}
+    dags = []
+    for name, months in reversed(paid.items()):
+        ledger = {}
+        for month, (scanned_bytes, price_usd) in zip(("2025-10", "2025-11"), months, strict=False):
+            cost = Cost(queries=1, scanned_bytes=scanned_bytes, unpriced=1)
+            if price_usd is not None:
+                cost = Cost(queries=1, scanned_bytes=scanned_bytes, price_usd=price_usd)
+            ledger[month] = cost
+        ledgers[f"{name}_daily"] = ledger
+        owner = "many" if name in ("wide", "grows", "steady") else name
+        dags.append(DeclaredReport(build_dag(make_report(name=name, owner=owner), daily())))
+    monkeypatch.setattr(view, "_ledger", lambda declared, **_: ledgers[declared.dag.dag_id])
+    services: Any = None
+    with time_machine.travel("2025-11-30 23:59:59+00:00"):
+        found = view.costs(dags, 2, services)
+        of_november = view.costs(dags, 1, services)
+    assert list(found.reports) == [f"{name}_daily" for name in paid]
+    assert list(found.owners) == ["many", "dear", "shrinks", "reserved", "unused"]
+    assert found.owners["many"].queries == 6
+    assert found.owners["many"].price_usd == 1.5
+    assert {month: total.queries for month, total in found.months.items()} == {
+        "2025-10": 6,
+        "2025-11": 6,
+    }
+    assert list(of_november.months) == ["2025-11"]
+    assert of_november.reports["dear_daily"].price_usd == 0.5
