@@ -97,6 +97,7 @@ RIGHT = [
     "(SELECT user_id AS u FROM plays) ORDER BY u",
     "SELECT MAX_BY(user_id, score) AS best FROM plays",
     "SELECT score FROM plays EXCEPT SELECT 1",
+    'SELECT score AS "table" FROM plays ORDER BY "table"',
 ]
 # The local Athena does not do these, but Athena does. Of the last ones the columns are not known.
 RIGHT_IN_ATHENA = [
