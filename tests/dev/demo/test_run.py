@@ -250,32 +250,39 @@ def test_each_report_that_has_run_is_shown_and_all_is_copied_before_the_services
         yield services
         done.append("services have ended")
 
-    def airflow_of(*given: object, **options: object) -> object:
-        done.append(("airflow", *given[:2], options))
+    def fill(services: object, environment: str, _: object) -> None:
+        done.append(("filled", services, environment))
+
+    def airflow_of(project: object, services: object, _: object, **options: object) -> object:
+        done.append(("airflow", project, services, options))
         return nullcontext(airflow)
 
-    def run_jobs(*given: object) -> list[Job]:
-        assert given[:2] == (services, airflow)
+    def run_jobs(given: object, airflow_that_runs: object, _: object) -> list[Job]:
+        assert (given, airflow_that_runs) == (services, airflow)
         return list(jobs)
 
-    def latest_manifest(*given: object) -> object:
-        assert given[:2] == (services.s3, "athena-report-dev")
-        return given[2:]
+    def latest_manifest(s3: object, bucket: str, report: str, cadence: str) -> object:
+        assert (s3, bucket) == (services.s3, "athena-report-dev")
+        return report, cadence
 
-    def show_query(_: object, *given: object) -> None:
-        assert given[:3] == (services.athena, "report_dev", "dev")
-        done.append(("query", given[3]))
+    def show_ranking(_: object, s3: object, bucket: str, manifest: object) -> None:
+        assert (s3, bucket) == (services.s3, "athena-report-dev")
+        done.append(("shown", manifest))
 
-    def mirror(*given: object) -> int:
-        done.append(("copied", *given))
+    def show_query(_: object, athena: object, database: str, workgroup: str, sql: str) -> None:
+        assert (athena, database, workgroup) == (services.athena, "report_dev", "dev")
+        done.append(("query", sql))
+
+    def mirror(s3: object, bucket: str, folder: Path) -> int:
+        done.append(("copied", s3, bucket, folder))
         return 7
 
     monkeypatch.setattr(run, "local_services", local_services)
-    monkeypatch.setattr(run, "fill", lambda *given: done.append(("filled", *given[:2])))
+    monkeypatch.setattr(run, "fill", fill)
     monkeypatch.setattr(run, "airflow_of", airflow_of)
     monkeypatch.setattr(run, "run_jobs", run_jobs)
     monkeypatch.setattr(run, "latest_manifest", latest_manifest)
-    monkeypatch.setattr(run, "show_ranking", lambda *given: done.append(("shown", given[3])))
+    monkeypatch.setattr(run, "show_ranking", show_ranking)
     monkeypatch.setattr(run, "show_query", show_query)
     monkeypatch.setattr(run, "mirror", mirror)
     run.main()

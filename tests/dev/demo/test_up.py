@@ -14,6 +14,7 @@ import time_machine
 
 from demo import up
 from demo.lake import DEMO_PLAYS
+from demo.plays import PlaysSpec
 from demo.run import CARRIER_JOBS, PROJECT, Job
 
 
@@ -33,8 +34,11 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
         yield services
         done.append("services have ended")
 
-    def airflow_of(*given: object, **options: object) -> object:
-        done.append(("airflow", *given[:2], options))
+    def fill(services: object, environment: str, _: object, plays: PlaysSpec) -> None:
+        done.append(("filled", services, environment, plays))
+
+    def airflow_of(project: object, services: object, _: object, **options: object) -> object:
+        done.append(("airflow", project, services, options))
         return nullcontext(airflow)
 
     def jobs_of(given: object, jobs: list[Job]) -> list[Job]:
@@ -46,12 +50,14 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
         done.append(job)
         return True
 
-    def stay_up(*given: Any, backfill: str) -> None:
-        done.append(("stays", *given[:3], backfill))
+    def stay_up(
+        airflow: object, services: object, project: object, _: object, *, backfill: str
+    ) -> None:
+        done.append(("stays", airflow, services, project, backfill))
 
     monkeypatch.setattr(up, "require_free", lambda port: done.append(("port", port)))
     monkeypatch.setattr(up, "local_services", local_services)
-    monkeypatch.setattr(up, "fill", lambda *given: done.append(("filled", *given[:2], given[3])))
+    monkeypatch.setattr(up, "fill", fill)
     monkeypatch.setattr(up, "airflow_of", airflow_of)
     monkeypatch.setattr(up, "jobs_of", jobs_of)
     monkeypatch.setattr(up, "start", start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         yield Services("http://127.0.0.1:4999")
         done.append("end")
 
-    def fill_services(services: Services, *given: Any) -> None:
-        done.append((services.endpoint_url, *given[:2]))
+    def fill_services(
+        services: Services, environment: str, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        progress("of no command")  # which has its own output
+        done.append((services.endpoint_url, environment, folder))
 
     monkeypatch.setattr(beside, "local_services", local_services)
     monkeypatch.setattr(beside, "fill_services", fill_services)

@@ -176,9 +176,14 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
 
         # A heartbeat of the process that was killed does not count.
         restarted_at = datetime.now(UTC)
+        (before, _) = airflow.processes("scheduler")
         airflow.restart("scheduler")
         heartbeat = airflow.client.health()["scheduler"]["latest_scheduler_heartbeat"]
         assert datetime.fromisoformat(heartbeat) > restarted_at
+        assert not before.is_running()
+        airflow.kill("scheduler")  # as by an accident
+        airflow.restart("scheduler")
+        assert airflow.processes("scheduler")
 
 
 def test_each_component_has_its_command_and_what_happens_is_told(config: AirflowConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
@@ -122,19 +122,35 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
         yield services
         done.append("services have ended")
 
-    def airflow_of(*given: Any, **options: Any) -> Any:
-        done.append((*given[:2], options))
+    def fill_services(
+        services: Services, environment: str, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        progress("table plays")
+        done.append((services, environment, folder))
+
+    def airflow_of(
+        project: Project, services: Services, progress: Callable[[str], None], **options: Any
+    ) -> Any:
+        progress("starting Airflow")
+        done.append((project, services, options))
         return nullcontext("airflow")
 
-    def stay_up(*given: Any, backfill: str) -> None:
-        done.append((*given[:3], backfill))
+    def stay_up(
+        airflow: Any, services: Services, project: Project, console: Console, *, backfill: str
+    ) -> None:
+        console.print("it stays")
+        done.append((airflow, services, project, backfill))
 
     monkeypatch.setattr(up, "local_services", local_services)
-    monkeypatch.setattr(up, "fill_services", lambda *given: done.append(given[:3]))
+    monkeypatch.setattr(up, "fill_services", fill_services)
     monkeypatch.setattr(up, "airflow_of", airflow_of)
     monkeypatch.setattr(up, "stay_up", stay_up)
     port = free_port()
-    up.up(project, port, Console(file=StringIO()))
+    output = StringIO()
+    up.up(project, port, Console(file=output, width=80))
+    told = [line[9:].strip() for line in output.getvalue().splitlines()]
+    assert told == ["table plays", "starting Airflow", ""]
+    assert output.getvalue().endswith("it stays\n")
     assert done == [
         project.airflow / "local-aws.log",
         (services, "dev", project.lake),
