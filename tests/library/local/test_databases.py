@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,8 +108,10 @@ def test_celery_has_a_redis_that_listens_on_a_socket_alone(
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{folder}/socket",
         }
+        deadline = time.monotonic() + 60
         while not (tmp_path / "began").exists():
-            pass
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
     options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--logfile", "log"]
     assert calls_of(file) == [["redis", str(folder), *options]]
     assert not folder.exists()
