@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,16 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     for path in ("requirements.txt", "requirements-dev.txt"):
         assert f"=={__version__}\n".encode() in written[path]
     assert "-r requirements.txt" in written["requirements-dev.txt"].decode().splitlines()
-    assert b"athena-reports[authors,mwaa]==" in written["requirements-dev.txt"]
+    # The Airflow of its author is that of its containers and of the check before a deployment.
+    airflow = distribution("apache-airflow").version
+    assert written["requirements-dev.txt"].decode().splitlines()[1:] == [
+        "-r requirements.txt",
+        f"athena-reports[authors,mwaa]=={__version__}",
+        f"apache-airflow=={airflow}",
+    ]
+    image = f"reports-airflow:{airflow}"
+    assert image in written["docker-compose.yaml"].decode()
+    assert f"mwaa-check --env stg --version {airflow} " in written["README.md"].decode()
     for environment in ("dev", "stg", "prd"):
         lines = written[f"deploy/environments/{environment}.env"].decode().splitlines()
         assert {line[0] for line in lines} == {"#"}  # nothing is set before somebody decides it
