@@ -122,6 +122,26 @@ def test_each_type_of_a_file_is_one_of_the_table(tmp_path: Path, lake: Lake) -> 
     ]
 
 
+def test_instants_within_lists_and_structures_are_timestamps(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "nested.parquet"
+    naive, zoned = "TIMESTAMP '2026-03-01 10:00:00.5'", "TIMESTAMPTZ '2026-03-01 10:00:00+09:00'"
+    values = (f"[{naive}]", f"[{zoned}]", f"{{'at': {naive}}}", f"MAP {{'a': {zoned}}}", naive)
+    columns = ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
+    duckdb.sql(f"COPY (SELECT {columns}) TO '{file}' (FORMAT parquet)")
+    kept = load(Source("nested", file), lake, tmp_path / ".lake").kept
+    assert list(kept.columns.values()) == [
+        *("array<timestamp>", "array<timestamp>", "struct<at:timestamp>"),
+        *("map<string,timestamp>", "timestamp"),
+    ]
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    (row,) = duckdb.sql(f"SELECT c0[1], c1[1], c2.at, c3['a'], c4 FROM '{stored}'").fetchall()
+    half, utc = "2026-03-01 10:00:00.500000", "2026-03-01 01:00:00"
+    assert [str(value) for value in row] == [half, utc, half, utc, half]
+    source = Source("nested", file).partitioned("c0")
+    with pytest.raises(LoadError, match=r"the column 'c0' is a TIMESTAMP\[\], not a timestamp"):
+        load(source, lake, tmp_path / ".lake")
+
+
 def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) -> None:
     file = tmp_path / "rows.jsonl"
     rows: list[dict[str, Any]] = [
