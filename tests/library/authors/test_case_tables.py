@@ -255,3 +255,11 @@ def test_an_empty_line_is_a_null_where_there_is_one_column(
     file = tmp_path / "expected.csv"
     file.write_text(text)
     assert list(read_csv(file).values[1:]) == rows
+
+
+def test_a_case_without_input_is_told(case: Path) -> None:
+    (case / "plays.csv").unlink()
+    (case / "case.yaml").write_text("period: 2025-06-15\ncte: current")
+    assert run(case).problem == (
+        f"{case} has no input: write a CSV file for each table, such as plays.csv."
+    )

@@ -227,6 +227,22 @@ def test_the_names_of_unknown_columns_are_not_known(sql: str) -> None:
     assert columns.not_checked == ("the columns of db.other" + " AS o" * ("o.*" in sql),)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (score) FROM plays",  # whether it has the name is not documented
+        "SELECT p.* FROM plays p JOIN users u USING (user_id)",
+        "SELECT (info).* FROM nested",
+        "SELECT x.* FROM plays p",
+        "SELECT *",
+        "SELECT * FROM nested CROSS JOIN UNNEST(tags)",
+    ],
+)
+def test_names_that_are_not_certain_are_not_known(sql: str) -> None:
+    columns = columns_of(sql)
+    assert (columns.unknown, columns.returned) == ((), None)
+
+
 def test_fields_are_not_checked() -> None:
     assert columns_of("SELECT n.info.town FROM nested n").not_checked == ("the fields of info",)
 
@@ -254,3 +270,6 @@ def test_the_types_of_a_result_follow_from_glue() -> None:
     assert returned_types(sql, "db", glue) == ("VARCHAR", "BIGINT", "TIMESTAMP", "DOUBLE")
     with pytest.raises(SqlError, match="the type of 'a' is not known"):
         returned_types("SELECT NOBODY_KNOWS(score) AS a FROM plays", "db", glue)
+    # What only this look does not understand is an error of it alone.
+    with pytest.raises(SqlError, match=r"^sqlglot does not understand the SQL: Alias already used"):
+        returned_types("SELECT 1 AS one FROM plays p, users p", "db", glue)

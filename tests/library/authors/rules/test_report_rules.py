@@ -132,6 +132,11 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
             [],
         ),
         (
+            'WHERE {{ inputs.plays.partitions }} AND {{ period.last_year.partitions("year",'
+            ' "month", "day") }}',
+            [],
+        ),
+        (
             (
                 '{% set days = period.partitions("dt") %}WHERE {{ days }} AND {{'
                 " inputs.scores.partitions }}"
@@ -585,6 +590,25 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
 
     assert len(found) == 1, found
+
+
+def test_a_change_that_all_periods_have_in_common_is_shown_once(
+    make: Make, sql_folder: Path
+) -> None:
+    root = make().root
+    for week in ("2025-03-02", "2025-03-09"):
+        (root / GOLDEN / f"weekly_{week}.sql").touch()
+    sql_rules.renew(Repository(Project.usual(root)))
+    (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
+    first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    assert "+ORDER BY position ASC, country" in first
+    same = "differs in the same lines"
+    assert [each.splitlines()[1].strip() for each in (second, third)] == [same, same]
+
+
+def test_sql_that_cannot_be_read_is_the_matter_of_one_rule(make: Make) -> None:
+    repository = make(sql=SQL.replace("FROM plays AS p", "FROM FROM NOW("))
+    assert findings(repository).keys() == {"sql_is_one_query_that_trino_accepts"}
 
 
 def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
