@@ -116,11 +116,17 @@ def test_the_mails_are_sent_to_one_address_as_previews(
             assert mail["Message-ID"].endswith("@example.com>")
         assert "sales@example.com" not in str(arrived)
 
-        monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org")
-        settings.cache_clear()
-        code, printed = shell(*arguments)
-        assert code == 1
-        assert "does not allow example.com" in printed
+        # Neither the report's own recipients nor another one may be of any other domain.
+        paid = len(flown.queries())
+        allowed_to = {"example.org": "me@example.com", "example.com, #sales": "me@example.org"}
+        for allowed, to in allowed_to.items():
+            monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", allowed)
+            settings.cache_clear()
+            code, printed = shell(*arguments[:-1], to)
+            assert code == 1
+            assert f"does not allow {to.partition('@')[2]}" in printed
+        assert printed.startswith("--to me@example.org: ")
+        assert len(flown.queries()) == paid
         assert len(server.arrived) == 1
 
 
