@@ -20,6 +20,7 @@ import yaml
 
 from athena_reports import __version__
 from athena_reports.authors.commands import app
+from athena_reports.authors.init import InitError, write_project
 from athena_reports.authors.new import NewReport, report_templates
 from athena_reports.local import restore
 from tests.support.code_blocks import blocks_of, commands_of
@@ -59,6 +60,14 @@ FILES = {
     "tests/reports/best_users/golden/monthly_2025-01.sql",
     "tests/reports/best_users/golden/weekly_2025-01-06.sql",
 }
+REPORT = NewReport(
+    name="best",
+    table="plays",
+    key="user_id",
+    time="played_at",
+    owner="us",
+    since=date(2025, 1, 1),
+)
 WHEEL = f"athena_reports-{__version__}-py3-none-any.whl"
 ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
 WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
@@ -319,6 +328,44 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
     assert list(work.iterdir()) == []
 
 
+def refuse_rename(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("target", "replacement", "problem"),
+    [
+        (
+            "athena_reports.authors.init.check",
+            lambda *_, **__: False,
+            "The new project breaks a rule, as said above, so nothing is written.",
+        ),
+        (
+            "pathlib.Path.rename",
+            refuse_rename,
+            "{folder}: [Errno 28] No space left on device. Nothing is written.",
+        ),
+    ],
+    ids=["rule", "rename"],
+)
+def test_a_project_is_there_as_a_whole_or_not_at_all(
+    target: str,
+    replacement: object,
+    problem: str,
+    work: Path,
+    packages: Packages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packages.add("athena-reports", __version__)
+    monkeypatch.setattr("athena_reports.authors.init.check", lambda *_, **__: True)
+    monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
+    monkeypatch.setattr(target, replacement)
+    with pytest.raises(InitError) as refused:
+        write_project(work / "reports", REPORT)
+    assert str(refused.value) == problem.format(folder=work / "reports")
+    assert list(work.iterdir()) == []
+
+
 @pytest.mark.parametrize("version", ["2.11.0", "3.1.8", "3.2.0"])
 def test_an_airflow_that_is_too_old_makes_no_project(
     version: str, packages: Packages, work: Path, run: Run
@@ -420,18 +467,10 @@ INLINE_CODE = re.compile(r"`athena-reports ([^`]+)`")
 def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
     page: str, tmp_path: Path
 ) -> None:
-    report = NewReport(
-        name="best",
-        table="plays",
-        key="user_id",
-        time="played_at",
-        owner="us",
-        since=date(2025, 1, 1),
-    )
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     template = report_templates().get_template(f"project/{page}.jinja")
     path = tmp_path / page
-    path.write_text(template.render(values, report=report))
+    path.write_text(template.render(values, report=REPORT))
     typed = [command for block in blocks_of(path) for command in commands_of(block)]
     # Within a sentence, the ones that are whole.
     inline = INLINE_CODE.findall(" ".join(path.read_text().split()))
