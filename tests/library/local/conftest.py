@@ -39,3 +39,12 @@ def _this_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         kill(process)
 
     monkeypatch.setattr(psutil.Process, "kill", kill_another)
+
+
+@pytest.fixture
+def _proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell with a proxy, which is not for this machine."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)

@@ -226,6 +226,7 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("_proxy")
 @pytest.mark.parametrize("name", CALLS)
 def test_each_method_asks_the_api_for_what_it_says(name: str, asked: Asked) -> None:
     call, asked.reply, request, body = CALLS[name]

@@ -48,6 +48,7 @@ def athena_at(url: str) -> Any:
     return SimpleNamespace(meta=SimpleNamespace(endpoint_url=url, service_model=model))
 
 
+@pytest.mark.usefixtures("_proxy")
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_the_present_is_set_for_as_long_as_the_context_lasts(clock: Clock, slash: str) -> None:
     with present_at(NOW, athena_at(f"{clock.url}{slash}")):

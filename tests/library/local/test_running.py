@@ -44,6 +44,7 @@ def test_what_one_that_was_killed_has_told_is_not_taken_for_one_that_runs(
     assert find_running(project) is None
 
 
+@pytest.mark.usefixtures("_proxy")
 def test_a_command_logs_in_as_its_user(airflow: AirflowOfRuns) -> None:
     running = RUNNING._replace(airflow=airflow.url)
     assert running.variables() == {"AIRFLOW_URL": airflow.url, "AIRFLOW_TOKEN": TOKEN}
