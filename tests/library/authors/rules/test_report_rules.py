@@ -12,6 +12,7 @@ from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
+from tests.support.airflow_run import DagRun, context
 
 RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]
@@ -590,6 +591,28 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
 
     assert len(found) == 1, found
+
+
+READS_ALL = """SELECT COUNT(*) AS number FROM plays
+WHERE {{ inputs.plays.partitions }} AND {{ period.partitions("dt") }}
+  AND {{ period.previous.partitions("dt") }} AND {{ period.last_year.partitions("dt") }}
+  AND {{ period.contains("played_at") }} AND number < {{ params.top }}
+ORDER BY number
+"""
+
+
+def test_the_golden_sql_is_that_of_the_run(make: Make) -> None:
+    fields = """late_by=timedelta(days=5), params={"top": 7},
+    inputs=[Input("plays", "dt", previous=True, last_year=True)], """
+    dag_file = DAG_FILE.replace("Report(", f"Report({fields}").replace("import ", "import Input, ")
+    repository = make(f"from datetime import timedelta\n{dag_file}", READS_ALL)
+    (dag,) = repository.reports.values()
+    (query,) = sql_rules.rendered(repository)
+    period = dag.cadence.period(query.file.stem.removeprefix("weekly_"))
+    task = dag.get_task("run_query")
+    run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
+    task.render_template_fields(context(run), dag.get_template_env())
+    assert query.sql.strip() == task.query.strip()
 
 
 def test_a_change_that_all_periods_have_in_common_is_shown_once(
