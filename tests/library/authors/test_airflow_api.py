@@ -95,7 +95,10 @@ def test_the_run_of_a_restatement_is_named_by_period_logic_and_version() -> None
     [
         ({"environment": "prd"}, "is of environment prd in this Airflow, and the shell is set to"),
         ({"environment": None}, "is of environment None in this Airflow, and the shell is set to"),
-        ({"logic": "v2:1"}, r"has other logic in this Airflow \(v2:1\) than in these files"),
+        (
+            {"logic": "v2:1"},
+            rf"has other logic in this Airflow \(v2:1\) than in these files \({LOGIC}\)\.",
+        ),
         ({"logic": None}, r"has other logic in this Airflow \(None\)"),
         ({"logic": "v2:1"}, "Deploy these files. Airflow takes a minute to read an edited file."),
     ],
@@ -233,7 +236,9 @@ def test_on_mwaa_airflow_is_reached_by_invoke_rest_api(monkeypatch: pytest.Monke
         stubber.add_response("invoke_rest_api", queued, pool)
         refuse(stubber, pool, 404)
         assert not check_pool(mwaa, "athena").problem
-        assert "ATHENA_REPORTS_POOL" in check_pool(mwaa, "athena").problem
+        problem = check_pool(mwaa, "athena").problem
+        assert problem.startswith("Airflow did not serve GET /pools/athena: 404 {}. Create it, or")
+        assert "ATHENA_REPORTS_POOL" in problem
 
         stubber.add_response("invoke_rest_api", queued, run)
         assert restate(mwaa, "best_monthly", "2025-06", RUN_ID) == (RUN_ID, "queued", False)

@@ -42,6 +42,11 @@ BOTH = {"plays": 1, "users": 1}
             {},
             True,
         ),
+        (
+            f"WITH plays AS (SELECT 1 FROM users {W}) SELECT * FROM plays, db.plays",
+            {"users": 1, "db.plays": 1},
+            False,
+        ),
         # More than the filter leaves.
         ("SELECT * FROM plays", {"plays": 1}, False),
         (f"SELECT * FROM plays {W} OR a = 1", {"plays": 1}, False),
