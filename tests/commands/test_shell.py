@@ -299,6 +299,15 @@ def test_the_project_is_that_of_a_folder_above_and_nowhere_else(
         assert done.err.startswith(f"{tmp_path}/elsewhere is in no project of reports."), command
 
 
+def test_a_module_that_no_extra_brings_is_an_error_of_its_own(shop: Project) -> None:
+    def import_pandas() -> None:
+        raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
+
+    shop.patch.setattr("athena_reports.authors.report_files.declared_reports", import_pandas)
+    with pytest.raises(ModuleNotFoundError, match="pandas"):
+        shop.run("docs", "items")
+
+
 def test_a_shell_completes_commands_and_options(shop: Project) -> None:
     def completed(words: str, number: int) -> list[str]:
         asked = {"COMP_WORDS": words, "COMP_CWORD": str(number)}

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from athena_reports.local.client import AirflowClient
+from athena_reports.local.project import find_project
 from athena_reports.local.runtime import free_port
 from tests.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
 
@@ -80,3 +81,28 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
     psutil.wait_procs(processes, timeout=30)
     with suppress(psutil.NoSuchProcess):
         assert not [process for process in processes if process.is_running()]
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "code"),
+    [
+        (KeyboardInterrupt("SIGTERM"), 143),
+        (KeyboardInterrupt("SIGHUP"), 129),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_what_ends_it_is_the_exit_code(
+    interrupt: KeyboardInterrupt, code: int, shop: Project
+) -> None:
+    given = []
+
+    def run(project: object, port: int, _: object) -> None:
+        given.append((project, port))
+        raise interrupt
+
+    shop.patch.setattr("athena_reports.local.up.up", run)
+    for options, port in (([], 8080), (["--port", "8099"], 8099)):
+        done = shop.run("up", *options)
+        assert (done.code, done.err) == (code, "")
+        assert done.lines == ["", "Interrupted; all that was started has been stopped."]
+        assert given.pop() == (find_project(shop.root), port)

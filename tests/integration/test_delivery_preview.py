@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from athena_reports.settings import settings
 from tests.support.flown import Flown
@@ -19,7 +20,7 @@ WEEK = "2013-03-25"
 CHANNELS = """deliver=[
         mail("sales", to=["sales@example.com"], bar="distance", attach="csv", rows=3),
         mail("japan", to=["japan@example.com"], language="ja", template="own.html"),
-        slack("team", channel="#sales", rows=2),
+        slack("team", channel="#sales", language="ja", rows=2),
     ],
 """
 
@@ -56,7 +57,44 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
     total = sum(int(row["distance"]) for row in rows)
     assert f"Total of distance: {total:,}" in text
     assert (folder / "japan.html").read_text().startswith("<h1>flown: 2013年3月25日")
-    assert json.loads((folder / "team.json").read_text())
+    # Each in the language of its channel, and readable.
+    for name in ("japan.txt", "team.json"):
+        assert "これはプレビューです。" in (folder / name).read_text(encoding="utf-8")
+    blocks = json.loads((folder / "team.json").read_text())
+    assert {block["type"] for block in blocks} >= {"header", "section"}
+    assert "The week before is not published" not in text
+
+
+def test_a_preview_says_what_the_period_lacks(flown: Flown, folder: Path, shell: Shell) -> None:
+    """The flights end with 2013, and the week does not."""
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace("from athena_reports", "import datetime\nfrom athena_reports")
+    late = "late_by=datetime.timedelta(hours=36)"
+    file.write_text(text.replace('    owner="analytics",', f'    owner="analytics",\n    {late},'))
+    last_week = "2013-12-30"
+    with time_machine.travel("2014-01-06 12:00:00+00:00"):
+        code, printed = shell("preview", "flown", last_week, "--run", "--deliver")
+    assert code == 0, printed
+    assert "missing: dt=2014-01-02, ..., dt=2014-01-06" in printed
+    mail = (folder.with_name(last_week) / "sales.txt").read_text()
+    assert "Partial: 5 partitions of the source data were missing" in mail
+    assert "Provisional" in mail
+    assert "The week before is not published" in mail
+
+
+def test_partitions_that_are_not_done_are_missing_in_a_preview_as_in_its_run(
+    flown: Flown, folder: Path, shell: Shell
+) -> None:
+    """The week needs eight dates of UTC, and no job has said that it has written them."""
+    file = flown.root / "dags" / "flown.py"
+    waits = "wait=datetime.timedelta(hours=6)"
+    done = f'missing="partial", {waits}, done="s3://athena-lake-dev/done/{{date}}"'
+    text = file.read_text().replace("from athena_reports", "import datetime\nfrom athena_reports")
+    file.write_text(text.replace('missing="partial"', done))
+    code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
+    assert code == 0, printed
+    mail = (folder / "sales.txt").read_text()
+    assert "Partial: 8 partitions of the source data were missing" in mail
 
 
 def test_a_second_preview_takes_the_place_of_the_first(
@@ -72,29 +110,39 @@ def test_a_second_preview_takes_the_place_of_the_first(
 def test_the_mails_are_sent_to_one_address_as_previews(
     flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mail_server() as server:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('mail("japan"', 'mail("japan", conn_id="smtp_ja"'))
+    with mail_server() as server, mail_server() as server_of_japan:
         sender = "Reports+%3Creports%40example.com%3E"
         connection = server.connection.replace("reports%40example.com", sender)
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
+        of_japan = server_of_japan.connection.replace("reports%40example.com", sender)
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_JA", of_japan)
         arguments = ("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
         code, printed = shell(*arguments)
         assert code == 0, printed
         assert "sent to me@example.com" in printed
-        assert {to for to, _ in server.arrived} == {("me@example.com",)}
-        subjects = [mail["Subject"] for _, mail in server.arrived]
-        assert len(subjects) == 2
-        assert "(preview, dev)" in subjects[0]
-        for _, mail in server.arrived:
+        arrived = [*server.arrived, *server_of_japan.arrived]
+        assert len(server.arrived) == len(server_of_japan.arrived) == 1
+        assert {to for to, _ in arrived} == {("me@example.com",)}
+        assert "(preview, dev)" in arrived[0][1]["Subject"]
+        for _, mail in arrived:
             assert mail["From"] == "Reports <reports@example.com>"
             assert mail["Message-ID"].endswith("@example.com>")
-        assert "sales@example.com" not in str(server.arrived)
+        assert "sales@example.com" not in str(arrived)
 
-        monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org")
-        settings.cache_clear()
-        code, printed = shell(*arguments)
-        assert code == 1
-        assert "does not allow example.com" in printed
-        assert len(server.arrived) == 2
+        # Neither the report's own recipients nor another one may be of any other domain.
+        paid = len(flown.queries())
+        allowed_to = {"example.org": "me@example.com", "example.com, #sales": "me@example.org"}
+        for allowed, to in allowed_to.items():
+            monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", allowed)
+            settings.cache_clear()
+            code, printed = shell(*arguments[:-1], to)
+            assert code == 1
+            assert f"does not allow {to.partition('@')[2]}" in printed
+        assert printed.startswith("--to me@example.org: ")
+        assert len(flown.queries()) == paid
+        assert len(server.arrived) == 1
 
 
 def test_what_cannot_be_sent_is_said_before_anything_is_paid(
@@ -109,7 +157,12 @@ def test_what_cannot_be_sent_is_said_before_anything_is_paid(
     assert code == 1
     assert "'me' is no mail address" in printed
     file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace(CHANNELS, ""))
+    text = file.read_text()
+    file.write_text(text.replace(CHANNELS, 'deliver=[slack("team", channel="#sales")],'))
+    code, printed = shell(*to_me)
+    assert code == 1
+    assert "flown_weekly has no channel of mail. Declare one in deliver=, or leave" in printed
+    file.write_text(text.replace(CHANNELS, ""))
     code, printed = shell(*to_me[:-2])
     assert code == 1
     assert "flown_weekly is not delivered: build_dag has no deliver=." in printed

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports.local.lake import Lake, restore
+from athena_reports.local.lake import Lake, kept_tables, restore
 from athena_reports.local.services import Services
 from demo import flights, lake, plays
 
@@ -169,3 +169,21 @@ def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seede
     for day, _ in DAYS:
         key = locations[str(day)].removeprefix(f"s3://athena-lake-{other}/")
         assert kept[f"{key}part-0.parquet"] == seeded[f"plays/dt={day}/part-0.parquet"]
+
+
+def test_the_lakes_of_the_demo_are_kept_once_and_then_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flown = flights.read_flights()
+    monkeypatch.setattr(lake, "DEMO_PLAYS", SPEC)
+    monkeypatch.setattr(flights, "read_flights", lambda: flown[:10])
+    lake.keep_demo(tmp_path)
+    kept = kept_tables(tmp_path, print)
+    assert {name: table.rows for name, table in kept.items()} == {"plays": 3_000, "flights": 10}
+    (tmp_path / "flights" / "table.json").unlink()
+    lake.keep_demo(tmp_path)
+    again = kept_tables(tmp_path, print)
+    assert again["plays"] == kept["plays"]
+    assert again["flights"] == kept["flights"].model_copy(
+        update={"version": again["flights"].version}
+    )

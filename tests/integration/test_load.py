@@ -138,6 +138,17 @@ def test_a_file_becomes_a_table_with_a_partition_for_each_date(
     assert columns == {"user": "string", "played_at": "timestamp", "score": "bigint"}
 
 
+def test_a_file_may_be_named_from_the_home_folder(
+    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in quotes, where the shell leaves the sign alone."""
+    (folder / "home").mkdir()
+    write_csv(folder / "home" / "events.csv")
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    code, printed = shell("load", "of_home", "~/events.csv")
+    assert code == 0, printed
+
+
 def test_the_dates_of_the_partitions_are_those_of_the_zone(
     folder: Path, shell: Shell, services: Services
 ) -> None:

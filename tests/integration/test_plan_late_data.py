@@ -4,6 +4,7 @@ beside counts in the raw data.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from athena_reports.aws.s3 import S3, S3Error
 from local_athena.faults import End, Fault, Faults, Refuse
+from tests.support.aws_errors import LOST, api_error
 from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
 from tests.support.reports import carriers
 from tests.support.shell import Shell
@@ -170,3 +172,50 @@ def test_a_result_that_cannot_be_removed_is_told_and_the_plan_is_shown(
     )
     removed = shell.errors.count("AccessDenied. It expires with the other query results.")
     assert removed == 3  # of two periods, and of the published SQL
+
+
+@pytest.fixture
+def untold(flown: Flown) -> Iterator[None]:
+    """The publication of the edited week does not tell its transforms, as one of an old release."""
+    s3 = flown.services.s3
+    place = {"Bucket": "athena-report-dev", "Key": f"flown/weekly/{EDITED_WEEK}/manifest.json"}
+    body = s3.get_object(**place)["Body"].read()
+    manifest = json.loads(body)
+    assert manifest.pop("transforms_logic")
+    s3.put_object(**place, Body=json.dumps(manifest).encode())
+    yield
+    s3.put_object(**place, Body=body)
+
+
+@pytest.mark.usefixtures("untold")
+@pytest.mark.parametrize(
+    "error",
+    [None, S3Error("It cannot be listed."), api_error("AccessDeniedException"), LOST],
+    ids=repr,
+)
+def test_where_the_transforms_are_not_told_the_partitions_are_looked_at_if_they_can_be(
+    error: Exception | None, shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flown.edit(*EDIT)
+    if error is not None:
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("athena_reports.authors.plan.find_partitions", refuse)
+    period = planned(shell)
+    assert period["separation"] is None
+    assert period["not_separated"] == ("the publication does not tell which transforms made it.")
+    assert period["newer_partitions"] == ([] if error is None else None)
+
+
+def test_a_workgroup_that_manages_its_results_leaves_nothing_to_remove(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    flown.services.athena.create_work_group(Name="managed-plans", Configuration=managed)
+    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", "managed-plans")
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+    code, printed = shell("plan", DAG_ID, "--last", "1", "--yes")
+    assert (code, printed.splitlines()[0]) == (0, f"### {DAG_ID}: 0 of 1 periods change")
+    assert "expires" not in shell.errors

@@ -15,8 +15,10 @@ from tests.integrity.console import MAKEFILE
 from tests.integrity.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of, commands_of
 from tests.support.paths import ROOT
+from tests.support.repository_copy import copy_repository, make
 
 JAPANESE = ROOT / "README.ja.md"
+SAMPLE = ROOT / "dags" / "user_ranking.py"
 # The changelog names what is gone.
 NAMING = [page for page in PAGES if page.name != "CHANGELOG.md"]
 of_our_readme = pytest.mark.skipif(README not in PAGES, reason="a team has written its own")
@@ -51,6 +53,42 @@ def test_both_readmes_have_the_same_headings_blocks_and_pictures() -> None:
     english = outline(README)
     assert sum(isinstance(each, tuple) for each in english) >= 7
     assert outline(JAPANESE) == english
+
+
+def without_seconds(line: str) -> str:
+    """A line of the demo without what is another in each run: its seconds, and a port."""
+    return re.sub(r":[0-9]+$", ":PORT", re.sub(r"^ *[0-9]+\.[0-9] s  ", "", line.rstrip()))
+
+
+@of_our_readme
+@pytest.mark.ci
+@pytest.mark.skipif(not SAMPLE.exists(), reason="a team has removed the samples")
+def test_the_demo_prints_what_the_readme_shows_and_more(tmp_path: Path) -> None:
+    """It is the first command that a stranger types."""
+    (shown,) = [block for block in blocks_of(README) if block.text.startswith("$ make demo\n")]
+    repository = copy_repository(tmp_path / "repository")
+    done = make(repository, "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = [without_seconds(line) for line in done.stdout.splitlines()]
+    _, *lines = [line for line in shown.text.splitlines() if line != "..."]
+    for line in map(without_seconds, lines):
+        assert line in printed, done.stdout
+    # Each table is printed in the order of the runs, and behind it the queries over them.
+    title = r"^ +(\w+, \w+ly [\d-]+|Athena, database \w+) *$"
+    titles = re.findall(title, done.stdout, re.MULTILINE)
+    assert titles == [
+        "user_ranking, weekly 2025-06-22",
+        "user_ranking, monthly 2025-06",
+        "carrier_ranking, weekly 2013-11-04",
+        "carrier_ranking, monthly 2013-12",
+        *["Athena, database report_dev"] * 2,
+    ]
+    # The week that was run again has replaced a version.
+    assert len(re.findall("^  before .* since$", done.stdout, re.MULTILINE)) == 1
+    (number,) = re.findall(r"(\d+) published objects are mirrored", done.stdout)
+    copied = [path for path in (repository / "demo-output").rglob("*") if path.is_file()]
+    assert len(copied) == int(number)
+    assert (repository / "demo-output/user_ranking/weekly/2025-06-22/manifest.json").is_file()
 
 
 @of_our_readme

@@ -82,7 +82,16 @@ def rest_api(
         def do_GET(self) -> None:
             self.respond()
 
+        def do_DELETE(self) -> None:
+            self.respond()
+
+        def do_PATCH(self) -> None:
+            self.respond()
+
         def do_POST(self) -> None:
+            self.respond()
+
+        def do_PUT(self) -> None:
             self.respond()
 
         def respond(self) -> None:
@@ -102,7 +111,8 @@ def rest_api(
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         api.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever)
+        # It looks this often whether it is to end.
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield api

@@ -70,7 +70,9 @@ SELECT {written} FROM source
 WHERE {written} IS NOT NULL AND {stored} IS NULL
 LIMIT 1
 """
-_TIMES = re.compile(r"TIMESTAMP.*|DATE|VARCHAR")  # the types that a time may have in the file
+_TIMESTAMP = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?")
+# The types that a time may have in the file.
+_TIMES = re.compile(rf"{_TIMESTAMP.pattern}|DATE|VARCHAR")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9_]+")
 
@@ -333,7 +335,7 @@ def _stored(rows: "DuckDBPyRelation", time: str) -> "DuckDBPyRelation":
         column = quoted(written)
         if written == time and str(duckdb_type) == "VARCHAR":
             value = _milliseconds(_as_time(column))
-        elif str(duckdb_type).startswith("TIMESTAMP"):
+        elif _TIMESTAMP.fullmatch(str(duckdb_type)):
             value = _milliseconds(column)
         else:
             value = f"{column}::{rewritten(duckdb_type, _stored_type)}"
@@ -356,7 +358,7 @@ def _milliseconds(timestamp: str) -> str:
 
 def _stored_type(duckdb_type: str) -> str:
     """Return the type that a table has for one of the file that is not nested."""
-    if duckdb_type.startswith("TIMESTAMP"):
+    if _TIMESTAMP.fullmatch(duckdb_type):
         return "TIMESTAMP_MS"
     if duckdb_type.startswith(("TIME", "ENUM")):
         return "VARCHAR"

@@ -188,7 +188,8 @@ def run_preview(
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
-    problem = _why_not_started(declared, period, _find_partitions(declared, period, aws), aws)
+    partitions_of_inputs = _find_partitions(declared, period, aws)
+    problem = _why_not_started(declared, period, partitions_of_inputs, aws)
     if problem is not None:
         raise problem
     if deliver_into is not None:
@@ -196,8 +197,8 @@ def run_preview(
     with trial(declared, period, aws, command="preview") as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
-            missing = [partition for source in unpaid.inputs for partition in source.missing]
-            deliveries = DeliveryPreview.of(declared, period, done, aws, missing_partitions=missing)
+            gaps = [gap for source in partitions_of_inputs for gap in source.coverage.gaps]
+            deliveries = DeliveryPreview.of(declared, period, done, aws, missing_partitions=gaps)
             files = [str(path) for path in deliveries.write(deliver_into)]
             result = result.model_copy(update={"deliveries": tuple(files)})
             if send_to and not result.failed:  # no row leaves with a failed check

@@ -5,7 +5,8 @@ tests/integration/test_backfill_command.py has the command.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from typing import Any
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports.authors.airflow_api import AirflowApiError
 from athena_reports.authors.backfill import (
     BackfillError,
     BackfillPlan,
+    begin,
     choose_periods,
     date_range,
     none_complete,
@@ -214,3 +217,66 @@ def test_that_a_dag_is_paused_is_told_where_something_would_wait(
     told = "  The DAG is paused: its runs wait until somebody unpauses it."
     assert (told in lines) == (to_run != ())
     assert ("  queries: about 1 kB" in lines) == (to_run != ())
+
+
+# --- What begins
+
+
+@dataclass
+class OneStart:
+    """An Airflow that begins a backfill, or refuses it."""
+
+    refusal: AirflowApiError | None = None
+    bounds: list[tuple[str, str]] = field(default_factory=list)
+
+    def request(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Any:
+        if method == "GET":
+            return {"backfills": []}
+        self.bounds.append((body["from_date"], body["to_date"]))
+        if self.refusal is not None:
+            raise self.refusal
+        return {**body, "id": 7, "completed_at": None}
+
+    def link(self, path: str) -> str:
+        return f"https://x{path}"
+
+
+def plan_of(to_run: Sequence[Period]) -> BackfillPlan:
+    return BackfillPlan(
+        dag_id="plays/daily",
+        periods=days(1, 9),
+        to_run=tuple(to_run),
+        published=frozenset(),
+        unfinished=(),
+        is_paused=False,
+        cost="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("to_run", "count"), [(days(2, 2), "1 period"), ((*days(2, 3), *days(7, 8)), "4 periods")]
+)
+def test_what_begins_is_told_with_its_page(to_run: tuple[Period, ...], count: str) -> None:
+    airflow = OneStart()
+    assert begin(plan_of(to_run), airflow) == (
+        f"plays/daily: backfill 7, with {count}, has begun."
+        " See https://x/dags/plays%2Fdaily/backfills"
+    )
+    first, last = to_run[0], to_run[-1]
+    assert airflow.bounds == [(first.start_utc.isoformat(), last.start_utc.isoformat())]
+
+
+def test_a_refusal_is_told_and_one_that_is_a_conflict_with_the_way_out() -> None:
+    forbidden = AirflowApiError("Not yours.", status=403)
+    with pytest.raises(AirflowApiError) as refused:
+        begin(plan_of(days(2, 2)), OneStart(forbidden))
+    assert refused.value is forbidden
+    conflict = AirflowApiError("There is one.", status=409)
+    with pytest.raises(BackfillError) as active:
+        begin(plan_of(days(2, 2)), OneStart(conflict))
+    assert str(active.value) == (
+        "plays/daily has a backfill that has not ended, and Airflow runs one of a DAG at a time."
+        " Repeat the command when its runs are done: Airflow notices that within 30 seconds."
+    )

@@ -12,6 +12,7 @@ from athena_reports.authors.case_csv import read_csv
 from athena_reports.authors.case_tables import case_tables
 from athena_reports.authors.trial import Aws
 from athena_reports.local.services import Services
+from athena_reports.publication.glue_table import parquet_descriptor
 from tests.library.authors.scores import PLAYS, run
 
 HEADER = PLAYS.partition("\n")[0]
@@ -193,11 +194,16 @@ def test_a_table_has_its_keys_with_their_types_and_a_database_of_its_own(
     with case_tables(tmp_path, inputs, aws) as database, case_tables(tmp_path, (), aws) as other:
         table = glue.get_table(DatabaseName=database, Name="days")["Table"]
         assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("day", "int")]
+        assert table["TableType"] == "EXTERNAL_TABLE"
+        columns = {"n": "bigint", "kind": "string"}
+        folder = f"s3://athena-report-dev/_cases/{database}/days/"
+        assert table["StorageDescriptor"] == parquet_descriptor(columns, folder)
         partitions = glue.get_partitions(DatabaseName=database, TableName="days")["Partitions"]
-        assert sorted(partition["Values"] for partition in partitions) == [
-            ["20250616"],
-            ["20250617"],
-        ]
+        found = {tuple(each["Values"]): each["StorageDescriptor"] for each in partitions}
+        assert found == {
+            (day,): parquet_descriptor(columns, f"{folder}day={day}/")
+            for day in ("20250616", "20250617")
+        }
         # No input declares its keys, so it has none.
         table = glue.get_table(DatabaseName=other, Name="days")["Table"]
         columns = table["StorageDescriptor"]["Columns"]
@@ -249,3 +255,11 @@ def test_an_empty_line_is_a_null_where_there_is_one_column(
     file = tmp_path / "expected.csv"
     file.write_text(text)
     assert list(read_csv(file).values[1:]) == rows
+
+
+def test_a_case_without_input_is_told(case: Path) -> None:
+    (case / "plays.csv").unlink()
+    (case / "case.yaml").write_text("period: 2025-06-15\ncte: current")
+    assert run(case).problem == (
+        f"{case} has no input: write a CSV file for each table, such as plays.csv."
+    )

@@ -219,3 +219,14 @@ def test_a_case_that_is_not_there_is_named_beside_those_that_are(case: Path) -> 
     assert case_folders(root, ["scores"]) == case_folders(root, ["scores/bounds"]) == [case]
     with pytest.raises(Exception, match=r"no such case .* It has: scores/bounds"):
         case_folders(root, ["scores/bound"])
+
+
+def test_a_case_reads_the_partitions_of_late_events_as_a_run_does(case: Path) -> None:
+    """The week ends on June 21, and its events may land for two days more."""
+    file = case.parents[2] / "dags" / "scores.py"
+    late = 'since="2025-01-01",\n    late_by=timedelta(days=2),'
+    file.write_text(file.read_text().replace('since="2025-01-01",', late))
+    landed = "b,7,2025-06-21 14:00:00,2025-06-23\nb,70,2025-06-21 14:00:00,2025-06-24\n"
+    (case / "plays.csv").write_text(PLAYS + landed)
+    (case / "expected.csv").write_text(EXPECTED.replace('"B",', '"B",7'))
+    assert run(case).outcome == "passed"

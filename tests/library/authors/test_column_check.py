@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,14 @@ def test_an_unknown_column_is_named_with_its_line_in_the_template_and_those_near
         " user_id? The columns are user_id, score, played_at, dt.",
         "No query was started. Correct the SQL.",
     ]
+
+
+def test_the_line_is_known_whatever_a_run_waits_for_and_reads(author: Author) -> None:
+    sql = (
+        "SELECT user_id\nFROM plays\nWHERE {{ inputs.plays.partitions }}\n AND {{ params.x }} > usr"
+    )
+    problem = author.refusal(sql, late_by=timedelta(hours=100), params={"x": 1})
+    assert problem.startswith("sql/plays.sql, line 4: there is no column 'usr' in ")
 
 
 @pytest.mark.parametrize("end", [";", " ;\n", "; -- all of them", ";\n/* all */"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from botocore.client import BaseClient
+from rich.console import Console
 
 from athena_reports import build_dag, daily
 from athena_reports.authors import costs as view
@@ -14,6 +17,7 @@ from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
 from athena_reports.local.services import Services
+from athena_reports.publication.costs import Cost, CostSummary
 from athena_reports.publication.glue_table import Table
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown
@@ -82,3 +86,97 @@ def test_two_years_of_days_take_one_listing(
     assert found.reports["costs_daily_daily"].queries == YEARS
     assert set(calls) == {"GetPartitions"}
     assert len(calls) <= YEARS / 100 + 1
+
+
+def cost(
+    queries: int,
+    scanned_bytes: int,
+    price_usd: float | None,
+    *,
+    unpriced: int = 0,
+    growth: float | None = None,
+) -> CostSummary:
+    return CostSummary(
+        queries=queries,
+        scanned_bytes=scanned_bytes,
+        price_usd=price_usd,
+        unpriced=unpriced,
+        growth=growth,
+    )
+
+
+def test_costs_are_three_tables_and_what_they_count() -> None:
+    result = view.Costs(
+        reports={
+            "[a]_weekly": cost(1_234, 2_500_000, 0.5, growth=0.104),
+            "b_weekly": cost(3, 20, 0.00001, unpriced=2, growth=-0.5),
+            "c_weekly": cost(2, 20, None, unpriced=2, growth=0.0),
+            "d_weekly": cost(0, 0, None),
+        },
+        owners={"us": cost(1, 999, 0.0)},
+        months={"2025-06": cost(1, 1_000, 0.000004)},
+    )
+    output = StringIO()
+    view.show(result, Console(file=output, width=120))
+    lines = output.getvalue().splitlines()
+    grids = [
+        [cell.strip() for cell in line[1:-1].split(line[0])] for line in lines if line[:1] in "┃│"
+    ]
+    columns = ["queries", "scanned", "USD", "growth"]
+    assert grids == [
+        ["report", *columns],
+        ["[a]_weekly", "1,234", "2.5 MB", "0.50000", "+10%"],
+        ["b_weekly", "3", "20 bytes", "0.00001 and 2 without", "-50%"],
+        ["c_weekly", "2", "20 bytes", "none", "+0%"],
+        ["d_weekly", "0", "0 bytes", "0.00000", ""],
+        ["owner", *columns],
+        ["us", "1", "999 bytes", "0.00000", ""],
+        ["month", *columns],
+        ["2025-06", "1", "1.0 kB", "0.00000", ""],
+    ]
+    notes = " ".join(output.getvalue().rpartition("┘")[2].split())
+    assert notes.startswith("Every published query is counted, also those of earlier versions.")
+    assert notes.endswith("Growth is that of the bytes per query. Months are UTC's.")
+
+
+def test_the_most_expensive_comes_first_then_what_scanned_more_and_then_what_grows(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a report, its owner and the months, each query is counted once."""
+    paid = {
+        # Bytes and price, in October and in November.
+        "dear": ((10, 0.5), (10, 0.5)),
+        "wide": ((20, 0.25), (20, 0.25)),
+        "grows": ((10, 0.25), (20, 0.25)),
+        "steady": ((15, 0.25), (15, 0.25)),
+        "shrinks": ((20, 0.25), (10, 0.25)),
+        "reserved": ((99, None), (99, None)),
+        "unused": (),
+    }
+    ledgers = {}
+    dags = []
+    for name, months in reversed(paid.items()):
+        ledger = {}
+        for month, (scanned_bytes, price_usd) in zip(("2025-10", "2025-11"), months, strict=False):
+            cost = Cost(queries=1, scanned_bytes=scanned_bytes, unpriced=1)
+            if price_usd is not None:
+                cost = Cost(queries=1, scanned_bytes=scanned_bytes, price_usd=price_usd)
+            ledger[month] = cost
+        ledgers[f"{name}_daily"] = ledger
+        owner = "many" if name in ("wide", "grows", "steady") else name
+        dags.append(DeclaredReport(build_dag(make_report(name=name, owner=owner), daily())))
+    monkeypatch.setattr(view, "_ledger", lambda declared, **_: ledgers[declared.dag.dag_id])
+    services: Any = None
+    with time_machine.travel("2025-11-30 23:59:59+00:00"):
+        found = view.costs(dags, 2, services)
+        of_november = view.costs(dags, 1, services)
+    assert list(found.reports) == [f"{name}_daily" for name in paid]
+    assert list(found.owners) == ["many", "dear", "shrinks", "reserved", "unused"]
+    assert found.owners["many"].queries == 6
+    assert found.owners["many"].price_usd == 1.5
+    assert {month: total.queries for month, total in found.months.items()} == {
+        "2025-10": 6,
+        "2025-11": 6,
+    }
+    assert list(of_november.months) == ["2025-11"]
+    assert of_november.reports["dear_daily"].price_usd == 0.5

@@ -2,6 +2,7 @@ import duckdb
 import pytest
 
 from athena_reports.authors.cte import CteError, select_from
+from athena_reports.authors.sql_parser import SqlError
 
 CTES = """-- WITH nothing AS (SELECT 0)
 WITH first AS (SELECT 'SELECT)' AS text /* nothing AS ( */),
@@ -49,3 +50,9 @@ def test_a_cte_that_is_not_there_is_named_beside_those_that_are(cte: str) -> Non
 def test_sql_without_ctes_has_none(sql: str) -> None:
     with pytest.raises(CteError, match="no CTE 'a': it does not begin with WITH"):
         select_from("a", sql)
+
+
+def test_sql_that_does_not_end_cannot_be_read() -> None:
+    with pytest.raises(SqlError, match=r"^sqlglot cannot read the SQL: ") as unread:
+        select_from("a", "WITH a AS (SELECT 'open)\nSELECT 1")
+    assert "\n" not in str(unread.value)

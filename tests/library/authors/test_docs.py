@@ -64,65 +64,171 @@ def describe(
     return describe
 
 
-def test_markdown_holds_one_row_for_each_dag_input_column_and_check(describe: Describe) -> None:
+def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Describe) -> None:
     code, text = describe("plays")
     assert code == 0
-    for line in (
+    assert text.splitlines() == [
         "# plays",
-        (
-            "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
-            " 36 hours late; until then a period is provisional."
-        ),
-        (
-            "| plays_weekly | Weekly from Sunday, Asia/Tokyo, +5 min | 2025-01-01 |  |"
-            " report_dev.plays_weekly | s3://athena-report-dev/plays/weekly/ |"
-        ),
+        "",
+        "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
+        " 36 hours late; until then a period is provisional.",
+        "",
+        "## Published",
+        "",
+        "| DAG | schedule | since | until | table | objects |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| plays_weekly | Weekly from Sunday, Asia/Tokyo, +5 min | 2025-01-01 |  |"
+        " report_dev.plays_weekly | s3://athena-report-dev/plays/weekly/ |",
+        "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 |  |"
+        " report_dev.plays_monthly | s3://athena-report-dev/plays/monthly/ |",
+        "",
+        "## Inputs",
+        "",
+        "| table | partitioned by | dated in | if one is missing |",
+        "| --- | --- | --- | --- |",
         "| events | year, month, day | Asia/Tokyo | fail |",
+        "",
+        "## Columns",
+        "",
+        "| column | type | unit | meaning |",
+        "| --- | --- | --- | --- |",
         "| user\\|id | string |  | who \\| \\`played\\` &lt;b&gt;often&lt;/b&gt; |",
         "| score | decimal(10,2) | points | points won |",
+        "| tags | array&lt;string&gt; |  | what it is called |",
+        "",
+        "## Checks",
+        "",
+        "| check | if it does not hold |",
+        "| --- | --- |",
         "| columns | fail |",  # one of the checks that previews, plans and cases run too
         "| unique(user\\|id) | fail |",
-    ):
-        assert line in text.splitlines()
+        "| in_range(score, at_least=0) | fail |",
+    ]
     assert "plays_monthly" not in describe("plays_weekly")[1]
+
+
+def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = REPORT.replace(
+        'Input("events", ["year", "month", "day"], zone="Asia/Tokyo")',
+        'Input("users", columns=()), Published("best", daily("Asia/Tokyo"), missing="partial")',
+    )
+    report = report.replace("import Column", "import Published, daily, Column")
+    report = report.replace("late_by=timedelta(hours=36)", 'until="2025-03-31"')
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    code, text = describe("plays_monthly")
+    assert code == 0, text
+    lines = text.splitlines()
+    assert "| users | none |  |  |" in lines
+    assert "| best_daily | day, as published | Asia/Tokyo | partial |" in lines
+    assert "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id." in lines
+    assert (
+        "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 | 2025-03-31 |"
+        " report_dev.plays_monthly | s3://athena-report-dev/plays/monthly/ |"
+    ) in lines
 
 
 def test_the_data_contract_promises_what_the_report_declares(describe: Describe) -> None:
     code, text = describe("plays", "--odcs")
     assert code == 0
     contract = yaml.safe_load(text)
-    assert (contract["apiVersion"], contract["kind"], contract["status"]) == (
-        "v3.1.0",
-        "DataContract",
-        "active",
-    )
-    assert contract["id"] == "athena-reports:athena-report-dev:plays"
-    weekly, monthly = contract["schema"]
-    assert (weekly["name"], monthly["name"]) == ("plays_weekly", "plays_monthly")
-    assert [
-        (each["name"], each["logicalType"], each["physicalType"]) for each in weekly["properties"]
-    ] == [
-        ("user|id", "string", "string"),
-        ("score", "number", "decimal(10,2)"),
-        ("tags", "array", "array<string>"),
-        ("period", "string", "string"),
+    properties = [
+        {
+            "name": "user|id",
+            "logicalType": "string",
+            "physicalType": "string",
+            "unique": True,
+            "description": "who | `played` <b>often</b>",
+            "primaryKey": True,
+            "primaryKeyPosition": 1,
+        },
+        {
+            "name": "score",
+            "logicalType": "number",
+            "physicalType": "decimal(10,2)",
+            "unique": False,
+            "description": "points won",
+            "customProperties": [{"property": "unit", "value": "points"}],
+        },
+        {
+            "name": "tags",
+            "logicalType": "array",
+            "physicalType": "array<string>",
+            "unique": False,
+            "description": "what it is called",
+        },
+        {
+            "name": "period",
+            "logicalType": "string",
+            "physicalType": "string",
+            "partitioned": True,
+            "partitionKeyPosition": 1,
+        },
     ]
-    assert weekly["properties"][0]["unique"] is True
-    assert [each.get("primaryKeyPosition") for each in weekly["properties"]] == [
-        1,
-        None,
-        None,
-        None,
+    quality = [
+        {"name": name, "type": "text", "severity": "error"}
+        for name in ("columns", "unique(user|id)", "in_range(score, at_least=0)")
     ]
-    assert weekly["properties"][1]["customProperties"] == [{"property": "unit", "value": "points"}]
-    assert [each["type"] for each in contract["servers"]] == ["s3", "s3", "athena"]
-    latency = {
-        each["element"]: each["value"]
-        for each in contract["slaProperties"]
-        if each["property"] == "latency"
+    servers: list[dict[str, str]] = []
+    schema: list[dict[str, object]] = []
+    levels: list[dict[str, object]] = []
+    for cadence, noun, description in (
+        ("weekly", "week", "Weekly from Sunday, Asia/Tokyo"),
+        ("monthly", "month", "Monthly, Asia/Tokyo"),
+    ):
+        dag_id = f"plays_{cadence}"
+        server = {"server": dag_id, "type": "s3", "environment": "dev"}
+        servers.append({**server, "location": f"s3://athena-report-dev/plays/{cadence}/"})
+        table = {"name": dag_id, "logicalType": "object", "physicalType": "table"}
+        table["description"] = description
+        schema.append({**table, "properties": properties, "quality": quality})
+        frequency = {"property": "frequency", "value": 1, "unit": noun}
+        latency = {"property": "latency", "value": 36.083, "unit": "h"}
+        latency["description"] = "of the final rows"
+        since = {"property": "generalAvailability", "value": "2025-01-01"}
+        levels += [{**level, "element": dag_id} for level in (frequency, latency, since)]
+    athena = {"server": "athena", "type": "athena", "environment": "dev", "schema": "report_dev"}
+    servers.append({**athena, "stagingDir": "s3://athena-query-result-dev/"})
+    assert len(contract.pop("version")) == 12
+    assert contract == {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "name": "plays",
+        "id": "athena-reports:athena-report-dev:plays",
+        "status": "active",
+        "description": {"purpose": "plays"},
+        "team": {"name": "airflow"},
+        "servers": servers,
+        "schema": schema,
+        "slaProperties": levels,
     }
-    assert latency == {"plays_weekly": 36.083, "plays_monthly": 36.083}
-    assert yaml.safe_load(describe("plays", "--odcs")[1]) == contract
+    assert describe("plays", "--odcs")[1] == text
+
+
+LOGICAL_TYPES = {
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal(38,0)"), "number"),
+    **dict.fromkeys(("string", "binary"), "string"),
+    **{name: name for name in ("boolean", "date", "timestamp")},
+    **dict.fromkeys(("map<string,int>", "struct<a:int>"), "object"),
+    "array<map<string,int>>": "array",
+}
+
+
+def test_the_logical_type_of_a_column_is_the_one_that_odcs_has(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = "".join(
+        f'        "c{number}": Column("{name}", "x"),\n'
+        for number, name in enumerate(LOGICAL_TYPES)
+    )
+    report = REPORT.replace('        "tags"', f'{columns}        "tags"')
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    code, text = describe("plays", "--odcs")
+    assert code == 0, text
+    properties = yaml.safe_load(text)["schema"][0]["properties"][2:-2]
+    assert {each["physicalType"]: each["logicalType"] for each in properties} == LOGICAL_TYPES
 
 
 def test_the_contract_promises_a_key_of_two_columns_in_their_order(describe: Describe) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from athena_reports import __version__
-from athena_reports.authors.new import report_templates
+from athena_reports.authors.commands import app
+from athena_reports.authors.init import InitError, write_project
+from athena_reports.authors.new import NewReport, report_templates
 from athena_reports.local import restore
+from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
 
@@ -53,6 +60,14 @@ FILES = {
     "tests/reports/best_users/golden/monthly_2025-01.sql",
     "tests/reports/best_users/golden/weekly_2025-01-06.sql",
 }
+REPORT = NewReport(
+    name="best",
+    table="plays",
+    key="user_id",
+    time="played_at",
+    owner="us",
+    since=date(2025, 1, 1),
+)
 WHEEL = f"athena_reports-{__version__}-py3-none-any.whl"
 ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
 WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
@@ -202,7 +217,16 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     for path in ("requirements.txt", "requirements-dev.txt"):
         assert f"=={__version__}\n".encode() in written[path]
     assert "-r requirements.txt" in written["requirements-dev.txt"].decode().splitlines()
-    assert b"athena-reports[authors,mwaa]==" in written["requirements-dev.txt"]
+    # The Airflow of its author is that of its containers and of the check before a deployment.
+    airflow = distribution("apache-airflow").version
+    assert written["requirements-dev.txt"].decode().splitlines()[1:] == [
+        "-r requirements.txt",
+        f"athena-reports[authors,mwaa]=={__version__}",
+        f"apache-airflow=={airflow}",
+    ]
+    image = f"reports-airflow:{airflow}"
+    assert image in written["docker-compose.yaml"].decode()
+    assert f"mwaa-check --env stg --version {airflow} " in written["README.md"].decode()
     for environment in ("dev", "stg", "prd"):
         lines = written[f"deploy/environments/{environment}.env"].decode().splitlines()
         assert {line[0] for line in lines} == {"#"}  # nothing is set before somebody decides it
@@ -304,6 +328,44 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
     assert list(work.iterdir()) == []
 
 
+def refuse_rename(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("target", "replacement", "problem"),
+    [
+        (
+            "athena_reports.authors.init.check",
+            lambda *_, **__: False,
+            "The new project breaks a rule, as said above, so nothing is written.",
+        ),
+        (
+            "pathlib.Path.rename",
+            refuse_rename,
+            "{folder}: [Errno 28] No space left on device. Nothing is written.",
+        ),
+    ],
+    ids=["rule", "rename"],
+)
+def test_a_project_is_there_as_a_whole_or_not_at_all(
+    target: str,
+    replacement: object,
+    problem: str,
+    work: Path,
+    packages: Packages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packages.add("athena-reports", __version__)
+    monkeypatch.setattr("athena_reports.authors.init.check", lambda *_, **__: True)
+    monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
+    monkeypatch.setattr(target, replacement)
+    with pytest.raises(InitError) as refused:
+        write_project(work / "reports", REPORT)
+    assert str(refused.value) == problem.format(folder=work / "reports")
+    assert list(work.iterdir()) == []
+
+
 @pytest.mark.parametrize("version", ["2.11.0", "3.1.8", "3.2.0"])
 def test_an_airflow_that_is_too_old_makes_no_project(
     version: str, packages: Packages, work: Path, run: Run
@@ -396,6 +458,78 @@ def test_the_containers_of_a_project_have_the_tables_that_it_keeps() -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+INLINE_CODE = re.compile(r"`athena-reports ([^`]+)`")
+
+
+@pytest.mark.parametrize("page", ["README.md", "AGENTS.md"])
+def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
+    page: str, tmp_path: Path
+) -> None:
+    values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
+    template = report_templates().get_template(f"project/{page}.jinja")
+    path = tmp_path / page
+    path.write_text(template.render(values, report=REPORT))
+    typed = [command for block in blocks_of(path) for command in commands_of(block)]
+    # Within a sentence, the ones that are whole.
+    inline = INLINE_CODE.findall(" ".join(path.read_text().split()))
+    typed += [f"athena-reports {command}" for command in inline if "<name>" in command]
+    group: Any = typer.main.get_command(app)
+    names = []
+    for line in typed:
+        words = shlex.split(line.replace("<date>", "2025-01-01"), comments=True)
+        if words[0] != "athena-reports":
+            continue
+        _, name, *arguments = words
+        names.append(name)
+        group.commands[name].make_context(name, arguments)
+    assert {"README.md": "backfill", "AGENTS.md": "preview"}[page] in names
+
+
+def test_the_image_of_a_project_has_what_it_requires_and_its_wheels() -> None:
+    for has_wheels in (False, True):
+        template = report_templates().get_template("project/docker-compose.yaml.jinja")
+        text = template.render(name="reports", airflow="3.3.1", wheels=has_wheels)
+        compose = yaml.safe_load(text)
+        assert compose["name"] == "reports"
+        services = compose["services"]
+        build = services["airflow-init"]["build"]
+        assert build["context"] == "."
+        wheels = ["COPY wheels /requirements/wheels/"] if has_wheels else []
+        assert build["dockerfile_inline"].splitlines() == [
+            "FROM apache/airflow:3.3.1-python3.12",
+            "COPY requirements*.txt /requirements/",
+            *wheels,
+            "RUN pip install --no-cache-dir -r /requirements/requirements-dev.txt",
+        ]
+        # One image, which is built once.
+        assert [name for name, service in services.items() if "build" in service] == [
+            "airflow-init"
+        ]
+        ours = {name for name in services if name not in ("postgres", "redis")}
+        assert {services[name]["image"] for name in ours} == {"reports-airflow:3.3.1"}
+        assert compose["volumes"].keys() == {"postgres-db-volume"}
+
+
+def test_a_deployment_installs_before_it_has_credentials_and_deploys_behind_them() -> None:
+    """What is installed could take the credentials."""
+    workflow = yaml.safe_load(rendered("deploy.yaml"))
+    steps = workflow["jobs"]["deploy"]["steps"]
+    told = [step.get("uses", "").partition("@")[0] or step["run"].strip() for step in steps]
+    guard = steps[0]
+    assert guard["if"] == "vars.AWS_DEPLOY_ROLE == ''"
+    assert guard["run"].splitlines()[-1] == "exit 1"
+    assert told[1:] == [
+        "sudo apt-get update && sudo apt-get install --yes libcurl4-openssl-dev libpq-dev"
+        " libssl-dev",
+        "actions/checkout",
+        "actions/setup-python",
+        "python -m pip install --requirement requirements-dev.txt",
+        "python -m venv .venv-deploy && .venv-deploy/bin/pip install aws-sam-cli",
+        "aws-actions/configure-aws-credentials",
+        'athena-reports deploy --env "$TARGET"',
+    ]
 
 
 # --- what a project has in common with this repository

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from athena_reports.authors.load import LoadedTable, LoadError, Source, load, show
 from athena_reports.local.lake import Lake
+from athena_reports.publication.glue_table import parquet_descriptor
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -121,6 +122,26 @@ def test_each_type_of_a_file_is_one_of_the_table(tmp_path: Path, lake: Lake) -> 
     ]
 
 
+def test_instants_within_lists_and_structures_are_timestamps(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "nested.parquet"
+    naive, zoned = "TIMESTAMP '2026-03-01 10:00:00.5'", "TIMESTAMPTZ '2026-03-01 10:00:00+09:00'"
+    values = (f"[{naive}]", f"[{zoned}]", f"{{'at': {naive}}}", f"MAP {{'a': {zoned}}}", naive)
+    columns = ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
+    duckdb.sql(f"COPY (SELECT {columns}) TO '{file}' (FORMAT parquet)")
+    kept = load(Source("nested", file), lake, tmp_path / ".lake").kept
+    assert list(kept.columns.values()) == [
+        *("array<timestamp>", "array<timestamp>", "struct<at:timestamp>"),
+        *("map<string,timestamp>", "timestamp"),
+    ]
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    (row,) = duckdb.sql(f"SELECT c0[1], c1[1], c2.at, c3['a'], c4 FROM '{stored}'").fetchall()
+    half, utc = "2026-03-01 10:00:00.500000", "2026-03-01 01:00:00"
+    assert [str(value) for value in row] == [half, utc, half, utc, half]
+    source = Source("nested", file).partitioned("c0")
+    with pytest.raises(LoadError, match=r"the column 'c0' is a TIMESTAMP\[\], not a timestamp"):
+        load(source, lake, tmp_path / ".lake")
+
+
 def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) -> None:
     file = tmp_path / "rows.jsonl"
     rows: list[dict[str, Any]] = [
@@ -189,6 +210,13 @@ def test_glue_has_the_columns_and_each_partition_where_its_files_are(
     assert (len(kept.dates), kept.rows) == (101, 101)
     table = lake.glue.get_table(DatabaseName=lake.database, Name="many")["Table"]
     assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("day", "string")]
+    assert table["TableType"] == "EXTERNAL_TABLE"
+    # By the mark a later load knows that the table may be replaced.
+    mark = {"written_by": "athena_reports load", "classification": "parquet"}
+    assert table["Parameters"] == mark
+    columns = {"at": "timestamp", "n": "bigint"}
+    folder = f"s3://{lake.bucket}/many/{kept.version}"
+    assert table["StorageDescriptor"] == parquet_descriptor(columns, f"{folder}/")
     stored = {}
     pages = lake.glue.get_paginator("get_partitions").paginate(
         DatabaseName=lake.database, TableName="many"
@@ -196,11 +224,19 @@ def test_glue_has_the_columns_and_each_partition_where_its_files_are(
     for page in pages:
         for partition in page["Partitions"]:
             (day,) = partition["Values"]
-            stored[day] = partition["StorageDescriptor"]["Location"]
-    folder = f"s3://{lake.bucket}/many/{kept.version}"
-    assert stored == {day: f"{folder}/day={day}/" for day in kept.dates}
+            stored[day] = partition["StorageDescriptor"]
+    assert stored == {
+        day: parquet_descriptor(columns, f"{folder}/day={day}/") for day in kept.dates
+    }
     for day in (kept.dates[0], kept.dates[-1]):
         found = lake.s3.list_objects_v2(
             Bucket=lake.bucket, Prefix=f"many/{kept.version}/day={day}/"
         )
         assert found["KeyCount"] == 1
+
+
+def test_a_file_of_json_may_be_an_array(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('[{"id": "a", "n": 1},\n {"id": "b", "n": 2}]')
+    kept = load(Source("array", file), lake, tmp_path / ".lake").kept
+    assert (kept.columns, kept.rows) == ({"id": "string", "n": "bigint"}, 2)

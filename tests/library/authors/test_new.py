@@ -244,3 +244,84 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     with pytest.raises(NewReportError, match=problem):
         write_report(new_report(**changed), Project.usual(root))
     assert not root.exists()
+
+
+def test_a_report_is_written_as_a_person_would_write_it(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    report = new_report(until=date(2025, 6, 30), partition="day", timezone="Asia/Tokyo")
+    dag_file, sql_file, *_ = write_report(report, Project.usual(root))
+    assert (
+        dag_file.read_text()
+        == '''"""
+# Busy users
+
+How many events each user_id had.
+
+**Schedule.** The Airflow DAGs run five minutes after each week and month of Asia/Tokyo.
+
+**Input.** `plays`, partitioned by the UTC date `day`.
+
+**Rerun.** Any run may be cleared at any time: it reports the same period again.
+
+**Permissions.** Athena on the workgroup; read `plays`; write the query results
+and the report bucket.
+"""
+
+from athena_reports import Input, Report, build_dag, checks, monthly, weekly
+
+report = Report(
+    name="busy_users",
+    sql="busy_users.sql",
+    owner="analytics",
+    since="2025-01-01",
+    until="2025-06-30",
+    params={"top": 100},
+    inputs=[Input("plays", "day")],
+    key=["user_id"],
+    checks=[checks.not_null("user_id")],
+    doc=__doc__,
+)
+
+weekly_dag = build_dag(report, weekly("monday", "Asia/Tokyo"))
+monthly_dag = build_dag(report, monthly("Asia/Tokyo"))
+'''
+    )
+    assert (
+        sql_file.read_text()
+        == """-- One row per user_id of the period, most events first.
+SELECT
+    user_id,
+    COUNT(*) AS events
+FROM plays
+WHERE {{ inputs.plays.partitions }}
+    AND {{ period.contains("played_at") }}
+    AND user_id IS NOT NULL
+GROUP BY user_id
+ORDER BY events DESC, user_id ASC
+LIMIT {{ params.top }}
+"""
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_there_already_is_named_and_left_alone(number: int, root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    project = Project.usual(root)
+    dag_file, sql_file, *others = write_report(new_report(), project)
+    for path in others:
+        path.unlink()
+    if number == 1:
+        sql_file.unlink()
+    dag_file.write_text("mine")
+    existing = {
+        1: "dags/busy_users.py exists",
+        2: "dags/busy_users.py, include/sql/busy_users.sql exist",
+    }
+    with pytest.raises(NewReportError) as refused:
+        write_report(new_report(), project)
+    assert str(refused.value) == (
+        f"{existing[number]} already, so nothing is written. Choose another name, or delete what is"
+        " there."
+    )
+    assert dag_file.read_text() == "mine"
+    assert not any(path.exists() for path in others)

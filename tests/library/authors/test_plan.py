@@ -12,6 +12,7 @@ from athena_reports.authors.plan import (
     ChangePlan,
     PlanError,
     PlannedPeriod,
+    Separation,
     check_comparable,
     check_sql,
     markdown,
@@ -165,6 +166,69 @@ def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
         "\n\n2025-06-08 would not be published. Check rows(at_least=1) failed."
     )
     assert (plan.changed, plan.restatable) == (["2025-06-08"], [])
+
+
+def change(kind: Any, key: str) -> Change:
+    return Change(kind=kind, key=(key,), columns={})
+
+
+def test_late_data_and_the_edit_are_told_apart_or_doubted_period_by_period() -> None:
+    late = NO_CHANGES.model_copy(update={"added": 4, "examples": (change("added", "l"),)})
+    edit = NO_CHANGES.model_copy(update={"removed": 5, "examples": (change("removed", "e"),)})
+    both = NO_CHANGES.model_copy(
+        update={"added": 4, "removed": 5, "examples": (change("added", "never shown"),)}
+    )
+    changed = {"differences": both}
+    paid = Separation(late_data=late, edit=edit, scanned_bytes=99, price_usd=0.5)
+    unpaid = Separation(late_data=late, edit=NO_CHANGES)
+    unpriced = Separation(late_data=NO_CHANGES, edit=edit, scanned_bytes=7, price_usd=None)
+    doubted = changed | {"not_separated": "the reason."}
+    changes: list[dict[str, Any]] = [
+        changed | {"separation": paid},
+        changed | {"separation": unpaid},
+        changed | {"separation": unpriced},
+        doubted | {"newer_partitions": None},
+        doubted | {"newer_partitions": ()},
+        doubted | {"newer_partitions": ("lake.plays/dt=1", "lake.users"), "failed": "Check a."},
+    ]
+    periods = []
+    for number, update in enumerate(changes, start=1):
+        periods.append(AS_PUBLISHED.model_copy(update={"period": f"p{number}", **update}))
+    plan = ChangePlan(dag_id="plays_weekly", periods=tuple(periods))
+    assert plan.failed == ["p6"]
+    assert [planned.period for planned in plan.restatable] == ["p1", "p2", "p3", "p4", "p5"]
+    lines = markdown(plan).splitlines()
+    assert lines[0] == "### plays_weekly: 6 of 6 periods change"
+    assert lines[4:10] == [
+        f"| p{number} | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |" for number in range(1, 7)
+    ]
+    doubt = "late data and the edit are not told apart: the reason."
+    assert lines[10:] == [
+        "",
+        "| period | by | added | removed | changed | in columns | scanned bytes | USD |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+        "| p1 | late data | 4 | 0 | 0 |  | 99 | 0.50000 |",
+        "| p1 | the edit | 0 | 5 | 0 |  |  |  |",
+        "| p2 | late data | 4 | 0 | 0 |  |  |  |",  # nothing more was paid
+        "| p2 | the edit | 0 | 0 | 0 |  |  |  |",
+        "| p3 | late data | 0 | 0 | 0 |  | 7 |  |",
+        "| p3 | the edit | 0 | 5 | 0 |  |  |  |",
+        *("", "p1 by late data, for example:", "", "- added: user_id l"),
+        *("", "p1 by the edit, for example:", "", "- removed: user_id e"),
+        *("", "p2 by late data, for example:", "", "- added: user_id l"),
+        *("", "p3 by the edit, for example:", "", "- removed: user_id e"),
+        "",
+        f"p4: {doubt} The partitions of its inputs cannot be looked at.",
+        *("", "p4, for example:", "", "- added: user_id never shown"),
+        "",
+        f"p5: {doubt} No partition of its inputs is newer than what is published.",
+        *("", "p5, for example:", "", "- added: user_id never shown"),
+        *("", "p6 would not be published. Check a."),
+        "",
+        f"p6: {doubt} These partitions are newer than what is published: lake.plays/dt=1,"
+        " lake.users.",
+        *("", "p6, for example:", "", "- added: user_id never shown"),
+    ]
 
 
 # --- what is published

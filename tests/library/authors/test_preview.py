@@ -23,6 +23,8 @@ from rich.console import Console
 from athena_reports import Input, build_dag, weekly
 from athena_reports.authors.column_check import ColumnError
 from athena_reports.authors.preview import (
+    Estimate,
+    InputPreview,
     Preview,
     TrialPreview,
     estimate,
@@ -38,6 +40,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table
+from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
@@ -413,6 +416,156 @@ def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outc
     failed = trial.model_copy(update={"failed": "Check rows(at_least=9) failed."})
     text = printed(result.model_copy(update={"trial": failed}))
     assert "It would not be published. Check rows(at_least=9) failed.\n" in text
+
+
+SHOWN = Preview(
+    dag_id="plays_weekly",
+    period=PublishedPeriod(
+        id="2025-06-08",
+        cadence="weekly",
+        timezone="Asia/Tokyo",
+        start="2025-06-08T00:00:00+09:00",
+        end="2025-06-15T00:00:00+09:00",
+        start_utc="2025-06-07T15:00:00+00:00",
+        end_utc="2025-06-14T15:00:00+00:00",
+    ),
+    sql="SELECT 1\nFROM [plays]",
+    inputs=(
+        InputPreview(
+            table="lake.plays",
+            is_partitioned=True,
+            partitions=("dt=1", "dt=2", "dt=3", "dt=4"),
+            missing=("dt=5", "dt=6"),
+            bytes=1_500,
+            uses=2,
+        ),
+        InputPreview(
+            table="lake.few",
+            is_partitioned=True,
+            partitions=("dt=1", "dt=2", "dt=3"),
+            missing=(),
+            bytes=0,
+            uses=1,
+        ),
+        InputPreview(
+            table="lake.users",
+            is_partitioned=False,
+            partitions=(),
+            missing=(),
+            bytes=2_500_000,
+            uses=1,
+        ),
+        InputPreview(
+            table="lake.ages",
+            is_partitioned=False,
+            partitions=(),
+            missing=(),
+            bytes=None,
+            uses=1,
+        ),
+    ),
+    undeclared=("lake.lost",),
+    estimate=Estimate(
+        bytes=3_000,
+        price_usd=0.00005,
+        basis="median of 2025-06-01",
+        is_measured=True,
+        is_upper_bound=False,
+    ),
+    max_scan=2_000,
+    not_checked=("the columns of the view v",),
+    refused="",
+)
+
+
+def lines_of(result: Preview) -> list[str]:
+    return [line.rstrip() for line in printed(result).splitlines()]
+
+
+def test_all_that_is_known_before_a_run_is_shown() -> None:
+    assert lines_of(SHOWN) == [
+        "plays_weekly",
+        "period       2025-06-08, weekly",
+        "local        2025-06-08T00:00:00+09:00 to 2025-06-15T00:00:00+09:00 (Asia/Tokyo)",
+        "UTC          2025-06-07T15:00:00+00:00 to 2025-06-14T15:00:00+00:00",
+        "lake.plays   4 of 6 partitions, 1.5 kB in all columns: dt=1, ..., dt=4",
+        "             scanned 2 times",
+        "             missing: dt=5, dt=6",
+        "lake.few     3 of 3 partitions, 0 bytes in all columns: dt=1, dt=2, dt=3",
+        "lake.users   no partitions, 2.5 MB in all columns",
+        "lake.ages    a view: its size is not known, and gaps in its tables are not noticed",
+        "lake.lost    no Input declares it: it is not counted, and gaps in it are not noticed",
+        "will scan    about 3.0 kB, 0.00005 USD",
+        "             (median of 2025-06-01)",
+        "max_scan     2.0 kB, less than that",
+        "not checked  the columns of the view v",
+        "",
+        "SELECT 1",
+        "FROM [plays]",
+        "",
+        "",
+        "Nothing was run. --run pays the query and shows the first rows.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "max_scan", "lines"),
+    [
+        ({}, None, ["about 3.0 kB, 0.00005 USD"]),
+        ({"price_usd": None}, None, ["about 3.0 kB, no price by the byte"]),
+        (
+            {"is_measured": False, "is_upper_bound": True},
+            2_999,
+            [
+                "at most 3.0 kB, 0.00005 USD",
+                "3.0 kB, not checked: no published period to measure by",
+            ],
+        ),
+        ({}, 3_000, ["about 3.0 kB, 0.00005 USD", "3.0 kB"]),
+        ({}, 2_999, ["about 3.0 kB, 0.00005 USD", "3.0 kB, less than that"]),
+        (None, 2_999, ["3.0 kB, not checked: no published period to measure by"]),
+    ],
+)
+def test_what_will_be_scanned_is_held_against_the_limit_if_it_is_measured(
+    estimate: dict[str, Any] | None, max_scan: int | None, lines: list[str]
+) -> None:
+    expected = None
+    if estimate is not None:
+        assert SHOWN.estimate is not None
+        expected = SHOWN.estimate.model_copy(update=estimate)
+    result = SHOWN.model_copy(update={"estimate": expected, "max_scan": max_scan})
+    labels = ("will scan", "max_scan")
+    shown = [line.partition("  ")[2] for line in lines_of(result) if line.startswith(labels)]
+    assert [line.strip() for line in shown] == lines
+
+
+def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
+    trial = TrialPreview(
+        scanned_bytes=1_234,
+        price_usd=0.00005,
+        rows=3_000,
+        columns={"a": "BIGINT", "b": "VARCHAR"},
+        first_rows=[("1", None), ("2", "x")],
+        checks=(),
+        deliveries=("dist/a.html", "dist/[b].txt"),
+        sent_to="a@example.com",
+    )
+    lines = lines_of(SHOWN.model_copy(update={"trial": trial, "refused": "Never."}))
+    assert lines[lines.index("FROM [plays]") + 1 :] == [
+        "",
+        "┏━━━━━━━━┳━━━━━━━━━┓",
+        "┃ a      ┃ b       ┃",
+        "┃ bigint ┃ varchar ┃",
+        "┡━━━━━━━━╇━━━━━━━━━┩",
+        "│ 1      │ NULL    │",
+        "│ 2      │ x       │",
+        "└────────┴─────────┘",
+        "  2 of 3,000 rows",
+        "written dist/a.html",
+        "written dist/[b].txt",
+        "sent to a@example.com",
+        "It scanned 1.2 kB, 0.00005 USD. Nothing is published.",
+    ]
 
 
 UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -4,9 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from athena_reports import Cadence, Input, build_dag, daily, monthly, quarterly, weekly, yearly
-from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
+from athena_reports.authors.report_files import (
+    Declared,
+    DeclaredReport,
+    UnknownReportError,
+    declared_reports,
+    find_report,
+)
 from athena_reports.publication.location import PeriodLocation
 from tests.support.airflow_run import DagRun, context
 from tests.support.declared import MakeReport
@@ -84,3 +91,126 @@ def test_reports_are_the_dags_that_were_built_and_no_others(
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
     declared, period = find_report("plays", "2025-05", found)
     assert (declared.dag.dag_id, period) == ("plays_monthly", monthly().period("2025-05"))
+
+
+HEAD = "# build_dag\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"{HEAD}raise ValueError('no')", "line 2: ValueError: no"),
+        (f"{HEAD}raise RuntimeError", "line 2: RuntimeError"),
+        (f"{HEAD}raise SystemExit(3)", "line 2: SystemExit: 3"),
+        (f"{HEAD}def f():\n    1 / 0\nf()\n", "line 3: ZeroDivisionError: division by zero"),
+        (
+            f"{HEAD}import json\njson.loads('{{')\n",
+            "line 3: JSONDecodeError: Expecting property name",
+        ),
+        (f"{HEAD}def f(:\n", "SyntaxError: invalid syntax (broken.py, line 2)"),
+        # An error of this package is one message already, where it is raised in another file too.
+        (
+            f"{HEAD}from athena_reports import weekly\nweekly('someday')\n",
+            "line 3: ",
+        ),
+        (
+            f"{HEAD}from athena_reports import Report, weekly\n"
+            "first = Report(name='first', sql='plays.sql', since='2025-01-01')\n"
+            "other = Report(name='second', sql='plays.sql', since='2025-01-01')\n"
+            "weekly('someday')\n",
+            "line 5: Report 'first', 'second': ",
+        ),
+        (
+            f"{HEAD}# caf\udce9\n",
+            "invalid or missing encoding declaration. Save the file as UTF-8.",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
+    text: str, problem: str, sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sql_folder / "plays.sql").write_text("SELECT 1")
+    broken = tmp_path / "broken.py"
+    broken.write_text(text, encoding="utf-8", errors="surrogateescape")
+    (tmp_path / "plays.py").write_text(FILE)
+    (tmp_path / "other.py").write_text("raise ValueError('it has no report')")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    found = declared_reports()
+    assert len(found.reports) == 2
+    (told,) = found.problems
+    assert told.startswith(f"{broken} cannot be imported: {problem}")
+    if "weekly" in text:
+        assert "PeriodError" not in told
+
+
+def test_ctrl_c_ends_the_import_of_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stops.py").write_text(f"{HEAD}raise KeyboardInterrupt")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        declared_reports()
+
+
+def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(
+    sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sql_folder / "plays.sql").write_text("SELECT 1")
+    for name in ("c", "a", "b", "ignored"):
+        text = FILE.replace('name="plays"', f'name="{name}"').replace("# For Airflow.", "")
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / ".airflowignore").write_text("ignored.py\n")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    ids = [declared.dag.dag_id for declared in declared_reports().reports]
+    assert ids == [f"{name}_{cadence}" for name in "abc" for cadence in ("weekly", "monthly")]
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestions"),
+    [
+        ("plaus", "plays, plays_weekly, plays_monthly"),
+        ("playsweekly", "plays_weekly, plays, plays_monthly"),
+        ("zzz", "matches, matches_daily, plays, plays_monthly, plays_weekly"),
+    ],
+)
+def test_an_unknown_name_is_told_with_those_that_resemble_it_or_all(
+    name: str, suggestions: str, make_report: MakeReport
+) -> None:
+    plays = make_report(name="plays")
+    dags = [build_dag(plays, weekly("sunday")), build_dag(plays, monthly())]
+    dags.append(build_dag(make_report(name="matches"), daily()))
+    declared = Declared([DeclaredReport(dag) for dag in dags], [])
+    with pytest.raises(UnknownReportError) as unknown:
+        find_report(name, "", declared)
+    assert str(unknown.value) == (
+        f"There is no report {name!r}. Is it one of these: {suggestions}?"
+    )
+
+
+def test_a_period_that_no_dag_has_is_told_for_each_of_them(make_report: MakeReport) -> None:
+    plays = make_report(name="plays")
+    dags = [build_dag(plays, weekly("sunday")), build_dag(plays, monthly())]
+    declared = Declared([DeclaredReport(dag) for dag in dags], [])
+    with pytest.raises(UnknownReportError) as unknown:
+        find_report("plays", "2025-W01", declared)
+    week, month = str(unknown.value).removeprefix("plays: ").split("; ")
+    assert week.startswith("'2025-W01' is not the id of a week")
+    assert month.startswith("'2025-W01' is not the id of a month")
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "last"),
+    [
+        ("2025-06-11 00:00:00", None, "2025-06-10"),
+        ("2025-06-10 23:59:59", None, "2025-06-09"),
+        ("2025-06-11 00:00:00", "2025-06-05", "2025-06-05"),
+        ("2025-06-03 12:00:00", "2025-06-05", "2025-06-02"),
+    ],
+)
+def test_the_latest_period_is_complete_and_has_data(
+    now: str, until: str | None, last: str, make_report: MakeReport
+) -> None:
+    fields = {} if until is None else {"until": until}
+    declared = DeclaredReport(build_dag(make_report(**fields), daily()))
+    with time_machine.travel(f"{now}+00:00"):
+        assert declared.latest_period().id == last

@@ -97,6 +97,7 @@ RIGHT = [
     "(SELECT user_id AS u FROM plays) ORDER BY u",
     "SELECT MAX_BY(user_id, score) AS best FROM plays",
     "SELECT score FROM plays EXCEPT SELECT 1",
+    'SELECT score AS "table" FROM plays ORDER BY "table"',
 ]
 # The local Athena does not do these, but Athena does. Of the last ones the columns are not known.
 RIGHT_IN_ATHENA = [
@@ -165,6 +166,7 @@ WRONG = [
     ("SELECT id, t.tgs FROM nested CROSS JOIN UNNEST(tgas) AS t (tag)", ["t.tgs", "tgas"]),
     ("SELECT TRANSFORM(tags, t -> t || othr) AS a FROM nested", ["othr"]),
     ("SELECT inf.city FROM nested", ["inf.city"]),
+    ("SELECT p FROM plays AS p", ["p"]),  # a table is no column
 ]
 
 
@@ -185,6 +187,13 @@ def test_a_problem_names_what_was_looked_through_and_its_columns() -> None:
     (unknown,) = columns_of(sql).unknown
     assert unknown.sources == ("the CTE a", "db.users AS b")
     assert unknown.columns == ("u", "user_id", "name", "country")
+    assert not unknown.is_alias
+    (alias,) = columns_of("SELECT user_id AS u FROM plays GROUP BY u").unknown
+    assert alias.is_alias
+    # Without a table, what the query returns is all that it can name.
+    (unknown,) = columns_of("SELECT 1 AS one ORDER BY two").unknown
+    assert unknown.sources == ("the columns that are returned",)
+    assert unknown.columns == ("one",)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +235,22 @@ def test_the_names_of_unknown_columns_are_not_known(sql: str) -> None:
     assert columns.not_checked == ("the columns of db.other" + " AS o" * ("o.*" in sql),)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (score) FROM plays",  # whether it has the name is not documented
+        "SELECT p.* FROM plays p JOIN users u USING (user_id)",
+        "SELECT (info).* FROM nested",
+        "SELECT x.* FROM plays p",
+        "SELECT *",
+        "SELECT * FROM nested CROSS JOIN UNNEST(tags)",
+    ],
+)
+def test_names_that_are_not_certain_are_not_known(sql: str) -> None:
+    columns = columns_of(sql)
+    assert (columns.unknown, columns.returned) == ((), None)
+
+
 def test_fields_are_not_checked() -> None:
     assert columns_of("SELECT n.info.town FROM nested n").not_checked == ("the fields of info",)
 
@@ -251,5 +276,10 @@ def test_the_types_of_a_result_follow_from_glue() -> None:
     aggregates = "COUNT(*) AS n, MAX(played_at) AS last, AVG(score) AS a"
     sql = f"SELECT user_id, {aggregates} FROM plays GROUP BY 1"
     assert returned_types(sql, "db", glue) == ("VARCHAR", "BIGINT", "TIMESTAMP", "DOUBLE")
+    # One table of which nothing is known hides no other.
+    assert returned_types("SELECT p.score FROM other AS o, plays AS p", "db", glue) == ("BIGINT",)
     with pytest.raises(SqlError, match="the type of 'a' is not known"):
         returned_types("SELECT NOBODY_KNOWS(score) AS a FROM plays", "db", glue)
+    # What only this look does not understand is an error of it alone.
+    with pytest.raises(SqlError, match=r"^sqlglot does not understand the SQL: Alias already used"):
+        returned_types("SELECT 1 AS one FROM plays p, users p", "db", glue)

@@ -75,3 +75,15 @@ def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
 )
 def test_a_reason_names_a_place_or_none(reason: str, place: str, declared: DeclaredReport) -> None:
     assert place_of(declared, reason) == place
+
+
+def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(
+    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A template that looks at its own text, which the search for the lines changes."""
+    sql = "{% set s %}ab{% endset %}SELECT {{ s | length }} AS n,\n scroe FROM plays"
+    (sql_folder / "plays.sql").write_text(sql)
+    monkeypatch.chdir(sql_folder.parent)
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    place = place_of(declared, "TYPE_MISMATCH: line 2:2: no")
+    assert place == "It is in sql/plays.sql, line 2 of the rendered SQL."

@@ -83,6 +83,14 @@ def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: 
     assert states(shell.json("status", "unflown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
+def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
+    shell: Shell, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace('owner="analytics",', 'outputs=["csv"],'))
+    assert states(shell.json("status", "flown")) == {week: ["missing"] for week in ALL_WEEKS}
+
+
 def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="torn"'))

@@ -42,6 +42,11 @@ BOTH = {"plays": 1, "users": 1}
             {},
             True,
         ),
+        (
+            f"WITH plays AS (SELECT 1 FROM users {W}) SELECT * FROM plays, db.plays",
+            {"users": 1, "db.plays": 1},
+            False,
+        ),
         # More than the filter leaves.
         ("SELECT * FROM plays", {"plays": 1}, False),
         (f"SELECT * FROM plays {W} OR a = 1", {"plays": 1}, False),
@@ -109,6 +114,13 @@ BOTH = {"plays": 1, "users": 1}
         # By the alias of a table, so that two tables may have the same key.
         (f"SELECT * FROM plays p JOIN users AS u ON p.a = u.a WHERE {P} AND {U}", BOTH, True),
         (f"SELECT * FROM plays p JOIN users AS u ON p.a = u.a AND {U} WHERE {P}", BOTH, True),
+        (f"SELECT * FROM plays p INNER JOIN users u ON p.a = u.a AND {U} WHERE {P}", BOTH, True),
+        (f"SELECT * FROM plays p INNER JOIN users u ON {P} AND {U}", BOTH, True),
+        (
+            f"SELECT * FROM plays p LEFT OUTER JOIN users u ON p.a = u.a AND {U} WHERE {P}",
+            BOTH,
+            True,
+        ),
         (f"SELECT * FROM plays p LEFT JOIN users u ON p.a = u.a AND {U} WHERE {P}", BOTH, True),
         (f"SELECT * FROM plays p LEFT JOIN users u ON p.a = u.a AND {P} WHERE {U}", BOTH, False),
         (f"SELECT * FROM plays p RIGHT JOIN users u ON p.a = u.a AND {U} WHERE {P}", BOTH, False),

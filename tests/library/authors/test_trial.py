@@ -9,16 +9,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, Trial, trial, why_not_published
+from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, Trial, trial, why_not_published
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
 from athena_reports.queries.lease import Lease
 from athena_reports.rows.checks import CheckResult
+from athena_reports.settings import settings
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
@@ -232,6 +234,34 @@ def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
     with pytest.raises(ClientError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
     assert "A query may have been started, and cannot be looked for" in capsys.readouterr().err
+
+
+def test_an_author_is_whose_credentials_the_shell_has(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """STS tells it without any permission."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3_endpoint)
+    arn = boto3.client("sts").get_caller_identity()["Arn"]
+    assert arn.startswith("arn:aws:sts::")
+    assert Aws(NOBODY, NOBODY, NOBODY).author == arn
+
+
+def test_the_clients_are_those_of_the_settings_and_of_the_shell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")
+    monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "alias/reports")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    aws = Aws.connect()
+    assert (aws.s3.owner, aws.s3.encryption) == ("012345678901", settings().encryption)
+    assert aws.s3.encryption is not None
+    once: Any = aws.athena_once
+    clients: list[Any] = [aws.athena, aws.glue, aws.s3.client, once]
+    names = [client.meta.service_model.service_name for client in clients]
+    assert names == ["athena", "glue", "s3", "athena"]
+    assert {client.meta.region_name for client in clients} == {"eu-west-1"}
+    # As many connections as there are calls at once.
+    assert aws.s3.client.meta.config.max_pool_connections == CALLS_AT_ONCE
 
 
 def test_an_author_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

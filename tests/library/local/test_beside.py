@@ -1,14 +1,20 @@
-"""The folders that Airflow has in a command; tests/commands/test_services.py has the services."""
+"""What a command runs beside; tests/commands/test_services.py has it with processes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from athena_reports.local.beside import configure_airflow
+from athena_reports.local import beside
+from athena_reports.local.beside import configure_airflow, services_beside
 from athena_reports.local.project import Project
+from athena_reports.local.running import Running
+from athena_reports.local.services import Services
 from tests.support.variables import kept_environment
 
 VARIABLES = {
@@ -52,3 +58,122 @@ def test_what_the_shell_names_stays(name: str, tmp_path: Path) -> None:
 
 def test_without_a_folder_of_sql_the_library_looks_by_itself(tmp_path: Path) -> None:
     assert configured(Project.usual(tmp_path))["ATHENA_REPORTS_SQL_FOLDER"] is None
+
+
+# --- services of AWS
+
+UP = "http://127.0.0.1:4566"
+ENDPOINT = "AWS_ENDPOINT_URL"
+ENVIRONMENT = "ATHENA_REPORTS_ENV"
+OF_UP = {"AIRFLOW_URL": "http://127.0.0.1:8080", "AIRFLOW_TOKEN": "token"}
+SET = (ENDPOINT, ENVIRONMENT, "AWS_ACCESS_KEY_ID", *OF_UP)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is started in place of services, in order."""
+    done: list[Any] = []
+
+    @contextmanager
+    def local_services(log: Path) -> Iterator[Services]:
+        assert log.parent.is_dir()
+        done.append("services")
+        yield Services("http://127.0.0.1:4999")
+        done.append("end")
+
+    def fill_services(
+        services: Services, environment: str, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        progress("of no command")  # which has its own output
+        done.append((services.endpoint_url, environment, folder))
+
+    monkeypatch.setattr(beside, "local_services", local_services)
+    monkeypatch.setattr(beside, "fill_services", fill_services)
+    return done
+
+
+class UpThatRuns(Running):
+    """An `up` whose Airflow answers."""
+
+    def variables(self) -> dict[str, str]:
+        return dict(OF_UP)
+
+
+def beside_of(
+    project: Project,
+    shell: Mapping[str, str],
+    *,
+    is_up: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    may_start: bool = True,
+) -> dict[str, str]:
+    """The variables within the context, of those that a command looks at."""
+    running = UpThatRuns("http://127.0.0.1:8080", "admin", "secret", {ENDPOINT: UP})
+    monkeypatch.setattr(beside, "find_running", lambda _: running if is_up else None)
+    with kept_environment():
+        for name in SET:
+            os.environ.pop(name, None)
+        os.environ |= shell
+        with services_beside(project, may_start=may_start):
+            return {name: os.environ[name] for name in SET if name in os.environ}
+
+
+@pytest.mark.parametrize(
+    ("shell", "is_up", "variables"),
+    [
+        # Nothing is named: those of the `up`.
+        ({}, True, {ENDPOINT: UP, **OF_UP}),
+        ({ENDPOINT: ""}, True, {ENDPOINT: UP, **OF_UP}),
+        # The same services are named, as by the line that `up` prints: its Airflow too.
+        ({ENDPOINT: UP}, True, {ENDPOINT: UP, **OF_UP}),
+        ({ENDPOINT: UP, ENVIRONMENT: "stg"}, True, {ENDPOINT: UP, ENVIRONMENT: "stg", **OF_UP}),
+        # Others are named, or another Airflow: they are left alone.
+        ({ENDPOINT: "http://other"}, True, {ENDPOINT: "http://other"}),
+        ({ENVIRONMENT: "prd"}, True, {ENVIRONMENT: "prd"}),
+        *(
+            ({ENDPOINT: UP, name: "x"}, True, {ENDPOINT: UP, name: "x"})
+            for name in ("AIRFLOW_URL", "AIRFLOW_TOKEN")
+        ),
+        ({ENDPOINT: UP}, False, {ENDPOINT: UP}),
+        ({ENVIRONMENT: "prd"}, False, {ENVIRONMENT: "prd"}),
+    ],
+)
+def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
+    shell: dict[str, str],
+    is_up: bool,
+    variables: dict[str, str],
+    tmp_path: Path,
+    started: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project.usual(tmp_path)
+    assert beside_of(project, shell, is_up=is_up, monkeypatch=monkeypatch) == variables
+    assert started == []
+    told = capsys.readouterr()
+    assert told.out == ""
+    if any(shell.values()):
+        assert told.err == ""
+    else:
+        assert told.err == (
+            "Beside the `up` at http://127.0.0.1:8080."
+            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services.\n"
+        )
+
+
+def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
+    tmp_path: Path,
+    started: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project.usual(tmp_path)
+    variables = beside_of(project, {}, is_up=False, monkeypatch=monkeypatch)
+    url = "http://127.0.0.1:4999"
+    assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
+    assert started == ["services", (url, "dev", project.lake), "end"]
+    assert capsys.readouterr().err == (
+        "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.\n"
+    )
+    assert beside_of(project, {}, is_up=False, monkeypatch=monkeypatch, may_start=False) == {}
+    assert len(started) == 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from athena_reports.local import restore
+from athena_reports.local import lake, restore
 
 
 @pytest.mark.parametrize("endpoint", [None, ""])
@@ -17,3 +20,11 @@ def test_without_an_endpoint_nothing_is_restored_and_that_is_no_success(
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert restore.main() == 2
     assert capsys.readouterr().out.startswith("AWS_ENDPOINT_URL is not set.")
+
+
+def test_a_project_that_keeps_no_table_restores_none(tmp_path: Path) -> None:
+    nowhere: Any = None
+    lines: list[str] = []
+    lake.restore(tmp_path / ".lake", nowhere, lines.append)
+    assert lines == []
+    assert not lake.is_kept("plays", tmp_path / ".lake")

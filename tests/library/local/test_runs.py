@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from io import StringIO
+from types import SimpleNamespace
 
+import pytest
+from rich.console import Console
+
+from athena_reports.local import runs
 from athena_reports.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports.local.runs import Watch, finish
+from athena_reports.local.runs import TimedProgress, Watch, finish
 from tests.library.local.airflow_of_runs import DAG_ID, AirflowOfRuns
 
 
@@ -35,3 +40,34 @@ def test_of_a_long_log_the_end_is_told(airflow: AirflowOfRuns, client: AirflowCl
     *_, last_event, last = str(failed.value).splitlines()
     assert (last_event, last) == ('{"event": "event 999"}', '{"event": "try 1 of transform"}')
     assert len(str(failed.value)) < 2100
+
+
+def test_every_few_seconds_it_is_told_how_many_tasks_are_done(
+    airflow: AirflowOfRuns, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look takes a second here."""
+    seconds = iter(range(1000))
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    airflow.looks = [*({"a": "running"} for _ in range(12)), {"a": "success"}]
+    lines: list[str] = []
+    watch = Watch(client, lines.append)
+    for look in airflow.looks:
+        assert watch.all_finished(client.runs(DAG_ID)) == (look == {"a": "success"})
+    # One of the three tasks of a run has succeeded.
+    assert lines == ["1 of 3 tasks done"] * 2
+
+
+def test_what_happens_is_told_with_the_seconds_since_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = StringIO()
+    console = Console(file=output, width=30)
+    seconds = iter([100.0, 100.0, 112.34])
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    progress = TimedProgress(console)
+    progress("it begins [red]")
+    progress("a long line is not broken, however long it is")
+    assert output.getvalue().splitlines() == [
+        "   0.0 s  it begins [red]",
+        "  12.3 s  a long line is not broken, however long it is",
+    ]

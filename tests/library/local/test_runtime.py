@@ -6,20 +6,37 @@ tests/e2e/test_runtime.py starts real ones.
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator
+from configparser import ConfigParser
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
+from cryptography.fernet import Fernet
 
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports.local import runtime
+from athena_reports.local.client import AirflowRuntimeError
+from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, free_port
 
-# Stands for the command `airflow`. Each component writes down its variables. The API server tells a
-# new heartbeat of a component not at once after its start, but at the third look.
+# Stands for the command `airflow`. Each process writes down its command and its variables. The API
+# server tells a new heartbeat of a component not at once after its start, but at the third look. It
+# tells the DAGs and the import errors that a test has written down. `ENDS` names a component whose
+# first process ends.
 AIRFLOW = """#!{python} -S
 import json
 import os
+import subprocess
 import sys
 import time
 from datetime import datetime, timezone
@@ -31,11 +48,22 @@ def now():
 
 command, options = sys.argv[1], sys.argv[2:]
 home = Path(os.environ["AIRFLOW_HOME"])
+with (home / "commands").open("a") as file:
+    print(json.dumps(sys.argv[1:]), file=file)
 (home / f"{{command}}.variables").write_text(json.dumps(dict(os.environ)))
-if command == "db":
+if command == "db" and "no/such" in os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]:
+    print("there is")
+    sys.exit("no database")
+if command in ("db", "users", "dags"):
+    print(os.getcwd())
     sys.exit()
+if command == os.environ.get("ENDS") and not (home / "ended").exists():
+    (home / "ended").touch()
+    print("of a sudden")
+    sys.exit(3)
 if command != "api-server":
     (home / f"{{command}}.pid").write_text(str(os.getpid()))
+    subprocess.Popen(["sleep", "60"], process_group=0)  # as a task
     while True:
         time.sleep(60)
 
@@ -61,6 +89,8 @@ def state(kind):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         answer = {{"import_errors": [], "dags": [], "total_entries": 0}}
+        if (home / "answer").exists():
+            answer |= json.loads((home / "answer").read_text())
         if self.path.endswith("/monitor/health"):
             answer = {{kind: state(kind) for kind in ("scheduler", "triggerer", "dag_processor")}}
         self.send_response(200)
@@ -77,12 +107,14 @@ HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> AirflowConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AirflowConfig:
     """What starts the small programs."""
     command = tmp_path / "bin" / "airflow"
     command.parent.mkdir()
     command.write_text(AIRFLOW.format(python=sys.executable))
     command.chmod(0o755)
+    sleep = time.sleep
+    monkeypatch.setattr(runtime.time, "sleep", lambda _: sleep(0.01))
     return AirflowConfig(
         home=tmp_path / "home",
         dags_folder=tmp_path,
@@ -100,8 +132,29 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setenv("AWS_PROFILE", "production")
         patch.setenv("AWS_ENDPOINT_URL", "https://athena.example.com")
         patch.setenv("ATHENA_REPORTS_BUCKET", "athena-report-prd")
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         patch.setenv("OF_THE_TEAM", "yes")
         yield
+
+
+def variables_of(config: AirflowConfig, command: str) -> dict[str, str]:
+    text = (config.home / f"{command}.variables").read_text()
+    variables: dict[str, str] = json.loads(text)
+    return variables
+
+
+def commands_of(config: AirflowConfig) -> list[list[str]]:
+    return [json.loads(line) for line in (config.home / "commands").read_text().splitlines()]
+
+
+def processes_of(config: AirflowConfig) -> list[psutil.Process]:
+    """The processes that have the home of an Airflow in their variables."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("AIRFLOW_HOME") == str(config.home):
+                found.append(process)
+    return found
 
 
 @pytest.mark.usefixtures("shell")
@@ -113,16 +166,291 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
         heartbeat = airflow.client.health()["scheduler"]["latest_scheduler_heartbeat"]
         assert datetime.fromisoformat(heartbeat) > started_at
         for command in ("db", "api-server", "scheduler"):
-            text = (config.home / f"{command}.variables").read_text()
-            variables: dict[str, str] = json.loads(text)
+            variables = variables_of(config, command)
             assert variables["OF_THE_TEAM"] == "yes"
             assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
             assert variables["AIRFLOW__CORE__PARALLELISM"] == "4"
             assert "AWS_PROFILE" not in variables
+            assert "PYTHONDONTWRITEBYTECODE" not in variables
             assert not [name for name in variables if name.startswith("ATHENA_REPORTS_")]
 
         # A heartbeat of the process that was killed does not count.
         restarted_at = datetime.now(UTC)
+        (before, _) = airflow.processes("scheduler")
         airflow.restart("scheduler")
         heartbeat = airflow.client.health()["scheduler"]["latest_scheduler_heartbeat"]
         assert datetime.fromisoformat(heartbeat) > restarted_at
+        assert not before.is_running()
+        airflow.kill("scheduler")  # as by an accident
+        airflow.restart("scheduler")
+        assert airflow.processes("scheduler")
+
+
+def test_each_component_has_its_command_and_what_happens_is_told(config: AirflowConfig) -> None:
+    """Of two servers, one is for tasks: see the comment where it is started."""
+    config = replace(config, components=(*COMPONENTS, "worker", "worker-2"))
+    lines: list[str] = []
+    with AirflowRuntime(config, on_progress=lines.append) as airflow:
+        commands = commands_of(config)
+        variables = variables_of(config, "scheduler")
+        # A command of a person has the variables of the components.
+        assert airflow.cli("dags", "list") == f"{config.home}\n"
+        assert variables_of(config, "dags") == variables
+    assert [line for line in lines if not line.startswith("waiting for")] == [
+        "creating the metadata database",
+        "starting api-server, scheduler, dag-processor, triggerer, worker, worker-2",
+        f"Airflow is ready at {airflow.url}",
+        "stopping Airflow",
+    ]
+    waits = [line for line in lines if line.startswith("waiting for")]
+    assert waits[0] == "waiting for api-server to be healthy"
+    assert len(waits) == len(set(waits))  # each once, and not at each look
+    for line in waits[1:]:
+        (names,) = re.findall("^waiting for (.*) to be healthy$", line)
+        assert set(names.split(", ")) <= set(COMPONENTS[1:])  # a worker does not tell
+    execution_url = variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    port = urlsplit(execution_url).port
+    worker = ["celery", "worker", "--skip-serve-logs"]
+    quiet = ["--without-mingle", "--without-gossip"]
+    assert commands[0] == ["db", "migrate"]
+    assert sorted(commands[1:]) == sorted(
+        [
+            ["api-server", "--apps=core"],
+            ["api-server", "--apps=execution", f"--port={port}"],
+            ["scheduler", "--skip-serve-logs"],
+            ["dag-processor"],
+            ["triggerer", "--skip-serve-logs"],
+            [*worker, *quiet, f"--pid={config.home}/logs/worker.pid"],
+            [
+                *worker,
+                "--celery-hostname=worker-2@%h",
+                *quiet,
+                f"--pid={config.home}/logs/worker-2.pid",
+            ],
+        ]
+    )
+
+
+def test_on_a_server_with_users_there_is_one_api_and_an_administrator(
+    config: AirflowConfig,
+) -> None:
+    fab = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    environment = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://x",
+        "AIRFLOW__CORE__AUTH_MANAGER": fab,
+    }
+    config = replace(config, environment=environment, port=free_port())
+    with AirflowRuntime(config) as airflow:
+        assert airflow.url == f"http://127.0.0.1:{config.port}"
+        user, password = airflow.admin_login
+        migrate, users, *components = commands_of(config)
+        variables = variables_of(config, "scheduler")
+    names = [f"--username={user}", f"--firstname={user}", f"--lastname={user}"]
+    rest = [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
+    assert (migrate, users) == (["db", "migrate"], ["users", "create", *names, *rest])
+    assert sorted(components) == [["api-server"], ["scheduler", "--skip-serve-logs"]]
+    assert variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == f"{airflow.url}/execution/"
+    assert variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://x"
+
+
+def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_shells(
+    config: AirflowConfig, tmp_path: Path
+) -> None:
+    plugins = tmp_path / "plugins"
+    theirs = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__LOGGING__LOG_FORMAT": "50%"}
+    config = replace(config, plugins_folder=plugins, environment=theirs)
+    with AirflowRuntime(config) as airflow:
+        variables = variables_of(config, "scheduler")
+        for command in ("db", "api-server"):
+            assert variables_of(config, command) == variables
+        options = ConfigParser(interpolation=None)
+        options.read(config.home / "airflow.cfg")
+    home = str(config.home)
+    port = urlsplit(airflow.url).port
+    execution_url = variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    assert urlsplit(execution_url).port != port
+    secret = variables["AIRFLOW__API__SECRET_KEY"]
+    assert len(secret) > 60
+    expected = {
+        "CORE__DAGS_FOLDER": str(tmp_path),
+        "CORE__PLUGINS_FOLDER": str(plugins),
+        "CORE__PARALLELISM": "8",
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__FERNET_KEY": variables["AIRFLOW__CORE__FERNET_KEY"],
+        "CORE__EXECUTION_API_SERVER_URL": execution_url,
+        "CORE__AUTH_MANAGER": (
+            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+        ),
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{home}/passwords.json",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(port),
+        "API__BASE_URL": f"http://127.0.0.1:{port}",
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": secret,
+        "API_AUTH__JWT_SECRET": secret,
+        "LOGGING__BASE_LOG_FOLDER": f"{home}/logs",
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{home}/logs/dag_processor",
+        "LOGGING__LOG_FORMAT": "50%",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=20",
+    }
+    Fernet(expected["CORE__FERNET_KEY"])
+    of_airflow = {name: value for name, value in variables.items() if "__" in name}
+    assert {name.removeprefix("AIRFLOW__"): of_airflow[name] for name in of_airflow} == expected
+    told = {
+        f"{section}__{option}".upper(): value.replace("%%", "%")
+        for section in options.sections()
+        for option, value in options.items(section)
+    }
+    assert told == expected
+    for name, value in {
+        # Nothing of an account, and nothing through a proxy.
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+        "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
+        "PYTHONUNBUFFERED": "1",
+        "AIRFLOW_HOME": home,
+    }.items():
+        assert variables[name] == value, name
+
+
+def test_a_second_start_keeps_the_password_and_nothing_of_what_airflow_knew(
+    config: AirflowConfig,
+) -> None:
+    with AirflowRuntime(config) as airflow:
+        login = airflow.admin_login
+        secret = variables_of(config, "scheduler")["AIRFLOW__API__SECRET_KEY"]
+    user, password = login
+    assert (user, len(password) >= 12) == ("admin", True)
+    assert json.loads((config.home / "passwords.json").read_text()) == {"admin": password}
+    assert config.home.stat().st_mode & 0o077 == 0
+    for name in ("airflow.db", "airflow.db-wal", "logs/old.log"):
+        (config.home / name).write_text("of the first start")
+    with AirflowRuntime(config) as airflow:
+        assert airflow.admin_login == login
+        assert variables_of(config, "scheduler")["AIRFLOW__API__SECRET_KEY"] != secret
+        for name in ("airflow.db", "airflow.db-wal", "logs/old.log"):
+            assert not (config.home / name).exists()
+        settings = (config.home / "config" / "airflow_local_settings.py").read_text()
+    assert "BEGIN IMMEDIATE" in settings
+
+
+def test_a_home_in_use_is_refused_and_a_stop_leaves_no_process(config: AirflowConfig) -> None:
+    with AirflowRuntime(config) as airflow:
+        problem = f"another runtime is using {config.home}: stop it, or choose another home"
+        with pytest.raises(AirflowRuntimeError, match=problem), AirflowRuntime(config):
+            raise AssertionError("it has started")
+        airflow.check_alive()
+        assert len(airflow.processes("scheduler")) == 2  # with its task
+        assert len(processes_of(config)) == 4
+        airflow.kill("scheduler")
+        assert len(processes_of(config)) == 2
+    assert processes_of(config) == []
+    airflow.stop()
+
+
+def test_a_component_that_ends_at_the_start_is_told_and_the_others_are_stopped(
+    config: AirflowConfig,
+) -> None:
+    config = replace(config, environment={"ENDS": "scheduler"})
+    with (
+        pytest.raises(AirflowRuntimeError, match="`scheduler` ended with 3:\nof a sudden\n"),
+        AirflowRuntime(config),
+    ):
+        raise AssertionError("it has started")
+    assert processes_of(config) == []
+
+
+def test_a_component_that_is_supervised_is_started_again(config: AirflowConfig) -> None:
+    config = replace(config, environment={"ENDS": "scheduler"}, supervised=True)
+
+    with AirflowRuntime(config) as airflow:
+        assert commands_of(config).count(["scheduler", "--skip-serve-logs"]) == 2
+        airflow.check_alive()
+        assert airflow.client.health()["scheduler"]["status"] == "healthy"
+
+
+def test_a_command_that_fails_is_told_with_what_it_printed(config: AirflowConfig) -> None:
+    unusable = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////no/such/airflow.db"}
+    problem = "`airflow db migrate` failed:\nthere is\nno database\n"
+    with (
+        pytest.raises(AirflowRuntimeError, match=problem),
+        AirflowRuntime(replace(config, environment=unusable)),
+    ):
+        raise AssertionError("it has started")
+
+
+def test_dags_are_waited_for_and_files_that_cannot_be_imported_are_told(
+    config: AirflowConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tells(**answer: Any) -> None:
+        (config.home / "answer").write_text(json.dumps(answer))
+
+    one = {"dag_id": "one", "fileloc": "/dags/a.py"}
+    config.home.mkdir()
+    tells(dags=[one])
+    lines: list[str] = []
+    with AirflowRuntime(config, dag_ids=["one"], on_progress=lines.append) as airflow:
+        airflow.wait_until_parsed([])
+        airflow.wait_until_files_parsed(["a.py"])
+        monkeypatch.setattr(runtime, "_START_SECONDS", 0)
+        with pytest.raises(AirflowRuntimeError, match=r"^not parsed within 0 s: three, two$"):
+            airflow.wait_until_parsed(["two", "one", "three"])
+        with pytest.raises(AirflowRuntimeError, match=r"^not parsed within 0 s: b.py, one$"):
+            airflow.wait_until_files_parsed(["b.py", "a.py", "one"])
+        assert lines[-1] == "waiting for b.py, one to be parsed"
+        tells(import_errors=[{"filename": "c.py", "stack_trace": "no_such_module"}])
+        with pytest.raises(AirflowRuntimeError) as failed:
+            airflow.wait_until_parsed(["two"])
+    assert str(failed.value) == "DAG files that cannot be imported:\nc.py:\nno_such_module"
+
+
+def test_an_airflow_whose_dag_never_comes_does_not_start(
+    config: AirflowConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def progress(message: str) -> None:
+        if message == "waiting for absent to be parsed":
+            monkeypatch.setattr(runtime, "_START_SECONDS", -1)
+            raise AirflowRuntimeError("it is waited for")
+
+    with (
+        pytest.raises(AirflowRuntimeError, match="it is waited for"),
+        AirflowRuntime(config, dag_ids=["absent"], on_progress=progress),
+    ):
+        raise AssertionError("it has started")
+    assert processes_of(config) == []
+
+
+def test_a_port_is_free_and_the_one_that_is_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            free_port(port)
+    assert free_port(port) == port
+    assert 20_000 <= free_port() < 32_000
+
+
+def test_a_taken_port_ends_the_start(config: AirflowConfig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = replace(config, port=server.getsockname()[1])
+        with pytest.raises(OSError, match="in use"), AirflowRuntime(taken):
+            raise AssertionError("it has started")
+
+
+def test_a_signal_while_it_runs_is_an_interrupt_and_leaves_no_process(
+    config: AirflowConfig,
+) -> None:
+    def run() -> None:
+        with AirflowRuntime(config):
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("it went on")
+
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        run()
+    assert processes_of(config) == []

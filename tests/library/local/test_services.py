@@ -1,8 +1,23 @@
+"""The local services, as a process and by their names; tests/dev/local_athena has what they do."""
+
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
 import pytest
 
-from athena_reports.local.services import Services, environment_without
+from athena_reports.local import services
+from athena_reports.local.services import (
+    Services,
+    ServicesError,
+    environment_without,
+    local_services,
+)
 
 
 def test_what_a_started_process_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +44,91 @@ def test_an_environment_beside_many_workgroups_can_be_prepared_again(
     group = running_services.athena.get_work_group(WorkGroup="zulu")["WorkGroup"]
     location = group["Configuration"]["ResultConfiguration"]["OutputLocation"]
     assert location == "s3://athena-query-result-zulu/"
+
+
+def test_a_client_reaches_them_by_the_variables_that_they_name(
+    running_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert running_services.environment == {
+        "AWS_ENDPOINT_URL": running_services.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    }
+    for name, value in running_services.environment.items():
+        monkeypatch.setenv(name, value)
+    running_services.prepare("yankee")
+    buckets = {bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]}
+    names = {"athena-lake-yankee", "athena-query-result-yankee", "athena-report-yankee"}
+    assert {name for name in buckets if name.endswith("yankee")} == names
+    databases = boto3.client("glue").get_databases()["DatabaseList"]
+    found = {item["Name"] for item in databases if item["Name"].endswith("yankee")}
+    assert found == {"database_yankee", "report_yankee"}
+    group = boto3.client("athena").get_work_group(WorkGroup="yankee")["WorkGroup"]
+    assert group["Configuration"]["EnforceWorkGroupConfiguration"] is True
+
+
+class Started(Exception):  # noqa: N818 - nothing is wrong
+    """A process would be started."""
+
+
+@pytest.mark.parametrize(("options", "workers"), [({}, 4), ({"workers": 2}, 2)])
+def test_they_are_a_process_that_ends_with_this_one(
+    options: dict[str, int], workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("OURS", "x")
+    given: list[Any] = []
+
+    def start(command: list[str], **options: Any) -> None:
+        given.extend((command, options))
+        raise Started
+
+    monkeypatch.setattr(services.subprocess, "Popen", start)
+    with pytest.raises(Started), local_services(tmp_path / "logs" / "log", **options):
+        raise AssertionError("they have started")
+    command, process = given
+    assert command[1:4] == ["-u", "-m", "local_athena"]
+    rest = ["serve", "--port", "0", f"--workers={workers}", "--until-input-ends"]
+    assert (command[0], command[4:]) == (sys.executable, rest)
+    environment = process.pop("env")
+    assert environment["PYTHONPATH"] == os.pathsep.join(sys.path)
+    assert environment["OURS"] == "x"
+    assert "AWS_PROFILE" not in environment
+    assert process.pop("stderr").name == str(tmp_path / "logs" / "log")
+    # An interrupt from the terminal is for this process alone.
+    pipe = subprocess.PIPE
+    assert process == {"stdin": pipe, "stdout": pipe, "text": True, "start_new_session": True}
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [("import sys; sys.exit('no port is free')", "no port is free\n"), ("print('ready')", "")],
+)
+def test_services_that_end_are_told_with_their_log(
+    script: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+
+    def start(_: list[str], **options: Any) -> subprocess.Popen[str]:
+        return popen([sys.executable, "-S", "-c", script], **options)
+
+    monkeypatch.setattr(services.subprocess, "Popen", start)
+    log = tmp_path / "log"
+    with pytest.raises(ServicesError) as ended, local_services(log):
+        raise AssertionError("they have started")
+    assert str(ended.value) == f"The local services have ended. Log: {log}\n{says}"
+
+
+def test_a_machine_without_them_says_which_module_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "find_spec", lambda _: None)
+    with (
+        pytest.raises(ModuleNotFoundError, match="No module named 'local_athena'") as absent,
+        local_services(tmp_path / "log"),
+    ):
+        raise AssertionError("they have started")
+    assert absent.value.name == "local_athena"
+    assert not (tmp_path / "log").exists()

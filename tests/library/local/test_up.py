@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from athena_reports.local import up
+from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.project import Project
-from athena_reports.local.services import Services
-from athena_reports.local.up import airflow_of
+from athena_reports.local.running import Running, find_running
+from athena_reports.local.runtime import AirflowRuntime, free_port
+from athena_reports.local.services import Services, ServicesError
+from athena_reports.local.up import airflow_of, require_free, stay_up
 
 
 @pytest.mark.parametrize("schedule", [True, False])
@@ -30,3 +43,135 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
     assert config.home == (home or tmp_path / ".airflow" / "up")
     assert (config.dags_folder, config.plugins_folder) == (project.dags, project.plugins)
     assert (config.port, config.supervised) == (8081, False)
+    assert isinstance(airflow, AirflowRuntime)
+
+
+def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Path) -> None:
+    services = Services("http://127.0.0.1:4566")
+    config = airflow_of(Project.usual(tmp_path), services, lambda _: None).config
+    assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "True"
+    assert (config.home, config.port) == (tmp_path / ".airflow" / "up", None)
+
+
+def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        problem = f"Port {port} of 127.0.0.1 cannot be used: .*in use.* Stop what has it, or name"
+        with pytest.raises(AirflowRuntimeError, match=problem):
+            require_free(port)
+    require_free(port)
+
+
+class EndedError(Exception):
+    """A component of Airflow has ended."""
+
+
+def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.usual(tmp_path)
+    project.airflow.mkdir()
+    services = Services("http://127.0.0.1:4566")
+    looks = []
+
+    def check_alive() -> None:
+        looks.append(find_running(project))
+        if len(looks) == 3:
+            raise EndedError
+
+    airflow: Any = SimpleNamespace(
+        url="http://127.0.0.1:8080",
+        admin_login=("admin", "sec[ret"),
+        config=SimpleNamespace(home=tmp_path / "a home"),
+        check_alive=check_alive,
+    )
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    output = StringIO()
+    console = Console(file=output, width=40)
+    with pytest.raises(EndedError):
+        stay_up(airflow, services, project, console, backfill="make backfill REPORT=best")
+    running = Running("http://127.0.0.1:8080", "admin", "sec[ret", services.environment)
+    assert looks == [running] * 3
+    assert find_running(project) is None
+    _, *lines = output.getvalue().splitlines()
+    assert [line[:9] for line in lines[:4]] == ["Airflow  ", "Reports  ", "Shell    ", "Yours    "]
+    told_airflow, reports, shell, yours = (line[9:] for line in lines[:4])
+    assert told_airflow == "http://127.0.0.1:8080  user admin, password sec[ret"
+    assert reports == "http://127.0.0.1:8080/athena-reports/"
+    assert yours == "make backfill REPORT=best, in another shell"
+    assert lines[4:] == ["Ctrl-C stops all of it."]
+    expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
+    exported = subprocess.run(
+        ["sh", "-c", f"{shell}; env"], env={}, check=True, capture_output=True, text=True
+    )
+    set_there = dict(line.split("=", 1) for line in exported.stdout.splitlines())
+    assert {name: set_there[name] for name in expected} == expected
+    assert shlex.split(shell)[0] == "export"
+
+
+def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project.usual(tmp_path)
+    services = Services("http://127.0.0.1:4566")
+    done: list[Any] = []
+
+    @contextmanager
+    def local_services(log: Path) -> Iterator[Services]:
+        done.append(log)
+        yield services
+        done.append("services have ended")
+
+    def fill_services(
+        services: Services, environment: str, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        progress("table plays")
+        done.append((services, environment, folder))
+
+    def airflow_of(
+        project: Project, services: Services, progress: Callable[[str], None], **options: Any
+    ) -> Any:
+        progress("starting Airflow")
+        done.append((project, services, options))
+        return nullcontext("airflow")
+
+    def stay_up(
+        airflow: Any, services: Services, project: Project, console: Console, *, backfill: str
+    ) -> None:
+        console.print("it stays")
+        done.append((airflow, services, project, backfill))
+
+    monkeypatch.setattr(up, "local_services", local_services)
+    monkeypatch.setattr(up, "fill_services", fill_services)
+    monkeypatch.setattr(up, "airflow_of", airflow_of)
+    monkeypatch.setattr(up, "stay_up", stay_up)
+    port = free_port()
+    output = StringIO()
+    up.up(project, port, Console(file=output, width=80))
+    told = [line[9:].strip() for line in output.getvalue().splitlines()]
+    assert told == ["table plays", "starting Airflow", ""]
+    assert output.getvalue().endswith("it stays\n")
+    assert done == [
+        project.airflow / "local-aws.log",
+        (services, "dev", project.lake),
+        (project, services, {"port": port}),
+        (
+            *("airflow", services, project),
+            "athena-reports backfill REPORT --from DATE --to DATE",
+        ),
+        "services have ended",
+    ]
+
+
+@pytest.mark.parametrize("error", [AirflowRuntimeError("it ended"), ServicesError("no port")])
+def test_what_ends_it_is_told_with_the_folder_of_the_logs(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def local_services(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(up, "local_services", local_services)
+    project = Project.usual(tmp_path)
+    with pytest.raises(AirflowRuntimeError) as ended:
+        up.up(project, free_port(), Console(file=StringIO()))
+    assert str(ended.value) == f"{error}\nLogs: {project.airflow}"

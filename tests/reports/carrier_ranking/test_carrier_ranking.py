@@ -18,6 +18,7 @@ from demo.flights import archive_path
 from tests.reports.carrier_ranking.oracle import carrier_ranking
 from tests.support.dag_files import load_dags
 from tests.support.dates import midnight, months, weeks
+from tests.support.demo_jobs import check_jobs_of
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag
 
@@ -67,3 +68,7 @@ def test_carrier_ranking_is_what_the_csv_says(
         assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         flights += sum(row["flights"] for row in expected)
     assert departures in (None, flights)
+
+
+def test_the_demo_runs_periods_of_this_report_that_have_data() -> None:
+    check_jobs_of("carrier_ranking", load_dags(DAG_FILE))

@@ -17,6 +17,7 @@ from demo.plays import PlaysSpec, generate
 from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
 from tests.support.dag_files import load_dags
 from tests.support.dates import midnight, months, weeks
+from tests.support.demo_jobs import check_jobs_of
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag
 
@@ -79,3 +80,7 @@ def test_a_month_may_take_longer_than_a_week_before_its_query_is_stopped() -> No
         "weekly": (1, dt.timedelta(hours=3)),
         "monthly": (6, dt.timedelta(hours=12)),
     }
+
+
+def test_the_demo_runs_periods_of_this_report_that_have_data() -> None:
+    check_jobs_of("user_ranking", load_dags(DAG_FILE))

@@ -8,13 +8,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import isfunction, signature
 from pathlib import Path
 
 import pytest
 
 from athena_reports.authors.rules import check as command
-from athena_reports.local.project import find_project
+from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
+from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
+from tests.support.variables import kept_environment
 
 ROOT = Path(__file__).resolve().parents[4]
 SQL = """-- Where players are.
@@ -96,21 +99,84 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     assert any("NOW" in line for line in findings)
 
 
-@pytest.mark.ci
-def test_of_many_findings_of_a_rule_the_first_ten_are_shown(project: Path, rules: RunRules) -> None:
-    for number in range(13):
-        name = f"plays_{number:02}"
-        text = DAG_FILE.replace('name="plays"', f'name="{name}"').replace("**Rerun.**", "Rerun.")
-        (project / "dags" / f"{name}.py").write_text(text)
-    rules(renew=True)
+MODULES = (dag_rules, published_rules, sql_rules)
+
+
+def test_each_rule_that_is_written_is_looked_at() -> None:
+    """A rule is a public function that takes a repository and returns its findings."""
+    for module in MODULES:
+        written = []
+        for name, function in vars(module).items():
+            if isfunction(function) and function.__module__ == module.__name__:
+                parameters = list(signature(function).parameters)
+                is_rule = parameters == ["repository"] and not name.startswith("_")
+                if is_rule and signature(function).return_annotation == "list[str]":
+                    written.append(name)
+        assert [rule.__name__ for rule in module.RULES] == written
+        assert written
+
+
+def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
+    rules: RunRules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, module in enumerate(MODULES):
+        place = f"place {number}"
+
+        def rule(_: object, place: str = place) -> list[str]:
+            """Something would go wrong.
+
+            Do another thing.
+            """
+            return [f"{place}, finding {count}\nin two lines" for count in range(11)]
+
+        rule.__name__ = f"rule_{number}"
+        monkeypatch.setattr(module, "RULES", [rule])
     is_clean, lines = rules()
     assert not is_clean
-    shown = [line for line in lines if re.match(r"    \S", line)]
-    assert [re.findall(r"plays_\d\d", line)[0] for line in shown[:10]] == [
-        f"plays_{number:02}" for number in range(10)
-    ]
-    assert shown[10:] == ["    ... and 3 more"]
-    assert "Findings: 13 in 14 DAG files" in lines[-1]
+    expected = []
+    for number in range(3):
+        expected += ["", f"rule_{number}: Something would go wrong. Do another thing."]
+        for count in range(10):
+            expected += [f"    place {number}, finding {count}", "    in two lines"]
+        expected.append("    ... and 1 more")
+    assert lines[:-2] == expected
+    assert lines[-2] == ""
+    findings = "The rules are in athena_reports/authors/rules. Findings: 33 in 1 DAG files, 1 DAGs"
+    assert re.fullmatch(rf"{findings} of reports; \d+ s", lines[-1])
+
+
+def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
+    project = Project.usual(tmp_path)
+    project.sql.mkdir(parents=True)
+    shell = {
+        "AIRFLOW__CORE__DAGS_FOLDER": "/elsewhere",
+        "AIRFLOW__CORE__PARALLELISM": "1",
+        "AWS_PROFILE": "production",
+        "ATHENA_REPORTS_BUCKET": "ours",
+        "OURS": "stays",
+    }
+    with kept_environment():
+        os.environ |= shell
+        with command.environment_of_rules(project):
+            home = Path(os.environ["AIRFLOW_HOME"])
+            assert home.is_dir()
+            prefixes = ("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "OURS")
+            found = {name: os.environ[name] for name in os.environ if name.startswith(prefixes)}
+        assert not home.exists()
+    assert found == {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "50",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "ATHENA_REPORTS_ENV": "dev",
+        "ATHENA_REPORTS_SQL_FOLDER": str(tmp_path / "include" / "sql"),
+        # Nothing answers there.
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "OURS": "stays",
+    }
 
 
 @pytest.mark.ci

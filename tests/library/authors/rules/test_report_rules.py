@@ -12,6 +12,7 @@ from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
+from tests.support.airflow_run import DagRun, context
 
 RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]
@@ -129,6 +130,11 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
                 'WHERE {{ period.partitions("p.dt") }} AND {{ period.previous.partitions("year",'
                 ' "month", "s.day") }}'
             ),
+            [],
+        ),
+        (
+            'WHERE {{ inputs.plays.partitions }} AND {{ period.last_year.partitions("year",'
+            ' "month", "day") }}',
             [],
         ),
         (
@@ -585,6 +591,47 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
 
     assert len(found) == 1, found
+
+
+READS_ALL = """SELECT COUNT(*) AS number FROM plays
+WHERE {{ inputs.plays.partitions }} AND {{ period.partitions("dt") }}
+  AND {{ period.previous.partitions("dt") }} AND {{ period.last_year.partitions("dt") }}
+  AND {{ period.contains("played_at") }} AND number < {{ params.top }}
+ORDER BY number
+"""
+
+
+def test_the_golden_sql_is_that_of_the_run(make: Make) -> None:
+    fields = """late_by=timedelta(days=5), params={"top": 7},
+    inputs=[Input("plays", "dt", previous=True, last_year=True)], """
+    dag_file = DAG_FILE.replace("Report(", f"Report({fields}").replace("import ", "import Input, ")
+    repository = make(f"from datetime import timedelta\n{dag_file}", READS_ALL)
+    (dag,) = repository.reports.values()
+    (query,) = sql_rules.rendered(repository)
+    period = dag.cadence.period(query.file.stem.removeprefix("weekly_"))
+    task = dag.get_task("run_query")
+    run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
+    task.render_template_fields(context(run), dag.get_template_env())
+    assert query.sql.strip() == task.query.strip()
+
+
+def test_a_change_that_all_periods_have_in_common_is_shown_once(
+    make: Make, sql_folder: Path
+) -> None:
+    root = make().root
+    for week in ("2025-03-02", "2025-03-09"):
+        (root / GOLDEN / f"weekly_{week}.sql").touch()
+    sql_rules.renew(Repository(Project.usual(root)))
+    (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
+    first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    assert "+ORDER BY position ASC, country" in first
+    same = "differs in the same lines"
+    assert [each.splitlines()[1].strip() for each in (second, third)] == [same, same]
+
+
+def test_sql_that_cannot_be_read_is_the_matter_of_one_rule(make: Make) -> None:
+    repository = make(sql=SQL.replace("FROM plays AS p", "FROM FROM NOW("))
+    assert findings(repository).keys() == {"sql_is_one_query_that_trino_accepts"}
 
 
 def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(

@@ -1,0 +1,109 @@
+"""Children that leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from athena_reports.local.processes import Process, end_recorded
+
+# Starts a process in a group of its own, as Airflow starts a task, and says so.
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen(["sleep", "60"], process_group=0)
+print("began", child.pid, flush=True)
+print("of errors", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "component.log"
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    return tmp_path / "processes"
+
+
+@pytest.fixture
+def process(log: Path, records: Path) -> Iterator[Process]:
+    """A child that has started another one."""
+    process = Process([sys.executable, "-S", "-c", PARENT], log, records, env={"A": "b"})
+    while "of errors" not in log.read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    yield process
+    process.end()
+
+
+def child_of(log: Path) -> psutil.Process:
+    """The process that the child has started."""
+    return psutil.Process(int(log.read_text().split()[1]))
+
+
+def has_ended(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_its_end_is_that_of_all_that_it_started(process: Process, log: Path) -> None:
+    child = child_of(log)
+    leader = psutil.Process(process.pid)
+    assert os.getsid(process.pid) == process.pid
+    assert set(process.members()) == {leader, child}
+    assert leader.environ() == {"A": "b"}
+    assert log.read_text().splitlines() == [f"began {child.pid}", "of errors"]
+    process.end()
+    assert has_ended(child)
+    assert process.returncode == -9
+    assert process.members() == []
+
+
+def test_what_a_killed_child_has_left_is_still_a_member(process: Process, log: Path) -> None:
+    process.kill()
+    process.wait()
+    assert process.members() == [child_of(log)]
+
+
+def test_what_is_printed_comes_behind_what_is_in_the_log(log: Path, records: Path) -> None:
+    for word in ("first", "second"):
+        Process(["echo", word], log, records).wait()
+    assert log.read_text() == "first\nsecond\n"
+    assert len(records.read_text().splitlines()) == 2
+
+
+def test_what_is_recorded_and_still_runs_is_ended(
+    process: Process, log: Path, records: Path
+) -> None:
+    """As by the next start after its parent was killed."""
+    child = child_of(log)
+    end_recorded(records)
+    assert process.wait() == -9
+    assert has_ended(child)
+    assert not records.exists()
+    end_recorded(records)  # nothing is recorded
+
+
+def test_a_process_that_got_a_number_that_was_recorded_is_left_alone(records: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        created = psutil.Process(other.pid).create_time()
+        lines = [json.dumps([other.pid, created - 2.5]), json.dumps([other.pid, created + 2.5])]
+        records.write_text("\n".join([*lines, json.dumps([2**22 + 1, created]), ""]))
+        end_recorded(records)
+        assert other.poll() is None
+        # The clock may have been set meanwhile.
+        records.write_text(json.dumps([other.pid, created - 1.5]))
+        end_recorded(records)
+        assert other.wait() == -9

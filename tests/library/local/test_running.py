@@ -1,0 +1,57 @@
+"""What `up` tells the other commands of its project."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from athena_reports.local.project import Project
+from athena_reports.local.running import Running, announced, find_running
+from tests.library.local.airflow_of_runs import AirflowOfRuns
+from tests.support.rest_api import TOKEN, rest_api
+
+RUNNING = Running("http://127.0.0.1:8080", "admin", "secret", {"AWS_ENDPOINT_URL": "http://x"})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project.usual(tmp_path)
+    project.airflow.mkdir()
+    return project
+
+
+def test_it_is_found_as_long_as_it_runs(project: Project) -> None:
+    file = project.airflow / "up.json"
+    assert find_running(project) is None
+    file.write_text(json.dumps("of one that was killed, and that told more than the next one" * 9))
+    assert find_running(project) is None
+    with announced(RUNNING, project):
+        assert find_running(project) == RUNNING
+        assert find_running(project) == RUNNING  # whoever looks takes nothing
+    assert find_running(project) is None
+    assert not file.exists()
+    with announced(RUNNING, project):
+        assert file.stat().st_mode & 0o777 == 0o600  # it has the password
+
+
+def test_what_one_that_was_killed_has_told_is_not_taken_for_one_that_runs(
+    project: Project,
+) -> None:
+    (project.airflow / "up.json").write_text(json.dumps(RUNNING._asdict()))
+    assert find_running(project) is None
+
+
+@pytest.mark.usefixtures("_proxy")
+def test_a_command_logs_in_as_its_user(airflow: AirflowOfRuns) -> None:
+    running = RUNNING._replace(airflow=airflow.url)
+    assert running.variables() == {"AIRFLOW_URL": airflow.url, "AIRFLOW_TOKEN": TOKEN}
+    assert airflow.logins == [{"username": "admin", "password": "secret"}]
+
+
+def test_an_airflow_that_does_not_let_in_or_answer_gives_no_variables() -> None:
+    with rest_api({"POST /auth/token": HTTPStatus.UNAUTHORIZED}) as api:
+        assert RUNNING._replace(airflow=api.url).variables() == {}
+    assert RUNNING._replace(airflow="http://127.0.0.1:9").variables() == {}
