@@ -185,6 +185,126 @@ def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
     assert variables == module.DEFAULTS | exported | module.FORCED
 
 
+def test_airflow_has_the_settings_of_mwaas_images() -> None:
+    """By `mwaa/config/airflow.py` of the images: those that are opinionated or essential."""
+    assert module.deployed_variables({}) == {
+        "AIRFLOW__API__SERVER_TYPE": "gunicorn",
+        "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__MULTI_TEAM": "False",
+        "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
+        "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
+        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
+        "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    # startup.sh may change the first of them, and not the others.
+    forced = {name for name in module.deployed_variables({}) if is_kept(name)}
+    assert forced == {
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+        "AIRFLOW__CORE__MULTI_TEAM",
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME",
+        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR",
+        "AIRFLOW__TRIGGERER__QUEUES_ENABLED",
+    }
+
+
+def is_kept(name: str) -> bool:
+    """Whether a variable stays what the image makes it, whatever startup.sh exports."""
+    return module.deployed_variables({name: "ours"})[name] != "ours"
+
+
+# By `mwaa/config/setup_environment.py` and the essential parts of `mwaa/config/airflow.py`.
+PROTECTED = (
+    *("AIRFLOW_ENV_ID", "AIRFLOW_ENV_NAME", "AIRFLOW_HOME", "AIRFLOW_TASK_REVISION_ID"),
+    *("AIRFLOW_VERSION", "AIRFLOW__AWS_MWAA__REDIRECT_URL", "JWT_PUBLIC_KEY"),
+    *("AIRFLOW__WEBSERVER__BASE_URL", "AIRFLOW__API__BASE_URL"),
+    *("AWS_DEFAULT_REGION", "AWS_REGION", "CUSTOMER_ACCOUNT_ID", "ECS_AGENT_URI"),
+    *("ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4"),
+    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV"),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", "WATCHTOWER_VERSION", "USE_NON_CRITICAL_LOGGING"),
+    *("AIRFLOW__CORE__DATABASE_ACCESS_ISOLATION", "MWAA__CORE__AUTH_TYPE", "MWAA__X"),
+    *("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"),
+    *("AIRFLOW__CELERY__EXTRA_CELERY_CONFIG", "AIRFLOW__CELERY__RESULT_BACKEND"),
+    *("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "AIRFLOW__CORE__EXECUTOR"),
+    *("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"),
+    *("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__CORE__MULTI_TEAM"),
+    *("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__AUTH_MANAGER"),
+    *("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API_AUTH__JWT_ALGORITHM"),
+    *("AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME", "AIRFLOW__TRIGGERER__QUEUES_ENABLED"),
+    *("AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS", "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG"),
+    *("AIRFLOW__METRICS__STATSD_ON", "AIRFLOW__METRICS__METRICS_ALLOW_LIST"),
+    *("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "AIRFLOW__FAB__CONFIG_FILE"),
+    "AIRFLOW__API__SECRET_KEY",
+)
+# Such as a deployment may export, among them what is called almost like those above.
+FREE = (
+    *("ATHENA_REPORTS_ENV", "ATHENA_REPORTS_BUCKET", "AWS_ENDPOINT_URL", "GREETING"),
+    *("AIRFLOW__CORE__PARALLELISM", "AIRFLOW__CELERY__WORKER_CONCURRENCY", "MWAA_OF_OURS"),
+    *("AIRFLOW__LOGGING__LOGGING_LEVEL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS"),
+    *("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW_VERSION_OF_OURS"),
+)
+
+
+def test_startup_sh_sets_all_but_what_mwaa_protects(tmp_path: Path) -> None:
+    twin = Twin(tmp_path)
+    script = twin.home / "startup" / "startup.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("".join(f"export {name}=ours\n" for name in (*PROTECTED, *FREE)))
+    told: list[str] = []
+    assert twin.startup_variables(told.append) == dict.fromkeys(FREE, "ours")
+    (line,) = told
+    ignored = line.removeprefix("startup.sh: MWAA keeps its own value of ").split(", ")
+    assert ignored == sorted(PROTECTED)
+
+
+def test_an_image_has_the_packages_that_are_kept_of_it_unless_it_is_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[tuple[str, str]] = []
+    asked: list[str] = []
+
+    def answer(source: str) -> str:
+        asked.append(source)
+        return f"constraints of {source}"
+
+    monkeypatch.setattr(
+        module, "make_environment", lambda _, twin: twin.folder.mkdir(exist_ok=True)
+    )
+    monkeypatch.setattr(
+        Twin, "install", lambda _, image, limits, __: installed.append((image, limits))
+    )
+    monkeypatch.setattr(module, "_text", answer)
+    bundle = tmp_path / "bundle"
+    (bundle / "dags").mkdir(parents=True)
+    (bundle / "startup.sh").touch()
+    (bundle / "requirements.txt").touch()
+    zipfile.ZipFile(bundle / "plugins.zip", "w").close()
+
+    def build(version: str, constraints: str) -> tuple[str, str]:
+        build_twin(version, constraints, bundle, tmp_path / "twins", "", lambda _: None)
+        return installed[-1]
+
+    images = Path(module.__file__).with_name("images")
+    for version in ("3.2.1", "3.3.1"):
+        kept = [images / f"{version}-{part}.txt" for part in ("installed", "constraints")]
+        assert build(version, "") == (kept[0].read_text(), kept[1].read_text())
+        assert f"apache-airflow=={version}\n" in kept[0].read_text()
+    assert asked == []
+    usual = (
+        "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]==3.3.1\n"
+        "aiobotocore\ngunicorn\nstatsd"
+    )
+    assert build("3.3.1", "none") == (usual, "")
+    assert build("3.3.1", "mine.txt") == (usual, "constraints of mine.txt")
+    image, limits = build("3.9.9", "")
+    assert image == usual.replace("3.3.1", "3.9.9")
+    published = "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9"
+    assert limits == f"constraints of {published}/constraints-3.12.txt"
+
+
 @pytest.mark.ci
 def test_a_package_of_the_image_that_is_replaced_counts_as_added(
     build: Build, index: Path, monkeypatch: pytest.MonkeyPatch
