@@ -145,7 +145,12 @@ def client(
         assert session.rollback.called
         return account.lake
 
+    def look() -> None:
+        """Note that the session holds a connection again."""
+        session.rollback.reset_mock()
+
     def unfinished(some: list[ReportDag], _: Any) -> dict[str, Any]:
+        look()
         return {dag.dag_id: runs["unfinished"] if dag.report == "scores" else {} for dag in some}
 
     monkeypatch.setattr(app_module.Lake, "connect", connect)
@@ -153,7 +158,7 @@ def client(
         app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
     )
     monkeypatch.setattr(app_module, "unfinished_runs", unfinished)
-    monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
+    monkeypatch.setattr(app_module, "dated_runs", lambda *_: look() or runs["dated"])
     monkeypatch.setattr(app_module, "delivering_dag", lambda *_: None)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
@@ -342,6 +347,38 @@ def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(
     assert (costs["price_usd"], costs["growth"]) == (pytest.approx(3 * PRICE_USD), 0)
     assert rows["empty_monthly"]["costs"]["queries"] == 0
     assert "costs" not in listed(client, recent=True)["scores_weekly"]
+
+
+def test_costs_are_those_of_the_last_twelve_months(
+    client: TestClient, publisher: Publisher
+) -> None:
+    """This month is one of them, however far it has come."""
+    months = [(2025, 5), (2025, 6), (2026, 5)]
+    assert (NOW.year, NOW.month) == months[-1]
+    for year, month in months:
+        day = datetime(year, month, 1, 12, tzinfo=NOW.tzinfo)
+        publisher.put(WEEKS.containing(day).previous, at=day)
+    assert listed(client)["scores_weekly"]["costs"]["queries"] == 2
+
+
+def test_a_report_is_described_by_its_dag(client: TestClient) -> None:
+    rows = listed(client)
+    described = {}
+    for dag_id, row in rows.items():
+        names = ("report", "cadence", "noun", "description", "is_paused")
+        described[dag_id] = tuple(row[name] for name in names)
+    assert described == {
+        "empty_monthly": ("empty", "monthly", "month", "Monthly, Asia/Tokyo", True),
+        "scores_weekly": ("scores", "weekly", "week", "Weekly from Sunday, Asia/Tokyo", False),
+    }
+
+
+def test_the_page_asks_first_for_some_reports(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "_RECENT_REPORTS", 1)
+    assert list(listed(client, recent=True)) == ["empty_monthly"]
+    assert list(listed(client)) == ["empty_monthly", "scores_weekly"]
 
 
 def test_coverage_has_every_period_that_is_due(
@@ -583,9 +620,19 @@ def test_every_answer_tells_the_browser_to_load_nothing_from_outside(client: Tes
         policy = dict(
             part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
         )
-        assert policy.pop("default-src") == "'none'"
-        assert set(policy.values()) == {"'self'", "'none'"}
+        assert policy == {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self'",
+            "connect-src": "'self'",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'self'",  # Airflow shows the page in a frame
+        }
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
 
 

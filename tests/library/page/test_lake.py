@@ -1,6 +1,7 @@
 """What the page reads from Glue and S3, and what it says of what it cannot read."""
 
 import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -75,6 +76,63 @@ def test_nothing_is_read_from_a_bucket_of_another_account(
     assert [dict(request.headers)["x-amz-expected-bucket-owner"] for request in requests] == [
         b"123456789012"
     ]
+
+
+@pytest.fixture
+def connect(sql_folder: Path) -> Iterator[Callable[[], page.Lake]]:
+    """Connects as another process would."""
+    connect: Any = page.Lake.connect
+
+    def anew() -> page.Lake:
+        connect.cache_clear()
+        lake: page.Lake = connect()
+        return lake
+
+    yield anew
+    connect.cache_clear()
+
+
+def test_the_lake_is_that_of_the_settings_and_of_their_connection(
+    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_settings = {
+        "ATHENA_REPORTS_ENV": "stg",
+        "ATHENA_REPORTS_BUCKET": "reports-of-stg",
+        "ATHENA_REPORTS_DATABASE": "events",
+        "ATHENA_REPORTS_REPORT_DATABASE": "published",
+        "ATHENA_REPORTS_AWS_CONN_ID": "aws_reports",
+        "AIRFLOW_CONN_AWS_REPORTS": "aws://of-the-connection:secret@/?region_name=eu-west-3",
+    }
+    for name, value in of_settings.items():
+        monkeypatch.setenv(name, value)
+    lake = connect()
+    assert (lake.database, lake.bucket, lake.environment) == ("published", "reports-of-stg", "stg")
+    for client in (lake.glue, lake.s3.client):
+        assert client.meta.region_name == "eu-west-3"
+        assert client._request_signer._credentials.access_key == "of-the-connection"
+
+
+def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
+    connect: Callable[[], page.Lake],
+) -> None:
+    lake = connect()
+    for client in (lake.glue, lake.s3.client):
+        config = client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == (2, 5)
+        assert config.retries["total_max_attempts"] == 2
+        assert config.max_pool_connections == page.CALLS_AT_ONCE == 16
+
+
+def test_a_connection_that_cannot_be_used_is_named(
+    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://?profile_name=nobodys")
+    with pytest.raises(LakeError) as refused:
+        connect()
+    assert str(refused.value).startswith("The Airflow connection 'aws_reports' cannot be used: ")
+    assert "nobodys" in str(refused.value)
+    assert "set ATHENA_REPORTS_AWS_CONN_ID to another one" in str(refused.value)
 
 
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
