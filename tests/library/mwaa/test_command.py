@@ -9,13 +9,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from athena_reports.mwaa.stack import Stack, State
 from local_athena import LocalAws
-from tests.library.mwaa.repository import BUCKET, Repository, keys
+from tests.library.mwaa.repository import BUCKET, REGION, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
 
@@ -274,6 +275,44 @@ def test_a_pool_is_created_only_where_the_environment_names_one(
     repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
     repository.deploy()
     assert stub.pools == [{"name": "athena", "slots": 16, "include_deferred": True}]
+
+
+def test_each_service_is_asked_in_the_region_of_the_configuration(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in that of the shell."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    stub.outputs["MwaaEnvironmentName"] = (NAME, "Its name")
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
+    regions: dict[str, set[str]] = {}
+    call = BaseClient._make_api_call
+
+    def note(client: Any, operation: str, parameters: Any) -> Any:
+        service = client.meta.service_model.service_name
+        regions.setdefault(service, set()).add(client.meta.region_name)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", note)
+    repository.deploy()
+    services = ("cloudformation", "mwaa", "s3", "sts")
+    assert regions == {service: {REGION} for service in services}
+
+
+def test_a_pool_that_is_there_is_left_as_it_is_and_another_refusal_is_told(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    stub.outputs["MwaaEnvironmentName"] = (NAME, "Its name")
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
+    stub.pools.append({"name": "athena", "slots": 3})
+    assert "stg is deployed." in repository.deploy()
+    assert stub.pools == [{"name": "athena", "slots": 3}]
+
+    monkeypatch.setattr("tests.library.mwaa.stub._Conflict.RestApiStatusCode", 403)
+    assert "AWS: An error occurred (RestApiClientException)" in repository.deploy(code=1)
 
 
 def test_without_the_sam_cli_it_says_how_to_install_it(
