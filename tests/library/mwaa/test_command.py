@@ -117,6 +117,68 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
         "SubnetIds": "subnet-1,subnet-2",
         "SecurityGroupIds": "sg-1",
     }
+    assert (repository.folder / CONFIG).read_text().splitlines() == [
+        "version = 0.1",
+        "",
+        "[stg.deploy.parameters]",
+        'stack_name = "athena-reports-stg"',
+        'region = "us-east-1"',
+        'capabilities = "CAPABILITY_IAM"',
+        'parameter_overrides = ["Environment=stg", "SourceDataArns=arn:aws:s3:::lake",'
+        ' "SubnetIds=subnet-1,subnet-2", "SecurityGroupIds=sg-1"]',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "taken", "refused"),
+    [
+        ("AWS region", ["eu-west-1"], ["", "eu-west", "us-east-1x"]),
+        (
+            "ARNs of what",
+            ["arn:aws:s3:::a", "arn:aws:s3:::a,arn:aws:s3:::a/*"],
+            ["", "s3://a", "arn:aws:s3:::a, arn:aws:s3:::b", "arn:aws:s3:::a,"],
+        ),
+        ("Address that", ["", "a+b@example.com"], ["a", "a@b@c", "a b@example.com"]),
+        (
+            "Two private subnets",
+            ["", "subnet-1,subnet-2"],
+            ["subnet-1", "subnet-1,subnet-2,subnet-3", "sg-1,sg-2"],
+        ),
+        ("Its security groups", ["sg-1", "sg-1,sg-2"], ["", "sg-1,", "subnet-1"]),
+        ("Whether the internet", ["", "PUBLIC_ONLY", "PRIVATE_ONLY"], ["yes", "PUBLIC"]),
+    ],
+)
+def test_an_answer_that_no_parameter_takes_is_asked_for_again(
+    aws: LocalAws,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+    taken: list[str],
+    refused: list[str],
+) -> None:
+    right = {
+        "AWS region": "us-east-1",
+        "ARNs of what": "arn:aws:s3:::lake",
+        "Address that": "",
+        "Two private subnets": "subnet-1,subnet-2",
+        "Its security groups": "sg-1",
+        "Whether the internet": "",
+    }
+    for answer in taken:
+        asked: list[str] = []
+        given = {name: iter([value]) for name, value in right.items()}
+        given[question] = iter([*refused, answer])
+
+        def reply(prompt: str, asked: list[str] = asked, given: Any = given) -> str:
+            (name,) = [name for name in given if prompt.startswith(name)]
+            asked.append(name)
+            return str(next(given[name]))
+
+        monkeypatch.setattr("builtins.input", reply)
+        (repository.folder / CONFIG).unlink(missing_ok=True)
+        ask_config(Project.usual(repository.folder), "stg", boto3.Session())
+        assert asked.count(question) == len(refused) + 1
+        assert {asked.count(name) for name in asked if name != question} == {1}
 
 
 def test_another_environment_is_remembered_beside_those_that_there_are(
