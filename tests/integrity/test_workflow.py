@@ -67,35 +67,100 @@ def test_each_workflow_starts_when_its_first_lines_say() -> None:
     assert deploy_inputs["environment"]["required"] is True
 
 
-def test_each_job_runs_what_it_is_named_for() -> None:
-    made = {}
+CHECKOUT = "actions/checkout"
+PYTHON = "actions/setup-python"
+APT = "apt-get"
+# By workflow and job: the actions and the commands in their order.
+STEPS_OF_JOBS = {
+    "ci test": [CHECKOUT, PYTHON, "make test PYTHON=python"],
+    "ci test-ci": [APT, CHECKOUT, "make test-ci PYTHON=python3"],
+    "ci mwaa": [APT, CHECKOUT, PYTHON, 'make mwaa-check VERSION="$AIRFLOW" PYTHON=python'],
+    "ci compose": [
+        CHECKOUT,
+        "docker compose up --wait --wait-timeout 600",
+        "ask",
+        "docker compose logs",
+    ],
+    "nightly test-e2e": [APT, CHECKOUT, "make test-e2e PYTHON=python3"],
+    "nightly newest": [CHECKOUT, PYTHON, "make test-newest PYTHON=python"],
+    "nightly wheels": [CHECKOUT, PYTHON, "make test-wheels PYTHON=python"],
+    "nightly mwaa": [APT, CHECKOUT, PYTHON, "make mwaa-check VERSION=newest PYTHON=python"],
+    # Worlds that no night before has played.
+    "nightly simulate": [
+        CHECKOUT,
+        PYTHON,
+        'make simulate SEEDS=100000 FROM="$(date +%Y%m%d)000000" PYTHON=python',
+    ],
+    "nightly links": [CHECKOUT, "grep"],
+    "release build": [
+        CHECKOUT,
+        PYTHON,
+        "make build PYTHON=python",
+        "ls",
+        "actions/upload-artifact",
+    ],
+    "release publish": ["actions/download-artifact", "pypa/gh-action-pypi-publish"],
+    "deploy deploy": [
+        "echo",
+        APT,
+        CHECKOUT,
+        PYTHON,
+        "make setup PYTHON=python",
+        "aws-actions/configure-aws-credentials",
+        'make deploy ENV="$TARGET" PYTHON=python',
+    ],
+}
+
+
+def test_each_job_does_what_it_is_named_for() -> None:
+    steps = {}
     for name, parsed in PARSED.items():
         for job_name, job in parsed["jobs"].items():
-            lines = [step.get("run", "") for step in job.get("steps", [])]
-            made[f"{name} {job_name}"] = [line for line in lines if line.startswith("make ")]
-    assert made == {
-        "ci test": ["make test PYTHON=python"],
-        "ci test-ci": ["make test-ci PYTHON=python3"],
-        "ci mwaa": ['make mwaa-check VERSION="$AIRFLOW" PYTHON=python'],
-        "ci compose": [],
-        "nightly test-e2e": ["make test-e2e PYTHON=python3"],
-        "nightly newest": ["make test-newest PYTHON=python"],
-        "nightly wheels": ["make test-wheels PYTHON=python"],
-        "nightly mwaa": ["make mwaa-check VERSION=newest PYTHON=python"],
-        # Worlds that no night before has played.
-        "nightly simulate": [
-            'make simulate SEEDS=100000 FROM="$(date +%Y%m%d)000000" PYTHON=python'
-        ],
-        "nightly links": [],
-        "release ci": [],
-        "release build": ["make build PYTHON=python"],
-        "release publish": [],
-        "deploy deploy": ["make setup PYTHON=python", 'make deploy ENV="$TARGET" PYTHON=python'],
-    }
-    compose = [step.get("run", "").strip() for step in JOBS["compose"]["steps"]]
-    assert compose[1] == "docker compose up --wait --wait-timeout 600"
-    assert compose[-1] == "docker compose logs"
-    assert JOBS["compose"]["steps"][-1]["if"] == "failure()"
+            if "uses" not in job:
+                steps[f"{name} {job_name}"] = [step_name(step) for step in job["steps"]]
+    assert steps == STEPS_OF_JOBS
+
+
+def step_name(step: dict[str, Any]) -> str:
+    """The action of a step, or its command: whole if it is one of make or docker."""
+    if "uses" in step:
+        return str(step["uses"].partition("@")[0])
+    command = step["run"].strip().removeprefix("sudo ")
+    if command.startswith(("make ", "docker ")):
+        return str(command)
+    return re.split(r"\W", command.replace("apt-get", "apt_get"))[0].replace("_", "-")
+
+
+def test_an_action_has_one_version_in_all_workflows() -> None:
+    commits: dict[str, set[str]] = {}
+    for step in STEPS:
+        action, _, commit = step.get("uses", "").partition("@")
+        commits.setdefault(action, set()).add(commit)
+    assert {action: len(found) for action, found in commits.items() if len(found) > 1} == {}
+
+
+def test_the_containers_are_asked_for_a_period_of_a_report_that_is_here() -> None:
+    asking, logs = JOBS["compose"]["steps"][2:]
+    assert logs["if"] == "failure()"
+    assert asking["if"] == "hashFiles('dags/user_ranking.py') != ''"
+    assert subprocess.run(["bash", "-n", "-c", asking["run"]]).returncode == 0
+    assert "/dags/user_ranking_weekly/dagRuns" in asking["run"]
+    assert '"conf": {"period": "2025-06-22"}' in asking["run"]
+    assert asking["run"].rstrip().endswith("""jq --exit-status '.state == "success"'""")
+
+
+def test_the_links_that_are_followed_are_those_of_the_pages(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text(
+        "[one](https://a.example/x#part), [two](http://b.example) and [here](other.md)\n"
+    )
+    (tmp_path / "b.md").write_text("[one again](https://a.example/x)\n")
+    (tmp_path / "c.txt").write_text("[no page](https://c.example)\n")
+    (_, step) = PARSED["nightly"]["jobs"]["links"]["steps"]
+    listing, _, following = step["run"].partition("| xargs -n 1 ")
+    done = run_step({"run": f"cd '{tmp_path}'; {listing}"})
+    assert done.stdout.split() == ["http://b.example", "https://a.example/x"]
+    assert {"--fail", "--location"} <= set(following.split())
 
 
 def test_each_job_has_a_machine_that_stays_and_ends_by_itself() -> None:
