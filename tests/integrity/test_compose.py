@@ -70,7 +70,12 @@ def test_the_airflow_is_the_tested_one() -> None:
     (built,) = [
         service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service
     ]
-    assert built.startswith(f"FROM apache/airflow:{pinned[1]}-python3.12\n")
+    assert built.splitlines() == [
+        f"FROM apache/airflow:{pinned[1]}-python3.12",
+        "COPY requirements.txt /requirements/",
+        "COPY dev/pins/local.txt /requirements/",
+        "RUN pip install --no-cache-dir --require-hashes -r /requirements/local.txt",
+    ]
     assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {
         f"athena-reports-airflow:{pinned[1]}"
     }

@@ -206,6 +206,24 @@ def test_a_change_that_fails_says_why_and_that_what_ran_still_runs(
     assert [call for call, _ in cloudformation.calls] == ["describe"] * 3
 
 
+def test_a_stack_that_may_not_be_looked_at_is_not_taken_for_one_that_is_not_there(
+    make_stack: Callable[..., Stack],
+    cloudformation: CloudFormation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a deployment would ask for a stack to be created that there is."""
+    cloudformation.status = ""
+    assert make_stack().state() is None
+    refusal: Any = {"Error": {"Code": "AccessDenied", "Message": "not authorized"}}
+
+    def refuse(**_: Any) -> Any:
+        raise ClientError(refusal, "DescribeStacks")
+
+    monkeypatch.setattr(cloudformation, "describe_stacks", refuse)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        make_stack().state()
+
+
 # --- A plan
 
 
