@@ -80,7 +80,8 @@ def test_what_changed_is_written_dags_last_and_what_is_gone_is_removed_dags_firs
     bucket: Any, deployed: dict[str, str]
 ) -> None:
     changes: dict[str, bytes | None] = {"dags/include/sql/plays.sql": None, "dags/plays.py": None}
-    changes |= {"dags/include/sql/flights.sql": b"SELECT 2\n", "dags/flights.py": b"# two\n"}
+    # As a bundle has them: the DAG files first.
+    changes |= {"dags/flights.py": b"# two\n", "dags/include/sql/flights.sql": b"SELECT 2\n"}
     new = store(bucket, **changes)
     assert new.differences() == (
         ["dags/include/sql/flights.sql", "dags/flights.py"],
