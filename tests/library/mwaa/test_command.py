@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
@@ -251,8 +251,13 @@ def test_whatever_changes_is_checked_in_the_twin_and_what_is_deployed_already_is
     stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check takes minutes."""
-    checked = []
-    monkeypatch.setattr(deploy, "check_in_twin", lambda _, version, **__: checked.append(version))
+    checked: list[str] = []
+
+    def check(_: Project, version: str, *, progress: Callable[[str], None]) -> None:
+        progress("the twin is there")
+        checked.append(version)
+
+    monkeypatch.setattr(deploy, "check_in_twin", check)
     monkeypatch.setattr(deploy, "Stack", changed_by(stub))
     stub.status = "UPDATE_COMPLETE"
     repository.deploy()

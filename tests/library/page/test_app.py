@@ -42,6 +42,7 @@ from sqlalchemy.orm import Session
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
+from athena_reports.page import history, lake
 from athena_reports.page.app import BARS
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS, LakeError
@@ -63,6 +64,7 @@ from tests.support.page_publisher import (
     Publisher,
     ranking,
 )
+from tests.support.paths import ROOT
 
 MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)
@@ -379,6 +381,56 @@ def test_the_page_asks_first_for_some_reports(
     monkeypatch.setattr(app_module, "_RECENT_REPORTS", 1)
     assert list(listed(client, recent=True)) == ["empty_monthly"]
     assert list(listed(client)) == ["empty_monthly", "scores_weekly"]
+
+
+def test_what_is_shown_first_has_no_doubts_about_a_folder_and_says_nothing_of_what_it_lacks(
+    client: TestClient, account: Account
+) -> None:
+    """The window of recent periods is not all that there is."""
+    calls: list[str] = []
+
+    def count(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    account.s3.meta.events.register("before-call.s3", count)
+    try:
+        rows = listed(client, recent=True)
+    finally:
+        account.s3.meta.events.unregister("before-call.s3", count)
+    assert [(row["problems"], row["note"]) for row in rows.values()] == [([], ""), ([], "")]
+    assert calls == []
+
+
+def test_the_page_of_the_documentation_has_the_limits_of_the_page() -> None:
+    text = (ROOT / "docs" / "reference" / "reports-page.md").read_text()
+    said = {
+        "first hundred rows, the first entries over twelve periods": (
+            lake.SHOWN_ROWS,
+            history.HISTORY_PERIODS,
+        ),
+        "more than 32 MB, 256 MB uncompressed, ten million values or 200 columns": (
+            lake.SHOWN_BYTES,
+            lake.SHOWN_UNFOLDED,
+            lake.SHOWN_VALUES,
+            lake.SHOWN_COLUMNS,
+        ),
+        "A value shows 200 characters": (lake.SHOWN_CHARS,),
+        "kept for three seconds": (lake._partitions.ttl,),
+        "takes 8 of an API server's 40 threads, and 8 for downloads. 24 requests wait": (
+            app_module.AT_ONCE,
+            app_module._downloads.total_tokens,
+            app_module.MAY_WAIT,
+        ),
+    }
+    assert list(said.values()) == [
+        (100, 12),
+        (32_000_000, 256_000_000, 10_000_000, 200),
+        (200,),
+        (3,),
+        (8, 8, 24),
+    ]
+    shown = " ".join(text.split())
+    assert [words for words in said if words not in shown] == []
 
 
 def test_coverage_has_every_period_that_is_due(

@@ -1,5 +1,6 @@
 """What the page reads from Glue and S3, and what it says of what it cannot read."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,14 +139,16 @@ def test_a_connection_that_cannot_be_used_is_named(
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
     account: Account,
 ) -> None:
-    calls: list[str] = []
+    calls: list[dict[str, Any]] = []
     account.glue.meta.events.register(
-        "before-call.glue.GetPartitions", lambda **_: calls.append("one")
+        "before-call.glue.GetPartitions",
+        lambda params, **_: calls.append(json.loads(params["body"])),
     )
     for _ in range(2):
         assert account.lake.published_partitions(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
-    assert len(calls) == 1
+    (call,) = calls
+    assert call["ExcludeColumnSchema"] is True, "it is as large as all else"
     account.publisher("scores", WEEKS).put(WEEK.next)
     page._partitions.clear()  # as time does
     assert set(account.lake.published_partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
