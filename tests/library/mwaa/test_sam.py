@@ -206,6 +206,57 @@ def test_a_change_that_fails_says_why_and_that_what_ran_still_runs(
     assert [call for call, _ in cloudformation.calls] == ["describe"] * 3
 
 
+# The states of a stack, by the API reference of CloudFormation.
+CHANGEABLE = (
+    *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+    *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
+)
+OTHERS = (
+    *("CREATE_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED"),
+    *("ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_FAILED", "DELETE_COMPLETE"),
+    *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_FAILED"),
+    *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"),
+    *("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_IN_PROGRESS"),
+    *("IMPORT_ROLLBACK_IN_PROGRESS", "IMPORT_ROLLBACK_FAILED"),
+)
+
+
+def test_only_a_stack_at_rest_is_changed(
+    make_stack: Callable[..., Stack], cloudformation: CloudFormation
+) -> None:
+    for status in CHANGEABLE:
+        cloudformation.status = status
+        state = make_stack().state()
+        assert state is not None
+        assert state.outputs["Bucket"] == "b"
+    for status in OTHERS:
+        cloudformation.status = status
+        with pytest.raises(DeployError, match=f"^reports-of-stg is {status}\\. "):
+            make_stack().state()
+    cloudformation.status = "REVIEW_IN_PROGRESS"  # a change set that nobody has executed
+    assert make_stack().state() is None
+
+
+NOT_CREATED = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+
+def test_only_a_stack_that_was_not_created_is_to_be_removed(
+    make_stack: Callable[..., Stack], cloudformation: CloudFormation
+) -> None:
+    """In another one, an environment runs, and its history would go with it."""
+    to_remove = []
+    for status in OTHERS:
+        cloudformation.status = status
+        with pytest.raises(DeployError) as refused:
+            make_stack().state()
+        if "delete-stack" in str(refused.value):
+            assert "It was not created; nothing runs in it." in str(refused.value)
+            to_remove.append(status)
+        else:
+            assert str(refused.value).endswith("then run the same command again.")
+    assert sorted(to_remove) == sorted(NOT_CREATED)
+
+
 def test_a_stack_that_may_not_be_looked_at_is_not_taken_for_one_that_is_not_there(
     make_stack: Callable[..., Stack],
     cloudformation: CloudFormation,
