@@ -12,8 +12,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,7 +26,8 @@ from athena_reports.mwaa.twin import Twin, build_twin
 from tests.support.wheel_files import write_wheel
 
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
-PLUGINS = "/usr/local/airflow/plugins"
+HOME = "/usr/local/airflow"
+PLUGINS = f"{HOME}/plugins"
 Build = Callable[..., Twin]
 
 
@@ -303,6 +307,110 @@ def test_an_image_has_the_packages_that_are_kept_of_it_unless_it_is_asked_otherw
     assert image == usual.replace("3.3.1", "3.9.9")
     published = "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9"
     assert limits == f"constraints of {published}/constraints-3.12.txt"
+
+
+class Pip:
+    """Stands for pip: what each call of it was asked for, with the files that it was given.
+
+    Attributes:
+        installs: What a call brings: name and version, by the name of its log.
+        codes: Its exit code, if that is not 0, by the same.
+    """
+
+    def __init__(self, twin: Twin) -> None:
+        self.calls: dict[str, list[str]] = {}
+        self.files: dict[str, str] = {}
+        self.installs: dict[str, tuple[str, str]] = {}
+        self.codes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self._packages = twin.folder / "venv" / "lib" / "python3.12" / "site-packages"
+        self._packages.mkdir(parents=True)
+
+    def run(self, command: list[str], *, stdout: Any, timeout: float, **_: Any) -> Any:
+        words = command[1:]
+        assert words[:3] == ["-m", "pip", "install"]
+        log = Path(stdout.name).name
+        self.calls[log] = words[5:]
+        self.seconds[log] = timeout
+        for option, file in pairwise(words):
+            if option in ("-r", "-c"):
+                self.files[f"{log} {option}"] = Path(file).read_text()
+        if log in self.installs:
+            name, version = self.installs[log]
+            info = self._packages / f"{name}-{version}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        return SimpleNamespace(returncode=self.codes.get(log, 0))
+
+
+IMAGE = "Flask_Login==0.6\nsix==1.0\ncelery==5.5\n"
+
+
+@pytest.fixture
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
+    pip = Pip(Twin(tmp_path))
+    pip.installs["pip-image.log"] = ("celery", "5.5")
+    monkeypatch.setattr(module.subprocess, "run", pip.run)
+    return pip
+
+
+def test_pip_is_asked_for_the_image_then_for_the_wheels_then_for_all(
+    tmp_path: Path, pip: Pip
+) -> None:
+    twin = Twin(tmp_path)
+    pip.installs["pip-wheels.log"] = ("duckdb", "1.5")
+    requirements = f'--constraint "{HOME}/dags/c.txt"\n{PLUGINS}/wheels/duckdb.whl\nrequests\n'
+    twin.install(IMAGE, "flask-login==0.5\nsix==0.9\nrequests==2\n", requirements)
+
+    assert list(pip.calls) == ["pip-image.log", "pip-wheels.log", "pip-cut-off.log"]
+    # The list of the image wins where it and the constraints differ.
+    assert pip.files["pip-image.log -r"] == IMAGE
+    assert pip.files["pip-image.log -c"] == "requests==2"
+    # What MWAA does not let requirements.txt change, in the version of the image.
+    assert pip.files["pip-wheels.log -c"] == "celery==5.5\n"
+    assert pip.calls["pip-wheels.log"][-1] == f"{twin.home}/plugins/wheels/duckdb.whl"
+    assert pip.files["pip-cut-off.log -c"] == "celery==5.5\n"
+    assert pip.files["pip-cut-off.log -r"] == requirements.replace(HOME, str(twin.home))
+    for log in ("pip-wheels.log", "pip-cut-off.log"):
+        words = pip.calls[log]
+        assert {"--isolated", "--no-cache-dir"} <= set(words)
+        nobody = "http://127.0.0.1:9"
+        for option, value in (("--retries", "0"), ("--index-url", nobody), ("--proxy", nobody)):
+            assert words[words.index(option) + 1] == value
+    assert "--index-url" not in pip.calls["pip-image.log"]
+    # As long as MWAA gives pip.
+    assert pip.seconds["pip-cut-off.log"] == 9 * 60
+    assert (twin.added, twin.needs_index) == ({"duckdb": "1.5"}, False)
+
+
+def test_an_index_is_asked_for_what_cannot_be_had_without_one(tmp_path: Path, pip: Pip) -> None:
+    twin = Twin(tmp_path)
+    pip.codes["pip-cut-off.log"] = 1
+    pip.installs["pip.log"] = ("requests", "2")
+    twin.install(IMAGE, "", "requests\n")
+    assert list(pip.calls) == ["pip-image.log", "pip-cut-off.log", "pip.log"]
+    assert pip.calls["pip.log"] == pip.calls["pip-cut-off.log"][-4:]  # with an index
+    assert pip.seconds["pip.log"] == 9 * 60
+    assert (twin.added, twin.needs_index) == ({"requests": "2"}, True)
+
+
+@pytest.mark.parametrize(
+    ("log", "advice"),
+    [
+        ("pip-image.log", "psycopg2 and pycurl need a compiler and the headers of libpq"),
+        ("pip-wheels.log", "carries a wheel that the image cannot install without a network"),
+        ("pip.log", "MWAA only logs that, and runs on without the packages"),
+    ],
+)
+def test_a_pip_that_fails_says_what_that_means(
+    tmp_path: Path, pip: Pip, log: str, advice: str
+) -> None:
+    pip.codes |= {log: 2, "pip-cut-off.log": 1}
+    with pytest.raises(DeployError) as refused:
+        Twin(tmp_path).install(IMAGE, "", f"{PLUGINS}/wheels/duckdb.whl\n")
+    assert str(refused.value).startswith("pip failed with exit code 2. ")
+    assert advice in str(refused.value)
+    assert f"Log: {tmp_path / log}\n" in str(refused.value)
 
 
 @pytest.mark.ci
