@@ -4,12 +4,14 @@ real virtual environments and a real pip, no index.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -411,6 +413,72 @@ def test_a_pip_that_fails_says_what_that_means(
     assert str(refused.value).startswith("pip failed with exit code 2. ")
     assert advice in str(refused.value)
     assert f"Log: {tmp_path / log}\n" in str(refused.value)
+
+
+@dataclass
+class Python:
+    """Stands for the twin's Python: the command and the variables of its last call."""
+
+    prints: str = ""
+    code: int = 0
+    command: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, command: list[str], *, env: dict[str, str], stdout: Any, **_: Any) -> Any:
+        self.command = command
+        self.variables = env
+        stdout.write(self.prints)
+        return SimpleNamespace(returncode=self.code)
+
+
+@pytest.fixture
+def python(monkeypatch: pytest.MonkeyPatch) -> Python:
+    python = Python()
+    monkeypatch.setattr(module.subprocess, "run", python.run)
+    monkeypatch.setenv("AIRFLOW_HOME", "of this process")
+    monkeypatch.setenv("PYTHONPATH", "of this process")
+    return python
+
+
+def test_plugins_are_imported_as_if_what_was_added_were_missing(
+    tmp_path: Path, python: Python
+) -> None:
+    twin = Twin(tmp_path)
+    twin.added = {"duckdb": "1.5", "six": "1"}
+    twin.import_plugins()
+    script = Path(module.__file__).with_name("import_plugins.py")
+    # Without -P, Python would take modules beside the script for those that are imported.
+    arguments = ["-P", str(script), f"{twin.home}/plugins", "duckdb", "six"]
+    assert python.command == [str(twin.python), *arguments]
+    assert python.variables["AIRFLOW_HOME"] == f"{tmp_path}/import"
+    assert "PYTHONPATH" not in python.variables
+
+    python.code, python.prints = 1, "No module named 'duckdb'"
+    with pytest.raises(DeployError, match=r"(?s)\(duckdb, six\)\..*No module named 'duckdb'"):
+        twin.import_plugins()
+
+
+def test_the_periods_of_reports_are_the_last_line_that_is_printed(
+    tmp_path: Path, python: Python
+) -> None:
+    twin = Twin(tmp_path)
+    found = {"plays_weekly": {"report": "plays", "cadence": "weekly", "period": "2025-06-01"}}
+    python.prints = f"Airflow says something\n{json.dumps(found)}\n"
+    periods = twin.report_periods({"ATHENA_REPORTS_ENV": "stg", "AIRFLOW_HOME": "/other"})
+    assert periods == {"plays_weekly": module.ReportPeriod("plays", "weekly", "2025-06-01")}
+    script = Path(module.__file__).with_name("report_periods.py")
+    assert python.command == [str(twin.python), "-P", str(script), f"{twin.home}/dags"]
+    expected = {
+        "ATHENA_REPORTS_ENV": "stg",
+        "AIRFLOW_HOME": f"{tmp_path}/import",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{twin.home}/dags",
+        "PYTHONPATH": f"{twin.home}/plugins",
+    }
+    assert python.variables.items() >= expected.items()
+
+    python.code, python.prints = 1, "plays.py is broken"
+    with pytest.raises(DeployError, match=r"(?s)cannot be imported\..*plays\.py is broken"):
+        twin.report_periods({})
 
 
 @pytest.mark.ci
