@@ -181,6 +181,17 @@ def test_an_answer_that_no_parameter_takes_is_asked_for_again(
         assert {asked.count(name) for name in asked if name != question} == {1}
 
 
+def test_the_guide_does_not_ask_for_what_is_known(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (repository.folder / CONFIG).read_text()
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(question))
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    assert "stg is deployed." in repository.deploy("--guided")
+    assert (repository.folder / CONFIG).read_text() == before
+
+
 def test_another_environment_is_remembered_beside_those_that_there_are(
     aws: LocalAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -415,6 +415,20 @@ def test_a_pip_that_fails_says_what_that_means(
     assert f"Log: {tmp_path / log}\n" in str(refused.value)
 
 
+def test_what_takes_longer_than_on_mwaa_is_told_with_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(command: list[str], *, timeout: float, **_: Any) -> Any:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(module.subprocess, "run", hang)
+    twin = Twin(tmp_path)
+    with pytest.raises(DeployError, match=r"^startup\.sh took longer than 300 s\.$"):
+        twin.startup_variables(lambda _: None)
+    with pytest.raises(DeployError, match=r"^pip took longer than 1800 s\. psycopg2 and pycurl"):
+        twin.install(IMAGE, "", "requests\n")
+
+
 @dataclass
 class Python:
     """Stands for the twin's Python: the command and the variables of its last call."""
