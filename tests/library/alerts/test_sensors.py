@@ -88,7 +88,7 @@ class Beside:
                 timeout=timedelta(days=1),
             )
         context: Any = {"dag_run": run, "ti": airflow, "run_id": "scheduled__1"}
-        with time_machine.travel(DUE_AT + after):
+        with time_machine.travel(DUE_AT + after, tick=False):
             looked = sensor.poke(context)
         return bool(looked), looked.xcom_value
 
