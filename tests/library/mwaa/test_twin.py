@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import twin as module
@@ -309,6 +310,35 @@ def test_an_image_has_the_packages_that_are_kept_of_it_unless_it_is_asked_otherw
     assert image == usual.replace("3.3.1", "3.9.9")
     published = "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9"
     assert limits == f"constraints of {published}/constraints-3.12.txt"
+
+
+def versions_in(file: Path) -> dict[str, str]:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    pairs = [line.split("==") for line in lines]
+    versions = {canonicalize_name(name): version for name, version in pairs}
+    assert len(versions) == len(lines)
+    return versions
+
+
+@pytest.mark.parametrize("airflow", ["3.2.1", "3.3.1"])
+def test_an_image_has_the_versions_of_its_constraints(airflow: str) -> None:
+    """But for Airflow itself, and what is built for the image or watches it."""
+    images = Path(module.__file__).with_name("images")
+    installed = versions_in(images / f"{airflow}-installed.txt")
+    constraints = versions_in(images / f"{airflow}-constraints.txt")
+    assert installed.keys() - constraints.keys() == {
+        *("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk"),
+        *("boto3-stubs", "botocore-stubs", "mypy-boto3-logs", "mypy-boto3-sqs", "types-s3transfer"),
+        *("fluent-logger", "psycopg2", "pycurl"),
+    }
+    differing = {
+        name
+        for name in installed.keys() & constraints.keys()
+        if installed[name] != constraints[name]
+    }
+    assert differing == set()
+    assert installed["apache-airflow"] == installed["apache-airflow-core"] == airflow
+    assert installed["apache-airflow-task-sdk"] == f"1.{airflow.removeprefix('3.')}"
 
 
 class Pip:
