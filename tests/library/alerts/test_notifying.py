@@ -130,9 +130,17 @@ def test_without_a_record_all_are_told_and_the_problem_is_named(
         key = record.uri.removeprefix(f"s3://{bucket}/")
         s3.put_object(Bucket=bucket, Key=key, Body=body)
     recorders = [Recorder(), Recorder()]
+    reads: list[str] = []
 
+    def note(model: Any, **_: Any) -> None:
+        reads.append(model.name)
+
+    s3.meta.events.register("before-call.s3.GetObject", note)
     problems = tell(recorders, {}, ALERT, record)
+    s3.meta.events.unregister("before-call.s3.GetObject", note)
 
+    # For each notifier a claim and what became of it; after the first error nothing more.
+    assert len(reads) == (4 if body == b"{}" else 1)
     assert [recorder.told for recorder in recorders] == [[ALERT.message], [ALERT.message]]
     if body == b"{}":  # which is a record, in which nobody was told
         assert problems == []
