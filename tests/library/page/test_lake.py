@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
-from athena_reports.page.lake import ColumnRoles, LakeError
+from athena_reports.page.lake import ColumnRoles, LakeError, label_of
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
@@ -365,3 +365,19 @@ def test_columns_mean_what_the_key_and_their_names_and_types_say(
         described.append(TableColumn(name=name, type=kind, glue=""))
     manifest = Manifest.model_construct(columns=tuple(described), key=key)
     assert ColumnRoles.of(manifest) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "others", "label"),
+    [
+        ("user_id", ["user_name"], "user_name"),
+        ("user_id", ["user_id_name"], "user_id_name"),
+        ("user_id", ["user_id_name", "user_name"], "user_name"),
+        ("carrier", ["carrier_name"], "carrier_name"),
+        ("user_id", ["name", "user_names"], "user_id"),
+    ],
+)
+def test_a_column_is_named_by_the_one_that_is_called_after_it(
+    column: str, others: list[str], label: str
+) -> None:
+    assert label_of(column, [column, *others]) == label
