@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from athena_reports.local.project import Project
 from athena_reports.local.runtime import AirflowConfig
@@ -290,8 +290,12 @@ def test_the_bundle_of_a_project_is_checked_in_the_image_that_is_asked_for(
 
 @pytest.mark.parametrize(
     "error",
-    [DeployError("A plugin is broken."), EndpointConnectionError(endpoint_url="http://local")],
-    ids=["of the bundle", "of AWS"],
+    [
+        DeployError("A plugin is broken."),
+        EndpointConnectionError(endpoint_url="http://local"),
+        ClientError({"Error": {"Code": "NoSuchBucket"}}, "GetObject"),
+    ],
+    ids=["of the bundle", "of the network", "of AWS"],
 )
 def test_a_check_that_fails_says_where_the_logs_are(
     tmp_path: Path,

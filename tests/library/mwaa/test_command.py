@@ -16,7 +16,7 @@ from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from athena_reports.mwaa.stack import Stack, State
 from local_athena import LocalAws
-from tests.library.mwaa.repository import BUCKET, REGION, Repository, keys
+from tests.library.mwaa.repository import ACCOUNT, BUCKET, REGION, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
 
@@ -100,7 +100,10 @@ def test_answers_that_end_early_leave_nothing_behind(
 
 
 def test_who_wants_no_alerts_is_asked_for_a_network(
-    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    stub: StubAws,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (repository.folder / CONFIG).unlink()
     network = "subnet-1\nsubnet-1,subnet-2\nsg-1\n\n"  # one subnet alone is asked for again
@@ -109,6 +112,12 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
     ask_config(Project.usual(repository.folder), "stg", boto3.Session())
 
+    said = capfd.readouterr().out
+    assert f"in the account {ACCOUNT}.\n" in said  # before anything else is answered
+    assert said.index("These are the credentials of arn:aws:") < said.index("ARNs of what")
+    assert said.endswith(
+        f"Remembered in {repository.folder / CONFIG}: commit it, and change answers there.\n"
+    )
     config = read_config(Project.usual(repository.folder), "stg")
     assert config is not None
     assert config.parameters == {
@@ -371,7 +380,10 @@ def test_without_the_sam_cli_it_says_how_to_install_it(
 ) -> None:
     stub.status = "UPDATE_COMPLETE"
     (repository.folder / ".venv-deploy").unlink()
-    assert "bin/python -m pip install aws-sam-cli" in repository.deploy("--dry-run", code=1)
+    folder = repository.folder / ".venv-deploy"
+    said = repository.deploy("--dry-run", code=1)
+    assert f"There is no SAM CLI at {folder}/bin/sam." in said
+    assert f"-m venv {folder} && {folder}/bin/python -m pip install aws-sam-cli" in said
     assert "CreateChangeSet" not in stub.operations
 
 

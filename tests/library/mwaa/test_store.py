@@ -77,7 +77,7 @@ def test_a_dry_run_uploads_nothing(bucket: Any, deployed: dict[str, str]) -> Non
 
 
 def test_what_changed_is_written_dags_last_and_what_is_gone_is_removed_dags_first(
-    bucket: Any, deployed: dict[str, str]
+    bucket: Any, deployed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes: dict[str, bytes | None] = {"dags/include/sql/plays.sql": None, "dags/plays.py": None}
     # As a bundle has them: the DAG files first.
@@ -87,7 +87,14 @@ def test_what_changed_is_written_dags_last_and_what_is_gone_is_removed_dags_firs
         ["dags/include/sql/flights.sql", "dags/flights.py"],
         ["dags/plays.py", "dags/include/sql/plays.sql"],
     )
+    capsys.readouterr()
     new.synchronise()
+    assert capsys.readouterr().out.splitlines() == [
+        "write   dags/include/sql/flights.sql",
+        "write   dags/flights.py",
+        "remove  dags/plays.py",
+        "remove  dags/include/sql/plays.sql",
+    ]
     assert keys(bucket) == {
         path: content for path, content in (DAGS | changes).items() if content is not None
     }
