@@ -335,8 +335,10 @@ def test_startup_sh_names_what_the_change_of_a_stack_has_brought(
 
     stub.status = "UPDATE_COMPLETE"
     monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
     said = repository.deploy()
     assert said.endswith("stg is deployed. It has no MWAA environment.\n")
+    assert stub.pools == []  # where there is none to create it in
     version = stub.parameters["StartupVersion"]
     startup = bucket.get_object(Bucket=BUCKET, Key="startup.sh", VersionId=version)["Body"].read()
     assert "ATHENA_REPORTS_ALERT_TOPIC=arn:aws:sns:topic\n" in startup.decode()
