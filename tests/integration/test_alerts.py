@@ -343,7 +343,11 @@ def test_a_late_period_is_told_though_airflow_does_not_say_why(
             assert execute(task, context) is True
 
     ((_, message),) = inbox.take()
-    assert "Reason: it was due at 2025-03-16 03:00 Asia/Tokyo and is not published\n" in message
+    assert message.splitlines()[1:3] == [
+        "Reason: it was due at 2025-03-16 03:00 Asia/Tokyo and is not published",
+        "Next step: See whether the DAG is paused, or its run waits or has failed."
+        " Clear that run, or trigger one.",
+    ]
 
 
 @pytest.mark.usefixtures("plays_lake")

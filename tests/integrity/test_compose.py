@@ -19,9 +19,9 @@ from athena_reports.authors.new import report_templates
 from athena_reports.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
-    (ROOT / "docker-compose.yaml").read_text("utf-8")
-)["services"]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))
+IN_ACCOUNT: dict[str, Any] = yaml.safe_load((ROOT / "compose.aws.yaml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LOCAL = {"local-aws", "demo-seed"}
 AIRFLOW = {name for name in SERVICES if name.startswith("airflow-")}
 ACCOUNT = {
@@ -31,6 +31,7 @@ ACCOUNT = {
     "AWS_SESSION_TOKEN": "token",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
+POSTGRES_DATA = "/var/lib/postgresql/data"  # of the image, by its page on Docker Hub
 NAMES = "ATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/\n"
 
 
@@ -69,10 +70,62 @@ def test_the_airflow_is_the_tested_one() -> None:
     (built,) = [
         service["build"]["dockerfile_inline"] for service in SERVICES.values() if "build" in service
     ]
-    assert built.startswith(f"FROM apache/airflow:{pinned[1]}-python3.12\n")
+    assert built.splitlines() == [
+        f"FROM apache/airflow:{pinned[1]}-python3.12",
+        "COPY requirements.txt /requirements/",
+        "COPY dev/pins/local.txt /requirements/",
+        "RUN pip install --no-cache-dir --require-hashes -r /requirements/local.txt",
+    ]
     assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {
         f"athena-reports-airflow:{pinned[1]}"
     }
+
+
+def test_only_in_an_account_something_runs_by_schedule() -> None:
+    """The demo's lakes end in the past. Each has a metadata database of its own."""
+    key = "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"
+    assert {SERVICES[name]["environment"][key] for name in AIRFLOW} == {"false"}
+    overridden = {name for name in IN_ACCOUNT["services"] if name.startswith("airflow-")}
+    assert overridden == AIRFLOW
+    for name in AIRFLOW:
+        assert IN_ACCOUNT["services"][name]["environment"][key] == "true"
+    assert COMPOSE["name"] != IN_ACCOUNT["name"]
+    assert SERVICES["postgres"]["volumes"] == [f"{next(iter(COMPOSE['volumes']))}:{POSTGRES_DATA}"]
+
+
+def test_tasks_run_after_the_lakes_are_filled() -> None:
+    """In an account there is nothing to fill."""
+    done = {"condition": "service_completed_successfully"}
+    healthy = {"condition": "service_healthy"}
+    assert SERVICES["airflow-worker"]["depends_on"] == {
+        "postgres": healthy,
+        "redis": healthy,
+        "airflow-init": done,
+        "airflow-apiserver": healthy,
+        "demo-seed": done,
+    }
+    assert SERVICES["demo-seed"]["depends_on"] == {"local-aws": healthy}
+    in_account = IN_ACCOUNT["services"]["airflow-worker"]["depends_on"]
+    assert in_account == {"demo-seed": done | {"required": False}}
+
+
+def test_the_local_services_run_modules_of_the_tree_that_only_they_can_reach() -> None:
+    for name, module in (("local-aws", "local_athena"), ("demo-seed", "demo.seed")):
+        service = SERVICES[name]
+        assert service["entrypoint"][:3] == ["python", "-m", module]
+        folders = service["environment"]["PYTHONPATH"].split(":")
+        mounted = dict(volume.removesuffix(":ro").split(":") for volume in service["volumes"])
+        assert set(mounted) == {"./dev", "./plugins"}
+        assert all(volume.endswith(":ro") for volume in service["volumes"])
+        in_tree = {inside: (ROOT / outside) for outside, inside in mounted.items()}
+        paths = []
+        for folder in folders:
+            (top,) = [inside for inside in in_tree if Path(folder).is_relative_to(inside)]
+            paths.append(in_tree[top] / Path(folder).relative_to(top))
+        for package in (module.partition(".")[0], "athena_reports"):
+            assert any((path / package / "__init__.py").is_file() for path in paths), package
+    # All interfaces of the container, or the others could not reach it.
+    assert SERVICES["local-aws"]["entrypoint"][3:] == ["serve", "--host", "0.0.0.0"]
 
 
 @pytest.fixture

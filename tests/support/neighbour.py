@@ -44,8 +44,11 @@ class Airflow:
         assert dag_id == self.dag_id
         return SimpleNamespace(is_paused=self.is_paused)
 
-    def xcom_pull(self, *, dag_id: str, run_id: str, task_ids: str, key: str, **_: Any) -> Any:
+    def xcom_pull(
+        self, *, dag_id: str, run_id: str, task_ids: str, key: str, map_indexes: int
+    ) -> Any:
         assert (dag_id, run_id) == (self.dag_id, RUN_ID)
+        assert map_indexes == -1, "without one, Airflow gives a list"
         return self.xcoms.get((task_ids, key))
 
     def send(self, question: GetDagRun) -> DagRunResult:

@@ -24,6 +24,8 @@ _READY = {
     "IMPORT_ROLLBACK_COMPLETE",
 }
 """The states in which CloudFormation changes a stack."""
+_NOT_CREATED = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+"""The states of a stack in which nothing runs."""
 _AIRFLOW = "AWS::MWAA::Environment"
 # What has a name of its own cannot be replaced: the new one would need the same name.
 _NAMED = (_AIRFLOW, "AWS::S3::Bucket", "AWS::Athena::WorkGroup", "AWS::Glue::Database")
@@ -227,6 +229,11 @@ class Stack:
         if status == "UPDATE_ROLLBACK_FAILED":
             command = self._aws_command("continue-update-rollback")
             return f"Correct that, let the rollback end ({command}), {again}"
+        if status not in _NOT_CREATED:
+            return (
+                "A change of it has failed outside of this command. See its events in the console"
+                f" of CloudFormation, bring it to a state that ends with COMPLETE, {again}"
+            )
         command = self._aws_command("delete-stack")
         return (
             f"It was not created; nothing runs in it. Remove it ({command}),"

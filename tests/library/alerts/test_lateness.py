@@ -33,3 +33,10 @@ def test_a_report_has_the_time_that_it_would_have_had(
 @given(ENDS, DUES)
 def test_who_starts_a_check_gets_the_usual_deadline(end: datetime, due: timedelta) -> None:
     assert deadline(end, due, None) == end + due
+
+
+def test_a_scheduler_may_take_a_quarter_of_an_hour_to_start_a_check() -> None:
+    end, due = datetime(2026, 3, 8, tzinfo=UTC), timedelta(hours=3)
+    in_time = end + due + timedelta(minutes=15)
+    assert deadline(end, due, in_time) == end + due
+    assert deadline(end, due, in_time + SECOND) == in_time + SECOND + due

@@ -13,12 +13,20 @@ from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseNotifier
 
 from athena_reports.alerts import notifying
 from athena_reports.alerts.alert import Alert
-from athena_reports.alerts.notifying import call_within, named_notifiers, tell
-from athena_reports.alerts.record import StoredRecord
+from athena_reports.alerts.notifying import (
+    NOTIFIER_LIMIT,
+    TIME_OF_DAG_CALLBACK,
+    TIME_OF_TASK_CALLBACK,
+    call_within,
+    named_notifiers,
+    tell,
+)
+from athena_reports.alerts.record import CLAIM_LASTS, StoredRecord
 from athena_reports.aws.s3 import S3
 from tests.support.notifiers import Broken, Recorder
 
@@ -122,9 +130,17 @@ def test_without_a_record_all_are_told_and_the_problem_is_named(
         key = record.uri.removeprefix(f"s3://{bucket}/")
         s3.put_object(Bucket=bucket, Key=key, Body=body)
     recorders = [Recorder(), Recorder()]
+    reads: list[str] = []
 
+    def note(model: Any, **_: Any) -> None:
+        reads.append(model.name)
+
+    s3.meta.events.register("before-call.s3.GetObject", note)
     problems = tell(recorders, {}, ALERT, record)
+    s3.meta.events.unregister("before-call.s3.GetObject", note)
 
+    # For each notifier a claim and what became of it; after the first error nothing more.
+    assert len(reads) == (4 if body == b"{}" else 1)
     assert [recorder.told for recorder in recorders] == [[ALERT.message], [ALERT.message]]
     if body == b"{}":  # which is a record, in which nobody was told
         assert problems == []
@@ -145,6 +161,40 @@ def test_a_call_has_the_context_variables_and_a_thread_of_its_own() -> None:
 
     assert tell([Looking()], {}, ALERT, None) == []
     assert seen == ["set by the task", False]
+
+
+def test_a_notifier_has_the_alert_in_a_context_of_its_own() -> None:
+    context = {"run_id": "run-1"}
+    seen = []
+
+    class Noting(BaseNotifier):
+        def notify(self, context: Any) -> None:
+            seen.append(dict(context))
+            context["run_id"] = "changed"
+
+    assert tell([Noting(), Noting()], context, ALERT, None) == []
+    first, second = seen
+    assert first["run_id"] == second["run_id"] == "run-1"
+    assert first["alert"] == {
+        "environment": "dev",
+        "subject": ALERT.subject,
+        "message": ALERT.message,
+        "html": ALERT.html,
+    }
+    assert context == {"run_id": "run-1"}
+
+
+def test_all_that_a_callback_may_take_fits_into_the_time_that_airflow_gives_it() -> None:
+    """Otherwise Airflow ends the process before everybody is told."""
+    of_task = timedelta(seconds=conf.getint("core", "task_success_overtime"))
+    of_dag = timedelta(seconds=conf.getint("dag_processor", "dag_file_processor_timeout"))
+    second = timedelta(seconds=1)
+    assert 10 * second <= TIME_OF_TASK_CALLBACK < of_task
+    assert 10 * second <= TIME_OF_DAG_CALLBACK < of_dag - notifying._RECORD_LIMIT
+    # docs/how-to/be-told.md says these two.
+    assert (20 * second, 25 * second) == (NOTIFIER_LIMIT, TIME_OF_DAG_CALLBACK)
+    # A claim outlasts what its process may still do: claim, call, note the end.
+    assert 2 * notifying._RECORD_LIMIT + NOTIFIER_LIMIT <= CLAIM_LASTS
 
 
 def test_a_time_out_of_the_function_itself_keeps_its_message() -> None:

@@ -4,7 +4,13 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.alerts.reason import reason_of
-from athena_reports.errors import CheckError, PublishError, QueryError
+from athena_reports.errors import (
+    CheckError,
+    PublishError,
+    QueryError,
+    ResultError,
+    TransformError,
+)
 from athena_reports.steps.airflow_errors import report_errors
 
 VALUE = "alice@example.com"
@@ -37,3 +43,17 @@ def test_of_an_error_that_nobody_expected_only_the_kind_is_told(error: Exception
     told = reason_of(error, has_private_columns=True)
     assert told.startswith(f"{type(error).__name__}, whose text may quote")
     assert VALUE not in told
+
+
+@pytest.mark.parametrize("kind", [ResultError, TransformError])
+def test_of_a_transform_or_a_result_only_the_kind_of_what_went_wrong_is_told(
+    kind: type[ResultError | TransformError],
+) -> None:
+    """Their texts quote what DuckDB or the author's code says."""
+    without_cause = raised(kind(f"transform: {VALUE}"))
+    caused = kind(f"transform: {VALUE}")
+    caused.__cause__ = ZeroDivisionError(VALUE)
+    for error, name in ((without_cause, kind.__name__), (raised(caused), "ZeroDivisionError")):
+        assert VALUE in reason_of(error, has_private_columns=False)
+        told = reason_of(error, has_private_columns=True)
+        assert told == f"{name}, whose text may quote a private column; the log of the task has it"

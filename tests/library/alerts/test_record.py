@@ -22,7 +22,7 @@ from athena_reports.alerts.record import (
     ClaimResult,
     StoredRecord,
 )
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, S3Error
 from tests.support.wire import CONFLICT, answered, s3_error
 
 if TYPE_CHECKING:
@@ -129,6 +129,20 @@ def test_a_write_that_conflicts_with_another_one_is_done_again(
         record.note_told("SnsNotifier 1")
     assert len(requests) == 4
     assert record.was_somebody_told()
+
+
+@pytest.mark.parametrize("call", ["claim", "note_told", "release"])
+def test_a_record_that_others_change_all_the_time_is_given_up_and_tried_again_later(
+    stored: Stored, s3: S3Client, bucket: str, call: str
+) -> None:
+    record = StoredRecord.of(bucket, "plays_weekly", "run-1", "failed-0", open_s3=lambda: S3(s3))
+    conflicts = [s3_error(*CONFLICT)] * 10
+    with answered(s3, "PutObject", *conflicts) as requests, pytest.raises(S3Error) as given_up:
+        getattr(record, call)("SnsNotifier 1")
+    assert len(requests) == 10
+    assert given_up.value.retryable
+    assert str(given_up.value).startswith(f"{record.uri} was changed by other processes 10 times.")
+    assert not record.was_somebody_told()
 
 
 def test_the_claim_of_a_process_that_was_killed_ends(stored: Stored) -> None:

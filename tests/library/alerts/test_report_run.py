@@ -12,6 +12,7 @@ from athena_reports.alerts.report_run import ReportRun, cause_of_lateness, find_
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
 from tests.support.neighbour import RUN_ID, Airflow
+from tests.support.virtual_clock import VirtualClock
 
 
 @pytest.fixture
@@ -76,9 +77,12 @@ MISSING = "partitions of 2025-06-14 are missing"
             " failed)",
         ),
         (Airflow("success", {"publish": "skipped"}), "its run succeeded without publishing it"),
-        (
-            Airflow("running", {"run_query": "success", "transform": "running"}),
-            "transform is running",
+        *(
+            (
+                Airflow("running", {"run_query": "success", "transform": state}),
+                f"transform is {state}",
+            )
+            for state in ("running", "queued", "scheduled", "restarting")
         ),
         (Airflow("running", {"run_query": None}), "its run is waiting"),
     ],
@@ -87,6 +91,37 @@ def test_the_reason_that_can_be_known_is_told(find: Any, airflow: Airflow, expec
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
     assert cause.reason == expected
     assert cause.next_step.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("airflow", "next_step"),
+    [
+        (Airflow(), "trigger a run."),
+        (Airflow(is_paused=True), "Unpause the DAG."),
+        (Airflow("queued", {"run_query": None}), "See how many runs of the DAG are active"),
+        (Airflow("failed", {"transform": "failed"}), "Correct that, and clear the run from there."),
+        (Airflow("success", {"publish": "skipped"}), "clear it from the first task that was"),
+        (Airflow("running", {"run_query": "up_for_retry"}), "See whether the reason passes"),
+        (Airflow("running", {"transform": "queued"}), "See the log of the task."),
+        (Airflow("running", {"run_query": None}), "See the tasks of the run."),
+    ],
+)
+def test_what_to_do_is_told_for_each_reason(find: Any, airflow: Airflow, next_step: str) -> None:
+    assert next_step in cause_of_lateness(find(airflow), airflow, "plays_weekly").next_step
+
+
+def test_of_a_query_that_has_ended_it_is_told_that_nobody_went_on(
+    find: Any, athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    id_ = athena.start_query_execution(
+        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
+    )["QueryExecutionId"]
+    clock.sleep(3600)
+    tasks = {"run_query": "success", "wait_for_query": "deferred"}
+    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
+    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
+    assert cause.reason == f"its query {id_} is SUCCEEDED, and wait_for_query has not gone on"
+    assert "If it makes no progress, clear run_query." in cause.next_step
 
 
 @pytest.mark.parametrize("waiting", ["deferred", "up_for_reschedule", "running"])

@@ -79,8 +79,8 @@ def test_two_folders_and_two_times_give_the_same_bytes(
     for folder in ("plugins", "dags", "plugins/athena_reports"):
         (second / folder / "__pycache__").mkdir()
         (second / folder / "__pycache__" / "x.cpython-312.pyc").write_bytes(os.urandom(8))
-        (second / folder / ".DS_Store").write_bytes(os.urandom(8))
-        (second / folder / "settings.py~").write_bytes(os.urandom(8))
+        for name in (".DS_Store", "a.py~", "a.py.orig", "a.py.rej", "a.py.swp", "a.pyc", "a.pyo"):
+            (second / folder / name).write_bytes(os.urandom(8))
 
     build_bundle(Project.usual(first), "prd", tmp_path / "a")
     build_bundle(Project.usual(second), "prd", tmp_path / "b")
@@ -312,6 +312,9 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
     )
     settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
     build_bundle(Project.usual(repository), "qa", tmp_path / "bundle", settings)
+    lines = (tmp_path / "bundle" / "startup.sh").read_text().splitlines()
+    assert lines[0] == "export TEAM=ours ATHENA_REPORTS_ENV=theirs"
+    assert lines[1:] == sorted(lines[1:])  # the same bytes in each deployment
     source = ["sh", "-c", '. "$0"; env', str(tmp_path / "bundle" / "startup.sh")]
     seen = subprocess.run(
         source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
@@ -340,6 +343,7 @@ def test_an_unknown_environment_is_refused_with_those_that_there_are(
         ("BUCKET=acme", "line 1: 'BUCKET=acme' is not a setting"),
         ("ATHENA_REPORTS_BUCKET", "is not a setting"),
         ("ATHENA_REPORTS_ENV=dev", "ATHENA_REPORTS_ENV is set already"),
+        ("ATHENA_REPORTS_POOL=a\n# b\nATHENA_REPORTS_POOL=a", "line 3: 'ATHENA_REPORTS_POOL=a' is"),
         (
             "ATHENA_REPORTS_BUCKET=Acme_Reports",
             "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from athena_reports.local.project import Project
 from athena_reports.local.runtime import AirflowConfig
@@ -240,6 +241,77 @@ def test_where_no_table_is_kept_nothing_runs_and_that_is_told(
     assert told[1].startswith("requirements.txt needs a package index.")
     assert told[-1] == "no table of a report is kept in .lake/, so no report is run"
     assert asked == [("parsed", {"plays.py"})]
+
+
+@pytest.fixture
+def asked_of_twins(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What twins are built of; pip finds the newest Airflow, which is 3.10.2."""
+    asked: list[Any] = []
+
+    def build(version: str, constraints: str, *more: Any) -> str:
+        *places, progress = more
+        progress("a twin is made")
+        asked.append((version, constraints, *places))
+        return "the twin"
+
+    def find(command: list[str], **_: Any) -> Any:
+        assert command[1:] == ["-m", "pip", "index", "versions", "apache-airflow"]
+        listed = "apache-airflow (3.10.2)\nAvailable versions: 3.10.2, 3.9.1\n"
+        return SimpleNamespace(stdout=listed, stderr="")
+
+    monkeypatch.setattr(module, "build_twin", build)
+    monkeypatch.setattr(module.subprocess, "run", find)
+    return asked
+
+
+@pytest.mark.parametrize(("version", "image"), [("3.3.1", "3.3.1"), ("newest", "3.10.2")])
+def test_the_bundle_of_a_project_is_checked_in_the_image_that_is_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_of_twins: list[Any],
+    version: str,
+    image: str,
+) -> None:
+    project = Project.usual(tmp_path)
+    monkeypatch.setattr(module, "check_bundle", lambda *asked: asked_of_twins.append(asked[:2]))
+    told: list[str] = []
+    image_options = {"constraints": "limits.txt", "python": "/opt/python"}
+    check_in_twin(project, version, progress=told.append, **image_options)
+    bundle, work = tmp_path / "dist" / "mwaa", tmp_path / ".airflow" / "mwaa"
+    assert asked_of_twins == [
+        (image, "limits.txt", bundle, work, "/opt/python"),
+        ("the twin", project),
+    ]
+    assert told == [
+        "a twin is made",
+        f"the bundle works in the twin of MWAA's image for Airflow {image}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DeployError("A plugin is broken."),
+        EndpointConnectionError(endpoint_url="http://local"),
+        ClientError({"Error": {"Code": "NoSuchBucket"}}, "GetObject"),
+    ],
+    ids=["of the bundle", "of the network", "of AWS"],
+)
+def test_a_check_that_fails_says_where_the_logs_are(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_of_twins: list[Any],
+    error: Exception,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "check_bundle", fail)
+    told: list[str] = []
+    with pytest.raises(DeployError) as refused:
+        check_in_twin(Project.usual(tmp_path), "3.3.1", progress=told.append)
+    assert str(refused.value) == f"{error}\nLogs are in {tmp_path}/.airflow/mwaa."
+    assert told == ["a twin is made"]
 
 
 def test_the_newest_airflow_of_an_index_that_does_not_answer_is_one_message(

@@ -55,6 +55,18 @@ def test_the_guide_asks_and_deploys_nothing_until_it_has_all_answers(
     assert not (clone / CONFIG).exists()
 
 
+def test_its_environments_set_nothing_before_somebody_decides_it(clone: Path) -> None:
+    """All that a deployment needs is what the stack gives."""
+    files = {file.stem: file for file in (clone / "deploy" / "environments").iterdir()}
+    assert files.keys() == {"dev", "stg", "prd"}
+    for environment, file in files.items():
+        assert file.suffix == ".env"
+        lines = file.read_text().splitlines()
+        assert all(line.startswith("#") for line in lines)
+        assert f"ATHENA_REPORTS_ENV={environment} " in lines[0]
+        assert lines[-1] == f"# ATHENA_REPORTS_POOL=athena_{environment}"
+
+
 def test_whoever_deploys_can_commit_where_to(clone: Path) -> None:
     (clone / CONFIG).write_text("version = 0.1\n")
     status = ["git", "status", "--porcelain", "--untracked-files=all"]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
 from athena_reports.local.project import Project
 from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from athena_reports.mwaa.stack import Stack, State
 from local_athena import LocalAws
-from tests.library.mwaa.repository import BUCKET, Repository, keys
+from tests.library.mwaa.repository import ACCOUNT, BUCKET, REGION, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
 
@@ -99,7 +100,10 @@ def test_answers_that_end_early_leave_nothing_behind(
 
 
 def test_who_wants_no_alerts_is_asked_for_a_network(
-    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    stub: StubAws,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (repository.folder / CONFIG).unlink()
     network = "subnet-1\nsubnet-1,subnet-2\nsg-1\n\n"  # one subnet alone is asked for again
@@ -108,6 +112,12 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
     ask_config(Project.usual(repository.folder), "stg", boto3.Session())
 
+    said = capfd.readouterr().out
+    assert f"in the account {ACCOUNT}.\n" in said  # before anything else is answered
+    assert said.index("These are the credentials of arn:aws:") < said.index("ARNs of what")
+    assert said.endswith(
+        f"Remembered in {repository.folder / CONFIG}: commit it, and change answers there.\n"
+    )
     config = read_config(Project.usual(repository.folder), "stg")
     assert config is not None
     assert config.parameters == {
@@ -116,6 +126,79 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
         "SubnetIds": "subnet-1,subnet-2",
         "SecurityGroupIds": "sg-1",
     }
+    assert (repository.folder / CONFIG).read_text().splitlines() == [
+        "version = 0.1",
+        "",
+        "[stg.deploy.parameters]",
+        'stack_name = "athena-reports-stg"',
+        'region = "us-east-1"',
+        'capabilities = "CAPABILITY_IAM"',
+        'parameter_overrides = ["Environment=stg", "SourceDataArns=arn:aws:s3:::lake",'
+        ' "SubnetIds=subnet-1,subnet-2", "SecurityGroupIds=sg-1"]',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "taken", "refused"),
+    [
+        ("AWS region", ["eu-west-1"], ["", "eu-west", "us-east-1x"]),
+        (
+            "ARNs of what",
+            ["arn:aws:s3:::a", "arn:aws:s3:::a,arn:aws:s3:::a/*"],
+            ["", "s3://a", "arn:aws:s3:::a, arn:aws:s3:::b", "arn:aws:s3:::a,"],
+        ),
+        ("Address that", ["", "a+b@example.com"], ["a", "a@b@c", "a b@example.com"]),
+        (
+            "Two private subnets",
+            ["", "subnet-1,subnet-2"],
+            ["subnet-1", "subnet-1,subnet-2,subnet-3", "sg-1,sg-2"],
+        ),
+        ("Its security groups", ["sg-1", "sg-1,sg-2"], ["", "sg-1,", "subnet-1"]),
+        ("Whether the internet", ["", "PUBLIC_ONLY", "PRIVATE_ONLY"], ["yes", "PUBLIC"]),
+    ],
+)
+def test_an_answer_that_no_parameter_takes_is_asked_for_again(
+    aws: LocalAws,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+    taken: list[str],
+    refused: list[str],
+) -> None:
+    right = {
+        "AWS region": "us-east-1",
+        "ARNs of what": "arn:aws:s3:::lake",
+        "Address that": "",
+        "Two private subnets": "subnet-1,subnet-2",
+        "Its security groups": "sg-1",
+        "Whether the internet": "",
+    }
+    for answer in taken:
+        asked: list[str] = []
+        given = {name: iter([value]) for name, value in right.items()}
+        given[question] = iter([*refused, answer])
+
+        def reply(prompt: str, asked: list[str] = asked, given: Any = given) -> str:
+            (name,) = [name for name in given if prompt.startswith(name)]
+            asked.append(name)
+            return str(next(given[name]))
+
+        monkeypatch.setattr("builtins.input", reply)
+        (repository.folder / CONFIG).unlink(missing_ok=True)
+        ask_config(Project.usual(repository.folder), "stg", boto3.Session())
+        assert asked.count(question) == len(refused) + 1
+        assert {asked.count(name) for name in asked if name != question} == {1}
+
+
+def test_the_guide_does_not_ask_for_what_is_known(
+    stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (repository.folder / CONFIG).read_text()
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(question))
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    assert "stg is deployed." in repository.deploy("--guided")
+    assert (repository.folder / CONFIG).read_text() == before
 
 
 def test_another_environment_is_remembered_beside_those_that_there_are(
@@ -188,8 +271,13 @@ def test_whatever_changes_is_checked_in_the_twin_and_what_is_deployed_already_is
     stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check takes minutes."""
-    checked = []
-    monkeypatch.setattr(deploy, "check_in_twin", lambda _, version, **__: checked.append(version))
+    checked: list[str] = []
+
+    def check(_: Project, version: str, *, progress: Callable[[str], None]) -> None:
+        progress("the twin is there")
+        checked.append(version)
+
+    monkeypatch.setattr(deploy, "check_in_twin", check)
     monkeypatch.setattr(deploy, "Stack", changed_by(stub))
     stub.status = "UPDATE_COMPLETE"
     repository.deploy()
@@ -237,15 +325,7 @@ def test_a_bundle_that_fails_the_check_in_the_twin_is_not_deployed(
     assert versions == ["3.3.1", "3.4.0"]
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
-        *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
-    ],
-)
-def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_brought(
-    status: str,
+def test_startup_sh_names_what_the_change_of_a_stack_has_brought(
     stub: StubAws,
     bucket: Any,
     repository: Repository,
@@ -253,17 +333,19 @@ def test_startup_sh_names_what_the_change_of_a_stack_that_can_be_changed_has_bro
 ) -> None:
     """Such as after an update of the library, whose template has another output."""
 
-    stub.status = status
+    stub.status = "UPDATE_COMPLETE"
     monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
     said = repository.deploy()
     assert said.endswith("stg is deployed. It has no MWAA environment.\n")
+    assert stub.pools == []  # where there is none to create it in
     version = stub.parameters["StartupVersion"]
     startup = bucket.get_object(Bucket=BUCKET, Key="startup.sh", VersionId=version)["Body"].read()
     assert "ATHENA_REPORTS_ALERT_TOPIC=arn:aws:sns:topic\n" in startup.decode()
     assert "dags/plays.py" in keys(bucket)
 
 
-def test_a_pool_is_created_only_where_the_environment_names_one(
+def test_a_pool_is_created_where_the_environment_names_one_that_is_not_there(
     stub: StubAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "Stack", changed_by(stub))
@@ -272,8 +354,27 @@ def test_a_pool_is_created_only_where_the_environment_names_one(
     repository.deploy()
     assert stub.pools == []
     repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena\n")
+    # Each service is asked in the region of the configuration, whatever that of the shell is.
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    regions: dict[str, set[str]] = {}
+    call = BaseClient._make_api_call
+
+    def note(client: Any, operation: str, parameters: Any) -> Any:
+        service = client.meta.service_model.service_name
+        regions.setdefault(service, set()).add(client.meta.region_name)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", note)
     repository.deploy()
     assert stub.pools == [{"name": "athena", "slots": 16, "include_deferred": True}]
+    services = ("cloudformation", "mwaa", "s3", "sts")
+    assert regions == {service: {REGION} for service in services}
+
+    stub.pools = [{"name": "athena", "slots": 3}]  # as somebody has changed it
+    repository.deploy()
+    assert stub.pools == [{"name": "athena", "slots": 3}]
+    monkeypatch.setattr("tests.library.mwaa.stub._Conflict.RestApiStatusCode", 403)
+    assert "AWS: An error occurred (RestApiClientException)" in repository.deploy(code=1)
 
 
 def test_without_the_sam_cli_it_says_how_to_install_it(
@@ -281,7 +382,10 @@ def test_without_the_sam_cli_it_says_how_to_install_it(
 ) -> None:
     stub.status = "UPDATE_COMPLETE"
     (repository.folder / ".venv-deploy").unlink()
-    assert "bin/python -m pip install aws-sam-cli" in repository.deploy("--dry-run", code=1)
+    folder = repository.folder / ".venv-deploy"
+    said = repository.deploy("--dry-run", code=1)
+    assert f"There is no SAM CLI at {folder}/bin/sam." in said
+    assert f"-m venv {folder} && {folder}/bin/python -m pip install aws-sam-cli" in said
     assert "CreateChangeSet" not in stub.operations
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from athena_reports.local.project import Project
+from athena_reports.mwaa import DeployError
 from athena_reports.mwaa.config import CONFIG, Config, read_config
 
 PARAMETERS = {
@@ -42,3 +43,26 @@ def test_parameters_are_read_as_the_sam_cli_and_a_person_write_them(
     )
     assert read_config(project, "stg") == Config("stg", "us-east-1", "reports", PARAMETERS)
     assert read_config(project, "prd") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[stg",  # not TOML
+        "stg = 1",
+        "[stg]",
+        "[stg.deploy.parameters]",
+        "[stg.deploy]\nparameters = 1",
+        '[stg.deploy.parameters]\nparameter_overrides = []\nstack_name = "reports"',
+        '[stg.deploy.parameters]\nparameter_overrides = []\nregion = "us-east-1"',
+        '[stg.deploy.parameters]\nparameter_overrides = 1\nregion = "a"\nstack_name = "b"',
+        '[stg.deploy.parameters]\nparameter_overrides = ["a"]\nregion = "a"\nstack_name = "b"',
+    ],
+)
+def test_a_file_that_does_not_say_it_is_one_message(text: str, tmp_path: Path) -> None:
+    file = tmp_path / CONFIG
+    file.parent.mkdir()
+    file.write_text(f"{text}\n")
+    with pytest.raises(DeployError) as refused:
+        read_config(Project.usual(tmp_path), "stg")
+    assert str(refused.value).startswith(f"{file} does not say where stg is deployed to: ")

@@ -27,7 +27,7 @@ import json, os, sys
 from pathlib import Path
 
 here = Path(__file__).parent
-(here / "asked.json").write_text(json.dumps([sys.argv[1:], sorted(os.environ)]))
+(here / "asked.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
 print((here / "says").read_text(), end="")
 sys.exit(int((here / "code").read_text()))
 """
@@ -96,8 +96,8 @@ class Sam(SimpleNamespace):
         return found
 
     @property
-    def variables(self) -> list[str]:
-        found: list[str] = json.loads((self.folder / "asked.json").read_text())[1]
+    def variables(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.folder / "asked.json").read_text())[1]
         return found
 
     def parameters(self) -> dict[str, str]:
@@ -171,7 +171,8 @@ def test_every_parameter_is_given_and_the_versions_have_the_last_word(
         assert arguments[arguments.index(option) + 1] == value
     assert {"--no-confirm-changeset", "--no-fail-on-empty-changeset"} <= set(arguments)
     assert "--no-execute-changeset" not in arguments
-    assert {"OURS", "SAM_CLI_TELEMETRY", "PATH"} <= set(sam.variables)
+    assert sam.variables.items() >= {"OURS": "yes", "SAM_CLI_TELEMETRY": "0"}.items()
+    assert "PATH" in sam.variables
     without = ("PYTHON", "AIRFLOW", "ACTIONS_")
     assert [name for name in sam.variables if name.startswith(without)] == []
     assert "PYTHONPATH" in os.environ
@@ -203,6 +204,75 @@ def test_a_change_that_fails_says_why_and_that_what_ran_still_runs(
     with pytest.raises(DeployError, match="The SAM CLI failed"):
         make_stack().apply(VERSIONS)
     assert [call for call, _ in cloudformation.calls] == ["describe"] * 3
+
+
+# The states of a stack, by the API reference of CloudFormation.
+CHANGEABLE = (
+    *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+    *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
+)
+OTHERS = (
+    *("CREATE_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED"),
+    *("ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_FAILED", "DELETE_COMPLETE"),
+    *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_FAILED"),
+    *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"),
+    *("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_IN_PROGRESS"),
+    *("IMPORT_ROLLBACK_IN_PROGRESS", "IMPORT_ROLLBACK_FAILED"),
+)
+
+
+def test_only_a_stack_at_rest_is_changed(
+    make_stack: Callable[..., Stack], cloudformation: CloudFormation
+) -> None:
+    for status in CHANGEABLE:
+        cloudformation.status = status
+        state = make_stack().state()
+        assert state is not None
+        assert state.outputs["Bucket"] == "b"
+    for status in OTHERS:
+        cloudformation.status = status
+        with pytest.raises(DeployError, match=f"^reports-of-stg is {status}\\. "):
+            make_stack().state()
+    cloudformation.status = "REVIEW_IN_PROGRESS"  # a change set that nobody has executed
+    assert make_stack().state() is None
+
+
+NOT_CREATED = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+
+def test_only_a_stack_that_was_not_created_is_to_be_removed(
+    make_stack: Callable[..., Stack], cloudformation: CloudFormation
+) -> None:
+    """In another one, an environment runs, and its history would go with it."""
+    to_remove = []
+    for status in OTHERS:
+        cloudformation.status = status
+        with pytest.raises(DeployError) as refused:
+            make_stack().state()
+        if "delete-stack" in str(refused.value):
+            assert "It was not created; nothing runs in it." in str(refused.value)
+            to_remove.append(status)
+        else:
+            assert str(refused.value).endswith("then run the same command again.")
+    assert sorted(to_remove) == sorted(NOT_CREATED)
+
+
+def test_a_stack_that_may_not_be_looked_at_is_not_taken_for_one_that_is_not_there(
+    make_stack: Callable[..., Stack],
+    cloudformation: CloudFormation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a deployment would ask for a stack to be created that there is."""
+    cloudformation.status = ""
+    assert make_stack().state() is None
+    refusal: Any = {"Error": {"Code": "AccessDenied", "Message": "not authorized"}}
+
+    def refuse(**_: Any) -> Any:
+        raise ClientError(refusal, "DescribeStacks")
+
+    monkeypatch.setattr(cloudformation, "describe_stacks", refuse)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        make_stack().state()
 
 
 # --- A plan

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,11 +21,9 @@ from tests.library.mwaa.repository import ACCOUNT, REGION
 from tests.library.mwaa.template import (
     AIRFLOW,
     KEY,
-    RESOURCES,
     TEMPLATE,
     Environment,
     as_list,
-    of_type,
     policies_of,
 )
 from tests.support.paths import ROOT
@@ -97,41 +94,6 @@ def test_an_environment_is_named_as_the_settings_say() -> None:
     assert TEMPLATE["Parameters"]["Environment"]["AllowedPattern"] == ENVIRONMENT_NAME
 
 
-def test_what_holds_data_outlives_its_stack_and_what_bills_does_not() -> None:
-    kept = {
-        r["Type"]: (r["DeletionPolicy"], r["UpdateReplacePolicy"])
-        for r in RESOURCES.values()
-        if "DeletionPolicy" in r
-    }
-    kinds = ("AWS::S3::Bucket", "AWS::Athena::WorkGroup", "AWS::Glue::Database")
-    expected = dict.fromkeys(kinds, ("RetainExceptOnCreate", "Retain"))
-    assert {kind: kept[kind] for kind in (*kinds, "AWS::MWAA::Environment")} == (
-        expected | {"AWS::MWAA::Environment": ("Delete", "Delete")}
-    )
-
-
-def test_buckets_take_tls_only_and_their_accesses_are_logged() -> None:
-    """Read from the template: the local services have no TLS,
-    and leave policies and logs of buckets out.
-    """
-    buckets, policies = of_type("AWS::S3::Bucket"), of_type("AWS::S3::BucketPolicy")
-    assert sorted(policy["Bucket"]["Ref"] for policy in policies.values()) == sorted(buckets)
-    for policy in policies.values():
-        bucket = policy["Bucket"]["Ref"]
-        assert policy["PolicyDocument"]["Statement"][0] == {
-            "Sid": "OnlyByTls",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    del buckets["AccessLogsBucket"]
-    logging = [each["LoggingConfiguration"] for each in buckets.values()]
-    assert {each["DestinationBucketName"]["Ref"] for each in logging} == {"AccessLogsBucket"}
-    assert len({each["LogFilePrefix"] for each in logging}) == len(buckets) == 3
-
-
 # --- What is created ------------------------------------------------------------------------------
 
 
@@ -194,47 +156,6 @@ def test_the_outputs_are_the_settings(aws: LocalAws, new_stack: Callable[..., St
     assert names.report_bucket == f"athena-report-stg-{ACCOUNT}-{REGION}"
     assert names.query_results == f"s3://athena-query-result-stg-{ACCOUNT}-{REGION}/"
     assert names.bucket_owner == ACCOUNT
-
-
-def test_alarms_reach_the_topic(aws: LocalAws, new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack("prd", AlertEmail="reports@example.com", ScanAlarmBytesPerDay="7", **AIRFLOW)
-    topic = stack.outputs["AlertTopicArn"]
-    alarms = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    watched = {
-        f"{alarm['Namespace']} {alarm['MetricName']}": (
-            {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]},
-            timedelta(seconds=alarm["Period"] * alarm["EvaluationPeriods"]),
-            *(alarm["Threshold"], alarm["TreatMissingData"], alarm["AlarmActions"]),
-        )
-        for alarm in alarms
-    }
-    scheduler = {"Environment": "athena-reports-prd", "Function": "Scheduler"}
-    assert watched == {
-        # What it counts was published to the topic: to publish that again would never end.
-        "AWS/SNS NumberOfMessagesPublished": (
-            {"TopicName": topic.rpartition(":")[2]},
-            timedelta(minutes=5),
-            0,
-            "notBreaching",
-            [],
-        ),
-        "AWS/Athena ProcessedBytes": (
-            {"WorkGroup": stack.outputs["Workgroup"]},
-            timedelta(days=1),
-            7,
-            "notBreaching",
-            [topic],
-        ),
-        "AmazonMWAA SchedulerHeartbeat": (
-            scheduler,
-            timedelta(minutes=30),
-            1,
-            "breaching",
-            [topic],
-        ),
-    }
-    (subscription,) = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "reports@example.com")
 
 
 # --- Permissions ----------------------------------------------------------------------------------

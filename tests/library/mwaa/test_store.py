@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from athena_reports.mwaa import DeployError
@@ -76,16 +77,24 @@ def test_a_dry_run_uploads_nothing(bucket: Any, deployed: dict[str, str]) -> Non
 
 
 def test_what_changed_is_written_dags_last_and_what_is_gone_is_removed_dags_first(
-    bucket: Any, deployed: dict[str, str]
+    bucket: Any, deployed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes: dict[str, bytes | None] = {"dags/include/sql/plays.sql": None, "dags/plays.py": None}
-    changes |= {"dags/include/sql/flights.sql": b"SELECT 2\n", "dags/flights.py": b"# two\n"}
+    # As a bundle has them: the DAG files first.
+    changes |= {"dags/flights.py": b"# two\n", "dags/include/sql/flights.sql": b"SELECT 2\n"}
     new = store(bucket, **changes)
     assert new.differences() == (
         ["dags/include/sql/flights.sql", "dags/flights.py"],
         ["dags/plays.py", "dags/include/sql/plays.sql"],
     )
+    capsys.readouterr()
     new.synchronise()
+    assert capsys.readouterr().out.splitlines() == [
+        "write   dags/include/sql/flights.sql",
+        "write   dags/flights.py",
+        "remove  dags/plays.py",
+        "remove  dags/include/sql/plays.sql",
+    ]
     assert keys(bucket) == {
         path: content for path, content in (DAGS | changes).items() if content is not None
     }
@@ -153,7 +162,7 @@ def test_a_deployment_that_another_one_overtakes_says_so(
 
 
 def test_what_may_not_be_looked_at_is_not_taken_for_what_is_not_there(
-    bucket: Any, deployed: dict[str, str]
+    bucket: Any, deployed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a dry run would show everything as new."""
     refusal: Any = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
@@ -161,11 +170,29 @@ def test_what_may_not_be_looked_at_is_not_taken_for_what_is_not_there(
     def refuse(**_: Any) -> None:
         raise ClientError(refusal, "HeadObject")
 
-    bucket.head_object = refuse
+    monkeypatch.setattr(bucket, "head_object", refuse)
     with pytest.raises(ClientError, match="403"):
         store(bucket).upload(dry_run=True)
     with pytest.raises(ClientError, match="403"):
         store(bucket).differences()
+
+
+def test_nothing_is_asked_of_a_bucket_without_its_owner(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    call = BaseClient._make_api_call
+
+    def note(client: Any, operation: str, parameters: Any) -> Any:
+        assert parameters["ExpectedBucketOwner"] == ACCOUNT, operation
+        asked.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", note)
+    store(bucket).upload()
+    store(bucket).synchronise()
+    store(bucket, **{"dags/plays.py": None}).synchronise()
+    assert set(asked) == {"HeadObject", "PutObject", "ListObjectsV2", "DeleteObject"}
 
 
 def test_a_bucket_of_another_account_is_refused(bucket: Any) -> None:

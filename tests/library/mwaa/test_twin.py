@@ -4,18 +4,24 @@ real virtual environments and a real pip, no index.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import twin as module
@@ -23,7 +29,8 @@ from athena_reports.mwaa.twin import Twin, build_twin
 from tests.support.wheel_files import write_wheel
 
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'
-PLUGINS = "/usr/local/airflow/plugins"
+HOME = "/usr/local/airflow"
+PLUGINS = f"{HOME}/plugins"
 Build = Callable[..., Twin]
 
 
@@ -183,6 +190,339 @@ def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
     variables = module.deployed_variables(exported)
     assert variables[default] == "ours"
     assert variables == module.DEFAULTS | exported | module.FORCED
+
+
+def test_airflow_has_the_settings_of_mwaas_images() -> None:
+    """By `mwaa/config/airflow.py` of the images: those that are opinionated or essential."""
+    assert module.deployed_variables({}) == {
+        "AIRFLOW__API__SERVER_TYPE": "gunicorn",
+        "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__MULTI_TEAM": "False",
+        "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
+        "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
+        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
+        "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    # startup.sh may change the first of them, and not the others.
+    forced = {name for name in module.deployed_variables({}) if is_kept(name)}
+    assert forced == {
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+        "AIRFLOW__CORE__MULTI_TEAM",
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME",
+        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR",
+        "AIRFLOW__TRIGGERER__QUEUES_ENABLED",
+    }
+
+
+def is_kept(name: str) -> bool:
+    """Whether a variable stays what the image makes it, whatever startup.sh exports."""
+    return module.deployed_variables({name: "ours"})[name] != "ours"
+
+
+# By `mwaa/config/setup_environment.py` and the essential parts of `mwaa/config/airflow.py`.
+PROTECTED = (
+    *("AIRFLOW_ENV_ID", "AIRFLOW_ENV_NAME", "AIRFLOW_HOME", "AIRFLOW_TASK_REVISION_ID"),
+    *("AIRFLOW_VERSION", "AIRFLOW__AWS_MWAA__REDIRECT_URL", "JWT_PUBLIC_KEY"),
+    *("AIRFLOW__WEBSERVER__BASE_URL", "AIRFLOW__API__BASE_URL"),
+    *("AWS_DEFAULT_REGION", "AWS_REGION", "CUSTOMER_ACCOUNT_ID", "ECS_AGENT_URI"),
+    *("ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4"),
+    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV"),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", "WATCHTOWER_VERSION", "USE_NON_CRITICAL_LOGGING"),
+    *("AIRFLOW__CORE__DATABASE_ACCESS_ISOLATION", "MWAA__CORE__AUTH_TYPE", "MWAA__X"),
+    *("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"),
+    *("AIRFLOW__CELERY__EXTRA_CELERY_CONFIG", "AIRFLOW__CELERY__RESULT_BACKEND"),
+    *("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "AIRFLOW__CORE__EXECUTOR"),
+    *("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"),
+    *("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__CORE__MULTI_TEAM"),
+    *("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__AUTH_MANAGER"),
+    *("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API_AUTH__JWT_ALGORITHM"),
+    *("AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME", "AIRFLOW__TRIGGERER__QUEUES_ENABLED"),
+    *("AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS", "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG"),
+    *("AIRFLOW__METRICS__STATSD_ON", "AIRFLOW__METRICS__METRICS_ALLOW_LIST"),
+    *("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "AIRFLOW__FAB__CONFIG_FILE"),
+    "AIRFLOW__API__SECRET_KEY",
+)
+# Such as a deployment may export, among them what is called almost like those above.
+FREE = (
+    *("ATHENA_REPORTS_ENV", "ATHENA_REPORTS_BUCKET", "AWS_ENDPOINT_URL", "GREETING"),
+    *("AIRFLOW__CORE__PARALLELISM", "AIRFLOW__CELERY__WORKER_CONCURRENCY", "MWAA_OF_OURS"),
+    *("AIRFLOW__LOGGING__LOGGING_LEVEL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS"),
+    *("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW_VERSION_OF_OURS"),
+)
+
+
+def test_startup_sh_sets_all_but_what_mwaa_protects(tmp_path: Path) -> None:
+    twin = Twin(tmp_path)
+    script = twin.home / "startup" / "startup.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("".join(f"export {name}=ours\n" for name in (*PROTECTED, *FREE)))
+    told: list[str] = []
+    assert twin.startup_variables(told.append) == dict.fromkeys(FREE, "ours")
+    (line,) = told
+    ignored = line.removeprefix("startup.sh: MWAA keeps its own value of ").split(", ")
+    assert ignored == sorted(PROTECTED)
+
+
+def test_an_image_has_the_packages_that_are_kept_of_it_unless_it_is_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[tuple[str, str]] = []
+    asked: list[str] = []
+
+    def answer(source: str) -> str:
+        asked.append(source)
+        return f"constraints of {source}"
+
+    monkeypatch.setattr(
+        module, "make_environment", lambda _, twin: twin.folder.mkdir(exist_ok=True)
+    )
+    monkeypatch.setattr(
+        Twin, "install", lambda _, image, limits, __: installed.append((image, limits))
+    )
+    monkeypatch.setattr(module, "_text", answer)
+    bundle = tmp_path / "bundle"
+    (bundle / "dags").mkdir(parents=True)
+    (bundle / "startup.sh").touch()
+    (bundle / "requirements.txt").touch()
+    zipfile.ZipFile(bundle / "plugins.zip", "w").close()
+
+    def build(version: str, constraints: str) -> tuple[str, str]:
+        build_twin(version, constraints, bundle, tmp_path / "twins", "", lambda _: None)
+        return installed[-1]
+
+    images = Path(module.__file__).with_name("images")
+    for version in ("3.2.1", "3.3.1"):
+        kept = [images / f"{version}-{part}.txt" for part in ("installed", "constraints")]
+        assert build(version, "") == (kept[0].read_text(), kept[1].read_text())
+        assert f"apache-airflow=={version}\n" in kept[0].read_text()
+    assert asked == []
+    usual = (
+        "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]==3.3.1\n"
+        "aiobotocore\ngunicorn\nstatsd"
+    )
+    assert build("3.3.1", "none") == (usual, "")
+    assert build("3.3.1", "mine.txt") == (usual, "constraints of mine.txt")
+    image, limits = build("3.9.9", "")
+    assert image == usual.replace("3.3.1", "3.9.9")
+    published = "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9"
+    assert limits == f"constraints of {published}/constraints-3.12.txt"
+
+
+def versions_in(file: Path) -> dict[str, str]:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    pairs = [line.split("==") for line in lines]
+    versions = {canonicalize_name(name): version for name, version in pairs}
+    assert len(versions) == len(lines)
+    return versions
+
+
+@pytest.mark.parametrize("airflow", ["3.2.1", "3.3.1"])
+def test_an_image_has_the_versions_of_its_constraints(airflow: str) -> None:
+    """But for Airflow itself, and what is built for the image or watches it."""
+    images = Path(module.__file__).with_name("images")
+    installed = versions_in(images / f"{airflow}-installed.txt")
+    constraints = versions_in(images / f"{airflow}-constraints.txt")
+    assert installed.keys() - constraints.keys() == {
+        *("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk"),
+        *("boto3-stubs", "botocore-stubs", "mypy-boto3-logs", "mypy-boto3-sqs", "types-s3transfer"),
+        *("fluent-logger", "psycopg2", "pycurl"),
+    }
+    differing = {
+        name
+        for name in installed.keys() & constraints.keys()
+        if installed[name] != constraints[name]
+    }
+    assert differing == set()
+    assert installed["apache-airflow"] == installed["apache-airflow-core"] == airflow
+    assert installed["apache-airflow-task-sdk"] == f"1.{airflow.removeprefix('3.')}"
+
+
+class Pip:
+    """Stands for pip: what each call of it was asked for, with the files that it was given.
+
+    Attributes:
+        installs: What a call brings: name and version, by the name of its log.
+        codes: Its exit code, if that is not 0, by the same.
+    """
+
+    def __init__(self, twin: Twin) -> None:
+        self.calls: dict[str, list[str]] = {}
+        self.files: dict[str, str] = {}
+        self.installs: dict[str, tuple[str, str]] = {}
+        self.codes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self._packages = twin.folder / "venv" / "lib" / "python3.12" / "site-packages"
+        self._packages.mkdir(parents=True)
+
+    def run(self, command: list[str], *, stdout: Any, timeout: float, **_: Any) -> Any:
+        words = command[1:]
+        assert words[:3] == ["-m", "pip", "install"]
+        log = Path(stdout.name).name
+        self.calls[log] = words[5:]
+        self.seconds[log] = timeout
+        for option, file in pairwise(words):
+            if option in ("-r", "-c"):
+                self.files[f"{log} {option}"] = Path(file).read_text()
+        if log in self.installs:
+            name, version = self.installs[log]
+            info = self._packages / f"{name}-{version}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        return SimpleNamespace(returncode=self.codes.get(log, 0))
+
+
+IMAGE = "Flask_Login==0.6\nsix==1.0\ncelery==5.5\n"
+
+
+@pytest.fixture
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
+    pip = Pip(Twin(tmp_path))
+    pip.installs["pip-image.log"] = ("celery", "5.5")
+    monkeypatch.setattr(module.subprocess, "run", pip.run)
+    return pip
+
+
+def test_pip_is_asked_for_the_image_then_for_the_wheels_then_for_all(
+    tmp_path: Path, pip: Pip
+) -> None:
+    twin = Twin(tmp_path)
+    pip.installs["pip-wheels.log"] = ("duckdb", "1.5")
+    requirements = f'--constraint "{HOME}/dags/c.txt"\n{PLUGINS}/wheels/duckdb.whl\nrequests\n'
+    twin.install(IMAGE, "flask-login==0.5\nsix==0.9\nrequests==2\n", requirements)
+
+    assert list(pip.calls) == ["pip-image.log", "pip-wheels.log", "pip-cut-off.log"]
+    # The list of the image wins where it and the constraints differ.
+    assert pip.files["pip-image.log -r"] == IMAGE
+    assert pip.files["pip-image.log -c"] == "requests==2"
+    # What MWAA does not let requirements.txt change, in the version of the image.
+    assert pip.files["pip-wheels.log -c"] == "celery==5.5\n"
+    assert pip.calls["pip-wheels.log"][-1] == f"{twin.home}/plugins/wheels/duckdb.whl"
+    assert pip.files["pip-cut-off.log -c"] == "celery==5.5\n"
+    assert pip.files["pip-cut-off.log -r"] == requirements.replace(HOME, str(twin.home))
+    for log in ("pip-wheels.log", "pip-cut-off.log"):
+        words = pip.calls[log]
+        assert {"--isolated", "--no-cache-dir"} <= set(words)
+        nobody = "http://127.0.0.1:9"
+        for option, value in (("--retries", "0"), ("--index-url", nobody), ("--proxy", nobody)):
+            assert words[words.index(option) + 1] == value
+    assert "--index-url" not in pip.calls["pip-image.log"]
+    # As long as MWAA gives pip.
+    assert pip.seconds["pip-cut-off.log"] == 9 * 60
+    assert (twin.added, twin.needs_index) == ({"duckdb": "1.5"}, False)
+
+
+def test_an_index_is_asked_for_what_cannot_be_had_without_one(tmp_path: Path, pip: Pip) -> None:
+    twin = Twin(tmp_path)
+    pip.codes["pip-cut-off.log"] = 1
+    pip.installs["pip.log"] = ("requests", "2")
+    twin.install(IMAGE, "", "requests\n")
+    assert list(pip.calls) == ["pip-image.log", "pip-cut-off.log", "pip.log"]
+    assert pip.calls["pip.log"] == pip.calls["pip-cut-off.log"][-4:]  # with an index
+    assert pip.seconds["pip.log"] == 9 * 60
+    assert (twin.added, twin.needs_index) == ({"requests": "2"}, True)
+
+
+@pytest.mark.parametrize(
+    ("log", "advice"),
+    [
+        ("pip-image.log", "psycopg2 and pycurl need a compiler and the headers of libpq"),
+        ("pip-wheels.log", "carries a wheel that the image cannot install without a network"),
+        ("pip.log", "MWAA only logs that, and runs on without the packages"),
+    ],
+)
+def test_a_pip_that_fails_says_what_that_means(
+    tmp_path: Path, pip: Pip, log: str, advice: str
+) -> None:
+    pip.codes |= {log: 2, "pip-cut-off.log": 1}
+    with pytest.raises(DeployError) as refused:
+        Twin(tmp_path).install(IMAGE, "", f"{PLUGINS}/wheels/duckdb.whl\n")
+    assert str(refused.value).startswith("pip failed with exit code 2. ")
+    assert advice in str(refused.value)
+    assert f"Log: {tmp_path / log}\n" in str(refused.value)
+
+
+def test_what_takes_longer_than_on_mwaa_is_told_with_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(command: list[str], *, timeout: float, **_: Any) -> Any:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(module.subprocess, "run", hang)
+    twin = Twin(tmp_path)
+    with pytest.raises(DeployError, match=r"^startup\.sh took longer than 300 s\.$"):
+        twin.startup_variables(lambda _: None)
+    with pytest.raises(DeployError, match=r"^pip took longer than 1800 s\. psycopg2 and pycurl"):
+        twin.install(IMAGE, "", "requests\n")
+
+
+@dataclass
+class Python:
+    """Stands for the twin's Python: the command and the variables of its last call."""
+
+    prints: str = ""
+    code: int = 0
+    command: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, command: list[str], *, env: dict[str, str], stdout: Any, **_: Any) -> Any:
+        self.command = command
+        self.variables = env
+        stdout.write(self.prints)
+        return SimpleNamespace(returncode=self.code)
+
+
+@pytest.fixture
+def python(monkeypatch: pytest.MonkeyPatch) -> Python:
+    python = Python()
+    monkeypatch.setattr(module.subprocess, "run", python.run)
+    monkeypatch.setenv("AIRFLOW_HOME", "of this process")
+    monkeypatch.setenv("PYTHONPATH", "of this process")
+    return python
+
+
+def test_plugins_are_imported_as_if_what_was_added_were_missing(
+    tmp_path: Path, python: Python
+) -> None:
+    twin = Twin(tmp_path)
+    twin.added = {"duckdb": "1.5", "six": "1"}
+    twin.import_plugins()
+    script = Path(module.__file__).with_name("import_plugins.py")
+    # Without -P, Python would take modules beside the script for those that are imported.
+    arguments = ["-P", str(script), f"{twin.home}/plugins", "duckdb", "six"]
+    assert python.command == [str(twin.python), *arguments]
+    assert python.variables["AIRFLOW_HOME"] == f"{tmp_path}/import"
+    assert "PYTHONPATH" not in python.variables
+
+    python.code, python.prints = 1, "No module named 'duckdb'"
+    with pytest.raises(DeployError, match=r"(?s)\(duckdb, six\)\..*No module named 'duckdb'"):
+        twin.import_plugins()
+
+
+def test_the_periods_of_reports_are_the_last_line_that_is_printed(
+    tmp_path: Path, python: Python
+) -> None:
+    twin = Twin(tmp_path)
+    found = {"plays_weekly": {"report": "plays", "cadence": "weekly", "period": "2025-06-01"}}
+    python.prints = f"Airflow says something\n{json.dumps(found)}\n"
+    periods = twin.report_periods({"ATHENA_REPORTS_ENV": "stg", "AIRFLOW_HOME": "/other"})
+    assert periods == {"plays_weekly": module.ReportPeriod("plays", "weekly", "2025-06-01")}
+    script = Path(module.__file__).with_name("report_periods.py")
+    assert python.command == [str(twin.python), "-P", str(script), f"{twin.home}/dags"]
+    expected = {
+        "ATHENA_REPORTS_ENV": "stg",
+        "AIRFLOW_HOME": f"{tmp_path}/import",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{twin.home}/dags",
+        "PYTHONPATH": f"{twin.home}/plugins",
+    }
+    assert python.variables.items() >= expected.items()
+
+    python.code, python.prints = 1, "plays.py is broken"
+    with pytest.raises(DeployError, match=r"(?s)cannot be imported\..*plays\.py is broken"):
+        twin.report_periods({})
 
 
 @pytest.mark.ci

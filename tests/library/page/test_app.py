@@ -42,6 +42,7 @@ from sqlalchemy.orm import Session
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
+from athena_reports.page import history, lake
 from athena_reports.page.app import BARS
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS, LakeError
@@ -63,6 +64,7 @@ from tests.support.page_publisher import (
     Publisher,
     ranking,
 )
+from tests.support.paths import ROOT
 
 MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)
@@ -145,7 +147,12 @@ def client(
         assert session.rollback.called
         return account.lake
 
+    def look() -> None:
+        """Note that the session holds a connection again."""
+        session.rollback.reset_mock()
+
     def unfinished(some: list[ReportDag], _: Any) -> dict[str, Any]:
+        look()
         return {dag.dag_id: runs["unfinished"] if dag.report == "scores" else {} for dag in some}
 
     monkeypatch.setattr(app_module.Lake, "connect", connect)
@@ -153,7 +160,7 @@ def client(
         app_module, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids) if id in dags]
     )
     monkeypatch.setattr(app_module, "unfinished_runs", unfinished)
-    monkeypatch.setattr(app_module, "dated_runs", lambda *_: runs["dated"])
+    monkeypatch.setattr(app_module, "dated_runs", lambda *_: look() or runs["dated"])
     monkeypatch.setattr(app_module, "delivering_dag", lambda *_: None)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: viewer)
@@ -342,6 +349,88 @@ def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(
     assert (costs["price_usd"], costs["growth"]) == (pytest.approx(3 * PRICE_USD), 0)
     assert rows["empty_monthly"]["costs"]["queries"] == 0
     assert "costs" not in listed(client, recent=True)["scores_weekly"]
+
+
+def test_costs_are_those_of_the_last_twelve_months(
+    client: TestClient, publisher: Publisher
+) -> None:
+    """This month is one of them, however far it has come."""
+    months = [(2025, 5), (2025, 6), (2026, 5)]
+    assert (NOW.year, NOW.month) == months[-1]
+    for year, month in months:
+        day = datetime(year, month, 1, 12, tzinfo=NOW.tzinfo)
+        publisher.put(WEEKS.containing(day).previous, at=day)
+    assert listed(client)["scores_weekly"]["costs"]["queries"] == 2
+
+
+def test_a_report_is_described_by_its_dag(client: TestClient) -> None:
+    rows = listed(client)
+    described = {}
+    for dag_id, row in rows.items():
+        names = ("report", "cadence", "noun", "description", "is_paused")
+        described[dag_id] = tuple(row[name] for name in names)
+    assert described == {
+        "empty_monthly": ("empty", "monthly", "month", "Monthly, Asia/Tokyo", True),
+        "scores_weekly": ("scores", "weekly", "week", "Weekly from Sunday, Asia/Tokyo", False),
+    }
+
+
+def test_the_page_asks_first_for_some_reports(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "_RECENT_REPORTS", 1)
+    assert list(listed(client, recent=True)) == ["empty_monthly"]
+    assert list(listed(client)) == ["empty_monthly", "scores_weekly"]
+
+
+def test_what_is_shown_first_has_no_doubts_about_a_folder_and_says_nothing_of_what_it_lacks(
+    client: TestClient, account: Account
+) -> None:
+    """The window of recent periods is not all that there is."""
+    calls: list[str] = []
+
+    def count(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    account.s3.meta.events.register("before-call.s3", count)
+    try:
+        rows = listed(client, recent=True)
+    finally:
+        account.s3.meta.events.unregister("before-call.s3", count)
+    assert [(row["problems"], row["note"]) for row in rows.values()] == [([], ""), ([], "")]
+    assert calls == []
+
+
+def test_the_page_of_the_documentation_has_the_limits_of_the_page() -> None:
+    text = (ROOT / "docs" / "reference" / "reports-page.md").read_text()
+    said = {
+        "first hundred rows, the first entries over twelve periods": (
+            lake.SHOWN_ROWS,
+            history.HISTORY_PERIODS,
+        ),
+        "more than 32 MB, 256 MB uncompressed, ten million values or 200 columns": (
+            lake.SHOWN_BYTES,
+            lake.SHOWN_UNFOLDED,
+            lake.SHOWN_VALUES,
+            lake.SHOWN_COLUMNS,
+        ),
+        "A value shows 200 characters": (lake.SHOWN_CHARS,),
+        "kept for three seconds": (lake._partitions.ttl,),
+        "takes 8 of an API server's 40 threads, and 8 for downloads. 24 requests wait": (
+            app_module.AT_ONCE,
+            app_module._downloads.total_tokens,
+            app_module.MAY_WAIT,
+        ),
+    }
+    assert list(said.values()) == [
+        (100, 12),
+        (32_000_000, 256_000_000, 10_000_000, 200),
+        (200,),
+        (3,),
+        (8, 8, 24),
+    ]
+    shown = " ".join(text.split())
+    assert [words for words in said if words not in shown] == []
 
 
 def test_coverage_has_every_period_that_is_due(
@@ -583,9 +672,19 @@ def test_every_answer_tells_the_browser_to_load_nothing_from_outside(client: Tes
         policy = dict(
             part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
         )
-        assert policy.pop("default-src") == "'none'"
-        assert set(policy.values()) == {"'self'", "'none'"}
+        assert policy == {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self'",
+            "connect-src": "'self'",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'self'",  # Airflow shows the page in a frame
+        }
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
 
 

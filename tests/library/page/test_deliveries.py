@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
-from airflow.models import DagModel
-from sqlalchemy import update
+from airflow.models import DagModel, DagTag
+from sqlalchemy import delete, update
 
 from athena_reports.page.deliveries import (
     DeliveringDag,
@@ -56,6 +56,11 @@ def test_the_delivering_dag_of_a_report_has_its_channels(session: Session) -> No
     assert paused is not None
     assert paused.is_paused
     session.execute(of_delivering.values(is_stale=True))  # `deliver` was taken out
+    assert delivering(session) is None
+
+
+def test_a_dag_of_that_name_that_no_report_has_made_delivers_nothing(session: Session) -> None:
+    session.execute(delete(DagTag).where(DagTag.dag_id == DELIVERING))
     assert delivering(session) is None
 
 

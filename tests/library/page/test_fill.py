@@ -1,9 +1,11 @@
 """Which periods a fill runs, what it costs, and by which requests it runs them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +129,47 @@ def test_a_period_waits_for_the_parts_that_are_not_there(
         ]
         assert list(held.get(week.id, [])) == open_days
         assert (week in plan.periods) == (not open_days)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "run", "holds"),
+    [
+        ({}, None, False),
+        ({"broken": "the manifest is gone"}, None, True),
+        ({}, Run("x", "running"), True),
+        ({}, Run("x", "queued"), True),
+        # It is published and whole, however it came about.
+        ({}, Run("x", "failed", "2030-01-01T00:00:00.000+00:00"), False),
+        ({"partial": "true"}, None, False),
+        ({"provisional": "true"}, None, False),
+        ({"checks_warned": "1"}, None, False),
+        ({"logic": "v2:other"}, None, False),
+        # The day before was restated after this one had read it.
+        ({"reads_previous": "true"}, None, True),
+    ],
+)
+def test_a_part_comes_first_if_it_is_not_there_or_will_be_another_one(
+    parameters: dict[str, str], run: Run | None, holds: bool
+) -> None:
+    first, day = DAYS[:2]
+    partitions = {each.id: facts(each) for each in DAYS[:7]}
+    partitions[day.id] |= parameters
+    if "reads_previous" in parameters:
+        later = (day.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds")
+        readings = {first.end_utc.isoformat(timespec="milliseconds"): "a", later: "b"}
+        partitions[first.id]["readings"] = json.dumps(readings)
+    cells = period_coverage(
+        PeriodTimetable(DAILY),
+        partitions,
+        {} if run is None else {day.id: run},
+        since=DAYS[0].start_utc,
+        until=None,
+        now=DAYS[6].end_utc + timedelta(hours=1),
+        logic="v2:today",
+        versions_of=lambda _: {},
+    ).cells
+    days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in cells})
+    plan = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [days])
+    assert [(each.period, each.dag_id, each.parts) for each in plan.held] == (
+        [(IDS[0], "days_daily", [day.id])] if holds else []
+    )

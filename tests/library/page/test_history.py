@@ -227,3 +227,9 @@ def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(
     found = history_of(account, weeks[-2])
     assert found["periods"] == [week.id for week in weeks[2:-1]]
     assert [len(values) for values in found["values"]["score"]] == [12] * HISTORY_ENTRIES
+
+
+def test_a_period_without_a_number_has_no_history(account: Account, publisher: Publisher) -> None:
+    publisher.put(WEEK, rows="SELECT 'a' AS name, 1 AS rank", key=["name"])
+    found = history_of(account, WEEK)
+    assert (found["periods"], found["entries"], found["values"], found["note"]) == ([], [], {}, "")

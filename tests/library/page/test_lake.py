@@ -1,6 +1,8 @@
 """What the page reads from Glue and S3, and what it says of what it cannot read."""
 
+import json
 import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
-from athena_reports.page.lake import ColumnRoles, LakeError
+from athena_reports.page.lake import ColumnRoles, LakeError, label_of
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
@@ -77,17 +79,76 @@ def test_nothing_is_read_from_a_bucket_of_another_account(
     ]
 
 
+@pytest.fixture
+def connect(sql_folder: Path) -> Iterator[Callable[[], page.Lake]]:
+    """Connects as another process would."""
+    connect: Any = page.Lake.connect
+
+    def anew() -> page.Lake:
+        connect.cache_clear()
+        lake: page.Lake = connect()
+        return lake
+
+    yield anew
+    connect.cache_clear()
+
+
+def test_the_lake_is_that_of_the_settings_and_of_their_connection(
+    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_settings = {
+        "ATHENA_REPORTS_ENV": "stg",
+        "ATHENA_REPORTS_BUCKET": "reports-of-stg",
+        "ATHENA_REPORTS_DATABASE": "events",
+        "ATHENA_REPORTS_REPORT_DATABASE": "published",
+        "ATHENA_REPORTS_AWS_CONN_ID": "aws_reports",
+        "AIRFLOW_CONN_AWS_REPORTS": "aws://of-the-connection:secret@/?region_name=eu-west-3",
+    }
+    for name, value in of_settings.items():
+        monkeypatch.setenv(name, value)
+    lake = connect()
+    assert (lake.database, lake.bucket, lake.environment) == ("published", "reports-of-stg", "stg")
+    for client in (lake.glue, lake.s3.client):
+        assert client.meta.region_name == "eu-west-3"
+        assert client._request_signer._credentials.access_key == "of-the-connection"
+
+
+def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
+    connect: Callable[[], page.Lake],
+) -> None:
+    lake = connect()
+    for client in (lake.glue, lake.s3.client):
+        config = client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == (2, 5)
+        assert config.retries["total_max_attempts"] == 2
+        assert config.max_pool_connections == page.CALLS_AT_ONCE == 16
+
+
+def test_a_connection_that_cannot_be_used_is_named(
+    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://?profile_name=nobodys")
+    with pytest.raises(LakeError) as refused:
+        connect()
+    assert str(refused.value).startswith("The Airflow connection 'aws_reports' cannot be used: ")
+    assert "nobodys" in str(refused.value)
+    assert "set ATHENA_REPORTS_AWS_CONN_ID to another one" in str(refused.value)
+
+
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
     account: Account,
 ) -> None:
-    calls: list[str] = []
+    calls: list[dict[str, Any]] = []
     account.glue.meta.events.register(
-        "before-call.glue.GetPartitions", lambda **_: calls.append("one")
+        "before-call.glue.GetPartitions",
+        lambda params, **_: calls.append(json.loads(params["body"])),
     )
     for _ in range(2):
         assert account.lake.published_partitions(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
-    assert len(calls) == 1
+    (call,) = calls
+    assert call["ExcludeColumnSchema"] is True, "it is as large as all else"
     account.publisher("scores", WEEKS).put(WEEK.next)
     page._partitions.clear()  # as time does
     assert set(account.lake.published_partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
@@ -304,3 +365,19 @@ def test_columns_mean_what_the_key_and_their_names_and_types_say(
         described.append(TableColumn(name=name, type=kind, glue=""))
     manifest = Manifest.model_construct(columns=tuple(described), key=key)
     assert ColumnRoles.of(manifest) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "others", "label"),
+    [
+        ("user_id", ["user_name"], "user_name"),
+        ("user_id", ["user_id_name"], "user_id_name"),
+        ("user_id", ["user_id_name", "user_name"], "user_name"),
+        ("carrier", ["carrier_name"], "carrier_name"),
+        ("user_id", ["name", "user_names"], "user_id"),
+    ],
+)
+def test_a_column_is_named_by_the_one_that_is_called_after_it(
+    column: str, others: list[str], label: str
+) -> None:
+    assert label_of(column, [column, *others]) == label

@@ -499,6 +499,37 @@ def test_the_first_state_is_drawn_and_all_are_named(site: Site) -> None:
         assert texts == [meanings[state] for state in states]
 
 
+def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -> None:
+    """A row has its own periods, and up and down lead past one that has none."""
+    others = [WEEK[-1], WEEK[-4]]
+    site.put_reports(
+        report(*(row(week) for week in others[::-1]), dag_id="above_weekly"),
+        report(dag_id="between_weekly", note="Nothing is published yet"),
+        report(*(row(week) for week in WEEK[-4:])),
+    )
+    site.put_period(answer(manifest(LAST)))
+    site.open()
+    site.cell(WEEK[-2]).focus()
+    for key, period, dag_id in (
+        ("ArrowLeft", WEEK[-3], DAG_ID),
+        ("Home", WEEK[-4], DAG_ID),
+        ("ArrowLeft", WEEK[-4], DAG_ID),
+        ("ArrowUp", WEEK[-4], "above_weekly"),
+        ("ArrowRight", WEEK[-1], "above_weekly"),
+        ("ArrowDown", WEEK[-1], DAG_ID),
+        ("ArrowLeft", WEEK[-2], DAG_ID),
+        ("End", WEEK[-1], DAG_ID),
+        ("ArrowDown", WEEK[-1], DAG_ID),
+    ):
+        site.page.keyboard.press(key)
+        expect(site.cell(period, dag_id)).to_be_focused()
+    expect(site.page.get_by_role("tooltip")).to_be_visible()
+    site.page.keyboard.press("Escape")
+    expect(site.page.get_by_role("tooltip")).to_be_hidden()
+    site.page.keyboard.press(" ")
+    expect(site.page.get_by_role("heading", name=f"weekly {WEEK[-1].id}")).to_be_visible()
+
+
 def test_a_state_that_this_page_does_not_know_is_shown_by_its_name(site: Site) -> None:
     odd: Any = "frozen"
     site.put_reports(report(row(LAST, odd)._replace(version=None)))

@@ -248,6 +248,13 @@ def test_a_dag_of_its_own_looks_when_a_period_is_due(
         assert task.execution_timeout is not None
         assert task.execution_timeout < timedelta(hours=1)
         assert task.retries == 3, "whatever the report's policy is"
+        assert task.poke_interval == 600
+        # A late start of the check gives the report all its time again.
+        looks_for = {
+            "tell_when_due": timedelta(hours=6, days=1),
+            "tell_when_published": timedelta(hours=6, days=15),
+        }
+        assert task.timeout == looks_for[task.task_id].total_seconds()
         assert task.has_on_failure_callback, "who is told is told that nobody can look"
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(alerts))
 

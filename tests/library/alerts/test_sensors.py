@@ -1,0 +1,183 @@
+"""Which of the notifiers each task of the DAG beside a report calls, and what it returns.
+
+tests/integration/test_alerts.py has whole DAGs, whose kinds of alerts share a notifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import DAG
+from airflow.sdk.execution_time import task_runner
+
+from athena_reports.alerts import sensors
+from athena_reports.alerts.policy import AlertPolicy
+from athena_reports.alerts.sensors import WhenDueSensor, WhenPublishedSensor
+from athena_reports.publication.manifest import Manifest, RunFacts
+from athena_reports.rows.checks import CheckResult
+from tests.support import neighbour
+from tests.support.airflow_run import DagRun
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.declared import MakeReport
+from tests.support.notifiers import Broken, Recorder
+
+DUE = timedelta(hours=3)
+DUE_AT = WEEK.end_utc + DUE
+SUBJECT = f"dev: plays_weekly {WEEK.id}"
+
+
+def manifest(*, warned: bool) -> Manifest:
+    check = CheckResult(name="rows(at_most=0)", severity="warn", passed=not warned, message="One.")
+    return Manifest.model_construct(
+        checks=(check,),
+        version="v1",
+        run=RunFacts(dag_id="plays_weekly", run_id="run-1"),
+        published_at="2025-06-15T03:00:00.000+00:00",
+    )
+
+
+class Airflow(neighbour.Airflow):
+    """Also answers how the other task of the DAG beside the report has ended."""
+
+    other_task: str | None = "success"
+
+    def get_task_states(self, *, dag_id: str, **which: Any) -> Any:
+        if dag_id == self.dag_id:
+            return super().get_task_states(dag_id=dag_id, **which)
+        assert (dag_id, which) == (
+            "plays_weekly_alerts",
+            {"run_ids": ["scheduled__1"], "task_ids": ["tell_when_due"]},
+        )
+        return {"scheduled__1": {"tell_when_due": self.other_task}}
+
+
+@dataclass
+class Beside:
+    """The DAG beside a report, with notifiers of their own for each kind of alert."""
+
+    report: Any
+    patch: pytest.MonkeyPatch
+    on_failure: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
+    on_late: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
+    on_warning: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
+
+    def look(
+        self,
+        task: type[WhenDueSensor | WhenPublishedSensor],
+        airflow: Airflow,
+        published: Manifest | None,
+        *,
+        after: timedelta = timedelta(minutes=1),
+    ) -> tuple[bool, Any]:
+        """Whether the task has ended, and what it returns."""
+        self.patch.setattr(sensors, "published_manifest", lambda *_: published)
+        self.patch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+        policy = AlertPolicy([self.on_failure], [self.on_late], [self.on_warning], DUE)
+        run = DagRun(start_date=DUE_AT)
+        with DAG("plays_weekly_alerts", schedule=None, start_date=WEEK.start_utc):
+            sensor = task(
+                task_id="look",
+                report=self.report,
+                cadence=WEEKS,
+                alert_policy=policy,
+                timeout=timedelta(days=1),
+            )
+        context: Any = {"dag_run": run, "ti": airflow, "run_id": "scheduled__1"}
+        with time_machine.travel(DUE_AT + after, tick=False):
+            looked = sensor.poke(context)
+        return bool(looked), looked.xcom_value
+
+    def told(self) -> dict[str, list[str]]:
+        """What each of the three was told since the last time."""
+        found = {}
+        for kind in ("on_failure", "on_late", "on_warning"):
+            recorder = getattr(self, kind)
+            found[kind] = [subject.removeprefix(f"{SUBJECT} ") for subject in recorder.told]
+            recorder.told.clear()
+        return {kind: subjects for kind, subjects in found.items() if subjects}
+
+
+@pytest.fixture
+def beside(
+    make_report: MakeReport, bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> Beside:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    return Beside(make_report(), monkeypatch)
+
+
+FAILED = Airflow("failed", {"run_query": "failed"})
+RUNNING = Airflow("running", {"run_query": "running"})
+SUCCEEDED = Airflow("success", {"run_query": "success"})
+PUBLISHED = manifest(warned=False)
+WARNED = manifest(warned=True)
+
+
+@pytest.mark.parametrize(
+    ("airflow", "published", "is_late", "told"),
+    [
+        (RUNNING, None, True, {"on_late": ["is late"]}),
+        (FAILED, None, True, {"on_failure": ["failed"], "on_late": ["is late"]}),
+        (SUCCEEDED, PUBLISHED, False, {}),
+        (SUCCEEDED, WARNED, False, {"on_warning": ["is published with warnings"]}),
+        (FAILED, PUBLISHED, False, {"on_failure": ["failed"]}),  # a restatement
+    ],
+    ids=["running", "failed", "published", "warned", "failed and published"],
+)
+def test_when_it_is_due_each_is_told_what_they_asked_for(
+    beside: Beside,
+    airflow: Airflow,
+    published: Manifest | None,
+    is_late: bool,
+    told: dict[str, list[str]],
+) -> None:
+    assert beside.look(WhenDueSensor, airflow, published) == (True, is_late)
+    assert beside.told() == told
+    assert beside.look(WhenDueSensor, airflow, published) == (True, is_late)
+    assert beside.told() == {}, "a retry tells nobody twice"
+
+
+def test_before_it_is_due_nobody_is_told_and_it_looks_again(beside: Beside) -> None:
+    early = -timedelta(seconds=1)
+    assert beside.look(WhenDueSensor, FAILED, None, after=early) == (False, None)
+    assert beside.told() == {}
+    # What is published needs no deadline.
+    assert beside.look(WhenDueSensor, SUCCEEDED, WARNED, after=early) == (True, False)
+    assert beside.told() == {"on_warning": ["is published with warnings"]}
+    assert beside.look(WhenDueSensor, RUNNING, None, after=timedelta(0)) == (True, True)
+
+
+def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Beside) -> None:
+    beside.look(WhenDueSensor, RUNNING, None)
+    assert beside.told() == {"on_late": ["is late"]}
+    assert beside.look(WhenPublishedSensor, RUNNING, None) == (False, False)
+    assert beside.told() == {}
+    # Its run fails after the other task has looked, and Airflow calls no callback.
+    assert beside.look(WhenPublishedSensor, FAILED, None) == (False, False)
+    assert beside.told() == {"on_failure": ["failed"]}
+    assert beside.look(WhenPublishedSensor, SUCCEEDED, WARNED) == (True, True)
+    assert beside.told() == {"on_late": ["is no longer late"]}
+
+
+def test_after_two_weeks_nobody_waits_for_it_any_more(beside: Beside) -> None:
+    beside.look(WhenDueSensor, RUNNING, None)
+    two_weeks = timedelta(days=14)
+    second = timedelta(seconds=1)
+    waiting = beside.look(WhenPublishedSensor, RUNNING, None, after=two_weeks - second)
+    assert waiting == (False, False)
+    assert beside.look(WhenPublishedSensor, RUNNING, None, after=two_weeks) == (True, False)
+
+
+def test_a_notifier_that_fails_lets_the_task_be_tried_again(beside: Beside) -> None:
+    beside.on_late = Broken()
+    with pytest.raises(AirflowException, match="The notifier Broken 1 failed: the chat is down"):
+        beside.look(WhenDueSensor, FAILED, None)
+    assert beside.told() == {"on_failure": ["failed"]}
+    beside.on_late = Recorder("{{ alert.subject }}")
+    beside.look(WhenDueSensor, FAILED, None)
+    assert beside.told() == {"on_late": ["is late"]}

@@ -1,0 +1,100 @@
+"""Each field that the page's JavaScript reads has what its name says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from athena_reports.delivery.receipt import Receipt
+from athena_reports.page.answers import PeriodRow, ReceiptRow
+from athena_reports.page.coverage import Cell, Run, State
+from athena_reports.periods.calendar import monthly
+from athena_reports.publication.manifest import PartitionFacts
+from tests.support.calendars import WEEKS
+from tests.support.partition_facts import facts, text
+
+WEEK = WEEKS.period("2026-03-01")
+PUBLISHED = PartitionFacts.from_parameters(
+    facts(
+        WEEK,
+        version="v1",
+        rows="11",
+        bytes="12",
+        published_at="2026-03-08T01:00:00.000+00:00",
+        checks_warned="13",
+        earlier="14",
+        scanned_bytes="15",
+        price_usd="0.16",
+        broken="the manifest is gone",
+        run_id="of the publication",
+    )
+)
+OF_PUBLICATION = {
+    "version": "v1",
+    "rows": 11,
+    "bytes": 12,
+    "published_at": "2026-03-08T01:00:00.000+00:00",
+    "checks_warned": 13,
+    "earlier": 14,
+    "scanned_bytes": 15,
+    "price_usd": 0.16,
+    "broken": "the manifest is gone",
+}
+
+
+def test_a_period_has_what_its_partition_says() -> None:
+    states = [State.BROKEN, State.WARNED]
+    row = PeriodRow.of(Cell(WEEK, states, PUBLISHED, None))
+    assert row._asdict() == {
+        "id": "2026-03-01",
+        "date": "2026-03-01",
+        "days": 7,
+        "states": states,
+        "run_id": "of the publication",
+        "waits": "",
+        **OF_PUBLICATION,
+    }
+
+
+def test_a_period_is_led_to_the_run_that_is_under_way_or_failed_and_says_what_it_waits_for() -> (
+    None
+):
+    run = Run("of today", "running", waits="Waits for its input.")
+    row = PeriodRow.of(Cell(WEEK, [State.RUNNING], PUBLISHED, run))._asdict()
+    assert (row["run_id"], row["waits"]) == ("of today", "Waits for its input.")
+    assert row.items() >= OF_PUBLICATION.items()
+
+
+def test_a_period_that_is_not_published_has_its_dates_and_its_run() -> None:
+    february = monthly("Asia/Tokyo").period("2024-02")
+    run = Run("of today", "failed", text(datetime(2024, 3, 1, tzinfo=UTC)))
+    row = PeriodRow.of(Cell(february, [State.FAILED, State.MISSING], None, run))._asdict()
+    assert (row["id"], row["date"], row["days"]) == ("2024-02", "2024-02-01", 29)
+    assert row["states"] == [State.FAILED, State.MISSING]
+    assert (row["run_id"], row["waits"]) == ("of today", "")
+    assert {row[name] for name in OF_PUBLICATION} == {None}
+
+
+def test_a_receipt_says_who_got_which_version_when() -> None:
+    sent_at = datetime(2026, 3, 8, 1, tzinfo=UTC)
+    receipt = Receipt(
+        kind="mail",
+        channel="sales",
+        version="v2",
+        number=3,
+        sent_at=sent_at,
+        recipients=("a@example.com",),
+        message_id="<1@example.com>",
+        run_id="run-1",
+        tries_before_clear=0,
+        corrects="v1",
+        refused={"b@example.com": "550 no such user"},
+    )
+    assert ReceiptRow.of(receipt)._asdict() == {
+        "version": "v2",
+        "channel": "sales",
+        "number": 3,
+        "sent_at": sent_at.isoformat(),
+        "recipients": ("a@example.com",),
+        "corrects": "v1",
+        "refused": {"b@example.com": "550 no such user"},
+    }
