@@ -6,6 +6,7 @@ The local Athena, S3, Glue and SNS, a mail server and a stand-in of Slack's API.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -292,7 +293,7 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     declare: Callable[..., Deliveries],
 ) -> None:
     deliveries = declare(THREE)
-    deliveries.publish()
+    published = deliveries.publish()
     answers = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
     deliveries.mails.answers_to_recipients = answers
     with pytest.raises(AirflowException, match=r"b@example.com: 451 try later; c@exa") as caught:
@@ -308,6 +309,12 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     assert {mail["To"] for _, mail in deliveries.mails.arrived} == {
         "a@example.com, b@example.com, c@example.com"
     }
+    bucket, key = split_uri(published["manifest"])
+    folder = f"{key.removesuffix('manifest.json')}receipts/{published['version']}/sales"
+    stored = boto3.client("s3").get_object(Bucket=bucket, Key=f"{folder}/1.json")["Body"].read()
+    receipt = json.loads(stored)
+    assert receipt["recipients"] == ["a@example.com", "b@example.com"]
+    assert receipt["refused"] == {"c@example.com": "550 no such user"}
 
 
 def test_a_cleared_task_sends_again(declare: Callable[..., Deliveries]) -> None:

@@ -547,6 +547,7 @@ def test_a_problem_a_note_and_counts_are_told_beside_the_name(site: Site) -> Non
         report(
             *(row(week, State.MISSING) for week in WEEK[-3:]),
             row(WEEK[-5], State.STALE, State.PUBLISHED),
+            row(WEEK[-6], State.FAILED, State.MISSING),
             dag_id="holes_weekly",
             is_paused=True,
         ),
@@ -556,10 +557,10 @@ def test_a_problem_a_note_and_counts_are_told_beside_the_name(site: Site) -> Non
     site.page.goto(BASE)
     headers = site.page.get_by_role("rowheader")
     counts = headers.filter(has_text="holes").locator(".count")
-    expect(counts).to_have_text(["3 missing lately", "1 stale lately"])
+    expect(counts).to_have_text(["4 missing lately", "1 failed lately", "1 stale lately"])
     expect(site.page.get_by_role("status")).to_have_text("Loading\u2026")
     held.pass_on()
-    expect(counts).to_have_text(["3 missing", "1 stale"])
+    expect(counts).to_have_text(["4 missing", "1 failed", "1 stale"])
     problem = headers.filter(has_text="troubled").locator(".row-problem")
     expect(problem).to_have_text(HOSTILE)
     expect(problem).to_have_attribute("title", f"{HOSTILE}\nsecond")
