@@ -11,7 +11,9 @@ import pytest
 from athena_reports import Report
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
+from athena_reports.settings import Settings
 from tests.support.declared import MakeReport
+from tests.support.deployment import own_deployment
 from tests.support.memory_athena import MemoryAthena, serve
 from tests.support.publishing import Place, week
 from tests.support.virtual_clock import VirtualClock, virtual_clock
@@ -44,6 +46,12 @@ def make_report(sql_folder: Path) -> MakeReport:
         return Report(**{"name": "plays", "sql": "plays.sql", "since": "2025-01-01"} | fields)
 
     return make
+
+
+@pytest.fixture
+def deployment(sql_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a deployment where each is its own."""
+    return own_deployment(monkeypatch)
 
 
 @pytest.fixture

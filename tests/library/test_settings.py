@@ -6,6 +6,7 @@ import pytest
 
 from athena_reports.errors import SettingsError
 from athena_reports.settings import Settings, read_settings, settings
+from tests.support import deployment
 from tests.support.paths import ROOT
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
@@ -192,3 +193,16 @@ def test_what_is_written_is_encrypted_as_the_setting_says(
     encryption = local("ENCRYPTION", value).encryption
     assert encryption is not None
     assert encryption.arguments == arguments
+
+
+def test_the_deployment_of_the_tests_has_each_setting_and_none_that_is_a_default(
+    sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a task without a setting, or with its neighbour's, would look as one that has it."""
+    own = dict(deployment.own_deployment(monkeypatch))
+    defaults = dict(read_settings(LOCAL | {"ATHENA_REPORTS_SQL_FOLDER": str(sql_folder)}))
+    assert own.pop("sql_folder") == sql_folder
+    assert {name for name, value in own.items() if value == defaults[name]} == set()
+    texts = [*deployment.VARIABLES.values()]
+    assert len(texts) == len(own)
+    assert [text for text in set(texts) if texts.count(text) > 1] == ["true"]
