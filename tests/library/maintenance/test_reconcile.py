@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
@@ -14,6 +13,7 @@ from athena_reports.queries.lease import LIFETIME
 from tests.support.airflow_run import TaskInstance
 from tests.support.aws_errors import api_error
 from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.retried import raises_retried
 from tests.support.submissions import of_author, start_sql, submission
 from tests.support.submissions import start as start_all
 from tests.support.virtual_clock import VirtualClock
@@ -80,7 +80,7 @@ def test_a_call_that_athena_does_not_serve_names_the_task_that_made_it(
         raise api_error("ThrottlingException", "Rate exceeded")
 
     athena.before = throttle
-    with pytest.raises(AirflowException) as caught:
+    with raises_retried() as caught:
         reconcile(clock)
     message = str(caught.value)
     assert message.startswith("athena_reports_reconciler: ")
@@ -111,6 +111,6 @@ def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_qu
     clock.sleep(1)
     start_all(athena, of_author())
     start(athena)
-    with pytest.raises(AirflowException, match=r"s3://results/leases/q-2\.json cannot be listed"):
+    with raises_retried(r"s3://results/leases/q-2\.json cannot be listed"):
         reconcile(clock, after=LIFETIME)
     assert athena.states == ["CANCELLED", "RUNNING", "CANCELLED"]
