@@ -29,6 +29,7 @@ from athena_reports.steps.shared_poller import Connection
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.memory_athena import MemoryAthena, Plan, nothing, serve
 from tests.support.submissions import start_sql
+from tests.support.triggers import CONNECTION as GAMES
 from tests.support.virtual_clock import START, VirtualClock, virtual_clock
 
 CONNECTION = Connection("aws_default")
@@ -376,6 +377,29 @@ def test_a_client_gives_up_a_call_that_hangs_unless_the_connection_says_otherwis
     patient = config_of(read_timeout=99, retries={"total_max_attempts": 4})
     assert (patient.connect_timeout, patient.read_timeout) == (5, 99)
     assert patient.retries["total_max_attempts"] == 4
+
+
+def test_each_connection_has_its_own_poller_and_its_hook_is_as_the_connection_says() -> None:
+    hook = Connection(**GAMES).new_hook()
+    assert (hook.aws_conn_id, hook._region_name, hook._verify) == ("aws_games", "us-west-2", False)
+    assert hook._config is not None
+    assert hook._config.read_timeout == 42
+    assert Connection("aws_games").new_hook()._config is None
+
+    others: Any = {
+        "aws_conn_id": None,
+        "region_name": None,
+        "verify": True,
+        "botocore_config": {"read_timeout": 43},
+    }
+    keys = {Connection(**GAMES | {name: other}).key for name, other in others.items()}
+    assert len(keys | {Connection(**GAMES).key}) == 1 + len(others)
+    in_another_order = {"retries": 1, "read_timeout": 42}
+    in_order = {"read_timeout": 42, "retries": 1}
+    assert (
+        Connection("a", botocore_config=in_order).key
+        == Connection("a", botocore_config=in_another_order).key
+    )
 
 
 def test_credentials_that_were_corrected_are_used(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.retried import raises_retried
-from tests.support.triggers import WAITING, first_event, through_the_database
+from tests.support.triggers import CONNECTION, WAITING, first_event, through_the_database
 from tests.support.virtual_clock import START, VirtualClock
 
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
@@ -219,6 +220,30 @@ def test_a_look_that_is_not_served_is_repeated_in_the_same_try(
         rendered(task, given).execute(given)
 
 
+def test_the_trigger_looks_by_the_connection_of_its_task(
+    lake: SourceLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_GAMES", "aws://")
+    lake.create(dates=DATES[:6])
+    task = wait_task(Input("plays", wait=LONG), **CONNECTION)
+    trigger = through_the_database(deferred_of(task, new_context()).trigger)
+    assert trigger.connection == CONNECTION
+    # What the task has told already is not told again.
+    assert [sentence.endswith(f"dt={DATES[7]}") for sentence in trigger.missing] == [True]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_connection_that_is_missing_is_no_other_one(lake: SourceLake, deferrable: bool) -> None:
+    """The hook would look with whatever credentials it finds, into another account."""
+    lake.create(dates=DATES)
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG), aws_conn_id="aws_games", deferrable=deferrable)
+    says = "plays_weekly, period 2025-06-08, environment dev: there is no Airflow connection"
+    with raises_retried(f"^{says} 'aws_games'"):
+        rendered(task, given).execute(given)
+    assert lake.calls == []
+
+
 def test_without_a_triggerer_the_task_comes_back_until_nothing_is_missing(
     lake: SourceLake, clock: VirtualClock
 ) -> None:
@@ -293,7 +318,9 @@ class Supervisor:
         self.told: list[Any] = []
 
     async def asend(self, message: SetXCom) -> None:
-        assert (message.key, message.task_id) == ("missing_inputs", WAITING.task_id)
+        assert message.key == "missing_inputs"
+        task = (message.dag_id, message.run_id, message.task_id, message.map_index)
+        assert task == ("plays_weekly", "run-1", "wait_for_inputs", 3)
         if self.error is not None:
             raise self.error
         self.told.append(message.value)
@@ -312,7 +339,8 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     given = new_context()
     task = wait_task(Input("plays", wait=LONG))
     trigger: InputsTrigger = through_the_database(deferred_of(task, given).trigger)
-    trigger.task_instance = WAITING
+    mapped: Any = {**vars(WAITING), "task_id": "wait_for_inputs", "map_index": 3}
+    trigger.task_instance = SimpleNamespace(**mapped)
 
     async def land() -> None:
         for day in DATES[6:]:

@@ -17,13 +17,14 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
+from athena_reports.steps.shared_poller import Connection
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
-from athena_reports.steps.wait_trigger import AWAITED_XCOM
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.tasks import submitted, wait_task
-from tests.support.triggers import first_event, through_the_database
+from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
 
@@ -199,6 +200,15 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
     with pytest.raises(AirflowFailException):
         task.execute(context())
     assert athena.states == ["FAILED", "CANCELLED"]
+
+
+def test_the_trigger_asks_by_the_connection_of_its_task(athena: MemoryAthena) -> None:
+    fate(athena, Plan(states=(("RUNNING", 60),)))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait_task(**CONNECTION).execute(context())
+    trigger: AthenaWaitTrigger = through_the_database(deferred.value.trigger)
+    assert trigger.query_execution_id == "q-1"
+    assert trigger._poller.connection == Connection(**CONNECTION)
 
 
 def test_without_a_triggerer_the_pauses_grow_to_a_minute_and_hold_no_worker(
