@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from uuid import uuid4
 
@@ -109,7 +110,10 @@ def test_a_note_that_somebody_has_edited_is_read_as_ids_or_not_at_all(
     assert notes.ids()[-1] == "q-3"
 
 
-def test_before_airflow_3_3_nothing_is_noted(athena: MemoryAthena) -> None:
+def test_before_airflow_3_3_nothing_is_noted_and_nothing_is_wrong(
+    athena: MemoryAthena, caplog: pytest.LogCaptureFixture
+) -> None:
     notes = TaskStateNotes(context(), "0", known_ids=("q-1",))
     notes.add("q-2")
     assert notes.ids() == ["q-1"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -191,6 +191,20 @@ def test_a_bucket_without_rights_fails_at_once_and_names_the_permission(lake: So
     assert "ATHENA_REPORTS_BUCKET_OWNER" not in str(failed.value)
 
 
+def test_a_call_that_is_refused_names_the_task_to_clear(lake: SourceLake) -> None:
+    def refuse(action: str) -> None:
+        raise api_error("AccessDeniedException", "not authorized")
+
+    lake.before = refuse
+    given = new_context()
+    with pytest.raises(AirflowFailException) as failed:
+        rendered(wait_task(Input("plays", wait=LONG)), given).execute(given)
+    message = str(failed.value)
+    assert message.startswith("plays_weekly, period 2025-06-08, environment dev: ")
+    assert "not authorized" in message
+    assert message.endswith(" Clear wait_for_inputs and its downstream tasks to try again.")
+
+
 def test_a_projected_table_is_waited_for_by_its_done_objects(lake: SourceLake) -> None:
     lake.create(**{"projection.enabled": "true"})
     for day in DATES[1:]:
