@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+import athena_reports
 from athena_reports import Report
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _databases = count(1)
+# As Airflow prints it. Its provider logs there too.
+_LOG_LINE = re.compile(r"\[(\w+) *\] (.*?) +\[[\w.]+\] loc=([\w.]+):")
+_FILES = {path.name for path in Path(athena_reports.__file__).parent.rglob("*.py")}
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +72,33 @@ def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena
     athena = MemoryAthena()
     serve(athena, monkeypatch)
     return athena
+
+
+@pytest.fixture
+def logged(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Callable[[], list[str]]:
+    """Returns what this package has logged since the last call, such as `warning: It is late.`
+
+    The lines of tasks and triggers come first, which Airflow prints, and then those of modules.
+    """
+    caplog.set_level(logging.INFO)
+
+    def logged() -> list[str]:
+        of_modules = [
+            f"{record.levelname.lower()}: {record.getMessage()}"
+            for record in caplog.records
+            if record.name.startswith("athena_reports.")
+        ]
+        caplog.clear()
+        printed = [
+            f"{level}: {message}"
+            for level, message, file in _LOG_LINE.findall(capsys.readouterr().out)
+            if file in _FILES
+        ]
+        return [line for line in printed if line not in of_modules] + of_modules
+
+    return logged
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 tests/integration/test_scenarios.py and tests/simulation show it at work.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_what_a_run_left_behind_is_stopped_after_a_grace(
     assert athena.states == ["CANCELLED"]
     assert ti.asked == [
         {"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}
+    ]
+
+
+def test_the_log_says_whose_queries_are_stopped(
+    clock: VirtualClock, athena: MemoryAthena, logged: Callable[[], list[str]]
+) -> None:
+    of_author_id = start_all(athena, of_author(output="", author="anna", command="plan"))[0]
+    of_task = start(athena)
+    logged()
+    reconcile(clock, after=LIFETIME)
+    assert logged() == [
+        f"warning: Stopping query {of_task} of plays_weekly, run {ENDED}.",
+        f"warning: Stopping query {of_author_id} of anna, command plan.",
     ]
 
 

@@ -120,6 +120,23 @@ def test_what_a_channel_has_not_got_is_delivered(
     assert list(look()) == [SECOND]
 
 
+def test_the_log_says_who_has_not_got_it_or_why_nothing_is_sent(
+    tabled: Place, look: Callable[..., Triggers], logged: Callable[[], list[str]]
+) -> None:
+    manifest = publish(tabled, channels=("sales", "team", "topic"))
+    deliver(tabled, manifest, "team")
+    logged()
+    look()
+    dag_id = "plays_weekly_deliver"
+    assert logged() == [f"info: {dag_id}, period {FIRST}: sales, topic has not got it"]
+    look(is_paused=True)
+    assert logged() == [f"info: {dag_id}: nothing is delivered, as the DAG is paused"]
+    look(is_paused=None)
+    assert logged() == [f"info: {dag_id}: nothing is delivered, as there is no such DAG"]
+    look(refused=400)
+    assert logged() == [f"warning: {dag_id} cannot be triggered: {refusal(400)}"]
+
+
 def test_what_was_published_in_time_is_delivered_some_days_later(
     tabled: Place, look: Callable[..., Triggers]
 ) -> None:

@@ -2,6 +2,7 @@
 tests/simulation and tests/integration/test_scenarios.py show that it is paid once.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -51,15 +52,25 @@ def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
     ],
 )
 def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_pauses(
-    clock: VirtualClock, athena: MemoryAthena, error: Exception, starts: int
+    clock: VirtualClock,
+    athena: MemoryAthena,
+    logged: Callable[[], list[str]],
+    error: Exception,
+    starts: int,
 ) -> None:
     def refuse(action: str) -> None:
         if action == "StartQueryExecution":
             raise error
 
     athena.before = refuse
+    logged()
     with pytest.raises(type(error)):
         submit(is_retry=False)
+    warned = [line for line in logged() if line.startswith("warning: ")]
+    assert warned == [
+        f"warning: Athena did not answer, so the query is looked up again in {pause} s: {error}"
+        for pause in PAUSES_SECONDS[: starts - 1]
+    ]
     assert athena.count("StartQueryExecution") == starts
     longest = sum(PAUSES_SECONDS[: starts - 1])
     assert longest / 2 <= clock.seconds <= longest

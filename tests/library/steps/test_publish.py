@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
-from athena_reports.rows import transforms
+from athena_reports.rows import checks, transforms
 from athena_reports.steps.publish import S3PublishOperator
 from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
 from tests.support.calendars import WEEK
@@ -47,6 +48,19 @@ def test_there_is_an_event_only_if_something_new_was_published(
         ("published", ONE_EVENT_EACH),
         ("superseded", {}),
         ("unchanged", {}),
+    ]
+
+
+def test_the_log_says_what_was_published_and_which_checks_warn(
+    bucket: str, query: dict[str, Any], logged: Callable[[], list[str]]
+) -> None:
+    declared = [checks.unique("rank"), checks.not_null("previous_rank", severity="warn")]
+    prepared = transformed(query, bucket, checks=declared)
+    logged()
+    event = published(prepared, bucket)
+    assert logged() == [
+        f"info: published: version {event['version']}, 2 rows, {event['manifest']}",
+        "warning: check not_null(previous_rank): 1 of 2 rows have NULL in previous_rank.",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from athena_reports import Input
 from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
-from tests.library.steps.source_lake import DATABASE, SourceLake
+from tests.library.steps.source_lake import DATABASE, SourceLake, nothing
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK, WEEKS
@@ -30,6 +31,9 @@ from tests.support.virtual_clock import START, VirtualClock
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
 LONG = timedelta(days=30)
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+
+
+Logged = Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -71,6 +75,33 @@ def test_nothing_is_waited_for_that_is_there(lake: SourceLake) -> None:
     given = new_context()
     assert rendered(wait_task(Input("plays", wait=LONG)), given).execute(given) is None
     assert given["ti"].pushed == {}
+
+
+def test_the_log_says_what_is_waited_for(
+    lake: SourceLake, clock: VirtualClock, logged: Logged
+) -> None:
+    lake.create(dates=DATES[:7])
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG))
+    deferred_of(task, given)
+    (told,) = given["ti"].pushed["missing_inputs"]["missing"]
+    since = f"{START:%Y-%m-%d %H:%M} UTC"
+    assert logged() == [f"info: Waits for its input since {since}: {told}."]
+
+    def throttle(_: str) -> None:
+        raise THROTTLED
+
+    lake.before = throttle
+    deferred_of(task, given)
+    (line,) = logged()
+    assert line == f"warning: It is not known what is missing, and asked again: {THROTTLED}"
+    lake.before = nothing
+    lake.land(DATES[7])
+    task.execute(given)
+    assert logged() == ["info: Nothing is missing."]
+    clock.sleep(LONG.total_seconds())
+    task.execute(given)
+    assert logged() == ["info: The inputs are not waited for any longer: their time is over."]
 
 
 def test_what_is_missing_is_told_and_waited_for_until_the_time_of_the_input_is_over(
@@ -345,6 +376,7 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     lake: SourceLake,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
+    logged: Logged,
     error: Exception | None,
 ) -> None:
     lake.create(dates=DATES[:6])
@@ -365,8 +397,14 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
         event, _ = await asyncio.gather(first_event(trigger), land())
         return event
 
+    logged()
     assert clock.run(both()) == {"missing": []}
-    if error is None:
+    waits, *not_told = logged()
+    assert waits.startswith(f"info: Waits for its input since {START:%Y-%m-%d %H:%M} UTC: 1 of ")
+    if error is not None:
+        assert not_told == [f"warning: The Reports page shows what was missing before: {error!r}"]
+    else:
+        assert not_told == []
         (told,) = supervisor.told
         assert datetime.fromisoformat(told["since"]) == START
         assert [sentence.endswith(f"dt={DATES[7]}") for sentence in told["missing"]] == [True]

@@ -2,6 +2,7 @@
 tests/integration/test_scenarios.py takes it through faults, kills and clears.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -22,7 +23,7 @@ from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED
-from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.memory_athena import MemoryAthena, Plan, nothing
 from tests.support.tasks import submitted, wait_task
 from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
@@ -200,6 +201,49 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
     with pytest.raises(AirflowFailException):
         task.execute(context())
     assert athena.states == ["FAILED", "CANCELLED"]
+
+
+Logged = Callable[[], list[str]]
+
+
+def test_the_log_says_what_becomes_of_the_query(
+    athena: MemoryAthena, clock: VirtualClock, logged: Logged
+) -> None:
+    given = context()
+    fate(athena, Plan.failing(0))
+    clock.sleep(60)
+    logged()
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
+    assert logged() == [
+        "warning: Query q-1 is FAILED: Failed with type 0. It was submitted again as q-2.",
+        f"info: Query q-2 is QUEUED: {so_far}",
+    ]
+
+    def throttle(_: str) -> None:
+        raise THROTTLED
+
+    athena.before = throttle
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    assert logged() == [f"warning: Athena did not answer: {THROTTLED}"]
+    athena.before = nothing
+    clock.sleep(60)
+    wait_task("q-2").execute(given)
+    assert logged() == [f"info: Query q-2 is SUCCEEDED: {so_far}"]
+
+
+def test_the_trigger_logs_each_state_of_the_query(
+    athena: MemoryAthena, clock: VirtualClock, logged: Logged
+) -> None:
+    fate(athena, Plan(states=(("QUEUED", 5), ("RUNNING", 60))))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait_task().execute(context())
+    logged()
+    clock.run(first_event(through_the_database(deferred.value.trigger)))
+    states = [line.partition(": queued")[0] for line in logged()]
+    assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
 
 
 def test_the_trigger_asks_by_the_connection_of_its_task(athena: MemoryAthena) -> None:
