@@ -6,6 +6,7 @@ The local Athena, S3, Glue and SNS, a mail server and a stand-in of Slack's API.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
+from athena_reports.publication.manifest import Manifest
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
@@ -144,6 +146,34 @@ def test_each_channel_gets_a_version_once(declare: Callable[..., Deliveries]) ->
                 deliveries.deliver(channel, run_id=again)
     assert len(deliveries.mails.arrived) == len(deliveries.slack.arrived) == 1
     assert deliveries.inbox.take() == []
+
+
+def test_a_mail_leads_to_its_period_and_its_query(
+    declare: Callable[..., Deliveries],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Airflow's address may end with a slash or not."""
+    deliveries = declare()
+    published = deliveries.publish()
+    bucket, key = split_uri(published["manifest"])
+    body = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    query_id = Manifest.model_validate_json(body).query.id
+    region = boto3.client("athena").meta.region_name
+    console = f"https://{region}.console.aws.amazon.com/athena/home?region={region}"
+    for clears, base_url in enumerate(["https://airflow.example/team/", "https://airflow.example"]):
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+        deliveries.deliver("sales", clears=clears)
+        _, mail = deliveries.mails.arrived[-1]
+        (html,) = [
+            part.get_content() for part in mail.walk() if part.get_content_type() == "text/html"
+        ]
+        assert re.findall(r'href="([^"]+)"', html) == [
+            f"{base_url.rstrip('/')}/athena-reports/#{deliveries.name}_weekly/2025-03-09",
+            f"{console}#/query-editor/history/{query_id}",
+        ]
+    about = f"{deliveries.name}_weekly_deliver, period 2025-03-09, channel sales: "
+    assert f"{about}sent version {published['version']}" in capsys.readouterr().out
 
 
 def test_nothing_shows_a_private_column(

@@ -134,6 +134,21 @@ def test_a_failure_is_told_with_what_airflow_knows(
     assert expected in message
 
 
+def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
+    build: Build, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    recorder, ti = Recorder(), TaskInstance("transform")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no database")
+
+    monkeypatch.setattr(ti, "xcom_pull", refuse)
+    fail(build(on_failure=[recorder]), ti=ti)
+    (message,) = recorder.told
+    assert "Reason: transform: it failed" in message
+    assert "error: The reason of transform is not known." in logged()
+
+
 def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,7 +176,7 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
 
 
 def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
-    make_report: MakeReport, place: Place
+    make_report: MakeReport, place: Place, logged: Callable[[], list[str]]
 ) -> None:
     """Else those of the interval of the run."""
     recorder = Recorder()
@@ -187,6 +202,8 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
     assert f"period {triggered_for.id}, environment dev: is published with warnings" in first
     assert f"There are rows of {triggered_for.id}." in first
     assert f"There are rows of {last.id}." in second
+    says = "Airflow did not say which run has succeeded. The DAG beside it will look."
+    assert logged() == [f"warning: {says}"]
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])
