@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -276,6 +276,28 @@ def test_another_form_of_the_partitions_is_named(
     assert says in str(refused.value)
     corrected = followed(str(refused.value), fields)
     SourceTable.read(corrected, database, glue).require_readable({"dt": value})
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        *("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d-%m-%Y"),
+        *("%Y-%m-%d-%H", "%Y/%m/%d/%H", "%Y-%m-%d %H", "%Y%m%d%H"),
+        *("%Y-%m", "%Y/%m", "%Y%m", "%Y"),
+    ],
+)
+def test_each_usual_form_is_told_by_one_partition(
+    glue: GlueClient, database: str, format: str
+) -> None:
+    create_table(glue, database, {"dt": "string"})
+    table = SourceTable.read(Input("plays", format="%m.%d.%Y"), database, glue)
+    value = datetime(2025, 11, 23, 15).strftime(format)  # noqa: DTZ001
+    with pytest.raises(InputError) as refused:
+        table.require_readable({"dt": value})
+    assert str(refused.value) == (
+        f"The input {database}.plays: Glue has the partition dt={value}, which is not written as"
+        f" '%m.%d.%Y'. Write format=\"{format}\"."
+    )
 
 
 def test_a_form_that_nobody_knows_is_left_to_the_author(glue: GlueClient, database: str) -> None:
