@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.inputs.input import Input
@@ -153,6 +154,20 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
     assert (persisted["query_execution_id"], persisted["region_name"]) == ("q-1", "ap-northeast-1")
+
+
+def test_the_link_is_to_the_console_of_the_partition(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AthenaHook, "conn_partition", "aws-cn")
+    given = context()
+    submitted(given)
+    (link,) = AthenaSubmitOperator.operator_extra_links
+    assert given["ti"].pushed[link.key] == {
+        "region_name": "ap-northeast-1",
+        "aws_domain": "amazonaws.cn",
+        "query_execution_id": "q-1",
+    }
 
 
 ENCRYPTIONS = [

@@ -2,12 +2,14 @@
 tests/integration/test_scenarios.py takes it through faults, kills and clears.
 """
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -15,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
+from athena_reports.queries import submission
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
@@ -76,6 +79,54 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
     assert (failure.execution_id, failure.category, failure.type) == ("q-1", 2, 1006)
     assert message == str(failure)
     assert message.endswith(f"{failure.advice} {failure.link}")
+
+
+@pytest.mark.parametrize(
+    ("partition", "address"),
+    [
+        ("aws", " https://ap-northeast-1.console.aws.amazon.com/athena/home?region=ap-northeast-1"),
+        (
+            "aws-cn",
+            " https://ap-northeast-1.console.amazonaws.cn/athena/home?region=ap-northeast-1",
+        ),
+        ("aws-iso", ""),
+    ],
+)
+def test_the_link_is_to_the_console_of_the_partition(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    partition: str,
+    address: str,
+) -> None:
+    """China has another console, and some partitions have none that is known."""
+    monkeypatch.setattr(AthenaHook, "conn_partition", partition)
+    fate(athena, Plan.failing(1006, category=2))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException) as caught:
+        wait_task().execute(context())
+    _, _, link = str(caught.value).partition("tasks to try again.")
+    assert link == (f"{address}#/query-editor/history/q-1" if address else "")
+
+
+def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ago_the_first_was(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Athena wants an empty folder. The first one is not among its latest queries any more."""
+    monkeypatch.setattr(submission, "LOOK_BACK", 1)
+    first = submitted(context(), unload_to="s3://results/unload/")
+    athena.queries[first].plan = Plan.failing(0)
+    clock.sleep(60)
+    submitted(context(DagRun(clear_number=7)))
+    athena.forget_tokens()
+    with pytest.raises(TaskDeferred):
+        wait_task(first).execute(context())
+    again = [*athena.queries.values()][-1].request["QueryString"]
+    folders = [
+        re.findall(r"/unload/[0-9a-f]+/(\d+)/'", text)
+        for text in (athena.queries[first].request["QueryString"], again)
+    ]
+    assert folders == [["0"], ["1"]]
 
 
 @pytest.mark.parametrize(
