@@ -321,7 +321,9 @@ def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> Non
         ),
         (
             unloaded([ResultColumn("n", "integer"), WORDS[1]], [(1, "a")]),
-            r" has the columns \(n INTEGER, word VARCHAR\)",
+            r" has the columns \(n INTEGER, word VARCHAR\), the first file has"
+            r" \(n BIGINT, word VARCHAR\)\. CAST them in the SQL\. Clear run_query and its"
+            r" downstream tasks\.$",
         ),
     ],
 )
