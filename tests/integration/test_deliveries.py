@@ -406,9 +406,36 @@ def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(
     assert pauses[:2] == [1, 10]
     assert len(deliveries.mails.arrived) == 1
 
+    answers = [S3Error("SlowDown", retryable=True)] * 4
+    pauses.clear()
+    with pytest.raises(AirflowFailException, match="its receipt was not written: SlowDown Do not"):
+        deliveries.deliver("sales", clears=7)
+    assert pauses == [1, 10, 60]
+
     answers = [S3Error("AccessDenied", retryable=False)]
     with pytest.raises(AirflowFailException, match="it was sent, but its receipt was not written"):
         deliveries.deliver("sales", clears=1)
+
+
+def test_a_receipt_that_is_there_already_is_no_failure(
+    declare: Callable[..., Deliveries],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """S3 has done the write, and its answer was lost."""
+    deliveries = declare()
+    deliveries.publish()
+    write = Receipt.write
+
+    def lose_the_answer(receipt: Receipt, *arguments: Any, **options: Any) -> None:
+        write(receipt, *arguments, **options)
+        write(receipt, *arguments, **options)
+
+    monkeypatch.setattr(Receipt, "write", lose_the_answer)
+    assert deliveries.deliver("sales")["number"] == 1
+    assert len(deliveries.mails.arrived) == 1
+    says = "period 2025-03-09, channel sales: there is a receipt already"
+    assert says in capsys.readouterr().out
 
 
 def test_nothing_is_sent_where_no_receipt_could_be_written(

@@ -27,6 +27,8 @@ from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan, nothing
+from tests.support.submissions import of_author, start_sql
+from tests.support.submissions import start as start_all
 from tests.support.tasks import submitted, wait_task
 from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
@@ -79,6 +81,23 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
     assert (failure.execution_id, failure.category, failure.type) == ("q-1", 2, 1006)
     assert message == str(failure)
     assert message.endswith(f"{failure.advice} {failure.link}")
+
+
+def test_a_query_of_somebody_else_is_not_submitted_again(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    of_console = start_sql(athena, "SELECT 1")
+    (of_command,) = start_all(athena, of_author())
+    for id_ in (of_console, of_command):
+        athena.queries[id_].plan = Plan.failing(0)
+        clock.sleep(60)
+        with pytest.raises(AirflowFailException) as caught:
+            wait_task(id_).execute(context())
+        assert str(caught.value) == (
+            "plays_weekly, period 2025-06-08, environment dev:"
+            f" Query {id_} is FAILED, and this run did not submit it."
+        )
+    assert len(athena.queries) == 3
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,49 @@ def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> 
         assert problem in problems[0].problem
 
 
+def test_a_workgroup_that_manages_its_results_goes_without_a_place_for_them(
+    services: Services,
+) -> None:
+    managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    services.athena.create_work_group(Name="keeping", Configuration=managed)
+    checks = looked_at(services, changed(workgroup="keeping", query_results=None))
+    assert [check.name for check in checks] == [
+        "workgroup keeping",
+        "report bucket athena-report-dev",
+        "report database report_dev",
+    ]
+    assert {check.problem for check in checks} == {""}
+    first, *_ = looked_at(services, changed(workgroup="keeping"))
+    assert first.problem == (
+        "it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed."
+    )
+
+
+def test_a_report_without_a_table_needs_no_database(services: Services) -> None:
+    clients: Any = (services.athena, services.glue, S3(services.s3))
+    checks = check_account(changed(report_database="absent"), *clients, has_table=False)
+    assert [check.name for check in checks if check.problem] == []
+
+
+def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
+    names = changed(
+        workgroup="absent",
+        query_results=f"s3://{NO_BUCKET}-1/",
+        report_bucket=f"{NO_BUCKET}-2",
+        report_database="absent",
+    )
+    problems = {check.name: check.problem for check in looked_at(services, names)}
+    ways_out = {
+        "workgroup absent": "Create it, or correct ATHENA_REPORTS_WORKGROUP.",
+        f"query results s3://{NO_BUCKET}-1/": f"s3://{NO_BUCKET}-1/ cannot be listed: ",
+        f"report bucket {NO_BUCKET}-2": f"s3://{NO_BUCKET}-2/ cannot be written: ",
+        "report database absent": "set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+    }
+    assert problems.keys() == ways_out.keys()
+    for name, way_out in ways_out.items():
+        assert way_out in problems[name]
+
+
 @dataclass
 class Hook:
     """Gives the clients of the local services, and keeps which of them were asked for."""
