@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import duckdb
 import pytest
 
 import athena_reports
@@ -99,6 +100,34 @@ def logged(
         return [line for line in printed if line not in of_modules] + of_modules
 
     return logged
+
+
+@pytest.fixture
+def made_s3(monkeypatch: pytest.MonkeyPatch) -> list[S3]:
+    """Each S3 that is made from now on: it knows who must own a bucket, and how to encrypt."""
+    made: list[S3] = []
+    make = S3.__init__
+
+    def keep(self: S3, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        made.append(self)
+
+    monkeypatch.setattr(S3, "__init__", keep)
+    return made
+
+
+@pytest.fixture
+def memory_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The memory limit of each DuckDB that is opened from now on."""
+    limits: list[str] = []
+    connect = duckdb.connect
+
+    def keep(database: str, config: dict[str, str]) -> Any:
+        limits.append(config["memory_limit"])
+        return connect(database, config=config)
+
+    monkeypatch.setattr(duckdb, "connect", keep)
+    return limits
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.settings import Encryption
 from tests.support.publishing import Place, facts, week
 from tests.support.retried import raises_retried
 from tests.support.wire import answered, response
@@ -346,6 +347,25 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
                 ),
             ]
         )
+
+
+def test_the_owner_and_the_encryption_are_those_of_the_deployment(
+    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, made_s3: list[S3]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    published(tabled, "a", 1)
+    assert tabled.table is not None
+    encryption = Encryption.from_text("alias/reports")
+    made_s3.clear()
+    clean_up_bucket(
+        bucket=tabled.location.report.bucket,
+        environment="dev",
+        database=tabled.table.database,
+        policy=RetentionPolicy(),
+        bucket_owner="123456789012",
+        encryption=encryption,
+    )
+    assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
 
 
 class LaterDatetime(dt.datetime):

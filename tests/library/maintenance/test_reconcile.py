@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
 from athena_reports.queries.lease import LIFETIME
 from tests.support.airflow_run import TaskInstance
@@ -116,6 +117,17 @@ def test_the_query_of_an_author_is_stopped_when_its_marker_has_expired(
     assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
     assert athena.states == ["CANCELLED", "RUNNING", "CANCELLED"]
     assert {asked["dag_id"] for asked in ti.asked} == {"plays_weekly"}  # and no run of an author
+
+
+def test_the_owner_of_the_leases_is_that_of_the_deployment(
+    clock: VirtualClock, athena: MemoryAthena, made_s3: list[S3]
+) -> None:
+    with DAG("athena_reports_reconciler", schedule=None):
+        task = AthenaReconcileOperator(
+            task_id="stop", workgroup="dev", environment="dev", bucket_owner="123456789012"
+        )
+    task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+    assert {each.owner for each in made_s3} == {"123456789012"}
 
 
 def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_query(

@@ -245,6 +245,22 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
     assert [line.partition(":")[0] for line in logged()] == ["info"] * 3
 
 
+def test_a_query_without_a_database_reads_that_which_athena_takes(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    lake.create()
+    table = lake.glue.tables.pop((DATABASE, "plays"))
+    lake.glue.tables["default", "plays"] = table
+    given = context()
+    submitted(given, database="", inputs=[Input("plays", missing="partial")])
+    (plays,) = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM]).inputs
+    assert plays.table == "default.plays"
+    request = athena.queries["q-1"].request
+    assert request["QueryExecutionContext"] == {"Catalog": "AwsDataCatalog"}
+
+
 def test_a_limit_that_cannot_be_checked_is_said(
     athena: MemoryAthena, logged: Callable[[], list[str]]
 ) -> None:

@@ -174,7 +174,11 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         ([SALES, mail("sales", to=["b@example.com"])], {}, "two channels have the name 'sales'"),
         (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
         ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
-        ([notify("topic", "SnsNotifier")], {}, "'SnsNotifier' is no notifier of Airflow"),
+        (
+            [notify("topic", "SnsNotifier")],
+            {},
+            "channel 'topic': 'SnsNotifier' is no notifier of Airflow. Give one, such as Sns",
+        ),
         ([SALES], {"deliver_within": timedelta(minutes=5)}, "0:05:00 is over before the first"),
         ([SALES], {"deliver_within": 7}, "7 is not valid: give a timedelta, zero or more"),
         ([SALES], {"correct_within": timedelta(-1)}, "give a timedelta, zero or more"),

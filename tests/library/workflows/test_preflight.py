@@ -18,7 +18,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from athena_reports.settings import Settings, settings
+from athena_reports.settings import Encryption, Settings, settings
 from athena_reports.workflows.preflight import (
     AccountCheck,
     AccountError,
@@ -206,6 +206,18 @@ def test_a_first_run_is_tried_again_if_any_problem_may_pass_by_itself(
     assert refused.value.retryable == retryable
     problems = str(refused.value).splitlines()[1:]
     assert len(problems) == len(operations) + (report_bucket == NO_BUCKET)
+
+
+def test_the_owner_and_the_encryption_are_those_of_the_deployment(
+    services: Services, made_s3: list[S3]
+) -> None:
+    encryption = Encryption.from_text("AES256")
+    names = changed(bucket_owner="123456789012", encryption=encryption)
+    location = ReportLocation("athena-report-dev", "owned", "weekly")
+    hook: Any = Hook(services, [])
+    require_place(hook, settings=names, location=location, cadence=weekly("sunday"), has_table=True)
+    assert len(made_s3) > 1, "the account and the folder are looked at"
+    assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
