@@ -253,8 +253,10 @@ def test_an_attachment_goes_with_it(tmp_path: Path) -> None:
         assert part.get_content_type() == "text/csv"
         assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
     for name, kind in (("a\r\nX: y", "text/csv"), ("../a.csv", "text/csv"), ("a.csv", "csv")):
-        with pytest.raises(DeliveryError, match="cannot be attached"):
+        with pytest.raises(DeliveryError) as refused:
             mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))
+        says = "cannot be attached. Name a file and its type, such as text/csv."
+        assert str(refused.value) == f"{name!r} of the type {kind!r} {says}"
 
 
 def test_an_author_has_a_template_of_their_own() -> None:

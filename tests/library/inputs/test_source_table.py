@@ -78,6 +78,31 @@ def test_what_does_not_fit_is_refused_with_what_fits(
     assert list(table.keys.items()) == list(keys.items())
 
 
+def test_what_does_not_fit_is_told_with_what_is_there(glue: GlueClient, database: str) -> None:
+    create_table(glue, database, {"dt": "date", "Hour": "int"})
+    name = f"{database}.plays"
+    for source, says in (
+        (
+            Input("plays"),
+            f"The input {name}: its partition key dt is of type date in Glue, and the report's"
+            " input says 'string'. Write kind=\"date\".",
+        ),
+        (
+            Input("plays", "day"),
+            f"{name} is partitioned by dt, Hour, the report's input says day. Correct the input:"
+            " name those of its keys that hold the date or the hour.",
+        ),
+        (
+            Input("plays", columns=()),
+            f"{name} is partitioned by dt, Hour, the report's input says nothing. Correct the"
+            " input: name those of its keys that hold the date or the hour.",
+        ),
+    ):
+        with pytest.raises(InputError) as refused:
+            SourceTable.read(source, database, glue)
+        assert str(refused.value) == says
+
+
 @pytest.mark.parametrize(
     ("keys", "fields", "says"),
     [
