@@ -615,8 +615,9 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
     monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
     with pytest.raises(
         PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"
-    ):
+    ) as caught:
         place.publish(other, facts(LATE))
+    assert not caught.value.retryable
     assert place.everything() == before
     assert place.publish(again, facts(LATE)).outcome == "unchanged"
     assert place.publish(other, facts(EARLY)).outcome == "superseded"
@@ -697,6 +698,54 @@ def test_a_manifest_that_names_objects_of_another_period_is_not_overwritten(plac
         place.publish(version, facts(LATE))
     assert "which is not of the period" in str(caught.value.__cause__)
     assert place.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("document", "format_field"),
+    [("manifest", "manifest_format"), ("latest", "latest_format")],
+)
+def test_what_a_newer_release_has_written_is_left_alone_and_said(
+    place: Place, document: str, format_field: str
+) -> None:
+    """It is not somebody else's, which would have to be moved away."""
+    place.publish(place.upload("a"), facts())
+    locations = {
+        "manifest": place.location.manifest_uri,
+        "latest": place.location.report.latest_uri,
+    }
+    uri = locations[document]
+    fields = json.loads(place.s3.read(uri)[0])
+    version = place.upload("b")
+    for number, says in (
+        (2, f"is of a newer release of this package, which has another {format_field}."),
+        (0, "is not of this package and "),
+        ("2", "is not of this package and "),
+        (None, "is not of this package and "),
+    ):
+        place.put(uri, json.dumps(fields | {format_field: number}).encode())
+        with pytest.raises(PublishError) as caught:
+            place.publish(version, facts(LATE))
+        assert str(caught.value).startswith(f"{uri} {says}")
+        assert not caught.value.retryable
+        is_newer = number == 2
+        assert ("update the package here" in str(caught.value)) == is_newer
+        assert ("move it away" in str(caught.value)) != is_newer
+
+
+def test_a_manifest_that_is_deleted_while_it_is_followed_is_written_by_the_next_try(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = place.upload("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            commit, "_update_latest", lambda *_: place.s3.delete([place.location.manifest_uri])
+        )
+        with pytest.raises(PublishError) as caught:
+            place.publish(version, facts())
+    says = "was deleted meanwhile. Clear publish to write it again."
+    assert str(caught.value) == f"{place.location.manifest_uri} {says}"
+    assert caught.value.retryable
+    assert place.publish(version, facts()).outcome == "published"
 
 
 def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(

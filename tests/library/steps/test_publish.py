@@ -233,6 +233,17 @@ def test_publish_without_a_period_names_the_way_out(
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
 
 
+@pytest.mark.parametrize("prepared", [None, {}])
+def test_publish_without_a_version_names_the_way_out(bucket: str, prepared: Any) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        published(prepared, bucket)
+    assert str(caught.value) == (
+        "Report 'plays': publish has no version to publish. If transform was marked as success,"
+        " clear transform and its downstream tasks. In a DAG of your own, give publish"
+        " prepared=transform.output."
+    )
+
+
 @pytest.mark.parametrize("is_checked", [True, False])
 def test_the_folder_is_looked_at_unless_run_query_did(
     query: dict[str, Any], s3: S3Client, bucket: str, is_checked: bool
