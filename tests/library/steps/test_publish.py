@@ -24,7 +24,14 @@ from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
 from athena_reports.steps.publish import S3PublishOperator
-from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
+from tests.library.steps.last_tasks import (
+    ASSETS,
+    ONE_EVENT_EACH,
+    SQL,
+    published,
+    submitted,
+    transformed,
+)
 from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
@@ -81,6 +88,28 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
         ("123456789012", options["encryption"])
     }
     assert memory_limits == ["200MB"]
+
+
+def test_what_openlineage_is_told_is_read_from_a_bucket_of_the_owner(
+    bucket: str, query: dict[str, Any], made_s3: list[S3]
+) -> None:
+    prepared = transformed(query, bucket)
+    made_s3.clear()
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            prepared=prepared,
+            submitted=submitted(),
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+            bucket_owner="123456789012",
+        )
+    lineage = task.get_openlineage_facets_on_start()
+    assert [each.owner for each in made_s3] == ["123456789012"]
+    assert lineage.job_facets["sql"].query == SQL
+    (dataset,) = lineage.outputs
+    assert dataset.facets["version"].datasetVersion == prepared["version"]["version"]
 
 
 def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_given(
