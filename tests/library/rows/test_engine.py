@@ -98,6 +98,15 @@ def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
     assert f"no space left on the worker's disk: {reason}. Free space in " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EACCES, "Permission denied"), duckdb.BinderException("no column x")]
+)
+def test_an_error_of_no_known_cause_stays_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, new_engine():
+        raise error
+    assert caught.value is error
+
+
 WITHOUT = """
 import sys
 

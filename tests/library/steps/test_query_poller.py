@@ -273,7 +273,11 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     failed, ended = clock.run(wait_for_all())
     assert isinstance(failed, NoAnswerError)
     assert max(ended.values()) - 400 <= 2
-    assert ("was not found" if refusal == "of one id" else "not authorized") in str(failed)
+    reasons = {
+        "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
+        "of the call": "not authorized",
+    }
+    assert reasons[refusal] in str(failed)
     assert len(ended) == 60
 
 
