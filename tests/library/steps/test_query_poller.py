@@ -235,8 +235,8 @@ def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
         if calls % 2 == 0:
             raise THROTTLED
 
-    # The first call of the first look asks for the long ones. They must not be asked for alone.
-    long_ids = [start(athena, 100) for _ in range(50)]
+    # The calls of the first look ask for the long ones. They must not be asked for alone.
+    long_ids = [start(athena, 100) for _ in range(100)]
     short_ids = [start(athena, 10) for _ in range(150)]
     athena.before = throttle
     ended = clock.run(ends_of([*long_ids, *short_ids], clock))
