@@ -138,6 +138,26 @@ def test_a_retry_neither_adopts_nor_stops_what_an_author_runs(athena: MemoryAthe
     assert athena.states == ["RUNNING", "RUNNING"]
 
 
+def test_of_the_queries_before_an_edit_only_one_that_still_runs_is_stopped(
+    athena: MemoryAthena,
+) -> None:
+    (ended,) = start(athena, submission("SELECT 2"))
+    athena.cancel(ended)
+    athena.plan = lambda _: Plan.endless()
+    (running,) = start(athena, submission("SELECT 3"))
+    stop = athena.stop_query_execution
+    stopped: list[str] = []
+
+    def note_stop(QueryExecutionId: str) -> dict[str, Any]:
+        stopped.append(QueryExecutionId)
+        return stop(QueryExecutionId)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(athena, "stop_query_execution", note_stop)
+        submit()
+    assert stopped == [running]
+
+
 ENFORCED = {"ResultConfiguration": {"OutputLocation": "s3://results/"}}
 OFFERED = {**ENFORCED, "EnforceWorkGroupConfiguration": False}
 MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
