@@ -12,7 +12,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
+from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
 from athena_reports.publication.manifest import Manifest, PlannedDelivery
 from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
@@ -193,3 +193,12 @@ def test_each_state_of_a_period_is_tried_once(tabled: Place, look: Callable[...,
     assert look(runs={tried}) == {}
     publish(tabled, rows="b")
     assert list(look(runs={tried})) == [FIRST]
+
+
+def test_each_state_of_a_period_has_a_run_of_its_own() -> None:
+    """The same rows of a later query are one too: they may be delivered when they are final."""
+    states = [("2025-06-08", "v1", "a"), ("2025-06-15", "v1", "a")]
+    states += [("2025-06-08", "v2", "a"), ("2025-06-08", "v1", "b")]
+    run_ids = [Undelivered("plays_weekly_deliver", *state).run_id for state in states]
+    assert run_ids[0] == "undelivered__2025-06-08__v1__a"
+    assert len(set(run_ids)) == len(states)
