@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk.execution_time import task_runner
 
 from athena_reports.local.services import Services
@@ -20,6 +19,7 @@ from athena_reports.steps.partition_poller import PartitionPoller
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of
+from tests.support.retried import raises_retried
 from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 from tests.support.triggers import Supervisor
@@ -138,7 +138,7 @@ def test_when_the_time_is_over_missing_decides(
     dag = build(f"over_{missing}", f"wait=timedelta(hours=6), missing={missing!r}")
     before = count_queries(services)
     if missing == "fail":
-        with pytest.raises(AirflowException, match=f"{LATE}. No query was started"):
+        with raises_retried(f"{LATE}. No query was started"):
             run_dag(dag, period=WEEK)
         assert count_queries(services) == before
         return

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import duckdb
 import pytest
 
+import athena_reports
 from athena_reports import Report
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
+from athena_reports.settings import Settings
 from tests.support.declared import MakeReport
+from tests.support.deployment import own_deployment
 from tests.support.memory_athena import MemoryAthena, serve
 from tests.support.publishing import Place, week
 from tests.support.virtual_clock import VirtualClock, virtual_clock
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _databases = count(1)
+# As Airflow prints it. Its provider logs there too.
+_LOG_LINE = re.compile(r"\[(\w+) *\] (.*?) +\[[\w.]+\] loc=([\w.]+):")
+_FILES = {path.name for path in Path(athena_reports.__file__).parent.rglob("*.py")}
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +56,12 @@ def make_report(sql_folder: Path) -> MakeReport:
 
 
 @pytest.fixture
+def deployment(sql_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a deployment where each is its own."""
+    return own_deployment(monkeypatch)
+
+
+@pytest.fixture
 def clock() -> Iterator[VirtualClock]:
     with virtual_clock() as clock:
         yield clock
@@ -58,6 +73,61 @@ def athena(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> MemoryAthena
     athena = MemoryAthena()
     serve(athena, monkeypatch)
     return athena
+
+
+@pytest.fixture
+def logged(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Callable[[], list[str]]:
+    """Returns what this package has logged since the last call, such as `warning: It is late.`
+
+    The lines of tasks and triggers come first, which Airflow prints, and then those of modules.
+    """
+    caplog.set_level(logging.INFO)
+
+    def logged() -> list[str]:
+        of_modules = [
+            f"{record.levelname.lower()}: {record.getMessage()}"
+            for record in caplog.records
+            if record.name.startswith("athena_reports.")
+        ]
+        caplog.clear()
+        printed = [
+            f"{level}: {message}"
+            for level, message, file in _LOG_LINE.findall(capsys.readouterr().out)
+            if file in _FILES
+        ]
+        return [line for line in printed if line not in of_modules] + of_modules
+
+    return logged
+
+
+@pytest.fixture
+def made_s3(monkeypatch: pytest.MonkeyPatch) -> list[S3]:
+    """Each S3 that is made from now on: it knows who must own a bucket, and how to encrypt."""
+    made: list[S3] = []
+    make = S3.__init__
+
+    def keep(self: S3, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        made.append(self)
+
+    monkeypatch.setattr(S3, "__init__", keep)
+    return made
+
+
+@pytest.fixture
+def memory_limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The memory limit of each DuckDB that is opened from now on."""
+    limits: list[str] = []
+    connect = duckdb.connect
+
+    def keep(database: str, config: dict[str, str]) -> Any:
+        limits.append(config["memory_limit"])
+        return connect(database, config=config)
+
+    monkeypatch.setattr(duckdb, "connect", keep)
+    return limits
 
 
 @pytest.fixture

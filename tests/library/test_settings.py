@@ -6,6 +6,7 @@ import pytest
 
 from athena_reports.errors import SettingsError
 from athena_reports.settings import Settings, read_settings, settings
+from tests.support import deployment
 from tests.support.paths import ROOT
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
@@ -31,6 +32,29 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
     )
     assert names.query_results == f"s3://athena-query-result-{environment}/"
     assert names.report_bucket == f"athena-report-{environment}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "refused"),
+    [
+        ("ENV", "a" * 15, "a" * 16),
+        ("DATABASE", "d" * 128, "d" * 129),
+        ("POOL", "p" * 256, "p" * 257),
+        ("BUCKET", "b" * 63, "b" * 64),
+        ("BUCKET", "b2c", "b2"),
+        ("BUCKET_OWNER", "1" * 12, "1" * 13),
+    ],
+)
+def test_a_name_may_be_so_long(variable: str, value: str, refused: str) -> None:
+    assert value in dict(local(variable, value)).values()
+    with pytest.raises(SettingsError, match=f"^ATHENA_REPORTS_{variable} is '{refused}': "):
+        local(variable, refused)
+
+
+def test_recipients_are_domains_and_channels_in_any_case() -> None:
+    recipients = local("RECIPIENTS", " Example.com,#Sales , C0123456,a.b.co ").recipients
+    assert recipients == {"example.com", "#sales", "c0123456", "a.b.co"}
+    assert local("RECIPIENTS", "").recipients == frozenset()
 
 
 def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named() -> None:
@@ -77,7 +101,12 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, meant: obj
         ("WORKGROUP", "a b"),
         ("REPORT_DATABASE", "my reports"),
         ("BUCKET_OWNER", "12345"),
-        ("ENCRYPTION", "AES-256"),
+        *(("ENCRYPTION", value) for value in ("AES-256", "aws:kms", "alias/", "mrk-1", "x" * 36)),
+        *(
+            ("RECIPIENTS", value)
+            for value in ("example", "a@example.com", "example.com;#sales", "example.com,", "#a b")
+        ),
+        *((name, "maybe") for name in ("PAUSED", "CATCHUP")),
         ("QUERY_RESULTS", "s3://results/without/slash"),
         ("BUCKET", "s3://acme-reports"),
         ("BUCKET", "Acme"),
@@ -183,7 +212,14 @@ KEY = "arn:aws:kms:eu-west-1:012345678901:key/1"
     [
         ("AES256", {"ServerSideEncryption": "AES256"}),
         (KEY, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KEY}),
-        ("alias/reports", {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/reports"}),
+        *(
+            (key, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key})
+            for key in (
+                "alias/reports",
+                "1234abcd-12ab-34cd-56ef-1234567890ab",
+                "mrk-1234abcd12ab34cd56ef1234567890ab",
+            )
+        ),
     ],
 )
 def test_what_is_written_is_encrypted_as_the_setting_says(
@@ -192,3 +228,16 @@ def test_what_is_written_is_encrypted_as_the_setting_says(
     encryption = local("ENCRYPTION", value).encryption
     assert encryption is not None
     assert encryption.arguments == arguments
+
+
+def test_the_deployment_of_the_tests_has_each_setting_and_none_that_is_a_default(
+    sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a task without a setting, or with its neighbour's, would look as one that has it."""
+    own = dict(deployment.own_deployment(monkeypatch))
+    defaults = dict(read_settings(LOCAL | {"ATHENA_REPORTS_SQL_FOLDER": str(sql_folder)}))
+    assert own.pop("sql_folder") == sql_folder
+    assert {name for name, value in own.items() if value == defaults[name]} == set()
+    texts = [*deployment.VARIABLES.values()]
+    assert len(texts) == len(own)
+    assert [text for text in set(texts) if texts.count(text) > 1] == ["true"]

@@ -36,6 +36,15 @@ def be_impatient(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(partition_poller, "TABLES_PER_SECOND", 500.0)
 
 
+CONNECTION: dict[str, Any] = {
+    "aws_conn_id": "aws_games",
+    "region_name": "us-west-2",
+    "verify": False,
+    "botocore_config": {"read_timeout": 42},
+}
+"""What an author may say of a task's connection, each otherwise than by default."""
+
+
 async def first_event(trigger: BaseTrigger) -> Any:
     """What a trigger resumes its task with."""
     try:

@@ -10,6 +10,7 @@ from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
+from athena_reports.aws import errors
 from athena_reports.aws.errors import ErrorKind, call_verdict, error_kind
 from tests.support.aws_errors import LOST, api_error
 
@@ -41,9 +42,13 @@ KINDS = {
     "AlreadyExistsException": ErrorKind.ENTITY_EXISTS,
     "ConcurrentModificationException": ErrorKind.ENTITY_CHANGED,
     "VersionMismatchException": ErrorKind.ENTITY_CHANGED,
+    "FederationSourceException": ErrorKind.CATALOG_NOT_READY,
+    "FederationSourceRetryableException": ErrorKind.CATALOG_NOT_READY,
     "GlueEncryptionException": ErrorKind.CATALOG_NOT_READY,
+    "InvalidStateException": ErrorKind.CATALOG_NOT_READY,
     "OperationTimeoutException": ErrorKind.CATALOG_NOT_READY,
     "ResourceNotReadyException": ErrorKind.CATALOG_NOT_READY,
+    "ResourceNumberLimitExceededException": ErrorKind.CATALOG_NOT_READY,
 }
 FINAL = {
     ErrorKind.NOT_SENT,
@@ -109,6 +114,10 @@ def test_a_known_code_decides_whatever_the_status_and_the_message_say(
     kind = error_kind(api_error(code, message, status))
     assert kind is KINDS[code]
     assert kind.retryable is (kind not in FINAL)
+
+
+def test_each_code_that_is_known_is_judged_here() -> None:
+    assert {code.removesuffix("Exception") for code in KINDS} == errors._KINDS.keys()
 
 
 @given(
@@ -177,6 +186,22 @@ def test_a_transfer_that_boto3_gives_up_may_be_tried_again() -> None:
     assert error_kind(S3TransferFailedError()).retryable
 
 
+# What a person can do, by what the error means.
+HINTS = {
+    "refused the request": "Correct what its reason says.",
+    "the workgroup does not exist": "correct ATHENA_REPORTS_WORKGROUP",
+    "did not answer": "See the AWS health dashboard and the network.",
+    "throttled": "raise the account's quota",
+    "permission": "Grant what is missing to the role of the Airflow workers.",
+    "SomethingNew": "Correct it.",
+    "no region": "Set AWS_DEFAULT_REGION, or the connection's region.",
+    "the AWS client is not configured": "Correct AWS_PROFILE, the AWS config file or",
+    "login": "aws sso login",
+    "no credentials": "Set AWS_ACCESS_KEY_ID, or grant a role.",
+    "the call is not valid": "Correct what its reason says.",
+}
+
+
 @pytest.mark.parametrize(
     ("error", "retryable", "meaning"),
     [
@@ -220,3 +245,4 @@ def test_every_documented_exception_of_a_call_has_its_verdict(
 ) -> None:
     verdict = call_verdict(error)
     assert (verdict.retryable, meaning in verdict.meaning) == (retryable, True)
+    assert HINTS[meaning] in verdict.hint

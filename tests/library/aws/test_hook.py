@@ -53,6 +53,24 @@ def test_all_clients_come_from_one_session_and_one_look_up(monkeypatch: pytest.M
         assert "Airflow/" in client.meta.config.user_agent_extra
 
 
+def test_clients_of_other_services_than_athena_share_the_session_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
+    made: list[boto3.session.Session] = []
+    get_session = AthenaHook.get_session
+
+    def counted(hook: AthenaHook, *given: Any) -> Any:
+        made.append(get_session(hook, *given))
+        return made[-1]
+
+    monkeypatch.setattr(AthenaHook, "get_session", counted)
+    hook = SharedSessionHook(aws_conn_id="games")
+    hook.client("s3")
+    hook.client("glue")
+    assert len(made) == 1
+
+
 def test_a_process_makes_one_client_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
     hook = SharedSessionHook(aws_conn_id="games")

@@ -177,8 +177,12 @@ CALLS: dict[str, Callable[[S3, str, Path], Any]] = {
     "write": lambda store, uri, _: store.write(uri, b"x", "text/plain", replacing=None),
     "upload": lambda store, uri, path: store.upload(path, uri, "text/plain", sha256="0"),
     "upload in parts": lambda store, uri, path: store.upload(path, uri, "text/plain", sha256="0"),
+    "try to upload": lambda store, uri, _: store.try_upload(uri),
     "list": lambda store, uri, _: list(store.list(uri)),
+    "list folders": lambda store, uri, _: list(store.folders(uri)),
+    "look for": lambda store, uri, _: store.exists(uri),
     "delete": lambda store, uri, _: store.delete([uri]),
+    "open": lambda store, uri, _: store.open(uri).close(),
     "read": lambda store, uri, _: store.read(uri),
     "download": lambda store, uri, path: store.download(uri, path),
 }
@@ -198,7 +202,7 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
     path, uri = tmp_path / "rows", f"s3://{bucket}/key"
     path.write_bytes(b"x" * 9_000_000)
     client, sent = new_s3_client(), []
-    if call in ("read", "download"):
+    if call in ("open", "read", "download"):
         S3(client).write(uri, b"x", "text/plain", replacing=None)
 
     def record(request: Any, **_: Any) -> None:
@@ -220,9 +224,8 @@ def test_every_call_names_the_owner_and_no_call_an_acl(
         for name in headers
         if name.endswith("encryption-aws-kms-key-id")
     ]
-    assert [key.strip("b'") for key in keys] == ["alias/reports"] * call.startswith(
-        ("write", "upload")
-    )
+    is_encrypted = call in ("write", "upload", "upload in parts", "try to upload")
+    assert [key.strip("b'") for key in keys] == ["alias/reports"] * is_encrypted
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,32 @@ def test_a_channel_that_is_declared_wrongly_is_refused(make: Any, says: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda rows: mail_to("a@example.com", rows=rows), 200),
+        (lambda rows: slack("team", channel="#sales", rows=rows), 50),
+        (lambda rows: notify("topic", Silent(), rows=rows), 200),
+    ],
+    ids=["mail", "slack", "notify"],
+)
+def test_a_channel_shows_a_row_at_least_and_so_many_at_most(make: Any, most: int) -> None:
+    assert (make(1).rows, make(most).rows) == (1, most)
+    for wrong in (0, most + 1):
+        with pytest.raises(ChannelError, match=f"field 'rows': {wrong} is not valid"):
+            make(wrong)
+
+
+@pytest.mark.parametrize("name", ["a", "a_b-9", "s" * 40])
+def test_a_channel_may_be_called_so(name: str) -> None:
+    assert mail(name, to=["a@example.com"]).name == name
+
+
+@pytest.mark.parametrize("channel", ["#sales", "#営業", "C0123456", "G0123456", "D0123456"])
+def test_a_channel_of_slack_is_named_or_known_by_its_id(channel: str) -> None:
+    assert slack("team", channel=channel).channel == channel
+
+
+@pytest.mark.parametrize(
     ("channel", "allowed", "environment", "says"),
     [
         (mail_to("a@example.com"), "", "stg", ""),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from athena_reports import Column, transforms
 from athena_reports.delivery.content import (
     Correction,
@@ -12,6 +14,7 @@ from athena_reports.delivery.content import (
     shown_columns,
 )
 from athena_reports.rows.columns import columns_of
+from athena_reports.rows.differences import Change, Differences
 from tests.support.engines import engine
 
 BEFORE = datetime(2026, 11, 22, tzinfo=UTC)
@@ -21,6 +24,39 @@ def test_a_version_without_rows_is_told_as_such() -> None:
     told = Correction.without_rows(BEFORE)
     assert not told.rows_kept
     assert told.published_at == BEFORE
+
+
+@pytest.mark.parametrize(("key", "named"), [(("score",), ("score",)), ((), ("Score", "other"))])
+def test_a_correction_names_the_values_of_its_examples(
+    key: tuple[str, ...], named: tuple[str, ...]
+) -> None:
+    """By the key, else by the columns that both versions have: the earlier one had no `email`."""
+    with engine() as shared:
+        relation = shared.connection.sql("SELECT 1 AS Score, 'x' AS email, 2 AS other")
+        later = columns_of(relation)
+    differences = Differences(
+        key=key,
+        added=1,
+        removed=2,
+        changed=3,
+        columns={"other": 3},
+        columns_added=("email",),
+        columns_removed=("name",),
+        columns_retyped={},
+        examples=(Change(kind="added", key=("1",) * len(named), columns={}),),
+    )
+    told = Correction.of(differences, later, published_at=BEFORE)
+    assert told == Correction(
+        published_at=BEFORE,
+        added=1,
+        removed=2,
+        changed=3,
+        columns={"other": 3},
+        columns_added=("email",),
+        columns_removed=("name",),
+        names=named,
+        examples=differences.examples,
+    )
 
 
 def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:

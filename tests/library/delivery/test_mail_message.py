@@ -218,15 +218,19 @@ def test_long_message_ids_stay_as_they_are() -> None:
 def test_what_is_not_one_address_is_refused(address: str) -> None:
     for sender, to in ((address, ["a@example.com"]), ("a@example.com", [address])):
         envelope = Envelope(sender, to, ENVELOPE.message_id, ENVELOPE.date)
-        with pytest.raises(DeliveryError, match="is not one address of mail"):
+        with pytest.raises(DeliveryError) as refused:
             mail_message(content(), "en", envelope)
+        says = "is not one address of mail. Write it as name@example.com."
+        assert str(refused.value) == f"{address!r} {says}"
 
 
 @pytest.mark.parametrize("identifier", ["", "x", "<a@b>\r\nBcc: x@y", "<a b@c>", "<a@b> <c@d>"])
 def test_what_is_not_a_message_id_is_refused(identifier: str) -> None:
     envelope = Envelope(ENVELOPE.sender, ENVELOPE.to, identifier, ENVELOPE.date)
-    with pytest.raises(DeliveryError, match="is not a Message-ID"):
+    with pytest.raises(DeliveryError) as refused:
         mail_message(content(), "en", envelope)
+    says = f"{identifier!r} is not a Message-ID, such as <name@example.com>."
+    assert str(refused.value) == says
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -249,8 +253,10 @@ def test_an_attachment_goes_with_it(tmp_path: Path) -> None:
         assert part.get_content_type() == "text/csv"
         assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
     for name, kind in (("a\r\nX: y", "text/csv"), ("../a.csv", "text/csv"), ("a.csv", "csv")):
-        with pytest.raises(DeliveryError, match="cannot be attached"):
+        with pytest.raises(DeliveryError) as refused:
             mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))
+        says = "cannot be attached. Name a file and its type, such as text/csv."
+        assert str(refused.value) == f"{name!r} of the type {kind!r} {says}"
 
 
 def test_an_author_has_a_template_of_their_own() -> None:

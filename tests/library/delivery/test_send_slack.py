@@ -39,10 +39,18 @@ def test_a_message_arrives_and_the_next_one_in_its_thread(server: SlackServer) -
     [
         (200, "channel_not_found", False, "invite the app into the channel"),
         (200, "not_in_channel", False, "Invite the app"),
+        (200, "is_archived", False, "is_archived. Unarchive the channel, or name another one."),
         (200, "invalid_auth", False, "Correct the token"),
+        (200, "missing_scope", False, "missing_scope. Give the app the scope chat:write."),
         (200, "invalid_blocks", False, "invalid_blocks"),
-        (200, "internal_error", True, "internal_error"),
-        (200, "ratelimited", True, "ratelimited"),
+        *(
+            (200, code, True, f"Slack refuses the message to #sales: {code}.")
+            for code in (
+                *("fatal_error", "internal_error", "message_limit_exceeded", "rate_limited"),
+                *("ratelimited", "request_timeout", "service_unavailable", "team_added_to_org"),
+            )
+        ),
+        (400, "bad_request", False, "bad_request"),
         (429, "ratelimited", True, "ratelimited"),
         (503, "", True, "503"),
     ],
@@ -56,6 +64,26 @@ def test_one_try_is_one_attempt(
     assert says in str(caught.value)
     assert caught.value.retryable is retryable
     assert (server.asked, server.arrived) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("slack://:xoxb-1@/", ("https://slack.com/api/", 30, None)),
+        (
+            "slack://:xoxb-1@/?base_url=http%3A%2F%2Fslack.example%2Fapi%2F&timeout=7"
+            "&proxy=http%3A%2F%2Fproxy.example",
+            ("http://slack.example/api/", 7, "http://proxy.example"),
+        ),
+    ],
+)
+def test_the_client_is_as_the_connection_says(
+    monkeypatch: pytest.MonkeyPatch, uri: str, expected: tuple[str, int, str | None]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK", uri)
+    client = open_client("slack")
+    assert (client.base_url, client.timeout, client.proxy) == expected
+    assert (client.token, client.retry_handlers) == ("xoxb-1", [])
 
 
 def test_a_slack_that_is_not_reached_is_asked_again_by_the_next_try(

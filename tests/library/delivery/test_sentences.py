@@ -116,6 +116,124 @@ def test_notices_come_in_the_order_in_which_they_matter() -> None:
     assert warned == "A check warns: change(rows within 50%)."
 
 
+WHOLE: dict[Language, str] = {
+    "en": """\
+This is a preview. Nobody else has received it.
+Correction of the version that was published on 22 November 2026, 00:07 (Asia/Tokyo): \
+2 rows added, 1 row removed, 3 rows changed.
+Provisional: events of this period can arrive until 23 November 2026, 00:00 (Asia/Tokyo), \
+and the numbers can still change.
+Partial: 2 partitions of the source data were missing, so the numbers can be incomplete.
+2 checks warn: rows, unique.
+ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
+Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).
+100 rows, 3 more than the week before (+3.1%).
+Changed values: score in 3 rows, plays in 1 row.
+New columns: level.
+Removed columns: age, town.
+Added: user_id u1
+Removed: user_id u2
+Changed: user_id u3: score 1 → 2
+New among the rows shown: u2.
+Biggest rises: u1 (from 3 to 1).
+Biggest falls: u3 (from 1 to 3).
+97 more rows are not shown.
+The file is too large to be attached.
+Published on 22 November 2026, 00:07 (Asia/Tokyo).
+Version 20261121T150712Z-3f9a, environment prd.
+Open the Reports page
+Open the query in Athena""",
+    "ja": """\
+これはプレビューです。ほかの人には送られていません。
+2026年11月22日 00:07（Asia/Tokyo）に公開された版の訂正です。追加2行、削除1行、変更3行。
+暫定値です。この期間のイベントは2026年11月23日 00:00（Asia/Tokyo）まで届くことがあり、\
+数値が変わる可能性があります。
+一部のデータが欠けています。元データのパーティション2個がなかったため、\
+数値は不完全な可能性があります。
+2件のチェックが警告を出しています: rows、unique
+ranking: 2026年11月15日～21日（Asia/Tokyo）
+scoreの合計: 1,000,000 points、前週より200,000 points増（+25.0%）
+行数: 100行、前週より3行増（+3.1%）
+値が変わった列: score（3行）、plays（1行）
+追加された列: level
+削除された列: age、town
+追加: user_id u1
+削除: user_id u2
+変更: user_id u3: score 1 → 2
+表示した行のうち新規: u2
+大きく上昇: u1（3→1）
+大きく下降: u3（1→3）
+ほかに97行あります。
+ファイルが大きすぎるため添付していません。
+公開: 2026年11月22日 00:07（Asia/Tokyo）
+版: 20261121T150712Z-3f9a、環境: prd
+レポートページを開く
+Athenaでクエリを開く""",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_that_can_be_said_in_the_order_in_which_it_is_read(language: Language) -> None:
+    correction = Correction(
+        BEFORE,
+        added=2,
+        removed=1,
+        changed=3,
+        columns={"score": 3, "plays": 1},
+        columns_added=("level",),
+        columns_removed=("age", "town"),
+        names=("user_id",),
+        examples=(
+            Change(kind="added", key=("u1",), columns={}),
+            Change(kind="removed", key=("u2",), columns={}),
+            Change(kind="changed", key=("u3",), columns={"score": ("1", "2")}),
+        ),
+    )
+    made = content(
+        is_preview=True,
+        correction=correction,
+        provisional=True,
+        partial=True,
+        missing_partitions=2,
+        warned_checks=("rows", "unique"),
+        too_large=True,
+    )
+    said = sentences(made, language)
+    lines = [
+        *(notice.text for notice in said.notices),
+        said.headline,
+        *(*said.figures, *said.differences, *said.movement, *said.left_out, *said.origin),
+        *(link.text for link in said.links),
+    ]
+    assert lines == WHOLE[language].splitlines()
+
+
+def test_what_is_partial_for_an_unknown_reason_is_said() -> None:
+    (notice,) = sentences(content(partial=True), "en").notices
+    assert notice.text == (
+        "Partial: some of the source data was missing, so the numbers can be incomplete."
+    )
+
+
+def test_an_example_of_many_columns_shows_the_first_ones() -> None:
+    change = Change(
+        kind="changed",
+        key=("u1",),
+        columns={f"c{number}": (str(number), "x" * 80) for number in range(8)},
+    )
+    shown = Correction(BEFORE, changed=1, names=("user_id",), examples=(change,))
+    (example,) = sentences(content(correction=shown), "en").differences
+    cut = "x" * 59 + "…"
+    assert example == (
+        "Changed: user_id u1: "
+        + ", ".join(f"c{number} {number} → {cut}" for number in range(6))
+        + ", …"
+    )
+    nameless = Change(kind="changed", key=(), columns={"a": ("1", "2")})
+    private_key = Correction(BEFORE, changed=1, examples=(nameless,))
+    assert sentences(content(correction=private_key), "en").differences == ("Changed: a 1 → 2",)
+
+
 def test_a_correction_without_the_old_rows_says_so() -> None:
     (notice,) = sentences(content(correction=Correction.without_rows(BEFORE)), "en").notices
     assert notice.text.endswith("Its rows are no longer kept, so what differs is not known.")
@@ -266,8 +384,13 @@ def test_what_is_left_out_is_counted() -> None:
 def test_an_empty_period_says_why(language: Language) -> None:
     empty = sentences(content(rows=(), total_rows=0, total=None), language).empty
     partial = sentences(content(rows=(), total_rows=0, total=None, partial=True), language).empty
-    assert empty
-    assert partial != empty
+    says = {
+        "en": "There are no rows: the report found none in this period",
+        "ja": "この期間に該当する行はありませんでした。",
+    }
+    lacks = {"en": ", for which source data was missing.", "ja": "元データの一部が欠けていました。"}
+    assert empty.rstrip(".") == says[language]
+    assert partial == says[language] + lacks[language]
     assert sentences(content(), language).empty == ""
 
 

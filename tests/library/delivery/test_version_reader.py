@@ -16,8 +16,16 @@ from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Manifest, PublishedObject, Version
+from athena_reports.publication.manifest import (
+    EarlierVersion,
+    Manifest,
+    PublicationFacts,
+    PublishedObject,
+    Version,
+)
+from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
@@ -38,6 +46,9 @@ OLD: Rows = [("u1", "secret-a", 10), ("u2", "secret-b", 20), ("u3", "secret-c", 
 NEW: Rows = [("u1", "secret-a", 11), ("u2", "secret-x", 20), ("u4", "secret-d", 40)]
 
 
+LINKS = Links(page="https://airflow.example/page", query="https://console.example/query")
+
+
 class Told:
     """Publishes versions, and returns what a channel is told of the last one."""
 
@@ -46,14 +57,27 @@ class Told:
         self.location = PeriodLocation.of(bucket, "plays", WEEK)
         self.make_report = make_report
 
-    def put(self, version: str, rows: Rows) -> str:
+    def put(self, version: str, rows: Rows, location: PeriodLocation | None = None) -> str:
         values = [list(column) for column in zip(*rows, strict=True)]
         names = [column.name for column in COLUMNS]
         file = BytesIO()
         pq.write_table(pa.table(dict(zip(names, values, strict=True))), file)
-        bucket, key = split_uri(self.location.parquet_uri(version))
+        bucket, key = split_uri((location or self.location).parquet_uri(version))
         self.s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
         return key
+
+    def publish(self, period: Period, rows: Rows) -> str:
+        """Publish another period of the report, and return the address of its rows."""
+        location = PeriodLocation.of(self.location.report.bucket, "plays", period)
+        key = self.put(period.id, rows, location)
+        parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
+        version = Version(
+            version=period.id, ordered=True, rows=len(rows), columns=COLUMNS, objects=(parquet,)
+        )
+        manifest = Manifest.of(version, facts(period_id=period.id))
+        body = manifest.model_dump_json().encode()
+        S3(self.s3).write(location.manifest_uri, body, "application/json", replacing=None)
+        return location.uri(key)
 
     def __call__(
         self,
@@ -63,6 +87,8 @@ class Told:
         old_is_kept: bool = True,
         private: tuple[str, ...] = (),
         key: tuple[str, ...] = (),
+        told_facts: PublicationFacts | None = None,
+        earlier: tuple[EarlierVersion, ...] = (),
         **channel: Any,
     ) -> Content:
         parquet_key = self.put("new", new)
@@ -87,8 +113,8 @@ class Told:
                 engine=shared,
             )
             whom = mail("sales", to=["a@example.com"], **channel)
-            manifest = Manifest.of(version, facts())
-            return reader.content(manifest, whom, corrects, Links(page="", query=""))
+            manifest = Manifest.of(version, told_facts or facts(), earlier_versions=earlier)
+            return reader.content(manifest, whom, corrects, LINKS)
 
 
 def receipt(version: str) -> Receipt:
@@ -159,3 +185,104 @@ def test_the_column_of_the_bars_is_known_in_any_case(told: Told, bar: str) -> No
 def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
     with pytest.raises(DeliveryError, match=f"bar='{bar}' names no column of numbers.*have score"):
         told(bar=bar, private=("email",))
+
+
+@pytest.mark.parametrize(("provisional", "partial"), [(True, False), (False, True)])
+def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool, partial: bool) -> None:
+    checked = [
+        CheckResult(name=name, severity="warn", passed=passed, message="1,234 of a secret")
+        for name, passed in (("rows", True), ("unique", False), ("not_null", False))
+    ]
+    told_facts = facts(
+        published_at="2026-11-22T01:00:00+00:00",
+        settles_at="2026-11-24T02:00:00+00:00",
+        provisional=provisional,
+        partial=partial,
+        missing_partitions=("dt=1", "dt=2", "dt=3"),
+        checks=tuple(checked),
+    )
+    content = told(NEW, None, told_facts=told_facts, rows=2, key=("user_id",))
+    assert (content.report, content.environment, content.period) == ("plays", "dev", WEEK)
+    assert content.version == "new"
+    assert content.published_at == datetime(2026, 11, 22, 1, tzinfo=UTC)
+    assert content.settles_at == datetime(2026, 11, 24, 2, tzinfo=UTC)
+    assert (content.provisional, content.partial) == (provisional, partial)
+    assert content.missing_partitions == 3
+    assert content.warned_checks == ("unique", "not_null")
+    assert (content.rows, content.total_rows) == (tuple(NEW[:2]), 3)
+    assert content.key == ("user_id",)
+    assert (content.page_url, content.query_url) == LINKS
+    assert not content.is_preview
+
+
+def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
+    told.publish(WEEK.next, [("u9", "secret-e", 1)])
+    alone = told(bar="score")
+    assert (alone.total, alone.previous_total, alone.previous_rows) == (71, None, None)
+    uri = told.publish(WEEK.previous, OLD[:2])
+    compared = told(bar="score")
+    assert (compared.total, compared.previous_total, compared.previous_rows) == (71, 30, 2)
+    without_bar = told()
+    assert (without_bar.total, without_bar.previous_total) == (None, None)
+    assert without_bar.previous_rows == 2
+    S3(told.s3).delete([uri])
+    gone = told(bar="score")  # a cleanup tells of it
+    assert (gone.previous_total, gone.previous_rows) == (None, 2)
+
+
+def test_a_correction_names_the_publication_of_the_version_that_it_corrects(told: Told) -> None:
+    """Its receipt only says when that version was sent, which may be much later."""
+    manifest = Manifest.of(
+        Version(version="old", ordered=True, rows=3, columns=COLUMNS, objects=()), facts()
+    )
+    old = manifest.as_earlier_version("2026-11-23T00:00:00+00:00", None).model_copy(
+        update={"published_at": "2026-11-21T09:00:00+00:00"}
+    )
+    other = old.model_copy(update={"version": "other", "published_at": "2026-11-20T09:00:00+00:00"})
+    for earlier, published_at in (
+        ((other, old), datetime(2026, 11, 21, 9, tzinfo=UTC)),
+        ((other,), receipt("old").sent_at),
+    ):
+        correction = told(earlier=earlier, key=("user_id",)).correction
+        assert correction is not None
+        assert correction.published_at == published_at
+        assert (correction.added, correction.removed, correction.changed) == (1, 1, 2)
+        assert correction.columns == {"score": 1, "email": 1}
+
+
+@pytest.mark.parametrize(
+    ("formats", "private", "named"),
+    [
+        (("parquet", "csv", "csv_for_spreadsheets"), (), "csv_for_spreadsheets"),
+        (("parquet", "csv"), (), "csv"),
+        (("jsonl", "parquet"), (), "parquet"),
+        (("jsonl",), (), ""),
+        (("parquet", "csv"), ("EMAIL",), ""),
+    ],
+)
+def test_a_file_that_is_too_large_is_where_people_read_it_best(
+    told: Told, formats: tuple[Any, ...], private: tuple[str, ...], named: str
+) -> None:
+    objects = [
+        PublishedObject(format=format, key=f"key of {format}", bytes=1, sha256="", rows=1)
+        for format in formats
+    ]
+    version = Version(version="v", ordered=True, rows=1, columns=COLUMNS, objects=tuple(objects))
+    columns = {name: Column("string", name, private=True) for name in private}
+    with engine() as shared:
+        reader = VersionReader(
+            report=told.make_report().model_copy(update={"columns": columns}),
+            environment="dev",
+            period=WEEK,
+            location=told.location,
+            s3=S3(told.s3),
+            engine=shared,
+        )
+        expected = told.location.uri(f"key of {named}") if named else ""
+        assert reader.file_uri(version) == expected
+        without = version.model_copy(update={"objects": objects[:0]})
+        with pytest.raises(DeliveryError) as caught:
+            reader.rows(Manifest.of(without, facts()), mail("sales", to=["a@example.com"]))
+    assert str(caught.value) == (
+        "Version v has no Parquet. Add 'parquet' to outputs of the report, and restate the period."
+    )

@@ -33,6 +33,20 @@ from tests.support.engines import engine
 from tests.support.paths import ROOT
 
 TITLES = {"en": "About this report", "ja": "このレポートについて"}
+FACTS = {
+    "en": [
+        *("Report", "Period", "From", "Until (not included)", "Time zone", "Published"),
+        *("Version", "Environment", "Rows"),
+    ],
+    "ja": [
+        *("レポート", "期間", "開始", "終了（含まない）", "タイムゾーン", "公開日時"),
+        *("版", "環境", "行数"),
+    ],
+}
+COLUMN_TITLES = {
+    "en": ["Column", "Type", "Unit", "Description"],
+    "ja": ["列", "型", "単位", "説明"],
+}
 MEASURE = """
 import sys, time
 from datetime import UTC, datetime
@@ -257,6 +271,8 @@ def test_the_second_sheet_says_what_the_report_is(language: Language) -> None:
     book = opened(written(made, language))
     assert book.sheetnames == ["r" * 31, TITLES[language]]
     rows = [tuple(row) for row in book.worksheets[1].iter_rows(values_only=True)]
+    assert [row[0] for row in rows[:9]] == FACTS[language]
+    assert rows[10] == tuple(COLUMN_TITLES[language])
     facts = [row[1] for row in rows[:9]]
     period = {"en": "week of 15 to 21 November 2026", "ja": "2026年11月15日～21日"}
     assert facts[:5] == [
@@ -266,9 +282,14 @@ def test_the_second_sheet_says_what_the_report_is(language: Language) -> None:
         "2026-11-22T00:00:00+09:00",
         "Asia/Tokyo",
     ]
-    assert facts[6:] == [made.version, "prd", "100"]
+    published_at = {
+        "en": "22 November 2026, 00:07 (Asia/Tokyo)",
+        "ja": "2026年11月22日 00:07（Asia/Tokyo）",
+    }
+    assert facts[5:] == [published_at[language], made.version, "prd", "100"]
     assert ("score", "BIGINT", "points", "sum of the scores") in rows
-    notice = rows[-1][0]
+    title, notice = rows[-2][0], rows[-1][0]
+    assert title == {"en": "Notices", "ja": "注意事項"}[language]
     assert str(notice).startswith({"en": "Provisional: ", "ja": "暫定値です"}[language])
 
 

@@ -132,10 +132,13 @@ def test_a_table_without_partitions_has_no_keys() -> None:
         ("zone", "Asia/Tokyo"),
         ("format", "%Y-%m"),
         ("kind", "integer"),
+        ("only", {"region": ["jp"]}),
         ("previous", True),
+        ("last_year", True),
         ("missing", "partial"),
         ("wait", timedelta(hours=6)),
         ("done", "s3://lake/{date}"),
+        ("of", "raw.plays"),
     ],
 )
 def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:

@@ -175,6 +175,11 @@ def test_what_no_format_writes_is_refused(
             ["2025-01-02", "2025-03-01"],
         ),
         (
+            {**RANGE, "interval": "1", "interval.unit": "Week"},
+            ["2025-01-08"],
+            ["2025-01-02", "2025-01-07"],
+        ),
+        (
             {**RANGE, "interval": "1", "interval.unit": "WEEKS"},
             ["2025-01-08"],
             ["2025-01-02", "2025-01-07"],
@@ -306,6 +311,12 @@ def test_hours_without_the_unit_of_their_interval_are_refused() -> None:
                     "s3://lake/plays/day=2025/06/21/hour=12/region=us/"
                 )
             },
+        ),
+        # Glue has the names of keys in lower case, and a template as it was written.
+        (
+            "s3://raw/${Day}/${HOUR}/${other}",
+            {"day": "2025/06/21", "hour": "3", "region": "us"},
+            {"day=2025/06/21/hour=3/region=us": "s3://raw/2025/06/21/03/${other}"},
         ),
         # Of the hour any value could be meant.
         ("s3://raw/${day}/${hour}/${region}", {"day": "2025/06/21", "region": "us"}, {}),

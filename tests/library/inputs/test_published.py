@@ -73,6 +73,16 @@ def test_exactly_what_has_whole_parts_for_years_is_accepted(
     Published("plays", of_parts, parts="overlapping").require_parts_of(cadence)
 
 
+def test_what_does_not_fit_is_said_of_both_cadences() -> None:
+    with pytest.raises(InputError) as refused:
+        Published("plays", monthly("Asia/Tokyo")).require_parts_of(weekly("sunday", "Asia/Tokyo"))
+    assert str(refused.value) == (
+        "a week (Weekly from Sunday, Asia/Tokyo) is not made of whole periods of plays_monthly"
+        " (Monthly, Asia/Tokyo). Read a report whose periods fit,"
+        ' or write parts="overlapping" to read all that overlap.'
+    )
+
+
 @given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), INSTANTS)
 def test_overlapping_parts_are_those_with_an_instant_in_common(
     of_parts: Cadence, cadence: Cadence, instant: datetime

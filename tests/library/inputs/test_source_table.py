@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,6 +76,31 @@ def test_what_does_not_fit_is_refused_with_what_fits(
 
     table = SourceTable.read(followed(str(refused.value), fields), database, glue)
     assert list(table.keys.items()) == list(keys.items())
+
+
+def test_what_does_not_fit_is_told_with_what_is_there(glue: GlueClient, database: str) -> None:
+    create_table(glue, database, {"dt": "date", "Hour": "int"})
+    name = f"{database}.plays"
+    for source, says in (
+        (
+            Input("plays"),
+            f"The input {name}: its partition key dt is of type date in Glue, and the report's"
+            " input says 'string'. Write kind=\"date\".",
+        ),
+        (
+            Input("plays", "day"),
+            f"{name} is partitioned by dt, Hour, the report's input says day. Correct the input:"
+            " name those of its keys that hold the date or the hour.",
+        ),
+        (
+            Input("plays", columns=()),
+            f"{name} is partitioned by dt, Hour, the report's input says nothing. Correct the"
+            " input: name those of its keys that hold the date or the hour.",
+        ),
+    ):
+        with pytest.raises(InputError) as refused:
+            SourceTable.read(source, database, glue)
+        assert str(refused.value) == says
 
 
 @pytest.mark.parametrize(
@@ -276,6 +301,28 @@ def test_another_form_of_the_partitions_is_named(
     assert says in str(refused.value)
     corrected = followed(str(refused.value), fields)
     SourceTable.read(corrected, database, glue).require_readable({"dt": value})
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        *("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d-%m-%Y"),
+        *("%Y-%m-%d-%H", "%Y/%m/%d/%H", "%Y-%m-%d %H", "%Y%m%d%H"),
+        *("%Y-%m", "%Y/%m", "%Y%m", "%Y"),
+    ],
+)
+def test_each_usual_form_is_told_by_one_partition(
+    glue: GlueClient, database: str, format: str
+) -> None:
+    create_table(glue, database, {"dt": "string"})
+    table = SourceTable.read(Input("plays", format="%m.%d.%Y"), database, glue)
+    value = datetime(2025, 11, 23, 15).strftime(format)  # noqa: DTZ001
+    with pytest.raises(InputError) as refused:
+        table.require_readable({"dt": value})
+    assert str(refused.value) == (
+        f"The input {database}.plays: Glue has the partition dt={value}, which is not written as"
+        f" '%m.%d.%Y'. Write format=\"{format}\"."
+    )
 
 
 def test_a_form_that_nobody_knows_is_left_to_the_author(glue: GlueClient, database: str) -> None:

@@ -1,11 +1,10 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +18,15 @@ from athena_reports.maintenance.cleanup import (
     clean_up_bucket,
     plan,
 )
+from athena_reports.periods.calendar import daily
 from athena_reports.publication.commit import repair_latest
+from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
+from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.settings import Encryption
 from tests.support.publishing import Place, facts, week
+from tests.support.retried import raises_retried
 from tests.support.wire import answered, response
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -276,7 +280,7 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
 
     if table == "lists the period":
         says = f"{place.location.manifest_uri} is missing, but Glue has the period"
-        with pytest.raises(AirflowException, match=says):
+        with raises_retried(says):
             clean_up_all()
     else:
         (latest,) = [key for key in before if key.endswith("latest.json")]
@@ -286,6 +290,82 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
         assert place.everything() == before
         assert returned["without_manifest"] == [place.location.folder_uri]
     assert place.everything() == before
+
+
+def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
+    tabled: Place,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: Callable[[], list[str]],
+) -> None:
+    bucket = tabled.location.report.bucket
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    published(tabled, "a", 1)
+    published(tabled.without_table(), "b", 2)  # the worker died before Glue
+    abandoned = tabled.upload("never published")
+    lost = tabled.at("2026-11-08")
+    lost.upload("a")
+    others = PublishedCalendar.of("stg", "sales", daily())
+    of_others = ReportLocation(bucket, "sales", "daily")
+    require_calendar(of_others, others, tabled.s3)
+    uploaded_at = max(item.modified for item in tabled.s3.list(tabled.location.versions_uri))
+    monkeypatch.setattr(cleanup, "datetime", LaterDatetime)
+
+    def clean_up_all(*, delete: bool) -> dict[str, Any]:
+        assert tabled.table is not None
+        return clean_up_bucket(
+            bucket=bucket,
+            environment="dev",
+            database=tabled.table.database,
+            policy=RetentionPolicy(),
+            delete=delete,
+        )
+
+    removed = f"{uploaded_at.isoformat(timespec='seconds')} and never published"
+    outcome: dict[str, Any] = {
+        "periods": 2,
+        "objects": 2,
+        "bytes": sum(item.bytes for item in abandoned.objects),
+        "without_manifest": [lost.location.folder_uri],
+        "other_environments": 1,
+    }
+    logged()
+    for delete, repaired in ((False, ["plays/weekly/2026-11-15"]), (True, [])):
+        assert clean_up_all(delete=delete) == {**outcome, "deleted": delete, "repaired": repaired}
+        done = "removed" if delete else "may be removed"
+        reason = f"version {abandoned.version} was uploaded at {removed}"
+        assert sorted(logged()) == sorted(
+            [
+                *(
+                    f"info: {done}: {tabled.location.uri(item.key)} ({item.bytes} bytes): {reason}"
+                    for item in abandoned.objects
+                ),
+                f"info: {of_others.folder_uri} is of the environment stg: it is left alone.",
+                (
+                    f"warning: {lost.location.folder_uri} has versions and no manifest,"
+                    " so none of them is removed"
+                ),
+            ]
+        )
+
+
+def test_the_owner_and_the_encryption_are_those_of_the_deployment(
+    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, made_s3: list[S3]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    published(tabled, "a", 1)
+    assert tabled.table is not None
+    encryption = Encryption.from_text("alias/reports")
+    made_s3.clear()
+    clean_up_bucket(
+        bucket=tabled.location.report.bucket,
+        environment="dev",
+        database=tabled.table.database,
+        policy=RetentionPolicy(),
+        bucket_owner="123456789012",
+        encryption=encryption,
+    )
+    assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
 
 
 class LaterDatetime(dt.datetime):

@@ -5,7 +5,9 @@ import pytest
 import time_machine
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import build_cleanup, build_reconciler, build_restatement
+from athena_reports import RetentionPolicy, build_cleanup, build_reconciler, build_restatement
+from athena_reports.maintenance.cleanup import clean_up_bucket
+from athena_reports.settings import Settings
 
 
 def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,9 @@ def test_the_contract_of_the_restatement() -> None:
     )
     assert dag.params.dump() == {"stale": False}
     restate = dag.get_task("restate")
+    assert restate.upstream_task_ids == {"find"}
+    assert dag.get_task("deliver").upstream_task_ids == set(), "a failed restatement delays none"
+    assert restate.partial_kwargs["logical_date"] is None  # Airflow takes one only once of a DAG
     assert restate.max_active_tis_per_dagrun == 1  # the oldest run comes first
     # A run that an earlier try of the trigger has created is no failure of this one.
     assert restate.partial_kwargs["skip_when_already_exists"] is True
@@ -63,3 +68,74 @@ def test_one_runs_at_a_time_and_a_backfill_is_refused(build: Any) -> None:
     assert stored.doc_md == "# What it does"
     assert (stored.max_active_runs, stored.catchup) == (1, False)
     assert "backfill" not in stored.allowed_run_types
+
+
+def test_each_setting_reaches_the_tasks(deployment: Settings) -> None:
+    policy = RetentionPolicy(keep_versions=1)
+    (stop,) = build_reconciler().tasks
+    (clean_up,) = build_cleanup(policy, delete=True).tasks
+    restatement: Any = build_restatement()
+
+    fields: Any = ("workgroup", "environment", "bucket_owner", "aws_conn_id")
+    assert {name: getattr(stop, name) for name in fields} == {
+        name: getattr(deployment, name) for name in fields
+    }
+    assert clean_up.python_callable.func is clean_up_bucket
+    assert clean_up.python_callable.keywords == {
+        "policy": policy,
+        "delete": True,
+        "bucket": "acme-reports",
+        "database": "reports_db",
+        "environment": "stg",
+        "bucket_owner": "012345678901",
+        "encryption": deployment.encryption,
+        "aws_conn_id": "aws_reports",
+    }
+    for task_id in ("find", "deliver"):
+        task = restatement.get_task(task_id)
+        assert (task.database, task.bucket_owner, task.aws_conn_id) == (
+            "reports_db",
+            "012345678901",
+            "aws_reports",
+        )
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "retries"),
+    [
+        (build_reconciler, "reconciler", 0),
+        (build_cleanup, "cleanup", 1),
+        (build_restatement, "restatement", 1),
+    ],
+)
+def test_what_all_maintenance_has_in_common(
+    deployment: Settings, build: Any, name: str, retries: int
+) -> None:
+    dag = build()
+    assert dag.dag_id == f"athena_reports_{name}"
+    assert dag.tags == {"athena-reports-maintenance", "stg"}
+    assert dag.is_paused_upon_creation
+    for task_id in set(dag.task_ids) - {"restate"}:
+        assert (dag.get_task(task_id).owner, dag.get_task(task_id).retries) == ("airflow", retries)
+    assert (dag.dagrun_timeout is None) == (name != "reconciler"), "a cleanup may take hours"
+
+
+def test_a_cleanup_deletes_nothing_unless_it_is_told_to_and_keeps_as_documented() -> None:
+    dag = build_cleanup()
+    assert dag.tasks[0].python_callable.keywords["delete"] is False
+    assert dag.policy == dag.tasks[0].python_callable.keywords["policy"]
+    assert dict(dag.policy) == {"keep_versions": 3, "keep_days": 90, "abandoned_after_days": 7}
+    policy = RetentionPolicy(keep_days=30)
+    assert build_cleanup(policy).policy == policy
+
+
+@pytest.mark.parametrize(
+    ("build", "every"),
+    [
+        (build_reconciler, timedelta(minutes=10)),
+        (build_cleanup, timedelta(days=1)),
+        (build_restatement, timedelta(minutes=30)),
+    ],
+)
+def test_how_often_maintenance_runs_unless_it_is_told(build: Any, every: timedelta) -> None:
+    assert build().schedule == every

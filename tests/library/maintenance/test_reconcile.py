@@ -2,18 +2,20 @@
 tests/integration/test_scenarios.py and tests/simulation show it at work.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
+from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.reconcile import GRACE, AthenaReconcileOperator
 from athena_reports.queries.lease import LIFETIME
 from tests.support.airflow_run import TaskInstance
 from tests.support.aws_errors import api_error
 from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.retried import raises_retried
 from tests.support.submissions import of_author, start_sql, submission
 from tests.support.submissions import start as start_all
 from tests.support.virtual_clock import VirtualClock
@@ -58,6 +60,19 @@ def test_what_a_run_left_behind_is_stopped_after_a_grace(
     ]
 
 
+def test_the_log_says_whose_queries_are_stopped(
+    clock: VirtualClock, athena: MemoryAthena, logged: Callable[[], list[str]]
+) -> None:
+    of_author_id = start_all(athena, of_author(output="", author="anna", command="plan"))[0]
+    of_task = start(athena)
+    logged()
+    reconcile(clock, after=LIFETIME)
+    assert logged() == [
+        f"warning: Stopping query {of_task} of plays_weekly, run {ENDED}.",
+        f"warning: Stopping query {of_author_id} of anna, command plan.",
+    ]
+
+
 def test_queries_of_others_are_not_even_asked_about(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
@@ -80,7 +95,7 @@ def test_a_call_that_athena_does_not_serve_names_the_task_that_made_it(
         raise api_error("ThrottlingException", "Rate exceeded")
 
     athena.before = throttle
-    with pytest.raises(AirflowException) as caught:
+    with raises_retried() as caught:
         reconcile(clock)
     message = str(caught.value)
     assert message.startswith("athena_reports_reconciler: ")
@@ -104,6 +119,17 @@ def test_the_query_of_an_author_is_stopped_when_its_marker_has_expired(
     assert {asked["dag_id"] for asked in ti.asked} == {"plays_weekly"}  # and no run of an author
 
 
+def test_the_owner_of_the_leases_is_that_of_the_deployment(
+    clock: VirtualClock, athena: MemoryAthena, made_s3: list[S3]
+) -> None:
+    with DAG("athena_reports_reconciler", schedule=None):
+        task = AthenaReconcileOperator(
+            task_id="stop", workgroup="dev", environment="dev", bucket_owner="123456789012"
+        )
+    task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+    assert {each.owner for each in made_s3} == {"123456789012"}
+
+
 def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_query(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
@@ -111,6 +137,6 @@ def test_a_lease_that_cannot_be_looked_for_fails_the_task_and_spares_no_other_qu
     clock.sleep(1)
     start_all(athena, of_author())
     start(athena)
-    with pytest.raises(AirflowException, match=r"s3://results/leases/q-2\.json cannot be listed"):
+    with raises_retried(r"s3://results/leases/q-2\.json cannot be listed"):
         reconcile(clock, after=LIFETIME)
     assert athena.states == ["CANCELLED", "RUNNING", "CANCELLED"]

@@ -248,6 +248,17 @@ def test_weeks_that_begin_on_another_day_than_those_of_the_folder_are_left_out(
     assert left_out in capsys.readouterr().out
 
 
+def test_the_owner_of_the_folders_is_that_of_the_deployment(
+    database: str, made_s3: list[S3]
+) -> None:
+    with DAG("restatement", schedule=None):
+        task = AthenaRestatementsOperator(
+            task_id="find", database=database, bucket_owner="123456789012"
+        )
+    assert task._s3.owner == "123456789012"
+    assert task._s3 is made_s3[0]
+
+
 def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
     glue: GlueClient,
     database: str,

@@ -12,7 +12,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
+from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
 from athena_reports.publication.manifest import Manifest, PlannedDelivery
 from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
@@ -120,6 +120,23 @@ def test_what_a_channel_has_not_got_is_delivered(
     assert list(look()) == [SECOND]
 
 
+def test_the_log_says_who_has_not_got_it_or_why_nothing_is_sent(
+    tabled: Place, look: Callable[..., Triggers], logged: Callable[[], list[str]]
+) -> None:
+    manifest = publish(tabled, channels=("sales", "team", "topic"))
+    deliver(tabled, manifest, "team")
+    logged()
+    look()
+    dag_id = "plays_weekly_deliver"
+    assert logged() == [f"info: {dag_id}, period {FIRST}: sales, topic has not got it"]
+    look(is_paused=True)
+    assert logged() == [f"info: {dag_id}: nothing is delivered, as the DAG is paused"]
+    look(is_paused=None)
+    assert logged() == [f"info: {dag_id}: nothing is delivered, as there is no such DAG"]
+    look(refused=400)
+    assert logged() == [f"warning: {dag_id} cannot be triggered: {refusal(400)}"]
+
+
 def test_what_was_published_in_time_is_delivered_some_days_later(
     tabled: Place, look: Callable[..., Triggers]
 ) -> None:
@@ -176,3 +193,12 @@ def test_each_state_of_a_period_is_tried_once(tabled: Place, look: Callable[...,
     assert look(runs={tried}) == {}
     publish(tabled, rows="b")
     assert list(look(runs={tried})) == [FIRST]
+
+
+def test_each_state_of_a_period_has_a_run_of_its_own() -> None:
+    """The same rows of a later query are one too: they may be delivered when they are final."""
+    states = [("2025-06-08", "v1", "a"), ("2025-06-15", "v1", "a")]
+    states += [("2025-06-08", "v2", "a"), ("2025-06-08", "v1", "b")]
+    run_ids = [Undelivered("plays_weekly_deliver", *state).run_id for state in states]
+    assert run_ids[0] == "undelivered__2025-06-08__v1__a"
+    assert len(set(run_ids)) == len(states)

@@ -324,6 +324,8 @@ def test_naive_and_far_away_instants_are_refused_everywhere() -> None:
         ("Asia/Tokio", "did you mean Asia/Tokyo"),
         ("tokyo", "did you mean Asia/Tokyo?"),
         ("New York", "did you mean America/New_York"),
+        ("Rome", "did you mean Europe/Rome?"),
+        ("Louisville", "did you mean America/Kentucky/Louisville or America/Louisville?"),
         ("localtim", "are not accepted)"),
         *(
             (zone, "")

@@ -9,9 +9,13 @@ from airflow.utils.types import DagRunType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.errors import RunPeriodError
+from athena_reports.errors import PeriodError, RunPeriodError
 from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, yearly
-from athena_reports.periods.run_period import period_of_run, require_complete
+from athena_reports.periods.run_period import (
+    period_of_delivery,
+    period_of_run,
+    require_complete,
+)
 from tests.support.airflow_run import DagRun
 from tests.support.calendars import WEEKS
 
@@ -43,8 +47,13 @@ def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
     )
     assert period_of_run(WEEKS, before).id == "2025-03-02"
 
-    with pytest.raises(RunPeriodError, match="Delete the run"):
+    with pytest.raises(RunPeriodError) as refused:
         period_of_run(WEEKS, replace(before, run_type="backfill"))
+    assert str(refused.value) == (
+        "The backfill took over a run that was triggered with the logical date"
+        " 2025-03-08 15:00:00+00:00 and reports the period before it,"
+        " from 2025-03-01 15:00:00+00:00 on. Delete the run, then start the backfill again."
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_a_data_interval_that_is_no_period_is_refused_and_not_guessed(
     for part in (
         f"{start.isoformat()} to {end.isoformat()}",
         "Weekly from Sunday, Asia/Tokyo",
-        "param 'period'",
+        f"param 'period' instead, for example {WEEKS.containing(start).id}.",
     ):
         assert part in str(caught.value)
 
@@ -149,4 +158,33 @@ def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_on
     with pytest.raises(RunPeriodError) as caught:
         require_complete(period, datetime(2026, 11, 18, tzinfo=UTC))
     assert f"The period {period_id} (Weekly from Sunday, Asia/Tokyo) {state}" in str(caught.value)
-    assert "The last complete one is 2026-11-08." in str(caught.value)
+    assert f": it ends at {period.end.isoformat()}. The last complete one is 2026-11-08." in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "conf", "period_id"),
+    [
+        ("2026-11-08", None, "2026-11-08"),
+        ("2026-11-08", {"period": "2026-11-01"}, "2026-11-08"),  # the event's is the one
+        (None, {"period": "2026-11-01"}, "2026-11-01"),
+        ("", {"period": "2026-11-01", "other": "x"}, "2026-11-01"),
+    ],
+)
+def test_a_delivery_is_of_the_period_of_its_event_or_of_its_param(
+    key: str | None, conf: dict[str, str] | None, period_id: str
+) -> None:
+    run = replace(BY_HAND, partition_key=key, conf=conf)
+    assert period_of_delivery(WEEKS, run) == WEEKS.period(period_id)
+
+
+@pytest.mark.parametrize("conf", [None, {}, {"period": ""}, {"period": None}])
+def test_a_delivery_without_a_period_is_refused_with_an_example(conf: dict[str, str]) -> None:
+    with pytest.raises(RunPeriodError) as refused:
+        period_of_delivery(WEEKS, replace(BY_HAND, conf=conf))
+    assert str(refused.value) == (
+        "The run has no period. Trigger it with the param 'period', such as 2026-11-15."
+    )
+    with pytest.raises(PeriodError, match="2026-11-16"):
+        period_of_delivery(WEEKS, replace(BY_HAND, partition_key="2026-11-16"))

@@ -315,6 +315,32 @@ def test_other_rows_than_those_of_an_older_release_are_read_anew(place: Place) -
     assert len({each.digest for each in manifest.readings}) == 2
 
 
+def test_what_is_kept_is_the_history_with_the_latest_first(place: Place) -> None:
+    days = [f"2026-11-2{day}T00:00:00.000+00:00" for day in range(2, 8)]
+    versions = []
+    for rows, submitted_at in zip("aabbbc", days, strict=True):
+        version = place.upload(rows)
+        versions.append(version.version)
+        place.publish(version, facts(submitted_at))
+    a, _, b, *_ = versions
+    manifest = place.manifest()
+    assert [earlier["version"] for earlier in manifest["earlier_versions"]] == [b, a]
+    repeated = [query["submitted_at"] for query in manifest["repeated_queries"]]
+    assert repeated == [days[3], days[2], days[0]]
+
+
+def test_the_same_rows_stay_the_version_that_they_are(place: Place) -> None:
+    """What is published is the object of before, and so are its order and what was read of it."""
+    version, again = place.upload("a"), place.upload("a", ordered=False)
+    again = again.model_copy(update={"read_by_next": "another digest"})
+    place.publish(version, facts(EARLY))
+    assert place.publish(again, facts(LATE)).outcome == "unchanged"
+    manifest = place.manifest()
+    kept = {name: manifest[name] for name in ("version", "ordered", "read_by_next")}
+    assert kept == version.model_dump(include=set(kept))
+    assert manifest["readings"] == [{"digest": version.read_by_next, "since": EARLY}]
+
+
 # --- what differs between versions
 
 
@@ -353,6 +379,15 @@ def test_rows_of_other_columns_are_paired_by_a_key_that_both_versions_have(
     (earlier,) = manifest.earlier_versions
     assert earlier.difference is not None
     assert tuple(earlier.difference.model_dump().values()) == expected
+
+
+def test_a_renamed_column_changes_each_row(place: Place) -> None:
+    for submitted_at, name in ((EARLY, "n"), (LATE, "m")):
+        sql = f"SELECT * FROM (VALUES ('a', 1), ('b', 2)) t(name, {name})"
+        manifest = place.publish(place.upload(sql=sql, key=["name"]), facts(submitted_at)).manifest
+    (earlier,) = manifest.earlier_versions
+    assert earlier.difference is not None
+    assert earlier.difference.model_dump() == {"added": 0, "removed": 0, "changed": 2}
 
 
 def test_a_key_that_is_declared_later_is_told_of_the_same_rows(tabled: Place) -> None:
@@ -615,8 +650,9 @@ def test_an_upload_that_a_cleanup_may_be_removing_is_not_published(
     monkeypatch.setattr(commit, "PUBLISHED_WITHIN", timedelta(minutes=-1))
     with pytest.raises(
         PublishError, match=rf"{other.version} was uploaded at .* too long ago.* Clear transform"
-    ):
+    ) as caught:
         place.publish(other, facts(LATE))
+    assert not caught.value.retryable
     assert place.everything() == before
     assert place.publish(again, facts(LATE)).outcome == "unchanged"
     assert place.publish(other, facts(EARLY)).outcome == "superseded"
@@ -634,6 +670,12 @@ def test_an_upload_may_wait_for_twelve_hours_until_it_is_published(
                 place.publish(version, facts())
         else:
             assert place.publish(version, facts()).outcome == "published"
+
+
+def test_how_old_the_current_version_is_says_nothing_of_an_upload(place: Place) -> None:
+    with time_machine.travel(datetime.now(UTC) - timedelta(hours=13)):
+        place.publish(place.upload("a"), facts(EARLY))
+    assert place.publish(place.upload("b"), facts(LATE)).outcome == "published"
 
 
 def test_a_version_that_is_current_again_is_no_earlier_one(place: Place) -> None:
@@ -697,6 +739,54 @@ def test_a_manifest_that_names_objects_of_another_period_is_not_overwritten(plac
         place.publish(version, facts(LATE))
     assert "which is not of the period" in str(caught.value.__cause__)
     assert place.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("document", "format_field"),
+    [("manifest", "manifest_format"), ("latest", "latest_format")],
+)
+def test_what_a_newer_release_has_written_is_left_alone_and_said(
+    place: Place, document: str, format_field: str
+) -> None:
+    """It is not somebody else's, which would have to be moved away."""
+    place.publish(place.upload("a"), facts())
+    locations = {
+        "manifest": place.location.manifest_uri,
+        "latest": place.location.report.latest_uri,
+    }
+    uri = locations[document]
+    fields = json.loads(place.s3.read(uri)[0])
+    version = place.upload("b")
+    for number, says in (
+        (2, f"is of a newer release of this package, which has another {format_field}."),
+        (0, "is not of this package and "),
+        ("2", "is not of this package and "),
+        (None, "is not of this package and "),
+    ):
+        place.put(uri, json.dumps(fields | {format_field: number}).encode())
+        with pytest.raises(PublishError) as caught:
+            place.publish(version, facts(LATE))
+        assert str(caught.value).startswith(f"{uri} {says}")
+        assert not caught.value.retryable
+        is_newer = number == 2
+        assert ("update the package here" in str(caught.value)) == is_newer
+        assert ("move it away" in str(caught.value)) != is_newer
+
+
+def test_a_manifest_that_is_deleted_while_it_is_followed_is_written_by_the_next_try(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = place.upload("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            commit, "_update_latest", lambda *_: place.s3.delete([place.location.manifest_uri])
+        )
+        with pytest.raises(PublishError) as caught:
+            place.publish(version, facts())
+    says = "was deleted meanwhile. Clear publish to write it again."
+    assert str(caught.value) == f"{place.location.manifest_uri} {says}"
+    assert caught.value.retryable
+    assert place.publish(version, facts()).outcome == "published"
 
 
 def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(

@@ -63,6 +63,22 @@ def put_manifest(s3: S3, cadence: Cadence, period_id: str = "", environment: str
     s3.write(location.manifest_uri, body, "application/json", replacing=None)
 
 
+def test_a_calendar_of_a_newer_release_is_left_alone_and_said() -> None:
+    s3 = Counted().s3
+    location = location_of(UTC_WEEKS)
+    body = DEV.model_dump_json().replace('"calendar_format":1', '"calendar_format":2').encode()
+    s3.write(location.calendar_uri, body, "application/json", replacing=None)
+    says = f"^{location.calendar_uri} is of a newer release .* has another calendar_format"
+    for look in (
+        lambda: require_calendar(location, DEV, s3),
+        lambda: find_calendar(location, s3),
+        lambda: conflict_in_folder(location, DEV, s3),
+    ):
+        with pytest.raises(PublishError, match=says) as caught:
+            look()
+        assert not caught.value.retryable
+
+
 WEEK_START = UTC_WEEKS.period("2026-11-15").start_utc
 
 

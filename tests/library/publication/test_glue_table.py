@@ -29,6 +29,21 @@ LOCATION = ReportLocation.of("reports", "plays", weekly())
 FOLDER = "s3://reports/plays/weekly/2026-11-15/versions/v1/parquet/"
 
 
+# By which every engine knows files of Parquet.
+OF_PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+        "Parameters": {"serialization.format": "1"},
+    },
+}
+
+
+def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 @pytest.fixture
 def table(glue: GlueClient, database: str) -> Table:
     return Table(database, LOCATION, glue)
@@ -81,9 +96,32 @@ def test_the_table_is_external_parquet_partitioned_by_period(table: Table) -> No
         "classification": "parquet",
         "written_by": "athena-reports",
     }
-    assert found["StorageDescriptor"]["Location"] == "s3://reports/plays/weekly/"
-    assert "ParquetHiveSerDe" in found["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"]
+    types = [{"Name": "user", "Type": "string"}, {"Name": "score", "Type": "bigint"}]
+    assert without_none(found["StorageDescriptor"]) == {
+        "Columns": types,
+        "Location": "s3://reports/plays/weekly/",
+        **OF_PARQUET,
+    }
     assert columns_of(table) == {"user": "string", "score": "bigint"}
+    put(table, columns(User="string", score="bigint"))
+    assert partition(table)["Values"] == ["2026-11-15"]
+    assert without_none(partition(table)["StorageDescriptor"]) == {
+        "Columns": types,
+        "Location": FOLDER,
+        **OF_PARQUET,
+    }
+
+
+def test_a_partition_that_is_marked_keeps_all_else_that_it_says(table: Table) -> None:
+    put(table, columns(score="bigint"), parameters={"rows": "1", "version": "v1", "broken": ""})
+    put(table, columns(score="bigint"), period_id="2026-11-22")
+    before = partition(table)
+    table.mark_broken("2026-11-15", table.partitions()["2026-11-15"], "it is gone")
+    after = partition(table)
+    assert after["Parameters"] == before["Parameters"] | {"broken": "it is gone"}
+    assert after["StorageDescriptor"] == before["StorageDescriptor"]
+    assert after["Values"] == before["Values"]
+    assert "broken" not in partition(table, "2026-11-22")["Parameters"]
 
 
 def test_a_partition_is_put_whether_it_is_there_or_not(table: Table) -> None:
@@ -359,7 +397,14 @@ def test_an_update_names_the_version_that_it_is_of_and_keeps_what_others_wrote()
     def described(**column: str) -> dict[str, Any]:
         score = {"Name": "score", "Comment": "points", **column}
         descriptor = {"Columns": [score], "Location": "s3://reports/plays/weekly/"}
-        about = {"Name": "plays_weekly", "Description": "about plays"}
+        about = {
+            "Name": "plays_weekly",
+            "Description": "about plays",
+            "Owner": "analytics",
+            "Retention": 7,
+            "PartitionKeys": [{"Name": "period", "Type": "string"}],
+            "TableType": "EXTERNAL_TABLE",
+        }
         return {**about, "Parameters": parameters, "StorageDescriptor": descriptor}
 
     with Stubber(client) as stubber:

@@ -1,8 +1,10 @@
 """The bytes of what is published: readers outside of this package depend on them."""
 
 import json
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.location import PeriodLocation
@@ -13,11 +15,13 @@ from athena_reports.publication.manifest import (
     Manifest,
     PartitionFacts,
     PlannedDelivery,
+    PublicationFacts,
     PublishedObject,
     PublishedPeriod,
     QueryFacts,
     Reading,
     RunFacts,
+    Version,
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
@@ -301,6 +305,55 @@ PARAMETERS = {
 def test_the_bytes_of_a_manifest() -> None:
     assert MANIFEST.model_dump_json(indent=2) == MANIFEST_JSON
     assert Manifest.model_validate_json(MANIFEST_JSON) == MANIFEST
+
+
+def facts_of(kind: type[BaseModel], manifest: Manifest) -> Any:
+    """The part of a manifest that is of another model."""
+    return kind.model_validate({name: getattr(manifest, name) for name in kind.model_fields})
+
+
+@pytest.mark.parametrize(("provisional", "partial"), [(True, False), (False, True)])
+def test_a_manifest_has_each_field_of_its_version_and_of_its_facts(
+    provisional: bool, partial: bool
+) -> None:
+    """None of them is a default, so that none can be lost."""
+    whole = RESTATED.model_copy(
+        update={
+            "provisional": provisional,
+            "partial": partial,
+            "ordered": not RESTATED.ordered,
+            "readings": RESTATED.readings[1:],
+        }
+    )
+    version: Version = facts_of(Version, whole)
+    facts: PublicationFacts = facts_of(PublicationFacts, whole)
+    for part in (version, facts):
+        for name, field in type(part).model_fields.items():
+            if not field.is_required():
+                assert getattr(part, name) != field.get_default(call_default_factory=True), name
+    made = Manifest.of(
+        version,
+        facts,
+        restated_at=whole.restated_at,
+        readings=whole.readings,
+        earlier_versions=whole.earlier_versions,
+        repeated_queries=whole.repeated_queries,
+    )
+    assert dict(made) == dict(whole) | {"readings": RESTATED.readings}
+    latest = made.latest(LOCATION)
+    assert latest.model_extra is not None
+    assert latest.model_extra["provisional"] is provisional
+    assert latest.model_extra["partial"] is partial
+
+
+def test_what_the_next_manifest_says_of_a_version_is_what_it_said_itself() -> None:
+    replaced_at = "2026-12-01T00:00:00.000+00:00"
+    for provisional in (True, False):
+        current = RESTATED.model_copy(update={"provisional": provisional})
+        earlier = current.as_earlier_version(replaced_at, Difference(added=1, removed=2))
+        own = {"replaced_at": replaced_at, "difference": Difference(added=1, removed=2)}
+        shared = EarlierVersion.model_fields.keys() - own
+        assert dict(earlier) == {name: getattr(current, name) for name in shared} | own
 
 
 def test_the_bytes_of_the_history_in_a_manifest() -> None:

@@ -67,3 +67,11 @@ def test_a_query_costs_what_it_scanned_and_nothing_on_a_reservation_or_if_it_fai
     ).price_usd == pytest.approx(usd)
     answer["Statistics"]["DpuCount"] = 4.0
     assert QueryExecution.from_response({"QueryExecution": answer}, "us-east-1").price_usd is None
+
+
+def test_progress_is_one_sentence_with_its_units() -> None:
+    execution = QueryExecution(
+        id="q-1", state=QueryState.RUNNING, queue_milliseconds=1540, scanned_bytes=20_000_000
+    )
+    says = "Query q-1 is RUNNING: queued for 1.5 s, 20,000,000 bytes scanned so far."
+    assert execution.progress == says

@@ -70,6 +70,54 @@ def test_every_documented_type_has_its_verdict(error_type: int) -> None:
     assert execution_verdict(failed(error_type, retryable=False)).decision is FAIL
 
 
+# By the user guide: what a number means, and the beginning of what a person can do.
+EXHAUSTED = ("resources exhausted", "Make the query lighter")
+THROTTLED = ("throttled by a service that Athena reads from", "")
+DENIED = ("permission denied", "Grant what is missing to the role of the Airflow workers.")
+MEANINGS: dict[int, tuple[str, str]] = {
+    **dict.fromkeys(range(9), EXHAUSTED),
+    **dict.fromkeys((206, 210), ("query timed out", "Make it smaller, or raise the workgroup's")),
+    233: ("an Iceberg table changed meanwhile", ""),
+    **dict.fromkeys((234, 1500, 1501), DENIED),
+    **dict.fromkeys(
+        (401, 402),
+        ("the result could not be written", "Check that the query result bucket can be written"),
+    ),
+    1008: ("Athena rejected the query", "Correct what its reason says."),
+    **dict.fromkeys((1011, 1014), ("somebody cancelled the query", "Find out who did, and why.")),
+    **dict.fromkeys((1400, 1401, 1403, 1404, 1405, 1406), THROTTLED),
+    1402: ("a Glue table has too many versions", "Delete old ones."),
+    1502: ("Glue refused the table", "Correct what the reason says."),
+    1602: ("no capacity", ""),
+    **dict.fromkeys((1301,), ("a table does not exist", "Create it, or correct the SQL.")),
+    1110: ("the table exists already", "Correct the SQL."),
+    **dict.fromkeys((1002, 1006, 1200, 1303), ("the SQL is not valid", "Correct it.")),
+    **dict.fromkeys((1001, 1100), ("a value does not fit", "Correct the SQL, or the data.")),
+}
+
+
+@pytest.mark.parametrize("error_type", VERDICTS_BY_TYPE)
+def test_a_number_without_a_name_says_what_happened_and_what_to_do(error_type: int) -> None:
+    verdict = execution_verdict(failed(error_type, error_category=2))
+    meaning, hint = MEANINGS[error_type]
+    assert verdict.meaning == meaning
+    assert verdict.hint.startswith(hint)
+    assert bool(verdict.hint) == bool(hint)
+
+
+def test_each_number_that_is_known_has_a_meaning_here() -> None:
+    assert MEANINGS.keys() == VERDICTS_BY_TYPE.keys()
+
+
+def test_a_failure_of_a_command_says_how_its_author_tries_again() -> None:
+    failure = QueryFailedError(failed(1006), try_again="Run the command again.")
+    assert failure.advice == "Correct it. Run the command again."
+    assert "Clear run_query" not in str(failure)
+    assert QueryFailedError(failed(1602)).advice == (
+        "Clear run_query and its downstream tasks to try again."
+    )
+
+
 @pytest.mark.parametrize(("name", "error_type", "meaning"), RECORDED)
 def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
     name: str, error_type: int, meaning: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,7 +19,7 @@ from athena_reports.queries.ownership import AuthorMarker
 from tests.support.aws_errors import LOST
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.memory_store import MemoryS3
-from tests.support.submissions import of_author, start
+from tests.support.submissions import AUTHOR, of_author, start
 from tests.support.virtual_clock import VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
@@ -76,6 +77,24 @@ def test_a_lease_lies_beside_the_results_and_is_removed(
     assert keys() == [f"results/leases/{command.id}.json"]
     command.lease.remove()
     assert keys() == []
+
+
+def test_a_lease_names_its_command_and_is_written_every_few_minutes(
+    clock: VirtualClock, s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_object = s3.put_object
+    written: list[Any] = []
+
+    def note_write(**request: Any) -> Any:
+        written.append(json.loads(request["Body"]))
+        return put_object(**request)
+
+    monkeypatch.setattr(s3, "put_object", note_write)
+    command = Command(clock, S3(s3), f"s3://{bucket}/")
+    command.live(60)
+    author = {"author": AUTHOR["author"], "command": "plan"}
+    renewals = timedelta(hours=1) // RENEW_EVERY
+    assert written == [{"query_execution_id": command.id, **author}] * renewals
 
 
 @contextmanager

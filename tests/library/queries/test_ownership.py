@@ -46,8 +46,15 @@ def test_what_an_author_started_can_be_read_back_and_tells_whose_it_is() -> None
 
     (other,) = start(athena, made.model_copy(update={"statement": "SELECT 1000"}))
     assert Submission.from_response(athena.get_query_execution(other)) is None
-    again = of_author(command_id="1" * 32)
-    assert again.token(0) != made.token(0)
+    for other_wish in ({"command_id": "1" * 32}, {"expires_after_seconds": 60}):
+        again = of_author(**other_wish)
+        assert again.token(0) != made.token(0)
+        assert again.marker.intention != made.marker.intention
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1;", "SELECT 1 ;\n", "SELECT 1 \n; "])
+def test_a_semicolon_at_the_end_is_no_part_of_a_statement(sql: str) -> None:
+    assert submission(sql) == submission("SELECT 1")
 
 
 @given(TEXTS, MARKERS, TEXTS, MARKERS)

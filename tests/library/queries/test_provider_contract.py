@@ -6,7 +6,6 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 
 from athena_reports.steps.run_query import AthenaSubmitOperator
@@ -14,6 +13,7 @@ from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.support.airflow_run import context
 from tests.support.memory_athena import MemoryAthena
+from tests.support.retried import raises_retried
 
 CONNECTION: dict[str, Any] = {
     "aws_conn_id": "aws_games",
@@ -105,6 +105,6 @@ def test_differs_a_connection_that_is_missing_is_no_other_one(
 ) -> None:
     """The provider's operator goes on with whatever credentials there are."""
     monkeypatch.delenv("AIRFLOW_CONN_AWS_GAMES")
-    with pytest.raises(AirflowException, match="no Airflow connection 'aws_games'"):
+    with raises_retried("no Airflow connection 'aws_games'"):
         build(AthenaSubmitOperator).execute(context())
     assert not athena.queries

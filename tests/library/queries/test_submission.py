@@ -2,6 +2,7 @@
 tests/simulation and tests/integration/test_scenarios.py show that it is paid once.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -51,15 +52,25 @@ def test_a_first_try_is_one_call_that_botocore_does_not_repeat(
     ],
 )
 def test_only_a_start_that_was_not_served_is_sent_again_after_longer_and_longer_pauses(
-    clock: VirtualClock, athena: MemoryAthena, error: Exception, starts: int
+    clock: VirtualClock,
+    athena: MemoryAthena,
+    logged: Callable[[], list[str]],
+    error: Exception,
+    starts: int,
 ) -> None:
     def refuse(action: str) -> None:
         if action == "StartQueryExecution":
             raise error
 
     athena.before = refuse
+    logged()
     with pytest.raises(type(error)):
         submit(is_retry=False)
+    warned = [line for line in logged() if line.startswith("warning: ")]
+    assert warned == [
+        f"warning: Athena did not answer, so the query is looked up again in {pause} s: {error}"
+        for pause in PAUSES_SECONDS[: starts - 1]
+    ]
     assert athena.count("StartQueryExecution") == starts
     longest = sum(PAUSES_SECONDS[: starts - 1])
     assert longest / 2 <= clock.seconds <= longest
@@ -125,6 +136,26 @@ def test_a_retry_neither_adopts_nor_stops_what_an_author_runs(athena: MemoryAthe
     submit()
     assert athena.count("StopQueryExecution") == 0
     assert athena.states == ["RUNNING", "RUNNING"]
+
+
+def test_of_the_queries_before_an_edit_only_one_that_still_runs_is_stopped(
+    athena: MemoryAthena,
+) -> None:
+    (ended,) = start(athena, submission("SELECT 2"))
+    athena.cancel(ended)
+    athena.plan = lambda _: Plan.endless()
+    (running,) = start(athena, submission("SELECT 3"))
+    stop = athena.stop_query_execution
+    stopped: list[str] = []
+
+    def note_stop(QueryExecutionId: str) -> dict[str, Any]:
+        stopped.append(QueryExecutionId)
+        return stop(QueryExecutionId)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(athena, "stop_query_execution", note_stop)
+        submit()
+    assert stopped == [running]
 
 
 ENFORCED = {"ResultConfiguration": {"OutputLocation": "s3://results/"}}

@@ -193,6 +193,30 @@ def test_two_values_have_one_text_if_they_are_the_same(one: Any, other: Any) -> 
     assert (text(one) == text(other)) == are_same(one, other)
 
 
+JANUARY = datetime(2025, 1, 1)  # noqa: DTZ001
+NEIGHBOURS = [
+    *[timedelta(0), timedelta(days=1), timedelta(seconds=1), timedelta(microseconds=1)],
+    *[JANUARY, JANUARY.replace(fold=1), JANUARY.replace(tzinfo=UTC)],
+    *[JANUARY.replace(microsecond=1), JANUARY.replace(tzinfo=ZoneInfo("UTC"))],
+    *[time(1), time(1, fold=1), time(1, tzinfo=UTC), time(1, microsecond=1)],
+    *[timezone(timedelta(hours=9)), timezone(timedelta(hours=9), "JST")],
+    *[re.compile("a"), re.compile("a", re.ASCII), re.compile("b"), re.compile(b"a")],
+    *[PurePosixPath("a"), PurePosixPath("a/b"), "a", "b"],
+    *[Rank.LOW, Rank.HIGH, Level.LOW, Tier.LOW],
+    *[{"a": 1}, {"a": 2}, {"b": 1}, {"a": 1, "b": 1}],
+    *[Limits(1, 2), Limits(2, 1), Model(low=1, high=2), Model(low=2, high=1)],
+    *[partial(math.pow, 2), partial(math.pow, 3), partial(math.pow, y=2), partial(math.fmod, 2)],
+]
+
+
+def test_values_that_differ_in_one_part_have_different_texts() -> None:
+    """Random values are hardly ever such neighbours."""
+    values_of_text: dict[str, list[object]] = {}
+    for value in NEIGHBOURS:
+        values_of_text.setdefault(text(value), []).append(value)
+    assert [values for values in values_of_text.values() if len(values) > 1] == []
+
+
 @given(VALUES)
 def test_a_copy_of_a_value_has_its_text(value: Any) -> None:
     assert text(copy.deepcopy(value)) == text(value)

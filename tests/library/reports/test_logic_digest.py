@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from athena_reports import Column, Input, Report, checks, transforms
+from athena_reports import (
+    Column,
+    Input,
+    Published,
+    Report,
+    checks,
+    daily,
+    transforms,
+    weekly,
+)
 from athena_reports.errors import ReportError
 from athena_reports.reports.logic_digest import is_outdated
 
@@ -74,6 +83,18 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an input's format": {"inputs": [Input("plays", "dt", format="%Y%m%d"), USERS]},
     "an input's kind": {"inputs": [Input("plays", "dt", kind="date"), USERS]},
     "an input of two periods": {"inputs": [Input("plays", "dt", previous=True), USERS]},
+    "an input of a year before": {"inputs": [Input("plays", "dt", last_year=True), USERS]},
+    "a value of a key": {"inputs": [Input("plays", "dt", only={"region": ["jp"]}), USERS]},
+    "another value of a key": {"inputs": [Input("plays", "dt", only={"region": ["us"]}), USERS]},
+    "a value of another key": {"inputs": [Input("plays", "dt", only={"level": ["jp"]}), USERS]},
+    "a report that is read": {"inputs": [PLAYS, USERS, Published("sums", daily())]},
+    "another report that is read": {"inputs": [PLAYS, USERS, Published("sales", daily())]},
+    "a report of weeks": {"inputs": [PLAYS, USERS, Published("sums", weekly("sunday"))]},
+    "a report of other weeks": {"inputs": [PLAYS, USERS, Published("sums", weekly("monday"))]},
+    "a report of another zone": {"inputs": [PLAYS, USERS, Published("sums", daily("Asia/Tokyo"))]},
+    "parts that overlap": {
+        "inputs": [PLAYS, USERS, Published("sums", daily(), parts="overlapping")]
+    },
     "no transform": {"transform": None},
     "a transform less": {"transform": [transforms.movement()]},
     "an argument of a transform": {
@@ -121,6 +142,7 @@ NO_CHANGES: dict[str, dict[str, Any]] = {
     "what happens without rows": {"empty": "publish"},
     "when it ends": {"until": "2025-12-31"},
     "the checks": {"checks": [checks.rows(at_least=1)]},
+    "how Athena writes the rows": {"unload": True},
     "what the columns mean": {"columns": {"score": Column("bigint", "points won")}},
 }
 
@@ -142,6 +164,14 @@ def test_all_that_makes_other_rows_makes_different_digests(sql_folder: Path) -> 
 @pytest.mark.parametrize("name", NO_CHANGES)
 def test_what_makes_the_same_rows_makes_the_same_digest(sql_folder: Path, name: str) -> None:
     assert made_by(sql_folder, **NO_CHANGES[name]) == made_by(sql_folder)
+
+
+def test_what_is_waited_for_of_a_report_makes_the_same_rows(sql_folder: Path) -> None:
+    digests = {
+        made_by(sql_folder, inputs=[PLAYS, USERS, Published("sums", daily(), **options)])
+        for options in ({}, {"missing": "partial"}, {"wait": timedelta(hours=6)})
+    }
+    assert len(digests) == 1
 
 
 def test_a_digest_of_this_kind_stays_what_it_is(sql_folder: Path) -> None:

@@ -363,8 +363,15 @@ def test_an_unknown_kind_of_event_time_is_refused_with_the_known_ones() -> None:
         WEEK.contains("at", "datetime")  # type: ignore[arg-type]
 
 
-def test_the_previous_period_keeps_the_lateness() -> None:
+def test_an_unknown_kind_of_partition_key_is_refused_with_the_known_ones() -> None:
+    says = r"^partitions\(\): kind is 'varchar', expected one of string, date, integer\.$"
+    with pytest.raises(ValueError, match=says):
+        WEEK.partitions("dt", "hour", kind=("string", "varchar"))  # type: ignore[arg-type]
+
+
+def test_the_previous_period_and_that_of_last_year_keep_the_lateness() -> None:
     late = timedelta(days=1)
+    assert SqlPeriod(WEEK.period, late).last_year == SqlPeriod(WEEKS.period("2025-11-16"), late)
     assert SqlPeriod(WEEK.period, late).previous == SqlPeriod(WEEKS.period("2026-11-08"), late)
     assert (WEEK.start.isoformat(), WEEK.end.isoformat()) == (
         "2026-11-15T00:00:00+09:00",

@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
+from time import sleep
 from typing import Any
 
 import boto3
@@ -17,7 +18,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn
@@ -50,10 +51,11 @@ TEXTS = [ResultColumn("a", "varchar"), ResultColumn("b", "varchar")]
 
 
 class Found(list[tuple[Any, ...]]):
-    """The rows of a result, with the columns' types and whether they are in order."""
+    """The rows of a result, and what is known of them."""
 
     types: Mapping[str, str]
     ordered: bool
+    has_published_columns: bool
 
 
 def read(
@@ -68,6 +70,7 @@ def read(
             zip(result.relation.columns, map(str, result.relation.types), strict=True)
         )
         found.ordered = result.ordered
+        found.has_published_columns = result.has_published_columns
         return found
 
 
@@ -262,6 +265,39 @@ def test_a_file_of_an_unload_is_downloaded_while_the_one_before_is(
     assert read_unload(*files) == [(0,), (1,), (2,)]
 
 
+def test_after_an_error_the_files_behind_it_are_not_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+    first_failed = Event()
+
+    def fail(_: S3, uri: str, __: Path) -> None:
+        started.append(uri)
+        if uri.endswith("000_part"):
+            first_failed.set()
+            raise S3Error("the first one is refused")
+        assert first_failed.wait(timeout=30)
+        sleep(0.05)  # so that the error of the first one is taken first
+
+    monkeypatch.setattr(S3, "download", fail)
+    with pytest.raises(S3Error):
+        read_unload(*[b""] * 50)
+    assert len(started) < 50
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_file_that_s3_does_not_give_is_of_the_query_and_may_be_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, retryable: bool
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise S3Error("S3 says why.", retryable=retryable)
+
+    monkeypatch.setattr(S3, "download", refuse)
+    with pytest.raises(S3Error) as caught:
+        read_csv(WORDS, b"")
+    assert (str(caught.value), caught.value.retryable) == ("Query q-1: S3 says why.", retryable)
+
+
 def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> None:
     objects = unload_of(*(numbers(10, 10 * n) for n in range(12)))
     expected = [(n, f"word {n}") for n in range(120)]
@@ -321,7 +357,9 @@ def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> Non
         ),
         (
             unloaded([ResultColumn("n", "integer"), WORDS[1]], [(1, "a")]),
-            r" has the columns \(n INTEGER, word VARCHAR\)",
+            r" has the columns \(n INTEGER, word VARCHAR\), the first file has"
+            r" \(n BIGINT, word VARCHAR\)\. CAST them in the SQL\. Clear run_query and its"
+            r" downstream tasks\.$",
         ),
     ],
 )
@@ -348,3 +386,5 @@ def test_an_unload_without_rows_has_the_columns_of_the_published_table(manifest:
         [],
         {"n": "BIGINT", "at": "TIMESTAMP_MS", "nested": nested},
     )
+    assert found.has_published_columns
+    assert not read_unload(numbers(1)).has_published_columns

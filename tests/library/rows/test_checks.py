@@ -449,6 +449,38 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
     assert failures(run([warns], rows)) == ""
 
 
+DECLARATIONS: dict[str, Any] = {
+    "rows(at_most=1)": lambda **options: checks.rows(at_most=1, **options),
+    "unique(a, b)": lambda **options: checks.unique("a", "b", **options),
+    "not_null(a)": lambda **options: checks.not_null("a", **options),
+    "in_range(a, at_least=1)": lambda **options: checks.in_range("a", at_least=1, **options),
+    "expression(a > 1)": lambda **options: checks.expression("a > 1", **options),
+    "change(a, within=1, against=previous_period)": lambda **options: checks.change(
+        "a", within=1, **options
+    ),
+    "schema": lambda **options: checks.schema({"a": "bigint"}, **options),
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_a_check_forbids_to_publish_unless_it_only_warns(name: str) -> None:
+    """Whatever else it says: its name, what it compares with, and which columns it holds apart."""
+    declare = DECLARATIONS[name]
+    check, warns = declare(), declare(severity="warn")
+    assert (check.name, check.severity) == (name, "fail")
+    assert (warns.name, warns.severity) == (name, "warn")
+    for each in (check, warns):
+        assert each.against == ("previous_period" if name.startswith("change") else None)
+        assert each.key == (("a", "b") if name.startswith("unique") else ())
+
+
+def test_a_condition_is_told_in_words_if_it_has_some() -> None:
+    check = checks.expression("score > 0", description="scores are positive")
+    found = result(check, scores([1, 0]))
+    assert found.name == "expression(scores are positive)"
+    assert found.message == "1 of 2 rows do not satisfy: scores are positive."
+
+
 @pytest.mark.parametrize(
     ("declare", "says"),
     [

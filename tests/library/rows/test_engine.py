@@ -71,6 +71,7 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
         opened.connection.execute(
             "SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))"
         )
+    assert "the rows need more memory than allowed: Out of Memory Error: " in str(caught.value)
     assert "Possible solutions" not in str(caught.value)
     assert not caught.value.retryable
 
@@ -93,6 +94,17 @@ def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
         raise error
     assert caught.value.retryable
     assert caught.value.__cause__ is error
+    reason = str(error).partition("\n")[0].rstrip(".")
+    assert f"no space left on the worker's disk: {reason}. Free space in " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EACCES, "Permission denied"), duckdb.BinderException("no column x")]
+)
+def test_an_error_of_no_known_cause_stays_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, new_engine():
+        raise error
+    assert caught.value is error
 
 
 WITHOUT = """

@@ -5,6 +5,7 @@ also through the metadata database.
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given
@@ -40,6 +41,16 @@ def test_a_month_needs_every_week_that_overlaps_with_it() -> None:
     assert list(mapper.to_downstream("2025-06-29")) == ["2025-06", "2025-07"]
     assert list(mapper.to_downstream("2025-05-25")) == ["2025-05"]  # its last day is the month's
     assert mapper.to_partition_date("2025-06").isoformat() == "2025-05-31T15:00:00+00:00"
+
+
+@pytest.mark.parametrize("all_of", [None, monthly(TOKYO)])
+def test_a_schedule_follows_the_periods_of_the_report_in_its_cadence(
+    all_of: Cadence | None,
+) -> None:
+    schedule: Any = when_published("plays", weekly("sunday", TOKYO), all_of=all_of)
+    assert schedule.asset_condition.name == "plays_weekly_periods"
+    mapper = type(schedule.default_partition_mapper).__name__
+    assert mapper == ("IdentityMapper" if all_of is None else "RollupMapper")
 
 
 @given(

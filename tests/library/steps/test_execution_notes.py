@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -85,11 +86,14 @@ def test_a_first_try_makes_no_more_calls_to_aws_than_before(
 
 
 def test_a_store_that_does_not_answer_costs_no_query(
-    athena: MemoryAthena, supervisor: Supervisor
+    athena: MemoryAthena, supervisor: Supervisor, logged: Callable[[], list[str]]
 ) -> None:
     supervisor.broken = True
     first = given()
     id_ = submitted(first)
+    not_read, not_noted = logged()
+    assert not_read.startswith("warning: The notes of queries could not be read: ")
+    assert not_noted.startswith(f"warning: Query {id_} could not be noted: ")
     assert first["ti"].pushed[SUBMITTED_XCOM]
     athena.forget_tokens()
     assert submitted(given(try_number=2)) == id_
@@ -109,7 +113,10 @@ def test_a_note_that_somebody_has_edited_is_read_as_ids_or_not_at_all(
     assert notes.ids()[-1] == "q-3"
 
 
-def test_before_airflow_3_3_nothing_is_noted(athena: MemoryAthena) -> None:
+def test_before_airflow_3_3_nothing_is_noted_and_nothing_is_wrong(
+    athena: MemoryAthena, logged: Callable[[], list[str]]
+) -> None:
     notes = TaskStateNotes(context(), "0", known_ids=("q-1",))
     notes.add("q-2")
     assert notes.ids() == ["q-1"]
+    assert logged() == []

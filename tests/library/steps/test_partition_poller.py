@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import Input, Published, daily
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.inputs.need import InputNeed
 from athena_reports.periods.calendar import Period
 from athena_reports.steps.partition_poller import (
@@ -215,6 +216,47 @@ def test_no_error_ends_a_wait_and_it_is_told_once(
     told = [line for line in told if "asked again" in line]
     assert len(told) == 1
     assert str(error) in told[0]
+
+
+def test_a_second_time_without_answers_is_told_too(
+    lake: SourceLake, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake.create(dates=DATES[:7])
+
+    def refuse(action: str) -> None:
+        if 100 < clock.seconds < 500:
+            raise NO_NETWORK
+        if 1000 < clock.seconds < 1500:
+            raise DENIED
+
+    lake.before = refuse
+    waited(clock, changes_of([need()]), landing(lake, DATES[7:], 2000))
+    told = [record.getMessage() for record in caplog.records]
+    told = [line for line in told if "asked again" in line]
+    assert len(told) == 2
+    assert str(NO_NETWORK) in told[0]
+    assert str(DENIED) in told[1]
+
+
+def test_credentials_that_were_corrected_are_used(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client has those of when it was made."""
+    old, new = SourceLake(), SourceLake()
+    for lake in (old, new):
+        lake.create(dates=DATES)
+
+    def refuse(action: str) -> None:
+        raise DENIED
+
+    def client(_: SharedSessionHook, service: str) -> Any:
+        lake = old if clock.seconds < 100 else new
+        return {"glue": lake.glue, "s3": lake.s3}[service]
+
+    old.before = refuse
+    monkeypatch.setattr(SharedSessionHook, "client", client)
+    at_most = 100 + 2 * PAUSE_SECONDS
+    assert clock.run(asyncio.wait_for(changes_of([need()]), at_most)) == [()]
 
 
 def test_a_table_that_cannot_be_looked_at_leaves_the_other_waits_alone(

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
+from athena_reports import __version__
 from athena_reports.aws.s3 import S3
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
+from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.publication.published_calendar import PublishedCalendar
-from athena_reports.rows import transforms
+from athena_reports.rows import checks, transforms
+from athena_reports.settings import Encryption
 from athena_reports.steps.publish import S3PublishOperator
-from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, published, transformed
+from tests.library.steps.last_tasks import (
+    ASSETS,
+    ONE_EVENT_EACH,
+    SQL,
+    published,
+    submitted,
+    transformed,
+)
 from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
@@ -47,6 +60,143 @@ def test_there_is_an_event_only_if_something_new_was_published(
         ("published", ONE_EVENT_EACH),
         ("superseded", {}),
         ("unchanged", {}),
+    ]
+
+
+def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
+    bucket: str,
+    query: dict[str, Any],
+    s3: S3Client,
+    made_s3: list[S3],
+    memory_limits: list[str],
+) -> None:
+    """The memory is that of the comparison with the version before."""
+    first = transformed(query, bucket, formats=["parquet"])
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n"9",,\n')
+    second = transformed(query, bucket, formats=["parquet"])
+    second["query"] = query | {"id": "q-2", "submitted_at": "2025-06-18T00:00:00.000+00:00"}
+    made_s3.clear()
+    memory_limits.clear()
+    options: Any = {
+        "bucket_owner": "123456789012",
+        "encryption": Encryption.from_text("alias/reports"),
+        "memory_limit": "200MB",
+    }
+    for prepared in (first, second):
+        assert published(prepared, bucket, **options)["outcome"] == "published"
+    assert {(each.owner, each.encryption) for each in made_s3} == {
+        ("123456789012", options["encryption"])
+    }
+    assert memory_limits == ["200MB"]
+
+
+def test_what_openlineage_is_told_is_read_from_a_bucket_of_the_owner(
+    bucket: str, query: dict[str, Any], made_s3: list[S3]
+) -> None:
+    prepared = transformed(query, bucket)
+    made_s3.clear()
+    with DAG("plays_weekly", schedule=None):
+        task = S3PublishOperator(
+            task_id="publish",
+            prepared=prepared,
+            submitted=submitted(),
+            bucket=bucket,
+            report="plays",
+            environment="dev",
+            bucket_owner="123456789012",
+        )
+    lineage = task.get_openlineage_facets_on_start()
+    assert [each.owner for each in made_s3] == ["123456789012"]
+    assert lineage.job_facets["sql"].query == SQL
+    (dataset,) = lineage.outputs
+    assert dataset.facets["version"].datasetVersion == prepared["version"]["version"]
+
+
+def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_given(
+    bucket: str, query: dict[str, Any], s3: S3Client
+) -> None:
+    """Each has a value of its own."""
+    part = InputCoverage(
+        table="reports_db.days_daily",
+        missing="fail",
+        needed=7,
+        dag_id="days_daily",
+        versions={"2025-06-08": "v1"},
+        settles_at=datetime(2025, 7, 1, tzinfo=UTC),
+    )
+    settled = part.model_copy(
+        update={"dag_id": "hours_daily", "settles_at": datetime(2025, 6, 20, tzinfo=UTC)}
+    )
+    published(
+        transformed(query, bucket),
+        bucket,
+        inputs=(part, settled),
+        late_by=timedelta(days=1),
+        reads_previous=True,
+        logic="v2:logic",
+        transforms_logic="v2:transforms",
+        channels=("sales", "team"),
+        deliver_within=timedelta(days=9),
+    )
+    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
+    assert manifest is not None
+    assert (manifest.logic, manifest.transforms_logic) == ("v2:logic", "v2:transforms")
+    assert manifest.code_version == __version__
+    assert manifest.query.reads_previous
+    assert manifest.delivery == PlannedDelivery(
+        channels=("sales", "team"), until=(WEEK.end_utc + timedelta(days=9)).isoformat()
+    )
+    assert manifest.parts == {
+        "days_daily": {"2025-06-08": "v1"},
+        "hours_daily": {"2025-06-08": "v1"},
+    }
+    # A part that is provisional may still change, and so may what has read it.
+    assert (manifest.provisional, manifest.partial) == (True, False)
+    assert manifest.settles_at == "2025-07-01T00:00:00+00:00"
+
+
+def test_what_was_published_before_its_events_settles_when_they_have_arrived(
+    bucket: str, query: dict[str, Any], s3: S3Client
+) -> None:
+    """Also if a part settles earlier."""
+    part = InputCoverage(
+        table="reports_db.days_daily",
+        missing="fail",
+        needed=7,
+        dag_id="days_daily",
+        versions={"2025-06-08": "v1"},
+        settles_at=datetime(2025, 6, 15, tzinfo=UTC),
+    )
+    published(transformed(query, bucket), bucket, inputs=(part,), late_by=timedelta(days=90))
+    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
+    assert manifest is not None
+    assert manifest.settles_at == (WEEK.end_utc + timedelta(days=90)).isoformat()
+    assert manifest.delivery is None
+
+
+def test_rows_that_are_known_to_be_final_now_are_an_event(
+    bucket: str, query: dict[str, Any]
+) -> None:
+    """Whoever delivers only what is final waits for it."""
+    prepared = transformed(query, bucket)
+    published(prepared, bucket, late_by=timedelta(days=90), **ASSETS)
+    again = transformed(query, bucket)
+    again["query"] = query | {"id": "q-2", "submitted_at": "2025-10-18T00:00:00.000+00:00"}
+    event = published(again, bucket, late_by=timedelta(days=90), **ASSETS)
+    assert (event["outcome"], event["provisional"]) == ("settled", False)
+    assert event["keys"] == ONE_EVENT_EACH
+
+
+def test_the_log_says_what_was_published_and_which_checks_warn(
+    bucket: str, query: dict[str, Any], logged: Callable[[], list[str]]
+) -> None:
+    declared = [checks.unique("rank"), checks.not_null("previous_rank", severity="warn")]
+    prepared = transformed(query, bucket, checks=declared)
+    logged()
+    event = published(prepared, bucket)
+    assert logged() == [
+        f"info: published: version {event['version']}, 2 rows, {event['manifest']}",
+        "warning: check not_null(previous_rank): 1 of 2 rows have NULL in previous_rank.",
     ]
 
 
@@ -110,6 +260,17 @@ def test_publish_without_a_period_names_the_way_out(
         AirflowFailException, match=r"^Report 'plays': .*clear run_query.*submitted=XComArg"
     ):
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("prepared", [None, {}])
+def test_publish_without_a_version_names_the_way_out(bucket: str, prepared: Any) -> None:
+    with pytest.raises(AirflowFailException) as caught:
+        published(prepared, bucket)
+    assert str(caught.value) == (
+        "Report 'plays': publish has no version to publish. If transform was marked as success,"
+        " clear transform and its downstream tasks. In a DAG of your own, give publish"
+        " prepared=transform.output."
+    )
 
 
 @pytest.mark.parametrize("is_checked", [True, False])

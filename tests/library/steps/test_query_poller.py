@@ -29,6 +29,7 @@ from athena_reports.steps.shared_poller import Connection
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.memory_athena import MemoryAthena, Plan, nothing, serve
 from tests.support.submissions import start_sql
+from tests.support.triggers import CONNECTION as GAMES
 from tests.support.virtual_clock import START, VirtualClock, virtual_clock
 
 CONNECTION = Connection("aws_default")
@@ -234,8 +235,8 @@ def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
         if calls % 2 == 0:
             raise THROTTLED
 
-    # The first call of the first look asks for the long ones. They must not be asked for alone.
-    long_ids = [start(athena, 100) for _ in range(50)]
+    # The calls of the first look ask for the long ones. They must not be asked for alone.
+    long_ids = [start(athena, 100) for _ in range(100)]
     short_ids = [start(athena, 10) for _ in range(150)]
     athena.before = throttle
     ended = clock.run(ends_of([*long_ids, *short_ids], clock))
@@ -272,7 +273,11 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     failed, ended = clock.run(wait_for_all())
     assert isinstance(failed, NoAnswerError)
     assert max(ended.values()) - 400 <= 2
-    assert ("was not found" if refusal == "of one id" else "not authorized") in str(failed)
+    reasons = {
+        "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
+        "of the call": "not authorized",
+    }
+    assert reasons[refusal] in str(failed)
     assert len(ended) == 60
 
 
@@ -376,6 +381,29 @@ def test_a_client_gives_up_a_call_that_hangs_unless_the_connection_says_otherwis
     patient = config_of(read_timeout=99, retries={"total_max_attempts": 4})
     assert (patient.connect_timeout, patient.read_timeout) == (5, 99)
     assert patient.retries["total_max_attempts"] == 4
+
+
+def test_each_connection_has_its_own_poller_and_its_hook_is_as_the_connection_says() -> None:
+    hook = Connection(**GAMES).new_hook()
+    assert (hook.aws_conn_id, hook._region_name, hook._verify) == ("aws_games", "us-west-2", False)
+    assert hook._config is not None
+    assert hook._config.read_timeout == 42
+    assert Connection("aws_games").new_hook()._config is None
+
+    others: Any = {
+        "aws_conn_id": None,
+        "region_name": None,
+        "verify": True,
+        "botocore_config": {"read_timeout": 43},
+    }
+    keys = {Connection(**GAMES | {name: other}).key for name, other in others.items()}
+    assert len(keys | {Connection(**GAMES).key}) == 1 + len(others)
+    in_another_order = {"retries": 1, "read_timeout": 42}
+    in_order = {"read_timeout": 42, "retries": 1}
+    assert (
+        Connection("a", botocore_config=in_order).key
+        == Connection("a", botocore_config=in_another_order).key
+    )
 
 
 def test_credentials_that_were_corrected_are_used(

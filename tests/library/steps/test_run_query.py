@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.inputs.input import Input
+from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
 from athena_reports.periods.sql_literals import literal
@@ -19,6 +22,7 @@ from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
+from athena_reports.steps.scan_limit import ScanEstimate
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK
@@ -152,6 +156,20 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     assert (persisted["query_execution_id"], persisted["region_name"]) == ("q-1", "ap-northeast-1")
 
 
+def test_the_link_is_to_the_console_of_the_partition(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AthenaHook, "conn_partition", "aws-cn")
+    given = context()
+    submitted(given)
+    (link,) = AthenaSubmitOperator.operator_extra_links
+    assert given["ti"].pushed[link.key] == {
+        "region_name": "ap-northeast-1",
+        "aws_domain": "amazonaws.cn",
+        "query_execution_id": "q-1",
+    }
+
+
 ENCRYPTIONS = [
     (None, {}),
     (Encryption.from_text("AES256"), {"EncryptionOption": "SSE_S3"}),
@@ -199,6 +217,74 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
     assert not athena.queries
     (coverage,) = run("partial").inputs
     assert len(coverage.absent) == coverage.needed == 8
+
+
+def test_the_log_says_what_the_query_reads_and_what_it_lacks(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
+    lake.create(dates=dates[:7])
+    lake.create("users")
+    lake.glue.tables[DATABASE, "users"]["PartitionKeys"] = []
+    inputs = [Input("plays", missing="partial"), Input("users", columns=())]
+    given = context()
+    submitted(given, inputs=inputs)
+    found = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
+    plays, users = found.inputs
+    predicate = input_predicate(inputs[0], WEEK, timedelta(0))
+    assert logged() == [
+        f"warning: {plays}.",
+        f"info: The filter on {DATABASE}.plays: {predicate}",
+        f"info: {users}.",
+    ]
+    assert "dt=2025-06-14" in str(plays)
+    lake.land(dates[7])
+    submitted(context(), inputs=inputs)
+    assert [line.partition(":")[0] for line in logged()] == ["info"] * 3
+
+
+def test_a_query_without_a_database_reads_that_which_athena_takes(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    lake.create()
+    table = lake.glue.tables.pop((DATABASE, "plays"))
+    lake.glue.tables["default", "plays"] = table
+    given = context()
+    submitted(given, database="", inputs=[Input("plays", missing="partial")])
+    (plays,) = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM]).inputs
+    assert plays.table == "default.plays"
+    request = athena.queries["q-1"].request
+    assert request["QueryExecutionContext"] == {"Catalog": "AwsDataCatalog"}
+
+
+def test_a_limit_that_cannot_be_checked_is_said(
+    athena: MemoryAthena, logged: Callable[[], list[str]]
+) -> None:
+    submitted(context(), max_scan=1)
+    says = "No period is published yet, so there is no estimate: max_scan is not checked."
+    assert logged() == [f"warning: {says}"]
+
+
+def test_the_estimate_is_of_the_period_of_the_run(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    asked = []
+
+    def measured(period: Period, glue: Any) -> ScanEstimate:
+        asked.append((period, glue))
+        return ScanEstimate(11, "median of some")
+
+    with pytest.raises(AirflowFailException, match="max_scan is 10"):
+        submitted(context(), max_scan=10, measured=measured)
+    assert not athena.queries
+    submitted(context(), max_scan=11, measured=measured)
+    assert asked == [(WEEK, lake.glue)] * 2
 
 
 def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_them(

@@ -19,9 +19,17 @@ from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.reports.column import Column
 from athena_reports.rows import checks, transforms
+from athena_reports.settings import Encryption
 from athena_reports.steps import preparation
 from athena_reports.steps.transform import Recipe, transform_result
-from tests.library.steps.last_tasks import ASSETS, ONE_EVENT_EACH, SQL, published, transformed
+from tests.library.steps.last_tasks import (
+    ASSETS,
+    ONE_EVENT_EACH,
+    SQL,
+    published,
+    submitted,
+    transformed,
+)
 from tests.support.calendars import WEEK
 from tests.support.published import read_complete
 
@@ -122,6 +130,23 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
         s3.get_object(Bucket=bucket, Key=manifest["objects"][0]["key"])["Body"].read()
         == b'rank,previous_rank,"user_name","movement"\n1,3,"a,b","up 2"\n2,,"","new"\n'
     )
+
+
+def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
+    bucket: str, query: dict[str, Any], made_s3: list[S3], memory_limits: list[str]
+) -> None:
+    recipe = Recipe(report="plays", bucket=bucket)
+    encryption = Encryption.from_text("alias/reports")
+    transform_result(
+        query,
+        submitted(),
+        recipe=recipe,
+        memory_limit="200MB",
+        bucket_owner="123456789012",
+        encryption=encryption,
+    )
+    assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
+    assert memory_limits == ["200MB"]
 
 
 def test_the_sql_that_ran_is_kept_with_its_version(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
@@ -18,16 +20,20 @@ from athena_reports import Input
 from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
-from tests.library.steps.source_lake import DATABASE, SourceLake
+from tests.library.steps.source_lake import DATABASE, SourceLake, nothing
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK, WEEKS
-from tests.support.triggers import WAITING, first_event, through_the_database
+from tests.support.retried import raises_retried
+from tests.support.triggers import CONNECTION, WAITING, first_event, through_the_database
 from tests.support.virtual_clock import START, VirtualClock
 
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
 LONG = timedelta(days=30)
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+
+
+Logged = Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -69,6 +75,33 @@ def test_nothing_is_waited_for_that_is_there(lake: SourceLake) -> None:
     given = new_context()
     assert rendered(wait_task(Input("plays", wait=LONG)), given).execute(given) is None
     assert given["ti"].pushed == {}
+
+
+def test_the_log_says_what_is_waited_for(
+    lake: SourceLake, clock: VirtualClock, logged: Logged
+) -> None:
+    lake.create(dates=DATES[:7])
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG))
+    deferred_of(task, given)
+    (told,) = given["ti"].pushed["missing_inputs"]["missing"]
+    since = f"{START:%Y-%m-%d %H:%M} UTC"
+    assert logged() == [f"info: Waits for its input since {since}: {told}."]
+
+    def throttle(_: str) -> None:
+        raise THROTTLED
+
+    lake.before = throttle
+    deferred_of(task, given)
+    (line,) = logged()
+    assert line == f"warning: It is not known what is missing, and asked again: {THROTTLED}"
+    lake.before = nothing
+    lake.land(DATES[7])
+    task.execute(given)
+    assert logged() == ["info: Nothing is missing."]
+    clock.sleep(LONG.total_seconds())
+    task.execute(given)
+    assert logged() == ["info: The inputs are not waited for any longer: their time is over."]
 
 
 def test_what_is_missing_is_told_and_waited_for_until_the_time_of_the_input_is_over(
@@ -189,6 +222,20 @@ def test_a_bucket_without_rights_fails_at_once_and_names_the_permission(lake: So
     assert "ATHENA_REPORTS_BUCKET_OWNER" not in str(failed.value)
 
 
+def test_a_call_that_is_refused_names_the_task_to_clear(lake: SourceLake) -> None:
+    def refuse(action: str) -> None:
+        raise api_error("AccessDeniedException", "not authorized")
+
+    lake.before = refuse
+    given = new_context()
+    with pytest.raises(AirflowFailException) as failed:
+        rendered(wait_task(Input("plays", wait=LONG)), given).execute(given)
+    message = str(failed.value)
+    assert message.startswith("plays_weekly, period 2025-06-08, environment dev: ")
+    assert "not authorized" in message
+    assert message.endswith(" Clear wait_for_inputs and its downstream tasks to try again.")
+
+
 def test_a_projected_table_is_waited_for_by_its_done_objects(lake: SourceLake) -> None:
     lake.create(**{"projection.enabled": "true"})
     for day in DATES[1:]:
@@ -216,6 +263,30 @@ def test_a_look_that_is_not_served_is_repeated_in_the_same_try(
     task = wait_task(Input("plays", wait=LONG), deferrable=deferrable)
     with pytest.raises((TaskDeferred, AirflowRescheduleException)):
         rendered(task, given).execute(given)
+
+
+def test_the_trigger_looks_by_the_connection_of_its_task(
+    lake: SourceLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_GAMES", "aws://")
+    lake.create(dates=DATES[:6])
+    task = wait_task(Input("plays", wait=LONG), **CONNECTION)
+    trigger = through_the_database(deferred_of(task, new_context()).trigger)
+    assert trigger.connection == CONNECTION
+    # What the task has told already is not told again.
+    assert [sentence.endswith(f"dt={DATES[7]}") for sentence in trigger.missing] == [True]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_connection_that_is_missing_is_no_other_one(lake: SourceLake, deferrable: bool) -> None:
+    """The hook would look with whatever credentials it finds, into another account."""
+    lake.create(dates=DATES)
+    given = new_context()
+    task = wait_task(Input("plays", wait=LONG), aws_conn_id="aws_games", deferrable=deferrable)
+    says = "plays_weekly, period 2025-06-08, environment dev: there is no Airflow connection"
+    with raises_retried(f"^{says} 'aws_games'"):
+        rendered(task, given).execute(given)
+    assert lake.calls == []
 
 
 def test_without_a_triggerer_the_task_comes_back_until_nothing_is_missing(
@@ -250,6 +321,24 @@ def test_without_a_triggerer_the_task_succeeds_when_the_time_is_over(
     rendered(task, given).execute(given)
 
 
+def test_without_a_triggerer_each_input_has_its_own_time_too(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    """Airflow must not end the task when the time of the first input is over."""
+    lake.create("plays")
+    lake.create("users")
+    given = new_context()
+    short = Input("plays", wait=timedelta(days=4))
+    task = wait_task(short, Input("users", wait=LONG), deferrable=False)
+    given["ti"].first_reschedule_date = START
+    for days in (0, 5, 20):
+        clock.sleep((START + timedelta(days=days) - clock.now).total_seconds())
+        with pytest.raises(AirflowRescheduleException):
+            rendered(task, given).execute(given)
+    clock.sleep((WEEK.end_utc + LONG - clock.now).total_seconds())
+    rendered(task, given).execute(given)
+
+
 def test_a_period_that_is_not_over_or_is_misspelt_fails_at_once(lake: SourceLake) -> None:
     task = wait_task(Input("plays", wait=LONG))
     for given, says in (
@@ -274,7 +363,9 @@ class Supervisor:
         self.told: list[Any] = []
 
     async def asend(self, message: SetXCom) -> None:
-        assert (message.key, message.task_id) == ("missing_inputs", WAITING.task_id)
+        assert message.key == "missing_inputs"
+        task = (message.dag_id, message.run_id, message.task_id, message.map_index)
+        assert task == ("plays_weekly", "run-1", "wait_for_inputs", 3)
         if self.error is not None:
             raise self.error
         self.told.append(message.value)
@@ -285,6 +376,7 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     lake: SourceLake,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
+    logged: Logged,
     error: Exception | None,
 ) -> None:
     lake.create(dates=DATES[:6])
@@ -293,7 +385,8 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     given = new_context()
     task = wait_task(Input("plays", wait=LONG))
     trigger: InputsTrigger = through_the_database(deferred_of(task, given).trigger)
-    trigger.task_instance = WAITING
+    mapped: Any = {**vars(WAITING), "task_id": "wait_for_inputs", "map_index": 3}
+    trigger.task_instance = SimpleNamespace(**mapped)
 
     async def land() -> None:
         for day in DATES[6:]:
@@ -304,8 +397,14 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
         event, _ = await asyncio.gather(first_event(trigger), land())
         return event
 
+    logged()
     assert clock.run(both()) == {"missing": []}
-    if error is None:
+    waits, *not_told = logged()
+    assert waits.startswith(f"info: Waits for its input since {START:%Y-%m-%d %H:%M} UTC: 1 of ")
+    if error is not None:
+        assert not_told == [f"warning: The Reports page shows what was missing before: {error!r}"]
+    else:
+        assert not_told == []
         (told,) = supervisor.told
         assert datetime.fromisoformat(told["since"]) == START
         assert [sentence.endswith(f"dt={DATES[7]}") for sentence in told["missing"]] == [True]
@@ -315,6 +414,5 @@ def test_an_error_of_a_trigger_is_retried(lake: SourceLake) -> None:
     """As of one whose class this deployment does not have."""
     given = new_context()
     task = rendered(wait_task(Input("plays", wait=LONG)), given)
-    with pytest.raises(AirflowException) as failed:
+    with raises_retried():
         task.resume_execution("__fail__", {"error": "Trigger failure"}, given)
-    assert not isinstance(failed.value, AirflowFailException)

@@ -2,11 +2,14 @@
 tests/integration/test_scenarios.py takes it through faults, kills and clears.
 """
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -14,16 +17,20 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
+from athena_reports.queries import submission
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.submission import PAUSES_SECONDS
+from athena_reports.steps.shared_poller import Connection
 from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
-from athena_reports.steps.wait_trigger import AWAITED_XCOM
+from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED
-from tests.support.memory_athena import MemoryAthena, Plan
+from tests.support.memory_athena import MemoryAthena, Plan, nothing
+from tests.support.submissions import of_author, start_sql
+from tests.support.submissions import start as start_all
 from tests.support.tasks import submitted, wait_task
-from tests.support.triggers import first_event, through_the_database
+from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
 
@@ -74,6 +81,71 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
     assert (failure.execution_id, failure.category, failure.type) == ("q-1", 2, 1006)
     assert message == str(failure)
     assert message.endswith(f"{failure.advice} {failure.link}")
+
+
+def test_a_query_of_somebody_else_is_not_submitted_again(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    of_console = start_sql(athena, "SELECT 1")
+    (of_command,) = start_all(athena, of_author())
+    for id_ in (of_console, of_command):
+        athena.queries[id_].plan = Plan.failing(0)
+        clock.sleep(60)
+        with pytest.raises(AirflowFailException) as caught:
+            wait_task(id_).execute(context())
+        assert str(caught.value) == (
+            "plays_weekly, period 2025-06-08, environment dev:"
+            f" Query {id_} is FAILED, and this run did not submit it."
+        )
+    assert len(athena.queries) == 3
+
+
+@pytest.mark.parametrize(
+    ("partition", "address"),
+    [
+        ("aws", " https://ap-northeast-1.console.aws.amazon.com/athena/home?region=ap-northeast-1"),
+        (
+            "aws-cn",
+            " https://ap-northeast-1.console.amazonaws.cn/athena/home?region=ap-northeast-1",
+        ),
+        ("aws-iso", ""),
+    ],
+)
+def test_the_link_is_to_the_console_of_the_partition(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    partition: str,
+    address: str,
+) -> None:
+    """China has another console, and some partitions have none that is known."""
+    monkeypatch.setattr(AthenaHook, "conn_partition", partition)
+    fate(athena, Plan.failing(1006, category=2))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException) as caught:
+        wait_task().execute(context())
+    _, _, link = str(caught.value).partition("tasks to try again.")
+    assert link == (f"{address}#/query-editor/history/q-1" if address else "")
+
+
+def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ago_the_first_was(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Athena wants an empty folder. The first one is not among its latest queries any more."""
+    monkeypatch.setattr(submission, "LOOK_BACK", 1)
+    first = submitted(context(), unload_to="s3://results/unload/")
+    athena.queries[first].plan = Plan.failing(0)
+    clock.sleep(60)
+    submitted(context(DagRun(clear_number=7)))
+    athena.forget_tokens()
+    with pytest.raises(TaskDeferred):
+        wait_task(first).execute(context())
+    again = [*athena.queries.values()][-1].request["QueryString"]
+    folders = [
+        re.findall(r"/unload/[0-9a-f]+/(\d+)/'", text)
+        for text in (athena.queries[first].request["QueryString"], again)
+    ]
+    assert folders == [["0"], ["1"]]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +271,58 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
     with pytest.raises(AirflowFailException):
         task.execute(context())
     assert athena.states == ["FAILED", "CANCELLED"]
+
+
+Logged = Callable[[], list[str]]
+
+
+def test_the_log_says_what_becomes_of_the_query(
+    athena: MemoryAthena, clock: VirtualClock, logged: Logged
+) -> None:
+    given = context()
+    fate(athena, Plan.failing(0))
+    clock.sleep(60)
+    logged()
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
+    assert logged() == [
+        "warning: Query q-1 is FAILED: Failed with type 0. It was submitted again as q-2.",
+        f"info: Query q-2 is QUEUED: {so_far}",
+    ]
+
+    def throttle(_: str) -> None:
+        raise THROTTLED
+
+    athena.before = throttle
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    assert logged() == [f"warning: Athena did not answer: {THROTTLED}"]
+    athena.before = nothing
+    clock.sleep(60)
+    wait_task("q-2").execute(given)
+    assert logged() == [f"info: Query q-2 is SUCCEEDED: {so_far}"]
+
+
+def test_the_trigger_logs_each_state_of_the_query(
+    athena: MemoryAthena, clock: VirtualClock, logged: Logged
+) -> None:
+    fate(athena, Plan(states=(("QUEUED", 5), ("RUNNING", 60))))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait_task().execute(context())
+    logged()
+    clock.run(first_event(through_the_database(deferred.value.trigger)))
+    states = [line.partition(": queued")[0] for line in logged()]
+    assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
+
+
+def test_the_trigger_asks_by_the_connection_of_its_task(athena: MemoryAthena) -> None:
+    fate(athena, Plan(states=(("RUNNING", 60),)))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait_task(**CONNECTION).execute(context())
+    trigger: AthenaWaitTrigger = through_the_database(deferred.value.trigger)
+    assert trigger.query_execution_id == "q-1"
+    assert trigger._poller.connection == Connection(**CONNECTION)
 
 
 def test_without_a_triggerer_the_pauses_grow_to_a_minute_and_hold_no_worker(

@@ -17,6 +17,7 @@ from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
 from airflow.models.trigger import Trigger
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
+from botocore.exceptions import ClientError
 
 from athena_reports.steps.query_poller import QueryPoller
 from athena_reports.steps.wait_trigger import (
@@ -24,6 +25,7 @@ from athena_reports.steps.wait_trigger import (
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
+from tests.support.aws_errors import api_error
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.submissions import start_sql
 from tests.support.triggers import kill
@@ -87,7 +89,11 @@ class Supervisor:
         if isinstance(message, GetTaskStates):
             return await self._task_states(message)
         if isinstance(message, GetXCom):
-            assert (message.key, message.task_id) == (AWAITED_XCOM, "wait_for_query")
+            assert message.key == AWAITED_XCOM
+            assert self.workload.ti is not None
+            for field_name in ("dag_id", "run_id", "task_id", "map_index"):
+                asked_for = getattr(message, field_name)
+                assert asked_for == getattr(self.workload.ti, field_name)
             return XComResult(key=message.key, value=self.awaited)
         assert isinstance(message, messages.TriggerStateChanges)
         self._syncs += 1
@@ -276,6 +282,22 @@ def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
     assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
     told = capsys.readouterr().out
     assert "Query q-1: it is not known to have stopped within 120 s. The reconciler" in told
+
+
+def test_a_stop_that_is_refused_is_the_error_of_the_trigger(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Airflow logs it."""
+    denied = api_error("AccessDeniedException", "not authorized")
+
+    def refuse(action: str) -> None:
+        raise denied
+
+    trigger = start(athena, 60)
+    athena.before = refuse
+    with pytest.raises(ClientError) as caught:
+        clock.run(kill(trigger, "failed"))
+    assert caught.value is denied
 
 
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(

@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports.alerts.notifying import NOTIFIER_LIMIT
 from athena_reports.errors import ReportError
 from athena_reports.rows.checks import CheckResult
 from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports.settings import Settings
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
@@ -132,6 +134,21 @@ def test_a_failure_is_told_with_what_airflow_knows(
     assert expected in message
 
 
+def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
+    build: Build, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    recorder, ti = Recorder(), TaskInstance("transform")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no database")
+
+    monkeypatch.setattr(ti, "xcom_pull", refuse)
+    fail(build(on_failure=[recorder]), ti=ti)
+    (message,) = recorder.told
+    assert "Reason: transform: it failed" in message
+    assert "error: The reason of transform is not known." in logged()
+
+
 def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,7 +176,7 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
 
 
 def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
-    make_report: MakeReport, place: Place
+    make_report: MakeReport, place: Place, logged: Callable[[], list[str]]
 ) -> None:
     """Else those of the interval of the run."""
     recorder = Recorder()
@@ -185,6 +202,8 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
     assert f"period {triggered_for.id}, environment dev: is published with warnings" in first
     assert f"There are rows of {triggered_for.id}." in first
     assert f"There are rows of {last.id}." in second
+    says = "Airflow did not say which run has succeeded. The DAG beside it will look."
+    assert logged() == [f"warning: {says}"]
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])
@@ -257,6 +276,73 @@ def test_a_dag_of_its_own_looks_when_a_period_is_due(
         assert task.timeout == looks_for[task.task_id].total_seconds()
         assert task.has_on_failure_callback, "who is told is told that nobody can look"
     assert " object at 0x" not in json.dumps(DagSerialization.to_dict(alerts))
+
+
+ALL_ALERTS = """
+# Airflow looks for a DAG in it.
+from datetime import timedelta
+
+from athena_reports import Report, RetryPolicy, build_dag, weekly
+from tests.support.notifiers import Recorder
+
+plays = Report(
+    name="plays", sql="plays.sql", since="2025-01-01", until="2026-01-03", owner="analytics"
+)
+sundays = weekly("sunday", "Asia/Tokyo")
+failed, late, warned = [Recorder("failed")], [Recorder("late")], [Recorder("warned")]
+options = {"on_failure": failed, "on_late": late, "on_warning": warned}
+plays_weekly = build_dag(
+    plays, sundays, retry=RetryPolicy(retries=0), due=timedelta(hours=6), **options
+)
+"""
+
+
+def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_path: Path) -> None:
+    (tmp_path / "plays.py").write_text(ALL_ALERTS)
+    dags = parse_dags(tmp_path / "plays.py")
+    report_dag, dag = dags["plays_weekly"], dags["plays_weekly_alerts"]
+
+    assert dag.is_paused_upon_creation
+    assert dag.tags == {"athena-reports-maintenance", "weekly", "stg"}
+    assert (dag.start_date, dag.end_date) == (report_dag.start_date, report_dag.end_date)
+    assert "`plays_weekly`." in dag.doc_md
+    assert "6:00:00 after its end" in dag.doc_md
+    # A daily report can have 15 active ones, while it waits for two weeks.
+    assert dag.max_active_runs >= 2 * 15
+    due = dag.get_task("tell_when_due")
+    published = dag.get_task("tell_when_published")
+    for task in (due, published):
+        assert (task.report.name, task.cadence) == ("plays", WEEKS)
+        policy = task.alert_policy
+        told = [policy.on_failure, policy.on_late, policy.on_warning]
+        assert [[each.message for each in kind] for kind in told] == [
+            ["failed"],
+            ["late"],
+            ["warned"],
+        ]
+        assert policy.due == timedelta(hours=6)
+        assert (task.owner, task.retries) == ("analytics", 3)
+        assert not task.upstream_task_ids
+        assert not task.has_on_retry_callback
+        assert task.execution_timeout > 3 * NOTIFIER_LIMIT, "each notifier has its time"
+        (callback,) = task.on_failure_callback
+        assert callback.keywords["notifiers"] == policy.on_failure
+        assert callback.keywords["cadence"] == WEEKS
+    # Each looks for a day longer than its alert may take.
+    assert due.timeout == timedelta(hours=6, days=1).total_seconds()
+    assert published.timeout == timedelta(hours=6, days=15).total_seconds()
+    (failure,) = report_dag.on_failure_callback
+    (warning,) = report_dag.on_success_callback
+    assert [each.message for each in failure.keywords["notifiers"]] == ["failed"]
+    assert [each.message for each in warning.keywords["notifiers"]] == ["warned"]
+
+
+def test_a_period_is_late_three_hours_after_its_end_unless_an_option_says_otherwise(
+    sql_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plays.py").write_text(DAG_FILE.replace("due=timedelta(hours=6), ", ""))
+    alerts = parse_dags(tmp_path / "plays.py")["plays_weekly_alerts"]
+    assert alerts.timetable == PeriodTimetable(WEEKS, timedelta(hours=3))
 
 
 def test_notifiers_are_called_at_once_if_the_check_itself_fails(

@@ -9,8 +9,9 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import Column, Input, build_dag, mail, notify, slack
+from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import ReportError
-from athena_reports.settings import settings
+from athena_reports.settings import Settings, settings
 from athena_reports.workflows import delivery_options
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import WEEKS
@@ -77,6 +78,55 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     assert publish.deliver_within == timedelta(days=60)
 
 
+DELIVERED = """
+# Airflow looks for a DAG in it.
+from datetime import timedelta
+
+from athena_reports import Report, build_dag, mail, slack, weekly
+from tests.support.notifiers import Recorder
+
+plays = Report(name="plays", sql="plays.sql", since="2025-01-01", owner="analytics")
+sundays = weekly("sunday", "Asia/Tokyo")
+plays_weekly = build_dag(
+    plays,
+    sundays,
+    on_failure=[Recorder()],
+    deliver=[mail("sales", to=["sales@example.com"]), slack("team", channel="#sales")],
+    deliver_within=timedelta(days=3),
+    correct_within=timedelta(days=9),
+    deliver_when="final",
+)
+"""
+
+
+def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_path: Path) -> None:
+    (tmp_path / "plays.py").write_text(DELIVERED)
+    dags = parse_dags(tmp_path / "plays.py")
+    report_dag, dag = dags["plays_weekly"], dags["plays_weekly_deliver"]
+
+    assert dag.is_paused_upon_creation
+    assert dag.tags == {"athena-reports-maintenance", "weekly", "stg"}
+    assert "`plays_weekly` once to each channel: sales, team." in dag.doc_md
+    policy = DeliveryPolicy(timedelta(days=3), timedelta(days=9), "final")
+    assert (report_dag.delivery_policy, report_dag.cadence) == (policy, WEEKS)
+    assert [channel.name for channel in report_dag.channels] == ["sales", "team"]
+    for task, channel in zip(dag.tasks, report_dag.channels, strict=True):
+        assert (task.task_id, task.channel) == (channel.name, channel)
+        assert (task.report.name, task.cadence) == ("plays", WEEKS)
+        assert (task.delivery_policy, task.deployment) == (policy, deployment)
+        assert (task.owner, task.aws_conn_id) == ("analytics", "aws_reports")
+        assert task.execution_timeout == timedelta(minutes=10), "a server may hang"
+        assert not task.has_on_retry_callback, "nobody reads why a delivery is tried again"
+    assert report_dag.get_task("publish").deliver_within == timedelta(days=9)
+
+
+def test_versions_are_delivered_as_documented_unless_an_option_says_otherwise(build: Any) -> None:
+    policy = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
+    assert build(SALES).delivery_policy == policy
+    longer = build(SALES, deliver_within=timedelta(days=90)).get_task("publish")
+    assert longer.deliver_within == timedelta(days=90)
+
+
 def test_it_starts_by_what_the_report_publishes(dags: dict[str, Any]) -> None:
     """Each published period starts a run, and none of another report or cadence."""
     publish = dags["best_users_weekly"].get_task("publish")
@@ -124,7 +174,11 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         ([SALES, mail("sales", to=["b@example.com"])], {}, "two channels have the name 'sales'"),
         (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
         ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
-        ([notify("topic", "SnsNotifier")], {}, "'SnsNotifier' is no notifier of Airflow"),
+        (
+            [notify("topic", "SnsNotifier")],
+            {},
+            "channel 'topic': 'SnsNotifier' is no notifier of Airflow. Give one, such as Sns",
+        ),
         ([SALES], {"deliver_within": timedelta(minutes=5)}, "0:05:00 is over before the first"),
         ([SALES], {"deliver_within": 7}, "7 is not valid: give a timedelta, zero or more"),
         ([SALES], {"correct_within": timedelta(-1)}, "give a timedelta, zero or more"),

@@ -18,7 +18,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from athena_reports.settings import Settings, settings
+from athena_reports.settings import Encryption, Settings, settings
 from athena_reports.workflows.preflight import (
     AccountCheck,
     AccountError,
@@ -103,6 +103,49 @@ def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> 
         assert problem in problems[0].problem
 
 
+def test_a_workgroup_that_manages_its_results_goes_without_a_place_for_them(
+    services: Services,
+) -> None:
+    managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+    services.athena.create_work_group(Name="keeping", Configuration=managed)
+    checks = looked_at(services, changed(workgroup="keeping", query_results=None))
+    assert [check.name for check in checks] == [
+        "workgroup keeping",
+        "report bucket athena-report-dev",
+        "report database report_dev",
+    ]
+    assert {check.problem for check in checks} == {""}
+    first, *_ = looked_at(services, changed(workgroup="keeping"))
+    assert first.problem == (
+        "it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed."
+    )
+
+
+def test_a_report_without_a_table_needs_no_database(services: Services) -> None:
+    clients: Any = (services.athena, services.glue, S3(services.s3))
+    checks = check_account(changed(report_database="absent"), *clients, has_table=False)
+    assert [check.name for check in checks if check.problem] == []
+
+
+def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
+    names = changed(
+        workgroup="absent",
+        query_results=f"s3://{NO_BUCKET}-1/",
+        report_bucket=f"{NO_BUCKET}-2",
+        report_database="absent",
+    )
+    problems = {check.name: check.problem for check in looked_at(services, names)}
+    ways_out = {
+        "workgroup absent": "Create it, or correct ATHENA_REPORTS_WORKGROUP.",
+        f"query results s3://{NO_BUCKET}-1/": f"s3://{NO_BUCKET}-1/ cannot be listed: ",
+        f"report bucket {NO_BUCKET}-2": f"s3://{NO_BUCKET}-2/ cannot be written: ",
+        "report database absent": "set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+    }
+    assert problems.keys() == ways_out.keys()
+    for name, way_out in ways_out.items():
+        assert way_out in problems[name]
+
+
 @dataclass
 class Hook:
     """Gives the clients of the local services, and keeps which of them were asked for."""
@@ -163,6 +206,18 @@ def test_a_first_run_is_tried_again_if_any_problem_may_pass_by_itself(
     assert refused.value.retryable == retryable
     problems = str(refused.value).splitlines()[1:]
     assert len(problems) == len(operations) + (report_bucket == NO_BUCKET)
+
+
+def test_the_owner_and_the_encryption_are_those_of_the_deployment(
+    services: Services, made_s3: list[S3]
+) -> None:
+    encryption = Encryption.from_text("AES256")
+    names = changed(bucket_owner="123456789012", encryption=encryption)
+    location = ReportLocation("athena-report-dev", "owned", "weekly")
+    hook: Any = Hook(services, [])
+    require_place(hook, settings=names, location=location, cadence=weekly("sunday"), has_table=True)
+    assert len(made_s3) > 1, "the account and the folder are looked at"
+    assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:

@@ -19,21 +19,30 @@ from airflow.serialization.serialized_objects import DagSerialization
 from athena_reports import (
     PATIENT,
     Cadence,
+    Column,
     Input,
     RetryPolicy,
     build_dag,
+    checks,
     daily,
+    mail,
     monthly,
     quarterly,
+    transforms,
     weekly,
     when_published,
     yearly,
 )
 from athena_reports.errors import ReportError, SettingsError
+from athena_reports.publication.location import ReportLocation
 from athena_reports.scheduling import asset_partitions
+from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
-from athena_reports.settings import settings
+from athena_reports.settings import Settings, settings
 from athena_reports.steps import publish as publish_step
+from athena_reports.steps.recipe import Recipe
+from athena_reports.steps.scan_limit import measured_scan
+from athena_reports.steps.transform import transform_result
 from athena_reports.workflows.report_dag import BuiltDag
 from tests.support.calendars import WEEKS
 from tests.support.declared import MakeReport
@@ -83,6 +92,8 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     days = [datetime(2025, month, day, tzinfo=ZoneInfo(TOKYO)) for month, day in ((1, 1), (6, 30))]
     assert [dag.start_date, dag.end_date, dag.timezone.name] == [*days, TOKYO]
     assert (dag.catchup, dag.is_paused_upon_creation) == (False, False)
+    assert (dag.max_active_runs, dag.dagrun_timeout) == (16, None)
+    assert dag.description == f"plays: {cadence.description}"
     assert stored(dag).params.dump() == {"period": ""}
     text = dag.params.get_param("period").schema["description_md"]
     for explained in (
@@ -249,31 +260,157 @@ def test_its_assets_are_those_that_a_consumer_names(
     assert build().get_task("publish").outlets == [Asset("plays_weekly")]
 
 
-def test_each_setting_reaches_its_steps(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """tests/integration/test_runs.py has the names of the environment."""
-    given = {
-        "POOL": "athena",
-        "MEMORY_LIMIT": "512MB",
-        "AWS_CONN_ID": "aws_reports",
-        "DEFERRABLE": "false",
-    }
-    for name, value in (given | {"CATCHUP": "true", "PAUSED": "true"}).items():
-        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
-    dag = build(unload=True)
+def attributes(task: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in names}
 
-    run_query, sensor, transform, publish = dag.topological_sort()
+
+def test_each_setting_and_field_reaches_its_steps(
+    deployment: Settings, make_report: MakeReport
+) -> None:
+    """Each has a value of its own, so that none can stand for its neighbour."""
+    columns = {"user_id": Column("bigint", "Who plays")}
+    inputs = [Input("plays", wait=timedelta(hours=6)), Input("users", columns=())]
+    report = make_report(
+        owner="analytics",
+        late_by=timedelta(days=1),
+        params={"top": 100},
+        transform=transforms.movement(),
+        columns=columns,
+        key=["user_id"],
+        checks=[checks.rows(at_least=1)],
+        inputs=inputs,
+        empty="skip",
+        unload=True,
+        outputs=["jsonl", "parquet"],
+    )
+    channel = mail("sales", to=["sales@example.com"])
+    options: Any = {"deliver": [channel], "correct_within": timedelta(days=30)}
+    dag: Any = build_dag(report, WEEKS, wait=timedelta(hours=2), **options)
+
+    location = ReportLocation("acme-reports", "plays", "weekly")
+    encryption = deployment.encryption
+    run_query = dag.get_task("run_query")
+    assert attributes(
+        run_query,
+        *("query", "cadence", "late_by", "sql_params", "inputs", "unload_to", "max_scan"),
+        *("database", "workgroup", "output_location", "result_configuration", "pool"),
+    ) == {
+        "query": report.sql_text,
+        "cadence": WEEKS,
+        "late_by": timedelta(days=1),
+        "sql_params": {"top": 100},
+        "inputs": tuple(inputs),
+        "unload_to": "s3://acme-results/reports/unload/",
+        "max_scan": None,
+        "database": "lake_db",
+        "workgroup": "reports-wg",
+        "output_location": "s3://acme-results/reports/",
+        "result_configuration": {
+            "ExpectedBucketOwner": "012345678901",
+            "EncryptionConfiguration": {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
+        },
+        "pool": "athena",
+    }
+    assert run_query.require.keywords == {
+        "deployment": deployment,
+        "location": location,
+        "cadence": WEEKS,
+        "has_table": True,
+    }
+    assert run_query.measured.func is measured_scan
+    assert run_query.measured.keywords == {"database": "reports_db", "location": location}
+
+    assert attributes(
+        dag.get_task("wait_for_query"), "timeout", "deferrable", "reschedule", "pool"
+    ) == {"timeout": 7200, "deferrable": False, "reschedule": True, "pool": "athena"}
+    assert attributes(
+        dag.get_task("wait_for_inputs"), "cadence", "late_by", "database", "deferrable", "awaited"
+    ) == {
+        "cadence": WEEKS,
+        "late_by": timedelta(days=1),
+        "database": "lake_db",
+        "deferrable": False,
+        "awaited": (inputs[0],),
+    }
+    transform = dag.get_task("transform").python_callable
+    assert transform.func is transform_result
+    assert transform.keywords == {
+        "recipe": Recipe(
+            report="plays",
+            bucket="acme-reports",
+            database="reports_db",
+            transforms=report.transforms,
+            columns=report.columns,
+            key=("user_id",),
+            checks=transform.keywords["recipe"].checks,
+            empty="skip",
+            formats=("jsonl", "parquet"),
+        ),
+        "memory_limit": "512MB",
+        "bucket_owner": "012345678901",
+        "encryption": encryption,
+        "aws_conn_id": "aws_reports",
+    }
+    names = [check.name for check in transform.keywords["recipe"].checks]
+    assert names == ["columns", "unique(user_id)", "rows(at_least=1)"]
+    assert attributes(
+        dag.get_task("publish"),
+        *("bucket", "report", "database", "late_by", "logic", "transforms_logic", "channels"),
+        *("deliver_within", "reads_previous", "calendar_checked", "memory_limit"),
+        *("bucket_owner", "encryption"),
+    ) == {
+        "bucket": "acme-reports",
+        "report": "plays",
+        "database": "reports_db",
+        "late_by": timedelta(days=1),
+        "logic": report.logic,
+        "transforms_logic": report.transforms_logic,
+        "channels": ("sales",),
+        "deliver_within": timedelta(days=30),
+        "reads_previous": False,
+        "calendar_checked": True,
+        "memory_limit": "512MB",
+        "bucket_owner": "012345678901",
+        "encryption": encryption,
+    }
+    for task in dag.tasks:
+        assert task.owner == "analytics"
+        assert getattr(task, "aws_conn_id", "aws_reports") == "aws_reports"
+        assert getattr(task, "environment", "stg") == "stg"
+    # Airflow's API shows these two, which `plan --apply` compares.
+    assert dag.default_args["environment"] == "stg"
+    assert dag.default_args["logic"] == report.logic
     assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
-    assert (sensor.deferrable, sensor.reschedule) == (False, True)
-    assert [task.pool for task in dag.topological_sort()] == [
-        "athena",
-        "athena",
-        "default_pool",
-        "default_pool",
-    ]
-    assert transform.python_callable.keywords["memory_limit"] == publish.memory_limit == "512MB"
-    assert {task.aws_conn_id for task in (run_query, sensor, publish)} == {"aws_reports"}
-    assert transform.python_callable.keywords["aws_conn_id"] == "aws_reports"
-    assert run_query.unload_to == "s3://athena-query-result-dev/unload/"
+    assert dag.tags == {"athena-report", "weekly", "stg"}
+
+
+def test_what_has_begun_is_finished_before_another_query_starts(build: Any) -> None:
+    tasks = build().topological_sort()
+    assert [task.priority_weight for task in tasks] == [1, 2, 2, 2]
+    assert {type(task.weight_rule) for task in tasks} == {ScheduleFirst}
+    assert [task.pool for task in tasks] == ["default_pool"] * 4
+
+
+def test_a_report_without_parquet_has_no_table(make_report: MakeReport) -> None:
+    """Then nothing of it is in Glue: no step may look there, and the Reports page is told."""
+    dag: Any = build_dag(make_report(outputs=["csv"]), WEEKS)
+    assert dag.tags == {"athena-report", "weekly", "dev", "no-table"}
+    run_query = dag.get_task("run_query")
+    assert run_query.require.keywords["has_table"] is False
+    assert run_query.measured is None
+    assert dag.get_task("transform").python_callable.keywords["recipe"].database is None
+    assert dag.get_task("publish").database is None
+
+
+def test_a_workgroup_that_keeps_its_results_is_told_neither_place_nor_encryption(
+    deployment: Settings, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Athena refuses a request that names them."""
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+    settings.cache_clear()
+    run_query = build().get_task("run_query")
+    assert not run_query.result_configuration
+    assert (run_query.output_location, run_query.unload_to) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""What a delivering task is made of; tests/integration/test_deliveries.py has what it sends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.sdk import DAG
+
+from athena_reports import mail
+from athena_reports.aws.s3 import S3
+from athena_reports.delivery import deliver
+from athena_reports.delivery.decision import Send
+from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.policy import DeliveryPolicy
+from athena_reports.settings import Settings
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.declared import MakeReport
+
+
+@pytest.fixture
+def task(deployment: Settings, make_report: MakeReport) -> Any:
+    policy = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
+    with DAG("plays_weekly_deliver", schedule=None):
+        return DeliverOperator(
+            task_id="sales",
+            report=make_report(),
+            cadence=WEEKS,
+            channel=mail("sales", to=["sales@example.com"]),
+            delivery_policy=policy,
+            deployment=deployment,
+            retries=3,
+            aws_conn_id=None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("partition", "domain"),
+    [("aws", "aws.amazon.com"), ("aws-cn", "amazonaws.cn"), ("aws-iso", "")],
+)
+def test_the_query_is_in_the_console_of_the_partition(
+    task: Any, monkeypatch: pytest.MonkeyPatch, partition: str, domain: str
+) -> None:
+    monkeypatch.setattr(AthenaHook, "conn_partition", partition)
+    console = f"https://ap-northeast-1.console.{domain}/athena/home?region=ap-northeast-1"
+    expected = f"{console}#/query-editor/history/q-1" if domain else ""
+    assert task._query_url("q-1") == expected
+
+
+def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
+    task: Any,
+    deployment: Settings,
+    made_s3: list[S3],
+    memory_limits: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = task._source(WEEK, "about: ")
+    assert (made_s3[0].owner, made_s3[0].encryption) == ("012345678901", deployment.encryption)
+    assert source.location.folder_uri == "s3://acme-reports/plays/weekly/2025-06-08/"
+
+    def send(channel: Any, _: Any, __: Any, reader: Any, *___: Any, **named: Any) -> Any:
+        assert channel is task.channel
+        assert (reader.report, reader.environment) == (task.report, "stg")
+        assert (reader.period, reader.location, reader.s3) == (WEEK, source.location, source.s3)
+        assert named["thread"] == "<1@example.com>"
+
+    monkeypatch.setattr(deliver, "send", send)
+    monkeypatch.setattr(AthenaHook, "conn_partition", "aws")
+    manifest: Any = SimpleNamespace(query=SimpleNamespace(id="q-1"))
+    task._send(Send(number=1, corrects=None), manifest, source, "<1@example.com>", {})
+    assert memory_limits == ["512MB"]
+
+
+@pytest.mark.parametrize(("max_tries", "before_clear"), [(3, 0), (4, 1), (9, 6), (0, 0)])
+def test_the_tries_before_a_clear_are_those_that_it_adds(
+    task: Any, max_tries: int, before_clear: int
+) -> None:
+    ti = SimpleNamespace(max_tries=max_tries)
+    asking = task._try({"ti": ti, "run_id": "event-1"})
+    assert (asking.run_id, asking.tries_before_clear) == ("event-1", before_clear)
