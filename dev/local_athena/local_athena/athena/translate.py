@@ -1417,6 +1417,8 @@ class _Translator:
             node = node.this
             if node.name.lower() != "listagg":
                 raise not_supported(f"WITHIN GROUP of {node.name}")
+            if over is not None:
+                raise not_supported("listagg with OVER")
         elif isinstance(node, exp.Anonymous) and node.name.lower() == "listagg":
             raise not_supported("listagg without WITHIN GROUP")
         if not isinstance(node, exp.Anonymous):
