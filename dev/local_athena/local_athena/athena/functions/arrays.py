@@ -107,14 +107,18 @@ def _sequence(start: Expr, stop: Expr, step: Expr | None = None) -> Expr:
     )
 
 
-def _zip(left: Expr, right: Expr) -> Expr:
-    """Rows of the elements at the same place, the shorter array filled up with NULL."""
-    of = (left.type.of[0], right.type.of[0])
-    type_ = array(Type("row", of=of, fields=("", "")))
-    packed = "struct_pack(field0 := pair[1], field1 := pair[2])"
-    listed = f"list_transform(trino_zipped({{0}}, {{1}}), lambda pair: {packed})"
-    missing = "{0} IS NOT NULL AND {1} IS NOT NULL"
-    return build(f"CASE WHEN {missing} THEN {listed} END", type_, left, right)
+def _zip(*arrays: Expr) -> Expr:
+    """Rows of the elements at the same place, the shorter arrays filled up with NULL."""
+    of = tuple(each.type.of[0] for each in arrays)
+    type_ = array(Type("row", of=of, fields=("",) * len(of)))
+    places = range(len(arrays))
+    longest = f"greatest({', '.join(f'len({{{i}}})' for i in places)})"
+    # DuckDB reads fields of a row that list_zip fills up with NULL as those of another row.
+    filled = ", ".join(f"list_resize({{{i}}}, {longest})" for i in places)
+    packed = ", ".join(f"field{i} := elements[{i + 1}]" for i in places)
+    listed = f"list_transform(list_zip({filled}), lambda elements: struct_pack({packed}))"
+    are_there = " AND ".join(f"{{{i}}} IS NOT NULL" for i in places)
+    return build(f"CASE WHEN {are_there} THEN {listed} END", type_, *arrays)
 
 
 FUNCTIONS = on_page(
@@ -346,6 +350,12 @@ FUNCTIONS = on_page(
         _zip,
         "zip(ARRAY[1, 2], ARRAY['a'])",
         "[{field0=1, field1=a}, {field0=2, field1=null}]",
+    ),
+    Function(
+        "zip(array(T), array(U), array(V)) -> array(row(T, U, V))",
+        _zip,
+        "zip(ARRAY[1, 2], ARRAY['a'], ARRAY[true])",
+        "[{field0=1, field1=a, field2=true}, {field0=2, field1=null, field2=null}]",
     ),
 )
 
