@@ -63,9 +63,19 @@ def _contains(values: Expr, value: Expr) -> Expr:
     return build("trino_contains({0}, {1})", Type("boolean"), values, value)
 
 
+def _plain_numbers(values: Expr) -> Expr:
+    """An array of doubles, or a double; the query is refused for what DuckDB compares otherwise."""
+    if values.type.base == "array":
+        return build("trino_plain_numbers({0})", values.type, values)
+    return build("trino_plain_numbers([{0}])[1]", values.type, values)
+
+
 def _checked(name: str, template: str, result: str) -> Callable[..., Expr]:
     def translate(*args: Expr) -> Expr:
-        _plain_elements(args[0], name)
+        if is_float(args[0].type.of[0]):
+            args = tuple(map(_plain_numbers, args))
+        else:
+            _plain_elements(args[0], name)
         type_ = {"T": args[0].type, "boolean": Type("boolean"), "bigint": Type("bigint")}[result]
         return build(template, type_, *args)
 
@@ -373,6 +383,11 @@ MACROS = (
         WHEN len(list_filter(matches, lambda each: each)) > 0 THEN true
         WHEN len(list_filter(matches, lambda each: each IS NULL)) > 0 THEN NULL
         ELSE false
+    END""",
+    """trino_plain_numbers(a) AS CASE
+        WHEN len(list_filter(a, lambda each: isnan(each) OR (each = 0 AND signbit(each)))) > 0
+            THEN trino_undone('this function for arrays with NaN or -0.0')
+        ELSE a
     END""",
     "trino_all(matches) AS NOT trino_any(list_transform(matches, lambda each: NOT each))",
     """trino_distinct(a) AS list_filter(a, lambda each, i: len(list_filter(
