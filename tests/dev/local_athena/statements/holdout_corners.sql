@@ -109,3 +109,13 @@ SELECT reduce(ARRAY[1, 2], 'a', (s, x) -> x, s -> s)
 -- source: functions/datetime.html
 SELECT INTERVAL '1' DAY * 2.5, 1.5e0 * INTERVAL '1' HOUR, TIMESTAMP '2026-11-15 00:00:00' + DECIMAL '0.5' * INTERVAL '1' SECOND
 --> "2 12:00:00.000","0 01:30:00.000","2026-11-15 00:00:00.500"
+
+-- arrays_of_doubles_as_sets
+-- source: functions/array.html
+SELECT array_distinct(ARRAY[1.5e0, 2.5e0, 1.5e0, NULL, NULL]), array_union(ARRAY[1.5e0], ARRAY[2]), array_except(ARRAY[1.5e0, 2], ARRAY[2]), array_intersect(ARRAY[1.5e0, 2], ARRAY[2])
+--> "[1.5, 2.5, null]","[1.5, 2.0]","[1.5]","[2.0]"
+
+-- places_in_arrays_of_doubles
+-- source: functions/array.html
+SELECT array_position(ARRAY[1.5e0, 2.5e0], 2.5e0), array_remove(ARRAY[1.5e0, NULL, 2.5e0], 1.5e0), arrays_overlap(ARRAY[1.5e0], ARRAY[2.5e0, 1.5e0]), array_position(ARRAY[1, 2], 2e0)
+--> "2","[null, 2.5]","true","2"
