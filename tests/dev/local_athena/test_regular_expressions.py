@@ -18,7 +18,7 @@ Compute = Callable[..., str]
 
 CHARACTERS = st.sampled_from(["a", "b", "1", ".", "[ab]", "[^a]", r"\d", r"\w", r"\s", r"\S"])
 REPEATED = st.sampled_from(["*", "+", "+?", "?", "{2}", "{1,2}"])
-PATTERNS = st.recursive(
+WITHOUT_OPTIONS = st.recursive(
     CHARACTERS,
     lambda inner: st.one_of(
         st.tuples(inner, REPEATED).map(lambda drawn: f"(?:{drawn[0]}){drawn[1]}"),
@@ -28,6 +28,7 @@ PATTERNS = st.recursive(
     ),
     max_leaves=6,
 )
+PATTERNS = st.tuples(st.sampled_from(["", "(?s)"]), WITHOUT_OPTIONS).map("".join)
 TEXTS = st.lists(st.text("ab1. \n\vé", max_size=8), min_size=1, max_size=6)
 
 
@@ -66,6 +67,7 @@ ANSWERS = [
     # A word may end in a letter beyond ASCII, though \w takes none.
     (r"regexp_extract('aé b', '\w\b.*'), regexp_extract('aé', '\w+')", '"b","a"'),
     (r"regexp_replace('aé b', '\b', '|')", '"|a\u00e9| |b|"'),
+    ("regexp_like('a\nb', 'a.b'), regexp_like('a\nb', '(?s)a.b')", '"false","true"'),
     (r"regexp_like(chr(11), '\s'), regexp_like(chr(11), '^\S$')", '"true","false"'),
     # Each text is found once more behind what was found, as in Trino.
     ("regexp_replace('abc', 'x*', '-'), regexp_count('abc', '')", '"-a-b-c-","4"'),

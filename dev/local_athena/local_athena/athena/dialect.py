@@ -114,6 +114,10 @@ class _Athena(Trino):
                 operation.set("expression", right)
             return operation
 
+        def _parse_derived_table_values(self) -> exp.Values | None:
+            """VALUES in FROM; of a set operation that begins with it, sqlglot makes a subquery."""
+            return self._try_parse(super()._parse_derived_table_values, retreat=False)
+
         def _parse_types(self, *args: Any, **options: Any) -> exp.Expr | None:
             """Notes how a type is spelt: Athena knows fewer names than sqlglot."""
             start = self._index
@@ -328,7 +332,8 @@ def _mismatch(line: int, column: int, found: str, expected: str) -> ApiError:
 def _readable(sql: str) -> str:
     """What sqlglot does not read.
 
-    LIMIT ALL says nothing, ROW is ROWS in FETCH and OFFSET, and names of joins elsewhere are names.
+    LIMIT ALL and ON OVERFLOW ERROR say nothing, ROW is ROWS in FETCH and OFFSET, and names of joins
+    elsewhere are names.
     """
     tokens = _tokens(sql)
     for number, row in reversed(list(itertools.pairwise(tokens))):
@@ -337,11 +342,17 @@ def _readable(sql: str) -> str:
         elif row.token_type in (TokenType.SEMI, TokenType.ANTI):
             sql = f'{sql[: row.start]}"{row.text.lower()}"{sql[row.end + 1 :]}'
     tokens = _tokens(sql)
-    for token, following in itertools.pairwise(tokens):
-        if token.token_type == TokenType.LIMIT and following.token_type == TokenType.ALL:
-            blank = re.sub(r"[^\n]", " ", sql[token.start : following.end + 1])
-            sql = sql[: token.start] + blank + sql[following.end + 1 :]
+    for at, token in enumerate(tokens):
+        rest = _IDLE.get(token.text.upper(), ())
+        following = tokens[at + 1 : at + 1 + len(rest)]
+        if rest and tuple(word.text.upper() for word in following) == rest:
+            start, end = token.start, following[-1].end + 1
+            sql = sql[:start] + re.sub(r"[^\n]", " ", sql[start:end]) + sql[end:]
     return sql
+
+
+_IDLE = {"LIMIT": ("ALL",), "ON": ("OVERFLOW", "ERROR")}
+"""Words that say what holds without them: the first, and those behind it."""
 
 
 _INTERVAL_FIELDS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")

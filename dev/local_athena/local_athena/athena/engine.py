@@ -33,6 +33,8 @@ _FAILURES: tuple[tuple[str, str], ...] = (
     (r"must appear in the GROUP BY clause", "EXPRESSION_NOT_AGGREGATE"),
     (r"More than one row returned by a subquery", "SUBQUERY_MULTIPLE_ROWS"),
     (r"with value -?(nan|inf) can't be cast", "INVALID_CAST_ARGUMENT"),
+    (r"Casting value .* to type DECIMAL", "INVALID_CAST_ARGUMENT"),
+    (r"Type DOUBLE with value .* destination type INT64", "INVALID_CAST_ARGUMENT"),
     (r"^Out of Range Error|out of range|Overflow", "NUMERIC_VALUE_OUT_OF_RANGE"),
     (r"^Conversion Error", "INVALID_CAST_ARGUMENT"),
     (r"^Out of Memory Error", EXCEEDED_MEMORY),

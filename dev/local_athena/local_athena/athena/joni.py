@@ -6,6 +6,7 @@ Joni does, so it has lookaround and references to groups. RE2 is faster, and Duc
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _TOKENS = {
     "boundary": r"\\[bB]",
     "reference": r"\\[1-9](?!\d)",
     "ignore_case": r"\(\?i\)",
+    "dot_all": r"\(\?s\)",
     "backtracking": r"\(\?[=!>]",  # lookahead, and groups that are not tried again
     "uncaptured": r"\(\?:",
     "captured": r"\((?:\?<[A-Za-z][A-Za-z0-9]*>|(?!\?))",
@@ -34,6 +36,7 @@ _TOKENS = {
     "character": _CHARACTER,
 }
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{regex})" for kind, regex in _TOKENS.items()), re.DOTALL)
+_OPTIONS = ("ignore_case", "dot_all")
 _OPENED = ("backtracking", "uncaptured", "captured")
 _REPEATED = ("possessive", "repeated")
 _WITHOUT_WIDTH = ("lookbehind", "boundary", "start", "end")
@@ -104,7 +107,9 @@ def read(joni: str) -> Pattern:
     tokens = list(_tokens(joni))
     kinds = {token.kind for token in tokens}
     is_in_re2 = kinds.isdisjoint(_NOT_IN_RE2) and not _has_other_class(tokens)
-    if "ignore_case" in kinds and (tokens[0].kind != "ignore_case" or "lookbehind" in kinds):
+    if any(map(_is_option, itertools.dropwhile(_is_option, tokens))):
+        raise NotReadError
+    if "ignore_case" in kinds and "lookbehind" in kinds:
         raise NotReadError
     try:
         python = re.compile(_for_python(tokens), re.ASCII)
@@ -138,6 +143,10 @@ def _tokens(joni: str) -> Iterator[_Token]:
         before = found.lastgroup
         yield _Token(before, found[0])
         position = found.end()
+
+
+def _is_option(token: _Token) -> bool:
+    return token.kind in _OPTIONS
 
 
 def _for_python(tokens: Sequence[_Token]) -> str:

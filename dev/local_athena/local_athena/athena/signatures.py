@@ -164,6 +164,29 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
     for name in bindings:
         if bindings[name] == UNKNOWN:
             bindings[name] = _DEFAULTS.get(name, UNKNOWN)
+    for _ in range(_ROUNDS):
+        asked = dict(bindings)
+        given = _given(patterns, args, bindings, is_pair)
+        if given is None:
+            return None
+        widened = {name: bindings[name] for name in asked}
+        if widened == asked:
+            return Match(given, bindings, _resolved(signature.result, bindings, None))
+        bindings = widened
+    return None
+
+
+_ROUNDS = 4
+"""So often Trino lets lambdas widen a variable, as a sum of doubles that begins with 0 does."""
+
+
+def _given(
+    patterns: Sequence[Pattern],
+    args: Sequence[Argument],
+    bindings: dict[str, Type],
+    is_pair: bool,
+) -> tuple[Expr, ...] | None:
+    """The arguments under the types of the variables; notes in `bindings` what lambdas give."""
     given = []
     for pattern, arg in zip(patterns, args, strict=True):
         if isinstance(arg, Lambda):
@@ -173,7 +196,7 @@ def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = Fal
             given.append(expr)
         else:
             given.append(coerce(arg, _resolved(pattern, bindings, arg.type)))
-    return Match(tuple(given), bindings, _resolved(signature.result, bindings, None))
+    return tuple(given)
 
 
 def cost(signature: Signature, args: Sequence[Argument]) -> int | None:
@@ -283,10 +306,7 @@ def _applied(
         names = arg.names[:1]
         given = [f"{names[0]}[{position}]" for position in range(1, arg.arity + 1)]
     body = arg.body([Expr((text,), type_) for text, type_ in zip(given, types, strict=True)])
-    bound = bindings.get(result.name, UNKNOWN)
     if not _bind(result, body.type, bindings):
-        return None
-    if bound not in (UNKNOWN, bindings.get(result.name)):
         return None
     body = coerce(body, _resolved(result, bindings, body.type))
     return joined(f"lambda {', '.join(names)}: ", body, type_=Type("function"))

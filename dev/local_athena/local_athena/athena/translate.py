@@ -570,7 +570,12 @@ class _Translator:
     def _values(self, node: exp.Values, ctes: Mapping[str, _Cte], parent: Scope | None) -> Query:
         _only(node, "expressions", "with_", "order", "limit", "offset", "alias")
         frame = _Frame(ctes, Scope(parent=parent))
-        rows = [[self.expr(value, frame) for value in row.expressions] for row in node.expressions]
+        rows: list[list[Expr]] = []
+        names_of_rows: list[tuple[str, ...]] = []
+        for row in node.expressions:
+            values, names_of_row = _row_of([self.expr(value, frame) for value in row.expressions])
+            rows.append(values)
+            names_of_rows.append(names_of_row)
         if len({len(row) for row in rows}) > 1:
             error = QueryFailed("TYPE_MISMATCH", "Values rows have mismatched sizes")
             raise self._located(error, node)
@@ -579,7 +584,12 @@ class _Translator:
             "(" + ", ".join(expr.sql for expr in row) + ")" for row in zip(*columns, strict=True)
         )
         names = ", ".join(f"c{i}" for i in range(len(columns)))
-        outputs = [Column(f"_col{i}", column[0].type, f"c{i}") for i, column in enumerate(columns)]
+        outputs = [
+            Column(_common_name(found) or f"_col{i}", column[0].type, f"c{i}")
+            for i, (column, found) in enumerate(
+                zip(columns, zip(*names_of_rows, strict=True), strict=True)
+            )
+        ]
         sql = f"SELECT {names} FROM (VALUES {listed}) AS v({names})"
         query = Query(sql, outputs, [], frame.children)
         return self._ordered(node, query, ctes)
@@ -1407,6 +1417,8 @@ class _Translator:
             node = node.this
             if node.name.lower() != "listagg":
                 raise not_supported(f"WITHIN GROUP of {node.name}")
+            if over is not None:
+                raise not_supported("listagg with OVER")
         elif isinstance(node, exp.Anonymous) and node.name.lower() == "listagg":
             raise not_supported("listagg without WITHIN GROUP")
         if not isinstance(node, exp.Anonymous):
@@ -1524,6 +1536,21 @@ def _only(node: exp.Expr, *allowed: str) -> None:
     for name, value in node.args.items():
         if value and name not in allowed and name not in _PASSIVE_ARGS:
             raise not_supported(f"{name.rstrip('_').upper()} in {node.key.upper()}")
+
+
+def _row_of(values: list[Expr]) -> tuple[list[Expr], tuple[str, ...]]:
+    """The columns of a row of VALUES, and their names where they have some.
+
+    A single value of type row is the whole row, as in `VALUES ROW(1, 2)`.
+    """
+    if len(values) == 1 and values[0].type.base == "row":
+        return operators.fields(values[0]), values[0].type.fields
+    return values, ("",) * len(values)
+
+
+def _common_name(names: Sequence[str]) -> str:
+    """The name that all rows give a column, or nothing."""
+    return names[0] if len(set(names)) == 1 else ""
 
 
 def _scanned(column: str, type_: Type) -> str:

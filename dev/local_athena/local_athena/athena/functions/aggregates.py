@@ -104,6 +104,13 @@ def _several(function: str) -> Callable[[Expr, Expr], Call]:
     return translate
 
 
+def _approx_distinct(value: Expr, error: Expr) -> Call:
+    if error.constant is not None and not 0.0040625 <= float(error.constant) <= 0.26:
+        message = f"Standard error must be in [0.0040625, 0.26]: {error.constant}"
+        raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
+    return Call("@count(DISTINCT {0})", BIGINT, (value,))
+
+
 def _percentile(value: Expr, percentage: Expr) -> Call:
     """The element of the sorted values that Trino's digest gives as long as it keeps them all."""
     many = percentage.type.base == "array"
@@ -190,7 +197,7 @@ AGGREGATES = on_page(
     ),
     Aggregate(
         "approx_distinct(T, double) -> bigint",
-        "@count(DISTINCT {0})",
+        _approx_distinct,
         "approx_distinct(x, 0.01) FROM (VALUES 1, 1, 2, NULL) AS t (x)",
         "2",
     ),

@@ -63,9 +63,19 @@ def _contains(values: Expr, value: Expr) -> Expr:
     return build("trino_contains({0}, {1})", Type("boolean"), values, value)
 
 
+def _plain_numbers(values: Expr) -> Expr:
+    """An array of doubles, or a double; the query is refused for what DuckDB compares otherwise."""
+    if values.type.base == "array":
+        return build("trino_plain_numbers({0})", values.type, values)
+    return build("trino_plain_numbers([{0}])[1]", values.type, values)
+
+
 def _checked(name: str, template: str, result: str) -> Callable[..., Expr]:
     def translate(*args: Expr) -> Expr:
-        _plain_elements(args[0], name)
+        if is_float(args[0].type.of[0]):
+            args = tuple(map(_plain_numbers, args))
+        else:
+            _plain_elements(args[0], name)
         type_ = {"T": args[0].type, "boolean": Type("boolean"), "bigint": Type("bigint")}[result]
         return build(template, type_, *args)
 
@@ -107,14 +117,18 @@ def _sequence(start: Expr, stop: Expr, step: Expr | None = None) -> Expr:
     )
 
 
-def _zip(left: Expr, right: Expr) -> Expr:
-    """Rows of the elements at the same place, the shorter array filled up with NULL."""
-    of = (left.type.of[0], right.type.of[0])
-    type_ = array(Type("row", of=of, fields=("", "")))
-    packed = "struct_pack(field0 := pair[1], field1 := pair[2])"
-    listed = f"list_transform(trino_zipped({{0}}, {{1}}), lambda pair: {packed})"
-    missing = "{0} IS NOT NULL AND {1} IS NOT NULL"
-    return build(f"CASE WHEN {missing} THEN {listed} END", type_, left, right)
+def _zip(*arrays: Expr) -> Expr:
+    """Rows of the elements at the same place, the shorter arrays filled up with NULL."""
+    of = tuple(each.type.of[0] for each in arrays)
+    type_ = array(Type("row", of=of, fields=("",) * len(of)))
+    places = range(len(arrays))
+    longest = f"greatest({', '.join(f'len({{{i}}})' for i in places)})"
+    # DuckDB reads fields of a row that list_zip fills up with NULL as those of another row.
+    filled = ", ".join(f"list_resize({{{i}}}, {longest})" for i in places)
+    packed = ", ".join(f"field{i} := elements[{i + 1}]" for i in places)
+    listed = f"list_transform(list_zip({filled}), lambda elements: struct_pack({packed}))"
+    are_there = " AND ".join(f"{{{i}}} IS NOT NULL" for i in places)
+    return build(f"CASE WHEN {are_there} THEN {listed} END", type_, *arrays)
 
 
 FUNCTIONS = on_page(
@@ -347,6 +361,12 @@ FUNCTIONS = on_page(
         "zip(ARRAY[1, 2], ARRAY['a'])",
         "[{field0=1, field1=a}, {field0=2, field1=null}]",
     ),
+    Function(
+        "zip(array(T), array(U), array(V)) -> array(row(T, U, V))",
+        _zip,
+        "zip(ARRAY[1, 2], ARRAY['a'], ARRAY[true])",
+        "[{field0=1, field1=a, field2=true}, {field0=2, field1=null, field2=null}]",
+    ),
 )
 
 MACROS = (
@@ -363,6 +383,11 @@ MACROS = (
         WHEN len(list_filter(matches, lambda each: each)) > 0 THEN true
         WHEN len(list_filter(matches, lambda each: each IS NULL)) > 0 THEN NULL
         ELSE false
+    END""",
+    """trino_plain_numbers(a) AS CASE
+        WHEN len(list_filter(a, lambda each: isnan(each) OR (each = 0 AND signbit(each)))) > 0
+            THEN trino_undone('this function for arrays with NaN or -0.0')
+        ELSE a
     END""",
     "trino_all(matches) AS NOT trino_any(list_transform(matches, lambda each: NOT each))",
     """trino_distinct(a) AS list_filter(a, lambda each, i: len(list_filter(

@@ -20,6 +20,7 @@ from local_athena.athena.types import (
     VARCHAR,
     Expr,
     Type,
+    array,
     at_instant,
     build,
     instant,
@@ -197,9 +198,17 @@ def _parsed_time(value: Expr, form: str, digits: int = 9) -> Expr:
         read,
         TIMESTAMP,
         _INVALID_FORMAT,
-        text(before_form + form),
+        _with_both_names(before_form + form),
         text(before_value),
     )
+
+
+def _with_both_names(form: str) -> Expr:
+    """The formats of strptime for one of Joda-Time, which reads `Mar` and `March` alike."""
+    forms = [re.sub("(?<!%)%[bB]", name, form) for name in ("%b", "%B")]
+    if forms[0] == forms[1]:
+        return text(form)
+    return build("[{0}, {1}]", array(VARCHAR), *map(text, forms))
 
 
 _JODA = {
@@ -289,7 +298,7 @@ def _parse_datetime(value: Expr, pattern: Expr) -> Expr:
     fraction = _JODA_FRACTION.search(pattern.constant or "")
     digits = len(fraction[0]) if fraction is not None else 0
     if has_offset and "%Y" in pieces and digits <= _STRPTIME_DIGITS:
-        form = text("".join([*pieces[:-1], "%z"]))
+        form = _with_both_names("".join([*pieces[:-1], "%z"]))
         read = r"trino_zoned(trino_whole_ms(try_strptime({0}, {4})), trino_offset_of({0}))"
         before = rf"[.][0-9]{{1,{digits}}}" if digits else ""
         shape = rf"(?s)\S.*{before}[+-][0-9]{{2}}:?[0-9]{{2}}"

@@ -106,10 +106,18 @@ def _moved(operator: str, left: Expr, right: Expr) -> Expr | None:
         is_interval = interval.type in (DAY_INTERVAL, MONTH_INTERVAL)
         if is_interval and is_integer(factor.type) and operator == "*":
             return build("({0} * CAST({1} AS INTEGER))", interval.type, interval, factor)
+        if interval.type == DAY_INTERVAL and is_number(factor.type) and operator == "*":
+            return _scaled(interval, "*", factor)
     if left.type == DAY_INTERVAL and is_number(right.type) and operator == "/":
-        divided = "to_microseconds(CAST(trunc(trino_interval_ms({0}) / {1}) AS BIGINT) * 1000)"
-        return build(divided, left.type, left, coerce(right, DOUBLE))
+        return _scaled(left, "/", right)
     return None
+
+
+def _scaled(interval: Expr, operator: str, factor: Expr) -> Expr:
+    """An interval of days to seconds times a number or divided by it, in whole milliseconds."""
+    milliseconds = f"trunc(trino_interval_ms({{0}}) {operator} {{1}})"
+    scaled = f"to_microseconds(CAST({milliseconds} AS BIGINT) * 1000)"
+    return build(scaled, interval.type, interval, coerce(factor, DOUBLE))
 
 
 def _decimal_arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
