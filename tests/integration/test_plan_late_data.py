@@ -5,7 +5,8 @@ beside counts in the raw data.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -174,17 +175,36 @@ def test_a_result_that_cannot_be_removed_is_told_and_the_plan_is_shown(
     assert removed == 3  # of two periods, and of the published SQL
 
 
-@pytest.fixture
-def untold(flown: Flown) -> Iterator[None]:
-    """The publication of the edited week does not tell its transforms, as one of an old release."""
+@contextmanager
+def other_manifest(flown: Flown, change: Callable[[dict[str, Any]], Any]) -> Iterator[None]:
+    """Within the block, the manifest of the edited week is changed."""
     s3 = flown.services.s3
     place = {"Bucket": "athena-report-dev", "Key": f"flown/weekly/{EDITED_WEEK}/manifest.json"}
     body = s3.get_object(**place)["Body"].read()
     manifest = json.loads(body)
-    assert manifest.pop("transforms_logic")
+    change(manifest)
     s3.put_object(**place, Body=json.dumps(manifest).encode())
-    yield
-    s3.put_object(**place, Body=body)
+    try:
+        yield
+    finally:
+        s3.put_object(**place, Body=body)
+
+
+@pytest.mark.usefixtures("late")
+def test_what_came_while_the_published_query_ran_is_newer(shell: Shell, flown: Flown) -> None:
+    """It need not have read that."""
+    edit_transform(flown)
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    with other_manifest(flown, lambda manifest: manifest.update(published_at=later)):
+        period = planned(shell)
+    assert period["newer_partitions"] == [f"database_dev.flights/dt={LATE_DAY}"]
+
+
+@pytest.fixture
+def untold(flown: Flown) -> Iterator[None]:
+    """The publication of the edited week does not tell its transforms, as one of an old release."""
+    with other_manifest(flown, lambda manifest: manifest.pop("transforms_logic")):
+        yield
 
 
 @pytest.mark.usefixtures("untold")

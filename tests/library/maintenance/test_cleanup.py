@@ -121,6 +121,15 @@ def test_what_must_stay_stays(
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
+@pytest.mark.parametrize(("days", "gone"), [(0.51, set()), (0.99, set()), (1.01, {"a"})])
+def test_a_replaced_version_that_is_uploaded_anew_stays_while_a_publish_may_still_take_it(
+    days: float, gone: set[str]
+) -> None:
+    """A publish takes what was uploaded within 12 hours, and may itself take as long."""
+    policy = RetentionPolicy(keep_versions=0, keep_days=1)
+    assert removed([stored("a", days)], manifest("b", ("a", 30)), policy) == gone
+
+
 def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     young = [stored("a", 30), stored("a", 0.9, format="csv")]

@@ -16,6 +16,7 @@ import pytest
 
 from athena_reports.errors import PeriodError
 from athena_reports.periods.calendar import Period, Weekday, daily, weekly
+from athena_reports.periods.zones import dates_shown
 
 DAY = 86_400
 WEEK = 7 * DAY
@@ -157,3 +158,11 @@ def test_days_weeks_and_dates_shown_around_every_change_of_offset(zones: Zones) 
                 )
     assert {date for _, date in skipped} == {"1993-08-21", "1994-12-31", "2011-12-30"}
     assert len(skipped) == 5
+
+
+def test_a_date_that_clocks_show_for_a_minute_before_they_go_back_over_midnight_is_shown() -> None:
+    """St. John's, 2010: at 00:01 on 7 November, 02:31 in UTC, it was 23:01 on the 6th again."""
+    zone = ZoneInfo("America/St_Johns")
+    noon = datetime(2010, 11, 6, 15, tzinfo=UTC)
+    second_evening = datetime(2010, 11, 7, 2, 45, tzinfo=UTC)
+    assert dates_shown(zone, noon, second_evening) == [date(2010, 11, 6), date(2010, 11, 7)]
