@@ -16,8 +16,6 @@ READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
 PORT ?= 4566
-# Hundreds of processes import the library: without its bytecode each would compile it anew.
-unexport PYTHONDONTWRITEBYTECODE
 
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
 # Try another one with PYTHON=/path/to/python.

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -48,7 +49,12 @@ for _name in [
 ]:
     del os.environ[_name]
 
+# Tests edit a file and import it again within a second. Python tells bytecode from another one by
+# the second in which its source was written, and by its length.
+sys.dont_write_bytecode = True
+
 os.environ |= {
+    "PYTHONDONTWRITEBYTECODE": "1",
     "AIRFLOW_HOME": str(_HOME),
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),

@@ -248,7 +248,8 @@ def selections(target: str) -> list[Selection]:
     parser.add_argument("paths", nargs="*")
     found = []
     for line in done.stdout.splitlines():
-        _, runs_tests, arguments = line.partition(" -m pytest ")
+        _, runs_tests, rest = line.partition(" -m pytest ")
+        arguments, _, _ = rest.partition(";")  # the shell goes on after it
         if runs_tests:
             known, _ = parser.parse_known_args(shlex.split(arguments))
             paths = [word for word in known.paths if (ROOT / word).exists()]
