@@ -824,6 +824,21 @@ def test_what_s3_does_not_write_because_of_another_writer_is_decided_anew(
     assert len(requests) == 3
 
 
+def test_a_manifest_whose_write_is_repeated_is_not_judged_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore repeats a write whose answer is lost. S3 refuses that: the object is another one."""
+    place.publish(place.upload("a"), facts(EARLY, provisional=True))
+    write = S3.write
+
+    def write_twice(s3: S3, uri: str, *args: Any, **kwargs: Any) -> Any:
+        write(s3, uri, *args, **kwargs)
+        return write(s3, uri, *args, **kwargs)
+
+    monkeypatch.setattr(S3, "write", write_twice)
+    assert place.publish(place.upload("a"), facts(LATE)).outcome == "settled"
+
+
 def test_a_conflict_at_each_attempt_is_given_up_and_may_pass(place: Place) -> None:
     place.publish(place.upload("a"), facts(EARLY))
     new = place.upload("b")
