@@ -41,6 +41,7 @@ _FAILURES: tuple[tuple[str, str], ...] = (
     (r"^(Binder|Parser|Catalog|Not implemented) Error", "NOT_SUPPORTED"),
     (r"^Invalid Input Error", "INVALID_FUNCTION_ARGUMENT"),
 )
+"""Trino's name for a failure, by what DuckDB's message says; the first one that fits."""
 
 
 class Engine:
@@ -91,9 +92,9 @@ class Engine:
             for name, dataset in scans.items():
                 self._connection.register(name, dataset)
             for batch in self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
-                if self._python_failure is not None:
-                    raise self._python_failure
+                self._raise_python_failure()
                 yield batch
+            self._raise_python_failure()  # a TRY in WHERE may have left no row, and so no batch
         except MemoryError as error:
             raise QueryFailed(EXCEEDED_MEMORY, str(error)) from error
         except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -106,7 +107,8 @@ class Engine:
         """Hands DuckDB the Python functions that a query names, and that it does not have yet."""
         named = PYTHON_FUNCTIONS.keys() & re.findall(r"\bpython_\w+", sql)
         for name in sorted(named - self._python_names):
-            # DuckDB asks for numpy. A worker hides it from Arrow, which would import it each time.
+            # `create_function` imports numpy. The worker has put None in its place, so that Arrow
+            # does not import it: that None is taken away first.
             if sys.modules.get("numpy", True) is None:
                 del sys.modules["numpy"]
             function = PYTHON_FUNCTIONS[name]
@@ -119,8 +121,16 @@ class Engine:
             )
             self._python_names.add(name)
 
+    def _raise_python_failure(self) -> None:
+        if self._python_failure is not None:
+            raise self._python_failure
+
     def _reporting(self, function: PythonFunction) -> Callable[..., Any]:
-        """The function, whose failures DuckDB's TRY does not hide, unless the query made them."""
+        """The function as DuckDB calls it.
+
+        TRY may hide what is wrong in the query, which is a ValueError. What is not done and lack of
+        memory are noted too, so that `run` fails in any case.
+        """
 
         @wraps(function.call)  # DuckDB counts its parameters
         def call(*args: Any) -> Any:
@@ -130,6 +140,9 @@ class Engine:
                 raise ValueError(f"INVALID_FUNCTION_ARGUMENT: {error}") from None
             except NotDoneError as error:
                 self._python_failure = not_supported(str(error))
+                raise
+            except RecursionError:
+                self._python_failure = not_supported("a text that is nested so deep")
                 raise
             except MemoryError:
                 message = "The memory is not enough for a function"

@@ -39,12 +39,13 @@ _TOKEN = re.compile("|".join(f"(?P<{kind}>{regex})" for kind, regex in _TOKENS.i
 _OPTIONS = ("ignore_case", "dot_all")
 _OPENED = ("backtracking", "uncaptured", "captured")
 _REPEATED = ("possessive", "repeated")
+_OF_SURROUNDINGS = ("lookbehind", "boundary", "start", "end", "backtracking", "reference")
 _WITHOUT_WIDTH = ("lookbehind", "boundary", "start", "end")
 _NOT_IN_RE2 = ("lookbehind", "boundary", "reference", "backtracking", "possessive")
 _RE2_GROUPS = 9
-"""So many groups DuckDB numbers."""
+r"""DuckDB takes `\1` to `\9` in a replacement, and no group above."""
 _READ_OTHERWISE = ("look-behind", "multiple repeat", "group reference", "open group")
-"""In what Python says about expressions that Joni may take."""
+"""Words of Python's errors for patterns that Joni may accept: these are refused as not done."""
 _IN_NO_DOUBT = re.compile(
     r"[\x00-\xb1\xb4-\xb8\xba\xbb\xbf-\u02ff\u0370-\u037e\u0380-\u0481\u048a-\u0527"
     r"\u1e00-\u1eff\u2000-\u203e\u2041-\u2053\u20a0-\u20bf\u2190-\u23ff\u3000-\u3029\u3040-\u3098\u309b-\u30ff"
@@ -71,8 +72,8 @@ class Pattern:
         re2: As RE2 takes it, None if it does not mean the same there.
         has_boundary: Whether it asks where words begin or end.
         ignores_case: Whether lower and upper case are the same for it.
-        is_simple: Whether RE2 also finds the texts that Joni finds: no `$` is in it, and it fits no
-            empty text.
+        is_simple: Whether RE2 also finds the same pieces of a text, and not only whether there are
+            any: it has no `$`, fits no empty text, and repeats no group that may.
         has_optional_groups: Whether a match may be without one of its groups.
     """
 
@@ -84,7 +85,10 @@ class Pattern:
     has_optional_groups: bool
 
     def is_sure_of(self, text: str) -> bool:
-        """Whether Python finds what Joni finds, also among letters beyond ASCII."""
+        """Whether Python surely finds in this text what Joni finds.
+
+        Beyond ASCII the two may differ in where words end, and in lower and upper case.
+        """
         if text.isascii() and self.python.pattern.isascii():
             return True
         is_word_sure = not self.has_boundary or _IN_NO_DOUBT.fullmatch(text) is not None
@@ -107,8 +111,12 @@ def read(joni: str) -> Pattern:
     tokens = list(_tokens(joni))
     kinds = {token.kind for token in tokens}
     is_in_re2 = kinds.isdisjoint(_NOT_IN_RE2) and not _has_other_class(tokens)
-    if any(map(_is_option, itertools.dropwhile(_is_option, tokens))):
+    # In the middle an option holds to the end of its group in Joni. Python takes it at the start
+    # alone.
+    after_options = itertools.dropwhile(_is_option, tokens)
+    if any(_is_option(token) for token in after_options):
         raise NotReadError
+    # A letter may have another length in the other case, and a lookbehind goes back by a length.
     if "ignore_case" in kinds and "lookbehind" in kinds:
         raise NotReadError
     try:
@@ -120,13 +128,13 @@ def read(joni: str) -> Pattern:
     has_empty_loop = _has_empty_loop(tokens)
     if has_empty_loop and not is_in_re2:
         raise NotReadError
-    fits_nothing = python.search("") is not None
+    fits_empty = python.search("") is not None
     return Pattern(
         python=python,
         re2=_for_re2(tokens) if is_in_re2 else None,
         has_boundary="boundary" in kinds,
         ignores_case="ignore_case" in kinds,
-        is_simple=not (fits_nothing or has_empty_loop or "end" in kinds),
+        is_simple=not (fits_empty or has_empty_loop or "end" in kinds),
         has_optional_groups="branch" in kinds or _has_optional_group(tokens),
     )
 
@@ -159,7 +167,8 @@ def _one_for_python(token: _Token) -> str:
     if token.kind == "captured" and token.text != "(":
         return token.text.replace("?<", "?P<")
     if token.kind == "class":
-        # Python warns of these: they may become operators.
+        # `||`, `~~` and `&&` in a class may become operators in Python, which warns of them: each
+        # gets a backslash, unless it has one.
         return re.sub(r"\\.|[|~&]", lambda m: f"\\{m[0]}" if len(m[0]) == 1 else m[0], token.text)
     return token.text
 
@@ -180,7 +189,7 @@ def _one_for_re2(token: _Token) -> str:
 
 
 def _has_other_class(tokens: Sequence[_Token]) -> bool:
-    """Whether a class has what is no space: it cannot be written without RE2's own."""
+    r"""Whether a class holds `\S`. RE2's counts a vertical tab too, which no class can exclude."""
     return any(r"\S" in token.text for token in tokens if token.kind == "class")
 
 
@@ -198,12 +207,14 @@ def _repeated_groups(tokens: Sequence[_Token]) -> Iterator[tuple[Sequence[_Token
 
 
 def _has_empty_loop(tokens: Sequence[_Token]) -> bool:
-    """Whether a group is repeated that fits an empty text: engines leave such loops differently."""
+    """Whether a group is repeated that may fit an empty text: engines leave such loops differently.
+
+    What looks at its surroundings, or refers to another group, may fit one in some texts alone.
+    """
     for group, _ in _repeated_groups(tokens):
-        try:
-            if re.search(_for_python(group), "", re.ASCII):
-                return True
-        except re.error:  # it refers to a group outside of it
+        if any(token.kind in _OF_SURROUNDINGS for token in group):
+            return True
+        if re.search(_for_python(group), "", re.ASCII):
             return True
     return False
 
@@ -241,7 +252,7 @@ def read_replacement(pattern: Pattern, form: str) -> tuple[str | int, ...]:
     pieces: list[str | int] = []
     rest = form
     while rest:
-        piece = re.match(r"([^\\$]+)|\\(.)|\$\{([^}]*)\}|\$(\d+)", rest, re.DOTALL)
+        piece = re.match(r"([^\\$]+)|\\(.)|\$\{([^}]*)\}|\$([0-9]+)", rest, re.DOTALL)
         if piece is None:
             raise ValueError(f"Illegal replacement sequence: {form}")
         plain, escaped, name, digits = piece.groups()

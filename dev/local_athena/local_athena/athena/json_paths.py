@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-_STEP = re.compile(r'\s*(?:\.\s*(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"\\]*)")|\[\s*(\d+)\s*\])')
+_STEP = re.compile(r'\s*(?:\.\s*(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"\\]*)")|\[\s*([0-9]+)\s*\])')
 
 
 class PathNotReadError(Exception):

@@ -23,7 +23,10 @@ from local_athena.athena import joni, json_paths
 
 
 class NotDoneError(Exception):
-    """What Athena may do otherwise than Python would."""
+    """Python could give something else here than Athena does.
+
+    The query fails as NOT_SUPPORTED, also within TRY.
+    """
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,12 @@ class PythonFunction:
 
 
 def _read(pattern: str, text: str) -> joni.Pattern:
-    """A regular expression for this text."""
+    """A regular expression for this text.
+
+    Raises:
+        NotDoneError: Python may find something else in this text than Joni.
+        ValueError: It is no regular expression.
+    """
     try:
         read = joni.read(pattern)
     except joni.NotReadError:
@@ -152,7 +160,13 @@ def _json_query(document: str, path: str) -> str | None:
         shown = json.dumps(items[0], ensure_ascii=False, separators=(",", ":"))
     except TypeError:
         raise NotDoneError("json_query of numbers with a point") from None
-    return re.sub(r"\\u[0-9a-f]{4}", lambda code: code[0][:2] + code[0][2:].upper(), shown)
+    return re.sub(r"\\u[0-9a-f]{4}|\\.", _with_upper_digits, shown)
+
+
+def _with_upper_digits(escape: re.Match[str]) -> str:
+    """An escape of JSON as Trino writes it, its digits in upper case; any other one as it is."""
+    code = escape[0]
+    return code if len(code) == 2 else code[:2] + code[2:].upper()
 
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")

@@ -174,7 +174,11 @@ class _CutoffExceededError(Exception):
 
 
 class _Service:
-    """The service as a statement sees it: its `Lake`, and where it takes the result."""
+    """The service as a statement sees it: its `Lake`, and where it takes the result.
+
+    A question raises LookupError if what it asks for is missing, or if no query is open. Offsets
+    and lengths are in bytes.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -246,6 +246,12 @@ SELECT json_value('{"a": {"b": "x"}}', 'lax $.a.b'), json_value('{"a": 7}', 'lax
 SELECT json_exists('[{"a": 1}, {"b": 2}]', 'lax $.b'), json_exists('{"a": 1}', 'lax $[0].a'), json_exists('{"a": 1}', 'lax $.a.b'), json_exists('{', 'lax $'), json_exists(NULL, 'lax $.a')
 --> "true","true","false","false",
 
+-- json_query_of_escapes
+-- source: functions/json.html
+-- not common
+SELECT json_query('{"a": ["\\u00ab", "\u001f"]}', 'lax $.a')
+--> "[""\\u00ab"",""\u001F""]"
+
 -- json_query_of_arrays_and_objects
 -- source: functions/json.html
 -- not common
