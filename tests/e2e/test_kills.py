@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 full = pytest.mark.full
 

@@ -61,7 +61,7 @@ def without_seconds(line: str) -> str:
 
 
 @of_our_readme
-@pytest.mark.ci
+@pytest.mark.full
 @pytest.mark.skipif(not SAMPLE.exists(), reason="a team has removed the samples")
 def test_the_demo_prints_what_the_readme_shows_and_more(tmp_path: Path) -> None:
     """It is the first command that a stranger types."""
