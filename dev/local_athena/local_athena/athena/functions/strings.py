@@ -124,6 +124,13 @@ def _concat_ws(separator: Expr, *values: Expr) -> Expr:
     return build(joined_values, VARCHAR, coerce(separator, VARCHAR), *values)
 
 
+def _normalized(value: Expr, form: Expr) -> Expr:
+    """DuckDB has NFC, which is the form where none is named; the others are Python's."""
+    if form.constant == "NFC":
+        return build("nfc_normalize({0})", VARCHAR, value)
+    return build("python_normalize({0}, {1})", VARCHAR, value, form)
+
+
 def _data_size(value: Expr) -> Expr:
     type_ = decimal_type(38, 0)
     return build(f"CAST(python_data_size({{0}}) AS {type_.duckdb})", type_, value)
@@ -209,7 +216,7 @@ FUNCTIONS = on_page(
     ),
     Function(
         "normalize(varchar, varchar) -> varchar",
-        "python_normalize({0}, {1})",
+        _normalized,
         "length(normalize('\u00e9', NFD))",
         "2",
     ),
