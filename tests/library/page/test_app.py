@@ -383,20 +383,27 @@ def test_the_page_asks_first_for_some_reports(
     assert list(listed(client)) == ["empty_monthly", "scores_weekly"]
 
 
+@contextmanager
+def calls_of_s3(account: Account) -> Iterator[list[str]]:
+    """The operations that are called of S3 within the block."""
+    calls: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    account.s3.meta.events.register("before-call.s3", note)
+    try:
+        yield calls
+    finally:
+        account.s3.meta.events.unregister("before-call.s3", note)
+
+
 def test_what_is_shown_first_has_no_doubts_about_a_folder_and_says_nothing_of_what_it_lacks(
     client: TestClient, account: Account
 ) -> None:
     """The window of recent periods is not all that there is."""
-    calls: list[str] = []
-
-    def count(model: Any, **_: Any) -> None:
-        calls.append(model.name)
-
-    account.s3.meta.events.register("before-call.s3", count)
-    try:
+    with calls_of_s3(account) as calls:
         rows = listed(client, recent=True)
-    finally:
-        account.s3.meta.events.unregister("before-call.s3", count)
     assert [(row["problems"], row["note"]) for row in rows.values()] == [([], ""), ([], "")]
     assert calls == []
 
@@ -552,17 +559,9 @@ def test_a_report_whose_calendar_cannot_be_read_says_so(
 def test_the_folder_of_a_report_is_read_only_if_its_table_leaves_it_open(
     client: TestClient, account: Account
 ) -> None:
-    calls: list[str] = []
-
-    def count(model: Any, **_: Any) -> None:
-        calls.append(model.name)
-
-    account.s3.meta.events.register("before-call.s3", count)
-    try:
+    with calls_of_s3(account) as calls:
         for _ in range(2):
             rows = listed(client)
-    finally:
-        account.s3.meta.events.unregister("before-call.s3", count)
     assert [row["problems"] for row in rows.values()] == [[], []]
     assert calls == ["GetObject", "ListObjectsV2"], "of the empty report, once"
 

@@ -112,18 +112,23 @@ def test_what_openlineage_is_told_is_read_from_a_bucket_of_the_owner(
     assert dataset.facets["version"].datasetVersion == prepared["version"]["version"]
 
 
-def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_given(
-    bucket: str, query: dict[str, Any], s3: S3Client
-) -> None:
-    """Each has a value of its own."""
-    part = InputCoverage(
+def part_that_settles(at: datetime) -> InputCoverage:
+    """What a week has of the days of another report, of which one is provisional until then."""
+    return InputCoverage(
         table="reports_db.days_daily",
         missing="fail",
         needed=7,
         dag_id="days_daily",
         versions={"2025-06-08": "v1"},
-        settles_at=datetime(2025, 7, 1, tzinfo=UTC),
+        settles_at=at,
     )
+
+
+def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_given(
+    bucket: str, query: dict[str, Any], s3: S3Client
+) -> None:
+    """Each has a value of its own."""
+    part = part_that_settles(datetime(2025, 7, 1, tzinfo=UTC))
     settled = part.model_copy(
         update={"dag_id": "hours_daily", "settles_at": datetime(2025, 6, 20, tzinfo=UTC)}
     )
@@ -159,14 +164,7 @@ def test_what_was_published_before_its_events_settles_when_they_have_arrived(
     bucket: str, query: dict[str, Any], s3: S3Client
 ) -> None:
     """Also if a part settles earlier."""
-    part = InputCoverage(
-        table="reports_db.days_daily",
-        missing="fail",
-        needed=7,
-        dag_id="days_daily",
-        versions={"2025-06-08": "v1"},
-        settles_at=datetime(2025, 6, 15, tzinfo=UTC),
-    )
+    part = part_that_settles(datetime(2025, 6, 15, tzinfo=UTC))
     published(transformed(query, bucket), bucket, inputs=(part,), late_by=timedelta(days=90))
     manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
     assert manifest is not None
