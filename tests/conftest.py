@@ -145,6 +145,13 @@ def _fresh_settings() -> Iterator[None]:
     settings.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def _logged_warnings() -> Iterator[None]:
+    """The command line turns them off for its process, which here goes on with other tests."""
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.fixture
 def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A SQL folder of the test's own; it holds `plays.sql`, a template that is right."""
@@ -270,12 +277,11 @@ def shell(
     dags_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
+) -> Shell:
     """The shell of an author, beside the local services."""
     from tests.support.shell import Shell
 
-    yield Shell(monkeypatch, capsys)
-    logging.disable(logging.NOTSET)
+    return Shell(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,12 +55,11 @@ def shop(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Project]:
+) -> Project:
     """The project as its runs had it, in a folder of the test's own."""
     root = tmp_path / "shop"
     write_files(root)
-    yield Project(root, published_shop, monkeypatch, capsys)
-    logging.disable(logging.NOTSET)
+    return Project(root, published_shop, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +87,6 @@ class Repository:
         self._capfd.readouterr()
         with kept_environment(), pytest.raises(SystemExit) as ended:
             main()
-        logging.disable(logging.NOTSET)
         printed = "".join(self._capfd.readouterr())
         assert ended.value.code == code, printed
         assert "Traceback" not in printed
