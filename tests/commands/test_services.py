@@ -215,7 +215,12 @@ while not (root / "go").exists():
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.full),
+    ],
 )
 def test_a_signal_stops_the_paid_query_and_then_the_services(
     number: signal.Signals, code: int, shop: Project, amount: int

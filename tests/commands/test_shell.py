@@ -94,7 +94,14 @@ def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Pro
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("command", ["docs items", "plan items --yes --last 1", "check-account"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("docs items", marks=pytest.mark.full),
+        pytest.param("plan items --yes --last 1", marks=pytest.mark.full),
+        "check-account",
+    ],
+)
 def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project) -> None:
     """As `head` does, and `less` when it is left."""
     with shop.start(*command.split()) as process:
@@ -201,7 +208,7 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     ("command", "number", "code"),
     [
         ("test items/bounds", signal.SIGTERM, 143),
-        ("test items/bounds", signal.SIGINT, 130),
+        pytest.param("test items/bounds", signal.SIGINT, 130, marks=pytest.mark.full),
         ("preview items 2025-06-09 --run", signal.SIGINT, 130),
         ("plan items --yes", signal.SIGHUP, 129),
     ],

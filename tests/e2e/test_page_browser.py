@@ -665,6 +665,7 @@ def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRunt
         page.wait_for_url(re.compile("/auth/login"))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("backfilled_by_form")
 def test_holes_are_filled_and_stale_periods_restated(
     enter: Enter, airflow: AirflowRuntime, services: Services
@@ -709,6 +710,7 @@ def test_holes_are_filled_and_stale_periods_restated(
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("backfilled_by_form")
 def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
     enter: Enter, airflow: AirflowRuntime, services: Services

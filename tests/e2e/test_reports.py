@@ -25,7 +25,7 @@ from local_athena.faults import Faults, Hold
 from tests.e2e.report_run import ReportRun, until
 from tests.support.reports import DAGS, SQL
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "top_users_weekly"

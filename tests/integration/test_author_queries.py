@@ -68,8 +68,8 @@ def states(flown: Flown, before: set[str]) -> list[str]:
     ("command", "number", "code"),
     [
         ("plan", signal.SIGINT, 130),
-        pytest.param("plan", signal.SIGTERM, 143, marks=pytest.mark.ci),
-        pytest.param("preview", signal.SIGTERM, 143, marks=pytest.mark.ci),
+        pytest.param("plan", signal.SIGTERM, 143, marks=pytest.mark.full),
+        pytest.param("preview", signal.SIGTERM, 143, marks=pytest.mark.full),
         ("preview", signal.SIGHUP, 129),
     ],
 )

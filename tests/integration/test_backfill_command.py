@@ -266,7 +266,7 @@ def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: Backfil
 
 @pytest.mark.parametrize(
     "answer",
-    ["\n", pytest.param("n\n", marks=pytest.mark.ci), pytest.param("", marks=pytest.mark.ci)],
+    ["\n", pytest.param("n\n", marks=pytest.mark.full), pytest.param("", marks=pytest.mark.full)],
     ids=["the default", "no", "no answer"],
 )
 def test_without_a_yes_nothing_begins(answer: str, flown: Flown, airflow: BackfillingApi) -> None:

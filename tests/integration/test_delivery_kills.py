@@ -146,6 +146,12 @@ SCENARIOS = {
     "first message in Slack": [*FIRST, "chat.postMessage", *RECEIPT],
     "correction in Slack": [*CORRECTION, "chat.postMessage", *RECEIPT],
 }
+IS_RUN_BY = {
+    "correction by mail": pytest.mark.ci,
+    "first message in Slack": pytest.mark.full,
+    "correction in Slack": pytest.mark.ci,
+}
+"""What `make test` leaves to other jobs."""
 SENDING = ("the mail", "chat.postMessage")
 
 
@@ -277,7 +283,7 @@ def test_these_are_all_the_calls(world: World, scenario: str) -> None:
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=[pytest.mark.ci] if "first" not in scenario else [])
+        pytest.param(scenario, number, marks=IS_RUN_BY.get(scenario, []))
         for scenario, calls in SCENARIOS.items()
         for number in range(len(calls) + 1)
     ],

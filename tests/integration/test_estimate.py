@@ -76,7 +76,7 @@ def scanned_bytes(services: Services, sql: str) -> int:
         time.sleep(0.01)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries())
 def test_athena_scans_a_table_as_often_as_it_is_counted(
     services: Services, flights_lake: None, query: Query

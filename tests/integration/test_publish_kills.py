@@ -274,6 +274,8 @@ SCENARIOS = {
     "widened": ["PutObject", "PutObject", "UpdateTable", *FLIP_AND_FOLLOW],
     "large": [*IN_PARTS * 2, *FLIP_AND_FOLLOW],
 }
+IS_RUN_BY = {"widened": pytest.mark.full, "large": pytest.mark.ci}
+"""What `make test` leaves to other jobs."""
 
 
 def before_and_after(
@@ -298,7 +300,7 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=[pytest.mark.ci] if scenario == "large" else [])
+        pytest.param(scenario, number, marks=IS_RUN_BY.get(scenario, []))
         for scenario, writes in SCENARIOS.items()
         for number in range(len(writes) + 1)
     ],

@@ -114,7 +114,7 @@ def assert_published(services: Services) -> None:
     ]
 
 
-@pytest.mark.ci
+@pytest.mark.full
 @pytest.mark.usefixtures("flights_lake")
 def test_the_tutorial_leads_to_a_published_report(
     repository: Path, services: Services, monkeypatch: pytest.MonkeyPatch

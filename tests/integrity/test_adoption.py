@@ -244,6 +244,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.full
 def test_a_report_on_loaded_tables_passes_what_its_author_runs(project: Path) -> None:
     assert "No finding in 2 DAG files" in make(project, "check").stdout
     cases = make(project, "cases")

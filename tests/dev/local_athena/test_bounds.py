@@ -110,9 +110,12 @@ def resident_bytes(pid: int) -> int:
         pytest.param("SELECT repeat('abc', 1000000000)", NOT_DONE, id="repeat"),
         pytest.param("SELECT sequence(1, 1000000000)", NOT_DONE, id="sequence"),
         pytest.param(COUNTLESS_ROWS, EXCEEDED, id="cross join"),
-        pytest.param(ENDLESS_ROWS, EXCEEDED, id="rows without an end"),
+        pytest.param(ENDLESS_ROWS, EXCEEDED, id="rows without an end", marks=pytest.mark.full),
         pytest.param(
-            f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s", EXCEEDED, id="sort"
+            f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s",
+            EXCEEDED,
+            id="sort",
+            marks=pytest.mark.full,
         ),
         pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions"),
         pytest.param(BACKTRACKING, EXCEEDED, id="a regular expression in Python"),
@@ -199,7 +202,15 @@ def wait_for_work(account: Account, id_: str) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("sql", [COUNTLESS_ROWS, ENDLESS_ROWS, SLOW_PATTERN, BACKTRACKING])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        ENDLESS_ROWS,
+        BACKTRACKING,
+        pytest.param(COUNTLESS_ROWS, marks=pytest.mark.full),
+        pytest.param(SLOW_PATTERN, marks=pytest.mark.full),
+    ],
+)
 def test_a_query_stops_while_it_computes(patient: Account, sql: str) -> None:
     id_ = patient.start(sql)
     wait_for_work(patient, id_)
@@ -305,7 +316,9 @@ def service() -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("sql", [COUNTLESS_ROWS, ENDLESS_ROWS])
+@pytest.mark.parametrize(
+    "sql", [COUNTLESS_ROWS, pytest.param(ENDLESS_ROWS, marks=pytest.mark.full)]
+)
 def test_no_process_outlives_the_service(sent: signal.Signals, sql: str) -> None:
     with service() as running:
         started = running.wait_until_it_computes(running.start_query(sql))

@@ -216,7 +216,7 @@ KEYS = st.tuples(*[st.sampled_from([None, "", "NULL", "a", "a, a", "'", "[a]"])]
 
 
 @given(st.lists(KEYS, max_size=8), st.lists(KEYS, max_size=3))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
     account: Account,
     rows: list[tuple[str | None, str | None]],

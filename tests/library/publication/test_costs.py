@@ -53,7 +53,7 @@ def test_each_query_of_a_period_is_counted_once_whatever_became_of_its_rows(tabl
     assert listed.ledger == expected
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PUBLICATIONS)
 @example([(0, "a"), (0, "b")])
 @example([(0, "a"), (1, "a"), (1, "b"), (1, "a"), (2, "a")])

@@ -180,7 +180,7 @@ def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> 
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("environment", ["", "prd"])
+@pytest.mark.parametrize("environment", [pytest.param("", marks=pytest.mark.full), "prd"])
 def test_what_it_finds_does_not_depend_on_the_shell(environment: str) -> None:
     shell = {
         "PATH": os.environ["PATH"],
