@@ -220,6 +220,9 @@ def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
     (line,) = [line for line in done.lines if "would not be published" in line]
     assert line.startswith(f"{WEEKS[-1]} would not be published. {reason}")
     assert "would not be published" not in done.err
+    as_json = shop.run("plan", "items", "--yes", "--last", "1", "--json")
+    assert as_json.code == 1
+    assert as_json.json["periods"][0]["failed"].startswith(reason)
 
 
 def test_a_check_that_only_warns_is_no_exit_code(shop: Project) -> None:

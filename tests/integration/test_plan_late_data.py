@@ -92,6 +92,12 @@ def test_late_data_and_an_edit_are_told_apart(shell: Shell, flown: Flown) -> Non
     assert separation["late_data"]["columns"].keys() == {"flights", "distance"}
     assert counts(separation["edit"]) == (0, 0, len(flew(EDITED_DAY)))
     assert separation["edit"]["columns"].keys() == {"distance"}
+    for change in separation["late_data"]["examples"]:
+        before_it, after_it = map(int, change["columns"]["flights"])
+        assert before_it < after_it
+    for change in separation["edit"]["examples"]:
+        before_it, after_it = map(int, change["columns"]["distance"])
+        assert before_it > after_it
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY) | flew(LATE_DAY)))
     assert not period["not_separated"]
 

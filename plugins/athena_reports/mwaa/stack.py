@@ -119,8 +119,9 @@ class Stack:
                 break
         is_empty = any(text in message for text in _NOTHING)
         if done.returncode != 0 and not is_empty:
+            reason = message or f"it ended with exit code {done.returncode}, see above."
             raise DeployError(
-                f"The SAM CLI could not make a change set: {message}\n"
+                f"The SAM CLI could not make a change set: {reason}\n"
                 "Nothing was changed in the stack."
             )
         change_sets = [entry["changeset_id"] for entry in entries if "changeset_id" in entry]

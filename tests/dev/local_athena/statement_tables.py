@@ -178,6 +178,7 @@ Ben,"Osaka, Japan",
 Cy,Reno,plain
 """
 STOCK = "tea\t12\t3.50\ncoffee\t\\N\t4.25\n\t7\t\\N\n"
+RETURNS = "1\tbroken\n2\t\\N\n3\t\n"
 
 
 def _create_json_tables(account: Account) -> None:
@@ -209,6 +210,16 @@ def _create_csv_tables(account: Account) -> None:
         {
             "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
             "Parameters": {"field.delim": "\t", "serialization.format": "\t"},
+        },
+    )
+    _create_text(
+        account,
+        "returns_tsv",
+        {"sale": "int", "reason": "string"},
+        RETURNS,
+        {
+            "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+            "Parameters": {"field.delim": "\t"},
         },
     )
 

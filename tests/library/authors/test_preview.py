@@ -249,6 +249,18 @@ def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twi
     assert (result.estimate.bytes, result.estimate.is_upper_bound) == (120, True)
 
 
+def test_a_table_counts_as_scanned_once_where_the_sql_cannot_be_parsed(
+    lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
+) -> None:
+    (sql_folder / "plays.sql").write_text(
+        "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }} AND score IS DISTINCT"
+    )
+    result = preview(declare(make_report), NEXT, aws)
+    assert result.estimate is not None
+    assert (result.inputs[0].uses, result.estimate.bytes) == (1, 60)
+    assert not result.estimate.is_upper_bound
+
+
 @pytest.mark.parametrize("previous", [True, False])
 def test_filters_of_both_periods_bound_a_scan_if_the_report_reads_both(
     previous: bool, lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport

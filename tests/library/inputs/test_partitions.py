@@ -428,6 +428,8 @@ def test_a_partition_without_its_done_object_is_missing(
     look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
     # Whose bucket it is, is not asked: the lake may belong to another account.
     look |= {"database": database, "glue": glue, "s3": S3(s3, owner="999999999999")}
+    asked: list[Any] = []
+    s3.meta.events.register("provide-client-params.s3", lambda params, **_: asked.append(params))
     (found,) = find_coverage([with_done("partial", bucket)], WEEK, **look)
     assert found.gaps == [f"{database}.plays/dt=2025-06-21"]
     assert str(found).endswith("that it needs have no done object: dt=2025-06-21")
@@ -441,6 +443,8 @@ def test_a_partition_without_its_done_object_is_missing(
     s3.put_object(Bucket=bucket, Key=f"done/{DAYS[0]}")
     (found,) = find_coverage([with_done("fail", bucket)], WEEK, **look)
     assert found.gaps == []
+    assert asked
+    assert not [params for params in asked if "ExpectedBucketOwner" in params]
 
 
 def test_what_glue_lacks_and_what_is_not_done_are_told_apart(

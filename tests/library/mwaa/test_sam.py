@@ -343,6 +343,14 @@ def test_a_change_set_that_cannot_be_made_is_told_with_its_reason(
     )
 
 
+def test_a_sam_cli_that_dies_without_a_word_has_changed_nothing(
+    sam: Sam, make_stack: Callable[..., Stack]
+) -> None:
+    sam.answers("Killed", code=137)
+    with pytest.raises(DeployError, match=r"with exit code 137, see above\.\nNothing was"):
+        make_stack().plan(VERSIONS)
+
+
 @pytest.mark.parametrize(
     "refused",
     [

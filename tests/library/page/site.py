@@ -499,11 +499,13 @@ def served_files() -> dict[str, tuple[bytes, dict[str, str]]]:
 
 @contextmanager
 def opened_site(
-    browser: Browser, files: Mapping[str, tuple[bytes, dict[str, str]]]
+    browser: Browser,
+    files: Mapping[str, tuple[bytes, dict[str, str]]],
+    timezone: str = "Asia/Tokyo",
 ) -> Iterator[Site]:
-    """A page at `NOW`, in Tokyo; it has caused no error when it is left."""
+    """A page at `NOW`; it has caused no error when it is left."""
     with browser.new_context(
-        viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo"
+        viewport={"width": 1440, "height": 900}, timezone_id=timezone
     ) as context:
         context.set_default_timeout(10_000)
         context.clock.install(time=NOW)

@@ -157,14 +157,18 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
 
 def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> None:
     """Glue may send an empty page before others, without the list."""
+    many = [{"Values": [f"{number:04}"]} for number in range(2_000)]
     pages = [
         {"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}], "NextToken": "a"},
         {"NextToken": "b"},
+        {"Partitions": many[:1_000], "NextToken": "c"},
+        {"Partitions": many[1_000:], "NextToken": "d"},
         {"Partitions": [{"Values": [WEEK.next.id]}]},
     ]
     with answered(account.glue, "GetPartitions", *map(json_response, pages)):
         partitions = account.lake.published_partitions(DAG.dag_id)
-    assert partitions == {WEEK.id: {"rows": "1"}, WEEK.next.id: {}}
+    expected: dict[str, dict[str, str]] = {each["Values"][0]: {} for each in many}
+    assert partitions == expected | {WEEK.id: {"rows": "1"}, WEEK.next.id: {}}
 
 
 def test_partitions_that_are_throttled_in_the_middle_are_not_taken_for_all(

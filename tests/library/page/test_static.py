@@ -448,6 +448,30 @@ def test_go_to_widens_the_range_no_more_than_the_date_needs(site: Site) -> None:
         expect(site.cell(WEEKS.containing(noon))).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("timezone", ["America/Los_Angeles", "Asia/Tokyo", "Pacific/Kiritimati"])
+def test_months_are_named_where_they_begin_wherever_the_viewer_is(
+    browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]], timezone: str
+) -> None:
+    with opened_site(browser, files, timezone) as site:
+        site.put_reports(report(*(row(week) for week in WEEK)))
+        site.open()
+        one_before_last = x_of(site.cell(WEEK[-2]))
+        day_width = (x_of(site.cell(WEEK[-1])) - one_before_last) / 7
+        shown = {tick.inner_text(): x_of(tick) for tick in site.page.locator(".tick").all()}
+        months = {week.last_date.replace(day=1) for week in WEEK[-10:]}
+        assert len(months) >= 2
+        for month in months:
+            name = f"{month:%Y}" if month.month == 1 else f"{month:%b}"
+            days = (month - WEEK[-2].first_date).days
+            assert shown[name] == pytest.approx(one_before_last + days * day_width, abs=0.3)
+
+
+def x_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["x"]
+
+
 def test_what_lies_before_the_shown_range_is_linked(site: Site) -> None:
     old = WEEK[0]
     for _ in range(60):
@@ -497,6 +521,28 @@ def test_the_first_state_is_drawn_and_all_are_named(site: Site) -> None:
         assert [mark.get_attribute("data-state") for mark in marks] == states
         texts = [text[0].lower() + text[1:] for text in tip.all_inner_texts()]
         assert texts == [meanings[state] for state in states]
+
+
+LOOK = """(mark) => {
+    const own = getComputedStyle(mark);
+    const shape = getComputedStyle(mark, "::before");
+    const colour = own.borderTopStyle === "none" ? own.backgroundColor : own.borderTopColor;
+    return [colour, own.borderTopStyle, shape.display, shape.clipPath];
+}"""
+
+
+def test_a_cell_looks_like_its_state_in_the_legend_and_like_no_other(site: Site) -> None:
+    weeks = WEEK[-len(State) :]
+    site.put_reports(report(*(row(week, s) for week, s in zip(weeks, State, strict=True))))
+    site.open()
+    colours, shapes = set(), set()
+    for week, state in zip(weeks, State, strict=True):
+        colour, *shape = site.cell(week).evaluate(LOOK)
+        mark = site.page.get_by_label("Legend").locator(f'.mark[data-state="{state}"]')
+        assert mark.evaluate(LOOK) == [colour, *shape]
+        colours.add(colour)
+        shapes.add(tuple(shape))
+    assert len(colours) == len(shapes) == len(State)
 
 
 def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -> None:
@@ -1208,7 +1254,7 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
         rows=4,
     )
     moves = ["up 3", "down 1", "new", None]
-    rows = [(f"u{place}", move) for place, move in enumerate(moves)]
+    rows = [(name, move) for name, move in zip(["u1", "", None, "u4"], moves, strict=True)]
     site.put_reports(report(row(LAST)))
     site.put_period(answer(described, rows))
     site.open(LINK)
@@ -1239,6 +1285,9 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
         for cell in site.section("4 rows").locator(".movement").all()
     ]
     assert shown == ["up", "down", "new", ""]
+    expect(site.section("4 rows").locator("tbody td:first-child")).to_have_text(
+        ["u1", "", "NULL", "u4"]
+    )
     # Nothing is measured, so there is no chart.
     expect(site.section("4 rows").locator("svg")).to_have_count(0)
     assert site.page.locator("main img").count() == 0

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -25,6 +25,8 @@ from athena_reports.periods.calendar import (
 )
 from tests.support.calendars import WEEKS
 
+# By the zones that moved to the other side of the date line.
+SKIPPED_DATES = ("1993-08-21", "1994-12-31", "2011-12-30")
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 
 zones = st.sampled_from(sorted(available_timezones() - {"localtime"}))
@@ -91,6 +93,20 @@ def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, e
     period = cadence.containing(at)
     assert (period.id, [period.start_utc, period.end_utc]) == (id, bounds)
     assert (str(period.first_date), period.last_date) == (start, bounds[1].date() - DAY)
+
+
+@given(cadences, instants)
+def test_the_period_of_last_year_has_the_same_weekday_or_the_same_months(
+    cadence: Cadence, instant: datetime
+) -> None:
+    period = cadence.containing(instant)
+    first = period.first_date
+    if cadence.unit in ("daily", "weekly"):
+        expected = first - timedelta(days=364)
+        assume(expected.isoformat() not in SKIPPED_DATES)
+    else:
+        expected = first.replace(year=first.year - 1)
+    assert period.last_year.first_date == expected
 
 
 def test_dates_in_a_zone_reach_as_far_as_late_events_do() -> None:

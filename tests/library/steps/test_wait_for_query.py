@@ -150,7 +150,11 @@ def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ag
 
 @pytest.mark.parametrize(
     ("after", "submitted_again"),
-    [(CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True), (CLEAR_STOPS_WITHIN, False)],
+    [
+        (-timedelta(hours=1), True),  # the new try began late, on a busy scheduler
+        (CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True),
+        (CLEAR_STOPS_WITHIN, False),
+    ],
 )
 def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     athena: MemoryAthena, after: timedelta, submitted_again: bool
@@ -165,6 +169,16 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
         wait_task().resume_execution("execute_complete", {"event": event}, context(**CLEARED))
     assert len(athena.queries) == 1 + submitted_again
+
+
+def test_a_query_that_athena_cancelled_for_its_scan_limit_is_not_paid_again(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException, match="Bytes scanned limit was exceeded"):
+        wait_task().execute(context(try_number=2))
+    assert athena.states == ["CANCELLED"]
 
 
 @pytest.mark.parametrize("looks_before", range(4))
