@@ -49,12 +49,7 @@ for _name in [
 ]:
     del os.environ[_name]
 
-# Tests edit a file and import it again within a second. Python tells bytecode from another one by
-# the second in which its source was written, and by its length.
-sys.dont_write_bytecode = True
-
 os.environ |= {
-    "PYTHONDONTWRITEBYTECODE": "1",
     "AIRFLOW_HOME": str(_HOME),
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
@@ -102,7 +97,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Airflow and the tests stay in memory to the end. The garbage collector passes over them."""
+    """Write no bytecode from here on, and let the garbage collector pass over what is imported.
+
+    Tests edit a file and import it again within a second. Python tells bytecode from another one by
+    the second in which its source was written, and by its length.
+    """
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of what is started from here
     gc.collect()
     gc.freeze()
 
