@@ -74,6 +74,10 @@ def test_a_broken_file_beside_good_ones_is_told_and_hides_nothing(
     assert done.err.splitlines()[1].startswith(f"{path.with_name('quits.py')} cannot be imported:")
     assert done.code == (0 if command == "docs" else 1)
     assert done.changed_nothing
+    if command != "docs":
+        as_json = shop.run(command, *named(command), "--json")
+        assert as_json.code == 1
+        assert as_json.json
 
 
 @pytest.mark.parametrize("command", LOOKS)
@@ -280,6 +284,9 @@ def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) ->
     assert (done.code, done.err) == (1, "")
     assert "this report has weeks from Sunday in Asia/Tokyo" in done.lines[1]
     assert all("If the cadence was changed, drop the" in line for line in done.lines[2:5])
+    as_json = shop.run("status", "items", "--json")
+    assert as_json.code == 1
+    assert "this report has weeks from Sunday in Asia/Tokyo" in as_json.json["problems"][0]
     assert shop.run("status", "audit").code == 0
 
 

@@ -15,9 +15,11 @@ import pytest
 from athena_reports.aws.s3 import S3, S3Error
 from local_athena.faults import End, Fault, Faults, Refuse
 from tests.support.aws_errors import LOST, api_error
+from tests.support.dag_files import load_dags
 from tests.support.flown import DAG_ID, EDIT, EDITED_DAY, EDITED_WEEK, Flown
 from tests.support.reports import carriers
 from tests.support.shell import Shell
+from tests.support.task_runner import run_dag
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 LATE_DAY = "2013-03-15"  # of the same week as the edited one
@@ -108,6 +110,28 @@ def test_late_data_and_an_edit_are_told_apart(shell: Shell, flown: Flown) -> Non
     assert f"| {EDITED_WEEK} | the edit | 0 | 0 | {len(flew(EDITED_DAY))} | distance" in printed
     assert f"{EDITED_WEEK} by late data, for example:" in printed
     assert f"{EDITED_WEEK} by the edit, for example:" in printed
+
+
+def test_they_are_told_apart_where_the_published_sql_was_an_unload(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing removes what an UNLOAD of the command would leave."""
+    file = flown.root / "dags" / "unloaded.py"
+    text = (flown.root / "dags" / "flown.py").read_text()
+    text = text.replace('sql="flown.sql",', 'sql="unloaded.sql", unload=True,')
+    file.write_text(text.replace('name="flown"', 'name="unloaded"').replace("flown", "unloaded"))
+    sql = flown.root / "sql" / "unloaded.sql"
+    sql.write_text((flown.root / "sql" / "flown.sql").read_text().replace("ORDER BY carrier\n", ""))
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(sql.parent))
+    run_dag(load_dags(file)["unloaded_weekly"], period=EDITED_WEEK)
+    sql.write_text(sql.read_text().replace(*EDIT))
+    before = flown.queries().keys()
+    (period,) = shell.json("plan", "unloaded_weekly", "--last", "1", "--yes")["periods"]
+    assert counts(period["separation"]["late_data"]) == (0, 0, 0)
+    assert counts(period["separation"]["edit"]) == (0, 0, len(flew(EDITED_DAY)))
+    paid = [query["Query"] for id_, query in flown.queries().items() if id_ not in before]
+    assert len(paid) == 2
+    assert not [sql for sql in paid if sql.startswith("UNLOAD")]
 
 
 @pytest.mark.usefixtures("late")

@@ -46,6 +46,10 @@ HEADER = PLAYS.partition("\n")[0]
             "line 2, column score: expected a value of type bigint; found '1.5'.",
         ),
         (
+            PLAYS.replace("score bigint", '"score decimal(10,2)"').replace("a,1", "a,1.505"),
+            "line 2, column score: expected a value of type decimal(10,2); found '1.505'.",
+        ),
+        (
             PLAYS.replace("b,5", 'b,""'),
             "line 5, column score: expected a value of type bigint; found ''.",
         ),

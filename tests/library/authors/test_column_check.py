@@ -220,6 +220,11 @@ def test_the_returned_columns_are_those_that_the_report_declares(
     [
         (SQL, pivoted, "the transforms make other columns of other rows"),
         (SQL, drops_by_value, "the transforms make other columns of other rows"),
+        (
+            SQL,
+            [transforms.each_row(lambda row: row), pivoted],
+            "the transforms make other columns of other rows",
+        ),
         (SQL, needs_rows, "transform 1 of 1 (needs_rows) failed: IndexError"),
         ("SELECT user_id, NOBODY(score) AS score FROM plays", upper, "the type of 'score'"),
         ("SELECT user_id, score FROM absent", upper, "is not known"),

@@ -196,6 +196,13 @@ def test_the_partition_of_a_row_is_the_date_of_its_instant_in_the_zone(
     assert lines[-1] == f'In the report, write Input("seen", "dt"{told_zone})'
 
 
+def test_a_date_is_that_of_its_partition_also_west_of_utc(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("\n".join(["day,n", *(f"{text},1" for text in DATES), ""]))
+    source = Source("seen", file).partitioned("day", zone="America/New_York")
+    assert load(source, lake, tmp_path / ".lake").kept.dates == tuple(DATES)
+
+
 def test_glue_has_the_columns_and_each_partition_where_its_files_are(
     tmp_path: Path, lake: Lake
 ) -> None:

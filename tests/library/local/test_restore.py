@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ def test_without_an_endpoint_nothing_is_restored_and_that_is_no_success(
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    assert restore.main() == 2
+    module = restore.__name__
+    monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 2
     assert capsys.readouterr().out.startswith("AWS_ENDPOINT_URL is not set.")
 
 

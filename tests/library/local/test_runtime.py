@@ -454,3 +454,10 @@ def test_a_signal_while_it_runs_is_an_interrupt_and_leaves_no_process(
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         run()
     assert processes_of(config) == []
+
+
+def test_the_end_of_a_log_is_told_whatever_bytes_are_in_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"begin" + b"x" * 4000 + b"\xff the end\n")
+    assert runtime.tail(log).endswith("x\N{REPLACEMENT CHARACTER} the end\n")
+    assert "begin" not in runtime.tail(log)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from athena_reports.errors import InputError
 from athena_reports.local.services import Services
-from athena_reports.mwaa import twin
+from athena_reports.mwaa import report_periods, twin
 from demo.lake import seed_flights
 from tests.support.paths import ROOT
 from tests.support.reports import DAGS, SQL
@@ -122,3 +123,19 @@ def test_each_report_has_the_last_period_with_all_partitions_that_it_may_have(
     assert calls["GetTable"] == 12
     assert calls["BatchGetPartition"] <= 10 * math.ceil(days / 1000)
     assert calls.keys() == {"GetTable", "BatchGetPartition"}
+
+
+@pytest.mark.usefixtures("flights_lake")
+def test_an_input_that_is_declared_wrongly_fails_the_check(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the report would fail too."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    text = (DAGS / "carriers.py").read_text()
+    assert '"flights", "dt"' in text
+    (folder / "carriers.py").write_text(text.replace('"flights", "dt"', '"flights", "day"'))
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
+    monkeypatch.setattr(sys, "argv", ["report_periods.py", str(folder)])
+    with pytest.raises(InputError, match="the report's input says day"):
+        report_periods.main()

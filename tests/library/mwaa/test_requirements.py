@@ -129,6 +129,7 @@ def test_a_file_that_mwaa_has_or_reaches_stays(line: str) -> None:
         ("-r /usr/local/airflow/dags/more.txt\n", "six==1\n", False),
         ("-r /usr/local/airflow/dags/more.txt\n", "six==1 --hash=sha256:0\n", True),
         ("-r /usr/local/airflow/dags/other.txt\n", "six==1 --hash=sha256:0\n", False),
+        ("-r /usr/local/airflow/dags/more.txt\nsix --hash=sha256:0\n", "requests==2.0\n", True),
     ],
 )
 def test_hashes_are_seen_wherever_pip_reads_them(

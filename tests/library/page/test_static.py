@@ -1293,6 +1293,18 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
     assert site.page.locator("main img").count() == 0
 
 
+def test_rows_below_the_box_of_their_table_are_scrolled_to(site: Site) -> None:
+    rows = [(f"u{place}", str(place)) for place in range(60)]
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST, rows=60), rows))
+    site.open(LINK)
+    last = site.section("60 rows").get_by_role("row").last
+    site.section("60 rows").locator(".table").hover()
+    expect(last).not_to_be_in_viewport()
+    site.page.mouse.wheel(0, 100_000)
+    expect(last).to_be_in_viewport()
+
+
 def test_a_period_without_rows_or_with_unreadable_ones_is_shown(site: Site) -> None:
     site.put_reports(report(row(LAST, rows=0)))
     empty = manifest(LAST, rows=0, objects=(), columns=(), key=())

@@ -140,10 +140,13 @@ with open_engine("64MB") as engine:
 """
 
 
-def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow() -> None:
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow_and_no_zone_of_the_machine(
+    zone: str,
+) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", WITHOUT],
-        env={"PYTHONPATH": str(PLUGINS)},
+        env={"PYTHONPATH": str(PLUGINS), "TZ": zone},
         capture_output=True,
         text=True,
         check=False,

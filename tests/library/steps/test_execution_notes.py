@@ -62,6 +62,13 @@ def given(run: DagRun | None = None, **of_task: Any) -> Any:
     return context(run, **of_task) | {"task_state_store": store}
 
 
+def test_what_is_noted_stays_beside_what_was_noted_before(supervisor: Supervisor) -> None:
+    for query_id in ("q-1", "q-2", "q-1", "q-3"):
+        TaskStateNotes(given(), "0").add(query_id)
+    assert TaskStateNotes(given(), "0").ids() == ["q-1", "q-2", "q-3"]
+    assert TaskStateNotes(given(), "1").ids() == []
+
+
 def test_a_retry_finds_what_was_noted_and_a_cleared_run_does_not(
     athena: MemoryAthena, supervisor: Supervisor
 ) -> None:

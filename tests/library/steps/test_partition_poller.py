@@ -303,6 +303,25 @@ def test_it_gives_way_while_glue_throttles_and_each_table_has_its_turn(
     assert clock.seconds < 2000 + 2 * LONGEST_PAUSE_SECONDS
 
 
+def test_it_gives_way_while_s3_throttles(lake: SourceLake, clock: VirtualClock) -> None:
+    lake.create(dates=DATES)
+    for day in DATES:
+        lake.mark(f"lake/done/{day}")
+    asked_at: list[float] = []
+
+    def throttle(action: str) -> None:
+        if action.startswith("ListObjectsV2"):
+            asked_at.append(clock.seconds)
+            if clock.seconds < 2000:
+                raise api_error("SlowDown", "Please reduce your request rate")
+
+    lake.before = throttle
+    waited(clock, changes_of([need(done="s3://lake/done/{date}")]))
+    looks = sorted({round(at) for at in asked_at})
+    pauses = [after - before for before, after in pairwise(looks)]
+    assert pauses[:3] == pytest.approx([40, 80, 160], abs=1)
+
+
 def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
     lake: SourceLake, clock: VirtualClock
 ) -> None:

@@ -245,7 +245,7 @@ def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-@pytest.mark.parametrize("refusal", ["of one id", "of the call"])
+@pytest.mark.parametrize("refusal", ["of one id", "of the call", "without a word"])
 def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     athena: MemoryAthena,
     clock: VirtualClock,
@@ -253,7 +253,10 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     refusal: str,
     is_first: bool,
 ) -> None:
-    """Athena may name it among the ids that it did not process, or refuse the whole call."""
+    """Athena may name it among the ids that it did not process, or refuse the whole call.
+
+    An answer that leaves it out is none for it either.
+    """
     ids = [start(athena, 400) for _ in range(40)]
     if refusal == "of the call":
         answer = athena.batch_get_query_execution
@@ -264,12 +267,20 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
             return answer(QueryExecutionIds)
 
         monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
+    if refusal == "without a word":
+        answer_in_full = athena.batch_get_query_execution
+
+        def leave_out(QueryExecutionIds: list[str]) -> Any:
+            return answer_in_full(QueryExecutionIds) | {"UnprocessedQueryExecutionIds": []}
+
+        monkeypatch.setattr(athena, "batch_get_query_execution", leave_out)
 
     async def wait_for_all() -> tuple[Any, dict[str, float]]:
         others = asyncio.create_task(ends_of(ids, clock))
         if not is_first:
             await asyncio.sleep(1)  # by then the others are waited for
-        failed, ended = await asyncio.gather(end_of("unknown"), others, return_exceptions=True)
+        unknown = asyncio.wait_for(end_of("unknown"), 10_000)
+        failed, ended = await asyncio.gather(unknown, others, return_exceptions=True)
         assert isinstance(ended, dict)
         return failed, ended
 
@@ -279,6 +290,7 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     reasons = {
         "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
         "of the call": "not authorized",
+        "without a word": "the answer does not have it",
     }
     assert reasons[refusal] in str(failed)
     assert len(ended) == 40
