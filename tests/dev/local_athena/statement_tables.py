@@ -178,7 +178,7 @@ Ben,"Osaka, Japan",
 Cy,Reno,plain
 """
 STOCK = "tea\t12\t3.50\ncoffee\t\\N\t4.25\n\t7\t\\N\n"
-RETURNS = "1\tbroken\n2\t\\N\n3\t\n"
+RETURNS = "1\tbroken\r\n2\t\\N\r\n3\t\r\n"  # as Windows ends lines
 
 
 def _create_json_tables(account: Account) -> None:

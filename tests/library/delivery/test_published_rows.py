@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.delivery.errors import DeliveryError
@@ -113,6 +113,8 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
 
 
 @settings(max_examples=25)
+@pytest.mark.parametrize("of_bar", [pa.float32(), pa.float64()])
+@example([(1.0, "a"), (math.nan, "b"), (None, ""), (2.0, None)])
 @given(
     st.lists(
         st.tuples(st.none() | st.floats(width=32), st.none() | st.sampled_from(["a", "b", ""])),
@@ -120,13 +122,13 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
     )
 )
 def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
-    rows: list[tuple[Any, ...]],
+    of_bar: pa.DataType, rows: list[tuple[Any, ...]]
 ) -> None:
     with engine() as shared:
         path = parquet(
             shared,
             name=pa.array([row[1] for row in rows], pa.string()),
-            score=pa.array([row[0] for row in rows], pa.float64()),
+            score=pa.array([row[0] for row in rows], of_bar),
         )
         reader = published(shared, path, "name", "score", ordered=False, first_by="SCORE")
         read = reader.first(20)
@@ -134,7 +136,7 @@ def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
         reversed_path = parquet(
             shared,
             name=pa.array([row[1] for row in reversed(rows)], pa.string()),
-            score=pa.array([row[0] for row in reversed(rows)], pa.float64()),
+            score=pa.array([row[0] for row in reversed(rows)], of_bar),
         )
         again = published(
             shared, reversed_path, "name", "score", ordered=False, first_by="score"

@@ -60,6 +60,23 @@ def test_what_a_run_left_behind_is_stopped_after_a_grace(
     ]
 
 
+@pytest.mark.parametrize("newer", ["has ended", "is young", "runs"])
+def test_an_older_query_of_a_task_that_has_a_newer_one_is_stopped(
+    clock: VirtualClock, athena: MemoryAthena, newer: str
+) -> None:
+    ti = TaskInstance(active_runs={("plays_weekly", ENDED)})
+    older = start(athena)
+    clock.sleep(60)
+    if newer != "is young":
+        start(athena)
+    if newer == "has ended":
+        athena.queries["q-2"].plan = Plan()
+    clock.sleep(GRACE.total_seconds())
+    if newer == "is young":
+        start(athena)
+    assert reconcile(clock, ti, timedelta(seconds=1)) == [older]
+
+
 def test_the_log_says_whose_queries_are_stopped(
     clock: VirtualClock, athena: MemoryAthena, logged: Callable[[], list[str]]
 ) -> None:

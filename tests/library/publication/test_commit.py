@@ -421,6 +421,17 @@ def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_noth
     assert place.manifest()["version"] == again.version
 
 
+def test_what_would_replace_a_damaged_version_is_verified_too(place: Place) -> None:
+    broken, again = place.upload("a"), place.upload("a")
+    place.publish(broken, facts(EARLY))
+    for upload in (broken, again):
+        place.put(place.location.uri(upload.parquet_key), b"x")
+    before = place.everything()
+    with pytest.raises(PublishError, match=f"{again.parquet_key} has 1 bytes; transform uploaded"):
+        place.publish(again, facts(LATE))
+    assert place.everything() == before
+
+
 def test_the_sql_of_a_later_query_is_kept_beside_the_same_rows(place: Place) -> None:
     first, again = place.upload("a"), place.upload("a")
     place.publish(first, facts(EARLY))

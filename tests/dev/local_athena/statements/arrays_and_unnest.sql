@@ -104,8 +104,8 @@ SELECT array_sort(array_union(ARRAY[1, 2], ARRAY[2, 3])), array_sort(array_inter
 
 -- arrays_overlap
 -- not common
-SELECT arrays_overlap(ARRAY[1, 2], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[2]), arrays_overlap(ARRAY[1, NULL], ARRAY[2])
---> "true","false",
+SELECT arrays_overlap(ARRAY[1, 2], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[2]), arrays_overlap(ARRAY[1, NULL], ARRAY[2]), arrays_overlap(filter(ARRAY[1], x -> x > 1), ARRAY[1, NULL])
+--> "true","false",,"false"
 
 -- concatenation
 -- not common
