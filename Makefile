@@ -87,7 +87,7 @@ test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's 
 	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
-test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that take very long
+test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that CI leaves out
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
 
 # Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.

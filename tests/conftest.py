@@ -99,8 +99,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Write no bytecode from here on, and let the garbage collector pass over what is imported.
 
-    Tests edit a file and import it again within a second. Python tells bytecode from another one by
-    the second in which its source was written, and by its length.
+    Nobody edits what is imported until here, and it stays in memory to the end. Tests edit a file
+    and import it again within a second. Python tells bytecode from another one by the second in
+    which its source was written, and by its length.
     """
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of what is started from here
@@ -148,7 +149,7 @@ def _fresh_settings() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _logged_warnings() -> Iterator[None]:
-    """The command line turns them off for its process, which here goes on with other tests."""
+    """Warnings are logged again: the command line turns them off for its process, which goes on."""
     yield
     logging.disable(logging.NOTSET)
 

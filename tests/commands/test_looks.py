@@ -74,10 +74,17 @@ def test_a_broken_file_beside_good_ones_is_told_and_hides_nothing(
     assert done.err.splitlines()[1].startswith(f"{path.with_name('quits.py')} cannot be imported:")
     assert done.code == (0 if command == "docs" else 1)
     assert done.changed_nothing
-    if command != "docs":
-        as_json = shop.run(command, *named(command), "--json")
-        assert as_json.code == 1
-        assert as_json.json
+
+
+@pytest.mark.parametrize("command", [command for command in LOOKS if command != "docs"])
+def test_a_broken_file_hides_nothing_in_json_and_is_the_exit_code(
+    command: str, shop: Project
+) -> None:
+    before = shop.run(command, *named(command), "--json")
+    shop.write("dags/broken.py", BROKEN)
+    done = shop.run(command, *named(command), "--json")
+    assert (before.code, done.code) == (0, 1)
+    assert done.json == before.json
 
 
 @pytest.mark.parametrize("command", LOOKS)

@@ -146,12 +146,12 @@ SCENARIOS = {
     "first message in Slack": [*FIRST, "chat.postMessage", *RECEIPT],
     "correction in Slack": [*CORRECTION, "chat.postMessage", *RECEIPT],
 }
-IS_RUN_BY = {
+MARK_OF = {
     "correction by mail": pytest.mark.ci,
     "first message in Slack": pytest.mark.full,
     "correction in Slack": pytest.mark.ci,
 }
-"""What `make test` leaves to other jobs."""
+"""Scenarios that `make test` leaves to `make test-ci` and to the nightly job."""
 SENDING = ("the mail", "chat.postMessage")
 
 
@@ -283,7 +283,7 @@ def test_these_are_all_the_calls(world: World, scenario: str) -> None:
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=IS_RUN_BY.get(scenario, []))
+        pytest.param(scenario, number, marks=MARK_OF.get(scenario, []))
         for scenario, calls in SCENARIOS.items()
         for number in range(len(calls) + 1)
     ],

@@ -5,7 +5,7 @@ beside counts in the raw data.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +64,11 @@ def counts(differences: dict[str, Any]) -> tuple[int, int, int]:
     return differences["added"], differences["removed"], differences["changed"]
 
 
+def new_sql(flown: Flown, before: Collection[str]) -> list[str]:
+    """The SQL of the queries that came after those with these ids."""
+    return [query["Query"] for id_, query in flown.queries().items() if id_ not in before]
+
+
 def test_an_edit_alone_is_not_late_data(shell: Shell, flown: Flown) -> None:
     flown.edit(*EDIT)
     separation = planned(shell)["separation"]
@@ -94,12 +99,15 @@ def test_late_data_and_an_edit_are_told_apart(shell: Shell, flown: Flown) -> Non
     assert separation["late_data"]["columns"].keys() == {"flights", "distance"}
     assert counts(separation["edit"]) == (0, 0, len(flew(EDITED_DAY)))
     assert separation["edit"]["columns"].keys() == {"distance"}
+    # Late data add flights, and the edit takes miles away.
+    assert separation["late_data"]["examples"]
     for change in separation["late_data"]["examples"]:
-        before_it, after_it = map(int, change["columns"]["flights"])
-        assert before_it < after_it
+        old, new = map(int, change["columns"]["flights"])
+        assert old < new
+    assert separation["edit"]["examples"]
     for change in separation["edit"]["examples"]:
-        before_it, after_it = map(int, change["columns"]["distance"])
-        assert before_it > after_it
+        old, new = map(int, change["columns"]["distance"])
+        assert old > new
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY) | flew(LATE_DAY)))
     assert not period["not_separated"]
 
@@ -123,15 +131,18 @@ def test_they_are_told_apart_where_the_published_sql_was_an_unload(
     sql = flown.root / "sql" / "unloaded.sql"
     sql.write_text((flown.root / "sql" / "flown.sql").read_text().replace("ORDER BY carrier\n", ""))
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(sql.parent))
+    before = flown.queries().keys()
     run_dag(load_dags(file)["unloaded_weekly"], period=EDITED_WEEK)
+    (published,) = new_sql(flown, before)
+    assert published.startswith("UNLOAD")
     sql.write_text(sql.read_text().replace(*EDIT))
     before = flown.queries().keys()
     (period,) = shell.json("plan", "unloaded_weekly", "--last", "1", "--yes")["periods"]
     assert counts(period["separation"]["late_data"]) == (0, 0, 0)
     assert counts(period["separation"]["edit"]) == (0, 0, len(flew(EDITED_DAY)))
-    paid = [query["Query"] for id_, query in flown.queries().items() if id_ not in before]
+    paid = new_sql(flown, before)
     assert len(paid) == 2
-    assert not [sql for sql in paid if sql.startswith("UNLOAD")]
+    assert not [statement for statement in paid if statement.startswith("UNLOAD")]
 
 
 @pytest.mark.usefixtures("late")

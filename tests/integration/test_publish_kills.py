@@ -274,8 +274,8 @@ SCENARIOS = {
     "widened": ["PutObject", "PutObject", "UpdateTable", *FLIP_AND_FOLLOW],
     "large": [*IN_PARTS * 2, *FLIP_AND_FOLLOW],
 }
-IS_RUN_BY = {"widened": pytest.mark.full, "large": pytest.mark.ci}
-"""What `make test` leaves to other jobs."""
+MARK_OF = {"widened": pytest.mark.full, "large": pytest.mark.ci}
+"""Scenarios that `make test` leaves to `make test-ci` and to the nightly job."""
 
 
 def before_and_after(
@@ -300,7 +300,7 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=IS_RUN_BY.get(scenario, []))
+        pytest.param(scenario, number, marks=MARK_OF.get(scenario, []))
         for scenario, writes in SCENARIOS.items()
         for number in range(len(writes) + 1)
     ],

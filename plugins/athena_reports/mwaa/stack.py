@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,7 @@ class Stack:
         done = self._run(
             versions, "--no-execute-changeset", "--output", "json", stdout=subprocess.PIPE
         )
-        lines = done.stdout.splitlines()
-        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        entries = _json_lines(done.stdout)
         message = ""
         for entry in entries:
             if entry.get("status") == "failure":
@@ -119,11 +119,10 @@ class Stack:
                 break
         is_empty = any(text in message for text in _NOTHING)
         if done.returncode != 0 and not is_empty:
-            reason = message or f"it ended with exit code {done.returncode}, see above."
-            raise DeployError(
-                f"The SAM CLI could not make a change set: {reason}\n"
-                "Nothing was changed in the stack."
-            )
+            reason = f"could not make a change set: {message}"
+            if not message:
+                reason = f"ended with exit code {done.returncode}."
+            raise DeployError(f"The SAM CLI {reason}\nNothing was changed in the stack.")
         change_sets = [entry["changeset_id"] for entry in entries if "changeset_id" in entry]
         for change_set in change_sets:
             self._cloudformation.delete_change_set(ChangeSetName=change_set)
@@ -262,3 +261,13 @@ class Stack:
             if resource == self._config.stack and begins:
                 break
         return "".join(reasons)
+
+
+def _json_lines(printed: str) -> list[dict[str, Any]]:
+    """Return the JSON objects among the lines. One that a killed process has cut off is none."""
+    found = []
+    for line in printed.splitlines():
+        if line.startswith("{"):
+            with suppress(json.JSONDecodeError):
+                found.append(json.loads(line))
+    return found

@@ -32,7 +32,7 @@ def test_values_are_those_in_the_csv(table: pa.Table) -> None:
 def as_printed(values: list[Any]) -> list[str]:
     if isinstance(values[0], dt.datetime):
         return [value.isoformat() + "Z" for value in values]
-    assert "NA" not in values
+    assert "NA" not in values  # as a text it could not be told from NULL below
     return ["NA" if value is None else str(value) for value in values]
 
 

@@ -113,7 +113,7 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
 
 
 @settings(max_examples=25)
-@pytest.mark.parametrize("of_bar", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize("type_of_score", [pa.float32(), pa.float64()])
 @example([(1.0, "a"), (math.nan, "b"), (None, ""), (2.0, None)])
 @given(
     st.lists(
@@ -122,13 +122,13 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
     )
 )
 def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
-    of_bar: pa.DataType, rows: list[tuple[Any, ...]]
+    type_of_score: pa.DataType, rows: list[tuple[Any, ...]]
 ) -> None:
     with engine() as shared:
         path = parquet(
             shared,
             name=pa.array([row[1] for row in rows], pa.string()),
-            score=pa.array([row[0] for row in rows], of_bar),
+            score=pa.array([row[0] for row in rows], type_of_score),
         )
         reader = published(shared, path, "name", "score", ordered=False, first_by="SCORE")
         read = reader.first(20)
@@ -136,7 +136,7 @@ def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
         reversed_path = parquet(
             shared,
             name=pa.array([row[1] for row in reversed(rows)], pa.string()),
-            score=pa.array([row[0] for row in reversed(rows)], of_bar),
+            score=pa.array([row[0] for row in reversed(rows)], type_of_score),
         )
         again = published(
             shared, reversed_path, "name", "score", ordered=False, first_by="score"

@@ -16,12 +16,12 @@ from athena_reports.local import lake, restore
 def test_without_an_endpoint_nothing_is_restored_and_that_is_no_success(
     endpoint: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Airflow starts when the command has succeeded, and would have no tables."""
+    """Airflow starts when `python -m` has succeeded, and would have no tables."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     module = restore.__name__
-    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, module)  # runpy warns of a module that is imported already
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(module, run_name="__main__")
     assert ended.value.code == 2

@@ -343,11 +343,12 @@ def test_a_change_set_that_cannot_be_made_is_told_with_its_reason(
     )
 
 
-def test_a_sam_cli_that_dies_without_a_word_has_changed_nothing(
-    sam: Sam, make_stack: Callable[..., Stack]
+@pytest.mark.parametrize("printed", ["", "Building", '{"type": "status", "sta'])
+def test_a_sam_cli_that_dies_is_told_with_its_exit_code(
+    printed: str, sam: Sam, make_stack: Callable[..., Stack]
 ) -> None:
-    sam.answers("Killed", code=137)
-    with pytest.raises(DeployError, match=r"with exit code 137, see above\.\nNothing was"):
+    sam.answers(printed, code=137)
+    with pytest.raises(DeployError, match=r"^The SAM CLI ended with exit code 137\.\nNothing was"):
         make_stack().plan(VERSIONS)
 
 

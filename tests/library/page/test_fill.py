@@ -131,8 +131,8 @@ def test_a_period_waits_for_the_parts_that_are_not_there(
         assert (week in plan.periods) == (not open_days)
 
 
-def test_a_period_waits_for_parts_that_the_page_of_their_report_does_not_show() -> None:
-    """They lie before its first period, or after its last one."""
+def test_a_period_waits_for_parts_of_which_the_page_has_no_cell() -> None:
+    """As those before the first period of their report."""
     plan = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [ReadReport(DAY_DAG, {})])
     (held,) = plan.held
     assert (held.period, len(held.parts)) == (IDS[0], 7)

@@ -156,7 +156,10 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
 
 
 def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> None:
-    """Glue may send an empty page before others, without the list."""
+    """Glue may send an empty page before others, without the list.
+
+    A calendar of days has thousands of partitions.
+    """
     many = [{"Values": [f"{number:04}"]} for number in range(2_000)]
     pages = [
         {"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}], "NextToken": "a"},

@@ -455,15 +455,15 @@ def test_months_are_named_where_they_begin_wherever_the_viewer_is(
     with opened_site(browser, files, timezone) as site:
         site.put_reports(report(*(row(week) for week in WEEK)))
         site.open()
-        one_before_last = x_of(site.cell(WEEK[-2]))
-        day_width = (x_of(site.cell(WEEK[-1])) - one_before_last) / 7
+        x_before_last = x_of(site.cell(WEEK[-2]))
+        day_width = (x_of(site.cell(WEEK[-1])) - x_before_last) / 7
         shown = {tick.inner_text(): x_of(tick) for tick in site.page.locator(".tick").all()}
         months = {week.last_date.replace(day=1) for week in WEEK[-10:]}
         assert len(months) >= 2
         for month in months:
             name = f"{month:%Y}" if month.month == 1 else f"{month:%b}"
             days = (month - WEEK[-2].first_date).days
-            assert shown[name] == pytest.approx(one_before_last + days * day_width, abs=0.3)
+            assert shown[name] == pytest.approx(x_before_last + days * day_width, abs=0.3)
 
 
 def x_of(locator: Locator) -> float:
@@ -1254,7 +1254,7 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
         rows=4,
     )
     moves = ["up 3", "down 1", "new", None]
-    rows = [(name, move) for name, move in zip(["u1", "", None, "u4"], moves, strict=True)]
+    rows = list(zip(["u1", "", None, "u4"], moves, strict=True))
     site.put_reports(report(row(LAST)))
     site.put_period(answer(described, rows))
     site.open(LINK)

@@ -25,7 +25,7 @@ from athena_reports.periods.calendar import (
 )
 from tests.support.calendars import WEEKS
 
-# By the zones that moved to the other side of the date line.
+# Dates that no clock showed where a zone moved to the other side of the date line.
 SKIPPED_DATES = ("1993-08-21", "1994-12-31", "2011-12-30")
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 
@@ -96,7 +96,7 @@ def test_the_period_of_a_date(cadence: Cadence, day: str, id: str, start: str, e
 
 
 @given(cadences, instants)
-def test_the_period_of_last_year_has_the_same_weekday_or_the_same_months(
+def test_last_year_is_52_weeks_before_or_the_same_months_of_the_year_before(
     cadence: Cadence, instant: datetime
 ) -> None:
     period = cadence.containing(instant)

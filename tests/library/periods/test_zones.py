@@ -1,4 +1,4 @@
-"""Every zone of the time zone database, 1970 to 2040, against an oracle that reads clocks.
+"""Zones of the time zone database, 1970 to 2040, against an oracle that reads clocks.
 
 The oracle asks for the offset at an instant of UTC and never what a wall time means; all else is
 integers: seconds and days since 1970. By 2040 each rule in force has been at work for years. Many
@@ -27,14 +27,14 @@ MARGIN = 20
 """Days that are known on either side of the span."""
 WEEKDAYS = get_args(Weekday)
 NAMES = sorted(available_timezones() - {"localtime"})
-ODD_NAMES = [
-    "America/New_York",
-    "America/Sao_Paulo",  # its days began at 01:00 in spring
-    "America/St_Johns",  # its clocks changed at 00:01
-    "Asia/Kathmandu",
-    "Asia/Tokyo",
-    "Australia/Lord_Howe",  # by half an hour
-    "Pacific/Apia",  # without 2011-12-30
+TELLING_NAMES = [
+    "America/New_York",  # daylight saving time, as most zones know it
+    "America/Sao_Paulo",  # the first day of summer began at 01:00
+    "America/St_Johns",  # clocks changed at 00:01
+    "Asia/Kathmandu",  # 5:45 ahead of UTC
+    "Asia/Tokyo",  # no daylight saving time since 1951
+    "Australia/Lord_Howe",  # clocks change by half an hour
+    "Pacific/Apia",  # there was no 2011-12-30
 ]
 
 Stretch = tuple[int, int, int]
@@ -107,31 +107,33 @@ def facts(period: Period) -> tuple[str, int, int]:
 
 def test_every_zone_makes_a_cadence_but_not_the_machine_s_own() -> None:
     assert len(NAMES) > 590
-    assert set(ODD_NAMES) < set(NAMES)
+    assert set(TELLING_NAMES) < set(NAMES)
     assert [daily(name).timezone for name in NAMES] == NAMES
     for name in ("localtime", "local", "posixrules", "posix/Asia/Tokyo", "right/Asia/Tokyo"):
         with pytest.raises(PeriodError, match="is not the name of an IANA time zone"):
             daily(name)
 
 
-def test_days_weeks_and_dates_shown_around_every_change_of_some_zones() -> None:
-    assert days_skipped_in(ODD_NAMES) == {("Pacific/Apia", "2011-12-30")}
+def test_days_weeks_and_dates_shown_around_every_change_of_telling_zones() -> None:
+    assert dates_skipped_in(TELLING_NAMES) == {("Pacific/Apia", "2011-12-30")}
 
 
 @pytest.mark.full
 def test_days_weeks_and_dates_shown_around_every_change_of_every_zone() -> None:
-    skipped = days_skipped_in(NAMES)
+    skipped = dates_skipped_in(NAMES)
     assert {date for _, date in skipped} == {"1993-08-21", "1994-12-31", "2011-12-30"}
     assert len(skipped) == 5
 
 
-def days_skipped_in(names: list[str]) -> set[tuple[str, str]]:
-    """Hold the days and weeks around every change of offset against the oracle.
+def dates_skipped_in(names: list[str]) -> set[tuple[str, str]]:
+    """Compare the days and weeks around every change of offset with the oracle's.
 
-    They are looked up by instants on both sides. So is where a day's events are filed.
+    They are looked up by instants on both sides of the change. The dates in whose partitions the
+    events of a day lie are compared too.
 
     Returns:
-        Zones, one of each clock, and their dates that no clock has shown.
+        Pairs of a zone and a date that its clocks never showed. Zones with the same clocks count
+        once.
     """
     zones = {stretches_of(name): name for name in reversed(names)}
     skipped: set[tuple[str, str]] = set()

@@ -141,7 +141,7 @@ with open_engine("64MB") as engine:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow_and_no_zone_of_the_machine(
+def test_the_room_needs_neither_numpy_nor_pandas_nor_pyarrow_whatever_the_machines_zone(
     zone: str,
 ) -> None:
     answer = subprocess.run(

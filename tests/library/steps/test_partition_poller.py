@@ -317,7 +317,7 @@ def test_it_gives_way_while_s3_throttles(lake: SourceLake, clock: VirtualClock) 
 
     lake.before = throttle
     waited(clock, changes_of([need(done="s3://lake/done/{date}")]))
-    looks = sorted({round(at) for at in asked_at})
+    looks = sorted({round(at) for at in asked_at})  # a look makes several calls
     pauses = [after - before for before, after in pairwise(looks)]
     assert pauses[:3] == pytest.approx([40, 80, 160], abs=1)
 

@@ -172,17 +172,10 @@ def test_what_was_published_before_its_events_settles_when_they_have_arrived(
     assert manifest.delivery is None
 
 
-def test_who_has_read_a_partial_part_is_partial_too(
+def test_a_period_that_has_read_a_partial_part_is_partial_too(
     bucket: str, query: dict[str, Any], s3: S3Client
 ) -> None:
-    part = InputCoverage(
-        table="reports_db.days_daily",
-        missing="partial",
-        needed=7,
-        dag_id="days_daily",
-        versions={"2025-06-08": "v1"},
-        partial=("period=2025-06-08",),
-    )
+    part = part_that_settles(WEEK.end_utc).model_copy(update={"partial": ("period=2025-06-08",)})
     published(transformed(query, bucket), bucket, inputs=(part,))
     manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
     assert manifest is not None

@@ -156,7 +156,7 @@ def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ag
         (CLEAR_STOPS_WITHIN, False),
     ],
 )
-def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
+def test_a_cancellation_before_or_soon_after_a_cleared_wait_began_is_the_clears_own(
     athena: MemoryAthena, after: timedelta, submitted_again: bool
 ) -> None:
     """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
@@ -171,14 +171,15 @@ def test_a_cancellation_soon_after_a_cleared_wait_began_is_the_clears_own(
     assert len(athena.queries) == 1 + submitted_again
 
 
-def test_a_query_that_athena_cancelled_for_its_scan_limit_is_not_paid_again(
+def test_a_retry_does_not_pay_again_what_athena_cancelled_for_its_scan_limit(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
+    """Another cancelled query may be one that the earlier try has stopped."""
     fate(athena, Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"))
     clock.sleep(60)
     with pytest.raises(AirflowFailException, match="Bytes scanned limit was exceeded"):
         wait_task().execute(context(try_number=2))
-    assert athena.states == ["CANCELLED"]
+    assert len(athena.queries) == 1
 
 
 @pytest.mark.parametrize("looks_before", range(4))

@@ -104,8 +104,13 @@ SELECT array_sort(array_union(ARRAY[1, 2], ARRAY[2, 3])), array_sort(array_inter
 
 -- arrays_overlap
 -- not common
-SELECT arrays_overlap(ARRAY[1, 2], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[2]), arrays_overlap(ARRAY[1, NULL], ARRAY[2]), arrays_overlap(filter(ARRAY[1], x -> x > 1), ARRAY[1, NULL])
---> "true","false",,"false"
+SELECT arrays_overlap(ARRAY[1, 2], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[2]), arrays_overlap(ARRAY[1, NULL], ARRAY[2])
+--> "true","false",
+
+-- arrays_overlap_with_an_empty_one
+-- not common
+SELECT arrays_overlap(empty, ARRAY[1, NULL]), arrays_overlap(ARRAY[1, NULL], empty) FROM (SELECT filter(ARRAY[1], x -> x > 1) AS empty)
+--> "false","false"
 
 -- concatenation
 -- not common

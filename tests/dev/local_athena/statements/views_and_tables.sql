@@ -125,7 +125,7 @@ SELECT t.product, t.pieces, count(s.id) AS sales FROM stock_tsv AS t LEFT JOIN s
 --> "coffee",,"3"
 --> "","7","0"
 
--- tabs_with_null_and_empty_texts
+-- tabs_with_null_and_empty_texts_before_line_ends_of_windows
 -- source: https://docs.aws.amazon.com/athena/latest/ug/lazy-simple-serde.html
 SELECT sale, reason FROM returns_tsv ORDER BY sale
 --> "1","broken"
