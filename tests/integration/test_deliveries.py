@@ -345,6 +345,22 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     assert receipt["refused"] == {"c@example.com": "550 no such user"}
 
 
+def test_who_is_put_off_and_taken_out_meanwhile_gets_nothing(
+    declare: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare(THREE)
+    deliveries.publish()
+    answers = {"b@example.com": "451 try later", "c@example.com": "451 try later"}
+    deliveries.mails.answers_to_recipients = answers
+    with raises_retried("451 try later"):
+        deliveries.deliver("sales")
+    answers.clear()
+    old, new = THREE
+    deliveries.dags = declare((old, new.replace('"c@example.com"', '"d@example.com"'))).dags
+    deliveries.deliver("sales")
+    assert [to for to, _ in deliveries.mails.arrived] == [("a@example.com",), ("b@example.com",)]
+
+
 def test_a_cleared_task_sends_again(declare: Callable[..., Deliveries]) -> None:
     deliveries = declare()
     deliveries.publish()

@@ -321,6 +321,38 @@ def test_a_cleanup_touches_the_folders_of_its_own_environment_only(
     assert {key.split("/")[0] for key in removed} == {"plays"}
 
 
+def test_a_cleanup_leaves_tables_of_another_bucket_alone(shared: Shared, cleaned: Cleaned) -> None:
+    """Others own what is there."""
+    for plays in (1, 2):
+        run_dag(shared.dag("dev", plays=plays), period=FIRST)
+    elsewhere = f"elsewhere-{shared.number}"
+    shared.services.s3.create_bucket(
+        Bucket=elsewhere, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+    )
+    for key, body in shared.objects().items():
+        moved = key.replace("plays/", "moved/")
+        body = body.replace(b"plays/", b"moved/").replace(
+            shared.bucket.encode(), elsewhere.encode()
+        )
+        shared.services.s3.put_object(Bucket=elsewhere, Key=moved, Body=body)
+    glue, database = shared.services.glue, shared.database("dev")
+    (table,) = glue.get_tables(DatabaseName=database)["TableList"]
+    storage = table["StorageDescriptor"] | {"Location": f"s3://{elsewhere}/moved/weekly/"}
+    foreign: Any = {
+        "Name": "moved_weekly",
+        "Parameters": table["Parameters"],
+        "PartitionKeys": table["PartitionKeys"],
+        "StorageDescriptor": storage,
+    }
+    glue.create_table(DatabaseName=database, TableInput=foreign)
+    before = shared.objects().keys()
+
+    cleaned("dev")
+    assert before - shared.objects().keys()
+    listed = shared.services.s3.list_objects_v2(Bucket=elsewhere)["Contents"]
+    assert {each["Key"].replace("moved/", "plays/") for each in listed} == before
+
+
 def test_a_period_that_another_environment_has_overwritten_is_listed_and_kept(
     shared: Shared, cleaned: Cleaned
 ) -> None:

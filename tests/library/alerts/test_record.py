@@ -106,6 +106,7 @@ def test_what_a_process_has_noted_others_read(stored: Stored, s3: S3Client, buck
     assert not second.was_somebody_told()
     assert first.claim("SnsNotifier 1") is ClaimResult.CLAIMED
     assert first.claim("SmtpNotifier 1") is ClaimResult.CLAIMED
+    assert not second.was_somebody_told()  # who wants to tell may be killed before
     first.note_told("SnsNotifier 1")
     first.release("SmtpNotifier 1")
 

@@ -280,6 +280,8 @@ def test_a_file_that_is_too_large_is_where_people_read_it_best(
         )
         expected = told.location.uri(f"key of {named}") if named else ""
         assert reader.file_uri(version) == expected
+        in_capitals = tuple(c.model_copy(update={"name": c.name.upper()}) for c in COLUMNS)
+        assert reader.file_uri(version.model_copy(update={"columns": in_capitals})) == expected
         without = version.model_copy(update={"objects": objects[:0]})
         with pytest.raises(DeliveryError) as caught:
             reader.rows(Manifest.of(without, facts()), mail("sales", to=["a@example.com"]))

@@ -165,6 +165,20 @@ def test_a_restatement_that_failed_is_tried_again_once_a_day(reason: str) -> Non
     assert len(set.union(*ids)) == 4
 
 
+def test_what_was_restated_and_is_stale_once_more_has_runs_of_its_own() -> None:
+    """Airflow skips the run of an id that it has."""
+    now = UTC_WEEKS.period(SECOND).end_utc + 6 * DAY
+    ids = []
+    for submitted in (2 * DAY, 4 * DAY):
+        partitions = {
+            FIRST: partition(FIRST, restated=submitted + 8 * DAY),
+            SECOND: partition(SECOND, submitted=submitted),
+        }
+        (each,) = [each for each in found(partitions, now, stale=True) if each.period_id == SECOND]
+        ids.append(set(each.run_ids))
+    assert ids[0].isdisjoint(ids[1])
+
+
 def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the_same() -> None:
     now = UTC_WEEKS.period(SECOND).end_utc + 18 * DAY / 24
     restated = partition(FIRST, restated=now - UTC_WEEKS.period(FIRST).end_utc)

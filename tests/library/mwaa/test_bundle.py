@@ -207,6 +207,14 @@ def test_beside_lines_with_hashes_the_carried_wheels_have_theirs(
     assert done.returncode == 0, done.stderr
 
 
+def test_hashes_in_a_file_of_the_dags_folder_count_too(repository: Path, tmp_path: Path) -> None:
+    (repository / "dags" / "locked.txt").write_text("six==1.0 --hash=sha256:00\n")
+    (repository / "requirements.txt").write_text("-r /usr/local/airflow/dags/locked.txt\n")
+    written = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
+    carried = keep_small_wheel(repository)
+    assert f"{carried.name} --hash=sha256:" in written["requirements.txt"].decode()
+
+
 def test_a_project_that_installs_the_library_by_a_path_is_refused(
     repository: Path, tmp_path: Path
 ) -> None:

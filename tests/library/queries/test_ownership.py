@@ -142,6 +142,15 @@ def test_what_was_started_can_be_read_back_from_what_athena_tells(
     assert found == made.model_copy(update={"context": context})
 
 
+def test_a_context_without_a_catalog_is_that_of_athena() -> None:
+    """Athena need not answer the catalog that every account has."""
+    athena, made = MemoryAthena(), submission()
+    (id_,) = start(athena, made)
+    response = athena.get_query_execution(id_)
+    del response["QueryExecution"]["QueryExecutionContext"]["Catalog"]
+    assert Submission.from_response(response) == made
+
+
 EDITS = [
     ("QueryString", "SELECT 1", "SELECT 2"),
     ("QueryString", "s3://results/unload/", "s3://others/"),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from athena_reports.authors.rules.sql_style import StyleBeside, violations
+from athena_reports.authors.rules.sql_style import StyleBeside, shape_of, violations
 
 EDITED = "select country from plays where dt = '2025-01-05' order by country\n"
 BEGUN = "SELECT *\nFROM plays\nWHERE dt = '{}'\nORDER BY country\n"
@@ -10,6 +10,14 @@ RIGHT = "SELECT country\nFROM plays\nORDER BY country\n"
 def test_sql_that_sqlfluff_cannot_parse_is_not_its_matter() -> None:
     """Trino's own parser judges it."""
     assert violations("SELECT 1 AS one FROM FROM\n") == []
+
+
+def test_queries_that_differ_in_more_than_their_literals_have_two_shapes() -> None:
+    of_one_week = "SELECT a FROM t WHERE dt IN ('2025-06-01', '2025-06-02') AND n > 10 AND x = 'u'"
+    of_another = "SELECT a FROM t WHERE dt IN ('2025-06-08') AND n > 3 AND x = 'v w'"
+    assert shape_of(of_one_week) == shape_of(of_another)
+    for old, new in (("AND n", "OR n"), ("SELECT a", "SELECT b"), ("x = ", "x <> ")):
+        assert shape_of(of_one_week.replace(old, new)) != shape_of(of_one_week)
 
 
 def test_a_process_beside_finds_what_is_found_here() -> None:
