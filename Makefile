@@ -79,8 +79,8 @@ simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
 # xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
-# Then tests/dev, whose statements take one worker more than a minute. Files without such a test are not collected.
-CI_FILES = $(foreach room,e2e dev integration integrity library commands,$(sort \
+# Files without such a test are not collected.
+CI_FILES = $(foreach room,e2e integration integrity library commands dev,$(sort \
 	$(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/$(room))))
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
