@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
-full = pytest.mark.full
-
 PERIOD = "2025-06-08"
 DAGS = (
     "steady_weekly",
@@ -205,7 +203,6 @@ def test_a_killed_submit_leads_back_to_its_query_though_athena_forgot_the_token(
     assert "Process terminated by signal" in run.log("run_query")
 
 
-@full
 def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run(row: Row) -> None:
     row.strike(Hold)
     drop = row.strike(Drop, times=None)
@@ -228,7 +225,6 @@ def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run
     assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (2, 1)
 
 
-@full
 def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(row: Row) -> None:
     row.strike(Hold, times=None)
     drop = row.faults.add(Drop(sql="SELECT 1\n"))
@@ -252,7 +248,6 @@ def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(r
     assert (run.task("run_query", 1).try_number, run.task("wait_for_query", 1).try_number) == (2, 1)
 
 
-@full
 def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     hold = row.strike(Hold)
     run = row.begin()
@@ -272,9 +267,7 @@ def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
     assert "Process terminated by signal" in run.log("transform")
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)], ids=["killed", "shut-down"]
-)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut-down"])
 def test_a_triggerer_restarted_goes_on_waiting(row: Row, how: signal.Signals) -> None:
     run, query = row.begin_and_hold()
 
@@ -305,7 +298,7 @@ def test_a_scheduler_killed_with_its_tasks_leads_back_to_the_query(row: Row) -> 
     assert run.task("run_query").try_number == 2
 
 
-@pytest.mark.parametrize("state", ["failed", pytest.param("success", marks=full)])
+@pytest.mark.parametrize("state", ["failed", "success"])
 def test_a_wait_marked_stops_its_query(
     row: Row, state: Literal["failed", "success"], stopped_after: StoppedAfter
 ) -> None:
@@ -325,7 +318,6 @@ def test_a_wait_marked_stops_its_query(
         assert "clear run_query and its downstream tasks" in run.log("transform")
 
 
-@full
 def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold()
 
@@ -338,7 +330,6 @@ def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: Stopped
     assert f"Stopping query {query.id}" in run.log("wait_for_query")
 
 
-@full
 def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold()
 
@@ -385,7 +376,6 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
         )
 
 
-@full
 def test_a_run_that_times_out_stops_its_query_and_is_told(
     row: Row, inbox: Inbox, stopped_after: StoppedAfter
 ) -> None:
@@ -418,7 +408,6 @@ def test_a_wait_that_is_given_up_stops_its_query_and_says_so(
     assert "had not ended after 0:00:05, so it was stopped" in run.log("wait_for_query")
 
 
-@full
 def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
     run, query = row.begin_and_hold("doomed_weekly")
 
@@ -447,7 +436,6 @@ def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(
     stopped_after(run, query, asked)
 
 
-@full
 def test_a_submit_cleared_while_athena_answers_stops_its_query(
     row: Row, stopped_after: StoppedAfter
 ) -> None:
@@ -465,7 +453,6 @@ def test_a_submit_cleared_while_athena_answers_stops_its_query(
     assert run.states == ["CANCELLED", "SUCCEEDED"]
 
 
-@full
 def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     row: Row, stopped_after: StoppedAfter
 ) -> None:
@@ -489,7 +476,6 @@ def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
     assert run.states == ["CANCELLED", "SUCCEEDED"]
 
 
-@full
 def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     row.strike(End, error_type=1602, retryable=True, reason="no capacity")
     hold = row.strike(Hold)
@@ -508,7 +494,6 @@ def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     assert (run.notes("run_query"), run.notes("wait_for_query")) == ([[first.id]], [[second.id]])
 
 
-@full
 def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
     run = row.begin()
     run.wait_until_success()

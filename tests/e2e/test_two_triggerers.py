@@ -349,7 +349,6 @@ def test_a_run_whose_time_is_over_waits_no_longer(runs: Mapping[str, ReportRun])
     assert run.queries == []
 
 
-@pytest.mark.full
 def test_a_wait_that_changes_hands_goes_on(runs: Mapping[str, ReportRun], lake: Lake) -> None:
     run = runs["changes-hands"]
     wait_until_deferred(run)
@@ -361,7 +360,6 @@ def test_a_wait_that_changes_hands_goes_on(runs: Mapping[str, ReportRun], lake: 
     assert run.task(TASK).try_number == 1
 
 
-@pytest.mark.full
 def test_a_hundred_runs_wait_at_once(
     airflow: AirflowRuntime, services: Services, lake: Lake
 ) -> None:
@@ -499,7 +497,6 @@ def test_a_wait_cleared_alone_does_not_end_in_a_failed_run(
 # --- waits whose time is over: the last tests, since the others take as long
 
 
-@pytest.mark.full
 def test_input_that_never_comes_fails_the_run_when_its_time_is_over_and_pays_nothing(
     runs: Mapping[str, ReportRun],
 ) -> None:
