@@ -169,28 +169,11 @@ def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """The address of an S3 that runs in this process.
+    """The address of an S3 that runs in this process."""
+    from tests.support.moto_server import moto_server
 
-    moto's server would log each request, and look on the disk which services there are.
-    """
-    from moto import backends
-    from moto.moto_server import threaded_moto_server
-
-    class QuietHandler(threaded_moto_server.MotoRequestHandler):
-        def log(self, type: str, message: str, *args: object) -> None:
-            """Say nothing."""
-
-    services = tuple(backends.list_of_moto_modules())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threaded_moto_server, "MotoRequestHandler", QuietHandler)
-        patch.setattr(backends, "list_of_moto_modules", lambda: services)
-        server = threaded_moto_server.ThreadedMotoServer(
-            ip_address="127.0.0.1", port=0, verbose=False
-        )
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,9 @@ class S3:
         arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         arguments.update(self._owner)
         arguments.update(self._write_arguments(content_type))
-        config = _transfer(multipart_threshold=MULTIPART_BYTES)
+        # Without threads where there is one request.
+        in_parts = path.stat().st_size >= MULTIPART_BYTES
+        config = _transfer(multipart_threshold=MULTIPART_BYTES, use_threads=in_parts)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
@@ -251,8 +253,10 @@ class S3:
         return arguments
 
 
-def _transfer(multipart_threshold: int) -> TransferConfig:
-    return TransferConfig(multipart_threshold=multipart_threshold, max_concurrency=4)
+def _transfer(multipart_threshold: int, *, use_threads: bool = True) -> TransferConfig:
+    return TransferConfig(
+        multipart_threshold=multipart_threshold, max_concurrency=4, use_threads=use_threads
+    )
 
 
 @contextmanager

@@ -25,8 +25,14 @@ def publisher(account: Account) -> Publisher:
     return account.publisher("scores", WEEKS)
 
 
+@pytest.fixture(scope="session")
+def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that needs the database of `metadata` keeps it."""
+    return tmp_path_factory.mktemp("metadata") / "airflow.db"
+
+
 @pytest.fixture
-def session(sql_folder: Path, tmp_path: Path) -> Iterator[Session]:
+def session(sql_folder: Path, tmp_path: Path, filled_database: Path) -> Iterator[Session]:
     """Of a database in which the DAG processor has stored the DAGs of `metadata`."""
-    with metadata.database(tmp_path) as session:
+    with metadata.database(tmp_path, filled_database) as session:
         yield session
