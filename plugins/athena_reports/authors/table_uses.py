@@ -48,8 +48,7 @@ def table_uses(
             predicates_of_table[table] = [_predicate(predicate) for predicate in predicates]
     except (SqlError, SqlglotError, RecursionError):
         return TableUses(Counter(), False)
-    if scope is None:
-        return TableUses(Counter(), False)
+    assert scope is not None  # each query has one
     reader = _Reader(predicates_of_table, unpartitioned)
     number = reader.scans(scope)
     # Nobody knows how often a recursive query reads itself.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from athena_reports.delivery.content import Content, Correction
 from athena_reports.delivery.language import (
@@ -170,7 +170,7 @@ def _warned(content: Content, language: Language) -> str:
 def _figures(content: Content, language: Language) -> tuple[str, ...]:
     figures = []
     if content.bar and _is_finite(content.total):
-        figures.append(_total(content, language))
+        figures.append(_total(content.total, content, language))
     count = number_in_words(content.total_rows, language)
     if content.previous_rows is None:
         noun = phrase(language, content.period.cadence.noun)
@@ -184,13 +184,13 @@ def _figures(content: Content, language: Language) -> tuple[str, ...]:
     return tuple(figures)
 
 
-def _total(content: Content, language: Language) -> str:
+def _total(sum_of_column: Number, content: Content, language: Language) -> str:
     """Return the sentence on the total of the column that has bars."""
     unit = ""
     for column in content.columns:
         if column.name == content.bar:
             unit = one_line(column.unit)
-    total = _rounded(content.total)
+    total = _rounded(sum_of_column)
     number = _with_unit(number_in_words(total, language), unit, language)
     name = one_line(content.bar)
     if not _is_finite(content.previous_total):
@@ -200,14 +200,12 @@ def _total(content: Content, language: Language) -> str:
     return phrase(language, "total_compared", column=name, number=number, change=change)
 
 
-def _is_finite(number: Number | None) -> bool:
+def _is_finite(number: Number | None) -> TypeGuard[Number]:
     return number is not None and math.isfinite(number)
 
 
-def _rounded(number: Number | None) -> Number:
+def _rounded(number: Number) -> Number:
     """Return a number; a float with the digits that are sure to be right after an addition."""
-    if number is None:
-        raise ValueError("there is no number")
     if isinstance(number, float):
         return float(f"{number:.15g}")
     return number

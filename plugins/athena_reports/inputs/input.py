@@ -233,6 +233,9 @@ class Input:
 
         Args:
             partition: The values of its keys, as `Layout.partition` gives them.
+
+        Raises:
+            ValueError: The input has none.
         """
         if self.done is None:
             raise ValueError(f"{self.table} has no done objects")

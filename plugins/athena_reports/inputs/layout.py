@@ -86,11 +86,6 @@ class Layout:
         return cls(tuple(keys), zone)
 
     @property
-    def names(self) -> list[str]:
-        """The names of the keys."""
-        return [key.name for key in self.keys]
-
-    @property
     def unit(self) -> PartitionUnit:
         """What a partition holds: an hour, or dates."""
         return partition_unit(tuple(key.format for key in self.keys))

@@ -200,7 +200,8 @@ def clean_up(
     for period_id in sorted(folders | partitions.keys()):
         location = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
-        if period_id not in folders and not _is_ours(partition, location):
+        is_of_others = partition is not None and not _is_ours(partition, location)
+        if period_id not in folders and is_of_others:
             continue  # another program made the partition
         summary.periods += 1
         with summary.noting():
@@ -263,9 +264,7 @@ def _repair(
     summary.repaired.append(f"{report.name}/{report.cadence_name}/{location.period_id}")
 
 
-def _is_ours(partition: Partition | None, location: PeriodLocation) -> bool:
-    if partition is None:
-        return False
+def _is_ours(partition: Partition, location: PeriodLocation) -> bool:
     return partition.parameters.get("manifest") == location.manifest_uri
 
 

@@ -208,10 +208,10 @@ def _tree(folder: Path) -> dict[str, bytes]:
 def _require_python(file: Path, content: bytes) -> None:
     try:
         compile(content, str(file), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise DeployError(f"{file}, line {error.lineno} is not Python: {error}.") from error
-    except ValueError as error:
-        raise DeployError(f"{file} is not Python: {error}.") from error
+    except (SyntaxError, ValueError) as error:  # of a NUL a ValueError, until Python 3.11.3
+        line = getattr(error, "lineno", None)
+        place = f"{file}, line {line}" if line else str(file)
+        raise DeployError(f"{place} is not Python: {error}.") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
+from tokenize import TokenError
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -256,7 +257,7 @@ def _source(function: FunctionType, place: str) -> str:
         if code.co_name == "<lambda>":
             return _lambda_source(code, "".join(lines), described)
         return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :]))
-    except SyntaxError as error:  # the file was changed after it was loaded
+    except (SyntaxError, TokenError) as error:  # the file was changed after it was loaded
         raise UnreadableError(f"{described}, whose source is not there") from error
 
 

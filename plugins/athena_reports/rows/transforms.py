@@ -165,7 +165,7 @@ def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
         except duckdb.InvalidInputException as error:
             raise TransformError("it returned a relation of another connection.") from error
         return rows
-    if type(rows).__module__.startswith("pandas."):
+    if type(rows).__module__.partition(".")[0] == "pandas":
         return engine.connection.from_df(rows)
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
         return engine.connection.from_arrow(rows)

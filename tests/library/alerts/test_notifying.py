@@ -149,6 +149,26 @@ def test_without_a_record_all_are_told_and_the_problem_is_named(
         assert record.uri in problem
 
 
+@pytest.mark.parametrize("kind", [Recorder, Broken])
+def test_a_record_that_is_spoiled_during_a_call_is_a_problem_and_is_left_alone(
+    s3: S3Client, bucket: str, record: Callable[[], StoredRecord], kind: type[Recorder]
+) -> None:
+    key = record().uri.removeprefix(f"s3://{bucket}/")
+
+    class Spoiling(kind):  # type: ignore[misc,valid-type]
+        def notify(self, context: Any) -> None:
+            s3.put_object(Bucket=bucket, Key=key, Body=b"not JSON")
+            super().notify(context)
+
+    before = Recorder()
+    *failed, problem = tell([before, Spoiling()], {}, ALERT, record())
+    says = ["The notifier Spoiling 1 failed: the chat is down"] if kind is Broken else []
+    assert failed == says
+    assert problem.startswith(f"It cannot be noted who was told in {record().uri}: ")
+    assert before.told == [ALERT.message]
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"not JSON"
+
+
 def test_a_call_has_the_context_variables_and_a_thread_of_its_own() -> None:
     """The main thread's alarm belongs to the `execution_timeout` of the task."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")

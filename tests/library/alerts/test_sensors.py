@@ -13,7 +13,9 @@ import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from athena_reports.alerts import sensors
 from athena_reports.alerts.policy import AlertPolicy
@@ -150,6 +152,21 @@ def test_before_it_is_due_nobody_is_told_and_it_looks_again(beside: Beside) -> N
     assert beside.look(WhenDueSensor, SUCCEEDED, WARNED, after=early) == (True, False)
     assert beside.told() == {"on_warning": ["is published with warnings"]}
     assert beside.look(WhenDueSensor, RUNNING, None, after=timedelta(0)) == (True, True)
+
+
+def test_an_alert_goes_out_without_the_reason_if_airflow_does_not_tell_it(beside: Beside) -> None:
+    class Silent(Airflow):
+        def xcom_pull(self, **_: Any) -> Any:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    beside.on_failure = Recorder("{{ alert.message }}")
+    beside.on_late = Recorder("{{ alert.message }}")
+    silent = Silent("failed", {"run_query": "failed"})
+    assert beside.look(WhenDueSensor, silent, None) == (True, True)
+    told = beside.told()
+    ((of_failure,), (of_lateness,)) = (told["on_failure"], told["on_late"])
+    assert "\nReason: it failed\nNext step: " in of_failure
+    assert "and is not published\nNext step: See whether the DAG is paused" in of_lateness
 
 
 def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Beside) -> None:

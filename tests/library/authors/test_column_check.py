@@ -229,6 +229,12 @@ def test_the_returned_columns_are_those_that_the_report_declares(
         ("SELECT user_id, NOBODY(score) AS score FROM plays", upper, "the type of 'score'"),
         ("SELECT user_id, score FROM absent", upper, "is not known"),
         ("SELECT * FROM absent", upper, "the returned columns against columns="),
+        # sqlglot does not see that USING gives one column of both.
+        (
+            "SELECT * FROM (plays AS a JOIN plays AS b USING (user_id))",
+            upper,
+            "the types of the columns are not known.",
+        ),
         ("SELECT * FROM absent", None, "the returned columns against columns="),
     ],
 )

@@ -122,6 +122,20 @@ def test_each_type_of_a_file_is_one_of_the_table(tmp_path: Path, lake: Lake) -> 
     ]
 
 
+def test_a_structure_whose_names_athena_does_not_take_is_refused(
+    tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(json.dumps({"id": "a", "person": {"first name": "Ada"}}))
+    with pytest.raises(LoadError) as refused:
+        load(Source("people", file), lake, tmp_path / ".lake")
+    assert str(refused.value) == (
+        f"{file}: the column 'person' is a STRUCT(\"first name\" VARCHAR), which no table of"
+        " Athena has. Write it as text in the file."
+    )
+    assert lake.glue.get_tables(DatabaseName=lake.database)["TableList"] == []
+
+
 def test_instants_within_lists_and_structures_are_timestamps(tmp_path: Path, lake: Lake) -> None:
     file = tmp_path / "nested.parquet"
     naive, zoned = "TIMESTAMP '2026-03-01 10:00:00.5'", "TIMESTAMPTZ '2026-03-01 10:00:00+09:00'"

@@ -127,6 +127,34 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     }
 
 
+def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: Flown) -> None:
+    """A period still says which versions it has read. That the SQL is another one is said."""
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace('name="flown"', 'name="sums"')
+    reads = 'Published("flown", weekly("monday", "America/New_York"))'
+    text = text.replace('Input("flights", "dt", missing="partial")', reads)
+    file.write_text(text.replace("import Input,", "import Published,"))
+    (flown.root / "sql" / "flown.sql").write_text(
+        "SELECT carrier, flights FROM {{ inputs.flown_weekly.table }}"
+        " WHERE {{ inputs.flown_weekly.partitions }}\n"
+    )
+    weeks = weekly("monday", "America/New_York")
+    glue = flown.services.glue
+    of_flown = Table("report_dev", ReportLocation.of("athena-report-dev", "flown", weeks), glue)
+    of_sums = Table("report_dev", ReportLocation.of("athena-report-dev", "sums", weeks), glue)
+    columns = of_flown.columns()
+    assert columns
+    published = of_flown.partitions()[WEEKS[0]]
+    for period_id, table in zip(WEEKS, (DAG_ID, "gone_weekly"), strict=False):
+        parts = {table: {WEEKS[0]: "another version"}}
+        parameters = {**published.parameters, "parts": json.dumps(parts)}
+        of_sums.put_partition(period_id, columns, published._replace(parameters=parameters))
+    found = states(shell.json("status", "sums"))
+    glue.delete_table(DatabaseName="report_dev", Name="sums_weekly")  # other tests share the lake
+    assert found[WEEKS[0]] == ["stale", "outdated", "published"]
+    assert found[WEEKS[1]] == ["outdated", "published"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -79,6 +79,9 @@ def test_movement_is_known_by_its_transform_if_all_its_columns_are_shown() -> No
         columns = shown_columns(columns_of(shared.connection.sql(sql)), {})
     named = transforms.movement(rank="place", previous_rank="before", into="moved")
     assert movement_of([named], columns) == Movement("Place", "before", "moved")
+    others = [lambda rows, _: rows, transforms.each_row(lambda row: row), named]
+    assert movement_of(others, columns) == Movement("Place", "before", "moved")
+    assert movement_of(others[:2], columns) is None
     assert movement_of([named], columns[:2]) is None
     assert movement_of([transforms.movement()], columns) is None
     assert movement_of([], columns) is None

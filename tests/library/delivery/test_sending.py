@@ -12,13 +12,16 @@ from athena_reports import mail, notify, slack
 from athena_reports.delivery import send_mail, send_slack
 from athena_reports.delivery.content import Content, Correction
 from athena_reports.delivery.decision import Send
+from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.sentences import subject
 from tests.library.delivery.contents import content
 from tests.support.notifiers import Recorder
 
 
-def sent_to(channel: Any, of: Content, context: dict[str, Any]) -> Sent:
+def sent_to(
+    channel: Any, of: Content, context: dict[str, Any], resumed: Receipt | None = None
+) -> Sent:
     """Send a content to a channel."""
     manifest: Any = SimpleNamespace(version="v1")
     reader: Any = SimpleNamespace(content=lambda *_: of)
@@ -26,7 +29,7 @@ def sent_to(channel: Any, of: Content, context: dict[str, Any]) -> Sent:
     return send(
         channel,
         manifest,
-        Send(number=1, corrects=None),
+        Send(number=1, corrects=None, resumed=resumed),
         reader,
         links,
         thread="",
@@ -59,3 +62,26 @@ def test_nobody_is_told_of_a_correction_in_which_nothing_differs(
     monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
     assert sent_to(channels[kind], content(correction=correction), {}) == Sent()
     assert channels["notifier"].notifier.told == []
+
+
+def test_nothing_is_sent_to_who_was_put_off_and_is_no_recipient_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
+    monkeypatch.setattr(send_mail, "send_mail", lambda *_, **__: pytest.fail("it was sent"))
+    begun = Receipt(
+        channel="topic",
+        kind="mail",
+        version="v1",
+        number=1,
+        sent_at=datetime(2026, 11, 23, tzinfo=UTC),
+        recipients=("sales@example.com",),
+        message_id="<1@example.com>",
+        run_id="event-1",
+        tries_before_clear=0,
+        refused={"gone@example.com": "450 busy"},
+    )
+    channel = mail("topic", to=["sales@example.com"])
+    sent = sent_to(channel, content(), {}, begun)
+    # The receipt keeps the id, to which a correction will reply.
+    assert sent == Sent(message_id="<1@example.com>", recipients=(), refused={})

@@ -239,6 +239,13 @@ def test_a_correction_without_the_old_rows_says_so() -> None:
     assert notice.text.endswith("Its rows are no longer kept, so what differs is not known.")
 
 
+def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
+    made = content(correction=Correction(BEFORE, columns_added=("level",)))
+    for language, says in (("en", ": no row differs."), ("ja", "。行の違いはありません。")):
+        (notice,) = sentences(made, language).notices
+        assert notice.text.endswith(says)
+
+
 def test_a_correction_names_columns_and_rows() -> None:
     correction = Correction(
         BEFORE,
@@ -356,6 +363,22 @@ def test_movement_names_who_is_new_and_who_moved_most() -> None:
         "New among the rows shown: u1, u6, u8 and 1 more.",
         "Biggest rises: u7 (from 30 to 7), u2 (from 9 to 2), u4 (from 5 to 4).",
         "Biggest falls: u3 (from 1 to 3), u5 (from 3 to 5).",
+    )
+
+
+def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:
+    """Where the key is private, and so not shown, too."""
+    assert sentences(content(key=()), "en").movement == (
+        "New among the rows shown: u2.",
+        "Biggest rises: u1 (from 3 to 1).",
+        "Biggest falls: u3 (from 1 to 3).",
+    )
+    columns = content().columns
+    of_ranks = (columns[0], columns[4], columns[5])
+    rows = ((1, 3, "up 2"), (2, None, "new"))
+    assert sentences(content(columns=of_ranks, rows=rows, key=()), "en").movement == (
+        "New among the rows shown: –.",
+        "Biggest rises: – (from 3 to 1).",
     )
 
 

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.language import Language
-from athena_reports.delivery.shown_table import Bar, ShownTable, shown_table, text_lines
+from athena_reports.delivery.shown_table import (
+    Bar,
+    ShownTable,
+    shown_table,
+    text_lines,
+    width_of,
+)
 from tests.library.delivery.contents import LANGUAGES, content, require_cells, tables
 
 NUMBERS = st.one_of(
@@ -72,6 +78,13 @@ def wide(text: str) -> str:
         if unicodedata.east_asian_width(character) in "WF":
             places.append("\0")
     return "".join(places)
+
+
+def test_an_accent_of_its_own_takes_no_place() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert (width_of(composed), width_of(decomposed), width_of("千葉")) == (4, 4, 4)
+    first, second = text_lines(one_column("VARCHAR", decomposed, "12345"), "en")[2:]
+    assert (first.rstrip(), second.rstrip()) == (decomposed, "12345")
 
 
 def test_a_long_text_is_shortened() -> None:

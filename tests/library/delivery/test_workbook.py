@@ -160,6 +160,15 @@ def test_a_text_is_text_whatever_it_says(text: str) -> None:
     assert bool(cell.quotePrefix) == begins_a_formula
 
 
+def test_a_header_that_looks_like_xml_of_excel_is_bold_text() -> None:
+    column = ContentColumn("<r>a</r>", "VARCHAR")
+    made = content(columns=(column,), rows=(("x",),), key=(), bar="", movement=None)
+    header = opened(written(made)).worksheets[0].cell(1, 1)
+    assert header.data_type in ("s", "inlineStr")
+    assert header.value == "<r>a</r>"
+    assert header.font.b
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_and_facts_are_text_too(text: str) -> None:
     made = content(

@@ -169,3 +169,8 @@ def test_the_date_of_a_done_object_is_that_of_the_partition(
 ) -> None:
     wait = {"wait": timedelta(hours=6), "done": "s3://lake/plays/dt={date}/_SUCCESS"}
     assert Input("plays", **fields, **wait).done_object(partition) == address
+
+
+def test_an_input_without_done_objects_has_no_address_of_one() -> None:
+    with pytest.raises(ValueError, match="plays has no done objects"):
+        Input("plays").done_object(("2025-06-08",))

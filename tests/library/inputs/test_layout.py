@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from athena_reports.inputs.layout import bounds_of_events
 from tests.library.inputs.clocks import (
     LAYOUTS,
     ROUNDS,
@@ -18,6 +19,7 @@ from tests.library.inputs.clocks import (
     some_layouts,
     stretches,
 )
+from tests.support.calendars import WEEK
 
 
 def assert_partitions(case: Case, keys: KeysOfTime) -> None:
@@ -176,3 +178,11 @@ def test_the_hours_around_a_change_are_seen_from_any_minute_on(zone: str) -> Non
 def test_no_time_has_no_partitions(keys: KeysOfTime) -> None:
     at = datetime(2025, 6, 21, tzinfo=UTC)
     assert keys.source().layout.partitions(at, at) == []
+
+
+def test_events_land_until_late_by_has_passed_and_never_before_the_end() -> None:
+    late_by = timedelta(hours=9)
+    assert bounds_of_events(WEEK, late_by) == (WEEK.start_utc, WEEK.end_utc + late_by)
+    assert bounds_of_events(WEEK, timedelta(0)) == (WEEK.start_utc, WEEK.end_utc)
+    with pytest.raises(ValueError, match=r"^late_by .* is negative: it is how long after the end"):
+        bounds_of_events(WEEK, timedelta(microseconds=-1))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3
-from athena_reports.errors import InputError, MissingPartitionsError
+from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.errors import AthenaReportsError, InputError, MissingPartitionsError
 from athena_reports.inputs.coverage import InputCoverage, why_empty
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.need import InputNeed
@@ -33,7 +34,7 @@ from tests.library.inputs.clocks import (
     some_layouts,
 )
 from tests.support.calendars import WEEKS
-from tests.support.wire import answered, json_response
+from tests.support.wire import answered, json_response, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -445,6 +446,41 @@ def test_a_partition_without_its_done_object_is_missing(
     assert found.gaps == []
     assert asked
     assert not [params for params in asked if "ExpectedBucketOwner" in params]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "says"),
+    [
+        ("AccessDenied", 403, InputError, "Grant s3:ListBucket on the bucket {bucket} to the role"),
+        ("NoSuchBucket", 404, InputError, "Correct done= of the input, or create the bucket "),
+        ("SlowDown", 503, S3Error, "Please reduce"),  # nothing of the input has to be changed
+    ],
+)
+def test_a_done_object_that_cannot_be_looked_for_names_the_way_out_where_there_is_one(
+    glue: GlueClient,
+    database: str,
+    new_s3_client: Callable[[], S3Client],
+    bucket: str,
+    code: str,
+    status: int,
+    kind: type[Exception],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    create(glue, database, ["dt"], [[day] for day in DAYS])
+    s3 = new_s3_client()
+    need = InputNeed(
+        source=with_done("fail", bucket), period=WEEK, late_by=timedelta(0), database=database
+    )
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    refused = [s3_error(code, "Please reduce", status) for _ in range(9 * len(DAYS))]
+    with answered(s3, "ListObjectsV2", *refused), pytest.raises(AthenaReportsError) as caught:
+        find_together([need], now=now, glue=glue, s3=S3(s3))
+    assert type(caught.value) is kind
+    assert says.format(bucket=bucket) in str(caught.value)
+    told_of_the_input = f"The done object s3://{bucket}/done/" in str(caught.value)
+    assert told_of_the_input == (kind is InputError)
 
 
 def test_what_glue_lacks_and_what_is_not_done_are_told_apart(

@@ -22,7 +22,7 @@ from athena_reports.periods.calendar import daily
 from athena_reports.publication.commit import repair_latest
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
+from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition, Version
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.settings import Encryption
 from tests.support.publishing import Place, facts, week
@@ -637,6 +637,33 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
     assert tabled.partitions()[period_id]["Parameters"]["rows"] == added["rows"]
     assert cleaned(tabled).repaired == []
+
+
+def test_a_period_without_parquet_has_no_partition_and_none_is_made_of_it(tabled: Place) -> None:
+    tabled.publish(tabled.upload("a", formats=["csv"]), facts())
+    published(tabled.at("2026-11-08"), "a")
+    before = tabled.everything()
+    summary = cleaned(tabled)
+    assert (summary.periods, summary.repaired, summary.problems) == (2, [], [])
+    assert set(tabled.partitions()) == {"2026-11-08"}
+    assert tabled.everything() == before
+
+
+def test_a_partition_that_another_program_has_made_is_no_period_of_ours(tabled: Place) -> None:
+    published(tabled, "a")
+    assert tabled.table is not None
+    columns = tabled.table.columns()
+    assert columns
+    of_others = Partition("s3://elsewhere/2026-11-08/", {"rows": "1"})
+    tabled.table.put_partition("2026-11-08", columns, of_others)
+    summary = cleaned(tabled)
+    assert (summary.periods, summary.repaired, summary.problems) == (1, [], [])
+    # Not even where a period of ours is uploaded, and not published.
+    tabled.at("2026-11-08").upload("a")
+    summary = cleaned(tabled)
+    (problem,) = summary.problems
+    assert "2026-11-08/manifest.json is missing, but Glue has the period" in problem
+    assert tabled.partitions()["2026-11-08"]["Parameters"] == {"rows": "1"}
 
 
 @pytest.mark.parametrize("harm", [withdraw, name_a_far_period])

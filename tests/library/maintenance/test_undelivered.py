@@ -76,7 +76,11 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
     monkeypatch.setenv("AWS_ENDPOINT_URL", tabled.s3.client.meta.endpoint_url)
 
     def look(
-        *, is_paused: bool | None = False, runs: Collection[str] = (), refused: int = 0
+        *,
+        is_paused: bool | None = False,
+        runs: Collection[str] = (),
+        refused: int = 0,
+        unknown: int = 404,
     ) -> Triggers:
         with DAG("athena_reports_restatement", schedule=None):
             task = AthenaUndeliveredOperator(task_id="deliver", database=database)
@@ -85,7 +89,7 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
         def get_dag(dag_id: str) -> Any:
             assert dag_id == "plays_weekly_deliver"
             if is_paused is None:
-                raise refusal(404)
+                raise refusal(unknown)
             return SimpleNamespace(is_paused=is_paused)
 
         def send(request: TriggerDagRun) -> Any:
@@ -174,6 +178,15 @@ def test_a_dag_that_does_not_run_is_left_alone(
 ) -> None:
     publish(tabled)
     assert look(is_paused=is_paused) == {}
+
+
+def test_an_airflow_that_does_not_answer_is_not_taken_for_a_dag_that_is_gone(
+    tabled: Place, look: Callable[..., Triggers]
+) -> None:
+    """The next run of the task looks again."""
+    publish(tabled)
+    with pytest.raises(AirflowRuntimeError, match="500"):
+        look(is_paused=None, unknown=500)
 
 
 @pytest.mark.parametrize("status", [404, 400], ids=["gone", "import error"])

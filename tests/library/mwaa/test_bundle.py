@@ -379,6 +379,16 @@ def test_a_file_with_a_syntax_error_is_refused_by_its_line(
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("content", [b"# dag\n\0\n", b"# coding: nonsense\n"])
+def test_a_file_that_is_no_python_at_all_is_refused_by_its_name(
+    repository: Path, tmp_path: Path, content: bytes
+) -> None:
+    """Python names no line of it."""
+    (repository / MAINTENANCE).write_bytes(content)
+    with pytest.raises(DeployError, match=rf"^[^,]*/{MAINTENANCE} is not Python: .*\.$"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_a_symbolic_link_is_refused(repository: Path, tmp_path: Path, kind: str) -> None:
     target = tmp_path / "elsewhere"

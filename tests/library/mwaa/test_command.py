@@ -16,7 +16,7 @@ from athena_reports.mwaa import DeployError, deploy
 from athena_reports.mwaa.config import CONFIG, ask_config, read_config
 from athena_reports.mwaa.stack import Stack, State
 from local_athena import LocalAws
-from tests.library.mwaa.repository import ACCOUNT, BUCKET, REGION, Repository, keys
+from tests.library.mwaa.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
 from tests.library.mwaa.stub import NAME, StubAws
 
 
@@ -413,3 +413,61 @@ def test_what_is_wrong_with_the_bundle_is_said_before_aws_is_asked(
     repository.write("dags/plays.py", "def broken(:\n")
     assert "plays.py, line 1 is not Python" in repository.deploy(code=1)
     assert stub.operations == []
+
+
+def test_a_sam_cli_that_cannot_be_started_is_named(stub: StubAws, repository: Repository) -> None:
+    stub.status = "UPDATE_COMPLETE"
+    (repository.folder / ".venv-deploy").unlink()
+    repository.write(".venv-deploy/bin/sam", "no program\n")
+    said = repository.deploy("--dry-run", code=1)
+    assert f"Permission denied: '{repository.folder}/.venv-deploy/bin/sam'" in said
+    assert "CreateChangeSet" not in stub.operations
+
+
+def test_a_dry_run_names_what_would_be_written_and_removed_and_changes_nothing(
+    stub: StubAws, bucket: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "Stack", changed_by(stub))
+    stub.status = "UPDATE_COMPLETE"
+    repository.deploy()
+    before = keys(bucket), dict(stub.parameters)
+    repository.write("dags/new.py", "# airflow dag\n")
+    repository.write("include/sql/plays.sql", "SELECT 2\n")
+    repository.write("plugins/library/__init__.py", "VERSION = 2\n")
+    (repository.folder / "dags" / "plays.py").unlink()
+    lines = repository.deploy("--dry-run").splitlines()
+    assert [line for line in lines if line.startswith(("write ", "remove "))] == [
+        "write   dags/include/sql/plays.sql",
+        "write   dags/new.py",
+        "remove  dags/plays.py",
+    ]
+    assert not any("is deployed" in line for line in lines)
+    assert (keys(bucket), stub.parameters) == before
+
+
+def test_the_first_deployment_asks_where_to_and_creates_the_buckets_before_it_uploads(
+    stub: StubAws, bucket: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[Mapping[str, str]] = []
+    uploaded: list[bool] = []
+
+    class NewStack(changed_by(stub)):  # type: ignore[misc]
+        def apply(self, versions: Mapping[str, str]) -> State:
+            stub.status = "CREATE_COMPLETE"
+            applied.append(versions)
+            uploaded.append("Contents" in bucket.list_objects_v2(Bucket=BUCKET))
+            return super().apply(versions)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(deploy, "Stack", NewStack)
+    (repository.folder / CONFIG).unlink()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{REGION}\n{LAKE}\n\n\n"))
+    said = repository.deploy("--guided")
+    assert said.endswith("stg is deployed. It has no MWAA environment.\n")
+    first, *others = applied
+    assert first == dict.fromkeys(("PluginsVersion", "RequirementsVersion", "StartupVersion"), "")
+    assert all(all(versions.values()) for versions in others)
+    assert uploaded[:2] == [False, True]
+    config = read_config(Project.usual(repository.folder), "stg")
+    assert config is not None
+    assert (config.region, config.parameters["SourceDataArns"]) == (REGION, LAKE)
+    assert "dags/plays.py" in keys(bucket)

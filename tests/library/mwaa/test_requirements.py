@@ -118,6 +118,14 @@ def test_a_file_that_mwaa_has_or_reaches_stays(line: str) -> None:
     assert bundled_requirements(line) == line
 
 
+@pytest.mark.parametrize("end", ["\\", "\\\n"])
+def test_a_last_line_that_goes_on_nowhere_is_a_line(end: str, tmp_path: Path) -> None:
+    theirs = f"requests==2.0\nsix==1.0 {end}"
+    assert bundled_requirements(theirs) == theirs
+    assert bundled_requirements(f"requests==2.0\nathena-reports==0.2.0 {end}") == "requests==2.0\n"
+    assert asks_for_hashes(f"requests==2.0\nsix==1.0 --hash=sha256:0 {end}", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "in_dags", "expected"),
     [

@@ -267,6 +267,15 @@ def test_startup_sh_sets_all_but_what_mwaa_protects(tmp_path: Path) -> None:
     assert ignored == sorted(PROTECTED)
 
 
+def test_a_startup_sh_that_fails_is_told_with_what_it_has_said(tmp_path: Path) -> None:
+    twin = Twin(tmp_path)
+    script = twin.home / "startup" / "startup.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("export GREETING=ours\necho too bad >&2\nexit 3\n")
+    with pytest.raises(DeployError, match=r"^startup\.sh ended with exit code 3:\ntoo bad\n$"):
+        twin.startup_variables(lambda _: pytest.fail("nothing is known of its variables"))
+
+
 def test_an_image_has_the_packages_that_are_kept_of_it_unless_it_is_asked_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,6 +433,15 @@ def test_an_index_is_asked_for_what_cannot_be_had_without_one(tmp_path: Path, pi
     assert pip.calls["pip.log"] == pip.calls["pip-cut-off.log"][-4:]  # with an index
     assert pip.seconds["pip.log"] == 9 * 60
     assert (twin.added, twin.needs_index) == ({"requests": "2"}, True)
+
+
+def test_an_image_that_would_have_the_library_twice_is_refused(tmp_path: Path, pip: Pip) -> None:
+    pip.installs["pip-cut-off.log"] = ("athena_reports", "0.2.0")
+    with pytest.raises(DeployError) as refused:
+        Twin(tmp_path).install(IMAGE, "", "-r more.txt\n")
+    says = str(refused.value)
+    assert says.startswith("requirements.txt installs athena-reports 0.2.0, and plugins.zip has")
+    assert "perhaps in a file that requirements.txt names" in says
 
 
 @pytest.mark.parametrize(
@@ -639,6 +657,34 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     first, second, third, *of_pyenv = tried.split(", ")
     assert [first, second, third] == ["/no/such/python", sys.executable, "python3.12"]
     assert {Path(path).parts[-3] for path in of_pyenv} == {"3.12.9", "3.12.10"}
+
+
+def test_the_first_python_that_is_usable_makes_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script stands for each, so that no environment is made."""
+    twin = Twin(tmp_path / "twin")
+    calls = tmp_path / "calls"
+
+    def python(name: str, *, fails_at: str = "") -> str:
+        script = tmp_path / name
+        script.write_text(f'#!/bin/sh\necho {name} $1 $2 >> {calls}\ntest "$1" != "{fails_at}"\n')
+        script.chmod(0o755)
+        return str(script)
+
+    python("python3.12")  # the next one after the one that runs this
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    monkeypatch.setattr(module, "_USABLE", "_USABLE")
+    monkeypatch.setattr(module.sys, "executable", python("without-venv", fails_at="-m"))
+    module.make_environment(python("too-old", fails_at="-c"), twin)
+    assert calls.read_text().splitlines() == [
+        "too-old -c _USABLE",
+        "without-venv -c _USABLE",
+        "without-venv -m venv",
+        "python3.12 -c _USABLE",
+        "python3.12 -m venv",
+    ]
 
 
 @pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])

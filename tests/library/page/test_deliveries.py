@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
 from airflow.models import DagModel, DagTag
+from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import delete, update
 
 from athena_reports.page.deliveries import (
@@ -122,3 +123,9 @@ def test_the_request_clears_the_task_of_one_channel_in_one_run() -> None:
     assert others == (False,) * 4
     assert understood.reset_dag_runs
     assert understood.prevent_running_task
+
+
+def test_a_dag_that_airflow_has_not_stored_yet_delivers_nothing(session: Session) -> None:
+    stored = delete(SerializedDagModel).where(SerializedDagModel.dag_id == DELIVERING)
+    session.execute(stored)
+    assert delivering(session) is None

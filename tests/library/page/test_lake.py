@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
-from athena_reports.page.lake import ColumnRoles, LakeError, label_of
+from athena_reports.page.lake import ColumnRoles, LakeError, label_of, names_of_entries
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
@@ -388,3 +388,35 @@ def test_a_column_is_named_by_the_one_that_is_called_after_it(
     column: str, others: list[str], label: str
 ) -> None:
     assert label_of(column, [column, *others]) == label
+
+
+def test_entries_of_one_name_are_told_apart_by_their_keys() -> None:
+    """What is called by its key alone has it once."""
+    keys: list[page.TextValues] = [("u1", "jp"), ("u2", "jp"), ("u3", None), ("u4", "fr")]
+    labels: list[page.TextValues] = [("Ada", "jp"), ("Ada", ""), (None, None), ("", "France")]
+    assert names_of_entries(keys, labels) == [
+        ("Ada (u1)", "jp"),
+        ("Ada (u2)", "jp"),
+        ("u3", "NULL"),
+        ("u4", "France"),
+    ]
+
+
+def test_the_versions_of_a_table_are_those_of_its_partitions(account: Account) -> None:
+    assert account.lake.versions(DAG.dag_id) == {}
+    page._partitions.clear()  # as time does
+    manifest = published(account)
+    assert account.lake.versions(DAG.dag_id) == {WEEK.id: manifest.version}
+    page._partitions.clear()
+    of_others = json_response({"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}]})
+    with answered(account.glue, "GetPartitions", of_others):
+        assert account.lake.versions(DAG.dag_id) == {WEEK.id: ""}
+
+
+def test_of_a_report_without_parquet_no_rows_are_shown(account: Account) -> None:
+    manifest = published(account)
+    objects = tuple(item for item in manifest.objects if item.format != "parquet")
+    of_csv = manifest.model_copy(update={"objects": objects})
+    says = r"^This report publishes no Parquet, so its rows are not shown\. Download them\.$"
+    with pytest.raises(LakeError, match=says):
+        shown(account, of_csv)

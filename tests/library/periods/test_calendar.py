@@ -142,6 +142,21 @@ def test_instants_are_told_apart_where_clocks_show_the_same() -> None:
     assert list(havana.between(second, second + HOUR)) == []
 
 
+def test_a_day_that_has_begun_goes_on_while_a_clock_shows_the_date_before_again() -> None:
+    """In St. John's clocks went from 00:01 on the 7th to 23:01 on the 6th."""
+    days, weeks = daily("America/St_Johns"), weekly("sunday", "America/St_Johns")
+    midnight = datetime(2010, 11, 7, 2, 30, tzinfo=UTC)
+    assert days.period("2010-11-07").start_utc == midnight
+    again = midnight + timedelta(minutes=15)
+    assert again.astimezone(ZoneInfo("America/St_Johns")).isoformat()[:16] == "2010-11-06T23:15"
+    for at, day, week in (
+        (midnight - MOMENT, "2010-11-06", "2010-10-31"),
+        (midnight, "2010-11-07", "2010-11-07"),
+        (again, "2010-11-07", "2010-11-07"),
+    ):
+        assert (days.containing(at).id, weeks.containing(at).id) == (day, week)
+
+
 def test_of_a_skipped_date_there_is_no_day_and_its_week_is_shorter() -> None:
     zone, skipped, after = "Pacific/Apia", "2011-12-30", "2011-12-31"
     with pytest.raises(PeriodError) as error:

@@ -409,6 +409,26 @@ def test_a_current_version_that_is_gone_can_be_replaced(place: Place) -> None:
     assert place.manifest()["earlier_versions"][0]["difference"] is None
 
 
+def test_rows_that_are_gone_when_they_are_compared_are_replaced_without_a_difference(
+    place: Place,
+) -> None:
+    """Somebody removes them after the list of what is there."""
+    old, new = place.upload("a"), place.upload("b")
+    place.publish(old, facts(EARLY))
+
+    def remove(params: Any, **_: Any) -> None:
+        if old.version in params["url"]:
+            place.s3.delete([place.location.uri(old.parquet_key)])
+
+    events = place.s3.client.meta.events
+    events.register("before-call.s3.HeadObject", remove)
+    publication = place.publish(new, facts(LATE))
+    events.unregister("before-call.s3.HeadObject", remove)
+    (earlier,) = publication.manifest.earlier_versions
+    assert (publication.outcome, earlier.difference) == ("published", None)
+    assert publication.manifest.version == new.version
+
+
 def test_a_current_version_that_is_damaged_is_replaced_by_the_same_rows_and_nothing_is_restated(
     place: Place,
 ) -> None:

@@ -115,3 +115,12 @@ def test_a_summary_is_of_its_months_alone_and_growth_is_per_query() -> None:
 def test_the_last_months_go_over_the_turn_of_the_year() -> None:
     assert last_months(3, datetime(2026, 2, 28, tzinfo=UTC)) == ["2025-12", "2026-01", "2026-02"]
     assert last_months(14, datetime(2026, 12, 31, tzinfo=UTC))[0] == "2025-11"
+
+
+def test_from_a_month_that_scanned_nothing_no_growth_can_be_told() -> None:
+    """Such as one whose queries have read a table that was empty."""
+    months = ["2026-01", "2026-02"]
+    grown = {"2026-01": Cost(2, 0, 0.0), "2026-02": Cost(1, 100, 1.0)}
+    assert summary(grown, months).growth is None
+    assert summary({**grown, "2026-01": Cost(2, 1, 0.0)}, months).growth == 199.0
+    assert summary({"2026-01": Cost(1, 100, 1.0), "2026-02": Cost(1, 0, 0.0)}, months).growth == -1

@@ -26,7 +26,7 @@ from tests.library.publication.cadences import cadences
 from tests.support.calendars import UTC_WEEKS
 from tests.support.memory_store import MemoryS3
 from tests.support.publishing import Place, facts
-from tests.support.wire import CONFLICT, s3_error
+from tests.support.wire import CONFLICT, answered, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -201,6 +201,22 @@ def test_a_calendar_whose_write_conflicts_with_another_one_is_read_again(
     else:
         require_calendar(report, DEV, place.s3)
     assert find_calendar(report, place.s3) == written
+
+
+def test_a_calendar_that_others_write_and_delete_each_time_is_given_up_and_may_pass(
+    place: Place,
+) -> None:
+    conflicts = [s3_error(*CONFLICT) for _ in range(10)]
+    with (
+        answered(place.s3.client, "PutObject", *conflicts) as requests,
+        pytest.raises(
+            PublishError, match=r"calendar\.json was changed by others at each of 10"
+        ) as caught,
+    ):
+        require_calendar(place.location.report, DEV, place.s3)
+    assert caught.value.retryable
+    assert len(requests) == 10
+    assert place.everything() == {}
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,17 @@ def test_without_a_table_or_a_database_there_are_no_partitions_and_columns(
         assert absent.columns() is None
 
 
+def test_a_table_without_columns_tells_none(table: Table) -> None:
+    put(table, columns(score="bigint"))
+    stored = table.glue.get_table(DatabaseName=table.database, Name=table.name)["Table"]
+    stored["StorageDescriptor"]["Columns"] = []
+    kept = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+    without: Any = {name: stored[name] for name in kept}  # type: ignore[literal-required]
+    table.glue.update_table(DatabaseName=table.database, TableInput=without)
+    assert again(table).columns() is None
+    assert set(table.partitions()) == {"2026-11-15"}
+
+
 def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> None:
     table = tabled.table
     assert table is not None

@@ -21,6 +21,7 @@ from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.memory_store import MemoryS3
 from tests.support.submissions import AUTHOR, of_author, start
 from tests.support.virtual_clock import VirtualClock, virtual_clock
+from tests.support.wire import answered, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -131,6 +132,27 @@ def test_a_command_that_ends_after_a_write_that_was_not_answered_leaves_no_lease
     clock.sleep(RENEW_EVERY.total_seconds())
     with unanswered_writes(s3), pytest.raises(S3Error):
         command.lease.renew_if_due()
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    command.lease.remove()
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("lost", ["the first was not written", "somebody has removed it"])
+def test_a_lease_that_is_not_there_is_written_again(
+    lost: str, clock: VirtualClock, s3: S3Client, bucket: str
+) -> None:
+    command = Command(clock, S3(s3), f"s3://{bucket}/")
+    if lost == "the first was not written":
+        clock.sleep(RENEW_EVERY.total_seconds())
+        unavailable = s3_error("InvalidRequest", "not now", 400)
+        with answered(s3, "PutObject", unavailable), pytest.raises(S3Error):
+            command.lease.renew_if_due()
+    else:
+        command.live(6)
+        s3.delete_object(Bucket=bucket, Key=f"leases/{command.id}.json")
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    clock.sleep(RENEW_EVERY.total_seconds())
+    command.lease.renew_if_due()
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     command.lease.remove()
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0

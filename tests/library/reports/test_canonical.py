@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import io
 import json
 import math
 import os
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from functools import cached_property, lru_cache, partial, wraps
@@ -610,6 +612,22 @@ def in_closure_of_a_closure(value: object) -> Any:
     return in_closure(in_closure(value))
 
 
+class OwnZone(tzinfo):
+    """A zone of an author's own: its offset may follow from anything."""
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        return timedelta(hours=9)
+
+
+def zone_of_a_file() -> ZoneInfo:
+    """A zone that knows its rules and not its name; all of these look the same.
+
+    Its file has one rule and no changes (RFC 9636): nine hours, called JST.
+    """
+    header = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4)
+    return ZoneInfo.from_file(io.BytesIO(header + struct.pack(">lbb", 9 * 3600, 0, 0) + b"JST\0"))
+
+
 UNREADABLE: Mapping[str, tuple[Any, str]] = {
     "object": (object(), "builtins.object"),
     "own class": (Client(), "test_canonical.Client"),
@@ -618,6 +636,8 @@ UNREADABLE: Mapping[str, tuple[Any, str]] = {
     "method of a class": (str.upper, "builtins.method_descriptor"),
     "changeable dataclass": (Changeable(), "test_canonical.Changeable"),
     "named tuple": (Pair(1, 2), "test_canonical.Pair"),
+    "own zone": (time(1, tzinfo=OwnZone()), "test_canonical.OwnZone"),
+    "zone without a name": (zone_of_a_file(), "zoneinfo.ZoneInfo"),
     "view of a dictionary": (MappingProxyType({"a": 1}), "builtins.mappingproxy"),
     "module": (json, "builtins.module"),
     "generator": ((number for number in range(3)), "builtins.generator"),
@@ -681,5 +701,28 @@ def test_a_function_whose_file_is_gone_is_refused(
         path.unlink()
     with pytest.raises(
         UnreadableError, match=r"here is the function .*, whose source is not there"
+    ):
+        canonical(made, "here")
+
+
+@pytest.mark.parametrize(
+    ("source", "now"),
+    [
+        ("made = lambda rows: rows\n", "made = (\n"),
+        ("made = lambda rows: rows\n", "made = None\n"),
+        ("made = lambda rows: rows\n", ""),
+        ("def made(rows):\n    return rows\n", 'def made(rows):\n    return """rows\n'),
+    ],
+    ids=["no Python", "no lambda in its line", "empty", "no end of a text"],
+)
+def test_a_function_whose_file_was_changed_after_it_was_loaded_is_refused(
+    tmp_path: Path, from_file: Callable[..., Any], source: str, now: str
+) -> None:
+    """Whoever edits a DAG file may save it at any moment."""
+    made = from_file(source)
+    (path,) = tmp_path.glob("*.py")
+    path.write_text(now)
+    with pytest.raises(
+        UnreadableError, match=r"^here is the function .*, whose source is not there$"
     ):
         canonical(made, "here")

@@ -67,6 +67,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("key", ["user_id", ""], "a column has no name"),
         ("key", [1], "valid string"),
     ),
+    ("max_scan", 10**9, "max_scan needs the report's inputs. Declare them."),
     ("trasnform", None, "Did you mean transform?"),
 ]
 

@@ -119,6 +119,12 @@ def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
         ("{% if params.values == 'x' %}yes{% endif %}", "x", "yes"),
         ("{% if params.values == 'y' %}yes{% else %}no{% endif %}", "x", "no"),
         ("{% for item in params.values %}{{ item }};{% endfor %}", ["a'b", 1], "'a''b';1;"),
+        (
+            "{% for one in params.values %}{% for other in params.values %}"
+            "{{ 'same;' if one == other else 'other;' }}{% endfor %}{% endfor %}",
+            ["a", "b"],
+            "same;other;other;same;",
+        ),
         ("{{ params.values }}", [1, 2], "(1, 2)"),  # a name that dictionaries have as a method
     ],
 )
@@ -146,6 +152,24 @@ def test_an_input_filters_its_partitions_as_it_is_declared(source: Input) -> Non
     assert (
         SandboxedEnvironment().from_string("{{ inputs.plays.partitions }}").render(context) == said
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "database", "says"),
+    [
+        ("plays", None, "plays"),
+        ("plays", "lake", "lake.plays"),
+        ("plays", "my-lake", '"my-lake".plays'),
+        ("2025_plays", None, '"2025_plays"'),
+    ],
+)
+def test_the_name_of_a_table_is_quoted_where_sql_needs_it(
+    table: str, database: str | None, says: str
+) -> None:
+    period = SqlPeriod(weekly("sunday", timezone="Asia/Tokyo").period("2026-11-15"))
+    context = template_context(period, {}, [Input(table, database=database)])
+    source = "{{ (inputs | attr(name)).table }}"
+    assert SandboxedEnvironment().from_string(source).render(context, name=table) == says
 
 
 def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from athena_reports.rows.checks import (
     promised,
     run_checks,
 )
+from athena_reports.rows.engine import MemoryLimitError
 from athena_reports.rows.writer import write_table
-from tests.support.engines import engine
+from tests.support.engines import engine, new_engine
 
 FEW = settings(max_examples=25)
 
@@ -38,6 +39,13 @@ def run(declared: Sequence[Check], rows: pa.Table, **baselines: Any) -> tuple[Ch
     with engine() as opened:
         local = write_table(opened.connection.from_arrow(rows), opened)
         return run_checks(declared, local, opened, **baselines)
+
+
+def run_alone(check: Check, rows: pa.Table) -> tuple[CheckResult, ...]:
+    """Run a check that breaks its engine."""
+    with new_engine() as opened:
+        local = write_table(opened.connection.from_arrow(rows), opened)
+        return run_checks([check], local, opened)
 
 
 def result(check: Check, rows: pa.Table, **baselines: Any) -> CheckResult:
@@ -264,6 +272,14 @@ def test_a_check_that_cannot_be_made_fails(check: Check, says: str) -> None:
     assert says in found.message
     assert "\n" not in found.message
     assert not re.search("(Binder|Parser|Catalog|Conversion) Error", found.message)
+
+
+def test_a_check_that_needs_more_memory_than_allowed_is_no_finding() -> None:
+    """What the rows are is not known then, and more memory helps."""
+    numbers = "SELECT list(range) AS l FROM range(30_000_000)"
+    check = checks.expression(f"score < (SELECT max(len(l)) FROM ({numbers}))")
+    with pytest.raises(MemoryLimitError, match="ATHENA_REPORTS_MEMORY_LIMIT"):
+        run_alone(check, scores([1]))
 
 
 # --- change

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -90,6 +91,14 @@ MADE["pandas"] = TABLE.to_pandas
 )
 def test_a_transform_may_return_arrow_or_a_frame(kind: str, after: list[Any]) -> None:
     assert run(lambda _, __: MADE[kind](), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
+
+
+def test_the_index_of_a_frame_is_no_column_and_what_is_missing_is_null() -> None:
+    frame = pd.DataFrame({"b": [1, 2, 3], "c": [0.5, None, 1.5], "d": ["x", None, "雪"]})
+    assert run(lambda _, __: frame[frame["b"] > 1]) == (
+        {"b": "BIGINT", "c": "DOUBLE", "d": "VARCHAR"},
+        [(2, None, None), (3, 1.5, "雪")],
+    )
 
 
 def doubled(rows: Any, period: Any) -> Any:
@@ -215,6 +224,16 @@ def test_each_row_takes_values_of_the_declared_type(kind: str, values: list[Any]
         sql=f"{ONE} FROM range({len(values)})",
     )
     assert found[1] == [(value,) for value in values]
+
+
+def test_each_row_keeps_microseconds_where_sql_has_made_them() -> None:
+    """A result has none, so `adds` cannot declare them either."""
+    finer = WITHOUT_ZONE.replace(microsecond=4005)
+    sql = f"SELECT TIMESTAMP '{finer}' AS a"
+    assert run(each_row(lambda row: row), sql=sql) == ({"a": "TIMESTAMP"}, [(finer,)])
+    with_zone = finer.replace(tzinfo=UTC)
+    said = refusal(each_row(lambda _: {"a": with_zone}), sql=sql)
+    assert f"row 1 has {with_zone!r} in 'a', which is a column of TIMESTAMP: its value" in said
 
 
 NESTED = """

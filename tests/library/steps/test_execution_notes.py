@@ -66,6 +66,7 @@ def test_what_is_noted_stays_beside_what_was_noted_before(supervisor: Supervisor
     for query_id in ("q-1", "q-2", "q-1", "q-3"):
         TaskStateNotes(given(), "0").add(query_id)
     assert TaskStateNotes(given(), "0").ids() == ["q-1", "q-2", "q-3"]
+    assert list(supervisor.rows.values()) == [["q-1", "q-2", "q-3"]], "each is noted once"
     assert TaskStateNotes(given(), "1").ids() == []
 
 

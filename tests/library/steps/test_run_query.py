@@ -365,6 +365,17 @@ def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: Memo
     assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}
 
 
+def test_a_run_whose_clears_are_not_known_counts_as_never_cleared(athena: MemoryAthena) -> None:
+    unknown: Any = None  # as Airflow's API may say it
+    id_ = submitted(context(DagRun(clear_number=unknown)))
+    (query,) = athena.queries.values()
+    marker = Marker.find(query.request["QueryString"])
+    assert marker is not None
+    assert marker.generation == "0"
+    athena.forget_tokens()
+    assert submitted(context(DagRun(clear_number=0), try_number=2)) == id_
+
+
 @pytest.mark.parametrize("clear_number", [0, 1])
 def test_a_retry_takes_the_query_of_its_own_run_and_of_no_other(
     clear_number: int, athena: MemoryAthena

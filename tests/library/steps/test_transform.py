@@ -347,6 +347,18 @@ def test_an_unload_without_rows_has_the_declared_columns_which_no_transform_make
     assert (prepared["version"]["rows"], prepared["version"]["ordered"]) == (0, False)
 
 
+def test_an_unload_without_rows_cannot_be_published_where_no_column_is_known(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    """Neither declared nor, as the report has no table, by an earlier period."""
+    s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
+    query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
+    says = r"q-1 unloaded no rows and so no columns.*Publish one period with rows first, or declare"
+    with pytest.raises(AirflowFailException, match=says):
+        transformed(query, bucket, empty="publish", database="", formats=["csv"])
+    assert keys_in(s3, bucket) == []
+
+
 @pytest.mark.parametrize("missing", ["query", "submitted", "period"])
 def test_without_a_query_or_a_period_the_way_out_is_named(
     missing: str, bucket: str, query: dict[str, Any]

@@ -100,6 +100,21 @@ def test_a_query_of_somebody_else_is_not_submitted_again(
     assert len(athena.queries) == 3
 
 
+def test_a_query_of_somebody_else_that_was_cancelled_stays_cancelled(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    of_console = start_sql(athena, "SELECT 1")
+    (of_command,) = start_all(athena, of_author())
+    for id_ in (of_console, of_command):
+        athena.cancel(id_)
+        with pytest.raises(AirflowFailException) as caught:
+            wait_task(id_).execute(context())
+        assert f"Query {id_} is CANCELLED" in str(caught.value)
+        assert "this run did not submit it" not in str(caught.value)
+        assert isinstance(caught.value.__cause__, QueryFailedError)
+    assert len(athena.queries) == 3
+
+
 @pytest.mark.parametrize(
     ("partition", "address"),
     [

@@ -28,7 +28,7 @@ from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
 from tests.support.notifiers import Broken, Recorder
-from tests.support.publishing import Place, facts
+from tests.support.publishing import LATE, Place, facts
 
 DAG_FILE = """
 from datetime import timedelta
@@ -103,6 +103,19 @@ def test_the_reason_of_a_failure_has_its_beginning_if_it_is_long(build: Build) -
     (message,) = recorder.told
     assert "Reason: transform: row 1 is wrong; xxx" in message
     assert len(message) < 10_000
+
+
+def test_a_task_that_was_killed_keeps_the_reason_of_no_try(build: Build) -> None:
+    """The DAG processor calls its callback then, and knows no exception."""
+    recorder, ti = Recorder(), TaskInstance("transform")
+    dag = build(on_failure=[recorder])
+    callback = dag.get_task("transform").on_failure_callback[0]
+    for known in ({"ti": ti}, {"ti": ti, "exception": None}):
+        callback(known)
+    assert ti.pushed == {}
+    fail(dag, dag_run=DagRun(), ti=ti)
+    (message,) = recorder.told
+    assert "\nReason: transform: it failed\n" in message
 
 
 @pytest.mark.parametrize(
@@ -204,6 +217,30 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
     assert f"There are rows of {last.id}." in second
     says = "Airflow did not say which run has succeeded. The DAG beside it will look."
     assert logged() == [f"warning: {says}"]
+
+
+def test_of_a_period_without_warnings_or_that_is_not_published_nobody_is_told(
+    make_report: MakeReport, place: Place
+) -> None:
+    recorder = Recorder()
+    dag: Any = build_dag(make_report(), UTC_WEEKS, on_warning=[recorder])
+    period = UTC_WEEKS.period(place.location.period_id)
+    passed = CheckResult(name="rows", severity="warn", passed=True, message="There are rows.")
+    failed = passed.model_copy(update={"severity": "fail", "passed": False})
+    run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
+    (callback,) = dag.on_success_callback
+
+    def succeed() -> None:
+        callback({"dag": dag, "run_id": "scheduled__1", "reason": "success", "dag_run": run})
+
+    succeed()  # it has found no rows
+    place.publish(place.upload("a"), facts(checks=(passed,)))
+    succeed()
+    assert recorder.told == []
+    warned = passed.model_copy(update={"passed": False})
+    place.publish(place.upload("b"), facts(LATE, checks=(warned, failed)))
+    succeed()
+    assert len(recorder.told) == 1
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])

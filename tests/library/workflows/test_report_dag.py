@@ -534,6 +534,24 @@ def test_a_second_file_that_declares_a_report_is_an_import_error_that_names_both
 
 
 @pytest.mark.usefixtures("sql_folder")
+def test_a_second_file_keeps_no_task_of_the_accepted_one_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have come since the DAG processor has accepted the other, and before a task begins."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    for name in ("a_copy", "plays"):
+        (tmp_path / f"{name}.py").write_text(DECLARATION)
+    assert parsed(tmp_path / "plays.py").import_errors
+    # As the process of a task has them when it parses the file.
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "plays_weekly")
+    assert parsed(tmp_path / "plays.py").import_errors
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "run_query")
+    found = parsed(tmp_path / "plays.py")
+    assert found.import_errors == {}
+    assert "plays_weekly" in found.dags
+
+
+@pytest.mark.usefixtures("sql_folder")
 def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declared_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
