@@ -107,6 +107,7 @@ def pytest_collection_finish() -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of what is started from here
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000)  # tests make few circles: to look for them took a twentieth of the time
 
 
 @pytest.hookimpl(trylast=True)
