@@ -229,7 +229,7 @@ def test_a_table_without_rows_is_a_table(case: Path) -> None:
 )
 def test_an_unknown_type_is_named_beside_the_types_that_there_are(case: Path, kind: str) -> None:
     plays = case / "plays.csv"
-    plays.write_text(PLAYS.replace("score bigint", f'"score {kind}"'))
+    plays.write_text(PLAYS.replace("score bigint", f'"score  {kind} "'))
     result = run(case)
     assert result.outcome == "failed"
     problem = f"{plays}, line 1: the column 'score' has the type {kind!r}, which no table has. "
