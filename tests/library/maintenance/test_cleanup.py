@@ -121,13 +121,21 @@ def test_what_must_stay_stays(
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
-@pytest.mark.parametrize(("days", "gone"), [(0.51, set()), (0.99, set()), (1.01, {"a"})])
+@pytest.mark.parametrize(("days", "gone"), [(0.51, set()), (1, set()), (1.01, {"a"})])
 def test_a_replaced_version_that_is_uploaded_anew_stays_while_a_publish_may_still_take_it(
     days: float, gone: set[str]
 ) -> None:
     """A publish takes what was uploaded within 12 hours, and may itself take as long."""
     policy = RetentionPolicy(keep_versions=0, keep_days=1)
     assert removed([stored("a", days)], manifest("b", ("a", 30)), policy) == gone
+
+
+@pytest.mark.parametrize(("later", "gone"), [(0.0, False), (1e-6, True)])
+def test_a_version_stays_for_as_many_days_as_the_policy_says(later: float, gone: bool) -> None:
+    policy = RetentionPolicy(keep_versions=0, keep_days=30, abandoned_after_days=10)
+    replaced = removed([stored("a", 60)], manifest("b", ("a", 30 + later)), policy)
+    never_published = removed([stored("c", 10 + later)], manifest("b"), policy)
+    assert (replaced, never_published) == (({"a"}, {"c"}) if gone else (set(), set()))
 
 
 def test_a_version_goes_whole_or_not_at_all() -> None:
@@ -683,6 +691,25 @@ def test_a_latest_period_whose_manifest_cannot_be_read_stays(tabled: Place) -> N
     (problem,) = cleaned(tabled).problems
     assert tabled.location.manifest_uri in problem
     assert tabled.latest()["period"]["id"] == "2026-11-15"
+
+
+def test_a_latest_period_that_is_deleted_while_it_is_repaired_is_written_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(place.at("2026-11-08"), "a")
+    published(place, "a")
+    withdraw(place)
+    uri = place.location.report.latest_uri
+    write = S3.write
+
+    def deleted_before(self: S3, *given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(S3, "write", write)
+        self.delete([uri])
+        return self.write(*given, **named)
+
+    monkeypatch.setattr(S3, "write", deleted_before)
+    assert repair_latest(place.location.report, place.s3)
+    assert place.latest()["period"]["id"] == "2026-11-08"
 
 
 @pytest.mark.parametrize("calls", range(10))

@@ -84,6 +84,7 @@ def test_a_mistake_is_found_where_the_report_is_declared(
     assert problem.startswith(begins)
     assert says in problem
     assert "SimpleNamespace" not in problem
+    assert ".." not in problem
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:

@@ -171,6 +171,19 @@ def test_a_cancellation_before_or_soon_after_a_cleared_wait_began_is_the_clears_
     assert len(athena.queries) == 1 + submitted_again
 
 
+@pytest.mark.parametrize(("looked_before", "submitted_again"), [(0, True), (1, False)])
+def test_without_a_triggerer_only_the_first_look_of_a_cleared_wait_sees_what_the_clear_stopped(
+    athena: MemoryAthena, looked_before: int, submitted_again: bool
+) -> None:
+    """A query that was running at the first look was cancelled by somebody after the clear."""
+    athena.cancel("q-1")
+    given = context(**CLEARED) | {"task_reschedule_count": looked_before}
+    ends_by = AirflowRescheduleException if submitted_again else AirflowFailException
+    with pytest.raises(ends_by):
+        wait_task(deferrable=False).execute(given)
+    assert len(athena.queries) == 1 + submitted_again
+
+
 def test_a_retry_does_not_pay_again_what_athena_cancelled_for_its_scan_limit(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
