@@ -340,7 +340,11 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
 def test_an_unknown_environment_is_refused_with_those_that_there_are(
     repository: Path, tmp_path: Path, environment: str
 ) -> None:
-    with pytest.raises(DeployError, match=r"no environment .* has dev, prd, stg"):
+    says = (
+        f"There is no environment {environment!r}: deploy/environments/ has dev, prd, stg. Name one"
+        " of them, or describe a new one in deploy/environments/<name>.env."
+    )
+    with pytest.raises(DeployError, match=f"^{re.escape(says)}$"):
         build_bundle(Project.usual(repository), environment, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

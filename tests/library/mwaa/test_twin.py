@@ -5,6 +5,7 @@ real virtual environments and a real pip, no index.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -639,6 +640,26 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     first, second, third, *of_pyenv = tried.split(", ")
     assert [first, second, third] == ["/no/such/python", sys.executable, "python3.12"]
     assert {Path(path).parts[-3] for path in of_pyenv} == {"3.12.9", "3.12.10"}
+
+
+def test_the_first_python_that_makes_an_environment_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name can exist and still fail, and a usable Python can fail to make the environment."""
+    for name, fails_at in (("named", "-c"), ("running", "-m"), ("python3.12", "nothing")):
+        (tmp_path / name).write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n[ "$1" != {fails_at} ]\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "running"))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    module.make_environment(str(tmp_path / "named"), Twin(tmp_path / "twin"))
+    looks, makes = f"-c {module._USABLE}", f"-m venv --clear {tmp_path}/twin/venv"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"named {looks}",
+        *(f"running {looks}", f"running {makes}"),
+        *(f"python3.12 {looks}", f"python3.12 {makes}"),
+    ]
 
 
 @pytest.mark.parametrize("source", ["nowhere.txt", "http://127.0.0.1:9/x"])

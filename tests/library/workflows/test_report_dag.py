@@ -490,6 +490,20 @@ def test_an_option_that_does_not_fit_names_the_report_and_what_is_expected(
     assert example in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("delay", bound) for bound in (timedelta(0), SECOND, timedelta(days=1))),
+        *(("due", bound) for bound in (timedelta(0), SECOND)),  # where nobody is told
+        *(("wait", SECOND), ("max_active_runs", 1), ("run_timeout", SECOND)),
+    ],
+)
+def test_an_option_at_its_bound_is_taken(build: Any, option: str, value: Any) -> None:
+    dag = build(**{option: value})
+    if option == "delay":
+        assert dag.timetable.delay == value
+
+
 def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
