@@ -438,8 +438,11 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     def marks() -> dict[str, str]:
         return {each: found["Parameters"]["broken"] for each, found in tabled.partitions().items()}
 
-    for _ in range(2):
-        (problem,) = cleaned(tabled).problems
+    assert tabled.table is not None
+    for writes in (1, 0):
+        with answered(tabled.table.glue, "UpdatePartition") as requests:
+            (problem,) = cleaned(tabled).problems
+        assert len(requests) == writes
         assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
         assert why in problem
         assert "lear run_query" in problem or "lear publish" in problem
@@ -623,9 +626,11 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     names = {"DatabaseName": tabled.table.database, "TableName": tabled.table.name}
     period_id = tabled.location.period_id
 
-    def parameters_with(**changed: str) -> dict[str, str]:
+    def parameters_with(folder: str = "", **changed: str) -> dict[str, str]:
         partition = tabled.partitions()[period_id]
         parameters = {**partition["Parameters"], **changed}
+        if folder:
+            partition["StorageDescriptor"]["Location"] = folder
         glue.update_partition(
             **names,
             PartitionValueList=[period_id],
@@ -645,6 +650,21 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
     assert tabled.partitions()[period_id]["Parameters"]["rows"] == added["rows"]
     assert cleaned(tabled).repaired == []
+
+    own_folder = tabled.partitions()[period_id]["StorageDescriptor"]["Location"]
+    parameters_with("s3://elsewhere/plays/")
+    assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
+    assert tabled.partitions()[period_id]["StorageDescriptor"]["Location"] == own_folder
+
+
+def test_a_version_without_parquet_needs_no_partition(tabled: Place) -> None:
+    period_id = tabled.location.period_id
+    now = dt.datetime.now(dt.UTC).isoformat()
+    version = tabled.upload("a", formats=["csv"])
+    tabled.publish(version, facts(period_id=period_id, published_at=now))
+    summary = cleaned(tabled)
+    assert (summary.repaired, summary.problems) == ([], [])
+    assert tabled.partitions() == {}
 
 
 @pytest.mark.parametrize("harm", [withdraw, name_a_far_period])
