@@ -71,6 +71,7 @@ def test_an_input_that_cannot_be_names_the_field(
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
     assert says in str(caught.value)
+    assert ".." not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,26 @@ def test_an_input_may_have_partitions_of_an_hour_or_longer(format: str) -> None:
 )
 def test_keys_have_usual_formats(fields: dict[str, Any], formats: list[str]) -> None:
     assert [key.format for key in Input("plays", **fields).layout.keys] == formats
+
+
+def test_an_input_is_the_same_whether_it_is_declared_with_lists_or_tuples() -> None:
+    fields: list[Any] = []
+    for of in (list, tuple):
+        fields.append(
+            {
+                "columns": of(["dt", "hour"]),
+                "format": of(["%F", "%H"]),
+                "kind": of(["string", "integer"]),
+                "only": {"region": of(["jp", "us"])},
+            }
+        )
+    first, second = (Input("plays", **each) for each in fields)
+    assert first == second
+    assert len({first, second}) == 1
+    fields[0]["only"]["region"].append("de")
+    assert first.only == {"region": ("jp", "us")}
+    with pytest.raises(TypeError):
+        first.only["region"] = ()  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
