@@ -110,20 +110,21 @@ def test_keys_have_usual_formats(fields: dict[str, Any], formats: list[str]) -> 
 
 
 def test_an_input_is_the_same_whether_it_is_declared_with_lists_or_tuples() -> None:
-    fields: list[Any] = []
-    for of in (list, tuple):
-        fields.append(
-            {
-                "columns": of(["dt", "hour"]),
-                "format": of(["%F", "%H"]),
-                "kind": of(["string", "integer"]),
-                "only": {"region": of(["jp", "us"])},
-            }
+    regions = ["jp", "us"]
+
+    def declared(of: Any) -> Input:
+        return Input(
+            "plays",
+            of(["dt", "hour"]),
+            format=of(["%F", "%H"]),
+            kind=of(["string", "integer"]),
+            only={"region": regions if of is list else of(regions)},
         )
-    first, second = (Input("plays", **each) for each in fields)
+
+    first, second = declared(list), declared(tuple)
     assert first == second
     assert len({first, second}) == 1
-    fields[0]["only"]["region"].append("de")
+    regions.append("de")
     assert first.only == {"region": ("jp", "us")}
     with pytest.raises(TypeError):
         first.only["region"] = ()  # type: ignore[index]
