@@ -21,6 +21,7 @@ from athena_reports import (
     Cadence,
     Column,
     Input,
+    Published,
     RetryPolicy,
     build_dag,
     checks,
@@ -588,6 +589,21 @@ def test_a_report_waits_for_its_inputs_if_one_of_them_says_so(
 
     without = build(inputs=[Input("plays")])
     assert [task.task_id for task in without.topological_sort()] == TASKS
+
+
+def test_a_report_may_read_its_own_periods_of_another_cadence_but_never_itself(build: Any) -> None:
+    days, months = Published("plays", daily(TOKYO)), Published("plays", monthly(TOKYO))
+    assert build(monthly(TOKYO), inputs=[days]).dag_id == "plays_monthly"
+    build(monthly(TOKYO), inputs=[Published("games", monthly(TOKYO))])
+    for inputs in ([months], [days, months], [Input("users", columns=()), months]):
+        with pytest.raises(ReportError) as caught:
+            build(monthly(TOKYO), inputs=inputs)
+        says = (
+            "Report 'plays', field 'inputs': it reads itself, plays_monthly. Read another report."
+        )
+        assert str(caught.value) == says
+    with pytest.raises(ReportError, match="is not made of whole periods of plays_monthly"):
+        build(daily(TOKYO), inputs=[months])
 
 
 def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build: Any) -> None:
