@@ -107,7 +107,9 @@ def pytest_collection_finish() -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of what is started from here
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000)  # tests make few circles: to look for them took a twentieth of the time
+    gc.set_threshold(
+        50_000
+    )  # tests make few circles: to look for them took a twentieth of the time
 
 
 @pytest.hookimpl(trylast=True)

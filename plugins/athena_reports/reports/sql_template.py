@@ -59,7 +59,7 @@ def template_problem(
         context = _context(_SAMPLE, params, sql_inputs)
         environment.from_string(template).render(context)
     except TemplateSyntaxError as error:
-        return f"line {error.lineno}: {error.message}."
+        return f"line {error.lineno}: {str(error.message).removesuffix('.')}."
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         return _rendering_problem(error, params, inputs)
     if must_filter:

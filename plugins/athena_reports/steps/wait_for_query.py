@@ -293,9 +293,7 @@ class AthenaWaitSensor(AthenaSensor):
             return PokeReturnValue(is_done=True, xcom_value=execution.model_dump(mode="json"))
 
         verdict = execution_verdict(execution)
-        has_failed = execution.state is QueryState.FAILED
-        may_succeed_if_submitted_again = verdict.decision is Decision.RESUBMIT
-        if has_failed and may_succeed_if_submitted_again:
+        if verdict.decision is Decision.RESUBMIT:
             return self._conclude(self._resubmit(execution))
 
         if execution.state is QueryState.CANCELLED:

@@ -1,18 +1,22 @@
 """The declaration of a table that a report reads: which partitions it may have."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from athena_reports import Input
 from athena_reports.errors import InputError
+from athena_reports.periods.calendar import Cadence, weekly, yearly
 
 
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
         ({"columns": ("month", "year")}, "columns", "another order than year, month. Give"),
+        ({"columns": ("year", "hour", "day")}, "columns", "order than year, day, hour. Give"),
+        ({"columns": ("day", "month")}, "columns", "another order than month, day. Give"),
+        ({"columns": ("Year", "DAY")}, "columns", "and DAY is not the month. Give the format"),
         ({"columns": ("dt", "dt")}, "columns", "name each partition key once"),
         ({"columns": tuple("abcde")}, "columns", "4 for the 5 keys a, b, c, d, e"),
         ({"columns": ("dt", "hour"), "format": "%Y"}, "format", "1 for the 2 keys dt, hour"),
@@ -67,6 +71,7 @@ def test_an_input_that_cannot_be_names_the_field(
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
     assert says in str(caught.value)
+    assert ".." not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +109,33 @@ def test_keys_have_usual_formats(fields: dict[str, Any], formats: list[str]) -> 
     assert [key.format for key in Input("plays", **fields).layout.keys] == formats
 
 
+def test_an_input_is_the_same_whether_it_is_declared_with_lists_or_tuples() -> None:
+    regions = ["jp", "us"]
+
+    def declared(of: Any) -> Input:
+        return Input(
+            "plays",
+            of(["dt", "hour"]),
+            format=of(["%F", "%H"]),
+            kind=of(["string", "integer"]),
+            only={"region": regions if of is list else of(regions)},
+        )
+
+    first, second = declared(list), declared(tuple)
+    assert first == second
+    assert len({first, second}) == 1
+    regions.append("de")
+    assert first.only == {"region": ("jp", "us")}
+    with pytest.raises(TypeError):
+        first.only["region"] = ()  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("arguments", "fields", "table", "field"),
     [
         (("plays", ("month", "year")), {}, "'plays'", "columns"),
+        (("plays", ("dt", "dt")), {}, "'plays'", "columns"),
+        (("plays", "dt"), {"zone": "Asia/Tokio"}, "'plays'", "zone"),
         ((), {"table": "plays", "columns": ("month", "year")}, "'plays'", "columns"),
         ((), {"zone": "UTC"}, "None", "table"),
         ((), {}, "None", "table"),
@@ -118,6 +146,28 @@ def test_a_mistake_names_the_table_as_far_as_there_is_one(
 ) -> None:
     with pytest.raises(InputError, match=f"^Input {table}, field '{field}': "):
         Input(*arguments, **fields)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "fields", "expected"),
+    [
+        (weekly("sunday"), {}, ["2025-06-22"]),
+        (weekly("sunday"), {"previous": True}, ["2025-06-15", "2025-06-22"]),
+        (weekly("sunday"), {"last_year": True}, ["2024-06-23", "2025-06-22"]),
+        (
+            weekly("sunday"),
+            {"previous": True, "last_year": True},
+            ["2024-06-23", "2025-06-15", "2025-06-22"],
+        ),
+        (yearly(), {"previous": True, "last_year": True}, ["2024", "2025"]),
+    ],
+)
+def test_the_periods_that_are_read_come_in_time_and_each_once(
+    cadence: Cadence, fields: dict[str, Any], expected: list[str]
+) -> None:
+    period = cadence.containing(datetime(2025, 6, 25, tzinfo=UTC))
+    periods = Input("plays", **fields).periods_read(period)
+    assert [each.id for each in periods] == expected
 
 
 def test_a_table_without_partitions_has_no_keys() -> None:

@@ -201,6 +201,46 @@ def test_values_of_only_are_needed_one_by_one(glue: GlueClient, database: str) -
     )
 
 
+def test_the_time_is_that_of_its_own_key_beside_values_of_another_kind(
+    glue: GlueClient, database: str
+) -> None:
+    keys = {"level": "int", "region": "string", "dt": "string"}
+    create_table(glue, database, keys, [*product("01", ("jp", "us"), DAYS[:4])])
+    table = SourceTable.read(Input("plays", only={"level": [1, 2]}), database, glue)
+    with answered(glue, "GetPartitions") as requests:
+        folders = registered_folders(table, [*product(DAYS[1:3], "12")], glue)
+    assert {partition: sorted(found) for partition, found in folders.items()} == {
+        (day, "1"): [f"dt={day}/level=1/region={region}" for region in ("jp", "us")]
+        for day in DAYS[1:3]
+    }
+    assert expressions_of(requests) == [f"dt >= '{DAYS[1]}' AND dt <= '{DAYS[2]}'"]
+
+
+def test_integers_of_one_key_are_asked_for_in_the_order_of_numbers(
+    glue: GlueClient, database: str
+) -> None:
+    keys = {"day_of_era": "int", "region": "string"}
+    create_table(glue, database, keys, [*product(("998", "999", "1000"), ("jp",))])
+    source = Input("plays", "day_of_era", kind="integer", format="%Y")
+    table = SourceTable.read(source, database, glue)
+    wanted = [("1000",), ("999",)]
+    with answered(glue, "GetPartitions") as requests:
+        assert list(registered_folders(table, wanted, glue)) == wanted
+    assert expressions_of(requests) == ["day_of_era >= 999 AND day_of_era <= 1000"]
+
+
+def test_times_that_do_not_sort_as_texts_are_named_one_by_one(
+    glue: GlueClient, database: str
+) -> None:
+    """A range from the first to the last would list most of the table."""
+    create_table(glue, database, {"dt": "string", "region": "string"}, [["01-07-2025", "jp"]])
+    table = SourceTable.read(Input("plays", format="%d-%m-%Y"), database, glue)
+    wanted = [("30-06-2025",), ("01-07-2025",)]
+    with answered(glue, "GetPartitions") as requests:
+        assert list(registered_folders(table, wanted, glue)) == wanted[1:]
+    assert expressions_of(requests) == ["(dt = '30-06-2025') OR (dt = '01-07-2025')"]
+
+
 # --- rare answers
 
 

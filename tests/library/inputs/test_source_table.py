@@ -325,11 +325,31 @@ def test_each_usual_form_is_told_by_one_partition(
     )
 
 
-def test_a_form_that_nobody_knows_is_left_to_the_author(glue: GlueClient, database: str) -> None:
-    create_table(glue, database, {"dt": "string"})
-    table = SourceTable.read(Input("plays"), database, glue)
-    with pytest.raises(InputError, match=r"dt=June 21, .* Write format= as the table has it\."):
-        table.require_readable({"dt": "June 21"})
+@pytest.mark.parametrize(
+    ("keys", "fields", "stored"),
+    [
+        ({"dt": "string"}, {}, {"dt": "June 21"}),
+        # A usual form of one key is no advice for several keys, or for a date.
+        (
+            {"dt": "string", "hour": "string"},
+            {"columns": ("dt", "hour"), "format": ("%Y/%m/%d", "%H")},
+            {"dt": "2025-06-21", "hour": "15"},
+        ),
+        ({"dt": "date"}, {"kind": "date"}, {"dt": "20250621"}),
+    ],
+)
+def test_a_form_that_nobody_knows_is_left_to_the_author(
+    glue: GlueClient,
+    database: str,
+    keys: dict[str, str],
+    fields: dict[str, Any],
+    stored: dict[str, str],
+) -> None:
+    create_table(glue, database, keys)
+    table = SourceTable.read(Input("plays", **fields), database, glue)
+    says = rf"dt={stored['dt']}, .* Write format= as the table has it\."
+    with pytest.raises(InputError, match=says):
+        table.require_readable(stored)
 
 
 @pytest.mark.parametrize(
@@ -364,3 +384,10 @@ def test_a_projected_table_is_waited_for_by_its_done_objects(
     with pytest.raises(InputError, match=r"has wait=, but its partitions are projected"):
         SourceTable.read(Input("plays", wait=wait), database, glue)
     SourceTable.read(Input("plays", wait=wait, done="s3://lake/{date}/done"), database, glue)
+
+
+def test_a_projection_of_no_keys_is_not_asked_for_dates(glue: GlueClient, database: str) -> None:
+    """As it stays behind where a table was made anew without its keys."""
+    create_table(glue, database, {}, dt__type="date", dt__range="2025-01-01,NOW")
+    table = SourceTable.read(Input("plays", columns=()), database, glue)
+    assert not table.keys

@@ -121,13 +121,21 @@ def test_what_must_stay_stays(
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
-@pytest.mark.parametrize(("days", "gone"), [(0.51, set()), (0.99, set()), (1.01, {"a"})])
+@pytest.mark.parametrize(("days", "gone"), [(0.51, set()), (1, set()), (1.01, {"a"})])
 def test_a_replaced_version_that_is_uploaded_anew_stays_while_a_publish_may_still_take_it(
     days: float, gone: set[str]
 ) -> None:
     """A publish takes what was uploaded within 12 hours, and may itself take as long."""
     policy = RetentionPolicy(keep_versions=0, keep_days=1)
     assert removed([stored("a", days)], manifest("b", ("a", 30)), policy) == gone
+
+
+@pytest.mark.parametrize(("later", "gone"), [(0.0, False), (1e-6, True)])
+def test_a_version_stays_for_as_many_days_as_the_policy_says(later: float, gone: bool) -> None:
+    policy = RetentionPolicy(keep_versions=0, keep_days=30, abandoned_after_days=10)
+    replaced = removed([stored("a", 60)], manifest("b", ("a", 30 + later)), policy)
+    never_published = removed([stored("c", 10 + later)], manifest("b"), policy)
+    assert (replaced, never_published) == (({"a"}, {"c"}) if gone else (set(), set()))
 
 
 def test_a_version_goes_whole_or_not_at_all() -> None:
@@ -430,8 +438,11 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     def marks() -> dict[str, str]:
         return {each: found["Parameters"]["broken"] for each, found in tabled.partitions().items()}
 
-    for _ in range(2):
-        (problem,) = cleaned(tabled).problems
+    assert tabled.table is not None
+    for writes in (1, 0):
+        with answered(tabled.table.glue, "UpdatePartition") as requests:
+            (problem,) = cleaned(tabled).problems
+        assert len(requests) == writes
         assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
         assert why in problem
         assert "lear run_query" in problem or "lear publish" in problem
@@ -615,9 +626,11 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     names = {"DatabaseName": tabled.table.database, "TableName": tabled.table.name}
     period_id = tabled.location.period_id
 
-    def parameters_with(**changed: str) -> dict[str, str]:
+    def parameters_with(folder: str = "", **changed: str) -> dict[str, str]:
         partition = tabled.partitions()[period_id]
         parameters = {**partition["Parameters"], **changed}
+        if folder:
+            partition["StorageDescriptor"]["Location"] = folder
         glue.update_partition(
             **names,
             PartitionValueList=[period_id],
@@ -637,6 +650,21 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
     assert tabled.partitions()[period_id]["Parameters"]["rows"] == added["rows"]
     assert cleaned(tabled).repaired == []
+
+    own_folder = tabled.partitions()[period_id]["StorageDescriptor"]["Location"]
+    parameters_with("s3://elsewhere/plays/")
+    assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
+    assert tabled.partitions()[period_id]["StorageDescriptor"]["Location"] == own_folder
+
+
+def test_a_version_without_parquet_needs_no_partition(tabled: Place) -> None:
+    period_id = tabled.location.period_id
+    now = dt.datetime.now(dt.UTC).isoformat()
+    version = tabled.upload("a", formats=["csv"])
+    tabled.publish(version, facts(period_id=period_id, published_at=now))
+    summary = cleaned(tabled)
+    assert (summary.repaired, summary.problems) == ([], [])
+    assert tabled.partitions() == {}
 
 
 def test_a_period_without_parquet_has_no_partition_and_none_is_made_of_it(tabled: Place) -> None:
@@ -710,6 +738,25 @@ def test_a_latest_period_whose_manifest_cannot_be_read_stays(tabled: Place) -> N
     (problem,) = cleaned(tabled).problems
     assert tabled.location.manifest_uri in problem
     assert tabled.latest()["period"]["id"] == "2026-11-15"
+
+
+def test_a_latest_period_that_is_deleted_while_it_is_repaired_is_written_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(place.at("2026-11-08"), "a")
+    published(place, "a")
+    withdraw(place)
+    uri = place.location.report.latest_uri
+    write = S3.write
+
+    def deleted_before(self: S3, *given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(S3, "write", write)
+        self.delete([uri])
+        return self.write(*given, **named)
+
+    monkeypatch.setattr(S3, "write", deleted_before)
+    assert repair_latest(place.location.report, place.s3)
+    assert place.latest()["period"]["id"] == "2026-11-08"
 
 
 @pytest.mark.parametrize("calls", range(10))

@@ -316,7 +316,9 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
         "export TEAM=ours ATHENA_REPORTS_ENV=theirs"
     )
     (repository / "deploy" / "environments" / "qa.env").write_text(
-        "# ours\n\nATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
+        "# ours\n\n  # theirs\nATHENA_REPORTS_BUCKET=acme-reports\n"
+        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
+        "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs\n"  # which is not here
     )
     settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
     build_bundle(Project.usual(repository), "qa", tmp_path / "bundle", settings)
@@ -333,6 +335,7 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
         "ATHENA_REPORTS_BUCKET=acme-reports",
         "ATHENA_REPORTS_WORKGROUP=a group",
         "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/",
+        "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs",
     }
 
 
@@ -340,9 +343,19 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
 def test_an_unknown_environment_is_refused_with_those_that_there_are(
     repository: Path, tmp_path: Path, environment: str
 ) -> None:
-    with pytest.raises(DeployError, match=r"no environment .* has dev, prd, stg"):
+    says = (
+        f"There is no environment {environment!r}: deploy/environments/ has dev, prd, stg. Name one"
+        " of them, or describe a new one in deploy/environments/<name>.env."
+    )
+    with pytest.raises(DeployError, match=f"^{re.escape(says)}$"):
         build_bundle(Project.usual(repository), environment, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_where_no_environment_is_described_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").touch()
+    with pytest.raises(DeployError, match=r"'prd': deploy/environments/ has none\. Name one of"):
+        build_bundle(Project.usual(tmp_path), "prd", tmp_path / "bundle")
 
 
 @pytest.mark.parametrize(

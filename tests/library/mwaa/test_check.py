@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -50,6 +52,38 @@ def test_a_page_that_does_not_ask_for_a_login_fails_the_check(
         return
     with pytest.raises(DeployError, match=f"Without a login the API server answers {status}"):
         module.check_plugin(airflow(PLUGIN))
+
+
+class ClosedPage(BaseHTTPRequestHandler):
+    """A page that asks for a login."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_page_is_asked_for_without_the_proxy_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(ClosedPage, "asked", [])
+    with HTTPServer(("127.0.0.1", 0), ClosedPage) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        found = airflow(PLUGIN)
+        found.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            module.check_plugin(found)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert ClosedPage.asked == ["/athena-reports/api/coverage"]
 
 
 @pytest.mark.parametrize("plugins", [[], [PLUGIN | {"macros": []}], [PLUGIN | {"timetables": []}]])

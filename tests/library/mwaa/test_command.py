@@ -242,12 +242,12 @@ def test_prd_takes_only_what_is_committed(stub: StubAws, repository: Repository)
     repository.write("dags/new.py", "# airflow dag\n")
     said = repository.deploy(environment="prd", code=1)
     assert "prd takes only what is committed." in said
-    assert "?? dags/new.py" in said
+    assert "what git status lists:\n?? dags/new.py\n" in said
 
     shutil.rmtree(repository.folder / ".git")
     said = repository.deploy(environment="prd", code=1)
     assert "prd takes only what is committed." in said
-    assert "not a git repository" in said
+    assert "what git status lists:\nfatal: not a git repository" in said
 
 
 def changed_by(stub: StubAws) -> type[Stack]:

@@ -11,7 +11,9 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from athena_reports.errors import InputError
@@ -20,6 +22,7 @@ from athena_reports.mwaa import report_periods, twin
 from demo.lake import seed_flights
 from tests.support.paths import ROOT
 from tests.support.reports import DAGS, SQL
+from tests.support.wire import s3_error
 
 ENVIRONMENT = "periodstest"
 # Python runs it before the script. It writes down what is asked of Glue.
@@ -139,3 +142,39 @@ def test_an_input_that_is_declared_wrongly_fails_the_check(
     monkeypatch.setattr(sys, "argv", ["report_periods.py", str(folder)])
     with pytest.raises(InputError, match="the report's input says day"):
         report_periods.main()
+
+
+@pytest.mark.usefixtures("flights_lake")
+@pytest.mark.parametrize(
+    ("code", "status", "fails"), [("AccessDenied", 403, True), ("NoSuchBucket", 404, False)]
+)
+def test_done_objects_that_may_not_be_listed_fail_the_check_and_a_bucket_that_is_not_there_does_not(
+    services: Services,
+    dags: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: str,
+    status: int,
+    fails: bool,
+) -> None:
+    for file in dags.glob("*.py"):
+        if file.name != "marked.py":
+            file.unlink()
+    client = boto3.client
+
+    def refusing(service: str) -> Any:
+        made: Any = client(service)  # type: ignore[call-overload]
+        if service == "s3":
+            answer = s3_error(code, "not for you", status)
+            made.meta.events.register("before-send.s3", lambda **_: answer)
+        return made
+
+    monkeypatch.setattr(report_periods.boto3, "client", refusing)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+    monkeypatch.setattr(sys, "argv", ["report_periods.py", str(dags)])
+    if fails:
+        with pytest.raises(InputError, match=r"cannot be looked for.*not for you"):
+            report_periods.main()
+    else:
+        report_periods.main()
+        assert json.loads(capsys.readouterr().out) == {}

@@ -5,6 +5,7 @@ real virtual environments and a real pip, no index.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -659,31 +660,23 @@ def test_without_a_python_of_mwaas_version_the_error_says_how_to_name_one(
     assert {Path(path).parts[-3] for path in of_pyenv} == {"3.12.9", "3.12.10"}
 
 
-def test_the_first_python_that_is_usable_makes_the_environment(
+def test_the_first_python_that_makes_an_environment_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script stands for each, so that no environment is made."""
-    twin = Twin(tmp_path / "twin")
-    calls = tmp_path / "calls"
-
-    def python(name: str, *, fails_at: str = "") -> str:
-        script = tmp_path / name
-        script.write_text(f'#!/bin/sh\necho {name} $1 $2 >> {calls}\ntest "$1" != "{fails_at}"\n')
-        script.chmod(0o755)
-        return str(script)
-
-    python("python3.12")  # the next one after the one that runs this
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
-    monkeypatch.setattr(module, "_USABLE", "_USABLE")
-    monkeypatch.setattr(module.sys, "executable", python("without-venv", fails_at="-m"))
-    module.make_environment(python("too-old", fails_at="-c"), twin)
-    assert calls.read_text().splitlines() == [
-        "too-old -c _USABLE",
-        "without-venv -c _USABLE",
-        "without-venv -m venv",
-        "python3.12 -c _USABLE",
-        "python3.12 -m venv",
+    """A name can exist and still fail, and a usable Python can fail to make the environment."""
+    for name, fails_at in (("named", "-c"), ("running", "-m"), ("python3.12", "nothing")):
+        (tmp_path / name).write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n[ "$1" != {fails_at} ]\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "running"))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    module.make_environment(str(tmp_path / "named"), Twin(tmp_path / "twin"))
+    looks, makes = f"-c {module._USABLE}", f"-m venv --clear {tmp_path}/twin/venv"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"named {looks}",
+        *(f"running {looks}", f"running {makes}"),
+        *(f"python3.12 {looks}", f"python3.12 {makes}"),
     ]
 
 

@@ -123,7 +123,38 @@ def test_sql_may_lie_in_a_sub_folder_and_is_never_taken_for_a_file_name(
     (sql_folder / "games").mkdir()
     (sql_folder / "games" / "a.sql").write_text("SELECT 1 FROM t -- see also\n-- plays.sql")
 
-    assert make_report(sql="games/a.sql").sql_text == "SELECT 1 FROM t -- see also\n-- plays.sql\n"
+    of_one_line_end = make_report(sql="games/a.sql")
+    assert of_one_line_end.sql_text == "SELECT 1 FROM t -- see also\n-- plays.sql\n"
+    with (sql_folder / "games" / "a.sql").open("a") as file:
+        file.write("\n\n  \n")
+    of_several = make_report(sql="games/a.sql")
+    assert (of_several.sql_text, of_several.logic) == (
+        of_one_line_end.sql_text,
+        of_one_line_end.logic,
+    )
+
+
+def test_a_report_may_end_on_the_date_that_it_begins_with(make_report: MakeReport) -> None:
+    report = make_report(since="2025-01-01", until="2025-01-01")
+    assert (str(report.since), str(report.until)) == ("2025-01-01", "2025-01-01")
+
+
+def test_a_limit_needs_inputs_and_sql_that_asks_for_their_filter(
+    make_report: MakeReport, sql_folder: Path
+) -> None:
+    with pytest.raises(ReportError) as caught:
+        make_report(max_scan="20 GB")
+    assert (caught.value.field, "Declare them." in str(caught.value)) == ("max_scan", True)
+    (sql_folder / "all.sql").write_text("SELECT 1 AS a FROM plays")
+    with pytest.raises(ReportError) as caught:
+        make_report(max_scan="20 GB", inputs=[Input("plays")], sql="all.sql")
+    assert (caught.value.field, "{{ inputs.plays.partitions }}" in str(caught.value)) == (
+        "sql",
+        True,
+    )
+    make_report(inputs=[Input("plays")], sql="all.sql")
+    (sql_folder / "some.sql").write_text("SELECT 1 AS a WHERE {{ inputs.plays.partitions }}")
+    make_report(max_scan="20 GB", inputs=[Input("plays")], sql="some.sql")
 
 
 def names_of_checks(report: Report) -> list[tuple[str, str]]:

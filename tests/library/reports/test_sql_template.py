@@ -7,6 +7,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from athena_reports.inputs.input import Input
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
@@ -61,7 +62,12 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         *(
             (each, "line 1: it cannot be rendered: ", "")
-            for each in ("{{ params.top + 1 }}", "{{ 1 / 0 }}")
+            for each in ("{{ params.top + 1 }}", "{{ 1 / 0 }}", "{{ '{}'.format() }}")
+        ),
+        (
+            "{% macro game() %}\n{{ params.game }}\n{% endmacro %}\n{{ game() }}",
+            "line 2: line 4: it cannot be rendered: params has no 'game'.",
+            "",
         ),
         (
             "{% for x in params.top %}{% endfor %}",
@@ -84,6 +90,7 @@ def test_a_mistake_is_found_where_the_report_is_declared(
     assert problem.startswith(begins)
     assert says in problem
     assert "SimpleNamespace" not in problem
+    assert ".." not in problem
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
@@ -155,21 +162,25 @@ def test_an_input_filters_its_partitions_as_it_is_declared(source: Input) -> Non
 
 
 @pytest.mark.parametrize(
-    ("table", "database", "says"),
+    ("source", "has_published", "expected"),
     [
-        ("plays", None, "plays"),
-        ("plays", "lake", "lake.plays"),
-        ("plays", "my-lake", '"my-lake".plays'),
-        ("2025_plays", None, '"2025_plays"'),
+        (Input("plays"), True, "plays"),
+        (Input("plays", database="raw"), True, "raw.plays"),
+        (Input("plays", database="my-lake"), True, '"my-lake".plays'),
+        (Input("plays", database="raw"), False, "raw.plays"),
+        (Input("1st plays", database="raw"), True, 'raw."1st plays"'),
+        (Published("scores", daily()), True, "reports_dev.scores_daily"),
+        (Published("scores", daily()), False, "scores_daily"),
     ],
 )
-def test_the_name_of_a_table_is_quoted_where_sql_needs_it(
-    table: str, database: str | None, says: str
+def test_a_table_has_its_database_where_that_is_another_one(
+    monkeypatch: pytest.MonkeyPatch, source: Source, has_published: bool, expected: str
 ) -> None:
-    period = SqlPeriod(weekly("sunday", timezone="Asia/Tokyo").period("2026-11-15"))
-    context = template_context(period, {}, [Input(table, database=database)])
-    source = "{{ (inputs | attr(name)).table }}"
-    assert SandboxedEnvironment().from_string(source).render(context, name=table) == says
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", "reports_dev")
+    period = SqlPeriod(weekly("sunday").period("2026-11-15"))
+    context = template_context(period, {}, [source], has_published=has_published)
+    sql = f"{{{{ (inputs | attr({source.table!r})).table }}}}"
+    assert SandboxedEnvironment().from_string(sql).render(context) == expected
 
 
 def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) -> None:
@@ -180,6 +191,10 @@ def test_with_a_limit_each_input_has_to_be_asked_for_its_filter(tmp_path: Path) 
     assert problem.startswith(
         "it has no filter on the partitions of plays, so max_scan cannot be checked."
     )
+    assert problem.endswith("Write {{ inputs.plays.partitions }} into its WHERE.")
+    problem = template_problem("SELECT 1", {}, tmp_path, inputs, must_filter=True) or ""
+    assert "the partitions of plays, users, so" in problem
+    assert problem.endswith("Write {{ inputs.plays.partitions }} into its WHERE.")
     whole = f"{source} AND {{{{ inputs.plays.partitions }}}}"
     assert template_problem(whole, {}, tmp_path, inputs, must_filter=True) is None
 

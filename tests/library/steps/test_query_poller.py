@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    UnauthorizedSSOTokenError,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +25,7 @@ from athena_reports.steps.query_poller import (
     CALLS_PER_SECOND,
     IDS_PER_CALL,
     LONGEST_PAUSE_SECONDS,
+    MOST_REFUSALS,
     PAUSE_SECONDS,
     NoAnswerError,
     QueryPoller,
@@ -295,6 +300,50 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     assert len(ended) == len(ids)
 
 
+def test_some_ids_that_may_not_be_read_keep_no_later_call_of_a_look_from_being_made(
+    athena: MemoryAthena,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However many there are: only a refused id is not asked for again in that look."""
+    unknown = [f"unknown-{number}" for number in range(MOST_REFUSALS)]
+    known = [start(athena, 10) for _ in range(2 * IDS_PER_CALL - len(unknown))]
+    # The last of the first call, so that nothing is answered between them and the second call.
+    ids = [*known[: IDS_PER_CALL - len(unknown)], *unknown, *known[IDS_PER_CALL - len(unknown) :]]
+    answer = athena.batch_get_query_execution
+    made: list[float] = []
+    refused: list[list[str]] = []
+
+    def batch_get(QueryExecutionIds: list[str]) -> Any:
+        if not set(unknown).isdisjoint(QueryExecutionIds):
+            refused.append(QueryExecutionIds)
+            raise DENIED
+        return answer(QueryExecutionIds)
+
+    def get_conn(_: AthenaHook) -> MemoryAthena:
+        made.append(clock.seconds)
+        return athena
+
+    monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
+    monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
+
+    async def wait_for_known() -> None:
+        waits = {id_: asyncio.create_task(end_of(id_)) for id_ in ids}
+        await asyncio.gather(*(waits[id_] for id_ in known))
+        for id_ in unknown:
+            waits[id_].cancel()
+
+    clock.run(wait_for_known())
+    said = [record.getMessage() for record in caplog.records if "answer" in record.getMessage()]
+    assert len(said) == len(unknown)
+    assert len(made) == 1
+    # They are found once, and asked for alone from then on.
+    is_alone = [len(ids_of_call) == 1 for ids_of_call in refused]
+    assert is_alone.index(True) < 10 < len(refused)
+    assert all(is_alone[10:])
+
+
 def test_one_failed_call_after_a_long_time_fails_no_wait(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
@@ -333,8 +382,11 @@ def test_a_refusal_of_all_queries_costs_few_calls_and_clients(
     athena.before = refuse
     ended = clock.run(ends_of(ids, clock))
     refused_calls = [at for at in calls_of(athena) if 10 < at < 130]
-    assert len(refused_calls) <= 5 * 120
-    assert len(made) <= 1 + 120
+    # Each look has a client of its own. It finds three queries by halves, with fourteen calls. Each
+    # of the three other calls is made once.
+    for begin, end in pairwise(made):
+        assert len([at for at in refused_calls if begin <= at < end]) <= 14 + 3
+    assert len(made) > 1 + 120 / 5
     assert max(ended.values()) - 200 <= 2
 
 
@@ -420,15 +472,16 @@ def test_each_connection_has_its_own_poller_and_its_hook_is_as_the_connection_sa
     )
 
 
+@pytest.mark.parametrize("refusal", [DENIED, UnauthorizedSSOTokenError()], ids=str)
 def test_credentials_that_were_corrected_are_used(
-    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
     """A client has those of when it was made."""
     old, new = MemoryAthena(), MemoryAthena()
     query = start(new, 30)
 
     def refuse(action: str) -> None:
-        raise DENIED
+        raise refusal
 
     old.before = refuse
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: old if clock.seconds < 10 else new)

@@ -4,7 +4,7 @@ tests/integration/test_scenarios.py takes it through faults, kills and clears.
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -143,6 +143,16 @@ def test_the_link_is_to_the_console_of_the_partition(
     assert link == (f"{address}#/query-editor/history/q-1" if address else "")
 
 
+def test_without_a_region_there_is_no_link(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AthenaHook, "conn_region_name", None)
+    athena.cancel("q-1")
+    with pytest.raises(AirflowFailException) as caught:
+        wait_task().execute(context())
+    assert "https://" not in str(caught.value)
+
+
 def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ago_the_first_was(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,25 +174,52 @@ def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ag
 
 
 @pytest.mark.parametrize(
-    ("after", "submitted_again"),
+    ("completed_at", "submitted_again"),
     [
-        (-timedelta(hours=1), True),  # the new try began late, on a busy scheduler
-        (CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True),
-        (CLEAR_STOPS_WITHIN, False),
+        (NOW - timedelta(hours=1), True),  # the new try began late, on a busy scheduler
+        (NOW + CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True),
+        (NOW + CLEAR_STOPS_WITHIN, False),
+        (None, False),  # Athena does not say when
     ],
 )
 def test_a_cancellation_before_or_soon_after_a_cleared_wait_began_is_the_clears_own(
-    athena: MemoryAthena, after: timedelta, submitted_again: bool
+    athena: MemoryAthena, completed_at: datetime | None, submitted_again: bool
 ) -> None:
     """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
     athena.cancel("q-1")
     stopped = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(
         mode="json"
     )
-    event = {"query": stopped | {"completed_at": (NOW + after).isoformat()}}
+    event = {"query": stopped | {"completed_at": completed_at.isoformat() if completed_at else ""}}
 
     with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
         wait_task().resume_execution("execute_complete", {"event": event}, context(**CLEARED))
+    assert len(athena.queries) == 1 + submitted_again
+
+
+@pytest.mark.parametrize(
+    ("retries", "max_tries", "submitted_again"),
+    [(0, 1, True), (0, 0, False), (2, 3, True), (2, 2, False)],
+)
+def test_more_tries_than_the_task_has_by_itself_tell_that_it_was_cleared(
+    athena: MemoryAthena, retries: int, max_tries: int, submitted_again: bool
+) -> None:
+    athena.cancel("q-1")
+    with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
+        wait_task(retries=retries).execute(context(max_tries=max_tries))
+    assert len(athena.queries) == 1 + submitted_again
+
+
+@pytest.mark.parametrize(("looked_before", "submitted_again"), [(0, True), (1, False)])
+def test_without_a_triggerer_only_the_first_look_of_a_cleared_wait_sees_what_the_clear_stopped(
+    athena: MemoryAthena, looked_before: int, submitted_again: bool
+) -> None:
+    """A query that was running at the first look was cancelled by somebody after the clear."""
+    athena.cancel("q-1")
+    given = context(**CLEARED) | {"task_reschedule_count": looked_before}
+    ends_by = AirflowRescheduleException if submitted_again else AirflowFailException
+    with pytest.raises(ends_by):
+        wait_task(deferrable=False).execute(given)
     assert len(athena.queries) == 1 + submitted_again
 
 
@@ -225,6 +262,19 @@ def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
             caught.value.trigger = deferred.trigger
     assert result["state"] == "SUCCEEDED"
     assert athena.states == ["CANCELLED", "SUCCEEDED"]
+
+
+def test_of_several_cancelled_executions_the_one_that_is_waited_for_is_named(
+    athena: MemoryAthena,
+) -> None:
+    athena.cancel("q-1")
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(context(try_number=2))
+    athena.cancel("q-2")
+    for id_ in ("q-1", "q-2"):
+        with pytest.raises(AirflowFailException, match=f"Query {id_} is CANCELLED"):
+            wait_task(id_).execute(context())
+    assert athena.states == ["CANCELLED", "CANCELLED"]
 
 
 @pytest.mark.parametrize("map_index", [-1, 0, 3])

@@ -21,6 +21,7 @@ from athena_reports import (
     Cadence,
     Column,
     Input,
+    Published,
     RetryPolicy,
     build_dag,
     checks,
@@ -490,6 +491,20 @@ def test_an_option_that_does_not_fit_names_the_report_and_what_is_expected(
     assert example in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("delay", bound) for bound in (timedelta(0), SECOND, timedelta(days=1))),
+        *(("due", bound) for bound in (timedelta(0), SECOND)),  # where nobody is told
+        *(("wait", SECOND), ("max_active_runs", 1), ("run_timeout", SECOND)),
+    ],
+)
+def test_an_option_at_its_bound_is_taken(build: Any, option: str, value: Any) -> None:
+    dag = build(**{option: value})
+    if option == "delay":
+        assert dag.timetable.delay == value
+
+
 def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -592,6 +607,21 @@ def test_a_report_waits_for_its_inputs_if_one_of_them_says_so(
 
     without = build(inputs=[Input("plays")])
     assert [task.task_id for task in without.topological_sort()] == TASKS
+
+
+def test_a_report_may_read_its_own_periods_of_another_cadence_but_never_itself(build: Any) -> None:
+    days, months = Published("plays", daily(TOKYO)), Published("plays", monthly(TOKYO))
+    assert build(monthly(TOKYO), inputs=[days]).dag_id == "plays_monthly"
+    build(monthly(TOKYO), inputs=[Published("games", monthly(TOKYO))])
+    for inputs in ([months], [days, months], [Input("users", columns=()), months]):
+        with pytest.raises(ReportError) as caught:
+            build(monthly(TOKYO), inputs=inputs)
+        says = (
+            "Report 'plays', field 'inputs': it reads itself, plays_monthly. Read another report."
+        )
+        assert str(caught.value) == says
+    with pytest.raises(ReportError, match="is not made of whole periods of plays_monthly"):
+        build(daily(TOKYO), inputs=[months])
 
 
 def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build: Any) -> None:
