@@ -95,7 +95,7 @@ def _records(path: Path, text: str) -> list[CsvRow]:
     place = 0  # in the text
     line = 1  # of this place
     first_line = 1  # of the record
-    while place < len(text) or values:
+    while place < len(text):
         field = _FIELD.match(text, place)
         assert field is not None  # an empty field matches everywhere
         separator = _SEPARATOR.match(text, field.end())

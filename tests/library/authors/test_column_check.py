@@ -155,6 +155,10 @@ def upper(rows: Any, _: Any) -> Any:
     return rows.select("upper(user_id) AS user_id, score, score * 2 AS double_score")
 
 
+def renamed(rows: Any, _: Any) -> Any:
+    return rows.select("user_id AS USER_ID, score AS Score")
+
+
 def pivoted(rows: Any, _: Any) -> Any:
     return rows.query("r", "PIVOT r ON user_id USING count(*) GROUP BY score")
 
@@ -193,6 +197,11 @@ def drops_by_value(rows: Any, _: Any) -> Any:
         (
             {"columns": {"user_id": STRING, "score": BIGINT}, "transform": upper},
             "it has 'double_score', declared as no column",
+        ),
+        ({"columns": {"user_id": STRING, "score": BIGINT}, "transform": renamed}, ""),
+        (
+            {"columns": {"user_id": STRING, "rank": BIGINT}, "transform": renamed},
+            "it lacks 'rank', and it has 'Score', declared as no column",
         ),
         (
             {

@@ -38,6 +38,8 @@ def test_a_recursive_with_has_its_ctes_too(cte: str, rows: list[int]) -> None:
     ), doubled AS (SELECT 2 * n FROM numbers)"""
     found = duckdb.sql(select_from(cte, f"{ctes} SELECT n FROM numbers")).fetchall()
     assert sorted(number for (number,) in found) == rows
+    with pytest.raises(CteError, match=r"no CTE 'RECURSIVE'. It has numbers, doubled\."):
+        select_from("RECURSIVE", f"{ctes} SELECT n FROM numbers")
 
 
 @pytest.mark.parametrize("cte", ["nothing", "second", "last", "text"])

@@ -11,6 +11,7 @@ FILTERS = {"plays": {FILTER}, "users": {FILTER}}
 W = f"WHERE {FILTER}"
 P = FILTER.replace("dt", "p.dt")
 U = FILTER.replace("dt", "u.dt")
+QUOTED = FILTER.replace("dt", '"P".DT')
 BOTH = {"plays": 1, "users": 1}
 
 
@@ -19,6 +20,8 @@ BOTH = {"plays": 1, "users": 1}
     [
         (f"SELECT * FROM plays {W}", {"plays": 1}, True),
         (f'select * from "Plays" where {FILTER} and a > 1 order by a, b', {"plays": 1}, True),
+        (f'SELECT * FROM Plays AS "P" WHERE {QUOTED}', {"plays": 1}, True),
+        (f'SELECT * FROM "DB"."Plays" {W}', {"db.plays": 1}, False),
         (
             f"WITH a AS (SELECT * FROM plays {W}) SELECT * FROM a x JOIN a y USING (id)",
             {"plays": 2},
@@ -139,6 +142,7 @@ BOTH = {"plays": 1, "users": 1}
         # What is not read as a query.
         (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {}, False),
         ("SELECT ((", {}, False),
+        ("SELECT 1 FROM plays, plays", {"plays": 2}, False),
         ("SELECT ]) FROM plays.", {}, False),
     ],
 )
