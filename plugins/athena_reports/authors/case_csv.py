@@ -139,8 +139,8 @@ def _quote_problem(path: Path, line: int, number: int, records: list[CsvRow], re
     shown = _LINE_BREAK.split(rest, maxsplit=1)[0][:40]
     about = f"{path}, line {line}, {column}"
     field = _FIELD.match(rest)
-    is_not_closed = rest.startswith('"') and field is not None and field.end() == 0
-    if is_not_closed:
+    assert field is not None  # an empty field matches everywhere
+    if field.end() == 0:  # the rest begins with a quote that is not closed
         return f"{about}: expected a closing quote, found none to the end of the file: {shown}"
     problem = f"{about}: expected a comma or the end of the line beside quotes, found {shown}"
     return f"{problem} Put the whole value in quotes, and write a quote in it twice."

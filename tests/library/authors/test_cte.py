@@ -54,6 +54,12 @@ def test_sql_without_ctes_has_none(sql: str) -> None:
         select_from("a", sql)
 
 
+@pytest.mark.parametrize("sql", ["WITH", "WITH RECURSIVE"])
+def test_a_with_without_ctes_has_none(sql: str) -> None:
+    with pytest.raises(CteError, match=r"no CTE 'a'. It has none\."):
+        select_from("a", sql)
+
+
 def test_sql_that_does_not_end_cannot_be_read() -> None:
     with pytest.raises(SqlError, match=r"^sqlglot cannot read the SQL: ") as unread:
         select_from("a", "WITH a AS (SELECT 'open)\nSELECT 1")
