@@ -124,7 +124,10 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
 
 
 def test_as_json_it_is_one_document_with_and_without_its_query(shop: Project) -> None:
+    in_colours = shop.run("preview", "items", WEEK, "--json", FORCE_COLOR="1")
     unpaid = shop.run("preview", "items", WEEK, "--json")
+    assert in_colours.out == unpaid.out
+    assert "Partitions are looked for." in in_colours.err  # as in a terminal
     assert (unpaid.code, unpaid.err, unpaid.changed_nothing) == (0, "", True)
     assert unpaid.json["trial"] is None
     assert unpaid.json["refused"] == ""

@@ -266,6 +266,19 @@ def test_after_a_signal_that_was_lost_the_next_one_ends_the_command(
     assert (done.code, done.out) == (code, "")
 
 
+def test_a_signal_that_the_shell_has_ignored_ends_nothing(shop: Project) -> None:
+    """As under `nohup`."""
+    shop.write("dags/hangs_up.py", SWALLOWS.format(second="SIGHUP"))
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = shop.run("docs", "items")
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("# items\n")
+
+
 def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
     shop: Project, strike: Strike
 ) -> None:

@@ -175,6 +175,16 @@ def test_without_a_time_a_table_has_no_partitions(
     assert [tuple(row.values()) for row in found] == [("007", "Ülker", "a"), ("008", "", "b")]
 
 
+def test_standard_output_does_not_say_what_is_going_on(
+    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    code, printed = shell("load", "coloured", str(write_csv(folder / "coloured.csv")))
+    assert code == 0, shell.errors
+    assert "is loaded." in shell.errors
+    assert "is loaded." not in printed
+
+
 def test_the_types_are_those_of_the_file_or_wide_enough_for_its_values(
     folder: Path, shell: Shell, services: Services
 ) -> None:

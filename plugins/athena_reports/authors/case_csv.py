@@ -95,7 +95,7 @@ def _records(path: Path, text: str) -> list[CsvRow]:
     place = 0  # in the text
     line = 1  # of this place
     first_line = 1  # of the record
-    while place < len(text) or values:
+    while place < len(text):
         field = _FIELD.match(text, place)
         assert field is not None  # an empty field matches everywhere
         separator = _SEPARATOR.match(text, field.end())
@@ -139,8 +139,8 @@ def _quote_problem(path: Path, line: int, number: int, records: list[CsvRow], re
     shown = _LINE_BREAK.split(rest, maxsplit=1)[0][:40]
     about = f"{path}, line {line}, {column}"
     field = _FIELD.match(rest)
-    is_not_closed = rest.startswith('"') and field is not None and field.end() == 0
-    if is_not_closed:
+    assert field is not None  # an empty field matches everywhere
+    if field.end() == 0:  # the rest begins with a quote that is not closed
         return f"{about}: expected a closing quote, found none to the end of the file: {shown}"
     problem = f"{about}: expected a comma or the end of the line beside quotes, found {shown}"
     return f"{problem} Put the whole value in quotes, and write a quote in it twice."

@@ -182,7 +182,7 @@ def _check_returned(
         try:
             types = returned_types(declared.sql(period), settings().database, table_types)
             returned = _transformed(columns.returned, types, declared, period)
-        except (SqlError, ValueError, AthenaReportsError) as error:
+        except (ValueError, AthenaReportsError) as error:
             return [f"{not_known}: {error}"]
     problem = _promise_problem(returned, tuple(report.columns))
     if problem:

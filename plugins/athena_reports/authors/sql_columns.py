@@ -22,7 +22,7 @@ TableTypes = Callable[[str, str], Mapping[str, str] | None]
 
 _DEFAULT_CATALOG = "awsdatacatalog"
 # What changes the columns of a table, or reads another version of it.
-_TABLE_CHANGES = ("pivots", "match_recognize", "version", "when", "laterals")
+_TABLE_CHANGES = ("pivots", "version", "when", "laterals")
 
 
 class UnknownColumn(NamedTuple):
@@ -186,9 +186,11 @@ class _Reader:
         own_names: tuple[str, ...] | None = ()
         if _is_in_order_by(column, scope):
             own_names = self._outputs_of(scope)
-        if own_names is None or (len(names) == 1 and names[0] in own_names):
+        if own_names is None or self._has(names, sources):
             return None
-        if self._has(names, sources):
+        if names[0] in own_names:
+            if len(names) > 1:
+                self.not_checked[f"the fields of {names[0]}"] = None
             return None
         has_nothing_to_name = not sources and not own_names
         named = [source for source in sources if source.alias in names[:-1]]
@@ -223,8 +225,6 @@ class _Reader:
                 rest = names[1:]
             elif len(names) > 2 and names[1] == source.alias:  # with its database
                 rest = names[2:]
-            elif names[0] not in source.columns:
-                continue
             if rest[0] in source.columns:
                 if len(rest) > 1:
                     self.not_checked[f"the fields of {rest[0]}"] = None
@@ -250,6 +250,8 @@ class _Reader:
         if isinstance(source, exp.Table):
             database = source.db if source.db else self.database
             description = f"{database}.{source.name}".lower()
+            if not isinstance(source.this, exp.Identifier):
+                description = "a table function"
             if alias != source.name.lower():
                 description += f" AS {alias}"
             columns = self._columns_of_table(source)

@@ -46,11 +46,11 @@ def table_uses(
         predicates_of_table = {}
         for table, predicates in filters.items():
             predicates_of_table[table] = [_predicate(predicate) for predicate in predicates]
+        assert scope is not None  # each query has one
+        reader = _Reader(predicates_of_table, unpartitioned)
+        number = reader.scans(scope)
     except (SqlError, SqlglotError, RecursionError):
         return TableUses(Counter(), False)
-    assert scope is not None  # each query has one
-    reader = _Reader(predicates_of_table, unpartitioned)
-    number = reader.scans(scope)
     # Nobody knows how often a recursive query reads itself.
     is_recursive = any(part.recursive for part in query.find_all(exp.With))
     return TableUses(number, reader.are_filtered and not is_recursive)
@@ -78,7 +78,7 @@ def _text(condition: exp.Expr, alias: str) -> str:
     """Return a condition as text, without the alias of a table before its columns."""
     copy = condition.copy()
     for column in copy.find_all(exp.Column):
-        if alias and column.table.lower() == alias:
+        if column.table.lower() == alias:
             column.set("table", None)
             column.set("db", None)
     return copy.sql(DIALECT, normalize=True)

@@ -60,12 +60,12 @@ def _table(
 ) -> Grid:
     table = Grid(caption=Text(caption, style="dim") if caption else None)
     if has_labels:
-        table.add_column("", overflow="fold")
+        table.add_column("")
     for heading in headings:
         name = Text(heading.name)
         if heading.type:
             name = Text(f"{heading.name}\n{heading.type}")
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     for row in rows:
         cells = [_cell(value) for value in row.values]
         if has_labels:

@@ -103,6 +103,19 @@ def test_a_case_that_cannot_pass_says_why(case: Path, file: str, text: str, prob
     assert problem in result.problem
 
 
+@pytest.mark.parametrize("text", ["period: 2025-06-15", "period: 2025-06-15\ncadence: weekly"])
+def test_a_case_of_no_report_names_its_folder(case: Path, text: str) -> None:
+    (case / "case.yaml").write_text(text)
+    folder = case.parent.with_name("scroes") / case.name
+    folder.parent.mkdir()
+    case.rename(folder)
+    result = run(folder)
+    assert result.outcome == "failed"
+    names = "scores, scores_weekly, scores_monthly"
+    problem = f"{folder}: There is no report 'scroes'. Is it one of these: {names}?"
+    assert result.problem == problem
+
+
 def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path) -> None:
     (case / "plays.csv").write_text(PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n")
     assert run(case, accept=True).outcome == "accepted"

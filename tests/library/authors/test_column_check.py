@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,16 @@ def test_the_line_is_known_whatever_a_run_waits_for_and_reads(author: Author) ->
     assert problem.startswith("sql/plays.sql, line 4: there is no column 'usr' in ")
 
 
+def test_up_to_three_similar_names_are_proposed_whatever_the_case(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    create(glue, database, "scores", [{"Name": f"score_{n}", "Type": "int"} for n in range(1, 6)])
+    problem = author.refusal('SELECT "SCORE_0" FROM scores')
+    assert "there is no column 'SCORE_0' in" in problem
+    assert re.search(r"\. Did you mean score_\d or score_\d or score_\d\? The columns are", problem)
+    assert "Did you mean" not in author.refusal("SELECT x FROM scores")
+
+
 @pytest.mark.parametrize("end", [";", " ;\n", "; -- all of them", ";\n/* all */"])
 def test_what_follows_the_query_changes_nothing(end: str, author: Author) -> None:
     assert author.check(f"SELECT user_id FROM plays{end}") == ()
@@ -155,6 +166,10 @@ def upper(rows: Any, _: Any) -> Any:
     return rows.select("upper(user_id) AS user_id, score, score * 2 AS double_score")
 
 
+def renamed(rows: Any, _: Any) -> Any:
+    return rows.select("user_id AS USER_ID, score AS Score")
+
+
 def pivoted(rows: Any, _: Any) -> Any:
     return rows.query("r", "PIVOT r ON user_id USING count(*) GROUP BY score")
 
@@ -183,6 +198,7 @@ def drops_by_value(rows: Any, _: Any) -> Any:
             "it lacks 'points', and it has 'score', declared as no column",
         ),
         # With transforms, those that they make of no rows.
+        ({"columns": {"user_id": STRING}, "transform": drops_by_value}, ""),
         (
             {
                 "columns": {"user_id": STRING, "score": BIGINT, "double_score": BIGINT},
@@ -193,6 +209,11 @@ def drops_by_value(rows: Any, _: Any) -> Any:
         (
             {"columns": {"user_id": STRING, "score": BIGINT}, "transform": upper},
             "it has 'double_score', declared as no column",
+        ),
+        ({"columns": {"user_id": STRING, "score": BIGINT}, "transform": renamed}, ""),
+        (
+            {"columns": {"user_id": STRING, "rank": BIGINT}, "transform": renamed},
+            "it lacks 'rank', and it has 'Score', declared as no column",
         ),
         (
             {

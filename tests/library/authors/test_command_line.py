@@ -8,6 +8,7 @@ from collections.abc import Collection
 import pytest
 
 from tests.support.flown import DAG_ID, Flown
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 EXTRAS = ("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator")
@@ -83,6 +84,33 @@ def test_without_the_extras_a_command_that_needs_none_runs_and_each_has_its_help
         code, printed, errors = run(flown, *arguments)
         assert (code, errors) == (0, "")
         assert "Usage: athena-reports" in printed
+
+
+@pytest.mark.parametrize("module", [*EXTRAS, "sqlglot.dialects"])
+def test_each_module_of_an_extra_is_told_with_its_extra(
+    module: str, shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("athena_reports.authors.rules.check.check", check)
+    code, printed = shell("check")
+    assert (code, printed.strip()) == (
+        1,
+        f"This command needs {module.partition('.')[0]}, which is not installed."
+        " Install it: python -m pip install 'athena-reports[authors]'",
+    )
+
+
+def test_a_module_that_no_extra_brings_is_an_error_of_python(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    monkeypatch.setattr("athena_reports.authors.rules.check.check", check)
+    with pytest.raises(ModuleNotFoundError, match="numpy"):
+        shell("check")
 
 
 OF_VERSIONS = """

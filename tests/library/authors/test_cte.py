@@ -38,6 +38,8 @@ def test_a_recursive_with_has_its_ctes_too(cte: str, rows: list[int]) -> None:
     ), doubled AS (SELECT 2 * n FROM numbers)"""
     found = duckdb.sql(select_from(cte, f"{ctes} SELECT n FROM numbers")).fetchall()
     assert sorted(number for (number,) in found) == rows
+    with pytest.raises(CteError, match=r"no CTE 'RECURSIVE'. It has numbers, doubled\."):
+        select_from("RECURSIVE", f"{ctes} SELECT n FROM numbers")
 
 
 @pytest.mark.parametrize("cte", ["nothing", "second", "last", "text"])
@@ -49,6 +51,12 @@ def test_a_cte_that_is_not_there_is_named_beside_those_that_are(cte: str) -> Non
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "-- WITH a AS (SELECT 1)\nSELECT 1"])
 def test_sql_without_ctes_has_none(sql: str) -> None:
     with pytest.raises(CteError, match="no CTE 'a': it does not begin with WITH"):
+        select_from("a", sql)
+
+
+@pytest.mark.parametrize("sql", ["WITH", "WITH RECURSIVE"])
+def test_a_with_without_ctes_has_none(sql: str) -> None:
+    with pytest.raises(CteError, match=r"no CTE 'a'. It has none\."):
         select_from("a", sql)
 
 

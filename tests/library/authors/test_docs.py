@@ -24,9 +24,9 @@ plays = Report(
     late_by=timedelta(hours=36),
     inputs=[Input("events", ["year", "month", "day"], zone="Asia/Tokyo")],
     columns={
-        "user|id": Column("varchar", "who | `played` <b>often</b>"),
+        "user|id": Column("varchar", "who | `played` <b>often</b> & 'well'"),
         "score": Column("decimal(10,2)", "points won", unit="points"),
-        "tags": Column("array<string>", "what it is called"),
+        "tags": Column("array<string>", "what it  *is* \\\\ [called]"),
     },
     key=KEY,
     checks=[checks.in_range("score", at_least=0)],
@@ -92,9 +92,9 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "",
         "| column | type | unit | meaning |",
         "| --- | --- | --- | --- |",
-        "| user\\|id | string |  | who \\| \\`played\\` &lt;b&gt;often&lt;/b&gt; |",
+        "| user\\|id | string |  | who \\| \\`played\\` &lt;b&gt;often&lt;/b&gt; &amp; 'well' |",
         "| score | decimal(10,2) | points | points won |",
-        "| tags | array&lt;string&gt; |  | what it is called |",
+        "| tags | array&lt;string&gt; |  | what it \\*is\\* \\\\ \\[called\\] |",
         "",
         "## Checks",
         "",
@@ -105,6 +105,24 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "| in_range(score, at_least=0) | fail |",
     ]
     assert "plays_monthly" not in describe("plays_weekly")[1]
+
+
+def test_what_a_report_does_not_declare_has_no_section(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = (
+        "from athena_reports import Report, build_dag, weekly\n"
+        'plays = Report(name="plays", sql="plays.sql", since="2025-01-01", outputs=["csv"])\n'
+        "plays_weekly = build_dag(plays, weekly())\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    code, text = describe("plays")
+    assert code == 0, text
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "# plays",
+        "## Published",
+    ]
+    assert text.splitlines()[-1].endswith(" |  | none | s3://athena-report-dev/plays/weekly/ |")
 
 
 def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
@@ -139,7 +157,7 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
             "logicalType": "string",
             "physicalType": "string",
             "unique": True,
-            "description": "who | `played` <b>often</b>",
+            "description": "who | `played` <b>often</b> & 'well'",
             "primaryKey": True,
             "primaryKeyPosition": 1,
         },
@@ -156,7 +174,7 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
             "logicalType": "array",
             "physicalType": "array<string>",
             "unique": False,
-            "description": "what it is called",
+            "description": "what it  *is* \\ [called]",
         },
         {
             "name": "period",

@@ -295,3 +295,9 @@ def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_
         PlanError, match=r"2025-06-29/manifest.json names no Parquet to compare with"
     ):
         check_comparable(declared, [*published, without_parquet], [], aws)
+    without_manifest = UTC_WEEKS.period("2025-06-15")
+    with pytest.raises(
+        PlanError,
+        match=r"2025-06-15/manifest.json names no Parquet to compare with. Publish the period",
+    ):
+        check_comparable(declared, [*published, without_manifest], [], aws)

@@ -67,6 +67,16 @@ def aws(glue: GlueClient, s3: S3Client) -> Aws:
 
 
 @pytest.fixture
+def database(request: pytest.FixtureRequest, glue: GlueClient, database: str) -> str:
+    """A Glue database. The settings may name it in capitals, which Athena's SQL does not have."""
+    if getattr(request, "param", "") != "in capitals":
+        return database
+    name = database.upper()
+    glue.create_database(DatabaseInput={"Name": name})
+    return name
+
+
+@pytest.fixture
 def lake(
     glue: GlueClient,
     s3: S3Client,
@@ -195,6 +205,7 @@ def test_a_table_that_no_input_declares_is_told_and_nothing_is_called_a_bound(
     assert re.search(rf"{database}.users +no Input declares it: it is not counted", printed(result))
 
 
+@pytest.mark.parametrize("database", ["as it is", "in capitals"], indirect=True)
 @pytest.mark.parametrize("named", ["plays", "{database}.plays"])
 def test_an_input_may_name_the_database_that_the_sql_need_not_name(
     named: str, lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
@@ -233,6 +244,7 @@ def test_while_late_files_can_still_come_nothing_is_called_a_bound(
         assert re.search(f"will scan +{amount} [68]0 bytes", printed(result))
 
 
+@pytest.mark.parametrize("database", ["as it is", "in capitals"], indirect=True)
 def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twice(
     lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
 ) -> None:
@@ -372,10 +384,15 @@ def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
 
 
 def test_nothing_is_estimated_without_inputs_and_without_a_published_period(
-    lake: None, aws: Aws, make_report: MakeReport
+    lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
 ) -> None:
     declared = declare(make_report)
     assert estimate(declared, NEXT, [], aws) is None
+    (sql_folder / "plays.sql").write_text("SELECT 1 AS one")
+    of_no_inputs = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
+    result = preview(of_no_inputs, NEXT, aws)
+    assert (result.estimate, result.refused) == (None, "")
+    assert "will scan" not in printed(result)
     assert expected_cost(declared, [PUBLISHED], aws) == "about 0 bytes, 0.00000 USD"
 
 

@@ -187,6 +187,19 @@ def test_periods_after_which_something_has_to_be_done_are_named_and_others_count
     assert sorted(named) == ["broken: 2025-04", "outdated: 2025-06", "stale: 2025-05"]
 
 
+def test_a_line_of_many_periods_is_not_broken() -> None:
+    periods = [PeriodStatus(period=f"20{n:02}-01", states=(State.OUTDATED,)) for n in range(10, 30)]
+    problem = "The partition [2010-01] is not of this package: " + "drop it. " * 10
+    status = Status(dag_id="plays", logic="v2:1", periods=tuple(periods), problems=(problem,))
+    output = StringIO()
+    show(status, Console(file=output, width=40))
+    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
+        "plays, logic v2:1: 20 outdated",
+        f"outdated: {', '.join(period.period for period in periods)}",
+        problem.rstrip(),
+    ]
+
+
 def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,10 +7,11 @@ import pytest
 from athena_reports.authors.table_uses import table_uses
 
 FILTER = "(dt IN ('2025-06-01', '2025-06-02'))"
-FILTERS = {"plays": {FILTER}, "users": {FILTER}}
+FILTERS = {"plays": {FILTER}, "users": {FILTER}, "own.plays": {FILTER}}
 W = f"WHERE {FILTER}"
 P = FILTER.replace("dt", "p.dt")
 U = FILTER.replace("dt", "u.dt")
+QUOTED = FILTER.replace("dt", '"P".DT')
 BOTH = {"plays": 1, "users": 1}
 
 
@@ -19,6 +20,8 @@ BOTH = {"plays": 1, "users": 1}
     [
         (f"SELECT * FROM plays {W}", {"plays": 1}, True),
         (f'select * from "Plays" where {FILTER} and a > 1 order by a, b', {"plays": 1}, True),
+        (f'SELECT * FROM Plays AS "P" WHERE {QUOTED}', {"plays": 1}, True),
+        (f'SELECT * FROM "DB"."Plays" {W}', {"db.plays": 1}, False),
         (
             f"WITH a AS (SELECT * FROM plays {W}) SELECT * FROM a x JOIN a y USING (id)",
             {"plays": 2},
@@ -80,6 +83,13 @@ BOTH = {"plays": 1, "users": 1}
             {"plays": 1},
             False,
         ),
+        (f"SELECT * FROM plays WHERE ((a = 1 AND {FILTER}) AND b = 2)", {"plays": 1}, True),
+        (f"SELECT * FROM own.plays WHERE {FILTER}", {"own.plays": 1}, True),
+        (
+            f"SELECT * FROM own.plays WHERE {FILTER.replace('dt', 'own.plays.dt')}",
+            {"own.plays": 1},
+            True,
+        ),
         # What is no table.
         (
             "SELECT EXTRACT(YEAR FROM at), TRIM(BOTH ' ' FROM b) FROM plays"
@@ -135,10 +145,13 @@ BOTH = {"plays": 1, "users": 1}
         ),
         # Without partitions.
         (f"SELECT * FROM plays p CROSS JOIN products WHERE {P}", {"plays": 1, "products": 1}, True),
+        ("SELECT * FROM products, plays", {"plays": 1, "products": 1}, False),
         ("SELECT * FROM products UNION ALL SELECT * FROM products", {"products": 2}, True),
         # What is not read as a query.
         (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {}, False),
         ("SELECT ((", {}, False),
+        (f"SELECT * FROM plays {W}{' AND a = 1' * 3_000}", {}, False),  # too deep for Python
+        ("SELECT 1 FROM plays, plays", {"plays": 2}, False),
         ("SELECT ]) FROM plays.", {}, False),
     ],
 )

@@ -7,11 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from botocore.httpsession import URLLib3Session
 
 from athena_reports import Input, build_dag
 from athena_reports.authors.report_files import DeclaredReport
@@ -244,6 +246,21 @@ def test_an_author_is_whose_credentials_the_shell_has(
     arn = boto3.client("sts").get_caller_identity()["Arn"]
     assert arn.startswith("arn:aws:sts::")
     assert Aws(NOBODY, NOBODY, NOBODY).author == arn
+
+
+def test_an_sts_that_cannot_be_reached_is_asked_once_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "https://sts.in-a-private-network.example")
+    timeouts: list[tuple[float, float]] = []
+
+    def send(session: Any, request: AWSPreparedRequest) -> NoReturn:
+        timeouts.append((session._timeout.connect_timeout, session._timeout.read_timeout))
+        raise ConnectTimeoutError(endpoint_url=request.url)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    assert Aws(NOBODY, NOBODY, NOBODY).author == getpass.getuser()
+    assert timeouts == [(2, 2)]
 
 
 def test_the_clients_are_those_of_the_settings_and_of_the_shell(
