@@ -208,6 +208,7 @@ def test_long_message_ids_stay_as_they_are() -> None:
     [
         "",
         "nobody",
+        "a@example.com.",
         "a@example.com, b@example.com",
         "a@example.com\r\nBcc: evil@example.com",
         "A\nBcc: evil@example.com <a@example.com>",
@@ -281,6 +282,14 @@ def test_an_author_has_a_template_of_their_own() -> None:
         ("<p>{{ 1 / 0 }}", r"line 1: division"),
         ("{{ table.__class__.__mro__ }}", r"line 1: .*unsafe"),
         ("{% include '/etc/passwd' %}", r"line 1: .*loader"),
+        ("<p>\n{{ '{5}'.format(1) }}", r"line 2: .*index out of range"),
+        ("<p>\n{{ 1 + 'a' }}", r"line 2: unsupported operand"),
+        ("<p>\n{{ 'a'.index('z') }}", r"line 2: substring not found\. It knows "),
+        ("<p>\n{{ 5 | dictsort }}", r"line 2: .*no attribute 'items'"),
+        ("<p>\n{{ subject | truncate(1) }}", r"line 2: expected length"),
+        ("{% macro m() %}\n{{ m() }}{% endmacro %}\n{{ m() }}", r"line 2: maximum recursion"),
+        ("<p>\n{{ subject | shorten }}", r"line 2: No filter named 'shorten'\. It knows "),
+        ("<p>\n{{ headlin + movment }}", r"it uses headlin, movment\. It knows "),
     ],
 )
 def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) -> None:
@@ -291,8 +300,13 @@ def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) 
 
 def test_a_mistake_that_needs_no_content_is_found_at_once() -> None:
     HtmlTemplate("ours", "{% set x = 1 %}{{ x }}{{ subject }}").require_valid()
-    for text in ("{{ headlin }}", "{% if %}"):
-        with pytest.raises(DeliveryError, match="Template ours: "):
+    for text, problem in (
+        ("{{ headlin }}", "it uses headlin"),
+        ("\n{% if %}", "line 2: "),
+        ("\n{{ subject | shorten }}", "line 2: No filter named 'shorten'"),
+        ("\n{{ subject is short }}", "line 2: No test named 'short'"),
+    ):
+        with pytest.raises(DeliveryError, match=f"Template ours: {problem}"):
             HtmlTemplate("ours", text).require_valid()
 
 
