@@ -246,7 +246,7 @@ def _change(
     kind = "more" if difference > 0 else "less"
     if of_rows:
         kind += "_rows"
-    in_words = number_in_words(abs(difference), language)
+    in_words = number_in_words(difference.copy_abs(), language)  # not by abs, which rounds
     return phrase(
         language,
         kind,

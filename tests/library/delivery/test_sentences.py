@@ -307,6 +307,15 @@ def test_figures_have_the_change_against_the_period_before() -> None:
                 "100 rows, 3 more than the week before (+3.1%).",
             ),
         ),
+        (
+            {"total": Decimal(f"3{'0' * 36}3"), "previous_total": Decimal(f"1{'0' * 36}1")},
+            (
+                "Total of score: 30,000,000,000,000,000,000,000,000,000,000,000,003 points,"
+                " 20,000,000,000,000,000,000,000,000,000,000,000,002 points more than the week"
+                " before (+200.0%).",
+                "100 rows, 3 more than the week before (+3.1%).",
+            ),
+        ),
         ({"bar": ""}, ("100 rows, 3 more than the week before (+3.1%).",)),
         (
             {"total": float("nan")},
