@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
-from athena_reports.delivery.language import Language
+from athena_reports.delivery.language import Language, shortened
 from athena_reports.delivery.sentences import sentences
 from athena_reports.delivery.shown_table import shown_table, text_lines
 from athena_reports.delivery.slack_message import SlackMessage, slack_message
@@ -161,6 +161,50 @@ def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int
     plain = " ".join(text["text"] for text in texts(message))
     left_out = re.search(r"(\d+) more rows? (is|are) not shown", plain)
     assert rows - shown == (int(left_out[1]) if left_out else 0)
+
+
+def table_of(value: str, *, columns: int = 1, rows: int = 1) -> Content:
+    return content(
+        columns=tuple(ContentColumn(f"c{place}", "VARCHAR") for place in range(columns)),
+        rows=((value,) * columns,) * rows,
+        total_rows=rows,
+        key=(),
+        bar="",
+        movement=None,
+    )
+
+
+# Of some lengths a number of lines with their line breaks fills a block to its last character.
+@pytest.mark.parametrize("length", range(8, 41))
+def test_a_block_ends_where_the_next_line_would_not_fit(length: int) -> None:
+    made = table_of("x" * length, rows=400)
+    blocks = [text["text"] for text in texts(slack_message(made, "en")) if "```" in text["text"]]
+    assert len(blocks) > 1
+    assert max(map(len, blocks)) <= 3000
+    for block in blocks[:-1]:
+        assert len(block) + len("\n" + "x" * length) > 3000
+
+
+@pytest.mark.parametrize("text", ["&", "<", "a", "a&", "abcdefghi>", "&&&&&&&abc"])
+def test_a_line_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
+    made = table_of((text * 40)[:40], columns=20)
+    *_, line = text_lines(shown_table(made, "en", longest=40), "en")
+    *_, shown = code_lines(slack_message(made, "en"))
+    cuts = [shortened(line, kept) for kept in range(1, len(line) + 1)]
+    fitting = [cut for cut in cuts if len(escape(cut, quote=False)) <= 700]
+    assert shown == fitting[-1]
+
+
+def test_a_headline_of_150_characters_is_whole_and_a_longer_one_is_cut() -> None:
+    room = 150 - len(sentences(content(report=""), "en").headline)
+    for length, end in ((room, ")"), (room + 1, "…")):
+        made = content(report="r" * length)
+        (header,) = [
+            block for block in slack_message(made, "en").blocks if "header" in block["type"]
+        ]
+        shown = header["text"]["text"]
+        assert shown == sentences(made, "en").headline[:149] + end
+        assert len(shown) == 150
 
 
 def test_an_empty_period_has_no_table_and_says_why() -> None:
