@@ -164,6 +164,25 @@ def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Be
     assert beside.told() == {"on_late": ["is no longer late"]}
 
 
+@pytest.mark.parametrize(
+    ("other_task", "has_ended"),
+    [
+        *((state, True) for state in ("success", "failed", "skipped", "upstream_failed")),
+        *((state, False) for state in (None, "running", "up_for_retry", "up_for_reschedule")),
+    ],
+)
+def test_it_waits_while_somebody_may_still_be_told_that_it_is_late(
+    beside: Beside, other_task: str | None, has_ended: bool
+) -> None:
+    airflow = Airflow("success", {"run_query": "success"})
+    airflow.other_task = other_task
+    assert beside.look(WhenPublishedSensor, airflow, PUBLISHED) == (
+        has_ended,
+        False if has_ended else None,
+    )
+    assert beside.told() == {}
+
+
 def test_after_two_weeks_nobody_waits_for_it_any_more(beside: Beside) -> None:
     beside.look(WhenDueSensor, RUNNING, None)
     two_weeks = timedelta(days=14)

@@ -31,6 +31,10 @@ def mail_to(*addresses: str, **more: Any) -> Channel:
         (lambda: mail_to("a@example.com\r\nBcc: b@example.com"), "is no mail address"),
         (lambda: mail_to("a@example.com, b@example.com"), "is no mail address"),
         (lambda: mail_to("営業@example.com"), "is no mail address"),
+        (lambda: mail_to("a\t@example.com"), r"'a\t@example.com' is no mail address"),
+        (lambda: mail_to(" a@example.com"), "' a@example.com' is no mail address"),
+        (lambda: mail_to("a@example.com", ""), "'' is no mail address"),
+        (lambda: mail_to('"a'), "is no mail address"),
         (lambda: mail_to(), "give at least one address"),
         (lambda: mail_to("a@example.com", "a@example.com"), "name each address once"),
         (lambda: mail("sales", to="a@example.com"), "give a list of addresses"),  # type: ignore[arg-type]
