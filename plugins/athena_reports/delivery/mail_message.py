@@ -268,7 +268,7 @@ def _address(text: str) -> Address:
         if not specification or not text.isprintable():
             raise ValueError("it is not an address")
         return Address(display_name=name, addr_spec=specification)
-    except (MessageError, ValueError) as error:
+    except (IndexError, MessageError, ValueError) as error:  # Python 3.11 may raise the first
         raise DeliveryError(
             f"{text!r} is not one address of mail. Write it as name@example.com."
         ) from error

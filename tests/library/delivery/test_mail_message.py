@@ -208,6 +208,7 @@ def test_long_message_ids_stay_as_they_are() -> None:
     [
         "",
         "nobody",
+        "a@",
         "a@example.com.",
         "a@example.com, b@example.com",
         "a@example.com\r\nBcc: evil@example.com",

@@ -327,6 +327,19 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
     assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
 
 
+def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_instants() -> None:
+    value = WITHOUT_ZONE.replace(microsecond=4005)
+    sql = "SELECT TIMESTAMP '2026-01-01' AS a FROM range(2)"
+    assert run(each_row(lambda _: {"a": value}), sql=sql) == (
+        {"a": "TIMESTAMP"},
+        [(value,), (value,)],
+    )
+    values = iter([value, value.replace(tzinfo=UTC)])
+    said = refusal(each_row(lambda _: {"a": next(values)}), sql=sql)
+    assert "row 2 has datetime.datetime(2026" in said
+    assert "in 'a', which is a column of TIMESTAMP: its value would change." in said
+
+
 @given(
     st.integers(0, 1100),
     st.integers(-3, 3),
