@@ -301,6 +301,9 @@ def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) 
 
 def test_a_mistake_that_needs_no_content_is_found_at_once() -> None:
     HtmlTemplate("ours", "{% set x = 1 %}{{ x }}{{ subject }}").require_valid()
+    names = ["language", "subject", "notices", "headline", "figures", "differences", "empty"]
+    names += ["table", "left_out", "movement", "links", "origin"]
+    HtmlTemplate("ours", "".join(f"{{{{ {name} }}}}" for name in names)).require_valid()
     for text, problem in (
         ("{{ headlin }}", "it uses headlin"),
         ("\n{% if %}", "line 2: "),
