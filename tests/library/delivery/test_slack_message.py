@@ -187,6 +187,19 @@ def test_a_block_ends_where_the_next_line_would_not_fit(title: str) -> None:
         assert len(block) + len("\n" + "x" * 20) > 3000
 
 
+@pytest.mark.parametrize(("rows", "number"), [(20, 6), (50, 8)])
+def test_a_table_has_eight_blocks_at_most_and_says_how_many_rows_are_left_out(
+    rows: int, number: int
+) -> None:
+    made = table_of("x" * 40, [f"c{place}" for place in range(20)], rows=rows)
+    message = slack_message(made, "en")
+    plain = [text["text"] for text in texts(message)]
+    assert len([text for text in plain if "```" in text]) == number
+    shown = len(code_lines(message)) - 2
+    left_out = f"{rows - shown} more rows are not shown."
+    assert (left_out in plain) is (rows > shown) is (rows == 50)
+
+
 @pytest.mark.parametrize("text", ["&", "<", "a", "a&", "abcdefghi>", "&&&&&&&abc"])
 def test_a_line_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
     made = table_of((text * 40)[:40], [f"c{place}" for place in range(20)])
