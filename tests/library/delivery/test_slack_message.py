@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
 from athena_reports.delivery.language import Language, shortened
-from athena_reports.delivery.sentences import sentences
+from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
 from athena_reports.delivery.slack_message import SlackMessage, slack_message
 from athena_reports.rows.differences import Change
@@ -127,8 +127,8 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
         *said.movement,
         " ".join(said.origin),
     ]
-    for notice in said.notices:
-        assert notice.text in unescape(message.text)
+    notices = [notice.text for notice in said.notices]
+    assert unescape(message.text) == " ".join([subject(made, language), *notices, said.figures[0]])
 
 
 @given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
