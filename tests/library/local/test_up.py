@@ -57,12 +57,20 @@ def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Pa
     assert told == ["stopping Airflow"]
 
 
-def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
+def test_a_port_that_is_taken_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def local_services(_: Path) -> None:
+        raise AssertionError("nothing is started")
+
+    monkeypatch.setattr(up, "local_services", local_services)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         problem = f"Port {port} of 127.0.0.1 cannot be used: .*in use.* Stop what has it, or name"
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
+        with pytest.raises(AirflowRuntimeError, match=problem):
+            up.up(Project.usual(tmp_path), port, Console(file=StringIO()))
     require_free(port)
 
 
