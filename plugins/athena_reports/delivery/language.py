@@ -23,7 +23,7 @@ NULL = "\N{EN DASH}"
 """What is shown for NULL."""
 
 _LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja"}
-_DIGITS = 400  # more than any number has here, so that nothing is rounded
+_DIGITS = 1000  # more than any number has here, so that nothing is rounded
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # Between these, a float is written without an exponent.
 _SMALLEST_FLOAT = 1e-6
@@ -158,7 +158,8 @@ def percent_in_words(fraction: Decimal, language: Language) -> str:
     """Return a change such as "+12.3%"; it is rounded to a tenth of a per cent."""
     from babel.numbers import format_percent
 
-    return format_percent(fraction, format="+#,##0.0%;-#,##0.0%", locale=_LOCALES[language])
+    with localcontext(prec=_DIGITS):
+        return format_percent(fraction, format="+#,##0.0%;-#,##0.0%", locale=_LOCALES[language])
 
 
 def _not_finite(value: float) -> str:

@@ -18,7 +18,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from athena_reports.delivery.content import Content
@@ -138,12 +138,13 @@ class HtmlTemplate:
         environment = _environment(autoescape=True)
         try:
             tree = environment.parse(self.text)
+            used = meta.find_undeclared_variables(tree)  # it also finds unknown filters
         except TemplateSyntaxError as error:
             raise self._mistake(f"line {error.lineno}: {error.message}") from None
         # Jinja also names what a template sets in one branch only.
         set_names = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
         known = set_names.union(TEMPLATE_NAMES)
-        unknown = sorted(meta.find_undeclared_variables(tree) - known)
+        unknown = sorted(used - known)
         if unknown:
             raise self._mistake(f"it uses {', '.join(unknown)}")
 
@@ -156,7 +157,7 @@ class HtmlTemplate:
         self.require_valid()
         try:
             return _environment(autoescape=True).from_string(self.text).render(context)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # filters raise errors of many kinds
             frames = traceback.extract_tb(error.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
             place = f"line {lines[-1]}: " if lines else ""
@@ -267,7 +268,7 @@ def _address(text: str) -> Address:
         if not specification or not text.isprintable():
             raise ValueError("it is not an address")
         return Address(display_name=name, addr_spec=specification)
-    except (MessageError, ValueError) as error:
+    except (IndexError, MessageError, ValueError) as error:  # Python 3.11 may raise the first
         raise DeliveryError(
             f"{text!r} is not one address of mail. Write it as name@example.com."
         ) from error

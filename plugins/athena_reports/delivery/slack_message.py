@@ -80,16 +80,19 @@ def _tables(content: Content, language: Language) -> list[list[str]]:
         # Three of these would end the code block.
         harmless = line.replace(_CODE, "'''")
         lines.append(_escaped(harmless, _LONGEST_LINE))
-    room = _LONGEST_TEXT - len(f"{_CODE}\n\n{_CODE}")
+    room = _LONGEST_TEXT - len(f"{_CODE}\n{_CODE}")
     return list(_chunks(lines, room))
 
 
 def _chunks(lines: Sequence[str], room: int) -> Iterator[list[str]]:
-    """Yield the lines in parts that have at most so many characters, with their line breaks."""
+    """Yield the lines in parts that have at most so many characters, with their line breaks.
+
+    Each line has less than that.
+    """
     chunk: list[str] = []
     size = 0
     for line in lines:
-        if chunk and size + len(line) + 1 > room:
+        if size + len(line) + 1 > room:
             yield chunk
             chunk = []
             size = 0
@@ -101,8 +104,8 @@ def _chunks(lines: Sequence[str], room: int) -> Iterator[list[str]]:
 
 def _escaped(text: str, longest: int) -> str:
     """Return a text for Slack that has at most so many characters."""
-    escaped = _escape(text)
-    kept = min(len(text), longest)
+    kept = longest
+    escaped = _escape(shortened(text, kept))
     while len(escaped) > longest:
         kept -= max(1, (len(escaped) - longest) // 5)  # one character is up to five
         escaped = _escape(shortened(text, kept))

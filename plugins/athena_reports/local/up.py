@@ -96,7 +96,7 @@ def airflow_of(
         port=port,
         environment={**services.environment, **environment},
     )
-    return AirflowRuntime(config, dag_ids=[], on_progress=progress)
+    return AirflowRuntime(config, on_progress=progress)
 
 
 def stay_up(

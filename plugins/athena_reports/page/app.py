@@ -343,7 +343,7 @@ def create_app() -> FastAPI:
         openapi_url=None,
         exception_handlers={AthenaReportsError: _error_response},
     )
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/static", StaticFiles(directory=_STATIC))
     app.include_router(api)
     app.add_api_route("/", lambda: FileResponse(_STATIC / "index.html"))
     turns = CapacityLimiter(AT_ONCE)

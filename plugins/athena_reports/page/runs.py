@@ -69,7 +69,7 @@ def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
         select(DagModel.dag_id, DagModel.is_paused)
         .join(DagTag, DagTag.dag_id == DagModel.dag_id)
         .where(DagTag.name == REPORT_TAG)
-        .where(DagModel.dag_id.in_(set(dag_ids)))
+        .where(DagModel.dag_id.in_(dag_ids))
         .where(~DagModel.is_stale)
     )
     paused_by_id = {row.dag_id: row.is_paused for row in session.execute(tagged)}

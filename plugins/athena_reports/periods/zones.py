@@ -145,5 +145,5 @@ def _change_of_offset(zone: ZoneInfo, before: datetime, after: datetime) -> date
     def has_changed(seconds: int) -> bool:
         return (first + timedelta(seconds=seconds)).astimezone(zone).utcoffset() != offset
 
-    seconds_between = range(int((after - first).total_seconds()) + 1)
+    seconds_between = range(int((after - first).total_seconds()))
     return first + timedelta(seconds=bisect_left(seconds_between, True, key=has_changed))

@@ -5,8 +5,8 @@ tests/integration/test_alerts.py has whole DAGs, whose kinds of alerts share a n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ from tests.support.notifiers import Broken, Recorder
 
 DUE = timedelta(hours=3)
 DUE_AT = WEEK.end_utc + DUE
+CHECK = DagRun(start_date=DUE_AT)
 SUBJECT = f"dev: plays_weekly {WEEK.id}"
 
 
@@ -75,13 +76,16 @@ class Beside:
         published: Manifest | None,
         *,
         after: timedelta = timedelta(minutes=1),
+        run: DagRun = CHECK,
+        start_date: datetime | None = WEEK.start_utc,
+        end_date: datetime | None = None,
     ) -> tuple[bool, Any]:
         """Whether the task has ended, and what it returns."""
         self.patch.setattr(sensors, "published_manifest", lambda *_: published)
         self.patch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
         policy = AlertPolicy([self.on_failure], [self.on_late], [self.on_warning], DUE)
-        run = DagRun(start_date=DUE_AT)
-        with DAG("plays_weekly_alerts", schedule=None, start_date=WEEK.start_utc):
+        dates: Any = {"start_date": start_date, "end_date": end_date}
+        with DAG("plays_weekly_alerts", schedule=None, **dates):
             sensor = task(
                 task_id="look",
                 report=self.report,
@@ -169,6 +173,48 @@ def test_an_alert_goes_out_without_the_reason_if_airflow_does_not_tell_it(beside
     assert "and is not published\nNext step: See whether the DAG is paused" in of_lateness
 
 
+@pytest.mark.parametrize("task", [WhenDueSensor, WhenPublishedSensor])
+@pytest.mark.parametrize(
+    ("dates", "is_scheduled"),
+    [
+        ({"start_date": None}, True),
+        ({"end_date": WEEK.start_utc}, True),
+        ({"start_date": WEEK.start_utc + timedelta(seconds=1)}, False),
+        ({"end_date": WEEK.start_utc - timedelta(seconds=1)}, False),
+    ],
+)
+def test_a_period_that_is_not_scheduled_is_never_late(
+    beside: Beside,
+    task: type[WhenDueSensor | WhenPublishedSensor],
+    dates: dict[str, Any],
+    is_scheduled: bool,
+) -> None:
+    is_told = task is WhenDueSensor and is_scheduled
+    assert beside.look(task, RUNNING, None, **dates) == (True, is_told)
+    assert beside.told() == ({"on_late": ["is late"]} if is_told else {})
+
+
+def test_a_check_that_starts_late_gives_the_report_its_time_but_not_if_somebody_started_it(
+    beside: Beside,
+) -> None:
+    hour = timedelta(hours=1)
+    second = timedelta(seconds=1)
+    late_run = DagRun(start_date=DUE_AT + hour)
+    looked = beside.look(WhenDueSensor, RUNNING, None, after=hour + DUE - second, run=late_run)
+    assert looked == (False, None)
+    looked = beside.look(WhenDueSensor, RUNNING, None, after=hour + DUE, run=late_run)
+    assert looked == (True, True)
+    assert beside.told() == {"on_late": ["is late"]}
+    cleared = replace(late_run, clear_number=1)
+    assert beside.look(WhenDueSensor, RUNNING, None, after=hour, run=cleared) == (True, True)
+    assert beside.told() == {"on_late": ["is late"]}, "a check that is cleared tells again"
+    looked = beside.look(WhenPublishedSensor, SUCCEEDED, PUBLISHED, after=hour, run=cleared)
+    assert looked == (True, True)
+    assert beside.told() == {"on_late": ["is no longer late"]}
+    backfilled = replace(late_run, run_type="backfill", clear_number=0)
+    assert beside.look(WhenDueSensor, RUNNING, None, after=hour, run=backfilled) == (True, True)
+
+
 def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Beside) -> None:
     beside.look(WhenDueSensor, RUNNING, None)
     assert beside.told() == {"on_late": ["is late"]}
@@ -179,6 +225,25 @@ def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Be
     assert beside.told() == {"on_failure": ["failed"]}
     assert beside.look(WhenPublishedSensor, SUCCEEDED, WARNED) == (True, True)
     assert beside.told() == {"on_late": ["is no longer late"]}
+
+
+@pytest.mark.parametrize(
+    ("other_task", "has_ended"),
+    [
+        *((state, True) for state in ("success", "failed", "skipped", "upstream_failed")),
+        *((state, False) for state in (None, "running", "up_for_retry", "up_for_reschedule")),
+    ],
+)
+def test_it_waits_while_somebody_may_still_be_told_that_it_is_late(
+    beside: Beside, other_task: str | None, has_ended: bool
+) -> None:
+    airflow = Airflow("success", {"run_query": "success"})
+    airflow.other_task = other_task
+    assert beside.look(WhenPublishedSensor, airflow, PUBLISHED) == (
+        has_ended,
+        False if has_ended else None,
+    )
+    assert beside.told() == {}
 
 
 def test_after_two_weeks_nobody_waits_for_it_any_more(beside: Beside) -> None:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -31,6 +32,12 @@ def mail_to(*addresses: str, **more: Any) -> Channel:
         (lambda: mail_to("a@example.com\r\nBcc: b@example.com"), "is no mail address"),
         (lambda: mail_to("a@example.com, b@example.com"), "is no mail address"),
         (lambda: mail_to("営業@example.com"), "is no mail address"),
+        (lambda: mail_to("a\t@example.com"), r"'a\t@example.com' is no mail address"),
+        (lambda: mail_to(" a@example.com"), "' a@example.com' is no mail address"),
+        (lambda: mail_to("a@example.com", ""), "'' is no mail address"),
+        (lambda: mail_to('""@example.com'), "is no mail address"),
+        (lambda: mail_to("a@営業.example.com"), "is no mail address"),
+        (lambda: mail_to('"a'), "is no mail address"),
         (lambda: mail_to(), "give at least one address"),
         (lambda: mail_to("a@example.com", "a@example.com"), "name each address once"),
         (lambda: mail("sales", to="a@example.com"), "give a list of addresses"),  # type: ignore[arg-type]
@@ -74,6 +81,22 @@ def test_a_channel_shows_a_row_at_least_and_so_many_at_most(make: Any, most: int
     for wrong in (0, most + 1):
         with pytest.raises(ChannelError, match=f"field 'rows': {wrong} is not valid"):
             make(wrong)
+
+
+def test_a_channel_keeps_what_it_was_declared_with_and_has_defaults() -> None:
+    addresses = ["a@example.com", "b@example.com"]
+    made = mail("sales", to=addresses)
+    addresses.clear()
+    assert made.to == ("a@example.com", "b@example.com")
+    assert (made.rows, made.language, made.conn_id) == (20, "en", "smtp_default")
+    chat = slack("team", channel="#sales")
+    assert (chat.rows, chat.language, chat.conn_id) == (10, "en", "slack_api_default")
+    topic = notify("topic", Silent())
+    assert (topic.rows, topic.language) == (10, "en")
+    for channel in (made, chat, topic):
+        with pytest.raises(FrozenInstanceError):
+            channel.rows = 5  # type: ignore[misc]
+    assert mail("sales", to=["a@example.com"], conn_id="m").conn_id == "m"
 
 
 @pytest.mark.parametrize("name", ["a", "a_b-9", "s" * 40])

@@ -126,6 +126,53 @@ def test_html_and_text_say_the_same_sentences(made: Content, language: Language)
     assert page.text.strip().startswith(first)
 
 
+TEXT = """\
+Correction of the version that was published on 22 November 2026, 00:07 (Asia/Tokyo): 1 row added.
+
+A check warns: score < 1.
+
+ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
+
+Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).
+100 rows, 3 more than the week before (+3.1%).
+New columns: level.
+
+rank  user_id  user_name  score (points)  previous_rank  movement
+----  -------  ---------  --------------  -------------  --------
+   1  u1       Aiko              184,230              3  up 2
+   2  u2       –                  92,115              –  new
+   3  u3       千葉               61,410              1  down 2
+
+97 more rows are not shown.
+New among the rows shown: u2.
+Biggest rises: u1 (from 3 to 1).
+Biggest falls: u3 (from 1 to 3).
+
+Open the Reports page: https://airflow.example.com/reports/#ranking_weekly/2026-11-15
+Open the query in Athena: https://console.aws.amazon.com/athena/home?region=eu-west-1#/history/0f
+
+Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.
+"""
+TEXT_WITHOUT_ROWS = """\
+ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
+
+0 rows, 97 fewer than the week before (-100.0%).
+
+There are no rows: the report found none in this period.
+
+Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.
+"""
+
+
+def test_the_text_has_one_empty_line_between_its_parts() -> None:
+    correction = Correction(
+        datetime(2026, 11, 21, 15, 7, tzinfo=UTC), added=1, columns_added=("level",)
+    )
+    assert text_part(content(correction=correction, warned_checks=("score < 1",)), "en") == TEXT
+    without = content(rows=(), total_rows=0, total=None, page_url="", query_url="")
+    assert text_part(without, "en") == TEXT_WITHOUT_ROWS
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None:
     correction = Correction(
@@ -208,6 +255,8 @@ def test_long_message_ids_stay_as_they_are() -> None:
     [
         "",
         "nobody",
+        "a@",
+        "a@example.com.",
         "a@example.com, b@example.com",
         "a@example.com\r\nBcc: evil@example.com",
         "A\nBcc: evil@example.com <a@example.com>",
@@ -235,11 +284,13 @@ def test_what_is_not_a_message_id_is_refused(identifier: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
-    made = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
-    wire = mail_message(made, language, ENVELOPE).as_bytes()
-    assert wire.isascii()
-    assert max(map(len, wire.split(b"\r\n"))) <= 998
-    assert b"\n" not in wire.replace(b"\r\n", b"")
+    long = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
+    for made in (content(), long):
+        wire = mail_message(made, language, ENVELOPE).as_bytes()
+        assert wire.isascii()
+        assert wire.count(b"Content-Transfer-Encoding: quoted-printable\r\n") == 2
+        assert max(map(len, wire.split(b"\r\n"))) <= 998
+        assert b"\n" not in wire.replace(b"\r\n", b"")
 
 
 def test_an_attachment_goes_with_it(tmp_path: Path) -> None:
@@ -281,6 +332,14 @@ def test_an_author_has_a_template_of_their_own() -> None:
         ("<p>{{ 1 / 0 }}", r"line 1: division"),
         ("{{ table.__class__.__mro__ }}", r"line 1: .*unsafe"),
         ("{% include '/etc/passwd' %}", r"line 1: .*loader"),
+        ("<p>\n{{ '{5}'.format(1) }}", r"line 2: .*index out of range"),
+        ("<p>\n{{ 1 + 'a' }}", r"line 2: unsupported operand"),
+        ("<p>\n{{ 'a'.index('z') }}", r"line 2: substring not found\. It knows "),
+        ("<p>\n{{ 5 | dictsort }}", r"line 2: .*no attribute 'items'"),
+        ("<p>\n{{ subject | truncate(1) }}", r"line 2: expected length"),
+        ("{% macro m() %}\n{{ m() }}{% endmacro %}\n{{ m() }}", r"line 2: maximum recursion"),
+        ("<p>\n{{ subject | shorten }}", r"line 2: No filter named 'shorten'\. It knows "),
+        ("<p>\n{{ headlin + movment }}", r"it uses headlin, movment\. It knows "),
     ],
 )
 def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) -> None:
@@ -291,8 +350,16 @@ def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) 
 
 def test_a_mistake_that_needs_no_content_is_found_at_once() -> None:
     HtmlTemplate("ours", "{% set x = 1 %}{{ x }}{{ subject }}").require_valid()
-    for text in ("{{ headlin }}", "{% if %}"):
-        with pytest.raises(DeliveryError, match="Template ours: "):
+    names = ["language", "subject", "notices", "headline", "figures", "differences", "empty"]
+    names += ["table", "left_out", "movement", "links", "origin"]
+    HtmlTemplate("ours", "".join(f"{{{{ {name} }}}}" for name in names)).require_valid()
+    for text, problem in (
+        ("{{ headlin }}", "it uses headlin"),
+        ("\n{% if %}", "line 2: "),
+        ("\n{{ subject | shorten }}", "line 2: No filter named 'shorten'"),
+        ("\n{{ subject is short }}", "line 2: No test named 'short'"),
+    ):
+        with pytest.raises(DeliveryError, match=f"Template ours: {problem}"):
             HtmlTemplate("ours", text).require_valid()
 
 

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from pathlib import Path
+from threading import Thread
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
 from tests.support.mail_server import MailServer, mail_server
 
+SERVER = "The SMTP server of the Airflow connection 'mailer'"
 TO = ("a@example.com", "b@example.com", "c@example.com")
 
 
@@ -61,7 +71,8 @@ def test_if_all_are_refused_nobody_gets_it(
     with pytest.raises(DeliveryError) as caught:
         send_mail(message(), TO[:2], conn_id="mailer")
     assert caught.value.retryable is retryable
-    assert all(f"{address}: {answer}" in str(caught.value) for address, answer in answers.items())
+    told = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
+    assert str(caught.value) == f"{SERVER} refuses all recipients: {told}."
     assert server.arrived == []
 
 
@@ -71,8 +82,9 @@ def test_if_all_are_refused_nobody_gets_it(
 def test_one_try_is_one_attempt(server: MailServer, answer: str, retryable: bool) -> None:
     """The provider's hook would send five times more."""
     server.answers_to_data = [answer]
-    with pytest.raises(DeliveryError, match=answer) as caught:
+    with pytest.raises(DeliveryError) as caught:
         send_mail(message(), TO, conn_id="mailer")
+    assert str(caught.value) == f"{SERVER} refuses the mail: {answer}."
     assert caught.value.retryable is retryable
     assert server.arrived == []
     assert server.answers_to_data == []
@@ -105,6 +117,99 @@ def test_a_connection_that_cannot_be_used_is_told(
     assert says in str(caught.value)
     assert caught.value.retryable is retryable
     assert "'mailer'" in str(caught.value)
+
+
+def plain_connection(port: int) -> str:
+    return f"smtp://127.0.0.1:{port}/?disable_ssl=true&disable_tls=true&timeout=5"
+
+
+@contextmanager
+def server_that(answers: Callable[[socket.socket], object]) -> Iterator[int]:
+    """The port of a server that answers its first client so, and closes the connection."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            client, _ = listening.accept()
+            with client:
+                answers(client)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        thread = Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join()
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has connected once more
+            listening.accept()
+
+
+@pytest.mark.parametrize("banner", ["", "220 hello\r\n"])
+def test_a_server_that_closes_the_connection_may_serve_later(
+    monkeypatch: pytest.MonkeyPatch, banner: str
+) -> None:
+    with server_that(lambda client: client.sendall(banner.encode())) as port:
+        monkeypatch.setenv("AIRFLOW_CONN_MAILER", plain_connection(port))
+        with pytest.raises(DeliveryError, match=f"{SERVER} does not serve: ") as caught:
+            send_mail(message(), TO, conn_id="mailer")
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("banner", "answer"),
+    [
+        (b"554 ferm\xe9\r\n", "554 ferm\ufffd"),
+        (b"554-no\r\n554  service\r\n", "554 no service"),
+        (b"220 " + b"x" * 10_000, "500 Line too long."),
+    ],
+    ids=["not in UTF-8", "two lines", "too long"],
+)
+def test_an_odd_answer_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, banner: bytes, answer: str
+) -> None:
+    with server_that(lambda client: client.sendall(banner)) as port:
+        monkeypatch.setenv("AIRFLOW_CONN_MAILER", plain_connection(port))
+        with pytest.raises(DeliveryError) as caught:
+            send_mail(message(), TO, conn_id="mailer")
+    assert str(caught.value) == f"{SERVER} refuses the mail: {answer}."
+    assert not caught.value.retryable
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate that nobody has signed, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_a_certificate_that_is_not_trusted_stays_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    with server_that(lambda client: context.wrap_socket(client, server_side=True)) as port:
+        monkeypatch.setenv("AIRFLOW_CONN_MAILER", f"smtp://127.0.0.1:{port}/")
+        with pytest.raises(DeliveryError, match=r"cannot be used: .*CERTIFICATE_VERIFY") as caught:
+            send_mail(message(), TO, conn_id="mailer")
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize(

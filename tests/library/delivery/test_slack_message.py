@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 import pytest
@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
-from athena_reports.delivery.language import Language
-from athena_reports.delivery.sentences import sentences
+from athena_reports.delivery.language import Language, shortened
+from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
 from athena_reports.delivery.slack_message import SlackMessage, slack_message
 from athena_reports.rows.differences import Change
@@ -127,12 +127,13 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
         *said.movement,
         " ".join(said.origin),
     ]
-    for notice in said.notices:
-        assert notice.text in unescape(message.text)
+    notices = [notice.text for notice in said.notices]
+    assert unescape(message.text) == " ".join([subject(made, language), *notices, said.figures[0]])
 
 
 @given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
 @example("&", 4000, 120)
+@example("a", 4000, 1)
 @settings(max_examples=20)
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
     long = (text or "&") * repeated
@@ -161,6 +162,64 @@ def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int
     plain = " ".join(text["text"] for text in texts(message))
     left_out = re.search(r"(\d+) more rows? (is|are) not shown", plain)
     assert rows - shown == (int(left_out[1]) if left_out else 0)
+
+
+def table_of(value: str, titles: Sequence[str], *, rows: int = 1) -> Content:
+    return content(
+        columns=tuple(ContentColumn(title, "VARCHAR") for title in titles),
+        rows=((value,) * len(titles),) * rows,
+        total_rows=rows,
+        key=(),
+        bar="",
+        movement=None,
+    )
+
+
+# With one header the lines fill a block to its last character, with another one the last line
+# would have one character too many.
+@pytest.mark.parametrize("title", ["c" * length for length in range(1, 21)])
+def test_a_block_ends_where_the_next_line_would_not_fit(title: str) -> None:
+    made = table_of("x" * 20, titles=(title,), rows=400)
+    blocks = [text["text"] for text in texts(slack_message(made, "en")) if "```" in text["text"]]
+    assert len(blocks) > 1
+    assert max(map(len, blocks)) <= 3000
+    for block in blocks[:-1]:
+        assert len(block) + len("\n" + "x" * 20) > 3000
+
+
+@pytest.mark.parametrize(("rows", "number"), [(20, 6), (50, 8)])
+def test_a_table_has_eight_blocks_at_most_and_says_how_many_rows_are_left_out(
+    rows: int, number: int
+) -> None:
+    made = table_of("x" * 40, [f"c{place}" for place in range(20)], rows=rows)
+    message = slack_message(made, "en")
+    plain = [text["text"] for text in texts(message)]
+    assert len([text for text in plain if "```" in text]) == number
+    shown = len(code_lines(message)) - 2
+    left_out = f"{rows - shown} more rows are not shown."
+    assert (left_out in plain) is (rows > shown) is (rows == 50)
+
+
+@pytest.mark.parametrize("text", ["&", "<", "a", "a&", "abcdefghi>", "&&&&&&&abc"])
+def test_a_line_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
+    made = table_of((text * 40)[:40], [f"c{place}" for place in range(20)])
+    *_, line = text_lines(shown_table(made, "en", longest=40), "en")
+    *_, shown = code_lines(slack_message(made, "en"))
+    cuts = [shortened(line, kept) for kept in range(1, len(line) + 1)]
+    fitting = [cut for cut in cuts if len(escape(cut, quote=False)) <= 700]
+    assert shown == fitting[-1]
+
+
+def test_a_headline_of_150_characters_is_whole_and_a_longer_one_is_cut() -> None:
+    room = 150 - len(sentences(content(report=""), "en").headline)
+    for length, end in ((room, ")"), (room + 1, "…")):
+        made = content(report="r" * length)
+        (header,) = [
+            block for block in slack_message(made, "en").blocks if "header" in block["type"]
+        ]
+        shown = header["text"]["text"]
+        assert shown == sentences(made, "en").headline[:149] + end
+        assert len(shown) == 150
 
 
 def test_an_empty_period_has_no_table_and_says_why() -> None:

@@ -22,10 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.cell.cell import Cell
 
-from athena_reports.delivery.content import Content, ContentColumn
+from athena_reports.delivery.content import Content, ContentColumn, Correction
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.published_rows import PublishedRows
+from athena_reports.delivery.sentences import sentences
 from athena_reports.delivery.workbook import write_csv, write_workbook
 from athena_reports.errors import MissingPackageError
 from tests.library.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
@@ -102,9 +103,9 @@ def cells(made: Content, language: Language = "en") -> list[list[Cell]]:
     return [[sheet.cell(row, column) for column in columns] for row in rows]
 
 
-def one_cell(kind: str, value: Any) -> Cell:
+def one_cell(kind: str, value: Any, *, name: str = "c") -> Cell:
     made = content(
-        columns=(ContentColumn("c", kind),),
+        columns=(ContentColumn(name, kind),),
         rows=((value,),),
         total_rows=1,
         bar="",
@@ -216,9 +217,15 @@ def test_equal_rows_give_equal_bytes(language: Language) -> None:
         (Decimal("1234567890123.45"), False),
         (Decimal("12345678901234.56"), True),
         (Decimal("0.000000000000001"), False),
+        (Decimal("0.000000001234567890123456"), True),
         (Decimal("100000000000000000.00"), False),
         (float("nan"), True),
         (float("inf"), True),
+        (0.0, False),
+        (1e-310, True),
+        (-1e300, False),
+        (-1.5e308, True),
+        (1.5e308, True),
         (0.1 + 0.2, False),
     ],
 )
@@ -229,6 +236,30 @@ def test_a_number_that_excel_would_round_is_text(
     assert (cell.data_type != "n") == is_text
     if isinstance(number, int | Decimal):
         assert Decimal(str(cell.value)) == number
+        assert not is_text or cell.value == f"{Decimal(number):f}"
+    elif is_text:
+        assert cell.value == {"nan": "NaN", "inf": "Infinity"}.get(str(number), str(number))
+    else:
+        assert cell.value == pytest.approx(number, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "of_a_figure", "of_an_id"),
+    [
+        ("BIGINT", 12_345, "#,##0", "General"),
+        ("BIGINT", 123, "General", "General"),
+        ("DOUBLE", 12_345.5, "General", "General"),
+        ("FLOAT", 12_345.5, "General", "General"),
+        ("DECIMAL(38,0)", Decimal(12_345), "#,##0", "0"),
+        ("DECIMAL(38,2)", Decimal("12345.60"), "#,##0.00", "0.00"),
+        ("DECIMAL(38,2)", Decimal("0.10"), "0.00", "0.00"),
+    ],
+)
+def test_a_number_has_the_decimals_of_its_column_and_separators_if_it_is_no_id(
+    kind: str, value: Any, of_a_figure: str, of_an_id: str
+) -> None:
+    assert one_cell(kind, value, name="score").number_format == of_a_figure
+    assert one_cell(kind, value, name="user_id").number_format == of_an_id
 
 
 @pytest.mark.parametrize(
@@ -300,6 +331,26 @@ def test_the_second_sheet_says_what_the_report_is(language: Language) -> None:
     title, notice = rows[-2][0], rows[-1][0]
     assert title == {"en": "Notices", "ja": "注意事項"}[language]
     assert str(notice).startswith({"en": "Provisional: ", "ja": "暫定値です"}[language])
+    about = book.worksheets[1]
+    bold = [cell.coordinate for row in about for cell in row if cell.value and cell.font.bold]
+    facts_and_titles = [*(f"A{row}" for row in range(1, 10)), *("A11", "B11", "C11", "D11"), "A19"]
+    assert bold == facts_and_titles
+    assert about.column_dimensions["A"].width > len("Until (not included)")
+    assert about.column_dimensions["B"].width > len("2026-11-15T00:00")
+    assert about.column_dimensions["D"].width > len("sum of the scores")
+
+
+def test_the_second_sheet_says_what_differs_and_why_there_are_no_rows() -> None:
+    correction = Correction(datetime(2026, 11, 22, tzinfo=UTC), columns_added=("level",))
+    made = content(rows=(), total_rows=0, total=None, correction=correction)
+    said = sentences(made, "en")
+    about = opened(written(made)).worksheets[1]
+    texts = [row[0] for row in about.iter_rows(min_row=18, values_only=True)]
+    assert said.differences == ("New columns: level.",)
+    notices = [notice.text for notice in said.notices]
+    assert texts == [None, "Notices", *notices, *said.differences, said.empty]
+    about = opened(written(content())).worksheets[1]
+    assert [row[0] for row in about.iter_rows(min_row=17, values_only=True)] == ["movement"]
 
 
 def test_what_excel_does_not_take_is_refused_and_named() -> None:

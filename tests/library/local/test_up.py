@@ -48,17 +48,29 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
 
 def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Path) -> None:
     services = Services("http://127.0.0.1:4566")
-    config = airflow_of(Project.usual(tmp_path), services, lambda _: None).config
+    told: list[str] = []
+    airflow = airflow_of(Project.usual(tmp_path), services, told.append)
+    config = airflow.config
     assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "True"
     assert (config.home, config.port) == (tmp_path / ".airflow" / "up", None)
+    airflow.__exit__()
+    assert told == ["stopping Airflow"]
 
 
-def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
+def test_a_port_that_is_taken_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def local_services(_: Path) -> None:
+        raise AssertionError("nothing is started")
+
+    monkeypatch.setattr(up, "local_services", local_services)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         problem = f"Port {port} of 127.0.0.1 cannot be used: .*in use.* Stop what has it, or name"
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
+        with pytest.raises(AirflowRuntimeError, match=problem):
+            up.up(Project.usual(tmp_path), port, Console(file=StringIO()))
     require_free(port)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from athena_reports.errors import PeriodError
 from athena_reports.periods.calendar import Period, Weekday, daily, weekly
-from athena_reports.periods.zones import dates_shown
+from athena_reports.periods.zones import dates_shown, hours_shown
 
 DAY = 86_400
 WEEK = 7 * DAY
@@ -177,9 +177,41 @@ def dates_skipped_in(names: list[str]) -> set[tuple[str, str]]:
     return skipped
 
 
-def test_a_date_that_clocks_show_for_a_minute_before_they_go_back_over_midnight_is_shown() -> None:
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [
+        ("2010-11-06T15:00", "2010-11-07T02:45", (6, 7)),
+        ("2010-11-06T15:00", "2010-11-07T02:30", (6,)),
+        ("2010-11-07T02:30", "2010-11-07T02:31", (7,)),
+        ("2010-11-07T02:30", "2010-11-07T02:32", (6, 7)),
+        ("2010-11-07T02:30", "2010-11-07T04:00", (6, 7)),
+        ("2010-11-07T02:31", "2010-11-07T03:30", (6,)),
+        ("2010-11-07T02:45", "2010-11-07T04:00", (6, 7)),
+        ("2010-11-07T03:30", "2010-11-08T03:30", (7,)),
+    ],
+)
+def test_a_date_that_clocks_show_for_a_minute_before_they_go_back_over_midnight_is_shown(
+    start: str, end: str, days: tuple[int, ...]
+) -> None:
     """St. John's, 2010: at 00:01 on 7 November, 02:31 in UTC, it was 23:01 on the 6th again."""
     zone = ZoneInfo("America/St_Johns")
-    noon = datetime(2010, 11, 6, 15, tzinfo=UTC)
-    second_evening = datetime(2010, 11, 7, 2, 45, tzinfo=UTC)
-    assert dates_shown(zone, noon, second_evening) == [date(2010, 11, 6), date(2010, 11, 7)]
+    from_, until = (datetime.fromisoformat(f"{text}Z") for text in (start, end))
+    assert dates_shown(zone, from_, until) == [date(2010, 11, day) for day in days]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "hours"),
+    [
+        # Clocks go back from 02:00 to 01:00.
+        ("America/New_York", "2026-11-01T04:20", "2026-11-01T07:10", ("01T00", "01T01", "01T02")),
+        ("America/New_York", "2026-11-01T05:20", "2026-11-01T07:00", ("01T01",)),
+        ("Asia/Kathmandu", "2026-11-01T00:00", "2026-11-01T02:00", ("01T05", "01T06", "01T07")),
+        ("Asia/Kathmandu", "2026-11-01T17:15", "2026-11-01T18:15", ("01T23",)),
+    ],
+)
+def test_the_hours_shown_are_full_ones_in_order_and_once(
+    zone: str, start: str, end: str, hours: tuple[str, ...]
+) -> None:
+    from_, until = (datetime.fromisoformat(f"{text}Z") for text in (start, end))
+    shown = hours_shown(ZoneInfo(zone), from_, until)
+    assert [hour.isoformat() for hour in shown] == [f"2026-11-{hour}:00:00" for hour in hours]

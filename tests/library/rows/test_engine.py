@@ -78,6 +78,7 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
 
 FULL = [
     OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
     duckdb.IOException('IO Error: Could not write file "x": No space left on device\n\nAdvice'),
     duckdb.OutOfMemoryException(
         "Out of Memory Error: this limit was set by 'max_temp_directory_size'."

@@ -205,6 +205,9 @@ WITHOUT_ZONE = datetime.fromisoformat("2026-01-01T01:02:03.004")
     ("kind", "values"),
     [
         ("bigint", [2**63 - 1, -(2**63), None, 1]),
+        ("tinyint", [127, -128]),
+        ("smallint", [2**15 - 1, -(2**15)]),
+        ("integer", [2**31 - 1, -(2**31)]),
         ("double", [0.1, math.inf, 3, None]),
         ("real", [0.5, -math.inf]),
         ("decimal(10,2)", [Decimal("1.50"), 7, None, Decimal("-99999999.99"), Decimal("1.5000")]),
@@ -290,15 +293,35 @@ def test_each_row_takes_the_text_of_json() -> None:
     assert "Malformed JSON" in refusal(not_json, sql="""SELECT '"v"'::JSON AS a""")
 
 
+# Values that stay the same, beside one that does not.
+ORDINARY: dict[str, Any] = {
+    "bigint": 7,
+    "tinyint": 7,
+    "smallint": 7,
+    "integer": 7,
+    "double": 0.5,
+    "real": 3,
+    "varchar": "x",
+    "boolean": True,
+    "decimal(10,2)": Decimal("1.50"),
+    "date": date(2026, 1, 1),
+    "timestamp": WITHOUT_ZONE,
+    "timestamp with time zone": datetime(2026, 1, 1, 1, tzinfo=UTC),
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        *(("bigint", value) for value in ("1", 1.5, 2**63, True)),
+        *(("bigint", value) for value in ("1", 1.5, True)),
         ("double", 2**53 + 1),
         ("double", -(2**53) - 1),
         ("real", 2**24 + 1),
         ("real", 2**128),
-        ("integer", 2**31),
+        *(("bigint", value) for value in (-(2**63) - 1, 2**63)),
+        *(("tinyint", value) for value in (-129, 128)),
+        *(("smallint", value) for value in (-(2**15) - 1, 2**15)),
+        *(("integer", value) for value in (-(2**31) - 1, 2**31)),
         ("double", "1"),
         ("varchar", 1),
         ("varchar", b"x"),
@@ -315,9 +338,25 @@ def test_each_row_takes_the_text_of_json() -> None:
     ],
 )
 def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value: Any) -> None:
-    transform = each_row(lambda row: {"a": value if row["a"] == 4998 else None}, adds={"a": kind})
+    others = {0: None, 1: ORDINARY[kind]}
+    transform = each_row(
+        lambda row: {"a": value if row["a"] == 4998 else others[row["a"] % 2]}, adds={"a": kind}
+    )
     said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
     assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
+
+
+def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_instants() -> None:
+    value = WITHOUT_ZONE.replace(microsecond=4005)
+    sql = "SELECT TIMESTAMP '2026-01-01' AS a FROM range(2)"
+    assert run(each_row(lambda _: {"a": value}), sql=sql) == (
+        {"a": "TIMESTAMP"},
+        [(value,), (value,)],
+    )
+    values = iter([value, value.replace(tzinfo=UTC)])
+    said = refusal(each_row(lambda _: {"a": next(values)}), sql=sql)
+    assert "row 2 has datetime.datetime(2026" in said
+    assert "in 'a', which is a column of TIMESTAMP: its value would change." in said
 
 
 @given(
