@@ -52,7 +52,9 @@ TYPES = {
 
 def parquet(shared: Engine, **columns: pa.Array) -> Path:
     path = shared.folder / "rows.parquet"
-    pq.write_table(pa.table(columns), path)
+    # DuckDB, which writes what is published, has no statistics of a column with NaN. PyArrow has
+    # those of its numbers, and DuckDB's isnan believes them.
+    pq.write_table(pa.table(columns), path, write_statistics=False)
     return path
 
 
@@ -115,6 +117,7 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
 @settings(max_examples=25)
 @pytest.mark.parametrize("type_of_score", [pa.float32(), pa.float64()])
 @example([(1.0, "a"), (math.nan, "b"), (None, ""), (2.0, None)])
+@example([(0.0, None), (math.nan, None)])
 @given(
     st.lists(
         st.tuples(st.none() | st.floats(width=32), st.none() | st.sampled_from(["a", "b", ""])),
