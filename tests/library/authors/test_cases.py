@@ -192,6 +192,15 @@ def test_an_input_without_a_file_is_named(case: Path) -> None:
     assert run(case).problem.startswith(problem)
 
 
+def test_a_report_that_is_read_needs_a_file_too(case: Path) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    text = file.read_text().replace("import Input", "import Input, Published, daily")
+    input = 'Input("plays", "dt")'
+    file.write_text(text.replace(input, f'{input}, Published("days", daily("Asia/Tokyo"))'))
+    problem = f"{case / 'days_daily.csv'} is missing: the report 'scores' reads the table"
+    assert run(case).problem.startswith(problem)
+
+
 def test_a_table_of_another_database_needs_no_file(case: Path) -> None:
     file = case.parents[2] / "dags" / "scores.py"
     input = 'Input("plays", "dt")'

@@ -118,6 +118,17 @@ def test_parts_that_are_not_published_any_more_are_found(
     )
 
 
+def test_the_last_part_may_be_the_last_period_of_its_report(reports: Reports) -> None:
+    reports.add("days", more=', until="2025-03-31"')
+    reports.add(
+        "months",
+        'Published("days", daily("Asia/Tokyo"))',
+        cadence=MONTHS,
+        more=', until="2025-03-31"',
+    )
+    assert reports_that_are_read_exist(reports.repository) == []
+
+
 def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
     for name, read in [("a", "b"), ("b", "c"), ("c", "a"), ("leads", "a")]:
         reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
