@@ -221,6 +221,13 @@ def test_a_total_of_integers_is_exact(numbers: list[int]) -> None:
         assert total_of(parquet(shared, n=pa.array(numbers)), "n", shared) == sum(numbers)
 
 
+def test_a_total_of_floats_is_that_of_the_digits_that_are_shown() -> None:
+    """The FLOAT that is shown as 0.1 is 0.10000000149."""
+    with engine() as shared:
+        total = total_of(parquet(shared, n=pa.array([0.1, 0.2], pa.float32())), "n", shared)
+    assert total == pytest.approx(0.3, abs=1e-15)
+
+
 @settings(max_examples=25)
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=20))
 def test_a_total_of_floats_is_close(numbers: list[float]) -> None:

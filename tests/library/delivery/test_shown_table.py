@@ -83,6 +83,8 @@ def wide(text: str) -> str:
 def test_an_accent_of_its_own_takes_no_place() -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     assert (width_of(composed), width_of(decomposed), width_of("千葉")) == (4, 4, 4)
+    # Full-width letters, and half-width kana.
+    assert (width_of("\uff21\uff11"), width_of("\uff76\uff85")) == (4, 2)
     first, second = text_lines(one_column("VARCHAR", decomposed, "12345"), "en")[2:]
     assert (first.rstrip(), second.rstrip()) == (decomposed, "12345")
 

@@ -57,7 +57,7 @@ def test_the_wheel_is_the_images_whatever_machine_builds_and_is_downloaded_once(
     ):
         write_wheel(index, "engine", "1.0", tag=tag)
     listed(monkeypatch, tmp_path, requirement_of(ours))
-    cache = tmp_path / "cache"
+    cache = tmp_path / "dist" / "cache"  # of a fresh clone: neither is there
 
     assert carried_wheels(cache) == {ours.name: ours.read_bytes()}
     assert files_in(cache) == [ours.name]

@@ -1280,11 +1280,17 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
         ["a passed: message of a", "b warn: message of b", "c fail: message of c"]
     )
     expect(site.section("Columns").locator("td:last-child")).to_have_text([HOSTILE, ""])
-    shown = [
-        cell.get_attribute("data-movement")
-        for cell in site.section("4 rows").locator(".movement").all()
-    ]
+    movements = site.section("4 rows").locator(".movement").all()
+    shown = [cell.get_attribute("data-movement") for cell in movements]
     assert shown == ["up", "down", "new", ""]
+    sign_before = "cell => getComputedStyle(cell, '::before').content"
+    signs = [cell.evaluate(sign_before) for cell in movements]
+    assert signs == [
+        '"\N{BLACK UP-POINTING TRIANGLE}"',
+        '"\N{BLACK DOWN-POINTING TRIANGLE}"',
+        '"+"',
+        '"\N{EN DASH}"',
+    ]
     expect(site.section("4 rows").locator("tbody td:first-child")).to_have_text(
         ["u1", "", "NULL", "u4"]
     )

@@ -167,6 +167,7 @@ def test_a_column_that_rows_are_matched_by_may_change_its_type(
     is_same_row = "DATE" not in (before, after)
     assert (found.added, found.removed, found.changed) == ((0, 0, 0) if is_same_row else (1, 1, 0))
     assert found.columns_retyped == {"name": (before, after)}
+    assert not found.is_empty
 
 
 def test_each_kind_of_change_has_examples() -> None:

@@ -172,6 +172,9 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
     ]
 
     require_account(hook, settings=settings(), location=location, has_table=True)
+    # Without a table it needs no database.
+    names = changed(report_database="absent")
+    require_account(hook, settings=names, location=location, has_table=False)
 
 
 @pytest.mark.parametrize(
