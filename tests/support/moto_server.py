@@ -28,8 +28,8 @@ class _QuietHandler(threaded_moto_server.MotoRequestHandler):
 def moto_server() -> Iterator[str]:
     """The address of a server on a free port.
 
-    botocore's requests to that address take no socket. Tests make a hundred thousand of them, and
-    each takes 40 % less time so. Whatever else asks the server, such as another process or an
+    botocore's requests to that address are answered without a socket, which takes 40 % less time
+    for each of about 100,000 requests. Whatever else asks the server, such as another process or an
     asynchronous client, asks it by HTTP. Both see the same buckets and tables.
     """
     services = tuple(backends.list_of_moto_modules())
@@ -67,7 +67,8 @@ def _answer(application: DomainDispatcherApplication, request: AWSPreparedReques
 
     try:
         content = b"".join(application(_environ_of(request), start_response))
-    except Exception:  # as the server answers it, such as a read of what is overwritten meanwhile
+    except Exception:
+        # As the HTTP server does: moto can raise if an object is overwritten while it is read.
         content = traceback.format_exc().encode()
         start_response("500 Internal Server Error", [])
     status, headers = started[-1]

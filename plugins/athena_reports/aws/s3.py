@@ -147,9 +147,9 @@ class S3:
         arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         arguments.update(self._owner)
         arguments.update(self._write_arguments(content_type))
-        # Without threads where there is one request.
-        in_parts = path.stat().st_size >= MULTIPART_BYTES
-        config = _transfer(multipart_threshold=MULTIPART_BYTES, use_threads=in_parts)
+        # A file that takes one request needs no threads.
+        is_in_parts = path.stat().st_size >= MULTIPART_BYTES
+        config = _transfer(multipart_threshold=MULTIPART_BYTES, use_threads=is_in_parts)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 

@@ -138,7 +138,7 @@ class HtmlTemplate:
         environment = _environment(autoescape=True)
         try:
             tree = environment.parse(self.text)
-            used = meta.find_undeclared_variables(tree)  # it also finds unknown filters
+            used = meta.find_undeclared_variables(tree)  # raises for unknown filters
         except TemplateSyntaxError as error:
             raise self._mistake(f"line {error.lineno}: {error.message}") from None
         # Jinja also names what a template sets in one branch only.
@@ -268,7 +268,7 @@ def _address(text: str) -> Address:
         if not specification or not text.isprintable():
             raise ValueError("it is not an address")
         return Address(display_name=name, addr_spec=specification)
-    except (IndexError, MessageError, ValueError) as error:  # Python 3.11 may raise the first
+    except (IndexError, MessageError, ValueError) as error:  # IndexError in Python 3.11
         raise DeliveryError(
             f"{text!r} is not one address of mail. Write it as name@example.com."
         ) from error

@@ -121,4 +121,4 @@ def _answer(code: int, text: bytes | str) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
-    return " ".join(f"{code} {text}".split())
+    return " ".join(f"{code} {text}".split()).removesuffix(".")

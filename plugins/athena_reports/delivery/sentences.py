@@ -32,7 +32,7 @@ _NAMED_ROWS = 3  # of each kind of movement
 _LONGEST_NAME = 40  # characters, of what a sentence calls a row by
 _LONGEST_EXAMPLE = 60  # characters, of a value of an example
 _VALUES_IN_EXAMPLE = 6
-_GREATEST_TINY_FRACTION = Decimal("0.0005")  # that is rounded to 0.0%
+_GREATEST_TINY_FRACTION = Decimal("0.0005")  # percent_in_words still rounds it to 0.0%
 _DIGITS = 1000  # more than any number has here, so that nothing is rounded
 
 
@@ -236,7 +236,7 @@ def _change(
         if not before:
             return phrase(language, "more_than_0", noun=noun)
         fraction = difference / abs(before)
-    if abs(fraction) <= _GREATEST_TINY_FRACTION:
+    if fraction.copy_abs() <= _GREATEST_TINY_FRACTION:
         smallest = percent_in_words(Decimal("0.001"), language).removeprefix("+")
         percent = phrase(language, "tiny", percent=smallest)
     else:
@@ -244,7 +244,8 @@ def _change(
     kind = "more" if difference > 0 else "less"
     if of_rows:
         kind += "_rows"
-    in_words = number_in_words(difference.copy_abs(), language)  # not by abs, which rounds
+    # abs() would round it to 28 digits.
+    in_words = number_in_words(difference.copy_abs(), language)
     return phrase(
         language,
         kind,

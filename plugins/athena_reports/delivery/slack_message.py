@@ -87,7 +87,7 @@ def _tables(content: Content, language: Language) -> list[list[str]]:
 def _chunks(lines: Sequence[str], room: int) -> Iterator[list[str]]:
     """Yield the lines in parts that have at most so many characters, with their line breaks.
 
-    Each line has less than that.
+    Each line has to be shorter than that, or the first part would be empty.
     """
     chunk: list[str] = []
     size = 0

@@ -235,7 +235,7 @@ class Input:
             partition: The values of its keys, as `Layout.partition` gives them.
 
         Raises:
-            ValueError: The input has none.
+            ValueError: The input declares no `done`.
         """
         if self.done is None:
             raise ValueError(f"{self.table} has no done objects")

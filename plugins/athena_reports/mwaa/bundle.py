@@ -208,7 +208,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 def _require_python(file: Path, content: bytes) -> None:
     try:
         compile(content, str(file), "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:  # of a NUL a ValueError, until Python 3.11.3
+    except (SyntaxError, ValueError) as error:  # up to Python 3.11.3, ValueError of a NUL byte
         line = getattr(error, "lineno", None)
         place = f"{file}, line {line}" if line else str(file)
         raise DeployError(f"{place} is not Python: {error}.") from error

@@ -229,6 +229,7 @@ def test_a_table_without_rows_is_a_table(case: Path) -> None:
 )
 def test_an_unknown_type_is_named_beside_the_types_that_there_are(case: Path, kind: str) -> None:
     plays = case / "plays.csv"
+    # Spaces around a type are no part of it.
     plays.write_text(PLAYS.replace("score bigint", f'"score  {kind} "'))
     result = run(case)
     assert result.outcome == "failed"

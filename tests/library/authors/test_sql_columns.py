@@ -38,7 +38,8 @@ TABLES = {
 
 
 def glue(database: str, name: str) -> Mapping[str, str] | None:
-    # Glue has no table without a name, or of the metadata of one, and need not be asked for it.
+    # Glue is not asked for a table function, which has no name, nor for a metadata table such as
+    # "plays$files".
     assert name
     assert "$" not in name
     if database != "db":
@@ -139,8 +140,8 @@ RIGHT_IN_ATHENA = [
 ]
 
 
-# Athena refuses these in words of its own, so that no column need be named.
-OF_OTHER_DIALECTS = [
+# Athena refuses these for another reason, and says so: to name a column would mislead.
+REFUSED_FOR_ANOTHER_REASON = [
     "SELECT a FROM plays PIVOT (SUM(score) FOR dt IN ('a'))",
     "SELECT y FROM (plays LATERAL VIEW EXPLODE(a) t AS y)",
     "SELECT old FROM plays AT (TIMESTAMP => a)",
@@ -148,7 +149,7 @@ OF_OTHER_DIALECTS = [
 ]
 
 
-@pytest.mark.parametrize("sql", [*RIGHT, *RIGHT_IN_ATHENA, *OF_OTHER_DIALECTS])
+@pytest.mark.parametrize("sql", [*RIGHT, *RIGHT_IN_ATHENA, *REFUSED_FOR_ANOTHER_REASON])
 def test_what_can_be_right_is_not_refused(sql: str) -> None:
     assert columns_of(sql).unknown == ()
 
@@ -212,7 +213,7 @@ def shouted(sql: str) -> str:
 @pytest.mark.parametrize("sql", [*RIGHT, *RIGHT_IN_ATHENA, *(sql for sql, _ in WRONG)])
 def test_capitals_and_quotes_change_nothing(sql: str) -> None:
     def told(columns: QueryColumns) -> QueryColumns:
-        """All but the places, with the case of what is told as the SQL writes it taken away."""
+        """The result without the places, and with names in lower case."""
         unknown = []
         for column in columns.unknown:
             sources = tuple(without_case(source) for source in column.sources)

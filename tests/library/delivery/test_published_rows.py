@@ -52,8 +52,9 @@ TYPES = {
 
 def parquet(shared: Engine, **columns: pa.Array) -> Path:
     path = shared.folder / "rows.parquet"
-    # DuckDB, which writes what is published, has no statistics of a column with NaN. PyArrow has
-    # those of its numbers, and DuckDB's isnan believes them.
+    # DuckDB, which writes what is published, writes no statistics of a column that has NaN. PyArrow
+    # writes the least and the greatest of the other numbers, from which DuckDB concludes that
+    # isnan() is false for every row.
     pq.write_table(pa.table(columns), path, write_statistics=False)
     return path
 

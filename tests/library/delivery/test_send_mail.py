@@ -160,7 +160,7 @@ def test_a_server_that_closes_the_connection_may_serve_later(
     [
         (b"554 ferm\xe9\r\n", "554 ferm\ufffd"),
         (b"554-no\r\n554  service\r\n", "554 no service"),
-        (b"220 " + b"x" * 10_000, "500 Line too long."),
+        (b"220 " + b"x" * 10_000, "500 Line too long"),
     ],
     ids=["not in UTF-8", "two lines", "too long"],
 )
@@ -200,7 +200,7 @@ def certificate(folder: Path) -> Path:
     return path
 
 
-def test_a_certificate_that_is_not_trusted_stays_so(
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

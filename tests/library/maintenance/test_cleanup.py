@@ -657,17 +657,7 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     assert tabled.partitions()[period_id]["StorageDescriptor"]["Location"] == own_folder
 
 
-def test_a_version_without_parquet_needs_no_partition(tabled: Place) -> None:
-    period_id = tabled.location.period_id
-    now = dt.datetime.now(dt.UTC).isoformat()
-    version = tabled.upload("a", formats=["csv"])
-    tabled.publish(version, facts(period_id=period_id, published_at=now))
-    summary = cleaned(tabled)
-    assert (summary.repaired, summary.problems) == ([], [])
-    assert tabled.partitions() == {}
-
-
-def test_a_period_without_parquet_has_no_partition_and_none_is_made_of_it(tabled: Place) -> None:
+def test_a_period_without_parquet_gets_no_partition(tabled: Place) -> None:
     tabled.publish(tabled.upload("a", formats=["csv"]), facts())
     published(tabled.at("2026-11-08"), "a")
     before = tabled.everything()

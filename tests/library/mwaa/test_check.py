@@ -71,7 +71,10 @@ class ClosedPage(BaseHTTPRequestHandler):
 def test_the_page_is_asked_for_without_the_proxy_of_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setattr(ClosedPage, "asked", [])
     with HTTPServer(("127.0.0.1", 0), ClosedPage) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))

@@ -445,17 +445,17 @@ def test_a_dry_run_names_what_would_be_written_and_removed_and_changes_nothing(
     assert (keys(bucket), stub.parameters) == before
 
 
-def test_the_first_deployment_asks_where_to_and_creates_the_buckets_before_it_uploads(
+def test_the_first_deployment_asks_where_to_and_applies_the_stack_before_it_uploads(
     stub: StubAws, bucket: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applied: list[Mapping[str, str]] = []
-    uploaded: list[bool] = []
+    had_objects: list[bool] = []
 
     class NewStack(changed_by(stub)):  # type: ignore[misc]
         def apply(self, versions: Mapping[str, str]) -> State:
             stub.status = "CREATE_COMPLETE"
             applied.append(versions)
-            uploaded.append("Contents" in bucket.list_objects_v2(Bucket=BUCKET))
+            had_objects.append("Contents" in bucket.list_objects_v2(Bucket=BUCKET))
             return super().apply(versions)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(deploy, "Stack", NewStack)
@@ -466,7 +466,7 @@ def test_the_first_deployment_asks_where_to_and_creates_the_buckets_before_it_up
     first, *others = applied
     assert first == dict.fromkeys(("PluginsVersion", "RequirementsVersion", "StartupVersion"), "")
     assert all(all(versions.values()) for versions in others)
-    assert uploaded[:2] == [False, True]
+    assert had_objects[:2] == [False, True]
     config = read_config(Project.usual(repository.folder), "stg")
     assert config is not None
     assert (config.region, config.parameters["SourceDataArns"]) == (REGION, LAKE)

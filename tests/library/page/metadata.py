@@ -84,6 +84,8 @@ def database(folder: Path, filled: Path) -> Iterator[Session]:
     if not filled.exists():
         _fill(folder)
         airflow_settings.engine.dispose()
+        # Without a connection, SQLite has moved its write-ahead log into the file.
+        assert not file.with_name(f"{file.name}-wal").exists()
         shutil.copyfile(file, filled)
     shutil.copyfile(filled, file)
     with create_session() as session:

@@ -185,7 +185,7 @@ def test_a_report_has_no_period_that_starts_after_its_end(seconds: int) -> None:
     assert [cell.period for cell in found.cells] == periods[: 3 if seconds < 0 else 4]
 
 
-def test_a_period_before_the_first_one_comes_before_it() -> None:
+def test_a_published_period_before_the_first_one_is_listed_first() -> None:
     before, *since = periods_from(WEEKS.period("2026-05-03"), 4)
     partitions = {before.id: facts(before)}
     found = coverage(WEEKLY, partitions, {}, since[0].start_utc, since[-1].end_utc)

@@ -300,16 +300,16 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     assert len(ended) == len(ids)
 
 
-def test_some_ids_that_may_not_be_read_keep_no_later_call_of_a_look_from_being_made(
+def test_refused_ids_do_not_keep_a_look_from_asking_for_the_others(
     athena: MemoryAthena,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """However many there are: only a refused id is not asked for again in that look."""
+    """After many refusals in a row, a look leaves out only the ids that were refused before."""
     unknown = [f"unknown-{number}" for number in range(MOST_REFUSALS)]
     known = [start(athena, 10) for _ in range(2 * IDS_PER_CALL - len(unknown))]
-    # The last of the first call, so that nothing is answered between them and the second call.
+    # They end the first call: no answer comes between their refusals and the second call.
     ids = [*known[: IDS_PER_CALL - len(unknown)], *unknown, *known[IDS_PER_CALL - len(unknown) :]]
     answer = athena.batch_get_query_execution
     made: list[float] = []
@@ -340,8 +340,9 @@ def test_some_ids_that_may_not_be_read_keep_no_later_call_of_a_look_from_being_m
     assert len(made) == 1
     # They are found once, and asked for alone from then on.
     is_alone = [len(ids_of_call) == 1 for ids_of_call in refused]
-    assert is_alone.index(True) < 10 < len(refused)
-    assert all(is_alone[10:])
+    first_look = 10  # at most so many refused calls find them by halves
+    assert is_alone.index(True) < first_look < len(refused)
+    assert all(is_alone[first_look:])
 
 
 def test_one_failed_call_after_a_long_time_fails_no_wait(
@@ -382,11 +383,12 @@ def test_a_refusal_of_all_queries_costs_few_calls_and_clients(
     athena.before = refuse
     ended = clock.run(ends_of(ids, clock))
     refused_calls = [at for at in calls_of(athena) if 10 < at < 130]
-    # Each look has a client of its own. It finds three queries by halves, with fourteen calls. Each
-    # of the three other calls is made once.
+    # Each look makes one client. The first look halves a call of 50 ids until three ids are refused
+    # alone, which takes 14 calls at most. Each of the three other calls is made once, and not
+    # halved.
     for begin, end in pairwise(made):
         assert len([at for at in refused_calls if begin <= at < end]) <= 14 + 3
-    assert len(made) > 1 + 120 / 5
+    assert 1 + 120 / 5 < len(made) <= 1 + 120  # a look begins at least each five seconds
     assert max(ended.values()) - 200 <= 2
 
 
