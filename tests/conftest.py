@@ -173,7 +173,7 @@ def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of an S3 that runs in this process."""
-    from tests.support.moto_server import moto_server
+    from tests.moto_server import moto_server
 
     with moto_server() as endpoint:
         yield endpoint

@@ -147,9 +147,7 @@ class S3:
         arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
         arguments.update(self._owner)
         arguments.update(self._write_arguments(content_type))
-        # A file that takes one request needs no threads.
-        is_in_parts = path.stat().st_size >= MULTIPART_BYTES
-        config = _transfer(multipart_threshold=MULTIPART_BYTES, use_threads=is_in_parts)
+        config = _transfer(multipart_threshold=MULTIPART_BYTES)
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
@@ -253,10 +251,8 @@ class S3:
         return arguments
 
 
-def _transfer(multipart_threshold: int, *, use_threads: bool = True) -> TransferConfig:
-    return TransferConfig(
-        multipart_threshold=multipart_threshold, max_concurrency=4, use_threads=use_threads
-    )
+def _transfer(multipart_threshold: int) -> TransferConfig:
+    return TransferConfig(multipart_threshold=multipart_threshold, max_concurrency=4)
 
 
 @contextmanager
