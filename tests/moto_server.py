@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -17,6 +16,8 @@ from moto import backends
 from moto.moto_server import threaded_moto_server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from urllib3 import HTTPHeaderDict, HTTPResponse
+from werkzeug.datastructures import Headers
+from werkzeug.test import create_environ, run_wsgi_app
 
 
 class _QuietHandler(threaded_moto_server.MotoRequestHandler):
@@ -60,73 +61,43 @@ def _answer_in_process(patch: pytest.MonkeyPatch, host: str) -> None:
 
 
 def _answer(application: DomainDispatcherApplication, request: AWSPreparedRequest) -> AWSResponse:
-    started: list[tuple[int, HTTPHeaderDict]] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
-        started.append((int(status.partition(" ")[0]), HTTPHeaderDict(headers)))
-
     try:
-        content = b"".join(application(_environ_of(request), start_response))
+        answer, status, headers = run_wsgi_app(application, _environ_of(request), buffered=True)
+        content = b"".join(answer)
     except Exception:
         # As the HTTP server does: moto can raise if an object is overwritten while it is read.
-        content = traceback.format_exc().encode()
-        start_response("500 Internal Server Error", [])
-    status, headers = started[-1]
+        content, status, headers = traceback.format_exc().encode(), "500", Headers()
     raw = HTTPResponse(
         body=io.BytesIO(content),
-        headers=headers,
-        status=status,
+        headers=HTTPHeaderDict(headers),
+        status=int(status.partition(" ")[0]),
         preload_content=False,
         decode_content=False,
         request_method=request.method,
     )
-    response = AWSResponse(request.url, status, headers, raw)
+    response = AWSResponse(request.url, raw.status, raw.headers, raw)
     if not request.stream_output:
         _ = response.content  # reads it
     return response
 
 
 def _environ_of(request: AWSPreparedRequest) -> dict[str, Any]:
-    """What WSGI (PEP 3333) says of a request."""
+    """A request as WSGI has it (PEP 3333)."""
     url = urlsplit(request.url)
-    target = f"{url.path}?{url.query}" if url.query else url.path
-    body = _body_of(request)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(url.path).decode("latin-1"),
-        "QUERY_STRING": url.query,
-        "REQUEST_URI": target,
-        "RAW_URI": target,
-        "SERVER_NAME": url.hostname,
-        "SERVER_PORT": str(url.port),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": url.netloc,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": url.scheme,
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
+    headers = Headers()
     for name, value in request.headers.items():
-        key = name.upper().replace("-", "_")
-        text = value.decode() if isinstance(value, bytes) else str(value)
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = text
+        headers[name] = value.decode() if isinstance(value, bytes) else str(value)
     # The body is here as a whole, however it would be sent.
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    return environ
-
-
-def _body_of(request: AWSPreparedRequest) -> bytes:
+    headers.pop("Transfer-Encoding", None)
     body = request.body
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes | bytearray):
-        return bytes(body)
-    return bytes(body.read())
+    if isinstance(body, bytearray):
+        body = bytes(body)
+    return create_environ(
+        url.path,
+        base_url=f"{url.scheme}://{url.netloc}",
+        query_string=url.query,
+        method=request.method,
+        headers=headers,
+        data=body,
+        multithread=True,
+    )

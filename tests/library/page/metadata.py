@@ -81,13 +81,14 @@ def database(folder: Path, filled: Path) -> Iterator[Session]:
     """
     airflow_settings.initialize()
     file = Path(str(airflow_settings.engine.url.database))
-    if not filled.exists():
+    if filled.exists():
+        shutil.copyfile(filled, file)
+    else:
         _fill(folder)
         airflow_settings.engine.dispose()
         # Without a connection, SQLite has moved its write-ahead log into the file.
         assert not file.with_name(f"{file.name}-wal").exists()
         shutil.copyfile(file, filled)
-    shutil.copyfile(filled, file)
     with create_session() as session:
         yield session
         session.rollback()
