@@ -23,7 +23,8 @@ NULL = "\N{EN DASH}"
 """What is shown for NULL."""
 
 _LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja"}
-_DIGITS = 1000  # more than any number has here, so that nothing is rounded
+DIGITS = 1000
+"""More than any number has here, as the precision of a context in which nothing is rounded."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # Between these, a float is written without an exponent.
 _SMALLEST_FLOAT = 1e-6
@@ -148,7 +149,7 @@ def number_in_words(value: Number, language: Language, *, grouped: bool = True) 
     pattern = "#,##0" if grouped else "0"
     if scale:
         pattern += "." + "0" * scale
-    with localcontext(prec=_DIGITS):
+    with localcontext(prec=DIGITS):
         return format_decimal(
             exact, format=pattern, locale=_LOCALES[language], decimal_quantization=False
         )
@@ -158,7 +159,7 @@ def percent_in_words(fraction: Decimal, language: Language) -> str:
     """Return a change such as "+12.3%"; it is rounded to a tenth of a per cent."""
     from babel.numbers import format_percent
 
-    with localcontext(prec=_DIGITS):
+    with localcontext(prec=DIGITS):
         return format_percent(fraction, format="+#,##0.0%;-#,##0.0%", locale=_LOCALES[language])
 
 

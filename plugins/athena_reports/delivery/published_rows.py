@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.language import DIGITS
 from athena_reports.rows.columns import (
     as_called,
     children,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from athena_reports.rows.engine import Engine
 
 _ROWS_AT_ONCE = 2048
-_DIGITS = 400  # more than any sum has here, so that nothing is rounded
 # Types whose values Python has too. The others are shown as DuckDB prints them.
 _OF_PYTHON = {
     "boolean",
@@ -220,7 +220,7 @@ def _sum(value: str, source: str, engine: Engine) -> Decimal:
     sql = f"SELECT {value} FROM {source} WHERE {value} IS NOT NULL"
     cursor = engine.connection.execute(sql)
     total = Decimal(0)
-    with localcontext(prec=_DIGITS):
+    with localcontext(prec=DIGITS):
         while True:
             fetched = cursor.fetchmany(_ROWS_AT_ONCE)
             if not fetched:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeGuard
 
 from athena_reports.delivery.content import Content, Correction
 from athena_reports.delivery.language import (
+    DIGITS,
     NULL,
     Language,
     Number,
@@ -33,7 +34,6 @@ _LONGEST_NAME = 40  # characters, of what a sentence calls a row by
 _LONGEST_EXAMPLE = 60  # characters, of a value of an example
 _VALUES_IN_EXAMPLE = 6
 _GREATEST_TINY_FRACTION = Decimal("0.0005")  # percent_in_words still rounds it to 0.0%
-_DIGITS = 1000  # more than any number has here, so that nothing is rounded
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _change(
 ) -> str:
     """Return how a number differs from that of the period before, absolutely and in per cent."""
     noun = phrase(language, content.period.cadence.noun)
-    with localcontext(prec=_DIGITS):
+    with localcontext(prec=DIGITS):
         before = _decimal(previous)
         difference = _decimal(number) - before
         if not difference:
@@ -236,7 +236,9 @@ def _change(
         if not before:
             return phrase(language, "more_than_0", noun=noun)
         fraction = difference / abs(before)
-    if fraction.copy_abs() <= _GREATEST_TINY_FRACTION:
+        is_tiny = abs(fraction) <= _GREATEST_TINY_FRACTION
+        size = abs(difference)
+    if is_tiny:
         smallest = percent_in_words(Decimal("0.001"), language).removeprefix("+")
         percent = phrase(language, "tiny", percent=smallest)
     else:
@@ -244,8 +246,7 @@ def _change(
     kind = "more" if difference > 0 else "less"
     if of_rows:
         kind += "_rows"
-    # abs() would round it to 28 digits.
-    in_words = number_in_words(difference.copy_abs(), language)
+    in_words = number_in_words(size, language)
     return phrase(
         language,
         kind,
