@@ -129,12 +129,17 @@ def _types_of_table(
     table: exp.Table, database: str, table_types: TableTypes
 ) -> Mapping[str, str] | None:
     """Return the types of a table in Glue; None if it is of another catalog, or no table."""
-    if not isinstance(table.this, exp.Identifier) or "$" in table.name:
+    if _is_function(table) or "$" in table.name:
         return None
     if table.catalog and table.catalog.lower() != _DEFAULT_CATALOG:
         return None
     table_database = table.db if table.db else database
     return table_types(table_database.lower(), table.name.lower())
+
+
+def _is_function(table: exp.Table) -> bool:
+    """Whether it is a table function, which has no name, such as `TABLE(system.query(...))`."""
+    return not isinstance(table.this, exp.Identifier)
 
 
 class _Source(NamedTuple):
@@ -250,7 +255,7 @@ class _Reader:
         if isinstance(source, exp.Table):
             database = source.db if source.db else self.database
             description = f"{database}.{source.name}".lower()
-            if not isinstance(source.this, exp.Identifier):
+            if _is_function(source):
                 description = "a table function"
             if alias != source.name.lower():
                 description += f" AS {alias}"
