@@ -91,16 +91,20 @@ def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
     assert states(shell.json("status", "flown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
+def weekly_table(flown: Flown, report: str) -> Table:
+    """The table of a report in the calendar of `flown`."""
+    weeks = weekly("monday", "America/New_York")
+    location = ReportLocation.of("athena-report-dev", report, weeks)
+    return Table("report_dev", location, flown.services.glue)
+
+
 def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="torn"'))
     readable, unreadable, _ = WEEKS
     tuesday = "2013-03-05"
 
-    weeks = weekly("monday", "America/New_York")
-    glue = flown.services.glue
-    of_flown = Table("report_dev", ReportLocation.of("athena-report-dev", "flown", weeks), glue)
-    of_torn = Table("report_dev", ReportLocation.of("athena-report-dev", "torn", weeks), glue)
+    of_flown, of_torn = weekly_table(flown, "flown"), weekly_table(flown, "torn")
     columns = of_flown.columns()
     assert columns
     published = of_flown.partitions()[readable]
@@ -142,10 +146,7 @@ def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: 
         "SELECT carrier, flights FROM {{ inputs.flown_weekly.table }}"
         " WHERE {{ inputs.flown_weekly.partitions }}\n"
     )
-    weeks = weekly("monday", "America/New_York")
-    glue = flown.services.glue
-    of_flown = Table("report_dev", ReportLocation.of("athena-report-dev", "flown", weeks), glue)
-    of_sums = Table("report_dev", ReportLocation.of("athena-report-dev", "sums", weeks), glue)
+    of_flown, of_sums = weekly_table(flown, "flown"), weekly_table(flown, "sums")
     columns = of_flown.columns()
     assert columns
     published = of_flown.partitions()[WEEKS[0]]
@@ -156,7 +157,7 @@ def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: 
     try:
         found = states(shell.json("status", "sums"))
     finally:  # other tests share the lake
-        glue.delete_table(DatabaseName="report_dev", Name="sums_weekly")
+        flown.services.glue.delete_table(DatabaseName="report_dev", Name="sums_weekly")
     assert found[WEEKS[0]] == ["stale", "outdated", "published"]
     assert found[WEEKS[1]] == ["outdated", "published"]
 

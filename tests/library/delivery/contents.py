@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Movement
 from athena_reports.delivery.language import Language
+from athena_reports.delivery.receipt import Receipt
 from athena_reports.periods.calendar import weekly
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -52,6 +53,22 @@ HOSTILE = [
     "–",
     "😀 千葉 ﷽",
 ]
+
+
+def receipt(**fields: Any) -> Receipt:
+    """The receipt of a first mail, except where a test says otherwise."""
+    usual: dict[str, Any] = {
+        "channel": "sales",
+        "kind": "mail",
+        "version": "v1",
+        "number": 1,
+        "sent_at": datetime(2026, 11, 22, tzinfo=UTC),
+        "recipients": ("a@example.com",),
+        "message_id": "<1@example.com>",
+        "run_id": "run-1",
+        "tries_before_clear": 0,
+    }
+    return Receipt(**usual | fields)
 
 
 def content(**fields: Any) -> Content:

@@ -15,7 +15,7 @@ from athena_reports.delivery.decision import Send
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.sentences import subject
-from tests.library.delivery.contents import content
+from tests.library.delivery.contents import content, receipt
 from tests.support.notifiers import Recorder
 
 
@@ -69,16 +69,9 @@ def test_nothing_is_sent_to_who_was_put_off_and_is_no_recipient_any_more(
 ) -> None:
     monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
     monkeypatch.setattr(send_mail, "send_mail", lambda *_, **__: pytest.fail("it was sent"))
-    begun = Receipt(
+    begun = receipt(
         channel="topic",
-        kind="mail",
-        version="v1",
-        number=1,
-        sent_at=datetime(2026, 11, 23, tzinfo=UTC),
         recipients=("sales@example.com",),
-        message_id="<1@example.com>",
-        run_id="event-1",
-        tries_before_clear=0,
         refused={"gone@example.com": "450 busy"},
     )
     channel = mail("topic", to=["sales@example.com"])

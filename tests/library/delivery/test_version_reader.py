@@ -14,7 +14,6 @@ from athena_reports import Column, Report, mail
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
@@ -27,6 +26,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
+from tests.library.delivery.contents import receipt
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.engines import engine
@@ -100,7 +100,7 @@ class Told:
         if old is not None:
             if old_is_kept:
                 self.put("old", old)
-            corrects = receipt("old")
+            corrects = receipt(version="old")
         report: Report = self.make_report()
         columns = {name: Column("string", name, private=True) for name in private}
         with engine() as shared:
@@ -115,20 +115,6 @@ class Told:
             whom = mail("sales", to=["a@example.com"], **channel)
             manifest = Manifest.of(version, told_facts or facts(), earlier_versions=earlier)
             return reader.content(manifest, whom, corrects, LINKS)
-
-
-def receipt(version: str) -> Receipt:
-    return Receipt(
-        channel="sales",
-        kind="mail",
-        version=version,
-        number=1,
-        sent_at=datetime(2026, 11, 22, tzinfo=UTC),
-        recipients=("a@example.com",),
-        message_id="<1@example.com>",
-        run_id="run-1",
-        tries_before_clear=0,
-    )
 
 
 @pytest.fixture
@@ -241,7 +227,7 @@ def test_a_correction_names_the_publication_of_the_version_that_it_corrects(told
     other = old.model_copy(update={"version": "other", "published_at": "2026-11-20T09:00:00+00:00"})
     for earlier, published_at in (
         ((other, old), datetime(2026, 11, 21, 9, tzinfo=UTC)),
-        ((other,), receipt("old").sent_at),
+        ((other,), receipt(version="old").sent_at),
     ):
         correction = told(earlier=earlier, key=("user_id",)).correction
         assert correction is not None
