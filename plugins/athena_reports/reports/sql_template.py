@@ -255,10 +255,9 @@ def _rendering_problem(
     error: Exception, params: Mapping[str, ParamValue], inputs: Sequence[Source]
 ) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [
-        f"line {frame.lineno}: " for frame in reversed(frames) if frame.filename == "<template>"
-    ]
-    place = "".join(lines)
+    # A macro's mistake has two lines: its own, and the one that calls it.
+    lines = [f"line {frame.lineno}" for frame in reversed(frames) if frame.filename == "<template>"]
+    place = f"{', called in '.join(lines)}: " if lines else ""
     problem = str(error).removesuffix(".")
     known_params = ", ".join(params) or "none"
     known_inputs = ", ".join(source.table for source in inputs) or "none"

@@ -66,7 +66,7 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         (
             "{% macro game() %}\n{{ params.game }}\n{% endmacro %}\n{{ game() }}",
-            "line 2: line 4: it cannot be rendered: params has no 'game'.",
+            "line 2, called in line 4: it cannot be rendered: params has no 'game'.",
             "",
         ),
         (
@@ -90,7 +90,7 @@ def test_a_mistake_is_found_where_the_report_is_declared(
     assert problem.startswith(begins)
     assert says in problem
     assert "SimpleNamespace" not in problem
-    assert ".." not in problem
+    assert ".." not in problem  # a sentence ends with one full stop
 
 
 def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
