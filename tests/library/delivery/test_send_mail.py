@@ -125,7 +125,7 @@ def plain_connection(port: int) -> str:
 
 @contextmanager
 def server_that(answers: Callable[[socket.socket], object]) -> Iterator[int]:
-    """The port of a server that answers its first client so, and closes the connection."""
+    """The port of a server that lets `answers` talk with its first client, then hangs up."""
 
     def serve() -> None:
         with suppress(OSError):

@@ -71,7 +71,7 @@ def test_an_input_that_cannot_be_names_the_field(
     with pytest.raises(InputError, match=f"Input 'plays', field '{named}'") as caught:
         Input("plays", **fields)
     assert says in str(caught.value)
-    assert ".." not in str(caught.value)
+    assert ".." not in str(caught.value)  # a sentence ends with one full stop
 
 
 @pytest.mark.parametrize(

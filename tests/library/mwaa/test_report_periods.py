@@ -132,7 +132,7 @@ def test_each_report_has_the_last_period_with_all_partitions_that_it_may_have(
 def test_an_input_that_is_declared_wrongly_fails_the_check(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run of the report would fail too."""
+    """A run of the report would fail too, so a deployment must not go on."""
     folder = tmp_path / "dags"
     folder.mkdir()
     text = (DAGS / "carriers.py").read_text()

@@ -119,7 +119,7 @@ def test_a_file_that_mwaa_has_or_reaches_stays(line: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\\", "\\\n"])
-def test_a_last_line_that_goes_on_nowhere_is_a_line(end: str, tmp_path: Path) -> None:
+def test_a_backslash_at_the_end_of_the_file_hides_nothing(end: str, tmp_path: Path) -> None:
     theirs = f"requests==2.0\nsix==1.0 {end}"
     assert bundled_requirements(theirs) == theirs
     assert bundled_requirements(f"requests==2.0\nathena-reports==0.2.0 {end}") == "requests==2.0\n"

@@ -203,7 +203,7 @@ def test_a_calendar_whose_write_conflicts_with_another_one_is_read_again(
     assert find_calendar(report, place.s3) == written
 
 
-def test_a_calendar_that_others_write_and_delete_each_time_is_given_up_and_may_pass(
+def test_a_calendar_that_others_change_at_each_attempt_is_a_retryable_error(
     place: Place,
 ) -> None:
     conflicts = [s3_error(*CONFLICT) for _ in range(10)]
