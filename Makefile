@@ -68,9 +68,8 @@ test: check ## Prove the package: check, lint, types and tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@# The first time, mypy takes one core for half a minute: the tests go on beside it.
-	@# Three workers on two cores: a third of the time tests wait for services.
 	@$(VENV)/bin/mypy & types=$$!; \
-	$(PY) -m pytest -n 3 --dist loadfile -m "not ci and not full"; tests=$$?; \
+	$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full"; tests=$$?; \
 	wait $$types || { echo "mypy has found errors: they stand before the tests." >&2; exit 1; }; \
 	exit $$tests
 
@@ -78,13 +77,14 @@ test: check ## Prove the package: check, lint, types and tests
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
-# xdist begins with the files that have the most tests. Those that take longest have one: they come first by name.
-# Files without such a test are not collected.
-CI_FILES = $(foreach room,e2e integration integrity library commands dev,$(sort \
-	$(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/$(room))))
+# Folders whose tests are all of CI, and the files of others that have such a test. xdist would begin with the files that
+# have the most tests: here it begins with those that take longest. Four workers, since these tests wait for processes.
+CI_FILES = tests/e2e \
+	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/library tests/integrity tests/dev)) \
+	tests/integration tests/compatibility tests/commands
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
-	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full"
+	@$(PY) -m pytest $(CI_FILES) -n 4 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that CI leaves out
@@ -100,6 +100,7 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 		--overrides dev/pins/newest.txt --requirements requirements.txt --group dev
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
+	@$(NEWEST)/bin/python -m pytest tests/integration -n 3 --dist loadfile -m "not full"
 	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
 
 .PHONY: test-wheels

@@ -42,6 +42,21 @@ def _dead_endpoint() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+def _write_into_memory() -> None:
+    """Let tests write into memory, where there is room: they would wait long for the disk.
+
+    A container has 64 MB there by default, and `make test-ci` needs some GB. TMPDIR names another
+    folder.
+    """
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not memory.is_dir():
+        return
+    if shutil.disk_usage(memory).free >= 6 * 2**30:
+        os.environ["TMPDIR"] = str(memory)  # also for what is started from here
+        tempfile.tempdir = None  # is found anew
+
+
+_write_into_memory()
 _HOME = Path(tempfile.mkdtemp(prefix="athena-reports-tests-"))
 
 for _name in [
@@ -88,11 +103,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Their tests run against the local services in a process of their own, which takes long.
+_FOLDERS_OF_CI = {
+    REPOSITORY / "tests" / name for name in ("commands", "compatibility", "integration")
+}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note every test, also those that the command deselects."""
+    """Mark whole folders, and note every test, also those that the command deselects."""
     from tests.support.selection import COLLECTED
 
+    for item in items:
+        if item.path.parent in _FOLDERS_OF_CI:
+            item.add_marker("ci")
     config.stash[COLLECTED] = list(items)
 
 

@@ -66,8 +66,8 @@ def test_cases_are_found_from_each_folder_of_the_project(shop: Project) -> None:
     [
         (["items/month"], ["month"]),
         (["items"], ["bounds", "month"]),
-        pytest.param(["items/month", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
-        pytest.param(["items", "items/bounds"], ["bounds", "month"], marks=pytest.mark.ci),
+        (["items/month", "items/bounds"], ["bounds", "month"]),
+        (["items", "items/bounds"], ["bounds", "month"]),
     ],
 )
 def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: Project) -> None:
@@ -102,9 +102,6 @@ def test_a_name_that_matches_nothing_runs_nothing(
     assert done.changed_nothing
 
 
-CI = pytest.mark.ci
-
-
 @pytest.mark.parametrize(
     ("old", "new", "line", "rows"),
     [
@@ -132,34 +129,25 @@ CI = pytest.mark.ci
             "line 1: expected the columns item, total; found item, amount.",
             [],
         ),
-        pytest.param(
+        (
             '"b",\n',
             '"b",\n"c",1\n',
             "line 3: expected the row 'c', '1'; found no row.",
             [["expected", "c", "1"]],
-            marks=CI,
         ),
-        pytest.param(
+        (
             '"b",\n',
             '"b",""\n',
             "line 2, column amount: expected ''; found NULL.",
             [["expected", "b", ""], ["found", "b", "NULL"]],
-            marks=CI,
         ),
-        pytest.param(
+        (
             '"b",\n"茶",3\n',
             "",
             "after line 1: expected no row; found the row '茶', '3'.",
             [["found", "b", "NULL"], ["found", "茶", "3"]],
-            marks=CI,
         ),
-        pytest.param(
-            "amount\n",
-            "amount,\n",
-            "expected.csv",
-            [],
-            marks=CI,
-        ),
+        ("amount\n", "amount,\n", "expected.csv", []),
     ],
     ids=["cell", "surplus", "order", "header", "missing", "NULL", "no rows", "column"],
 )
@@ -205,7 +193,6 @@ def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> Non
     assert differences(done) == []
 
 
-@pytest.mark.ci
 def test_a_check_that_only_warns_fails_no_case(shop: Project) -> None:
     shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=2, severity="warn")')
     done = shop.run("test", "items/month")
@@ -241,7 +228,7 @@ def test_what_the_local_athena_does_not_do_is_not_run_and_is_no_success(shop: Pr
     assert done.lines[-1] == "2 not run"
 
 
-@pytest.mark.parametrize("last", ["passed", pytest.param("failed", marks=pytest.mark.ci)])
+@pytest.mark.parametrize("last", ["passed", "failed"])
 def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> None:
     broken, right = ("bounds", "month") if last == "passed" else ("month", "bounds")
     shop.write(f"tests/reports/items/{broken}/expected.csv", '"item",amount\n')
@@ -256,27 +243,10 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
     [
         ("case.yaml", "period: 2025-06-03\n", "no week begins on '2025-06-03'"),
         ("case.yaml", "period: 2025-06\ncadence: weekly\n", "'2025-06' is not the id of a week"),
-        pytest.param(
-            "case.yaml",
-            "period: 2025-06-02\ncadence: daily\n",
-            "There is no report 'items_daily'",
-            marks=pytest.mark.ci,
-        ),
-        pytest.param(
-            "case.yaml",
-            "periode: 2025-06-02\n",
-            "case.yaml, line 1, field 'period': it is missing.",
-            marks=pytest.mark.ci,
-        ),
-        pytest.param(
-            "case.yaml",
-            "period: [\n",
-            "case.yaml, line 2: it is not YAML: expected",
-            marks=pytest.mark.ci,
-        ),
-        pytest.param(
-            "case.yaml", "", "case.yaml, line 1: expected fields, such as", marks=pytest.mark.ci
-        ),
+        ("case.yaml", "period: 2025-06-02\ncadence: daily\n", "There is no report 'items_daily'"),
+        ("case.yaml", "periode: 2025-06-02\n", "case.yaml, line 1, field 'period': it is missing."),
+        ("case.yaml", "period: [\n", "case.yaml, line 2: it is not YAML: expected"),
+        ("case.yaml", "", "case.yaml, line 1: expected fields, such as"),
         ("case.yaml", "period: 2025-06-02\ncte: sums\n", "has no CTE 'sums': it does not begin"),
         ("sales.csv", "item,amount\na,1\n", "column of the header needs a type"),
         (
@@ -284,31 +254,22 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
             "item string,amount bigint\na,1\n",
             "sales.csv, line 1: expected the column dt, by which",
         ),
-        pytest.param(
-            "sales.csv",
-            SALES.replace("bigint", "bigit"),
-            "'amount' has the type 'bigit', which",
-            marks=pytest.mark.ci,
-        ),
-        pytest.param(
+        ("sales.csv", SALES.replace("bigint", "bigit"), "'amount' has the type 'bigit', which"),
+        (
             "sales.csv",
             SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n",
             "line 2, column amount: expected a value of type bigint; found 'x'.",
-            marks=pytest.mark.ci,
         ),
         (
             "sales.csv",
             SALES + "a,1,2025-06-04 00:00:00,\n",
             "sales.csv, line 2, column dt: expected a value",
         ),
-        pytest.param(
-            "sales.csv", SALES + "a,1\n", "line 2: expected 4 fields", marks=pytest.mark.ci
-        ),
-        pytest.param(
+        ("sales.csv", SALES + "a,1\n", "line 2: expected 4 fields"),
+        (
             "sales.csv",
             SALES + "a,1,2025-06-04 00:00:00,2025-06-04,x\n",
             "line 2: expected 4 fields",
-            marks=pytest.mark.ci,
         ),
         ("sales.csv", None, "sales.csv is missing: the report 'items' reads"),
         ("expected.csv", None, "expected.csv is missing. --accept writes what came out."),
@@ -347,7 +308,7 @@ def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> Non
     assert done.lines[-1] == "1 failed, 2 passed"
 
 
-@pytest.mark.parametrize("cte", ["sums", pytest.param("SUMS", marks=pytest.mark.ci)])
+@pytest.mark.parametrize("cte", ["sums", "SUMS"])
 def test_a_cte_is_expected_without_transform_and_checks(cte: str, shop: Project) -> None:
     sql = (shop.root / SQL).read_text().removeprefix("-- What was sold of each item.\n")
     sql = sql.replace("ORDER BY item\n", "")
@@ -384,7 +345,6 @@ def test_accept_writes_what_came_out_and_nothing_else(shop: Project) -> None:
     assert len(done.queries) == 2
 
 
-@pytest.mark.ci
 def test_only_the_case_that_is_named_is_accepted(shop: Project) -> None:
     for case in ("bounds", "month"):
         shop.write(f"tests/reports/items/{case}/expected.csv", "nonsense")
@@ -449,7 +409,6 @@ def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
     assert done.changed_nothing
 
 
-@pytest.mark.ci
 def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     retries = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     done = shop.run("test", **retries)
@@ -458,7 +417,6 @@ def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.ci
 def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, strike: Strike) -> None:
     strike(Refuse(code="AccessDeniedException", message="Not yours"))
     done = shop.run("test")

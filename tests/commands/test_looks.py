@@ -129,7 +129,6 @@ def test_without_credentials_it_is_one_message_or_every_line_says_so(
         assert "✓" not in done.out
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("command", ["status", "costs"])
 def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) -> None:
     done = shop.run(command, "items", ATHENA_REPORTS_REPORT_DATABASE="absent")
@@ -138,7 +137,6 @@ def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) ->
     assert "published" not in done.out.partition("Every published query")[0]
 
 
-@pytest.mark.ci
 def test_what_glue_throttles_is_asked_again(shop: Project, strike: object) -> None:
     assert callable(strike)
     fault: Fault = ThrottleGlue(action="GetPartitions")

@@ -128,7 +128,7 @@ def test_of_an_edit_the_second_yes_pays_the_published_sql_of_what_changes(shop: 
     assert done.objects == set()
 
 
-@pytest.mark.parametrize("answers", [pytest.param("y\nn\n", marks=pytest.mark.ci), "y\n\n"])
+@pytest.mark.parametrize("answers", ["y\nn\n", "y\n\n"])
 def test_a_no_to_the_second_question_pays_the_edit_alone(answers: str, shop: Project) -> None:
     shop.edit(SQL, *EDIT)
     done = shop.run("plan", "items", answers=answers)
@@ -168,9 +168,7 @@ def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -
     assert unchanged["separation"] is None
 
 
-@pytest.mark.parametrize(
-    ("last", "weeks"), [("1", WEEKS[-1:]), pytest.param("9", WEEKS, marks=pytest.mark.ci)]
-)
+@pytest.mark.parametrize(("last", "weeks"), [("1", WEEKS[-1:]), ("9", WEEKS)])
 def test_the_last_periods_are_those_that_are_published(
     last: str, weeks: tuple[str, ...], shop: Project
 ) -> None:
@@ -266,7 +264,6 @@ def test_what_cannot_be_planned_is_one_message_before_any_question(
     assert done.changed_nothing
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(
     ("fault", "number", "problem"),
     [
@@ -374,7 +371,6 @@ def test_an_applied_plan_restates_what_changes_and_could_be_published(
     assert len(airflow.runs) == 2
 
 
-@pytest.mark.ci
 def test_an_airflow_that_is_deployed_to_meanwhile_restates_nothing(
     shop: Project, airflow: RestApi, strike: Strike
 ) -> None:

@@ -383,7 +383,6 @@ def test_no_rows_would_not_be_published(shop: Project) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-@pytest.mark.ci
 def test_a_transform_that_fails_is_one_message_after_one_query(shop: Project) -> None:
     shop.edit(DAGS, "doc=__doc__,", "transform=lambda rows, period: 1 / 0, doc=__doc__,")
     done = shop.run("preview", "stores", "2025-06-04", "--run")
@@ -417,7 +416,6 @@ def test_what_athena_refuses_or_ends_is_one_message(
         assert done.err.endswith("Run the command again.\n")
 
 
-@pytest.mark.ci
 def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: Strike) -> None:
     strike(Throttle(action="StartQueryExecution"))
     strike(ThrottleGlue(action="GetPartitions"))
@@ -472,7 +470,6 @@ def test_a_folder_of_another_calendar_refuses_the_run_and_the_payment(shop: Proj
     assert "this report has weeks from Sunday in Asia/Tokyo" in done.err
 
 
-@pytest.mark.ci
 def test_in_a_narrow_terminal_no_cell_and_no_line_of_sql_is_lost(shop: Project) -> None:
     done = shop.run("preview", "items", WEEK, "--run", COLUMNS="30")
     assert done.code == 0

@@ -59,7 +59,6 @@ def announced_up(
             process.kill()
 
 
-@pytest.mark.ci
 def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
     shop: Project,
 ) -> None:
@@ -143,7 +142,6 @@ pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
 """
 
 
-@pytest.mark.ci
 def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
     shop: Project, tmp_path: Path
 ) -> None:
@@ -159,7 +157,6 @@ def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
     assert (shop.root / "dags" / "folders").read_text().splitlines()[0] == home
 
 
-@pytest.mark.ci
 def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
     names = '[tool.athena-reports]\ndags = "a"\ninclude = "b"\ntests = "c"\n'
     shop.write("pyproject.toml", names)
@@ -192,7 +189,6 @@ def amount(shop: Project, kept: Path) -> int:
     return loaded
 
 
-@pytest.mark.ci
 def test_services_of_its_own_have_the_tables_that_the_project_keeps(
     shop: Project, amount: int
 ) -> None:
@@ -213,7 +209,6 @@ while not (root / "go").exists():
 """
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(
     ("number", "code"),
     [

@@ -80,7 +80,6 @@ def test_the_help_of_a_command_names_its_options_and_looks_for_nothing(
     assert "No such option: --nothing" in unknown.err
 
 
-@pytest.mark.ci
 def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Project) -> None:
     """One after the other in one shell: standard output has the result alone."""
     shop.write("dags/chatty.py", "# build_dag\nimport logging\nlogging.warning('chatty')\n")
@@ -93,7 +92,6 @@ def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Pro
     assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(
     "command",
     [
@@ -115,7 +113,6 @@ def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project
     assert "BrokenPipe" not in errors
 
 
-@pytest.mark.ci
 def test_a_character_that_the_terminal_lacks_ends_no_command(shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
     done = shop.shell("plan", "items", "--yes", "--last", "1", PYTHONIOENCODING="ascii")
@@ -126,7 +123,6 @@ def test_a_character_that_the_terminal_lacks_ends_no_command(shop: Project) -> N
     assert done.lines[0] == f"\\u2713 workgroup {ENVIRONMENT}"
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("answers", ["", "y\n"])
 def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(answers: str, shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
@@ -147,7 +143,6 @@ def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(answers: str, shop: Pro
     assert done.changed_nothing
 
 
-@pytest.mark.ci
 def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project) -> None:
     before = shop.files()
     terminal, name = _open_terminal()
@@ -178,7 +173,6 @@ def _open_terminal() -> tuple[int, str]:
     return terminal, name
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("command", ["new best", "plan items"])
 def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) -> None:
     before = shop.files()
@@ -190,7 +184,6 @@ def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) ->
     assert shop.files() == before
 
 
-@pytest.mark.ci
 def test_a_closed_standard_output_is_no_error(shop: Project) -> None:
     done = shop.shell("docs", "items", shell='"$@" >&-')
     assert (done.code, done.err) == (0, "")
@@ -203,13 +196,12 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(
     ("command", "number", "code"),
     [
         ("test items/bounds", signal.SIGTERM, 143),
         pytest.param("test items/bounds", signal.SIGINT, 130, marks=pytest.mark.full),
-        ("preview items 2025-06-09 --run", signal.SIGINT, 130),
+        pytest.param("preview items 2025-06-09 --run", signal.SIGINT, 130, marks=pytest.mark.full),
         ("plan items --yes", signal.SIGHUP, 129),
     ],
 )
@@ -229,7 +221,6 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     assert not [name for name in names if name.startswith("case_")]
 
 
-@pytest.mark.ci
 def test_under_nohup_a_closed_terminal_ends_nothing(shop: Project) -> None:
     faults = Faults(shop.services.endpoint_url)
     hold = faults.add(Hold(sql="What was sold", times=None))
@@ -302,7 +293,6 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
     assert [query.state for query in done.queries] == ["CANCELLED"]
 
 
-@pytest.mark.ci
 def test_the_project_is_that_of_a_folder_above_and_nowhere_else(
     shop: Project, tmp_path: Path
 ) -> None:

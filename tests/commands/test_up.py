@@ -37,7 +37,6 @@ def test_a_port_that_is_taken_is_one_message_and_nothing_is_started(shop: Projec
     assert not (shop.root / ".airflow").exists()
 
 
-@pytest.mark.ci
 def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> None:
     shop.write("plugins/athena_reports_plugin.py", PLUGIN)
     shop.write("plugins/telling_plugin.py", TELLING_PLUGIN)

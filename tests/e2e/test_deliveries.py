@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from athena_reports.local.runtime import AirflowRuntime
     from tests.e2e.harness import StartAirflow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-06-08")
 DAG_FILE = """
@@ -205,7 +205,6 @@ def test_a_version_arrives_once_and_a_correction_follows(world: World) -> None:
     assert newest["recipients"] == ["delivered@example.com"]
 
 
-@pytest.mark.full
 def test_a_backfill_of_a_year_sends_nothing(world: World) -> None:
     first = WEEK
     for _ in range(51):
@@ -226,7 +225,6 @@ def test_a_backfill_of_a_year_sends_nothing(world: World) -> None:
     assert world.inbox.take() == []
 
 
-@pytest.mark.full
 def test_a_server_that_is_down_for_some_tries_delays_a_mail(world: World) -> None:
     before = len(world.mails_of("delivered"))
     world.mails.answers_to_data = ["451 down"] * 3
@@ -242,7 +240,6 @@ def test_a_server_that_is_down_for_some_tries_delays_a_mail(world: World) -> Non
     assert len(arrived()) == 1
 
 
-@pytest.mark.full
 def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_repaired(
     world: World,
 ) -> None:
@@ -285,7 +282,6 @@ def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_rep
     assert len([subject for subject, _ in arrived if subject.startswith("down: ")]) == 1
 
 
-@pytest.mark.full
 def test_what_a_lost_event_should_have_started_is_delivered(world: World) -> None:
     """Airflow forgets the events of a publication while the DAG that they start is paused."""
     client = world.airflow.client

@@ -146,12 +146,8 @@ SCENARIOS = {
     "first message in Slack": [*FIRST, "chat.postMessage", *RECEIPT],
     "correction in Slack": [*CORRECTION, "chat.postMessage", *RECEIPT],
 }
-MARK_OF = {
-    "correction by mail": pytest.mark.ci,
-    "first message in Slack": pytest.mark.full,
-    "correction in Slack": pytest.mark.ci,
-}
-"""Scenarios that `make test` leaves to `make test-ci` and to the nightly job."""
+MARKS_OF = {"correction by mail": [pytest.mark.full], "first message in Slack": [pytest.mark.full]}
+"""Scenarios that CI leaves to the nightly job: it runs a first one and a correction."""
 SENDING = ("the mail", "chat.postMessage")
 
 
@@ -283,7 +279,7 @@ def test_these_are_all_the_calls(world: World, scenario: str) -> None:
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=MARK_OF.get(scenario, []))
+        pytest.param(scenario, number, marks=MARKS_OF.get(scenario, []))
         for scenario, calls in SCENARIOS.items()
         for number in range(len(calls) + 1)
     ],

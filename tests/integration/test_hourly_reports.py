@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -117,8 +118,16 @@ def faces(instants: Sequence[datetime], zone: str) -> list[datetime]:
     return [instant.astimezone(ZoneInfo(zone)) for instant in instants]
 
 
-@pytest.mark.parametrize("is_projected", [True, False], ids=["projected", "registered"])
-@pytest.mark.parametrize("zone", ZONES)
+IN_CI = {("America/New_York", True), ("Asia/Kolkata", False)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_projected"),
+    [
+        pytest.param(*each, marks=[] if each in IN_CI else [pytest.mark.full])
+        for each in product(ZONES, [True, False])
+    ],
+)
 def test_a_week_of_hours_is_what_its_events_add_up_to(
     lake: Lake,
     services: Services,

@@ -161,7 +161,6 @@ def packages_without_openlineage(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.ci
 @pytest.mark.usefixtures("plays_lake", "services", "dags_folder")
 def test_a_run_needs_no_provider(tmp_path: Path) -> None:
     packages = packages_without_openlineage(tmp_path / "packages")

@@ -504,7 +504,6 @@ def test_what_cannot_become_a_table_is_told(
     assert list((folder / ".lake").glob("*")) == []
 
 
-@pytest.mark.ci
 def test_a_million_rows_are_loaded(folder: Path, shell: Shell, services: Services) -> None:
     duckdb.sql(
         "COPY (SELECT n, TIMESTAMP '2024-01-01' + INTERVAL (n * 61) SECOND AS seen FROM"

@@ -274,8 +274,8 @@ SCENARIOS = {
     "widened": ["PutObject", "PutObject", "UpdateTable", *FLIP_AND_FOLLOW],
     "large": [*IN_PARTS * 2, *FLIP_AND_FOLLOW],
 }
-MARK_OF = {"widened": pytest.mark.full, "large": pytest.mark.ci}
-"""Scenarios that `make test` leaves to `make test-ci` and to the nightly job."""
+MARKS_OF = {"widened": [pytest.mark.full], "large": [pytest.mark.full]}
+"""Scenarios that CI leaves to the nightly job."""
 
 
 def before_and_after(
@@ -300,7 +300,7 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=MARK_OF.get(scenario, []))
+        pytest.param(scenario, number, marks=MARKS_OF.get(scenario, []))
         for scenario, writes in SCENARIOS.items()
         for number in range(len(writes) + 1)
     ],
@@ -338,7 +338,6 @@ def test_a_publisher_that_dies_between_any_writes_leaves_the_old_or_the_new_and_
 ROUNDS = 12
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("same", [False, True], ids=["different queries", "the same query"])
 def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
     publishers: Publishers, s3: S3Client, glue: GlueClient, new_job: Callable[..., Job], same: bool

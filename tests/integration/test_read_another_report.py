@@ -232,7 +232,6 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
     assert states() == ["published"]
 
 
-@pytest.mark.ci
 def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
     dags: dict[str, Any], lake: Lake
 ) -> None:
@@ -286,7 +285,6 @@ def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], l
     assert restatements(lake, months.dag_id) == []
 
 
-@pytest.mark.ci
 def test_a_run_waits_for_a_part_and_goes_on_once_it_is_published(
     dags: dict[str, Any], lake: Lake
 ) -> None:

@@ -29,7 +29,7 @@ from tests.support.repository_copy import SHELL, airflow_up, copy_repository, ma
 from tests.support.wheel_files import carry_small_wheel
 
 pytestmark = [
-    pytest.mark.ci,
+    pytest.mark.full,
     pytest.mark.skipif(README not in PAGES, reason="a team has written its own"),
 ]
 MAINTENANCE = "athena_reports_maintenance.py"
@@ -91,14 +91,12 @@ def test_the_rules_of_imports_hold_without_the_samples(repository: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.full
 def test_the_demo_says_that_its_reports_are_gone(repository: Path) -> None:
     done = make(repository, "demo")
     assert done.returncode == 2
     assert "dags/ has none of the demo's reports" in done.stdout
 
 
-@pytest.mark.full
 def test_airflow_leaves_it_alone_until_its_backfill_is_asked_for(repository: Path) -> None:
     (command,) = [
         shlex.split(command, comments=True)
@@ -244,7 +242,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.full
 def test_a_report_on_loaded_tables_passes_what_its_author_runs(project: Path) -> None:
     assert "No finding in 2 DAG files" in make(project, "check").stdout
     cases = make(project, "cases")
@@ -258,7 +255,6 @@ def test_a_report_on_loaded_tables_passes_what_its_author_runs(project: Path) ->
     assert found == sold("2025-03-03"), done.stdout
 
 
-@pytest.mark.full
 def test_all_tests_are_green_without_the_samples(project: Path) -> None:
     run_tests(project, "-n", "2", "--dist", "loadfile", "-m", "not ci and not full")
 
@@ -283,7 +279,6 @@ def git(project: Path, *words: str) -> None:
     subprocess.run(["git", *author, *words], cwd=project, env=SHELL, check=True)
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("start", ["first", "second"])
 def test_each_make_up_finds_the_tables_and_publishes_what_is_asked_for(
     start: str, project: Path

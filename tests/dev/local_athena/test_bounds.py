@@ -27,6 +27,8 @@ from local_athena.athena.lookups import Lookups
 from local_athena.athena.workers import WorkerEndedError, Workers
 from tests.dev.local_athena.account import Account, numbers, refused
 
+pytestmark = pytest.mark.ci
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 MEGABYTE = 1 << 20
 LIMITS = Limits(cpu_seconds=1, memory_bytes=600 * MEGABYTE)

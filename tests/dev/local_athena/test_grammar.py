@@ -16,7 +16,7 @@ from tests.dev.local_athena import judgement, statement_tables
 from tests.dev.local_athena.account import Account
 from tests.dev.local_athena.statement import Statement, load
 
-pytestmark = pytest.mark.ci
+pytestmark = pytest.mark.full
 
 _TOKEN = re.compile(r"\s+|'(?:[^']|'')*'|\"[^\"]*\"|\w+|.", re.DOTALL)
 _LONGEST = 300  # characters of a statement that is changed: the parser takes its time

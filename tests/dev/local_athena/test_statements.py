@@ -25,7 +25,7 @@ def lake() -> Iterator[Account]:
         yield account
 
 
-@pytest.mark.ci
+@pytest.mark.full
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.id)
 def test_the_answer_is_athenas_or_its_difference_is_known(
     lake: Account, statement: Statement

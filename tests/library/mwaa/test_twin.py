@@ -555,7 +555,12 @@ def test_a_package_of_the_image_that_is_replaced_counts_as_added(
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "wrong", ["no-such-package", "celery>=2", "-c /usr/local/airflow/dags/elsewhere.txt"]
+    "wrong",
+    [
+        "no-such-package",
+        pytest.param("celery>=2", marks=pytest.mark.full),
+        pytest.param("-c /usr/local/airflow/dags/elsewhere.txt", marks=pytest.mark.full),
+    ],
 )
 def test_a_failing_pip_fails_the_check_and_leaves_no_half_made_twin(
     build: Build, wrong: str
