@@ -423,6 +423,20 @@ def test_an_airflow_whose_dag_has_other_periods_is_refused(
     assert airflow.begun() == []
 
 
+def test_a_folder_of_another_calendar_is_refused_before_a_run_begins(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text()
+    assert "America/New_York" in text
+    file.write_text(text.replace("America/New_York", "Europe/London"))
+    airflow.deploy(file, DAG_ID)
+    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
+    assert code == 1, printed
+    assert "this report has weeks from Monday in Europe/London" in printed
+    assert airflow.begun() == []
+
+
 def test_before_the_first_publication_no_price_is_told(
     shell: Shell, airflow: BackfillingApi, flown: Flown
 ) -> None:

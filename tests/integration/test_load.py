@@ -307,6 +307,18 @@ class OtherLoadBegins:
         self._glue.delete_table(**arguments)
 
 
+def test_a_table_has_its_files_until_it_is_replaced(folder: Path, services: Services) -> None:
+    lake = Lake.of_shell()
+    source = Source("kept_until", write_csv(folder / "a.csv")).partitioned("played_at")
+    rows_meanwhile = []
+    load(source, lake, folder / ".lake")
+    begun = OtherLoadBegins(
+        lake.glue, lambda: rows_meanwhile.append(per_date(services, "kept_until"))
+    )
+    load(source, replace(lake, glue=begun), folder / ".lake")
+    assert rows_meanwhile == [dates()]
+
+
 def test_two_loads_at_once_leave_one_whole_table(
     folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

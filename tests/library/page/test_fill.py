@@ -95,6 +95,11 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     }
     cells = cells_of(middle, periods=weeks[:11])
     assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING], []).scanned_bytes == 3
+    # A query that scanned nothing costs nothing, which is a price.
+    nothing = {week.id: facts(week, scanned_bytes="0", price_usd="0") for week in weeks[:10]}
+    cells = cells_of(nothing, periods=weeks[:11])
+    free = plan_fill(cells, weeks[10].id, weeks[10].id, [State.MISSING], [])
+    assert (free.scanned_bytes, free.price_usd) == (0, 0)
     unknown = plan_fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], [])
     assert (len(unknown.periods), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
 

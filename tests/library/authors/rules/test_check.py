@@ -222,3 +222,5 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     assert (renewed.returncode, renewed.stderr) == (0, ""), renewed.stdout
     assert (project / GOLDEN).is_file()
     assert run().returncode == 0
+    (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
+    assert run("--renew").returncode == 1
