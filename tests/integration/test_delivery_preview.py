@@ -147,7 +147,7 @@ def test_the_mails_are_sent_to_one_address_as_previews(
 
 
 def test_what_cannot_be_sent_is_said_before_anything_is_paid(
-    flown: Flown, folder: Path, shell: Shell
+    flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid = len(flown.queries())
     to_me = ("preview", "flown", WEEK, "--run", "--deliver", "--to", "me@example.com")
@@ -159,6 +159,12 @@ def test_what_cannot_be_sent_is_said_before_anything_is_paid(
     assert "'me' is no mail address" in printed
     file = flown.root / "dags" / "flown.py"
     text = file.read_text()
+    file.write_text(text.replace('mail("japan"', 'mail("japan", conn_id="smtp_ja"'))
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", "smtp://reports%40example.com@127.0.0.1:9")
+        code, printed = shell(*to_me)
+    assert code == 1
+    assert "There is no Airflow connection 'smtp_ja'" in printed
     file.write_text(text.replace(CHANNELS, 'deliver=[slack("team", channel="#sales")],'))
     code, printed = shell(*to_me)
     assert code == 1

@@ -121,7 +121,7 @@ def test_no_query_runs_on_when_its_command_has_ended(
         athena.after = strike
     else:
         athena.before = strike
-    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
@@ -153,7 +153,7 @@ def test_a_start_that_was_not_answered_is_one_query(
             raise LOST
 
     athena.after = lose
-    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
@@ -182,7 +182,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_aft
 
 def try_and_be_denied(make_report: MakeReport, athena: MemoryAthena) -> None:
     """Run a trial that ends with AccessDenied before it has rows."""
-    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
