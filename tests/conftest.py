@@ -1,5 +1,5 @@
-"""What all tests share: an Airflow home of their own, no way out of this machine,
-settings read afresh.
+"""What all tests share: a folder in memory, an Airflow home of their own, no way out of this
+machine, settings read afresh.
 
 Airflow reads its configuration when it is imported, so its variables are set here, before any test
 module is collected. Each process of pytest-xdist has a home of its own.
