@@ -152,6 +152,7 @@ def test_every_parameter_is_given_and_the_versions_have_the_last_word(
     for name in ("PYTHONPATH", "AIRFLOW_HOME", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
         monkeypatch.setenv(name, "of this process")
     monkeypatch.setenv("OURS", "yes")
+    monkeypatch.setenv("AWS_PROFILE", "team")
     stack = make_stack(MaxWorkers="5", PluginsVersion="of-the-file")
     state = stack.apply(VERSIONS)
     assert sam.parameters() == {
@@ -171,7 +172,8 @@ def test_every_parameter_is_given_and_the_versions_have_the_last_word(
         assert arguments[arguments.index(option) + 1] == value
     assert {"--no-confirm-changeset", "--no-fail-on-empty-changeset"} <= set(arguments)
     assert "--no-execute-changeset" not in arguments
-    assert sam.variables.items() >= {"OURS": "yes", "SAM_CLI_TELEMETRY": "0"}.items()
+    passed_on = {"OURS": "yes", "AWS_PROFILE": "team", "SAM_CLI_TELEMETRY": "0"}
+    assert sam.variables.items() >= passed_on.items()
     assert "PATH" in sam.variables
     without = ("PYTHON", "AIRFLOW", "ACTIONS_")
     assert [name for name in sam.variables if name.startswith(without)] == []

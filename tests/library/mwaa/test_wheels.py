@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,20 @@ def test_the_wheel_is_the_images_whatever_machine_builds_and_is_downloaded_once(
     for path in index.iterdir():
         path.unlink()
     assert list(carried_wheels(cache)) == [ours.name]
+
+
+def test_the_wheels_have_one_order_whatever_that_of_the_folder_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the same project would update its environment from each machine."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    ours = [write_wheel(cache, name, "1.0", tag=FOR_THE_IMAGE) for name in ("b", "c", "a")]
+    listed(monkeypatch, tmp_path, *map(requirement_of, ours))
+    for in_the_folder in permutations(ours):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "glob", lambda *_, found=in_the_folder: iter(found))
+            assert list(carried_wheels(cache)) == sorted(path.name for path in ours)
 
 
 @pytest.mark.parametrize(
