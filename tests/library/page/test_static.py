@@ -352,6 +352,111 @@ def test_the_axis_of_small_numbers_has_different_labels(site: Site) -> None:
     expect(labels).to_have_text(["0", "0.01", "0.02", "0.03", "0.04"])
 
 
+def put_history(site: Site, periods: int, *lasts: str) -> None:
+    """Let entries `u1`, `u2` and so on end with these values after as many periods."""
+    names = [(f"u{number}",) for number in range(1, len(lasts) + 1)]
+    history = History(
+        periods=[week.id for week in WEEK[-periods:]],
+        entries=[Entry(key=name, name=name) for name in names],
+        values={"score": [(*["0"] * (periods - 1), last) for last in lasts]},
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST)), history)
+
+
+def heights_of_names(site: Site, *lasts: str) -> list[tuple[float, float]]:
+    """Draw lines that end with these values; of each, return the heights of its end and name."""
+    put_history(site, 2, *lasts)
+    site.open(LINK)
+    lines = site.section("History").locator(".series")
+    expect(lines).to_have_count(len(lasts))
+    read = """(lines) => lines.map((line) => [
+        line.querySelector("circle:last-of-type").getAttribute("cy") * 1,
+        line.querySelector(".name").getAttribute("y") - 4,
+    ])"""
+    heights: list[tuple[float, float]] = lines.evaluate_all(read)
+    return heights
+
+
+def test_names_stand_at_the_ends_of_their_lines_and_cover_no_other(site: Site) -> None:
+    bottom, top, close, middle = heights_of_names(site, "0", "100", "99", "50")
+    for end, name in (bottom, top, middle):
+        assert name == pytest.approx(end)
+    # It has made room for the name above it.
+    assert close[1] == pytest.approx(top[1] + 16)
+    # The lowest ones have no room below.
+    lowest, low, high = heights_of_names(site, "0", "1", "60")
+    assert lowest[1] == pytest.approx(lowest[0])
+    assert low[1] == pytest.approx(lowest[1] - 16)
+    assert high[1] < low[1] - 16
+
+
+def test_the_lines_of_a_history_differ_in_colour_and_in_dashes(site: Site) -> None:
+    put_history(site, 2, "1", "2", "3", "4", "5")
+    site.open(LINK)
+    lines = site.section("History").locator(".series")
+    expect(lines).to_have_count(5)
+    read = """(lines) => lines.map((line) => {
+        const drawn = getComputedStyle(line.querySelector("path"));
+        const name = getComputedStyle(line.querySelector(".name"));
+        return [drawn.stroke, name.fill, drawn.strokeDasharray];
+    })"""
+    strokes, fills, dashes = zip(*lines.evaluate_all(read), strict=True)
+    assert strokes == fills
+    assert len(set(strokes)) == len(set(dashes)) == 5
+
+
+@pytest.mark.parametrize(("periods", "every"), [(7, 1), (8, 2), (20, 3)])
+def test_the_shown_period_is_named_below_its_history_and_others_if_there_is_room(
+    site: Site, periods: int, every: int
+) -> None:
+    put_history(site, periods, "7")
+    site.open(LINK)
+    chart = site.section("History").locator("svg")
+    named = [week.id for week in WEEK[-periods:]][::-every][::-1]
+    assert named[-1] == LAST.id
+    ticks = chart.locator(".tick")
+    expect(ticks).to_have_text(named)
+    for tick, period in zip(ticks.all(), named, strict=True):
+        dot = chart.locator("circle").filter(has_text=f", {period}:")
+        assert tick.get_attribute("x") == dot.get_attribute("cx")
+
+
+def test_the_history_of_the_chosen_measure_is_drawn(site: Site) -> None:
+    columns = (column("user_id"), column("score", "BIGINT"), column("share", "DECIMAL(9,2)"))
+    history = History(
+        periods=[WEEK[-2].id, LAST.id],
+        entries=[Entry(key=(name,), name=(name,)) for name in ("u1", "u2")],
+        values={
+            "score": [("1", "2000"), (None, "4")],
+            "share": [("0.25", "0.50"), ("0.75", "-1.00")],
+        },
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST, columns=columns), [("u1", "2000", "0.50")]), history)
+    site.open(LINK)
+    section = site.section("History")
+    rows = {
+        "score": [["1", "2,000"], [DASH, "4"]],
+        "share": [["0.25", "0.50"], ["0.75", "-1.00"]],
+    }
+    for measure in ("score", "share", "score"):
+        section.get_by_label("By").select_option(measure)
+        expect(
+            section.locator(f'svg[aria-label="Line chart of {measure} over 2 periods"]')
+        ).to_be_visible()
+        expect(section.locator("thead th").first).to_have_text(measure)
+        for line, texts in enumerate(rows[measure]):
+            expect(section.locator("tbody tr").nth(line).locator("td")).to_have_text(texts)
+        titles = [
+            f"u{number}, {period}: {text}"
+            for number, texts in enumerate(rows[measure], start=1)
+            for period, text in zip(history.periods, texts, strict=True)
+            if text != DASH
+        ]
+        assert section.locator("circle title").all_text_contents() == titles
+
+
 def test_the_history_of_a_period_without_others_or_with_problems_says_so(site: Site) -> None:
     histories = [
         (History(), "There is no earlier period to compare with."),
@@ -681,6 +786,43 @@ def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     site.page.keyboard.press("Escape")
     site.page.mouse.move(0, 0)
     expect(tip).to_be_hidden()
+
+
+def test_a_period_that_the_tooltip_covers_can_be_clicked(site: Site) -> None:
+    week = WEEK[-8]
+    site.put_reports(report(row(week), dag_id="above_weekly"), report(row(week), row(LAST)))
+    site.put_period(answer(manifest(week)))
+    site.open()
+    site.cell(week, "above_weekly").hover()
+    tip = site.page.get_by_role("tooltip")
+    expect(tip).to_contain_text(f"above, week {week.id}")
+    covering, covered = tip.bounding_box(), site.cell(week).bounding_box()
+    assert covering is not None
+    assert covered is not None
+    assert covering["x"] <= covered["x"]
+    assert covering["y"] < covered["y"] < covering["y"] + covering["height"]
+    site.cell(week).click()
+    expect(site.page.get_by_role("heading", level=2)).to_have_text(f"scores weekly {week.id}")
+    expect(tip).to_be_hidden()
+
+
+def test_the_tooltip_lies_beside_its_period_and_within_the_window(site: Site) -> None:
+    names = [f"r{number}_weekly" for number in range(40)]
+    site.put_reports(*(report(row(WEEK[-8]), row(LAST), dag_id=name) for name in names))
+    site.open()
+    tip = site.page.get_by_role("tooltip")
+    for name in (names[0], names[-1]):
+        for week in (WEEK[-8], LAST):
+            cell = site.cell(week, name)
+            cell.hover()
+            expect(tip).to_contain_text(f"{name.removesuffix('_weekly')}, week {week.id}")
+            expect(tip).to_be_in_viewport(ratio=1)
+            box, own = tip.bounding_box(), cell.bounding_box()
+            assert box is not None
+            assert own is not None
+            assert box["y"] > own["y"] + own["height"] or box["y"] + box["height"] < own["y"]
+            assert box["x"] <= own["x"] + own["width"]
+            assert own["x"] <= box["x"] + box["width"]
 
 
 def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
