@@ -93,6 +93,14 @@ def is_refreshed(site: Site) -> None:
     held.pass_on()
 
 
+def hide(site: Site, is_hidden: bool) -> None:
+    """Let the page take itself for hidden, as in a tab behind another one, or for seen."""
+    site.page.evaluate(
+        "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})",
+        is_hidden,
+    )
+
+
 # Requests
 
 
@@ -853,6 +861,23 @@ def open_form(site: Site) -> Locator:
     return site.page.get_by_role("dialog")
 
 
+def click_twice(button: Locator) -> None:
+    """Click a second time before anything is answered, as an impatient viewer does."""
+    button.evaluate("(button) => { button.click(); button.click(); }")
+
+
+def test_the_focus_is_back_on_the_button_that_opened_the_form(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
+    site.put(f"dags/{DAG_ID}/plan", plan(trigger(LAST)))
+    site.open()
+    form = open_form(site)
+    expect(form.get_by_role("button", name="Start")).to_be_enabled()
+    is_refreshed(site)  # which draws the button anew
+    site.page.keyboard.press("Escape")
+    expect(form).to_be_hidden()
+    expect(site.page.get_by_role("button", name="Fill the holes")).to_be_focused()
+
+
 def test_an_old_plan_never_replaces_that_of_a_newer_choice(site: Site) -> None:
     site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
     path = f"dags/{DAG_ID}/plan"
@@ -948,9 +973,10 @@ def test_start_sends_what_the_plan_says_in_its_order_and_reads_the_coverage_anew
         ]
     )
     assert form.locator("code.copy").all_inner_texts() == list(plan().backfill)
+    boxes = form.get_by_role("checkbox").all()
     asked = site.times("coverage")
     site.put_reports(report(*(row(week, State.RUNNING, State.MISSING) for week in WEEK[-4:])))
-    form.get_by_role("button", name="Start").click()
+    click_twice(form.get_by_role("button", name="Start"))
     expect(summary.locator("li")).to_have_text(
         [
             f"{WEEK[-4].id}: run triggered.",
@@ -960,6 +986,8 @@ def test_start_sends_what_the_plan_says_in_its_order_and_reads_the_coverage_anew
         ]
     )
     assert site.posts == [Post(start.path, start.body) for start in starts]
+    # Another choice would replace what is told of the runs.
+    expect(form.locator("select:disabled, input:disabled")).to_have_count(2 + len(boxes))
     expect(form.get_by_role("button", name="Start")).to_have_count(0)
     expect(form.get_by_role("link", name="See the runs")).to_have_attribute(
         "href", f"http://airflow.test/dags/{DAG_ID}/runs"
@@ -1084,11 +1112,10 @@ def test_a_hidden_page_does_not_refresh_itself_until_it_is_seen(site: Site) -> N
     site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
     stop_clock(site)
     site.open()
-    hide = "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
-    site.page.evaluate(hide, True)
+    hide(site, True)
     site.page.clock.run_for(20 * POLL_MS)
     assert site.times("coverage") == 1
-    site.page.evaluate(hide, False)
+    hide(site, False)
     site.page.clock.run_for(POLL_MS)
     assert site.times("coverage") == 2
 
@@ -1371,6 +1398,21 @@ def test_the_sql_of_the_version_that_was_chosen_last_is_shown(site: Site) -> Non
     expect(sql.locator("pre")).to_have_text("SELECT v3")
 
 
+def test_the_sql_of_a_version_is_scrolled_to(site: Site) -> None:
+    checks = tuple(check(f"c{number}", passed=True) for number in range(60))
+    versions = (earlier_version("v1", None),)
+    site.put_reports(report(row(LAST, version="v2")))
+    site.put_period(answer(manifest(LAST, version="v2", earlier_versions=versions, checks=checks)))
+    site.put(f"{period_path(LAST.id)}/versions/v1/sql", SqlAnswer("SELECT v1"))
+    site.open(LINK)
+    sql = site.page.locator("section.card pre")
+    expect(sql).to_have_text("SELECT v2")
+    expect(sql).not_to_be_in_viewport()
+    site.page.get_by_role("button", name="SQL of v1").click()
+    expect(sql).to_have_text("SELECT v1")
+    expect(sql).to_be_in_viewport()
+
+
 def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
     formats = {
         "csv": ("csv", "CSV, 2 kB"),
@@ -1556,6 +1598,7 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
     ("state", "shown", "is_failure"),
     [
         ("failed", "The task has failed, try 3. Log", True),
+        ("upstream_failed", "The task has failed, try 3. Log", True),
         ("up_for_retry", "The task has failed, and tries again by itself, try 3. Log", True),
         ("skipped", "The task is skipped, try 3. Log", False),
         (None, "The task waits for Airflow, try 3. Log", False),
@@ -1574,7 +1617,7 @@ def test_a_task_that_has_not_succeeded_leads_to_its_log(
     links = section.get_by_role("link", name="Log")
     expect(links.nth(0)).to_have_attribute("href", f"{LOG}/sales?try_number=3")
     expect(links.nth(1)).to_have_attribute("href", f"{LOG}/board")
-    can_be_cleared = state in ("failed", "up_for_retry", "skipped")
+    can_be_cleared = state in ("failed", "upstream_failed", "up_for_retry", "skipped")
     expect(section.get_by_role("button")).to_have_count(2 if can_be_cleared else 0)
 
 
@@ -1655,7 +1698,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
         *(deliveries([channel("sales", state), board], [before]) for state, _ in states),
         deliveries([channel("sales"), board], [again, before]),
     )
-    dialog.get_by_role("button", name="Send").click()
+    click_twice(dialog.get_by_role("button", name="Send"))
     expect(dialog).to_be_hidden()
     assert site.posts == [
         Post(
@@ -1716,8 +1759,14 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
     expect(dialog.locator(".error")).to_have_text("A check warns of this version: rows.")
 
 
-def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: Site) -> None:
-    waiting = deliveries([channel("sales", "up_for_retry")])
+@pytest.mark.parametrize(
+    ("state", "is_paused", "shown"),
+    [("up_for_retry", False, "tries again by itself"), (None, True, "waits for Airflow")],
+)
+def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(
+    site: Site, state: str | None, is_paused: bool, shown: str
+) -> None:
+    waiting = deliveries([channel("sales", state)], is_paused=is_paused)
     section = open_deliveries(site, waiting)
     stop_clock(site)
     expect(section).to_be_visible()
@@ -1728,7 +1777,7 @@ def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: S
     site.put(DELIVERIES, Refusal.of(502, "S3 does not answer"), waiting)
     site.page.clock.run_for(6_000)
     expect(section.get_by_role("alert")).to_have_text("S3 does not answer")
-    expect(section).to_contain_text("tries again by itself")
+    expect(section).to_contain_text(shown)
     site.page.clock.run_for(30_000)
     expect(section.get_by_role("alert")).to_have_count(0)
     site.page.get_by_role("link", name="All reports").click()
@@ -1736,6 +1785,19 @@ def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: S
     asked = site.times(DELIVERIES)
     site.page.clock.run_for(120_000)
     assert site.times(DELIVERIES) == asked
+
+
+def test_a_hidden_page_does_not_ask_for_deliveries_until_it_is_seen(site: Site) -> None:
+    section = open_deliveries(site, deliveries([channel("sales", "running")]))
+    expect(section).to_contain_text("is sending")
+    stop_clock(site)
+    hide(site, True)
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(20 * POLL_MS)
+    assert site.times(DELIVERIES) == asked
+    hide(site, False)
+    site.page.clock.run_for(POLL_MS)
+    assert site.times(DELIVERIES) == asked + 1
 
 
 def test_the_focus_stays_while_a_channel_is_sent_to(site: Site) -> None:
