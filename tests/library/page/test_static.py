@@ -93,6 +93,14 @@ def is_refreshed(site: Site) -> None:
     held.pass_on()
 
 
+def hide(site: Site, is_hidden: bool) -> None:
+    """Let the page take itself for hidden, as in a tab behind another one, or for seen."""
+    site.page.evaluate(
+        "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})",
+        is_hidden,
+    )
+
+
 # Requests
 
 
@@ -350,6 +358,111 @@ def test_the_axis_of_small_numbers_has_different_labels(site: Site) -> None:
     site.open(LINK)
     labels = site.section("History").locator(".gridline text")
     expect(labels).to_have_text(["0", "0.01", "0.02", "0.03", "0.04"])
+
+
+def put_history(site: Site, periods: int, *lasts: str) -> None:
+    """Let entries `u1`, `u2` and so on end with these values after as many periods."""
+    names = [(f"u{number}",) for number in range(1, len(lasts) + 1)]
+    history = History(
+        periods=[week.id for week in WEEK[-periods:]],
+        entries=[Entry(key=name, name=name) for name in names],
+        values={"score": [(*["0"] * (periods - 1), last) for last in lasts]},
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST)), history)
+
+
+def heights_of_names(site: Site, *lasts: str) -> list[tuple[float, float]]:
+    """Draw lines that end with these values; of each, return the heights of its end and name."""
+    put_history(site, 2, *lasts)
+    site.open(LINK)
+    lines = site.section("History").locator(".series")
+    expect(lines).to_have_count(len(lasts))
+    read = """(lines) => lines.map((line) => [
+        line.querySelector("circle:last-of-type").getAttribute("cy") * 1,
+        line.querySelector(".name").getAttribute("y") - 4,
+    ])"""
+    heights: list[tuple[float, float]] = lines.evaluate_all(read)
+    return heights
+
+
+def test_names_stand_at_the_ends_of_their_lines_and_cover_no_other(site: Site) -> None:
+    bottom, top, close, middle = heights_of_names(site, "0", "100", "99", "50")
+    for end, name in (bottom, top, middle):
+        assert name == pytest.approx(end)
+    # It has made room for the name above it.
+    assert close[1] == pytest.approx(top[1] + 16)
+    # The lowest ones have no room below.
+    lowest, low, high = heights_of_names(site, "0", "1", "60")
+    assert lowest[1] == pytest.approx(lowest[0])
+    assert low[1] == pytest.approx(lowest[1] - 16)
+    assert high[1] < low[1] - 16
+
+
+def test_the_lines_of_a_history_differ_in_colour_and_in_dashes(site: Site) -> None:
+    put_history(site, 2, "1", "2", "3", "4", "5")
+    site.open(LINK)
+    lines = site.section("History").locator(".series")
+    expect(lines).to_have_count(5)
+    read = """(lines) => lines.map((line) => {
+        const drawn = getComputedStyle(line.querySelector("path"));
+        const name = getComputedStyle(line.querySelector(".name"));
+        return [drawn.stroke, name.fill, drawn.strokeDasharray];
+    })"""
+    strokes, fills, dashes = zip(*lines.evaluate_all(read), strict=True)
+    assert strokes == fills
+    assert len(set(strokes)) == len(set(dashes)) == 5
+
+
+@pytest.mark.parametrize(("periods", "every"), [(7, 1), (8, 2), (20, 3)])
+def test_the_shown_period_is_named_below_its_history_and_others_if_there_is_room(
+    site: Site, periods: int, every: int
+) -> None:
+    put_history(site, periods, "7")
+    site.open(LINK)
+    chart = site.section("History").locator("svg")
+    named = [week.id for week in WEEK[-periods:]][::-every][::-1]
+    assert named[-1] == LAST.id
+    ticks = chart.locator(".tick")
+    expect(ticks).to_have_text(named)
+    for tick, period in zip(ticks.all(), named, strict=True):
+        dot = chart.locator("circle").filter(has_text=f", {period}:")
+        assert tick.get_attribute("x") == dot.get_attribute("cx")
+
+
+def test_the_history_of_the_chosen_measure_is_drawn(site: Site) -> None:
+    columns = (column("user_id"), column("score", "BIGINT"), column("share", "DECIMAL(9,2)"))
+    history = History(
+        periods=[WEEK[-2].id, LAST.id],
+        entries=[Entry(key=(name,), name=(name,)) for name in ("u1", "u2")],
+        values={
+            "score": [("1", "2000"), (None, "4")],
+            "share": [("0.25", "0.50"), ("0.75", "-1.00")],
+        },
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST, columns=columns), [("u1", "2000", "0.50")]), history)
+    site.open(LINK)
+    section = site.section("History")
+    rows = {
+        "score": [["1", "2,000"], [DASH, "4"]],
+        "share": [["0.25", "0.50"], ["0.75", "-1.00"]],
+    }
+    for measure in ("score", "share", "score"):
+        section.get_by_label("By").select_option(measure)
+        expect(
+            section.locator(f'svg[aria-label="Line chart of {measure} over 2 periods"]')
+        ).to_be_visible()
+        expect(section.locator("thead th").first).to_have_text(measure)
+        for line, texts in enumerate(rows[measure]):
+            expect(section.locator("tbody tr").nth(line).locator("td")).to_have_text(texts)
+        titles = [
+            f"u{number}, {period}: {text}"
+            for number, texts in enumerate(rows[measure], start=1)
+            for period, text in zip(history.periods, texts, strict=True)
+            if text != DASH
+        ]
+        assert section.locator("circle title").all_text_contents() == titles
 
 
 def test_the_history_of_a_period_without_others_or_with_problems_says_so(site: Site) -> None:
@@ -683,6 +796,43 @@ def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     expect(tip).to_be_hidden()
 
 
+def test_a_period_that_the_tooltip_covers_can_be_clicked(site: Site) -> None:
+    week = WEEK[-8]
+    site.put_reports(report(row(week), dag_id="above_weekly"), report(row(week), row(LAST)))
+    site.put_period(answer(manifest(week)))
+    site.open()
+    site.cell(week, "above_weekly").hover()
+    tip = site.page.get_by_role("tooltip")
+    expect(tip).to_contain_text(f"above, week {week.id}")
+    covering, covered = tip.bounding_box(), site.cell(week).bounding_box()
+    assert covering is not None
+    assert covered is not None
+    assert covering["x"] <= covered["x"]
+    assert covering["y"] < covered["y"] < covering["y"] + covering["height"]
+    site.cell(week).click()
+    expect(site.page.get_by_role("heading", level=2)).to_have_text(f"scores weekly {week.id}")
+    expect(tip).to_be_hidden()
+
+
+def test_the_tooltip_lies_beside_its_period_and_within_the_window(site: Site) -> None:
+    names = [f"r{number}_weekly" for number in range(40)]
+    site.put_reports(*(report(row(WEEK[-8]), row(LAST), dag_id=name) for name in names))
+    site.open()
+    tip = site.page.get_by_role("tooltip")
+    for name in (names[0], names[-1]):
+        for week in (WEEK[-8], LAST):
+            cell = site.cell(week, name)
+            cell.hover()
+            expect(tip).to_contain_text(f"{name.removesuffix('_weekly')}, week {week.id}")
+            expect(tip).to_be_in_viewport(ratio=1)
+            box, own = tip.bounding_box(), cell.bounding_box()
+            assert box is not None
+            assert own is not None
+            assert box["y"] > own["y"] + own["height"] or box["y"] + box["height"] < own["y"]
+            assert box["x"] <= own["x"] + own["width"]
+            assert own["x"] <= box["x"] + box["width"]
+
+
 def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
     site.put_reports(
         report(row(LAST), dag_id="cheap_weekly", costs=costs(price_usd=0.1, growth=-0.504)),
@@ -709,6 +859,23 @@ def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
 def open_form(site: Site) -> Locator:
     site.page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
     return site.page.get_by_role("dialog")
+
+
+def click_twice(button: Locator) -> None:
+    """Click a second time before anything is answered, as an impatient viewer does."""
+    button.evaluate("(button) => { button.click(); button.click(); }")
+
+
+def test_the_focus_is_back_on_the_button_that_opened_the_form(site: Site) -> None:
+    site.put_reports(report(*(row(week, State.MISSING) for week in WEEK[-4:])))
+    site.put(f"dags/{DAG_ID}/plan", plan(trigger(LAST)))
+    site.open()
+    form = open_form(site)
+    expect(form.get_by_role("button", name="Start")).to_be_enabled()
+    is_refreshed(site)  # which draws the button anew
+    site.page.keyboard.press("Escape")
+    expect(form).to_be_hidden()
+    expect(site.page.get_by_role("button", name="Fill the holes")).to_be_focused()
 
 
 def test_an_old_plan_never_replaces_that_of_a_newer_choice(site: Site) -> None:
@@ -806,9 +973,10 @@ def test_start_sends_what_the_plan_says_in_its_order_and_reads_the_coverage_anew
         ]
     )
     assert form.locator("code.copy").all_inner_texts() == list(plan().backfill)
+    boxes = form.get_by_role("checkbox").all()
     asked = site.times("coverage")
     site.put_reports(report(*(row(week, State.RUNNING, State.MISSING) for week in WEEK[-4:])))
-    form.get_by_role("button", name="Start").click()
+    click_twice(form.get_by_role("button", name="Start"))
     expect(summary.locator("li")).to_have_text(
         [
             f"{WEEK[-4].id}: run triggered.",
@@ -818,6 +986,8 @@ def test_start_sends_what_the_plan_says_in_its_order_and_reads_the_coverage_anew
         ]
     )
     assert site.posts == [Post(start.path, start.body) for start in starts]
+    # Another choice would replace what is told of the runs.
+    expect(form.locator("select:disabled, input:disabled")).to_have_count(2 + len(boxes))
     expect(form.get_by_role("button", name="Start")).to_have_count(0)
     expect(form.get_by_role("link", name="See the runs")).to_have_attribute(
         "href", f"http://airflow.test/dags/{DAG_ID}/runs"
@@ -942,11 +1112,10 @@ def test_a_hidden_page_does_not_refresh_itself_until_it_is_seen(site: Site) -> N
     site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
     stop_clock(site)
     site.open()
-    hide = "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})"
-    site.page.evaluate(hide, True)
+    hide(site, True)
     site.page.clock.run_for(20 * POLL_MS)
     assert site.times("coverage") == 1
-    site.page.evaluate(hide, False)
+    hide(site, False)
     site.page.clock.run_for(POLL_MS)
     assert site.times("coverage") == 2
 
@@ -1229,6 +1398,21 @@ def test_the_sql_of_the_version_that_was_chosen_last_is_shown(site: Site) -> Non
     expect(sql.locator("pre")).to_have_text("SELECT v3")
 
 
+def test_the_sql_of_a_version_is_scrolled_to(site: Site) -> None:
+    checks = tuple(check(f"c{number}", passed=True) for number in range(60))
+    versions = (earlier_version("v1", None),)
+    site.put_reports(report(row(LAST, version="v2")))
+    site.put_period(answer(manifest(LAST, version="v2", earlier_versions=versions, checks=checks)))
+    site.put(f"{period_path(LAST.id)}/versions/v1/sql", SqlAnswer("SELECT v1"))
+    site.open(LINK)
+    sql = site.page.locator("section.card pre")
+    expect(sql).to_have_text("SELECT v2")
+    expect(sql).not_to_be_in_viewport()
+    site.page.get_by_role("button", name="SQL of v1").click()
+    expect(sql).to_have_text("SELECT v1")
+    expect(sql).to_be_in_viewport()
+
+
 def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
     formats = {
         "csv": ("csv", "CSV, 2 kB"),
@@ -1414,6 +1598,7 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
     ("state", "shown", "is_failure"),
     [
         ("failed", "The task has failed, try 3. Log", True),
+        ("upstream_failed", "The task has failed, try 3. Log", True),
         ("up_for_retry", "The task has failed, and tries again by itself, try 3. Log", True),
         ("skipped", "The task is skipped, try 3. Log", False),
         (None, "The task waits for Airflow, try 3. Log", False),
@@ -1432,7 +1617,7 @@ def test_a_task_that_has_not_succeeded_leads_to_its_log(
     links = section.get_by_role("link", name="Log")
     expect(links.nth(0)).to_have_attribute("href", f"{LOG}/sales?try_number=3")
     expect(links.nth(1)).to_have_attribute("href", f"{LOG}/board")
-    can_be_cleared = state in ("failed", "up_for_retry", "skipped")
+    can_be_cleared = state in ("failed", "upstream_failed", "up_for_retry", "skipped")
     expect(section.get_by_role("button")).to_have_count(2 if can_be_cleared else 0)
 
 
@@ -1513,7 +1698,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
         *(deliveries([channel("sales", state), board], [before]) for state, _ in states),
         deliveries([channel("sales"), board], [again, before]),
     )
-    dialog.get_by_role("button", name="Send").click()
+    click_twice(dialog.get_by_role("button", name="Send"))
     expect(dialog).to_be_hidden()
     assert site.posts == [
         Post(
@@ -1574,8 +1759,14 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
     expect(dialog.locator(".error")).to_have_text("A check warns of this version: rows.")
 
 
-def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: Site) -> None:
-    waiting = deliveries([channel("sales", "up_for_retry")])
+@pytest.mark.parametrize(
+    ("state", "is_paused", "shown"),
+    [("up_for_retry", False, "tries again by itself"), (None, True, "waits for Airflow")],
+)
+def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(
+    site: Site, state: str | None, is_paused: bool, shown: str
+) -> None:
+    waiting = deliveries([channel("sales", state)], is_paused=is_paused)
     section = open_deliveries(site, waiting)
     stop_clock(site)
     expect(section).to_be_visible()
@@ -1586,7 +1777,7 @@ def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: S
     site.put(DELIVERIES, Refusal.of(502, "S3 does not answer"), waiting)
     site.page.clock.run_for(6_000)
     expect(section.get_by_role("alert")).to_have_text("S3 does not answer")
-    expect(section).to_contain_text("tries again by itself")
+    expect(section).to_contain_text(shown)
     site.page.clock.run_for(30_000)
     expect(section.get_by_role("alert")).to_have_count(0)
     site.page.get_by_role("link", name="All reports").click()
@@ -1594,6 +1785,19 @@ def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(site: S
     asked = site.times(DELIVERIES)
     site.page.clock.run_for(120_000)
     assert site.times(DELIVERIES) == asked
+
+
+def test_a_hidden_page_does_not_ask_for_deliveries_until_it_is_seen(site: Site) -> None:
+    section = open_deliveries(site, deliveries([channel("sales", "running")]))
+    expect(section).to_contain_text("is sending")
+    stop_clock(site)
+    hide(site, True)
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(20 * POLL_MS)
+    assert site.times(DELIVERIES) == asked
+    hide(site, False)
+    site.page.clock.run_for(POLL_MS)
+    assert site.times(DELIVERIES) == asked + 1
 
 
 def test_the_focus_stays_while_a_channel_is_sent_to(site: Site) -> None:
