@@ -396,6 +396,8 @@ def test_movement_names_who_is_new_and_who_moved_most() -> None:
         "Biggest rises: u7 (from 30 to 7), u2 (from 9 to 2), u4 (from 5 to 4).",
         "Biggest falls: u3 (from 1 to 3), u5 (from 3 to 5).",
     )
+    said = sentences(content(rows=tuple(rows[:8])), "en").movement
+    assert said[0] == "New among the rows shown: u1, u6, u8."
 
 
 def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:

@@ -411,16 +411,16 @@ def test_dags_are_waited_for_and_files_that_cannot_be_imported_are_told(
     assert str(failed.value) == "DAG files that cannot be imported:\nc.py:\nno_such_module"
 
 
-def test_an_airflow_whose_dag_never_comes_does_not_start(
-    config: AirflowConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [AirflowRuntimeError, KeyboardInterrupt])
+def test_a_start_that_is_given_up_leaves_no_process(
+    config: AirflowConfig, error: type[BaseException]
 ) -> None:
     def progress(message: str) -> None:
         if message == "waiting for absent to be parsed":
-            monkeypatch.setattr(runtime, "_START_SECONDS", -1)
-            raise AirflowRuntimeError("it is waited for")
+            raise error("it is waited for")
 
     with (
-        pytest.raises(AirflowRuntimeError, match="it is waited for"),
+        pytest.raises(error, match="it is waited for"),
         AirflowRuntime(config, dag_ids=["absent"], on_progress=progress),
     ):
         raise AssertionError("it has started")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -397,6 +398,12 @@ def test_names_stand_at_the_ends_of_their_lines_and_cover_no_other(site: Site) -
     assert lowest[1] == pytest.approx(lowest[0])
     assert low[1] == pytest.approx(lowest[1] - 16)
     assert high[1] < low[1] - 16
+    # Those that have room stay, however many lack it.
+    *lows, highest = heights_of_names(site, "0", "0", "0", "0", "100")
+    assert highest[1] == pytest.approx(highest[0])
+    heights = sorted(name for _, name in lows)
+    assert heights[-1] == pytest.approx(lows[0][0])
+    assert [b - a for a, b in pairwise(heights)] == pytest.approx([16, 16, 16])
 
 
 def test_the_lines_of_a_history_differ_in_colour_and_in_dashes(site: Site) -> None:

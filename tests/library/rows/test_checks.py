@@ -71,6 +71,11 @@ def test_rows_may_have_to_be_an_exact_number(count: int, passed: bool) -> None:
     assert result(checks.rows(at_least=2, at_most=2), scores([1] * count)).passed == passed
 
 
+def test_there_may_have_to_be_no_row() -> None:
+    assert result(checks.rows(at_most=0), scores([])).passed
+    assert not result(checks.rows(at_most=0), scores([1])).passed
+
+
 KEYS = st.tuples(
     st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), st.sampled_from(["a", "", None])
 )

@@ -396,6 +396,15 @@ def test_the_trigger_logs_each_state_of_the_query(
     assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
 
 
+def test_a_wait_whose_trigger_could_not_ask_is_tried_again(athena: MemoryAthena) -> None:
+    """The paid query goes on."""
+    event = {"error": f"Athena did not answer: {THROTTLED}"}
+    with pytest.raises(AirflowException, match="Athena did not answer") as caught:
+        wait_task().resume_execution("execute_complete", {"event": event}, context())
+    assert not isinstance(caught.value, AirflowFailException)
+    assert athena.count("StopQueryExecution") == 0
+
+
 def test_the_trigger_asks_by_the_connection_of_its_task(athena: MemoryAthena) -> None:
     fate(athena, Plan(states=(("RUNNING", 60),)))
     with pytest.raises(TaskDeferred) as deferred:

@@ -109,13 +109,18 @@ function line(values, x, y, dash) {
   return svg("path", { d: path, "stroke-dasharray": dash });
 }
 
-// Names at the ends of the lines, moved apart where they would cover one another.
+// Names at the ends of the lines, moved apart where they would cover one another: down, and up again where the lowest
+// ones lack room.
 function spread(places, gap, limit) {
   const order = places.map((_, number) => number).sort((a, b) => places[a] - places[b]);
   const moved = [...places];
   order.forEach((number, rank) => {
     if (rank) moved[number] = Math.max(moved[number], moved[order[rank - 1]] + gap);
   });
-  const over = Math.max(0, moved[order.at(-1)] - limit);
-  return moved.map((place) => place - over);
+  let room = limit;
+  for (const number of order.toReversed()) {
+    moved[number] = Math.min(moved[number], room);
+    room = moved[number] - gap;
+  }
+  return moved;
 }
