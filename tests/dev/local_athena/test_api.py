@@ -276,9 +276,8 @@ def test_stopping_what_is_over_changes_nothing(account: Account) -> None:
 
 def test_a_workgroup_enforces_its_location(account: Account) -> None:
     def where(**parameters: Any) -> str:
-        configuration = account.run("SELECT 1", WorkGroup="dev", **parameters).execution[
-            "ResultConfiguration"
-        ]
+        parameters = {"WorkGroup": "dev", **parameters}
+        configuration = account.run("SELECT 1", **parameters).execution["ResultConfiguration"]
         return str(configuration["OutputLocation"]).rpartition("/")[0]
 
     def update(**changes: Any) -> None:
@@ -286,6 +285,10 @@ def test_a_workgroup_enforces_its_location(account: Account) -> None:
 
     account.athena.create_work_group(Name="dev", Configuration=LOCATION)
     assert where() == "s3://results/own"
+    account.athena.create_work_group(
+        Name="free", Configuration={**LOCATION, "EnforceWorkGroupConfiguration": False}
+    )
+    assert where(WorkGroup="free") == "s3://results/some/where"
     update(EnforceWorkGroupConfiguration=False)
     assert where() == "s3://results/some/where"
     assert where(**NOWHERE) == "s3://results/own"

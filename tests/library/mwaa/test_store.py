@@ -123,8 +123,11 @@ def test_an_interrupted_upload_is_finished_by_the_next_run(bucket: Any) -> None:
     assert store(bucket).differences() == ([], [])
 
 
-def test_files_of_others_stay_and_are_not_replaced(bucket: Any, deployed: dict[str, str]) -> None:
-    bucket.put_object(Bucket=BUCKET, Key="dags/theirs.py", Body=b"# theirs\n")
+@pytest.mark.parametrize("metadata", [{}, {"put-by": "their-tool"}])
+def test_files_of_others_stay_and_are_not_replaced(
+    bucket: Any, deployed: dict[str, str], metadata: dict[str, str]
+) -> None:
+    bucket.put_object(Bucket=BUCKET, Key="dags/theirs.py", Body=b"# theirs\n", Metadata=metadata)
     store(bucket).synchronise()
     assert keys(bucket)["dags/theirs.py"] == b"# theirs\n"
     with pytest.raises(

@@ -134,6 +134,10 @@ def test_a_connection_that_cannot_be_used_is_named(
     assert str(refused.value).startswith("The Airflow connection 'aws_reports' cannot be used: ")
     assert "nobodys" in str(refused.value)
     assert "set ATHENA_REPORTS_AWS_CONN_ID to another one" in str(refused.value)
+    of_a_role = "aws://?role_arn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", f"{of_a_role}&assume_role_method=by_post")
+    with pytest.raises(LakeError, match="'aws_reports' cannot be used: .*by_post"):
+        connect()
 
 
 def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after_some_seconds(
