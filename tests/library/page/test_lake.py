@@ -136,7 +136,7 @@ def test_a_connection_that_cannot_be_used_is_named(
     assert "set ATHENA_REPORTS_AWS_CONN_ID to another one" in str(refused.value)
     of_a_role = "aws://?role_arn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr"
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", f"{of_a_role}&assume_role_method=by_post")
-    with pytest.raises(LakeError, match="'aws_reports' cannot be used: .*by_post"):
+    with pytest.raises(LakeError, match=r"'aws_reports' cannot be used: .*by_post"):
         connect()
 
 
