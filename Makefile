@@ -77,11 +77,20 @@ test: check ## Prove the package: check, lint, types and tests
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
-# Folders whose tests are all of CI, and the files of others that have such a test. xdist would begin with the files that
-# have the most tests: here it begins with those that take longest. Four workers, since these tests wait for processes.
+# Their tests run against the local services as a process. tests/conftest.py marks them `ci`.
+SERVICES_TESTS := tests/integration tests/compatibility tests/commands
+
+.PHONY: test-services
+test-services: $(READY) ## Run the part of test-ci that needs nothing of Debian: commands and tasks on the local services
+	@$(PY) -m pytest $(SERVICES_TESTS) -n 3 --dist loadfile -m "not full"
+
+# The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
+# have a test marked `ci` are collected.
 CI_FILES = tests/e2e \
 	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/library tests/integrity tests/dev)) \
-	tests/integration tests/compatibility tests/commands
+	$(SERVICES_TESTS)
+
+# Four workers on two cores, since these tests mostly wait for processes.
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
 	@$(PY) -m pytest $(CI_FILES) -n 4 --dist loadfile --no-loadscope-reorder -m "ci and not full"
@@ -100,7 +109,7 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 		--overrides dev/pins/newest.txt --requirements requirements.txt --group dev
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
-	@$(NEWEST)/bin/python -m pytest tests/integration -n 3 --dist loadfile -m "not full"
+	@$(NEWEST)/bin/python -m pytest $(SERVICES_TESTS) -n 3 --dist loadfile -m "not full"
 	@PYTHONPATH=$(PATHS) $(NEWEST)/bin/python -m demo.run
 
 .PHONY: test-wheels

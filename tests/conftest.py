@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
+import psutil
 import pytest
 import pytest_socket
 
@@ -42,17 +43,23 @@ def _dead_endpoint() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def _write_into_memory() -> None:
-    """Let tests write into memory, where there is room: they would wait long for the disk.
+_ROOM_BYTES = 6 << 30
+"""`make test-ci` writes some GB. In a container, /dev/shm has 64 MB by default."""
 
-    A container has 64 MB there by default, and `make test-ci` needs some GB. TMPDIR names another
-    folder.
+
+def _write_into_memory() -> None:
+    """Let tests write into memory if it has room, since they would wait for the disk.
+
+    TMPDIR names another folder.
     """
-    memory = Path("/dev/shm")
-    if "TMPDIR" in os.environ or not memory.is_dir():
+    memory = "/dev/shm"
+    if "TMPDIR" in os.environ or not os.path.isdir(memory):
         return
-    if shutil.disk_usage(memory).free >= 6 * 2**30:
-        os.environ["TMPDIR"] = str(memory)  # also for what is started from here
+    mount = os.statvfs(memory)
+    free_bytes = min(mount.f_bavail * mount.f_frsize, psutil.virtual_memory().available)
+    # Tests execute programs that they write.
+    if free_bytes >= _ROOM_BYTES and not mount.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = memory  # also for what is started from here
         tempfile.tempdir = None  # is found anew
 
 
@@ -103,7 +110,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# Their tests run against the local services in a process of their own, which takes long.
+# All tests of these folders are marked `ci`: they run against the local services as a process. The
+# Makefile's SERVICES_TESTS has the same folders.
 _FOLDERS_OF_CI = {
     REPOSITORY / "tests" / name for name in ("commands", "compatibility", "integration")
 }
@@ -115,7 +123,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from tests.support.selection import COLLECTED
 
     for item in items:
-        if item.path.parent in _FOLDERS_OF_CI:
+        if not _FOLDERS_OF_CI.isdisjoint(item.path.parents):
             item.add_marker("ci")
     config.stash[COLLECTED] = list(items)
 

@@ -219,7 +219,6 @@ def test_a_component_that_ends_is_named_and_the_others_are_stopped(
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
-@pytest.mark.ci
 def test_a_restarted_postgresql_has_what_was_stored(dags_folder: Path, tmp_path: Path) -> None:
     with postgresql() as server:
         config = AirflowConfig(

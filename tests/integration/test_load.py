@@ -292,7 +292,7 @@ def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
     assert sorted(path.name for path in (folder / ".lake").iterdir()) == [".DS_Store", "other"]
 
 
-class OtherLoadBegins:
+class CallsBeforeReplacing:
     """A Glue that calls a function before a table is replaced."""
 
     def __init__(self, glue: Any, begin: Callable[[], None]) -> None:
@@ -312,7 +312,7 @@ def test_a_table_has_its_files_until_it_is_replaced(folder: Path, services: Serv
     source = Source("kept_until", write_csv(folder / "a.csv")).partitioned("played_at")
     rows_meanwhile = []
     load(source, lake, folder / ".lake")
-    begun = OtherLoadBegins(
+    begun = CallsBeforeReplacing(
         lake.glue, lambda: rows_meanwhile.append(per_date(services, "kept_until"))
     )
     load(source, replace(lake, glue=begun), folder / ".lake")
@@ -342,7 +342,7 @@ def test_two_loads_at_once_leave_one_whole_table(
         real_flock = fcntl.flock
         monkeypatch.setattr("fcntl.flock", flock)
 
-        begun_meanwhile = replace(lake, glue=OtherLoadBegins(lake.glue, begin))
+        begun_meanwhile = replace(lake, glue=CallsBeforeReplacing(lake.glue, begin))
         load(source, begun_meanwhile, kept_folder)
         others[0].result()
     version = json.loads((kept_folder / "twice" / "table.json").read_text())["version"]

@@ -274,8 +274,8 @@ SCENARIOS = {
     "widened": ["PutObject", "PutObject", "UpdateTable", *FLIP_AND_FOLLOW],
     "large": [*IN_PARTS * 2, *FLIP_AND_FOLLOW],
 }
-MARKS_OF = {"widened": [pytest.mark.full], "large": [pytest.mark.full]}
-"""Scenarios that CI leaves to the nightly job."""
+NIGHTLY = {"widened", "large"}
+"""Scenarios of the nightly job."""
 
 
 def before_and_after(
@@ -300,7 +300,7 @@ def test_these_are_all_the_writes(
 @pytest.mark.parametrize(
     ("scenario", "number"),
     [
-        pytest.param(scenario, number, marks=MARKS_OF.get(scenario, []))
+        pytest.param(scenario, number, marks=[pytest.mark.full] if scenario in NIGHTLY else [])
         for scenario, writes in SCENARIOS.items()
         for number in range(len(writes) + 1)
     ],

@@ -96,7 +96,6 @@ def test_the_commands_are_those_of_the_wheel(author: Author) -> None:
     assert str(ROOT) not in done.stdout
 
 
-@pytest.mark.full
 def test_it_keeps_the_wheels_and_can_be_installed_from_them(author: Author) -> None:
     kept = sorted(path.name.partition("-")[0] for path in (author.project / "wheels").iterdir())
     assert kept == ["athena_reports", "local_athena"]
@@ -122,7 +121,6 @@ def test_a_table_is_loaded_and_a_period_previewed(author: Author) -> None:
     assert shown == events_of_week(WEEK), done.stdout
 
 
-@pytest.mark.full
 def test_a_second_report_is_added(author: Author) -> None:
     options = ["--table", "plays", "--key", "dt", "--time", "played_at"]
     options += ["--since", "2025-01-01", "--owner", "us"]

@@ -72,7 +72,12 @@ PYTHON = "actions/setup-python"
 APT = "apt-get"
 # By workflow and job: the actions and the commands in their order.
 STEPS_OF_JOBS = {
-    "ci test": [CHECKOUT, PYTHON, "make test PYTHON=python"],
+    "ci test": [
+        CHECKOUT,
+        PYTHON,
+        "make test PYTHON=python",
+        "make test-services PYTHON=python",
+    ],
     "ci test-ci": [APT, CHECKOUT, "make test-ci PYTHON=python3"],
     "ci mwaa": [APT, CHECKOUT, PYTHON, 'make mwaa-check VERSION="$AIRFLOW" PYTHON=python'],
     "ci compose": [

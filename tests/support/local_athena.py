@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _UNDER_WAY = ("QUEUED", "RUNNING")
 _PATIENCE_SECONDS = 300.0
-"""Only for a query that hangs: a machine whose disk is busy can stand still for a minute."""
+"""After this a query counts as hung. A machine with a busy disk can stand still for a minute."""
 
 
 def run_sql(

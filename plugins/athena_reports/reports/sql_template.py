@@ -257,7 +257,7 @@ def _rendering_problem(
     frames = traceback.extract_tb(error.__traceback__)
     # A macro's mistake has two lines: its own, and the one that calls it.
     lines = [f"line {frame.lineno}" for frame in reversed(frames) if frame.filename == "<template>"]
-    place = f"{', called in '.join(lines)}: " if lines else ""
+    place = f"{', called from '.join(lines)}: " if lines else ""
     problem = str(error).removesuffix(".")
     known_params = ", ".join(params) or "none"
     known_inputs = ", ".join(source.table for source in inputs) or "none"

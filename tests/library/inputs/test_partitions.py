@@ -474,7 +474,7 @@ def test_a_done_object_that_cannot_be_looked_for_names_the_way_out_where_there_i
         source=with_done("fail", bucket), period=WEEK, late_by=timedelta(0), database=database
     )
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    # More than botocore's attempts for all days.
+    # More errors than botocore makes attempts, for all days.
     refused = [s3_error(code, "Please reduce", status) for _ in range(9 * len(DAYS))]
     with answered(s3, "ListObjectsV2", *refused), pytest.raises(AthenaReportsError) as caught:
         find_together([need], now=now, glue=glue, s3=S3(s3))

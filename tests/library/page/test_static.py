@@ -94,8 +94,8 @@ def is_refreshed(site: Site) -> None:
     held.pass_on()
 
 
-def hide(site: Site, is_hidden: bool) -> None:
-    """Let the page take itself for hidden, as in a tab behind another one, or for seen."""
+def set_hidden(site: Site, is_hidden: bool) -> None:
+    """Let the page believe that its tab is hidden, or is seen."""
     site.page.evaluate(
         "(is) => Object.defineProperty(document, 'hidden', {value: is, configurable: true})",
         is_hidden,
@@ -1119,10 +1119,10 @@ def test_a_hidden_page_does_not_refresh_itself_until_it_is_seen(site: Site) -> N
     site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
     stop_clock(site)
     site.open()
-    hide(site, True)
+    set_hidden(site, True)
     site.page.clock.run_for(20 * POLL_MS)
     assert site.times("coverage") == 1
-    hide(site, False)
+    set_hidden(site, False)
     site.page.clock.run_for(POLL_MS)
     assert site.times("coverage") == 2
 
@@ -1798,11 +1798,11 @@ def test_a_hidden_page_does_not_ask_for_deliveries_until_it_is_seen(site: Site) 
     section = open_deliveries(site, deliveries([channel("sales", "running")]))
     expect(section).to_contain_text("is sending")
     stop_clock(site)
-    hide(site, True)
+    set_hidden(site, True)
     asked = site.times(DELIVERIES)
     site.page.clock.run_for(20 * POLL_MS)
     assert site.times(DELIVERIES) == asked
-    hide(site, False)
+    set_hidden(site, False)
     site.page.clock.run_for(POLL_MS)
     assert site.times(DELIVERIES) == asked + 1
 

@@ -39,7 +39,7 @@ cadences = st.one_of(
 instants = st.datetimes(datetime(1970, 1, 2), datetime(2100, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-# A day whose midnight comes twice.
+# A day that begins at a midnight that the clock shows twice.
 @example(Cadence("daily", "America/Goose_Bay"), datetime(1999, 11, 1, tzinfo=UTC))
 @given(cadences, instants)
 def test_periods_tile_time_and_an_id_names_its_period(cadence: Cadence, instant: datetime) -> None:

@@ -452,14 +452,14 @@ def test_what_would_replace_a_damaged_version_is_verified_too(place: Place) -> N
     assert place.everything() == before
 
 
-@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("is_kept_already", [False, True])
 def test_the_sql_of_a_later_query_is_kept_beside_the_same_rows(
-    place: Place, is_there: bool
+    place: Place, is_kept_already: bool
 ) -> None:
     first, again = place.upload("a"), place.upload("a")
     place.publish(first, facts(EARLY))
     place.put(place.location.sql_uri(again.version, "5ql"), b"SELECT 1")
-    if is_there:  # of an earlier try
+    if is_kept_already:  # of an earlier try
         place.put(place.location.sql_uri(first.version, "5ql"), b"SELECT 1")
 
     edited = facts(LATE).query.model_copy(update={"sql_sha256": "5ql"})

@@ -66,7 +66,7 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         (
             "{% macro game() %}\n{{ params.game }}\n{% endmacro %}\n{{ game() }}",
-            "line 2, called in line 4: it cannot be rendered: params has no 'game'.",
+            "line 2, called from line 4: it cannot be rendered: params has no 'game'.",
             "",
         ),
         (

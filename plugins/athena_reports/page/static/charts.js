@@ -109,8 +109,8 @@ function line(values, x, y, dash) {
   return svg("path", { d: path, "stroke-dasharray": dash });
 }
 
-// Names at the ends of the lines, moved apart where they would cover one another: down, and up again where the lowest
-// ones lack room.
+// Names at the ends of the lines, moved apart where they would cover one another. Each is moved down until it is clear of
+// the one above; then, from the lowest on, up until all are above the limit.
 function spread(places, gap, limit) {
   const order = places.map((_, number) => number).sort((a, b) => places[a] - places[b]);
   const moved = [...places];

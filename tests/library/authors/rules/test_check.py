@@ -223,4 +223,6 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     assert (project / GOLDEN).is_file()
     assert run().returncode == 0
     (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
-    assert run("--renew").returncode == 1
+    still_wrong = run("--renew")
+    assert (still_wrong.returncode, still_wrong.stderr) == (1, "")
+    assert "Rerun" in still_wrong.stdout
