@@ -132,6 +132,7 @@ NIGHTLY = [
         ("Asia/Kolkata", False),
         *(pytest.param(*each, marks=pytest.mark.full) for each in NIGHTLY),
     ],
+    ids=lambda value: {True: "projected", False: "registered"}.get(value, value),
 )
 def test_a_week_of_hours_is_what_its_events_add_up_to(
     lake: Lake,

@@ -295,28 +295,26 @@ def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
 class CallsBeforeReplacing:
     """A Glue that calls a function before a table is replaced."""
 
-    def __init__(self, glue: Any, begin: Callable[[], None]) -> None:
+    def __init__(self, glue: Any, call: Callable[[], None]) -> None:
         self._glue = glue
-        self._begin = begin
+        self._call = call
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._glue, name)
 
     def delete_table(self, **arguments: Any) -> None:
-        self._begin()
+        self._call()
         self._glue.delete_table(**arguments)
 
 
 def test_a_table_has_its_files_until_it_is_replaced(folder: Path, services: Services) -> None:
     lake = Lake.of_shell()
     source = Source("kept_until", write_csv(folder / "a.csv")).partitioned("played_at")
-    rows_meanwhile = []
     load(source, lake, folder / ".lake")
-    begun = CallsBeforeReplacing(
-        lake.glue, lambda: rows_meanwhile.append(per_date(services, "kept_until"))
-    )
-    load(source, replace(lake, glue=begun), folder / ".lake")
-    assert rows_meanwhile == [dates()]
+    found = []
+    looks = CallsBeforeReplacing(lake.glue, lambda: found.append(per_date(services, "kept_until")))
+    load(source, replace(lake, glue=looks), folder / ".lake")
+    assert found == [dates()]
 
 
 def test_two_loads_at_once_leave_one_whole_table(
