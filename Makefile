@@ -92,7 +92,7 @@ CI_FILES = tests/e2e \
 
 # Four workers on two cores, since these tests mostly wait for processes.
 .PHONY: test-ci
-test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium, docker-compose
+test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
 	@$(PY) -m pytest $(CI_FILES) -n 4 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e

@@ -196,7 +196,13 @@ def test_a_job_has_the_python_and_the_packages_that_its_tests_need() -> None:
     assert set(pythons.values()) == {"3.12"}, "that of MWAA's images"
     builds = {"libcurl4-openssl-dev", "libpq-dev", "libssl-dev"}
     real_airflow = {
-        *("--no-install-recommends", "ca-certificates", "chromium", "docker-compose", "git"),
+        *(
+            "--no-install-recommends",
+            "ca-certificates",
+            "chromium-headless-shell",
+            "docker-compose",
+            "git",
+        ),
         *("make", "postgresql", "python3-venv", "redis-server"),
     }
     assert packages == {

@@ -1,4 +1,4 @@
-"""The page's JavaScript, in Debian's chromium: what a viewer sees and what the page sends.
+"""The page's JavaScript, in Debian's Chromium: what a viewer sees and what the page sends.
 
 There is no Airflow here; `tests/e2e/test_page_browser.py` has one.
 """
