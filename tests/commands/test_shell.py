@@ -158,11 +158,14 @@ def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project)
 
 
 def _press_ctrl_c(terminal: int, process: subprocess.Popen[str]) -> None:
-    """Press it until the command has ended, as a person does: Python can lose the first one."""
+    """Press it until the command has ended, as a person does: Python can lose the first one.
+
+    A second one would kill a command that is slow to end, so it comes late.
+    """
     while process.poll() is None:
         os.write(terminal, CTRL_C.encode())
         with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(30)
 
 
 def _open_terminal() -> tuple[int, str]:
