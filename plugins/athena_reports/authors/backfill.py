@@ -342,7 +342,8 @@ def show(plan: BackfillPlan, console: Console) -> None:
             published.append(period)
         elif not is_run:
             with_run.append(period)
-    console.print(f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} periods run")
+    count = f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} periods run"
+    console.print(count, soft_wrap=True)
     for label, periods in (
         ("run", plan.to_run),
         ("published already, but without a run in Airflow", published_again),

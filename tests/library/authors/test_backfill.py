@@ -27,6 +27,8 @@ from athena_reports.authors.backfill import (
     choose_periods,
     date_range,
     none_complete,
+    plan_backfill,
+    require_some,
     show,
 )
 from athena_reports.authors.report_files import DeclaredReport
@@ -52,6 +54,8 @@ def declared(make_report: MakeReport, cadence: Cadence, **fields: Any) -> Declar
         ("2024-02", "2024-Q1", ("2024-02-01", "2024-03-31")),
         ("2024", "2025", ("2024-01-01", "2025-12-31")),
         ("2024-12-31", "2024", ("2024-12-31", "2024-12-31")),
+        ("2024", "2024-06-30", ("2024-01-01", "2024-06-30")),
+        ("2024-Q3", "2024-07", ("2024-07-01", "2024-07-31")),
     ],
 )
 def test_an_end_of_a_range_is_a_date_or_all_dates_of_a_period(
@@ -67,6 +71,18 @@ def test_an_end_of_a_range_is_a_date_or_all_dates_of_a_period(
 def test_a_range_the_wrong_way_round_is_refused(first: str, last: str) -> None:
     with pytest.raises(BackfillError, match=f"--from {first} lies after --to {last}. Exchange"):
         date_range(first, last)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "option"), [("May", "2025-03", "--from"), ("2025-03", "May", "--to")]
+)
+def test_what_is_no_date_is_told_with_its_option(first: str, last: str, option: str) -> None:
+    with pytest.raises(BackfillError) as refused:
+        date_range(first, last)
+    assert str(refused.value) == (
+        f"{option} 'May' is not a date, such as 2026-11-15, nor the id of a period: a month"
+        " 2026-11, a quarter 2026-Q4, or a year 2026."
+    )
 
 
 DAYS = st.integers(0, 1000).map(lambda days: TODAY - timedelta(days))
@@ -126,9 +142,23 @@ def test_the_end_of_a_range_may_be_a_month_or_a_year_that_goes_on(
     ("first", "last", "problem"),
     [
         (
-            "2024-12-31",
+            "2025-01-14",
             "2025-06-01",
-            "plays_daily has data from 2025-01-01 on (since), and --from is 2024-12-31.",
+            "plays_daily has data from 2025-01-15 on (since), and --from is 2025-01-14."
+            " Begin there, or change since.",
+        ),
+        # A month at this end would lose its first dates without a word.
+        (
+            "2025-01",
+            "2025-06-01",
+            "plays_daily has data from 2025-01-15 on (since), and --from is 2025-01."
+            " Begin there, or change since.",
+        ),
+        (
+            "2025-06-01",
+            "2025-08-13",
+            "plays_daily has data up to 2025-08-12 (until), and --to is 2025-08-13."
+            " End there, or change until.",
         ),
         (
             "2025-06-01",
@@ -141,10 +171,22 @@ def test_the_end_of_a_range_may_be_a_month_or_a_year_that_goes_on(
 def test_dates_without_data_and_in_the_future_are_refused(
     first: str, last: str, problem: str, make_report: MakeReport
 ) -> None:
-    report = declared(make_report, daily("America/New_York"))
+    fields = {"since": "2025-01-15", "until": "2025-08-12"}
+    report = declared(make_report, daily("America/New_York"), **fields)
     with pytest.raises(BackfillError) as refused:
         choose_periods(report, date_range(first, last), NOW)
-    assert str(refused.value).startswith(problem)
+    assert str(refused.value) == problem
+
+
+def test_a_period_that_ends_in_this_instant_has_not_ended_for_airflow(
+    make_report: MakeReport,
+) -> None:
+    report = declared(make_report, daily("America/New_York"))
+    dates = date_range("2025-06-30", "2025-06-30")
+    midnight = datetime(2025, 7, 1, 4, tzinfo=UTC)
+    (period,) = choose_periods(report, dates, midnight).unfinished
+    chosen = choose_periods(report, dates, midnight + timedelta(microseconds=1))
+    assert (chosen.complete, chosen.unfinished) == ((period,), ())
 
 
 @pytest.mark.parametrize(
@@ -156,6 +198,7 @@ def test_dates_without_data_and_in_the_future_are_refused(
             "no week starts from 2025-06-24 to 2025-06-29. Near are 2025-06-23 and 2025-06-30.",
         ),
         ("2025-06-30", "2025-07-01", "the week 2025-06-30 has not ended, it lasts to 2025-07-06."),
+        ("2025-06-30", "2025-07", "the week 2025-06-30 has not ended, it lasts to 2025-07-06."),
     ],
 )
 def test_a_range_without_a_complete_period_names_those_that_are_near(
@@ -167,6 +210,54 @@ def test_a_range_without_a_complete_period_names_those_that_are_near(
     assert none_complete(chosen, dates) == f"plays_weekly: {says}"
 
 
+def test_of_several_dags_one_with_a_period_is_enough_and_each_without_one_is_told(
+    make_report: MakeReport,
+) -> None:
+    reports = [declared(make_report, maker("America/New_York")) for maker in (quarterly, monthly)]
+    dates = date_range("2025-05-01", "2025-05-31")
+    require_some([choose_periods(report, dates, NOW) for report in reports], dates)
+    dates = date_range("2025-05-02", "2025-05-31")
+    with pytest.raises(BackfillError) as refused:
+        require_some([choose_periods(report, dates, NOW) for report in reports], dates)
+    assert str(refused.value) == (
+        "plays_quarterly: no quarter starts from 2025-05-02 to 2025-05-31. Near are 2025-Q2 and"
+        " 2025-Q3. plays_monthly: no month starts from 2025-05-02 to 2025-05-31. Near are 2025-05"
+        " and 2025-06."
+    )
+
+
+@pytest.mark.parametrize(
+    ("deployed", "problem"),
+    [
+        (
+            {"start_date": "2025-03-03T15:00:00Z"},
+            "plays_daily has data from 2025-03-04 on (since) in this Airflow, and the backfill"
+            " would run 2025-03-03.",
+        ),
+        (
+            {"start_date": None, "end_date": "2025-03-03T15:00:00Z"},
+            "plays_daily has data up to 2025-03-04 (until) in this Airflow, and the backfill would"
+            " run 2025-03-05.",
+        ),
+    ],
+)
+def test_what_airflow_has_data_for_is_told_by_the_dates_of_the_zone(
+    deployed: dict[str, Any], problem: str, make_report: MakeReport
+) -> None:
+    """A midnight of Tokyo lies on the date before in UTC."""
+    report = declared(make_report, daily("Asia/Tokyo"))
+    chosen = choose_periods(report, date_range("2025-03-03", "2025-03-05"), NOW)
+    details = {
+        "default_args": {"environment": "dev", "logic": report.logic},
+        "timetable_description": "Daily, Asia/Tokyo",
+        **deployed,
+    }
+    nothing: Any = None
+    with pytest.raises(BackfillError) as refused:
+        plan_backfill(chosen, OneStart(details=details), nothing)
+    assert str(refused.value) == f"{problem} Deploy these files, then run the command again."
+
+
 # --- What is shown
 
 
@@ -175,7 +266,9 @@ def days(first: int, last: int) -> tuple[Period, ...]:
     return tuple(daily().period(f"2025-01-{day:02}") for day in range(first, last + 1))
 
 
-def shown(to_run: Sequence[Period], *, is_paused: bool = False, **fields: Any) -> list[str]:
+def shown(
+    to_run: Sequence[Period], *, is_paused: bool = False, width: int = 200, **fields: Any
+) -> list[str]:
     plan = BackfillPlan(
         dag_id="plays_daily",
         to_run=tuple(to_run),
@@ -185,13 +278,16 @@ def shown(to_run: Sequence[Period], *, is_paused: bool = False, **fields: Any) -
         **fields,
     )
     output = StringIO()
-    show(plan, Console(file=output, width=200))
+    show(plan, Console(file=output, width=width))
     return output.getvalue().splitlines()
 
 
-def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it() -> None:
+@pytest.mark.parametrize("width", [20, 200])
+def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int) -> None:
     lines = shown(
         days(1, 7),
+        is_paused=True,
+        width=width,
         periods=days(1, 15),
         published=(*days(3, 4), *days(8, 13)),
         unfinished=days(16, 17),
@@ -206,6 +302,7 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it() -> None:
         "  left alone, as Airflow has a run of it: 2025-01-14, 2025-01-15",
         "  not ended yet, left out: 2025-01-16, 2025-01-17",
         "  queries: about 1 kB",
+        "  The DAG is paused: its runs wait until somebody unpauses it.",
     ]
 
 
@@ -224,14 +321,23 @@ def test_that_a_dag_is_paused_is_told_where_something_would_wait(
 
 @dataclass
 class OneStart:
-    """An Airflow that begins a backfill, or refuses it."""
+    """An Airflow that begins a backfill, or refuses it.
+
+    Attributes:
+        refusal: What a start raises; None if it begins.
+        details: What it tells of the DAG.
+        bounds: Those of each start.
+    """
 
     refusal: AirflowApiError | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
     bounds: list[tuple[str, str]] = field(default_factory=list)
 
     def request(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Any:
+        if path.endswith("/details"):
+            return self.details
         if method == "GET":
             return {"backfills": []}
         self.bounds.append((body["from_date"], body["to_date"]))
