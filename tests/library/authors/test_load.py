@@ -43,6 +43,7 @@ def cells(lines: list[str]) -> list[list[str]]:
     ("written", "name"),
     [
         ("score", "score"),
+        ("Score", "score"),
         ("Played At", "played_at"),
         (" score ", "score"),
         ("a.b-c/d", "a_b_c_d"),
@@ -73,8 +74,52 @@ def test_two_columns_of_one_name_are_refused(header: str, tmp_path: Path, lake: 
     file = tmp_path / "rows.csv"
     numbers = ",".join("1" for _ in header.split(","))
     file.write_text(f"{header}\n{numbers}\n")
-    with pytest.raises(LoadError, match="two of its columns would have the name 'a_b'"):
+    with pytest.raises(LoadError) as refused:
         load(Source("twice", file), lake, tmp_path / ".lake")
+    assert str(refused.value) == (
+        f"{file}: two of its columns would have the name 'a_b' in Athena. Rename one in the file:"
+        f" {header.replace(',', ', ')}."
+    )
+
+
+@pytest.mark.parametrize("name", ["_x", "2nd", "x" * 129, "größe", ""])
+def test_what_is_no_name_of_athena_is_refused_as_a_table_and_as_a_key(
+    name: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("at,n\n2026-03-01,1\n")
+    for source in (Source(name, file, "at"), Source("names", file, "at", key=name)):
+        with pytest.raises(LoadError) as refused:
+            load(source, lake, tmp_path / ".lake")
+        assert str(refused.value) == (
+            f"{name!r} is not a name of Athena: use lower-case letters, digits and '_', and begin"
+            " with a letter."
+        )
+    longest = "x" * 128
+    load(Source(longest, file, "at", key=longest), lake, tmp_path / ".lake")
+
+
+def test_the_partition_key_is_no_column_in_whatever_case(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("at,DT\n2026-03-01,1\n")
+    with pytest.raises(LoadError, match="has a column dt already, which cannot be the partition"):
+        load(Source("keyed", file, "at"), lake, tmp_path / ".lake")
+
+
+def test_what_is_not_known_by_its_name_is_told_with_the_names_that_are(
+    tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.xlsx"
+    file.write_text("n\n1\n")
+    with pytest.raises(LoadError) as refused:
+        load(Source("sheet", file), lake, tmp_path / ".lake")
+    assert str(refused.value) == (
+        f"{file} is not known by its name. It has to end with .csv, .parquet, .jsonl, .ndjson,"
+        " .json, and may be compressed (.gz) unless it is Parquet."
+    )
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(LoadError, match=r"There is no file .*/folder\.csv\."):
+        load(Source("sheet", tmp_path / "folder.csv"), lake, tmp_path / ".lake")
 
 
 # How a value is written as SQL of DuckDB, and the type that the table has for it.
@@ -102,6 +147,9 @@ TYPES = {
     "[255::UTINYINT]": "array<smallint>",
     "{'a': 1, 'b': TIME '10:00'}": "struct<a:int,b:string>",
     "MAP {'a': 1}": "map<string,int>",
+    "INTERVAL 1 DAY": "string",
+    "TIMESTAMP_NS '2026-03-01 10:00:00.123456789'": "timestamp",
+    "TIMETZ '10:00:00+09:00'": "string",
 }
 
 
@@ -167,6 +215,14 @@ def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) 
     assert kept.columns == {"nothing": "string", "mixed": "string", "id": "string"}
 
 
+def test_whole_numbers_beyond_64_bits_are_decimals(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("n\n18446744073709551616\n-1\n")
+    assert load(Source("wide", file), lake, tmp_path / ".lake").kept.columns == {
+        "n": "decimal(38,0)"
+    }
+
+
 # --- Partitions
 
 INSTANTS = {
@@ -208,6 +264,42 @@ def test_the_partition_of_a_row_is_the_date_of_its_instant_in_the_zone(
     assert ["dt", "string", f"the date of Seen At, {zone}"] in cells(lines)
     told_zone = "" if zone == "UTC" else ', zone="Asia/Tokyo"'
     assert lines[-1] == f'In the report, write Input("seen", "dt"{told_zone})'
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("10:00:00", "the column 'at' is a TIME, not a timestamp. Write it as one in the file, su"),
+        ("12026-03-01 10:00:00", "'12026-03-01' in the column 'at' is not a date of the years 1 t"),
+        (
+            "infinity",
+            "'infinity' in the column 'at' is not a date of the years 1 to 9999. Correct the",
+        ),
+    ],
+)
+def test_a_time_without_a_date_of_a_partition_is_refused(
+    written: str, problem: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"at,n\n{written},1\n")
+    with pytest.raises(LoadError) as refused:
+        load(Source("timeless", file, "at"), lake, tmp_path / ".lake")
+    assert str(refused.value).startswith(f"{file}: {problem}")
+
+
+def test_lines_that_are_copied_are_not_broken_in_a_narrow_terminal(
+    tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("at,n\n2026-03-01,1\n")
+    source = Source("a_table_of_a_long_name", file).partitioned("at", zone="Asia/Tokyo")
+    output = StringIO()
+    show(load(source, lake, tmp_path / ".lake"), Console(file=output, width=20))
+    lines = output.getvalue().splitlines()
+    assert lines[0] == "a_table_of_a_long_name: 1 rows, 1 partitions, 2026-03-01 to 2026-03-01"
+    assert lines[-1] == (
+        'In the report, write Input("a_table_of_a_long_name", "dt", zone="Asia/Tokyo")'
+    )
 
 
 def test_a_date_is_that_of_its_partition_also_west_of_utc(tmp_path: Path, lake: Lake) -> None:
