@@ -88,11 +88,12 @@ def connect(address: str) -> Airflow:
     if not address.startswith(("http://", "https://")):
         problem = f"{address!r} is not the address of an Airflow."
         raise AirflowApiError(f"{problem} Name https://HOST, or mwaa:ENVIRONMENT.")
+    url = address.rstrip("/")
     token = os.environ.get(_TOKEN_VARIABLE)
     if not token:
-        advice = f"get a token from {address}/auth/token, or name mwaa:ENVIRONMENT."
+        advice = f"get a token from {url}/auth/token, or name mwaa:ENVIRONMENT."
         raise AirflowApiError(f"{_TOKEN_VARIABLE} is not set: {advice}")
-    return RestAirflow(address.rstrip("/"), token)
+    return RestAirflow(url, token)
 
 
 class DeployedDag(NamedTuple):

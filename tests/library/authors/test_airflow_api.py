@@ -389,7 +389,7 @@ def test_a_dag_that_is_not_there_keeps_its_status(api: RestApi, airflow: Airflow
         ("reports", "'reports' is not the address of an Airflow. Name https://HOST, or mwaa:"),
         ("ftp://x", "'ftp://x' is not the address of an Airflow."),
         ("https://x", "AIRFLOW_TOKEN is not set: get a token from https://x/auth/token, or name"),
-        ("http://x", "AIRFLOW_TOKEN is not set"),
+        ("http://x/", "AIRFLOW_TOKEN is not set: get a token from http://x/auth/token, or name"),
     ],
 )
 def test_an_address_that_cannot_be_asked_is_told_with_the_way_out(
