@@ -97,10 +97,11 @@ def test_the_run_of_a_restatement_is_named_by_period_logic_and_version() -> None
         ({"environment": None}, "is of environment None in this Airflow, and the shell is set to"),
         (
             {"logic": "v2:1"},
-            rf"has other logic in this Airflow \(v2:1\) than in these files \({LOGIC}\)\.",
+            rf"has other logic in this Airflow \(v2:1\) than in these files \({LOGIC}\)\. Deploy"
+            r" these files\. Airflow takes a minute to read an edited file\. Then run the command"
+            r" again\.$",
         ),
         ({"logic": None}, r"has other logic in this Airflow \(None\)"),
-        ({"logic": "v2:1"}, "Deploy these files. Airflow takes a minute to read an edited file."),
     ],
 )
 def test_an_airflow_of_another_environment_or_with_other_code_is_refused(
@@ -177,6 +178,22 @@ def test_an_answer_that_is_not_json_is_an_error(
     with pytest.raises(AirflowApiError, match="may have begun") as caught:
         restate(airflow, "best_monthly", "2025-06", RUN_ID)
     assert not caught.value.is_refusal
+
+
+def test_an_answer_may_take_some_seconds_and_not_forever(
+    airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy Airflow answers late, and a command is not to hang beside one that never does."""
+    waits = []
+
+    def answer(method: str, url: str, *, timeout: float, **_: Any) -> httpx.Response:
+        waits.append(timeout)
+        return httpx.Response(200, json={}, request=httpx.Request(method, url))
+
+    monkeypatch.setattr(httpx, "request", answer)
+    check_pool(airflow, "athena")
+    (seconds,) = waits
+    assert 20 <= seconds <= 60
 
 
 @pytest.mark.parametrize(
@@ -285,7 +302,7 @@ def test_what_aws_refuses_before_airflow_is_reached_has_begun_nothing(
             return call(**arguments)
 
     monkeypatch.setattr(client, "invoke_rest_api", invoke)
-    with pytest.raises(AirflowApiError, match=r"did not serve .*Not now\.") as caught:
+    with pytest.raises(AirflowApiError, match=r"did not serve .*Not now\.( Run|$)") as caught:
         restate(MwaaAirflow(client, "reports-stg"), "best_monthly", "2025-06", RUN_ID)
 
     assert caught.value.is_refusal is is_refusal
@@ -312,7 +329,8 @@ def test_a_backfill_on_mwaa_is_looked_for_and_begun_by_amazons_call() -> None:
     }
     start = {"Name": "reports-stg", "Method": "POST", "Path": "/backfills", "Body": body}
     ended = {**body, "id": 3, "completed_at": "2026-03-08T00:00:00Z"}
-    begun = {**body, "id": 4, "completed_at": None}
+    # A paused one has not ended: Airflow begins no other one beside it.
+    begun = {**body, "id": 4, "completed_at": None, "is_paused": True}
     with Stubber(client) as stubber:
         stubber.add_response("invoke_rest_api", answered({"backfills": [ended]}), look)
         assert active_backfill(mwaa, "best_weekly") is None
@@ -563,7 +581,8 @@ OTHER = as_told(3, last=datetime(2025, 3, 15, tzinfo=UTC))
 def test_a_backfill_begins_once_whatever_is_not_answered(
     starts: list[Any], looks: list[Any], outcome: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
     airflow = Backfills(list(starts), list(looks))
     if isinstance(outcome, int):
         begun = begin_backfill(airflow, "best_weekly", FIRST, LAST)
@@ -578,6 +597,8 @@ def test_a_backfill_begins_once_whatever_is_not_answered(
             begin_backfill(airflow, "best_weekly", FIRST, LAST)
         assert refused.value is outcome
     assert (airflow.starts, airflow.looks) == ([], [])
+    # Each start but the first comes after a pause, which grows.
+    assert pauses[: len(starts) - 1] == [1, 2, 4][: len(starts) - 1]
 
 
 def test_the_runs_of_a_backfill_are_asked_for_without_starting_any(
