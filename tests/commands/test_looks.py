@@ -15,6 +15,7 @@ from local_athena.faults import Fault, ThrottleGlue
 from tests.commands.project import (
     DAYS,
     ENVIRONMENT,
+    NO_AWS,
     UNPUBLISHED_WEEK,
     WEEKS,
     Done,
@@ -113,6 +114,8 @@ def test_the_folder_of_the_option_goes_before_that_of_the_shell(shop: Project) -
     assert shop.run("docs", "items", **variables).code == 1
     done = shop.run("--dags", "dags/shop.py", "docs", "items")
     assert done.code == 2
+    # The project's own folder has the SQL of the project, however it is named.
+    assert shop.run("--dags", "../dags", "docs", "items", folder="include").code == 0
 
 
 @pytest.mark.parametrize("command", ["status", "costs", "check-account"])
@@ -438,10 +441,24 @@ def test_what_is_missing_has_a_cross_and_a_reason(
 
 def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) -> None:
     shop.edit("dags/audit.py", 'Input("sales", "dt")', 'Input("sales", "dt"), Input("lost", "dt")')
+    shop.edit(DAGS, 'Input("sales", "dt")]', 'Input("sales", "dt"), Input("gone", "dt")]')
     done = shop.run("check-account")
     assert done.code == 1
-    assert f"✗ table database_{ENVIRONMENT}.lost" in done.lines
-    assert f"✓ table database_{ENVIRONMENT}.sales" in done.lines
+    tables = [line for line in done.lines if f" table database_{ENVIRONMENT}." in line]
+    assert sorted(line.replace(f"table database_{ENVIRONMENT}.", "") for line in tables) == [
+        "✓ sales",
+        "✗ gone",
+        "✗ lost",
+    ]
+
+
+def test_where_the_shell_names_no_aws_an_account_is_looked_for_and_no_services_started(
+    shop: Project,
+) -> None:
+    done = shop.run("check-account", **NO_AWS)
+    assert done.code == 1
+    assert "Beside" not in done.err
+    assert "local services" not in done.err
 
 
 @pytest.fixture

@@ -180,9 +180,9 @@ def test_the_last_periods_are_those_that_are_published(
 
 def test_rows_are_told_apart_by_the_key_that_is_named(shop: Project) -> None:
     shop.edit(SQL, *EDIT)
-    options = ("--last", "2", "--yes", "--json", "--key", "amount", "--key", "item")
+    options = ("--last", "2", "--yes", "--json", "--key", "item", "--key", "amount")
     changed, _ = shop.run("plan", "items", *options).json["periods"]
-    assert changed["differences"]["key"] == ["amount", "item"]
+    assert changed["differences"]["key"] == ["item", "amount"]
     counts = [changed["differences"][name] for name in ("added", "removed", "changed")]
     assert counts == [1, 1, 0]  # by this key, another amount is another row
 
@@ -364,7 +364,8 @@ def test_an_applied_plan_restates_what_changes_and_could_be_published(
 
     for run, state in zip(airflow.runs.values(), ("failed", "success"), strict=True):
         run["state"] = state
-    done = shop.run("plan", "items", *apply, AIRFLOW_TOKEN=TOKEN)
+    done = shop.run("plan", "items", *apply, "--json", AIRFLOW_TOKEN=TOKEN)
+    assert [period["period"] for period in done.json["periods"]] == list(WEEKS)
     for week, run_id, state in zip(WEEKS, ids, ("failed", "success"), strict=False):
         restates = f"items_weekly restates {week} in run {run_id}. It began before, and is {state}."
         assert f"{restates} Clear it in Airflow to run it again." in done.err.splitlines()

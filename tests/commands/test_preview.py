@@ -173,6 +173,7 @@ def test_of_a_report_that_goes_on_the_last_complete_period_is_the_default(shop: 
         (["items", "2025-6"], 1, "'2025-6' is not the id of a month: expected YYYY-MM, such as"),
         (["items_weekly", "2025-06"], 1, "items_weekly: '2025-06' is not the id of a week"),
         (["items", "last"], 1, "'last' is not the id of a week"),
+        (["items", "[red]"], 1, "'[red]' is not the id of a week"),
         (["items", WEEK, "2025-06-02"], 2, "Got unexpected extra argument"),
         (["items", "--json=1"], 2, "Option '--json' does not take a value"),
         ([], 2, "Missing argument 'REPORT'"),

@@ -58,29 +58,29 @@ class BackfillingApi(RestApi):
     succeeded: tuple[str, ...] = ()
     not_begun = 0
     not_answered = 0
-    dag: Any
-    latest: str
+    dags: dict[str, Any]
     backfills: list[dict[str, Any]]
 
     def deploy(self, file: Path, dag_id: str) -> None:
         """Let Airflow have a DAG as its file has it."""
-        dag = load_dags(file)[dag_id]
-        self.dag = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
-        details = f"GET /api/v2/dags/{dag_id}/details"
-        self.latest = f"GET /api/v2/backfills?dag_id={dag_id}&order_by=-id"
-        arguments = {name: self.dag.default_args[name] for name in ("environment", "logic")}
-        self.statuses = dict.fromkeys((details, self.latest, DRY_RUN, BEGIN), HTTPStatus.OK)
-        self.bodies = {
-            details: {
-                "default_args": arguments,
-                "is_paused": False,
-                "timetable_description": self.dag.timetable.description,
-                "start_date": self.dag.start_date.isoformat(),
-                "end_date": None,
-            }
+        declared = load_dags(file)[dag_id]
+        stored = json.loads(json.dumps(DagSerialization.to_dict(declared)))
+        dag: Any = DagSerialization.from_dict(stored)
+        self.dags[dag_id] = dag
+        arguments = {name: dag.default_args[name] for name in ("environment", "logic")}
+        body = {
+            "default_args": arguments,
+            "is_paused": False,
+            "timetable_description": dag.timetable.description,
+            "start_date": dag.start_date.isoformat(),
+            "end_date": None,
         }
-        if self.dag.end_date is not None:
-            self.bodies[details]["end_date"] = self.dag.end_date.isoformat()
+        if dag.end_date is not None:
+            body["end_date"] = dag.end_date.isoformat()
+        details = f"GET /api/v2/dags/{dag_id}/details"
+        known = dict.fromkeys((details, _latest(dag_id), DRY_RUN, BEGIN), HTTPStatus.OK)
+        self.statuses = {**self.statuses, **known}
+        self.bodies = {**self.bodies, details: body}
 
     def answer(
         self, method: str, path: str, body: Any, authorization: str | None
@@ -89,8 +89,9 @@ class BackfillingApi(RestApi):
         known = super().answer(method, path, body, authorization)
         if known is None or known[0] != HTTPStatus.OK:
             return known
-        if request == self.latest:
-            return HTTPStatus.OK, {"backfills": self.backfills}
+        for dag_id in self.dags:
+            if request == _latest(dag_id):
+                return HTTPStatus.OK, {"backfills": self.backfills_of(dag_id)}
         if request == DRY_RUN:
             return HTTPStatus.OK, {"backfills": self.runs_of(body)}
         if request != BEGIN:
@@ -98,7 +99,8 @@ class BackfillingApi(RestApi):
         if self.not_begun:
             self.not_begun -= 1
             return None
-        if any(backfill["completed_at"] is None for backfill in self.backfills):
+        others = self.backfills_of(body["dag_id"])
+        if any(backfill["completed_at"] is None for backfill in others):
             return HTTPStatus.CONFLICT, {"detail": "There is already a running backfill."}
         backfill = {"id": len(self.backfills) + 1, "completed_at": None, **body}
         self.backfills.insert(0, backfill)
@@ -107,10 +109,14 @@ class BackfillingApi(RestApi):
             return None
         return HTTPStatus.OK, backfill
 
+    def backfills_of(self, dag_id: str) -> list[dict[str, Any]]:
+        return [backfill for backfill in self.backfills if backfill["dag_id"] == dag_id]
+
     def runs_of(self, body: Any) -> list[dict[str, str]]:
         asked = BackfillPostBody.model_validate(body)
         assert asked.reprocess_behavior == "failed"
-        infos = self.dag.iter_dagrun_infos_between(asked.from_date, asked.to_date)
+        dag = self.dags[asked.dag_id]
+        infos = dag.iter_dagrun_infos_between(asked.from_date, asked.to_date)
         starts = [info.logical_date for info in infos if info.data_interval.end < datetime.now(UTC)]
         return [
             {"logical_date": start.isoformat().replace("+00:00", "Z")}
@@ -123,13 +129,18 @@ class BackfillingApi(RestApi):
         weeks = []
         for request, body in self.requests:
             if request == BEGIN:
-                infos = self.dag.iter_dagrun_infos_between(
+                infos = self.dags[body["dag_id"]].iter_dagrun_infos_between(
                     datetime.fromisoformat(body["from_date"]),
                     datetime.fromisoformat(body["to_date"]),
                 )
                 days = [info.logical_date.astimezone(NEW_YORK).date() for info in infos]
                 weeks.append(tuple(day.isoformat() for day in days))
         return weeks
+
+
+def _latest(dag_id: str) -> str:
+    """The request for the backfills of a DAG."""
+    return f"GET /api/v2/backfills?dag_id={dag_id}&order_by=-id"
 
 
 @pytest.fixture
@@ -139,8 +150,9 @@ def airflow(flown: Flown, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backfilli
     monkeypatch.setattr("time.sleep", lambda _: None)
     with rest_api({}, kind=BackfillingApi) as api:
         assert isinstance(api, BackfillingApi)
-        api.deploy(flown.root / "dags" / "flown.py", DAG_ID)
+        api.dags = {}
         api.backfills = []
+        api.deploy(flown.root / "dags" / "flown.py", DAG_ID)
         yield api
 
 
@@ -311,6 +323,7 @@ def test_one_that_somebody_else_began_meanwhile_is_a_conflict_in_words(
     shell: Shell, airflow: BackfillingApi
 ) -> None:
     theirs = {"id": 7, "from_date": "2013-03-18T04:00:00Z", "to_date": "2013-03-18T04:00:00Z"}
+    theirs |= {"dag_id": DAG_ID}
     runs_of = airflow.runs_of
 
     def runs_then_theirs(body: Any) -> Any:
@@ -493,6 +506,24 @@ def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
     assert "fresh_monthly: the month 2013-03 has not ended, it lasts to 2013-03-31." in printed
     assert "2 of 2 periods run\n  run: 2013-03-04, 2013-03-11\n" in printed
     assert "not ended yet, left out: 2013-03-18\n" in printed
+
+
+def test_of_two_dags_each_has_a_backfill_of_its_own(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = flown.root / "dags" / "fresh.py"
+    text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
+    file.write_text(text + MONTHLY.replace("flown", "fresh"))
+    for dag_id in ("fresh_weekly", "fresh_monthly"):
+        airflow.deploy(file, dag_id)
+    code, printed = shell(
+        *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03", "--to", "2013-03"),
+    )
+    assert code == 0, printed
+    assert airflow.begun() == [ALL_WEEKS, ("2013-03-01",)]
+    assert "fresh_weekly: backfill 1, with 4 periods, has begun." in printed
+    assert "fresh_monthly: backfill 2, with 1 period, has begun." in printed
 
 
 def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown: Flown) -> None:
