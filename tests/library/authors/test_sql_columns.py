@@ -134,6 +134,8 @@ RIGHT_IN_ATHENA = [
     "SELECT anything FROM unknown_table",
     "SELECT * FROM unknown_table ORDER BY anything",
     "SELECT anything, score FROM plays, other.plays AS o",
+    "SELECT p FROM plays AS p, other.plays AS o",
+    "SELECT (score), user_id AS u FROM plays ORDER BY u",
     "SELECT anything FROM plays, federated.db.plays AS f",
     'SELECT file FROM "plays$files"',
     "SELECT made FROM TABLE(system.query(query => 'SELECT 1 AS made')), plays",
@@ -177,6 +179,7 @@ WRONG = [
     ("SELECT user_id AS u FROM plays WHERE u = 'a'", ["u"]),
     ("WITH a AS (SELECT user_id FROM plays) SELECT score FROM a", ["score"]),
     ("WITH a (x) AS (SELECT user_id FROM plays) SELECT user_id FROM a", ["user_id"]),
+    ("WITH Totals AS (SELECT user_id FROM plays) SELECT score FROM totals", ["score"]),
     ("WITH a AS (SELECT usr FROM plays) SELECT * FROM a", ["usr"]),
     ("SELECT s.score FROM (SELECT user_id FROM plays) AS s", ["s.score"]),
     ("SELECT name FROM plays JOIN users USING (usr)", ["usr"]),
@@ -359,6 +362,10 @@ def test_fields_are_not_checked() -> None:
             "MATCH_RECOGNIZE is not understood.",
         ),
         ("SELECT 1 FROM plays, plays", "sqlglot does not understand the SQL: "),
+        (
+            " UNION ALL ".join(["SELECT score FROM plays"] * 600),
+            "sqlglot does not understand the SQL: maximum recursion depth exceeded",
+        ),
     ],
 )
 def test_what_cannot_be_read_says_so(sql: str, problem: str) -> None:
@@ -383,6 +390,8 @@ def test_the_types_of_a_result_follow_from_glue() -> None:
     assert returned_types(sql, "db", glue) == ("VARCHAR", "BIGINT", "TIMESTAMP", "DOUBLE")
     # One table of which nothing is known hides no other.
     assert returned_types("SELECT p.score FROM other AS o, plays AS p", "db", glue) == ("BIGINT",)
+    # Nor does a column that it may have.
+    assert returned_types("SELECT 1 AS a FROM plays, other WHERE b = 1", "db", glue) == ("INTEGER",)
     for unknown in ("NOBODY_KNOWS(score)", "NULL"):
         with pytest.raises(SqlError, match="the type of 'a' is not known"):
             returned_types(f"SELECT {unknown} AS a FROM plays", "db", glue)
