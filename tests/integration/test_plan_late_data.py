@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from athena_reports.authors.trial import trial
 from athena_reports.aws.s3 import S3, S3Error
 from local_athena.faults import End, Fault, Faults, Refuse
 from tests.support.aws_errors import LOST, api_error
@@ -161,6 +162,28 @@ def test_where_the_transforms_were_edited_the_newer_partitions_are_named(
 
 
 @pytest.mark.usefixtures("late")
+def test_a_newer_table_without_partitions_is_named_as_a_whole(shell: Shell, flown: Flown) -> None:
+    glue = flown.services.glue
+    descriptor: Any = {
+        "Columns": [{"Name": "carrier", "Type": "string"}],
+        "Location": f"s3://{LAKE}/flights/dt={LATE_DAY}/",
+    }
+    table: Any = {"Name": "of_a_day", "StorageDescriptor": descriptor}
+    edit_transform(flown)
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(file.read_text().replace("inputs=[", 'inputs=[Input("of_a_day", columns=()), '))
+    glue.create_table(DatabaseName="database_dev", TableInput=table)
+    try:
+        period = planned(shell)
+    finally:
+        glue.delete_table(DatabaseName="database_dev", Name="of_a_day")
+    assert period["newer_partitions"] == [
+        "database_dev.of_a_day",
+        f"database_dev.flights/dt={LATE_DAY}",
+    ]
+
+
+@pytest.mark.usefixtures("late")
 def test_a_no_to_the_second_question_pays_the_edit_alone(flown: Flown) -> None:
     flown.edit(*EDIT)
     before = len(flown.queries())
@@ -196,6 +219,23 @@ def test_published_sql_that_fails_today_is_told_and_the_plan_goes_on(
     assert period["separation"] is None
     assert period["not_separated"].startswith("the published SQL gives no rows today: ")
     assert problem in period["not_separated"]
+    assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))
+
+
+@pytest.mark.parametrize("error", [api_error("AccessDeniedException"), LOST], ids=repr)
+def test_a_call_for_the_published_sql_that_fails_is_told_and_the_plan_goes_on(
+    error: Exception, shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trial_of_edited(*arguments: Any, sql: str = "", **options: Any) -> Any:
+        if sql:
+            raise error
+        return trial(*arguments, **options)
+
+    flown.edit(*EDIT)
+    monkeypatch.setattr("athena_reports.authors.plan.trial", trial_of_edited)
+    period = planned(shell)
+    assert period["not_separated"] == f"the published SQL gives no rows today: {error}"
+    assert period["newer_partitions"] == []
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))
 
 

@@ -231,9 +231,11 @@ def test_the_returned_columns_are_those_that_the_report_declares(
         assert author.check(SQL, **fields) == ()
         return
     refusal = author.refusal(SQL, **fields)
-    assert f"gives other columns than the report 'plays' declares: {problem}." in refusal
-    assert refusal.startswith("sql/plays.sql")
-    assert ("with the transforms" in refusal) == ("transform" in fields)
+    maker = "sql/plays.sql with the transforms" if "transform" in fields else "sql/plays.sql"
+    assert refusal == (
+        f"{maker} gives other columns than the report 'plays' declares: {problem}. No query was"
+        " started. Name them in the SQL (AS), or correct columns= of the report."
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,6 +268,22 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     told = author.check(sql, columns=columns, transform=transform)[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(author: Author) -> None:
+    """A transform that reads the values of its rows would fail on NULL."""
+
+    def shortened(rows: Any, _: Any) -> Any:
+        for row in rows.fetchall():
+            assert None not in row
+        return rows.select("n")
+
+    sql = (
+        "SELECT score AS n, user_id, played_at, CAST(played_at AS DATE) AS day,"
+        " CAST(played_at AS TIME) AS time, score > 1 AS is_high, 1.5 * score AS half FROM plays"
+    )
+    refusal = author.refusal(sql, columns={"score": BIGINT}, transform=shortened)
+    assert "it lacks 'score', and it has 'n', declared as no column" in refusal
 
 
 def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from athena_reports import build_dag, monthly
+from athena_reports.authors.column_check import ColumnError
 from athena_reports.authors.plan import (
     ChangePlan,
     PlanError,
@@ -241,7 +242,7 @@ def aws(
     """Services with three published weeks of a report, and one without Parquet or partition."""
     monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
-    for period_id in PUBLISHED:
+    for period_id in (PUBLISHED[1], PUBLISHED[2], PUBLISHED[0]):
         location = week(bucket, period_id)
         place = Place(S3(s3), location, Table(database, location.report, glue))
         place.publish(place.upload("a"), facts(period_id=period_id))
@@ -279,6 +280,21 @@ def test_what_is_not_checked_in_several_periods_is_told_once(
     assert check_sql(declared, periods, aws) == ["the columns of absent.plays"]
 
 
+@pytest.mark.parametrize("wrong", PUBLISHED)
+def test_the_sql_of_each_period_is_held_against_glue(
+    wrong: str, aws: Aws, make_report: MakeReport, sql_folder: Path
+) -> None:
+    """A template may make other SQL of each."""
+    name = f"{{{{ 'usr' if period.id == '{wrong}' else 'user_id' }}}}"
+    (sql_folder / "plays.sql").write_text(f"WITH p AS (SELECT 1 AS user_id) SELECT {name} FROM p")
+    declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
+    periods = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
+    with pytest.raises(ColumnError, match="there is no column 'usr' in the CTE p"):
+        check_sql(declared, periods, aws)
+    others = [period for period in periods if period.id != wrong]
+    assert check_sql(declared, others, aws) == []
+
+
 def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_paid(
     aws: Aws, make_report: MakeReport
 ) -> None:
@@ -291,6 +307,8 @@ def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_
         PlanError, match=r"period 2025-06-01 has no column 'game'. Choose a key among user_id, name"
     ):
         check_comparable(declared, published, ["user_id", "game"], aws)
+    with pytest.raises(PlanError, match="period 2025-06-01 has no column 'NAME'"):
+        check_comparable(declared, published, ["NAME"], aws)
     with pytest.raises(
         PlanError, match=r"2025-06-29/manifest.json names no Parquet to compare with"
     ):
