@@ -27,12 +27,18 @@ WEEKS = weekly("sunday", "Asia/Tokyo")
 
 
 def create(
-    glue: GlueClient, database: str, name: str, columns: list[dict[str, Any]], **parameters: str
+    glue: GlueClient,
+    database: str,
+    name: str,
+    columns: list[dict[str, Any]],
+    *,
+    type_of_dt: str = "string",
+    **parameters: str,
 ) -> None:
     table: Any = {
         "Name": name,
         "Parameters": parameters,
-        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        "PartitionKeys": [{"Name": "dt", "Type": type_of_dt}],
         "StorageDescriptor": {"Columns": columns},
     }
     glue.create_table(DatabaseName=database, TableInput=table)
@@ -283,6 +289,19 @@ def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(autho
         " CAST(played_at AS TIME) AS time, score > 1 AS is_high, 1.5 * score AS half FROM plays"
     )
     refusal = author.refusal(sql, columns={"score": BIGINT}, transform=shortened)
+    assert "it lacks 'score', and it has 'n', declared as no column" in refusal
+
+
+def test_a_partition_key_has_the_type_that_glue_has(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    def doubled(rows: Any, _: Any) -> Any:
+        return rows.select("dt * 2 AS n")
+
+    create(glue, database, "numbered", [{"Name": "user_id", "Type": "string"}], type_of_dt="int")
+    refusal = author.refusal(
+        "SELECT dt FROM numbered", columns={"score": BIGINT}, transform=doubled
+    )
     assert "it lacks 'score', and it has 'n', declared as no column" in refusal
 
 

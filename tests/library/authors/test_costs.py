@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -19,10 +20,15 @@ from athena_reports.aws.s3 import S3
 from athena_reports.local.services import Services
 from athena_reports.publication.costs import Cost, CostSummary
 from athena_reports.publication.glue_table import Table
+from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown
-from tests.support.publishing import Place, facts
+from tests.support.publishing import Place, facts, week
 from tests.support.shell import Shell
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 YEARS = 730
@@ -88,6 +94,26 @@ def test_two_years_of_days_take_one_listing(
     assert len(calls) <= YEARS / 100 + 1
 
 
+def test_without_a_table_each_manifest_counts_and_a_folder_without_one_hides_none(
+    glue: GlueClient,
+    s3: S3Client,
+    bucket: str,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    of_weeks = DeclaredReport(build_dag(make_report(outputs=["csv"]), UTC_WEEKS))
+    today = datetime.now(UTC).isoformat(timespec="milliseconds")
+    for number, period_id in enumerate(("2025-06-01", "2025-06-08", "2025-06-15", "2025-06-22")):
+        place = Place(S3(s3), week(bucket, period_id))
+        version = place.upload("a", formats=["csv"])
+        if number % 2:  # the others were not published in the end
+            place.publish(version, facts(today, period_id=period_id))
+    nobody: Any = None
+    found = view.costs([of_weeks], 2, Aws(nobody, glue, S3(s3)))  # one month may end meanwhile
+    assert found.reports["plays_weekly"].queries == 2
+
+
 def cost(
     queries: int,
     scanned_bytes: int,
@@ -112,6 +138,7 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
             "b_weekly": cost(3, 20, 0.00001, unpriced=2, growth=-0.5),
             "c_weekly": cost(2, 20, None, unpriced=2, growth=0.0),
             "d_weekly": cost(0, 0, None),
+            "e_weekly": cost(1, 0, None, unpriced=1),
         },
         owners={"us": cost(1, 999, 0.0)},
         months={"2025-06": cost(1, 1_000, 0.000004)},
@@ -129,6 +156,7 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
         ["b_weekly", "3", "20 bytes", "0.00001 and 2 without", "-50%"],
         ["c_weekly", "2", "20 bytes", "none", "+0%"],
         ["d_weekly", "0", "0 bytes", "0.00000", ""],
+        ["e_weekly", "1", "0 bytes", "none", ""],
         ["owner", *columns],
         ["us", "1", "999 bytes", "0.00000", ""],
         ["month", *columns],
@@ -167,7 +195,9 @@ def test_the_most_expensive_comes_first_then_what_scanned_more_and_then_what_gro
         dags.append(DeclaredReport(build_dag(make_report(name=name, owner=owner), daily())))
     monkeypatch.setattr(view, "_ledger", lambda declared, **_: ledgers[declared.dag.dag_id])
     services: Any = None
-    with time_machine.travel("2025-11-30 23:59:59+00:00"):
+    # There the month has begun already, and it is that of UTC that counts.
+    of_auckland = datetime(2025, 12, 1, 12, 59, 59, tzinfo=ZoneInfo("Pacific/Auckland"))
+    with time_machine.travel(of_auckland):
         found = view.costs(dags, 2, services)
         of_november = view.costs(dags, 1, services)
     assert list(found.reports) == [f"{name}_daily" for name in paid]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from athena_reports.authors.status import PeriodStatus, Status, show
 from athena_reports.page.coverage import State
-from athena_reports.periods.calendar import weekly
+from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from tests.support.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
@@ -91,10 +91,12 @@ def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
     assert states(shell.json("status", "flown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
-def weekly_table(flown: Flown, report: str) -> Table:
-    """The table of a report in the calendar of `flown`."""
-    weeks = weekly("monday", "America/New_York")
-    location = ReportLocation.of("athena-report-dev", report, weeks)
+WEEKLY = weekly("monday", "America/New_York")
+
+
+def table_of(flown: Flown, report: str, cadence: Cadence = WEEKLY) -> Table:
+    """The table of a report, by default in the calendar of `flown`."""
+    location = ReportLocation.of("athena-report-dev", report, cadence)
     return Table("report_dev", location, flown.services.glue)
 
 
@@ -104,7 +106,7 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     readable, unreadable, _ = WEEKS
     tuesday = "2013-03-05"
 
-    of_flown, of_torn = weekly_table(flown, "flown"), weekly_table(flown, "torn")
+    of_flown, of_torn = table_of(flown, "flown"), table_of(flown, "torn")
     columns = of_flown.columns()
     assert columns
     published = of_flown.partitions()[readable]
@@ -131,22 +133,49 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     }
 
 
+def write_sums(flown: Flown, cadence: str = 'weekly("monday", "America/New_York")') -> None:
+    """Write the report `sums`, which reads the weeks of `flown`, in place of it."""
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace('name="flown"', 'name="sums"')
+    text = text.replace('(flown, weekly("monday", "America/New_York"))', f"(flown, {cadence})")
+    reads = 'Published("flown", weekly("monday", "America/New_York"), parts="overlapping")'
+    text = text.replace('Input("flights", "dt", missing="partial")', reads)
+    text = text.replace('since="2013-03-04"', 'since="2013-03-01"')
+    file.write_text(text.replace("import Input,", "import Published, monthly,"))
+    (flown.root / "sql" / "flown.sql").write_text(
+        "SELECT carrier, flights FROM {{ inputs.flown_weekly.table }}"
+        " WHERE {{ inputs.flown_weekly.partitions }}\n"
+    )
+
+
+def test_a_month_of_published_weeks_is_stale_if_one_of_them_has_another_version(
+    shell: Shell, flown: Flown
+) -> None:
+    write_sums(flown, 'monthly("America/New_York")')
+    of_flown = table_of(flown, "flown")
+    of_sums = table_of(flown, "sums", monthly("America/New_York"))
+    columns = of_flown.columns()
+    assert columns
+    published = of_flown.partitions()[WEEKS[0]]
+    versions = {week: of_flown.partitions()[week].parameters["version"] for week in WEEKS}
+    try:
+        for parts, is_stale in ((versions, False), (versions | {WEEKS[1]: "another"}, True)):
+            parameters = {**published.parameters, "parts": json.dumps({DAG_ID: parts})}
+            of_sums.put_partition("2013-03", columns, published._replace(parameters=parameters))
+            found = states(shell.json("status", "sums"))
+            assert ("stale" in found["2013-03"]) == is_stale
+    finally:  # other tests share the lake
+        flown.services.glue.delete_table(DatabaseName="report_dev", Name="sums_monthly")
+
+
 def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: Flown) -> None:
     """The partition of a period names the versions that it read. Those of a report that is no input
     any more are not compared.
 
     Both periods are outdated: the SQL is not the one that they were published with.
     """
-    file = flown.root / "dags" / "flown.py"
-    text = file.read_text().replace('name="flown"', 'name="sums"')
-    reads = 'Published("flown", weekly("monday", "America/New_York"))'
-    text = text.replace('Input("flights", "dt", missing="partial")', reads)
-    file.write_text(text.replace("import Input,", "import Published,"))
-    (flown.root / "sql" / "flown.sql").write_text(
-        "SELECT carrier, flights FROM {{ inputs.flown_weekly.table }}"
-        " WHERE {{ inputs.flown_weekly.partitions }}\n"
-    )
-    of_flown, of_sums = weekly_table(flown, "flown"), weekly_table(flown, "sums")
+    write_sums(flown)
+    of_flown, of_sums = table_of(flown, "flown"), table_of(flown, "sums")
     columns = of_flown.columns()
     assert columns
     published = of_flown.partitions()[WEEKS[0]]
