@@ -188,6 +188,10 @@ def drops_by_value(rows: Any, _: Any) -> Any:
     return rows.select("user_id") if not rows.fetchall() else rows
 
 
+def loses_by_value(rows: Any, _: Any) -> Any:
+    return rows.select("user_id") if rows.fetchall() else rows.select("user_id, 1 AS one")
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -249,6 +253,7 @@ def test_the_returned_columns_are_those_that_the_report_declares(
     [
         (SQL, pivoted, "the transforms make other columns of other rows"),
         (SQL, drops_by_value, "the transforms make other columns of other rows"),
+        (SQL, loses_by_value, "the transforms make other columns of other rows"),
         (
             SQL,
             [transforms.each_row(lambda row: row), pivoted],
@@ -289,6 +294,18 @@ def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(autho
         " CAST(played_at AS TIME) AS time, score > 1 AS is_high, 1.5 * score AS half FROM plays"
     )
     refusal = author.refusal(sql, columns={"score": BIGINT}, transform=shortened)
+    assert "it lacks 'score', and it has 'n', declared as no column" in refusal
+
+
+def test_transforms_are_tried_with_nested_columns_as_texts_as_a_result_has_them(
+    author: Author,
+) -> None:
+    sql = "SELECT user_id, ARRAY_AGG(score) AS scores, ROW(1, 'a') AS pair FROM plays GROUP BY 1"
+
+    def first(rows: Any, _: Any) -> Any:
+        return rows.select("rtrim(scores, ']') || ltrim(pair, '{') AS n")
+
+    refusal = author.refusal(sql, columns={"score": BIGINT}, transform=first)
     assert "it lacks 'score', and it has 'n', declared as no column" in refusal
 
 

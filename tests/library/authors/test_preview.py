@@ -101,7 +101,8 @@ def lake(
         s3.put_object(Bucket=bucket, Key=f"{folder}0/1.parquet", Body=b"not of this date")
         partition: Any = {
             "Values": [f"2025-06-{day:02}"],
-            "StorageDescriptor": {"Location": f"s3://{bucket}/{folder}"},
+            # Glue has locations with and without a slash at their end.
+            "StorageDescriptor": {"Location": f"s3://{bucket}/{folder}{'/' * (day % 2)}"},
         }
         glue.create_partition(DatabaseName=database, TableName="plays", PartitionInput=partition)
 
@@ -119,9 +120,9 @@ def declare(make_report: MakeReport, **fields: Any) -> DeclaredReport:
     return DeclaredReport(build_dag(report, UTC_WEEKS))
 
 
-def printed(result: Preview) -> str:
+def printed(result: Preview, width: int = 100) -> str:
     output = StringIO()
-    show(result, Console(file=output, width=100))
+    show(result, Console(file=output, width=width))
     return output.getvalue()
 
 
@@ -218,6 +219,37 @@ def test_an_input_may_name_the_database_that_the_sql_need_not_name(
     assert result.undeclared == ()
     assert result.estimate is not None
     assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+
+
+def test_each_input_is_looked_for_in_its_own_database_and_one_without_data_refuses(
+    lake: None,
+    aws: Aws,
+    glue: GlueClient,
+    database: str,
+    sql_folder: Path,
+    make_report: MakeReport,
+) -> None:
+    other = f"{database}_of_others"
+    glue.create_database(DatabaseInput={"Name": other})
+    columns: Any = {"Name": "visits", "PartitionKeys": [{"Name": "day", "Type": "string"}]}
+    glue.create_table(DatabaseName=other, TableInput=columns)
+    (sql_folder / "plays.sql").write_text(
+        f"SELECT p.user_id FROM plays AS p JOIN {other}.visits AS v ON p.user_id = v.user_id"
+        ' WHERE {{ inputs.plays.partitions_of("p") }} AND {{ inputs.visits.partitions_of("v") }}'
+    )
+    visits = Input("visits", "day", database=other)
+    inputs = [Input("plays", "dt", missing="partial"), visits]
+    declared = DeclaredReport(build_dag(make_report(inputs=inputs), UTC_WEEKS))
+    result = preview(declared, NEXT, aws)
+    assert result.undeclared == ()
+    assert result.inputs[1].table == f"{other}.visits"
+    assert len(result.inputs[1].missing) == 7
+    assert result.estimate is not None
+    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+    assert result.refused.startswith(
+        "plays_weekly, period 2025-06-15, environment dev: 7 of the 7 partitions of"
+        f" {other}.visits that it needs are not registered in Glue: day=2025-06-15, "
+    )
 
 
 def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
@@ -568,6 +600,32 @@ def test_what_will_be_scanned_is_held_against_the_limit_if_it_is_measured(
     assert [line.strip() for line in shown] == lines
 
 
+def test_why_a_run_would_be_refused_is_told_as_it_is() -> None:
+    refused = SHOWN.model_copy(update={"refused": "There is no [red] partition."})
+    assert lines_of(refused)[-3:] == [
+        "",
+        "Nothing was run. A run of this period would be refused.",
+        "There is no [red] partition.",
+    ]
+
+
+def test_in_a_narrow_terminal_nothing_is_left_out() -> None:
+    trial = TrialPreview(
+        scanned_bytes=1_234,
+        price_usd=0.00005,
+        rows=2,
+        columns={"user_id": "BIGINT", "a_name": "VARCHAR"},
+        first_rows=[("1", "the first name"), ("2", "the second name")],
+        checks=(),
+    )
+    text = printed(SHOWN.model_copy(update={"trial": trial}), width=24)
+    assert "…" not in text
+    assert [line.strip() for line in text.splitlines() if line.startswith("row ")] == [
+        "row 1",
+        "row 2",
+    ]
+
+
 def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
     trial = TrialPreview(
         scanned_bytes=1_234,
@@ -576,7 +634,7 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
         columns={"a": "BIGINT", "b": "VARCHAR"},
         first_rows=[("1", None), ("2", "x")],
         checks=(),
-        deliveries=("dist/a.html", "dist/[b].txt"),
+        deliveries=("dist/a.html", f"dist/{'a' * 100}/[b].txt"),
         sent_to="a@example.com",
     )
     lines = lines_of(SHOWN.model_copy(update={"trial": trial, "refused": "Never."}))
@@ -591,7 +649,7 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
         "└────────┴─────────┘",
         "  2 of 3,000 rows",
         "written dist/a.html",
-        "written dist/[b].txt",
+        f"written dist/{'a' * 100}/[b].txt",
         "sent to a@example.com",
         "It scanned 1.2 kB, 0.00005 USD. Nothing is published.",
     ]
@@ -604,6 +662,9 @@ UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 @example(999)
 @example(1000)
 @example(999_999)
+@example(10**6)
+@example(10**9)
+@example(10**12)
 @example(10**15)
 def test_a_size_is_near_the_number_in_the_largest_unit_that_fits(number: int) -> None:
     amount, unit = size(number).replace(",", "").split()
@@ -613,3 +674,7 @@ def test_a_size_is_near_the_number_in_the_largest_unit_that_fits(number: int) ->
     )
     assert unit == "bytes" or number >= UNITS[unit]
     assert unit == "TB" or number < 1000 * UNITS[unit]
+
+
+def test_a_large_size_has_its_thousands_apart() -> None:
+    assert size(12_345 * 10**12) == "12,345.0 TB"
