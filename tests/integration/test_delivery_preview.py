@@ -205,8 +205,8 @@ def test_rows_with_a_failed_check_are_sent_to_nobody(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--deliver",), "Add --run: it pays the query."),
-        (("--run", "--to", "me@example.com"), "Add --run --deliver."),
+        (("--deliver",), "Invalid value for --deliver: Add --run: it pays the query."),
+        (("--run", "--to", "me@example.com"), "Invalid value for --to: Add --run --deliver."),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_paid(
