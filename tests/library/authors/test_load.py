@@ -215,6 +215,15 @@ def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) 
     assert kept.columns == {"nothing": "string", "mixed": "string", "id": "string"}
 
 
+def test_the_first_line_of_csv_has_the_names_also_if_they_are_numbers(
+    tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("2024,2025\n1,2\n")
+    kept = load(Source("years", file), lake, tmp_path / ".lake").kept
+    assert (kept.columns, kept.rows) == ({"_2024": "bigint", "_2025": "bigint"}, 1)
+
+
 def test_whole_numbers_beyond_64_bits_are_decimals(tmp_path: Path, lake: Lake) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("n\n18446744073709551616\n-1\n")
