@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -51,7 +51,7 @@ _SHOWN_DIFFERENCES = 10
 class CaseFile(BaseModel, frozen=True, extra="forbid"):
     """What `case.yaml` says."""
 
-    period: str  # its id
+    period: str = Field(min_length=1)  # its id
     cadence: str = ""  # needed where the id does not tell
     cte: str = ""  # a CTE of the SQL whose rows are expected; empty for those of the report
 

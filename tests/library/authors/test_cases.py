@@ -82,6 +82,8 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
             "line 1: scores: '2025-06-31' is not the id",
         ),
         ("case.yaml", "cte: x", "case.yaml, line 1, field 'period': it is missing."),
+        # Not the last complete one, which is another one each week.
+        ("case.yaml", "cte: current\nperiod:", "case.yaml, line 2, field 'period': '' is not valid"),
         ("case.yaml", "", "case.yaml, line 1: expected fields, such as `period: 2026-11-15`"),
         (
             "case.yaml",
