@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ HEADER = PLAYS.partition("\n")[0]
             "user_id,score\na,1\n",
             "line 1, column 1: each column of the header needs a type; expected name and type,"
             " such as `score bigint`, found 'user_id'.",
+        ),
+        (
+            "\nuser_id string,score\na,1\n",
+            "line 2, column 2: each column of the header needs a type; expected name and type,"
+            " such as `score bigint`, found 'score'.",
         ),
         (
             "user_id string,score bigint,at timestamp\na,1,2025-06-16\n",
@@ -153,25 +159,25 @@ NESTED = {
     "map<string,int>": ('"{a=1, b=2}"', '"{a=x}"'),
     "struct<a:int,b:array<string>>": ("\"{'a': 1, 'b': [x]}\"", "\"{'a': x, 'b': []}\""),
     "array<int>": ('"[1, 2]"', '"[1, x]"'),
-    "date": ("2025-06-15", "15.06.2025"),
-    # DuckDB would round it.
+    # DuckDB would read the one, and round the other.
+    "date": ("2025-06-15", "2025-6-15"),
     **dict.fromkeys(("tinyint", "smallint", "int"), ("1", "1.5")),
     "boolean": ("true", "maybe"),
     "double": ("1e3", "1e3x"),
 }
 
 
-def with_more_columns(columns: dict[str, str]) -> str:
-    """The file with more columns before the others: the same value of each type in every row."""
+def with_more_columns(columns: Sequence[tuple[str, str]]) -> str:
+    """The file with more columns before the others: of each type, the same value in every row."""
     header, *rows = PLAYS.splitlines()
-    names = [f"extra_{number} {kind}" for number, kind in enumerate(columns)]
-    rows = [",".join([*columns.values(), row]) for row in rows]
+    names = [f"extra_{number} {kind}" for number, (kind, _) in enumerate(columns)]
+    rows = [",".join([*(value for _, value in columns), row]) for row in rows]
     return "\n".join([",".join([*names, header]), *rows, ""])
 
 
 def test_a_type_with_a_comma_needs_no_quotes_in_the_header(case: Path) -> None:
     (case / "plays.csv").write_text(
-        with_more_columns({kind: right for kind, (right, _) in NESTED.items()})
+        with_more_columns([(kind, right) for kind, (right, _) in NESTED.items()])
     )
     assert run(case).outcome == "passed"
 
@@ -180,7 +186,7 @@ def test_a_type_with_a_comma_needs_no_quotes_in_the_header(case: Path) -> None:
 def test_a_value_of_another_type_is_refused(case: Path, kind: str) -> None:
     _, wrong = NESTED[kind]
     plays = case / "plays.csv"
-    plays.write_text(with_more_columns({kind: wrong}))
+    plays.write_text(with_more_columns([(kind, wrong)]))
     expected = kind + (" such as 2025-06-15" if kind == "date" else "")
     found = wrong.strip('"')
     assert run(case).problem == (
@@ -188,10 +194,30 @@ def test_a_value_of_another_type_is_refused(case: Path, kind: str) -> None:
     )
 
 
+WRITTEN = [
+    *(("bigint", value) for value in ("-5", "+5", "007")),
+    *(("decimal(10,2)", value) for value in ("-1.5", "+1.50", ".5", "15", "1.500")),
+    *(
+        ("timestamp", f"2025-06-15{time}")
+        for time in ("", " 09:30", "T09:30", " 09:30:15", " 09:30:15.5", " 09:30:15.120000")
+    ),
+    *(("double", value) for value in ("-1", "1.25", "1e3")),
+]
+
+
+def test_a_value_may_be_written_in_several_ways(case: Path) -> None:
+    (case / "plays.csv").write_text(with_more_columns(WRITTEN))
+    assert run(case).problem == ""
+
+
 def test_a_table_has_its_keys_with_their_types_and_a_database_of_its_own(
-    tmp_path: Path, services: Services
+    tmp_path: Path,
+    services: Services,
+    memory_limits: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "days.csv").write_text("n bigint,day int,kind string\n1,20250616,a\n2,20250617,b\n")
+    monkeypatch.setenv("ATHENA_REPORTS_MEMORY_LIMIT", "200MB")
     inputs = [Input("days", "day", kind="integer")]
     aws = Aws.connect()
     glue = services.glue
@@ -213,6 +239,7 @@ def test_a_table_has_its_keys_with_their_types_and_a_database_of_its_own(
         columns = table["StorageDescriptor"]["Columns"]
         assert [column["Name"] for column in columns] == ["n", "day", "kind"]
         assert table["PartitionKeys"] == []
+    assert memory_limits == ["200MB"] * 2
     for name in (database, other):
         with pytest.raises(glue.exceptions.EntityNotFoundException):
             glue.get_database(Name=name)

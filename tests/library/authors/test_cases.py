@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
 from athena_reports.authors.case_csv import CaseError
-from athena_reports.authors.cases import case_folders, run_case
+from athena_reports.authors.cases import CaseResult, case_folders, run_case, show
 from athena_reports.authors.report_files import declared_reports
 from athena_reports.authors.trial import Aws
 from athena_reports.local.services import Services
@@ -41,8 +45,12 @@ def test_null_and_the_empty_text_are_two_values(case: Path) -> None:
 
 def test_what_came_out_is_accepted_and_passes_then(case: Path) -> None:
     (case / "expected.csv").unlink()
-    assert run(case).problem.endswith("expected.csv is missing. --accept writes what came out.")
-    assert run(case, accept=True).outcome == "accepted"
+    rows = (("user_id", "score"), ("A", "3"), ("B", None))
+    missing = run(case)
+    assert missing.problem == f"{case}/expected.csv is missing. --accept writes what came out."
+    assert (missing.expected, missing.found) == ((), rows)
+    accepted = run(case, accept=True)
+    assert (accepted.outcome, accepted.found) == ("accepted", rows)
     assert (case / "expected.csv").read_text() == EXPECTED
     assert run(case).outcome == "passed"
 
@@ -83,7 +91,11 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
         ),
         ("case.yaml", "cte: x", "case.yaml, line 1, field 'period': it is missing."),
         # Not the last complete one, which is another one each week.
-        ("case.yaml", "cte: current\nperiod:", "case.yaml, line 2, field 'period': '' is not valid"),
+        (
+            "case.yaml",
+            "cte: current\nperiod:",
+            "case.yaml, line 2, field 'period': '' is not valid",
+        ),
         ("case.yaml", "", "case.yaml, line 1: expected fields, such as `period: 2026-11-15`"),
         (
             "case.yaml",
@@ -91,6 +103,7 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
             "case.yaml, line 2: it is not YAML: found unexpected end of stream.",
         ),
         ("case.yaml", "period: 2025-06-15 # \udcff", "case.yaml: 'utf-8' codec can't decode"),
+        ("case.yaml", "period: 2025-06-15 # \x01", "case.yaml: unacceptable character #x0001"),
         (
             "case.yaml",
             "period: 2025-06-15\ncte: curent",
@@ -203,6 +216,19 @@ def test_a_report_that_is_read_needs_a_file_too(case: Path) -> None:
     assert run(case).problem.startswith(problem)
 
 
+def test_what_another_report_publishes_is_a_table_of_the_case(case: Path, sql_folder: Path) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    text = file.read_text().replace("import Input", "import Published, daily")
+    file.write_text(text.replace('Input("plays", "dt")', 'Published("days", daily("Asia/Tokyo"))'))
+    (case / "plays.csv").unlink()
+    (case / "days_daily.csv").write_text(
+        "user_id string,score bigint,period string\na,3,2025-06-15\nb,,2025-06-21\nb,5,2025-06-22\n"
+    )
+    days = "FROM {{ inputs.days_daily.table }} WHERE {{ inputs.days_daily.partitions }}"
+    (sql_folder / "scores.sql").write_text(f"SELECT user_id, score {days} ORDER BY user_id")
+    assert run(case).problem == ""
+
+
 def test_a_table_of_another_database_needs_no_file(case: Path) -> None:
     file = case.parents[2] / "dags" / "scores.py"
     input = 'Input("plays", "dt")'
@@ -241,8 +267,19 @@ def test_a_service_that_is_not_a_local_one_is_never_written_to(
 def test_a_case_that_is_not_there_is_named_beside_those_that_are(case: Path) -> None:
     root = case.parents[1]
     assert case_folders(root, ["scores"]) == case_folders(root, ["scores/bounds"]) == [case]
-    with pytest.raises(Exception, match=r"no such case .* It has: scores/bounds"):
-        case_folders(root, ["scores/bound"])
+    for name in ("scores/bound", "bounds"):  # a case is named with its report
+        with pytest.raises(CaseError) as unknown:
+            case_folders(root, [name])
+        assert str(unknown.value) == (
+            f"There is no such case in {root}: {name}. It has: scores/bounds."
+            " A case is a folder with a case.yaml."
+        )
+    (root / "case.yaml").touch()
+    (case / "older").mkdir()
+    (case / "older" / "case.yaml").touch()
+    assert case_folders(root, []) == [case]
+    with pytest.raises(CaseError, match=r"There is no such case in .*/older\. It has: none\."):
+        case_folders(case / "older", [])
 
 
 def test_a_case_reads_the_partitions_of_late_events_as_a_run_does(case: Path) -> None:
@@ -254,3 +291,51 @@ def test_a_case_reads_the_partitions_of_late_events_as_a_run_does(case: Path) ->
     (case / "plays.csv").write_text(PLAYS + landed)
     (case / "expected.csv").write_text(EXPECTED.replace('"B",', '"B",7'))
     assert run(case).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "colour"), [("passed", 32), ("failed", 31), ("not run", 33), ("accepted", 36)]
+)
+def test_each_outcome_has_its_colour_and_its_problem_is_printed_as_it_is(
+    outcome: Any, colour: int
+) -> None:
+    problem = "x.csv: [bold] other rows came out. " + "word " * 40 + "end."
+    result = CaseResult(
+        report="scores",
+        case="bounds",
+        outcome=outcome,
+        seconds=0.25,
+        problem=f"{problem}\nsecond",
+        expected=(("n", "user"), ("1", "a")),
+        found=(("user", "n"), ("a", "1")),  # rows of other columns are no table
+    )
+    lines = printed(result).splitlines()
+    assert lines[0].startswith(f"\x1b[{colour}m{outcome:8}\x1b[0m scores/bounds  ")
+    assert re.sub(r"\x1b\[.*?m", "", lines[0]).endswith("  0.2 s")
+    assert lines[1:] == [f"  {problem}", "  second"]
+
+
+def printed(result: CaseResult) -> str:
+    """What a terminal gets of a result."""
+    output = StringIO()
+    show(result, Console(file=output, width=80, force_terminal=True, color_system="standard"))
+    return output.getvalue()
+
+
+def test_of_many_rows_that_are_alike_only_the_one_that_differs_is_shown() -> None:
+    """What was expected is red, and what came out is green."""
+    header, alike = ("n", "user"), [("1", "a")] * 300
+    expected = (header, *alike, ("2", "b"))
+    result = CaseResult(
+        report="scores",
+        case="many",
+        outcome="failed",
+        seconds=0,
+        expected=expected,
+        found=(header, ("3", "c"), *alike),
+    )
+    rows = [line for line in printed(result).splitlines() if line.startswith("│")]
+    assert len(rows) == 2
+    for row, colour, values in zip(rows, (32, 31), ("found 3 c", "expected 2 b"), strict=True):
+        assert f"\x1b[{colour}m{values.split()[0]}" in row
+        assert re.sub(r"\x1b\[.*?m|│", " ", row).split() == values.split()
