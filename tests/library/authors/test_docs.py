@@ -21,8 +21,8 @@ plays = Report(
     name="plays",
     sql="plays.sql",
     since="2025-01-01",
-    late_by=timedelta(hours=36),
-    inputs=[Input("events", ["year", "month", "day"], zone="Asia/Tokyo")],
+    late_by=timedelta(hours=36, minutes=30),
+    inputs=[Input("events", ["year", "month", "day"], zone="America/Lima")],
     columns={
         "user|id": Column("varchar", "who | `played` <b>often</b> & 'well'"),
         "score": Column("decimal(10,2)", "points won", unit="points"),
@@ -71,7 +71,7 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "# plays",
         "",
         "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
-        " 36 hours late; until then a period is provisional.",
+        " 36.5 hours late; until then a period is provisional.",
         "",
         "## Published",
         "",
@@ -86,7 +86,7 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "",
         "| table | partitioned by | dated in | if one is missing |",
         "| --- | --- | --- | --- |",
-        "| events | year, month, day | Asia/Tokyo | fail |",
+        "| events | year, month, day | America/Lima | fail |",
         "",
         "## Columns",
         "",
@@ -129,18 +129,21 @@ def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
     describe: Describe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = REPORT.replace(
-        'Input("events", ["year", "month", "day"], zone="Asia/Tokyo")',
-        'Input("users", columns=()), Published("best", daily("Asia/Tokyo"), missing="partial")',
+        'Input("events", ["year", "month", "day"], zone="America/Lima")',
+        'Input("users", columns=()), Published("best", daily("UTC"), missing="partial",'
+        ' parts="overlapping")',
     )
     report = report.replace("import Column", "import Published, daily, Column")
-    report = report.replace("late_by=timedelta(hours=36)", 'until="2025-03-31"')
+    report = report.replace(
+        "late_by=timedelta(hours=36, minutes=30)", 'until="2025-03-31", owner="ops | <b>"'
+    )
     monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
     code, text = describe("plays_monthly")
     assert code == 0, text
     lines = text.splitlines()
     assert "| users | none |  |  |" in lines
-    assert "| best_daily | day, as published | Asia/Tokyo | partial |" in lines
-    assert "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id." in lines
+    assert "| best_daily | day, as published | UTC | partial |" in lines
+    assert "Owner: ops \\| &lt;b&gt;. Formats: parquet, csv. Key of the rows: user\\|id." in lines
     assert (
         "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 | 2025-03-31 |"
         " report_dev.plays_monthly | s3://athena-report-dev/plays/monthly/ |"
@@ -202,7 +205,7 @@ def test_the_data_contract_promises_what_the_report_declares(describe: Describe)
         table["description"] = description
         schema.append({**table, "properties": properties, "quality": quality})
         frequency = {"property": "frequency", "value": 1, "unit": noun}
-        latency = {"property": "latency", "value": 36.083, "unit": "h"}
+        latency = {"property": "latency", "value": 36.583, "unit": "h"}
         latency["description"] = "of the final rows"
         since = {"property": "generalAvailability", "value": "2025-01-01"}
         levels += [{**level, "element": dag_id} for level in (frequency, latency, since)]
@@ -257,6 +260,39 @@ def test_the_contract_promises_a_key_of_two_columns_in_their_order(describe: Des
     assert (user_id["primaryKey"], user_id["primaryKeyPosition"]) == (True, 2)
     assert (score["primaryKey"], score["primaryKeyPosition"]) == (True, 1)
     assert (user_id["unique"], score["unique"], "primaryKey" in period) == (False, False, False)
+
+
+def test_columns_of_which_a_check_says_that_they_are_unique_are_the_key(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = REPORT.replace("checks=[", 'checks=[checks.unique("score", "user|id"), ')
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    assert " Key of the rows: score, user\\|id. " in describe("plays", key="[]")[1]
+    weekly, _ = yaml.safe_load(describe("plays", "--odcs", key="[]")[1])["schema"]
+    places = {each["name"]: each.get("primaryKeyPosition") for each in weekly["properties"]}
+    assert places == {"score": 1, "user|id": 2, "tags": None, "period": None}
+
+
+def test_the_text_of_a_report_stands_without_the_lines_around_it(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = REPORT.replace("since=", 'doc="\\n# 商品\\n\\nAll.\\n",\n    since=')
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    assert describe("plays")[1].startswith("# 商品\n\nAll.\n\nOwner: ")
+    text = describe("plays", "--odcs")[1]
+    assert "商品" in text  # readable, not escaped
+    contract = yaml.safe_load(text)
+    assert contract["description"] == {"purpose": "# 商品\n\nAll."}
+    # What it is of stands first.
+    assert list(contract)[:4] == ["apiVersion", "kind", "name", "id"]
+
+
+def test_athena_is_no_server_where_it_keeps_the_results_itself(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
+    servers = yaml.safe_load(describe("plays", "--odcs")[1])["servers"]
+    assert [server["type"] for server in servers] == ["s3", "s3"]
 
 
 def test_a_report_without_a_table_is_a_file_and_a_changed_promise_another_version(

@@ -23,6 +23,7 @@ from athena_reports.authors.commands import app
 from athena_reports.authors.init import InitError, write_project
 from athena_reports.authors.new import NewReport, report_templates
 from athena_reports.local import restore
+from athena_reports.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
@@ -256,6 +257,7 @@ def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, ru
         ("link", "is not a folder. Choose another name."),
         (".", "is the working directory, which is replaced. Go to the folder above it"),
         ("none/reports", "There is no folder"),
+        ("file/reports", "There is no folder"),
     ],
 )
 def test_a_place_that_is_none_is_refused(
@@ -363,6 +365,45 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
     with pytest.raises(InitError) as refused:
         write_project(work / "reports", REPORT)
     assert str(refused.value) == problem.format(folder=work / "reports")
+    assert list(work.iterdir()) == []
+
+
+def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_installed(
+    work: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages.add("athena-reports", __version__, packages.url(WHEEL))
+    packages.add("local-athena", "7.0")  # found beside the other wheel
+    for version in ("6.0", "7.0.1", "10.0"):
+        (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+
+    def look(project: Project, *, renew: bool) -> bool:
+        assert renew  # its golden files are written
+        assert project.root.name == "my_reports-2"
+        assert project.root.parent.parent == work  # so that it can be renamed
+        assert sys.dont_write_bytecode
+        return True
+
+    monkeypatch.setattr("athena_reports.authors.init.check", look)
+    write_project(work / "my_reports-2", REPORT)
+    project = work / "my_reports-2"
+    assert [path.name for path in work.iterdir()] == ["my_reports-2"]
+    wheels = {path.name: path.read_text() for path in (project / "wheels").iterdir()}
+    assert wheels == {name: name for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA)}
+    assert "--find-links wheels\n" in (project / "requirements.txt").read_text()
+
+
+def test_local_services_that_are_not_installed_make_no_project(
+    work: Path, packages: Packages
+) -> None:
+    packages.add("athena-reports", __version__, packages.url(WHEEL))
+    wheel = packages.dist / WHEEL
+    with pytest.raises(InitError) as refused:
+        write_project(work / "reports", REPORT)
+    assert str(refused.value) == (
+        "local-athena is not installed. Run `python -m pip install --find-links"
+        f" {packages.dist} '{wheel}[authors]'`. Nothing is written."
+    )
     assert list(work.iterdir()) == []
 
 

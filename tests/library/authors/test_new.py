@@ -8,6 +8,8 @@ import csv
 import keyword
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,7 +145,33 @@ def test_an_owner_that_looks_like_a_template_is_text(root: Path, owner: str) -> 
     assert {dag.default_args["owner"] for dag in dags.values()} == {owner}
 
 
-@pytest.mark.parametrize("until", [None, date(2025, 6, 30)])
+def test_an_owner_is_written_in_the_quotes_of_the_formatter(root: Path) -> None:
+    owners = ["plain", 'The "best" team', "it's", "a\"b'", "''\"", "back\\slash", 'a\\"b']
+    for number, owner in enumerate(owners):
+        report = new_report(name=f"of_owner_{number}", owner=owner)
+        write_report(report, Project.usual(root))
+    ruff = Path(sys.executable).with_name("ruff")
+    check = [ruff, "format", "--check", "--no-cache", "--isolated", root / "dags"]
+    assert subprocess.run(check, capture_output=True).returncode == 0
+
+
+def test_digits_and_underscores_may_stand_in_names(root: Path) -> None:
+    report = new_report(table="plays_2", key="_user_2", time="_at_2", partition="_dt_2")
+    assert parsed(root, report).keys() == ids({"busy_users"})
+    sql = (root / "include" / "sql" / "busy_users.sql").read_text()
+    assert "FROM plays_2\n" in sql
+    assert "_user_2,\n    COUNT(*) AS events\n" in sql
+
+
+def test_the_number_has_another_name_than_the_key(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    _, sql_file, case, _, expected = write_report(new_report(key="events"), Project.usual(root))
+    assert case.name == "case.yaml"
+    assert "    events,\n    COUNT(*) AS event_count\n" in sql_file.read_text()
+    assert expected.read_text() == '"events",event_count\n"first",1\n"last",1\n'
+
+
+@pytest.mark.parametrize("until", [None, date(2025, 1, 1), date(2025, 6, 30)])
 def test_a_report_goes_on_or_ends_as_it_was_said(root: Path, until: date | None) -> None:
     dags = parsed(root, new_report(until=until))
     last_dates = {dag.end_date.date() if dag.end_date else None for dag in dags.values()}
@@ -189,7 +217,8 @@ def test_the_templates_of_a_report_are_no_dag_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "owner", ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\x85b", "a\udce9b"]
+    "owner",
+    ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\u2029b", "a\x85b", "a\udce9b"],
 )
 def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
@@ -227,7 +256,15 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"table": "_plays"}, "begin a table with a letter"),
+        ({"name": "busy-users"}, "'busy-users' is not a name: use up to 64 lower-case letters"),
+        (
+            {"table": "plays of", "key": "user-id", "time": "at time", "partition": "dt;"},
+            "{'key': 'user-id', 'time': 'at time', 'partition': 'dt;', 'table': 'plays of'}"
+            " are not names of Athena: use lower-case letters, digits and '_', and begin a table"
+            " with a letter.",
+        ),
+        ({"table": "_plays"}, "{'table': '_plays'} are not names of Athena: "),
+        ({"key": "2nd"}, "{'key': '2nd'} are not names of Athena: "),
         ({"key": "played_at"}, "the time is a column of its own"),
         ({"partition": "played_at"}, "the time is a column of its own"),
         ({"partition": "order"}, "The partition key 'order' is a reserved word"),
@@ -241,7 +278,7 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     root: Path, changed: dict[str, Any], problem: str
 ) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    with pytest.raises(NewReportError, match=problem):
+    with pytest.raises(NewReportError, match=re.escape(problem)):
         write_report(new_report(**changed), Project.usual(root))
     assert not root.exists()
 

@@ -1,12 +1,25 @@
 """What the commands for authors know of a report is what its DAG carries, and what its run does."""
 
+import json
+import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 
-from athena_reports import Cadence, Input, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports import (
+    Cadence,
+    Input,
+    Published,
+    build_dag,
+    daily,
+    monthly,
+    quarterly,
+    weekly,
+    yearly,
+)
 from athena_reports.authors.report_files import (
     Declared,
     DeclaredReport,
@@ -15,12 +28,14 @@ from athena_reports.authors.report_files import (
     find_report,
 )
 from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.settings import Settings
 from tests.support.airflow_run import DagRun, context
 from tests.support.declared import MakeReport
 from tests.support.virtual_clock import START as NOW
 
 SQL = """
-SELECT '{{ period.id }}' AS id, {{ params.top }} AS top FROM plays
+SELECT '{{ period.id }}' AS id, {{ params.top }} AS top FROM plays, {{ inputs.days_daily.table }}
 WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }}
 """
 FILE = """
@@ -53,7 +68,11 @@ def test_the_sql_is_that_of_the_run(
     cadence: Cadence, make_report: MakeReport, sql_folder: Path
 ) -> None:
     (sql_folder / "plays.sql").write_text(SQL)
-    report = make_report(params={"top": 100}, inputs=[Input("plays", "dt", previous=True)])
+    inputs = [
+        Input("plays", "dt", previous=True),
+        Published("days", daily("Asia/Tokyo"), parts="overlapping"),
+    ]
+    report = make_report(params={"top": 100}, inputs=inputs, late_by=timedelta(days=2))
     dag = build_dag(report, cadence, params={"top": 5})
     period = cadence.last_complete(NOW)
 
@@ -66,7 +85,7 @@ def test_the_sql_is_that_of_the_run(
 
 @pytest.mark.parametrize("outputs", [["parquet"], ["csv"]])
 def test_it_is_published_where_the_run_publishes_it(
-    outputs: list[str], make_report: MakeReport
+    outputs: list[str], make_report: MakeReport, deployment: Settings
 ) -> None:
     weeks = weekly("sunday")
     dag = build_dag(make_report(outputs=outputs), weeks)
@@ -77,6 +96,7 @@ def test_it_is_published_where_the_run_publishes_it(
     location = PeriodLocation.of(publish.bucket, publish.report, period)
     assert (declared.location, declared.prefix) == (location.report, location.report.folder_uri)
     assert (declared.database, declared.logic) == (publish.database, publish.logic)
+    assert declared.calendar == PublishedCalendar.of(deployment.environment, "plays", weeks)
 
 
 def test_reports_are_the_dags_that_were_built_and_no_others(
@@ -124,6 +144,11 @@ HEAD = "# build_dag\n"
             f"{HEAD}# caf\udce9\n",
             "invalid or missing encoding declaration. Save the file as UTF-8.",
         ),
+        (
+            f"{HEAD}\n\n# caf\udce9\n",
+            "'utf-8' codec can't decode byte 0xe9 in position 19: invalid continuation byte."
+            " Save the file as UTF-8.",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
@@ -141,6 +166,17 @@ def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
     assert told.startswith(f"{broken} cannot be imported: {problem}")
     if "weekly" in text:
         assert "PeriodError" not in told
+
+
+def test_a_file_may_have_the_name_of_a_module_and_other_names_for_ours(
+    sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = FILE.replace("build_dag,", "build_dag as make,").replace("= build_dag(", "= make(")
+    (tmp_path / "json.py").write_text(text)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    found = declared_reports()
+    assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
+    assert sys.modules["json"] is json
 
 
 def test_ctrl_c_ends_the_import_of_all_files(
