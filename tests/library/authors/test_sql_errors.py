@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import build_dag
+from athena_reports.authors.cte import select_from
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.sql_errors import failed_place
 from tests.support.aws_errors import api_error
@@ -75,6 +76,33 @@ def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
 )
 def test_a_reason_names_a_place_or_none(reason: str, place: str, declared: DeclaredReport) -> None:
     assert place_of(declared, reason) == place
+
+
+def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(
+    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A case runs another query after the CTEs of the file."""
+    template = "{# plays #}\n\nWITH a AS (\n    SELECT usr FROM plays\n)\nSELECT * FROM a\n"
+    (sql_folder / "plays.sql").write_text(template)
+    monkeypatch.chdir(sql_folder.parent)
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    sql = select_from("a", declared.sql(WEEK))
+    glue: Any = SimpleNamespace(get_table=get_table)
+    reason = "COLUMN_NOT_FOUND: line 2:12: Column 'usr' cannot be resolved"
+    assert failed_place(reason, declared, WEEK, sql, database="lake", glue=glue) == (
+        "It is in sql/plays.sql, line 4. The columns of plays are user_id string, dt string."
+    )
+
+
+@pytest.mark.parametrize(("column", "line"), [(1, 1), (3, 1), (4, 2), (8, 2)])
+def test_the_first_sign_after_a_tag_is_on_its_own_line(
+    column: int, line: int, make_report: MakeReport, sql_folder: Path
+) -> None:
+    """One line of SQL, of two lines of the template: `a, bb, cc`."""
+    (sql_folder / "plays.sql").write_text("a, {% if true\n%}bb, cc{% endif %}")
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    told = place_of(declared, f"TYPE_MISMATCH: line 1:{column}: no")
+    assert told.endswith(f"plays.sql, line {line}.")
 
 
 def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(

@@ -31,7 +31,7 @@ from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.publishing import Place, facts
 from tests.support.submissions import of_author, start, submission
 from tests.support.virtual_clock import VirtualClock
-from tests.support.wire import answered, json_error
+from tests.support.wire import answered, json_error, response
 
 NOBODY: Any = None
 
@@ -53,6 +53,8 @@ def test_a_trial_asks_athena_as_the_run_does(
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", results)
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "012345678901")
     monkeypatch.setenv("ATHENA_REPORTS_ENCRYPTION", "alias/reports")
+    monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", "reports-wg")
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", "lake_db")
     dag = build_dag(make_report(), WEEKS)
     run_query: Any = dag.get_task("run_query")
     run_query.require = None
@@ -81,9 +83,50 @@ def test_a_trial_asks_athena_as_the_run_does(
     assert told["author"] == getpass.getuser()  # nobody answers for STS here
     assert (told["environment"], told["command"]) == ("dev", "plan")
     assert told["expires_after_seconds"] == 30 * 60
+    assert of_run["WorkGroup"] == "reports-wg"
     assert of_run["ResultConfiguration"].keys() == configured
     assert of_trial.pop("ResultConfiguration", {}) == of_run.pop("ResultConfiguration")
     assert of_trial == of_run
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({}, "{file}, line 1."),
+        ({"sql": "SELECT 1", "database": "case_1"}, "{file}, line 1."),
+        ({"sql": "SELECT 1"}, ""),
+    ],
+    ids=["of the report", "of a case", "of what is published"],
+)
+def test_a_place_is_told_in_the_sql_file_alone(
+    options: dict[str, Any],
+    place: str,
+    make_report: MakeReport,
+    athena: MemoryAthena,
+    sql_folder: Path,
+) -> None:
+    """The SQL that was published may be that of another file."""
+    reason = "TYPE_MISMATCH: line 1:3: no"
+    failing = Plan.failing(1006, category=2)
+    athena.plan = lambda _: replace(failing, reason=reason)
+    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with (
+        pytest.raises(QueryError) as failure,
+        trial(declared, WEEK, aws, command="plan", **options),
+    ):
+        raise AssertionError("it has rows")
+    told = str(failure.value).partition(" It is in ")[2].partition(" Run the command")[0]
+    assert reason in str(failure.value)
+    assert told == place.format(file=sql_folder / "plays.sql")
+
+
+def test_an_author_whose_credentials_have_expired_is_the_user_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expired = "<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
+    monkeypatch.setattr(URLLib3Session, "send", lambda *_: response(403, expired))
+    assert Aws(NOBODY, NOBODY, NOBODY).author == getpass.getuser()
 
 
 class KilledError(BaseException):
@@ -277,6 +320,10 @@ def test_the_clients_are_those_of_the_settings_and_of_the_shell(
     names = [client.meta.service_model.service_name for client in clients]
     assert names == ["athena", "glue", "s3", "athena"]
     assert {client.meta.region_name for client in clients} == {"eu-west-1"}
+    # Whatever starts no query is sent again where that may help.
+    attempts = [client.meta.config.retries.get("total_max_attempts") for client in clients]
+    assert attempts[3] == 1
+    assert 1 not in attempts[:3]
     # As many connections as there are calls at once.
     assert aws.s3.client.meta.config.max_pool_connections == CALLS_AT_ONCE
 
@@ -416,5 +463,7 @@ def test_max_scan_holds_for_every_caller_but_not_for_the_rows_of_a_case(
     if other:
         assert "the SQL is not valid" in str(ended.value)
     else:
-        assert "max_scan is 1,000,000. No query was started." in str(ended.value)
+        problem = str(ended.value)
+        assert problem.startswith("plays_weekly, period 2025-06-15, environment dev: the query")
+        assert "max_scan is 1,000,000. No query was started." in problem
         assert athena.states == []
