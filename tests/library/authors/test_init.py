@@ -475,8 +475,11 @@ def test_each_push_and_pull_request_of_a_project_is_checked_and_its_cases_run() 
     assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
     assert workflow["permissions"] == {"contents": "read"}
     (job,) = workflow["jobs"].values()
-    checkout, *_ = (step for step in job["steps"] if "uses" in step)
+    checkout, python = (step for step in job["steps"] if "uses" in step)
     assert checkout["with"] == {"persist-credentials": False}
+    # The Python of its containers.
+    image = yaml.safe_load(rendered("docker-compose.yaml"))["services"]["airflow-init"]["build"]
+    assert f"-python{python['with']['python-version']}\n" in image["dockerfile_inline"]
     assert [step["run"] for step in job["steps"] if "run" in step] == [
         "python -m pip install --requirement requirements-dev.txt",
         "athena-reports check",
@@ -499,6 +502,18 @@ def test_the_containers_of_a_project_have_the_tables_that_it_keeps() -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_each_path_that_a_page_of_a_project_has_is_one_of_its_files() -> None:
+    values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
+    report = REPORT.model_copy(update={"name": "best_users"})
+    for page in ("README.md", "AGENTS.md"):
+        template = report_templates().get_template(f"project/{page}.jinja")
+        text = template.render(values, report=report).replace("<name>", "best_users")
+        paths = set(re.findall(r"`((?:dags|include|tests|\.github)/[^`]*)`", text))
+        assert len(paths) >= 3
+        for path in paths:
+            assert any(file.startswith(path) for file in FILES), (page, path)
 
 
 INLINE_CODE = re.compile(r"`athena-reports ([^`]+)`")

@@ -83,6 +83,12 @@ BOTH = {"plays": 1, "users": 1}
             {"plays": 1},
             False,
         ),
+        (
+            "SELECT * FROM (WITH RECURSIVE a (n) AS ("
+            f"SELECT 1 FROM plays {W} UNION ALL SELECT n + 1 FROM a) SELECT * FROM a) z",
+            {"plays": 1},
+            False,
+        ),
         (f"SELECT * FROM plays WHERE ((a = 1 AND {FILTER}) AND b = 2)", {"plays": 1}, True),
         (f"SELECT * FROM own.plays WHERE {FILTER}", {"own.plays": 1}, True),
         (
@@ -146,9 +152,17 @@ BOTH = {"plays": 1, "users": 1}
         # Without partitions.
         (f"SELECT * FROM plays p CROSS JOIN products WHERE {P}", {"plays": 1, "products": 1}, True),
         ("SELECT * FROM products, plays", {"plays": 1, "products": 1}, False),
+        ("SELECT * FROM db.products", {"db.products": 1}, False),
         ("SELECT * FROM products UNION ALL SELECT * FROM products", {"products": 2}, True),
         # What is not read as a query.
         (f"TABLE plays UNION ALL (SELECT * FROM users {W})", {}, False),
+        (f"table plays UNION ALL (SELECT * FROM users {W})", {}, False),
+        (f"SELECT 1 FROM plays {W}; SELECT 2 FROM plays {W}", {}, False),
+        ("DELETE FROM plays", {}, False),
+        # What follows the last semicolon is no query.
+        (f"SELECT 1 FROM plays {W};;", {"plays": 1}, True),
+        (f"SELECT 1 FROM plays {W}; -- all\n; /* of it */ ;", {"plays": 1}, True),
+        (f'SELECT "table" FROM plays {W}', {"plays": 1}, True),
         ("SELECT ((", {}, False),
         (f"SELECT * FROM plays {W}{' AND a = 1' * 3_000}", {}, False),  # too deep for Python
         ("SELECT 1 FROM plays, plays", {"plays": 2}, False),

@@ -82,11 +82,12 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
 ) -> None:
     rules(renew=True)
     (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
+    (project / "dags" / "broken.py").write_text('"""An Airflow DAG."""\n\n1 / 0\n')
     (sql_folder / "plays.sql").write_text(SQL.replace("country\n", "country, NOW()\n"))
     is_clean, lines = rules()
     assert not is_clean
     last = re.fullmatch(
-        r"The rules are in athena_reports/authors/rules\. Findings: (\d+) in 1 DAG files, "
+        r"The rules are in athena_reports/authors/rules\. Findings: (\d+) in 2 DAG files, "
         r"1 DAGs of reports; \d+ s",
         lines[-1],
     )

@@ -118,6 +118,15 @@ def test_parts_that_are_not_published_any_more_are_found(
     )
 
 
+def test_the_first_whole_period_of_a_report_decides_which_parts_it_needs(
+    reports: Reports,
+) -> None:
+    reports.add("days", since="2025-02-01")
+    days = 'Published("days", daily("Asia/Tokyo"))'
+    reports.add("months", days, cadence=MONTHS, since="2025-01-15")
+    assert reports_that_are_read_exist(reports.repository) == []
+
+
 def test_the_last_part_may_be_the_last_period_of_its_report(reports: Reports) -> None:
     reports.add("days", more=', until="2025-03-31"')
     reports.add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support.airflow_run import DagRun, context
 RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = Path("tests", "reports", "plays", "golden")
+FIRST = GOLDEN / "weekly_2025-01-05.sql"
 SQL = """-- Where players are, by the words that they chose.
 SELECT
     p.country, COUNT(*) AS position,
@@ -79,6 +81,7 @@ def test_a_repository_without_any_report_breaks_no_rule(make: Make) -> None:
         "SELECT COUNT(*) AS plays, SUM(score) AS score FROM plays",
         "SELECT country FROM plays UNION ALL SELECT country FROM tests ORDER BY country",
         "WITH a AS (SELECT country, type FROM plays) SELECT * FROM a ORDER BY country",
+        "SELECT country AS _of, score AS score_2 FROM plays ORDER BY country",
     ],
 )
 def test_sql_that_is_right(make: Make, sql: str) -> None:
@@ -106,16 +109,21 @@ def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
 
 
 def test_one_column_alone_needs_a_name_too(make: Make) -> None:
-    (finding,) = sql_rules.sql_reads_well(make(sql="SELECT COUNT(*) FROM plays"))
-    assert "AL03" in finding
+    repository = make(sql="SELECT COUNT(*) FROM plays")
+    (finding,) = sql_rules.sql_reads_well(repository)
+    assert finding.startswith(f"{FIRST}, line 1: AL03 ")
+    assert sql_rules.column_names_are_snake_case(repository) == []
 
 
 def test_a_name_that_the_report_declares_is_meant(make: Make) -> None:
     declaring = DAG_FILE.replace(
         "Report(", 'Report(columns={"順位": Column("bigint", "rank")}, '
     ).replace("import ", "import Column, ")
-    sql = SQL.replace("AS position", 'AS "順位"')
-    assert sql_rules.column_names_are_snake_case(make(declaring, sql)) == []
+    sql = SQL.replace("AS position", 'AS "順位"').replace("    max.total", '    max.total AS "計"')
+    assert sql_rules.column_names_are_snake_case(make(declaring, sql)) == [
+        f"{FIRST}: the column '計' is not in snake_case. Name it such as mean_score (AS), or"
+        " declare it in Report(columns=...) if it is meant."
+    ]
 
 
 INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
@@ -164,9 +172,18 @@ def test_the_partitions_of_each_input_are_filtered(
     found = sql_rules.sql_filters_the_partitions_of_its_inputs(
         make(dag_file, f"SELECT COUNT(*) AS a FROM plays {sql}")
     )
-    assert [each.partition("no filter on ")[2].partition(".")[0] for each in found] == unfiltered
-    for each in found:
-        assert "Write {{ inputs." in each
+    keys = {"plays": '"dt"', "scores": '"year", "month", "day"'}
+    assert found == [
+        f"{FIRST}: the template asks for no filter on {name}. Write"
+        f" {{{{ inputs.{name}.partitions }}}} or {{{{ period.partitions({keys[name]}) }}}}."
+        for name in unfiltered
+    ]
+
+
+def test_a_query_that_trino_does_not_accept_is_told_with_its_line(make: Make) -> None:
+    sql = SQL.replace("FROM plays AS p", "FROM FROM")
+    (finding,) = sql_rules.sql_is_one_query_that_trino_accepts(make(sql=sql))
+    assert finding.startswith(f"{FIRST}, line 5: sql parser error")
 
 
 def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
@@ -178,6 +195,40 @@ def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
     )
     assert len(found) == 1
     assert "inputs.scores.partitions" in found[0]
+
+
+SECTIONS = """
+## Schedule
+
+Weekly, by an Airflow DAG.
+
+# Input
+### Rerun
+**Permissions and more.**
+"""
+
+
+def test_a_section_is_a_heading_or_begins_with_bold_words(make: Make) -> None:
+    begin, _, rest = DAG_FILE.partition("**Schedule.**")
+    page, end = rest.split('"""', 1)
+    assert page.count("**") == 8
+    right = f'{begin}{SECTIONS}"""{end}'
+    repository = make(right)
+    assert dag_rules.every_report_is_documented(repository) == []
+    monthly = 'plays_monthly = build_dag(plays, monthly(timezone="Asia/Tokyo"))\n'
+    for old, new, section in (
+        ("## Schedule", "## Scheduled", "Schedule"),
+        ("# Input", "Input", "Input"),
+        ("### Rerun", "See **Rerun.**", "Rerun"),
+    ):
+        text = f"{right.replace(old, new)}{monthly}".replace("weekly\n\n", "monthly, weekly\n\n")
+        (repository.root / "dags" / "plays.py").write_text(text)
+        two_dags = Repository(repository.project)
+        assert len(two_dags.reports) == 2
+        # The DAGs of a file share its docstring.
+        assert dag_rules.every_report_is_documented(two_dags) == [
+            f"plays.py: its docstring (doc=__doc__) lacks a section **{section}.**"
+        ]
 
 
 def test_an_unload_needs_no_order(make: Make) -> None:
@@ -350,6 +401,32 @@ def test_like_sql_of_two_reports_is_found_in_both(make: Make, sql_folder: Path) 
     assert [finding.split("/")[2] for finding in found] == ["matches", "plays"]
 
 
+def test_a_change_of_two_reports_is_shown_of_both(make: Make, sql_folder: Path) -> None:
+    (sql_folder / "matches.sql").write_text(SQL)
+    repository = make(matches=DAG_FILE.replace("plays", "matches"))
+    for name in ("plays", "matches"):
+        (sql_folder / f"{name}.sql").write_text(SQL.replace("position DESC", "position ASC"))
+    found = sql_rules.sql_is_the_golden_one(Repository(repository.project))
+    assert len(found) == 2
+    assert all("\n+ORDER BY position ASC, country" in finding for finding in found)
+
+
+def test_the_golden_files_of_one_report_are_written_and_no_others(
+    make: Make, sql_folder: Path
+) -> None:
+    (sql_folder / "plays_2.sql").write_text(SQL)
+    both = DAG_FILE + 'plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))\n'
+    both = both.replace("weekly\n\n", "monthly, weekly\n\n")
+    other = DAG_FILE.replace("plays", "plays_2")
+    root = make(both, plays_2=other).root
+    shutil.rmtree(root / "tests")
+    repository = Repository(Project.usual(root))
+    written = [root / GOLDEN / "monthly_2025-01.sql", root / FIRST]
+    assert sql_rules.write_golden(repository, "plays") == written
+    files = [path for path in (root / "tests").rglob("*") if path.is_file()]
+    assert sorted(files) == written
+
+
 UGLY = """SELECT DISTINCT
     p.country, count(*) AS position,  CAST(p.score AS varchar) AS score, null AS nothing
 FROM plays AS p
@@ -485,6 +562,11 @@ def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> Non
     assert place[1] == "flows/.airflowignore"
     (root / place[1]).write_text("ideas.py\n")
     assert dag_rules.every_file_holds_dags(Repository(find_project(root))) == []
+    # What is held against the style of Python is that folder, too.
+    assert dag_rules.python_is_clean(Repository(find_project(root))) == []
+    (root / "flows" / "ideas.py").write_text("import os")
+    found = dag_rules.python_is_clean(Repository(find_project(root)))
+    assert {line.partition(":")[0] for line in found if ":" in line} == {"flows/ideas.py"}
 
 
 def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
@@ -537,6 +619,20 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
             "it is another DAG",
         ),
         ("import time; plays_weekly.tags.add(str(int(time.time())))", "it is another DAG"),
+        # Each part of a date differs.
+        *(
+            (
+                f"from datetime import datetime\nplays_weekly.description = str({part})",
+                "it is another DAG",
+            )
+            for part in (
+                "datetime.now().month",
+                "datetime.now().day",
+                "datetime.now().weekday()",
+                "datetime.now().hour",
+                "datetime.now().minute",
+            )
+        ),
     ],
 )
 def test_a_file_that_asks_for_something_while_it_is_parsed(
@@ -593,9 +689,10 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     assert len(found) == 1, found
 
 
-READS_ALL = """SELECT COUNT(*) AS number FROM plays
+READS_ALL = """SELECT COUNT(*) AS number FROM plays, {{ inputs.days_daily.table }}
 WHERE {{ inputs.plays.partitions }} AND {{ period.partitions("dt") }}
   AND {{ period.previous.partitions("dt") }} AND {{ period.last_year.partitions("dt") }}
+  AND {{ period.partitions("day", zone="Asia/Tokyo", format="%Y%m%d", kind="integer") }}
   AND {{ period.contains("played_at") }} AND number < {{ params.top }}
 ORDER BY number
 """
@@ -603,8 +700,12 @@ ORDER BY number
 
 def test_the_golden_sql_is_that_of_the_run(make: Make) -> None:
     fields = """late_by=timedelta(days=5), params={"top": 7},
-    inputs=[Input("plays", "dt", previous=True, last_year=True)], """
-    dag_file = DAG_FILE.replace("Report(", f"Report({fields}").replace("import ", "import Input, ")
+    inputs=[
+        Input("plays", "dt", previous=True, last_year=True),
+        Published("days", daily("Asia/Tokyo")),
+    ], """
+    dag_file = DAG_FILE.replace("Report(", f"Report({fields}")
+    dag_file = dag_file.replace("import ", "import Input, Published, daily, ")
     repository = make(f"from datetime import timedelta\n{dag_file}", READS_ALL)
     (dag,) = repository.reports.values()
     (query,) = sql_rules.rendered(repository)
@@ -622,9 +723,13 @@ def test_a_change_that_all_periods_have_in_common_is_shown_once(
     for week in ("2025-03-02", "2025-03-09"):
         (root / GOLDEN / f"weekly_{week}.sql").touch()
     sql_rules.renew(Repository(Project.usual(root)))
-    (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
+    # Beside the changed line stands one with the dates of its week.
+    (sql_folder / "plays.sql").write_text(
+        SQL.replace("    ON p.country = max.country", "    ON max.country = p.country")
+    )
     first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
-    assert "+ORDER BY position ASC, country" in first
+    assert "+    ON max.country = p.country" in first
+    assert "\n WHERE (p.dt IN ('2025-01-04', " in first
     same = "differs in the same lines"
     assert [each.splitlines()[1].strip() for each in (second, third)] == [same, same]
 
@@ -680,8 +785,15 @@ def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
 
     (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
 
-    assert len(finding.splitlines()) < 30
-    assert finding.endswith("more lines")
+    lines = finding.splitlines()
+    # The file, a place, 23 of 300 lines that are new, and the one after them is not shown.
+    assert (len(lines), lines[0]) == (26, f"{FIRST}:")
+    assert lines[2:25] == ["+-- more"] * 23
+    assert lines[25] == "... 278 more lines"
+
+    (sql_folder / "plays.sql").write_text("-- more\n" * 22 + SQL)
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    assert finding.splitlines()[2:] == [*["+-- more"] * 22, f" {SQL.splitlines()[0]}"]
 
 
 def test_a_report_whose_first_period_is_not_over_has_golden_files_too(make: Make) -> None:
