@@ -42,6 +42,11 @@ HEADER = PLAYS.partition("\n")[0]
             "line 1: the column 'User_id' occurs twice; expected each column once, found"
             " user_id string, User_id bigint, at timestamp, dt string.",
         ),
+        (
+            HEADER.replace("user_id", "User_Id").replace("score", "user_id"),
+            "line 1: the column 'user_id' occurs twice; expected each column once, found"
+            " User_Id string, user_id bigint, at timestamp, dt string.",
+        ),
         ("", "line 1: the file is empty; expected the names of the columns."),
         (
             PLAYS.replace("a,1", "a,one"),
@@ -138,6 +143,7 @@ def test_a_file_that_cannot_become_a_table_says_where_and_what_is_expected(
         "\n" + PLAYS,
         PLAYS.replace("2025-06-14 15:00:00", "2025-06-14T15:00:00.000000"),
         PLAYS.replace("a,1,", '"a","1",'),
+        PLAYS.replace("string,score", "string, score"),
         PLAYS.replace("score bigint", "score decimal(10,2)"),
         PLAYS.replace("score bigint", "score decimal(10, 2)").replace("a,1", "a,1.000"),
         PLAYS.replace("score bigint", '"score decimal(10,2)"'),

@@ -146,6 +146,7 @@ def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path
         (EXPECTED.replace('"B"', '"C"'), ["line 3, column user_id: expected 'C'; found 'B'."]),
         (EXPECTED.replace('"B",', '"B",""'), ["line 3, column score: expected ''; found NULL."]),
         ('"user_id",score\n"A",3\n', ["after line 2: expected no row; found the row 'B', NULL."]),
+        ('"user_id",score\n"B",\n', ["after line 1: expected no row; found the row 'A', '3'."]),
         (
             '"user_id",score\n"A\nB",3\n"A",3\n"B",\n',
             ["line 2: expected the row 'A\nB', '3'; found no row."],
