@@ -56,6 +56,10 @@ def test_what_came_out_is_accepted_and_passes_then(case: Path) -> None:
 
 
 def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> None:
+    """Only what the CTE reads is needed."""
+    file = case.parents[2] / "dags" / "scores.py"
+    input = 'Input("plays", "dt")'
+    file.write_text(file.read_text().replace(input, f'{input}, Input("teams", "dt")'))
     (case / "case.yaml").write_text("period: 2025-06-15\ncte: current")
     (case / "expected.csv").write_text('"user_id",score\n"a",1\n"a",2\n"b",\n')
     assert run(case).outcome == "passed"

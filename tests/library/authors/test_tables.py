@@ -54,6 +54,36 @@ def test_a_table_is_turned_at_the_first_column_that_does_not_fit() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [30, 250])
+def test_what_looks_like_markup_is_text_and_any_width_may_be_exceeded(width: int) -> None:
+    """Of a column, of a label and of a value."""
+    output = StringIO()
+    console = Console(file=output, width=width)
+    row = LabelledRow("[b]", ("[red]", "x" * width))
+    for headings in ([Heading("[i]"), Heading("n")], [Heading("[i]", "[u]"), Heading("n", "int")]):
+        console.print(fitting_table(console, headings, [row], caption="[dim]"))
+        lines = output.getvalue().splitlines()
+        assert (lines[0].strip(), lines[-1].strip()) == ("[b]", "[dim]")
+        assert lines[1].split() == [part for part in (*headings[0], "[red]") if part]
+        assert sum(line.count("x") for line in lines) == width
+        output.truncate(output.seek(0))
+
+        console.print(fitting_table(console, headings, [LabelledRow("[b]", ("[red]", "x"))]))
+        upright = output.getvalue()
+        assert re.search(r"│ \[b\] +│ \[red\] +│ x", upright)
+        assert re.search(r"┃ +┃ \[i\] +┃ n", upright)
+        output.truncate(output.seek(0))
+
+
+def test_null_is_dim_and_its_text_is_not() -> None:
+    for width in (80, 12):
+        output = StringIO()
+        console = Console(file=output, width=width, force_terminal=True, color_system="standard")
+        rows = [LabelledRow("row 1", (None,)), LabelledRow("row 2", ("NULL",))]
+        console.print(fitting_table(console, [Heading("a_long_name")], rows))
+        assert len(re.findall(r"\x1b\[2mNULL", output.getvalue())) == 1
+
+
 @pytest.mark.parametrize("width", range(18, 42))
 def test_no_line_is_wider_than_the_terminal_and_no_value_is_cut(width: int) -> None:
     lines = printed(width)

@@ -82,6 +82,7 @@ def test_a_repository_without_any_report_breaks_no_rule(make: Make) -> None:
         "SELECT country FROM plays UNION ALL SELECT country FROM tests ORDER BY country",
         "WITH a AS (SELECT country, type FROM plays) SELECT * FROM a ORDER BY country",
         "SELECT country AS _of, score AS score_2 FROM plays ORDER BY country",
+        "SELECT * FROM plays ORDER BY country -- noqa: AM04",
     ],
 )
 def test_sql_that_is_right(make: Make, sql: str) -> None:
@@ -473,6 +474,10 @@ def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, files: tuple[str, .
     assert dag_rules.dag_ids_are_unique(repository) == [
         "plays_weekly: 2 DAGs have this id. Rename one."
     ]
+
+
+def test_a_dag_may_have_two_names_in_its_file(make: Make) -> None:
+    assert dag_rules.dag_ids_are_unique(make(f"{DAG_FILE}again = plays_weekly\n")) == []
 
 
 def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_thought_left_over(
