@@ -99,6 +99,9 @@ def test_a_comma_in_brackets_parts_no_columns(
         ('a,b\n1,2"\n', "line 2, column b: expected a comma or the end of the line beside quotes"),
         ('a,b\n1,"2\n', "line 2, column b: expected a closing quote, found none to the end of the"),
         ('a,b\n1,2,"3', "line 2, column 3: expected a closing quote, found none to the end of the"),
+        ('a decimal(3,1),b int\n1,2,"3', "line 2, column 3: expected a closing quote, found none"),
+        ('a decimal(3,1),b int\n1,"2', "line 2, column b int: expected a closing quote, found"),
+        ('a,b\r"x\r\ry",1\r1,"2\r3', "line 5, column b: expected a closing quote, found none to"),
     ],
 )
 def test_a_row_that_is_none_is_told_with_its_line_and_column(

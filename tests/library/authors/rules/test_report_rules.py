@@ -572,6 +572,8 @@ def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> Non
     (root / "flows" / "ideas.py").write_text("import os")
     found = dag_rules.python_is_clean(Repository(find_project(root)))
     assert {line.partition(":")[0] for line in found if ":" in line} == {"flows/ideas.py"}
+    (root / "flows" / "ideas.py").rename(root / "ideas.py")  # which is no matter of Airflow's
+    assert dag_rules.python_is_clean(Repository(find_project(root))) == []
 
 
 def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
@@ -650,6 +652,20 @@ def test_a_file_that_asks_for_something_while_it_is_parsed(
     found = dag_rules.parsing_asks_for_nothing(Repository(Project.usual(repository.root)))
 
     assert any(finding in each for each in found), found
+
+
+def test_each_thing_that_a_file_asks_for_is_told(make: Make) -> None:
+    asks = """from airflow.sdk import Connection, Variable
+for ask in (Connection.get, Variable.get):
+    try:
+        ask("top")
+    except OSError:
+        pass
+"""
+    assert dag_rules.parsing_asks_for_nothing(make(f"{DAG_FILE}\n{asks}")) == [
+        "plays.py: it asks for a Variable while it is parsed.",
+        "plays.py: it asks for a connection while it is parsed.",
+    ]
 
 
 def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
