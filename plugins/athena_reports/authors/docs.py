@@ -84,7 +84,10 @@ def _facts(declared: DeclaredReport) -> str:
         facts += f" Key of the rows: {key}."
     late_hours = declared.report.late_by / _HOUR
     if late_hours:
-        facts += f" Events may land {late_hours:g} hours late; until then a period is provisional."
+        hours = "hour" if late_hours == 1 else "hours"
+        facts += (
+            f" Events may land {late_hours:g} {hours} late; until then a period is provisional."
+        )
     return facts
 
 
