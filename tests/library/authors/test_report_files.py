@@ -205,6 +205,7 @@ def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(
     ("name", "suggestions"),
     [
         ("plaus", "plays, plays_weekly, plays_monthly"),
+        ("play", "plays, plays_weekly, plays_monthly"),
         ("playsweekly", "plays_weekly, plays, plays_monthly"),
         ("zzz", "matches, matches_daily, plays, plays_monthly, plays_weekly"),
     ],
@@ -235,18 +236,21 @@ def test_a_period_that_no_dag_has_is_told_for_each_of_them(make_report: MakeRepo
 
 
 @pytest.mark.parametrize(
-    ("now", "until", "last"),
+    ("cadence", "now", "until", "last"),
     [
-        ("2025-06-11 00:00:00", None, "2025-06-10"),
-        ("2025-06-10 23:59:59", None, "2025-06-09"),
-        ("2025-06-11 00:00:00", "2025-06-05", "2025-06-05"),
-        ("2025-06-03 12:00:00", "2025-06-05", "2025-06-02"),
+        (daily(), "2025-06-11 00:00:00", None, "2025-06-10"),
+        (daily(), "2025-06-10 23:59:59", None, "2025-06-09"),
+        (daily(), "2025-06-11 00:00:00", "2025-06-05", "2025-06-05"),
+        (daily(), "2025-06-03 12:00:00", "2025-06-05", "2025-06-02"),
+        # The last one has data of a part of its days.
+        (weekly("monday"), "2025-07-01 00:00:00", "2025-06-05", "2025-06-02"),
+        (monthly("Asia/Tokyo"), "2025-09-01 00:00:00", "2025-06-01", "2025-06"),
     ],
 )
 def test_the_latest_period_is_complete_and_has_data(
-    now: str, until: str | None, last: str, make_report: MakeReport
+    cadence: Cadence, now: str, until: str | None, last: str, make_report: MakeReport
 ) -> None:
     fields = {} if until is None else {"until": until}
-    declared = DeclaredReport(build_dag(make_report(**fields), daily()))
+    declared = DeclaredReport(build_dag(make_report(**fields), cadence))
     with time_machine.travel(f"{now}+00:00"):
         assert declared.latest_period().id == last
