@@ -388,6 +388,25 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
     write_project(work / "my_reports-2", REPORT)
     project = work / "my_reports-2"
     assert [path.name for path in work.iterdir()] == ["my_reports-2"]
+    # Each file has its own text.
+    beginnings = {
+        ".github/workflows/ci.yaml": "# Checks the reports",
+        ".github/workflows/deploy.yaml": "# Deploys to one environment",
+        ".gitignore": ".venv*",
+        "AGENTS.md": "# For assistants",
+        "Makefile": "# Short names",
+        "README.md": "# my_reports-2",
+        "dags/.airflowignore": "# SQL lies beside dags/",
+        "dags/athena_reports_maintenance.py": '"""\n# Maintenance of the reports',
+        "dags/best.py": '"""\n# Best',
+        "docker-compose.yaml": "# Airflow in containers",
+        "plugins/README.md": "# Plugins of your own",
+        "pyproject.toml": "# This table makes the folder a project",
+        "requirements-dev.txt": "# What the commands need",
+        "requirements.txt": "# What the reports run with",
+    }
+    for path, beginning in beginnings.items():
+        assert (project / path).read_text().startswith(beginning), path
     wheels = {path.name: path.read_text() for path in (project / "wheels").iterdir()}
     assert wheels == {name: name for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA)}
     assert "--find-links wheels\n" in (project / "requirements.txt").read_text()
