@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from athena_reports.authors.rules.sql_style import StyleBeside, shape_of, violations
 
 EDITED = "select country from plays where dt = '2025-01-05' order by country\n"
@@ -20,8 +24,15 @@ def test_queries_that_differ_in_more_than_their_literals_have_two_shapes() -> No
         assert shape_of(of_one_week.replace(old, new)) != shape_of(of_one_week)
 
 
-def test_a_process_beside_finds_what_is_found_here() -> None:
-    """Whether it has begun with the SQL, with that of another period, or not at all."""
+def test_a_process_beside_finds_what_is_found_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it has begun with the SQL, with that of another period, or not at all.
+
+    The author's own configuration of sqlfluff is not the project's.
+    """
+    (tmp_path / ".sqlfluff").write_text("[sqlfluff]\nexclude_rules = AM04\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
     begun = BEGUN.format("2025-01-05")
     other_period = BEGUN.format("2025-01-12")
 
