@@ -385,7 +385,8 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         return True
 
     monkeypatch.setattr("athena_reports.authors.init.check", look)
-    write_project(work / "my_reports-2", REPORT)
+    report = REPORT.model_copy(update={"until": date(2025, 1, 20)})
+    write_project(work / "my_reports-2", report)
     project = work / "my_reports-2"
     assert [path.name for path in work.iterdir()] == ["my_reports-2"]
     # Each file has its own text.
@@ -407,6 +408,8 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
     }
     for path, beginning in beginnings.items():
         assert (project / path).read_text().startswith(beginning), path
+    # The example is about dates that have data.
+    assert " --from 2025-01-01 --to 2025-01-20 " in (project / "README.md").read_text()
     wheels = {path.name: path.read_text() for path in (project / "wheels").iterdir()}
     assert wheels == {name: name for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA)}
     assert "--find-links wheels\n" in (project / "requirements.txt").read_text()

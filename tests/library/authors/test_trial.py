@@ -357,7 +357,10 @@ def test_a_query_that_cannot_be_stopped_is_told(
         trial(declared, WEEK, aws, command="plan"),
     ):
         raise AssertionError("it has rows")
-    assert "Query q-1 may still run" in capsys.readouterr().err
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("Query q-1 may still run: An error occurred (AccessDeniedException)")
+    advice = "Stop it in the console, or the reconciler does 0:30:00 after its start."
+    assert told.endswith(f" {advice}")
 
 
 def test_the_pauses_between_two_looks_grow_to_a_second(

@@ -109,6 +109,14 @@ def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
     assert sql_rules.sql_asks_no_clock(make(sql=sql)) == []
 
 
+def test_a_clock_is_told_with_what_to_write_instead(make: Make) -> None:
+    sql = "SELECT COUNT(*) AS n FROM plays WHERE dt < CURRENT_DATE"
+    assert sql_rules.sql_asks_no_clock(make(sql=sql)) == [
+        f"{FIRST}: it asks for CURRENT_DATE, the time at which the query runs. Take dates from the"
+        ' period: {{ period.contains("event_time") }}, {{ period.end_utc }}.'
+    ]
+
+
 def test_one_column_alone_needs_a_name_too(make: Make) -> None:
     repository = make(sql="SELECT COUNT(*) FROM plays")
     (finding,) = sql_rules.sql_reads_well(repository)
