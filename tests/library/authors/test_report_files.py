@@ -230,6 +230,11 @@ def test_an_unknown_name_is_told_with_those_that_resemble_it_or_all(
     )
 
 
+def test_where_there_are_no_reports_none_is_suggested() -> None:
+    with pytest.raises(UnknownReportError, match=r"'plays'\. Is it one of these: none\?$"):
+        find_report("plays", "", Declared([], []))
+
+
 def test_a_period_that_no_dag_has_is_told_for_each_of_them(make_report: MakeReport) -> None:
     plays = make_report(name="plays")
     dags = [build_dag(plays, weekly("sunday")), build_dag(plays, monthly())]

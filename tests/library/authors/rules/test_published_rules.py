@@ -103,6 +103,20 @@ def test_parts_that_are_never_published_are_found(
     assert finding == f"months_monthly: it reads {says}"
 
 
+def test_each_report_that_is_read_and_is_not_there_is_a_finding(reports: Reports) -> None:
+    read = ", ".join(f'Published("{name}", daily("Asia/Tokyo"))' for name in ("days", "aa", "bb"))
+    for name in ("days", "other"):
+        reports.add(name)
+    for name in ("months", "totals"):
+        reports.add(name, read, cadence=MONTHS)
+    findings = reports_that_are_read_exist(reports.repository)
+    assert [finding.partition(", ")[0] for finding in findings] == [
+        f"{name}_monthly: it reads {read}"
+        for name in ("months", "totals")
+        for read in ("aa_daily", "bb_daily")
+    ]
+
+
 @pytest.mark.parametrize(
     ("until", "says"),
     [
@@ -151,8 +165,11 @@ def test_the_last_part_may_be_the_last_period_of_its_report(reports: Reports) ->
 
 
 def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
+    for name in ("days", "more"):
+        reports.add(name)
+    days, more = (f'Published("{name}", daily("Asia/Tokyo"))' for name in ("days", "more"))
     for name, read in [("a", "b"), ("b", "c"), ("c", "a"), ("leads", "a")]:
-        reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
+        reports.add(name, f'{days}, Published("{read}", daily("Asia/Tokyo")), {more}')
     (finding,) = reports_do_not_read_each_other(reports.repository)
     assert finding == (
         "a_daily reads b_daily reads c_daily reads a_daily. Let one of them read the tables"
