@@ -9,7 +9,7 @@ from athena_reports.errors import AthenaReportsError
 
 DIALECT = "athena"
 # Words that have a meaning in the SQL of Athena, in lower case.
-KEYWORDS = frozenset(keyword.strip().lower() for keyword in Athena.Tokenizer.KEYWORDS)
+KEYWORDS = frozenset(keyword.lower() for keyword in Athena.Tokenizer.KEYWORDS)
 
 
 class SqlError(AthenaReportsError):
