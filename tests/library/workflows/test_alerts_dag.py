@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -17,12 +18,14 @@ from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports import Cadence, Column, build_dag, daily, monthly, quarterly, weekly, yearly
+from athena_reports.alerts import notifying
 from athena_reports.alerts.notifying import NOTIFIER_LIMIT
 from athena_reports.errors import ReportError
 from athena_reports.rows.checks import CheckResult
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings
+from athena_reports.workflows import alerts_dag
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
@@ -105,6 +108,67 @@ def test_the_reason_of_a_failure_has_its_beginning_if_it_is_long(build: Build) -
     assert len(message) < 10_000
 
 
+def test_the_reason_of_a_report_with_a_private_column_quotes_nothing(
+    make_report: MakeReport,
+) -> None:
+    """Nobody knows what the text of an error quotes."""
+    columns = {"name": Column("varchar", "name", private=True), "n": Column("bigint", "number")}
+    recorder, ti = Recorder(), TaskInstance("transform")
+    dag = build_dag(make_report(columns=columns), WEEKS, on_failure=[recorder])
+    callback: Any = dag.get_task("transform").on_failure_callback
+    callback[0]({"ti": ti, "exception": ValueError("Ann Example")})
+
+    fail(dag, dag_run=DagRun(), ti=ti)
+    (message,) = recorder.told
+    assert "Reason: transform: ValueError, whose text may quote a private column" in message
+    assert "Ann" not in message
+
+
+def test_the_reason_of_a_mapped_task_is_that_of_the_one_that_failed(build: Build) -> None:
+    """An author can add such tasks to a report."""
+    recorder, ti = Recorder(), TaskInstance("transform", map_index=3)
+    dag = build(on_failure=[recorder])
+    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": OSError("of 3")})
+    fail(dag, dag_run=DagRun(), ti=ti)
+    (message,) = recorder.told
+    assert "Reason: transform: of 3\n" in message
+
+
+def test_a_callback_has_told_before_airflow_ends_it(
+    build: Build,
+    make_report: MakeReport,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A callback of the DAG has more time than one of a task, which ends with the worker."""
+    limits = []
+
+    def note(*told: Any, time_for_all: timedelta | None = None) -> None:
+        limits.append(time_for_all)
+        notifying.tell(*told, time_for_all=time_for_all)
+
+    monkeypatch.setattr(alerts_dag, "tell", note)
+    recorder = Recorder()
+    fail(build(on_failure=[recorder]))
+    (of_task,) = alerts_dag.failed_delivery_callback(make_report(), WEEKS, [recorder]) or ()
+    dag = build()
+    of_task({"dag": dag, "run_id": "one", "ti": TaskInstance("sales"), "exception": None})
+    assert limits == [notifying.TIME_OF_DAG_CALLBACK, notifying.TIME_OF_TASK_CALLBACK]
+    assert len(recorder.told) == 2
+
+    # A manifest that cannot be read in time leaves some for the log.
+    assert alerts_dag._MANIFEST_LIMIT < notifying.TIME_OF_DAG_CALLBACK
+    monkeypatch.setattr(alerts_dag, "_MANIFEST_LIMIT", timedelta(milliseconds=1))
+    goes_on = Event()
+    monkeypatch.setattr(alerts_dag, "published_manifest", lambda *_: goes_on.wait())
+    (of_success,) = alerts_dag.warning_callback(make_report(), WEEKS, [recorder]) or ()
+    try:
+        with pytest.raises(TimeoutError):
+            of_success({"dag": dag, "run_id": "one", "dag_run": DagRun()})
+    finally:
+        goes_on.set()
+
+
 def test_a_task_that_was_killed_keeps_the_reason_of_no_try(build: Build) -> None:
     """The DAG processor calls its callback then, and knows no exception."""
     recorder, ti = Recorder(), TaskInstance("transform")
@@ -127,6 +191,11 @@ def test_a_task_that_was_killed_keeps_the_reason_of_no_try(build: Build) -> None
             {"ti": TaskInstance("transform")},
             "Reason: transform: the run took longer than its run_timeout",
         ),
+        (
+            "all_tasks_deadlocked",
+            {},
+            "period unknown, environment dev: failed.\nReason: no task could run\n",
+        ),
         ("timed_out", {}, "period unknown, environment dev: failed.\nReason: the run took longer"),
         ("task_failure", {"dag_run": DagRun(conf={"period": "2025-06-09"})}, "period unknown"),
         (
@@ -134,6 +203,9 @@ def test_a_task_that_was_killed_keeps_the_reason_of_no_try(build: Build) -> None
             {"dag_run": DagRun(conf={"period": "2025-06-01"})},
             "period 2025-06-01",
         ),
+        # The trigger form sends null for an empty field.
+        ("task_failure", {"dag_run": DagRun(conf={"period": None})}, f"period {WEEK.id},"),
+        ("task_failure", {"dag_run": DagRun(conf={})}, f"period {WEEK.id},"),
         ("task_failure", {"ti": None}, "Reason: a task failed"),
     ],
 )
@@ -361,7 +433,8 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
         assert (task.owner, task.retries) == ("analytics", 3)
         assert not task.upstream_task_ids
         assert not task.has_on_retry_callback
-        assert task.execution_timeout > 3 * NOTIFIER_LIMIT, "each notifier has its time"
+        # Each notifier has its time, and so has the look itself.
+        assert task.execution_timeout == timedelta(minutes=5) + 3 * NOTIFIER_LIMIT
         (callback,) = task.on_failure_callback
         assert callback.keywords["notifiers"] == policy.on_failure
         assert callback.keywords["cadence"] == WEEKS

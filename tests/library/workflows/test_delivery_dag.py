@@ -22,6 +22,7 @@ from tests.support.notifiers import Recorder
 
 SALES = mail("sales", to=["sales@example.com"])
 TEAM = slack("team", channel="#sales")
+EARLY_INPUT = Input("users", wait=timedelta(hours=1))
 LATE_INPUT = Input("plays", wait=timedelta(hours=6))
 COLUMNS = {
     "name": Column("varchar", "name"),
@@ -60,13 +61,18 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     assert [task.task_id for task in dag.tasks] == ["sales", "team", "topic"]
     assert all(not task.upstream_task_ids for task in dag.tasks)
     assert {task.max_active_tis_per_dag for task in dag.tasks} == {1}
-    assert dag.max_active_runs > 1, "a channel that fails holds up no other"
+    assert dag.max_active_runs == 16, "a channel that fails holds up no other"
     assert dag.tags == {"athena-reports-maintenance", "weekly", "dev"}
     assert "backfill" not in dag.allowed_run_types
     stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert stored.params.dump() == {"period": ""}
+    # The trigger form sends null for an empty field.
+    assert dag.params.get_param("period").resolve(None) is None
     for task in dag.tasks:
         assert task.retries >= 8
+        # A server that is back gets what waits for it within half an hour.
+        assert task.retry_delay == timedelta(minutes=1)
+        assert task.max_retry_delay == timedelta(minutes=30)
         longest = sum(
             (min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)),
             timedelta(),
@@ -157,15 +163,24 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     for run in (
         DagRun(run_type="asset_triggered", partition_key="2025-06-01"),
         DagRun(run_type="manual", conf={"period": "2025-06-08"}),
+        DagRun(run_type="manual", conf={"period": "June"}),
+        None,
     ):
         failed = {"dag": dag, "run_id": "event-1", "ti": TaskInstance("sales")}
         callback({**failed, "dag_run": run, "exception": OSError("no server")})
-    by_event, by_hand = told
+    by_event, by_hand, wrong, unknown = told
     assert "best_users_weekly_deliver, period 2025-06-01, environment dev: failed" in by_event
     # A column of it is private, and nobody knows what such an error quotes.
     assert "sales: OSError, whose text may quote a private column" in by_event
     assert "no server" not in by_event
     assert "period 2025-06-08," in by_hand
+    assert "period unknown," in wrong
+    assert "period unknown," in unknown
+    next_step = (
+        "Correct that, and clear only the task sales: the run's other channels would get it"
+        " once more."
+    )
+    assert all(next_step in message for message in told)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +195,11 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             "channel 'topic': 'SnsNotifier' is no notifier of Airflow. Give one, such as Sns",
         ),
         ([SALES], {"deliver_within": timedelta(minutes=5)}, "0:05:00 is over before the first"),
+        (
+            [SALES],
+            {"deliver_within": timedelta(minutes=5), "deliver_when": "final"},
+            "0:05:00 is over before the first version can be sent, 0:05:00 after",
+        ),
         ([SALES], {"deliver_within": 7}, "7 is not valid: give a timedelta, zero or more"),
         ([SALES], {"correct_within": timedelta(-1)}, "give a timedelta, zero or more"),
         ([SALES], {"deliver_when": "never"}, "'never' is not valid: give 'published' or 'final'"),
@@ -190,7 +210,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         ),
         (
             [SALES],
-            {"deliver_within": timedelta(hours=6), "inputs": [LATE_INPUT]},
+            {"deliver_within": timedelta(hours=6), "inputs": [EARLY_INPUT, LATE_INPUT]},
             "6:00:00 is over before the first version can be sent, 6:00:00 after",
         ),
         ([SALES], {"columns": {"salary": COLUMNS["salary"]}}, "all columns are private"),
@@ -214,6 +234,24 @@ def test_what_does_not_fit_is_refused_where_it_is_declared(
         build(*channels, **options)
     assert says in str(caught.value)
     assert str(caught.value).startswith("Report 'plays', field '")
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(None, "None"), (SALES, repr(SALES)), ({}, "{}")])
+def test_channels_are_a_list(make_report: MakeReport, channels: Any, shown: str) -> None:
+    with pytest.raises(ReportError) as caught:
+        build_dag(make_report(), WEEKS, deliver=channels)
+    expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
+    says = f"Report 'plays', field 'deliver': {shown} is not valid: {expected}"
+    assert str(caught.value) == says
+    for one in ([SALES], (SALES,)):
+        assert build_dag(make_report(), WEEKS, deliver=one).channels == (SALES,)
+
+
+def test_a_report_without_a_public_number_has_no_bars(build: Any) -> None:
+    for columns in ({"name": COLUMNS["name"]}, {**COLUMNS, "score": COLUMNS["name"]}):
+        texts = {name: column for name, column in columns.items() if name != "price"}
+        with pytest.raises(ReportError, match=r"bar: name is no number\. Leave it out\."):
+            build(mail("sales", to=["a@example.com"], bar="name"), columns=texts)
 
 
 @pytest.mark.parametrize(

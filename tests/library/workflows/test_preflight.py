@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
@@ -58,6 +59,10 @@ def test_an_input_of_another_database_is_looked_for_there_once(services: Service
     tables = [check for check in checks if check.name.startswith("table")]
     assert [check.name for check in tables] == ["table elsewhere.plays"]
     assert tables[0].problem
+    names = [
+        check.name for check in looked_at(services, settings(), Input("z"), elsewhere, Input("a"))
+    ]
+    assert names[4:] == ["table database_dev.a", "table database_dev.z", "table elsewhere.plays"]
 
 
 def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
@@ -146,6 +151,21 @@ def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
         assert way_out in problems[name]
 
 
+def test_an_aws_that_does_not_answer_is_a_problem_that_may_pass(services: Services) -> None:
+    def hang(**_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://athena")
+
+    event = "before-call.athena.GetWorkGroup"
+    services.athena.meta.events.register(event, hang)
+    try:
+        first, *others = looked_at(services, settings())
+    finally:
+        services.athena.meta.events.unregister(event, hang)
+    assert (first.name, first.retryable) == ("workgroup dev", True)
+    assert first.problem.startswith('Connect timeout on endpoint URL: "https://athena". ')
+    assert [check.problem for check in others] == ["", "", ""]
+
+
 @dataclass
 class Hook:
     """Gives the clients of the local services, and keeps which of them were asked for."""
@@ -221,6 +241,18 @@ def test_the_owner_and_the_encryption_are_those_of_the_deployment(
     require_place(hook, settings=names, location=location, cadence=weekly("sunday"), has_table=True)
     assert len(made_s3) > 1, "the account and the folder are looked at"
     assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
+
+
+def test_a_table_that_cannot_be_read_is_left_to_the_look_at_the_database(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
+    refused = [json_error("AccessDeniedException", "not authorized") for _ in range(9)]
+    location = ReportLocation("athena-report-dev", "unreadable", "weekly")
+    hook: Any = Hook(services, [])
+    with answered(services.glue, "GetTable", *refused):
+        require_account(hook, settings=settings(), location=location, has_table=True)
+    assert "athena" in hook.asked
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:

@@ -96,7 +96,9 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     assert (dag.max_active_runs, dag.dagrun_timeout) == (16, None)
     assert dag.description == f"plays: {cadence.description}"
     assert stored(dag).params.dump() == {"period": ""}
-    text = dag.params.get_param("period").schema["description_md"]
+    param = dag.params.get_param("period")
+    assert param.resolve(None) is None, "the trigger form sends null for an empty field"
+    text = param.schema["description_md"]
     for explained in (
         f"`{example}`",
         "logical date",
@@ -549,6 +551,33 @@ def test_a_second_file_that_declares_a_report_is_an_import_error_that_names_both
 
 
 @pytest.mark.usefixtures("sql_folder")
+@pytest.mark.parametrize(
+    "text",
+    [
+        DECLARATION.replace('"plays"', "'plays'"),
+        DECLARATION.replace("from athena_reports import Report,", "from athena_reports import")
+        .replace("Report(", "athena_reports.Report(")
+        .replace("from", "import athena_reports\nfrom", 1),
+        DECLARATION.replace('name="plays", sql="plays.sql"', 'sql="plays.sql", name="plays"'),
+    ],
+    ids=["other quotes", "of the module", "in another order"],
+)
+def test_a_second_declaration_is_found_however_it_is_written_and_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A synchronized repository is a link to its newest version."""
+    (tmp_path / "version").mkdir()
+    (tmp_path / "dags").symlink_to(tmp_path / "version")
+    for file, written in (("a.py", text), ("b.py", DECLARATION)):
+        (tmp_path / "version" / file).write_text(written)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    assert sorted(parsed(tmp_path / "dags" / "a.py").dags) == ["plays_monthly", "plays_weekly"]
+    (error,) = parsed(tmp_path / "dags" / "b.py").import_errors.values()
+    assert f"{tmp_path / 'version' / 'b.py'} declares it, and so does" in error
+    assert f"does {tmp_path / 'version' / 'a.py'}: their DAGs have the same ids." in error
+
+
+@pytest.mark.usefixtures("sql_folder")
 def test_a_second_file_keeps_no_task_of_the_accepted_one_from_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -574,6 +603,10 @@ def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declare
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     files = {"declared_once": DECLARATION, "a_broken": DECLARATION + "(", "a_ignored": DECLARATION}
     files["a"] = "from declared_once import plays  # plays\nfrom athena_reports import *\n"
+    # They have others, whose names and fields only look alike.
+    files["a_longer"] = DECLARATION.replace('"plays"', '"plays_more"')
+    files["a_owner"] = DECLARATION.replace('name="plays"', 'name="games", owner="plays"')
+    files["a_other_call"] = "from athena_reports import *\nprint(dict(name='plays'))\n"
     files["z"] = (
         "from athena_reports import build_dag, daily\nfrom declared_once import plays\nz ="
         " build_dag(plays, daily())"
@@ -626,7 +659,11 @@ def test_a_report_may_read_its_own_periods_of_another_cadence_but_never_itself(b
 
 def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build: Any) -> None:
     """All of its late periods would be told late while their runs still wait."""
-    inputs = [Input("users", wait=timedelta(hours=1)), Input("plays", wait=timedelta(hours=6))]
+    inputs = [
+        Input("games", columns=()),
+        Input("users", wait=timedelta(hours=1)),
+        Input("plays", wait=timedelta(hours=6)),
+    ]
     recorder = [Recorder("a")]
     says = (
         "Report 'plays', field 'due': 3:00:00 is over before the wait for the input plays, 6:00:00."
