@@ -43,6 +43,7 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
         ("BUCKET", "b" * 63, "b" * 64),
         ("BUCKET", "b2c", "b2"),
         ("BUCKET_OWNER", "1" * 12, "1" * 13),
+        ("BUCKET_OWNER", "1" * 12, "1" * 11),
     ],
 )
 def test_a_name_may_be_so_long(variable: str, value: str, refused: str) -> None:
@@ -54,6 +55,8 @@ def test_a_name_may_be_so_long(variable: str, value: str, refused: str) -> None:
 def test_recipients_are_domains_and_channels_in_any_case() -> None:
     recipients = local("RECIPIENTS", " Example.com,#Sales , C0123456,a.b.co ").recipients
     assert recipients == {"example.com", "#sales", "c0123456", "a.b.co"}
+    ids = {"c0123456", "d0123456", "g0123456"}  # of channels, of direct messages and of groups
+    assert local("RECIPIENTS", ",".join(ids).upper()).recipients == ids
     assert local("RECIPIENTS", "").recipients == frozenset()
 
 
@@ -80,7 +83,10 @@ def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named() -> N
         ("QUERY_RESULTS", "managed", None),
         ("REPORT_DATABASE", "reports", "reports"),
         ("BUCKET_OWNER", "012345678901", "012345678901"),
-        ("MEMORY_LIMIT", "1.5 GB", "1.5 GB"),
+        *(
+            ("MEMORY_LIMIT", amount, amount)
+            for amount in ("1.5 GB", "900KB", "1024 KiB", "256MiB", "2TB")
+        ),
         ("AWS_CONN_ID", "aws_reports", "aws_reports"),
         *((name, text, True) for name in ("PAUSED", "CATCHUP") for text in ("true", "True", "1")),
         *(("DEFERRABLE", text, False) for text in ("false", "0")),
@@ -96,7 +102,7 @@ def test_each_name_can_be_overridden_alone(variable: str, value: str, meant: obj
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        *(("ENV", value) for value in ("Production", "dev\n", "a" * 16)),
+        *(("ENV", value) for value in ("Production", "dev\n", "a" * 16, "st-g", "1st")),
         ("DATABASE", "my database"),
         ("WORKGROUP", "a b"),
         ("REPORT_DATABASE", "my reports"),
@@ -135,13 +141,17 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_value(
     ],
 )
 def test_the_sql_folder_lies_beside_dags_or_inside(
-    tmp_path: Path, present: list[str], found: str | None
+    tmp_path: Path, present: list[str], found: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in present:
         (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     variables = LOCAL | {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
     if found:
-        assert read_settings(variables).sql_folder == tmp_path / found
+        empty = {"ATHENA_REPORTS_SQL_FOLDER": ""}
+        relative = {"AIRFLOW__CORE__DAGS_FOLDER": "dags"}
+        for others in ({}, empty, relative):
+            assert read_settings(variables | others).sql_folder == tmp_path / found
         return
     with pytest.raises(SettingsError) as caught:
         read_settings(variables)
@@ -196,6 +206,22 @@ def test_a_setting_that_nothing_reads_is_refused_with_the_one_meant(
         str(caught.value)
         == f"{misspelt} is set, and there is no such setting. Did you mean {meant}?"
     )
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "https://localhost:4566"])
+def test_an_endpoint_gives_the_names_that_aws_has_no_default_for(endpoint: str) -> None:
+    assert read_settings({"AWS_ENDPOINT_URL": endpoint}).report_bucket == "athena-report-dev"
+
+
+def test_each_setting_has_the_default_of_the_documentation() -> None:
+    names = read_settings(LOCAL)
+    assert (names.pool, names.memory_limit, names.aws_conn_id) == (
+        "default_pool",
+        "128MB",
+        "aws_default",
+    )
+    assert (names.bucket_owner, names.encryption) == ("", None)
+    assert (names.paused, names.catchup, names.deferrable) == (False, False, True)
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4566", "s3://bucket", "http://"])

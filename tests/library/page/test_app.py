@@ -35,6 +35,7 @@ from airflow.models.backfill import Backfill
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -43,7 +44,6 @@ from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
 from athena_reports.page import history, lake
-from athena_reports.page.app import BARS
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS, LakeError
 from athena_reports.page.runs import DatedRun, ReportDag
@@ -378,6 +378,7 @@ def test_a_report_is_described_by_its_dag(client: TestClient) -> None:
 def test_the_page_asks_first_for_some_reports(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert app_module._RECENT_REPORTS >= 20, "a window has room for so many"
     monkeypatch.setattr(app_module, "_RECENT_REPORTS", 1)
     assert list(listed(client, recent=True)) == ["empty_monthly"]
     assert list(listed(client)) == ["empty_monthly", "scores_weekly"]
@@ -468,6 +469,35 @@ def test_coverage_has_every_period_that_is_due(
     assert (other["date"], other["days"]) == ("2026-03-08", 7)
     assert (one["rows"], one["scanned_bytes"], one["price_usd"]) == (100, SCANNED_BYTES, PRICE_USD)
     assert datetime.fromisoformat(one["published_at"]) == WEEK.end_utc + timedelta(minutes=6)
+
+
+def test_the_recent_periods_are_those_that_the_page_shows_at_first(
+    client: TestClient, publisher: Publisher
+) -> None:
+    """Six months, and what is wrong with their partitions."""
+    first = WEEKS.containing(NOW - timedelta(days=183))
+    publisher.put(first)
+    publisher.put(WEEK)
+    publisher.alter(WEEK, rows="many")
+    row = listed(client, recent=True)["scores_weekly"]
+    assert row["cells"][0]["id"] == first.id
+    (problem,) = row["problems"]
+    assert problem.startswith(f"The partition '{WEEK.id}' is not of this package (rows: ")
+
+
+def test_the_end_of_a_report_and_its_logic_are_those_of_its_dag(
+    client: TestClient, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = report_dag("scores", until=WEEK.next.start_utc, logic="v2:today")
+    monkeypatch.setattr(app_module, "report_dags", lambda *_: [ended])
+    publisher.put(WEEK)
+    publisher.alter(WEEK, logic="v2:other")
+    for recent in (True, False):
+        cells = coverage(client, recent=recent)
+        assert [(cell["id"], cell["states"]) for cell in cells] == [
+            (WEEK.id, ["outdated", "published"]),
+            (WEEK.next.id, ["missing"]),
+        ]
 
 
 def test_no_recent_period_starts_before_the_report(client: TestClient) -> None:
@@ -701,6 +731,13 @@ def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:
         assert not re.search(r"<[^>]+\s(on\w+|style)=", text), path.name
 
 
+def test_the_page_names_its_files_and_loads_its_scripts_beforehand() -> None:
+    named = re.findall(r'"static/([^"]+)"', (STATIC / "index.html").read_text())
+    assert {name for name in named if not (STATIC / name).is_file()} == set()
+    scripts = [name for name in named if name.endswith(".js")]
+    assert sorted(scripts) == sorted(path.name for path in STATIC.glob("*.js"))
+
+
 def test_the_pages_scripts_read_only_what_the_endpoints_send(
     client: TestClient, publisher: Publisher
 ) -> None:
@@ -767,7 +804,7 @@ def test_a_period_shows_its_rows_and_its_manifest(
     ]
     (earlier,) = found["manifest"]["earlier_versions"]
     assert (found["problem"], set(earlier["difference"])) == ("", {"added", "removed", "changed"})
-    best = ranking(WEEK, rows=SHOWN_ROWS + 30)[:BARS]
+    best = ranking(WEEK, rows=SHOWN_ROWS + 30)[:15]
     assert found["names"] == [[row["user_name"] or row["user_id"]] for row in best]
     assert found["console"] == account.lake.console
     assert found["roles"] == {
@@ -801,6 +838,22 @@ def test_each_version_shows_the_sql_that_ran(
     sql_key = f"versions/{earlier['version']}/sql/{earlier['query']['sql_sha256'][:16]}.sql"
     account.s3.delete_object(Bucket=account.bucket, Key=f"scores/weekly/{WEEK.id}/{sql_key}")
     assert client.get(f"{path}/versions/{earlier['version']}/sql").json() == {"sql": None}
+
+
+@pytest.mark.usefixtures("published")
+def test_the_longest_sql_that_athena_takes_is_shown_and_no_more_is_read(
+    client: TestClient, account: Account
+) -> None:
+    path = f"{DAG_PATH}/periods/{WEEK.id}"
+    manifest = client.get(path).json()["manifest"]
+    version = manifest["version"]
+    key = f"versions/{version}/sql/{manifest['query']['sql_sha256'][:16]}.sql"
+    for length in (262_144, 1_000_000):
+        text = "SELECT 1 --".ljust(length, "x")
+        key_of_period = f"scores/weekly/{WEEK.id}/{key}"
+        account.s3.put_object(Bucket=account.bucket, Key=key_of_period, Body=text.encode())
+        shown = client.get(f"{path}/versions/{version}/sql").json()["sql"]
+        assert shown == text[:300_000]
 
 
 @pytest.mark.usefixtures("published")
@@ -894,10 +947,34 @@ def test_downloads_are_the_published_bytes(client: TestClient, account: Account)
         manifest.content
         == account.s3.get_object(Bucket=account.bucket, Key=MANIFEST_KEY)["Body"].read()
     )
-    named = re.compile(r'attachment; filename="scores_weekly-[\w.-]+"')
-    assert all(
-        named.fullmatch(answer.headers["content-disposition"]) for answer in answers.values()
-    )
+    assert answers["manifest"].headers["content-type"] == "application/json"
+    base = f"scores_weekly-{WEEK.id}"
+    version = answers["manifest"].json()["version"]
+    assert [answer.headers["content-disposition"] for answer in answers.values()] == [
+        f'attachment; filename="{base}-{version}.parquet"',
+        f'attachment; filename="{base}-{version}.csv"',
+        f'attachment; filename="{base}.json"',
+    ]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_download_takes_one_of_the_threads_for_downloads(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow client takes none of those that answer Airflow's own requests."""
+    taken = []
+    read = StreamingBody.read
+
+    def note(body: StreamingBody, amt: int | None = None) -> bytes:
+        taken.append(app_module._downloads.borrowed_tokens)
+        return read(body, amt)
+
+    monkeypatch.setattr(StreamingBody, "read", note)
+    path = f"{DAG_PATH}/periods/{WEEK.id}/objects/csv"
+    assert client.get(path).status_code == 200
+    of_manifest, *of_rows = taken
+    assert (of_manifest, set(of_rows)) == (0, {1})
+    assert app_module._downloads.borrowed_tokens == 0
 
 
 @dataclass
@@ -1033,7 +1110,7 @@ def delivered(account: Account, session: Session) -> None:
 
 @pytest.mark.usefixtures("delivered")
 def test_deliveries_are_where_each_version_went_and_what_failed(
-    beside_airflow: TestClient, everybody: Viewer
+    beside_airflow: TestClient, everybody: Viewer, session: Session
 ) -> None:
     everybody.reads = (*everybody.reads, "sent_weekly")
     answer = beside_airflow.get(SENT_PATH).json()
@@ -1060,6 +1137,11 @@ def test_deliveries_are_where_each_version_went_and_what_failed(
     assert sales["clear"]["body"]["task_ids"] == ["sales"]
     assert board["clear"] is None, "it is under way"
     assert answer == {"dag_id": "sent_weekly_deliver", "is_paused": False, "problem": ""}
+
+    of_delivering = update(DagModel).where(DagModel.dag_id == "sent_weekly_deliver")
+    session.execute(of_delivering.values(is_paused=True))
+    session.commit()
+    assert beside_airflow.get(SENT_PATH).json()["is_paused"] is True
 
     next_week = beside_airflow.get(SENT_PATH.replace(WEEK.id, WEEK.next.id)).json()
     assert next_week["receipts"] == []
@@ -1141,7 +1223,7 @@ def test_a_plan_is_the_requests_that_start_it(
     cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next
     published.alter(cleared, provisional="true")
     runs["dated"] = {
-        cleared.id: DatedRun("scheduled__2026-02-28T15:00:00+00:00", can_run_period=True),
+        cleared.id: DatedRun("scheduled__2026-02-28T15:00:00+00:00/1", can_run_period=True),
         occupied.id: DatedRun("backfill__2026-03-07T15:00:00+00:00", can_run_period=False),
     }
     query = {"first": cleared.id, "last": free.id, "state": ["missing", "provisional"]}
@@ -1156,7 +1238,7 @@ def test_a_plan_is_the_requests_that_start_it(
     assert (clear["period"], clear["action"]) == (cleared.id, "clear")
     assert (
         clear["path"]
-        == "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00/clear"
+        == "dags/scores_weekly/dagRuns/scheduled__2026-02-28T15%3A00%3A00%2B00%3A00%2F1/clear"
     )
     assert clear["body"] == {"dry_run": False, "only_failed": False}
     assert DAGRunClearBody.model_validate(clear["body"])
@@ -1164,7 +1246,10 @@ def test_a_plan_is_the_requests_that_start_it(
         told = (start["period"], start["action"], start["path"])
         assert told == (period.id, "trigger", "dags/scores_weekly/dagRuns")
         body = TriggerDAGRunPostBody.model_validate(start["body"])
-        assert str(body.dag_run_id).startswith(f"fill__{period.id}__")
+        prefix, _, made_at = str(body.dag_run_id).rpartition("__")
+        assert prefix == f"fill__{period.id}"
+        # So that the run of an earlier fill does not have the same id.
+        assert NOW <= datetime.fromisoformat(made_at) < NOW + timedelta(hours=1)
         is_dated = start is dated
         assert body.logical_date == (period.start_utc if is_dated else None)
         assert body.conf == ({} if is_dated else {"period": period.id})

@@ -136,7 +136,7 @@ def expected_states(
     return states
 
 
-@pytest.mark.parametrize(("minutes", "is_failed"), [(-1, False), (1, True)])
+@pytest.mark.parametrize(("minutes", "is_failed"), [(-1, False), (0, False), (1, True)])
 def test_a_failed_run_counts_until_its_period_is_published_after_it(
     minutes: int, is_failed: bool
 ) -> None:
@@ -193,17 +193,18 @@ def test_a_published_period_before_the_first_one_is_listed_first() -> None:
 
 
 def test_others_are_listed_if_they_are_published_or_have_a_run_and_are_over() -> None:
-    this, following = periods_from(WEEKS.period("2026-06-07"), 2)
+    this, following, later = periods_from(WEEKS.period("2026-06-07"), 3)
     early = WEEKS.period("2020-01-05")
     runs = {
         this.id: Run("by-hand", "running"),
         following.id: Run("too-early", "failed", text(this.end_utc)),
     }
-    partitions, now = {early.id: facts(early)}, this.end_utc + DELAY / 2
+    partitions, now = {early.id: facts(early), later.id: facts(later)}, this.end_utc
     found = coverage(PeriodTimetable(WEEKS, DELAY), partitions, runs, this.start_utc, now)
     assert [(cell.period, cell.states[0]) for cell in found.cells] == [
         (early, "published"),
         (this, "running"),
+        (later, "published"),
     ]
 
 

@@ -95,7 +95,9 @@ def test_of_each_channel_the_task_of_the_last_run_for_the_period_counts(session:
     }
 
 
-@pytest.mark.parametrize("state", ["success", "failed", "skipped", "up_for_retry"])
+@pytest.mark.parametrize(
+    "state", ["success", "failed", "skipped", "upstream_failed", "up_for_retry"]
+)
 def test_a_task_that_has_ended_or_waits_for_its_next_try_can_be_cleared(state: str) -> None:
     assert DeliveringTask("run", state, 1).can_be_cleared
 

@@ -117,6 +117,9 @@ def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
     connect: Callable[[], page.Lake],
 ) -> None:
     lake = connect()
+    of_class: Any = page.Lake.connect
+    # A connection or a folder that has changed is noticed after some minutes.
+    assert (of_class.cache.ttl, page._conflicts.ttl) == (300, 60)
     for client in (lake.glue, lake.s3.client):
         config = client.meta.config
         assert (config.connect_timeout, config.read_timeout) == (2, 5)
@@ -276,6 +279,21 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
     problem = rf"part-0\.parquet has {number:,} {unit}, more than the {number - 1:,} that"
     with pytest.raises(LakeError, match=rf"{problem}.* Download it"):
         shown(account, manifest)
+
+
+def test_four_may_read_rows_at_once(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its memory."""
+    left = []
+    open_engine = page.open_engine
+
+    def note(*given: Any, **options: Any) -> Any:
+        left.append(page._engines._value)
+        return open_engine(*given, **options)
+
+    monkeypatch.setattr(page, "open_engine", note)
+    assert shown(account, published(account))
+    assert left == [3]
+    assert page._engines._value == 4
 
 
 def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:

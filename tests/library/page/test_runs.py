@@ -90,7 +90,8 @@ def test_a_dag_whose_stored_timetable_is_not_understood_hides_no_other(session: 
 def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> None:
     ended = WEEK.end_utc + timedelta(hours=3)
     add_run(session, "by-param", "queued", conf={"period": WEEK.next.id})
-    add_run(session, "by-date", "failed", ended=ended, **dated(WEEK))
+    # The trigger form sends null for an empty field.
+    add_run(session, "by-date", "failed", ended=ended, conf={"period": None}, **dated(WEEK))
     add_run(session, "before", "failed", ended=ended - timedelta(hours=1), conf={"period": WEEK.id})
     add_run(session, "of-nothing", "failed", ended=ended, conf={"period": "2026-13"})
     add_run(session, "done", "success", ended=ended, conf={"period": WEEK.next.next.id})

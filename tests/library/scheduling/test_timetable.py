@@ -193,10 +193,14 @@ def test_a_timetable_survives_the_metadata_database(dag: SerializedDAG, cadence:
     assert dag.timetable == timetable != PeriodTimetable(cadence)
     assert (hash(dag.timetable), dag.timetable.summary) == (hash(timetable), timetable.summary)
     assert dag.timetable.periodic is True
+    # As Airflow lists the runs: a fill of an old period is not the newest one.
+    assert dag.timetable.run_ordering == ("data_interval_end", "logical_date")
 
 
 def test_the_summary_reads_like_a_sentence() -> None:
     assert WEEKLY.summary == "Weekly from Sunday, Asia/Tokyo, +5 min"
+    soon = PeriodTimetable(WEEKLY.cadence, timedelta(seconds=90))
+    assert soon.summary == "Weekly from Sunday, Asia/Tokyo, +1.5 min"
     assert (
         PeriodTimetable(WEEKLY.cadence).summary
         == WEEKLY.description

@@ -160,7 +160,7 @@ def test_a_callback_has_told_before_airflow_ends_it(
     assert alerts_dag._MANIFEST_LIMIT < notifying.TIME_OF_DAG_CALLBACK
     monkeypatch.setattr(alerts_dag, "_MANIFEST_LIMIT", timedelta(milliseconds=1))
     goes_on = Event()
-    monkeypatch.setattr(alerts_dag, "published_manifest", lambda *_: goes_on.wait())
+    monkeypatch.setattr(alerts_dag, "published_manifest", lambda *_: goes_on.wait(timeout=9))
     (of_success,) = alerts_dag.warning_callback(make_report(), WEEKS, [recorder]) or ()
     try:
         with pytest.raises(TimeoutError):
