@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from athena_reports.local import databases
@@ -67,6 +68,11 @@ def test_the_newest_postgresql_is_started_and_stopped(
     ]
     assert not folder.exists()
 
+    (tmp_path / "calls").unlink()
+    with pytest.raises(KeyboardInterrupt), postgresql():
+        raise KeyboardInterrupt
+    assert [call[2] for call in calls_of(tmp_path / "calls")] == ["init", "start", "stop"]
+
 
 def test_as_root_postgresql_belongs_to_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,6 +118,14 @@ def test_celery_has_a_redis_that_listens_on_a_socket_alone(
         while not (tmp_path / "began").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        # An interrupt from the terminal is for this process alone.
+        sessions = {
+            os.getsid(child.pid)
+            for child in psutil.Process().children()
+            if "--unixsocket" in child.cmdline() or "sleep" in child.cmdline()
+        }
+        assert sessions
+        assert os.getsid(0) not in sessions
     options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--logfile", "log"]
     assert calls_of(file) == [["redis", str(folder), *options]]
     assert not folder.exists()

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import pytest
 
-from athena_reports.local.interrupts import exit_code, signals_as_interrupts, signals_put_off
+from athena_reports.local.interrupts import (
+    exit_code,
+    is_interrupt_handled,
+    signals_as_interrupts,
+    signals_put_off,
+)
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
@@ -50,6 +56,48 @@ def test_a_signal_is_an_interrupt_whose_exit_code_is_that_of_the_signal(
 
     os.kill(os.getpid(), number)
     assert unnoticed == [number]
+
+
+@pytest.mark.usefixtures("unnoticed")
+def test_of_several_signals_that_were_put_off_the_first_one_counts() -> None:
+    def work() -> None:
+        with signals_put_off():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        work()
+    assert exit_code(interrupted.value) == 143
+
+
+@pytest.mark.parametrize("context", [signals_as_interrupts, signals_put_off])
+def test_another_thread_leaves_the_signals_alone(
+    context: Callable[[], AbstractContextManager[None]], unnoticed: list[int]
+) -> None:
+    """Python lets it set none."""
+
+    def work() -> None:
+        with context():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(work).result()
+    assert unnoticed == [signal.SIGTERM]
+
+
+def test_an_interrupt_is_handled_until_its_handler_has_ended_whatever_fails_there() -> None:
+    assert not is_interrupt_handled()
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        try:
+            raise OSError("it cannot be stopped")
+        except OSError:
+            assert is_interrupt_handled()
+    try:
+        raise OSError
+    except OSError:
+        assert not is_interrupt_handled()
 
 
 def test_an_interrupt_without_a_signal_is_a_ctrl_c() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -67,6 +68,12 @@ def test_another_athena_on_this_machine_has_no_clock_and_none_is_reset(clock: Cl
     with present_at(NOW, athena_at(clock.url)):
         pass
     assert clock.calls == [SET]
+
+
+def test_a_service_that_has_ended_meanwhile_needs_no_reset() -> None:
+    with ExitStack() as stack, rest_api({}, kind=Clock) as api:
+        stack.enter_context(present_at(NOW, athena_at(api.url)))
+        assert len(api.requests) == 1
 
 
 def test_a_service_that_does_not_answer_is_left_to_the_query() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from athena_reports.local.interrupts import signals_as_interrupts
 from athena_reports.local.processes import Process, end_recorded
 
 # Starts a process in a group of its own, as Airflow starts a task, and says so.
@@ -69,6 +71,38 @@ def test_its_end_is_that_of_all_that_it_started(process: Process, log: Path) -> 
     assert has_ended(child)
     assert process.returncode == -9
     assert process.members() == []
+
+
+def test_what_leads_a_session_of_its_own_is_ended_too(log: Path, records: Path) -> None:
+    """As each process of PostgreSQL does."""
+    program = PARENT.replace("process_group=0", "start_new_session=True")
+    process = Process([sys.executable, "-S", "-c", program], log, records)
+    while "of errors" not in log.read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    child = child_of(log)
+    assert os.getsid(child.pid) == child.pid
+    process.end()
+    assert has_ended(child)
+
+
+def test_a_child_is_recorded_before_a_signal_can_end_its_parent(
+    log: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_time = psutil.Process.create_time
+
+    def interrupted(process: psutil.Process) -> float:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return float(create_time(process))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "create_time", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"), signals_as_interrupts():
+            Process(["sleep", "60"], log, records)
+    ((pid, _),) = (json.loads(line) for line in records.read_text().splitlines())
+    child = psutil.Process(pid)
+    end_recorded(records)
+    assert has_ended(child)
 
 
 def test_what_a_killed_child_has_left_is_still_a_member(process: Process, log: Path) -> None:

@@ -12,7 +12,8 @@ from athena_reports.local.project import ProjectError, find_project
 
 def project_at(root: Path, table: str = "") -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    (root / "pyproject.toml").write_text(f"[tool.athena-reports]\n{table}\n")
+    text = f"[tool.athena-reports]\n{table}\n"
+    (root / "pyproject.toml").write_text(text, encoding="utf-8")
     return root
 
 
@@ -24,7 +25,7 @@ def test_a_project_is_found_from_every_folder_in_it_and_has_the_usual_folders(
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
     project = find_project()
-    assert project == find_project(root)
+    assert project == find_project(root) == find_project(Path())
     assert project.root == root
     assert project.dags == root / "dags"
     assert project.plugins == root / "plugins"
@@ -35,9 +36,9 @@ def test_a_project_is_found_from_every_folder_in_it_and_has_the_usual_folders(
 
 
 def test_a_key_of_the_table_names_another_folder(tmp_path: Path) -> None:
-    root = project_at(tmp_path, 'tests = "checks"\ninclude = "shipped"')
+    root = project_at(tmp_path, 'tests = "pr\u00fcfungen"\ninclude = "shipped"')
     project = find_project(root)
-    assert (project.tests, project.sql) == (root / "checks", root / "shipped" / "sql")
+    assert (project.tests, project.sql) == (root / "pr\u00fcfungen", root / "shipped" / "sql")
     assert project.dags == root / "dags"
 
 
@@ -70,6 +71,13 @@ def test_a_table_that_is_wrong_is_told_with_its_file(
         find_project(root)
     assert problem in str(raised.value)
     assert str(root / "pyproject.toml") in str(raised.value)
+
+
+def test_a_pyproject_in_another_encoding_is_told(tmp_path: Path) -> None:
+    file = project_at(tmp_path) / "pyproject.toml"
+    file.write_bytes('[tool.athena-reports]\ntests = "pr\u00fcfungen"\n'.encode("latin-1"))
+    with pytest.raises(ProjectError, match=r"pyproject\.toml is not valid TOML: .*Correct it\.$"):
+        find_project(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["dags", "plugins", "include", "tests", "environments"])

@@ -10,17 +10,19 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from configparser import ConfigParser
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 from cryptography.fernet import Fernet
@@ -254,11 +256,14 @@ def test_on_a_server_with_users_there_is_one_api_and_an_administrator(
 
 
 def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_shells(
-    config: AirflowConfig, tmp_path: Path
+    config: AirflowConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     plugins = tmp_path / "plugins"
     theirs = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__LOGGING__LOG_FORMAT": "50%"}
-    config = replace(config, plugins_folder=plugins, environment=theirs)
+    # Relative ones are those of the folder from which it is started.
+    folders: Any = {"dags_folder": Path("dags"), "plugins_folder": Path("plugins")}
+    config = replace(config, environment=theirs, **folders)
     with AirflowRuntime(config) as airflow:
         variables = variables_of(config, "scheduler")
         for command in ("db", "api-server"):
@@ -272,7 +277,7 @@ def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_she
     secret = variables["AIRFLOW__API__SECRET_KEY"]
     assert len(secret) > 60
     expected = {
-        "CORE__DAGS_FOLDER": str(tmp_path),
+        "CORE__DAGS_FOLDER": str(tmp_path / "dags"),
         "CORE__PLUGINS_FOLDER": str(plugins),
         "CORE__PARALLELISM": "8",
         "CORE__LOAD_EXAMPLES": "False",
@@ -339,6 +344,49 @@ def test_a_second_start_keeps_the_password_and_nothing_of_what_airflow_knew(
             assert not (config.home / name).exists()
         settings = (config.home / "config" / "airflow_local_settings.py").read_text()
     assert "BEGIN IMMEDIATE" in settings
+
+
+def test_what_an_earlier_airflow_has_left_is_ended_and_so_is_all_that_was_recorded(
+    config: AirflowConfig,
+) -> None:
+    """Also what somebody else has recorded meanwhile, such as a start that was interrupted."""
+    records = config.home / "processes"
+    config.home.mkdir()
+    with ExitStack() as stack:
+        earlier, meanwhile = (
+            stack.enter_context(subprocess.Popen(["sleep", "60"], start_new_session=True))
+            for _ in range(2)
+        )
+
+        def record(process: subprocess.Popen[bytes]) -> None:
+            created = psutil.Process(process.pid).create_time()
+            with records.open("a") as file:
+                print(json.dumps([process.pid, created]), file=file)
+
+        record(earlier)
+        with AirflowRuntime(config):
+            assert earlier.wait() == -9
+            record(meanwhile)
+        assert meanwhile.wait() == -9
+    assert not records.exists()
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.ConnectError])
+def test_a_server_that_answers_late_is_waited_for(
+    config: AirflowConfig, error: type[httpx.TransportError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = httpx.get
+    failures = [error("it starts"), error("it starts")]
+
+    def late(*given: Any, **options: Any) -> httpx.Response:
+        if failures:
+            raise failures.pop()
+        return get(*given, **options)
+
+    monkeypatch.setattr(httpx, "get", late)
+    with AirflowRuntime(config) as airflow:
+        assert failures == []
+        airflow.check_alive()
 
 
 def test_a_home_in_use_is_refused_and_a_stop_leaves_no_process(config: AirflowConfig) -> None:

@@ -104,7 +104,12 @@ def test_they_are_a_process_that_ends_with_this_one(
 
 @pytest.mark.parametrize(
     ("script", "says"),
-    [("import sys; sys.exit('no port is free')", "no port is free\n"), ("print('ready')", "")],
+    [
+        ("import sys; sys.exit('no port is free')", "no port is free\n"),
+        ("print('ready')", ""),
+        # Of a long log the end is told.
+        ("import sys; sys.exit('x' * 3000 + ' no port')", f"{'x' * 1991} no port\n"),
+    ],
 )
 def test_services_that_end_are_told_with_their_log(
     script: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -49,3 +51,11 @@ def test_a_transaction_that_opens_with_a_savepoint_is_the_writer_from_then_on(
         connection.commit()
         assert can_write(engine)
         assert connection.execute(text("SELECT count(*) FROM runs")).scalar() == 2
+
+
+def test_on_another_database_nothing_is_done() -> None:
+    elsewhere: Any = SimpleNamespace(
+        dialect=SimpleNamespace(driver="psycopg2"),
+        connection=SimpleNamespace(dbapi_connection=object()),
+    )
+    begin_as_writer(elsewhere, None)
