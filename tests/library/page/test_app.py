@@ -39,6 +39,8 @@ from botocore.response import StreamingBody
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import Receipt
@@ -209,7 +211,14 @@ def beside_airflow(
     account: Account, session: Session, everybody: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """The page of a viewer who may do all, beside a metadata database as Airflow fills it."""
-    monkeypatch.setattr(app_module.Lake, "connect", lambda: account.lake)
+    sessions: list[Session] = []
+
+    def connect() -> Any:
+        holding = [own for own in sessions if own.in_transaction()]
+        assert holding == [], "a connection waits for AWS"
+        return account.lake
+
+    monkeypatch.setattr(app_module.Lake, "connect", connect)
     for module in (app_module, security):
         monkeypatch.setattr(module, "get_auth_manager", lambda: everybody)
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _: None)
@@ -218,7 +227,9 @@ def beside_airflow(
 
     def of_request() -> Iterator[Session]:
         with create_session() as own:
+            sessions.append(own)
             yield own
+            sessions.remove(own)
 
     app.dependency_overrides[_get_session] = of_request
     session.commit()
@@ -715,6 +726,21 @@ def test_every_answer_tells_the_browser_to_load_nothing_from_outside(client: Tes
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
+
+
+def test_the_answers_are_told_from_the_files_wherever_the_page_is_mounted(
+    client: TestClient,
+) -> None:
+    """As Airflow mounts it, which may have a path of its own on its host."""
+    host = Starlette(routes=[Mount("/of/airflow/athena-reports", app=client.app)])
+    mounted = TestClient(host)
+    for path, kept in (
+        ("/", "no-cache"),
+        ("/static/main.js", "no-cache"),
+        *((path, "no-store") for path in DATA_PATHS),
+    ):
+        answer = mounted.get(f"/of/airflow/athena-reports{path}")
+        assert answer.headers["cache-control"] == kept
 
 
 def test_the_page_names_nothing_outside_and_builds_no_markup() -> None:

@@ -287,6 +287,8 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
     assert f"period {triggered_for.id}, environment dev: is published with warnings" in first
     assert f"There are rows of {triggered_for.id}." in first
     assert f"There are rows of {last.id}." in second
+    callback({"dag": dag, "run_id": "again", "reason": "success", "dag_run": triggered})
+    assert len(recorder.told) == 2, "of a version it is told once"
     says = "Airflow did not say which run has succeeded. The DAG beside it will look."
     assert logged() == [f"warning: {says}"]
 

@@ -96,7 +96,9 @@ sundays = weekly("sunday", "Asia/Tokyo")
 plays_weekly = build_dag(
     plays,
     sundays,
-    on_failure=[Recorder()],
+    on_failure=[Recorder("failed")],
+    on_late=[Recorder("late")],
+    on_warning=[Recorder("warned")],
     deliver=[mail("sales", to=["sales@example.com"]), slack("team", channel="#sales")],
     deliver_within=timedelta(days=3),
     correct_within=timedelta(days=9),
@@ -122,6 +124,8 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
         assert (task.delivery_policy, task.deployment) == (policy, deployment)
         assert (task.owner, task.aws_conn_id) == ("analytics", "aws_reports")
         assert task.execution_timeout == timedelta(minutes=10), "a server may hang"
+        (callback,) = task.on_failure_callback
+        assert [each.message for each in callback.keywords["notifiers"]] == ["failed"]
         assert not task.has_on_retry_callback, "nobody reads why a delivery is tried again"
     assert report_dag.get_task("publish").deliver_within == timedelta(days=9)
 
@@ -252,6 +256,21 @@ def test_a_report_without_a_public_number_has_no_bars(build: Any) -> None:
         texts = {name: column for name, column in columns.items() if name != "price"}
         with pytest.raises(ReportError, match=r"bar: name is no number\. Leave it out\."):
             build(mail("sales", to=["a@example.com"], bar="name"), columns=texts)
+
+
+def test_a_template_that_cannot_be_filled_is_refused_where_it_is_declared(
+    build: Any, sql_folder: Path
+) -> None:
+    channel = mail("sales", to=["a@example.com"], template="ours.html")
+    (sql_folder / "ours.html").write_text("<p>{{ subject }}</p>")
+    build(channel)
+    for text in ("<p>{{ subjectt }}</p>", "<p>{{ subject </p>"):
+        (sql_folder / "ours.html").write_text(text)
+        with pytest.raises(ReportError, match=r"'deliver': channel 'sales': .*ours\.html"):
+            build(channel)
+    (sql_folder / "ours.html").write_bytes(b"\xff")
+    with pytest.raises(ReportError, match=r"ours\.html: .* Save the file as UTF-8\."):
+        build(channel)
 
 
 @pytest.mark.parametrize(
