@@ -428,6 +428,9 @@ class Site:
         if url.path == "/barrier":
             route.fulfill(status=204)
         elif request.method == "POST":
+            kind = request.headers.get("content-type")
+            if kind != "application/json":  # of another kind Airflow's API takes none
+                self.problems.append(f"{url.path} is sent as {kind}")
             self._start(route, url.path, request.post_data_json)
         elif url.path.startswith("/athena-reports/api/"):
             path = url.path.removeprefix("/athena-reports/api/")

@@ -20,6 +20,7 @@ from athena_reports.page.answers import ChannelRow, SqlAnswer
 from athena_reports.page.coverage import State
 from athena_reports.page.fill import HeldPeriod
 from athena_reports.page.history import Entry, History
+from athena_reports.periods.calendar import daily, quarterly
 from athena_reports.publication.manifest import Difference, PublishedObject
 from tests.library.page.site import (
     BASE,
@@ -62,6 +63,8 @@ LINK = f"#{DAG_ID}/{LAST.id}"
 HOSTILE = '<img src=x onerror="document.title=1">'
 POLL_MS = 5_000
 DASH = "\u2013"
+DAYS = daily("Asia/Tokyo")
+QUARTERS = quarterly("Asia/Tokyo")
 OPEN_STATES = (State.MISSING, State.BROKEN, State.FAILED, State.STALE)
 
 
@@ -288,33 +291,37 @@ def test_numbers_beside_bars_and_in_rows(site: Site) -> None:
         ("u3", "inf", big, "-1234567.10"),
         ("u4", "1e-07", "-999", "0.00"),
         ("u5", "0.30000000000000004", "0", "999.99"),
+        ("u6", "1000", "1000", "1000.00"),
     ]
     site.put_reports(report(row(LAST)))
     site.put_period(answer(described, rows))
     site.open(LINK)
-    shown = site.section("Rows, the first 5 of 10")
+    shown = site.section("Rows, the first 6 of 10")
     columns = {
-        2: ["0.04", "NULL", "inf", "0.0000001", "0.3"],
+        2: ["0.04", "NULL", "inf", "0.0000001", "0.3", "1,000"],
         3: [
             "1,234,567",
             "NULL",
             "170,141,183,460,469,231,731,687,303,715,884,105,727",
             "-999",
             "0",
+            "1,000",
         ],
-        4: ["1.50", "NULL", "-1,234,567.10", "0.00", "999.99"],
+        4: ["1.50", "NULL", "-1,234,567.10", "0.00", "999.99", "1,000.00"],
     }
     for place, texts in columns.items():
         expect(shown.locator(f"tbody td:nth-child({place})")).to_have_text(texts)
     beside = {
-        "share": ["0.04", "NULL", "inf", "0.0000001", "0.3"],
-        "total": ["1.2M", "NULL", re.compile(r"^170,141,.*T$"), "-999", "0"],
-        "amount": ["1.50", "NULL", "-1.2M", "0.00", "999.99"],
+        "share": ["0.04", "NULL", "inf", "0.0000001", "0.3", "1K"],
+        "total": ["1.2M", "NULL", re.compile(r"^170,141,.*T$"), "-999", "0", "1K"],
+        "amount": ["1.50", "NULL", "-1.2M", "0.00", "999.99", "1K"],
     }
     in_tooltip = {"share": 2, "total": 3, "amount": 4}
     for measure, texts in beside.items():
         shown.get_by_label("By").select_option(measure)
         expect(shown.locator(".chart .value")).to_have_text(texts)
+        chart = f"Bar chart of {measure} of the first 6 rows"
+        expect(shown.get_by_role("img", name=chart)).to_be_visible()
         titles = shown.locator(".chart title").all_text_contents()
         written = [DASH if text == "NULL" else text for text in columns[in_tooltip[measure]]]
         assert titles == [f"u{n}: {text}" for n, text in enumerate(written, start=1)]
@@ -346,19 +353,80 @@ def test_bars_begin_at_zero_and_are_as_long_as_their_values(site: Site) -> None:
     (left, width), (begin, half) = bars_of(site, ["-100", "-50"])
     expected = [150, 300, 300, 150]
     assert [left, width, begin, half] == [pytest.approx(number) for number in expected]
+    # The values stand behind the bars, those of negative ones behind zero.
+    texts = site.section("2 rows").locator(".chart .value")
+    read = "(texts) => texts.map((text) => text.getAttribute('x') * 1)"
+    assert texts.evaluate_all(read) == [pytest.approx(456), pytest.approx(456)]
 
 
-def test_the_axis_of_small_numbers_has_different_labels(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (("0.031", "0.034"), ["0", "0.01", "0.02", "0.03", "0.04"]),
+        (("3", "8"), ["0", "2", "4", "6", "8"]),
+        (("9", "17"), ["0", "5", "10", "15", "20"]),
+        (("-3", "33"), ["-10", "0", "10", "20", "30", "40"]),
+        (("1500", "4000"), ["0", "1K", "2K", "3K", "4K"]),
+    ],
+)
+def test_the_axis_has_a_few_round_numbers(
+    site: Site, values: tuple[str, ...], shown: list[str]
+) -> None:
     history = History(
         periods=[WEEK[0].id, WEEK[1].id],
         entries=[Entry(key=("u1",), name=("u1",))],
-        values={"score": [("0.031", "0.034")]},
+        values={"score": [values]},
     )
     site.put_reports(report(row(LAST)))
     site.put_period(answer(manifest(LAST)), history)
     site.open(LINK)
     labels = site.section("History").locator(".gridline text")
-    expect(labels).to_have_text(["0", "0.01", "0.02", "0.03", "0.04"])
+    expect(labels).to_have_text(shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside_bar", "beside_line"),
+    [
+        (("a" * 20,), "a" * 20, "a" * 20),
+        (("a" * 21,), "a" * 19 + "…", "a" * 21),
+        (("a" * 23,), "a" * 19 + "…", "a" * 21 + "…"),
+        # All parts of a name are kept, and the longest ones are shortened.
+        (("a" * 30, "30"), "a" * 30 + ", 30", "a" * 30 + ", 30"),
+        (("a" * 33, "30"), "a" * 31 + "…, 30", "a" * 33 + ", 30"),
+        (("a" * 40, "b" * 40), f"{'a' * 16}…, {'b' * 16}…", f"{'a' * 18}…, {'b' * 18}…"),
+    ],
+)
+def test_a_long_name_is_cut_beside_its_bar_and_its_line_and_whole_elsewhere(
+    site: Site, name: tuple[str, ...], beside_bar: str, beside_line: str
+) -> None:
+    described = manifest(
+        LAST,
+        columns=(column("one"), column("two"), column("score", "BIGINT")),
+        key=("one", "two")[: len(name)],
+    )
+    history = History(
+        periods=[WEEK[-2].id, LAST.id],
+        entries=[Entry(key=name, name=name)],
+        values={"score": [("1", "2")]},
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(described, [(*(*name, "")[:2], "2")]), history)
+    site.open(LINK)
+    whole = ", ".join(name)
+    bars = site.section("1 row").locator(".chart")
+    expect(bars.locator(".label")).to_have_text(beside_bar)
+    assert bars.locator("title").all_text_contents() == [f"{whole}: 2"]
+    lines = site.section("History")
+    expect(lines.locator("text.name")).to_have_text(beside_line)
+    assert lines.locator("circle title").first.text_content() == f"{whole}, {WEEK[-2].id}: 1"
+    expect(lines.locator("tbody th")).to_have_text(whole)
+    # What stands beside a bar or a line lies within the chart, whatever font the machine has.
+    for chart in (bars.locator("svg"), lines.locator("svg")):
+        beyond = """(svg) => Math.max(...[...svg.querySelectorAll("text, rect")].map((each) => {
+            const [own, all] = [each.getBBox(), svg.viewBox.baseVal];
+            return Math.max(-own.x, own.x + own.width - all.width, own.y + own.height - all.height);
+        }))"""
+        assert chart.evaluate(beyond) < 30
 
 
 def put_history(site: Site, periods: int, *lasts: str) -> None:
@@ -526,6 +594,128 @@ def test_reports_are_found_by_a_part_of_their_name(site: Site) -> None:
     find.fill("shop")
     is_refreshed(site)
     expect(names_shown(site)).to_have_text(["Shop_Revenue"])
+    asked = len(site.asked)
+    find.press("Enter")  # which loads no other page
+    site.barrier()
+    expect(find).to_have_value("shop")
+    assert len(site.asked) == asked
+
+
+def test_what_is_looked_at_stays_in_its_place_when_the_coverage_is_drawn_anew(
+    site: Site,
+) -> None:
+    names = [f"r{number:02}_daily" for number in range(30)]
+    days = list(DAYS.between(NOW - timedelta(days=61), NOW - timedelta(days=1)))
+    cells = [row(day) for day in days]
+    site.put_reports(*(report(*cells, dag_id=name, cadence="daily") for name in names))
+    site.page.set_viewport_size({"width": 600, "height": 700})
+    site.open()
+    scroller = site.page.locator(".scroller")
+    # At first the newest periods are shown.
+    expect(site.cell(days[-1], names[0])).to_be_in_viewport(ratio=1)
+    expect(site.cell(days[0], names[0])).not_to_be_in_viewport()
+    scroller.evaluate("(element) => { element.scrollLeft = 100; element.scrollTop = 700; }")
+    before = scroller.evaluate("(element) => [element.scrollLeft, element.scrollTop]")
+    assert before == [100, 700]
+    first = site.page.get_by_role("rowheader").nth(20)
+    # The names and the axis stay in sight.
+    expect(first).to_be_in_viewport(ratio=1)
+    expect(site.page.locator(".axis .name")).to_be_in_viewport(ratio=1)
+    is_refreshed(site)
+    expect(first).to_be_in_viewport(ratio=1)
+    assert scroller.evaluate("(element) => [element.scrollLeft, element.scrollTop]") == before
+
+
+def test_one_period_can_be_tabbed_to_and_it_is_that_which_had_the_focus_last(site: Site) -> None:
+    site.put_reports(
+        report(*(row(week) for week in WEEK[-4:]), dag_id="first_weekly"),
+        report(*(row(week) for week in WEEK[-4:])),
+    )
+    site.open()
+    tabbed = site.page.locator(".cell[tabindex='0']")
+    expect(tabbed).to_have_attribute("data-key", f"{DAG_ID}/{LAST.id}")
+    cell = site.cell(WEEK[-3], "first_weekly")
+    cell.focus()
+    tip = site.page.get_by_role("tooltip")
+    expect(tip).to_contain_text(f"first, week {WEEK[-3].id}")
+    expect(cell).to_have_attribute("aria-describedby", "tip")
+    expect(tabbed).to_have_attribute("data-key", f"first_weekly/{WEEK[-3].id}")
+    is_refreshed(site)
+    expect(cell).to_be_focused()
+    expect(tabbed).to_have_attribute("data-key", f"first_weekly/{WEEK[-3].id}")
+    site.page.get_by_label("Find").focus()
+    expect(tip).to_be_hidden()
+    is_refreshed(site)
+    expect(site.page.get_by_label("Find")).to_be_focused()
+    expect(tabbed).to_have_attribute("data-key", f"first_weekly/{WEEK[-3].id}")
+
+
+def test_the_tooltip_is_gone_when_its_period_is_left(site: Site) -> None:
+    site.put_reports(report(row(WEEK[-6]), row(LAST)))
+    site.open()
+    tip = site.page.get_by_role("tooltip")
+    site.cell(LAST).hover()
+    expect(tip).to_be_visible()
+    site.page.get_by_role("rowheader").hover()  # within the table
+    expect(tip).to_be_hidden()
+    site.cell(LAST).hover()
+    expect(tip).to_be_visible()
+    site.page.get_by_role("status").hover()
+    expect(tip).to_be_hidden()
+
+
+def test_each_day_has_room_for_its_shape_and_a_young_report_a_month(site: Site) -> None:
+    days = list(DAYS.between(NOW - timedelta(days=100), NOW - timedelta(days=1)))
+    site.put_reports(
+        report(*(row(day) for day in days), dag_id="days_daily", cadence="daily"),
+        report(row(LAST)),
+    )
+    site.open()
+    assert width_of(site.cell(days[-1], "days_daily")) == pytest.approx(13, abs=0.1)
+    assert width_of(site.cell(LAST)) == pytest.approx(7 * 15 - 2, abs=0.1)
+    # What lies before the shown range needs no room, and neither does a day of it.
+    site.put_reports(report(row(LAST)))
+    site.open()
+    room = width_of(site.page.locator(".track").first)
+    assert width_of(site.cell(LAST)) == pytest.approx(room / 4 - 2, abs=1)
+    box = site.page.locator(".scroller").bounding_box()
+    assert box is not None
+    assert box["width"] - 300 - 20 < room < box["width"] - 300
+
+
+def test_a_period_that_is_not_over_is_shown_as_a_whole(site: Site) -> None:
+    """As one that somebody has triggered before its time."""
+    this_week = LAST.next
+    assert this_week.end_utc > NOW
+    site.put_reports(report(row(LAST), row(this_week, State.RUNNING, State.MISSING)))
+    site.open()
+    width = width_of(site.cell(LAST))
+    assert width_of(site.cell(this_week)) == pytest.approx(width, abs=0.1)
+    expect(site.cell(this_week)).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("shown", ["6 months", "1 year", "2 years", "5 years", "All"])
+def test_the_names_of_the_axis_cover_no_other(site: Site, shown: str) -> None:
+    """There are as many as there is room for: all months, or those in which a quarter begins."""
+    quarters = list(QUARTERS.between(NOW - timedelta(days=12 * 365), NOW - timedelta(days=1)))
+    site.put_reports(report(*(row(each) for each in quarters), cadence="quarterly"))
+    site.open()
+    site.page.get_by_label("Show").select_option(shown)
+    ticks = site.page.locator(".tick").all()
+    boxes = [tick.bounding_box() for tick in ticks]
+    for before, after in pairwise(boxes):
+        assert before is not None
+        assert after is not None
+        assert before["x"] + before["width"] <= after["x"] + 1
+    names = {tick.inner_text() for tick in ticks}
+    months = {name for name in names if not name.isdecimal()}
+    if shown in ("5 years", "All"):
+        assert months == {"Apr", "Jul", "Oct"}
+    else:
+        assert {"Feb", "Mar", "Apr"} <= months
+    years = site.page.locator(".tick.year")
+    assert all(text.isdecimal() for text in years.all_inner_texts())
+    assert years.count() == sum(tick.inner_text().isdecimal() for tick in ticks) > 0
 
 
 def test_only_what_needs_a_look_has_open_states_and_problems(site: Site) -> None:
@@ -565,7 +755,13 @@ def test_go_to_widens_the_range_no_more_than_the_date_needs(site: Site) -> None:
         enough = next(days for days in (183, 366, 731, 1_827, 40_000) if days >= days_ago)
         expect(select).to_have_value(str(enough))
         noon = datetime(date.year, date.month, date.day, 12, tzinfo=UTC)
-        expect(site.cell(WEEKS.containing(noon))).to_be_in_viewport()
+        cell = site.cell(WEEKS.containing(noon))
+        expect(cell).to_be_in_viewport()
+        scroller = site.page.locator(".scroller")
+        most = scroller.evaluate("(element) => element.scrollWidth - element.clientWidth")
+        if 0 < scroller.evaluate("(element) => element.scrollLeft") < most:
+            middle = (300 + 1440) / 2
+            assert x_of(cell) == pytest.approx(middle, abs=width_of(cell) + 20)
 
 
 @pytest.mark.parametrize("timezone", ["America/Los_Angeles", "Asia/Tokyo", "Pacific/Kiritimati"])
@@ -590,6 +786,12 @@ def x_of(locator: Locator) -> float:
     box = locator.bounding_box()
     assert box is not None
     return box["x"]
+
+
+def width_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["width"]
 
 
 def test_what_lies_before_the_shown_range_is_linked(site: Site) -> None:
@@ -665,6 +867,29 @@ def test_a_cell_looks_like_its_state_in_the_legend_and_like_no_other(site: Site)
     assert len(colours) == len(shapes) == len(State)
 
 
+DOT = """(cell) => {
+    const [own, dot] = [getComputedStyle(cell), getComputedStyle(cell, "::after")];
+    return dot.content !== "none" && dot.backgroundColor !== own.backgroundColor;
+}"""
+
+
+def test_a_dot_tells_of_another_state(site: Site) -> None:
+    """It is seen on each colour, also on a period that is only an outline."""
+    site.put_reports(
+        report(
+            row(WEEK[-4], State.MISSING),
+            row(WEEK[-3], State.MISSING, State.STALE),
+            row(WEEK[-2], State.FAILED, State.STALE, State.PUBLISHED),
+            row(WEEK[-1], State.FAILED, State.PUBLISHED),
+        )
+    )
+    site.open()
+    assert [site.cell(week).evaluate(DOT) for week in WEEK[-4:]] == [False, True, True, False]
+    outline = "(cell) => getComputedStyle(cell).borderTopColor"
+    dot = "(cell) => getComputedStyle(cell, '::after').backgroundColor"
+    assert site.cell(WEEK[-3]).evaluate(dot) == site.cell(WEEK[-3]).evaluate(outline)
+
+
 def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -> None:
     """A row has its own periods, and up and down lead past one that has none."""
     others = [WEEK[-1], WEEK[-4]]
@@ -730,6 +955,10 @@ def test_a_problem_a_note_and_counts_are_told_beside_the_name(site: Site) -> Non
     problem = headers.filter(has_text="troubled").locator(".row-problem")
     expect(problem).to_have_text(HOSTILE)
     expect(problem).to_have_attribute("title", f"{HOSTILE}\nsecond")
+    expect(problem).to_have_attribute("tabindex", "0")  # a long one is scrolled by keys
+    cadence = headers.filter(has_text="whole").locator(".cadence")
+    expect(cadence).to_have_text("weekly")
+    expect(cadence).to_have_attribute("title", "Weekly from Sunday, Asia/Tokyo")
     expect(headers.filter(has_text="noted")).to_contain_text("No table.")
     expect(headers.filter(has_text="whole")).to_contain_text("Weekly from Sunday, Asia/Tokyo")
     expect(headers.locator(".paused")).to_have_count(1)
@@ -778,6 +1007,8 @@ def test_a_price_is_told_if_it_is_known_also_if_it_is_nothing(site: Site) -> Non
 def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     site.put_reports(
         report(
+            row(WEEK[-4], State.RUNNING, State.MISSING, waits="Waits for its input."),
+            row(WEEK[-3], earlier=1, rows=1, bytes=999, price_usd=None),
             row(WEEK[-2], State.MISSING),
             row(LAST, State.BROKEN, State.WARNED, rows=10**18, bytes=1_234_567, earlier=2)._replace(
                 checks_warned=1, broken=HOSTILE, published_at="2026-05-05T15:30:00+00:00"
@@ -798,9 +1029,38 @@ def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     site.cell(WEEK[-2]).hover()
     expect(tip.locator("li")).to_have_text(["Nothing is published"])
     expect(tip.locator("div")).to_have_count(0)
+    site.cell(WEEK[-3]).hover()
+    lines = tip.locator("div")
+    expect(lines.first).to_have_text("1 row, 999 B")
+    assert lines.all_inner_texts()[2:] == ["version v1, 1 earlier one", "48 MB scanned"]
+    site.cell(WEEK[-4]).hover()
+    expect(lines).to_have_text(["Waits for its input."])
     site.page.keyboard.press("Escape")
     site.page.mouse.move(0, 0)
     expect(tip).to_be_hidden()
+
+
+SIZES = [
+    (1, "1 B"),
+    (1_000, "1 kB"),
+    (2_340_000, "2.34 MB"),
+    (56_700_000_000, "56.7 GB"),
+    (10**12, "1 TB"),
+    (999 * 10**12, "999 TB"),
+    (2 * 10**15, "2 PB"),
+    (3 * 10**18, "3,000 PB"),
+]
+
+
+def test_bytes_are_told_in_three_digits_of_the_unit_that_fits(site: Site) -> None:
+    weeks = WEEK[-len(SIZES) :]
+    cells = [row(week, bytes=number) for week, (number, _) in zip(weeks, SIZES, strict=True)]
+    site.put_reports(report(*cells))
+    site.open()
+    line = site.page.get_by_role("tooltip").locator("div").first
+    for week, (_, shown) in zip(weeks, SIZES, strict=True):
+        site.cell(week).hover()
+        expect(line).to_have_text(f"100 rows, {shown}")
 
 
 def test_a_period_that_the_tooltip_covers_can_be_clicked(site: Site) -> None:
@@ -854,6 +1114,9 @@ def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
     expect(lines.locator("th")).to_have_text(
         ["dear_weekly", "cheap_weekly", "free_weekly", "unpriced_weekly"]
     )
+    expect(lines.locator("td:nth-child(2)")).to_have_text(["2"] * 4)
+    scanned = ["96 MB", "96 MB", "1 GB", "96 MB"]
+    expect(lines.locator("td:nth-child(3)")).to_have_text(scanned)
     expect(lines.locator("td:nth-child(4)")).to_have_text(["$20.5", "$0.1", "$0", DASH])
     expect(lines.locator("td:nth-child(5)")).to_have_text(["+0%", "-50%", "+25%", ""])
     is_refreshed(site)
@@ -865,7 +1128,7 @@ def test_costs_have_the_most_expensive_report_first(site: Site) -> None:
 
 def open_form(site: Site) -> Locator:
     site.page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
-    return site.page.get_by_role("dialog")
+    return site.page.get_by_role("dialog", name=f"Fill {DAG_ID}")
 
 
 def click_twice(button: Locator) -> None:
@@ -1089,6 +1352,13 @@ def test_a_long_plan_is_told_in_short(site: Site) -> None:
         f"21 runs triggered, earliest first: {WEEK[0].id} to {WEEK[20].id}."
     )
     expect(summary).to_contain_text("Keep this form open until all runs are started.")
+    listed = [week.id for week in WEEK[:3]]
+    for number, shown in ((20, f"{WEEK[0].id} to {WEEK[19].id}"), (3, ", ".join(listed))):
+        site.page.keyboard.press("Escape")
+        site.put(f"dags/{DAG_ID}/plan", plan(*(trigger(week) for week in WEEK[:number])))
+        open_form(site)
+        expect(summary).to_contain_text(f"{number} runs triggered, earliest first: {shown}.")
+        expect(summary).not_to_contain_text("Keep this form open")
 
 
 # The page as a whole
@@ -1113,6 +1383,18 @@ def test_the_page_refreshes_itself_while_any_period_runs(site: Site, place: int)
     # Nothing runs any more.
     site.page.clock.run_for(20 * POLL_MS)
     assert site.times("coverage") == 2
+
+
+def test_a_refresh_in_between_takes_the_place_of_the_next_one(site: Site) -> None:
+    site.put_reports(report(row(LAST, State.RUNNING, State.MISSING)))
+    stop_clock(site)
+    site.open()
+    for _ in range(3):
+        site.page.clock.run_for(POLL_MS // 2)
+        is_refreshed(site)
+    assert site.times("coverage") == 4
+    site.page.clock.run_for(POLL_MS)
+    assert site.times("coverage") == 5
 
 
 def test_a_hidden_page_does_not_refresh_itself_until_it_is_seen(site: Site) -> None:
@@ -1182,8 +1464,10 @@ def test_a_link_shows_its_period_before_the_coverage_is_known(site: Site) -> Non
     site.page.goto(f"{BASE}{LINK}")
     expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
     expect(site.page.locator(".chip")).to_have_count(0)
+    expect(site.page.get_by_role("status")).to_have_text("Loading\u2026")
     held.pass_on()
     expect(site.page.locator(".chip")).to_have_text(["outdated", "published"])
+    expect(site.page.get_by_title("Made by other SQL, params or transform")).to_have_count(1)
     expect(site.page.get_by_role("button", name="Run again")).to_be_visible()
     assert site.times(period_path(LAST.id)) == 1
     assert site.times("coverage?recent=true") == 0
@@ -1243,6 +1527,7 @@ def test_the_way_there_and_back_follows_the_address(site: Site) -> None:
         heading = site.page.get_by_role("heading", level=2)
         expect(heading).to_have_text(f"{name.removesuffix('_weekly')} weekly {LAST.id}")
         assert site.page.title() == f"{name} {LAST.id}"
+        expect(site.page.locator("main")).to_be_focused()  # as after another page is loaded
         site.page.get_by_role("link", name=f"Period before: {WEEK[-2].id}").click()
         expect(heading).to_contain_text(WEEK[-2].id)
         expect(site.page.get_by_role("link", name="Period before")).to_have_count(0)
@@ -1289,6 +1574,25 @@ def test_the_page_is_as_light_or_dark_as_airflow(site: Site) -> None:
         expect(root).to_have_attribute("data-theme", theme)
 
 
+def test_a_browser_that_refuses_its_storage_shows_the_page(site: Site) -> None:
+    """As some do to a page in a frame."""
+    site.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused'); }})"
+    )
+    site.put_reports(report(row(LAST)))
+    site.open()
+    expect(site.cell(LAST)).to_be_visible()
+    expect(site.page.locator("html")).to_have_attribute("data-theme", "system")
+
+
+def test_the_way_out_leads_to_airflow(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    site.open()
+    way = site.page.get_by_role("navigation", name="Ways out").get_by_role("link")
+    expect(way).to_have_text("Airflow")
+    assert way.evaluate("(link) => link.href") == "http://airflow.test/"
+
+
 # One period
 
 
@@ -1329,12 +1633,16 @@ def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
     ]
     weeks = WEEK[-3:]
     cells = [row(weeks[place], *case[0], run_id=case[1]) for place, case in enumerate(cases)]
+    cells[2] = cells[2]._replace(waits="Waits for its input since yesterday.")
     site.put_reports(report(*cells))
     stop_clock(site)
     site.open()
     for week, (_, run_id, text) in zip(weeks, cases, strict=True):
         site.cell(week).click()
         expect(site.page.locator(".period")).to_contain_text(text)
+        expect(site.page.locator(".period")).not_to_have_attribute("aria-busy", "true")
+        waits = ["Waits for its input since yesterday."] if week is weeks[2] else []
+        expect(site.page.locator(".heading .waits")).to_have_text(waits)
         link = site.page.get_by_role("link", name="Run in Airflow")
         expect(link).to_have_count(1 if run_id else 0)
         if run_id:
@@ -1348,7 +1656,12 @@ def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
 def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> None:
     versions = (
         earlier_version("v3", Difference(added=1, removed=0, changed=0), provisional=True),
-        earlier_version("v2", Difference(added=1_000, removed=2, changed=3_000)),
+        earlier_version(
+            "v2",
+            Difference(added=1_000, removed=2, changed=3_000),
+            rows=1_234,
+            published_at="2026-05-04T15:30:00+00:00",
+        ),
         earlier_version("v1", None, query=query(id="", price_usd=None), code_version=HOSTILE),
     )
     site.put_reports(report(row(LAST, version="v4")))
@@ -1356,6 +1669,10 @@ def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> N
     site.open(LINK)
     lines = site.section("Versions").locator("tbody tr")
     expect(lines.locator("td:nth-child(1)")).to_have_text(["v4", "v3", "v2", "v1"])
+    rows = lines.locator("td:nth-child(3)")
+    expect(rows).to_have_text(["1", "1", "1,234", "1"])
+    assert rows.first.evaluate("(cell) => getComputedStyle(cell).textAlign") == "right"
+    expect(lines.nth(2).locator("td:nth-child(2)")).to_have_text("5 May 2026, 00:30")
     expect(lines.locator("td:nth-child(4)")).to_have_text(
         [
             "1 row added, 0 removed",
@@ -1371,6 +1688,13 @@ def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> N
     expect(links).to_have_count(3)
     expect(links.first).to_have_attribute("href", f"{CONSOLE}3f1d9c52")
     assert site.page.locator("main img").count() == 0
+    # Where Airflow knows no console of AWS, a query is named and not linked.
+    described = manifest(LAST, version="v4", rows=1, earlier_versions=versions)
+    site.put_period(answer(described, console=""))
+    site.open(LINK)
+    texts = ["3f1d9c52", "3f1d9c52", "3f1d9c52", ""]
+    expect(lines.locator("td:nth-child(8)")).to_have_text(texts)
+    expect(links).to_have_count(0)
 
 
 def test_the_sql_of_the_version_that_was_chosen_last_is_shown(site: Site) -> None:
@@ -1443,12 +1767,29 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
             check("c", passed=False),
         ),
         rows=4,
+        published_at="2026-05-05T15:30:00+00:00",
+        settles_at="2026-05-07T15:30:00+00:00",
     )
     moves = ["up 3", "down 1", "new", None]
     rows = list(zip(["u1", "", None, "u4"], moves, strict=True))
     site.put_reports(report(row(LAST)))
     site.put_period(answer(described, rows))
     site.open(LINK)
+    names = site.page.locator(".facts dt").all_inner_texts()
+    texts = site.page.locator(".facts dd").all_inner_texts()
+    assert dict(zip(names, texts, strict=True)) == {
+        "Rows": "4",
+        "Published": "6 May 2026, 00:30",
+        "Version": "v1",
+        "Period": f"{described.period.start} to {described.period.end}",
+        "Scanned": "48 MB scanned for $0.24",
+        "Query": "3f1d9c52",
+    }
+    to_query = site.page.locator(".facts").get_by_role("link", name="3f1d9c52")
+    expect(to_query).to_have_attribute("href", f"{CONSOLE}3f1d9c52")
+    expect(to_query).to_have_attribute("target", "_blank")
+    expect(to_query).to_have_attribute("rel", "noopener noreferrer")
+    expect(site.page.locator(".period")).not_to_have_attribute("aria-busy", "true")
     links = site.page.locator(".downloads a")
     expect(links).to_have_text([*(text for _, text in formats.values()), "Manifest"])
     base = f"{DAG_ID}-{LAST.id}"
@@ -1470,7 +1811,11 @@ def test_a_period_names_its_facts_files_columns_and_checks(site: Site) -> None:
     expect(site.section("Checks").locator("li")).to_have_text(
         ["a passed: message of a", "b warn: message of b", "c fail: message of c"]
     )
+    expect(site.section("Columns").locator("th[scope=row]")).to_have_text(["user_id", "movement"])
+    expect(site.section("Columns").locator("td code")).to_have_text(["varchar", "varchar"])
     expect(site.section("Columns").locator("td:last-child")).to_have_text([HOSTILE, ""])
+    heads = site.section("4 rows").locator("thead th")
+    assert [head.get_attribute("title") for head in heads.all()] == ["VARCHAR", "VARCHAR"]
     movements = site.section("4 rows").locator(".movement").all()
     shown = [cell.get_attribute("data-movement") for cell in movements]
     assert shown == ["up", "down", "new", ""]
@@ -1500,6 +1845,7 @@ def test_rows_below_the_box_of_their_table_are_scrolled_to(site: Site) -> None:
     expect(last).not_to_be_in_viewport()
     site.page.mouse.wheel(0, 100_000)
     expect(last).to_be_in_viewport()
+    expect(site.section("60 rows").get_by_role("columnheader").first).to_be_in_viewport()
 
 
 def test_a_period_without_rows_or_with_unreadable_ones_is_shown(site: Site) -> None:
@@ -1523,6 +1869,7 @@ def test_a_period_that_cannot_be_read_keeps_its_heading(site: Site) -> None:
     site.put(period_path(LAST.id), Refusal.of(502, HOSTILE))
     site.open(LINK)
     expect(site.page.get_by_role("alert")).to_have_text(HOSTILE)
+    expect(site.page.locator(".period")).not_to_have_attribute("aria-busy", "true")
     expect(site.page.get_by_role("heading", level=2)).to_have_text(f"scores weekly {LAST.id}")
     site.page.get_by_role("link", name="All reports").click()
     expect(site.cell(LAST)).to_be_visible()
@@ -1572,6 +1919,7 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
     ]
     section = open_deliveries(site, deliveries(channels, receipts), version="v3")
     at = "4 May 2026, 12:30"
+    expect(section.locator("thead th")).to_have_text(["version", "channel", "sent", "to", "", ""])
     expect(section.locator("tbody tr")).to_have_count(8)
     assert lines_of(section) == [
         # In the viewer's time zone.
@@ -1609,6 +1957,9 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
         ("up_for_retry", "The task has failed, and tries again by itself, try 3. Log", True),
         ("skipped", "The task is skipped, try 3. Log", False),
         (None, "The task waits for Airflow, try 3. Log", False),
+        ("scheduled", "The task waits for Airflow, try 3. Log", False),
+        ("queued", "The task waits for a worker, try 3. Log", False),
+        ("restarting", "The task begins again, try 3. Log", False),
         ("running", "The task is sending, try 3. Log", False),
         ("else", "The task is else, try 3. Log", False),
     ],
@@ -1756,6 +2107,46 @@ def test_a_sending_that_airflow_refuses_is_told(site: Site, refusal: Any, shown:
     expect(section).to_contain_text("is sending")
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_an_old_answer_never_replaces_a_newer_one(site: Site) -> None:
+    section = open_deliveries(
+        site, deliveries([channel("sales", "running"), channel("board", "failed")])
+    )
+    expect(section).to_contain_text("is sending")
+    stop_clock(site)
+    for old in (
+        deliveries([channel("sales", "queued"), channel("board", "failed")]),
+        Refusal.of(502, "S3 does not answer"),
+    ):
+        slow = site.hold(DELIVERIES)
+        site.page.clock.run_for(POLL_MS)
+        slow.wait()
+        site.put(f"/api/v2/{CLEAR}", {"total_entries": 1})
+        site.put(DELIVERIES, deliveries([channel("sales", "running"), channel("board", "failed")]))
+        section.get_by_role("button", name="Send\u2026 board").click()
+        asked = site.times(DELIVERIES)
+        site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        site.wait_until(lambda asked=asked: site.times(DELIVERIES) > asked, "not asked")
+        slow.reply(old)
+        expect(section).to_contain_text("is sending")
+        expect(section).not_to_contain_text("waits for a worker")
+        expect(section.get_by_role("alert")).to_have_count(0)
+        # It goes on to ask, and as often as before.
+        asked = site.times(DELIVERIES)
+        site.page.clock.run_for(POLL_MS)
+        assert site.times(DELIVERIES) == asked + 1
+
+
+def test_the_last_sending_is_told_before_another_one(site: Site) -> None:
+    sent = [
+        receipt("team", number=2, recipients=(), sent_at="2026-05-05T15:30:00+00:00"),
+        receipt("team", recipients=("#sales",)),
+    ]
+    section = open_deliveries(site, deliveries([channel("team")], sent))
+    section.get_by_role("button", name="Send again\u2026 team").click()
+    dialog = site.page.get_by_role("dialog", name=f"Send {LAST.id} to team again?")
+    expect(dialog.locator(".last")).to_have_text("It was sent on 6 May 2026, 00:30.")
 
 
 def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:

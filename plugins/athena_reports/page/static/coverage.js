@@ -136,8 +136,8 @@ const endsAfter = (cell, day) => cell.day + cell.days > day;
 function ticks(axis, width) {
   const track = h("div", { class: "track" });
   track.style.width = width;
-  const monthPx = axis.px * 30;
-  const step = [1, 3, 12].find((months) => months * monthPx > 42) ?? 12;
+  // Each month has room for its name, or at least each third one: a cell of a month has 15 px.
+  const step = axis.px * 30 > 42 ? 1 : 3;
   const date = new Date(Math.floor(axis.begin) * 86_400_000);
   date.setUTCDate(1);
   for (; date.getTime() / 86_400_000 < axis.end; date.setUTCMonth(date.getUTCMonth() + 1)) {
