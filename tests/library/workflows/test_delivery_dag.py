@@ -67,7 +67,8 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert stored.params.dump() == {"period": ""}
     # The trigger form sends null for an empty field.
-    assert dag.params.get_param("period").resolve(None) is None
+    param = dag.params.get_param("period")
+    assert (param.resolve(None), param.schema["title"]) == (None, "Period")
     for task in dag.tasks:
         assert task.retries >= 8
         # A server that is back gets what waits for it within half an hour.

@@ -98,6 +98,7 @@ def test_the_contract_of_a_dag(build: Any, cadence: Cadence, example: str) -> No
     assert stored(dag).params.dump() == {"period": ""}
     param = dag.params.get_param("period")
     assert param.resolve(None) is None, "the trigger form sends null for an empty field"
+    assert param.schema["title"] == "Period"
     text = param.schema["description_md"]
     for explained in (
         f"`{example}`",
