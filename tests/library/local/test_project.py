@@ -51,14 +51,22 @@ def test_the_pyproject_of_something_else_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_outside_of_a_project_it_says_what_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match=r"is in no project.*\[tool\.athena-reports\]"):
+    with pytest.raises(ProjectError) as raised:
         find_project(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path} is in no project of reports. Go into the folder of one; its pyproject.toml has"
+        " a table [tool.athena-reports]."
+    )
 
 
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ("dags_folder = 'x'", "dags_folder: Extra inputs are not permitted. The keys are dags, "),
+        (
+            "dags_folder = 'x'",
+            "[tool.athena-reports]: dags_folder: Extra inputs are not permitted. The keys are dags,"
+            " plugins, include, tests, environments, and each is the text of a path.",
+        ),
         ("dags = 3", "dags: Input should be a valid string"),
         ("dags = ", "is not valid TOML"),
     ],

@@ -25,7 +25,9 @@ def test_without_an_endpoint_nothing_is_restored_and_that_is_no_success(
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(module, run_name="__main__")
     assert ended.value.code == 2
-    assert capsys.readouterr().out.startswith("AWS_ENDPOINT_URL is not set.")
+    assert capsys.readouterr().out == (
+        "AWS_ENDPOINT_URL is not set. Set it to the address of the local services.\n"
+    )
 
 
 def test_a_project_that_keeps_no_table_restores_none(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(
     monkeypatch.setattr(up, "local_services", local_services)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        problem = f"Port {port} of 127.0.0.1 cannot be used: .*in use.* Stop what has it, or name"
+        problem = (
+            f"^Port {port} of 127.0.0.1 cannot be used: Address already in use.*\\. Stop"
+            " what has it, or name another port."
+        )
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
         with pytest.raises(AirflowRuntimeError, match=problem):

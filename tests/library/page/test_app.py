@@ -339,7 +339,11 @@ def test_a_dag_that_is_gone_or_of_no_report_has_no_page(
 ) -> None:
     def status(dag_id: str) -> int:
         path = f"/api/dags/{dag_id}/plan?first={WEEK.id}&last={WEEK.id}&state=missing"
-        return int(beside_airflow.get(path).status_code)
+        answer = beside_airflow.get(path)
+        if answer.status_code == 404:
+            says = f"'{dag_id}' is not a DAG of a report, or not any more."
+            assert answer.json() == {"detail": says}
+        return int(answer.status_code)
 
     assert (status("plays_weekly"), status("other")) == (200, 404)
     session.execute(update(DagModel).values(is_stale=True))
@@ -649,14 +653,17 @@ def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
 
 @pytest.mark.parametrize("viewer", [Viewer(reads=("empty_monthly", "texts_weekly"))])
 def test_a_report_without_a_table_says_so_and_without_parquet_has_no_holes_to_fill(
-    client: TestClient,
+    client: TestClient, account: Account
 ) -> None:
     empty, texts = listed(client).values()
     assert [cell["id"] for cell in empty["cells"]] == ["2026-03", "2026-04"]
     assert (empty["problems"], empty["is_paused"]) == ([], True)
-    assert "Nothing is published yet in the Glue table" in empty["note"]
+    table = f"{account.database}.empty_monthly"
+    assert empty["note"] == f"Nothing is published yet in the Glue table {table}."
     assert (texts["cells"], texts["problems"]) == ([], [])
-    assert "publishes no Parquet" in texts["note"]
+    assert texts["note"] == (
+        "texts publishes no Parquet, so Glue has none of its periods. See its runs in Airflow."
+    )
     assert client.get(DATA_PATHS[1].replace("scores", "texts")).status_code == 400
 
 
@@ -860,7 +867,9 @@ def test_each_version_shows_the_sql_that_ran(
         assert client.get(f"{path}/versions/{version}/sql").json() == {
             "sql": f"SELECT user_id FROM plays -- {WEEK.id}, {seed}"
         }
-    assert client.get(f"{path}/versions/0123456789abcdef/sql").status_code == 404
+    absent = client.get(f"{path}/versions/0123456789abcdef/sql")
+    says = f"The period {WEEK.id} has no version 0123456789abcdef."
+    assert (absent.status_code, absent.json()) == (404, {"detail": says})
     sql_key = f"versions/{earlier['version']}/sql/{earlier['query']['sql_sha256'][:16]}.sql"
     account.s3.delete_object(Bucket=account.bucket, Key=f"scores/weekly/{WEEK.id}/{sql_key}")
     assert client.get(f"{path}/versions/{earlier['version']}/sql").json() == {"sql": None}
@@ -924,12 +933,29 @@ def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_ro
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("periods/2026-03-08", 502, "was never published, or its manifest was deleted"),
+        (
+            "periods/2026-03-08",
+            502,
+            "/scores/weekly/2026-03-08/manifest.json does not exist: the period was never"
+            " published, or its manifest was deleted. Clear the run of the period.",
+        ),
         ("periods/2026-03-02", 400, "no week begins on"),
         ("periods/..%2f..%2fsecret", 404, ""),
         ("periods/2026-03-01/objects/exe", 404, "is not published as exe"),
-        ("plan?first=2026-03-08&last=2026-03-01&state=stale", 400, "inverted"),
-        ("plan?first=2026-03-01&last=2031-01-05&state=stale", 400, "not a period of this report"),
+        (
+            "plan?first=2026-03-08&last=2026-03-01&state=stale",
+            400,
+            ("The range is inverted: 2026-03-01 lies before 2026-03-08. Exchange the two periods."),
+        ),
+        (
+            "plan?first=2026-03-01&last=2031-01-05&state=stale",
+            400,
+            (
+                "'2031-01-05' is not a period of this report that has ended."
+                " Choose one that is shown."
+            ),
+        ),
+        ("plan?first=2020-01-05&last=2026-03-08&state=stale", 400, "'2020-01-05' is not a period"),
         ("plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
     ],
 )

@@ -214,9 +214,14 @@ GOOD = facts(WEEKS.period("2026-03-01"))
 @pytest.mark.parametrize(
     ("period_id", "parameters", "says"),
     [
-        ("2026-03-02", GOOD, "2026-03-02"),
+        ("2026-03-02", GOOD, ". If the cadence was changed, drop the partition."),
         ("2026-03", GOOD, "'2026-03'"),
-        ("2026-03-01", {}, "version: Field required"),
+        (
+            "2026-03-01",
+            {},
+            "The partition '2026-03-01' is not of this package (version: Field required). Drop it,"
+            " or clear the run of its period.",
+        ),
         ("2026-03-01", GOOD | {"rows": "many"}, "rows: Input should be a valid integer"),
     ],
 )

@@ -601,6 +601,12 @@ def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
             "such as [SnsNotifier",
         ),
         ("on_warning", {"on_warning": [None]}, "list of Airflow notifiers"),
+        (
+            "due",
+            {"on_failure": [Recorder()], "due": timedelta(hours=2), "delay": timedelta(hours=3)},
+            "2:00:00 is not later than the start of the run, 3:00:00 after the end."
+            " Give more time.",
+        ),
         ("due", {"on_failure": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
         ("due", {"on_late": [Recorder()], "due": timedelta(minutes=5)}, "Give more time"),
         ("due", {"on_late": [Recorder()], "due": timedelta(hours=3.00001)}, "whole seconds"),

@@ -185,13 +185,18 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         "Correct that, and clear only the task sales: the run's other channels would get it"
         " once more."
     )
-    assert all(next_step in message for message in told)
+    address = "/dags/best_users_weekly_deliver/runs/event-1"
+    assert all(next_step in message and address in message for message in told)
 
 
 @pytest.mark.parametrize(
     ("channels", "options", "says"),
     [
-        ([SALES, mail("sales", to=["b@example.com"])], {}, "two channels have the name 'sales'"),
+        (
+            [SALES, mail("sales", to=["b@example.com"])],
+            {},
+            "field 'deliver': two channels have the name 'sales'. Rename one of them.",
+        ),
         (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
         ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
         (
@@ -199,27 +204,53 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             {},
             "channel 'topic': 'SnsNotifier' is no notifier of Airflow. Give one, such as Sns",
         ),
-        ([SALES], {"deliver_within": timedelta(minutes=5)}, "0:05:00 is over before the first"),
+        (
+            [SALES],
+            {"deliver_within": timedelta(minutes=5)},
+            "field 'deliver_within': 0:05:00 is over before the first",
+        ),
         (
             [SALES],
             {"deliver_within": timedelta(minutes=5), "deliver_when": "final"},
-            "0:05:00 is over before the first version can be sent, 0:05:00 after",
+            "field 'deliver_within': 0:05:00 is over before the first version can be sent, 0:05:00",
         ),
-        ([SALES], {"deliver_within": 7}, "7 is not valid: give a timedelta, zero or more"),
-        ([SALES], {"correct_within": timedelta(-1)}, "give a timedelta, zero or more"),
-        ([SALES], {"deliver_when": "never"}, "'never' is not valid: give 'published' or 'final'"),
+        (
+            [SALES],
+            {"deliver_within": 7},
+            "field 'deliver_within': 7 is not valid: give a timedelta, zero or more",
+        ),
+        (
+            [SALES],
+            {"correct_within": timedelta(-1)},
+            "field 'correct_within': datetime.timedelta(days=-1) is not",
+        ),
+        (
+            [SALES],
+            {"deliver_when": "never"},
+            "field 'deliver_when': 'never' is not valid: give 'published' or 'final'",
+        ),
         (
             [SALES],
             {"deliver_when": "final", "late_by": timedelta(days=7)},
-            "7 days, 0:00:00 is over before the first version can be sent, 7 days, 0:00:00 after",
+            "field 'deliver_within': 7 days, 0:00:00 is over before the first version can be sent,"
+            " 7 days, 0:00:00 after the end of the period. Give more time.",
         ),
         (
             [SALES],
             {"deliver_within": timedelta(hours=6), "inputs": [EARLY_INPUT, LATE_INPUT]},
-            "6:00:00 is over before the first version can be sent, 6:00:00 after",
+            "field 'deliver_within': 6:00:00 is over before the first version can be sent,"
+            " 6:00:00 after",
         ),
-        ([SALES], {"columns": {"salary": COLUMNS["salary"]}}, "all columns are private"),
-        ([SALES], {"outputs": ["csv"]}, "it reads Parquet. Add 'parquet' to outputs."),
+        (
+            [SALES],
+            {"columns": {"salary": COLUMNS["salary"]}},
+            "field 'deliver': all columns are private",
+        ),
+        (
+            [SALES],
+            {"outputs": ["csv"]},
+            "field 'deliver': it reads Parquet. Add 'parquet' to outputs.",
+        ),
         (
             [mail("sales", to=["a@example.com"], template="none.html")],
             {},

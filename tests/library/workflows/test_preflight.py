@@ -99,13 +99,23 @@ def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> 
     services.athena.create_work_group(Name="resting", Configuration={})
     services.athena.update_work_group(WorkGroup="resting", State="DISABLED")
     for workgroup, results, problem in (
-        ("resting", "s3://athena-query-result-dev/", "it is disabled"),
-        ("dev", None, "does not manage"),
+        (
+            "resting",
+            "s3://athena-query-result-dev/",
+            "it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another.",
+        ),
+        (
+            "dev",
+            None,
+            "it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3"
+            " location.",
+        ),
     ):
         checks = looked_at(services, changed(workgroup=workgroup, query_results=results))
         problems = [check for check in checks if check.problem]
         assert [check.name for check in problems] == [f"workgroup {workgroup}"]
-        assert problem in problems[0].problem
+        assert problems[0].problem == problem
+        assert not problems[0].retryable
 
 
 def test_a_workgroup_that_manages_its_results_goes_without_a_place_for_them(

@@ -514,7 +514,11 @@ def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
 
     assert build().get_task("run_query").output_location is None
-    with pytest.raises(ReportError, match="ATHENA_REPORTS_QUERY_RESULTS"):
+    says = (
+        "Report 'plays', field 'unload': the workgroup manages its results."
+        " Set ATHENA_REPORTS_QUERY_RESULTS, or leave it out."
+    )
+    with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
         build(unload=True)
 
 
@@ -575,7 +579,10 @@ def test_a_second_declaration_is_found_however_it_is_written_and_through_a_link(
     assert sorted(parsed(tmp_path / "dags" / "a.py").dags) == ["plays_monthly", "plays_weekly"]
     (error,) = parsed(tmp_path / "dags" / "b.py").import_errors.values()
     assert f"{tmp_path / 'version' / 'b.py'} declares it, and so does" in error
-    assert f"does {tmp_path / 'version' / 'a.py'}: their DAGs have the same ids." in error
+    assert (
+        f"does {tmp_path / 'version' / 'a.py'}: their DAGs have the same ids. Give it another name,"
+        " or import the report from there."
+    ) in error
 
 
 @pytest.mark.usefixtures("sql_folder")
