@@ -474,6 +474,22 @@ def test_names_stand_at_the_ends_of_their_lines_and_cover_no_other(site: Site) -
     assert [b - a for a, b in pairwise(heights)] == pytest.approx([16, 16, 16])
 
 
+def test_a_line_that_has_no_last_value_is_named_at_the_foot_of_the_chart(site: Site) -> None:
+    history = History(
+        periods=[WEEK[-2].id, LAST.id],
+        entries=[Entry(key=(name,), name=(name,)) for name in ("gone", "here")],
+        values={"score": [("9", None), ("1", "10")]},
+    )
+    site.put_reports(report(row(LAST)))
+    site.put_period(answer(manifest(LAST)), history)
+    site.open(LINK)
+    chart = site.section("History").locator("svg")
+    foot = chart.locator(".gridline text").first.get_attribute("y")
+    top = chart.locator(".gridline text").last.get_attribute("y")
+    names = chart.locator("text.name").all()
+    assert [name.get_attribute("y") for name in names] == [foot, top]
+
+
 def test_the_lines_of_a_history_differ_in_colour_and_in_dashes(site: Site) -> None:
     put_history(site, 2, "1", "2", "3", "4", "5")
     site.open(LINK)
