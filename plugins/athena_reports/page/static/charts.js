@@ -66,7 +66,7 @@ export function barChart(bars, measure, isDecimal) {
         svg("title", {}, `${whole(bar.name)}: ${written(bar.value, isDecimal)}`),
         svg("text", { x: left - 8, y: 15, class: "label" }, fitted(bar.name, characters)),
         svg("rect", { x, y: 2, width: Math.max(length, 1), height: height - 6, rx: 3, class: "bar" }),
-        svg("text", { x: Math.max(x + length, zero) + 6, y: 15, class: "value" }, bar.value === null ? "NULL" : beside(bar.value, isDecimal)),
+        svg("text", { x: x + length + 6, y: 15, class: "value" }, bar.value === null ? "NULL" : beside(bar.value, isDecimal)),
       );
     }),
   );
