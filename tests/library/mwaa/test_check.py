@@ -6,6 +6,7 @@ The answers of the API server are given here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,14 +20,18 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.project import Project
 from athena_reports.local.runtime import AirflowConfig
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import check as module
 from athena_reports.mwaa.check import check_bundle, check_in_twin
-from athena_reports.mwaa.twin import ReportPeriod, Twin
+from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin
 
 PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
+
+
+PAGE = "/athena-reports/api/coverage"
 
 
 def airflow(*plugins: dict[str, Any], import_errors: list[dict[str, str]] | None = None) -> Any:
@@ -34,7 +39,7 @@ def airflow(*plugins: dict[str, Any], import_errors: list[dict[str, str]] | None
     answers = {
         "/api/v2/plugins": {"plugins": plugins, "total_entries": len(plugins)},
         "/api/v2/plugins/importErrors": {"import_errors": import_errors or []},
-        "/athena-reports/api/coverage": {},
+        PAGE: {},
     }
     client = SimpleNamespace(request=lambda _, path, **__: answers[path])
     return SimpleNamespace(client=client, url="http://127.0.0.1:1")
@@ -52,6 +57,23 @@ def test_a_page_that_does_not_ask_for_a_login_fails_the_check(
         return
     with pytest.raises(DeployError, match=f"Without a login the API server answers {status}"):
         module.check_plugin(airflow(PLUGIN))
+
+
+def test_a_page_that_fails_for_who_is_logged_in_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(401))
+    found = airflow(PLUGIN)
+    answer = found.client.request
+
+    def request(method: str, path: str) -> Any:
+        if path == PAGE:
+            raise AirflowRuntimeError("GET answered 500")
+        return answer(method, path)
+
+    found.client.request = request
+    with pytest.raises(AirflowRuntimeError, match="GET answered 500"):
+        module.check_plugin(found)
 
 
 class ClosedPage(BaseHTTPRequestHandler):
@@ -86,7 +108,7 @@ def test_the_page_is_asked_for_without_the_proxy_of_this_machine(
         finally:
             server.shutdown()
             thread.join()
-    assert ClosedPage.asked == ["/athena-reports/api/coverage"]
+    assert ClosedPage.asked == [PAGE]
 
 
 @pytest.mark.parametrize("plugins", [[], [PLUGIN | {"macros": []}], [PLUGIN | {"timetables": []}]])
@@ -97,7 +119,8 @@ def test_a_plugin_that_is_not_whole_fails_the_check(plugins: list[dict[str, Any]
 
 def test_a_plugin_with_an_import_error_fails_the_check() -> None:
     errors = [{"source": "other_plugin.py", "error": "No module named 'x'"}]
-    with pytest.raises(DeployError, match="other_plugin"):
+    says = "Plugins have import errors:\nother_plugin.py: No module named 'x'"
+    with pytest.raises(DeployError, match=f"^{re.escape(says)}$"):
         module.check_plugin(airflow(PLUGIN, import_errors=errors))
 
 
@@ -118,10 +141,17 @@ OTHERS = {
     "ATHENA_REPORTS_PAUSED": "true",
     "OF_THE_TEAM": "ATHENA_REPORTS_POOL",
 }
+# The check reaches nothing in AWS, whatever startup.sh sets.
+IN_AWS = {"AWS_ENDPOINT_URL": "https://vpce-1.example.com"}
 
 
+POSTGRESQL = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql:///twin"}
+REDIS = {"AIRFLOW__CELERY__BROKER_URL": "redis:///twin"}
+
+
+@pytest.mark.parametrize("has_databases", [False, True])
 def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_databases: bool
 ) -> None:
     """A task that asks for a pool that is not there would wait for ever."""
 
@@ -132,7 +162,7 @@ def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
             pass
 
         def startup_variables(self, progress: object) -> dict[str, str]:
-            return NAMES_IN_AN_ACCOUNT | OTHERS
+            return NAMES_IN_AN_ACCOUNT | OTHERS | IN_AWS
 
     started = []
 
@@ -143,20 +173,29 @@ def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
     services = SimpleNamespace(environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
     monkeypatch.setattr(module, "local_services", lambda _: nullcontext(services))
     monkeypatch.setattr(module, "fill_services", lambda *_: None)
-    monkeypatch.setattr(module, "are_installed", lambda: False)
+    monkeypatch.setattr(module, "are_installed", lambda: has_databases)
+    server = SimpleNamespace(environment=POSTGRESQL)
+    monkeypatch.setattr(module, "postgresql", lambda: nullcontext(server))
+    monkeypatch.setattr(module, "redis", lambda: nullcontext(REDIS))
     monkeypatch.setattr(module, "AirflowRuntime", start)
+    told: list[str] = []
     with pytest.raises(DeployError, match="It is not started here"):
-        check_bundle(BuiltTwin(tmp_path / "twin"), Project.usual(tmp_path), lambda _: None)
+        check_bundle(BuiltTwin(tmp_path / "twin"), Project.usual(tmp_path), told.append)
     (config,) = started
     assert not config.environment.keys() & NAMES_IN_AN_ACCOUNT.keys()
-    assert (OTHERS | services.environment).items() <= config.environment.items()
+    expected = OTHERS | services.environment | DEFAULTS | FORCED
+    assert expected.items() <= config.environment.items()
     # Of the last week there are no data. And the page asks for a login as Amazon MWAA's does.
     assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
     assert config.environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
     home = tmp_path / "twin" / "root" / "usr" / "local" / "airflow"
     assert (config.home, config.python) == (home, tmp_path / "twin" / "venv" / "bin" / "python")
     assert (config.dags_folder, config.plugins_folder) == (home / "dags", home / "plugins")
-    assert "worker" not in config.components
+    # As on MWAA where that can be, and otherwise it is told what differs.
+    assert ("worker" in config.components) == has_databases
+    assert ((POSTGRESQL | REDIS).items() <= config.environment.items()) == has_databases
+    differs = "PostgreSQL or Redis is not installed: metadata in SQLite, and tasks without Celery"
+    assert any(line.startswith(differs) for line in told) != has_databases
 
 
 def test_a_plugin_is_found_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +211,7 @@ class RunningTwin(Twin):
         self.imported = True
 
     def startup_variables(self, progress: object) -> dict[str, str]:
-        return {"ATHENA_REPORTS_ENV": "stg"}
+        return {"ATHENA_REPORTS_ENV": "stg"} | IN_AWS
 
     def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
         assert variables["ATHENA_REPORTS_ENV"] == "stg"
@@ -211,9 +250,11 @@ def checked(
     environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
     services = SimpleNamespace(environment=environment, s3=SimpleNamespace(get_object=read))
     monkeypatch.setattr(module, "local_services", lambda _: nullcontext(services))
-    monkeypatch.setattr(module, "fill_services", lambda *_: None)
+    monkeypatch.setattr(
+        module, "fill_services", lambda _, *of_project: asked.append(("fill", *of_project[:2]))
+    )
     monkeypatch.setattr(module, "_airflow", lambda *_: nullcontext(running))
-    monkeypatch.setattr(module, "check_plugin", lambda _: None)
+    monkeypatch.setattr(module, "check_plugin", lambda _: asked.append("plugin"))
     monkeypatch.setattr(module, "finish", lambda _, dag_id, __: asked.append(("finish", dag_id)))
     twin = RunningTwin(tmp_path / "twin")
     twin.added = dict(added or {})
@@ -250,6 +291,8 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
         for folder in ("plays/weekly/2025-06-01", "games/monthly/2025-05")
     ]
     assert asked == [
+        ("fill", "stg", tmp_path / ".lake"),
+        "plugin",
         ("parsed", {"plays.py"}),
         ("unpause", "plays_weekly"),
         ("trigger", "plays_weekly", {"conf": {"period": "2025-06-01"}}),
@@ -277,7 +320,7 @@ def test_where_no_table_is_kept_nothing_runs_and_that_is_told(
     assert told[0] == "requirements.txt adds nothing"
     assert told[1].startswith("requirements.txt needs a package index.")
     assert told[-1] == "no table of a report is kept in .lake/, so no report is run"
-    assert asked == [("parsed", {"plays.py"})]
+    assert asked[2:] == [("parsed", {"plays.py"})]
 
 
 @pytest.fixture
