@@ -146,8 +146,11 @@ def test_what_botocore_itself_repeats_for_s3_may_pass() -> None:
         assert (code, kind.retryable) == (code, True)
 
 
-def test_an_error_without_a_status_may_pass() -> None:
-    assert error_kind(ClientError({"Error": {"Code": "SomethingNew"}}, "AnyOperation")).retryable
+@pytest.mark.parametrize("response", [{}, {"Error": {}}, {"Error": {"Code": "SomethingNew"}}])
+def test_an_error_without_a_status_may_pass(response: Any) -> None:
+    error = ClientError(response, "AnyOperation")
+    assert error_kind(error).retryable
+    assert call_verdict(error).meaning == "Athena did not answer"
 
 
 @pytest.mark.parametrize(("kind", "names"), OF_BOTOCORE.items(), ids=lambda value: str(value)[:20])

@@ -87,8 +87,12 @@ def test_two_folders_and_two_times_give_the_same_bytes(
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_the_package_is_in_it_and_nothing_else(tmp_path: Path) -> None:
+def test_the_package_is_in_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the repository itself; tests, demo, local services and tools have no place on MWAA."""
+    # Whatever the Airflow of this machine has for its own.
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "airflow" / "dags"))
     repository = repository_copy.copy_repository(tmp_path / "repository")
     wheel = keep_small_wheel(repository)
     bundle = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
@@ -434,6 +438,12 @@ def test_the_folder_is_replaced_and_everybody_may_read_it(repository: Path, tmp_
         (3, 0o100644, zipfile.ZIP_STORED)
     }
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DeployError, match=f"{tmp_path}/file"):
+        build_bundle(Project.usual(repository), "prd", tmp_path / "file" / "bundle")
 
 
 # --- docs/how-to/existing-environment.md: a bundle in an environment of somebody else

@@ -113,6 +113,7 @@ def test_who_wants_no_alerts_is_asked_for_a_network(
     ask_config(Project.usual(repository.folder), "stg", boto3.Session())
 
     said = capfd.readouterr().out
+    assert said.startswith(f"AWS region, such as {REGION}: ")
     assert f"in the account {ACCOUNT}.\n" in said  # before anything else is answered
     assert said.index("These are the credentials of arn:aws:") < said.index("ARNs of what")
     assert said.endswith(
@@ -211,6 +212,7 @@ def test_another_environment_is_remembered_beside_those_that_there_are(
         config.write("# What a person has written.\n")
     before = file.read_text()
     stg = read_config(project, "stg")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")  # which not everybody sets
     monkeypatch.setattr("sys.stdin", io.StringIO("eu-west-1\narn:aws:s3:::lake\n\n\n"))
 
     ask_config(project, "prd", boto3.Session())

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from athena_reports import Published
 from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.periods.calendar import Period
 from tests.support.memory_store import MemoryGlue, MemoryS3
+from tests.support.partition_facts import facts
 
 DATABASE = "database_dev"
 
@@ -55,6 +58,15 @@ class SourceLake:
         """Register a partition."""
         partition = {"Values": [date], "StorageDescriptor": {"Location": f"s3://lake/{date}"}}
         self.glue.partitions[DATABASE, table, date] = partition
+
+    def publish(self, report: Published, part: Period, **changes: str) -> None:
+        """Publish a part that another report reads: final and whole, but for the changes."""
+        final = {"timezone": part.cadence.timezone, "provisional": "false", "partial": "false"}
+        self.glue.tables[report.database, report.table] = {"Name": report.table}
+        self.glue.partitions[report.database, report.table, part.id] = {
+            "Values": [part.id],
+            "Parameters": facts(part, **final) | changes,
+        }
 
     def mark(self, place: str) -> None:
         """Put a done object, by bucket and key."""

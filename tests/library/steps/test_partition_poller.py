@@ -25,7 +25,6 @@ from athena_reports.steps.shared_poller import Connection
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
-from tests.support.partition_facts import facts
 from tests.support.virtual_clock import VirtualClock
 
 CONNECTION = Connection("aws_default")
@@ -138,20 +137,11 @@ def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
     lake: SourceLake, clock: VirtualClock
 ) -> None:
     days = Published("days", daily(WEEK.cadence.timezone), wait=timedelta(days=30))
-    final = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
-    lake.glue.tables[days.database, days.table] = {"Name": days.table}
-
-    def publish(day: Period, **changes: str) -> None:
-        lake.glue.partitions[days.database, days.table, day.id] = {
-            "Values": [day.id],
-            "Parameters": facts(day, **final) | changes,
-        }
-
     broken, *others = days.parts_of(WEEK.previous)
     *early, last = days.parts_of(WEEK)
     for day in (*others, *early):
-        publish(day)
-    publish(broken, broken="s3://reports/x is missing")
+        lake.publish(days, day)
+    lake.publish(days, broken, broken="s3://reports/x is missing")
     of_week, of_week_before = (
         InputNeed(source=days, period=week, late_by=timedelta(0), database=DATABASE)
         for week in (WEEK, WEEK.previous)
@@ -159,9 +149,9 @@ def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
 
     async def publish_last_and_repair() -> None:
         await asyncio.sleep(100)
-        publish(last)
+        lake.publish(days, last)
         await asyncio.sleep(1000)
-        publish(broken)
+        lake.publish(days, broken)
 
     ended = []
 
@@ -173,6 +163,30 @@ def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
     (first, early_end), (second, late_end) = ended
     assert (first, second) == (WEEK, WEEK.previous)
     assert early_end <= 100 + 2 * PAUSE_SECONDS < 1100 <= late_end
+
+
+def test_a_part_that_is_published_as_partial_is_not_waited_for(
+    lake: SourceLake, clock: VirtualClock
+) -> None:
+    """It says of itself what it lacks, and may never be whole."""
+    days = Published("days", daily(WEEK.cadence.timezone), wait=timedelta(days=30))
+    first, *others = days.parts_of(WEEK)
+    lake.publish(days, first, partial="true")
+    for day in others[1:]:
+        lake.publish(days, day)
+    of_week = InputNeed(source=days, period=WEEK, late_by=timedelta(0), database=DATABASE)
+
+    async def publish_last() -> None:
+        await asyncio.sleep(100)
+        lake.publish(days, others[0])
+
+    async def two_changes() -> list[tuple[str, ...]]:
+        with PartitionPoller.of(CONNECTION).waiting([of_week], None) as wait:
+            return [await wait.next_change(), await wait.next_change()]
+
+    ((missing,), nothing), _ = waited(clock, two_changes(), publish_last())
+    assert missing.startswith("1 of the 7 partitions of")
+    assert nothing == ()
 
 
 def test_a_done_object_is_waited_for_and_asked_for_once_for_all_waits(

@@ -16,7 +16,8 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import SetXCom
 
-from athena_reports import Input
+from athena_reports import Input, Published, daily
+from athena_reports.inputs.published import Source
 from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
@@ -43,7 +44,7 @@ def lake(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> SourceLake:
     return lake
 
 
-def wait_task(*inputs: Input, **fields: Any) -> Any:
+def wait_task(*inputs: Source, **fields: Any) -> Any:
     usual: dict[str, Any] = {"cadence": WEEKS, "late_by": timedelta(0), "database": DATABASE}
     with DAG("plays_weekly", schedule=None):
         return InputsWaitSensor(
@@ -75,6 +76,16 @@ def test_nothing_is_waited_for_that_is_there(lake: SourceLake) -> None:
     given = new_context()
     assert rendered(wait_task(Input("plays", wait=LONG)), given).execute(given) is None
     assert given["ti"].pushed == {}
+
+
+def test_a_part_that_is_published_as_partial_is_not_waited_for(lake: SourceLake) -> None:
+    days = Published("days", daily(WEEK.cadence.timezone), wait=LONG)
+    first, *others = days.parts_of(WEEK)
+    lake.publish(days, first, partial="true")
+    for day in others:
+        lake.publish(days, day)
+    given = new_context()
+    assert rendered(wait_task(days), given).execute(given) is None
 
 
 def test_the_log_says_what_is_waited_for(
