@@ -256,13 +256,25 @@ FREE = (
 )
 
 
-def test_startup_sh_sets_all_but_what_mwaa_protects(tmp_path: Path) -> None:
+# Of a person and of this process, which nothing in the twin may see.
+OF_THIS_MACHINE = (
+    *("AIRFLOW__CORE__PARALLELISM", "AIRFLOW_CONN_LAKE", "ATHENA_REPORTS_POOL", "AWS_PROFILE"),
+    *("AWS_SESSION_TOKEN", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"),
+)
+
+
+def test_startup_sh_sets_all_but_what_mwaa_protects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OF_THIS_MACHINE:
+        monkeypatch.setenv(name, "of this machine")
     twin = Twin(tmp_path)
     script = twin.home / "startup" / "startup.sh"
     script.parent.mkdir(parents=True)
-    script.write_text("".join(f"export {name}=ours\n" for name in (*PROTECTED, *FREE)))
+    lines = [f"export {name}=ours\n" for name in (*PROTECTED, *FREE)]
+    script.write_text("".join(["export SEEN=$(env | grep -c 'of this machine')\n", *lines]))
     told: list[str] = []
-    assert twin.startup_variables(told.append) == dict.fromkeys(FREE, "ours")
+    assert twin.startup_variables(told.append) == {"SEEN": "0", **dict.fromkeys(FREE, "ours")}
     (line,) = told
     ignored = line.removeprefix("startup.sh: MWAA keeps its own value of ").split(", ")
     assert ignored == sorted(PROTECTED)

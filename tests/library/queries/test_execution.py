@@ -49,7 +49,9 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
     )
     assert QueryExecution.from_response({"QueryExecution": description}) == expected
     for less in ({}, {"QueryExecution": {"Status": {}}}):
-        assert QueryExecution.from_response(less) == QueryExecution()
+        execution = QueryExecution.from_response(less)
+        assert execution == QueryExecution()
+        assert (execution.state, execution.is_running) == ("UNKNOWN", False)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +67,10 @@ def test_a_query_costs_what_it_scanned_and_nothing_on_a_reservation_or_if_it_fai
     assert QueryExecution.from_response(
         {"QueryExecution": answer}, "us-east-1"
     ).price_usd == pytest.approx(usd)
-    answer["Statistics"]["DpuCount"] = 4.0
-    assert QueryExecution.from_response({"QueryExecution": answer}, "us-east-1").price_usd is None
+    for dpu_count in (4.0, 0.0):
+        answer["Statistics"]["DpuCount"] = dpu_count
+        execution = QueryExecution.from_response({"QueryExecution": answer}, "us-east-1")
+        assert execution.price_usd is None
 
 
 def test_progress_is_one_sentence_with_its_units() -> None:

@@ -74,6 +74,8 @@ def test_a_lease_lies_beside_the_results_and_is_removed(
     command = Command(clock, S3(s3), f"s3://{bucket}/results/")
     command.live(4)
     assert keys() == []  # a short query needs none
+    no_rights: Any = None  # nor the right to remove one
+    Lease(command.marker, command.id, S3(no_rights)).remove()
     command.live(60)
     assert keys() == [f"results/leases/{command.id}.json"]
     command.lease.remove()

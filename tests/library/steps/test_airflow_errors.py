@@ -58,7 +58,11 @@ def test_a_named_connection_has_to_exist_and_the_default_one_does_not(
         require_connection(AthenaHook(aws_conn_id=connection_id), "reports")
 
     # A secrets backend that does not answer gives the same error.
-    with raises_retried("no Airflow connection 'aws_reports'"):
+    says = (
+        "reports: there is no Airflow connection 'aws_reports'. Create it, or set"
+        " ATHENA_REPORTS_AWS_CONN_ID to another one."
+    )
+    with raises_retried(f"^{says}$"):
         require_connection(AthenaHook(aws_conn_id="aws_reports"), "reports")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://")
     require_connection(AthenaHook(aws_conn_id="aws_reports"), "reports")

@@ -68,6 +68,9 @@ def test_what_is_noted_stays_beside_what_was_noted_before(supervisor: Supervisor
     assert TaskStateNotes(given(), "0").ids() == ["q-1", "q-2", "q-3"]
     assert list(supervisor.rows.values()) == [["q-1", "q-2", "q-3"]], "each is noted once"
     assert TaskStateNotes(given(), "1").ids() == []
+    # What is known from elsewhere counts as the oldest: of many, the latest are looked at.
+    notes = TaskStateNotes(given(), "0", known_ids=("q-2", "q-0"))
+    assert notes.ids() == ["q-2", "q-0", "q-1", "q-3"]
 
 
 def test_a_retry_finds_what_was_noted_and_a_cleared_run_does_not(

@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowRuntimeError,
+    ErrorType,
+    TaskDeferred,
+)
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import SetXCom
+from airflow.sdk.execution_time.comms import ErrorResponse, SetXCom
 
 from athena_reports import Input, Published, daily
 from athena_reports.inputs.published import Source
@@ -31,6 +36,7 @@ from tests.support.virtual_clock import START, VirtualClock
 
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
 LONG = timedelta(days=30)
+NO_API = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 
 
@@ -376,13 +382,13 @@ class Supervisor:
     async def asend(self, message: SetXCom) -> None:
         assert message.key == "missing_inputs"
         task = (message.dag_id, message.run_id, message.task_id, message.map_index)
-        assert task == ("plays_weekly", "run-1", "wait_for_inputs", 3)
+        assert task == ("plays_weekly", "run-1", "wait_for_plays", 3)
         if self.error is not None:
             raise self.error
         self.told.append(message.value)
 
 
-@pytest.mark.parametrize("error", [None, RuntimeError("no database")])
+@pytest.mark.parametrize("error", [None, RuntimeError("no database"), NO_API])
 def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     lake: SourceLake,
     clock: VirtualClock,
@@ -396,7 +402,7 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     given = new_context()
     task = wait_task(Input("plays", wait=LONG))
     trigger: InputsTrigger = through_the_database(deferred_of(task, given).trigger)
-    mapped: Any = {**vars(WAITING), "task_id": "wait_for_inputs", "map_index": 3}
+    mapped: Any = {**vars(WAITING), "task_id": "wait_for_plays", "map_index": 3}
     trigger.task_instance = SimpleNamespace(**mapped)
 
     async def land() -> None:
