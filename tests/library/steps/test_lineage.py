@@ -58,15 +58,36 @@ def test_a_table_without_partitions_is_read_as_a_whole() -> None:
     assert dataset["inputFacets"] == {}
 
 
+def test_a_table_of_which_no_partition_is_there_is_not_read_as_a_whole() -> None:
+    coverage = InputCoverage(
+        table="lake.plays", missing="partial", needed=1, absent=("dt=2025-06-29",)
+    )
+    (dataset,) = inputs_of(coverage)
+    assert dataset["inputFacets"]["subset"]["inputCondition"]["partitions"] == []
+
+
+def test_a_query_is_named_as_athena_does() -> None:
+    facets = Serde.to_dict(query_lineage("SELECT 1", "q-1", [], REGION))["run_facets"]
+    query = facets["externalQuery"]
+    assert (query["externalQueryId"], query["source"]) == ("q-1", "awsathena")
+
+
 def test_a_query_that_was_not_started_has_no_id() -> None:
     lineage = query_lineage("SELECT 1", None, [], REGION)
     assert lineage.run_facets == {}
     assert lineage.job_facets["sql"].query == "SELECT 1"
 
 
-@pytest.mark.parametrize(("database", "has_symlink"), [("reports_db", True), (None, False)])
+TABLE = {
+    "namespace": "awsathena://athena.eu-central-1.amazonaws.com",
+    "name": "AwsDataCatalog.reports_db.plays_weekly",
+    "type": "TABLE",
+}
+
+
+@pytest.mark.parametrize(("database", "tables"), [("reports_db", [TABLE]), (None, [])])
 def test_what_is_published_has_its_columns_and_checks(
-    database: str | None, has_symlink: bool
+    database: str | None, tables: list[dict[str, str]]
 ) -> None:
     columns = (
         TableColumn(name="user", type="VARCHAR", glue="string", description="Who plays"),
@@ -92,7 +113,8 @@ def test_what_is_published_has_its_columns_and_checks(
         ("unique(user)", True, "error"),
         ("rows in 5 to 9", False, "warn"),
     ]
-    assert ("symlinks" in facets) is has_symlink
+    assert facets.get("symlinks", {"identifiers": []})["identifiers"] == tables
+    assert ("symlinks" in facets) == bool(tables)
     condition = described["outputFacets"]["subset"]["outputCondition"]
     assert condition["partitions"] == [
         {"dimensions": {"period": WEEK.id}, "identifier": f"period={WEEK.id}"}

@@ -24,6 +24,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse, SetXCom
 from athena_reports import Input, Published, daily
 from athena_reports.inputs.published import Source
 from athena_reports.steps.inputs_trigger import InputsTrigger
+from athena_reports.steps.missing_inputs import MissingInputs
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from tests.library.steps.source_lake import DATABASE, SourceLake, nothing
@@ -119,6 +120,14 @@ def test_the_log_says_what_is_waited_for(
     clock.sleep(LONG.total_seconds())
     task.execute(given)
     assert logged() == ["info: The inputs are not waited for any longer: their time is over."]
+
+
+def test_what_is_told_names_each_input_and_the_time_in_utc() -> None:
+    """Whatever the time zone is in which it was stored."""
+    since = datetime.fromisoformat("2025-06-19T06:05+09:00")
+    assert str(MissingInputs(since=since, missing=("plays lacks a", "games lacks b"))) == (
+        "Waits for its input since 2025-06-18 21:05 UTC: plays lacks a; games lacks b."
+    )
 
 
 def test_what_is_missing_is_told_and_waited_for_until_the_time_of_the_input_is_over(
