@@ -30,8 +30,10 @@ from tests.library.steps.last_tasks import (
     submitted,
     transformed,
 )
+from tests.support.aws_errors import THROTTLED
 from tests.support.calendars import WEEK
 from tests.support.published import read_complete
+from tests.support.retried import raises_retried
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -160,6 +162,19 @@ def test_the_sql_that_ran_is_kept_with_its_version(
     uri = location.sql_uri(manifest["version"], manifest["query"]["sql_sha256"])
     assert S3(s3).read(uri)[0].decode() == SQL
     assert all(SQL not in json.dumps(each) for each in (prepared, manifest))
+
+
+def test_an_athena_that_does_not_tell_the_sql_is_asked_again_by_a_retry_of_this_task(
+    s3: S3Client, bucket: str, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttle(*_: object) -> str:
+        raise THROTTLED
+
+    monkeypatch.setattr(preparation, "executed_sql", throttle)
+    with raises_retried(
+        r"\[throttled\].* Clear transform and its downstream tasks to try again\.$"
+    ):
+        transformed(query, bucket)
 
 
 def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_nothing(
