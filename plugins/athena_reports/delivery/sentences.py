@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any, Literal, TypeGuard
 
-from athena_reports.delivery.content import Content, Correction
+from athena_reports.delivery.content import Content, Correction, Movement
 from athena_reports.delivery.language import (
     DIGITS,
     NULL,
@@ -327,17 +327,18 @@ def _a_few(texts: Sequence[str]) -> list[str]:
 
 def _movement(content: Content, language: Language) -> tuple[str, ...]:
     """Return who is new among the rows shown, and who rose and fell most."""
-    if content.movement is None or not content.rows:
+    movement = content.movement
+    if movement is None or not content.rows:
         return ()
     names = [column.name for column in content.columns]
-    rank_place = names.index(content.movement.rank)
-    previous_place = names.index(content.movement.previous_rank)
+    rank_place = names.index(movement.rank)
+    previous_place = names.index(movement.previous_rank)
     new = []
     moved = []
     for row in content.rows:
         rank = row[rank_place]
         previous = row[previous_place]
-        name = _name_of(row, content, language)
+        name = _name_of(row, content, movement, language)
         if previous is None:
             new.append(name)
         elif isinstance(rank, int) and isinstance(previous, int):
@@ -367,10 +368,9 @@ def _movement(content: Content, language: Language) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _name_of(row: Sequence[Any], content: Content, language: Language) -> str:
+def _name_of(row: Sequence[Any], content: Content, movement: Movement, language: Language) -> str:
     """Return what a sentence calls a row by: its key, else the first column but the ranks."""
-    movement = content.movement
-    ranks = () if movement is None else (movement.rank, movement.previous_rank, movement.into)
+    ranks = (movement.rank, movement.previous_rank, movement.into)
     in_key = []
     others = []
     for column, value in zip(content.columns, row, strict=True):

@@ -374,6 +374,80 @@ def test_a_long_text_is_cut_and_the_mail_stays_small(language: Language) -> None
     assert "x" * 199 + "…" in long
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_html_has_all_parts_in_the_order_in_which_they_are_read(language: Language) -> None:
+    correction = Correction(
+        datetime(2026, 11, 21, 15, 7, tzinfo=UTC),
+        added=1,
+        columns_added=("level",),
+        columns_removed=("age",),
+    )
+    corrected = content(correction=correction, warned_checks=("score < 1",), provisional=True)
+    for made in (corrected, content(rows=(), total_rows=0, total=None, partial=True)):
+        said = sentences(made, language)
+        html = html_part(made, language)
+        headers = [f"{column.name} {column.unit}" for column in made.columns if made.rows]
+        parts = [
+            *(notice.text for notice in said.notices),
+            said.headline,
+            *(*said.figures, *said.differences, said.empty),
+            *(*headers, *(text for row in Page.of(html).table for text in row)),
+            *(*said.left_out, *said.movement),
+            *(link.text for link in said.links),
+            *said.origin,
+        ]
+        assert "".join(Page.of(html).text.split()) == "".join("".join(parts).split())
+        assert f'<html lang="{language}">' in html
+        assert f"<title>{subject(made, language)}</title>" in html
+
+
+def test_numbers_stand_on_the_right_and_every_other_row_is_shaded() -> None:
+    html = html_part(content(), "en")
+    assert [html.count(f'align="{side}"') for side in ("right", "left")] == [3 + 3 * 3, 3]
+    for name, side in (("rank", "right"), ("user_id", "left"), ("previous_rank", "right")):
+        assert f'<th align="{side}" valign="bottom">{name}</th>' in html
+    assert '<tr><td align="right" nowrap>1</td>' in html
+    assert html.count('<tr class="even"') == 1
+    assert '<tr class="even" bgcolor="#f6f7f9"><td align="right" nowrap>2</td>' in html
+
+
+@pytest.mark.parametrize(
+    ("places", "is_wide", "is_turned"),
+    [(90, False, False), (91, True, False), (110, True, False), (111, True, True)],
+)
+def test_a_table_without_room_is_made_smaller_and_then_turned(
+    places: int, is_wide: bool, is_turned: bool
+) -> None:
+    text = "x" * (places - 12 - 2 * 2 - 1)  # without the bar, two gaps and the number
+    columns = (ContentColumn("n", "BIGINT"), ContentColumn("text", "VARCHAR", "", "points"))
+    made = content(columns=columns, rows=((5, text),), key=(), bar="n", movement=None)
+    html = html_part(made, "en")
+    assert f"max-width: {1200 if is_wide else 880}px" in html
+    assert f'class="rows{" turned" if is_turned else ""}"' in html
+    names = ["", ""]
+    if is_turned:  # each value stands behind the name of its column
+        span = '<span class="name" style="display: none; mso-hide: all">'
+        names = [f"{span}n </span>", f"{span}text (points) </span>"]
+    assert f'<td align="right" nowrap>{names[0]}5</td>' in html
+    assert f'<td style="min-width: 160px">{names[1]}{text}</td>' in html
+
+
+def test_bars_of_negative_numbers_end_where_the_others_begin() -> None:
+    columns = (ContentColumn("n", "BIGINT"),)
+    rows = ((5,), (-5,), (None,))
+    html = html_part(content(columns=columns, rows=rows, key=(), bar="n", movement=None), "en")
+    free = '<td width="50%" style="border: 0"></td>'
+    up, down = (
+        f'<td width="50%" height="12" class="{kind}" bgcolor="{color}"'
+        ' style="border: 0; font-size: 1px">&nbsp;</td>'
+        for kind, color in (("up", "#1d5fd0"), ("down", "#c8261f"))
+    )
+    assert html.count(f"<tr>{free}{up}</tr>") == 1
+    assert html.count(f'<tr>{down}<td style="border: 0"></td></tr>') == 1
+    assert html.count('<td class="bar"') == 3  # the last one is empty
+    assert html.count("&nbsp;") == 2
+
+
 def test_bars_are_cells_with_a_width() -> None:
     html = html_part(content(), "en")
     assert html.count('<td class="bar"') == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -49,6 +49,11 @@ def all_texts(said: Sentences) -> list[str]:
             {"is_preview": True, "environment": "dev"},
             "ranking: week of 15 to 21 November 2026 (preview, dev)",
             "ranking: 2026年11月15日～21日（プレビュー、dev）",
+        ),
+        (
+            {"is_preview": True, "provisional": True, "partial": True, "environment": "stg"},
+            "ranking: week of 15 to 21 November 2026 (preview, provisional, partial, stg)",
+            "ranking: 2026年11月15日～21日（プレビュー、暫定、一部欠損、stg）",
         ),
     ],
 )
@@ -229,6 +234,13 @@ def test_an_example_of_many_columns_shows_the_first_ones() -> None:
         + ", ".join(f"c{number} {number} → {cut}" for number in range(6))
         + ", …"
     )
+    six, seven = "abcdef", "abcdefg"
+    for kind, names in (("added", six), ("removed", seven)):
+        whole = Change(kind=kind, key=tuple(names.upper()), columns={})  # type: ignore[arg-type]
+        told = Correction(BEFORE, names=tuple(names), examples=(whole,))
+        (example,) = sentences(content(correction=told), "en").differences
+        rest = ", …" if names == seven else ""
+        assert example == f"{kind.capitalize()}: a A, b B, c C, d D, e E, f F{rest}"
     nameless = Change(kind="changed", key=(), columns={"a": ("1", "2")})
     private_key = Correction(BEFORE, changed=1, examples=(nameless,))
     assert sentences(content(correction=private_key), "en").differences == ("Changed: a 1 → 2",)
@@ -324,6 +336,22 @@ def test_figures_have_the_change_against_the_period_before() -> None:
             ),
         ),
         ({"bar": ""}, ("100 rows, 3 more than the week before (+3.1%).",)),
+        ({"bar": "", "previous_rows": 0}, ("100 rows, 0 in the week before.",)),
+        (
+            {"total": 0, "previous_total": -2, "total_rows": 0, "previous_rows": 0},
+            (
+                "Total of score: 0 points, 2 points more than the week before (+100.0%).",
+                "0 rows, the same as the week before.",
+            ),
+        ),
+        (
+            {"columns": (ContentColumn("score", "BIGINT", "", "po\nints"),), "movement": None},
+            (
+                "Total of score: 1,000,000 po ints, 200,000 po ints more than the week before"
+                " (+25.0%).",
+                "100 rows, 3 more than the week before (+3.1%).",
+            ),
+        ),
         (
             {"total": float("nan")},
             ("100 rows, 3 more than the week before (+3.1%).",),
@@ -377,12 +405,21 @@ def test_the_change_in_per_cent_is_right_to_its_digit(rows: int, previous: int) 
         assert percent[0] == ("+" if change > 0 else "-")
 
 
-def test_floats_are_told_without_the_digits_that_an_addition_leaves() -> None:
+@pytest.mark.parametrize(
+    ("total", "previous", "told"),
+    [
+        (0.1 + 0.2, 0.1, "0.3, 0.2 more than the week before (+200.0%)."),
+        (0.1 + 0.7, 0.4, "0.8, 0.4 more than the week before (+100.0%)."),
+        (0.3, 0.1 + 0.2, "0.3, the same as the week before."),
+        (123_456_789.123456, None, "123,456,789.123456."),
+    ],
+)
+def test_floats_are_told_without_the_digits_that_an_addition_leaves(
+    total: float, previous: float | None, told: str
+) -> None:
     columns = (*content().columns[:3], ContentColumn("score", "DOUBLE"), *content().columns[4:])
-    made = content(columns=columns, total=0.1 + 0.2, previous_total=0.1)
-    assert sentences(made, "en").figures[0] == (
-        "Total of score: 0.3, 0.2 more than the week before (+200.0%)."
-    )
+    made = content(columns=columns, total=total, previous_total=previous)
+    assert sentences(made, "en").figures[0] == f"Total of score: {told}"
 
 
 def test_movement_names_who_is_new_and_who_moved_most() -> None:
@@ -398,6 +435,43 @@ def test_movement_names_who_is_new_and_who_moved_most() -> None:
     )
     said = sentences(content(rows=tuple(rows[:8])), "en").movement
     assert said[0] == "New among the rows shown: u1, u6, u8."
+
+
+def test_a_long_name_is_cut_and_great_ranks_have_separators() -> None:
+    rows = (
+        (12_345, "u" * 40, "name", 10, 98_765, "text"),
+        (98_765, "u" * 41, "name", 10, 12_345, "text"),
+        (3, "u" * 41, "name", 10, None, "new"),
+    )
+    cut = "u" * 39 + "…"
+    assert sentences(content(rows=rows), "en").movement == (
+        f"New among the rows shown: {cut}.",
+        f"Biggest rises: {'u' * 40} (from 98,765 to 12,345).",
+        f"Biggest falls: {cut} (from 12,345 to 98,765).",
+    )
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "15 Nov 2026"), ("ja", "2026/11/15")])
+def test_a_row_is_called_by_its_key_as_the_language_writes_it(
+    language: Language, name: str
+) -> None:
+    rows = ((1, date(2026, 11, 15), "x", 10, None, "new"), (2, "b", "y", 10, 2, "same"))
+    (new,) = sentences(content(rows=rows), language).movement
+    assert new.rstrip(".").endswith(f": {name}")
+
+
+def test_equal_movements_and_the_parts_of_a_key_stay_in_the_order_of_the_rows() -> None:
+    rows = (
+        (1, "b", "x", 10, 2, "text"),
+        (2, "a", "y", 10, 3, "text"),
+        (4, "d", None, 10, 3, "text"),
+        (5, "c", "z", 10, 4, "text"),
+    )
+    said = sentences(content(rows=rows, key=("user_name", "user_id")), "en").movement
+    assert said == (
+        "Biggest rises: b x (from 2 to 1), a y (from 3 to 2).",
+        "Biggest falls: d – (from 3 to 4), c z (from 4 to 5).",
+    )
 
 
 def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:
@@ -422,6 +496,11 @@ def test_movement_is_silent_where_there_is_none() -> None:
     assert sentences(content(movement=None), "en").movement == ()
     new = ((1, "u1", "a", 2, None, "new"),)
     assert sentences(content(rows=new), "en").movement == ("All rows shown are new.",)
+    assert sentences(content(rows=()), "en").movement == ()
+    # A row without a rank, such as one whose score is NULL, has not moved.
+    for rank, previous in ((None, 1), (1, "3rd")):
+        row = (rank, "u1", "a", None, previous, None)
+        assert sentences(content(rows=(row,)), "en").movement == ()
 
 
 def test_what_is_left_out_is_counted() -> None:
@@ -455,5 +534,6 @@ def test_an_empty_period_says_why(language: Language) -> None:
     "url", ["javascript:alert(1)", "ftp://a/b", "https://a b", 'https://a/"\n', "data:text/html,x"]
 )
 def test_only_an_address_of_the_web_is_a_link(url: str) -> None:
-    links = sentences(content(page_url=PAGE_URL, query_url=url), "en").links
-    assert [link.url for link in links] == [PAGE_URL]
+    for address in (PAGE_URL, "http://localhost:8080/reports/#ranking_weekly/2026-11-15"):
+        links = sentences(content(page_url=address, query_url=url), "en").links
+        assert [link.url for link in links] == [address]
