@@ -5,6 +5,7 @@ tests/integration/test_alerts.py has whole DAGs, whose kinds of alerts share a n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -173,6 +174,58 @@ def test_an_alert_goes_out_without_the_reason_if_airflow_does_not_tell_it(beside
     assert "and is not published\nNext step: See whether the DAG is paused" in of_lateness
 
 
+def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: Beside) -> None:
+    class Gone(Airflow):
+        def get_task_states(self, **_: Any) -> Any:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    beside.on_late = Recorder("{{ alert.message }}")
+    says = f"The run of {WEEK} is not known: "
+    with pytest.raises(AirflowException, match=re.escape(says)):
+        beside.look(WhenDueSensor, Gone(), None)
+    ((message,),) = beside.told().values()
+    assert "and is not published\nNext step: See whether the DAG is paused" in message
+    with pytest.raises(AirflowException, match=re.escape(says)):
+        beside.look(WhenDueSensor, Gone(), WARNED)
+    assert beside.told() == {"on_warning": ["is published with warnings"]}
+
+
+def test_each_problem_is_told_if_several_notifiers_fail(beside: Beside) -> None:
+    beside.on_failure = beside.on_late = Broken()
+    problem = "The notifier Broken 1 failed: the chat is down"
+    with pytest.raises(AirflowException, match=f"^{problem}; {problem}$"):
+        beside.look(WhenDueSensor, FAILED, None)
+
+
+@pytest.mark.parametrize("empty", ["skip", "publish"])
+def test_a_period_without_rows_is_late_unless_its_report_skips_it(
+    beside: Beside, make_report: MakeReport, empty: Any
+) -> None:
+    beside.report = make_report(empty=empty)
+    is_late = empty == "publish"
+    assert beside.look(WhenDueSensor, SUCCEEDED, None) == (True, is_late)
+    assert beside.told() == ({"on_late": ["is late"]} if is_late else {})
+    assert beside.look(WhenDueSensor, RUNNING, None) == (True, True)
+    beside.told()
+    assert beside.look(WhenPublishedSensor, RUNNING, None) == (False, False)
+    assert beside.look(WhenPublishedSensor, SUCCEEDED, None) == (not is_late, not is_late)
+    assert beside.told() == ({} if is_late else {"on_late": ["is no longer late"]})
+
+
+@pytest.mark.parametrize("task", [WhenDueSensor, WhenPublishedSensor])
+def test_it_looks_every_ten_minutes_and_holds_no_worker_between(
+    beside: Beside, task: type[WhenDueSensor | WhenPublishedSensor]
+) -> None:
+    sensor = task(
+        task_id="look",
+        report=beside.report,
+        cadence=WEEKS,
+        alert_policy=AlertPolicy([], [], [], DUE),
+        timeout=timedelta(days=3),
+    )
+    assert (sensor.mode, sensor.poke_interval, sensor.timeout) == ("reschedule", 600, 259_200)
+
+
 @pytest.mark.parametrize("task", [WhenDueSensor, WhenPublishedSensor])
 @pytest.mark.parametrize(
     ("dates", "is_scheduled"),
@@ -224,6 +277,23 @@ def test_who_was_told_that_it_is_late_is_told_that_it_is_so_no_longer(beside: Be
     assert beside.look(WhenPublishedSensor, FAILED, None) == (False, False)
     assert beside.told() == {"on_failure": ["failed"]}
     assert beside.look(WhenPublishedSensor, SUCCEEDED, WARNED) == (True, True)
+    assert beside.told() == {"on_late": ["is no longer late"]}
+    assert beside.look(WhenPublishedSensor, SUCCEEDED, WARNED) == (True, True)
+    assert beside.told() == {}, "a retry tells nobody twice"
+
+
+def test_a_broken_notifier_of_failures_holds_up_no_all_clear_and_one_of_it_does(
+    beside: Beside,
+) -> None:
+    beside.look(WhenDueSensor, RUNNING, None)
+    beside.told()
+    working, beside.on_failure = beside.on_failure, Broken()
+    assert beside.look(WhenPublishedSensor, FAILED, None) == (False, False)
+    beside.on_failure, late, beside.on_late = working, beside.on_late, Broken()
+    with pytest.raises(AirflowException, match="The notifier Broken 1 failed: the chat is down"):
+        beside.look(WhenPublishedSensor, SUCCEEDED, PUBLISHED)
+    beside.on_late = late
+    assert beside.look(WhenPublishedSensor, SUCCEEDED, PUBLISHED) == (True, True)
     assert beside.told() == {"on_late": ["is no longer late"]}
 
 

@@ -96,10 +96,23 @@ def test_a_long_text_is_shortened() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "is_long"),
+    [("x" * 32, False), ("x" * 33, True), ("千" * 16, False), ("千" * 17, True)],
+)
+def test_a_text_that_takes_more_than_32_places_may_be_broken(text: str, is_long: bool) -> None:
+    assert one_column("VARCHAR", "", None, text, "x").are_long == (is_long,)
+
+
+@pytest.mark.parametrize(
     ("name", "values", "texts"),
     [
         ("score", (9_999, 12_000), ("9,999", "12,000")),
         ("year", (2025, 2026), ("2025", "2026")),
+        ("score", (9_999, 1_000), ("9999", "1000")),
+        ("score", (1_000, 10_000), ("1,000", "10,000")),
+        ("score", (-10_000, 1_000), ("-10,000", "1,000")),
+        ("score", (Decimal(-10_000), None), ("-10,000", "–")),
+        ("score", (-10_000.5, 1_000.0), ("-10,000.5", "1,000")),
         ("user_id", (123_456,), ("123456",)),
         ("ID", (123_456,), ("123456",)),
         ("paid", (123_456,), ("123,456",)),
@@ -107,7 +120,7 @@ def test_a_long_text_is_shortened() -> None:
     ],
 )
 def test_years_and_ids_have_no_separators(
-    name: str, values: tuple[int, ...], texts: tuple[str, ...]
+    name: str, values: tuple[Any, ...], texts: tuple[str, ...]
 ) -> None:
     table = one_column("BIGINT", *values, name=name, key=("key",))
     assert tuple(row[0] for row in table.rows) == texts
@@ -149,6 +162,7 @@ def test_a_column_without_a_value_has_no_bars() -> None:
         table = one_column("DOUBLE", *values, bar="n")
         assert (table.bar_column, table.bars) == (None, ())
     assert one_column("VARCHAR", "5", bar="n").bar_column is None
+    assert one_column("BOOLEAN", True, bar="n").bar_column is None
     assert one_column("BIGINT", 5, bar="").bar_column is None
 
 
