@@ -45,6 +45,8 @@ _MOST_DIGITS = 15
 _SMALLEST_FLOAT = 2.2251e-308
 _GREATEST_FLOAT = 9.99999999999999e307
 _FIRST_YEAR = 1900
+# Of those before, XlsxWriter writes 1 January 1900 as day 0, and hours of 28 February as of a 29th.
+_FIRST_DATETIME = datetime(1900, 3, 1)  # noqa: DTZ001
 _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
 _WIDEST = 60
@@ -207,7 +209,7 @@ class _RowsSheet(_Sheet):
     def _write_datetime(self, row: int, column: int, value: datetime) -> None:
         """Write what a clock shows: Excel knows no time zones."""
         wall = value.replace(tzinfo=None)
-        if wall.year < _FIRST_YEAR:
+        if wall < _FIRST_DATETIME:
             self.write_text(row, column, wall.isoformat(" "))
         else:
             self.sheet.write_datetime(row, column, wall, self.datetime)

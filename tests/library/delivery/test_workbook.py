@@ -6,6 +6,7 @@ import csv
 import io
 import subprocess
 import sys
+import tempfile
 import zipfile
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -201,7 +202,8 @@ def test_equal_rows_give_equal_bytes(language: Language) -> None:
     assert written(made, language) == written(made, language)
     assert written(made, language) != written(content(version="other"), language)
     published_at = datetime(2026, 11, 21, 15, 7, 12)  # noqa: DTZ001
-    properties = opened(written(made)).properties
+    in_tokyo = content(published_at=made.published_at.astimezone(TOKYO))
+    properties = opened(written(in_tokyo)).properties
     assert (properties.created, properties.modified) == (published_at, published_at)
     with zipfile.ZipFile(io.BytesIO(written(made))) as archive:
         assert {info.date_time[0] for info in archive.infolist()} == {1980}
@@ -226,6 +228,8 @@ def test_equal_rows_give_equal_bytes(language: Language) -> None:
         (-1e300, False),
         (-1.5e308, True),
         (1.5e308, True),
+        (2.2251e-308, False),
+        (9.99999999999999e307, False),
         (0.1 + 0.2, False),
     ],
 )
@@ -270,6 +274,9 @@ def test_a_number_has_the_decimals_of_its_column_and_separators_if_it_is_no_id(
         ("DATE", date(9999, 12, 31), datetime(9999, 12, 31)),  # noqa: DTZ001
         ("DATE", date(1899, 12, 31), "1899-12-31"),
         ("TIMESTAMP", datetime(1850, 1, 2, 3, 4, 5), "1850-01-02 03:04:05"),  # noqa: DTZ001
+        ("TIMESTAMP", datetime(1900, 1, 1), "1900-01-01 00:00:00"),  # noqa: DTZ001
+        ("TIMESTAMP", datetime(1900, 2, 28, 23), "1900-02-28 23:00:00"),  # noqa: DTZ001
+        ("TIMESTAMP", datetime(1900, 3, 1), datetime(1900, 3, 1)),  # noqa: DTZ001
         ("TIME", time(23, 59, 58), time(23, 59, 58)),
         (
             "TIMESTAMP WITH TIME ZONE",
@@ -282,6 +289,30 @@ def test_dates_are_dates_and_those_before_excels_are_text(kind: str, value: Any,
     cell = one_cell(kind, value)
     assert cell.value == read
     assert cell.is_date != isinstance(read, str)
+    if cell.is_date:
+        formats = {"DATE": "yyyy-mm-dd", "TIME": "hh:mm:ss"}
+        assert cell.number_format == formats.get(kind, "yyyy-mm-dd hh:mm:ss")
+
+
+def test_a_column_is_as_wide_as_its_texts_within_bounds() -> None:
+    titles = ("a", "千葉千葉千葉", "long", "text", "score", "most")
+    values = ("x", "x", "x" * 20, "千" * 11, 123_456_789, "x" * 100)
+    columns = [ContentColumn(title, "VARCHAR") for title in titles]
+    columns[4] = ContentColumn("score", "BIGINT")
+    made = content(columns=tuple(columns), rows=(values,), key=(), bar="", movement=None)
+    sheet = opened(written(made)).worksheets[0]
+    widths = [int(sheet.column_dimensions[letter].width) for letter in "ABCDEF"]
+    # A place more than the widest text, of which a number has separators.
+    assert widths == [8, 13, 21, 23, 12, 60]
+
+
+def test_temporary_files_are_beside_the_workbook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    path = tmp_path / "rows.xlsx"
+    write_workbook(content(), [content().rows], path, "en")
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.xlsx"]
 
 
 def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
@@ -349,6 +380,11 @@ def test_the_second_sheet_says_what_differs_and_why_there_are_no_rows() -> None:
     assert said.differences == ("New columns: level.",)
     notices = [notice.text for notice in said.notices]
     assert texts == [None, "Notices", *notices, *said.differences, said.empty]
+    columns = (ContentColumn("a\nb", "BIGINT", "", "c\nd"),)
+    shown = content(columns=columns, rows=(), version="e\nf", movement=None)
+    rows, about = opened(written(shown, rows=[])).worksheets
+    assert rows["A1"].value == "a b (c d)"
+    assert about["B7"].value == "e f"
     about = opened(written(content())).worksheets[1]
     assert [row[0] for row in about.iter_rows(min_row=17, values_only=True)] == ["movement"]
 
@@ -362,6 +398,7 @@ def test_what_excel_does_not_take_is_refused_and_named() -> None:
     with pytest.raises(DeliveryError, match="32,768 characters"):
         written(made, rows=[[("😀" * 16_384,)]])
     assert written(made, rows=[[("x" * 32_767,), ("😀" * 16_383,)]])
+    assert written(content(total_rows=1_048_575))
     with pytest.raises(DeliveryError, match="1,048,576 rows, and a workbook has at most"):
         written(content(total_rows=1_048_576))
     many = tuple(ContentColumn(f"c{place}", "BIGINT") for place in range(16_385))
