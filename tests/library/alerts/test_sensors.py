@@ -19,6 +19,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from athena_reports.alerts import sensors
+from athena_reports.alerts.kinds import failure_record, warning_record
 from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.alerts.sensors import WhenDueSensor, WhenPublishedSensor
 from athena_reports.publication.manifest import Manifest, RunFacts
@@ -69,6 +70,7 @@ class Beside:
     on_failure: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
     on_late: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
     on_warning: Recorder = field(default_factory=lambda: Recorder("{{ alert.subject }}"))
+    asks_for_failures: bool = True
 
     def look(
         self,
@@ -84,7 +86,8 @@ class Beside:
         """Whether the task has ended, and what it returns."""
         self.patch.setattr(sensors, "published_manifest", lambda *_: published)
         self.patch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
-        policy = AlertPolicy([self.on_failure], [self.on_late], [self.on_warning], DUE)
+        on_failure = [self.on_failure] if self.asks_for_failures else []
+        policy = AlertPolicy(on_failure, [self.on_late], [self.on_warning], DUE)
         dates: Any = {"start_date": start_date, "end_date": end_date}
         with DAG("plays_weekly_alerts", schedule=None, **dates):
             sensor = task(
@@ -147,6 +150,28 @@ def test_when_it_is_due_each_is_told_what_they_asked_for(
     assert beside.told() == told
     assert beside.look(WhenDueSensor, airflow, published) == (True, is_late)
     assert beside.told() == {}, "a retry tells nobody twice"
+
+
+def test_a_run_that_fails_again_after_it_was_cleared_is_told_again(beside: Beside) -> None:
+    beside.look(WhenDueSensor, FAILED, None)
+    beside.told()
+    cleared = replace(FAILED, clear_number=1)
+    assert beside.look(WhenDueSensor, cleared, None) == (True, True)
+    assert beside.told() == {"on_failure": ["failed"]}
+    assert beside.look(WhenDueSensor, cleared, None) == (True, True)
+    assert beside.told() == {}
+
+
+def test_who_was_told_is_noted_where_the_callbacks_of_the_report_look(beside: Beside) -> None:
+    beside.look(WhenDueSensor, FAILED, WARNED)
+    assert failure_record("plays_weekly", neighbour.RUN_ID, 0).was_somebody_told()
+    assert warning_record("plays_weekly", WARNED).was_somebody_told()
+
+
+def test_of_a_failed_run_only_those_are_told_who_asked_for_failures(beside: Beside) -> None:
+    beside.asks_for_failures = False
+    assert beside.look(WhenDueSensor, FAILED, None) == (True, True)
+    assert beside.told() == {"on_late": ["is late"]}
 
 
 def test_before_it_is_due_nobody_is_told_and_it_looks_again(beside: Beside) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape, unescape
 from typing import Any
@@ -209,6 +210,13 @@ def test_a_line_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
     cuts = [shortened(line, kept) for kept in range(1, len(line) + 1)]
     fitting = [cut for cut in cuts if len(escape(cut, quote=False)) <= 700]
     assert shown == fitting[-1]
+
+
+def test_a_value_has_40_characters_at_most_and_ends_no_code_block() -> None:
+    made = table_of("x" * 41, ["c```"])
+    made = replace(made, rows=(("x" * 41,), ("```" * 13 + "`",)), total_rows=2)
+    lines = ["c'''", "-" * 40, "x" * 39 + "…", "'''" * 13 + "`"]
+    assert code_lines(slack_message(made, "en")) == lines
 
 
 def test_a_headline_of_150_characters_is_whole_and_a_longer_one_is_cut() -> None:
