@@ -13,6 +13,7 @@ import pytest
 
 import athena_reports
 from athena_reports import Report
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
 from athena_reports.settings import Settings
@@ -113,6 +114,20 @@ def made_s3(monkeypatch: pytest.MonkeyPatch) -> list[S3]:
         made.append(self)
 
     monkeypatch.setattr(S3, "__init__", keep)
+    return made
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The Airflow connection of each hook of AWS that is made from now on."""
+    made: list[str | None] = []
+    make = SharedSessionHook.__init__
+
+    def keep(self: SharedSessionHook, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        made.append(self.aws_conn_id)
+
+    monkeypatch.setattr(SharedSessionHook, "__init__", keep)
     return made
 
 

@@ -31,6 +31,9 @@ def test_the_run_of_a_period_is_found_by_its_logical_date(find: Any) -> None:
     run = find(Airflow("failed", tasks, clear_number=2))
     assert run == ReportRun("plays_weekly", RUN_ID, "failed", 2, tasks)
     assert find(Airflow()) is None
+    never_cleared: Any = None
+    run = find(Airflow("failed", tasks, clear_number=never_cleared))
+    assert run == ReportRun("plays_weekly", RUN_ID, "failed", 0, tasks)
 
 
 def test_a_run_that_was_triggered_with_this_logical_date_is_of_the_period_before(
@@ -71,6 +74,7 @@ MISSING = "partitions of 2025-06-14 are missing"
             ),
             "its run failed (transform: three rows too many)",
         ),
+        (Airflow("failed", {"transform": "failed"}), "its run failed (transform: it failed)"),
         (
             Airflow("failed", {"run_query": "skipped"}),
             "its run failed (no task failed: it took longer than its run_timeout, or was marked as"
@@ -83,6 +87,16 @@ MISSING = "partitions of 2025-06-14 are missing"
                 f"transform is {state}",
             )
             for state in ("running", "queued", "scheduled", "restarting")
+        ),
+        # Of tasks of its own, the one that has got on most.
+        (
+            Airflow("running", {"first": "scheduled", "second": "queued", "third": "running"}),
+            "third is running",
+        ),
+        (Airflow("running", {"first": "scheduled", "second": "queued"}), "second is queued"),
+        (
+            Airflow("running", {"mine": "up_for_retry", "wait_for_query": "deferred"}),
+            "mine waits for its next try (its last try failed)",
         ),
         (Airflow("running", {"run_query": None}), "its run is waiting"),
     ],
@@ -122,6 +136,21 @@ def test_of_a_query_that_has_ended_it_is_told_that_nobody_went_on(
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
     assert cause.reason == f"its query {id_} is SUCCEEDED, and wait_for_query has not gone on"
     assert "If it makes no progress, clear run_query." in cause.next_step
+
+
+def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
+    find: Any, athena: MemoryAthena, connections: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
+    id_ = athena.start_query_execution(
+        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
+    )["QueryExecutionId"]
+    athena.stop_query_execution(QueryExecutionId=id_)
+    tasks = {"run_query": "success", "wait_for_query": "deferred"}
+    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
+    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
+    assert cause.reason == f"its query {id_} is CANCELLED, and wait_for_query has not gone on"
+    assert connections == ["aws_reports"]
 
 
 @pytest.mark.parametrize("waiting", ["deferred", "up_for_reschedule", "running"])

@@ -367,7 +367,11 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
 
 
 def test_the_owner_and_the_encryption_are_those_of_the_deployment(
-    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, made_s3: list[S3]
+    tabled: Place,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    made_s3: list[S3],
+    connections: list[str | None],
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     published(tabled, "a", 1)
@@ -381,8 +385,10 @@ def test_the_owner_and_the_encryption_are_those_of_the_deployment(
         policy=RetentionPolicy(),
         bucket_owner="123456789012",
         encryption=encryption,
+        aws_conn_id="aws_reports",
     )
     assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
+    assert set(connections) == {"aws_reports"}
 
 
 class LaterDatetime(dt.datetime):

@@ -100,7 +100,9 @@ def test_the_same_rows_of_a_later_query_make_no_new_version_and_keep_older_queri
         ({"provisional": True}, {}, "settled"),
         ({"partial": True}, {}, "settled"),
         ({"provisional": True, "partial": True}, {"partial": True}, "settled"),
+        ({"partial": True}, {"provisional": True}, "settled"),
         ({"provisional": True}, {"provisional": True}, "unchanged"),
+        ({"partial": True}, {"partial": True}, "unchanged"),
         ({}, {"provisional": True}, "unchanged"),
         ({}, {"partial": True}, "unchanged"),
         ({}, {}, "unchanged"),
@@ -482,6 +484,12 @@ def test_the_same_rows_in_another_order_are_the_same_content_if_the_order_means_
     manifest = place.manifest()
     assert (manifest["version"], manifest["query"]["submitted_at"]) == (first.version, LATE)
     assert manifest["earlier_versions"] == []
+
+    in_csv = place.upload(*"cab", sql=sql, formats=["parquet", "csv"], ordered=False)
+    assert place.publish(in_csv, facts(LATE)).outcome == "published"
+    others = place.upload(*"cad", sql=sql, formats=["parquet", "csv"], ordered=False)
+    assert place.publish(others, facts(LATE)).outcome == "published"
+    assert place.publish(in_csv, facts(LATE)).outcome == "published"
 
     assert place.publish(ordered, facts(LATE)).outcome == "published"
     manifest = place.manifest()
