@@ -162,12 +162,13 @@ def test_a_text_is_text_whatever_it_says(text: str) -> None:
     assert bool(cell.quotePrefix) == begins_a_formula
 
 
-def test_a_header_that_looks_like_xml_of_excel_is_bold_text() -> None:
-    column = ContentColumn("<r>a</r>", "VARCHAR")
+@pytest.mark.parametrize("title", ["<r>a</r>", "=a"])
+def test_a_header_that_looks_like_xml_or_a_formula_of_excel_is_bold_text(title: str) -> None:
+    column = ContentColumn(title, "VARCHAR")
     made = content(columns=(column,), rows=(("x",),), key=(), bar="", movement=None)
     header = opened(written(made)).worksheets[0].cell(1, 1)
     assert header.data_type in ("s", "inlineStr")
-    assert header.value == "<r>a</r>"
+    assert header.value == title
     assert header.font.b
 
 

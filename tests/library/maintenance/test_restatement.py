@@ -102,7 +102,8 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(
         ({"submitted": 30 * DAY}, False),
         # Reported again together with it.
         ({"submitted": 13 * DAY - timedelta(seconds=0.4)}, False),
-        ({"submitted": 13 * DAY - timedelta(minutes=2)}, True),
+        ({"submitted": 13 * DAY - timedelta(minutes=1)}, False),
+        ({"submitted": 13 * DAY - timedelta(minutes=1, milliseconds=1)}, True),
         ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
     ],
 )
@@ -301,6 +302,9 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
             ("flights_weekly", SECOND),
             ("plays_weekly", SECOND),
         ]
+        # The one that has a run is not counted among those that wait.
+        told = capsys.readouterr().out
+        assert "Airflow maps 3 at once; 2 later periods wait for the next run." in told
     assert max(len(question["run_ids"]) for question in ti.asked) <= 50
 
 
@@ -391,6 +395,25 @@ def test_what_a_restated_part_makes_stale_is_restated_level_by_level() -> None:
     assert restated(reports) == {"quarters_quarterly": f"{why}months_monthly {FIRST}"}
     reports["quarters_quarterly"] = {FIRST: reading("q2", months_monthly={FIRST: "m2"})}
     assert restated(reports) == {}
+
+
+def test_what_is_provisional_waits_for_its_stale_parts_only_if_these_are_restated_too() -> None:
+    why = "late events have arrived"
+    quarter = reading("q1", settled=False, months_monthly={FIRST: "m1"})
+    reports = {
+        "days_daily": {FIRST: reading("d2")},
+        "months_monthly": {FIRST: reading("m1", days_daily={FIRST: "d1"})},
+        "quarters_quarterly": {FIRST: quarter},
+    }
+    assert list(restated(reports)) == ["months_monthly"]
+    assert restated(reports, stale=False) == {"quarters_quarterly": why}
+
+    # The same of a part that is stale because the one before it was restated.
+    weeks = RESTATED_FIRST | {SECOND: partition(SECOND, submitted=2 * DAY)}
+    month = reading("m1", settled=False, weeks_weekly={SECOND: weeks[SECOND].version})
+    of_weeks = {"weeks_weekly": weeks, "months_monthly": {FIRST: month}}
+    assert list(restated(of_weeks)) == ["weeks_weekly"]
+    assert restated(of_weeks, stale=False) == {"months_monthly": why}
 
 
 @pytest.mark.parametrize("stale", [True, False])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerD
 
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import Manifest, PlannedDelivery
 from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
@@ -81,12 +83,15 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
         runs: Collection[str] = (),
         refused: int = 0,
         unknown: int = 404,
+        paused: Collection[str] = (),
     ) -> Triggers:
         with DAG("athena_reports_restatement", schedule=None):
             task = AthenaUndeliveredOperator(task_id="deliver", database=database)
         triggers: Triggers = {}
 
         def get_dag(dag_id: str) -> Any:
+            if dag_id in paused:
+                return SimpleNamespace(is_paused=True)
             assert dag_id == "plays_weekly_deliver"
             if is_paused is None:
                 raise refusal(unknown)
@@ -115,8 +120,8 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
 def test_what_a_channel_has_not_got_is_delivered(
     tabled: Place, look: Callable[..., Triggers]
 ) -> None:
-    first = publish(tabled)
     publish(tabled, period_id=SECOND)
+    first = publish(tabled)
     assert list(look()) == [FIRST, SECOND]
     deliver(tabled, first, "sales")
     assert list(look()) == [FIRST, SECOND], "the other channel has not got it"
@@ -148,6 +153,27 @@ def test_what_was_published_in_time_is_delivered_some_days_later(
     assert list(look()) == [FIRST]
 
 
+def test_what_has_not_got_an_event_in_a_quarter_of_an_hour_is_delivered(
+    tabled: Place, look: Callable[..., Triggers]
+) -> None:
+    publish(tabled, published=timedelta(minutes=16))
+    assert list(look()) == [FIRST]
+
+
+def test_a_report_that_is_not_delivered_now_holds_up_no_other(
+    tabled: Place, look: Callable[..., Triggers]
+) -> None:
+    assert tabled.table is not None
+    for name, channels in (("flights", ("sales",)), ("goals", ())):  # one is paused
+        location = replace(tabled.location.report, name=name)
+        table = Table(tabled.table.database, location, tabled.table.glue)
+        publish(
+            replace(tabled, location=location.period_folder(FIRST), table=table), channels=channels
+        )
+    publish(tabled)
+    assert list(look(paused={"flights_weekly_deliver"})) == [FIRST]
+
+
 def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Triggers]) -> None:
     first = publish(tabled, channels=("sales",), published=2 * HOUR)
     deliver(tabled, first, "sales")
@@ -160,7 +186,7 @@ def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Trigg
     "which",
     [
         {"channels": ()},
-        {"published": timedelta(minutes=5)},  # its event is on its way
+        {"published": timedelta(minutes=14)},  # its event is on its way
         {"until": -49 * HOUR},
         {"checks": (WARNING,)},  # a person has been told
     ],
