@@ -28,7 +28,7 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.published_rows import PublishedRows
 from athena_reports.delivery.sentences import sentences
-from athena_reports.delivery.workbook import write_csv, write_workbook
+from athena_reports.delivery.workbook import _refuse_too_many, write_csv, write_workbook
 from athena_reports.errors import MissingPackageError
 from tests.library.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
 from tests.support.engines import engine
@@ -152,7 +152,14 @@ def test_each_cell_is_the_value(made: Content, language: Language) -> None:
                 assert openpyxl.utils.escape.unescape(cell.value) == value
 
 
-@pytest.mark.parametrize("text", [*filter(None, HOSTILE), "<r></r>", "<r> a\n</r>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *filter(None, HOSTILE),
+        *("<r></r>", "<r> a\n</r>"),
+        *(f"{character}1" for character in "=+-@\t\r\n＝＋－＠"),
+    ],
+)
 def test_a_text_is_text_whatever_it_says(text: str) -> None:
     cell = one_cell("VARCHAR", text)
     assert cell.data_type in ("s", "inlineStr")
@@ -405,6 +412,7 @@ def test_what_excel_does_not_take_is_refused_and_named() -> None:
     many = tuple(ContentColumn(f"c{place}", "BIGINT") for place in range(16_385))
     with pytest.raises(DeliveryError, match="16,385 columns"):
         written(content(columns=many, rows=(), bar="", movement=None))
+    _refuse_too_many(content(columns=many[:-1]))  # alone, as so many take long to be written
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,14 +192,14 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
 
 
 Publish = Callable[..., None]
-Triggers = Callable[[TaskInstance], list[tuple[str, str]]]
+Triggers = Callable[..., list[tuple[str, str]]]
 
 
 @pytest.fixture
 def publish(glue: GlueClient, database: str, bucket: str) -> Publish:
     """Puts provisional periods into the table of a report."""
 
-    def publish(report: str, cadence: Cadence, *period_ids: str, **facts: str) -> None:
+    def publish(report: str, cadence: Cadence, *period_ids: str, **facts: Any) -> None:
         table = Table(database, ReportLocation.of(bucket, report, cadence), glue)
         columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
         for period_id in period_ids:
@@ -216,8 +216,8 @@ def triggers(database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -
     with DAG("restatement", schedule=None):
         task = AthenaRestatementsOperator(task_id="find", database=database)
 
-    def triggers(ti: TaskInstance) -> list[tuple[str, str]]:
-        context: Any = {"params": {"stale": False}, "ti": ti}
+    def triggers(ti: TaskInstance, *, stale: bool = False) -> list[tuple[str, str]]:
+        context: Any = {"params": {"stale": stale}, "ti": ti}
         triggered = task.execute(context)
         return [(each["trigger_dag_id"], each["conf"]["period"]) for each in triggered]
 
@@ -260,7 +260,18 @@ def test_weeks_that_begin_on_another_day_than_those_of_the_folder_are_left_out(
     require_calendar(location, calendar, S3(s3))
     assert triggers(TaskInstance()) == [both[0], both[2]]
     left_out = f"plays_weekly, period {FIRST}: late events have arrived, but weeks begin on monday"
-    assert left_out in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert left_out in told
+    assert told.count("weeks begin on") == 1
+
+
+def test_stale_periods_are_triggered_if_somebody_asks_for_them(
+    publish: Publish, triggers: Triggers
+) -> None:
+    publish("plays", UTC_WEEKS, FIRST, submitted=20 * DAY, restated=20 * DAY)
+    publish("plays", UTC_WEEKS, SECOND, submitted=2 * DAY)
+    assert triggers(TaskInstance()) == []
+    assert triggers(TaskInstance(), stale=True) == [("plays_weekly", SECOND)]
 
 
 def test_the_owner_of_the_folders_is_that_of_the_deployment(

@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import time_machine
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
-from athena_reports.publication.commit import CLOCK_TOLERANCE, read_manifest
+from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
@@ -217,12 +218,13 @@ def test_each_query_that_was_paid_stays_in_the_manifest(place: Place) -> None:
 
 def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Place) -> None:
     version = place.upload("a")
-    place.publish(version, facts("2226-11-21T15:05:01.000+00:00"))
+    # S3 refuses the requests of a worker whose clock is that far off.
+    future = (datetime.now(UTC) + timedelta(minutes=16)).isoformat(timespec="milliseconds")
+    place.publish(version, facts(future))
     before = place.everything()
 
-    with pytest.raises(
-        PublishError, match=r"manifest\.json says .*in the future, at 2226-11-21"
-    ) as caught:
+    says = rf"manifest\.json says .*in the future, at {re.escape(future)}; it is 2"
+    with pytest.raises(PublishError, match=says) as caught:
         place.publish(version, facts(LATE))
     assert not caught.value.retryable
     assert "this clock is wrong, or the manifest was edited" in str(caught.value)
@@ -230,7 +232,7 @@ def test_a_manifest_of_the_future_does_not_keep_every_later_query_out(place: Pla
     assert place.everything() == before
 
 
-@pytest.mark.parametrize("ahead", [timedelta(seconds=20), CLOCK_TOLERANCE - timedelta(minutes=1)])
+@pytest.mark.parametrize("ahead", [timedelta(seconds=20), timedelta(minutes=14)])
 def test_a_query_that_is_ahead_of_a_slow_clock_is_a_later_query(
     place: Place, ahead: timedelta
 ) -> None:
