@@ -89,13 +89,7 @@ def write_workbook(
         ) from error
 
     _refuse_too_many(content)
-    options = {
-        "constant_memory": True,
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-        "tmpdir": str(path.parent),
-    }
+    options = {"constant_memory": True, "tmpdir": str(path.parent)}
     with Workbook(str(path), options) as book:
         # Otherwise the file would have the time at which it is made, and other bytes each time.
         created = content.published_at.astimezone(UTC).replace(tzinfo=None)
