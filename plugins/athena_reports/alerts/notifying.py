@@ -66,7 +66,7 @@ def tell(
             continue
         try:
             call_within(limit, partial(_call, notifier, context, alert))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _log.exception("The notifier %s failed: %s", name, alert.message)
             bookkeeper.note_failed(name, error)
         else:
@@ -106,7 +106,7 @@ class _Bookkeeper:
         if self._record is not None:
             self._note(self._record, partial(self._record.note_told, name))
 
-    def note_failed(self, name: str, error: Exception) -> None:
+    def note_failed(self, name: str, error: BaseException) -> None:
         """Note that a call has failed, and let others call the notifier."""
         self.problems.append(f"The notifier {name} failed: {error}")
         if self._record is not None:

@@ -98,6 +98,26 @@ def test_the_last_notifier_of_a_callback_has_its_share_of_the_time(hanging: Hang
     assert last.told == [ALERT.message]
 
 
+@pytest.mark.usefixtures("short_limit")
+def test_the_only_notifier_of_a_callback_has_its_limit_and_not_all_of_the_time(
+    hanging: Hanging,
+) -> None:
+    (problem,) = tell([hanging], {}, ALERT, None, time_for_all=timedelta(seconds=10))
+    assert problem == "The notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert tell([], {}, ALERT, None, time_for_all=timedelta(seconds=10)) == []
+
+
+def test_a_notifier_that_would_end_the_process_keeps_no_other_from_being_called() -> None:
+    class Exiting(Recorder):
+        def notify(self, context: Any) -> None:
+            sys.exit("the client gives up")
+
+    last = Recorder()
+    problems = tell([Exiting(), last], {}, ALERT, None)
+    assert problems == ["The notifier Exiting 1 failed: the client gives up"]
+    assert last.told == [ALERT.message]
+
+
 def test_a_notifier_that_fails_is_called_by_the_next_try_and_the_others_are_not(
     record: Callable[[], StoredRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
