@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports import Column, Report, mail
+from athena_reports import Column, Report, mail, weekly
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
@@ -66,13 +66,14 @@ class Told:
         self.s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
         return key
 
-    def publish(self, period: Period, rows: Rows) -> str:
+    def publish(self, period: Period, rows: Rows, *, in_parquet: bool = True) -> str:
         """Publish another period of the report, and return the address of its rows."""
         location = PeriodLocation.of(self.location.report.bucket, "plays", period)
         key = self.put(period.id, rows, location)
         parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
+        objects = (parquet,) if in_parquet else ()
         version = Version(
-            version=period.id, ordered=True, rows=len(rows), columns=COLUMNS, objects=(parquet,)
+            version=period.id, ordered=True, rows=len(rows), columns=COLUMNS, objects=objects
         )
         manifest = Manifest.of(version, facts(period_id=period.id))
         body = manifest.model_dump_json().encode()
@@ -214,6 +215,40 @@ def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
     S3(told.s3).delete([uri])
     gone = told(bar="score")  # a cleanup tells of it
     assert (gone.previous_total, gone.previous_rows) == (None, 2)
+
+
+def test_a_period_is_compared_with_the_rows_of_one_that_was_published_without_parquet(
+    told: Told,
+) -> None:
+    told.publish(WEEK.previous, OLD[:2], in_parquet=False)
+    compared = told(bar="score")
+    assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_rows_are_read_in_the_order_of_their_version_and_the_zone_of_the_period(
+    told: Told, ordered: bool
+) -> None:
+    key = told.put("v", NEW)
+    parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=3)
+    version = Version(version="v", ordered=ordered, rows=3, columns=COLUMNS, objects=(parquet,))
+    tokyo = weekly("sunday", "Asia/Tokyo").period(WEEK.id)
+    with engine() as shared:
+        reader = VersionReader(
+            report=told.make_report(),
+            environment="dev",
+            period=tokyo,
+            location=told.location,
+            s3=S3(told.s3),
+            engine=shared,
+        )
+        rows = reader.rows(
+            Manifest.of(version, facts()), mail("sales", to=["a@example.com"], bar="score")
+        )
+        assert rows.zone.key == "Asia/Tokyo"
+        assert [row[0] for row in rows.first(3)] == (
+            ["u1", "u2", "u4"] if ordered else ["u4", "u2", "u1"]
+        )
 
 
 def test_a_correction_names_the_publication_of_the_version_that_it_corrects(told: Told) -> None:
