@@ -50,4 +50,4 @@ def test_the_html_shows_each_text_as_it_is_and_takes_no_tag_from_it(
 
 def test_a_subject_is_short_enough_for_sns() -> None:
     alert = Alert("x" * 200, "2025-06-08", "dev", "is late", "", "", "")
-    assert len(alert.subject) < 100
+    assert alert.subject == f"dev: {'x' * 94}"  # SNS takes less than 100 characters

@@ -23,11 +23,9 @@ from athena_reports.alerts.kinds import (
     warnings_of,
 )
 from athena_reports.alerts.report_run import Cause
-from athena_reports.aws.s3 import S3
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
-from tests.library.deployment import own_deployment
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.publishing import Place, facts
@@ -176,13 +174,3 @@ def test_who_was_told_is_kept_as_the_deployment_says(
         assert parameters["ExpectedBucketOwner"] == "123456789012"
         if operation == "PutObject":
             assert parameters["ServerSideEncryption"] == "AES256"
-
-
-def test_the_bucket_of_the_records_is_reached_as_the_deployment_says(
-    made_s3: list[S3], connections: list[str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployment = own_deployment(monkeypatch)
-    failure_record("plays_weekly", "run-1", 0).open_s3()
-    (made,) = made_s3
-    assert (made.owner, made.encryption) == ("012345678901", deployment.encryption)
-    assert connections == ["aws_reports"]

@@ -86,5 +86,8 @@ def test_what_is_no_receipt_is_not_taken_for_one(s3: S3Client, bucket: str, body
     location = PeriodLocation.of(bucket, "plays", WEEK)
     key = "plays/weekly/2025-06-08/receipts/aa/sales/1.json"
     s3.put_object(Bucket=bucket, Key=key, Body=body)
-    with pytest.raises(DeliveryError, match=f"^s3://{bucket}/{key} is no receipt of this release"):
+    with pytest.raises(DeliveryError) as caught:
         receipts_of(location, S3(s3))
+    assert str(caught.value).startswith(f"s3://{bucket}/{key} is no receipt of this release: ")
+    assert str(caught.value).endswith(". Move it away, or install the newer release.")
+    assert not caught.value.retryable

@@ -174,6 +174,12 @@ def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
         told(bar=bar, private=("email",))
 
 
+def test_a_private_column_is_told_as_no_column_of_bars(told: Told) -> None:
+    says = "bar='score' names no column of numbers. The rows have none. Correct it in the report's"
+    with pytest.raises(DeliveryError, match=says):
+        told(bar="score", private=("score",))
+
+
 @pytest.mark.parametrize(("provisional", "partial"), [(True, False), (False, True)])
 def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool, partial: bool) -> None:
     checked = [

@@ -230,6 +230,15 @@ def test_a_type_is_widened_and_never_narrowed(table: Table, narrow: str, wide: s
         assert partition(table, period_id)["StorageDescriptor"]["Columns"][0]["Type"] == kind
 
 
+def test_a_table_that_puts_several_periods_is_widened_for_each(table: Table) -> None:
+    """A cleanup repairs the partitions of all periods by one object."""
+    for period_id, kind in (("2026-11-01", "int"), ("2026-11-08", "bigint"), ("2026-11-15", "int")):
+        table.put_partition(period_id, columns(score=kind), Partition(FOLDER, {"rows": "1"}))
+        assert partition(table, period_id)["StorageDescriptor"]["Columns"][0]["Type"] == kind
+    assert columns_of(table) == {"score": "bigint"}
+    assert table.prepare(columns(score="bigint")) == {"score": "bigint"}
+
+
 @pytest.mark.parametrize(("one", "other"), [*CLASHING, *((b, a) for a, b in CLASHING)])
 def test_a_type_that_does_not_fit_is_refused_with_both(table: Table, one: str, other: str) -> None:
     table.prepare(columns(id="bigint", score=one))

@@ -64,6 +64,22 @@ def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGl
     assert found.versions == {part.id: "v1" for part in PARTS[:4]}
 
 
+def test_each_of_some_periods_has_its_own_parts(glue: MemoryGlue) -> None:
+    following = WEEK.next
+    in_both = [*DAYS.parts_of(WEEK)[-1:], *DAYS.parts_of(following)[:1]]
+    for day in in_both:
+        publish(glue, day)
+    found = find_parts([(DAYS, following), (DAYS, WEEK), (DAYS, following)], glue)
+    for place, day in ((0, in_both[1]), (1, in_both[0]), (2, in_both[1])):
+        coverage, folders = found[place]
+        name = f"period={day.id}"
+        assert folders == {name: f"s3://reports/{day.id}/"}
+        assert (coverage.needed, coverage.present) == (7, (name,))
+        assert (coverage.table, coverage.dag_id) == (f"{DAYS.database}.{DAYS.table}", DAYS.table)
+        assert (coverage.missing, coverage.settles_at) == ("partial", None)
+        assert len(coverage.unpublished) == 6
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
