@@ -216,7 +216,7 @@ def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"sql": f"SELECT '{'é' * 131_072}'"}, "longer than 262144 bytes"),
+        ({"sql": f"SELECT '{'é' * 131_068}'"}, "longer than 262144 bytes"),
         ({"sql": "SELECT * FORM t"}, "line 1:10: mismatched input 'FORM'"),
         ({"sql": "SELECT ?", "ExecutionParameters": [f"'{'x' * 1023}'"]}, "1024 characters"),
         ({"sql": "SELECT ?", "ExecutionParameters": ["1", "2"]}, "expected 1 but found 2"),
@@ -226,6 +226,11 @@ def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(
         ({"QueryExecutionContext": {"Catalog": "other"}}, "other"),
         ({"WorkGroup": "managed", **LOCATION}, "Managed query results are enabled"),
         ({"WorkGroup": "disabled"}, "is disabled"),
+        ({"ClientRequestToken": "x" * 129}, "ClientRequestToken must have 32 to 128 characters"),
+        (
+            {"ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": True}}},
+            "NOT_SUPPORTED: the local Athena does not do result reuse",
+        ),
     ],
 )
 def test_a_start_that_is_refused(
@@ -238,6 +243,20 @@ def test_a_start_that_is_refused(
     assert account.created() == []
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"sql": f"SELECT '{'x' * 262_135}'"},
+        {"sql": "SELECT ?", "ExecutionParameters": [f"'{'x' * 1022}'"]},
+        {"ClientRequestToken": "x" * 32},
+        {"ClientRequestToken": "x" * 128},
+        {"ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}}},
+    ],
+)
+def test_a_start_at_a_limit_is_accepted(account: Account, parameters: dict[str, Any]) -> None:
+    assert account.run(**{"sql": "SELECT 1", **parameters}).state == "SUCCEEDED"
+
+
 def test_newest_first_by_workgroup(account: Account) -> None:
     account.athena.create_work_group(Name="other")
     ids = [account.start("SELECT 1", WorkGroup=group) for group in ("primary", "other") * 3]
@@ -248,6 +267,40 @@ def test_newest_first_by_workgroup(account: Account) -> None:
     assert [each["QueryExecutionId"] for each in answer["QueryExecutions"]] == [ids[2]]
     assert answer["UnprocessedQueryExecutionIds"][0]["QueryExecutionId"] == "none"
     assert "does not do the operation" in refusal(account.athena.list_named_queries)
+    for token in ("nonsense", "é", "bm9uZQ=="):
+        assert refusal(account.athena.list_query_executions, NextToken=token) == "Invalid NextToken"
+
+
+# --- the catalog
+
+
+def test_the_catalog_tells_of_databases_and_tables(account: Account) -> None:
+    columns = {"StorageDescriptor": account.storage("s3://lake/t/", {"a": "int"})}
+    columns["StorageDescriptor"]["Columns"][0]["Comment"] = "first"
+    keys = [{"Name": "dt", "Type": "string"}]
+    account.glue.create_table(
+        DatabaseName="db",
+        TableInput={"Name": "t", "PartitionKeys": keys, "Parameters": {"k": "v"}, **columns},
+    )
+    database = {"CatalogName": "AwsDataCatalog", "DatabaseName": "db"}
+    table = account.athena.get_table_metadata(TableName="t", **database)["TableMetadata"]
+    assert table.pop("CreateTime")
+    assert table == {
+        "Name": "t",
+        "TableType": "EXTERNAL_TABLE",
+        "Columns": [{"Name": "a", "Type": "int", "Comment": "first"}],
+        "PartitionKeys": keys,
+        "Parameters": {"k": "v", "location": "s3://lake/t/"},
+    }
+    missing = refused(account.athena.get_table_metadata, TableName="u", **database)
+    assert missing["Code"] == "MetadataException"
+    assert account.athena.get_database(**database)["Database"]["Name"] == "db"
+    missing = refused(account.athena.get_database, CatalogName="x", DatabaseName="nope")
+    assert missing["Code"] == "MetadataException"
+    for name in ("AwsDataCatalog", "awsdatacatalog"):
+        catalog = account.athena.get_data_catalog(Name=name)["DataCatalog"]
+        assert catalog == {"Name": "AwsDataCatalog", "Type": "GLUE"}
+    assert refusal(account.athena.get_data_catalog, Name="x") == "DataCatalog x was not found"
 
 
 # --- stopping
@@ -320,14 +373,25 @@ def test_the_life_of_a_workgroup(account: Account) -> None:
     create, get, delete = (
         getattr(account.athena, f"{verb}_work_group") for verb in ("create", "get", "delete")
     )
+
+    def listed() -> list[tuple[str, str, str]]:
+        groups = account.athena.list_work_groups()["WorkGroups"]
+        return [(group["Name"], group["State"], group["Description"]) for group in groups]
+
+    create(Name="test")
     create(Name="dev", Description="first")
     assert "already created" in refusal(create, Name="dev")
-    assert [group["Name"] for group in account.athena.list_work_groups()["WorkGroups"]] == [
-        "dev",
-        "primary",
-    ]
-    assert get(WorkGroup="dev")["WorkGroup"]["State"] == "ENABLED"
-    delete(WorkGroup="dev")
+    others = [("primary", "ENABLED", ""), ("test", "ENABLED", "")]
+    assert listed() == [("dev", "ENABLED", "first"), *others]
+    account.athena.update_work_group(WorkGroup="dev", State="DISABLED")
+    assert listed() == [("dev", "DISABLED", "first"), *others]
+    account.athena.update_work_group(WorkGroup="dev", Description="second")
+    assert listed() == [("dev", "DISABLED", "second"), *others]
+    assert get(WorkGroup="dev")["WorkGroup"]["State"] == "DISABLED"
+    account.athena.update_work_group(WorkGroup="dev", State="ENABLED")
+    account.run("SELECT 1", WorkGroup="dev")
+    assert "is not empty" in refusal(delete, WorkGroup="dev")
+    delete(WorkGroup="dev", RecursiveDeleteOption=True)
     assert "not found" in refusal(get, WorkGroup="dev")
     assert "cannot be deleted" in refusal(delete, WorkGroup="primary")
     encryption = {"EnableMinimumEncryptionConfiguration": True}
