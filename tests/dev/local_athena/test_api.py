@@ -393,6 +393,7 @@ def test_the_life_of_a_workgroup(account: Account) -> None:
     assert "is not empty" in refusal(delete, WorkGroup="dev")
     delete(WorkGroup="dev", RecursiveDeleteOption=True)
     assert "not found" in refusal(get, WorkGroup="dev")
+    assert "not found" in refusal(delete, WorkGroup="dev")
     assert "cannot be deleted" in refusal(delete, WorkGroup="primary")
     encryption = {"EnableMinimumEncryptionConfiguration": True}
     assert "NOT_SUPPORTED" in refusal(create, Name="x", Configuration=encryption)

@@ -279,7 +279,7 @@ class AthenaApi:
         return {}
 
     def _delete_group(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
-        name = parameters["WorkGroup"]
+        name = self._groups.get(parameters["WorkGroup"]).name
         if self._executions.newest_first(name) and not parameters.get("RecursiveDeleteOption"):
             raise ApiError(f"WorkGroup {name} is not empty")
         self._groups.delete(name)

@@ -157,7 +157,6 @@ class WorkGroups:
 
     def delete(self, name: str) -> None:
         """Removes one; `primary` stays."""
-        self.get(name)
         if name == PRIMARY:
             raise ApiError("The primary workgroup cannot be deleted.")
         with self._lock:
