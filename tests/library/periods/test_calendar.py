@@ -206,6 +206,7 @@ def test_of_a_skipped_date_there_is_no_day_and_its_week_is_shorter() -> None:
             "year 1899 is out of range: periods begin in the years 1900 to 2199 (Monthly, UTC)",
         ),
         (yearly(), "2200", "year 2200 is out of range"),
+        (yearly(), "0026", "year 0026 is out of range"),
         (yearly(), "26", "expected YYYY, such as '2026'"),
     ],
 )
@@ -399,9 +400,17 @@ DAYS_OF_THE_WEEK = "monday, tuesday, wednesday, thursday, friday, saturday, sund
             "unit 'hourly' is not one of daily, weekly, monthly, quarterly, yearly",
         ),
         ({"unit": "weekly"}, "first_day None is not one of monday"),
-        (
-            {"unit": "weekly", "first_day": "Sunday"},
-            f"first_day 'Sunday' is not one of {DAYS_OF_THE_WEEK}",
+        *(
+            (
+                {"unit": "weekly", "first_day": day},
+                f"^first_day '{day}' is not one of {DAYS_OF_THE_WEEK}{advice}$",
+            )
+            for day, advice in (
+                ("Sunday", r": write weekly\('sunday'\)"),
+                (" MONDAY ", r": write weekly\('monday'\)"),
+                ("someday", r": write weekly\('sunday'\)"),
+                ("first", ""),
+            )
         ),
         (
             {"unit": "monthly", "first_day": "monday"},

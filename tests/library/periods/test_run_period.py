@@ -154,6 +154,10 @@ def test_an_unfinished_and_a_future_period_are_refused_with_the_last_complete_on
     period = WEEKS.period(period_id)
     require_complete(period, period.end_utc)
     with pytest.raises(RunPeriodError, match="is not over"):
+        require_complete(period, period.start_utc)
+    with pytest.raises(RunPeriodError, match="has not begun"):
+        require_complete(period, period.start_utc - timedelta(microseconds=1))
+    with pytest.raises(RunPeriodError, match="is not over"):
         require_complete(period, period.end_utc - timedelta(microseconds=1))
     with pytest.raises(RunPeriodError) as caught:
         require_complete(period, datetime(2026, 11, 18, tzinfo=UTC))
@@ -177,6 +181,11 @@ def test_a_delivery_is_of_the_period_of_its_event_or_of_its_param(
 ) -> None:
     run = replace(BY_HAND, partition_key=key, conf=conf)
     assert period_of_delivery(WEEKS, run) == WEEKS.period(period_id)
+
+
+def test_the_id_of_a_year_may_be_a_number_in_the_param() -> None:
+    run = replace(BY_HAND, conf={"period": 2025})
+    assert period_of_delivery(yearly("Asia/Tokyo"), run).id == "2025"
 
 
 @pytest.mark.parametrize("conf", [None, {}, {"period": ""}, {"period": None}])

@@ -18,7 +18,11 @@ from tests.support.declared import MakeReport
             (Column("time", "a"), "has no type time"),
             (Column("decimal(40,2)", "a"), "1 to 38 digits"),
         ),
-        *((Column("int", text), "in one line") for text in ("", " ", "a\nb", "あ" * 86)),
+        *(
+            (Column("int", text), "in one line")
+            for text in ("", " ", "a\nb", "a\x7fb", "a\x1fb", "あ" * 86, "a" * 256)
+        ),
+        (Column("int", "a" * 251, unit="kg"), "255 bytes"),
         (Column("int", "あ" * 80, unit="a unit of 16 bytes"), "255 bytes"),
     ],
 )

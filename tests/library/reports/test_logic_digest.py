@@ -199,6 +199,18 @@ def test_an_edit_of_a_file_that_an_included_one_includes_is_other_logic(sql_fold
     assert len(digests) == 2
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["{% import 'more.sql' as more %}SELECT 1", "{%- from 'more.sql' import a %} SELECT {{ a }}"],
+)
+def test_an_edit_of_a_file_that_is_imported_is_other_logic(sql_folder: Path, sql: str) -> None:
+    digests = set()
+    for value in (1, 2):
+        (sql_folder / "more.sql").write_text(f"{{% set a = {value} %}}")
+        digests.add(made_by(sql_folder, sql=sql))
+    assert len(digests) == 2
+
+
 def test_files_that_include_each_other_are_read_once(sql_folder: Path) -> None:
     (sql_folder / "more.sql").write_text("{% if false %}{% include 'filter.sql' %}{% endif %}")
     included = "{% include 'more.sql' %}"

@@ -6,6 +6,7 @@ import pytest
 
 from athena_reports import Column, Input, Report, checks, transforms
 from athena_reports.errors import ReportError
+from athena_reports.reports.column import private_names
 from tests.support.declared import MakeReport
 
 OUTPUTS = "'parquet', 'csv', 'csv_for_spreadsheets' or 'jsonl'"
@@ -16,7 +17,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ),
     *(
         ("since", "1st of May", "isoformat"),
-        ("since", "1066-10-14", "1900 to 2199"),
+        *(
+            ("since", day, "1900 to 2199")
+            for day in ("1066-10-14", "1899-12-31", "2200-01-01", date(2200, 1, 1))
+        ),
         ("since", 2025, "valid string"),
     ),
     *(
@@ -68,6 +72,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("key", [1], "valid string"),
     ),
     ("max_scan", 10**9, "max_scan needs the report's inputs. Declare them."),
+    ("max_scan", 0, "greater than 0"),
     ("trasnform", None, "Did you mean transform?"),
 ]
 
@@ -98,6 +103,7 @@ def test_a_mistake_names_the_report_the_field_and_the_way_out(
     ("params", "field", "way_out"),
     [
         ({"top ten": 10}, "params['top ten']", "[A-Za-z_]"),
+        ({"1st": 10}, "params['1st']", "[A-Za-z_]"),
         ({3: 10}, "params[3]", "valid string"),
         ({"ids": []}, "params['ids']", "no SQL literal"),
         (["top"], "params", "valid dictionary"),
@@ -137,6 +143,37 @@ def test_sql_may_lie_in_a_sub_folder_and_is_never_taken_for_a_file_name(
 def test_a_report_may_end_on_the_date_that_it_begins_with(make_report: MakeReport) -> None:
     report = make_report(since="2025-01-01", until="2025-01-01")
     assert (str(report.since), str(report.until)) == ("2025-01-01", "2025-01-01")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "a" * 64},
+        {"since": "1900-01-01", "until": "2199-12-31"},
+        {"late_by": timedelta(days=366)},
+        {"params": {"_1": 1}},
+        {"columns": {"é" * 127: Column("int", "a" * 255)}},
+        {"columns": {"a": Column("int", "a" * 250, unit="kg")}},
+    ],
+)
+def test_a_field_may_have_the_least_and_the_most(
+    make_report: MakeReport, fields: dict[str, Any]
+) -> None:
+    make_report(**fields)
+
+
+def test_a_report_has_a_table_where_one_of_its_formats_is_parquet(make_report: MakeReport) -> None:
+    for outputs, has_table in ((["csv", "parquet"], True), (["csv", "jsonl"], False)):
+        assert make_report(outputs=outputs).has_table == has_table
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_report_knows_whether_it_has_private_columns(
+    make_report: MakeReport, is_private: bool
+) -> None:
+    columns = {"a": Column("int", "a"), "Salary": Column("int", "a", private=is_private)}
+    assert make_report(columns=columns).has_private_columns == is_private
+    assert private_names(columns) == ({"salary"} if is_private else set())
 
 
 def test_a_limit_needs_sql_that_asks_for_the_filter_of_its_inputs(

@@ -136,6 +136,8 @@ def test_an_instant_is_written_in_utc(engine: duckdb.DuckDBPyConnection, at: dat
 )
 @example(Decimal("1E+5"))
 @example(Decimal("-1E-30"))
+@example(Decimal("1E-37"))
+@example(Decimal("1E+37"))
 @example(Decimal(10**38 - 1))
 def test_a_decimal_literal_keeps_every_digit(value: Decimal) -> None:
     text = literal(value)
@@ -180,6 +182,9 @@ def test_a_list_is_the_right_side_of_in(
             Decimal("NaN"),
             Decimal("-Infinity"),
             Decimal(10**38),
+            Decimal("1E+38"),
+            Decimal("1E-38"),
+            float("inf"),
             datetime(2025, 1, 1, 0, 0, 0, 1, UTC),
         ),
     ],
@@ -273,8 +278,10 @@ def test_partitions_longer_than_a_day_are_named_once() -> None:
 def test_a_partition_filter_that_cannot_be_is_refused(
     columns: Any, options: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=says) as caught:
         WEEK.partitions(*columns, **options)
+    names_the_format = str(caught.value).startswith("partitions(): format ")
+    assert names_the_format == ("format" in options)
 
 
 @given(

@@ -27,6 +27,7 @@ from athena_reports.reports.sql_template import template_context, template_probl
             "",
         ),
         ("SELECT {{ macros.ds_add(ds, 1) }}", "line 1: it uses ds, macros;", ""),
+        ("{{ params.top }}\n{{ a }}\n{{ params.zone }}", "line 2: it uses a;", ""),
         ("SELECT 1\nFROM t\nWHERE {{ period.contains( }}", "line 3: ", ""),
         ("{% if period %}SELECT 1", "line 1: ", ""),
         (
