@@ -290,8 +290,9 @@ def _types_after(
 
 def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
     """Return a function of a row alone."""
-    takes_period = len(signature(function).parameters) == 2
-    if not takes_period:
+    try:
+        signature(function).bind(None, None)  # row and period
+    except TypeError:
         return function
 
     def of_row(row: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError, TransformError
@@ -192,10 +192,18 @@ def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
     assert rows == [(str(7 - n), "AB"[(7 - n) % 2]) for n in range(9000) if n % 5 != 1]
 
 
-def test_each_row_gives_the_period_to_a_function_of_two() -> None:
-    assert run(each_row(lambda _, period: {"a": period.id}, adds={"a": "varchar"}))[1] == [
-        ("2026-11-15",)
-    ]
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda _, period: {"a": period.id}, "2026-11-15"),
+        (lambda _, period, prefix="of ": {"a": prefix + period.id}, "of 2026-11-15"),
+        (lambda _, *rest: {"a": str(len(rest))}, "1"),
+        (lambda _, **options: {"a": str(options)}, "{}"),
+        (lambda _, *, prefix="no": {"a": prefix}, "no"),
+    ],
+)
+def test_each_row_gives_the_period_to_a_function_of_two(function: Any, expected: str) -> None:
+    assert run(each_row(function, adds={"a": "varchar"}))[1] == [(expected,)]
 
 
 WITHOUT_ZONE = datetime.fromisoformat("2026-01-01T01:02:03.004")
@@ -357,6 +365,12 @@ def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_i
     st.integers(-1, 1),
     st.sampled_from(["double", "real"]),
 )
+@example(1023, 1, 0, "double")
+@example(1024, -1, 0, "double")
+@example(127, -1, 0, "real")
+@example(128, 1, 0, "real")
+@example(24, 1, 1, "real")
+@example(53, -1, -1, "double")
 @settings(max_examples=100)
 def test_each_row_takes_an_integer_for_a_float_only_if_it_stays_the_same(
     exponent: int, factor: int, difference: int, kind: str
@@ -385,6 +399,7 @@ def test_each_row_takes_an_integer_for_a_float_only_if_it_stays_the_same(
         ),
         (lambda row: [row], "the function returned a list for row 1. Return a dict"),
         (lambda row: row["b"], "KeyError: 'b', in row 1."),
+        (lambda row: {**row, "grade": "x" * 200}, f"row 1 has '{'x' * 79} in 'grade'"),
     ],
 )
 def test_each_row_names_the_row_of_a_mistake_and_keeps_its_cause(function: Any, says: str) -> None:
