@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -81,10 +82,13 @@ BAD_VALUES = [
     ("time", "25:00:00.000", "25:00:00.000"),
     ("varbinary", "6", "not hexadecimal"),
     ("varbinary", "zz", "zz"),
+    ("varbinary", "0102", "not hexadecimal"),
     *(("date", f"{day}", "years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
     ("timestamp", "+10000-01-01 00:00:00.000", "10000-01-01"),
     ("timestamp", "0000-12-31 23:59:59.999", "years 0001 to 9999"),
     ("timestamp", "2026-11-24 00:00:00.000001", r"000001'.*finer than timestamp\(3\)"),
+    (ZONED, "2026-11-24 00:00:00.000001 Asia/Tokyo", r"not a timestamp\(3\) with a time zone"),
+    (ZONED, "0001-01-01 00:59:59.999 +01:00", "years 0001 to 9999"),
     (ZONED, "2026-11-24 00:00:00.000", r"not a timestamp\(3\) with a time zone"),
     (ZONED, "2026-11-24 00:00:00.000 Asia/Atlantis", "Asia/Atlantis"),
     (ZONED, "2026-03-29 02:30:00.000 Europe/Berlin", "or never"),
@@ -118,7 +122,25 @@ def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
     )
     with pytest.raises(ResultError, match=expected) as caught:
         read_csv(columns, content)
+    assert str(caught.value).endswith(
+        ". CAST it in the SQL, then clear run_query and its downstream tasks."
+    )
     assert "Possible" not in str(caught.value)
+
+
+@pytest.mark.parametrize("type", ["bigint", "varbinary"])
+def test_of_a_long_value_that_is_not_of_its_type_the_beginning_is_named(type: str) -> None:
+    with pytest.raises(ResultError) as caught:
+        values_of(type, b'"' + b"x" * 1000 + b'"')
+    (quoted,) = re.findall("'x{2,}", str(caught.value))
+    assert quoted == "'" + "x" * 199
+
+
+def test_times_with_a_zone_are_read_to_the_ends_of_the_calendar() -> None:
+    ends = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+    printed = [f'"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC"'.encode() for at in ends]
+    printed[0] = printed[0].replace(b'"1-', b'"0001-')
+    assert values_of(ZONED, *printed) == list(ends)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +148,10 @@ def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
     [
         (b'"a","b"\n"1","2"\n"3","4","5"\n', "row 2: it has more or fewer values"),
         (b'"a","b"\n"1","2"\n"3"\n', "row 2: it has more or fewer values"),
-        (b'"a","b"\n"1","2"\n"3","4', "row 2: the file ends inside a quoted value"),
+        (
+            b'"a","b"\n"1","2"\n"3","4',
+            "row 2: the file ends inside a quoted value. Clear run_query and its downstream tasks",
+        ),
         (b'"a","b"\n"1","2"\n"\xff","4"\n', "row 2: it is not valid UTF-8"),
         (
             b'"a","b"\n"1","2"\n"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n',

@@ -24,13 +24,21 @@ from tests.support.engines import engine
         (["date"], "DATE"),
         (["time", "time(3)"], "TIME"),
         (["timestamp", "timestamp(3)", "timestamp(6)"], "TIMESTAMP_MS"),
-        (["timestamp with time zone", "timestamp(3) with time zone"], "TIMESTAMP WITH TIME ZONE"),
+        (
+            [
+                "timestamp with time zone",
+                "timestamp(3) with time zone",
+                " Timestamp (3)  with  time  zone",
+            ],
+            "TIMESTAMP WITH TIME ZONE",
+        ),
         (
             [
                 "array",
                 "array(integer)",
                 "map(varchar, array(bigint))",
                 "row(a integer, b row(c date))",
+                "struct<a:int>",
             ],
             "VARCHAR",
         ),

@@ -176,6 +176,11 @@ def test_each_kind_of_change_has_examples() -> None:
     found = compared(old, new, "name")
     kinds = Counter(example.kind for example in found.examples)
     assert kinds == {"added": 3, "removed": 3, "changed": 2}
+    assert [example.key for example in found.examples] == [
+        *((f"new {number}",) for number in range(3)),
+        *(("both",), ("none",)),
+        *((f"old {number}",) for number in range(3)),
+    ]
     changes = {example.key: example.columns for example in found.examples}
     assert changes["both",] == {"value": ("1", "2")}
     assert changes["none",] == {"value": (None, "1")}

@@ -51,6 +51,29 @@ def test_the_session_is_in_utc_and_keeps_the_order_on_one_thread() -> None:
         assert opened.connection.execute(query).fetchall() == [("UTC", 1, True, "122.0 MiB")]
 
 
+def test_no_extension_is_fetched_or_loaded_by_itself() -> None:
+    with new_engine() as opened:
+        settings = ("autoload_known_extensions", "autoinstall_known_extensions")
+        query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings)
+        assert opened.connection.execute(query).fetchall() == [(False, False)]
+
+
+def test_the_folder_may_lie_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "link"))
+    with new_engine() as opened:
+        opened.connection.execute(f"COPY (SELECT 1 AS a) TO '{opened.folder}/a.csv'")
+        assert opened.connection.execute(f"FROM '{opened.folder}/a.csv'").fetchall() == [(1,)]
+
+
+def test_the_engine_of_a_task_is_no_longer_known_once_it_is_closed() -> None:
+    with new_engine() as opened:
+        assert module.current_engine.get() is opened
+    with pytest.raises(LookupError):
+        module.current_engine.get()
+
+
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with open_engine("32MB") as opened:
@@ -74,6 +97,18 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     assert "the rows need more memory than allowed: Out of Memory Error: " in str(caught.value)
     assert "Possible solutions" not in str(caught.value)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Binder Error: no column x.\n\nLINE 1: SELECT x", "Binder Error: no column x"),
+        ("\nIt failed!\nCandidates: y", "It failed"),
+        ("plain", "plain"),
+    ],
+)
+def test_what_is_wrong_is_the_first_line_without_advice(text: str, expected: str) -> None:
+    assert module.reason(Exception(text)) == expected
 
 
 FULL = [

@@ -229,6 +229,7 @@ def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
     odd = """
     SELECT
         sum(2::BIGINT) AS total,
+        2::UHUGEINT AS great,
         uuid() AS u,
         '{}'::JSON AS j,
         'x'::ENUM('x') AS e,
@@ -241,6 +242,7 @@ def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
     great, texts = "DECIMAL(38,0)", dict.fromkeys("uje", ("VARCHAR", "string"))
     expected = {
         "total": (great, great.lower()),
+        "great": (great, great.lower()),
         **texts,
         "l": (f"{great}[]", f"array<{great.lower()}>"),
         "t": ("TIME", ""),
@@ -256,6 +258,8 @@ def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
         ("csv_for_spreadsheets", "INTEGER[]"),
         ("jsonl", "INTERVAL"),
         ("jsonl", "INTERVAL[]"),
+        ("jsonl", "TIMETZ"),
+        ("jsonl", "TIMESTAMP_NS"),
     ],
 )
 def test_a_column_that_a_format_does_not_hold_is_refused(format: Format, kind: str) -> None:
@@ -325,7 +329,7 @@ def test_a_digest_is_of_the_rows_in_any_order() -> None:
     rows = digest("('a', 1), ('b', 2)")
     assert digest("('b', 2), ('a', 1)") == rows
     others = ["('a', 1), ('b', 3)", "('a', 2), ('b', 1)", "('a', 1)", "('a', 1), ('b', NULL)"]
-    others.append("('a', 1), ('b', 2), ('b', 2)")
+    others += ["('a', 1), ('b', 2), ('b', 2)", "('a', 1), ('c', 3), ('c', 3)"]
     digests = [rows, *map(digest, others)]
     assert len(set(digests)) == len(digests)
     assert all(digests)  # an empty one is of a manifest that an older release wrote
