@@ -69,4 +69,6 @@ def test_why_there_are_no_rows_is_said_by_the_gaps_of_the_inputs() -> None:
     gap, whole = coverage(absent=DAYS[:1]), coverage(table="lake.users")
     assert why_empty([]) == "The report declares no inputs, so its partitions were not checked."
     assert why_empty([gap, whole]) == f"Perhaps because {gap}."
+    some = coverage(partial=DAYS[:1])
+    assert why_empty([whole, some, gap]) == f"Perhaps because {some}; {gap}."
     assert why_empty([whole, coverage()]) == f"There are no events: {whole}; {coverage()}."

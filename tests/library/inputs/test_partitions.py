@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,7 +81,9 @@ def look(
 def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: str) -> None:
     create(glue, database, ["dt"], [[day] for day in DAYS if day[-1] not in "35"])
 
-    found = look(glue, database)
+    with answered(glue, "GetPartitions") as lists:
+        found = look(glue, database)
+    assert not lists  # how partitions are written is not in doubt
     assert found.absent == ("dt=2025-06-23", "dt=2025-06-25")
     assert found.gaps == [f"{database}.plays/dt=2025-06-23", f"{database}.plays/dt=2025-06-25"]
     which = f"2 of the 8 partitions of {database}.plays that it needs"
@@ -122,6 +125,8 @@ def test_two_years_of_hours_take_18_calls(glue: GlueClient, database: str) -> No
         found = look(glue, database, hours, yearly().period("2025"))
     assert (found.needed, len(found.absent)) == (17_544, 17_542)
     assert (len(tables), len(batches)) == (1, 18)
+    sizes = [len(json.loads(batch.body)["PartitionsToGet"]) for batch in batches]
+    assert sorted(sizes) == [544, *[1000] * 17]
 
 
 @pytest.mark.parametrize("is_projected", [False, True])
@@ -319,6 +324,18 @@ def test_a_table_without_partitions_only_has_to_be_there(glue: GlueClient, datab
     assert InputCoverage.model_validate(found.model_dump(mode="json")) == found
 
 
+@pytest.mark.parametrize("location", ["s3://lake/plays/", ""])
+def test_a_table_without_partitions_has_one_folder_and_a_view_has_none(
+    glue: GlueClient, database: str, location: str
+) -> None:
+    table: Any = {"Name": "plays", "StorageDescriptor": {"Location": location}}
+    glue.create_table(DatabaseName=database, TableInput=table)
+    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    where: Any = {"database": database, "glue": glue, "s3": NO_S3}
+    (found,) = find_partitions([Input("plays", columns=())], WEEK, **when, **where)
+    assert found.folders == ({"": location} if location else {})
+
+
 @pytest.mark.parametrize(
     ("keys", "columns", "says"),
     [
@@ -482,6 +499,19 @@ def test_a_done_object_that_cannot_be_looked_for_names_the_way_out_where_there_i
     assert says.format(bucket=bucket) in str(caught.value)
     told_of_the_input = f"The done object s3://{bucket}/done/" in str(caught.value)
     assert told_of_the_input == (kind is InputError)
+
+
+def test_the_values_of_only_are_no_part_of_a_done_objects_address(
+    glue: GlueClient, database: str, s3: S3Client, bucket: str
+) -> None:
+    regions = ("jp", "us")
+    create(glue, database, ["dt", "region"], [[day, name] for day in DAYS for name in regions])
+    for day in DAYS[1:]:
+        s3.put_object(Bucket=bucket, Key=f"done/{day}")
+    source = replace(with_done("partial", bucket), only={"region": regions})
+    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    (found,) = find_coverage([source], WEEK, **when, database=database, glue=glue, s3=S3(s3))
+    assert found.not_done == tuple(f"dt={DAYS[0]}/region={name}" for name in regions)
 
 
 def test_what_glue_lacks_and_what_is_not_done_are_told_apart(

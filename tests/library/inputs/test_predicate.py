@@ -5,6 +5,7 @@ DuckDB evaluates it over all the partitions that there are around the period.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from athena_reports import Input
 from athena_reports.inputs.predicate import MOST_BYTES, input_predicate
-from athena_reports.periods.calendar import Period, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import Period, daily, monthly, quarterly, weekly, yearly
 from tests.library.inputs.clocks import LAYOUTS, ROUNDS, Case, KeysOfTime, random_case, some_layouts
 from tests.library.inputs.trino import assert_trino_accepts
 
@@ -109,6 +110,10 @@ def test_only_selects_the_listed_values_of_further_keys(
     types = ("VARCHAR", "VARCHAR", "INTEGER")
     assert selected(engine, predicate, ["dt", "region", "level"], types, there) == expected
     assert_trino_accepts(predicate)
+    names = {name.partition(" ")[0] for name in re.findall(r"\S+ IN \(", predicate)}
+    assert {name.strip("(") for name in names} == {
+        name if alias is None else f"{alias}.{name}" for name in ("dt", "region", "level")
+    }
 
 
 WEEK = weekly("sunday", "UTC").period("2025-06-22")
@@ -153,6 +158,22 @@ DATES_OF_WEEK = [f"DATE '2025-06-{day}'" for day in range(22, 29)]
             WEEK,
             "((year = '2025' AND month IN ('06')))",
         ),
+        (
+            {"columns": ("year", "month", "day", "hour")},
+            monthly().period("2025-02"),
+            "((year = '2025' AND month IN ('02')))",
+        ),
+        # One condition, whatever stands beside it.
+        (
+            {"columns": "dt", "previous": True},
+            daily().period("2025-06-22"),
+            "((dt IN ('2025-06-21')) OR (dt IN ('2025-06-22')))",
+        ),
+        (
+            {"columns": "event date", "only": {"order": ["a"], "level": [1, 2]}},
+            daily().period("2025-06-22"),
+            """(("event date" IN ('2025-06-22')) AND "order" IN ('a') AND level IN (1, 2))""",
+        ),
     ],
 )
 def test_whole_days_months_and_years_need_no_term_on_what_is_below_them(
@@ -175,6 +196,8 @@ def test_whole_days_months_and_years_need_no_term_on_what_is_below_them(
             quarterly().period("2025-Q2"),
         ),
         ({"only": {"user": [f"user-{number:06}" for number in range(10_000)]}}, WEEK),
+        # Fewer characters than bytes.
+        ({"only": {"user": ["é" * 30_000, "ü" * 30_000]}}, WEEK),
     ],
 )
 def test_a_predicate_that_leaves_the_query_no_room_is_refused(
@@ -184,6 +207,17 @@ def test_a_predicate_that_leaves_the_query_no_room_is_refused(
         ValueError, match=r"has \d{3},\d{3} bytes, more than the 100,000 that leave"
     ):
         input_predicate(Input("plays", **fields), period, timedelta(0))
+
+
+def test_a_predicate_may_have_as_many_bytes_as_are_said() -> None:
+    def with_user(length: int) -> str:
+        source = Input("plays", only={"user": ["x" * length]})
+        return input_predicate(source, WEEK, timedelta(0))
+
+    longest = MOST_BYTES - len(with_user(0))
+    assert len(with_user(longest)) == MOST_BYTES
+    with pytest.raises(ValueError, match="has 100,001 bytes"):
+        with_user(longest + 1)
 
 
 def test_a_quarter_of_hours_that_do_not_sort_has_room() -> None:

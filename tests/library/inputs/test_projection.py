@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +46,8 @@ def test_a_table_without_projection_has_none(enabled: str | None) -> None:
         ({"dt": "string"}, {}, {"dt__type": "date", "dt__format": "d'.'M'.'uuuu"}),
         ({"dt": "string"}, {}, {"dt__type": "date", "dt__format": "yyyy'-W''-'MM-dd"}),
         ({"dt": "string"}, {}, {"dt__type": "date", "dt__format": "yyyy/yyyy-MM"}),
+        ({"dt": "string"}, {}, {"dt__type": "date", "dt__format": "yyyy-MM-dd H"}),
+        ({"dt": "string"}, {}, {"dt__type": "date", "dt__format": "yyyy''MM'%'dd"}),
         ({"dt": "int"}, {"kind": "integer"}, {"dt__type": "date", "dt__format": "yyyyMMddHH"}),
         ({"dt": "string"}, {"format": "%Y%-m"}, {"dt__type": "date", "dt__format": "yyyyMM"}),
         (
@@ -67,6 +69,14 @@ def test_a_table_without_projection_has_none(enabled: str | None) -> None:
             {"dt": "string", "hour": "string"},
             {"columns": ("dt", "hour"), "format": ("%F", "%H")},
             {"dt__type": "date", "dt__format": "yyyy/MM/dd", "hour__type": "integer"},
+        ),
+        *(
+            (
+                {"year": "string", "part": "string"},
+                {"columns": ("year", "part"), "format": (year, part)},
+                {"part__type": "integer"},
+            )
+            for year, part in (("%Y", "%j"), ("%Y", "%U"), ("%Y", "%W"), ("%G", "%V"))
         ),
     ],
 )
@@ -93,6 +103,30 @@ def test_another_form_is_refused_with_the_format_that_is_right(
         else:
             break
     assert refusals > 0
+
+
+@pytest.mark.parametrize(
+    ("types", "fields", "parameters"),
+    [
+        ({"dt": "string"}, {}, {"dt__type": "date"}),
+        ({"dt": "int"}, {"kind": "integer"}, {"dt__type": "date", "dt__format": "yyyyMMdd"}),
+        # An integer of Glue has no zeros, however the projection writes it.
+        (
+            {"year": "int", "month": "int"},
+            {"columns": ("year", "month"), "kind": "integer"},
+            {"year__type": "integer", "month__type": "integer", "month__digits": "2"},
+        ),
+    ],
+)
+def test_the_form_of_the_input_is_accepted(
+    glue: GlueClient,
+    database: str,
+    types: dict[str, str],
+    fields: dict[str, Any],
+    parameters: dict[str, str],
+) -> None:
+    create_table(glue, database, types, **parameters)
+    assert SourceTable.read(Input("plays", **fields), database, glue).projection is not None
 
 
 @pytest.mark.parametrize(
@@ -169,6 +203,23 @@ def test_what_no_format_writes_is_refused(
         ({"range": " 2025-06-01 , NOW - 2 weeks "}, ["2025-06-07"], ["2025-06-08"]),
         ({"range": "NOW-1MONTH,now"}, ["2025-05-21"], ["2025-05-20"]),
         ({"range": "NOW-1YEARS,NOW-90SECONDS"}, ["2024-06-20"], ["2024-06-19"]),
+        # To the first second of the day, and to the last one of the day before.
+        ({"range": "NOW-47370SECONDS,NOW"}, ["2025-06-21"], ["2025-06-20"]),
+        ({"range": "NOW-47371SECONDS,NOW"}, ["2025-06-20"], ["2025-06-19"]),
+        ({"range": "NOW-789MINUTES,NOW"}, ["2025-06-21"], ["2025-06-20"]),
+        ({"range": "NOW-790MINUTES,NOW"}, ["2025-06-20"], ["2025-06-19"]),
+        ({"range": "NOW-13HOURS,NOW"}, ["2025-06-21"], ["2025-06-20"]),
+        ({"range": "NOW-14HOURS,NOW"}, ["2025-06-20"], ["2025-06-19"]),
+        *(
+            ({**RANGE, "interval": interval, "interval.unit": unit}, ["2025-01-03"], ["2025-01-02"])
+            for interval, unit in (
+                ("48", "HOURS"),
+                ("2880", "MINUTES"),
+                ("172800", "SECONDS"),
+                ("172800000", "MILLISECONDS"),
+            )
+        ),
+        ({"format": "yyyy-M-d", "range": "2025-1-2,NOW"}, ["2025-6-1"], ["2025-1-1"]),
         (
             {**RANGE, "interval": " 2 ", "interval.unit": "days"},
             ["2025-01-01", "2025-01-03", "2025-03-02"],
@@ -193,6 +244,12 @@ def test_what_no_format_writes_is_refused(
         ({"range": "NOW-30DAYS,NOW", "interval": "2"}, ["2025-06-20", "2025-06-21"], []),
         # In some months there is no such day.
         ({"range": "2025-01-31,NOW", "interval.unit": "MONTHS"}, ["2025-02-28"], ["2025-01-30"]),
+        ({"range": "2025-01-28,NOW", "interval.unit": "MONTHS"}, ["2025-02-28"], ["2025-02-27"]),
+        (
+            {"format": "yyyyMMddHH", "range": "2025010103,NOW", "interval.unit": "MONTHS"},
+            ["2025020103"],
+            ["2025020104", "2025020203"],
+        ),
         (
             {"format": "yyyy-MM", "range": "2024-11,2025-05", "interval": "3"},
             ["2024-11", "2025-02", "2025-05"],
@@ -229,8 +286,9 @@ def test_dates_are_reached_by_range_and_interval(
     parameters: dict[str, str], inside: list[str], outside: list[str]
 ) -> None:
     dates = projection(type="date", **parameters)
-    assert [value for value in inside if not dates.reaches({"dt": value}, NOW)] == []
-    assert [value for value in outside if dates.reaches({"dt": value}, NOW)] == []
+    for now in (NOW, NOW.astimezone(timezone(timedelta(hours=14)))):
+        assert [value for value in inside if not dates.reaches({"dt": value}, now)] == []
+        assert [value for value in outside if dates.reaches({"dt": value}, now)] == []
 
 
 @pytest.mark.parametrize(
@@ -262,6 +320,11 @@ def test_other_types_are_reached_by_their_values(
         ({"type": "date", "range": "2025-01-01,NOW,NOW"}, "projection.dt.range is"),
         ({"type": "date", "range": "yesterday,NOW"}, "the range or value 'yesterday'"),
         ({"type": "date", "range": "2025-02-30,NOW"}, "the range or value '2025-02-30'"),
+        ({"type": "date", "range": "2025-01-01T00,NOW"}, "the range or value '2025-01-01T00'"),
+        (
+            {"type": "date", "format": "yyyy.MM.dd", **RANGE},
+            "value '2025-06-01' of dt, which is not of the form 'yyyy.MM.dd'",
+        ),
         ({"type": "date", "range": "NOW-9999YEARS,NOW"}, "value 'NOW-9999YEARS'"),
         ({"type": "date", **RANGE, "interval": "0"}, "projection.dt.interval is '0'"),
         ({"type": "date", **RANGE, "interval": "x"}, "projection.dt.interval is 'x'"),
@@ -317,6 +380,16 @@ def test_hours_without_the_unit_of_their_interval_are_refused() -> None:
             "s3://raw/${Day}/${HOUR}/${other}",
             {"day": "2025/06/21", "hour": "3", "region": "us"},
             {"day=2025/06/21/hour=3/region=us": "s3://raw/2025/06/21/03/${other}"},
+        ),
+        # A name has the values that are known first, as those of registered partitions have.
+        (
+            None,
+            {"region": "us", "hour": "3", "day": "2025/06/21"},
+            {
+                "region=us/hour=3/day=2025/06/21": (
+                    "s3://lake/plays/day=2025/06/21/hour=03/region=us/"
+                )
+            },
         ),
         # Of the hour any value could be meant.
         ("s3://raw/${day}/${hour}/${region}", {"day": "2025/06/21", "region": "us"}, {}),

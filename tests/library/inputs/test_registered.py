@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,7 @@ def test_a_time_is_there_if_any_value_of_a_free_key_is(
         names = [f"{time_key}={time}/region={name}" for name in ["jp", "o'neill"][: number % 3]]
         assert sorted(folders.get((time,), {})) == names
     assert all(len(expression) <= 2048 for expression in expressions_of(requests))
+    assert not [each for each in expressions_of(requests) if "DATE" in each]  # it has texts alone
 
 
 def test_a_key_of_any_name_is_looked_up_among_all_partitions(
@@ -124,6 +125,15 @@ def test_a_key_of_any_name_is_looked_up_among_all_partitions(
     table = SourceTable.read(Input("plays", "event date"), database, glue)
     folders = registered_folders(table, [(DAYS[1],), (DAYS[7],)], glue)
     assert {partition: len(found) for partition, found in folders.items()} == {(DAYS[1],): 2}
+
+
+def test_one_of_several_keys_may_have_any_name(glue: GlueClient, database: str) -> None:
+    keys = {"dt": "string", "hour of day": "string", "region": "string"}
+    create_table(glue, database, keys, [(DAYS[0], "01", "jp"), (DAYS[1], "02", "us")])
+    source = Input("plays", ("dt", "hour of day"), format=("%F", "%H"))
+    table = SourceTable.read(source, database, glue)
+    wanted = [(DAYS[0], "01"), (DAYS[0], "02")]
+    assert list(registered_folders(table, wanted, glue)) == wanted[:1]
 
 
 def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
@@ -241,6 +251,15 @@ def test_times_that_do_not_sort_as_texts_are_named_one_by_one(
     assert expressions_of(requests) == ["(dt = '30-06-2025') OR (dt = '01-07-2025')"]
 
 
+def test_an_expression_is_as_long_as_glue_takes_it(glue: GlueClient, database: str) -> None:
+    create_table(glue, database, {"landed": "string", "region": "string"})
+    table = SourceTable.read(Input("plays", "landed", format="%d-%m-%Y"), database, glue)
+    days = [date(2025, 1, 1) + timedelta(days=number) for number in range(77)]
+    with answered(glue, "GetPartitions") as requests:
+        registered_folders(table, [(f"{day:%d-%m-%Y}",) for day in days], glue)
+    assert [len(expression) for expression in expressions_of(requests)] == [2048, 23]
+
+
 # --- rare answers
 
 
@@ -279,13 +298,17 @@ def test_a_partition_without_a_storage_descriptor_has_no_folder(
     assert folders == {(DAYS[0],): {f"dt={DAYS[0]}": ""}}
 
 
+@pytest.mark.parametrize("values", [("2025-06-01",), ("2025-06-01", "jp", "1")])
 def test_a_partition_of_other_keys_than_those_of_the_table_is_named(
-    glue: GlueClient, database: str
+    glue: GlueClient, database: str, values: tuple[str, ...]
 ) -> None:
     create_table(glue, database, {"dt": "string", "region": "string"})
     table = SourceTable.read(Input("plays"), database, glue)
-    answer = json_response({"Partitions": [stored("a", "2025-06-01")]})
-    says = rf"The partition 2025-06-01 of {database}\.plays has 1 values, and the table has 2 keys"
+    answer = json_response({"Partitions": [stored("a", *values)]})
+    says = (
+        rf"The partition {'/'.join(values)} of {database}\.plays has {len(values)} values, and the"
+        " table has 2 keys"
+    )
     with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):
         registered_folders(table, [("2025-06-01",)], glue)
     with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):

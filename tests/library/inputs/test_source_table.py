@@ -160,6 +160,8 @@ def test_what_no_declaration_reads_is_refused(
     [
         ({"dt": "STRING"}, {}),
         ({"dt": "varchar(10)"}, {}),
+        ({"dt": "char( 10 )"}, {}),
+        *(({"dt": type}, {"kind": "integer"}) for type in ("smallint", "integer", "bigint")),
         ({"dt": " Int "}, {"kind": "integer"}),
         ({"region": "string", "dt": "string"}, {}),
         ({"region": "string", "dt": "string"}, {"only": {"region": ["o'neill"]}}),

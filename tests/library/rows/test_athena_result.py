@@ -18,10 +18,11 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.engine import open_engine
 from tests.library.rows.athena_output import (
     UNLOADED,
     FakeAthena,
@@ -130,8 +131,9 @@ def test_an_unload_gives_the_rows_and_the_types_of_a_csv(table: Table, files: in
         (b'"other","b"\n"1","2"\n', "it begins with .*other.*the columns"),
         (b'"a","b","c"\n"1","2","3"\n', "the columns"),
         (b'"a","b', "the columns"),
+        (b'"\xff","b"\n', "it begins with .*the columns"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_a_file_whose_header_is_not_what_the_metadata_says_is_refused(
     content: bytes, says: str
@@ -159,6 +161,21 @@ def test_columns_that_cannot_be_read_are_refused_with_the_query(
 ) -> None:
     with pytest.raises(ResultError, match=says):
         read(query, FakeAthena(pages_of(columns, [])), s3_of({CSV: b""}))
+
+
+def test_of_a_long_header_the_beginning_is_named() -> None:
+    columns = [ResultColumn("a" * 1000, "bigint")]
+    with pytest.raises(ResultError) as caught:
+        read_csv(columns, b"x" * 2000)
+    beginning, _, rest = str(caught.value).partition(", but its metadata names the columns")
+    assert beginning.endswith("it begins with '" + "x" * 199)
+    assert rest.endswith("]. Clear run_query and its downstream tasks.")
+
+
+def test_the_types_of_a_file_are_asked_for_with_one_row() -> None:
+    athena = FakeAthena(pages_of(WORDS, []))
+    assert read(SELECT, athena, s3_of({CSV: csv_of(WORDS, [(1, "a")])})) == [(1, "a")]
+    assert athena.calls == [{"QueryExecutionId": "q-1", "MaxResults": 1}]
 
 
 # --- pages
@@ -206,7 +223,22 @@ def test_a_page_that_is_not_served_may_be_asked_for_again_and_the_query_is_not(
     assert str(error) in str(caught.value)
     advice = str(caught.value).replace(str(error), "")
     assert "run_query" not in advice
-    assert "clear transform" in advice
+    assert advice.endswith(
+        "The query need not run again: clear transform and its downstream tasks."
+    )
+
+
+def test_where_a_result_is_read_again_by_another_query_nothing_else_is_said() -> None:
+    athena = FakeAthena([], error=api_error("ThrottlingException"))
+    with (
+        open_engine("64MB", again="run the command again") as opened,
+        pytest.raises(ResultError) as caught,
+    ):
+        read_result(
+            MANAGED, engine=opened, athena=athena, s3=s3_of({}), published_columns=lambda: None
+        )
+    assert str(caught.value).endswith(" Run the command again.")
+    assert "need not run again" not in str(caught.value)
 
 
 @given(
@@ -361,6 +393,11 @@ def test_a_timestamp_finer_than_a_millisecond_is_refused(array: pa.Array) -> Non
             r" \(n BIGINT, word VARCHAR\)\. CAST them in the SQL\. Clear run_query and its"
             r" downstream tasks\.$",
         ),
+        (
+            unloaded(WORDS[::-1], [("a", 1)]),
+            r" has the columns \(word VARCHAR, n BIGINT\), the first file has"
+            r" \(n BIGINT, word VARCHAR\)",
+        ),
     ],
 )
 def test_a_file_that_is_not_parquet_or_has_other_columns_is_named(
@@ -387,4 +424,29 @@ def test_an_unload_without_rows_has_the_columns_of_the_published_table(manifest:
         {"n": "BIGINT", "at": "TIMESTAMP_MS", "nested": nested},
     )
     assert found.has_published_columns
+    assert not found.ordered
     assert not read_unload(numbers(1)).has_published_columns
+
+
+def test_an_unload_that_has_a_place_in_s3_and_no_manifest_has_no_rows() -> None:
+    athena = FakeAthena([])
+    query = UNLOAD.model_copy(update={"data_manifest": ""})
+    assert read(query, athena, s3_of({}), PUBLISHED) == []
+    assert not athena.calls
+
+
+@pytest.mark.parametrize("error", [MissingObjectError, ConditionError])
+def test_a_result_that_is_gone_or_was_replaced_is_made_again(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise error("s3://results/athena/q-1.csv is not there.")
+
+    monkeypatch.setattr(S3, "download", refuse)
+    with pytest.raises(ResultError) as caught:
+        read_csv(WORDS, b"")
+    assert str(caught.value) == (
+        "Query q-1: its result is missing or expired, or was replaced:"
+        " s3://results/athena/q-1.csv is not there. Clear run_query and its downstream tasks."
+    )
+    assert not caught.value.retryable

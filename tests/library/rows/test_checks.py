@@ -66,6 +66,13 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
 
 
+def test_great_numbers_of_rows_are_told_with_commas() -> None:
+    found = result(checks.rows(at_most=1), scores([1] * 1000))
+    assert found.message == "There are 1,000 rows; expected at_most=1."
+    found = result(checks.not_null("score"), scores([None] * 1000))
+    assert found.message == "1,000 of 1,000 rows have NULL in score."
+
+
 @pytest.mark.parametrize(("count", "passed"), [(1, False), (2, True), (3, False)])
 def test_rows_may_have_to_be_an_exact_number(count: int, passed: bool) -> None:
     assert result(checks.rows(at_least=2, at_most=2), scores([1] * count)).passed == passed
@@ -349,6 +356,21 @@ def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_an
         assert (found.passed, found.message) == (True, nothing)
 
 
+def test_change_tells_the_rows_and_the_total_of_a_column_that_is_called_so_apart() -> None:
+    """No report can declare a check of a column `rows`; its values stay private."""
+    with engine() as opened:
+        rows = opened.connection.from_arrow(table(rows=[5, 6]))
+        local = write_table(rows, opened).model_copy(update={"private_columns": {"rows"}})
+        baseline = SimpleNamespace(rows=1, checks=[])
+        (found,) = run_checks(
+            [checks.change("rows", within=1)], local, opened, previous_period=baseline
+        )
+    assert (found.passed, found.message) == (
+        True,
+        "2 rows, after 1 in the previous period (+100.0%); expected within 100.0%.",
+    )
+
+
 def test_change_is_exact_for_great_numbers() -> None:
     check = checks.change("score", within=0)
     before = manifest(check, scores([2**63 - 1, 2**63 - 1, 1]))
@@ -514,7 +536,7 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
         (lambda: checks.expression(" "), "give a condition in SQL"),
         *(
             (lambda part=part: checks.change("a", within=part), "expected 0 or more")
-            for part in (-0.1, math.nan)
+            for part in (-0.1, math.nan, math.inf)
         ),
         (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]
         (lambda: checks.schema({"a": "bigit"}), "its type bigit"),
