@@ -347,6 +347,8 @@ def test_a_workgroup_enforces_its_location(account: Account) -> None:
     assert where(**NOWHERE) == "s3://results/own"
     group = account.athena.get_work_group(WorkGroup="dev")["WorkGroup"]
     assert group["Configuration"]["ResultConfiguration"] == LOCATION["ResultConfiguration"]
+    update(ResultConfigurationUpdates={"RemoveOutputLocation": False})
+    assert where(**NOWHERE) == "s3://results/own"
     update(ResultConfigurationUpdates={"RemoveOutputLocation": True})
     assert "No output location" in refusal(
         account.start, sql="SELECT 1", WorkGroup="dev", **NOWHERE
@@ -397,6 +399,7 @@ def test_the_life_of_a_workgroup(account: Account) -> None:
     assert "cannot be deleted" in refusal(delete, WorkGroup="primary")
     encryption = {"EnableMinimumEncryptionConfiguration": True}
     assert "NOT_SUPPORTED" in refusal(create, Name="x", Configuration=encryption)
+    create(Name="x", Configuration={"EnableMinimumEncryptionConfiguration": False})
 
 
 # --- where a result cannot go

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from local_athena.athena.catalog import glue_type
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.projection import partitions
 from tests.dev.local_athena.account import Account, ints
@@ -186,6 +188,35 @@ def test_a_column_that_cannot_be_read_hurts_only_who_reads_it(
     assert account.run("SELECT b FROM bad").csv == '"b"\n"7"\n'
 
 
+@pytest.mark.parametrize(
+    ("glue", "expected"),
+    [
+        ("decimal", "decimal(10,0)"),
+        ("Decimal( 9 , 2 )", "decimal(9,2)"),
+        (" INT ", "integer"),
+        ("integer", "integer"),
+        ("float", "real"),
+        ("binary", "varbinary"),
+        ("varchar(5)", "varchar(5)"),
+        ("map<string,array<decimal(5,2)>>", "map(varchar, array(decimal(5,2)))"),
+        ("STRUCT< a:int, b:map<string,int> >", "row(a integer, b map(varchar, integer))"),
+        *(
+            (wrong, "unsupported")
+            for wrong in ("array<int,int>", "map<int>", "struct<a:uuid>", "x")
+        ),
+    ],
+)
+def test_types_of_glue_are_those_of_trino(glue: str, expected: str) -> None:
+    assert str(glue_type(glue)) == expected
+
+
+def test_columns_of_parquet_with_capital_letters_are_not_done(account: Account) -> None:
+    account.create_table("t", {"a": "int"})
+    account.put("t/1.parquet", {"A": ints(1)})
+    says = r"NOT_SUPPORTED: .*capital letters \(A in s3://lake/t/1\.parquet\)"
+    assert re.match(says, account.run("SELECT a FROM t").reason)
+
+
 def test_missing_schema_and_table(account: Account) -> None:
     missing = account.run("SELECT * FROM nope")
     assert (
@@ -202,6 +233,35 @@ def test_missing_schema_and_table(account: Account) -> None:
         account.run("SELECT * FROM nodb.t").reason
         == "SCHEMA_NOT_FOUND: line 1:15: Schema 'nodb' does not exist"
     )
+    assert (
+        account.run("SELECT * FROM t", QueryExecutionContext={}).reason
+        == "SCHEMA_NOT_FOUND: line 1:15: Schema 'default' does not exist"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "name", "error_type"),
+    [
+        ("SELECT * FROM nodb.t", "SCHEMA_NOT_FOUND", 1301),
+        ("SELECT nope FROM (SELECT 1 AS x)", "COLUMN_NOT_FOUND", 1006),
+        ("SELECT * FROM other.db.t", "CATALOG_NOT_FOUND", 1006),
+        ("SELECT 1 / 0", "DIVISION_BY_ZERO", 1001),
+        ("SELECT 'a' + 1", "TYPE_MISMATCH", 1002),
+        ("SELECT CAST('x' AS INTEGER)", "INVALID_CAST_ARGUMENT", 1100),
+        ("SELECT approx_set(1)", "NOT_SUPPORTED", 1200),
+        ("SELECT foo(1)", "FUNCTION_NOT_FOUND", 1303),
+        ("SELECT split_part('a', ',', 0)", "INVALID_FUNCTION_ARGUMENT", 1000),
+    ],
+)
+def test_an_error_has_its_type(account: Account, sql: str, name: str, error_type: int) -> None:
+    failed = account.run(sql)
+    assert failed.reason.startswith(f"{name}: ")
+    assert failed.error == {
+        "ErrorCategory": 2,
+        "ErrorType": error_type,
+        "Retryable": False,
+        "ErrorMessage": failed.reason,
+    }
 
 
 # --- partitions

@@ -78,6 +78,13 @@ def test_what_is_no_instant_is_refused(account: Account, body: bytes) -> None:
         Clock(account.aws.endpoint_url).set(dt.datetime(2026, 11, 15))  # noqa: DTZ001 - refused
 
 
+def test_another_method_is_refused(account: Account) -> None:
+    request = urllib.request.Request(account.aws.endpoint_url + PATH, b"{}", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 405
+
+
 def ask(account: Account) -> bytes:
     body: bytes = urllib.request.urlopen(account.aws.endpoint_url + PATH).read()
     return body

@@ -86,6 +86,7 @@ def test_plain_http(account: Account) -> None:
     [
         ("nonsense", "Expecting value"),
         ('{"kind": "Storm"}', "kind is one of Throttle"),
+        ("[]", "A fault is a JSON object"),
         ('{"kind": "Slow"}', "milliseconds"),
         ('{"kind": "Slow", "milliseconds": "9"}', "milliseconds is '9'"),
         ('{"kind": "Slow", "milliseconds": -9}', "milliseconds is -9"),
@@ -166,6 +167,13 @@ def test_faults_of_one_kind_strike_one_after_the_other_and_are_cleared_alone(
     assert account.faults.list() == []
 
 
+def test_a_start_without_a_workgroup_is_one_in_the_primary_workgroup(account: Account) -> None:
+    account.athena.create_work_group(Name="other")
+    account.faults.add(Refuse(workgroup="primary", message="No."))
+    account.start("SELECT 1", WorkGroup="other")
+    assert refused(account.start, sql="SELECT 1")["Message"] == "No."
+
+
 # --- calls
 
 
@@ -199,6 +207,7 @@ def test_a_start_is_refused_and_does_nothing(
 
 def test_a_start_is_accepted_and_its_connection_dropped(account: Account) -> None:
     account.faults.add(Drop())
+    account.athena.list_work_groups()
     refused(account.start, sql="SELECT * FORM t")
     assert account.faults.list()[0]["struck"] == 0
     with pytest.raises(ConnectionClosedError):
@@ -272,6 +281,17 @@ def test_another_state_is_reported_instead_of_one(account: Account, state: str |
     assert account.status(id_)["State"] == "SUCCEEDED"
 
 
+def test_another_state_is_reported_in_the_answers_of_one_operation(account: Account) -> None:
+    id_ = account.run("SELECT 1").id
+    account.faults.add(Report(state="PAUSED", action="BatchGetQueryExecution"))
+    assert account.status(id_)["State"] == "SUCCEEDED"
+    (first,), (second,) = (
+        account.athena.batch_get_query_execution(QueryExecutionIds=[id_])["QueryExecutions"]
+        for _ in range(2)
+    )
+    assert [each["Status"]["State"] for each in (first, second)] == ["PAUSED", "SUCCEEDED"]
+
+
 # --- queries
 
 
@@ -305,7 +325,8 @@ def test_a_state_is_held_until_it_is_released_stopped_or_over(account: Account, 
     assert account.status(id_)["State"] == state
     account.faults.add(End(error_type=1403))
     account.faults.clear(hold)
-    assert account.wait(id_).error["ErrorType"] == 1403
+    error = account.wait(id_).error
+    assert error == {"ErrorCategory": 1, "ErrorType": 1403, "ErrorMessage": "Ended on demand"}
 
     hold, id_ = held(account, state=state)
     account.athena.stop_query_execution(QueryExecutionId=id_)
@@ -318,7 +339,7 @@ def test_a_state_is_held_until_it_is_released_stopped_or_over(account: Account, 
     time_in_state = {"QUEUED": "QueryQueueTimeInMillis", "RUNNING": "EngineExecutionTimeInMillis"}[
         state
     ]
-    assert statistics[time_in_state] >= 150
+    assert statistics["TotalExecutionTimeInMillis"] >= statistics[time_in_state] >= 150
     assert account.wait(id_).execution == stopped.execution
 
 
@@ -339,11 +360,12 @@ def test_a_result_is_not_written(account: Account, error_type: int) -> None:
 
 def test_s3_asks_to_slow_down(account: Account) -> None:
     account.faults.add(SlowDown(method="PUT", bucket="lake", key_prefix="a/é"))
-    for bucket, key in (("lake", "a/b"), ("lake", "b"), ("results", "a/é")):
+    for bucket, key in (("lake", "a/b"), ("lake", "b"), ("lake", "x/a/é"), ("results", "a/é")):
         account.s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    assert refused(account.s3.get_object, Bucket="lake", Key="a/é!")["Code"] == "NoSuchKey"
     error = refused(account.s3.put_object, Bucket="lake", Key="a/é!", Body=b"x" * 100_000)
     assert (error["Code"], error["Status"]) == ("SlowDown", 503)
-    assert account.keys("lake") == ["a/b", "b"]
+    assert account.keys("lake") == ["a/b", "b", "x/a/é"]
     account.s3.put_object(Bucket="lake", Key="a/é!", Body=b"x")
 
 
@@ -400,6 +422,15 @@ def test_the_queue_is_real_and_bounded(small: Account) -> None:
     small.faults.clear(hold)
     ended = {id_: small.wait(id_).state for id_ in small.created()}
     assert ended == {third: "SUCCEEDED", queued: "CANCELLED", running: "SUCCEEDED"}
+
+
+def test_a_query_that_is_held_in_the_queue_takes_no_worker(small: Account) -> None:
+    hold = small.faults.add(Hold(state="QUEUED"))
+    held_query = small.start("SELECT 1")
+    assert small.run("SELECT 2").state == "SUCCEEDED"
+    assert small.status(held_query)["State"] == "QUEUED"
+    small.faults.clear(hold)
+    assert small.wait(held_query).state == "SUCCEEDED"
 
 
 def test_a_query_that_would_scan_too_much_is_cancelled(account: Account) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from local_athena.athena import pages as result_pages
 from local_athena.athena import results
-from local_athena.athena.types import INTEGER, VARCHAR, Type, array
+from local_athena.athena.types import INTEGER, VARCHAR, Type, array, decimal
 from tests.support.memory_store import MemoryS3
 
 TEXTS = st.one_of(
@@ -53,6 +54,38 @@ def test_doubles_print_as_in_java(value: float) -> None:
     is_plain = value == 0 or 1e-3 <= abs(value) < 1e7
     assert re.fullmatch(r"-?\d+\.\d+" if is_plain else r"-?\d\.\d+E-?\d+", text)
     assert not re.search(r"\.\d+0(E|$)", text)
+
+
+def test_columns_are_described_as_athena_does() -> None:
+    described = {
+        Type("boolean"): ("boolean", 0, 0, False),
+        Type("tinyint"): ("tinyint", 3, 0, False),
+        Type("smallint"): ("smallint", 5, 0, False),
+        Type("integer"): ("integer", 10, 0, False),
+        Type("bigint"): ("bigint", 19, 0, False),
+        Type("real"): ("float", 17, 0, False),
+        Type("double"): ("double", 17, 0, False),
+        decimal(12, 4): ("decimal", 12, 4, False),
+        Type("varchar"): ("varchar", 2_147_483_647, 0, True),
+        Type("varchar", 20): ("varchar", 20, 0, True),
+        Type("char", 3): ("char", 3, 0, True),
+        Type("varbinary"): ("varbinary", 1_073_741_824, 0, False),
+        Type("date"): ("date", 0, 0, False),
+        Type("timestamp"): ("timestamp", 3, 0, False),
+        Type("timestamp with time zone", zone="UTC"): ("timestamp with time zone", 3, 0, False),
+        array(INTEGER): ("array", 0, 0, False),
+    }
+    info = results.column_info([f"c{n}" for n in range(len(described))], list(described))
+    told = [
+        (each["Type"], each["Precision"], each["Scale"], each["CaseSensitive"]) for each in info
+    ]
+    assert told == list(described.values())
+    assert info[0]["Name"] == info[0]["Label"] == "c0"
+
+
+def test_a_small_decimal_has_no_exponent() -> None:
+    values = pa.array([Decimal("0.0000001"), None], pa.decimal128(10, 7))
+    assert results.as_text(values, decimal(10, 7)).to_pylist() == ["0.0000001", None]
 
 
 @given(rows=ROWS, size=st.integers(1, 7), chunk=st.integers(1, 40), in_s3=st.booleans())

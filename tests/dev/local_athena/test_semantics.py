@@ -43,6 +43,13 @@ VALUES = [
     ("TRY_CAST('300' AS TINYINT), TRY_CAST(300 AS TINYINT), CAST('+7' AS INTEGER)", ',,"7"'),
     ("CAST('1e3' AS DOUBLE), CAST('NaN' AS DOUBLE), TRY_CAST('1e3' AS DECIMAL(5))", '"1000.0","NaN",'),
     ("CAST('T' AS BOOLEAN), CAST('false' AS BOOLEAN), TRY_CAST('yes' AS BOOLEAN)", '"true","false",'),
+    ("CAST('1' AS BOOLEAN), CAST('0' AS BOOLEAN), CAST('TRUE' AS BOOLEAN), TRY_CAST('2' AS BOOLEAN)", '"true","false","true",'),
+    ("CAST('.5' AS DECIMAL(3,1)), CAST('+1.' AS DECIMAL(3,1)), TRY_CAST('.' AS DECIMAL(3,1))", '"0.5","1.0",'),
+    ("CAST(' 2024-01-02 ' AS DATE), CAST(' 2024-01-02 03:04 ' AS TIMESTAMP), TRY_CAST('2024-01' AS DATE)", '"2024-01-02","2024-01-02 03:04:00.000",'),
+    ("CAST(12 AS VARCHAR(2)), TRY_CAST(123 AS VARCHAR(2)), CAST('a' AS CHAR(3)) = 'a'", '"12",,"true"'),
+    ("json_format(CAST(0e0 / 0 AS JSON)), json_format(CAST(1.5e0 AS JSON))", '"""NaN""","1.5"'),
+    ("TIMESTAMP '2024-01-02 03:04:05.6785', TIMESTAMP '2024-01-02 03:04:05.9995'", '"2024-01-02 03:04:05.679","2024-01-02 03:04:06.000"'),
+    ("DATE '2024-01-31' + INTERVAL '1' YEAR, DATE '2024-01-31' - INTERVAL -'1-1' YEAR TO MONTH, DATE '2024-01-02' + INTERVAL '-1' DAY", '"2025-01-31","2025-02-28","2024-01-01"'),
     ("CAST(5 AS VARCHAR), CAST(DECIMAL '1.50' AS VARCHAR), CAST(true AS VARCHAR)", '"5","1.50","true"'),
     ("CAST('abcdef' AS VARCHAR(3)), CAST(0 AS BOOLEAN), CAST(true AS BIGINT)", '"abc","false","1"'),
     ("CAST(TIMESTAMP '2024-01-02 03:04:05' AS VARCHAR)", '"2024-01-02 03:04:05.000"'),
@@ -209,6 +216,13 @@ ERRORS = {
     "SUBQUERY_MULTIPLE_ROWS": ["SELECT (SELECT x FROM (VALUES 1, 2) AS t (x))"],
     "INVALID_COLUMN_REFERENCE": ["SELECT 1 ORDER BY 2"],
     "MISSING_OVER": ["SELECT rank()"],
+    "MISSING_ORDER_BY": ["SELECT lag(x) OVER () FROM (VALUES 1) AS t (x)", "SELECT lead(x) OVER () FROM (VALUES 1) AS t (x)"],
+    "INVALID_WINDOW_FRAME": [
+        f"SELECT {name} OVER (ORDER BY x ROWS UNBOUNDED PRECEDING) FROM (VALUES 1) AS t (x)"
+        for name in ("rank()", "dense_rank()", "row_number()", "percent_rank()", "cume_dist()", "ntile(2)", "lag(x)", "lead(x)")
+    ],
+    "INVALID_ORDER_BY": ["SELECT sum(x) OVER (ORDER BY x, y RANGE 1 PRECEDING) FROM (VALUES (1, 2)) AS t (x, y)"],
+    "INVALID_LITERAL": ["SELECT DATE '2024-01-02 03:04:05'", "SELECT DATE '2024-02-30'", "SELECT TIMESTAMP 'soon'"],
     "NOT_SUPPORTED": [  # what Trino does and this does not
         *("SELECT sum(x ORDER BY x) FROM (VALUES 1) AS t (x)", "SELECT U&'x'", "SELECT checksum(1)"),
         *("SELECT regexp_like('a', '(?<=b(c))a')", "SELECT regexp_like('a', '(a|b*)*\\1')", "SELECT regexp_like('a', '\\p{L}')"),

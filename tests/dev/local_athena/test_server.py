@@ -122,7 +122,7 @@ def test_this_machines_programs_are_served_and_web_pages_refused(aws: LocalAws, 
     for host in ("evil.example", "127.0.0.1.evil.example"):
         assert ask(aws, path, Host=host) == 403
     aws.client("s3").create_bucket(Bucket="plays")
-    for host in ("127.0.0.1", "localhost", "plays.localhost"):
+    for host in ("127.0.0.1", "localhost", "plays.localhost", "[::1]"):
         assert ask(aws, path, Host=f"{host}:4566") == 200
     assert ask(aws, "/_local/athena/executions/none") == 404
 
