@@ -113,7 +113,10 @@ def test_the_table_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
-        ({"report": "Plays"}, "report", "'Plays' is not valid"),
+        *(
+            ({"report": name}, "report", f"{name!r} is not valid")
+            for name in ("Plays", "1st", "", "a" * 65, "plays\n")
+        ),
         ({"cadence": "daily"}, "cadence", "'daily' is not valid"),
         ({"parts": "some"}, "parts", "'whole' or 'overlapping'"),
         ({"wait": timedelta(0)}, "wait", "give more than zero"),
@@ -126,6 +129,8 @@ def test_a_mistake_names_the_field(fields: dict[str, Any], named: str, says: str
     with pytest.raises(InputError, match=f"Published, field '{named}'") as caught:
         Published(**arguments)
     assert says in str(caught.value)
+    assert "Value error" not in str(caught.value)  # which are pydantic's words
+    assert Published("a" * 64, daily()).report == "a" * 64
 
 
 @pytest.mark.parametrize("wait", [None, timedelta(hours=10, microseconds=1)])

@@ -95,6 +95,7 @@ def test_a_mistake_names_the_report_the_field_and_the_way_out(
 
     report = str(value) if field == "name" else "plays"
     assert (caught.value.report, caught.value.field) == (report, field)
+    assert "Value error" not in str(caught.value)  # which are pydantic's words
     assert str(caught.value).startswith(f"Report {report!r}, field {field!r}: ")
     assert way_out in str(caught.value)
 

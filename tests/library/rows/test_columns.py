@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.rows.columns import columns_of, duckdb_type, result_columns, table_type
+from athena_reports.rows.columns import (
+    TABLE_TYPES,
+    TableColumn,
+    as_called,
+    columns_of,
+    duckdb_type,
+    glue_name,
+    result_columns,
+    table_type,
+)
 from tests.library.rows.athena_output import ResultColumn
 from tests.support.engines import engine
 
@@ -75,6 +84,36 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
 def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         duckdb_type(name)
+
+
+def test_the_types_that_an_author_may_choose_among_are_those_of_a_table() -> None:
+    assert [glue_name(kind) for kind in TABLE_TYPES] == list(TABLE_TYPES)
+    plain = {"boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "date"}
+    plain |= {"string", "binary", "timestamp", "decimal(10,2)"}
+    assert {kind for kind in TABLE_TYPES if "<" not in kind} == plain
+    assert [kind.partition("<")[0] for kind in TABLE_TYPES if "<" in kind] == [
+        "array",
+        "map",
+        "struct",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(["B", "a"], ("B", "A")), (["a"], ("A",)), (["C"], ("c",)), ([], ())],
+)
+def test_names_are_spelt_as_the_table_has_them_if_it_has_all(
+    names: list[str], expected: tuple[str, ...]
+) -> None:
+    columns = [TableColumn(name=name, type="", glue="") for name in ("A", "B", "c")]
+    assert as_called(names, columns) == expected
+    assert as_called([*names, "d"], columns) == ()
+
+
+def test_columns_that_come_twice_are_named_in_order_however_often_they_come() -> None:
+    described = [ResultColumn(name, "bigint") for name in ("b", "a", "x", "A", "B", "b")]
+    with pytest.raises(ValueError, match=r"^the column a, b occurs twice\. Name each column"):
+        result_columns([column.info for column in described])
 
 
 def test_a_results_columns_have_their_names_in_order_and_a_decimals_digits() -> None:

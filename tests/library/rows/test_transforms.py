@@ -17,7 +17,7 @@ from athena_reports.errors import ResultError, TransformError
 from athena_reports.rows.athena_csv import read_csv
 from athena_reports.rows.columns import duckdb_literal
 from athena_reports.rows.engine import Engine
-from athena_reports.rows.transforms import apply, each_row, movement
+from athena_reports.rows.transforms import apply, columns_from_previous, each_row, movement
 from athena_reports.rows.writer import write_table
 from tests.support.engines import engine
 
@@ -75,6 +75,13 @@ def test_movement_of_columns_with_other_names_and_without_rows() -> None:
     assert '"previous_rank" not found' in refusal(movement(), sql=sql)
     again = movement(rank="place", previous_rank="the one before", into="place")
     assert "the column place occurs twice" in refusal(again, sql=sql)
+
+
+def test_the_columns_that_come_from_the_previous_period_are_those_of_movement() -> None:
+    other = movement(rank="place", previous_rank="before", into="shift")
+    transforms = [movement(), lambda rows, _: rows, each_row(lambda row: row), other]
+    assert columns_from_previous(transforms) == ["previous_rank", "movement", "before", "shift"]
+    assert columns_from_previous([]) == []
 
 
 # --- what a transform returns
