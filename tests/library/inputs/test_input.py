@@ -16,12 +16,22 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
         ({"columns": ("month", "year")}, "columns", "another order than year, month. Give"),
         ({"columns": ("year", "hour", "day")}, "columns", "order than year, day, hour. Give"),
         ({"columns": ("day", "month")}, "columns", "another order than month, day. Give"),
-        ({"columns": ("Year", "DAY")}, "columns", "and DAY is not the month. Give the format"),
+        (
+            {"columns": ("Year", "DAY")},
+            "columns",
+            "the keys Year, DAY would hold year, month, day, hour, and DAY is not the month. Give"
+            ' the format of each, such as ("%Y-%m-%d", "%H").',
+        ),
         ({"columns": ("dt", "dt")}, "columns", "name each partition key once"),
         ({"columns": tuple("abcde")}, "columns", "4 for the 5 keys a, b, c, d, e"),
         ({"columns": ("dt", "hour"), "format": "%Y"}, "format", "1 for the 2 keys dt, hour"),
         ({"columns": ("dt", "hour"), "kind": ["date"]}, "columns", "1 for the 2 keys dt, hour"),
-        ({"kind": "integer", "format": "%Y-%m-%d"}, "format", "texts such as '2025-01-02'"),
+        (
+            {"kind": "integer", "format": "%Y-%m-%d"},
+            "format",
+            "the key dt is of kind 'integer', and its format '%Y-%m-%d' gives texts such as"
+            " '2025-01-02'.",
+        ),
         ({"kind": "date", "format": "%d.%m.%Y"}, "format", "texts such as '02.01.2025'"),
         ({"format": "%Y-%H"}, "format", "2024-01-01 00:00 and 2024-01-02 00:00 are both '2024-00'"),
         ({"only": {"dt": ["2025-01-01"]}}, "only", "'dt' tells the time already"),
@@ -30,7 +40,11 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
             "only",
             "'hour' tells the time already",
         ),
-        ({"only": {"region": "jp"}}, "only", "give the values of 'region' in a list"),
+        (
+            {"only": {"region": "jp"}},
+            "only",
+            "give the values of 'region' in a list, each once: ['jp', 'us']",
+        ),
         ({"only": {"region": []}}, "only", "give the values of 'region' in a list"),
         ({"only": {"region": ["jp", "jp"]}}, "only", "each once"),
         ({"only": {"region": [1.5]}}, "only", "1.5 is not valid"),
@@ -43,13 +57,24 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
         ({"format": "%Y/%m/%d/%H/%M"}, "format", "a directive finer than an hour"),
         ({"format": "%Y-%m-%d %p"}, "format", "it does not name the hour: 2024-01-01 00:00 and"),
         ({"format": "x"}, "format", "2024-01-01 and 2025-01-01 are both 'x'"),
-        ({"format": "%Y-%d"}, "format", "2024-01-01 and 2024-02-01 are both '2024-01'"),
+        (
+            {"format": "%Y-%d"},
+            "format",
+            "it does not name the day, month or year of a date: 2024-01-01 and 2024-02-01 are both"
+            " '2024-01'. Name the year, and what lies between it and the day, as in %Y-%m-%d or"
+            " %Y-%m.",
+        ),
         ({"format": "%m-%d"}, "format", "Name the year"),
         ({"format": "%d"}, "format", "Name the year"),
         ({"wait": 6}, "wait", "Input should be a valid timedelta"),
         ({"wait": timedelta(0)}, "wait", "give more than zero, such as timedelta(hours=6)"),
         ({"wait": timedelta(hours=-1)}, "wait", "give more than zero"),
-        ({"done": "s3://lake/{date}"}, "done", "Give wait=timedelta(hours=6) too, or leave it out"),
+        (
+            {"done": "s3://lake/{date}"},
+            "done",
+            "it is looked for only by a run that waits. Give wait=timedelta(hours=6) too, or leave"
+            " it out.",
+        ),
         *(
             (
                 {"done": address, "wait": timedelta(hours=6)},

@@ -154,7 +154,8 @@ def test_the_form_of_the_input_is_accepted(
             {"dt": "date"},
             {"kind": "date"},
             {"dt__type": "date", "dt__format": "yyyy/MM/dd"},
-            "writes dt as '2025/01/02', which is not of its type in Glue (date)",
+            "writes dt as '2025/01/02', which is not of its type in Glue (date). Correct the table."
+            " Until then: leave the Input out, and filter by period.contains alone.",
         ),
         (
             {"dt": "string"},
@@ -167,7 +168,8 @@ def test_the_form_of_the_input_is_accepted(
             {"year": "string", "month": "string"},
             {"columns": ("year", "month")},
             {"month__type": "integer", "month__digits": "4"},
-            "writes month as '0001', the report's input as '01'. No format= writes it so.",
+            "writes month as '0001', the report's input as '01'. No format= writes it so. Leave the"
+            " Input out, and filter by period.contains alone.",
         ),
         (
             {"year": "string", "month": "string"},

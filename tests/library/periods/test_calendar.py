@@ -414,7 +414,7 @@ DAYS_OF_THE_WEEK = "monday, tuesday, wednesday, thursday, friday, saturday, sund
         ),
         (
             {"unit": "monthly", "first_day": "monday"},
-            "first_day 'monday' has no meaning for a monthly cadence",
+            "first_day 'monday' has no meaning for a monthly cadence: leave it out$",
         ),
     ],
 )

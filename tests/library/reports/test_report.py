@@ -24,7 +24,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("since", 2025, "valid string"),
     ),
     *(
-        ("until", "2024-12-31", "2024-12-31 is before since, 2025-01-01"),
+        (
+            *("until", "2024-12-31"),
+            "2024-12-31 is before since, 2025-01-01. Give the last date that has data.",
+        ),
         ("until", "soon", "isoformat"),
     ),
     *(
@@ -33,7 +36,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ),
     *(("transform", "movement", "callable"), ("transform", [transforms.movement(), 1], "callable")),
     *(
-        ("transform", lambda rows: rows, "function of (rows, period)"),
+        (
+            *("transform", lambda rows: rows),
+            "give a function of (rows, period), or a call such as movement()",
+        ),
         ("checks", [print], "instance of Check"),
     ),
     *(
@@ -48,7 +54,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ),
     *(("outputs", ["csv", "csv"], "name each once"), ("owner", "", "at least 1 character")),
     *(
-        ("sql", "plaiz.sql", "plays.sql, wrong.sql), or set ATHENA_REPORTS_SQL_FOLDER"),
+        (
+            *("sql", "plaiz.sql"),
+            "Correct the name (files there: latin.sql, link.sql, plays.sql, wrong.sql), or set"
+            " ATHENA_REPORTS_SQL_FOLDER.",
+        ),
         ("sql", "", "plays.sql"),
     ),
     *(("sql", "../settings.sql", "into that folder"), ("sql", "/etc/passwd", "into that folder")),
@@ -62,8 +72,12 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("columns", ["a"], "dictionary"),
     ),
     *(
-        ("columns", {name: Column("int", "a")}, "one short line")
-        for name in ("Period", "", "a\nb", "é" * 128)
+        (
+            *("columns", {name: Column("int", "a")}),
+            f"{name!r} cannot be a column: `period` is the partition key, a name is one short"
+            " line.",
+        )
+        for name in ("Period", "period", "", "a\nb", "é" * 128)
     ),
     *(
         ("key", "user_id", "Sequence"),

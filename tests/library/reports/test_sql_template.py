@@ -23,8 +23,8 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         (
             "{% set z = params.top %}{% for n in [1] %}{{ n }}{{ z }}{% endfor %}{{ b }}{{ a }}",
-            "line 1: it uses a, b;",
-            "",
+            "line 1: it uses a, b; a report's SQL knows only period, params and inputs.",
+            'Dates come from the period, for example {{ period.contains("event_time") }}.',
         ),
         ("SELECT {{ macros.ds_add(ds, 1) }}", "line 1: it uses ds, macros;", ""),
         ("{{ params.top }}\n{{ a }}\n{{ params.zone }}", "line 2: it uses a;", ""),
@@ -226,7 +226,7 @@ def test_an_alias_is_a_name(alias: str, tmp_path: Path) -> None:
     source = f"SELECT 1\nFROM t WHERE {{{{ inputs.plays.partitions_of({alias!r}) }}}}"
     problem = template_problem(source, {}, tmp_path, [Input("plays")]) or ""
     assert problem.startswith("line 2: it cannot be rendered: inputs.plays.partitions_of(): ")
-    assert f"{alias!r} is not a name" in problem
+    assert f"{alias!r} is not a name. Give the alias of the table, such as p." in problem
 
 
 @pytest.mark.parametrize("call", ["partitions", "partitions_of('u')"])

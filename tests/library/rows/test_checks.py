@@ -424,6 +424,7 @@ def test_schema(columns: dict[str, str], says: str) -> None:
     assert found.passed == says.endswith("as expected.")
     assert says in found.message
     assert found.message.count(";") == 0
+    assert found.passed or found.message.startswith("The columns differ: ")
 
 
 WITHOUT_CLOCK = TYPED.remove(TYPED.get_field_index("clock"))
@@ -533,9 +534,12 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
         (lambda: checks.unique("a", "a"), "each once"),
         (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
-        (lambda: checks.expression(" "), "give a condition in SQL"),
+        (lambda: checks.expression(" "), "give a condition in SQL, such as 'score >= plays'."),
         *(
-            (lambda part=part: checks.change("a", within=part), "expected 0 or more")
+            (
+                lambda part=part: checks.change("a", within=part),
+                f"change('a'): within is {part!r}, expected 0 or more, such as 0.5.",
+            )
             for part in (-0.1, math.nan, math.inf)
         ),
         (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]

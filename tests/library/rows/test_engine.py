@@ -95,6 +95,9 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
             "SELECT max(len(l)) FROM (SELECT list(range) AS l FROM range(100_000_000))"
         )
     assert "the rows need more memory than allowed: Out of Memory Error: " in str(caught.value)
+    assert str(caught.value).endswith(
+        ". Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
+    )
     assert "Possible solutions" not in str(caught.value)
     assert not caught.value.retryable
 
@@ -131,7 +134,10 @@ def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
     assert caught.value.retryable
     assert caught.value.__cause__ is error
     reason = str(error).partition("\n")[0].rstrip(".")
-    assert f"no space left on the worker's disk: {reason}. Free space in " in str(caught.value)
+    assert str(caught.value).endswith(
+        f": no space left on the worker's disk: {reason}. Free space in {tempfile.gettempdir()}, or"
+        " set TMPDIR to a larger disk, then clear transform and its downstream tasks."
+    )
 
 
 @pytest.mark.parametrize(

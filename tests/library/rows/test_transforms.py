@@ -124,7 +124,10 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
 @pytest.mark.parametrize(
     ("transform", "says"),
     [
-        (lambda _, __: None, "it returned a NoneType. Return a relation"),
+        (
+            lambda _, __: None,
+            "it returned a NoneType. Return a relation, an Arrow table or a data frame.",
+        ),
         (lambda _, __: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
         (lambda rows, _: rows.project("*, a AS A"), "the column a occurs twice"),
         (lambda rows, _: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
@@ -349,6 +352,7 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
     )
     said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
     assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
+    assert said.endswith(": its value would change. Convert it, or change its type in `adds`.")
 
 
 def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_instants() -> None:
@@ -402,9 +406,13 @@ def test_each_row_takes_an_integer_for_a_float_only_if_it_stays_the_same(
         (lambda _: {}, "row 1 was returned with , not a, grade."),
         (
             lambda row: {**row, "grade": 1, "b": 2},
-            "row 1 was returned with a, grade, b, not a, grade. Declare",
+            "row 1 was returned with a, grade, b, not a, grade. Declare a new column in `adds`, and"
+            " give None for no value.",
         ),
-        (lambda row: [row], "the function returned a list for row 1. Return a dict"),
+        (
+            lambda row: [row],
+            "the function returned a list for row 1. Return a dict, or None to leave the row out.",
+        ),
         (lambda row: row["b"], "KeyError: 'b', in row 1."),
         (lambda row: {**row, "grade": "x" * 200}, f"row 1 has '{'x' * 79} in 'grade'"),
     ],
