@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -20,7 +20,9 @@ from rich.console import Console
 
 from athena_reports.local.client import AirflowClient, AirflowRuntimeError
 from athena_reports.local.services import ServicesError
+from athena_reports.periods.calendar import weekly
 from demo import run
+from demo.lake import DEMO_PLAYS
 from demo.run import (
     HOME,
     JOBS,
@@ -187,6 +189,28 @@ def test_the_demo_restates_the_week_of_a_play_that_lands_late(
     # In the last minute of the week in Tokyo, and with the best score of all.
     assert play["played_at"] == datetime(2025, 6, 28, 14, 59, tzinfo=UTC).replace(tzinfo=None)
     assert play["score"] == 70_000
+
+
+def test_the_jobs_are_of_periods_that_the_lakes_have() -> None:
+    assert (DEMO_PLAYS.events, (DEMO_PLAYS.end - DEMO_PLAYS.start).days) == (1_000_000, 181)
+    plays, _, flights, _ = JOBS
+    weeks = weekly("sunday", plays.timezone)
+    ids = (plays.first, plays.last, LATE_WEEK)
+    first, last, late = (weeks.period(period_id) for period_id in ids)
+    assert last == late
+    assert DEMO_PLAYS.start < first.first_date < late.first_date
+    # The last partition has the events that land a day after the last week.
+    assert late.dates_in(late_by=timedelta(days=1))[-1] < DEMO_PLAYS.end
+    # Of the flights, a week of 167 hours and one of 169 are among them.
+    weeks = weekly("monday", flights.timezone)
+    bounds = weeks.period(flights.first), weeks.period(flights.last)
+    run_weeks = [
+        *map(weeks.period, flights.periods),
+        *weeks.between(bounds[0].start, bounds[1].end),
+    ]
+    assert {week.end_utc - week.start_utc for week in run_weeks} == {
+        timedelta(hours=hours) for hours in (167, 168, 169)
+    }
 
 
 def test_without_plays_nothing_lands_late(airflow: DemoAirflow, tmp_path: Path) -> None:

@@ -11,13 +11,58 @@ import urllib.request
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
+from local_athena import LocalAws, PortInUseError
+from local_athena.__main__ import main
+from local_athena.athena.limits import Limits
 from local_athena.faults import Faults, Hold
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+DEFAULTS: dict[str, Any] = {
+    "port": 4566,
+    "host": "127.0.0.1",
+    "workers": 4,
+    "max_active": None,
+    "limits": Limits(cpu_seconds=5, memory_bytes=1 << 30),
+    "verbose": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ([], {}),
+        (["--port", "0"], {"port": 0}),
+        (["--host", "0.0.0.0"], {"host": "0.0.0.0"}),
+        (["--workers", "2"], {"workers": 2}),
+        (["--max-active", "9"], {"max_active": 9}),
+        (["--query-seconds", "7"], {"limits": Limits(cpu_seconds=7)}),
+        (["--query-gigabytes", "0.5"], {"limits": Limits(memory_bytes=1 << 29)}),
+        (["--verbose"], {"verbose": True}),
+    ],
+)
+def test_each_option_is_passed_on(
+    options: list[str],
+    changed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started = []
+
+    def start(port: int, **given: Any) -> LocalAws:
+        started.append({"port": port, **given})
+        raise PortInUseError("It is in use.")
+
+    monkeypatch.setattr(LocalAws, "start", start)
+    assert main(["serve", *options]) == 1
+    assert started == [DEFAULTS | changed]
+    assert capsys.readouterr() == ("", "It is in use.\n")
 
 
 @pytest.mark.ci
