@@ -196,6 +196,7 @@ def test_a_start_that_is_never_answered_is_not_called_a_run_that_has_not_begun(
     shell: Shell, flown: Flown, airflow: RestApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    monkeypatch.setenv("COLUMNS", "40")  # no line is broken in a narrow terminal
     clock = SimpleNamespace(sleep=lambda _: None)
     monkeypatch.setattr("athena_reports.authors.airflow_api.time", clock)
     flown.edit("SUM(distance)", "SUM(distance) + 1")  # every week changes

@@ -114,6 +114,28 @@ def test_without_a_table_each_manifest_counts_and_a_folder_without_one_hides_non
     assert found.reports["plays_weekly"].queries == 2
 
 
+def test_what_was_published_before_the_cadence_was_changed_counts_too(
+    glue: GlueClient,
+    s3: S3Client,
+    bucket: str,
+    database: str,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
+    of_weeks = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
+    table = Table(database, of_weeks.location, glue)
+    place = Place(S3(s3), week(bucket, "2025-06-08"), table)
+    today = datetime.now(UTC).isoformat(timespec="milliseconds")
+    place.publish(place.upload("a"), facts(today, period_id="2025-06-08"))
+    ((_, partition),) = table.partitions().items()
+    table.put_partition("2025-06-10", table.columns() or (), partition)  # no week begins on it
+    nobody: Any = None
+    found = view.costs([of_weeks], 2, Aws(nobody, glue, S3(s3)))  # one month may end meanwhile
+    assert found.reports["plays_weekly"].queries == 2
+
+
 def cost(
     queries: int,
     scanned_bytes: int,
