@@ -75,6 +75,9 @@ def _columns_of_tables(sql: str, database: str, glue: "GlueClient") -> list[str]
             *table.get("StorageDescriptor", {}).get("Columns", []),
             *table.get("PartitionKeys", []),
         ]
-        shown = ", ".join(f"{column['Name']} {column.get('Type', '')}" for column in columns)
-        sentences.append(f"The columns of {name} are {shown}.")
+        shown = ", ".join(
+            f"{column['Name']} {column.get('Type', '')}".strip() for column in columns
+        )
+        if shown:
+            sentences.append(f"The columns of {name} are {shown}.")
     return sentences

@@ -21,6 +21,7 @@ SQL = """SELECT p.user_id, t.name, o.x
 FROM plays AS p
 JOIN sports.teams AS t ON p.team = t.id
 JOIN gone AS g ON g.id = t.id
+JOIN bare AS b ON b.id = t.id
 JOIN slow AS o ON o.id = t.id
 """
 COLUMNS = {
@@ -28,7 +29,10 @@ COLUMNS = {
         "StorageDescriptor": {"Columns": [{"Name": "user_id", "Type": "string"}]},
         "PartitionKeys": [{"Name": "dt", "Type": "string"}],
     },
-    ("sports", "teams"): {"StorageDescriptor": {"Columns": [{"Name": "id", "Type": "int"}]}},
+    ("sports", "teams"): {
+        "StorageDescriptor": {"Columns": [{"Name": "id", "Type": "int"}, {"Name": "name"}]}
+    },
+    ("lake", "bare"): {},
 }
 
 
@@ -60,7 +64,7 @@ def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
     reason = "COLUMN_NOT_FOUND: line 1:19: Column 't.name' cannot be resolved"
     assert place_of(declared, reason) == (
         "It is in sql/plays.sql, line 1. The columns of plays are user_id string, dt string."
-        " The columns of sports.teams are id int."
+        " The columns of sports.teams are id int, name."
     )
 
 

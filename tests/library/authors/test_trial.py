@@ -119,6 +119,9 @@ def test_a_place_is_told_in_the_sql_file_alone(
     told = str(failure.value).partition(" It is in ")[2].partition(" Run the command")[0]
     assert reason in str(failure.value)
     assert told == place.format(file=sql_folder / "plays.sql")
+    (query,) = athena.queries.values()
+    asked = query.request["QueryExecutionContext"]["Database"]
+    assert asked == options.get("database", settings().database)
 
 
 def test_an_author_whose_credentials_have_expired_is_the_user_of_the_system(
