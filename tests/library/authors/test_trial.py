@@ -189,13 +189,17 @@ def test_a_start_is_sent_once_whatever_athena_answers() -> None:
     assert len(requests) == 1
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
 def test_a_start_that_was_not_answered_is_one_query(
-    make_report: MakeReport, athena: MemoryAthena
+    is_listed: bool, make_report: MakeReport, athena: MemoryAthena
 ) -> None:
+    """Athena lists it, or knows the token of its repetition."""
     athena.plan = lambda _: Plan.failing(1006, category=2)
 
     def lose(called: str) -> None:
         if called == "StartQueryExecution" and athena.count(called) == 1:
+            if not is_listed:
+                athena.unlisted.update(athena.queries)
             raise LOST
 
     athena.after = lose
