@@ -210,15 +210,16 @@ def test_a_start_that_was_not_answered_is_one_query(
     assert athena.states == ["FAILED"]
 
 
+@pytest.mark.parametrize("answer", [LOST, THROTTLED], ids=["none", "try again"])
 def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_after_that(
-    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
+    answer: Exception, make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     athena.plan = lambda _: Plan.endless()
     others = start(athena, submission(), of_author())  # of a run, and of another command
 
     def lose(called: str) -> None:
         if called == "StartQueryExecution":
-            raise LOST
+            raise answer
 
     def refuse(called: str) -> None:
         if called == "ListQueryExecutions" and athena.count(called) == 1:
