@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -165,6 +167,11 @@ def test_a_version_replaces_the_one_before_and_one_that_fails_leaves_nothing(
     assert not is_kept("plays", folder)
     assert kept_tables(folder, pytest.fail) == {}
     first = keep_version(folder, "plays", (DAYS[0],))
+    with new_version("plays", folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # nobody else uses the tables meanwhile
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        os.close(descriptor)
     assert is_kept("plays", folder)
 
     def fail() -> None:

@@ -54,7 +54,7 @@ with (home / "commands").open("a") as file:
     print(json.dumps(sys.argv[1:]), file=file)
 (home / f"{{command}}.variables").write_text(json.dumps(dict(os.environ)))
 if command == "db" and "no/such" in os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]:
-    print("there is")
+    print("begin", "x" * 4000, "there is")
     sys.exit("no database")
 if command in ("db", "users", "dags"):
     print(os.getcwd())
@@ -426,7 +426,8 @@ def test_a_component_that_is_supervised_is_started_again(config: AirflowConfig) 
 
 def test_a_command_that_fails_is_told_with_what_it_printed(config: AirflowConfig) -> None:
     unusable = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////no/such/airflow.db"}
-    problem = "`airflow db migrate` failed:\nthere is\nno database\n"
+    end = "x there is\nno database\n"  # of a long text
+    problem = f"^`airflow db migrate` failed:\nx{{{3000 - len(end)}}}{end}$"
     with (
         pytest.raises(AirflowRuntimeError, match=problem),
         AirflowRuntime(replace(config, environment=unusable)),

@@ -689,7 +689,14 @@ def test_each_day_has_room_for_its_shape_and_a_young_report_a_month(site: Site) 
     site.open()
     assert width_of(site.cell(days[-1], "days_daily")) == pytest.approx(13, abs=0.1)
     assert width_of(site.cell(LAST)) == pytest.approx(7 * 15 - 2, abs=0.1)
-    # What lies before the shown range needs no room, and neither does a day of it.
+    # What lies before the shown range needs no room.
+    old_days = DAYS.between(NOW - timedelta(days=410), NOW - timedelta(days=400))
+    old = report(*(row(day) for day in old_days), dag_id="old_daily", cadence="daily")
+    site.put_reports(report(*(row(week) for week in WEEK)), old)
+    site.open()
+    room = width_of(site.page.locator(".track").first)
+    assert width_of(site.cell(LAST)) == pytest.approx(room * 7 / 183 - 2, abs=1)
+    # A young report has four weeks.
     site.put_reports(report(row(LAST)))
     site.open()
     room = width_of(site.page.locator(".track").first)
@@ -708,6 +715,9 @@ def test_a_period_that_is_not_over_is_shown_as_a_whole(site: Site) -> None:
     width = width_of(site.cell(LAST))
     assert width_of(site.cell(this_week)) == pytest.approx(width, abs=0.1)
     expect(site.cell(this_week)).to_be_in_viewport(ratio=1)
+    track = site.page.locator(".track").last
+    end = x_of(track) + width_of(track)
+    assert x_of(site.cell(this_week)) + width + 2 == pytest.approx(end, abs=1)
 
 
 @pytest.mark.parametrize("shown", ["6 months", "1 year", "2 years", "5 years", "All"])
