@@ -696,6 +696,10 @@ def test_each_day_has_room_for_its_shape_and_a_young_report_a_month(site: Site) 
     site.open()
     room = width_of(site.page.locator(".track").first)
     assert width_of(site.cell(LAST)) == pytest.approx(room * 7 / 183 - 2, abs=1)
+    # A period that has begun before is cut.
+    first = site.cell(WEEKS.containing(NOW - timedelta(days=183)))
+    assert x_of(first) == pytest.approx(x_of(site.page.locator(".track").first), abs=1)
+    assert 0 < width_of(first) < width_of(site.cell(LAST))
     # A young report has four weeks.
     site.put_reports(report(row(LAST)))
     site.open()
@@ -2162,6 +2166,12 @@ def test_an_old_answer_never_replaces_a_newer_one(site: Site) -> None:
         asked = site.times(DELIVERIES)
         site.page.clock.run_for(POLL_MS)
         assert site.times(DELIVERIES) == asked + 1
+        site.page.clock.run_for(POLL_MS // 2)
+        section.get_by_role("button", name="Send\u2026 board").click()
+        site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        site.wait_until(lambda asked=asked: site.times(DELIVERIES) == asked + 2, "not asked")
+        site.page.clock.run_for(POLL_MS)
+        assert site.times(DELIVERIES) == asked + 3
 
 
 def test_the_last_sending_is_told_before_another_one(site: Site) -> None:

@@ -15,6 +15,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
+from jinja2 import StrictUndefined
 
 from athena_reports import (
     PATIENT,
@@ -383,6 +384,11 @@ def test_each_setting_and_field_reaches_its_steps(
         assert getattr(task, "environment", "stg") == "stg"
     # Airflow's API shows these two, which `plan --apply` compares.
     assert dag.default_args["environment"] == "stg"
+    # A template may include another one of the folder, and a name that nobody has set is an error.
+    environment = dag.get_template_env()
+    file = deployment.sql_folder / "plays.sql"
+    assert environment.get_template("plays.sql").filename == str(file)
+    assert environment.undefined is StrictUndefined
     assert dag.default_args["logic"] == report.logic
     assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
     assert dag.tags == {"athena-report", "weekly", "stg"}
