@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from athena_reports.local.lake import (
     Lake,
     LakeError,
     create_table,
+    fill_services,
     is_kept,
     keep,
     kept_tables,
@@ -160,6 +162,22 @@ def test_what_is_kept_is_brought_into_services_and_what_cannot_be_is_told(
     }
 
 
+def test_services_get_what_an_environment_needs_and_then_the_tables(
+    lake: Lake, tmp_path: Path
+) -> None:
+    def prepare(environment: str) -> None:
+        lake.glue.create_database(DatabaseInput={"Name": f"database_{environment}"})
+
+    folder = tmp_path / ".lake"
+    keep_version(folder, "plays", (DAYS[0],))
+    services: Any = SimpleNamespace(s3=lake.s3, glue=lake.glue, prepare=prepare)
+    lines: list[str] = []
+    fill_services(services, "filled", folder, lines.append)
+    assert lines == [f"table plays, from .lake/: 1 rows, 1 partitions, {DAYS[0]} to {DAYS[0]}"]
+    table = lake.glue.get_table(DatabaseName="database_filled", Name="plays")["Table"]
+    assert table["StorageDescriptor"]["Location"].startswith("s3://athena-lake-filled/plays/")
+
+
 def test_a_version_replaces_the_one_before_and_one_that_fails_leaves_nothing(
     tmp_path: Path,
 ) -> None:
@@ -185,13 +203,14 @@ def test_a_version_replaces_the_one_before_and_one_that_fails_leaves_nothing(
     assert [path.name for path in folder.iterdir()] == ["plays"]
     left = folder / ".plays-0123456789ab"
     left.mkdir()  # by a load that was killed
-    (folder / ".plays-mine").mkdir()
+    for other in (".plays-mine", ".plays-0123456789ab.bak"):
+        (folder / other).mkdir()
     second = keep_version(folder, "plays", (DAYS[1],))
     assert second.version != first.version
     assert kept_tables(folder, pytest.fail) == {"plays": second}
-    assert sorted(path.name for path in folder.iterdir()) == [".plays-mine", "plays"]
-    names = {path.name for path in (folder / "plays").iterdir()}
-    assert names == {"table.json", second.version}
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [".plays-0123456789ab.bak", ".plays-mine", "plays"]
+    assert {path.name for path in (folder / "plays").iterdir()} == {"table.json", second.version}
 
 
 def test_the_files_of_other_versions_of_a_table_are_removed_and_of_no_other_table(

@@ -930,6 +930,9 @@ def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -
     )
     site.put_period(answer(manifest(LAST)))
     site.open()
+    site.page.evaluate(
+        "addEventListener('keydown', (event) => { document.title = event.defaultPrevented; })"
+    )
     site.cell(WEEK[-2]).focus()
     for key, period, dag_id in (
         ("ArrowLeft", WEEK[-3], DAG_ID),
@@ -944,6 +947,9 @@ def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -
     ):
         site.page.keyboard.press(key)
         expect(site.cell(period, dag_id)).to_be_focused()
+        assert site.page.title() == "true", "it scrolls nothing"
+    site.page.keyboard.press("a")
+    assert site.page.title() == "false"
     expect(site.page.get_by_role("tooltip")).to_be_visible()
     site.page.keyboard.press("Escape")
     expect(site.page.get_by_role("tooltip")).to_be_hidden()
