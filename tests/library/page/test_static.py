@@ -695,6 +695,8 @@ def test_each_day_has_room_for_its_shape_and_a_young_report_a_month(site: Site) 
     site.put_reports(report(*(row(week) for week in WEEK)), old)
     site.open()
     room = width_of(site.page.locator(".track").first)
+    assert width_of(site.page.locator(".scroller")) - 320 < room
+    assert room < width_of(site.page.locator(".scroller")) - 300
     assert width_of(site.cell(LAST)) == pytest.approx(room * 7 / 183 - 2, abs=1)
     # A period that has begun before is cut.
     first = site.cell(WEEKS.containing(NOW - timedelta(days=183)))
@@ -1349,6 +1351,8 @@ def test_the_form_asks_for_the_range_and_the_states_that_are_chosen(site: Site) 
         )
 
     is_asked(-5, -2, *OPEN_STATES)
+    expect(form.get_by_label("First period")).to_have_value(WEEK[-5].id)
+    expect(form.get_by_label("Last period")).to_have_value(WEEK[-2].id)
     boxes = form.locator("fieldset label")
     expect(boxes).to_have_text(
         [
