@@ -415,6 +415,7 @@ def test_a_long_name_is_cut_beside_its_bar_and_its_line_and_whole_elsewhere(
     whole = ", ".join(name)
     bars = site.section("1 row").locator(".chart")
     expect(bars.locator(".label")).to_have_text(beside_bar)
+    expect(bars.locator(".label")).to_have_css("text-anchor", "end")  # they end at the bars
     assert bars.locator("title").all_text_contents() == [f"{whole}: 2"]
     lines = site.section("History")
     expect(lines.locator("text.name")).to_have_text(beside_line)

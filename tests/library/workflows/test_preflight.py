@@ -200,6 +200,8 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
         f"report bucket {NO_BUCKET}",
         "report database absent",
     ]
+    found = [check for check in looked_at(services, names) if check.problem]
+    assert problems == [f"{check.name}: {check.problem}" for check in found]
 
     require_account(hook, settings=settings(), location=location, has_table=True)
     # Without a table it needs no database.
