@@ -179,6 +179,7 @@ MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
         ({}, "s3://others/", "s3://others/", True, 0),
         ({}, "s3://others/", "s3://third/", False, 1),
         (MANAGED, "", "", True, 0),
+        (MANAGED, "", "s3://mine/", False, 1),
     ],
 )
 def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_the_workgroup_says(

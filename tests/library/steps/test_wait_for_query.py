@@ -270,6 +270,11 @@ def test_of_several_cancelled_executions_the_one_that_is_waited_for_is_named(
     athena.cancel("q-1")
     with pytest.raises(TaskDeferred):
         wait_task().execute(context(try_number=2))
+    # Whoever has the id of the first one waits for the second one too.
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task("q-1").execute(context())
+    trigger: Any = caught.value.trigger
+    assert trigger.query_execution_id == "q-2"
     athena.cancel("q-2")
     for id_ in ("q-1", "q-2"):
         with pytest.raises(AirflowFailException, match=f"Query {id_} is CANCELLED"):
@@ -338,6 +343,27 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     clock.sleep(3600)
     assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-2"
     assert athena.states == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_query_that_failed_in_passing_unseen_is_not_paid_again_when_the_wait_times_out(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(0))
+    clock.sleep(3600)
+    with pytest.raises(AirflowFailException, match="had not ended after 1:00:00"):
+        wait_task().resume_execution(*TIMED_OUT, context())
+    assert athena.states == ["FAILED"]
+
+
+def test_a_wait_that_is_killed_stops_every_execution_that_runs(athena: MemoryAthena) -> None:
+    """A first try of run_query that was taken for dead, and the next one, can each start one."""
+    athena.forget_tokens()
+    submitted(context())
+    for query in athena.queries.values():
+        query.plan = Plan.endless()
+    wait_task("q-1").on_kill()
+    assert athena.states == ["CANCELLED", "CANCELLED"]
+    assert athena.count("StopQueryExecution") == 2
 
 
 def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new_one(
