@@ -151,6 +151,20 @@ def test_a_context_without_a_catalog_is_that_of_athena() -> None:
     assert Submission.from_response(response) == made
 
 
+def test_blanks_that_athena_leaves_out_around_a_query_are_no_other_query() -> None:
+    athena, made = MemoryAthena(), submission("\n\n  SELECT 1")
+    (id_,) = start(athena, made)
+    response = athena.get_query_execution(id_)
+    response["QueryExecution"]["Query"] = response["QueryExecution"]["Query"].strip()
+    found = Submission.from_response(response)
+    assert found is not None
+    assert found.marker == made.marker
+
+
+def test_an_execution_without_a_text_has_no_marker() -> None:
+    assert Submission.from_response({"QueryExecution": {"QueryExecutionId": "q-1"}}) is None
+
+
 EDITS = [
     ("QueryString", "SELECT 1", "SELECT 2"),
     ("QueryString", "s3://results/unload/", "s3://others/"),

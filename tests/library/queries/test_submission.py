@@ -17,6 +17,8 @@ from athena_reports.queries.submission import (
     LOOK_BACK,
     MAX_EXECUTIONS,
     PAUSES_SECONDS,
+    executed_sql,
+    executions_of_intention,
     recent_submissions,
     submit_once,
 )
@@ -178,6 +180,7 @@ MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
         (ENFORCED, "s3://others/", "s3://third/", False, 1),
         ({}, "s3://others/", "s3://others/", True, 0),
         ({}, "s3://others/", "s3://third/", False, 1),
+        (OFFERED, "s3://results/", "", False, 1),
         (MANAGED, "", "", True, 0),
         (MANAGED, "", "s3://mine/", False, 1),
     ],
@@ -203,6 +206,43 @@ def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_
     athena.configuration = configuration
     assert len(list(recent_submissions(athena, "dev"))) == (2 if is_ours else 0)
     assert athena.count("GetWorkGroup") == calls
+
+
+@pytest.mark.parametrize("copied", ["q-1", "q-2"])
+def test_a_copy_that_somebody_runs_hides_no_execution_beside_it(
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch, copied: str
+) -> None:
+    start(athena, submission(), submission(run_id="run-2"))
+    describe = athena.describe
+
+    def described(id_: str) -> dict[str, Any]:
+        folder = "s3://mine" if id_ == copied else "s3://results"
+        return describe(id_) | {"ResultConfiguration": {"OutputLocation": f"{folder}/{id_}.csv"}}
+
+    monkeypatch.setattr(athena, "describe", described)
+    athena.configuration = OFFERED
+    found = [execution.id for _, execution in recent_submissions(athena, "dev")]
+    assert sorted([*found, copied]) == ["q-1", "q-2"]
+
+
+def test_the_executions_of_an_intention_are_not_those_of_its_run_before_an_edit(
+    athena: MemoryAthena,
+) -> None:
+    start(athena, submission(), submission("SELECT 2"), submission())
+    assert {each.id for each in executions_of_intention(athena, "q-1")} == {"q-1", "q-3"}
+
+
+@pytest.mark.parametrize("unload_to", [None, "s3://results/unload/"])
+def test_the_sql_that_ran_is_told_without_its_marker(
+    athena: MemoryAthena, unload_to: str | None
+) -> None:
+    made = submission(unload_to=unload_to)
+    (ours,) = start(athena, made)
+    theirs = start_sql(athena, "SELECT 2")
+    told: Any = athena
+    assert executed_sql(told, ours) == made.statement
+    assert "athena-reports" not in made.statement
+    assert executed_sql(told, theirs) == "SELECT 2"
 
 
 class Notes:

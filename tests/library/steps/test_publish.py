@@ -63,6 +63,23 @@ def test_there_is_an_event_only_if_something_new_was_published(
     ]
 
 
+def test_what_the_task_tells_is_what_readers_have(
+    bucket: str, query: dict[str, Any], s3: S3Client
+) -> None:
+    """Also if another query had the same rows, or a later one has published meanwhile."""
+    first, again = transformed(query, bucket), transformed(query, bucket)
+    assert again["version"]["version"] != first["version"]["version"]
+    again["query"] = query | {"id": "q-2", "submitted_at": "2025-06-17T00:00:00.000+00:00"}
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n"9",,\n')
+    slow = transformed(query, bucket)
+    slow["query"] = query | {"id": "q-0", "submitted_at": "2025-06-15T00:00:00.000+00:00"}
+    told = [published(each, bucket) for each in (first, again, slow)]
+    assert [each.pop("outcome") for each in told] == ["published", "unchanged", "superseded"]
+    assert told[0]["rows"] != slow["version"]["rows"]
+    for name in ("version", "rows"):
+        assert {each[name] for each in told} == {first["version"][name]}
+
+
 def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
     bucket: str,
     query: dict[str, Any],
