@@ -208,6 +208,16 @@ def test_an_execution_is_ours_only_if_its_result_lies_where_it_was_asked_for_or_
     assert athena.count("GetWorkGroup") == calls
 
 
+@pytest.mark.parametrize("cancelled", ["q-1", "q-2"])
+def test_an_execution_that_runs_is_taken_whichever_other_one_was_cancelled(
+    athena: MemoryAthena, cancelled: str
+) -> None:
+    athena.plan = lambda _: Plan.endless()
+    ids = start(athena, submission(), submission())
+    athena.cancel(cancelled)
+    assert sorted([submit(), cancelled]) == ids
+
+
 @pytest.mark.parametrize("copied", ["q-1", "q-2"])
 def test_a_copy_that_somebody_runs_hides_no_execution_beside_it(
     athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch, copied: str
