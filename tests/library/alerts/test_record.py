@@ -73,6 +73,24 @@ def test_no_two_processes_call_a_notifier_at_once_and_nobody_is_told_twice(
         record = AlertRecord.model_validate_json(record.model_dump_json())
 
 
+def test_what_is_noted_of_a_notifier_leaves_the_others_alone() -> None:
+    claim = Claim(process="a", at=START)
+    record = AlertRecord().with_claim("Sns 1", claim).with_claim("Smtp 1", claim)
+    assert record.claims == {"Sns 1": claim, "Smtp 1": claim}
+    assert record.after_failed_call("Smtp 1", "a").claims == {"Sns 1": claim}
+    told = record.with_told("Sns 1", START)
+    assert (told.told, told.claims) == ({"Sns 1": START}, {"Smtp 1": claim})
+    told = told.with_told("Smtp 1", START)
+    assert (told.told, told.claims) == ({"Sns 1": START, "Smtp 1": START}, {})
+
+
+def test_a_process_has_its_claim_though_the_answer_to_it_was_lost() -> None:
+    """S3 has written it, and botocore sends it once more: then it is there already."""
+    claim = Claim(process="a", at=START)
+    record = AlertRecord().with_claim("Sns 1", claim)
+    assert record.result_of_claim("Sns 1", claim) is ClaimResult.CLAIMED
+
+
 Stored = Callable[[], StoredRecord]
 
 

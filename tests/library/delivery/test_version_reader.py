@@ -151,6 +151,14 @@ def test_what_differs_in_a_private_column_only_is_no_difference(told: Told) -> N
     assert not different.is_empty
 
 
+def test_with_a_private_column_in_the_key_whole_rows_are_compared(told: Told) -> None:
+    """Without it, the rest of the key may not tell rows apart."""
+    correction = told(NEW[:2], key=("user_id", "email"), private=("email",)).correction
+    assert correction is not None
+    assert (correction.added, correction.removed, correction.changed) == (1, 2, 0)
+    assert correction.names == ("user_id", "score")
+
+
 def test_a_channel_that_had_no_version_gets_no_correction(told: Told) -> None:
     assert told(NEW, None).correction is None
 

@@ -124,6 +124,24 @@ def test_a_partition_that_is_marked_keeps_all_else_that_it_says(table: Table) ->
     assert "broken" not in partition(table, "2026-11-22")["Parameters"]
 
 
+def test_only_the_partition_that_was_found_broken_is_marked(table: Table) -> None:
+    for period_id in ("2026-11-15", "2026-11-22"):
+        put(table, columns(score="bigint"), period_id=period_id)
+    listed = table.partitions()["2026-11-15"]
+    table.mark_broken("2026-11-15", listed, "its manifest is missing")
+    marked = {period_id: each.parameters for period_id, each in table.partitions().items()}
+    assert marked["2026-11-22"] == {"rows": "1"}
+    assert marked["2026-11-15"] == {"rows": "1", "broken": "its manifest is missing"}
+    # A publication that writes it meanwhile makes it whole again.
+    put(table, columns(score="bigint"), parameters={"rows": "2"})
+    table.mark_broken("2026-11-15", listed, "its manifest is missing")
+    assert table.partitions()["2026-11-15"].parameters == {"rows": "2"}
+    # What was broken for another reason is broken for this one now.
+    table.mark_broken("2026-11-15", Partition("", {"rows": "2"}), "one")
+    table.mark_broken("2026-11-15", Partition("", {"rows": "2", "broken": "one"}), "two")
+    assert table.partitions()["2026-11-15"].parameters == {"rows": "2", "broken": "two"}
+
+
 def test_a_partition_is_put_whether_it_is_there_or_not(table: Table) -> None:
     for folder, facts_ in (
         ("s3://reports/before/", {"rows": "1"}),
@@ -161,22 +179,23 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
     Table(table.database, location, table.glue).prepare(columns(score="bigint"))
     table.glue.create_table(DatabaseName=table.database, TableInput={"Name": "of_somebody_else"})
     ours = {"written_by": "athena-reports"}
-    for name, folder in (("copy", "s3://reports/plays/weekly/"), ("plays_copy", "s3://elsewhere")):
+    for name, folder, parameters in (
+        ("copy", "s3://reports/plays/weekly/", ours),
+        ("plays_copy", "s3://elsewhere", ours),
+        ("flights_weekly", "s3://reports/flights/weekly/old/", ours),
+        ("games_weekly", "s3://reports/games/weekly/", {"written_by": "somebody else"}),
+    ):
         copy: Any = {
             "Name": name,
-            "Parameters": ours,
+            "Parameters": parameters,
             "StorageDescriptor": {"Columns": [], "Location": folder},
         }
         table.glue.create_table(DatabaseName=table.database, TableInput=copy)
 
-    found = {
-        each.name: each.published_periods() for each in published_tables(table.database, table.glue)
-    }
-    assert {name: list(periods) for name, periods in found.items()} == {
-        "plays_weekly": ["2026-11-15"],
-        "carriers_monthly": [],
-    }
-    assert found["plays_weekly"]["2026-11-15"].query_id == facts().query.id
+    carriers, plays = published_tables(table.database, table.glue)
+    assert (carriers.name, carriers.published_periods()) == ("carriers_monthly", {})
+    assert (plays.name, list(plays.published_periods())) == ("plays_weekly", ["2026-11-15"])
+    assert plays.published_periods()["2026-11-15"].query_id == facts().query.id
 
 
 def comments_of(table: Table) -> dict[str, str]:
@@ -522,7 +541,11 @@ def test_a_listing_that_glue_leaves_out_since_it_is_empty_is_empty(table: Table)
     put(table, columns(score="bigint"))
     listed = table.partitions()["2026-11-15"]
     client: Any = Mock(table.glue)
-    client.get_paginator.return_value.paginate.return_value.build_full_result.return_value = {}
+    found = client.get_paginator.return_value.paginate.return_value.build_full_result
+    found.return_value = {"Partitions": [{"Values": ["of others"], "StorageDescriptor": {}}]}
+    assert Table(table.database, LOCATION, client).partitions() == {"of others": ("", {})}
+
+    found.return_value = {}
 
     empty = Table(table.database, LOCATION, client)
     assert empty.partitions() == {}
