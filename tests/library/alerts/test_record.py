@@ -138,16 +138,36 @@ def test_what_a_process_has_noted_others_read(stored: Stored, s3: S3Client, buck
     assert list(json.loads(body)["told"]) == ["SnsNotifier 1"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CONFLICT,
+        ("PreconditionFailed", "At least one of the conditions did not hold", 412),
+        ("NoSuchKey", "The specified key does not exist.", 404),
+    ],
+    ids=["conflict", "replaced", "deleted"],
+)
 def test_a_write_that_conflicts_with_another_one_is_done_again(
-    stored: Stored, s3: S3Client, bucket: str
+    s3: S3Client, bucket: str, answer: tuple[str, str, int]
 ) -> None:
-    """S3 answers 409 while another process writes the record: then nothing is written."""
+    """S3 answers 409 while another process writes the record, and 404 if it was deleted meanwhile:
+    then nothing is written.
+    """
     record = StoredRecord.of(bucket, "plays_weekly", "run-1", "failed-0", open_s3=lambda: S3(s3))
-    with answered(s3, "PutObject", s3_error(*CONFLICT), None, s3_error(*CONFLICT)) as requests:
+    with answered(s3, "PutObject", s3_error(*answer), None, s3_error(*answer)) as requests:
         assert record.claim("SnsNotifier 1") is ClaimResult.CLAIMED
         record.note_told("SnsNotifier 1")
     assert len(requests) == 4
     assert record.was_somebody_told()
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_one_that_is_not_there(
+    s3: S3Client, bucket: str
+) -> None:
+    record = StoredRecord.of(bucket, "plays_weekly", "run-1", "failed-0", open_s3=lambda: S3(s3))
+    denied = s3_error("AccessDenied", "Access Denied", 403)
+    with answered(s3, "GetObject", denied, denied), pytest.raises(S3Error, match="AccessDenied"):
+        record.claim("SnsNotifier 1")
 
 
 @pytest.mark.parametrize("call", ["claim", "note_told", "release"])

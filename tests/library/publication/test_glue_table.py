@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
@@ -192,7 +193,8 @@ def test_the_tables_of_ours_are_found_among_others_and_copies(tabled: Place) -> 
         }
         table.glue.create_table(DatabaseName=table.database, TableInput=copy)
 
-    carriers, plays = published_tables(table.database, table.glue)
+    found = published_tables(table.database, table.glue)
+    carriers, plays = sorted(found, key=attrgetter("name"))
     assert (carriers.name, carriers.published_periods()) == ("carriers_monthly", {})
     assert (plays.name, list(plays.published_periods())) == ("plays_weekly", ["2026-11-15"])
     assert plays.published_periods()["2026-11-15"].query_id == facts().query.id
