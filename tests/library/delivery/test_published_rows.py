@@ -258,3 +258,30 @@ def test_values_are_of_pythons_types() -> None:
         (read,) = published(shared, table(shared, [row]), *TYPES).first(1)
     assert [type(value) for value in read] == [type(value) for value in row]
     assert read == row
+
+
+def test_numbers_and_moments_of_all_sizes_are_none_of_them_texts() -> None:
+    kinds = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+    values = [f"{number}::{kind} AS n{number}" for number, kind in enumerate(kinds)]
+    moments = ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP")
+    values += [f"'2026-01-02 03:04:05'::{kind} AS {kind}" for kind in moments]
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        shared.connection.execute(f"COPY (SELECT {', '.join(values)}) TO '{path}'")
+        names = [f"n{number}" for number in range(len(kinds))]
+        (row,) = published(shared, path, *names, *moments).first(1)
+    assert row == (*range(len(kinds)), *[datetime(2026, 1, 2, 3, 4, 5)] * 3)  # noqa: DTZ001
+
+
+def test_rows_of_equal_bars_are_by_all_columns_and_those_without_a_bar_come_last() -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            a=pa.array([3, 2, 1, 0]),
+            n=pa.array([5, 5, None, 7]),
+            z=pa.array(["b", "a"] * 2),
+        )
+        rows = published(shared, path, "z", "n", ordered=False, first_by="N").first(4)
+        assert rows == (("a", 7), ("a", 5), ("b", 5), ("b", None))
+        in_order = published(shared, path, "a", "n", first_by="n").first(4)
+        assert [row[0] for row in in_order] == [3, 2, 1, 0]
