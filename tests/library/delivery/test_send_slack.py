@@ -52,6 +52,8 @@ def test_a_message_arrives_and_the_next_one_in_its_thread(server: SlackServer) -
         ),
         (400, "bad_request", False, "bad_request"),
         (429, "ratelimited", True, "ratelimited"),
+        (428, "", False, "Slack refuses the message to #sales: status 428."),
+        (429, "", True, "Slack refuses the message to #sales: status 429."),
         (503, "", True, "503"),
     ],
 )
