@@ -98,12 +98,12 @@ def test_a_late_period_is_told_with_its_deadline_in_the_zone_of_the_report(
 def test_an_all_clear_says_when_the_period_was_published_or_that_it_has_no_rows(
     manifest: Manifest,
 ) -> None:
-    published_at = manifest.model_copy(update={"published_at": "2026-11-21T18:45:59+00:00"})
+    published_at = manifest.model_copy(update={"published_at": "2026-11-22T08:45:59+00:00"})
     published = all_clear_alert("plays_weekly", TOKYO_WEEK, published_at)
     assert published.subject == "stg: plays_weekly 2026-11-15 is no longer late"
     assert lines(published) == [
         "plays_weekly, period 2026-11-15, environment stg: is no longer late.",
-        "Reason: it was published at 2026-11-22 03:45 Asia/Tokyo",
+        "Reason: it was published at 2026-11-22 17:45 Asia/Tokyo",
         "Next step: None.",
         f"{AIRFLOW}/dags/plays_weekly",
     ]

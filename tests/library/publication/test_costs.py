@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import Cost, last_months, merged, summary
 from athena_reports.publication.manifest import PartitionFacts, QueryFacts
+from tests.support import partition_facts
+from tests.support.calendars import WEEK
 from tests.support.publishing import Place, facts
 
 # Of each run of `transform` and `publish`: the number of its query, later ones of later queries,
@@ -124,3 +126,14 @@ def test_from_a_month_that_scanned_nothing_no_growth_can_be_told() -> None:
     assert summary(grown, months).growth is None
     assert summary({**grown, "2026-01": Cost(2, 1, 0.0)}, months).growth == 199.0
     assert summary({"2026-01": Cost(1, 100, 1.0), "2026-02": Cost(1, 0, 0.0)}, months).growth == -1
+
+
+@pytest.mark.parametrize(
+    ("price", "cost"), [({"price_usd": "0.5"}, Cost(1, 20, 0.5, 0)), ({}, Cost(1, 20, 0.0, 1))]
+)
+def test_of_what_an_older_release_published_only_the_present_query_is_known(
+    price: dict[str, str], cost: Cost
+) -> None:
+    parameters = partition_facts.facts(WEEK, scanned_bytes="20")
+    del parameters["paid"], parameters["price_usd"]
+    assert PartitionFacts.from_parameters(parameters | price).ledger == {"2025-06": cost}
