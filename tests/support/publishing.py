@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.s3 import S3, split_uri
@@ -65,6 +66,8 @@ def upload(
 def facts(
     submitted_at: str = EARLY, *, by: str = "run-1", period_id: str = "2026-11-15", **more: Any
 ) -> PublicationFacts:
+    """What is published of a query; its rows are published two minutes after its submission."""
+    published_at = datetime.fromisoformat(submitted_at) + timedelta(minutes=2)
     start = f"{period_id}T00:00:00+00:00"
     bounds = {"start": start, "end": "later", "start_utc": start, "end_utc": "later"}
     query = {
@@ -76,7 +79,7 @@ def facts(
         "report": "plays",
         "environment": "dev",
         "settles_at": LATE,
-        "published_at": submitted_at,
+        "published_at": published_at.isoformat(timespec="milliseconds"),
     }
     usual |= {
         "provisional": False,

@@ -39,14 +39,14 @@ def publish(
 ) -> Manifest:
     """Publish a period some time ago that is delivered until some time from now."""
     now = datetime.now(UTC)
-    at = (now - published).isoformat(timespec="milliseconds")
+    published_at = (now - published).isoformat(timespec="milliseconds")
+    submitted_at = (now - published - 2 * HOUR).isoformat(timespec="milliseconds")
     planned = PlannedDelivery(channels=channels, until=(now + until).isoformat())
     delivery = planned if channels else None
     place = place.at(period_id)
     version = place.upload(rows)
-    return place.publish(
-        version, facts(at, period_id=period_id, delivery=delivery, checks=checks)
-    ).manifest
+    more: Any = {"published_at": published_at, "delivery": delivery, "checks": checks}
+    return place.publish(version, facts(submitted_at, period_id=period_id, **more)).manifest
 
 
 def deliver(place: Place, manifest: Manifest, channel: str) -> None:
