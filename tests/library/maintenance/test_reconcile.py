@@ -50,7 +50,7 @@ def test_what_a_run_left_behind_is_stopped_after_a_grace(
     A query whose run may not be saved yet is left alone.
     """
     id_ = start(athena)
-    assert reconcile(clock, after=GRACE - timedelta(seconds=1)) == []
+    assert reconcile(clock, after=timedelta(seconds=59)) == []
     ti = TaskInstance()
 
     assert reconcile(clock, ti, timedelta(seconds=1)) == [id_]
@@ -58,6 +58,25 @@ def test_what_a_run_left_behind_is_stopped_after_a_grace(
     assert ti.asked == [
         {"dag_id": "plays_weekly", "run_ids": [ENDED], "states": ["queued", "running"]}
     ]
+
+
+def test_workgroup_environment_and_grace_may_be_chosen(
+    clock: VirtualClock, athena: MemoryAthena
+) -> None:
+    id_ = start(athena)
+    with DAG("athena_reports_reconciler", schedule=None):
+        task = AthenaReconcileOperator(
+            task_id="stop",
+            workgroup="{{ 'dev' }}",
+            environment="{{ 'dev' }}",
+            grace=timedelta(hours=1),
+        )
+    context: Any = {"ti": TaskInstance()}
+    task.render_template_fields(context)
+    clock.sleep(3599)
+    assert task.execute(context) == []
+    clock.sleep(1)
+    assert task.execute(context) == [id_]
 
 
 @pytest.mark.parametrize("newer", ["has ended", "is young", "runs"])
