@@ -9,6 +9,7 @@ import pytest
 
 from athena_reports import Input
 from athena_reports.errors import InputError
+from athena_reports.inputs.date_pattern import DatePattern
 from athena_reports.inputs.projection import Projection
 from athena_reports.inputs.source_table import SourceTable
 from tests.library.inputs.glue_tables import create_table, followed
@@ -191,6 +192,32 @@ def test_what_no_format_writes_is_refused(
     with pytest.raises(InputError) as refused:
         SourceTable.read(Input("plays", **fields), database, glue)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "finest"),
+    [
+        ("yyyy-MM-dd", "2025-01-02", "day"),
+        ("uuuu/M/d H", "2025/1/2 3", "hour"),
+        ("yyyyMMdd HH", "20250102 03", "hour"),
+        ("yyyy''MM'%'dd", "2025'01%02", "day"),
+        ("'day' d 'of' M/yyyy", "day 2 of 1/2025", "day"),
+        ("MM.yyyy", "01.2025", "month"),
+        ("yyyy", "2025", "year"),
+        ("'all'", "all", None),
+    ],
+)
+def test_a_pattern_of_java_is_written_and_read(pattern: str, text: str, finest: str | None) -> None:
+    parsed = DatePattern.parse(pattern)
+    moment = datetime(2025, 1, 2, 3, tzinfo=UTC)
+    assert (moment.strftime(parsed.format), parsed.finest) == (text, finest)
+    beginnings = {
+        "hour": moment,
+        "day": datetime(2025, 1, 2, tzinfo=UTC),
+        "month": datetime(2025, 1, 1, tzinfo=UTC),
+        "year": datetime(2025, 1, 1, tzinfo=UTC),
+    }
+    assert parsed.read(text) == beginnings.get(finest or "", datetime(1970, 1, 1, tzinfo=UTC))
 
 
 # --- which values there are
