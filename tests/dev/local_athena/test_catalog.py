@@ -6,8 +6,10 @@ files, types, partitions registered and projected, bytes scanned.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import io
+import json
 import re
 from decimal import Decimal
 from typing import Any
@@ -262,6 +264,61 @@ def test_an_error_has_its_type(account: Account, sql: str, name: str, error_type
         "Retryable": False,
         "ErrorMessage": failed.reason,
     }
+
+
+# --- views, and tables of text
+
+
+def create_view(account: Account, database: str, name: str, text: str) -> None:
+    table = {"Name": name, "TableType": "VIRTUAL_VIEW", "ViewOriginalText": text}
+    account.glue.create_table(DatabaseName=database, TableInput=table)
+
+
+def presto_view(sql: str, **fields: str) -> str:
+    view = {"originalSql": sql, "columns": [{"name": "a", "type": "integer"}], **fields}
+    return f"/* Presto View: {base64.b64encode(json.dumps(view).encode()).decode()} */"
+
+
+def test_a_view_reads_the_tables_of_the_database_that_it_was_made_in(account: Account) -> None:
+    account.glue.create_database(DatabaseInput={"Name": "other"})
+    account.create_table("t", {"a": "int"})
+    account.put("t/1.parquet", {"a": ints(1, 2)})
+    create_view(account, "other", "v", presto_view("SELECT a FROM t WHERE a > 1", schema="db"))
+    create_view(account, "db", "w", presto_view("SELECT a FROM t"))
+    create_view(account, "db", "x", "SELECT a FROM t")
+    elsewhere = {"QueryExecutionContext": {"Database": "other"}}
+    assert account.run("SELECT * FROM v", **elsewhere).csv == '"a"\n"2"\n'
+    assert account.run("SELECT sum(a) AS a FROM db.w", **elsewhere).csv == '"a"\n"3"\n'
+    reason = account.run("SELECT * FROM db.x").reason
+    assert "NOT_SUPPORTED" in reason
+    assert "views that Athena has not made (db.x)" in reason
+
+
+def test_lines_of_text_are_read_whole_with_their_file_and_their_partition(account: Account) -> None:
+    columns = {"a": "string", "n": "int"}
+    storage = account.storage("s3://lake/texts/", columns)
+    storage["SerdeInfo"] = {"SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde"}
+    table = {
+        "Name": "texts",
+        "PartitionKeys": [{"Name": "day", "Type": "date"}],
+        "Parameters": {"skip.header.line.count": "1"},
+        "StorageDescriptor": storage,
+    }
+    account.glue.create_table(DatabaseName="db", TableInput=table)
+    sizes = {}
+    for day in ("2025-01-01", "2025-01-02"):
+        body = f"a,n\nx,{day[-1]}\ny,0\n".encode()
+        account.s3.put_object(Bucket="lake", Key=f"texts/{day}/part.csv", Body=body)
+        account.add_partition("texts", day)
+        sizes[day] = len(body)
+    sql = "SELECT day, n, \"$path\" FROM texts WHERE a = 'x'"
+    outcome = account.run(f"{sql} AND day > DATE '2025-01-01'")
+    assert outcome.csv == (
+        '"day","n","$path"\n"2025-01-02","2","s3://lake/texts/2025-01-02/part.csv"\n'
+    )
+    assert outcome.scanned_bytes == sizes["2025-01-02"]
+    assert account.run("SELECT count(*) FROM texts").csv == '"_col0"\n"4"\n'
+    assert account.run("SELECT 1 FROM texts").scanned_bytes == sum(sizes.values())
 
 
 # --- partitions
