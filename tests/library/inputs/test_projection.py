@@ -284,6 +284,17 @@ def test_a_pattern_of_java_is_written_and_read(pattern: str, text: str, finest: 
             ["2024-11", "2025-02", "2025-05"],
             ["2025-01", "2025-08", "2024-08"],
         ),
+        # An interval that a year is not made of.
+        (
+            {"format": "yyyy-MM", "range": "2024-11,2026-12", "interval": "5"},
+            ["2024-11", "2025-04", "2025-09", "2026-02"],
+            ["2025-03", "2025-11", "2026-04", "2026-03"],
+        ),
+        (
+            {"format": "yyyy", "range": "2020,2030", "interval": "3"},
+            ["2020", "2023", "2026"],
+            ["2021", "2022", "2025"],
+        ),
         (
             {"format": "yyyy", "range": "2020,NOW", "interval": "2"},
             ["2020", "2024"],
