@@ -192,6 +192,7 @@ def test_what_no_format_writes_is_refused(
     with pytest.raises(InputError) as refused:
         SourceTable.read(Input("plays", **fields), database, glue)
     assert says in str(refused.value)
+    assert f"{database}.plays" in str(refused.value)
 
 
 @pytest.mark.parametrize(

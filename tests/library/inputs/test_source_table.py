@@ -153,6 +153,7 @@ def test_what_no_declaration_reads_is_refused(
     with pytest.raises(InputError) as refused:
         SourceTable.read(Input("plays", **fields), database, glue)
     assert says in str(refused.value)
+    assert f"{database}.plays" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +245,7 @@ def test_a_view_that_cannot_be_looked_through_is_refused(
     with pytest.raises(InputError) as refused:
         SourceTable.read(source, database, glue)
     assert says in str(refused.value)
+    assert (f"{database}." in str(refused.value)) == ("nowhere" not in says)
 
 
 def test_a_view_without_of_has_no_partitions(glue: GlueClient, database: str) -> None:
