@@ -109,6 +109,22 @@ def test_the_second_calendar_is_refused_exactly_if_it_differs(
     require_calendar(location_of(one), first, s3)
 
 
+def test_a_folder_that_was_only_claimed_may_be_freed() -> None:
+    s3 = Counted().s3
+    location = location_of(UTC_WEEKS)
+    require_calendar(location, DEV, s3)
+    ours = PublishedCalendar.of("stg", "plays", UTC_WEEKS)
+    advice = (
+        " Nothing is published there yet. If no run is about to publish, delete "
+        f"{location.calendar_uri} instead."
+    )
+    assert conflict_in_folder(location, ours, s3).endswith(advice)
+    put_manifest(s3, UTC_WEEKS)
+    conflict = conflict_in_folder(location, ours, s3)
+    assert conflict
+    assert advice not in conflict
+
+
 def test_a_folder_that_has_a_calendar_takes_one_call() -> None:
     counted = Counted()
     require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
