@@ -236,7 +236,7 @@ def test_an_example_of_many_columns_shows_the_first_ones() -> None:
     )
     six, seven = "abcdef", "abcdefg"
     for kind, names in (("added", six), ("removed", seven)):
-        whole = Change(kind=kind, key=tuple(names.upper()), columns={})  # type: ignore[arg-type]
+        whole = Change(kind=kind, key=tuple(names.upper()), columns={})
         told = Correction(BEFORE, names=tuple(names), examples=(whole,))
         (example,) = sentences(content(correction=told), "en").differences
         rest = ", …" if names == seven else ""

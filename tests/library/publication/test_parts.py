@@ -64,7 +64,7 @@ def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGl
     assert found.versions == {part.id: "v1" for part in PARTS[:4]}
 
 
-def test_each_of_some_periods_has_its_own_parts(glue: MemoryGlue) -> None:
+def test_each_of_some_periods_has_its_own_parts(glue: Any) -> None:
     following = WEEK.next
     in_both = [*DAYS.parts_of(WEEK)[-1:], *DAYS.parts_of(following)[:1]]
     for day in in_both:
