@@ -48,6 +48,13 @@ def test_a_cte_that_is_not_there_is_named_beside_those_that_are(cte: str) -> Non
         select_from(cte, CTES + 'SELECT text AS last FROM "second one"')
 
 
+def test_a_name_is_that_of_the_sql_in_its_case() -> None:
+    sql = "WITH First AS (SELECT 1 AS n), b AS (SELECT (2) AS n) SELECT 3"
+    assert duckdb.sql(select_from("First", sql)).fetchall() == [(1,)]
+    with pytest.raises(CteError, match=r"no CTE 'first'. It has First, b\."):
+        select_from("first", sql)
+
+
 @pytest.mark.parametrize("sql", ["", "SELECT 1", "-- WITH a AS (SELECT 1)\nSELECT 1"])
 def test_sql_without_ctes_has_none(sql: str) -> None:
     with pytest.raises(CteError, match="no CTE 'a': it does not begin with WITH"):

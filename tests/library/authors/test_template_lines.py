@@ -40,6 +40,7 @@ def lines_of(template: str) -> dict[str, int | None]:
          {"x_1": 1, "included_1": 2, "included_2": 2, "x_3": 3}),
         ("{% raw %}SELECT\n'{{', x_2{% endraw %}", {"x_2": 2}),
         ("SELECT\r\nx_2", {"x_2": 2}),
+        ("a_1\nb_2\n \n\n\n\n\n", {"a_1": 1, "b_2": 2}),
         ("SELECT" + "\n" * 1_233 + "x_1234", {"x_1234": 1_234}),
         ("{{ items[0] }},\nx_2", {"a_1": 1, "x_2": 2}),  # no text stands before it
         # The template looks at its own text, which the numbers of the lines change.
