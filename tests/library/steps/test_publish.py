@@ -177,15 +177,18 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
     assert manifest.settles_at == "2025-07-01T00:00:00+00:00"
 
 
-def test_what_was_published_before_its_events_settles_when_they_have_arrived(
-    bucket: str, query: dict[str, Any], s3: S3Client
+@pytest.mark.parametrize(
+    "part_settles_at", [datetime(2025, 6, 15, tzinfo=UTC), datetime(2025, 12, 1, tzinfo=UTC)]
+)
+def test_what_was_published_before_its_events_settles_when_they_and_its_parts_have_arrived(
+    bucket: str, query: dict[str, Any], s3: S3Client, part_settles_at: datetime
 ) -> None:
-    """Also if a part settles earlier."""
-    part = part_that_settles(datetime(2025, 6, 15, tzinfo=UTC))
+    part = part_that_settles(part_settles_at)
     published(transformed(query, bucket), bucket, inputs=(part,), late_by=timedelta(days=90))
     manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
     assert manifest is not None
-    assert manifest.settles_at == (WEEK.end_utc + timedelta(days=90)).isoformat()
+    latest = max(WEEK.end_utc + timedelta(days=90), part_settles_at)
+    assert manifest.settles_at == latest.isoformat()
     assert manifest.delivery is None
 
 
