@@ -424,14 +424,14 @@ def test_floats_are_told_without_the_digits_that_an_addition_leaves(
 
 def test_movement_names_who_is_new_and_who_moved_most() -> None:
     rows = []
-    before = [None, 9, 1, 5, 3, None, 30, None, None, 10]
+    before = [None, 9, 2, 5, 3, None, 30, None, None, 10]
     for place, previous in enumerate(before, start=1):
         rows.append((place, f"u{place}", "name", 10, previous, "text"))
     said = sentences(content(rows=tuple(rows)), "en").movement
     assert said == (
         "New among the rows shown: u1, u6, u8 and 1 more.",
         "Biggest rises: u7 (from 30 to 7), u2 (from 9 to 2), u4 (from 5 to 4).",
-        "Biggest falls: u3 (from 1 to 3), u5 (from 3 to 5).",
+        "Biggest falls: u5 (from 3 to 5), u3 (from 2 to 3).",
     )
     said = sentences(content(rows=tuple(rows[:8])), "en").movement
     assert said[0] == "New among the rows shown: u1, u6, u8."

@@ -34,6 +34,11 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
         ),
         ({"kind": "date", "format": "%d.%m.%Y"}, "format", "texts such as '02.01.2025'"),
         ({"format": "%Y-%H"}, "format", "2024-01-01 00:00 and 2024-01-02 00:00 are both '2024-00'"),
+        (
+            {"format": "%Y-%d-%H"},
+            "format",
+            "2024-01-01 00:00 and 2024-02-01 00:00 are both '2024-01-00'",
+        ),
         ({"only": {"dt": ["2025-01-01"]}}, "only", "'dt' tells the time already"),
         (
             {"columns": ("dt", "hour"), "format": ("%F", "%H"), "only": {"hour": ["01"]}},

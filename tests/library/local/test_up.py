@@ -100,7 +100,8 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
         config=SimpleNamespace(home=tmp_path / "a home"),
         check_alive=check_alive,
     )
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    pauses = iter(range(10))  # where nobody looks any more, the test ends too
+    monkeypatch.setattr("time.sleep", lambda _: next(pauses))
     output = StringIO()
     console = Console(file=output, width=40)
     with pytest.raises(EndedError):

@@ -309,6 +309,30 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
     assert place.everything() == before
 
 
+def test_a_table_of_a_report_in_another_bucket_is_left_alone(
+    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    published(tabled, "a")
+    assert tabled.table is not None
+    glue = tabled.table.glue
+    own = glue.get_table(DatabaseName=tabled.table.database, Name=tabled.table.name)["Table"]
+    storage = {**own["StorageDescriptor"], "Location": "s3://elsewhere/others/weekly/"}
+    others = {name: own[name] for name in ("TableType", "PartitionKeys", "Parameters")}  # type: ignore[literal-required]
+    glue.create_table(
+        DatabaseName=tabled.table.database,
+        TableInput={"Name": "others_weekly", "StorageDescriptor": storage, **others},
+    )
+    outcome = clean_up_bucket(
+        bucket=tabled.location.report.bucket,
+        environment="dev",
+        database=tabled.table.database,
+        policy=RetentionPolicy(),
+        delete=False,
+    )
+    assert outcome["periods"] == 1
+
+
 def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
     tabled: Place,
     s3_endpoint: str,

@@ -832,13 +832,21 @@ def test_what_lies_before_the_shown_range_is_linked(site: Site) -> None:
     for _ in range(60):
         old = old.previous
     site.put_reports(report(row(old.previous), row(old), dag_id="old_weekly"), report(row(LAST)))
+    site.put_period(answer(manifest(LAST)))
     site.open()
     expect(site.cell(old, "old_weekly")).to_have_count(0)
     expect(site.page.get_by_role("link", name=f"Before that: {old.id}")).to_have_attribute(
         "href", f"#old_weekly/{old.id}"
     )
-    site.page.get_by_label("Show").select_option("2 years")
+    select = site.page.get_by_label("Show")
+    select.select_option("2 years")
     expect(site.cell(old, "old_weekly")).to_have_count(1)
+    # Who comes back from a period finds the range as it was.
+    site.page.evaluate(f"location.hash = '{LINK}'")
+    expect(select).to_have_count(0)
+    site.page.go_back()
+    expect(site.cell(old, "old_weekly")).to_have_count(1)
+    expect(select.locator("option:checked")).to_have_text("2 years")
 
 
 STATES_AND_DOT: list[tuple[list[State], str | None]] = [
