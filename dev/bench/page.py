@@ -1,7 +1,8 @@
 """`page`: how long the Reports page takes to show 50 reports over five years of weeks.
 
 Times are the browser's own, from the start of the navigation on. The local Glue answers from one
-process of Python, so what is asked of it dominates. It needs Debian's Chromium.
+process of Python, so what is asked of it dominates. The browser is Debian's
+chromium-headless-shell.
 """
 
 from __future__ import annotations

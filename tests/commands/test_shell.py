@@ -158,9 +158,9 @@ def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project)
 
 
 def _press_ctrl_c(terminal: int, process: subprocess.Popen[str]) -> None:
-    """Press it until the command has ended, as a person does: Python can lose the first one.
+    """Press it, and again where Python has lost the first one.
 
-    A second one would kill a command that is slow to end, so it comes late.
+    A second one kills a command that is slow to end, so it comes late.
     """
     while process.poll() is None:
         os.write(terminal, CTRL_C.encode())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
 
 EXECUTABLE = "/usr/bin/chromium-headless-shell"
-"""The engine without the windows around it, which `chromium` draws even where nobody sees them."""
+"""Chromium without windows. `chromium` draws them even where nobody sees them, which takes time."""
 
 # It reaches nothing outside, and shows the same on every machine.
 ARGUMENTS = (

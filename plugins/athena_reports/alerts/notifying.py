@@ -66,7 +66,7 @@ def tell(
             continue
         try:
             call_within(limit, partial(_call, notifier, context, alert))
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             _log.exception("The notifier %s failed: %s", name, alert.message)
             bookkeeper.note_failed(name, error)
         else:
@@ -106,7 +106,7 @@ class _Bookkeeper:
         if self._record is not None:
             self._note(self._record, partial(self._record.note_told, name))
 
-    def note_failed(self, name: str, error: BaseException) -> None:
+    def note_failed(self, name: str, error: Exception) -> None:
         """Note that a call has failed, and let others call the notifier."""
         self.problems.append(f"The notifier {name} failed: {error}")
         if self._record is not None:
@@ -147,6 +147,7 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
 
     Raises:
         TimeoutError: It took longer.
+        RuntimeError: The function ended by what is no Exception, such as `sys.exit`.
         Exception: What the function raises.
     """
     outcome: Future[_Result] = Future()
@@ -155,8 +156,11 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
     def run() -> None:
         try:
             outcome.set_result(variables.run(function))
-        except BaseException as error:
+        except Exception as error:
             outcome.set_exception(error)
+        except BaseException as error:
+            # In the thread it ends nothing, and here it would end what the caller does for others.
+            outcome.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
 
     Thread(target=run, daemon=True).start()
     seconds = limit.total_seconds()

@@ -45,7 +45,7 @@ _MOST_DIGITS = 15
 _SMALLEST_FLOAT = 2.2251e-308
 _GREATEST_FLOAT = 9.99999999999999e307
 _FIRST_YEAR = 1900
-# Of those before, XlsxWriter writes 1 January 1900 as day 0, and hours of 28 February as of a 29th.
+# XlsxWriter moves some that are earlier: the hours of 28 February 1900 become those of a 29th.
 _FIRST_DATETIME = datetime(1900, 3, 1)  # noqa: DTZ001
 _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
@@ -89,6 +89,7 @@ def write_workbook(
         ) from error
 
     _refuse_too_many(content)
+    # Only write_string and write_rich_string write a text, so none becomes a formula or a link.
     options = {"constant_memory": True, "tmpdir": str(path.parent)}
     with Workbook(str(path), options) as book:
         # Otherwise the file would have the time at which it is made, and other bytes each time.

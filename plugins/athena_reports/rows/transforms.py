@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Context, Decimal
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,8 +228,8 @@ def each_row(
 
     Args:
         function: Takes a row as a dict and returns one with every column that is published, or None
-            to leave the row out. A value of DuckDB's type JSON is its text. The function may take
-            the Period as a second argument.
+            to leave the row out. A value of DuckDB's type JSON is its text. A second parameter gets
+            the Period, whatever its name is. `*args` is none.
         adds: Columns that are new or change their type, each with the name of its type in Athena,
             such as `bigint`, `varchar` or `decimal(10,2)`.
         drops: Columns to leave out. The function may return them or not.
@@ -290,9 +290,11 @@ def _types_after(
 
 def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
     """Return a function of a row alone."""
-    try:
-        signature(function).bind(None, None)  # row and period
-    except TypeError:
+    by_position = 0
+    for parameter in signature(function).parameters.values():
+        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
+            by_position += 1
+    if by_position < 2:
         return function
 
     def of_row(row: dict[str, Any]) -> Any:

@@ -114,7 +114,7 @@ def test_a_notifier_that_would_end_the_process_keeps_no_other_from_being_called(
 
     last = Recorder()
     problems = tell([Exiting(), last], {}, ALERT, None)
-    assert problems == ["The notifier Exiting 1 failed: the client gives up"]
+    assert problems == ["The notifier Exiting 1 failed: SystemExit: the client gives up"]
     assert last.told == [ALERT.message]
 
 

@@ -207,7 +207,7 @@ def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
     [
         (lambda _, period: {"a": period.id}, "2026-11-15"),
         (lambda _, period, prefix="of ": {"a": prefix + period.id}, "of 2026-11-15"),
-        (lambda _, *rest: {"a": str(len(rest))}, "1"),
+        (lambda _, *rest: {"a": str(len(rest))}, "0"),
         (lambda _, **options: {"a": str(options)}, "{}"),
         (lambda _, *, prefix="no": {"a": prefix}, "no"),
     ],

@@ -156,7 +156,7 @@ class WorkGroups:
             group.enabled = group.enabled if state is None else state == "ENABLED"
 
     def delete(self, name: str) -> None:
-        """Removes one; `primary` stays."""
+        """Removes one, if it is there; `primary` stays."""
         if name == PRIMARY:
             raise ApiError("The primary workgroup cannot be deleted.")
         with self._lock:
