@@ -892,7 +892,7 @@ def listed(pieces: Sequence[Piece]) -> str:
     return ", ".join(piece.athena for piece in pieces)
 
 
-COUNTS = pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.full)])
+COUNTS = pytest.mark.parametrize("count", [40, pytest.param(600, marks=pytest.mark.full)])
 
 
 def examples(count: int) -> settings:

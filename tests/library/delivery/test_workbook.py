@@ -462,6 +462,7 @@ def test_a_csv_of_rows_without_an_order_begins_with_the_greatest(tmp_path: Path)
     assert lines == ["score", *[str(score) for score in sorted(scores, reverse=True)]]
 
 
+@pytest.mark.full
 def test_a_workbook_of_100_000_rows_is_quick_and_small(tmp_path: Path) -> None:
     script = tmp_path / "measure.py"
     script.write_text(MEASURE)
