@@ -455,13 +455,15 @@ def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) 
     ]
 
 
-def test_where_the_shell_names_no_aws_an_account_is_looked_for_and_no_services_started(
+def test_where_the_shell_names_no_aws_no_services_are_started_and_the_settings_are_asked_for(
     shop: Project,
 ) -> None:
     done = shop.run("check-account", **NO_AWS)
-    assert done.code == 1
-    assert "Beside" not in done.err
-    assert "local services" not in done.err
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "ATHENA_REPORTS_ENV is not set. Away from a local endpoint (AWS_ENDPOINT_URL), set it to up"
+        " to 15 lower-case letters and digits, such as stg or prd.\n"
+    )
 
 
 @pytest.fixture
