@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from athena_reports.local import databases
@@ -105,7 +104,8 @@ def test_celery_has_a_redis_that_listens_on_a_socket_alone(
 ) -> None:
     command = tmp_path / "bin" / "redis-server"
     file = tmp_path / "calls"
-    write_command(command, file, name="redis", rest=f"touch {tmp_path}/began\nexec sleep 60\n")
+    began = tmp_path / "began"
+    write_command(command, file, name="redis", rest=f"echo $$ > {began}\nexec sleep 60\n")
     monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
     with redis() as variables:
         broker = variables["AIRFLOW__CELERY__BROKER_URL"]
@@ -115,17 +115,11 @@ def test_celery_has_a_redis_that_listens_on_a_socket_alone(
             "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{folder}/socket",
         }
         deadline = time.monotonic() + 60
-        while not (tmp_path / "began").exists():
+        while not (began.exists() and began.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         # An interrupt from the terminal is for this process alone.
-        sessions = {
-            os.getsid(child.pid)
-            for child in psutil.Process().children()
-            if "--unixsocket" in child.cmdline() or "sleep" in child.cmdline()
-        }
-        assert sessions
-        assert os.getsid(0) not in sessions
+        assert os.getsid(int(began.read_text())) != os.getsid(0)
     options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--save", "", "--logfile", "log"]
     assert calls_of(file) == [["redis", str(folder), *options]]
     assert not folder.exists()

@@ -168,14 +168,16 @@ def test_services_get_what_an_environment_needs_and_then_the_tables(
     def prepare(environment: str) -> None:
         lake.glue.create_database(DatabaseInput={"Name": f"database_{environment}"})
 
+    environment = lake.database.replace("_", "")  # of this test alone
     folder = tmp_path / ".lake"
     keep_version(folder, "plays", (DAYS[0],))
     services: Any = SimpleNamespace(s3=lake.s3, glue=lake.glue, prepare=prepare)
     lines: list[str] = []
-    fill_services(services, "filled", folder, lines.append)
+    fill_services(services, environment, folder, lines.append)
     assert lines == [f"table plays, from .lake/: 1 rows, 1 partitions, {DAYS[0]} to {DAYS[0]}"]
-    table = lake.glue.get_table(DatabaseName="database_filled", Name="plays")["Table"]
-    assert table["StorageDescriptor"]["Location"].startswith("s3://athena-lake-filled/plays/")
+    table = lake.glue.get_table(DatabaseName=f"database_{environment}", Name="plays")["Table"]
+    location = table["StorageDescriptor"]["Location"]
+    assert location.startswith(f"s3://athena-lake-{environment}/plays/")
 
 
 def test_a_version_replaces_the_one_before_and_one_that_fails_leaves_nothing(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -90,19 +90,26 @@ def test_a_child_is_recorded_before_a_signal_can_end_its_parent(
     log: Path, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_time = psutil.Process.create_time
+    started: list[int] = []
 
     def interrupted(process: psutil.Process) -> float:
+        started.append(process.pid)
         os.kill(os.getpid(), signal.SIGTERM)
         return float(create_time(process))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(psutil.Process, "create_time", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="SIGTERM"), signals_as_interrupts():
-            Process(["sleep", "60"], log, records)
-    ((pid, _),) = (json.loads(line) for line in records.read_text().splitlines())
-    child = psutil.Process(pid)
-    end_recorded(records)
-    assert has_ended(child)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil.Process, "create_time", interrupted)
+            with pytest.raises(KeyboardInterrupt, match="SIGTERM"), signals_as_interrupts():
+                Process(["sleep", "60"], log, records)
+        ((pid, _),) = (json.loads(line) for line in records.read_text().splitlines())
+        child = psutil.Process(pid)
+        end_recorded(records)
+        assert has_ended(child)
+    finally:
+        for pid in set(started):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_what_a_killed_child_has_left_is_still_a_member(process: Process, log: Path) -> None:
@@ -131,7 +138,9 @@ def test_what_is_recorded_and_still_runs_is_ended(
 
 
 def test_a_process_that_got_a_number_that_was_recorded_is_left_alone(records: Path) -> None:
-    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+    with ExitStack() as stack:
+        other = stack.enter_context(subprocess.Popen(["sleep", "60"], start_new_session=True))
+        stack.callback(other.kill)
         created = psutil.Process(other.pid).create_time()
         lines = [json.dumps([other.pid, created - 2.5]), json.dumps([other.pid, created + 2.5])]
         records.write_text("\n".join([*lines, json.dumps([2**22 + 1, created]), ""]))
@@ -140,4 +149,4 @@ def test_a_process_that_got_a_number_that_was_recorded_is_left_alone(records: Pa
         # The clock may have been set meanwhile.
         records.write_text(json.dumps([other.pid, created - 1.5]))
         end_recorded(records)
-        assert other.wait() == -9
+        assert other.wait(10) == -9
