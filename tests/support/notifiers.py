@@ -1,5 +1,6 @@
 """Notifiers of tests."""
 
+from threading import Event
 from typing import Any
 
 from airflow.sdk import BaseNotifier
@@ -24,3 +25,15 @@ class Broken(Recorder):
 
     def notify(self, context: Any) -> None:
         raise OSError("the chat is down")
+
+
+class Hanging(Recorder):
+    """Does not return before `end` is set."""
+
+    def __init__(self, end: Event) -> None:
+        super().__init__()
+        self.end = end
+
+    def notify(self, context: Any) -> None:
+        self.told.append("began")
+        self.end.wait()

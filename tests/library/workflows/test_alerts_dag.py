@@ -30,7 +30,7 @@ from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
-from tests.support.notifiers import Broken, Recorder
+from tests.support.notifiers import Broken, Hanging, Recorder
 from tests.support.publishing import LATE, Place, facts
 
 DAG_FILE = """
@@ -134,34 +134,49 @@ def test_the_reason_of_a_mapped_task_is_that_of_the_one_that_failed(build: Build
     assert "Reason: transform: of 3\n" in message
 
 
+@pytest.mark.parametrize("callback", ["failure", "warnings", "delivery"])
 def test_a_callback_has_told_before_airflow_ends_it(
-    build: Build,
     make_report: MakeReport,
     place: Place,
+    callback: str,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A callback of the DAG has more time than one of a task, which ends with the worker."""
-    limits = []
+    monkeypatch.setattr(alerts_dag, "TIME_OF_DAG_CALLBACK", timedelta(seconds=1.6))
+    monkeypatch.setattr(alerts_dag, "TIME_OF_TASK_CALLBACK", timedelta(seconds=1))
+    end, recorder = Event(), Recorder()
+    told: list[Any] = [Hanging(end), recorder]
+    dag: Any = build_dag(make_report(), UTC_WEEKS, on_failure=told, on_warning=told)
+    period = UTC_WEEKS.period(place.location.period_id)
+    warned = CheckResult(name="rows", severity="warn", passed=False, message="There are rows.")
+    place.publish(place.upload("a"), facts(checks=(warned,)))
+    run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
+    try:
+        if callback == "failure":
+            fail(dag, dag_run=run)
+        elif callback == "warnings":
+            (of_success,) = dag.on_success_callback
+            of_success({"dag": dag, "run_id": "one", "reason": "success", "dag_run": run})
+        else:
+            of_task, *_ = alerts_dag.failed_delivery_callback(make_report(), UTC_WEEKS, told) or ()
+            of_task({"dag": dag, "run_id": "one", "ti": TaskInstance("sales"), "dag_run": run})
+    finally:
+        end.set()
+    assert len(recorder.told) == 1
+    share = "0.5" if callback == "delivery" else "0.8"  # of two notifiers
+    assert f"TimeoutError: it took longer than {share} s" in caplog.text
 
-    def note(*told: Any, time_for_all: timedelta | None = None) -> None:
-        limits.append(time_for_all)
-        notifying.tell(*told, time_for_all=time_for_all)
 
-    monkeypatch.setattr(alerts_dag, "tell", note)
-    recorder = Recorder()
-    fail(build(on_failure=[recorder]))
-    (of_task,) = alerts_dag.failed_delivery_callback(make_report(), WEEKS, [recorder]) or ()
-    dag = build()
-    of_task({"dag": dag, "run_id": "one", "ti": TaskInstance("sales"), "exception": None})
-    assert limits == [notifying.TIME_OF_DAG_CALLBACK, notifying.TIME_OF_TASK_CALLBACK]
-    assert len(recorder.told) == 2
-
-    # A manifest that cannot be read in time leaves some for the log.
+def test_a_manifest_that_cannot_be_read_in_time_leaves_some_for_the_log(
+    make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert alerts_dag._MANIFEST_LIMIT < notifying.TIME_OF_DAG_CALLBACK
     monkeypatch.setattr(alerts_dag, "_MANIFEST_LIMIT", timedelta(milliseconds=1))
     goes_on = Event()
     monkeypatch.setattr(alerts_dag, "published_manifest", lambda *_: goes_on.wait(timeout=9))
-    (of_success,) = alerts_dag.warning_callback(make_report(), WEEKS, [recorder]) or ()
+    dag: Any = build_dag(make_report(), WEEKS, on_warning=[Recorder()])
+    (of_success,) = dag.on_success_callback
     try:
         with pytest.raises(TimeoutError):
             of_success({"dag": dag, "run_id": "one", "dag_run": DagRun()})
@@ -435,8 +450,9 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
         assert (task.owner, task.retries) == ("analytics", 3)
         assert not task.upstream_task_ids
         assert not task.has_on_retry_callback
-        # Each notifier has its time, and so has the look itself.
-        assert task.execution_timeout == timedelta(minutes=5) + 3 * NOTIFIER_LIMIT
+        # Each notifier has its time, and the look itself has minutes.
+        time_of_look = task.execution_timeout - 3 * NOTIFIER_LIMIT
+        assert timedelta(minutes=2) <= time_of_look <= timedelta(minutes=15)
         (callback,) = task.on_failure_callback
         assert callback.keywords["notifiers"] == policy.on_failure
         assert callback.keywords["cadence"] == WEEKS

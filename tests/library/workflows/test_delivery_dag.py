@@ -61,7 +61,8 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     assert [task.task_id for task in dag.tasks] == ["sales", "team", "topic"]
     assert all(not task.upstream_task_ids for task in dag.tasks)
     assert {task.max_active_tis_per_dag for task in dag.tasks} == {1}
-    assert dag.max_active_runs == 16, "a channel that fails holds up no other"
+    # So a channel that fails for hours holds up no other.
+    assert dag.max_active_runs > 1
     assert dag.tags == {"athena-reports-maintenance", "weekly", "dev"}
     assert "backfill" not in dag.allowed_run_types
     stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
