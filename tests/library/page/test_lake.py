@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, Queue
 from threading import Event
 from typing import Any
 
@@ -19,7 +21,10 @@ from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
 from athena_reports.page.lake import ColumnRoles, LakeError, label_of, names_of_entries
 from athena_reports.page.runs import ReportDag
+from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Manifest
+from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.library.page.account import Account
@@ -117,14 +122,33 @@ def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
     connect: Callable[[], page.Lake],
 ) -> None:
     lake = connect()
-    of_class: Any = page.Lake.connect
-    # A connection or a folder that has changed is noticed after some minutes.
-    assert (of_class.cache.ttl, page._conflicts.ttl) == (300, 60)
     for client in (lake.glue, lake.s3.client):
         config = client.meta.config
         assert (config.connect_timeout, config.read_timeout) == (2, 5)
         assert config.retries["total_max_attempts"] == 2
         assert config.max_pool_connections == page.CALLS_AT_ONCE == 16
+
+
+def test_a_connection_that_has_changed_is_noticed_after_some_minutes(
+    connect: Callable[[], page.Lake],
+) -> None:
+    of_class: Any = page.Lake.connect
+    lake = connect()
+    of_class.cache.expire(time.monotonic() + 4 * 60)  # as time does
+    assert of_class() is lake
+    of_class.cache.expire(time.monotonic() + 6 * 60)
+    assert of_class() is not lake
+
+
+def test_a_folder_that_another_report_has_taken_is_noticed_after_a_minute(account: Account) -> None:
+    assert account.lake.conflict(DAG) == ""
+    location = ReportLocation.of(account.bucket, "scores", WEEKS)
+    calendar = PublishedCalendar.of("stg", "scores", WEEKS)
+    require_calendar(location, calendar, account.lake.s3)
+    page._conflicts.expire(time.monotonic() + 30)  # as time does
+    assert account.lake.conflict(DAG) == ""
+    page._conflicts.expire(time.monotonic() + 90)
+    assert "belongs to the environment stg" in account.lake.conflict(DAG)
 
 
 def test_a_connection_that_cannot_be_used_is_named(
@@ -283,17 +307,28 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
 
 def test_four_may_read_rows_at_once(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with its memory."""
-    left = []
-    open_engine = page.open_engine
+    manifest = published(account)
+    opened: Queue[None] = Queue()
+    goes_on = Event()
 
-    def note(*given: Any, **options: Any) -> Any:
-        left.append(page._engines._value)
-        return open_engine(*given, **options)
+    def wait(*_: Any, **__: Any) -> None:
+        opened.put(None)
+        goes_on.wait()
+        raise LakeError("It was opened.")
 
-    monkeypatch.setattr(page, "open_engine", note)
-    assert shown(account, published(account))
-    assert left == [3]
-    assert page._engines._value == 4
+    monkeypatch.setattr(page, "open_engine", wait)
+    with ThreadPoolExecutor(9) as threads:
+        asked = [threads.submit(shown, account, manifest) for _ in range(9)]
+        try:
+            for _ in range(4):
+                opened.get(timeout=60)
+            with pytest.raises(Empty):
+                opened.get(timeout=0.2)
+        finally:
+            goes_on.set()
+        # Also one that fails lets the next one read.
+        problems = [str(each.exception(60)) for each in asked]
+    assert problems == ["It was opened."] * 9
 
 
 def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
