@@ -64,7 +64,7 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
     blocks = json.loads((folder / "team.json").read_text())
     assert {block["type"] for block in blocks} >= {"header", "section"}
     assert "The week before is not published" not in text
-    # Nothing lacks, and nothing is there yet that a link could lead to.
+    # Nothing is missing, and there is nothing yet that a link could lead to.
     for word in ("Provisional", "Partial", "http"):
         assert word not in text
 

@@ -239,7 +239,7 @@ def test_an_endpoint_gives_the_names_that_aws_has_no_default_for(endpoint: str) 
     assert read_settings({"AWS_ENDPOINT_URL": endpoint}).report_bucket == "athena-report-dev"
 
 
-def test_each_setting_has_the_default_of_the_documentation() -> None:
+def test_each_setting_has_its_default() -> None:
     names = read_settings(LOCAL)
     assert (names.pool, names.memory_limit, names.aws_conn_id) == (
         "default_pool",

@@ -266,7 +266,13 @@ def test_newest_first_by_workgroup(account: Account) -> None:
     answer = account.athena.batch_get_query_execution(QueryExecutionIds=[ids[2], "none"])
     assert [each["QueryExecutionId"] for each in answer["QueryExecutions"]] == [ids[2]]
     assert answer["UnprocessedQueryExecutionIds"][0]["QueryExecutionId"] == "none"
+
+
+def test_an_operation_that_is_not_done_is_refused(account: Account) -> None:
     assert "does not do the operation" in refusal(account.athena.list_named_queries)
+
+
+def test_a_token_that_no_answer_has_given_is_refused(account: Account) -> None:
     for token in ("nonsense", "é", "bm9uZQ=="):
         assert refusal(account.athena.list_query_executions, NextToken=token) == "Invalid NextToken"
 

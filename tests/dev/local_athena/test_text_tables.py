@@ -79,7 +79,7 @@ SCALARS = {
         ("|", {"field_delim": "|", "serialization_format": ","}),
     ],
 )
-def test_cells_between_delimiters_have_their_types_and_null_where_they_have_not(
+def test_cells_between_delimiters_have_their_types_or_are_null(
     delimiter: str, parameters: dict[str, str]
 ) -> None:
     lines = [
@@ -121,7 +121,7 @@ def test_members_of_json(serde: str, line: str, type: str, expected: Any) -> Non
     assert rows(serde, f"{line}\n\n  \n", {"v": type}) == [[expected]]
 
 
-def test_json_that_is_none_is_refused_or_a_row_of_null() -> None:
+def test_what_is_no_json_object_is_refused_or_a_row_of_null() -> None:
     for line in ("{", "[1]", "7"):
         with pytest.raises(QueryFailed, match="HIVE_CURSOR_ERROR: Row is not a valid JSON Object"):
             rows(JSON, line, {"v": "int"})

@@ -268,12 +268,15 @@ def test_columns_of_which_a_check_says_that_they_are_unique_are_the_key(
     report = REPORT.replace("checks=[", 'checks=[checks.unique("score", "user|id"), ')
     monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
     assert " Key of the rows: score, user\\|id. " in describe("plays", key="[]")[1]
-    report = report.replace("hours=36, minutes=30", "hours=1")
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    assert " Events may land 1 hour late; until" in describe("plays", key="[]")[1]
     weekly, _ = yaml.safe_load(describe("plays", "--odcs", key="[]")[1])["schema"]
     places = {each["name"]: each.get("primaryKeyPosition") for each in weekly["properties"]}
     assert places == {"score": 1, "user|id": 2, "tags": None, "period": None}
+
+
+def test_one_hour_is_no_hours(describe: Describe, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = REPORT.replace("hours=36, minutes=30", "hours=1")
+    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
+    assert " Events may land 1 hour late; until" in describe("plays")[1]
 
 
 def test_the_text_of_a_report_stands_without_the_lines_around_it(

@@ -260,7 +260,7 @@ def test_values_are_of_pythons_types() -> None:
     assert read == row
 
 
-def test_numbers_and_moments_of_all_sizes_are_none_of_them_texts() -> None:
+def test_no_number_and_no_moment_becomes_a_text() -> None:
     kinds = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
     values = [f"{number}::{kind} AS n{number}" for number, kind in enumerate(kinds)]
     moments = ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP")

@@ -388,11 +388,17 @@ def test_the_second_sheet_says_what_differs_and_why_there_are_no_rows() -> None:
     assert said.differences == ("New columns: level.",)
     notices = [notice.text for notice in said.notices]
     assert texts == [None, "Notices", *notices, *said.differences, said.empty]
+
+
+def test_a_name_of_two_lines_stands_on_one() -> None:
     columns = (ContentColumn("a\nb", "BIGINT", "", "c\nd"),)
     shown = content(columns=columns, rows=(), version="e\nf", movement=None)
     rows, about = opened(written(shown, rows=[])).worksheets
     assert rows["A1"].value == "a b (c d)"
     assert about["B7"].value == "e f"
+
+
+def test_where_there_is_no_notice_the_second_sheet_ends_with_the_columns() -> None:
     about = opened(written(content())).worksheets[1]
     assert [row[0] for row in about.iter_rows(min_row=17, values_only=True)] == ["movement"]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -23,6 +23,10 @@ from tests.support.publishing import Place, facts
 HOUR = timedelta(hours=1)
 WARNING = CheckResult(name="rows", severity="warn", passed=False, message="few")
 FIRST, SECOND = "2026-11-15", "2026-11-22"
+
+DAG_ID = "plays_weekly_deliver"
+RUNNING: Mapping[str, bool | None] = {DAG_ID: False}  # is each DAG paused? None if it is gone
+PAUSED, GONE = {DAG_ID: True}, {DAG_ID: None}
 
 Triggers = dict[str, str]  # the ids of the runs, by period
 
@@ -79,26 +83,22 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
 
     def look(
         *,
-        is_paused: bool | None = False,
+        dags: Mapping[str, bool | None] = RUNNING,
         runs: Collection[str] = (),
         refused: int = 0,
         unknown: int = 404,
-        paused: Collection[str] = (),
     ) -> Triggers:
         with DAG("athena_reports_restatement", schedule=None):
             task = AthenaUndeliveredOperator(task_id="deliver", database=database)
         triggers: Triggers = {}
 
         def get_dag(dag_id: str) -> Any:
-            if dag_id in paused:
-                return SimpleNamespace(is_paused=True)
-            assert dag_id == "plays_weekly_deliver"
-            if is_paused is None:
+            if dags[dag_id] is None:
                 raise refusal(unknown)
-            return SimpleNamespace(is_paused=is_paused)
+            return SimpleNamespace(is_paused=dags[dag_id])
 
         def send(request: TriggerDagRun) -> Any:
-            assert request.dag_id == "plays_weekly_deliver"
+            assert request.dag_id == DAG_ID
             if refused:
                 raise refusal(refused)
             if request.run_id in runs:
@@ -136,14 +136,13 @@ def test_the_log_says_who_has_not_got_it_or_why_nothing_is_sent(
     deliver(tabled, manifest, "team")
     logged()
     look()
-    dag_id = "plays_weekly_deliver"
-    assert logged() == [f"info: {dag_id}, period {FIRST}: sales, topic has not got it"]
-    look(is_paused=True)
-    assert logged() == [f"info: {dag_id}: nothing is delivered, as the DAG is paused"]
-    look(is_paused=None)
-    assert logged() == [f"info: {dag_id}: nothing is delivered, as there is no such DAG"]
+    assert logged() == [f"info: {DAG_ID}, period {FIRST}: sales, topic has not got it"]
+    look(dags=PAUSED)
+    assert logged() == [f"info: {DAG_ID}: nothing is delivered, as the DAG is paused"]
+    look(dags=GONE)
+    assert logged() == [f"info: {DAG_ID}: nothing is delivered, as there is no such DAG"]
     look(refused=400)
-    assert logged() == [f"warning: {dag_id} cannot be triggered: {refusal(400)}"]
+    assert logged() == [f"warning: {DAG_ID} cannot be triggered: {refusal(400)}"]
 
 
 def test_what_was_published_in_time_is_delivered_some_days_later(
@@ -171,7 +170,7 @@ def test_a_report_that_is_not_delivered_now_holds_up_no_other(
             replace(tabled, location=location.period_folder(FIRST), table=table), channels=channels
         )
     publish(tabled)
-    assert list(look(paused={"flights_weekly_deliver"})) == [FIRST]
+    assert list(look(dags={**RUNNING, "flights_weekly_deliver": True})) == [FIRST]
 
 
 def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Triggers]) -> None:
@@ -198,12 +197,12 @@ def test_what_is_not_to_be_delivered_now_is_left_alone(
     assert look() == {}
 
 
-@pytest.mark.parametrize("is_paused", [True, None], ids=["paused", "gone"])
+@pytest.mark.parametrize("dags", [PAUSED, GONE], ids=["paused", "gone"])
 def test_a_dag_that_does_not_run_is_left_alone(
-    tabled: Place, look: Callable[..., Triggers], is_paused: bool | None
+    tabled: Place, look: Callable[..., Triggers], dags: Mapping[str, bool | None]
 ) -> None:
     publish(tabled)
-    assert look(is_paused=is_paused) == {}
+    assert look(dags=dags) == {}
 
 
 def test_an_airflow_that_does_not_answer_is_not_taken_for_a_dag_that_is_gone(
@@ -212,7 +211,7 @@ def test_an_airflow_that_does_not_answer_is_not_taken_for_a_dag_that_is_gone(
     """The next run of the task looks again."""
     publish(tabled)
     with pytest.raises(AirflowRuntimeError, match="500"):
-        look(is_paused=None, unknown=500)
+        look(dags=GONE, unknown=500)
 
 
 @pytest.mark.parametrize("status", [404, 400], ids=["gone", "import error"])

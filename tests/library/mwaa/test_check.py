@@ -320,7 +320,7 @@ def test_where_no_table_is_kept_nothing_runs_and_that_is_told(
     assert told[0] == "requirements.txt adds nothing"
     assert told[1].startswith("requirements.txt needs a package index.")
     assert told[-1] == "no table of a report is kept in .lake/, so no report is run"
-    assert asked[2:] == [("parsed", {"plays.py"})]
+    assert asked == [("fill", "stg", tmp_path / ".lake"), "plugin", ("parsed", {"plays.py"})]
 
 
 @pytest.fixture

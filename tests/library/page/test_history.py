@@ -213,13 +213,14 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     history = find_history(account.lake, SCORES, weeks[-1].id)
     assert history.values == {"total": [("4", None, "4")]}
     (problem,) = history.problems
+    assert re.search(rf"{weeks[1].id}/.* cannot be read as Parquet: .*Clear the run", problem)
+
     key = f"scores/weekly/{weeks[0].id}/manifest.json"
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
     history = find_history(account.lake, SCORES, weeks[-1].id)
     assert history.values == {"total": [(None, None, "4")]}
     damaged_manifest, _ = history.problems
     assert "is not of this package and period" in damaged_manifest
-    assert re.search(rf"{weeks[1].id}/.* cannot be read as Parquet: .*Clear the run", problem)
 
 
 def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(

@@ -542,15 +542,19 @@ def test_a_listing_that_glue_leaves_out_since_it_is_empty_is_empty(table: Table)
     """The API reference requires neither `Partitions` nor `TableList` in a response."""
     put(table, columns(score="bigint"))
     listed = table.partitions()["2026-11-15"]
-    client: Any = Mock(table.glue)
-    found = client.get_paginator.return_value.paginate.return_value.build_full_result
-    found.return_value = {"Partitions": [{"Values": ["of others"], "StorageDescriptor": {}}]}
-    assert Table(table.database, LOCATION, client).partitions() == {"of others": ("", {})}
+    with (
+        answered(table.glue, "GetPartitions", json_response({}), json_response({})),
+        answered(table.glue, "GetTables", json_response({})),
+        answered(table.glue, "UpdatePartition") as updates,
+    ):
+        assert table.partitions() == {}
+        table.mark_broken("2026-11-15", listed, "its manifest is missing")
+        assert list(published_tables(table.database, table.glue)) == []
+    assert updates == []
 
-    found.return_value = {}
 
-    empty = Table(table.database, LOCATION, client)
-    assert empty.partitions() == {}
-    empty.mark_broken("2026-11-15", listed, "its manifest is missing")
-    client.update_partition.assert_not_called()
-    assert list(published_tables(table.database, client)) == []
+def test_a_partition_of_others_without_a_folder_and_parameters_is_listed(table: Table) -> None:
+    """The API reference requires neither `Location` nor `Parameters` in a partition."""
+    page = {"Partitions": [{"Values": ["of others"], "StorageDescriptor": {}}]}
+    with answered(table.glue, "GetPartitions", json_response(page)):
+        assert table.partitions() == {"of others": ("", {})}

@@ -15,76 +15,64 @@ MISTAKES: list[tuple[str, Any, str]] = [
         ("name", name, "[a-z][a-z0-9_]{0,63}")
         for name in ("User Ranking", "2025_ranking", "", "a" * 65, "plays\n")
     ),
+    ("since", "1st of May", "isoformat"),
     *(
-        ("since", "1st of May", "isoformat"),
-        *(
-            ("since", day, "1900 to 2199")
-            for day in ("1066-10-14", "1899-12-31", "2200-01-01", date(2200, 1, 1))
-        ),
-        ("since", 2025, "valid string"),
+        ("since", day, "1900 to 2199")
+        for day in ("1066-10-14", "1899-12-31", "2200-01-01", date(2200, 1, 1))
     ),
+    ("since", 2025, "valid string"),
+    (
+        "until",
+        "2024-12-31",
+        "2024-12-31 is before since, 2025-01-01. Give the last date that has data.",
+    ),
+    ("until", "soon", "isoformat"),
+    ("late_by", timedelta(days=-1), "greater than or equal to 0"),
+    ("late_by", timedelta(367), "less than"),
+    ("transform", "movement", "callable"),
+    ("transform", [transforms.movement(), 1], "callable"),
+    (
+        "transform",
+        lambda rows: rows,
+        "give a function of (rows, period), or a call such as movement()",
+    ),
+    ("checks", [print], "instance of Check"),
+    ("inputs", ["plays"], "instance of Input"),
+    ("inputs", [Input("plays"), Input("plays", "day")], "each once"),
+    ("empty", "ignore", "'fail', 'publish' or 'skip'"),
+    ("unload", "yes", "valid boolean"),
+    ("outputs", ["xlsx"], OUTPUTS),
+    ("outputs", "csv", "Sequence"),
+    ("outputs", [], "at least 1 item"),
+    ("outputs", ["csv", "csv"], "name each once"),
+    ("owner", "", "at least 1 character"),
+    (
+        "sql",
+        "plaiz.sql",
+        "Correct the name (files there: latin.sql, link.sql, plays.sql, wrong.sql), or set"
+        " ATHENA_REPORTS_SQL_FOLDER.",
+    ),
+    ("sql", "", "plays.sql"),
+    ("sql", "../settings.sql", "into that folder"),
+    ("sql", "/etc/passwd", "into that folder"),
+    ("sql", "link.sql", "lies outside"),
+    ("sql", "latin.sql", "Save the file as UTF-8"),
+    ("sql", "wrong.sql", "line 2"),
+    ("columns", {"a": Column("int", "a"), "A": Column("int", "a")}, "occurs twice"),
+    ("columns", ["a"], "dictionary"),
     *(
         (
-            *("until", "2024-12-31"),
-            "2024-12-31 is before since, 2025-01-01. Give the last date that has data.",
-        ),
-        ("until", "soon", "isoformat"),
-    ),
-    *(
-        ("late_by", timedelta(days=-1), "greater than or equal to 0"),
-        ("late_by", timedelta(367), "less than"),
-    ),
-    *(("transform", "movement", "callable"), ("transform", [transforms.movement(), 1], "callable")),
-    *(
-        (
-            *("transform", lambda rows: rows),
-            "give a function of (rows, period), or a call such as movement()",
-        ),
-        ("checks", [print], "instance of Check"),
-    ),
-    *(
-        ("inputs", ["plays"], "instance of Input"),
-        ("inputs", [Input("plays"), Input("plays", "day")], "each once"),
-    ),
-    *(("empty", "ignore", "'fail', 'publish' or 'skip'"), ("unload", "yes", "valid boolean")),
-    *(
-        ("outputs", ["xlsx"], OUTPUTS),
-        ("outputs", "csv", "Sequence"),
-        ("outputs", [], "at least 1 item"),
-    ),
-    *(("outputs", ["csv", "csv"], "name each once"), ("owner", "", "at least 1 character")),
-    *(
-        (
-            *("sql", "plaiz.sql"),
-            "Correct the name (files there: latin.sql, link.sql, plays.sql, wrong.sql), or set"
-            " ATHENA_REPORTS_SQL_FOLDER.",
-        ),
-        ("sql", "", "plays.sql"),
-    ),
-    *(("sql", "../settings.sql", "into that folder"), ("sql", "/etc/passwd", "into that folder")),
-    *(
-        ("sql", "link.sql", "lies outside"),
-        ("sql", "latin.sql", "Save the file as UTF-8"),
-        ("sql", "wrong.sql", "line 2"),
-    ),
-    *(
-        ("columns", {"a": Column("int", "a"), "A": Column("int", "a")}, "occurs twice"),
-        ("columns", ["a"], "dictionary"),
-    ),
-    *(
-        (
-            *("columns", {name: Column("int", "a")}),
+            "columns",
+            {name: Column("int", "a")},
             f"{name!r} cannot be a column: `period` is the partition key, a name is one short"
             " line.",
         )
         for name in ("Period", "period", "", "a\nb", "é" * 128)
     ),
-    *(
-        ("key", "user_id", "Sequence"),
-        ("key", ["user_id", "user_id"], "name each once"),
-        ("key", ["user_id", ""], "a column has no name"),
-        ("key", [1], "valid string"),
-    ),
+    ("key", "user_id", "Sequence"),
+    ("key", ["user_id", "user_id"], "name each once"),
+    ("key", ["user_id", ""], "a column has no name"),
+    ("key", [1], "valid string"),
     ("max_scan", 10**9, "max_scan needs the report's inputs. Declare them."),
     ("max_scan", 0, "greater than 0"),
     ("trasnform", None, "Did you mean transform?"),

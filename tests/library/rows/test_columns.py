@@ -74,18 +74,18 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
     ("name", "says"),
     [
         *(
-            (name, f"^its type {name} is not known. CAST it in the SQL, to varchar for example")
-            for name in ("hyperloglog", "", "timestamp without a zone", r"decimals\(3,1\)")
+            (name, f"its type {name} is not known. CAST it in the SQL, to varchar for example")
+            for name in ("hyperloglog", "", "timestamp without a zone", "decimals(3,1)")
         ),
         *(
-            (name, f"^{re.escape(name)} is not a valid type; it has 1 to 38 digits")
+            (name, f"{name} is not a valid type; it has 1 to 38 digits")
             for name in ("decimal(0,0)", "decimal(39,2)", "decimal(5,6)")
         ),
     ],
 )
 def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        duckdb_type(name.replace("\\", ""))
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}"):
+        duckdb_type(name)
 
 
 def test_the_types_that_an_author_may_choose_among_are_those_of_a_table() -> None:

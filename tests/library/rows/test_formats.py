@@ -1,4 +1,4 @@
-"""What a browser or a mail program is told that a file is."""
+"""What a file is said to be to a browser or a mail program."""
 
 from __future__ import annotations
 
