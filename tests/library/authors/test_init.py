@@ -389,25 +389,33 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
     write_project(work / "my_reports-2", report)
     project = work / "my_reports-2"
     assert [path.name for path in work.iterdir()] == ["my_reports-2"]
-    # Each file has its own text.
-    beginnings = {
-        ".github/workflows/ci.yaml": "# Checks the reports",
-        ".github/workflows/deploy.yaml": "# Deploys to one environment",
-        ".gitignore": ".venv*",
-        "AGENTS.md": "# For assistants",
-        "Makefile": "# Short names",
-        "README.md": "# my_reports-2",
-        "dags/.airflowignore": "# SQL lies beside dags/",
-        "dags/athena_reports_maintenance.py": '"""\n# Maintenance of the reports',
-        "dags/best.py": '"""\n# Best',
-        "docker-compose.yaml": "# Airflow in containers",
-        "plugins/README.md": "# Plugins of your own",
-        "pyproject.toml": "# This table makes the folder a project",
-        "requirements-dev.txt": "# What the commands need",
-        "requirements.txt": "# What the reports run with",
+    # Each file has the text of its template.
+    templates = {
+        ".github/workflows/ci.yaml": "ci.yaml",
+        ".github/workflows/deploy.yaml": "deploy.yaml",
+        ".gitignore": "gitignore",
+        "AGENTS.md": "AGENTS.md",
+        "Makefile": "Makefile",
+        "README.md": "README.md",
+        "dags/.airflowignore": "airflowignore",
+        "dags/athena_reports_maintenance.py": "maintenance.py",
+        "docker-compose.yaml": "docker-compose.yaml",
+        "plugins/README.md": "plugins.md",
+        "pyproject.toml": "pyproject.toml",
+        "requirements-dev.txt": "requirements-dev.txt",
+        "requirements.txt": "requirements.txt",
     }
-    for path, beginning in beginnings.items():
-        assert (project / path).read_text().startswith(beginning), path
+    values: dict[str, object] = {
+        "name": "my_reports-2",
+        "report": report,
+        "last_date": date(2025, 1, 20),
+        "version": __version__,
+        "airflow": distribution("apache-airflow").version,
+        "wheels": True,
+    }
+    for path, template in templates.items():
+        assert (project / path).read_text() == rendered(template, **values), path
+    assert 'name="best"' in (project / "dags" / "best.py").read_text()
     # The example is about dates that have data.
     assert " --from 2025-01-01 --to 2025-01-20 " in (project / "README.md").read_text()
     wheels = {path.name: path.read_text() for path in (project / "wheels").iterdir()}
@@ -444,8 +452,8 @@ def test_an_airflow_that_is_too_old_makes_no_project(
 # --- what a project is
 
 
-def rendered(template: str) -> str:
-    values: dict[str, object] = {"name": "reports", "airflow": "3.3.1", "wheels": False}
+def rendered(template: str, **changed: object) -> str:
+    values = {"name": "reports", "airflow": "3.3.1", "wheels": False, **changed}
     return report_templates().get_template(f"project/{template}.jinja").render(values)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -253,27 +252,29 @@ def test_types_that_athena_does_not_read_become_ones_that_it_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "kind"),
+    ("format", "type", "kind"),
     [
-        *(("csv", kind) for kind in ("INTEGER[]", "STRUCT(x INTEGER)", "BLOB")),
-        ("csv_for_spreadsheets", "INTEGER[]"),
-        ("jsonl", "INTERVAL"),
-        ("jsonl", "INTERVAL[]"),
-        ("jsonl", "TIMETZ"),
-        ("jsonl", "TIMESTAMP_NS"),
+        ("csv", "INTEGER[]", "INTEGER[]"),
+        ("csv", "STRUCT(x INTEGER)", "STRUCT(x INTEGER)"),
+        ("csv", "BLOB", "BLOB"),
+        ("csv_for_spreadsheets", "INTEGER[]", "INTEGER[]"),
+        ("jsonl", "INTERVAL", "INTERVAL"),
+        ("jsonl", "INTERVAL[]", "INTERVAL[]"),
+        ("jsonl", "TIMETZ", "TIME WITH TIME ZONE"),
+        ("jsonl", "TIMESTAMP_NS", "TIMESTAMP_NS"),
     ],
 )
-def test_a_column_that_a_format_does_not_hold_is_refused(format: Format, kind: str) -> None:
+def test_a_column_that_a_format_does_not_hold_is_refused(
+    format: Format, type: str, kind: str
+) -> None:
     with engine() as opened:
-        table = write_table(opened.connection.sql(f"SELECT NULL::{kind} AS odd"), opened)
+        table = write_table(opened.connection.sql(f"SELECT NULL::{type} AS odd"), opened)
         with pytest.raises(PublishError) as caught:
             write_files(table, ["parquet", format], opened)
-        (written_kind,) = (column.type for column in table.columns)
-    assert re.sub(r" a [^,]+, which", " a KIND, which", str(caught.value)) == (
-        f"{opened.about}: the column 'odd' is a KIND, which {format!r} does not hold. CAST it to"
+    assert str(caught.value) == (
+        f"{opened.about}: the column 'odd' is a {kind}, which {format!r} does not hold. CAST it to"
         f" text in the SQL or the transform, or leave {format!r} out of the report's outputs."
     )
-    assert written_kind.partition("(")[0] in str(caught.value)
     assert not caught.value.retryable
 
 

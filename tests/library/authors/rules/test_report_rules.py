@@ -206,7 +206,9 @@ def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
     assert "inputs.scores.partitions" in found[0]
 
 
-SECTIONS = """
+WITH_HEADINGS = '''"""
+# Plays
+
 ## Schedule
 
 Weekly, by an Airflow DAG.
@@ -216,28 +218,40 @@ Weekly, by an Airflow DAG.
 **Permissions and more.**
 """
 
+''' + DAG_FILE.partition('"""\n\n')[2]
+
 
 def test_a_section_is_a_heading_or_begins_with_bold_words(make: Make) -> None:
-    begin, _, rest = DAG_FILE.partition("**Schedule.**")
-    page, end = rest.split('"""', 1)
-    assert page.count("**") == 8
-    right = f'{begin}{SECTIONS}"""{end}'
-    repository = make(right)
+    repository = make(WITH_HEADINGS)
     assert dag_rules.every_report_is_documented(repository) == []
-    monthly = 'plays_monthly = build_dag(plays, monthly(timezone="Asia/Tokyo"))\n'
-    for old, new, section in (
+    assert repository.reports
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "section"),
+    [
         ("## Schedule", "## Scheduled", "Schedule"),
         ("# Input", "Input", "Input"),
         ("### Rerun", "See **Rerun.**", "Rerun"),
-    ):
-        text = f"{right.replace(old, new)}{monthly}".replace("weekly\n\n", "monthly, weekly\n\n")
-        (repository.root / "dags" / "plays.py").write_text(text)
-        two_dags = Repository(repository.project)
-        assert len(two_dags.reports) == 2
-        # The DAGs of a file share its docstring.
-        assert dag_rules.every_report_is_documented(two_dags) == [
-            f"plays.py: its docstring (doc=__doc__) lacks a section **{section}.**"
-        ]
+    ],
+)
+def test_words_that_only_look_like_a_section_are_none(
+    make: Make, old: str, new: str, section: str
+) -> None:
+    assert WITH_HEADINGS.count(old) == 1
+    assert dag_rules.every_report_is_documented(make(WITH_HEADINGS.replace(old, new))) == [
+        f"plays.py: its docstring (doc=__doc__) lacks a section **{section}.**"
+    ]
+
+
+def test_the_docstring_that_two_dags_share_is_told_of_once(make: Make) -> None:
+    monthly = 'plays_monthly = build_dag(plays, monthly(timezone="Asia/Tokyo"))\n'
+    two_dags = f"{DAG_FILE}{monthly}".replace("weekly\n\n", "monthly, weekly\n\n")
+    repository = make(two_dags.replace("**Rerun.** ", ""))
+    assert len(repository.reports) == 2
+    assert dag_rules.every_report_is_documented(repository) == [
+        "plays.py: its docstring (doc=__doc__) lacks a section **Rerun.**"
+    ]
 
 
 def test_an_unload_needs_no_order(make: Make) -> None:
@@ -575,12 +589,19 @@ def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> Non
     assert place[1] == "flows/.airflowignore"
     (root / place[1]).write_text("ideas.py\n")
     assert dag_rules.every_file_holds_dags(Repository(find_project(root))) == []
-    # What is held against the style of Python is that folder, too.
+
+
+def test_a_file_whose_style_is_wrong_is_named_in_the_folder_of_dags(make: Make) -> None:
+    root = make(ideas='"""A helper."""\n').root
+    (root / "dags").rename(root / "flows")
+    (root / "pyproject.toml").write_text('[tool.athena-reports]\ndags = "flows"\n')
+
     assert dag_rules.python_is_clean(Repository(find_project(root))) == []
     (root / "flows" / "ideas.py").write_text("import os")
     found = dag_rules.python_is_clean(Repository(find_project(root)))
+    # The finding of the style names that folder, too.
     assert {line.partition(":")[0] for line in found if ":" in line} == {"flows/ideas.py"}
-    (root / "flows" / "ideas.py").rename(root / "ideas.py")  # which is no matter of Airflow's
+    (root / "flows" / "ideas.py").rename(root / "ideas.py")  # outside of the folder of DAGs
     assert dag_rules.python_is_clean(Repository(find_project(root))) == []
 
 
@@ -638,20 +659,6 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
             "it is another DAG",
         ),
         ("import time; plays_weekly.tags.add(str(int(time.time())))", "it is another DAG"),
-        # Each part of a date differs.
-        *(
-            (
-                f"from datetime import datetime\nplays_weekly.description = str({part})",
-                "it is another DAG",
-            )
-            for part in (
-                "datetime.now().month",
-                "datetime.now().day",
-                "datetime.now().weekday()",
-                "datetime.now().hour",
-                "datetime.now().minute",
-            )
-        ),
     ],
 )
 def test_a_file_that_asks_for_something_while_it_is_parsed(
@@ -664,6 +671,23 @@ def test_a_file_that_asks_for_something_while_it_is_parsed(
     found = dag_rules.parsing_asks_for_nothing(Repository(Project.usual(repository.root)))
 
     assert any(finding in each for each in found), found
+
+
+def test_a_file_may_ask_for_no_part_of_a_date(make: Make) -> None:
+    repository = make()
+    parts = ["day", "hour", "minute", "month", "weekday()"]
+    for part in parts:
+        line = f"plays_weekly.description = str(datetime.now().{part})"
+        file = repository.root / "dags" / f"{part.removesuffix('()')}.py"
+        file.write_text(f"{DAG_FILE}\nfrom datetime import datetime\n{line}\n")
+
+    found = dag_rules.parsing_asks_for_nothing(Repository(repository.project))
+
+    assert found == [
+        f"{part.removesuffix('()')}.py: on another day it is another DAG. Take dates from the"
+        " period."
+        for part in parts
+    ]
 
 
 def test_each_thing_that_a_file_asks_for_is_told(make: Make) -> None:
