@@ -101,21 +101,26 @@ def test_partitions_that_are_not_done_are_missing_in_a_preview_as_in_its_run(
     assert "Partial: 8 partitions of the source data were missing" in mail
 
 
-def test_all_partitions_of_a_table_without_any_are_missing_in_a_preview(
+def test_what_is_missing_of_two_tables_is_counted_together(
     flown: Flown, folder: Path, shell: Shell
 ) -> None:
+    """Five dates of the flights, which end with 2013, and all eight of a table without any."""
     columns: Any = {"Name": "empty", "PartitionKeys": [{"Name": "dt", "Type": "string"}]}
     flown.services.glue.create_table(DatabaseName="database_dev", TableInput=columns)
     file = flown.root / "dags" / "flown.py"
     second = 'missing="partial"), Input("empty", "dt", missing="partial"'
     file.write_text(file.read_text().replace('missing="partial"', second))
+    last_week = "2013-12-30"
     try:
-        code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
+        with time_machine.travel("2014-01-06 12:00:00+00:00"):
+            code, printed = shell("preview", "flown", last_week, "--run", "--deliver")
     finally:  # other tests share the lake
         flown.services.glue.delete_table(DatabaseName="database_dev", Name="empty")
     assert code == 0, printed
-    mail = (folder / "sales.txt").read_text()
-    assert "Partial: 8 partitions of the source data were missing" in mail
+    assert "missing: dt=2014-01-02, ..., dt=2014-01-06" in printed
+    assert "missing: dt=2013-12-30, ..., dt=2014-01-06" in printed
+    mail = (folder.with_name(last_week) / "sales.txt").read_text()
+    assert "Partial: 13 partitions of the source data were missing" in mail
 
 
 def test_a_second_preview_takes_the_place_of_the_first(
