@@ -270,6 +270,30 @@ class _ObjectFile(io.RawIOBase):
         return part
 
 
+class _ObjectsDataset(ds.FileSystemDataset):  # type: ignore[misc]
+    """Files that Python reads, as DuckDB scans them."""
+
+    def scanner(self, **options: Any) -> Any:
+        """Return what DuckDB asks for a reader."""
+        return _ObjectsScanner(super().scanner(**options))
+
+
+class _ObjectsScanner:
+    """A scanner that begins without the GIL.
+
+    pyarrow's `to_reader` holds the GIL while Arrow waits for a lock. If the thread that has the
+    lock waits for the GIL, to read a file, neither goes on. `to_batches` lets the GIL go.
+    """
+
+    def __init__(self, scanner: ds.Scanner) -> None:
+        self._scanner = scanner
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(
+            self._scanner.projected_schema, self._scanner.to_batches()
+        )
+
+
 class Catalog:
     """Glue's data catalog in one region, as one query sees it.
 
@@ -360,7 +384,7 @@ class Catalog:
                 _check_types(fragment, {name: table.columns[name] for name in columns}, path)
                 scanned_bytes += _column_bytes(fragment, columns)
                 fragments.append(fragment)
-        dataset = ds.FileSystemDataset(fragments, schema, self._footers.format)
+        dataset = _ObjectsDataset(fragments, schema, self._footers.format)
         return Reading(dataset, scanned_bytes)
 
     def _read_text(
