@@ -490,12 +490,18 @@ def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_run
     assert airflow.begun() == [ALL_WEEKS]
 
 
-def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
-    shell: Shell, airflow: BackfillingApi, flown: Flown
-) -> None:
+def write_fresh_of_two_dags(flown: Flown) -> Path:
+    """Write the report `fresh` of weeks and months, since the first of March."""
     file = flown.root / "dags" / "fresh.py"
     text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
     file.write_text(text + MONTHLY.replace("flown", "fresh"))
+    return file
+
+
+def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    file = write_fresh_of_two_dags(flown)
     airflow.deploy(file, "fresh_weekly")
     with time_machine.travel("2013-03-20 12:00:00+00:00"):
         code, printed = shell(
@@ -511,9 +517,7 @@ def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
 def test_of_two_dags_each_has_a_backfill_of_its_own(
     shell: Shell, airflow: BackfillingApi, flown: Flown
 ) -> None:
-    file = flown.root / "dags" / "fresh.py"
-    text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
-    file.write_text(text + MONTHLY.replace("flown", "fresh"))
+    file = write_fresh_of_two_dags(flown)
     for dag_id in ("fresh_weekly", "fresh_monthly"):
         airflow.deploy(file, dag_id)
     code, printed = shell(

@@ -45,7 +45,7 @@ _MOST_DIGITS = 15
 _SMALLEST_FLOAT = 2.2251e-308
 _GREATEST_FLOAT = 9.99999999999999e307
 _FIRST_YEAR = 1900
-# XlsxWriter moves some that are earlier: the hours of 28 February 1900 become those of a 29th.
+# XlsxWriter moves some earlier timestamps: the hours of 28 February 1900 become those of a 29th.
 _FIRST_DATETIME = datetime(1900, 3, 1)  # noqa: DTZ001
 _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
