@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from athena_reports.workflows.preflight import AccountCheck
 
 # What is installed only with an extra.
-_MODULES_OF_EXTRAS = {"local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator"}
+_MODULES_OF_EXTRAS = {
+    *("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator", "uv"),
+}
 _MWAA_COMMANDS = {"bundle", "mwaa-check", "deploy"}
 _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 

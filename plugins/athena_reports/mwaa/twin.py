@@ -23,6 +23,7 @@ from typing import NamedTuple
 from urllib.request import urlopen
 
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 from athena_reports.local.runtime import Progress, tail
 from athena_reports.local.services import environment_without
@@ -33,6 +34,8 @@ from athena_reports.mwaa.wheels import FOLDER, PYTHON
 PIP_SECONDS = 9 * 60
 """How long requirements.txt may take; after that MWAA goes on without what is missing."""
 STARTUP_SECONDS = 5 * 60
+_IMAGE_SECONDS = 30 * 60
+"""How long the packages of the image may take: two of them are compiled."""
 PACKAGES = (
     "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}"
     " aiobotocore gunicorn statsd"
@@ -133,7 +136,7 @@ class Twin:
         shutil.copy(bundle / "startup.sh", self.home / "startup")
 
     def install(self, image: str, constraints: str, requirements: str) -> None:
-        """Install what the image has, then requirements.txt by the image's rules.
+        """Install what the image has with uv, then requirements.txt with pip, by the image's rules.
 
         The wheels of the plugins folder come first, with the network cut: an environment without a
         route to a package index has nothing else. Then requirements.txt as a whole, without the
@@ -146,7 +149,7 @@ class Twin:
             requirements: The bundle's requirements.txt.
 
         Raises:
-            DeployError: pip failed, or has installed the library too.
+            DeployError: uv or pip failed, or pip has installed the library too.
         """
         self._install_image(image, constraints)
         before = self._versions()
@@ -169,8 +172,15 @@ class Twin:
         others = [line for line in constraints.splitlines() if _name(line) not in pinned]
         packages = self._file("image.txt", image)
         limits = self._file("constraints.txt", "\n".join(others))
-        advice = "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
-        self._pip("pip-image.log", advice, ["-r", packages, "-c", limits])
+        install = [find_uv_bin(), "pip", "install", "--python", str(self.python)]
+        arguments = ["--compile-bytecode", "-r", packages, "-c", limits]
+        log = self.folder / "image.log"
+        code = self._run([*install, *arguments], log, _IMAGE_SECONDS)
+        advice = (
+            "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
+            " Another package index than PyPI is UV_DEFAULT_INDEX."
+        )
+        _require_success("uv", code, _IMAGE_SECONDS, advice, log)
 
     def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> None:
         """Install requirements.txt beside the packages of the image, whose versions are given."""
@@ -189,11 +199,11 @@ class Twin:
             advice = "The bundle carries a wheel that the image cannot install without a network."
             self._pip("pip-wheels.log", advice, [*_CUT_OFF, "-c", limits, *carried])
         arguments = ["-c", limits, "-r", packages]
-        code = self._run_pip("pip-cut-off.log", [*_CUT_OFF, *arguments], PIP_SECONDS)
+        code = self._run_pip("pip-cut-off.log", [*_CUT_OFF, *arguments])
         self.needs_index = code != 0
         if self.needs_index:
             advice = "MWAA only logs that, and runs on without the packages."
-            self._pip("pip.log", advice, arguments, PIP_SECONDS)
+            self._pip("pip.log", advice, arguments)
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed, as MWAA may do.
@@ -205,7 +215,7 @@ class Twin:
         script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
         # In a home of its own: Airflow writes its configuration into that at its first import.
         environment = {"AIRFLOW_HOME": str(self.folder / "import")}
-        code = self._run(["-P", *script], log, 120, environment)
+        code = self._run_python(["-P", *script], log, 120, environment)
         if code != 0:
             raise DeployError(
                 "A plugin cannot be imported without what requirements.txt installs"
@@ -265,7 +275,7 @@ class Twin:
         environment["AIRFLOW_HOME"] = str(self.folder / "import")
         environment["AIRFLOW__CORE__DAGS_FOLDER"] = dags
         environment["PYTHONPATH"] = str(self.home / "plugins")
-        code = self._run(["-P", str(_REPORT_PERIODS), dags], log, 300, environment)
+        code = self._run_python(["-P", str(_REPORT_PERIODS), dags], log, 300, environment)
         if code != 0:
             raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
@@ -274,26 +284,24 @@ class Twin:
             periods[dag_id] = ReportPeriod(**fields)
         return periods
 
-    def _pip(
-        self, log_name: str, advice: str, arguments: list[str], seconds: float = 30 * 60
-    ) -> None:
-        log = self.folder / log_name
-        code = self._run_pip(log_name, arguments, seconds)
-        if code != 0:
-            reason = f"took longer than {seconds} s"
-            if code is not None:
-                reason = f"failed with exit code {code}"
-            raise DeployError(f"pip {reason}. {advice} Log: {log}\n{tail(log)}")
+    def _pip(self, log_name: str, advice: str, arguments: list[str]) -> None:
+        code = self._run_pip(log_name, arguments)
+        _require_success("pip", code, PIP_SECONDS, advice, self.folder / log_name)
 
-    def _run_pip(self, log_name: str, arguments: list[str], seconds: float) -> int | None:
+    def _run_pip(self, log_name: str, arguments: list[str]) -> int | None:
         """Let pip install; returns its exit code, or None if it took too long."""
         install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        return self._run([*install, *arguments], self.folder / log_name, seconds)
+        return self._run_python([*install, *arguments], self.folder / log_name, PIP_SECONDS)
 
-    def _run(
+    def _run_python(
         self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
     ) -> int | None:
-        """Run the twin's Python with its output in a file, and `more` variables.
+        return self._run([str(self.python), *arguments], log, seconds, more)
+
+    def _run(
+        self, command: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Run a command with its output in a file, and `more` variables.
 
         Returns the exit code; None if it took too long.
         """
@@ -301,7 +309,7 @@ class Twin:
         environment.update(more or {})
         with log.open("w") as output, suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
-                [str(self.python), *arguments],
+                command,
                 env=environment,
                 cwd=self.folder,
                 stdout=output,
@@ -340,7 +348,7 @@ def build_twin(
         progress: Told what happens.
 
     Raises:
-        DeployError: There is no usable Python, the constraints cannot be read, or pip failed.
+        DeployError: There is no usable Python, the constraints cannot be read, or uv or pip failed.
     """
     requirements = (bundle / "requirements.txt").read_text()
     image, constraints = _packages_of_image(version, constraints)
@@ -436,6 +444,18 @@ def _name(requirement: str) -> str:
 def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
     """Return Airflow's variables on MWAA: its defaults, what startup.sh exports, what it forces."""
     return {**DEFAULTS, **exported, **FORCED}
+
+
+def _require_success(
+    program: str, code: int | None, seconds: float, advice: str, log: Path
+) -> None:
+    """Raise a DeployError with the end of a program's log, if it failed or took too long."""
+    if code == 0:
+        return
+    reason = f"took longer than {seconds} s"
+    if code is not None:
+        reason = f"failed with exit code {code}"
+    raise DeployError(f"{program} {reason}. {advice} Log: {log}\n{tail(log)}")
 
 
 def _clean_environment() -> dict[str, str]:

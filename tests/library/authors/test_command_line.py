@@ -11,7 +11,7 @@ from tests.support.flown import DAG_ID, Flown
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-EXTRAS = ("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator")
+EXTRAS = ("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator", "uv")
 # As where these modules are not installed.
 WITHOUT = """
 import importlib.util, json, sys
@@ -51,7 +51,7 @@ NEW = [
         pytest.param(NEW, "sqlglot", "authors", marks=pytest.mark.ci),
         pytest.param(["docs", DAG_ID], "local_athena", "authors", marks=pytest.mark.ci),
         (["up", "--port=0"], "local_athena", "authors"),
-        (["mwaa-check", "--version=3.3.1"], "local_athena", "mwaa"),
+        (["mwaa-check", "--version=3.3.1"], "uv", "mwaa"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else value,
 )

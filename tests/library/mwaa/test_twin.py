@@ -1,5 +1,5 @@
 """The twin with images and packages of the test's own:
-real virtual environments and a real pip, no index.
+real virtual environments, a real uv and a real pip, no index.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 from athena_reports.mwaa import DeployError
 from athena_reports.mwaa import twin as module
@@ -363,15 +364,21 @@ def test_an_image_has_the_versions_of_its_constraints(airflow: str) -> None:
     assert installed["apache-airflow-task-sdk"] == f"1.{airflow.removeprefix('3.')}"
 
 
-class Pip:
-    """Stands for pip: what each call of it was asked for, with the files that it was given.
+class Installers:
+    """Stand for uv and pip: what they were asked for, with the files that they were given.
 
     Attributes:
+        calls: The words of each call after what all have, by the name of its log.
+        files: The text of the file of each option, by the name of the log and the option.
+        seconds: How long each call may take, by the same.
         installs: What a call brings: name and version, by the name of its log.
         codes: Its exit code, if that is not 0, by the same.
     """
 
     def __init__(self, twin: Twin) -> None:
+        self._of_uv = [find_uv_bin(), "pip", "install", "--python", str(twin.python)]
+        quiet = ["--disable-pip-version-check", "--no-input"]
+        self._of_pip = [str(twin.python), "-m", "pip", "install", *quiet]
         self.calls: dict[str, list[str]] = {}
         self.files: dict[str, str] = {}
         self.installs: dict[str, tuple[str, str]] = {}
@@ -381,10 +388,11 @@ class Pip:
         self._packages.mkdir(parents=True)
 
     def run(self, command: list[str], *, stdout: Any, timeout: float, **_: Any) -> Any:
-        words = command[1:]
-        assert words[:3] == ["-m", "pip", "install"]
         log = Path(stdout.name).name
-        self.calls[log] = words[5:]
+        program = self._of_uv if log == "image.log" else self._of_pip
+        words = command[len(program) :]
+        assert command == [*program, *words]
+        self.calls[log] = words
         self.seconds[log] = timeout
         for option, file in pairwise(words):
             if option in ("-r", "-c"):
@@ -401,55 +409,60 @@ IMAGE = "Flask_Login==0.6\nsix==1.0\ncelery==5.5\n"
 
 
 @pytest.fixture
-def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
-    pip = Pip(Twin(tmp_path))
-    pip.installs["pip-image.log"] = ("celery", "5.5")
-    monkeypatch.setattr(module.subprocess, "run", pip.run)
-    return pip
+def installers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installers:
+    installers = Installers(Twin(tmp_path))
+    installers.installs["image.log"] = ("celery", "5.5")
+    monkeypatch.setattr(module.subprocess, "run", installers.run)
+    return installers
 
 
-def test_pip_is_asked_for_the_image_then_for_the_wheels_then_for_all(
-    tmp_path: Path, pip: Pip
+def test_uv_installs_the_image_and_pip_the_wheels_and_then_all(
+    tmp_path: Path, installers: Installers
 ) -> None:
     twin = Twin(tmp_path)
-    pip.installs["pip-wheels.log"] = ("duckdb", "1.5")
+    installers.installs["pip-wheels.log"] = ("duckdb", "1.5")
     requirements = f'--constraint "{HOME}/dags/c.txt"\n{PLUGINS}/wheels/duckdb.whl\nrequests\n'
     twin.install(IMAGE, "flask-login==0.5\nsix==0.9\nrequests==2\n", requirements)
 
-    assert list(pip.calls) == ["pip-image.log", "pip-wheels.log", "pip-cut-off.log"]
+    assert list(installers.calls) == ["image.log", "pip-wheels.log", "pip-cut-off.log"]
     # The list of the image wins where it and the constraints differ.
-    assert pip.files["pip-image.log -r"] == IMAGE
-    assert pip.files["pip-image.log -c"] == "requests==2"
+    assert installers.files["image.log -r"] == IMAGE
+    assert installers.files["image.log -c"] == "requests==2"
     # What MWAA does not let requirements.txt change, in the version of the image.
-    assert pip.files["pip-wheels.log -c"] == "celery==5.5\n"
-    assert pip.calls["pip-wheels.log"][-1] == f"{twin.home}/plugins/wheels/duckdb.whl"
-    assert pip.files["pip-cut-off.log -c"] == "celery==5.5\n"
-    assert pip.files["pip-cut-off.log -r"] == requirements.replace(HOME, str(twin.home))
+    assert installers.files["pip-wheels.log -c"] == "celery==5.5\n"
+    assert installers.calls["pip-wheels.log"][-1] == f"{twin.home}/plugins/wheels/duckdb.whl"
+    assert installers.files["pip-cut-off.log -c"] == "celery==5.5\n"
+    assert installers.files["pip-cut-off.log -r"] == requirements.replace(HOME, str(twin.home))
     for log in ("pip-wheels.log", "pip-cut-off.log"):
-        words = pip.calls[log]
+        words = installers.calls[log]
         assert {"--isolated", "--no-cache-dir"} <= set(words)
         nobody = "http://127.0.0.1:9"
         for option, value in (("--retries", "0"), ("--index-url", nobody), ("--proxy", nobody)):
             assert words[words.index(option) + 1] == value
-    assert "--index-url" not in pip.calls["pip-image.log"]
+    assert "--index-url" not in installers.calls["image.log"]
     # As long as MWAA gives pip.
-    assert pip.seconds["pip-cut-off.log"] == 9 * 60
+    assert installers.seconds["pip-cut-off.log"] == 9 * 60
     assert (twin.added, twin.needs_index) == ({"duckdb": "1.5"}, False)
 
 
-def test_an_index_is_asked_for_what_cannot_be_had_without_one(tmp_path: Path, pip: Pip) -> None:
+def test_an_index_is_asked_for_what_cannot_be_had_without_one(
+    tmp_path: Path, installers: Installers
+) -> None:
     twin = Twin(tmp_path)
-    pip.codes["pip-cut-off.log"] = 1
-    pip.installs["pip.log"] = ("requests", "2")
+    installers.codes["pip-cut-off.log"] = 1
+    installers.installs["pip.log"] = ("requests", "2")
     twin.install(IMAGE, "", "requests\n")
-    assert list(pip.calls) == ["pip-image.log", "pip-cut-off.log", "pip.log"]
-    assert pip.calls["pip.log"] == pip.calls["pip-cut-off.log"][-4:]  # with an index
-    assert pip.seconds["pip.log"] == 9 * 60
+    assert list(installers.calls) == ["image.log", "pip-cut-off.log", "pip.log"]
+    with_an_index = installers.calls["pip-cut-off.log"][-4:]
+    assert installers.calls["pip.log"] == with_an_index
+    assert installers.seconds["pip.log"] == 9 * 60
     assert (twin.added, twin.needs_index) == ({"requests": "2"}, True)
 
 
-def test_an_image_that_would_have_the_library_twice_is_refused(tmp_path: Path, pip: Pip) -> None:
-    pip.installs["pip-cut-off.log"] = ("athena_reports", "0.2.0")
+def test_an_image_that_would_have_the_library_twice_is_refused(
+    tmp_path: Path, installers: Installers
+) -> None:
+    installers.installs["pip-cut-off.log"] = ("athena_reports", "0.2.0")
     with pytest.raises(DeployError) as refused:
         Twin(tmp_path).install(IMAGE, "", "-r more.txt\n")
     says = str(refused.value)
@@ -458,20 +471,21 @@ def test_an_image_that_would_have_the_library_twice_is_refused(tmp_path: Path, p
 
 
 @pytest.mark.parametrize(
-    ("log", "advice"),
+    ("log", "program", "advice"),
     [
-        ("pip-image.log", "psycopg2 and pycurl need a compiler and the headers of libpq"),
-        ("pip-wheels.log", "carries a wheel that the image cannot install without a network"),
-        ("pip.log", "MWAA only logs that, and runs on without the packages"),
+        ("image.log", "uv", "psycopg2 and pycurl need a compiler and the headers of libpq"),
+        ("image.log", "uv", "Another package index than PyPI is UV_DEFAULT_INDEX"),
+        ("pip-wheels.log", "pip", "a wheel that the image cannot install without a network"),
+        ("pip.log", "pip", "MWAA only logs that, and runs on without the packages"),
     ],
 )
-def test_a_pip_that_fails_says_what_that_means(
-    tmp_path: Path, pip: Pip, log: str, advice: str
+def test_an_installation_that_fails_says_what_that_means(
+    tmp_path: Path, installers: Installers, log: str, program: str, advice: str
 ) -> None:
-    pip.codes |= {log: 2, "pip-cut-off.log": 1}
+    installers.codes |= {log: 2, "pip-cut-off.log": 1}
     with pytest.raises(DeployError) as refused:
         Twin(tmp_path).install(IMAGE, "", f"{PLUGINS}/wheels/duckdb.whl\n")
-    assert str(refused.value).startswith("pip failed with exit code 2. ")
+    assert str(refused.value).startswith(f"{program} failed with exit code 2. ")
     assert advice in str(refused.value)
     assert f"Log: {tmp_path / log}\n" in str(refused.value)
 
@@ -486,7 +500,7 @@ def test_what_takes_longer_than_on_mwaa_is_told_with_its_time(
     twin = Twin(tmp_path)
     with pytest.raises(DeployError, match=r"^startup\.sh took longer than 300 s\.$"):
         twin.startup_variables(lambda _: None)
-    with pytest.raises(DeployError, match=r"^pip took longer than 1800 s\. psycopg2 and pycurl"):
+    with pytest.raises(DeployError, match=r"^uv took longer than 1800 s\. psycopg2 and pycurl"):
         twin.install(IMAGE, "", "requests\n")
 
 
