@@ -17,6 +17,9 @@ READY := $(VENV)/.ready
 UV := $(VENV)/bin/uv
 PORT ?= 4566
 
+# Images of containers often set it. Hundreds of processes of a test run would then compile the same modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
 # Try another one with PYTHON=/path/to/python.
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.13 python3.11 python3 python)
