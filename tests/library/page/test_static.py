@@ -1,6 +1,6 @@
 """The page's JavaScript, in Debian's Chromium: what a viewer sees and what the page sends.
 
-There is no Airflow here; `tests/e2e/test_page_browser.py` has one.
+There is no Airflow here; `tests/e2e/page/test_page_browser.py` has one.
 """
 
 from __future__ import annotations

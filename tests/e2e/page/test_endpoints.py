@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,16 +17,16 @@ import pytest
 from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
 from athena_reports.local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from tests.e2e.page_dags import write_dags
+from tests.e2e.page.dags import write_dags
 from tests.support.calendars import MONTHS, WEEKS
 from tests.support.page_publisher import Publisher
+from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
-ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "user_ranking_weekly"
-OUTSIDER = "outsider"  # of page_auth, which imports the API server: that takes a second
+OUTSIDER = "outsider"  # of auth.py, which imports the API server: that takes a second
 HOLES_DAG_ID = "user_holes_weekly"  # of which nothing is published
 REPORTS = ("user_ranking", "user_holes", "shop_revenue", "shop_closed")
 PERIODS = list(WEEKS.between(WEEKS.period("2025-06-01").start, WEEKS.period("2025-07-27").start))
@@ -93,7 +92,7 @@ def airflow(
             **services.environment,
             "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
             "PYTHONPATH": str(ROOT),
-            "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.page_auth.SomeDagsAuthManager",
+            "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.page.auth.SomeDagsAuthManager",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": (
                 f"admin:admin,looker:viewer,{OUTSIDER}:viewer"
             ),

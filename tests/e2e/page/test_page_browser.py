@@ -1,6 +1,4 @@
-"""The Reports page in a real browser and a real Airflow,
-from the first hole to the last one filled.
-"""
+"""The Reports page in a real browser and a real Airflow, in which no task runs."""
 
 from __future__ import annotations
 
@@ -8,89 +6,36 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
-from athena_reports.local.client import DagRun
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports.local.runtime import AirflowRuntime
+from athena_reports.local.services import Services
 from athena_reports.periods.calendar import Period
-from demo.lake import seed_plays
-from demo.plays import PlaysSpec
-from tests.e2e.page_dags import write_dags
-from tests.support.browser import Screenshots, launch, log_in
+from tests.e2e.page.reports_page import (
+    DAG_ID,
+    FAILED,
+    FORGOTTEN,
+    HOSTILE,
+    MONTH,
+    PARTIAL,
+    SCREENSHOTS,
+    WARNING,
+    WEEK,
+    Enter,
+    airflow_with_page,
+    cell,
+    open_page,
+)
 from tests.support.calendars import MONTHS, WEEKS
-from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking
-from tests.support.reports import SQL
+from tests.support.page_publisher import Publisher, ranking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
-
-ROOT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = Screenshots(ROOT / "docs" / "images")
-DAG_ID = "user_ranking_weekly"
-REPORTS = ("campaign_reach", "device_share", "shop_revenue", "user_ranking")
-# The reports end with [-1], the last one that was over when this was imported: no week that ends
-# while the tests run becomes one of theirs.
-WEEK = last_periods(WEEKS, 26)
-MONTH = last_periods(MONTHS, 6)
-BY_FORM = WEEK[-4:-2]
-HOLES = WEEK[-6:-4]
-FORGOTTEN, FAILED, PARTIAL, WARNING = WEEK[-15], WEEK[-12], WEEK[-19], WEEK[-9]
-RUN_SECONDS = 240
-HOSTILE = '<img src=x onerror="document.title=1">'
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
-        running.prepare("dev")
-        first = WEEK[-7].start_utc.date() - timedelta(2)
-        spec = PlaysSpec(first, WEEK[-1].end_utc.date() + timedelta(2), events=20_000, users=1_000)
-        seed_plays(running, "dev", spec)
-        fill(running)
-        yield running
-
-
-def fill(services: Services) -> None:
-    """Publish what the reports are to begin with."""
-    for report in REPORTS[1:]:
-        publisher = Publisher(services, report, MONTHS)
-        for month in MONTH:
-            publisher.put(month)
-        publisher = Publisher(services, report, WEEKS)
-        ours = report == "user_ranking"
-        for week in WEEK:
-            if ours and week in (*BY_FORM, *HOLES, FORGOTTEN, FAILED):
-                continue
-            checks = [PASSED, WARNED] if week is WARNING else [PASSED]
-            publisher.put(
-                week,
-                partial=ours and week is PARTIAL,
-                provisional=week is WEEK[-1],
-                key=["user_id"],
-                checks=checks,
-            )
-    restated = Publisher(services, "user_ranking", WEEKS)
-    again = WEEK[-8].end_utc + timedelta(days=2)
-    restated.put(WEEK[-8], seed=3, at=again, key=["user_id"], checks=[PASSED])
-    hostile = ranking(WEEK[-7])
-    hostile[0]["user_name"] = HOSTILE
-    restated.put(WEEK[-7], at=WEEK[-7].end_utc + timedelta(days=3), rows=hostile)
-    foreign = Publisher(services, "device_share", WEEKS)
-    services.s3.put_object(
-        Bucket=foreign.bucket,
-        Key=f"device_share/weekly/{WEEK[-3].id}/manifest.json",
-        Body=b'{"a": 1}',
-    )
-    services.s3.delete_object(
-        Bucket=foreign.bucket, Key=f"device_share/weekly/{WEEK[-4].id}/manifest.json"
-    )
-    foreign.alter(WEEK[-4], broken="its manifest is missing")  # as the cleanup notes
 
 
 @pytest.fixture(scope="module")
@@ -98,66 +43,8 @@ def airflow(
     tmp_path_factory: pytest.TempPathFactory, services: Services
 ) -> Iterator[AirflowRuntime]:
     folder = tmp_path_factory.mktemp("page")
-    sql = SQL / "top_users.sql"
-    config = AirflowConfig(
-        home=folder / "airflow",
-        dags_folder=write_dags(folder / "dags", sql, REPORTS, WEEK[0], WEEK[-1]),
-        plugins_folder=ROOT / "plugins",
-        environment={
-            **services.environment,
-            "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,looker:viewer",
-            # What is missing is to stay so until somebody fills it.
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
-    )
-    with AirflowRuntime(config, dag_ids=[f"{report}_weekly" for report in REPORTS]) as runtime:
-        runtime.client.pause("shop_revenue_weekly")
-        runtime.client.trigger("shop_revenue_weekly", conf={"period": WEEK[-2].id})
-        runtime.client.pause(DAG_ID)
-        failed = runtime.client.trigger(DAG_ID, conf={"period": FAILED.id})
-        runtime.client.set_state(DAG_ID, failed.run_id, "failed")
-        runtime.client.unpause(DAG_ID)
+    with airflow_with_page(folder, services, ("api-server", "dag-processor")) as runtime:
         yield runtime
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as running:
-        yield running
-
-
-Enter = Callable[[str], Page]
-
-
-@pytest.fixture
-def enter(browser: Browser, airflow: AirflowRuntime) -> Iterator[Enter]:
-    """Logs a user in, and sees to it that the page has caused no error by the end of the test."""
-    passwords = json.loads((airflow.config.home / "passwords.json").read_text())
-    problems: list[str] = []
-    with browser.new_context(
-        viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo"
-    ) as context:
-        context.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
-
-        def entered(user: str) -> Page:
-            page = context.new_page()
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            log_in(page, airflow.url, user, passwords[user])
-            return page
-
-        yield entered
-    assert problems == []
-
-
-def open_page(page: Page, airflow: AirflowRuntime, place: str = "") -> None:
-    page.goto(f"{airflow.url}/athena-reports/{place}")
-    page.locator("#status[data-complete=true]").wait_for()
-
-
-def cell(page: Page | FrameLocator, period: Period, dag_id: str = DAG_ID) -> Locator:
-    return page.locator(f'.cell[data-key="{dag_id}/{period.id}"]')
 
 
 @contextmanager
@@ -168,44 +55,6 @@ def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
     frame = page.frame_locator("iframe")
     frame.locator("#status[data-complete=true]").wait_for()
     yield frame
-
-
-@pytest.fixture
-def backfilled_by_form(enter: Enter, airflow: AirflowRuntime) -> list[DagRun]:
-    """The runs of `BY_FORM`, which a backfill from Airflow's own form has published.
-
-    The first test that needs them makes them.
-    """
-    page = enter("admin")
-    if not runs_of_backfills(airflow):
-        page.goto(f"{airflow.url}/dags/{DAG_ID}")
-        page.get_by_role("button", name="Trigger Dag").click()
-        dialog = page.get_by_role("dialog")
-        dialog.get_by_text("Backfill", exact=True).click()
-        # The form takes times of the zone that the UI shows, which is the browser's.
-        for name, period in (("from_date", BY_FORM[0]), ("to_date", BY_FORM[-1])):
-            dialog.locator(f"input[name={name}]").fill(period.start.strftime("%Y-%m-%dT%H:%M"))
-        dialog.get_by_role("button", name="Run Backfill").click()
-        dialog.wait_for(state="hidden")
-    open_page(page, airflow)
-    for period in BY_FORM:
-        expect(cell(page, period)).to_have_attribute(
-            "data-state", re.compile("published|provisional"), timeout=RUN_SECONDS * 1000
-        )
-    return runs_of_backfills(airflow)
-
-
-def runs_of_backfills(airflow: AirflowRuntime) -> list[DagRun]:
-    return [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
-
-
-@pytest.mark.full
-def test_a_backfill_from_airflows_own_form_fills_the_coverage(
-    backfilled_by_form: list[DagRun],
-) -> None:
-    assert [run.data_interval_start for run in backfilled_by_form] == [
-        period.start_utc for period in BY_FORM
-    ]
 
 
 def test_coverage_shows_every_state_by_colour_and_by_shape(
@@ -663,93 +512,6 @@ def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRunt
         expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
         page.get_by_role("link", name="Log in to Airflow").click()
         page.wait_for_url(re.compile("/auth/login"))
-
-
-@pytest.mark.full
-@pytest.mark.usefixtures("backfilled_by_form")
-def test_holes_are_filled_and_stale_periods_restated(
-    enter: Enter, airflow: AirflowRuntime, services: Services
-) -> None:
-    """Two holes get runs with their logical dates; the stale period's own run is cleared."""
-    publisher = Publisher(services, "user_ranking", WEEKS)
-    # Queries of one minute count as run together, so this one has to be older.
-    read = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds")
-    restated_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    readings = {BY_FORM[0].end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
-    publisher.alter(BY_FORM[0], readings=json.dumps(readings))
-    publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
-    page = enter("admin")
-    page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
-    open_page(page, airflow)
-    expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
-    SCREENSHOTS.take(page, "page-coverage", "dark", "light")
-    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("First period").select_option(HOLES[0].id)
-    dialog.get_by_label("Last period").select_option(BY_FORM[1].id)
-    expect(dialog.get_by_text("3 runs", exact=True)).to_be_visible()
-    expect(dialog.get_by_text(re.compile(r"About .*B scanned for \$"))).to_be_visible()
-    triggered = f"2 runs triggered, earliest first: {HOLES[0].id}, {HOLES[1].id}."
-    expect(dialog.get_by_text(triggered)).to_be_visible()
-    expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
-    bounds = [f"{period.start_utc.isoformat()}" for period in (HOLES[0], BY_FORM[1])]
-    assert dialog.locator("code.copy").all_inner_texts() == bounds
-    SCREENSHOTS.take(page, "page-fill", "light")
-    dialog.get_by_role("button", name="Start").click()
-    for period in HOLES:
-        expect(dialog.get_by_text(f"{period.id}: run triggered.")).to_be_visible()
-    expect(dialog.get_by_text(f"{BY_FORM[1].id}: run cleared.")).to_be_visible()
-    dialog.get_by_role("button", name="Close").click()
-    for period in (*HOLES, BY_FORM[1]):
-        expect(cell(page, period)).to_have_attribute(
-            "data-state",
-            re.compile("published|provisional|partial|warned"),
-            timeout=RUN_SECONDS * 1000,
-        )
-    runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
-    assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
-
-
-@pytest.mark.full
-@pytest.mark.usefixtures("backfilled_by_form")
-def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
-    enter: Enter, airflow: AirflowRuntime, services: Services
-) -> None:
-    publisher = Publisher(services, "campaign_reach", WEEKS)
-    for place, week in enumerate(WEEK[-3:]):
-        sales = [
-            ("Quito", "GROCERY", 700 - place),
-            ("Cuenca", "GROCERY", 500 + place),
-            ("Quito", "DAIRY", 300),
-        ]
-        rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
-        publisher.put(week, rows=rows, key=["store", "family"])
-    page = enter("admin")
-    history = page.locator("section", has=page.get_by_role("heading", name="History"))
-    open_page(page, airflow)
-    reach = cell(page, WEEK[-1], "campaign_reach_weekly")
-    # The page keeps for seconds what was there before.
-    expect(reach).to_have_attribute("data-state", "published")
-    reach.click()
-    history.get_by_text("As a table").click()
-    values = {
-        "Quito, GROCERY": (700, 699, 698),
-        "Cuenca, GROCERY": (500, 501, 502),
-        "Quito, DAIRY": (300, 300, 300),
-    }
-    expect(history.locator("tbody tr")).to_have_count(len(values))
-    for name, numbers in values.items():
-        expect(history.get_by_role("row", name=name)).to_have_text(
-            name + "".join(map(str, numbers))
-        )
-    expect(history.locator("path")).to_have_count(len(values))
-
-    open_page(page, airflow, f"#{DAG_ID}/{BY_FORM[0].id}")  # which a run has published
-    expect(history.locator("path")).to_have_count(5)
-
-    open_page(page, airflow, f"#shop_revenue_monthly/{MONTH[-1].id}")
-    expect(history).to_contain_text("There is no history: the report does not say which columns")
-    expect(history.locator("path")).to_have_count(0)
 
 
 def test_airflows_graph_shows_the_steps_from_left_to_right(

@@ -1,0 +1,164 @@
+"""The Reports page in a real browser while Airflow runs: from the first hole to the last one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from athena_reports.local.client import DagRun
+from athena_reports.local.runtime import COMPONENTS, AirflowRuntime
+from athena_reports.local.services import Services
+from tests.e2e.page.reports_page import (
+    BY_FORM,
+    DAG_ID,
+    HOLES,
+    MONTH,
+    SCREENSHOTS,
+    WEEK,
+    Enter,
+    airflow_with_page,
+    cell,
+    open_page,
+)
+from tests.support.calendars import WEEKS
+from tests.support.page_publisher import Publisher
+
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
+
+RUN_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, services: Services
+) -> Iterator[AirflowRuntime]:
+    folder = tmp_path_factory.mktemp("page")
+    with airflow_with_page(folder, services, COMPONENTS) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def backfilled_by_form(enter: Enter, airflow: AirflowRuntime) -> list[DagRun]:
+    """The runs of `BY_FORM`, which a backfill from Airflow's own form has published.
+
+    The first test that needs them makes them.
+    """
+    page = enter("admin")
+    if not runs_of_backfills(airflow):
+        page.goto(f"{airflow.url}/dags/{DAG_ID}")
+        page.get_by_role("button", name="Trigger Dag").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_text("Backfill", exact=True).click()
+        # The form takes times of the zone that the UI shows, which is the browser's.
+        for name, period in (("from_date", BY_FORM[0]), ("to_date", BY_FORM[-1])):
+            dialog.locator(f"input[name={name}]").fill(period.start.strftime("%Y-%m-%dT%H:%M"))
+        dialog.get_by_role("button", name="Run Backfill").click()
+        dialog.wait_for(state="hidden")
+    open_page(page, airflow)
+    for period in BY_FORM:
+        expect(cell(page, period)).to_have_attribute(
+            "data-state", re.compile("published|provisional"), timeout=RUN_SECONDS * 1000
+        )
+    return runs_of_backfills(airflow)
+
+
+def runs_of_backfills(airflow: AirflowRuntime) -> list[DagRun]:
+    return [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
+
+
+def test_a_backfill_from_airflows_own_form_fills_the_coverage(
+    backfilled_by_form: list[DagRun],
+) -> None:
+    assert [run.data_interval_start for run in backfilled_by_form] == [
+        period.start_utc for period in BY_FORM
+    ]
+
+
+@pytest.mark.usefixtures("backfilled_by_form")
+def test_holes_are_filled_and_stale_periods_restated(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
+    """Two holes get runs with their logical dates; the stale period's own run is cleared."""
+    publisher = Publisher(services, "user_ranking", WEEKS)
+    # Queries of one minute count as run together, so this one has to be older.
+    read = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds")
+    restated_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    readings = {BY_FORM[0].end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
+    publisher.alter(BY_FORM[0], readings=json.dumps(readings))
+    publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
+    page = enter("admin")
+    page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
+    open_page(page, airflow)
+    expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
+    SCREENSHOTS.take(page, "page-coverage", "dark", "light")
+    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First period").select_option(HOLES[0].id)
+    dialog.get_by_label("Last period").select_option(BY_FORM[1].id)
+    expect(dialog.get_by_text("3 runs", exact=True)).to_be_visible()
+    expect(dialog.get_by_text(re.compile(r"About .*B scanned for \$"))).to_be_visible()
+    triggered = f"2 runs triggered, earliest first: {HOLES[0].id}, {HOLES[1].id}."
+    expect(dialog.get_by_text(triggered)).to_be_visible()
+    expect(dialog.get_by_text(f"1 run cleared: {BY_FORM[1].id}.")).to_be_visible()
+    bounds = [f"{period.start_utc.isoformat()}" for period in (HOLES[0], BY_FORM[1])]
+    assert dialog.locator("code.copy").all_inner_texts() == bounds
+    SCREENSHOTS.take(page, "page-fill", "light")
+    dialog.get_by_role("button", name="Start").click()
+    for period in HOLES:
+        expect(dialog.get_by_text(f"{period.id}: run triggered.")).to_be_visible()
+    expect(dialog.get_by_text(f"{BY_FORM[1].id}: run cleared.")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    for period in (*HOLES, BY_FORM[1]):
+        expect(cell(page, period)).to_have_attribute(
+            "data-state",
+            re.compile("published|provisional|partial|warned"),
+            timeout=RUN_SECONDS * 1000,
+        )
+    runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
+    assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
+
+
+@pytest.mark.usefixtures("backfilled_by_form")
+def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
+    enter: Enter, airflow: AirflowRuntime, services: Services
+) -> None:
+    publisher = Publisher(services, "campaign_reach", WEEKS)
+    for place, week in enumerate(WEEK[-3:]):
+        sales = [
+            ("Quito", "GROCERY", 700 - place),
+            ("Cuenca", "GROCERY", 500 + place),
+            ("Quito", "DAIRY", 300),
+        ]
+        rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
+        publisher.put(week, rows=rows, key=["store", "family"])
+    page = enter("admin")
+    history = page.locator("section", has=page.get_by_role("heading", name="History"))
+    open_page(page, airflow)
+    reach = cell(page, WEEK[-1], "campaign_reach_weekly")
+    # The page keeps for seconds what was there before.
+    expect(reach).to_have_attribute("data-state", "published")
+    reach.click()
+    history.get_by_text("As a table").click()
+    values = {
+        "Quito, GROCERY": (700, 699, 698),
+        "Cuenca, GROCERY": (500, 501, 502),
+        "Quito, DAIRY": (300, 300, 300),
+    }
+    expect(history.locator("tbody tr")).to_have_count(len(values))
+    for name, numbers in values.items():
+        expect(history.get_by_role("row", name=name)).to_have_text(
+            name + "".join(map(str, numbers))
+        )
+    expect(history.locator("path")).to_have_count(len(values))
+
+    open_page(page, airflow, f"#{DAG_ID}/{BY_FORM[0].id}")  # which a run has published
+    expect(history.locator("path")).to_have_count(5)
+
+    open_page(page, airflow, f"#shop_revenue_monthly/{MONTH[-1].id}")
+    expect(history).to_contain_text("There is no history: the report does not say which columns")
+    expect(history.locator("path")).to_have_count(0)
