@@ -371,7 +371,7 @@ class Installers:
         calls: The words of each call after what all have, by the name of its log.
         files: The text of the file of each option, by the name of the log and the option.
         seconds: How long each call may take, by the same.
-        installs: What a call brings: name and version, by the name of its log.
+        installs: What a call brings: versions by package, by the name of its log.
         codes: Its exit code, if that is not 0, by the same.
     """
 
@@ -381,7 +381,7 @@ class Installers:
         self._of_pip = [str(twin.python), "-m", "pip", "install", *quiet]
         self.calls: dict[str, list[str]] = {}
         self.files: dict[str, str] = {}
-        self.installs: dict[str, tuple[str, str]] = {}
+        self.installs: dict[str, dict[str, str]] = {}
         self.codes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self._packages = twin.folder / "venv" / "lib" / "python3.12" / "site-packages"
@@ -397,21 +397,21 @@ class Installers:
         for option, file in pairwise(words):
             if option in ("-r", "-c"):
                 self.files[f"{log} {option}"] = Path(file).read_text()
-        if log in self.installs:
-            name, version = self.installs[log]
+        for name, version in self.installs.get(log, {}).items():
             info = self._packages / f"{name}-{version}.dist-info"
             info.mkdir()
             (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
         return SimpleNamespace(returncode=self.codes.get(log, 0))
 
 
-IMAGE = "Flask_Login==0.6\nsix==1.0\ncelery==5.5\n"
+# `flow` is a part of the name of an essential package, and is none.
+IMAGE = "Flask_Login==0.6\nflow==1.0\ncelery==5.5\n"
 
 
 @pytest.fixture
 def installers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installers:
     installers = Installers(Twin(tmp_path))
-    installers.installs["image.log"] = ("celery", "5.5")
+    installers.installs["image.log"] = {"celery": "5.5", "flow": "1.0"}
     monkeypatch.setattr(module.subprocess, "run", installers.run)
     return installers
 
@@ -420,9 +420,9 @@ def test_uv_installs_the_image_and_pip_the_wheels_and_then_all(
     tmp_path: Path, installers: Installers
 ) -> None:
     twin = Twin(tmp_path)
-    installers.installs["pip-wheels.log"] = ("duckdb", "1.5")
+    installers.installs["pip-wheels.log"] = {"duckdb": "1.5"}
     requirements = f'--constraint "{HOME}/dags/c.txt"\n{PLUGINS}/wheels/duckdb.whl\nrequests\n'
-    twin.install(IMAGE, "flask-login==0.5\nsix==0.9\nrequests==2\n", requirements)
+    twin.install(IMAGE, "flask-login==0.5\nflow==0.9\nrequests==2\n", requirements)
 
     assert list(installers.calls) == ["image.log", "pip-wheels.log", "pip-cut-off.log"]
     # The list of the image wins where it and the constraints differ.
@@ -450,7 +450,7 @@ def test_an_index_is_asked_for_what_cannot_be_had_without_one(
 ) -> None:
     twin = Twin(tmp_path)
     installers.codes["pip-cut-off.log"] = 1
-    installers.installs["pip.log"] = ("requests", "2")
+    installers.installs["pip.log"] = {"requests": "2"}
     twin.install(IMAGE, "", "requests\n")
     assert list(installers.calls) == ["image.log", "pip-cut-off.log", "pip.log"]
     with_an_index = installers.calls["pip-cut-off.log"][-4:]
@@ -462,7 +462,7 @@ def test_an_index_is_asked_for_what_cannot_be_had_without_one(
 def test_an_image_that_would_have_the_library_twice_is_refused(
     tmp_path: Path, installers: Installers
 ) -> None:
-    installers.installs["pip-cut-off.log"] = ("athena_reports", "0.2.0")
+    installers.installs["pip-cut-off.log"] = {"athena_reports": "0.2.0"}
     with pytest.raises(DeployError) as refused:
         Twin(tmp_path).install(IMAGE, "", "-r more.txt\n")
     says = str(refused.value)
