@@ -159,8 +159,11 @@ class MemoryAthena:
             return {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
     def get_work_group(self, WorkGroup: str) -> dict[str, Any]:
+        described: dict[str, Any] = {"Name": WorkGroup}
+        if self.configuration:  # the API does not promise it
+            described["Configuration"] = self.configuration
         with self._called("GetWorkGroup"):
-            return {"WorkGroup": {"Name": WorkGroup, "Configuration": self.configuration}}
+            return {"WorkGroup": described}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "list_query_executions"
