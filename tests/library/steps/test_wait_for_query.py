@@ -307,6 +307,26 @@ def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
     assert given["ti"].pushed[AWAITED_XCOM] == f"q-{earlier + 1}"
 
 
+@pytest.mark.parametrize("retried", [0, 3])
+def test_what_was_retried_of_a_mapped_task_is_told_by_its_own_index(
+    athena: MemoryAthena, retried: int
+) -> None:
+    """Of two, `retried` was, whose first try can have stopped its query and no other one."""
+    given = context()
+    ti = given["ti"]
+    ids = {}
+    for ti.map_index in (0, 3):
+        ti.try_number = 2 if ti.map_index == retried else 1
+        ids[ti.map_index] = submitted(given)
+    ti.try_number = 1
+    for id_ in ids.values():
+        athena.cancel(id_)
+    for ti.map_index, id_ in ids.items():
+        expected = TaskDeferred if ti.map_index == retried else AirflowFailException
+        with pytest.raises(expected):
+            wait_task(id_).execute(given)
+
+
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
