@@ -13,11 +13,11 @@ DEV := PYTHONPATH=$(PATHS) $(PY)
 # The command line of the library, as `athena-reports` is where it is installed.
 REPORTS := $(DEV) -m athena_reports
 READY := $(VENV)/.ready
-# In place of pip, since it unpacks and compiles on all cores. Another index than PyPI is its UV_DEFAULT_INDEX.
+# In place of pip, since it unpacks and compiles on all cores. To use another index than PyPI, set UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
 PORT ?= 4566
 
-# Images of containers often set it. Hundreds of processes of a test run would then compile the same modules.
+# Images of containers often set it. Every process of a test run would then compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim: each is tried.
@@ -231,7 +231,7 @@ lock: $(READY) ## Renew the locks in dev/pins from the groups of pyproject.toml 
 	@for group in uv bench deploy checkov; do \
 		$(LOCK) --group $$group --output-file dev/pins/$$group.txt >/dev/null || exit 1; \
 	done
-	@$(LOCK) requirements.txt --group dev --output-file dev/pins/dev.txt >/dev/null
+	@$(LOCK) requirements.txt --group dev --constraint dev/pins/uv.txt --output-file dev/pins/dev.txt >/dev/null
 	@$(LOCK) requirements.txt --group local --constraint dev/pins/dev.txt --output-file dev/pins/local.txt >/dev/null
 
 .PHONY: format

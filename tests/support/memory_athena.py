@@ -93,7 +93,7 @@ class MemoryAthena:
         after: Called with each action when it is done; what it raises is the answer.
         queries: All queries, oldest first.
         calls: The actions that were asked for, each with its time.
-        configuration: That of every workgroup.
+        configuration: That of every workgroup; if it is empty, it is left out of the answer.
         unlisted: Ids of queries behind which others have run so many that they are not listed.
         empty_pages: How many pages of a listing have no id and come before the others.
     """
@@ -160,7 +160,7 @@ class MemoryAthena:
 
     def get_work_group(self, WorkGroup: str) -> dict[str, Any]:
         described: dict[str, Any] = {"Name": WorkGroup}
-        if self.configuration:  # the API does not promise it
+        if self.configuration:  # the API promises none
             described["Configuration"] = self.configuration
         with self._called("GetWorkGroup"):
             return {"WorkGroup": described}

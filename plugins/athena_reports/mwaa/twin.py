@@ -136,7 +136,7 @@ class Twin:
         shutil.copy(bundle / "startup.sh", self.home / "startup")
 
     def install(self, image: str, constraints: str, requirements: str) -> None:
-        """Install what the image has with uv, then requirements.txt with pip, by the image's rules.
+        """Install the image's packages, then requirements.txt by the image's rules.
 
         The wheels of the plugins folder come first, with the network cut: an environment without a
         route to a package index has nothing else. Then requirements.txt as a whole, without the
@@ -167,18 +167,20 @@ class Twin:
             )
 
     def _install_image(self, image: str, constraints: str) -> None:
+        """Install with uv, which is faster: MWAA runs pip only for requirements.txt."""
         pinned = {_name(line) for line in image.splitlines() if "==" in line}
         # The list wins: an image may have another version than its constraints say.
         others = [line for line in constraints.splitlines() if _name(line) not in pinned]
         packages = self._file("image.txt", image)
         limits = self._file("constraints.txt", "\n".join(others))
-        install = [find_uv_bin(), "pip", "install", "--python", str(self.python)]
+        # The twin lies in the project, whose [tool.uv] may ask for other versions.
+        install = [find_uv_bin(), "pip", "install", "--no-config", "--python", str(self.python)]
         arguments = ["--compile-bytecode", "-r", packages, "-c", limits]
         log = self.folder / "image.log"
         code = self._run([*install, *arguments], log, _IMAGE_SECONDS)
         advice = (
             "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
-            " Another package index than PyPI is UV_DEFAULT_INDEX."
+            " To use another package index than PyPI, set UV_DEFAULT_INDEX."
         )
         _require_success("uv", code, _IMAGE_SECONDS, advice, log)
 

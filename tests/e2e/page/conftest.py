@@ -1,4 +1,4 @@
-"""What tests of the page share; those in a browser, but for `services`."""
+"""What the tests of the page in a browser share. `test_endpoints.py` has services of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.browser import launch, log_in
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """The local services, with what the reports are to begin with."""
+    """The local services, with what is published before the tests."""
     with published_reports(tmp_path_factory.mktemp("local-aws") / "log") as running:
         yield running
 

@@ -39,7 +39,7 @@ Enter = Callable[[str], Page]
 
 @contextmanager
 def published_reports(log: Path) -> Iterator[Services]:
-    """The local services, with plays and with the periods that the reports are to begin with."""
+    """The local services, with plays and with what is published before the tests."""
     with local_services(log) as running:
         running.prepare("dev")
         first = WEEK[-7].start_utc.date() - timedelta(2)

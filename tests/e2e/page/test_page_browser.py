@@ -241,7 +241,7 @@ def test_costs_are_listed_with_the_most_expensive_first(
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_text("Costs of the last 12 months").click()
-    # Each of its queries scanned the same; those of others may have run for real meanwhile.
+    # Each of its queries scanned the same.
     stable = page.locator(
         "details tbody tr", has=page.get_by_role("rowheader", name="device_share_weekly")
     )

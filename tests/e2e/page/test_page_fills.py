@@ -1,4 +1,4 @@
-"""The Reports page in a real browser while Airflow runs: from the first hole to the last one."""
+"""The Reports page in a real browser, and an Airflow that runs tasks: holes are filled."""
 
 from __future__ import annotations
 

@@ -36,6 +36,17 @@ def run(
     return process.returncode, printed, errors
 
 
+@pytest.fixture
+def deployable(flown: Flown) -> Flown:
+    """The project, with what a bundle is made of."""
+    (flown.root / "requirements.txt").touch()
+    (flown.root / "deploy" / "environments").mkdir(parents=True)
+    (flown.root / "deploy" / "environments" / "prd.env").touch()
+    (flown.root / "include" / "sql").mkdir(parents=True)
+    (flown.root / "plugins").mkdir()
+    return flown
+
+
 NEW = [
     *("new", "best", "--table=flights", "--key=carrier", "--time=time_hour"),
     *("--since=2013-03-04", "--owner=us"),
@@ -56,22 +67,25 @@ NEW = [
     ids=lambda value: value[0] if isinstance(value, list) else value,
 )
 def test_a_command_says_which_extra_it_needs_and_writes_nothing(
-    command: list[str], module: str, extra: str, flown: Flown
+    command: list[str], module: str, extra: str, deployable: Flown
 ) -> None:
-    (flown.root / "requirements.txt").touch()
-    (flown.root / "deploy" / "environments").mkdir(parents=True)
-    (flown.root / "deploy" / "environments" / "prd.env").touch()
-    (flown.root / "include" / "sql").mkdir(parents=True)
-    (flown.root / "plugins").mkdir()
-    before = sorted(flown.root.rglob("*.sql"))
+    before = sorted(deployable.root.rglob("*.sql"))
     variables = NOWHERE if module == "local_athena" else {}
-    code, _, errors = run(flown, *command, **variables)
+    code, _, errors = run(deployable, *command, **variables)
     assert errors.strip() == (
         f"This command needs {module}, which is not installed."
         f" Install it: python -m pip install 'athena-reports[{extra}]'"
     )
     assert code == 1
-    assert sorted(flown.root.rglob("*.sql")) == before
+    assert sorted(deployable.root.rglob("*.sql")) == before
+
+
+def test_the_local_services_are_asked_for_before_minutes_go_into_a_twin(deployable: Flown) -> None:
+    absent = [module for module in EXTRAS if module != "uv"]
+    code, _, errors = run(deployable, "mwaa-check", "--version=3.3.1", absent=absent, **NOWHERE)
+    assert errors.startswith("This command needs local_athena, which is not installed.")
+    assert code == 1
+    assert not list(deployable.root.rglob("venv"))
 
 
 def test_without_the_extras_a_command_that_needs_none_runs_and_each_has_its_help(

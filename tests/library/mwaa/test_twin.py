@@ -112,6 +112,16 @@ def test_pip_sees_the_constraints_that_the_bundle_ships(build: Build) -> None:
 
 
 @pytest.mark.ci
+def test_an_image_has_its_packages_whatever_the_project_tells_uv(
+    build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.uv]\noverride-dependencies = ["celery==2.0"]\n')
+    twin = build("extra")
+    (celery,) = (twin.folder / "venv").rglob("celery-*.dist-info")
+    assert celery.name == "celery-1.0.dist-info"
+
+
+@pytest.mark.ci
 def test_an_image_of_other_constraints_is_another_twin(build: Build, tmp_path: Path) -> None:
     twin = build("extra")
     constraints = tmp_path / "constraints.txt"
@@ -368,7 +378,7 @@ class Installers:
     """Stand for uv and pip: what they were asked for, with the files that they were given.
 
     Attributes:
-        calls: The words of each call after what all have, by the name of its log.
+        calls: The arguments of each call, without those that all have, by the name of its log.
         files: The text of the file of each option, by the name of the log and the option.
         seconds: How long each call may take, by the same.
         installs: What a call brings: versions by package, by the name of its log.
@@ -376,7 +386,7 @@ class Installers:
     """
 
     def __init__(self, twin: Twin) -> None:
-        self._of_uv = [find_uv_bin(), "pip", "install", "--python", str(twin.python)]
+        self._of_uv = [find_uv_bin(), "pip", "install", "--no-config", "--python", str(twin.python)]
         quiet = ["--disable-pip-version-check", "--no-input"]
         self._of_pip = [str(twin.python), "-m", "pip", "install", *quiet]
         self.calls: dict[str, list[str]] = {}
@@ -439,7 +449,9 @@ def test_uv_installs_the_image_and_pip_the_wheels_and_then_all(
         nobody = "http://127.0.0.1:9"
         for option, value in (("--retries", "0"), ("--index-url", nobody), ("--proxy", nobody)):
             assert words[words.index(option) + 1] == value
-    assert "--index-url" not in installers.calls["image.log"]
+    files = [argument for argument in installers.calls["image.log"] if argument.startswith("/")]
+    packages, limits = files
+    assert installers.calls["image.log"] == ["--compile-bytecode", "-r", packages, "-c", limits]
     # As long as MWAA gives pip.
     assert installers.seconds["pip-cut-off.log"] == 9 * 60
     assert (twin.added, twin.needs_index) == ({"duckdb": "1.5"}, False)
@@ -453,8 +465,8 @@ def test_an_index_is_asked_for_what_cannot_be_had_without_one(
     installers.installs["pip.log"] = {"requests": "2"}
     twin.install(IMAGE, "", "requests\n")
     assert list(installers.calls) == ["image.log", "pip-cut-off.log", "pip.log"]
-    with_an_index = installers.calls["pip-cut-off.log"][-4:]
-    assert installers.calls["pip.log"] == with_an_index
+    not_cut_off = installers.calls["pip-cut-off.log"][-4:]
+    assert installers.calls["pip.log"] == not_cut_off
     assert installers.seconds["pip.log"] == 9 * 60
     assert (twin.added, twin.needs_index) == ({"requests": "2"}, True)
 
@@ -474,7 +486,7 @@ def test_an_image_that_would_have_the_library_twice_is_refused(
     ("log", "program", "advice"),
     [
         ("image.log", "uv", "psycopg2 and pycurl need a compiler and the headers of libpq"),
-        ("image.log", "uv", "Another package index than PyPI is UV_DEFAULT_INDEX"),
+        ("image.log", "uv", "To use another package index than PyPI, set UV_DEFAULT_INDEX"),
         ("pip-wheels.log", "pip", "a wheel that the image cannot install without a network"),
         ("pip.log", "pip", "MWAA only logs that, and runs on without the packages"),
     ],
