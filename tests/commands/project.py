@@ -461,7 +461,7 @@ def load_sales(shop: Project) -> int:
         if day >= 9:
             amount += sale.amount
     shop.write("sales.csv", "\n".join([*lines, ""]))
-    done = shop.shell("load", "sales", "sales.csv", "--time", "sold_at", **NO_AWS)
+    done = shop.run("load", "sales", "sales.csv", "--time", "sold_at", **NO_AWS)
     assert done.code == 0, done.err
     assert done.err.startswith("Beside the local services.")
     return amount

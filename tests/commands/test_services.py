@@ -67,19 +67,19 @@ def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
     with announced_up(shop, shop.services.endpoint_url):
         file = shop.root / ".airflow" / "up.json"
         assert file.stat().st_mode & 0o077 == 0  # it has the password
-        done = shop.shell("status", "items_weekly", "--json", **NO_AWS)
+        done = shop.run("status", "items_weekly", "--json", **NO_AWS)
         assert done.err.startswith("Beside the `up` at http://127.0.0.1:9.")
         published = [period["period"] for period in done.json["periods"] if period["version"]]
         assert published == list(WEEKS)
         # What the shell names comes first.
         elsewhere = {**shop.services.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:10"}
         elsewhere |= {"AWS_MAX_ATTEMPTS": "1"}
-        done = shop.shell("status", "items_weekly", **NO_AWS | elsewhere)
+        done = shop.run("status", "items_weekly", **NO_AWS | elsewhere)
         assert done.code == 1
         assert "127.0.0.1:10" in done.err
         assert "Beside" not in done.err
     assert file.exists()  # it was killed, and could not remove it
-    done = shop.shell(*backfill, **NO_AWS)
+    done = shop.run(*backfill, **NO_AWS)
     assert done.code == 1
     assert no_airflow in done.err
     assert "Beside" not in done.err
@@ -127,34 +127,10 @@ def test_the_airflow_of_an_up_runs_a_backfill_unless_the_shell_names_another(
 
 def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) -> None:
     """As with a profile of AWS, which names no endpoint."""
-    done = shop.shell("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
+    done = shop.run("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
     assert done.code == 1
     assert "ATHENA_REPORTS_QUERY_RESULTS is not set." in done.err
     assert "Beside" not in done.err
-
-
-ASKS_AIRFLOW = """# build_dag
-import pathlib
-from airflow.configuration import AIRFLOW_HOME, conf
-import helper_of_the_team
-folders = [AIRFLOW_HOME, conf.get("core", "dags_folder"), helper_of_the_team.__file__]
-pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
-"""
-
-
-def test_airflow_has_the_folders_of_the_project_unless_the_shell_names_others(
-    shop: Project, tmp_path: Path
-) -> None:
-    shop.write("plugins/helper_of_the_team.py", "")
-    shop.write("dags/asks.py", ASKS_AIRFLOW)
-    assert shop.shell("docs", "items", AIRFLOW_HOME="").err == ""
-    folders = (shop.root / "dags" / "folders").read_text().splitlines()
-    plugin = shop.root / "plugins" / "helper_of_the_team.py"
-    assert folders == [str(shop.root / ".airflow"), str(shop.root / "dags"), str(plugin)]
-
-    home = str(tmp_path / "home")
-    assert shop.shell("docs", "items", AIRFLOW_HOME=home).err == ""
-    assert (shop.root / "dags" / "folders").read_text().splitlines()[0] == home
 
 
 def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
@@ -162,10 +138,10 @@ def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
     shop.write("pyproject.toml", names)
     for old, new in (("dags", "a"), ("include", "b"), ("tests/reports", "c")):
         (shop.root / old).rename(shop.root / new)
-    done = shop.shell("test", "items/bounds")
+    done = shop.run("test", "items/bounds")
     assert (done.code, done.lines[-1]) == (0, "1 passed"), done.err
     options = ["--table=sales", "--key=item", "--time=sold_at", "--since=2025-06-01", "--owner=us"]
-    done = shop.shell("new", "best", *options)
+    done = shop.run("new", "best", *options)
     assert done.code == 0, done.err
     written = [str(Path(line).parent) for line in done.lines]
     assert written == ["a", "b/sql", *["c/best/bounds"] * 3, *["c/best/golden"] * 2]
@@ -192,7 +168,7 @@ def amount(shop: Project, kept: Path) -> int:
 def test_services_of_its_own_have_the_tables_that_the_project_keeps(
     shop: Project, amount: int
 ) -> None:
-    done = shop.shell("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
+    done = shop.run("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
     assert done.code == 0, done.err
     assert done.err.startswith("Beside the local services.")
     assert str(amount) in json.dumps(done.json)

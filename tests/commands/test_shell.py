@@ -6,9 +6,11 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -80,16 +82,51 @@ def test_the_help_of_a_command_names_its_options_and_looks_for_nothing(
     assert "No such option: --nothing" in unknown.err
 
 
-def test_a_report_of_its_own_is_written_previewed_and_paid_by_a_script(shop: Project) -> None:
-    """One after the other in one shell: standard output has the result alone."""
-    shop.write("dags/chatty.py", "# build_dag\nimport logging\nlogging.warning('chatty')\n")
-    script = 'set -e; "$@" docs items >docs.md; "$@" preview items 2025-06-09 --run --json >p.json'
-    done = shop.shell(shell=f"sh -c '{script}' sh \"$@\"")
-    assert (done.code, done.out, done.err) == (0, "", "")
-    assert (shop.root / "docs.md").read_text(encoding="utf-8").startswith("# items\n")
-    assert (shop.root / "p.json").read_text(encoding="utf-8").startswith("{\n")
-    (query,) = done.queries
-    assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
+# Is noisy, and writes down the folders that Airflow has.
+ASKS_AIRFLOW = """# build_dag
+import logging
+import pathlib
+from airflow.configuration import AIRFLOW_HOME, conf
+import helper_of_the_team
+logging.warning("noisy")
+folders = [AIRFLOW_HOME, conf.get("core", "dags_folder"), helper_of_the_team.__file__]
+pathlib.Path(__file__).with_name("folders").write_text("\\n".join(folders))
+"""
+
+
+@pytest.fixture
+def folders_of_airflow(shop: Project) -> Callable[[], list[str]]:
+    """Gives the home, the DAGs folder and a plugin of the last command, as its Airflow had them."""
+    shop.write("plugins/helper_of_the_team.py", "")
+    asks = shop.write("dags/asks.py", ASKS_AIRFLOW)
+    return lambda: asks.with_name("folders").read_text().splitlines()
+
+
+def test_from_a_folder_below_airflow_has_the_project_and_the_result_stands_alone(
+    shop: Project, folders_of_airflow: Callable[[], list[str]]
+) -> None:
+    """In a terminal that lacks some of its characters."""
+    below = 'sh -c \'cd dags; exec "$@"\' sh "$@"'
+    nothing = {"AIRFLOW_HOME": "", "PYTHONIOENCODING": "ascii"}
+    done = shop.shell("docs", "items", shell=below, **nothing)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("# items\n")
+    assert "| item | string |  | \\u5546\\u54c1 \\| name |" in done.lines
+    plugin = shop.root / "plugins" / "helper_of_the_team.py"
+    assert folders_of_airflow() == [
+        str(shop.root / ".airflow"),
+        str(shop.root / "dags"),
+        str(plugin),
+    ]
+
+
+def test_with_standard_output_closed_a_command_has_the_airflow_that_the_shell_names(
+    shop: Project, tmp_path: Path, folders_of_airflow: Callable[[], list[str]]
+) -> None:
+    home = str(tmp_path / "home")
+    done = shop.shell("docs", "items", shell='"$@" >&-', AIRFLOW_HOME=home)
+    assert (done.code, done.err) == (0, "")
+    assert folders_of_airflow()[0] == home
 
 
 @pytest.mark.parametrize(
@@ -115,12 +152,21 @@ def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project
 
 def test_a_character_that_the_terminal_lacks_ends_no_command(shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
-    done = shop.shell("plan", "items", "--yes", "--last", "1", PYTHONIOENCODING="ascii")
-    assert done.code == 0, done.err
-    assert "- changed: item \\u8336; amount 1150 \\u2192 1151" in done.lines
-    done = shop.shell("check-account", PYTHONIOENCODING="latin-1")
-    assert done.code == 0, done.err
-    assert done.lines[0] == f"\\u2713 workgroup {ENVIRONMENT}"
+    code, lines = _shown(shop, "plan", "items", "--yes", "--last", "1", encoding="ascii")
+    assert code == 0
+    assert "- changed: item \\u8336; amount 1150 \\u2192 1151" in lines
+    code, lines = _shown(shop, "check-account", encoding="latin-1")
+    assert code == 0
+    assert lines[0] == f"\\u2713 workgroup {ENVIRONMENT}"
+
+
+def _shown(shop: Project, *arguments: str, encoding: str) -> tuple[int, list[str]]:
+    """The exit code of a command, and its lines in a terminal of this encoding."""
+    screen = BytesIO()
+    with shop.patch.context() as patch:
+        patch.setattr(sys, "stdout", TextIOWrapper(screen, encoding=encoding))
+        done = shop.run(*arguments)
+        return done.code, screen.getvalue().decode(encoding).splitlines()
 
 
 @pytest.mark.parametrize("answers", ["", "y\n"])
@@ -187,11 +233,6 @@ def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) ->
     assert shop.files() == before
 
 
-def test_a_closed_standard_output_is_no_error(shop: Project) -> None:
-    done = shop.shell("docs", "items", shell='"$@" >&-')
-    assert (done.code, done.err) == (0, "")
-
-
 def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     faults = Faults(shop.services.endpoint_url)
     while not any(fault["kind"] == "Hold" and fault["struck"] for fault in faults.list()):
@@ -224,12 +265,16 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     assert not [name for name in names if name.startswith("case_")]
 
 
-def test_under_nohup_a_closed_terminal_ends_nothing(shop: Project) -> None:
+def test_under_nohup_a_closed_terminal_ends_nothing_and_the_result_stands_alone(
+    shop: Project,
+) -> None:
+    shop.write("dags/noisy.py", "# build_dag\nimport logging\nlogging.warning('noisy')\n")
+    preview = ["preview", "items", WEEKS[0], "--run", "--json"]
     faults = Faults(shop.services.endpoint_url)
     hold = faults.add(Hold(sql="What was sold", times=None))
     try:
         ignored = 'sh -c \'trap "" HUP; exec "$@"\' sh "$@"'
-        with shop.start("preview", "items", WEEKS[0], "--run", shell=ignored) as process:
+        with shop.start(*preview, shell=ignored) as process:
             _wait_until_held(shop, process)
             process.send_signal(signal.SIGHUP)
             faults.clear(hold)
@@ -238,7 +283,10 @@ def test_under_nohup_a_closed_terminal_ends_nothing(shop: Project) -> None:
         if hold in [fault["id"] for fault in faults.list()]:
             faults.clear(hold)
     assert (done.code, done.err) == (0, "")
-    assert [query.state for query in done.queries] == ["SUCCEEDED"]
+    assert done.out.startswith("{\n")
+    (query,) = done.queries
+    assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
+    assert query.state == "SUCCEEDED"
 
 
 SWALLOWS = """# build_dag
@@ -296,20 +344,13 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
     assert [query.state for query in done.queries] == ["CANCELLED"]
 
 
-def test_the_project_is_that_of_a_folder_above_and_nowhere_else(
-    shop: Project, tmp_path: Path
-) -> None:
-    below = 'sh -c \'cd dags; exec "$@"\' sh "$@"'
-    for command in ("docs items", "test items/bounds"):
-        done = shop.shell(*command.split(), shell=below)
-        assert (done.code, done.err) == (0, ""), command
-
-    (tmp_path / "elsewhere").mkdir()
-    outside = f'sh -c \'cd {tmp_path}/elsewhere; exec "$@"\' sh "$@"'
-    for command in ("docs items", "check", "up", "bundle", "deploy --env stg"):
-        done = shop.shell(*command.split(), shell=outside)
-        assert (done.code, done.out) == (1, ""), command
-        assert done.err.startswith(f"{tmp_path}/elsewhere is in no project of reports."), command
+@pytest.mark.parametrize("command", ["docs items", "check", "up", "bundle", "deploy --env stg"])
+def test_beside_a_project_a_command_finds_none(command: str, shop: Project) -> None:
+    elsewhere = shop.root.with_name("elsewhere")
+    elsewhere.mkdir()
+    done = shop.run(*command.split(), folder="../elsewhere")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"{elsewhere} is in no project of reports.")
 
 
 def test_a_module_that_no_extra_brings_is_an_error_of_its_own(shop: Project) -> None:
