@@ -17,6 +17,7 @@ from athena_reports.authors.rules import check as command
 from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
 from athena_reports.local.project import Project, find_project
 from tests.library.authors.rules.plays import DAG_FILE
+from tests.support.shell import Shell
 from tests.support.variables import kept_environment
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,6 +26,8 @@ SELECT country FROM plays
 WHERE {{ period.partitions("dt") }} AND {{ period.contains("played_at") }}
 ORDER BY country
 """
+# It lacks a section of its page.
+DAG_FILE_WITHOUT_RERUN = DAG_FILE.replace("**Rerun.**", "Rerun.")
 GOLDEN = "tests/reports/plays/golden/weekly_2025-01-05.sql"
 COMMAND = [sys.executable, "-m", "athena_reports", "check"]
 RunRules = Callable[..., tuple[bool, list[str]]]
@@ -42,13 +45,15 @@ def project(tmp_path: Path, sql_folder: Path) -> Path:
 
 
 @pytest.fixture
-def rules(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> RunRules:
-    """The check in the project; it gives whether nothing was found, and the printed lines."""
-    # Of the whole process, of which other tests run in this one.
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check leaves the whole process as it is, since other tests run in it."""
     monkeypatch.setattr(command, "_set_environment", lambda *_: None)
     monkeypatch.setattr("gc.disable", lambda: None)
+
+
+@pytest.fixture
+def rules(project: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]) -> RunRules:
+    """The check in the project; it gives whether nothing was found, and the printed lines."""
 
     def run(*, renew: bool = False) -> tuple[bool, list[str]]:
         capsys.readouterr()
@@ -60,28 +65,48 @@ def rules(
     return run
 
 
-def test_golden_files_are_written_with_renew_alone(project: Path, rules: RunRules) -> None:
-    is_clean, lines = rules()
-    assert not is_clean
-    assert any("golden" in line for line in lines)
+@pytest.fixture
+def shell(
+    project: Path,
+    in_this_process: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Shell:
+    """The shell of an author, in the project."""
+    monkeypatch.chdir(project)
+    return Shell(monkeypatch, capsys)
+
+
+def test_golden_files_are_written_with_renew_alone_and_any_finding_is_the_exit_code(
+    project: Path, shell: Shell
+) -> None:
+    code, printed = shell("check")
+    assert (code, shell.errors) == (1, "")
+    assert f"{GOLDEN}: it is not there yet." in printed
     assert not (project / "tests").exists()
 
-    is_clean, lines = rules(renew=True)
-    assert is_clean
+    code, printed = shell("check", "--renew")
+    assert (code, shell.errors) == (0, "")
+    lines = printed.splitlines()
     assert lines[0].endswith(GOLDEN)
     assert len(lines) == 2
     assert re.fullmatch(r"No finding in 1 DAG files, 1 DAGs of reports; \d+ s", lines[1])
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
 
-    assert rules(renew=True)[1][0] == "The golden files are as they should be."
-    assert rules()[0]
+    assert shell("check", "--renew")[1].startswith("The golden files are as they should be.\n")
+    assert shell("check")[0] == 0
+
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
+    code, printed = shell("check", "--renew")
+    assert (code, shell.errors) == (1, "")
+    assert "Rerun" in printed
 
 
 def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     project: Path, rules: RunRules, sql_folder: Path
 ) -> None:
     rules(renew=True)
-    (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
     (project / "dags" / "broken.py").write_text('"""An Airflow DAG."""\n\n1 / 0\n')
     (sql_folder / "plays.sql").write_text(SQL.replace("country\n", "country, NOW()\n"))
     is_clean, lines = rules()
@@ -211,19 +236,11 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     (project / "plugins").mkdir()
     shutil.copy(ROOT / "plugins" / "athena_reports_plugin.py", project / "plugins")
     (sql / "plays.sql").write_text(SQL)
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, *words]
-        return subprocess.run(command, cwd=sql, env=shell, capture_output=True, text=True)
-
-    before = run()
-    assert (before.returncode, before.stderr) == (1, "")
-    assert f"{GOLDEN}: it is not there yet." in before.stdout
-    renewed = run("--renew")
-    assert (renewed.returncode, renewed.stderr) == (0, ""), renewed.stdout
-    assert (project / GOLDEN).is_file()
-    assert run().returncode == 0
-    (project / "dags" / "plays.py").write_text(DAG_FILE.replace("**Rerun.**", "Rerun."))
-    still_wrong = run("--renew")
-    assert (still_wrong.returncode, still_wrong.stderr) == (1, "")
-    assert "Rerun" in still_wrong.stdout
+    command = [*COMMAND, "--renew"]
+    done = subprocess.run(command, cwd=sql, env=shell, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
+    assert "Rerun" in done.stdout
+    assert "Findings: 1 in 1 DAG files, 1 DAGs of reports" in done.stdout
