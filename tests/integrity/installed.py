@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -23,13 +24,21 @@ def index_variables() -> dict[str, str]:
     variables = {
         name: value for name, value in os.environ.items() if name.upper().startswith(_PREFIXES)
     }
-    if "UV_DEFAULT_INDEX" not in variables:
-        command = [sys.executable, "-m", "pip", "config", "get"]
-        for name in ("global.index-url", ":env:.index-url"):
-            answer = subprocess.run([*command, name], capture_output=True, text=True)
-            if answer.returncode == 0:
-                variables["UV_DEFAULT_INDEX"] = answer.stdout.strip()
+    if "UV_DEFAULT_INDEX" not in variables and _index_of_pip():
+        variables["UV_DEFAULT_INDEX"] = _index_of_pip()
     return variables
+
+
+@cache
+def _index_of_pip() -> str:
+    """The package index of pip's configuration; empty if it names none."""
+    index = ""
+    for name in ("global.index-url", ":env:.index-url"):
+        command = [sys.executable, "-m", "pip", "config", "get", name]
+        answer = subprocess.run(command, capture_output=True, text=True)
+        if answer.returncode == 0:
+            index = answer.stdout.strip()
+    return index
 
 
 def build_wheels(folder: Path) -> Path:
@@ -73,6 +82,11 @@ class Installed:
         if os.environ.get("INSTALL_NEWEST") != "1":
             command += ["--constraint", str(ROOT / "dev" / "pins" / "dev.txt")]
         self.uv(*command, *requirements)
+
+    def packages(self) -> set[str]:
+        """The names of the packages that are installed."""
+        infos = self._venv.glob("lib/python3*/site-packages/*.dist-info")
+        return {info.name.partition("-")[0] for info in infos}
 
     @property
     def variables(self) -> dict[str, str]:

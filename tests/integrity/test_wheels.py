@@ -93,21 +93,27 @@ def test_a_wheel_needs_what_requirements_txt_says(wheels: Path) -> None:
     assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage", "delivery"]
 
 
+@pytest.fixture(scope="module")
+def with_pip(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An environment with pip alone."""
+    environment = Installed(tmp_path_factory.mktemp("with-pip"))
+    environment.install("pip")
+    return environment
+
+
 @pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
 def test_an_older_python_is_refused_with_the_versions_that_are_possible(
-    name: str, wheels: Path, tmp_path: Path
+    name: str, wheels: Path, with_pip: Installed, tmp_path: Path
 ) -> None:
     path = wheel(wheels, name)
     assert "3.10" not in SpecifierSet(str(metadata(path)["Requires-Python"]))
-    environment = Installed(tmp_path)
-    environment.install("pip")
+    packages = tmp_path / "packages"
     command = ["install", "--python-version=3.10", "--only-binary=:all:", "--no-deps"]
-    done = environment.run(
-        "python", "-m", "pip", *command, "--target=packages", str(path), **index_variables()
-    )
+    command += [f"--target={packages}", str(path)]
+    done = with_pip.run("python", "-m", "pip", *command, **index_variables())
     assert done.returncode == 1
     assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.14,>=3\.11'", done.stderr)
-    assert not (tmp_path / "packages").exists()
+    assert not packages.exists()
 
 
 @pytest.fixture(scope="module")

@@ -155,46 +155,6 @@ def run(work: Path, packages: Packages) -> Run:
     return run
 
 
-@pytest.mark.ci
-def test_a_project_has_its_wheels_and_passes_its_check(
-    work: Path, packages: Packages, run: Run
-) -> None:
-    packages.add("athena-reports", __version__, packages.url(WHEEL), archive_info={})
-    packages.add("local-athena", "7.0")  # found beside the other wheel, which pip does not record
-    for version in ("6.0", "7.0.1", "10.0"):  # other builds, which are not installed
-        (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
-
-    done = run("init", "my-reports", *options(timezone="Asia/Tokyo"))
-
-    assert done.returncode == 0, done.stderr
-    assert "No finding in 2 DAG files, 2 DAGs of reports" in done.stdout
-    assert [path.name for path in work.iterdir()] == ["my-reports"]
-    project = work / "my-reports"
-    written = files(project)
-    assert written.keys() == FILES | {f"wheels/{WHEEL}", f"wheels/{WHEEL_OF_LOCAL_ATHENA}"}
-    assert written[f"wheels/{WHEEL}"] == WHEEL.encode()
-    assert b"--find-links wheels\n" in written["requirements.txt"]
-    assert b"COPY wheels " in written["docker-compose.yaml"]
-    checked = run("check", folder=project)
-    assert checked.returncode == 0, checked.stdout
-    kept = {path: text for path, text in files(project).items() if "__pycache__" not in path}
-    assert kept == written  # the check leaves nothing else
-
-
-@pytest.mark.ci
-def test_a_project_in_another_repository_has_rules_of_its_own(
-    work: Path, packages: Packages, run: Run
-) -> None:
-    """Such as in a clone of this one, as README.md does it."""
-    packages.add("athena-reports", __version__)
-    (work / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["D", "INP"]\n')
-    done = run("init", "my-reports", *options(until="2025-01-20"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    # The example of the README ends where the data of the report ends.
-    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-20 "
-    assert example in files(work / "my-reports")["README.md"]
-
-
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     work: Path, packages: Packages, run: Run
 ) -> None:
@@ -202,17 +162,19 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     packages.add("local-athena", "7.0")
     (work / "reports").mkdir()
 
-    done = run("init", "reports", typed="".join(f"{text}\n" for text in OPTIONS.values()))
+    answers = "".join(f"{text}\n" for text in OPTIONS.values())
+    done = run("init", "reports", "--until", "2025-01-20", typed=answers)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
         "First report: Table of events: Column to rank: Event time (a timestamp in UTC):"
         " First date with data: Owner: "
     )
+    assert [path.name for path in work.iterdir()] == ["reports"]
     written = files(work / "reports")
     assert written.keys() == FILES  # the package is on an index: there is no wheel
     # The README's example is about dates that the report has data for.
-    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
+    example = b"athena-reports backfill best_users --from 2025-01-01 --to 2025-01-20 "
     assert example in written["README.md"]
     assert not any(b"wheels" in text for text in written.values())
     for path in ("requirements.txt", "requirements-dev.txt"):
