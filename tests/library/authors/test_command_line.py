@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
-from tests.support.flown import DAG_ID, Flown
+from athena_reports.local.services import Services
+from tests.support.flown import DAG_ID, Flown, write
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -26,6 +28,14 @@ main()
 NOWHERE = {"AWS_ENDPOINT_URL": "", "ATHENA_REPORTS_ENV": ""}
 
 
+@pytest.fixture
+def alone(tmp_path: Path) -> Flown:
+    """The folder of the report `flown`, beside services that do not answer."""
+    root = tmp_path / "flown"
+    write(root)
+    return Flown(root, Services("http://127.0.0.1:9"))
+
+
 def run(
     flown: Flown, *arguments: str, absent: Collection[str] = EXTRAS, **variables: str
 ) -> tuple[int, str, str]:
@@ -37,14 +47,14 @@ def run(
 
 
 @pytest.fixture
-def deployable(flown: Flown) -> Flown:
+def deployable(alone: Flown) -> Flown:
     """The project, with what a bundle is made of."""
-    (flown.root / "requirements.txt").touch()
-    (flown.root / "deploy" / "environments").mkdir(parents=True)
-    (flown.root / "deploy" / "environments" / "prd.env").touch()
-    (flown.root / "include" / "sql").mkdir(parents=True)
-    (flown.root / "plugins").mkdir()
-    return flown
+    (alone.root / "requirements.txt").touch()
+    (alone.root / "deploy" / "environments").mkdir(parents=True)
+    (alone.root / "deploy" / "environments" / "prd.env").touch()
+    (alone.root / "include" / "sql").mkdir(parents=True)
+    (alone.root / "plugins").mkdir()
+    return alone
 
 
 NEW = [
@@ -89,13 +99,13 @@ def test_the_local_services_are_asked_for_before_minutes_go_into_a_twin(deployab
 
 
 def test_without_the_extras_a_command_that_needs_none_runs_and_each_has_its_help(
-    flown: Flown,
+    alone: Flown,
 ) -> None:
-    code, printed, errors = run(flown, "docs", DAG_ID)
+    code, printed, errors = run(alone, "docs", DAG_ID)
     assert code == 0, errors
     assert "flights" in printed
     for arguments in (["--help"], ["check", "--help"], ["deploy", "--help"]):
-        code, printed, errors = run(flown, *arguments)
+        code, printed, errors = run(alone, *arguments)
         assert (code, errors) == (0, "")
         assert "Usage: athena-reports" in printed
 
@@ -169,9 +179,9 @@ INSTALL = "Install apache-airflow==3.2.1 or later."
     ],
 )
 def test_another_python_or_airflow_is_one_message(
-    versions: dict[str, object], problem: str, flown: Flown
+    versions: dict[str, object], problem: str, alone: Flown
 ) -> None:
-    with flown.start("--help", program=("-c", OF_VERSIONS, json.dumps(versions))) as process:
+    with alone.start("--help", program=("-c", OF_VERSIONS, json.dumps(versions))) as process:
         _, errors = process.communicate("")
     assert process.returncode == (1 if problem else 0)
     assert errors == (f"{problem}\n" if problem else "")
