@@ -169,7 +169,7 @@ def _shown(shop: Project, *arguments: str, encoding: str) -> tuple[int, list[str
         return done.code, screen.getvalue().decode(encoding).splitlines()
 
 
-@pytest.mark.parametrize("answers", ["", "y\n"])
+@pytest.mark.parametrize("answers", [pytest.param("", marks=pytest.mark.full), "y\n"])
 def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(answers: str, shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
     terminal, name = _open_terminal()
@@ -222,7 +222,9 @@ def _open_terminal() -> tuple[int, str]:
     return terminal, name
 
 
-@pytest.mark.parametrize("command", ["new best", "plan items"])
+@pytest.mark.parametrize(
+    "command", ["new best", pytest.param("plan items", marks=pytest.mark.full)]
+)
 def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) -> None:
     before = shop.files()
     done = shop.shell(*command.split(), shell='"$@" <&-')

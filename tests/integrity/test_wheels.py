@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import re
 import subprocess
+import sys
 import zipfile
 from email.message import Message
 from pathlib import Path
@@ -15,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from tests.integrity.installed import Installed, build_wheels, index_variables
 from tests.support.paths import ROOT
+from tests.support.repository_copy import SHELL
 
 pytestmark = pytest.mark.ci
 
@@ -93,24 +95,17 @@ def test_a_wheel_needs_what_requirements_txt_says(wheels: Path) -> None:
     assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage", "delivery"]
 
 
-@pytest.fixture(scope="module")
-def with_pip(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """An environment with pip alone."""
-    environment = Installed(tmp_path_factory.mktemp("with-pip"))
-    environment.install("pip")
-    return environment
-
-
 @pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
 def test_an_older_python_is_refused_with_the_versions_that_are_possible(
-    name: str, wheels: Path, with_pip: Installed, tmp_path: Path
+    name: str, wheels: Path, tmp_path: Path
 ) -> None:
     path = wheel(wheels, name)
     assert "3.10" not in SpecifierSet(str(metadata(path)["Requires-Python"]))
     packages = tmp_path / "packages"
-    command = ["install", "--python-version=3.10", "--only-binary=:all:", "--no-deps"]
-    command += [f"--target={packages}", str(path)]
-    done = with_pip.run("python", "-m", "pip", *command, **index_variables())
+    command = [sys.executable, "-m", "pip", "install", "--python-version=3.10"]
+    command += ["--only-binary=:all:", "--no-deps", f"--target={packages}", str(path)]
+    variables = SHELL | index_variables()
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.14,>=3\.11'", done.stderr)
     assert not packages.exists()
@@ -125,7 +120,9 @@ def deployed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 def test_airflow_finds_the_plugin_by_its_entry_point(deployed: Installed) -> None:
-    done = deployed.run("airflow", "plugins", "--output", "json")
+    # Nothing else imports Airflow there, so its bytecode is not written.
+    once = {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = deployed.run("airflow", "plugins", "--output", "json", **once)
     assert done.returncode == 0, done.stderr
     assert "athena-reports==" in done.stdout
     assert "athena_reports.scheduling.timetable.PeriodTimetable" in done.stdout
