@@ -9,6 +9,7 @@ for each publication that it is told of on its standard input.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -86,6 +87,7 @@ def serve(endpoint: str) -> None:
         importlib.import_module(module)
     s3 = boto3.client("s3", endpoint_url=endpoint)
     glue = boto3.client("glue", endpoint_url=endpoint)
+    gc.freeze()  # a process would write into each page of memory that it looks through
     for line in sys.stdin:
         gate, opening = os.pipe()
         children = []
