@@ -119,7 +119,7 @@ def resident_bytes(pid: int) -> int:
             id="sort",
             marks=pytest.mark.full,
         ),
-        pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions"),
+        pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions", marks=pytest.mark.full),
         pytest.param(BACKTRACKING, EXCEEDED, id="a regular expression in Python"),
         pytest.param("SELECT " + "+".join(["1"] * 20_000), {*EXCEEDED, "NOT_SUPPORTED"}, id="sum"),
         pytest.param(
@@ -317,36 +317,39 @@ def service() -> Iterator[Service]:
         process.communicate()
 
 
+@contextlib.contextmanager
+def statement_that_is_read(running: Service) -> Iterator[None]:
+    """Let the service read a statement without an end, and end before that one does."""
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            running.start_query(ENDLESS_SYNTAX)
+        except Exception as error:  # it depends on when the service ends
+            errors.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    yield
+    thread.join()
+    assert errors
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize(
     "sql", [COUNTLESS_ROWS, pytest.param(ENDLESS_ROWS, marks=pytest.mark.full)]
 )
-def test_no_process_outlives_the_service(sent: signal.Signals, sql: str) -> None:
+def test_a_service_ends_while_it_works_and_no_process_outlives_it(
+    sent: signal.Signals, sql: str
+) -> None:
     with service() as running:
         started = running.wait_until_it_computes(running.start_query(sql))
         assert started
-        running.process.send_signal(sent)
-        assert running.process.wait() == (-sent if sent == signal.SIGKILL else 0)
-        while any(is_running(pid) for pid in started):
-            time.sleep(0.01)
-
-
-def test_a_service_ends_while_a_statement_is_read() -> None:
-    with service() as running:
-        errors: list[BaseException] = []
-
-        def start() -> None:
-            try:
-                running.start_query(ENDLESS_SYNTAX)
-            except Exception as error:  # it depends on when the service ends
-                errors.append(error)
-
-        thread = threading.Thread(target=start)
-        thread.start()
-        running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait() == 0
-        thread.join()
-        assert errors
+        with statement_that_is_read(running):
+            running.process.send_signal(sent)
+            assert running.process.wait() == (-sent if sent == signal.SIGKILL else 0)
+            while any(is_running(pid) for pid in started):
+                time.sleep(0.01)
 
 
 @contextlib.contextmanager
