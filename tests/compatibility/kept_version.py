@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from tests.compatibility.visits import days_between, put_table
+from tests.compatibility.visits import days_between, remove_objects
 
 VERSIONS = Path(__file__).with_name("versions")
 BUCKET = "athena-report-dev"
@@ -93,9 +93,8 @@ class KeptVersion:
         self.write("publication.json", {"objects": objects, "tables": tables})
 
     def restore(self) -> None:
-        """Bring back what was published, and the table that it was counted from."""
+        """Bring back what was published."""
         remove_published()
-        put_table(self.days)
         publication = self.read("publication.json")
         s3 = boto3.client("s3")
         for key, facts in publication["objects"].items():
@@ -113,9 +112,7 @@ class KeptVersion:
 
 def remove_published() -> None:
     """Remove all that the projects publish."""
-    s3 = boto3.client("s3")
-    for key in _published_keys():
-        s3.delete_object(Bucket=BUCKET, Key=key)
+    remove_objects(BUCKET, _published_keys())
     glue = boto3.client("glue")
     for name in ("page_visits_weekly", "page_visits_monthly"):
         with suppress(glue.exceptions.EntityNotFoundException):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from jinja2.utils import import_string
 import athena_reports
 from athena_reports import Cadence, Period, monthly, weekly
 from athena_reports.aws.s3 import S3
+from athena_reports.local.services import Services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.location import PeriodLocation
@@ -37,9 +39,11 @@ from tests.compatibility.visits import (
     Visit,
     days_between,
     midnight,
+    put_table,
     put_visits,
     ranking,
     remove_table,
+    remove_visits,
     visits_on,
 )
 from tests.compatibility.write_version import commands, imports, outputs_of, settings_of_dev
@@ -59,24 +63,55 @@ WEEKLY = "page_visits_weekly"
 NAMES = sorted(folder.name for folder in VERSIONS.iterdir())
 
 
-@pytest.fixture(params=NAMES)
-def kept(
-    request: pytest.FixtureRequest, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> KeptVersion:
+@pytest.fixture(scope="module", params=NAMES)
+def version(request: pytest.FixtureRequest) -> KeptVersion:
+    """A kept version."""
+    return KeptVersion(request.param)
+
+
+@pytest.fixture
+def kept(version: KeptVersion, dags_folder: Path, monkeypatch: pytest.MonkeyPatch) -> KeptVersion:
     """A kept version, whose project is that of Airflow."""
-    version = KeptVersion(request.param)
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(version.dags))
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(version.sql))
     return version
 
 
+@pytest.fixture(scope="module")
+def visits(version: KeptVersion, running_services: Services) -> Iterator[None]:
+    """The table that the reports of the version were counted from."""
+    with shell_of(running_services):
+        put_table(version.days)
+    yield
+    with shell_of(running_services):
+        remove_table()
+
+
+@contextmanager
+def shell_of(services: Services) -> Iterator[None]:
+    """Let the clients of AWS reach the services."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in services.environment.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
-def restored(kept: KeptVersion, services: object) -> Iterator[KeptVersion]:
+def restored(kept: KeptVersion, visits: None, services: object) -> Iterator[KeptVersion]:
     """The same, and all that it has published is there."""
     kept.restore()
     yield kept
     remove_published()
-    remove_table()
+
+
+@pytest.fixture
+def late_visit(restored: KeptVersion) -> Iterator[Visit]:
+    """A visit in the last week, which the lake got after the week was published."""
+    day = periods_of(restored, WEEKLY)[-1].start_utc.date() + timedelta(days=2)
+    visit = Visit("/late", midnight(day))
+    put_visits(day, "late", [visit])
+    yield visit
+    remove_visits(day, "late")
 
 
 def periods_of(kept: KeptVersion, dag_id: str) -> list[Period]:
@@ -274,7 +309,7 @@ def test_the_same_period_again_changes_no_row(restored: KeptVersion, dag_id: str
         assert read_rows(dag_id, period) == expected_rows(restored, period)
 
 
-def test_late_rows_make_a_new_version_of_it(restored: KeptVersion) -> None:
+def test_late_rows_make_a_new_version_of_it(restored: KeptVersion, late_visit: Visit) -> None:
     period = periods_of(restored, WEEKLY)[-1]
     location = location_of(period)
     s3 = boto3.client("s3")
@@ -282,8 +317,6 @@ def test_late_rows_make_a_new_version_of_it(restored: KeptVersion) -> None:
     facts_before = partitions_of(glue, DATABASE, WEEKLY)[period.id]["Parameters"]
     latest_before = read_json(s3, location.report.latest_uri)
     before = expected_rows(restored, period)
-    day = period.start_utc.date() + timedelta(days=2)
-    put_visits(day, "late", [Visit("/late", midnight(day))])
     dag = load_dags(restored.dags / "page_visits.py")[WEEKLY]
     outcome = run_dag(dag, period=period.id).values["publish", "return_value"]
     assert outcome["outcome"] == "published"
@@ -303,7 +336,7 @@ def test_late_rows_make_a_new_version_of_it(restored: KeptVersion) -> None:
     assert missing_fields(written_manifest(restored, location), document) == []
     assert missing_fields(latest_before, read_json(s3, location.report.latest_uri)) == []
     assert partitions[period.id]["Parameters"].keys() >= facts_before.keys()
-    with_late = sorted([*before, (0, "/late", 1)], key=lambda row: (-row[2], row[1]))
+    with_late = sorted([*before, (0, late_visit.page, 1)], key=lambda row: (-row[2], row[1]))
     expected = [(rank, page, visits) for rank, (_, page, visits) in enumerate(with_late, 1)]
     assert read_rows(WEEKLY, period) == expected
 

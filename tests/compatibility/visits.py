@@ -90,8 +90,16 @@ def put_visits(day: date, name: str, visits: list[Visit]) -> None:
     rows = [visit._asdict() for visit in visits]
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), content)
-    key = f"{TABLE}/dt={day}/{name}.parquet"
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content.getvalue())
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=_key_of(day, name), Body=content.getvalue())
+
+
+def remove_visits(day: date, name: str) -> None:
+    """Remove an object of the partition of a day."""
+    remove_objects(BUCKET, [_key_of(day, name)])
+
+
+def _key_of(day: date, name: str) -> str:
+    return f"{TABLE}/dt={day}/{name}.parquet"
 
 
 def remove_table() -> None:
@@ -99,9 +107,15 @@ def remove_table() -> None:
     glue = boto3.client("glue")
     with suppress(glue.exceptions.EntityNotFoundException):
         glue.delete_table(DatabaseName=DATABASE, Name=TABLE)
-    s3 = boto3.client("s3")
-    for stored in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{TABLE}/").get("Contents", []):
-        s3.delete_object(Bucket=BUCKET, Key=stored["Key"])
+    listed = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{TABLE}/")
+    remove_objects(BUCKET, [stored["Key"] for stored in listed.get("Contents", [])])
+
+
+def remove_objects(bucket: str, keys: list[str]) -> None:
+    """Remove up to 1,000 objects of a bucket."""
+    if keys:
+        named: Any = [{"Key": key} for key in keys]
+        boto3.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": named})
 
 
 def _storage(prefix: str) -> Any:
