@@ -19,6 +19,7 @@ from athena_reports.queries.lease import LIFETIME
 from athena_reports.queries.ownership import AuthorMarker
 from local_athena.faults import Faults, Hold, Refuse
 from tests.support.flown import Flown, interrupt
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 SQL = "The miles of each carrier"
@@ -86,13 +87,14 @@ def test_a_signal_stops_the_paid_query_and_pays_no_other(
     assert states(flown, before) == ["CANCELLED"]
 
 
-def test_an_error_while_the_query_is_waited_for_stops_it(flown: Flown, faults: Faults) -> None:
+def test_an_error_while_the_query_is_waited_for_stops_it(
+    flown: Flown, faults: Faults, shell: Shell
+) -> None:
     before = set(flown.queries())
-    with waiting(flown, faults, "preview") as process:
-        faults.add(Refuse(action="GetQueryExecution", sql=SQL, message="No more looks"))
-        _, errors = process.communicate()
-    assert process.returncode == 1
-    assert "No more looks" in errors
+    faults.add(Refuse(action="GetQueryExecution", sql=SQL, skip=2, message="No more looks"))
+    code, _ = shell(*COMMANDS["preview"])
+    assert code == 1
+    assert "No more looks" in shell.errors
     assert states(flown, before) == ["CANCELLED"]
 
 
