@@ -29,7 +29,7 @@ from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
-from athena_reports.publication.manifest import Manifest
+from athena_reports.settings import settings
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
@@ -37,6 +37,7 @@ from tests.support.inbox import Inbox
 from tests.support.mail_page import Page
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.published import manifest_of, rows_of
+from tests.support.reports import SQL
 from tests.support.retried import raises_retried
 from tests.support.slack_server import SlackServer, slack_server
 from tests.support.task_runner import execute, prepare, run_dag
@@ -85,31 +86,103 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def declare(
-    services: Services,
-    inbox: Inbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[..., Deliveries]]:
-    """Declares the report of the example under a name of its own, with replacements of its text."""
-    name = f"delivered_{next(_numbers)}"
+def channels(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[MailServer, SlackServer, Inbox]]:
+    """A mail server, Slack and a topic, to which nothing was sent yet."""
     with mail_server() as mails, slack_server() as slack:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mails.connection)
         monkeypatch.setenv("AIRFLOW_CONN_SLACK_API_DEFAULT", slack.connection)
+        yield mails, slack, inbox
 
-        def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
-            text = delivery_dag_file()
-            if at_any_time:
-                text = text.replace(*AT_ANY_TIME)
-            for old, new in changes:
-                assert old in text
-                text = text.replace(old, new)
-            file = tmp_path / f"{name}.py"
-            text = text.replace("best_users", name)
-            file.write_text(f"from datetime import timedelta\n{text}")
-            return Deliveries(name, parse_dags(file), mails, slack, inbox)
 
-        yield declared
+@pytest.fixture
+def declare(
+    channels: tuple[MailServer, SlackServer, Inbox], tmp_path: Path
+) -> Callable[..., Deliveries]:
+    """Declares the report of the example under a name of its own, with replacements of its text."""
+    name = f"delivered_{next(_numbers)}"
+
+    def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
+        return Deliveries(
+            name, dags_of(name, tmp_path, *changes, at_any_time=at_any_time), *channels
+        )
+
+    return declared
+
+
+@dataclass(frozen=True)
+class PublishedExample:
+    """The example, published once for all tests that only deliver it."""
+
+    name: str
+    manifest: dict[str, Any]
+
+    @property
+    def receipts(self) -> tuple[str, str]:
+        """The bucket and the folder of what its channels have got."""
+        return self.manifest["bucket"], f"{self.name}/weekly/{WEEK.id}/receipts/"
+
+    def forget_deliveries(self) -> None:
+        """Remove all receipts."""
+        bucket, folder = self.receipts
+        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=folder).delete()
+
+
+@pytest.fixture(scope="module")
+def published_example(
+    running_services: Services, plays_lake: object, tmp_path_factory: pytest.TempPathFactory
+) -> PublishedExample:
+    name = "delivered_example"
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in running_services.environment.items():
+            patch.setenv(variable, value)
+        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
+        settings.cache_clear()
+        dags = dags_of(name, tmp_path_factory.mktemp("example"))
+        ran = run_dag(dags[f"{name}_weekly"], SCHEDULED, run_id="scheduled__1")
+        manifest = manifest_of(boto3.client("s3"), ran)
+    return PublishedExample(name, manifest)
+
+
+@pytest.fixture
+def declare_published(
+    published_example: PublishedExample,
+    channels: tuple[MailServer, SlackServer, Inbox],
+    tmp_path: Path,
+) -> Callable[..., Deliveries]:
+    """Declares the example as it is published, of which no channel has got anything."""
+    published_example.forget_deliveries()
+
+    def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
+        name = published_example.name
+        return Deliveries(
+            name, dags_of(name, tmp_path, *changes, at_any_time=at_any_time), *channels
+        )
+
+    return declared
+
+
+@pytest.fixture
+def deliveries(declare_published: Callable[..., Deliveries]) -> Deliveries:
+    """The example, published, of which no channel has got anything."""
+    return declare_published()
+
+
+def dags_of(
+    name: str, folder: Path, *changes: tuple[str, str], at_any_time: bool = True
+) -> Mapping[str, Any]:
+    """Parse the file of the example under another name, with replacements of its text."""
+    text = delivery_dag_file()
+    if at_any_time:
+        text = text.replace(*AT_ANY_TIME)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / f"{name}.py"
+    text = text.replace("best_users", name)
+    file.write_text(f"from datetime import timedelta\n{text}")
+    return parse_dags(file)
 
 
 AT_ANY_TIME = (
@@ -121,15 +194,16 @@ FEWER = ('params={"top": 100}', 'params={"top": 95}')
 THREE = ('to=["sales@example.com"]', 'to=["a@example.com", "b@example.com", "c@example.com"]')
 
 
-def test_each_channel_gets_a_version_once(declare: Callable[..., Deliveries]) -> None:
-    deliveries = declare()
-    published = deliveries.publish()
+def test_each_channel_gets_a_version_once(
+    deliveries: Deliveries, published_example: PublishedExample
+) -> None:
+    version = published_example.manifest["version"]
     receipts = {channel: deliveries.deliver(channel) for channel in ("sales", "team", "topic")}
 
     ((recipients, mail),) = deliveries.mails.arrived
     assert recipients == ("sales@example.com",)
     assert "9 to 15 March 2025" in mail["Subject"]
-    assert mail["Message-ID"] == f"<{published['version']}.sales.1@example.com>"
+    assert mail["Message-ID"] == f"<{version}.sales.1@example.com>"
     assert mail["In-Reply-To"] is None
     (message,) = deliveries.slack.arrived
     assert message["channel"] == "#sales"
@@ -141,7 +215,7 @@ def test_each_channel_gets_a_version_once(declare: Callable[..., Deliveries]) ->
     assert receipts["sales"]["recipients"] == ["sales@example.com"]
     assert receipts["team"]["message_id"] == "1750000000.000001"
     for channel, receipt in receipts.items():
-        assert (receipt["version"], receipt["number"]) == (published["version"], 1)
+        assert (receipt["version"], receipt["number"]) == (version, 1)
         for again in ("event-1", "event-2"):  # a retry, and another event
             with pytest.raises(AirflowSkipException, match="has version"):
                 deliveries.deliver(channel, run_id=again)
@@ -150,16 +224,13 @@ def test_each_channel_gets_a_version_once(declare: Callable[..., Deliveries]) ->
 
 
 def test_a_mail_leads_to_its_period_and_its_query(
-    declare: Callable[..., Deliveries],
+    deliveries: Deliveries,
+    published_example: PublishedExample,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Airflow's address may end with a slash or not."""
-    deliveries = declare()
-    published = deliveries.publish()
-    bucket, key = split_uri(published["manifest"])
-    body = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    query_id = Manifest.model_validate_json(body).query.id
+    query_id = published_example.manifest["query"]["id"]
     region = boto3.client("athena").meta.region_name
     console = f"https://{region}.console.aws.amazon.com/athena/home?region={region}"
     for clears, base_url in enumerate(["https://airflow.example/team/", "https://airflow.example"]):
@@ -174,16 +245,13 @@ def test_a_mail_leads_to_its_period_and_its_query(
             f"{console}#/query-editor/history/{query_id}",
         ]
     about = f"{deliveries.name}_weekly_deliver, period 2025-03-09, channel sales: "
-    assert f"{about}sent version {published['version']}" in capsys.readouterr().out
+    assert f"{about}sent version {published_example.manifest['version']}" in capsys.readouterr().out
 
 
 def test_nothing_shows_a_private_column(
-    declare: Callable[..., Deliveries], services: Services
+    deliveries: Deliveries, published_example: PublishedExample
 ) -> None:
-    deliveries = declare()
-    run = run_dag(deliveries.dags[f"{deliveries.name}_weekly"], SCHEDULED)
-    s3 = boto3.client("s3")
-    rows = rows_of(s3, manifest_of(s3, run), "parquet")
+    rows = rows_of(boto3.client("s3"), published_example.manifest, "parquet")
     for channel in ("sales", "team", "topic"):
         deliveries.deliver(channel)
     ((_, mail),) = deliveries.mails.arrived
@@ -274,9 +342,10 @@ def test_a_correction_of_a_version_that_a_cleanup_has_removed_says_so_and_arrive
     assert says in str(message["blocks"])
 
 
-def test_what_is_published_late_is_sent_to_nobody(declare: Callable[..., Deliveries]) -> None:
-    deliveries = declare(at_any_time=False)
-    deliveries.publish()
+def test_what_is_published_late_is_sent_to_nobody(
+    declare_published: Callable[..., Deliveries],
+) -> None:
+    deliveries = declare_published(at_any_time=False)
     for channel in ("sales", "team", "topic"):
         with pytest.raises(AirflowSkipException, match="published more than 7 days"):
             deliveries.deliver(channel)
@@ -300,11 +369,7 @@ def test_the_same_rows_in_another_version_are_no_correction(
     assert len(deliveries.mails.arrived) == 1
 
 
-def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(
-    declare: Callable[..., Deliveries],
-) -> None:
-    deliveries = declare()
-    deliveries.publish()
+def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(deliveries: Deliveries) -> None:
     deliveries.mails.answers_to_data = ["451 busy", "421 closing"]
     for _ in range(2):
         with raises_retried("refuses the mail: 4"):
@@ -312,17 +377,15 @@ def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(
     deliveries.deliver("sales")
     assert len(deliveries.mails.arrived) == 1
 
-    other = declare()
-    other.mails.answers_to_data = ["554 spam"]
+    deliveries.mails.answers_to_data = ["554 spam"]
     with pytest.raises(AirflowFailException, match="refuses the mail: 554 spam"):
-        other.deliver("sales", clears=1)
+        deliveries.deliver("sales", clears=1)
 
 
 def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
-    declare: Callable[..., Deliveries],
+    declare_published: Callable[..., Deliveries], published_example: PublishedExample
 ) -> None:
-    deliveries = declare(THREE)
-    published = deliveries.publish()
+    deliveries = declare_published(THREE)
     answers = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
     deliveries.mails.answers_to_recipients = answers
     with raises_retried(r"b@example.com: 451 try later; c@exa"):
@@ -337,33 +400,31 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     assert {mail["To"] for _, mail in deliveries.mails.arrived} == {
         "a@example.com, b@example.com, c@example.com"
     }
-    bucket, key = split_uri(published["manifest"])
-    folder = f"{key.removesuffix('manifest.json')}receipts/{published['version']}/sales"
-    stored = boto3.client("s3").get_object(Bucket=bucket, Key=f"{folder}/1.json")["Body"].read()
+    bucket, folder = published_example.receipts
+    key = f"{folder}{published_example.manifest['version']}/sales/1.json"
+    stored = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     receipt = json.loads(stored)
     assert receipt["recipients"] == ["a@example.com", "b@example.com"]
     assert receipt["refused"] == {"c@example.com": "550 no such user"}
 
 
 def test_who_is_put_off_and_taken_out_meanwhile_gets_nothing(
-    declare: Callable[..., Deliveries],
+    declare_published: Callable[..., Deliveries],
 ) -> None:
-    deliveries = declare(THREE)
-    deliveries.publish()
+    deliveries = declare_published(THREE)
     answers = {"b@example.com": "451 try later", "c@example.com": "451 try later"}
     deliveries.mails.answers_to_recipients = answers
     with raises_retried("451 try later"):
         deliveries.deliver("sales")
     answers.clear()
     old, new = THREE
-    deliveries.dags = declare((old, new.replace('"c@example.com"', '"d@example.com"'))).dags
+    to_another = (old, new.replace('"c@example.com"', '"d@example.com"'))
+    deliveries.dags = declare_published(to_another).dags
     deliveries.deliver("sales")
     assert [to for to, _ in deliveries.mails.arrived] == [("a@example.com",), ("b@example.com",)]
 
 
-def test_a_cleared_task_sends_again(declare: Callable[..., Deliveries]) -> None:
-    deliveries = declare()
-    deliveries.publish()
+def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
     deliveries.deliver("sales")
     again = deliveries.deliver("sales", clears=1)
     assert again["number"] == 2
@@ -410,10 +471,8 @@ def test_a_channel_that_is_added_later_gets_no_old_version(
 
 
 def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliveries = declare()
-    deliveries.publish()
     pauses: list[float] = []
     write = Receipt.write
     answers = [S3Error("SlowDown", retryable=True)] * 2
@@ -441,13 +500,11 @@ def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(
 
 
 def test_a_receipt_that_is_there_already_is_no_failure(
-    declare: Callable[..., Deliveries],
+    deliveries: Deliveries,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """S3 has done the write, and its answer was lost."""
-    deliveries = declare()
-    deliveries.publish()
     write = Receipt.write
 
     def lose_the_answer(receipt: Receipt, *arguments: Any, **options: Any) -> None:
@@ -462,11 +519,8 @@ def test_a_receipt_that_is_there_already_is_no_failure(
 
 
 def test_nothing_is_sent_where_no_receipt_could_be_written(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliveries = declare()
-    deliveries.publish()
-
     def refuse(_: S3, uri: str) -> None:
         assert uri.endswith("/2025-03-09/receipts/")
         raise S3Error("AccessDenied", retryable=False)
@@ -479,10 +533,8 @@ def test_nothing_is_sent_where_no_receipt_could_be_written(
 
 @pytest.mark.parametrize("channel", ["sales", "team"])
 def test_without_a_connection_nothing_is_read_or_sent(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, channel: str
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
-    deliveries = declare()
-    deliveries.publish()
     monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
     monkeypatch.delenv("AIRFLOW_CONN_SLACK_API_DEFAULT")
     monkeypatch.setattr(VersionReader, "content", None)
