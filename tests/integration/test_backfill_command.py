@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -281,7 +282,13 @@ def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: Backfil
     ["\n", pytest.param("n\n", marks=pytest.mark.full), pytest.param("", marks=pytest.mark.full)],
     ids=["the default", "no", "no answer"],
 )
-def test_without_a_yes_nothing_begins(answer: str, flown: Flown, airflow: BackfillingApi) -> None:
+def test_without_a_yes_nothing_begins(
+    answer: str,
+    flown: Flown,
+    airflow: BackfillingApi,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     dates = ("--from", "2013-03-04", "--to", "2013-03-11")
     done = flown.run(
         "backfill", "flown", *dates, answer=answer, AIRFLOW_TOKEN=TOKEN, AIRFLOW_URL=airflow.url
@@ -290,10 +297,10 @@ def test_without_a_yes_nothing_begins(answer: str, flown: Flown, airflow: Backfi
     assert "Start these runs? [y/N]" in done.stderr
     assert airflow.begun() == []
 
-    done = flown.run(
-        "backfill", "flown", *dates, answer="y\n", AIRFLOW_TOKEN=TOKEN, AIRFLOW_URL=airflow.url
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("AIRFLOW_URL", airflow.url)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    code, printed = shell("backfill", "flown", *dates)
+    assert code == 0, printed
     assert airflow.begun() == [WEEKS[:2]]
 
 

@@ -5,6 +5,7 @@ Its questions, answers and output are in tests/commands/test_plan.py.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -103,14 +104,17 @@ def paid(flown: Flown) -> list[int]:
     return scans
 
 
-def test_the_questions_name_the_price_of_all_that_a_yes_pays(flown: Flown) -> None:
+def test_the_questions_name_the_price_of_all_that_a_yes_pays(
+    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The edited SQL is expected to scan what a published week nearby has scanned."""
     flown.edit(*EDIT)
-    done = flown.run("plan", "flown", answer="y\n")  # and no answer to the second question
-    assert done.returncode == 1
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no answer to the second question
+    code, _ = shell("plan", "flown")
+    assert code == 1
     scans = paid(flown)
     estimate = round(median(scans))
-    first, second, _ = done.stderr.split("Pay?")
+    first, second, _ = shell.errors.split("Pay?")
     assert f"Query {', '.join(WEEKS)} of {DAG_ID}: {price_of([estimate] * 3)}. " in first
     assert f"{price_of(scans)} more. " in second
 
