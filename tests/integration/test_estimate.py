@@ -76,19 +76,24 @@ def scanned_bytes(services: Services, sql: str) -> int:
         time.sleep(0.01)
 
 
+@pytest.fixture(scope="module")
+def bytes_of_a_scan(running_services: Services, flights_lake: None) -> int:
+    """What Athena scans of a query that reads the table once."""
+    return scanned_bytes(running_services, f"{LEAVES[0]} AND distance > 0")
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries())
 def test_athena_scans_a_table_as_often_as_it_is_counted(
-    services: Services, flights_lake: None, query: Query
+    services: Services, bytes_of_a_scan: int, query: Query
 ) -> None:
     """Every scan reads the same columns of one partition, so Athena's bytes tell their number."""
-    once = scanned_bytes(services, f"{LEAVES[0]} AND distance > 0")
     uses = table_uses(query.sql, {"flights": {FILTER}, "database_dev.flights": {FILTER}})
     assert uses.are_filtered
     assert uses.number.total() == query.scans[-1]
     scanned = scanned_bytes(services, query.sql)
-    assert scanned <= uses.number.total() * once
-    assert scanned > (uses.number.total() - 1) * once / 2
+    assert scanned <= uses.number.total() * bytes_of_a_scan
+    assert scanned > (uses.number.total() - 1) * bytes_of_a_scan / 2
 
 
 WIDE = """WITH week AS (

@@ -7,6 +7,7 @@ import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,7 +174,29 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
     return [restatement for restatement in found if not restatement.open_parts]
 
 
-def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
+@contextmanager
+def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
+    """A run that may wait is deferred, and goes on when the block has published what is missing."""
+    wait = dag.get_task("wait_for_inputs")
+    (source,) = wait.awaited
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wait, "awaited", (replace(source, wait=timedelta(days=36500)),))
+        task, context = prepare(
+            wait, TaskInstance(dag_id=dag.dag_id), "run", params={"period": WEEK}
+        )
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    (sentence,) = context["ti"].values["wait_for_inputs", "missing_inputs"]["missing"]
+    assert sentence.endswith(f"daily_scores_daily that it needs are not published: {missing}")
+    yield
+    trigger = through_the_database(deferred.value.trigger)
+    with pytest.MonkeyPatch.context() as patch:
+        be_impatient(patch)
+        event = asyncio.run(asyncio.wait_for(first_event(trigger), 60))
+    assert event == {"missing": []}
+
+
+def test_a_week_waits_for_its_days_and_is_made_of_them_and_of_what_becomes_of_them(
     dags: dict[str, Any], lake: Lake, shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
@@ -190,7 +213,8 @@ def test_a_week_is_made_of_its_days_and_of_what_becomes_of_them(
     shown = shell.json("preview", weeks.dag_id, WEEK)
     assert shown["inputs"][0]["missing"] == ["period=2025-02-08"]
 
-    run_dag(days, period=DAYS[-1])
+    with waits_for_part(weeks, "period=2025-02-08"):
+        run_dag(days, period=DAYS[-1])
     manifest, rows = published(lake, run_dag(weeks, period=WEEK))
     week = FIRST + timedelta(days=1), FIRST + timedelta(days=8)
     assert rows == lake.totals(*week)
@@ -283,30 +307,6 @@ def test_a_month_made_of_days_of_which_some_are_restated(dags: dict[str, Any], l
     assert rows == lake.totals(*month)
     assert {row["user_id"] for row in rows} >= {"restated0", "restated1", "restated2"}
     assert restatements(lake, months.dag_id) == []
-
-
-def test_a_run_waits_for_a_part_and_goes_on_once_it_is_published(
-    dags: dict[str, Any], lake: Lake
-) -> None:
-    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
-    for day in DAYS[1:]:
-        run_dag(days, period=day)
-    wait = weeks.get_task("wait_for_inputs")
-    (source,) = wait.awaited
-    wait.awaited = (replace(source, wait=timedelta(days=36500)),)
-    task, context = prepare(wait, TaskInstance(dag_id=weeks.dag_id), "run", params={"period": WEEK})
-    with pytest.raises(TaskDeferred) as deferred:
-        task.execute(context)
-    (sentence,) = context["ti"].values["wait_for_inputs", "missing_inputs"]["missing"]
-    assert sentence.endswith(
-        "daily_scores_daily that it needs are not published: period=2025-02-02"
-    )
-    run_dag(days, period=DAYS[0])
-    trigger = through_the_database(deferred.value.trigger)
-    with pytest.MonkeyPatch.context() as patch:
-        be_impatient(patch)
-        event = asyncio.run(asyncio.wait_for(first_event(trigger), 60))
-    assert event == {"missing": []}
 
 
 def test_a_case_has_the_parts_as_a_file(dags: dict[str, Any], shell: Shell, tmp_path: Path) -> None:
