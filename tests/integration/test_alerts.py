@@ -137,41 +137,36 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     assert inbox.take() == [], "who was never told that it is late needs no all-clear"
 
 
-@pytest.mark.parametrize(
-    ("state", "is_told"),
-    [
-        ("success", True),
-        ("failed", True),
-        ("skipped", True),
-        ("upstream_failed", True),
-        ("running", False),
-        ("up_for_reschedule", False),
-        ("up_for_retry", False),
-        (None, False),
-    ],
-)
+MAY_STILL_TELL = ("running", "up_for_reschedule", "up_for_retry", None)
+TELLS_NO_MORE = ("success", "failed", "skipped", "upstream_failed")
+
+
 @pytest.mark.usefixtures("plays_lake")
 def test_the_all_clear_waits_for_the_task_that_may_still_tell_and_for_no_other(
-    parse: Callable[..., Dags], inbox: Inbox, state: str | None, is_told: bool
+    parse: Callable[..., Dags], inbox: Inbox
 ) -> None:
     """The first task may have told one of two people, and then failed."""
-    name = f"best_users_{state or 'none'}"
-    dags = parse(name)
-    dag = dags[f"{name}_weekly_alerts"]
+    dags = parse("told_users")
+    dag = dags["told_users_weekly_alerts"]
     with time_machine.travel(DUE_AT + timedelta(minutes=1)):
-        looked = run_dag(dag, SCHEDULED, run_id="scheduled__1")
-        run_dag(dags[f"{name}_weekly"], SCHEDULED)
-        inbox.take()
-        looked.states["tell_when_due"] = state
-        task, context = prepare(
-            dag.get_task("tell_when_published"), looked, "scheduled__1", SCHEDULED
-        )
-        if is_told:
-            assert execute(task, context) is True
-        else:
-            with pytest.raises(AirflowRescheduleException):
-                execute(task, context)
-    assert len(inbox.take()) == is_told
+        runs = [
+            (state, run_dag(dag, SCHEDULED, run_id=f"scheduled__{state}"))
+            for state in (*MAY_STILL_TELL, *TELLS_NO_MORE)
+        ]
+        assert len(inbox.take()) == len(runs)
+        run_dag(dags["told_users_weekly"], SCHEDULED)
+        for state, looked in runs:
+            looked.states["tell_when_due"] = state
+            task, context = prepare(
+                dag.get_task("tell_when_published"), looked, looked.run_id, SCHEDULED
+            )
+            if state in TELLS_NO_MORE:
+                assert execute(task, context) is True, state
+                assert len(inbox.take()) == 1, state
+            else:
+                with pytest.raises(AirflowRescheduleException):
+                    execute(task, context)
+                assert inbox.take() == [], state
 
 
 @pytest.mark.parametrize(

@@ -310,25 +310,32 @@ def test_a_workgroup_that_keeps_its_results_itself(
     assert found.values["publish", "return_value"]["outcome"] == "unchanged"
 
 
-def test_cleanup_lists_then_removes_and_repairs(services: Services, run_report: RunReport) -> None:
+def test_cleanup_lists_then_removes_and_repairs(
+    services: Services, run_report: RunReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a bucket of its own: a cleanup looks at every report of a bucket."""
+    services.s3.create_bucket(Bucket="cleaned-reports")
+    services.glue.create_database(DatabaseInput={"Name": "cleaned_reports"})
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "cleaned-reports")
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", "cleaned_reports")
     first, second = (manifest_of(services.s3, run_report(like=like)) for like in ("U%", "%"))
     table = f"{second['report']}_monthly"
     services.glue.delete_partition(
-        DatabaseName="report_dev", TableName=table, PartitionValues=["2013-02"]
+        DatabaseName="cleaned_reports", TableName=table, PartitionValues=["2013-02"]
     )
 
     def look(*, delete: bool) -> dict[str, Any]:
         policy = RetentionPolicy(keep_versions=0, keep_days=1)
         return clean_up_bucket(
             bucket=second["bucket"],
-            database="report_dev",
+            database="cleaned_reports",
             environment="dev",
             policy=policy,
             delete=delete,
         )
 
     assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]
-    assert athena_rows(services, f"SELECT COUNT(*) FROM {table}") == [["15"]]
+    assert athena_rows(services, f"SELECT COUNT(*) FROM cleaned_reports.{table}") == [["15"]]
     # Nothing that was written within a day goes, whatever the policy says.
     assert look(delete=True)["objects"] == 0
     for item in first["objects"]:
