@@ -115,7 +115,7 @@ class Run:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not holds():
             assert time.monotonic() < deadline, f"it never came true; the queries are {self.states}"
-            time.sleep(0.01)
+            time.sleep(0.03)
 
     # --- the tasks, each try a process of its own
 

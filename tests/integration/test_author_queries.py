@@ -68,10 +68,12 @@ def states(flown: Flown, before: set[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "number", "code"),
     [
-        ("plan", signal.SIGINT, 130),
-        pytest.param("plan", signal.SIGTERM, 143, marks=pytest.mark.full),
+        # CI stops `plan` by SIGHUP, and `test` by SIGTERM, in tests/commands/test_shell.py.
+        ("preview", signal.SIGINT, 130),
         pytest.param("preview", signal.SIGTERM, 143, marks=pytest.mark.full),
-        ("preview", signal.SIGHUP, 129),
+        pytest.param("preview", signal.SIGHUP, 129, marks=pytest.mark.full),
+        pytest.param("plan", signal.SIGINT, 130, marks=pytest.mark.full),
+        pytest.param("plan", signal.SIGTERM, 143, marks=pytest.mark.full),
     ],
 )
 def test_a_signal_stops_the_paid_query_and_pays_no_other(

@@ -73,7 +73,7 @@ def scanned_bytes(services: Services, sql: str) -> int:
         if found["Status"]["State"] not in ("QUEUED", "RUNNING"):
             assert found["Status"]["State"] == "SUCCEEDED", found["Status"]
             return int(found["Statistics"]["DataScannedInBytes"])
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 @pytest.fixture(scope="module")

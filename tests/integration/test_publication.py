@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from athena_reports.local.services import Services
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
 from tests.support.airflow_run import TaskInstance
+from tests.support.local_athena import run_sql
 from tests.support.published import manifest_of, object_of, rows_of
 from tests.support.retried import raises_retried
 from tests.support.task_runner import run_dag
@@ -274,9 +274,7 @@ def test_a_restatement_says_what_changed_and_the_table_follows(
         "Partitions"
     ]
     assert partition["Parameters"]["version"] == second["version"]
-    assert athena_rows(services, f"SELECT COUNT(*) FROM {table} WHERE period = '2013-02'") == [
-        ["15"]
-    ]
+    assert count_rows(services, table, "period = '2013-02'") == 15
 
 
 def test_a_bucket_of_another_account_is_neither_read_nor_written(
@@ -335,24 +333,15 @@ def test_cleanup_lists_then_removes_and_repairs(
         )
 
     assert f"{second['report']}/monthly/2013-02" in look(delete=False)["repaired"]
-    assert athena_rows(services, f"SELECT COUNT(*) FROM cleaned_reports.{table}") == [["15"]]
+    assert count_rows(services, f"cleaned_reports.{table}") == 15
     # Nothing that was written within a day goes, whatever the policy says.
     assert look(delete=True)["objects"] == 0
     for item in first["objects"]:
         services.s3.head_object(Bucket=first["bucket"], Key=item["key"])
 
 
-def athena_rows(services: Services, sql: str) -> list[list[str]]:
-    id_ = services.athena.start_query_execution(
-        QueryString=sql, QueryExecutionContext={"Database": "report_dev"}, WorkGroup="dev"
-    )["QueryExecutionId"]
-    deadline = datetime.now(UTC) + timedelta(seconds=60)
-    while datetime.now(UTC) < deadline:
-        status = services.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"][
-            "Status"
-        ]
-        if status["State"] not in ("QUEUED", "RUNNING"):
-            break
-    assert status["State"] == "SUCCEEDED", status
-    rows = services.athena.get_query_results(QueryExecutionId=id_)["ResultSet"]["Rows"][1:]
-    return [[datum["VarCharValue"] for datum in row["Data"]] for row in rows]
+def count_rows(services: Services, table: str, condition: str = "TRUE") -> int:
+    """The rows of a table of the report database, as Athena counts them."""
+    sql = f"SELECT COUNT(*) AS number FROM {table} WHERE {condition}"
+    (row,) = run_sql(sql, services.athena, database="report_dev", workgroup="dev")
+    return int(row["number"])

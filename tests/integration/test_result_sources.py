@@ -92,6 +92,7 @@ class Lake:
         execution = get_query_execution(self.services.athena, id_)
         while execution.is_running:
             assert time.monotonic() < deadline
+            time.sleep(0.03)
             execution = get_query_execution(self.services.athena, id_)
         assert execution.state == "SUCCEEDED", execution.reason
         return execution

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -318,6 +319,7 @@ def moved(services: Services) -> Iterator[Callable[[str], None]]:
             stored = services.s3.head_object(Bucket=BUCKET, Key=key)
             if stored["LastModified"] > datetime.fromisoformat(submitted_at):
                 return
+            time.sleep(0.1)
 
     yield move
     services.s3.delete_object(Bucket=BUCKET, Key=key)
