@@ -255,13 +255,11 @@ def test_a_week_waits_for_its_days_and_is_made_of_them_and_of_what_becomes_of_th
     assert restatements(lake, weeks.dag_id) == []
     assert states() == ["published"]
 
+    assert_a_provisional_day_makes_its_week_provisional(days, weeks, lake)
 
-def test_a_provisional_day_makes_its_week_provisional_and_comes_first(
-    dags: dict[str, Any], lake: Lake
-) -> None:
-    days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
-    for day in DAYS:
-        run_dag(days, period=day)
+
+def assert_a_provisional_day_makes_its_week_provisional(days: Any, weeks: Any, lake: Lake) -> None:
+    """Of the days, and of the week that is made of them, all of which are published."""
     # Events of the last day may land for years.
     days.get_task("publish").late_by = timedelta(days=9000)
     run_dag(days, period=DAYS[-1])
