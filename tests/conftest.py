@@ -164,7 +164,7 @@ def _cheap_clients() -> Iterator[None]:
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    from tests import botocore_caches
+    from tests.support import botocore_caches
 
     with pytest.MonkeyPatch.context() as patch:
         botocore_caches.keep(patch)

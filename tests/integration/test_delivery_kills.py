@@ -33,7 +33,7 @@ from slack_sdk import WebClient
 from athena_reports import weekly
 from athena_reports.aws.s3 import split_uri
 from athena_reports.local.services import Services
-from tests import botocore_caches
+from tests.support import botocore_caches
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
