@@ -94,11 +94,11 @@ class Account:
 
     def wait_for(self, id_: str, state: str) -> None:
         while self.status(id_)["State"] != state:
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def wait(self, id_: str) -> Outcome:
         while self.status(id_)["State"] in ("QUEUED", "RUNNING"):
-            time.sleep(0.005)
+            time.sleep(0.02)
         execution = self.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
         location = execution.get("ResultConfiguration", {}).get("OutputLocation", "")
         has_csv = execution["Status"]["State"] == "SUCCEEDED" and location.endswith(".csv")
