@@ -126,4 +126,6 @@ def test_the_reconciler_stops_what_a_killed_command_left_when_it_has_expired(
         assert reconcile() == []
     with time_machine.travel(now + LIFETIME + timedelta(minutes=1)):
         assert reconcile() == [query["QueryExecutionId"]]
+    while states(flown, before) == ["RUNNING"]:  # Athena takes a moment to stop it
+        time.sleep(0.05)
     assert states(flown, before) == ["CANCELLED"]
