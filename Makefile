@@ -93,10 +93,11 @@ CI_FILES = tests/e2e \
 	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/library tests/integrity tests/dev)) \
 	$(SERVICES_TESTS)
 
-# Four workers on two cores, since these tests mostly wait for processes.
+# Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they ask one
+# another whether they are ready.
 .PHONY: test-ci
 test-ci: $(READY) $(SAM) $(CHECKOV) ## Run the longer tests: they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
-	@$(PY) -m pytest $(CI_FILES) -n 4 --dist loadfile --no-loadscope-reorder -m "ci and not full"
+	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run every end-to-end test in a real Airflow, and all other tests that CI leaves out
