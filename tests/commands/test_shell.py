@@ -102,10 +102,10 @@ def folders_of_airflow(shop: Project) -> Callable[[], list[str]]:
     return lambda: asks.with_name("folders").read_text().splitlines()
 
 
-def test_from_a_folder_below_airflow_has_the_project_and_the_result_stands_alone(
+def test_a_command_in_a_subfolder_finds_the_project_and_prints_only_its_result(
     shop: Project, folders_of_airflow: Callable[[], list[str]]
 ) -> None:
-    """In a terminal that lacks some of its characters."""
+    """What a DAG file logs is not printed. What the terminal cannot show is escaped."""
     below = 'sh -c \'cd dags; exec "$@"\' sh "$@"'
     nothing = {"AIRFLOW_HOME": "", "PYTHONIOENCODING": "ascii"}
     done = shop.shell("docs", "items", shell=below, **nothing)
@@ -120,7 +120,7 @@ def test_from_a_folder_below_airflow_has_the_project_and_the_result_stands_alone
     ]
 
 
-def test_with_standard_output_closed_a_command_has_the_airflow_that_the_shell_names(
+def test_a_closed_standard_output_is_no_error_and_airflow_home_of_the_shell_is_kept(
     shop: Project, tmp_path: Path, folders_of_airflow: Callable[[], list[str]]
 ) -> None:
     home = str(tmp_path / "home")
@@ -267,7 +267,7 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     assert not [name for name in names if name.startswith("case_")]
 
 
-def test_under_nohup_a_closed_terminal_ends_nothing_and_the_result_stands_alone(
+def test_under_nohup_a_closed_terminal_ends_nothing_and_only_the_result_is_printed(
     shop: Project,
 ) -> None:
     shop.write("dags/noisy.py", "# build_dag\nimport logging\nlogging.warning('noisy')\n")
@@ -285,7 +285,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing_and_the_result_stands_alone(
         if hold in [fault["id"] for fault in faults.list()]:
             faults.clear(hold)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("{\n")
+    assert done.json  # and nothing else
     (query,) = done.queries
     assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
     assert query.state == "SUCCEEDED"
@@ -347,7 +347,9 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
 
 
 @pytest.mark.parametrize("command", ["docs items", "check", "up", "bundle", "deploy --env stg"])
-def test_beside_a_project_a_command_finds_none(command: str, shop: Project) -> None:
+def test_outside_of_any_project_a_command_says_so_and_does_nothing(
+    command: str, shop: Project
+) -> None:
     elsewhere = shop.root.with_name("elsewhere")
     elsewhere.mkdir()
     done = shop.run(*command.split(), folder="../elsewhere")

@@ -115,7 +115,8 @@ def remove_objects(bucket: str, keys: list[str]) -> None:
     """Remove up to 1,000 objects of a bucket."""
     if keys:
         named: Any = [{"Key": key} for key in keys]
-        boto3.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": named})
+        answer = boto3.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": named})
+        assert not answer.get("Errors")
 
 
 def _storage(prefix: str) -> Any:

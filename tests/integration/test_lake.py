@@ -149,12 +149,12 @@ def test_flights_of_all_of_2013_are_in_the_lake(
 def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seeded(
     running_services: Services, environment: str, tmp_path: Path
 ) -> None:
-    lake.seed_plays(running_services, environment, FEW)
+    lake.seed_plays(running_services, environment, SPEC)
     seeded = objects(running_services, environment)
     other = f"{environment}b"
     running_services.prepare(other)
 
-    lake.keep_table(tmp_path / ".lake", "plays", plays.SCHEMA, FEW_DAYS)
+    lake.keep_table(tmp_path / ".lake", "plays", plays.SCHEMA, DAYS)
     restore(tmp_path / ".lake", Lake.of_services(running_services, other), lambda _: None)
 
     kept = objects(running_services, other)
@@ -166,7 +166,7 @@ def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seede
     columns = [table["StorageDescriptor"]["Columns"] for table in tables]
     assert columns[0] == columns[1]
     locations = registered(running_services, other, "plays")
-    for day, _ in FEW_DAYS:
+    for day, _ in DAYS:
         key = locations[str(day)].removeprefix(f"s3://athena-lake-{other}/")
         assert kept[f"{key}part-0.parquet"] == seeded[f"plays/dt={day}/part-0.parquet"]
 

@@ -46,7 +46,7 @@ def project(tmp_path: Path, sql_folder: Path) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check leaves the whole process as it is, since other tests run in it."""
+    """Keep a check from changing this process, in which other tests run."""
     monkeypatch.setattr(command, "_set_environment", lambda *_: None)
     monkeypatch.setattr("gc.disable", lambda: None)
 
@@ -77,7 +77,7 @@ def shell(
     return Shell(monkeypatch, capsys)
 
 
-def test_golden_files_are_written_with_renew_alone_and_any_finding_is_the_exit_code(
+def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_1(
     project: Path, shell: Shell
 ) -> None:
     code, printed = shell("check")
@@ -230,7 +230,7 @@ def test_the_reports_here_have_no_finding_whatever_the_shell_names(environment: 
 def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None:
     """From any folder of it, with its own SQL and no other, in the folders that it names.
 
-    What the shell names does not matter.
+    The variables of the shell are ignored.
     """
     settings = (project / "pyproject.toml").read_text()
     table = "[tool.athena-reports]\n"
