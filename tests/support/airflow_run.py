@@ -38,8 +38,7 @@ class TaskInstance:
     """The task instances of a run, one after the other: `task_id` names the one that runs.
 
     Attributes:
-        values: The XComs of the tasks that are not mapped, by task and key.
-        mapped_values: Those of mapped tasks, by task, key and index.
+        values: The XComs of the run, by task and key. A mapped task has its index in its name.
         states: How the tasks of the run have ended.
         active_runs: The runs of any DAG that have not ended, by DAG and run.
         asked: The questions for the number of runs.
@@ -55,7 +54,6 @@ class TaskInstance:
     first_reschedule_date: datetime | None = None
     task: Any = None
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
-    mapped_values: dict[tuple[str, str], dict[int | None, Any]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     active_runs: set[tuple[str, str]] = field(default_factory=set)
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -63,24 +61,12 @@ class TaskInstance:
     @property
     def pushed(self) -> dict[str, Any]:
         """The XComs of the task that runs, by key."""
-        of_all = self.values
-        if self._is_mapped:
-            of_all = {}
-            for task_and_key, by_index in self.mapped_values.items():
-                if self.map_index in by_index:
-                    of_all[task_and_key] = by_index[self.map_index]
-        return {key: value for (task, key), value in of_all.items() if task == self.task_id}
-
-    @property
-    def _is_mapped(self) -> bool:
-        return self.map_index is not None and self.map_index >= 0
+        own_name = _name(self.task_id, self.map_index)
+        return {key: value for (name, key), value in self.values.items() if name == own_name}
 
     def xcom_push(self, key: str, value: Any) -> None:
-        kept = json.loads(json.dumps(value))
-        if self._is_mapped:
-            self.mapped_values.setdefault((self.task_id, key), {})[self.map_index] = kept
-        else:
-            self.values[self.task_id, key] = kept
+        own_name = _name(self.task_id, self.map_index)
+        self.values[own_name, key] = json.loads(json.dumps(value))
 
     def xcom_pull(
         self,
@@ -94,14 +80,15 @@ class TaskInstance:
         """What a task of this run has pushed; without an index, a list if several of them have."""
         if (dag_id or self.dag_id, run_id or self.run_id) != (self.dag_id, self.run_id):
             return default
-        by_index: dict[int | None, Any] = dict(self.mapped_values.get((task_ids, key), {}))
-        if (task_ids, key) in self.values:
-            by_index[-1] = self.values[task_ids, key]
         if map_indexes is not None:
-            return by_index.get(map_indexes, default)
-        if len(by_index) > 1:
-            return list(by_index.values())
-        return next(iter(by_index.values()), default)
+            return self.values.get((_name(task_ids, map_indexes), key), default)
+        found = []
+        for (name, pushed_key), value in self.values.items():
+            if pushed_key == key and name.partition("[")[0] == task_ids:
+                found.append(value)
+        if len(found) > 1:
+            return found
+        return found[0] if found else default
 
     def get_task_states(self, dag_id: str, **_: Any) -> dict[str, dict[str, str]]:
         """The states of this run's tasks; no other DAG has a run."""
@@ -119,11 +106,19 @@ class TaskInstance:
         return self.first_reschedule_date
 
     def begin_next_try(self) -> None:
-        """Airflow forgets the XComs of a task when it starts the task again; it is not mapped."""
+        """Airflow forgets the XComs of a task when it starts the task again."""
         self.try_number += 1
         self.first_reschedule_date = None
+        own_name = _name(self.task_id, self.map_index)
         for key in self.pushed:
-            del self.values[self.task_id, key]
+            del self.values[own_name, key]
+
+
+def _name(task_id: str, map_index: int | None) -> str:
+    """What tells the instances of a mapped task apart: `run_query[3]`."""
+    if map_index is None or map_index < 0:
+        return task_id
+    return f"{task_id}[{map_index}]"
 
 
 @dataclass
