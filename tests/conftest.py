@@ -28,6 +28,7 @@ import pytest_socket
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from playwright.sync_api import Browser
 
     from athena_reports.local.services import Services
     from demo.plays import PlaysSpec
@@ -264,6 +265,17 @@ def services(running_services: Services, monkeypatch: pytest.MonkeyPatch) -> Ser
     return running_services
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.support.browser import launch
+
+    with sync_playwright() as playwright, launch(playwright) as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def flights_lake(running_services: Services) -> None:
     from demo.lake import seed_flights
@@ -309,22 +321,17 @@ def published_weeks(
     running_services: Services, flights_lake: None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The published weeks of the report `flown`; nothing publishes them again."""
-    from athena_reports.settings import settings
     from tests.support.dag_files import load_dags
     from tests.support.flown import DAG_ID, WEEKS, write
     from tests.support.task_runner import run_dag
+    from tests.support.variables import reaching
 
     root = tmp_path_factory.mktemp("published") / "flown"
     write(root)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in running_services.environment.items():
-            patch.setenv(name, value)
-        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "sql"))
-        settings.cache_clear()
+    with reaching(running_services, ATHENA_REPORTS_SQL_FOLDER=str(root / "sql")):
         dag = load_dags(root / "dags" / "flown.py")[DAG_ID]
         for week in WEEKS:
             run_dag(dag, period=week)
-    settings.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from athena_reports.local.services import Services
-from athena_reports.settings import settings
 from local_athena.faults import Fault, Faults
 from tests.commands.project import (
     DAYS,
@@ -21,6 +20,7 @@ from tests.commands.project import (
 )
 from tests.support.dag_files import load_dags
 from tests.support.task_runner import run_dag
+from tests.support.variables import reaching
 
 
 @pytest.fixture(scope="session")
@@ -30,19 +30,14 @@ def published_shop(running_services: Services, tmp_path_factory: pytest.TempPath
     write_files(root)
     running_services.prepare(ENVIRONMENT)
     write_lake(running_services)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in running_services.environment.items():
-            patch.setenv(name, value)
-        patch.setenv("ATHENA_REPORTS_ENV", ENVIRONMENT)
-        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(root / "include" / "sql"))
-        settings.cache_clear()
+    sql = str(root / "include" / "sql")
+    with reaching(running_services, ATHENA_REPORTS_ENV=ENVIRONMENT, ATHENA_REPORTS_SQL_FOLDER=sql):
         dags = load_dags(root / "dags" / "shop.py") | load_dags(root / "dags" / "audit.py")
         for week in WEEKS:
             run_dag(dags["items_weekly"], period=week)
         for day in DAYS:
             run_dag(dags["stores_daily"], period=day)
         run_dag(dags["audit_weekly"], period=WEEKS[1])
-    settings.cache_clear()
     account = Account(running_services)
     account.new_queries()
     account.changed_objects()

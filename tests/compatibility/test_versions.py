@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,7 @@ from tests.support.dag_files import load_dags, parse_dags
 from tests.support.published import assert_followed, partitions_of, read_complete, read_json
 from tests.support.shell import Shell
 from tests.support.task_runner import execute, prepare, run_dag
+from tests.support.variables import reaching
 
 CADENCES: dict[str, Cadence] = {
     "page_visits_weekly": weekly("sunday", "Asia/Tokyo"),
@@ -79,21 +79,15 @@ def kept(version: KeptVersion, dags_folder: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module")
 def visits(version: KeptVersion, running_services: Services) -> Iterator[None]:
-    """The table that the reports of the version were counted from."""
-    with shell_of(running_services):
+    """The table that the reports of the version were counted from.
+
+    All tests of the version have the same one: who adds rows removes them again.
+    """
+    with reaching(running_services):
         put_table(version.days)
     yield
-    with shell_of(running_services):
+    with reaching(running_services):
         remove_table()
-
-
-@contextmanager
-def shell_of(services: Services) -> Iterator[None]:
-    """Let the clients of AWS reach the services."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in services.environment.items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -298,8 +297,7 @@ def test_without_a_yes_nothing_begins(
     assert airflow.begun() == []
 
     monkeypatch.setenv("AIRFLOW_URL", airflow.url)
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    code, printed = shell("backfill", "flown", *dates)
+    code, printed = shell("backfill", "flown", *dates, answer="y\n")
     assert code == 0, printed
     assert airflow.begun() == [WEEKS[:2]]
 

@@ -29,7 +29,6 @@ from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.local.services import Services
-from athena_reports.settings import settings
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
@@ -41,6 +40,7 @@ from tests.support.reports import SQL
 from tests.support.retried import raises_retried
 from tests.support.slack_server import SlackServer, slack_server
 from tests.support.task_runner import execute, prepare, run_dag
+from tests.support.variables import reaching
 
 pytestmark = pytest.mark.usefixtures("dags_folder", "plays_lake")
 
@@ -101,12 +101,16 @@ def declare(
     channels: tuple[MailServer, SlackServer, Inbox], tmp_path: Path
 ) -> Callable[..., Deliveries]:
     """Declares the report of the example under a name of its own, with replacements of its text."""
-    name = f"delivered_{next(_numbers)}"
+    return declarer(f"delivered_{next(_numbers)}", tmp_path, channels)
+
+
+def declarer(
+    name: str, folder: Path, channels: tuple[MailServer, SlackServer, Inbox]
+) -> Callable[..., Deliveries]:
+    """Give what declares the example under a name, with replacements of its text."""
 
     def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
-        return Deliveries(
-            name, dags_of(name, tmp_path, *changes, at_any_time=at_any_time), *channels
-        )
+        return Deliveries(name, dags_of(name, folder, *changes, at_any_time=at_any_time), *channels)
 
     return declared
 
@@ -134,11 +138,7 @@ def published_example(
     running_services: Services, plays_lake: object, tmp_path_factory: pytest.TempPathFactory
 ) -> PublishedExample:
     name = "delivered_example"
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in running_services.environment.items():
-            patch.setenv(variable, value)
-        patch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
-        settings.cache_clear()
+    with reaching(running_services, ATHENA_REPORTS_SQL_FOLDER=str(SQL)):
         dags = dags_of(name, tmp_path_factory.mktemp("example"))
         ran = run_dag(dags[f"{name}_weekly"], SCHEDULED, run_id="scheduled__1")
         manifest = manifest_of(boto3.client("s3"), ran)
@@ -153,14 +153,7 @@ def declare_published(
 ) -> Callable[..., Deliveries]:
     """Declares the example as it is published, of which no channel has got anything."""
     published_example.forget_deliveries()
-
-    def declared(*changes: tuple[str, str], at_any_time: bool = True) -> Deliveries:
-        name = published_example.name
-        return Deliveries(
-            name, dags_of(name, tmp_path, *changes, at_any_time=at_any_time), *channels
-        )
-
-    return declared
+    return declarer(published_example.name, tmp_path, channels)
 
 
 @pytest.fixture

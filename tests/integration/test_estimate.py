@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +9,7 @@ from hypothesis import strategies as st
 from athena_reports.authors.table_uses import table_uses
 from athena_reports.local.services import Services
 from tests.support.flown import Flown
+from tests.support.local_athena import finished_query
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -64,16 +62,8 @@ def queries(draw: st.DrawFn) -> Query:
 
 
 def scanned_bytes(services: Services, sql: str) -> int:
-    athena = services.athena
-    query_id = athena.start_query_execution(
-        QueryString=sql, WorkGroup="dev", QueryExecutionContext={"Database": "database_dev"}
-    )["QueryExecutionId"]
-    while True:
-        found: Any = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-        if found["Status"]["State"] not in ("QUEUED", "RUNNING"):
-            assert found["Status"]["State"] == "SUCCEEDED", found["Status"]
-            return int(found["Statistics"]["DataScannedInBytes"])
-        time.sleep(0.03)
+    execution, _ = finished_query(sql, services.athena, database="database_dev", workgroup="dev")
+    return int(execution["Statistics"]["DataScannedInBytes"])
 
 
 @pytest.fixture(scope="module")

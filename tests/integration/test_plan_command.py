@@ -5,7 +5,6 @@ Its questions, answers and output are in tests/commands/test_plan.py.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections import Counter
@@ -104,13 +103,10 @@ def paid(flown: Flown) -> list[int]:
     return scans
 
 
-def test_the_questions_name_the_price_of_all_that_a_yes_pays(
-    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_questions_name_the_price_of_all_that_a_yes_pays(shell: Shell, flown: Flown) -> None:
     """The edited SQL is expected to scan what a published week nearby has scanned."""
     flown.edit(*EDIT)
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no answer to the second question
-    code, _ = shell("plan", "flown")
+    code, _ = shell("plan", "flown", answer="y\n")  # and no answer to the second question
     assert code == 1
     scans = paid(flown)
     estimate = round(median(scans))

@@ -4,7 +4,6 @@ beside counts in the raw data.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -185,13 +184,10 @@ def test_a_newer_table_without_partitions_is_named_as_a_whole(shell: Shell, flow
 
 
 @pytest.mark.usefixtures("late")
-def test_a_no_to_the_second_question_pays_the_edit_alone(
-    shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_no_to_the_second_question_pays_the_edit_alone(shell: Shell, flown: Flown) -> None:
     flown.edit(*EDIT)
     before = len(flown.queries())
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n"))
-    code, printed = shell("plan", DAG_ID, "--last", "2")
+    code, printed = shell("plan", DAG_ID, "--last", "2", answer="y\nn\n")
     assert code == 0, printed
     assert len(flown.queries()) == before + 2
     assert "the published SQL was not run" in printed

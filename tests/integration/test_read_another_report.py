@@ -176,7 +176,7 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
 
 @contextmanager
 def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
-    """A run that may wait is deferred, and goes on when the block has published what is missing."""
+    """Check that a run defers since this is missing, and goes on after the body of the `with`."""
     wait = dag.get_task("wait_for_inputs")
     (source,) = wait.awaited
     with pytest.MonkeyPatch.context() as patch:
@@ -196,7 +196,7 @@ def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
     assert event == {"missing": []}
 
 
-def test_a_week_waits_for_its_days_and_is_made_of_them_and_of_what_becomes_of_them(
+def test_a_week_waits_for_its_days_and_is_stale_or_provisional_when_they_are(
     dags: dict[str, Any], lake: Lake, shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     days, weeks = dags["daily_scores_daily"], dags["total_scores_weekly"]
@@ -255,11 +255,13 @@ def test_a_week_waits_for_its_days_and_is_made_of_them_and_of_what_becomes_of_th
     assert restatements(lake, weeks.dag_id) == []
     assert states() == ["published"]
 
-    assert_a_provisional_day_makes_its_week_provisional(days, weeks, lake)
+    assert_a_provisional_day_makes_its_week_provisional_and_comes_first(days, weeks, lake)
 
 
-def assert_a_provisional_day_makes_its_week_provisional(days: Any, weeks: Any, lake: Lake) -> None:
-    """Of the days, and of the week that is made of them, all of which are published."""
+def assert_a_provisional_day_makes_its_week_provisional_and_comes_first(
+    days: Any, weeks: Any, lake: Lake
+) -> None:
+    """The days and their week are published already. Of both, the day comes first."""
     # Events of the last day may land for years.
     days.get_task("publish").late_by = timedelta(days=9000)
     run_dag(days, period=DAYS[-1])

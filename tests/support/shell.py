@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any
@@ -19,15 +20,18 @@ class Shell:
         self._patch, self._capsys = monkeypatch, capsys
         self.output, self.errors = "", ""  # what the last command printed
 
-    def __call__(self, *arguments: str) -> tuple[int, str]:
-        """Return the exit code and what was printed.
+    def __call__(self, *arguments: str, answer: str = "") -> tuple[int, str]:
+        """Return the exit code and what was printed; `answer` is what stands on standard input.
 
         Of a command that failed it is what stands on standard error, if anything does.
         """
         self._patch.setattr(sys, "argv", ["athena_reports", *arguments])
         self._capsys.readouterr()
-        with kept_environment(), pytest.raises(SystemExit) as stopped:
-            main()
+        with pytest.MonkeyPatch.context() as patch:
+            if answer:
+                patch.setattr(sys, "stdin", io.StringIO(answer))
+            with kept_environment(), pytest.raises(SystemExit) as stopped:
+                main()
         code = int(stopped.value.code or 0)
         printed = self._capsys.readouterr()
         self.output, self.errors = printed

@@ -6,24 +6,18 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from athena_reports.local.runtime import AirflowRuntime
 from athena_reports.local.services import Services
 from tests.e2e.page.reports_page import Enter, published_reports
-from tests.support.browser import launch, log_in
+from tests.support.browser import log_in
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The local services, with what is published before the tests."""
     with published_reports(tmp_path_factory.mktemp("local-aws") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as running:
         yield running
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.mail_message import html_part
 from tests.library.delivery.contents import content
-from tests.support.browser import launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -46,12 +43,6 @@ def first_columns(number: int) -> Content:
         key=("rank",),
         movement=None,
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 
 from athena_reports.page.answers import ChannelRow, SqlAnswer
 from athena_reports.page.coverage import State
@@ -53,7 +53,6 @@ from tests.library.page.site import (
     served_files,
     trigger,
 )
-from tests.support.browser import launch
 from tests.support.calendars import WEEKS
 
 pytestmark = pytest.mark.ci
@@ -71,12 +70,6 @@ OPEN_STATES = (State.MISSING, State.BROKEN, State.FAILED, State.STALE)
 @pytest.fixture(scope="module")
 def files() -> dict[str, tuple[bytes, dict[str, str]]]:
     return served_files()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as running:
-        yield running
 
 
 @pytest.fixture
