@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -57,9 +58,14 @@ class Told:
         self.location = PeriodLocation.of(bucket, "plays", WEEK)
         self.make_report = make_report
 
-    def put(self, version: str, rows: Rows, location: PeriodLocation | None = None) -> str:
+    def put(
+        self,
+        version: str,
+        rows: Rows,
+        location: PeriodLocation | None = None,
+        names: Sequence[str] = tuple(column.name for column in COLUMNS),
+    ) -> str:
         values = [list(column) for column in zip(*rows, strict=True)]
-        names = [column.name for column in COLUMNS]
         file = BytesIO()
         pq.write_table(pa.table(dict(zip(names, values, strict=True))), file)
         bucket, key = split_uri((location or self.location).parquet_uri(version))
@@ -86,6 +92,7 @@ class Told:
         old: Rows | None = OLD,
         *,
         old_is_kept: bool = True,
+        old_names: Sequence[str] = ("user_id", "email", "score"),
         private: tuple[str, ...] = (),
         key: tuple[str, ...] = (),
         told_facts: PublicationFacts | None = None,
@@ -100,7 +107,7 @@ class Told:
         corrects = None
         if old is not None:
             if old_is_kept:
-                self.put("old", old)
+                self.put("old", old, names=old_names)
             corrects = receipt(version="old")
         report: Report = self.make_report()
         columns = {name: Column("string", name, private=True) for name in private}
@@ -157,6 +164,17 @@ def test_with_a_private_column_in_the_key_whole_rows_are_compared(told: Told) ->
     assert correction is not None
     assert (correction.added, correction.removed, correction.changed) == (1, 2, 0)
     assert correction.names == ("user_id", "score")
+
+
+def test_a_correction_tells_which_columns_only_one_of_its_versions_has(told: Told) -> None:
+    changed_names = ("user_id", "level", "score")
+    correction = told(old_names=changed_names, key=("user_id",)).correction
+    assert correction is not None
+    assert (correction.columns_added, correction.columns_removed) == (("email",), ("level",))
+    assert correction.columns == {"score": 1}
+    shown = told(old_names=changed_names, key=("user_id",), private=("level",)).correction
+    assert shown is not None
+    assert (shown.columns_added, shown.columns_removed) == (("email",), ())
 
 
 def test_a_channel_that_had_no_version_gets_no_correction(told: Told) -> None:
