@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.parts import changed_parts, find_parts
+from athena_reports.steps.input_coverage import complete_periods
 from tests.support.calendars import WEEK
 from tests.support.memory_store import MemoryGlue
 from tests.support.partition_facts import facts
@@ -78,6 +79,24 @@ def test_each_of_some_periods_has_its_own_parts(glue: Any) -> None:
         assert (coverage.table, coverage.dag_id) == (f"{DAYS.database}.{DAYS.table}", DAYS.table)
         assert (coverage.missing, coverage.settles_at) == ("partial", None)
         assert len(coverage.unpublished) == 6
+
+
+def test_a_period_is_not_complete_while_a_part_of_it_is_partial(glue: Any) -> None:
+    """Though a run of it has nothing to wait for."""
+    following = WEEK.next
+    for part in (*PARTS, *DAYS.parts_of(following)):
+        publish(glue, part)
+    publish(glue, PARTS[1], partial="true")
+    complete = complete_periods(
+        [DAYS],
+        [following, WEEK],
+        late_by=timedelta(0),
+        now=datetime(2025, 7, 1, tzinfo=UTC),
+        database=DAYS.database,
+        glue=glue,
+        s3=None,  # type: ignore[arg-type]
+    )
+    assert complete == [following]
 
 
 @pytest.mark.parametrize(
