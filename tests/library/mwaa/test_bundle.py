@@ -321,7 +321,7 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
     )
     (repository / "deploy" / "environments" / "qa.env").write_text(
         "# ours\n\n  # theirs\nATHENA_REPORTS_BUCKET=acme-reports\n"
-        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/\n"
+        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/of=qa/\n"
         "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs\n"  # which is not here
     )
     settings = {"ATHENA_REPORTS_BUCKET": "of-the-stack", "ATHENA_REPORTS_WORKGROUP": "a group"}
@@ -338,7 +338,7 @@ def test_variables_are_those_of_the_stack_of_a_script_and_of_the_environment_whi
         "ATHENA_REPORTS_ENV=qa",
         "ATHENA_REPORTS_BUCKET=acme-reports",
         "ATHENA_REPORTS_WORKGROUP=a group",
-        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/",
+        "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/of=qa/",
         "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs",
     }
 

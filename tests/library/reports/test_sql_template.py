@@ -76,6 +76,11 @@ from athena_reports.reports.sql_template import template_context, template_probl
             "",
         ),
         (
+            "{% for x in params.zone %}{% endfor %}",  # a text has letters, which nobody means
+            "line 1: it cannot be rendered: 'x' is not a list.",
+            "",
+        ),
+        (
             "{{ period.partitions('dt', kind='varchar') }}",
             "line 1: it cannot be rendered: partitions(): kind",
             "",
