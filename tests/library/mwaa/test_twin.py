@@ -382,7 +382,7 @@ class Installers:
         files: The text of the file of each option, by the name of the log and the option.
         seconds: How long each call may take, by the same.
         installs: What a call brings: versions by package, by the name of its log.
-        codes: Its exit code, if that is not 0, by the same.
+        codes: Its exit code, if that is not 0, by the same. None if it takes too long.
     """
 
     def __init__(self, twin: Twin) -> None:
@@ -392,7 +392,7 @@ class Installers:
         self.calls: dict[str, list[str]] = {}
         self.files: dict[str, str] = {}
         self.installs: dict[str, dict[str, str]] = {}
-        self.codes: dict[str, int] = {}
+        self.codes: dict[str, int | None] = {}
         self.seconds: dict[str, float] = {}
         self._packages = twin.folder / "venv" / "lib" / "python3.12" / "site-packages"
         self._packages.mkdir(parents=True)
@@ -411,7 +411,10 @@ class Installers:
             info = self._packages / f"{name}-{version}.dist-info"
             info.mkdir()
             (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
-        return SimpleNamespace(returncode=self.codes.get(log, 0))
+        code = self.codes.get(log, 0)
+        if code is None:
+            raise subprocess.TimeoutExpired(command, timeout)
+        return SimpleNamespace(returncode=code)
 
 
 # `flow` is a part of the name of an essential package, and is none.
@@ -457,11 +460,12 @@ def test_uv_installs_the_image_and_pip_the_wheels_and_then_all(
     assert (twin.added, twin.needs_index) == ({"duckdb": "1.5"}, False)
 
 
+@pytest.mark.parametrize("code", [1, None], ids=["failed", "took too long"])
 def test_an_index_is_asked_for_what_cannot_be_had_without_one(
-    tmp_path: Path, installers: Installers
+    tmp_path: Path, installers: Installers, code: int | None
 ) -> None:
     twin = Twin(tmp_path)
-    installers.codes["pip-cut-off.log"] = 1
+    installers.codes["pip-cut-off.log"] = code
     installers.installs["pip.log"] = {"requests": "2"}
     twin.install(IMAGE, "", "requests\n")
     assert list(installers.calls) == ["image.log", "pip-cut-off.log", "pip.log"]
