@@ -535,6 +535,38 @@ def test_of_two_dags_each_has_a_backfill_of_its_own(
     assert "fresh_monthly: backfill 2, with 1 period, has begun." in printed
 
 
+@pytest.mark.parametrize(
+    ("declared", "at_once", "said"),
+    [
+        (
+            'change("rows", within=0.5, severity="warn")',
+            1,
+            "  one at a time, in order, to compare with the period before:"
+            " change(rows, within=0.5, against=previous_period)\n",
+        ),
+        ('change("rows", within=0.5, against="previous_version")', 10, ""),
+    ],
+    ids=["previous_period", "previous_version"],
+)
+def test_runs_that_compare_with_the_period_before_go_one_at_a_time(
+    declared: str, at_once: int, said: str, shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    """Else a week whose week before is published at the same time has nothing to compare with."""
+    file = flown.root / "dags" / "fresh.py"
+    text = FRESH.format(zone="America/New_York").replace("import Input", "import checks, Input")
+    file.write_text(text.replace("    since=", f"    checks=[checks.{declared}],\n    since="))
+    airflow.deploy(file, "fresh_weekly")
+    code, printed = shell(
+        *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-04", "--to", "2013-03-31"),
+    )
+    assert code == 0, printed
+    (body,) = [body for request, body in airflow.requests if request == BEGIN]
+    assert BackfillPostBody.model_validate(body).max_active_runs == at_once
+    assert ("one at a time" in printed) == (said != "")
+    assert said in printed
+
+
 def test_without_an_airflow_the_command_says_how_to_name_one(shell: Shell, flown: Flown) -> None:
     code, printed = shell("backfill", "flown", "--from", "2013-03-04", "--to", "2013-03-11")
     assert code == 1

@@ -276,7 +276,9 @@ def active_backfill(airflow: Airflow, dag_id: str) -> Backfill | None:
     return None
 
 
-def begin_backfill(airflow: Airflow, dag_id: str, first: datetime, last: datetime) -> Backfill:
+def begin_backfill(
+    airflow: Airflow, dag_id: str, first: datetime, last: datetime, *, is_serial: bool = False
+) -> Backfill:
     """Begin a backfill, once.
 
     After a request that was not answered it looks for the backfill, and asks again only if there is
@@ -287,12 +289,16 @@ def begin_backfill(airflow: Airflow, dag_id: str, first: datetime, last: datetim
         dag_id: The DAG.
         first: The start of the first period, an instant.
         last: The start of the last period, which belongs to it.
+        is_serial: Whether its runs go one at a time, the earliest first. Otherwise as many at a
+            time as Airflow lets a backfill have.
 
     Raises:
         AirflowApiError: It is refused, or Airflow does not answer. Then the backfill may have
             begun, which the message says.
     """
     body = _backfill_body(dag_id, first, last)
+    if is_serial:
+        body["max_active_runs"] = 1
     earlier_ids = {backfill.id for backfill in _latest_backfills(airflow, dag_id)}
     for pause_seconds in _PAUSES_SECONDS:
         try:

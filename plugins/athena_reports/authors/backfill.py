@@ -199,6 +199,8 @@ class BackfillPlan:
         unfinished: Those of the range that have not ended, and are left out.
         is_paused: Whether runs of this DAG wait until somebody unpauses it in Airflow.
         cost: What the queries will scan and cost.
+        ordering_checks: The names of the checks that compare with the period before. Runs at the
+            same time would have nothing to compare with, so then there is one at a time.
     """
 
     dag_id: str
@@ -208,6 +210,7 @@ class BackfillPlan:
     unfinished: tuple[Period, ...]
     is_paused: bool
     cost: str
+    ordering_checks: tuple[str, ...]
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
@@ -258,6 +261,9 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
         unfinished=chosen.unfinished,
         is_paused=deployed.is_paused,
         cost=cost,
+        ordering_checks=tuple(
+            check.name for check in declared.report.checks if check.against == "previous_period"
+        ),
     )
 
 
@@ -314,7 +320,8 @@ def begin(plan: BackfillPlan, airflow: Airflow) -> str:
     """
     first, last = plan.bounds
     try:
-        backfill = begin_backfill(airflow, plan.dag_id, first, last)
+        is_serial = plan.ordering_checks != ()
+        backfill = begin_backfill(airflow, plan.dag_id, first, last, is_serial=is_serial)
     except AirflowApiError as error:
         if error.status == CONFLICT:
             raise _still_active(plan.dag_id, "a backfill") from error
@@ -355,6 +362,10 @@ def show(plan: BackfillPlan, console: Console) -> None:
             console.print(f"  {label}: {_named(periods)}", highlight=False, soft_wrap=True)
     if plan.to_run:
         console.print(f"  queries: {plan.cost}", highlight=False, soft_wrap=True)
+    if plan.to_run and plan.ordering_checks:
+        names = ", ".join(plan.ordering_checks)
+        order = f"  one at a time, in order, to compare with the period before: {names}"
+        console.print(order, highlight=False, soft_wrap=True)
     if plan.to_run and plan.is_paused:
         problem = "  The DAG is paused: its runs wait until somebody unpauses it."
         console.print(problem, style="yellow", soft_wrap=True)

@@ -275,6 +275,7 @@ def shown(
         published=frozenset(period.id for period in fields.pop("published", ())),
         is_paused=is_paused,
         cost="about 1 kB",
+        ordering_checks=(),
         **fields,
     )
     output = StringIO()
@@ -358,6 +359,7 @@ def plan_of(to_run: Sequence[Period]) -> BackfillPlan:
         unfinished=(),
         is_paused=False,
         cost="",
+        ordering_checks=(),
     )
 
 
