@@ -238,22 +238,25 @@ def test_a_data_contract_promises_the_same(shop: Project) -> None:
 def test_status_counts_every_state_and_names_what_needs_something_done(shop: Project) -> None:
     done = shop.run("status", "items")
     assert (done.code, done.err, done.changed_nothing) == (0, "", True)
-    (line,) = done.lines
-    assert line.startswith("items_weekly, logic v2:")
-    assert line.endswith(": 3 published, 1 partial, 1 missing")
+    weekly, monthly = done.lines
+    assert weekly.startswith("items_weekly, logic v2:")
+    assert weekly.endswith(": 4 periods: 1 missing, 3 published (1 partial)")
     # No month begins between its first and its last date.
-    assert shop.run("status", "items_monthly").out.endswith(": no periods\n")
+    assert monthly.startswith("items_monthly, logic v2:")
+    assert monthly.endswith(": no periods")
+    assert shop.run("status", "items_monthly").lines == [monthly]
 
     shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
     done = shop.run("status", "items")
     assert done.code == 0
-    counts, outdated = done.lines
-    assert counts.endswith(": 3 outdated, 3 published, 1 partial, 1 missing")
+    counts, outdated, _ = done.lines
+    assert counts.endswith(": 4 periods: 1 missing, 3 published (3 outdated, 1 partial)")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
 
 
 def test_status_as_json_has_each_period_with_its_version(shop: Project) -> None:
-    status = shop.run("status", "items", "--json").json
+    status, monthly = shop.run("status", "items", "--json").json
+    assert (monthly["dag_id"], monthly["periods"]) == ("items_monthly", [])
     states = {period["period"]: period["states"] for period in status["periods"]}
     assert states == {
         WEEKS[0]: ["published"],
@@ -283,8 +286,8 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
     finally:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
     assert done.code == 0
-    counts, outdated, named_broken = done.lines
-    assert counts.endswith(": 1 broken, 3 outdated, 2 published, 1 partial, 1 missing")
+    counts, outdated, named_broken, _ = done.lines
+    assert counts.endswith(": 4 periods: 1 missing, 1 broken, 2 published (2 outdated, 1 partial)")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
     assert named_broken == f"broken: {week}"
 
@@ -297,7 +300,7 @@ def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) ->
     assert all("If the cadence was changed, drop the" in line for line in done.lines[2:5])
     as_json = shop.run("status", "items", "--json")
     assert as_json.code == 1
-    assert "this report has weeks from Sunday in Asia/Tokyo" in as_json.json["problems"][0]
+    assert "this report has weeks from Sunday in Asia/Tokyo" in as_json.json[0]["problems"][0]
     assert shop.run("status", "audit").code == 0
 
 

@@ -66,7 +66,10 @@ def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Projec
     assert done.code == 0
     # Three times the median of the scans: of equal weeks, and of a shorter one.
     most = max(query.scanned_bytes for query in done.queries)
-    question, *progress = done.err.splitlines()
+    others, question, *progress = done.err.splitlines()
+    assert others == (
+        "Only items_weekly is planned. For items_monthly: athena-reports plan items_monthly"
+    )
     assert question == (
         f"Query {', '.join(WEEKS)} of items_weekly: about {3 * most / 1000:.1f} kB, 0.00015 USD."
         f" Pay? [y/N]: items_weekly {WEEKS[0]}"
@@ -233,7 +236,7 @@ def test_a_check_that_only_warns_is_no_exit_code(shop: Project) -> None:
 def test_the_prices_of_scan_limits_and_checks_come_before_any_question(shop: Project) -> None:
     shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 kB",')
     for options in ([], ["--yes"]):
-        done = shop.run("plan", "items", *options, answers="y\ny\n")
+        done = shop.run("plan", "items_weekly", *options, answers="y\ny\n")
         assert (done.code, done.out) == (1, "")
         assert done.err.startswith(f"items_weekly, period {WEEKS[0]}, environment shop: the query")
         assert "max_scan is 1,000. No query was started." in done.err
@@ -322,7 +325,7 @@ def airflow(shop: Project) -> Iterator[RestApi]:
 
 def deploy(airflow: RestApi, shop: Project, environment: str = ENVIRONMENT) -> None:
     """Let Airflow have the report as the author's files have it now."""
-    logic = shop.run("status", "items", "--json").json["logic"]
+    logic = shop.run("status", "items", "--json").json[0]["logic"]
     details = {"default_args": {"environment": environment, "logic": logic}}
     airflow.bodies = {"GET /api/v2/dags/items_weekly/details": details}
 
@@ -350,7 +353,7 @@ def test_an_applied_plan_restates_what_changes_and_could_be_published(
     assert {body["logical_date"] for body in runs(airflow)} == {None}
     ids = [body["dag_run_id"] for body in runs(airflow)]
     # Late data makes another version, and so another run of the same logic.
-    status = shop.run("status", "items_weekly", "--json").json
+    (status,) = shop.run("status", "items_weekly", "--json").json
     versions = {period["period"]: period["version"] for period in status["periods"]}
     for week, run_id in zip(WEEKS, ids, strict=False):
         assert run_id == restating_run_id(week, status["logic"], versions[week])

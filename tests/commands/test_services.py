@@ -69,7 +69,8 @@ def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
         assert file.stat().st_mode & 0o077 == 0  # it has the password
         done = shop.run("status", "items_weekly", "--json", **NO_AWS)
         assert done.err.startswith("Beside the `up` at http://127.0.0.1:9.")
-        published = [period["period"] for period in done.json["periods"] if period["version"]]
+        (status,) = done.json
+        published = [period["period"] for period in status["periods"] if period["version"]]
         assert published == list(WEEKS)
         # What the shell names comes first.
         elsewhere = {**shop.services.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:10"}

@@ -63,7 +63,8 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         runs = client.wait_for_runs("items_weekly", timeout_seconds=300)
         assert [run.state for run in runs] == ["success"]
         done = shop.shell("status", "items_weekly", "--json", **NO_AWS)
-        assert [row["period"] for row in done.json["periods"] if row["version"]] == [SOLD_WEEK]
+        (status,) = done.json
+        assert [row["period"] for row in status["periods"] if row["version"]] == [SOLD_WEEK]
 
         # Airflow has the shell's environment, not one that suits the output of a command.
         told = {file.name: file.read_text() for file in (shop.root / "told").iterdir()}

@@ -211,7 +211,7 @@ def test_the_page_shows_the_rows(restored: KeptVersion, dag_id: str) -> None:
 def test_a_period_is_published_and_of_the_same_logic(
     restored: KeptVersion, shell: Shell, dag_id: str
 ) -> None:
-    status = shell.json("status", dag_id)
+    status = shell.status(dag_id)
     assert status["problems"] == []
     versions = {period["period"]: period for period in status["periods"] if period["version"]}
     assert list(versions) == [period.id for period in periods_of(restored, dag_id)]
@@ -396,7 +396,7 @@ def test_fields_that_a_later_version_has_added_are_passed_over(
         PartitionValueList=[period.id],
         PartitionInput=partition,
     )
-    assert shell.json("status", WEEKLY)["problems"] == []
+    assert shell.status(WEEKLY)["problems"] == []
     assert read_rows(WEEKLY, period) == expected_rows(restored, period)
     run_dag(load_dags(restored.dags / "page_visits.py")[WEEKLY], period=period.id)
     read_complete(s3, location_of(period))

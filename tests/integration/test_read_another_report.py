@@ -243,7 +243,7 @@ def test_a_week_waits_for_its_days_and_is_stale_or_provisional_when_they_are(
     def states() -> list[str]:
         (of_week,) = [
             each["states"]
-            for each in shell.json("status", weeks.dag_id)["periods"]
+            for each in shell.status(weeks.dag_id)["periods"]
             if each["period"] == WEEK
         ]
         return list(of_week)

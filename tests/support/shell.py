@@ -41,3 +41,8 @@ class Shell:
         code, printed = self(*arguments, "--json")
         assert code == 0, printed
         return json.loads(printed)
+
+    def status(self, dag_id: str) -> Any:
+        """What `status` tells of the only DAG of that name."""
+        (status,) = self.json("status", dag_id)
+        return status

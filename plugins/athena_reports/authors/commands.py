@@ -354,20 +354,24 @@ def plan(
 ) -> None:
     """Show what an edited report would change in its last published periods, as Markdown.
 
-    Nothing is published. It fails if a period would not be published.
+    Nothing is published. It fails if a period would not be published. Of a report with several DAGs
+    it takes the first, and names the others.
     """
     _set_up(context)
     from athena_reports.authors import plan as plans
     from athena_reports.authors.airflow_api import connect, require_dag
     from athena_reports.authors.preview import cost_of, expected_cost
-    from athena_reports.authors.report_files import find_report
+    from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
 
     progress = Console(stderr=True)
-    show_progress = partial(progress.print, style="dim")
-    declared, _ = find_report(report, "", _reports())
+    show_progress = partial(progress.print, style="dim", soft_wrap=True)
+    declared, *others = find_dags(report, _reports())
     dag_id = declared.dag.dag_id
+    for other in others:
+        other_id = other.dag.dag_id
+        show_progress(f"Only {dag_id} is planned. For {other_id}: athena-reports plan {other_id}")
     key_columns = tuple(key) if key else ()
     aws = Aws.connect()
     airflow = None
@@ -554,21 +558,27 @@ def docs(
 
 @app.command()
 def status(context: typer.Context, report: ReportName, as_json: AsJson = False) -> None:
-    """Show which periods are published, and what is wrong with them.
+    """Show which periods of each DAG of a report are published, and what is wrong with them.
 
     It names those that were published by other SQL, params or transform than today's, and what
     cannot be read.
     """
     _set_up(context)
     from athena_reports.authors import status as statuses
-    from athena_reports.authors.report_files import find_report
+    from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
 
     all_reports = _reports()
-    declared, _ = find_report(report, "", all_reports)
-    report_status = statuses.status(declared, Aws.connect())
-    _show(report_status, statuses.show, as_json)
-    if report_status.problems or all_reports.problems:
+    dags = find_dags(report, all_reports)
+    aws = Aws.connect()
+    all_status = [statuses.status(declared, aws) for declared in dags]
+    if as_json:
+        print(json.dumps([dag_status.model_dump() for dag_status in all_status], indent=2))
+    else:
+        console = Console()
+        for dag_status in all_status:
+            statuses.show(dag_status, console)
+    if all_reports.problems or any(dag_status.problems for dag_status in all_status):
         raise typer.Exit(1)
 
 

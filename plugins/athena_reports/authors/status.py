@@ -1,6 +1,7 @@
 """Which periods of a report are published, and which of them by other logic than today's."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -115,12 +116,7 @@ def show(report_status: Status, console: Console) -> None:
 
     That is the ids of some periods, and the problems.
     """
-    number_of_state: Counter[str] = Counter()
-    for period in report_status.periods:
-        number_of_state.update(period.states)
-    counts = ", ".join(f"{number} {state}" for state, number in number_of_state.items())
-    if not counts:
-        counts = "no periods"
+    counts = _counts(report_status.periods)
     console.print(f"{report_status.dag_id}, logic {report_status.logic}: {counts}", soft_wrap=True)
     for state in _STATES_WITH_IDS:
         ids = [period.period for period in report_status.periods if state in period.states]
@@ -128,3 +124,27 @@ def show(report_status: Status, console: Console) -> None:
             console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)
     for problem in report_status.problems:
         console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _counts(periods: Sequence[PeriodStatus]) -> str:
+    """Say how many periods there are, and how many of them are in which state.
+
+    Each is either missing, broken or published. What else a published one is, such as partial, is
+    counted in parentheses.
+    """
+    number_of_state: Counter[str] = Counter()
+    number_of_published: Counter[str] = Counter()
+    for period in periods:
+        for state in (State.MISSING, State.BROKEN, State.PUBLISHED):
+            number_of_state[state] += state in period.states
+        if State.PUBLISHED in period.states:
+            number_of_published.update(period.states)
+    del number_of_published[State.PUBLISHED]
+    counts = [f"{number} {state}" for state, number in number_of_state.items() if number]
+    if not counts:
+        return "no periods"
+    if number_of_published:
+        kinds = ", ".join(f"{number} {state}" for state, number in number_of_published.items())
+        counts[-1] += f" ({kinds})"
+    noun = "period" if len(periods) == 1 else "periods"
+    return f"{len(periods)} {noun}: {', '.join(counts)}"

@@ -28,11 +28,11 @@ def test_what_is_published_is_told_apart_from_what_is_missing(flown: Flown) -> N
     done = flown.run("status", "flown")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{DAG_ID}, logic ")
-    assert done.stdout.endswith(": 3 published, 1 missing\n")
+    assert done.stdout.endswith(": 4 periods: 1 missing, 3 published\n")
 
 
 def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
-    status = shell.json("status", DAG_ID)
+    status = shell.status(DAG_ID)
     assert states(status) == {
         week: ["published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS
     }
@@ -50,12 +50,12 @@ def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown:
 
 def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown: Flown) -> None:
     before = flown.queries().keys()
-    old = shell.json("status", "flown")["logic"]
+    old = shell.status("flown")["logic"]
     flown.edit(*EDIT)
     code, printed = shell("status", "flown")
     assert code == 0, printed
     assert f"outdated: {', '.join(WEEKS)}\n" in printed
-    status = shell.json("status", "flown")
+    status = shell.status("flown")
     assert states(status) == {
         week: ["outdated", "published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS
     }
@@ -74,13 +74,13 @@ def test_the_line_of_a_long_name_is_not_broken(shell: Shell, flown: Flown) -> No
     assert code == 0, printed
     (line,) = printed.splitlines()
     assert line.startswith(f"{name}_weekly, logic ")
-    assert line.endswith(": 4 missing")
+    assert line.endswith(": 4 periods: 4 missing")
 
 
 def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
-    assert states(shell.json("status", "unflown")) == {week: ["missing"] for week in ALL_WEEKS}
+    assert states(shell.status("unflown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
 def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
@@ -88,7 +88,7 @@ def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
 ) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('owner="analytics",', 'outputs=["csv"],'))
-    assert states(shell.json("status", "flown")) == {week: ["missing"] for week in ALL_WEEKS}
+    assert states(shell.status("flown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
 WEEKLY = weekly("monday", "America/New_York")
@@ -118,14 +118,14 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     counts, *problems = shell.output.splitlines()
     assert code == 1
     assert shell.errors == ""
-    assert counts.endswith(": 1 published, 3 missing")
+    assert counts.endswith(": 4 periods: 3 missing, 1 published")
     assert len(problems) == 2
     assert f"The partition '{unreadable}' is not of this package (version: " in problems[0]
     assert problems[1].startswith(f"no week begins on '{tuesday}'")
     assert problems[1].endswith("If the cadence was changed, drop the partition.")
 
     code, _ = shell("status", "torn", "--json")
-    status = json.loads(shell.output)
+    (status,) = json.loads(shell.output)
     assert code == 1
     assert status["problems"] == problems
     assert states(status) == {
@@ -162,7 +162,7 @@ def test_a_month_of_published_weeks_is_stale_if_one_of_them_has_another_version(
         for parts, is_stale in ((versions, False), (versions | {WEEKS[1]: "another"}, True)):
             parameters = {**published.parameters, "parts": json.dumps({DAG_ID: parts})}
             of_sums.put_partition("2013-03", columns, published._replace(parameters=parameters))
-            found = states(shell.json("status", "sums"))
+            found = states(shell.status("sums"))
             assert ("stale" in found["2013-03"]) == is_stale
     finally:  # other tests share the lake
         flown.services.glue.delete_table(DatabaseName="report_dev", Name="sums_monthly")
@@ -184,7 +184,7 @@ def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: 
         parameters = {**published.parameters, "parts": json.dumps(parts)}
         of_sums.put_partition(period_id, columns, published._replace(parameters=parameters))
     try:
-        found = states(shell.json("status", "sums"))
+        found = states(shell.status("sums"))
     finally:  # other tests share the lake
         flown.services.glue.delete_table(DatabaseName="report_dev", Name="sums_weekly")
     assert found[WEEKS[0]] == ["stale", "outdated", "published"]
@@ -205,32 +205,53 @@ def test_a_report_that_no_run_could_publish_says_so(
     file.write_text(file.read_text().replace(old, new))
     code, _ = shell("status", "flown", "--json")
     assert code == 1
-    conflict, *others = json.loads(shell.output)["problems"]
+    conflict, *others = json.loads(shell.output)[0]["problems"]
     assert len(others) == (len(WEEKS) if "sunday" in new else 0)  # no such week begins on them
     assert conflict.startswith("s3://athena-report-dev/flown/weekly/ has weeks from Monday in")
     assert f"and this report has {says}" in conflict
 
 
-def test_periods_after_which_something_has_to_be_done_are_named_and_others_counted() -> None:
-    periods = []
-    for number, state in enumerate(State, start=1):
-        periods.append(PeriodStatus(period=f"2025-{number:02}", states=(state,)))
-    status = Status(dag_id="plays_monthly", logic="v2:1", periods=tuple(periods), problems=())
+def shown(periods: list[PeriodStatus], *problems: str, width: int = 300) -> list[str]:
+    status = Status(dag_id="plays_monthly", logic="v2:1", periods=tuple(periods), problems=problems)
     output = StringIO()
-    show(status, Console(file=output, width=300))
-    counts, *named = output.getvalue().splitlines()
-    assert counts == f"plays_monthly, logic v2:1: {', '.join(f'1 {state}' for state in State)}"
-    assert sorted(named) == ["broken: 2025-04", "outdated: 2025-06", "stale: 2025-05"]
+    show(status, Console(file=output, width=width))
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def test_periods_after_which_something_has_to_be_done_are_named_and_others_counted() -> None:
+    published = State.PUBLISHED
+    of_months: list[tuple[State, ...]] = [
+        (State.MISSING,),
+        (State.BROKEN, State.OUTDATED),
+        (State.STALE, published),
+        (State.OUTDATED, published),
+        (State.OUTDATED, State.PARTIAL, published),
+        (State.WARNED, State.PROVISIONAL, published),
+        (published,),
+    ]
+    periods = []
+    for number, states in enumerate(of_months, start=1):
+        periods.append(PeriodStatus(period=f"2025-{number:02}", states=states))
+    counts, *named = shown(periods)
+    assert counts == (
+        "plays_monthly, logic v2:1: 7 periods: 1 missing, 1 broken, 5 published"
+        " (1 stale, 2 outdated, 1 partial, 1 warned, 1 provisional)"
+    )
+    assert sorted(named) == [
+        "broken: 2025-02",
+        "outdated: 2025-02, 2025-04, 2025-05",
+        "stale: 2025-03",
+    ]
+    one = PeriodStatus(period="2025-01", states=(State.BROKEN,))
+    assert shown([one])[0] == "plays_monthly, logic v2:1: 1 period: 1 broken"
 
 
 def test_a_line_of_many_periods_is_not_broken() -> None:
-    periods = [PeriodStatus(period=f"20{n:02}-01", states=(State.OUTDATED,)) for n in range(10, 30)]
+    states = (State.OUTDATED, State.PUBLISHED)
+    periods = [PeriodStatus(period=f"20{n:02}-01", states=states) for n in range(10, 30)]
     problem = "The partition [2010-01] is not of this package: " + "drop it. " * 10
-    status = Status(dag_id="plays", logic="v2:1", periods=tuple(periods), problems=(problem,))
-    output = StringIO()
-    show(status, Console(file=output, width=40))
-    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
-        "plays, logic v2:1: 20 outdated",
+    assert shown(periods, problem, width=40) == [
+        "plays_monthly, logic v2:1: 20 periods: 20 published (20 outdated)",
         f"outdated: {', '.join(period.period for period in periods)}",
         problem.rstrip(),
     ]
@@ -244,7 +265,7 @@ def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere
     flown.services.prepare("stg")
     code, _ = shell("status", "flown", "--json")
     assert code == 1
-    (conflict,) = json.loads(shell.output)["problems"]
+    (conflict,) = json.loads(shell.output)[0]["problems"]
     assert "belongs to the environment dev, and this is stg" in conflict
 
 
