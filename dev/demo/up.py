@@ -40,7 +40,7 @@ def main() -> None:
         Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
     ]
     with told(console):
-        require_free(port)
+        require_free(PROJECT, port)
         with local_services(PROJECT.airflow / "local-aws.log") as services:
             plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
             fill(services, ENVIRONMENT, progress, plays)

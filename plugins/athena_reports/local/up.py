@@ -13,7 +13,7 @@ from rich.console import Console
 from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
-from athena_reports.local.running import Running, announced
+from athena_reports.local.running import Running, announced, find_running
 from athena_reports.local.runs import TimedProgress
 from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, Progress, free_port
 from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
@@ -30,10 +30,10 @@ def up(project: Project, port: int, console: Console) -> NoReturn:
         console: Where a person reads what happens.
 
     Raises:
-        AirflowRuntimeError: The port is taken, or Airflow or the services do not start, or Airflow
-            has ended.
+        AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
+            not start, or Airflow has ended.
     """
-    require_free(port)
+    require_free(project, port)
     try:
         _run(project, port, console)
     except (AirflowRuntimeError, ServicesError) as error:
@@ -54,8 +54,14 @@ def _run(project: Project, port: int, console: Console) -> NoReturn:
             )
 
 
-def require_free(port: int) -> None:
-    """Raise AirflowRuntimeError if a port of 127.0.0.1 is taken."""
+def require_free(project: Project, port: int) -> None:
+    """Raise AirflowRuntimeError if `up` runs in a project, or a port of 127.0.0.1 is taken."""
+    running = find_running(project)
+    if running is not None:
+        raise AirflowRuntimeError(
+            f"`up` of this project runs already, at {running.airflow}. Use it, or stop it with"
+            " Ctrl-C where it was started."
+        )
     try:
         free_port(port)
     except OSError as error:

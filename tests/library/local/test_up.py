@@ -70,11 +70,12 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(
             f"^Port {port} of 127.0.0.1 cannot be used: Address already in use.*\\. Stop"
             " what has it, or name another port."
         )
+        project = Project.usual(tmp_path)
         with pytest.raises(AirflowRuntimeError, match=problem):
-            require_free(port)
+            require_free(project, port)
         with pytest.raises(AirflowRuntimeError, match=problem):
-            up.up(Project.usual(tmp_path), port, Console(file=StringIO()))
-    require_free(port)
+            up.up(project, port, Console(file=StringIO()))
+    require_free(project, port)
 
 
 class EndedError(Exception):
