@@ -20,7 +20,7 @@ from playwright.sync_api import expect, sync_playwright
 from athena_reports.local.client import AirflowClient, DagRun, all_finished
 from athena_reports.local.runtime import free_port
 from athena_reports.local.services import Services
-from tests.integrity.installed import Installed, build_wheels
+from tests.integrity.installed import Installed, build_wheels, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.local_athena import run_sql
@@ -242,5 +242,5 @@ def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) ->
 def test_the_twin_runs_the_bundle(author: Author) -> None:
     author.type("athena-reports", "load")
     command = command_of_page("athena-reports", "mwaa-check")
-    done = author.run(*command, folder=author.project)
+    done = author.run(*command, folder=author.project, **index_variables())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
