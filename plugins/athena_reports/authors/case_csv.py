@@ -6,6 +6,7 @@ not tell an empty field from `""`.
 
 import re
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,13 +65,22 @@ def read_csv(path: Path) -> CsvFile:
         if is_empty_line and len(header) > 1:
             continue
         if len(record.values) != len(header):
-            columns = ", ".join(header)
-            raise CaseError(
-                f"{path}, line {record.line}: expected {len(header)} fields ({columns}),"
-                f" found {len(record.values)}."
-            )
+            problem = wrong_number_of_fields(header, len(record.values))
+            raise CaseError(f"{path}, line {record.line}: {problem}")
         rows.append(record)
     return CsvFile(path, header, records[0].line, tuple(rows))
+
+
+def wrong_number_of_fields(header: Sequence[str], number: int) -> str:
+    """Say that a row has not as many fields as its header."""
+    fields = "1 field" if len(header) == 1 else f"{len(header)} fields"
+    return f"expected {fields} ({', '.join(header)}), found {number}."
+
+
+def not_utf8(byte: int) -> str:
+    """Say that a text has a byte that is not UTF-8."""
+    # Excel's "CSV" is in the code page of the machine.
+    return f"expected text in UTF-8, found the byte 0x{byte:02X}. Save the file as UTF-8."
 
 
 def _text(path: Path) -> str:
@@ -78,14 +88,10 @@ def _text(path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        # Excel's "CSV" is in the code page of the machine.
         text_before = content[: error.start].decode()
         line = len(_LINE_BREAK.findall(text_before)) + 1
-        byte = content[error.start]
-        raise CaseError(
-            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{byte:02X}."
-            " Save the file as UTF-8."
-        ) from error
+        problem = not_utf8(content[error.start])
+        raise CaseError(f"{path}, line {line}: {problem}") from error
 
 
 def _records(path: Path, text: str) -> list[CsvRow]:

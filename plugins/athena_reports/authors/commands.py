@@ -254,16 +254,20 @@ def load(
 
     The table is kept in `.lake/` too, where the other commands find it again. It refuses an AWS
     that is not a local endpoint, and a table that it has not loaded.
+
+    A CSV file is in UTF-8, and begins with the names of its columns. Its fields are separated by
+    commas, or by semicolons or tabs if the header has no comma.
     """
     project = _set_up(context)
     from athena_reports.authors import load as loads
+    from athena_reports.authors.load_text import LoadError
     from athena_reports.local.lake import Lake
 
     source = loads.Source(table, file.expanduser())
     if time:
         source = source.partitioned(time, key=key, zone=zone)
     elif key or zone:
-        raise loads.LoadError(
+        raise LoadError(
             "--key and --zone are about partitions, which are the dates of --time. Name the time,"
             " or leave them out."
         )

@@ -2,13 +2,20 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console
 from rich.table import Table as Grid
 
-from athena_reports.errors import AthenaReportsError
+from athena_reports.authors.load_text import (
+    CsvHeader,
+    LoadError,
+    TextFile,
+    csv_header,
+    require_csv,
+)
 from athena_reports.local.lake import (
     KeptTable,
     Lake,
@@ -38,7 +45,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
 _MEMORY = "1GB"  # the author's machine has more than a task
 # How DuckDB reads a file, by the end of its name.
 _READERS = {
-    ".csv": "read_csv({file}, header = true, sample_size = -1)",
+    ".csv": (
+        "read_csv({file}, sample_size = -1, header = true, names = {names}, skip = {skip},"
+        " delim = '{delimiter}', quote = '\"', escape = '\"', comment = '')"
+    ),
     ".parquet": "read_parquet({file})",
     ".jsonl": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
     ".ndjson": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
@@ -75,10 +85,6 @@ _TIMESTAMP = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?")
 _TIMES = re.compile(rf"{_TIMESTAMP.pattern}|DATE|VARCHAR")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9_]+")
-
-
-class LoadError(AthenaReportsError):
-    """A file cannot become a table."""
 
 
 class Source(NamedTuple):
@@ -191,12 +197,12 @@ class _FileKind(NamedTuple):
     """What a file is by its name.
 
     Attributes:
-        suffix: The end of its name, by which DuckDB knows whether it is compressed: `.csv.gz`.
-        reader: The call of DuckDB that reads it.
+        format: The end that tells its format: `.csv`.
+        suffix: With the end by which DuckDB knows whether it is compressed: `.csv.gz`.
     """
 
+    format: str
     suffix: str
-    reader: str
 
 
 def _kind(file: Path) -> _FileKind:
@@ -217,7 +223,7 @@ def _kind(file: Path) -> _FileKind:
             f"{file} is not known by its name. It has to end with {known_suffixes}, and may be"
             f" compressed ({_COMPRESSED}) unless it is Parquet."
         )
-    return _FileKind(f"{format_suffix}{compressed}", _READERS[format_suffix])
+    return _FileKind(format_suffix, f"{format_suffix}{compressed}")
 
 
 # --- the rows
@@ -229,9 +235,15 @@ def _write_files(
     """Write the rows of a file as the Parquet files of a table, and return what it is."""
     import duckdb
 
+    text = _copy(source.file, kind, engine)
+    header = None
+    if kind.format == ".csv":
+        header = csv_header(text)
+        _require_columns(header.names, source, f"{source.file}, line {header.line}")
     try:
-        rows = _read(source.file, kind, engine)
-        _require_columns(rows, source)
+        rows = _read(text.path, kind, header, engine)
+        if header is None:
+            _require_columns(rows.columns, source, str(source.file))
         time = _time_column(rows, source)
         table = _stored(rows, time)
         columns = _glue_columns(table, source)
@@ -250,6 +262,8 @@ def _write_files(
     except duckdb.Error as error:
         explained = engine.explain(error)
         if explained is None:
+            if header is not None:
+                require_csv(text, header)
             explained = LoadError(f"{source.file} cannot be read: {reason(error)}.")
         raise explained from error
     kept = KeptTable(version=version, columns=columns, key=key, rows=number, dates=dates)
@@ -260,15 +274,32 @@ def _write_files(
     return LoadedTable(source, kept, renamed)
 
 
-def _read(file: Path, kind: _FileKind, engine: Engine) -> "DuckDBPyRelation":
-    """Return the rows of a file as they are."""
-    # The engine reads files of its own folder only. The name of the copy has no pattern in it.
+def _copy(file: Path, kind: _FileKind, engine: Engine) -> TextFile:
+    """Copy a file into the engine's folder: the engine reads no other one.
+
+    The name of the copy has no pattern in it.
+    """
     copy = engine.folder / f"source{kind.suffix}"
     try:
         shutil.copyfile(file, copy)
     except PermissionError as error:
         raise LoadError(f"{file} cannot be read: {error.strerror}.") from error
-    call = kind.reader.format(file=duckdb_literal(str(copy)))
+    return TextFile(copy, file)
+
+
+def _read(
+    copy: Path, kind: _FileKind, header: CsvHeader | None, engine: Engine
+) -> "DuckDBPyRelation":
+    """Return the rows of a file as they are. `header` is that of a CSV file."""
+    values: dict[str, Any] = {"file": duckdb_literal(str(copy))}
+    if header is not None:
+        names = ", ".join(duckdb_literal(name) for name in header.names)
+        values |= {
+            "names": f"[{names}]",
+            "skip": header.line - 1,
+            "delimiter": header.delimiter,
+        }
+    call = _READERS[kind.format].format(**values)
     engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
     return engine.connection.table("source")
 
@@ -281,25 +312,38 @@ def _name(written: str) -> str:
     return name
 
 
-def _require_columns(rows: "DuckDBPyRelation", source: Source) -> None:
-    """Raise LoadError if a column of the file has no name in the table, or one of another."""
-    names = [_name(written) for written in rows.columns]
-    if source.time and source.key in names:
+def _require_columns(written_names: Sequence[str], source: Source, about: str) -> None:
+    """Raise LoadError if a column of the file has no name in the table, or one of another.
+
+    Args:
+        written_names: The names in the file.
+        source: The file.
+        about: The place of the names, the first words of an error.
+    """
+    numbers: dict[str, int] = {}
+    for number, written in enumerate(written_names, start=1):
+        column = f"{about}, column {number}"
+        if not written.strip():
+            raise LoadError(f"{column}: it has no name. Write one in the file.")
+        name = _name(written)
+        if not name.strip("_"):
+            raise LoadError(
+                f"{column}: {written!r} has no letter or digit that Athena takes in a name. Rename"
+                " it in the file."
+            )
+        if name in numbers:
+            first = numbers[name]
+            raise LoadError(
+                f"{about}: columns {first} ({written_names[first - 1]!r}) and {number}"
+                f" ({written!r}) would both have the name {name!r} in Athena. Rename one in the"
+                " file."
+            )
+        numbers[name] = number
+    if source.time and source.key in numbers:
         raise LoadError(
             f"{source.file} has a column {source.key} already, which cannot be the partition key"
             " too. Name another partition key."
         )
-    for written, name in zip(rows.columns, names, strict=True):
-        if not name.strip("_"):
-            raise LoadError(
-                f"{source.file}: the column {written!r} has no letter or digit that Athena takes"
-                " in a name. Rename it in the file."
-            )
-        if names.count(name) > 1:
-            raise LoadError(
-                f"{source.file}: two of its columns would have the name {name!r} in Athena."
-                f" Rename one in the file: {', '.join(rows.columns)}."
-            )
 
 
 def _time_column(rows: "DuckDBPyRelation", source: Source) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from io import StringIO
@@ -12,7 +13,8 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from athena_reports.authors.load import LoadedTable, LoadError, Source, load, show
+from athena_reports.authors.load import LoadedTable, Source, load, show
+from athena_reports.authors.load_text import LoadError
 from athena_reports.local.lake import Lake
 from athena_reports.publication.glue_table import parquet_descriptor
 
@@ -37,6 +39,12 @@ def cells(lines: list[str]) -> list[list[str]]:
     return [
         [cell.strip() for cell in line[1:-1].split("│")] for line in lines if line.startswith("│")
     ]
+
+
+def compressed(file: Path) -> Path:
+    packed = file.with_name(f"{file.name}.gz")
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    return packed
 
 
 @pytest.mark.parametrize(
@@ -69,17 +77,113 @@ def test_a_column_has_a_name_of_athena_and_the_table_says_which_it_had(
     assert lines[-1] == 'In the report, write Input("names", columns=())'
 
 
-@pytest.mark.parametrize("header", ["a b,a_b", "A-B,c,a_b"])
-def test_two_columns_of_one_name_are_refused(header: str, tmp_path: Path, lake: Lake) -> None:
+QUOTES = "Put the whole value in double quotes, and write a quote in it twice."
+COMMAS = "Put a value that has ',' in it in double quotes."
+EMPTY = "For a value that is missing, leave the field empty."
+TWO = "would both have the name 'a_b' in Athena. Rename one in the file."
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        # The header.
+        ("a b,a_b\n1,2\n", f", line 1: columns 1 ('a b') and 2 ('a_b') {TWO}"),
+        ("A-B,c,a_b\n1,1,1\n", f", line 1: columns 1 ('A-B') and 3 ('a_b') {TWO}"),
+        ("a_b,c,a_b\n1,1,1\n", f", line 1: columns 1 ('a_b') and 3 ('a_b') {TWO}"),
+        ("\n\na_b,A_B\n1,1\n", f", line 3: columns 1 ('a_b') and 2 ('A_B') {TWO}"),
+        ("a,,b\n1,2,3\n", ", line 1, column 2: it has no name. Write one in the file."),
+        ('a," "\n1,2\n', ", line 1, column 2: it has no name. Write one in the file."),
+        ("a,日付\n1,2\n", ", line 1, column 2: '日付' has no letter or digit that Athena takes in"),
+        ("\n\n", " has no header. Its first line has the names of the columns."),
+        # The rows.
+        ("a,b\n1,2\n3,4,5\n6,7\n", f", line 3: expected 2 fields (a, b), found 3. {COMMAS}"),
+        ("a,b\n1,2\n3\n6,7\n", f", line 3: expected 2 fields (a, b), found 1. {EMPTY}"),
+        ("a,b\n1,2,3\n3,4,5\n", f", line 2: expected 2 fields (a, b), found 3. {COMMAS}"),
+        ("a\n1,2\n3,4\n", f", line 2: expected 1 field (a), found 2. {COMMAS}"),
+        ("# of May\na,b\n1,2\n", ", line 2: expected 1 field (# of May), found 2. "),
+        (
+            "a;b\n1;2;3\n",
+            ", line 2: expected 2 fields (a, b), found 3. Put a value that has ';' in",
+        ),
+        ("a;b\n1;2\n3\n", f", line 3: expected 2 fields (a, b), found 1. {EMPTY}"),
+        ('a,b\r\n"1\r\n2\n3",4\r\n\r\n5\r\n', ", line 6: expected 2 fields (a, b), found 1."),
+        ("a,b\n" + "1,2\n" * 50_000 + "3\n", ", line 50002: expected 2 fields (a, b), found 1."),
+        ('a,b\n1,"x"y\n3,4\n', f", line 2: it is not CSV: ',' expected after '\"'. {QUOTES}"),
+        ('a,b\n1,"2\n3,4\n', f", line 2: it is not CSV: unexpected end of data. {QUOTES}"),
+        (
+            "a,b\r\n1,2\r\n3,4\n",
+            ", line 3: the row ends with '\\n', the header with '\\r\\n'. Let all of them end",
+        ),
+    ],
+)
+def test_csv_that_is_not_a_table_is_refused_with_the_place(
+    content: str, problem: str, tmp_path: Path, lake: Lake
+) -> None:
+    """If it sniffs, DuckDB takes another delimiter, or another line as the header."""
     file = tmp_path / "rows.csv"
-    numbers = ",".join("1" for _ in header.split(","))
-    file.write_text(f"{header}\n{numbers}\n")
+    file.write_bytes(content.encode())
+    for kept_file in (file, compressed(file)):
+        with pytest.raises(LoadError) as refused:
+            load(Source("bad", kept_file), lake, tmp_path / ".lake")
+        assert str(refused.value).startswith(f"{kept_file}{problem}")
+
+
+@pytest.mark.parametrize("content", ["a,b\nn,ü\n1,é\n", "ä,b\n1,2\n"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_text_that_is_not_utf_8_is_told_with_the_line_and_the_byte(
+    content: str, encoding: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content.encode(encoding))
+    line, byte = 1, "FF"
+    if encoding == "latin-1":
+        line, byte = (1, "E4") if content.startswith("ä") else (2, "FC")
+    with pytest.raises(LoadError) as refused:
+        load(Source("bad", file), lake, tmp_path / ".lake")
+    assert str(refused.value) == (
+        f"{file}, line {line}: expected text in UTF-8, found the byte 0x{byte}."
+        " Save the file as UTF-8."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'a,b\n1,"x, ""y""\nz"\n2,\n',
+        '\ufeffa,"b"\r\n1,"x, ""y""\nz"\r\n2,\r\n\r\n',
+        '\n\n"a", b\n1, "x, ""y""\nz"\n\n2,""',
+        'a;b\n1;"x, ""y""\nz"\n2;\n',
+        'a\t"b"\r1\t"x, ""y""\nz"\r2\t\r',
+    ],
+)
+def test_csv_has_quotes_and_a_header_and_what_separates_its_fields_is_seen_in_the_header(
+    content: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content.encode())
+    kept = load(Source("quoted", file), lake, tmp_path / ".lake").kept
+    assert kept.columns == {"a": "bigint", "b": "string"}
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    assert duckdb.sql(f"FROM '{stored}'").fetchall() == [(1, 'x, "y"\nz'), (2, None)]
+
+
+def test_a_file_that_is_not_compressed_although_its_name_says_so_is_refused(
+    tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / "rows.csv.gz"
+    for content in (b"a,b\n1,2\n", gzip.compress(b"a,b\n1,2\n")[:-9]):
+        file.write_bytes(content)
+        with pytest.raises(LoadError) as refused:
+            load(Source("bad", file), lake, tmp_path / ".lake")
+        assert str(refused.value).startswith(f"{file} cannot be decompressed: ")
+
+
+def test_two_columns_of_one_name_are_refused_in_other_files_too(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"a b": 1, "c": 2, "a_b": 3}\n')
     with pytest.raises(LoadError) as refused:
         load(Source("twice", file), lake, tmp_path / ".lake")
-    assert str(refused.value) == (
-        f"{file}: two of its columns would have the name 'a_b' in Athena. Rename one in the file:"
-        f" {header.replace(',', ', ')}."
-    )
+    assert str(refused.value) == f"{file}: columns 1 ('a b') and 3 ('a_b') {TWO}"
 
 
 @pytest.mark.parametrize("name", ["_x", "2nd", "x" * 129, "größe", ""])
