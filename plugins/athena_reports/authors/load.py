@@ -29,6 +29,7 @@ from athena_reports.local.lake import (
 from athena_reports.periods.sql_names import is_reserved
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
+    children,
     columns_of,
     duckdb_literal,
     quoted,
@@ -39,6 +40,7 @@ from athena_reports.rows.engine import Engine, open_engine, reason
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
+    from duckdb.sqltypes import DuckDBPyType
 
 DEFAULT_KEY = "dt"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
@@ -80,7 +82,7 @@ SELECT {written} FROM source
 WHERE {written} IS NOT NULL AND {stored} IS NULL
 LIMIT 1
 """
-_TIMESTAMP = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?")
+_TIMESTAMP = re.compile(r"TIMESTAMP(TZ)?(_\w+| WITH TIME ZONE)?")
 # The types that a time may have in the file.
 _TIMES = re.compile(rf"{_TIMESTAMP.pattern}|DATE|VARCHAR")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -379,12 +381,38 @@ def _stored(rows: "DuckDBPyRelation", time: str) -> "DuckDBPyRelation":
         column = quoted(written)
         if written == time and str(duckdb_type) == "VARCHAR":
             value = _milliseconds(_as_time(column))
-        elif _TIMESTAMP.fullmatch(str(duckdb_type)):
-            value = _milliseconds(column)
         else:
-            value = f"{column}::{rewritten(duckdb_type, _stored_type)}"
+            value = _stored_value(column, duckdb_type)
         values.append(f"{value} AS {quoted(_name(written))}")
     return rows.select(", ".join(values))
+
+
+def _stored_value(value: str, kind: "DuckDBPyType") -> str:
+    """Return a value of the file as the table has it; both are expressions in SQL."""
+    type_name = str(kind)
+    if _TIMESTAMP.fullmatch(type_name):
+        if type_name.endswith("_NS"):
+            value = f"{value}::VARCHAR"  # from nanoseconds, any other cast rounds
+        return _milliseconds(value)
+    parts = children(kind)
+    if not parts or not _TIMESTAMP.search(type_name):
+        return f"{value}::{rewritten(kind, _stored_type)}"
+    if kind.id == "struct":
+        fields = []
+        for name, child in parts:
+            field = f"struct_extract({value}, {duckdb_literal(name)})"
+            fields.append(f"{quoted(name)} := {_stored_value(field, child)}")
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(fields)}) END"
+    if kind.id == "map":
+        (_, keys), (_, values) = parts
+        stored_keys = _stored_list(f"map_keys({value})", keys)
+        return f"map({stored_keys}, {_stored_list(f'map_values({value})', values)})"
+    ((_, child),) = parts
+    return _stored_list(value, child)
+
+
+def _stored_list(values: str, kind: "DuckDBPyType") -> str:
+    return f"list_transform({values}, lambda x: {_stored_value('x', kind)})"
 
 
 def _as_time(column: str) -> str:
@@ -401,9 +429,7 @@ def _milliseconds(timestamp: str) -> str:
 
 
 def _stored_type(duckdb_type: str) -> str:
-    """Return the type that a table has for one of the file that is not nested."""
-    if _TIMESTAMP.fullmatch(duckdb_type):
-        return "TIMESTAMP_MS"
+    """Return the type that a table has for one of the file, neither nested nor a timestamp."""
     if duckdb_type.startswith(("TIME", "ENUM")):
         return "VARCHAR"
     return _STORED_TYPES.get(duckdb_type, duckdb_type)

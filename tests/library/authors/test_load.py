@@ -254,6 +254,7 @@ TYPES = {
     "INTERVAL 1 DAY": "string",
     "TIMESTAMP_NS '2026-03-01 10:00:00.123456789'": "timestamp",
     "TIMETZ '10:00:00+09:00'": "string",
+    "TIMESTAMPTZ_NS '2026-03-01 10:00:00.123456789+09:00'": "timestamp",
 }
 
 
@@ -306,6 +307,68 @@ def test_instants_within_lists_and_structures_are_timestamps(tmp_path: Path, lak
     source = Source("nested", file).partitioned("c0")
     with pytest.raises(LoadError, match=r"the column 'c0' is a TIMESTAMP\[\], not a timestamp"):
         load(source, lake, tmp_path / ".lake")
+
+
+LAST_NANOSECOND = "2005-10-31 23:59:59.999999999"
+BEFORE_1970 = "1965-10-31 23:59:59.999999999"
+
+
+@pytest.mark.parametrize("written", [LAST_NANOSECOND, BEFORE_1970])
+@pytest.mark.parametrize(
+    ("offset", "zone", "hour_in_utc"),
+    [("", "UTC", "23"), ("+00", "UTC", "23"), ("+09", "Asia/Tokyo", "14")],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_a_time_has_below_milliseconds_is_cut_off_in_each_format(
+    suffix: str, offset: str, zone: str, hour_in_utc: str, written: str, tmp_path: Path, lake: Lake
+) -> None:
+    """A period of pandas ends with such a time. If it was rounded, it would be in the next one."""
+    file = tmp_path / f"rows.{suffix}"
+    if suffix == "csv":
+        file.write_text(f"seen\n{written}{offset}\n")
+    elif suffix == "jsonl":
+        file.write_text(json.dumps({"seen": f"{written}{offset}"}))
+    else:
+        kind = "TIMESTAMPTZ_NS" if offset else "TIMESTAMP_NS"
+        duckdb.sql(f"COPY (SELECT {kind} '{written}{offset}' AS seen) TO '{file}' (FORMAT parquet)")
+    source = Source("last", file).partitioned("seen", zone=zone)
+    kept = load(source, lake, tmp_path / ".lake").kept
+    assert kept.dates == (written[:10],)
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    cut_off = f"{written[:10]} {hour_in_utc}:59:59.999"
+    assert duckdb.sql(f"SELECT seen::VARCHAR FROM '{stored}'").fetchall() == [(cut_off,)]
+
+
+def test_what_a_time_within_a_list_or_a_structure_has_below_milliseconds_is_cut_off_too(
+    tmp_path: Path, lake: Lake
+) -> None:
+    last = f"TIMESTAMP_NS '{LAST_NANOSECOND}'"
+    zoned = f"TIMESTAMPTZ_NS '{LAST_NANOSECOND}+00'"
+    columns = {
+        "a": f"[{last}, NULL]",
+        "b": f"[[{zoned}], []]",
+        "source": f"{{'at': {last}, 'x': 1, 'm': MAP {{'k': TIMESTAMP '{LAST_NANOSECOND}'}}}}",
+        "x": f"MAP {{'k': {{'at': {zoned}}}}}",
+        "f": f"[{last}]::TIMESTAMP_NS[1]",
+    }
+    values = ", ".join(f"{value} AS {name}" for name, value in columns.items())
+    nothing = ", ".join("NULL" for _ in columns)
+    file = tmp_path / "nested.parquet"
+    duckdb.sql(f"COPY (SELECT {values} UNION ALL SELECT {nothing}) TO '{file}' (FORMAT parquet)")
+    load(Source("nested", file), lake, tmp_path / ".lake")
+    stored = next((tmp_path / ".lake").rglob("*.parquet"))
+    cut = "2005-10-31 23:59:59.999"
+    texts = ", ".join(f"{name}::VARCHAR" for name in columns)
+    assert duckdb.sql(f"SELECT {texts} FROM '{stored}'").fetchall() == [
+        (
+            f"['{cut}', NULL]",
+            f"[['{cut}'], []]",
+            f"{{'at': '{cut}', 'x': 1, 'm': {{k='{cut}'}}}}",
+            f"{{k={{'at': '{cut}'}}}}",
+            f"['{cut}']",
+        ),
+        (None,) * len(columns),
+    ]
 
 
 def test_values_of_json_that_tell_no_type_are_texts(tmp_path: Path, lake: Lake) -> None:
