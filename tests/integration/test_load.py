@@ -497,7 +497,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         ("a b,A-B\n1,2\n", ["t", "f.csv"], "would both have the name 'a_b' in Athena"),
         ("日付,n\n1,2\n", ["t", "f.csv"], "f.csv, line 1, column 1: '日付' has no letter"),
         ("PAR1", ["t", "f.parquet"], "f.parquet cannot be read: "),
-        ('{"a": 1}\n{"a": \n', ["t", "f.jsonl"], "f.jsonl cannot be read: "),
+        ('{"a": 1}\n{"a": \n', ["t", "f.jsonl"], "f.jsonl, line 2, column 6: it is not"),
         (GOOD, ["t", "f.xlsx"], "f.xlsx is not known by its name"),
         (GOOD, ["t", "f.parquet.gz"], "f.parquet.gz is not known by its name"),
         (GOOD, ["t", "f"], "f is not known by its name"),

@@ -15,6 +15,8 @@ from athena_reports.authors.load_text import (
     TextFile,
     csv_header,
     require_csv,
+    require_json,
+    require_json_lines,
 )
 from athena_reports.local.lake import (
     KeptTable,
@@ -264,9 +266,9 @@ def _write_files(
     except duckdb.Error as error:
         explained = engine.explain(error)
         if explained is None:
-            if header is not None:
-                require_csv(text, header)
-            explained = LoadError(f"{source.file} cannot be read: {reason(error)}.")
+            _require_text(text, kind, header)
+            problem = reason(error).replace(str(text.path), source.file.name)
+            explained = LoadError(f"{source.file} cannot be read: {problem}.")
         raise explained from error
     kept = KeptTable(version=version, columns=columns, key=key, rows=number, dates=dates)
     renamed = {}
@@ -304,6 +306,16 @@ def _read(
     call = _READERS[kind.format].format(**values)
     engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
     return engine.connection.table("source")
+
+
+def _require_text(text: TextFile, kind: _FileKind, header: CsvHeader | None) -> None:
+    """Raise LoadError for the first place of a text file that cannot be read."""
+    if header is not None:
+        require_csv(text, header)
+    elif kind.format == ".json":
+        require_json(text)
+    elif kind.format != ".parquet":
+        require_json_lines(text)
 
 
 def _name(written: str) -> str:

@@ -1,4 +1,4 @@
-"""CSV files that are to be loaded: the header, and where a file is wrong.
+"""Text files that are to be loaded: the header of a CSV file, and where a file is wrong.
 
 DuckDB reads the rows. Of a file that it refuses it often tells no line, or a wrong one. So such a
 file is read again here, by Python.
@@ -6,6 +6,7 @@ file is read again here, by Python.
 
 import csv
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from athena_reports.authors.case_csv import not_utf8, wrong_number_of_fields
 from athena_reports.errors import AthenaReportsError
 
 _DELIMITERS = ",;\t"
+_NO_SPACE = re.compile(r"\S")
 _QUOTED = re.compile(r'"[^"]*"')
 _LONGEST_FIELD = 2_097_152  # of a line, as DuckDB has it unless it is told another one
 _FIRST_SURROGATE = 0xDC00  # stands for the byte 0 (PEP 383)
@@ -88,6 +90,35 @@ def require_csv(file: TextFile, header: CsvHeader) -> None:
                 f"{about}: the row ends with {record.line_end!r}, the header with {line_end!r}."
                 " Let all of them end alike."
             )
+
+
+def require_json_lines(file: TextFile) -> None:
+    """Raise LoadError for the first line that is not JSON."""
+    for number, line in enumerate(_lines(file), start=1):
+        document = line.rstrip()
+        if not document:
+            continue
+        try:
+            json.loads(document)
+        except json.JSONDecodeError as error:
+            problem = _not_json(file, number, error)
+            raise LoadError(f"{problem} Write one JSON object on each line.") from error
+
+
+def require_json(file: TextFile) -> None:
+    """Raise LoadError for what is not JSON. There may be several values, one after another."""
+    decoder = json.JSONDecoder()
+    text = "".join(_lines(file))
+    place = 0
+    try:
+        while begin := _NO_SPACE.search(text, place):
+            _, place = decoder.raw_decode(text, begin.start())
+    except json.JSONDecodeError as error:
+        raise LoadError(f"{_not_json(file, error.lineno, error)} Correct the file.") from error
+
+
+def _not_json(file: TextFile, line: int, error: json.JSONDecodeError) -> str:
+    return f"{file.name}, line {line}, column {error.colno}: it is not JSON: {error.msg}."
 
 
 def _lines(file: TextFile) -> Iterator[str]:

@@ -134,4 +134,4 @@ def _missing_duckdb(about: str, again: str, error: ImportError) -> MissingPackag
 def reason(error: Exception) -> str:
     """Return what DuckDB says is wrong, without its advice."""
     first_line = str(error).strip().partition("\n")[0]
-    return first_line.rstrip(".!")
+    return first_line.rstrip(" .!")

@@ -79,6 +79,8 @@ def test_a_column_has_a_name_of_athena_and_the_table_says_which_it_had(
 
 QUOTES = "Put the whole value in double quotes, and write a quote in it twice."
 COMMAS = "Put a value that has ',' in it in double quotes."
+LINES = "Write one JSON object on each line."
+PROPERTY = "Expecting property name enclosed in double quotes"
 EMPTY = "For a value that is missing, leave the field empty."
 TWO = "would both have the name 'a_b' in Athena. Rename one in the file."
 
@@ -165,6 +167,50 @@ def test_csv_has_quotes_and_a_header_and_what_separates_its_fields_is_seen_in_th
     assert kept.columns == {"a": "bigint", "b": "string"}
     stored = next((tmp_path / ".lake").rglob("*.parquet"))
     assert duckdb.sql(f"FROM '{stored}'").fetchall() == [(1, 'x, "y"\nz'), (2, None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("f.jsonl", '{"a": 1}\n{"a": \n', ", line 2, column 6: it is not JSON: Expecting value."),
+        ("f.jsonl", '{\n"a": 1}\n', f", line 1, column 2: it is not JSON: {PROPERTY}. {LINES}"),
+        ("f.jsonl", '{"a": 1}\n{"a": x}', ", line 2, column 7: it is not JSON: Expecting value."),
+        ("f.ndjson", '\n{"a": 1}\r\n\n{"a": x}', ", line 4, column 7: it is not JSON: Expecting"),
+        (
+            "f.jsonl",
+            '{"a": 1}\n{"a": 2} {"a": 3}\n',
+            f", line 2, column 10: it is not JSON: Extra data. {LINES}",
+        ),
+        ("f.json", '[{"a": 1},\n {"a": 2\n]', ", line 3, column 1: it is not JSON: Expecting ','"),
+        ("f.json", '\n{"a": 1}\n{"a":\n1}\n\n{x', ", line 6, column 2: it is not JSON: Expecting"),
+        ("f.jsonl", b'{"a": 1}\n{"a": "\xe9"}', ", line 2: expected text in UTF-8, found the byte"),
+        (
+            "f.json",
+            b'[{"a": 1},\n{"a": "\xe9"}]',
+            ", line 2: expected text in UTF-8, found the byt",
+        ),
+        (
+            "f.jsonl",
+            '{"a": 1, "a": 2}\n',
+            ' cannot be read: Invalid Input Error: JSON transform error in file "f.jsonl", in line'
+            ' 1: Object {"a":1,"a":2} has duplicate key "a".',
+        ),
+        (
+            "f.parquet",
+            "PAR1",
+            " cannot be read: Invalid Input Error: File 'f.parquet' too small to be a Parquet fi",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_the_file_and_the_place(
+    name: str, content: str | bytes, problem: str, tmp_path: Path, lake: Lake
+) -> None:
+    """DuckDB names a copy, and counts a line too many."""
+    file = tmp_path / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(LoadError) as refused:
+        load(Source("bad", file), lake, tmp_path / ".lake")
+    assert str(refused.value).startswith(f"{file}{problem}")
 
 
 def test_a_file_that_is_not_compressed_although_its_name_says_so_is_refused(
