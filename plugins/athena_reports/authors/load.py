@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from athena_reports.authors.load_text import (
-    CsvHeader,
+    CsvSource,
     LoadError,
     TextFile,
-    csv_header,
+    csv_line,
+    csv_source,
     require_csv,
     require_json,
     require_json_lines,
@@ -78,6 +79,10 @@ _WRITE_PARTITIONS = """
 COPY (SELECT *, strftime({date}, '%Y-%m-%d') AS {key} FROM {source}) TO {path}
 (FORMAT parquet, COMPRESSION zstd, PARTITION_BY ({key}), FILENAME_PATTERN 'part-{{i}}')
 """
+_COUNT_NUMBERS = """
+SELECT count({c}), count(number), first({c}) FILTER ({c} IS NOT NULL AND number IS NULL)
+FROM (SELECT {c}, TRY_CAST({c} AS DOUBLE) AS number FROM {source})
+"""
 _COUNT = "SELECT count(*), count({time}) FROM {source}"
 _NOT_A_TIME = """
 SELECT {written} FROM source
@@ -119,11 +124,19 @@ class Source(NamedTuple):
 
 
 class LoadedTable(NamedTuple):
-    """What became of a file: the table, and its columns that have another name in the file."""
+    """What became of a file.
+
+    Attributes:
+        source: The file.
+        kept: The table.
+        renamed: The names of columns in the table, by those in the file that are others.
+        notes: What may be wrong in the file.
+    """
 
     source: Source
     kept: KeptTable
     renamed: dict[str, str]
+    notes: tuple[str, ...]
 
 
 def load(source: Source, lake: Lake, folder: Path) -> LoadedTable:
@@ -167,6 +180,8 @@ def show(loaded: LoadedTable, console: Console) -> None:
     if source.time:
         columns.add_row(source.key, "string", f"the date of {source.time}, {source.zone}")
     console.print(columns)
+    for note in loaded.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print("In the report, write", _declaration(source), highlight=False, soft_wrap=True)
 
 
@@ -240,13 +255,13 @@ def _write_files(
     import duckdb
 
     text = _copy(source.file, kind, engine)
-    header = None
+    csv = None
     if kind.format == ".csv":
-        header = csv_header(text)
-        _require_columns(header.names, source, f"{source.file}, line {header.line}")
+        csv = csv_source(text)
+        _require_columns(csv.names, source, f"{source.file}, line {csv.header_line}")
     try:
-        rows = _read(text.path, kind, header, engine)
-        if header is None:
+        rows = _read(text.path, kind, csv, engine)
+        if csv is None:
             _require_columns(rows.columns, source, str(source.file))
         time = _time_column(rows, source)
         table = _stored(rows, time)
@@ -255,7 +270,8 @@ def _write_files(
         file = engine.folder / "part-0.parquet"
         table.create_view("stored")
         engine.connection.execute(_WRITE.format(rows="FROM stored", path=duckdb_literal(str(file))))
-        number = _number_of_rows(file, time, source, engine)
+        number = _number_of_rows(file, time, source, csv, engine)
+        notes = _notes(file, rows, csv, engine)
         key = ""
         dates: tuple[str, ...] = ()
         if time:
@@ -266,7 +282,7 @@ def _write_files(
     except duckdb.Error as error:
         explained = engine.explain(error)
         if explained is None:
-            _require_text(text, kind, header)
+            _require_text(text, kind, csv)
             problem = reason(error).replace(str(text.path), source.file.name)
             explained = LoadError(f"{source.file} cannot be read: {problem}.")
         raise explained from error
@@ -275,7 +291,7 @@ def _write_files(
     for written in rows.columns:
         if written != _name(written):
             renamed[written] = _name(written)
-    return LoadedTable(source, kept, renamed)
+    return LoadedTable(source, kept, renamed, notes)
 
 
 def _copy(file: Path, kind: _FileKind, engine: Engine) -> TextFile:
@@ -291,27 +307,25 @@ def _copy(file: Path, kind: _FileKind, engine: Engine) -> TextFile:
     return TextFile(copy, file)
 
 
-def _read(
-    copy: Path, kind: _FileKind, header: CsvHeader | None, engine: Engine
-) -> "DuckDBPyRelation":
-    """Return the rows of a file as they are. `header` is that of a CSV file."""
+def _read(copy: Path, kind: _FileKind, csv: CsvSource | None, engine: Engine) -> "DuckDBPyRelation":
+    """Return the rows of a file as they are."""
     values: dict[str, Any] = {"file": duckdb_literal(str(copy))}
-    if header is not None:
-        names = ", ".join(duckdb_literal(name) for name in header.names)
+    if csv is not None:
+        names = ", ".join(duckdb_literal(name) for name in csv.names)
         values |= {
             "names": f"[{names}]",
-            "skip": header.line - 1,
-            "delimiter": header.delimiter,
+            "skip": csv.header_line - 1,
+            "delimiter": csv.delimiter,
         }
     call = _READERS[kind.format].format(**values)
     engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
     return engine.connection.table("source")
 
 
-def _require_text(text: TextFile, kind: _FileKind, header: CsvHeader | None) -> None:
+def _require_text(text: TextFile, kind: _FileKind, csv: CsvSource | None) -> None:
     """Raise LoadError for the first place of a text file that cannot be read."""
-    if header is not None:
-        require_csv(text, header)
+    if csv is not None:
+        require_csv(csv)
     elif kind.format == ".json":
         require_json(text)
     elif kind.format != ".parquet":
@@ -459,13 +473,16 @@ def _glue_columns(table: "DuckDBPyRelation", source: Source) -> dict[str, str]:
     return columns
 
 
-def _number_of_rows(file: Path, time: str, source: Source, engine: Engine) -> int:
+def _number_of_rows(
+    file: Path, time: str, source: Source, csv: CsvSource | None, engine: Engine
+) -> int:
     """Return how many rows there are; LoadError for none, or if some have no time.
 
     Args:
         file: The rows as they are stored.
         time: The time's name in the file; empty for a table without partitions.
         source: Where the rows are from.
+        csv: The file if it is CSV.
         engine: The engine, which still has the file as it is.
     """
     counted = "*"
@@ -477,16 +494,55 @@ def _number_of_rows(file: Path, time: str, source: Source, engine: Engine) -> in
         raise LoadError(f"{source.file} has no rows.")
     if times == rows:
         return int(rows)
-    problem = f"{rows - times:,} of {rows:,} rows have no {time}"
     written = quoted(time)
     sql = _NOT_A_TIME.format(written=written, stored=_as_time(written))
     wrong_values = engine.connection.execute(sql).fetchall()
-    if wrong_values:
-        wrong_value = str(wrong_values[0][0])
-        problem = f"{wrong_value!r} in the column {time!r} is not a timestamp"
+    if not wrong_values:
+        raise LoadError(
+            f"{source.file}: {rows - times:,} of {rows:,} rows have no {time}, so they have no"
+            " partition. Correct the file."
+        )
+    wrong_value = str(wrong_values[0][0])
+    place = str(source.file)
+    if csv is not None and (line := csv_line(csv, time, wrong_value)):
+        place = f"{source.file}, line {line}"
     raise LoadError(
-        f"{source.file}: {problem}, so there is no partition for them. Correct the file."
+        f"{place}: {wrong_value!r} in the column {time!r} is not a timestamp, so its row has no"
+        " partition. Correct the file."
     )
+
+
+def _notes(
+    file: Path, rows: "DuckDBPyRelation", csv: CsvSource | None, engine: Engine
+) -> tuple[str, ...]:
+    """Say which columns of a CSV file are text because of a few values.
+
+    The types of other files are stated in them.
+
+    Args:
+        file: The rows as they are stored.
+        rows: The rows as they are in the file.
+        csv: The file if it is CSV.
+        engine: The engine.
+    """
+    if csv is None:
+        return ()
+    notes = []
+    for written, duckdb_type in zip(rows.columns, rows.types, strict=True):
+        if str(duckdb_type) != "VARCHAR":
+            continue
+        sql = _COUNT_NUMBERS.format(c=quoted(_name(written)), source=read_parquet(file))
+        values, numbers, other = engine.connection.execute(sql).fetchall()[0]
+        if not values / 2 < numbers < values:
+            continue
+        shown = repr(other)
+        if line := csv_line(csv, written, other):
+            shown = f"{other!r} on line {line}"
+        notes.append(
+            f"The column {written!r} is text: {numbers:,} of its {values:,} values are numbers, but"
+            f" {shown} is not. Correct the file if it should have numbers only."
+        )
+    return tuple(notes)
 
 
 def _write_partitions(

@@ -39,10 +39,11 @@ class TextFile(NamedTuple):
     name: Path
 
 
-class CsvHeader(NamedTuple):
-    """The names of the columns, the line that they begin on, from 1, and what separates them."""
+class CsvSource(NamedTuple):
+    """A CSV file: the line of its header, from 1, the names there, and what separates fields."""
 
-    line: int
+    file: TextFile
+    header_line: int
     names: tuple[str, ...]
     delimiter: str
 
@@ -53,8 +54,8 @@ class _Record(NamedTuple):
     line_end: str  # empty at the end of the file
 
 
-def csv_header(file: TextFile) -> CsvHeader:
-    """Return the header of a CSV file.
+def csv_source(file: TextFile) -> CsvSource:
+    """Read the header of a CSV file.
 
     What separates the fields is a comma, unless the header has none but semicolons or tabs.
 
@@ -69,20 +70,20 @@ def csv_header(file: TextFile) -> CsvHeader:
         raise LoadError(f"{file.name} has no header. Its first line has the names of the columns.")
     delimiter = next((sign for sign in _DELIMITERS if sign in unquoted), ",")
     record = next(_records(file, delimiter))
-    return CsvHeader(record.line, tuple(record.values), delimiter)
+    return CsvSource(file, record.line, tuple(record.values), delimiter)
 
 
-def require_csv(file: TextFile, header: CsvHeader) -> None:
+def require_csv(source: CsvSource) -> None:
     """Raise LoadError for the first row that cannot be read."""
     line_end = ""
-    for record in _records(file, header.delimiter):
-        about = f"{file.name}, line {record.line}"
+    for record in _records(source.file, source.delimiter):
+        about = f"{source.file.name}, line {record.line}"
         number = len(record.values)
-        if number != len(header.names):
+        if number != len(source.names):
             advice = "For a value that is missing, leave the field empty."
-            if number > len(header.names):
-                advice = f"Put a value that has {header.delimiter!r} in it in double quotes."
-            problem = wrong_number_of_fields(header.names, number)
+            if number > len(source.names):
+                advice = f"Put a value that has {source.delimiter!r} in it in double quotes."
+            problem = wrong_number_of_fields(source.names, number)
             raise LoadError(f"{about}: {problem} {advice}")
         line_end = line_end or record.line_end
         if record.line_end and record.line_end != line_end:
@@ -90,6 +91,15 @@ def require_csv(file: TextFile, header: CsvHeader) -> None:
                 f"{about}: the row ends with {record.line_end!r}, the header with {line_end!r}."
                 " Let all of them end alike."
             )
+
+
+def csv_line(source: CsvSource, column: str, value: str) -> int | None:
+    """Return the line of the first row that has a value in a column; None if there is none."""
+    place = source.names.index(column)
+    for record in _records(source.file, source.delimiter):
+        if record.line > source.header_line and record.values[place] == value:
+            return record.line
+    return None
 
 
 def require_json_lines(file: TextFile) -> None:

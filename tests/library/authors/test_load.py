@@ -509,6 +509,56 @@ def test_a_time_without_a_date_of_a_partition_is_refused(
     assert str(refused.value).startswith(f"{file}: {problem}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (
+            "rows.csv",
+            'n,Seen At\n"a\nb",2026-03-01\nyesterday,2026-03-01\n3,yesterday\n4,soon\n',
+            ", line 5: 'yesterday' in the column 'Seen At' is not a timestamp, so its row has no",
+        ),
+        (
+            "rows.jsonl",
+            '{"Seen At": "2026-03-01"}\n{"Seen At": "yesterday"}\n',
+            ": 'yesterday' in the column 'Seen At' is not a timestamp, so its row has no",
+        ),
+        (
+            "rows.csv",
+            "n,Seen At\n1,2026-03-01\n2,\n3,\n",
+            ": 2 of 3 rows have no Seen At, so they have no",
+        ),
+    ],
+)
+def test_a_row_without_a_time_is_told_with_its_line_where_it_is_known(
+    name: str, content: str, problem: str, tmp_path: Path, lake: Lake
+) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(LoadError) as refused:
+        load(Source("timeless", file, "seen_at"), lake, tmp_path / ".lake")
+    assert str(refused.value) == f"{file}{problem} partition. Correct the file."
+
+
+def test_a_few_texts_in_a_column_of_numbers_are_noted(tmp_path: Path, lake: Lake) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [["Wind [m/s]", "code", "half", "name", "n"]]
+    rows += [[str(n / 2), f"{n:03}", str(n), "n", str(n)] for n in range(300)]
+    rows[200][0] = "[bold]"  # the words of a style are no more than a text
+    rows[201][0] = ""
+    rows[202][0] = "fast"
+    for row in rows[151:]:
+        row[2] = "none"
+    file.write_text("\n".join(",".join(row) for row in rows))
+    loaded = load(Source("winds", file), lake, tmp_path / ".lake")
+    assert [cell[1] for cell in cells(printed(loaded))] == [*["string"] * 4, "bigint"]
+    notes = [
+        "The column 'Wind [m/s]' is text: 297 of its 299 values are numbers, but '[bold]' on line"
+        " 201 is not. Correct the file if it should have numbers only."
+    ]
+    assert printed(loaded)[-2:-1] == notes
+    assert list(loaded.notes) == notes
+
+
 def test_lines_that_are_copied_are_not_broken_in_a_narrow_terminal(
     tmp_path: Path, lake: Lake
 ) -> None:
