@@ -252,8 +252,9 @@ def load(
 ) -> None:
     """Load a file into a table of the local S3 and Glue, or load it again.
 
-    The table is kept in `.lake/` too, where the other commands find it again. It refuses an AWS
-    that is not a local endpoint, and a table that it has not loaded.
+    The table is kept in `.lake/` too, where the other commands find it again. To remove it, delete
+    its folder there; services that run have it until they end. It refuses an AWS that is not a
+    local endpoint, and a table that it has not loaded.
 
     A CSV file is in UTF-8, and begins with the names of its columns. Its fields are separated by
     commas, or by semicolons or tabs if the header has no comma.
