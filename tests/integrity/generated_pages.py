@@ -33,8 +33,9 @@ the model `Settings`:
 _COMMANDS = f"""# Command line
 
 The tools for those who write reports and deploy them. `athena-reports COMMAND` and
-`python -m athena_reports COMMAND` are the same. In this repository, most have a target of `make`. The others
-run as `PYTHONPATH=plugins:dev/local_athena .venv/bin/python -m athena_reports status user_ranking`.
+`python -m athena_reports COMMAND` are the same. In this repository, most have a target of `make`.
+The others run as
+`PYTHONPATH=plugins:dev/local_athena .venv/bin/python -m athena_reports status user_ranking`.
 Without `--json` the output is for people. [How to write a report](../how-to/write-a-report.md)
 shows them at work. This page is generated from the commands: {RENEW}
 
