@@ -17,15 +17,16 @@ from athena_reports.authors.sql_columns import (
     TableTypes,
     UnknownColumn,
     query_columns,
-    returned_types,
 )
 from athena_reports.authors.sql_parser import SqlError
+from athena_reports.authors.sql_types import certain_types, returned_types
 from athena_reports.authors.template_lines import TemplateLines
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
+from athena_reports.reports.column import Column
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
-from athena_reports.rows.columns import duckdb_type, quoted
+from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type, quoted
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import LibraryTransform, apply
 from athena_reports.settings import settings
@@ -176,25 +177,59 @@ def _check_returned(
     if columns.returned is None:
         return [not_known]
     returned = columns.returned
+    types = _certain_types(declared, period, table_types)
     maker = sql_file(declared)
     if report.transforms:
         maker = f"{maker} with the transforms"
         try:
-            types = returned_types(declared.sql(period), settings().database, table_types)
-            returned = _transformed(columns.returned, types, declared, period)
+            likely_types = returned_types(declared.sql(period), settings().database, table_types)
+            made = _transformed(columns.returned, likely_types, types, declared, period)
         except (ValueError, AthenaReportsError) as error:
             return [f"{not_known}: {error}"]
-    problem = _promise_problem(returned, tuple(report.columns))
+        returned = tuple(column.name for column in made)
+        # Those of this package give the same types for any rows.
+        if not _are_of_package(report.transforms) or not types.keys() >= set(columns.returned):
+            made = ()
+        types = {column.name.lower(): column.glue for column in made if column.glue}
+    problem = _promise_problem(returned, types, report.columns)
     if problem:
         raise ColumnError(
             f"{maker} gives other columns than the report {report.name!r} declares: {problem}."
-            " No query was started. Name them in the SQL (AS), or correct columns= of the report."
+            " No query was started. CAST or name them in the SQL (AS), or correct columns= of the"
+            " report."
         )
+    without_type = [name for name in report.columns if name.lower() not in types]
+    if without_type:
+        return [f"the types against columns=: {', '.join(without_type)}"]
     return []
 
 
-def _promise_problem(returned: Sequence[str], promised: Sequence[str]) -> str:
-    """Say which columns are missing or surplus; empty if none is."""
+def _certain_types(
+    declared: DeclaredReport, period: Period, table_types: TableTypes
+) -> dict[str, str]:
+    """Return Glue's names of the types that the SQL surely returns, by the names of the columns."""
+    if declared.report.unload:  # its files have types of their own
+        return {}
+    try:
+        return certain_types(declared.sql(period), settings().database, table_types)
+    except SqlError:
+        return {}
+
+
+def _are_of_package(transforms: Sequence[object]) -> bool:
+    return all(isinstance(function, LibraryTransform) for function in transforms)
+
+
+def _promise_problem(
+    returned: Sequence[str], types: Mapping[str, str], promised: Mapping[str, Column]
+) -> str:
+    """Say which columns are missing, surplus or of another type; empty if none is.
+
+    Args:
+        returned: The names of the columns that come out.
+        types: Their types where they are certain, by the names in lower case.
+        promised: What the report declares.
+    """
     returned_names = {name.lower() for name in returned}
     promised_names = {name.lower() for name in promised}
     missing = [f"{name!r}" for name in promised if name.lower() not in returned_names]
@@ -204,26 +239,41 @@ def _promise_problem(returned: Sequence[str], promised: Sequence[str]) -> str:
         problems.append(f"it lacks {', '.join(missing)}")
     if surplus:
         problems.append(f"it has {', '.join(surplus)}, declared as no column")
+    for name, column in promised.items():
+        kind = types.get(name.lower(), column.type)
+        if kind != column.type:
+            problems.append(f"{name!r} is {kind}, declared as {column.type}")
     return ", and ".join(problems)
 
 
 def _transformed(
-    names: Sequence[str], types: Sequence[str], declared: DeclaredReport, period: Period
-) -> tuple[str, ...]:
+    names: Sequence[str],
+    likely_types: Sequence[str],
+    types: Mapping[str, str],
+    declared: DeclaredReport,
+    period: Period,
+) -> tuple[TableColumn, ...]:
     """Return the columns that the transforms make of columns without rows.
+
+    Args:
+        names: The columns of the SQL.
+        likely_types: Their types as sqlglot has them, by the places of the names.
+        types: Their types where they are certain.
+        declared: The report.
+        period: The period.
 
     Raises:
         ValueError: The types are not those of a result, or the columns follow from the rows.
         TransformError: A transform fails without rows.
         AthenaReportsError: The engine cannot run it.
     """
-    if len(types) != len(names):
+    if len(likely_types) != len(names):
         raise ValueError("the types of the columns are not known.")
     about = f"{declared.dag.dag_id}, period {period.id}, without rows"
     null_columns = []
     sample_columns = []
-    for name, kind in zip(names, types, strict=True):
-        duckdb_name = duckdb_type(kind)
+    for name, likely_type in zip(names, likely_types, strict=True):
+        duckdb_name = duckdb_type(types.get(name, likely_type))
         null_columns.append(f"CAST(NULL AS {duckdb_name}) AS {quoted(name)}")
         sample_columns.append(f"{_SAMPLE.format(type=duckdb_name)} AS {quoted(name)}")
     no_rows = f"SELECT {', '.join(null_columns)} WHERE false"
@@ -231,19 +281,18 @@ def _transformed(
     transforms = declared.report.transforms
     with open_engine(settings().memory_limit, about=about) as engine:
 
-        def columns_from(sql: str) -> tuple[str, ...]:
+        def columns_from(sql: str) -> tuple[TableColumn, ...]:
             rows = engine.connection.sql(sql)
-            made = apply(transforms, rows, period, engine=engine, about=about)
-            return tuple(made.columns)
+            return columns_of(apply(transforms, rows, period, engine=engine, about=about))
 
         without_rows = columns_from(no_rows)
-        is_right = not _promise_problem(without_rows, tuple(declared.report.columns))
+        names_without_rows = [column.name for column in without_rows]
+        is_right = not _promise_problem(names_without_rows, {}, declared.report.columns)
         # Those of this package give the same columns for any rows.
-        are_of_package = all(isinstance(function, LibraryTransform) for function in transforms)
-        if is_right or are_of_package:
+        if is_right or _are_of_package(transforms):
             return without_rows
         # The columns are not those that are promised. That is certain only if a row does not change
         # them, as it does with a PIVOT.
-        if columns_from(one_row) != without_rows:
+        if [column.name for column in columns_from(one_row)] != names_without_rows:
             raise ValueError("the transforms make other columns of other rows.")
         return without_rows

@@ -9,11 +9,8 @@ from typing import NamedTuple
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
-from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, ScopeType, find_all_in_scope, traverse_scope
-from sqlglot.schema import MappingSchema
 
 from athena_reports.authors.sql_parser import DIALECT, KEYWORDS, SqlError, parse_query
 
@@ -22,7 +19,7 @@ TableTypes = Callable[[str, str], Mapping[str, str] | None]
 
 _DEFAULT_CATALOG = "awsdatacatalog"
 # What changes the columns of a table, or reads another version of it.
-_TABLE_CHANGES = ("pivots", "version", "when", "laterals")
+TABLE_CHANGES = ("pivots", "version", "when", "laterals")
 
 
 class UnknownColumn(NamedTuple):
@@ -80,52 +77,7 @@ def query_columns(sql: str, database: str, table_types: TableTypes) -> QueryColu
         raise SqlError(f"sqlglot does not understand the SQL: {first_line}") from error
 
 
-def returned_types(sql: str, database: str, table_types: TableTypes) -> tuple[str, ...]:
-    """Return the Athena types of the columns that a query returns, in their order.
-
-    Arguments are those of `query_columns`.
-
-    Raises:
-        SqlError: The SQL cannot be read, or a type is not certain.
-    """
-    query = parse_query(sql)
-    try:
-        schema = _schema(query, database, table_types)
-        qualified = qualify(
-            query,
-            dialect=DIALECT,
-            db=database,
-            schema=schema,
-            validate_qualify_columns=False,
-        )
-        annotated = annotate_types(qualified, schema, dialect=DIALECT)
-    except (SqlglotError, RecursionError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise SqlError(f"sqlglot does not understand the SQL: {first_line}") from error
-    types = []
-    for column in annotated.selects:
-        kind = column.type
-        if kind is None or kind.is_type(exp.DType.UNKNOWN, exp.DType.NULL):
-            raise SqlError(f"the type of {column.alias_or_name!r} is not known.")
-        types.append(kind.sql(DIALECT))
-    return tuple(types)
-
-
-def _schema(query: exp.Query, database: str, table_types: TableTypes) -> MappingSchema:
-    schema = MappingSchema(dialect=DIALECT)
-    for table in query.find_all(exp.Table):
-        types = _types_of_table(table, database, table_types)
-        if types is None:
-            continue
-        columns = {}
-        for name, kind in types.items():
-            columns[name] = exp.DataType.build(kind, dialect="hive")
-        table_database = table.db if table.db else database
-        schema.add_table(exp.table_(table.name, db=table_database), columns, dialect=DIALECT)
-    return schema
-
-
-def _types_of_table(
+def types_of_table(
     table: exp.Table, database: str, table_types: TableTypes
 ) -> Mapping[str, str] | None:
     """Return the types of a table in Glue; None if it is of another catalog, or no table."""
@@ -275,11 +227,11 @@ class _Reader:
         return _Source(alias, description, columns)
 
     def _columns_of_table(self, table: exp.Table) -> tuple[str, ...] | None:
-        if any(table.args.get(change) for change in _TABLE_CHANGES):
+        if any(table.args.get(change) for change in TABLE_CHANGES):
             return None
         if table.alias_column_names:
             return tuple(name.lower() for name in table.alias_column_names)
-        types = _types_of_table(table, self.database, self.table_types)
+        types = types_of_table(table, self.database, self.table_types)
         if types is None:
             return None
         return tuple(name.lower() for name in types)

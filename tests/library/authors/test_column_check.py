@@ -207,6 +207,10 @@ def loses_by_value(rows: Any, _: Any) -> Any:
             {"columns": {"user_id": STRING, "points": BIGINT}},
             "it lacks 'points', and it has 'score', declared as no column",
         ),
+        (
+            {"columns": {"user_id": STRING, "Score": Column("integer", "a number")}},
+            "'Score' is bigint, declared as int",
+        ),
         # With transforms, those that they make of no rows.
         ({"columns": {"user_id": STRING}, "transform": drops_by_value}, ""),
         (
@@ -232,19 +236,29 @@ def loses_by_value(rows: Any, _: Any) -> Any:
             },
             "it has 'grade', declared as no column",
         ),
+        (
+            {
+                "columns": {"user_id": STRING, "score": STRING, "grade": BIGINT},
+                "transform": transforms.each_row(lambda row: row, adds={"grade": "varchar"}),
+            },
+            "'score' is bigint, declared as string, and 'grade' is string, declared as bigint",
+        ),
     ],
 )
 def test_the_returned_columns_are_those_that_the_report_declares(
     author: Author, fields: dict[str, Any], problem: str
 ) -> None:
     if not problem:
-        assert author.check(SQL, **fields) == ()
+        not_checked = ()
+        if "transform" in fields:  # what a function of the author returns may depend on the rows
+            not_checked = (f"the types against columns=: {', '.join(fields['columns'])}",)
+        assert author.check(SQL, **fields) == not_checked
         return
     refusal = author.refusal(SQL, **fields)
     maker = "sql/plays.sql with the transforms" if "transform" in fields else "sql/plays.sql"
     assert refusal == (
         f"{maker} gives other columns than the report 'plays' declares: {problem}. No query was"
-        " started. Name them in the SQL (AS), or correct columns= of the report."
+        " started. CAST or name them in the SQL (AS), or correct columns= of the report."
     )
 
 
@@ -279,6 +293,28 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     told = author.check(sql, columns=columns, transform=transform)[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+@pytest.mark.parametrize(
+    ("sql", "fields", "names"),
+    [
+        ("SELECT user_id, score * 1.5 AS score FROM plays", {}, "score"),
+        ("SELECT ARRAY_AGG(user_id) AS user_id, MAX(score) AS score FROM plays", {}, "user_id"),
+        (SQL, {"transform": renamed}, "user_id, score"),
+        (SQL, {"unload": True}, "user_id, score"),
+        (
+            "SELECT user_id, score * 1.5 AS score FROM plays",
+            {"transform": transforms.each_row(lambda row: row, adds={"score": "bigint"})},
+            "user_id, score",
+        ),
+    ],
+)
+def test_types_that_are_not_certain_are_told_and_not_refused(
+    author: Author, sql: str, fields: dict[str, Any], names: str
+) -> None:
+    columns = {"user_id": STRING, "score": BIGINT}
+    told = author.check(sql, columns=columns, **fields)
+    assert told == (f"the types against columns=: {names}",)
 
 
 def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(author: Author) -> None:
@@ -326,7 +362,8 @@ def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str)
     config = Config(retries={"total_max_attempts": 1})
     author.glue = boto3.client("glue", endpoint_url="http://127.0.0.1:9", config=config)
     told = author.check("SELECT anything FROM plays", columns={"anything": BIGINT})
-    assert told == (f"the columns of {database}.plays",)
+    types = "the types against columns=: anything"
+    assert told == (f"the columns of {database}.plays", types)
 
 
 def test_without_a_promise_no_transform_is_run(author: Author) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlglot import exp
 
-from athena_reports.authors.sql_columns import QueryColumns, query_columns, returned_types
+from athena_reports.authors.sql_columns import QueryColumns, query_columns
 from athena_reports.authors.sql_parser import DIALECT, KEYWORDS, SqlError, parse_query
 from local_athena.athena.catalog import Table, glue_type
 from local_athena.athena.dialect import parse
@@ -373,28 +373,3 @@ def test_what_cannot_be_read_says_so(sql: str, problem: str) -> None:
         columns_of(sql)
     assert str(refused.value).startswith(problem)
     assert "\n" not in str(refused.value)
-
-
-def test_the_types_are_those_of_the_database_that_the_sql_names() -> None:
-    def types(database: str, name: str) -> Mapping[str, str]:
-        assert name == "plays"
-        return {"score": "double" if database == "lake" else "bigint"}
-
-    sql = "SELECT l.score, p.score AS s FROM Lake.plays AS l, plays AS p"
-    assert returned_types(sql, "db", types) == ("DOUBLE", "BIGINT")
-
-
-def test_the_types_of_a_result_follow_from_glue() -> None:
-    aggregates = "COUNT(*) AS n, MAX(played_at) AS last, AVG(score) AS a"
-    sql = f"SELECT user_id, {aggregates} FROM plays GROUP BY 1"
-    assert returned_types(sql, "db", glue) == ("VARCHAR", "BIGINT", "TIMESTAMP", "DOUBLE")
-    # One table of which nothing is known hides no other.
-    assert returned_types("SELECT p.score FROM other AS o, plays AS p", "db", glue) == ("BIGINT",)
-    # Nor does a column that it may have.
-    assert returned_types("SELECT 1 AS a FROM plays, other WHERE b = 1", "db", glue) == ("INTEGER",)
-    for unknown in ("NOBODY_KNOWS(score)", "NULL"):
-        with pytest.raises(SqlError, match="the type of 'a' is not known"):
-            returned_types(f"SELECT {unknown} AS a FROM plays", "db", glue)
-    # What only this look does not understand is an error of it alone.
-    with pytest.raises(SqlError, match=r"^sqlglot does not understand the SQL: Alias already used"):
-        returned_types("SELECT 1 AS one FROM plays p, users p", "db", glue)
