@@ -58,6 +58,7 @@ from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, scan_of_nearest
 
 _SHOWN_ROWS = 10
+_UNDECLARED = "no Input declares it: it is not counted, and gaps in it are not noticed"
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
@@ -457,6 +458,9 @@ def show(result: Preview, console: Console) -> None:
     console.print(Group(title, _facts(result), Text()))
     sql = Syntax(result.sql, "sql", theme="ansi_dark").highlight(result.sql)
     console.print(sql, soft_wrap=True)
+    # Above a long SQL they would be out of sight.
+    for problem in _problems(result):
+        console.print(problem, soft_wrap=True)
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
@@ -465,6 +469,18 @@ def show(result: Preview, console: Console) -> None:
     else:
         next_step = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
+
+
+def _problems(result: Preview) -> list[Text]:
+    """Return a line for each thing that its author should know before a run."""
+    problems = []
+    for source in result.inputs:
+        if source.missing:
+            lacking = f"{source.table} lacks {_range(source.missing)}"
+            problems.append(Text(lacking, style="red"))
+    problems += [Text(f"{table}: {_UNDECLARED}", style="red") for table in result.undeclared]
+    problems += [Text(f"not checked: {subject}") for subject in result.not_checked]
+    return problems
 
 
 def _facts(result: Preview) -> Grid:
@@ -482,8 +498,7 @@ def _facts(result: Preview) -> Grid:
         if source.missing:
             facts.add_row("", Text(f"missing: {_range(source.missing)}", style="red"))
     for table in result.undeclared:
-        problem = "no Input declares it: it is not counted, and gaps in it are not noticed"
-        facts.add_row(table, Text(problem, style="red"))
+        facts.add_row(table, Text(_UNDECLARED, style="red"))
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
         amount = f"about {cost}"
@@ -493,8 +508,6 @@ def _facts(result: Preview) -> Grid:
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
         facts.add_row("max_scan", _limit(result, result.max_scan))
-    for subject in result.not_checked:
-        facts.add_row("not checked", Text(subject, style="dim"))
     return facts
 
 
