@@ -3,9 +3,12 @@
 It is done before a query is paid, and only what is certain is an error. No row is read.
 """
 
+import re
+import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
+from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ from athena_reports.authors.sql_columns import (
 from athena_reports.authors.sql_parser import SqlError
 from athena_reports.authors.sql_types import certain_types, returned_types
 from athena_reports.authors.template_lines import TemplateLines
-from athena_reports.errors import AthenaReportsError
+from athena_reports.errors import AthenaReportsError, TransformError
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
 from athena_reports.reports.sql_period import SqlPeriod
@@ -39,6 +42,11 @@ _SHOWN_COLUMNS = 30  # how many a message lists
 _SAMPLE = (
     "COALESCE(TRY_CAST('1' AS {type}), TRY_CAST('2000-01-01' AS {type}),"
     " TRY_CAST('00:00:00' AS {type}))"
+)
+
+# How DuckDB says that a query names a column which is not there.
+_NOT_FOUND = re.compile(
+    r'Referenced column "(?P<name>.+)" not found|does not have a column named "(?P<named>.+)"'
 )
 
 
@@ -136,18 +144,31 @@ def _describe(column: UnknownColumn) -> str:
         problem += (
             " Only ORDER BY can use a name that the SELECT gives: write the expression again."
         )
-    similar = get_close_matches(name, column.columns, n=3)
-    if similar:
-        problem += f" Did you mean {' or '.join(similar)}?"
-    shown = ", ".join(column.columns[:_SHOWN_COLUMNS])
-    if len(column.columns) > _SHOWN_COLUMNS:
-        shown += f" and {len(column.columns) - _SHOWN_COLUMNS} more"
-    return f"{problem} The columns are {shown}."
+    return f"{problem}{_similar(name, column.columns)} The columns are {_listed(column.columns)}."
+
+
+def _similar(name: str, columns: Sequence[str]) -> str:
+    """Return a sentence on the columns that resemble a name; empty if none does."""
+    similar = get_close_matches(name, columns, n=3)
+    if not similar:
+        return ""
+    return f" Did you mean {' or '.join(similar)}?"
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(columns[:_SHOWN_COLUMNS])
+    if len(columns) > _SHOWN_COLUMNS:
+        shown += f" and {len(columns) - _SHOWN_COLUMNS} more"
+    return shown
 
 
 def sql_file(declared: DeclaredReport) -> str:
     """Return the SQL file of a report, relative to the current folder if it lies in it."""
-    path = (settings().sql_folder / declared.report.sql).resolve()
+    return _shown_path(settings().sql_folder / declared.report.sql)
+
+
+def _shown_path(path: Path) -> str:
+    path = path.resolve()
     folder = Path.cwd().resolve()
     if path.is_relative_to(folder):
         path = path.relative_to(folder)
@@ -184,6 +205,8 @@ def _check_returned(
         try:
             likely_types = returned_types(declared.sql(period), settings().database, table_types)
             made = _transformed(columns.returned, likely_types, types, declared, period)
+        except ColumnError:
+            raise
         except (ValueError, AthenaReportsError) as error:
             return [f"{not_known}: {error}"]
         returned = tuple(column.name for column in made)
@@ -263,6 +286,7 @@ def _transformed(
         period: The period.
 
     Raises:
+        ColumnError: A transform surely names a column that its rows do not have.
         ValueError: The types are not those of a result, or the columns follow from the rows.
         TransformError: A transform fails without rows.
         AthenaReportsError: The engine cannot run it.
@@ -285,7 +309,28 @@ def _transformed(
             rows = engine.connection.sql(sql)
             return columns_of(apply(transforms, rows, period, engine=engine, about=about))
 
-        without_rows = columns_from(no_rows)
+        def unknown_column(sql: str) -> str:
+            try:
+                columns_from(sql)
+            except TransformError as error:
+                return _not_found(error)
+            return ""
+
+        try:
+            without_rows = columns_from(no_rows)
+        except TransformError as error:
+            name = _not_found(error)
+            with_it = f"SELECT *, CAST(NULL AS VARCHAR) AS {quoted(name)} FROM ({no_rows})"
+            # It is certain if a row does not bring the column, and only the rows could have it.
+            is_certain = name and unknown_column(one_row) == name and not unknown_column(with_it)
+            if not is_certain or any(map(_may_pivot, transforms)):
+                raise
+            transform = str(error).removeprefix(f"{about}: ").partition(" failed: ")[0]
+            raise ColumnError(
+                f"{_place_in_transform(error)}{transform} names a column {name!r}, which its rows"
+                f" do not have.{_similar(name, names)} The SQL returns {_listed(names)}. No query"
+                " was started. Correct the transform, or the SQL."
+            ) from error
         names_without_rows = [column.name for column in without_rows]
         is_right = not _promise_problem(names_without_rows, {}, declared.report.columns)
         # Those of this package give the same columns for any rows.
@@ -296,3 +341,38 @@ def _transformed(
         if [column.name for column in columns_from(one_row)] != names_without_rows:
             raise ValueError("the transforms make other columns of other rows.")
         return without_rows
+
+
+def _not_found(error: TransformError) -> str:
+    """Return the column that a query of a transform names in vain; empty if it fails otherwise."""
+    import duckdb
+
+    if not isinstance(error.__cause__, duckdb.BinderException):
+        return ""
+    found = _NOT_FOUND.search(str(error))
+    if found is None:
+        return ""
+    return found["name"] or found["named"]
+
+
+def _may_pivot(transform: Any) -> bool:
+    """Return whether a transform may make columns that are called like values of its rows."""
+    if isinstance(transform, LibraryTransform):
+        return False
+    try:
+        return "pivot" in getsource(transform).lower()
+    except (OSError, TypeError):  # it was not written in a file, or is no function
+        return True
+
+
+def _place_in_transform(error: TransformError) -> str:
+    """Return the line of an author that an error of a transform comes from, before a sentence."""
+    import duckdb
+
+    assert error.__cause__ is not None
+    libraries = (Path(duckdb.__file__).parent, Path(__file__).parents[1])
+    for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
+        path = Path(frame.filename)
+        if not any(path.is_relative_to(library) for library in libraries):
+            return f"{_shown_path(path)}, line {frame.lineno}: "
+    return ""  # of a transform of this package

@@ -188,6 +188,27 @@ def drops_by_value(rows: Any, _: Any) -> Any:
     return rows.select("user_id") if not rows.fetchall() else rows
 
 
+def misspells(rows: Any, _: Any) -> Any:
+    return rows.select("user_id, scroe AS score")
+
+
+def numbered(rows: Any, _: Any) -> Any:
+    return rows.select("*, row_number() OVER () AS number")
+
+
+def names_another(rows: Any, _: Any) -> Any:
+    return rows.query("r", "SELECT user_id, r.points AS score FROM r")
+
+
+def names_a_pivoted(rows: Any, _: Any) -> Any:
+    return rows.query("r", "SELECT ann AS score FROM (PIVOT r ON user_id USING count(*))")
+
+
+def names_a_value(rows: Any, _: Any) -> Any:
+    values = ", ".join(f"1 AS {user_id}" for user_id, _ in rows.fetchall())
+    return rows.query("r", f"SELECT ann AS score FROM (SELECT {values or 'score'} FROM r)")
+
+
 def loses_by_value(rows: Any, _: Any) -> Any:
     return rows.select("user_id") if rows.fetchall() else rows.select("user_id, 1 AS one")
 
@@ -274,6 +295,13 @@ def test_the_returned_columns_are_those_that_the_report_declares(
             "the transforms make other columns of other rows",
         ),
         (SQL, needs_rows, "transform 1 of 1 (needs_rows) failed: IndexError"),
+        (SQL, names_a_pivoted, 'failed: BinderException: Binder Error: Referenced column "ann"'),
+        (SQL, names_a_value, 'failed: BinderException: Binder Error: Referenced column "ann"'),
+        (
+            SQL,
+            lambda rows, _: rows.select("nobody(user_id)"),
+            "failed: CatalogException: Catalog Error: Scalar Function with name nobody",
+        ),
         ("SELECT user_id, NOBODY(score) AS score FROM plays", upper, "the type of 'score'"),
         ("SELECT user_id, score FROM absent", upper, "is not known"),
         ("SELECT * FROM absent", upper, "the returned columns against columns="),
@@ -293,6 +321,38 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     told = author.check(sql, columns=columns, transform=transform)[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+@pytest.mark.parametrize(
+    ("transform", "place", "problem"),
+    [
+        (
+            misspells,
+            f"{__file__}, line {misspells.__code__.co_firstlineno + 1}: ",
+            "transform 1 of 1 (misspells) names a column 'scroe', which its rows do not have."
+            " Did you mean score?",
+        ),
+        (
+            [numbered, names_another],
+            f"{__file__}, line {names_another.__code__.co_firstlineno + 1}: ",
+            "transform 2 of 2 (names_another) names a column 'points', which its rows do not have.",
+        ),
+        (
+            transforms.movement(rank="score", previous_rank="previous_score"),
+            "",
+            "transform 1 of 1 (movement) names a column 'previous_score', which its rows do not"
+            " have.",
+        ),
+    ],
+)
+def test_a_transform_that_names_a_column_which_is_not_there_is_refused(
+    author: Author, transform: Any, place: str, problem: str
+) -> None:
+    columns = {"user_id": STRING, "score": BIGINT}
+    assert author.refusal(SQL, columns=columns, transform=transform) == (
+        f"{place}{problem} The SQL returns user_id, score. No query was started. Correct the"
+        " transform, or the SQL."
+    )
 
 
 @pytest.mark.parametrize(
