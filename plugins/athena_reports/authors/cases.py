@@ -159,6 +159,9 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         if "TABLE_NOT_FOUND" in problem:
             tables = ", ".join(_tables(folder))
             problem += f" The case has a table for each of its CSV files: {tables}."
+        if "COLUMN_NOT_FOUND" in problem:
+            files = ", ".join(str(file) for file in input_files(folder))
+            problem += f" If the SQL is right, add the column to the tables of the case: {files}."
         verdict = _Verdict(outcome, problem=problem)
     return CaseResult(
         report=folder.parent.name,

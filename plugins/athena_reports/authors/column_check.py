@@ -71,7 +71,7 @@ def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") 
     """
     sql = declared.sql(period)
     database = settings().database
-    table_types = _known_tables(glue)
+    table_types = known_tables(glue)
     try:
         columns = query_columns(sql, database, table_types)
     except SqlError as error:
@@ -83,7 +83,7 @@ def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") 
     return tuple(not_checked)
 
 
-def _known_tables(glue: "GlueClient") -> TableTypes:
+def known_tables(glue: "GlueClient") -> TableTypes:
     """Return a function that asks Glue for each table once; None is what Glue cannot tell."""
 
     @cache
@@ -132,12 +132,13 @@ def _unknown_problem(
             place = f"{sql_file(declared)}, line {rendered_line} of the rendered SQL"
         else:
             place = f"{sql_file(declared)}, line {line}"
-        problems.append(f"{place}: {_describe(column)}")
+        problems.append(f"{place}: {describe(column)}")
     problems.append("No query was started. Correct the SQL.")
     return "\n".join(problems)
 
 
-def _describe(column: UnknownColumn) -> str:
+def describe(column: UnknownColumn) -> str:
+    """Return sentences on a column that does not exist, those near it and those that there are."""
     name = column.name.lower().rpartition(".")[2]
     problem = f"there is no column {column.name!r} in {', '.join(column.sources)}."
     if column.is_alias:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors.column_check import sql_file, template_lines
+from athena_reports.authors.column_check import describe, known_tables, sql_file, template_lines
 from athena_reports.authors.report_files import DeclaredReport
+from athena_reports.authors.sql_columns import UnknownColumn, query_columns
+from athena_reports.authors.sql_parser import SqlError
 from athena_reports.authors.table_uses import table_uses
 from athena_reports.periods.calendar import Period
 
@@ -29,7 +31,7 @@ def failed_place(
 ) -> str:
     """Return sentences on where a query failed; empty if the reason names no place in the SQL.
 
-    If a column is not found, they list the columns of the tables.
+    If a column is not found, they list the columns that there are, or those of all tables.
 
     Args:
         reason: What Athena says of it.
@@ -52,12 +54,33 @@ def failed_place(
     line = template_lines(declared, period, declared.sql(period)).line_at(start)
     file = sql_file(declared)
     if line is None:
-        sentences = [f"It is in {file}, line {rendered_line} of the rendered SQL."]
+        told_place = f"It is in {file}, line {rendered_line} of the rendered SQL"
     else:
-        sentences = [f"It is in {file}, line {line}."]
-    if place["name"] == "COLUMN_NOT_FOUND":
-        sentences += _columns_of_tables(sql, database, glue)
-    return " ".join(sentences)
+        told_place = f"It is in {file}, line {line}"
+    if place["name"] != "COLUMN_NOT_FOUND":
+        return f"{told_place}."
+    unknown = _unknown_column_at(start, sql, database, glue)
+    if unknown is not None:
+        return f"{told_place}: {describe(unknown)}"
+    return " ".join([f"{told_place}.", *_columns_of_tables(sql, database, glue)])
+
+
+def _unknown_column_at(
+    start: int, sql: str, database: str, glue: "GlueClient"
+) -> UnknownColumn | None:
+    """Return the column at a place of the SQL that surely does not exist; None if none is known.
+
+    A table that the SQL names without a database is called likewise.
+    """
+    try:
+        columns = query_columns(sql, database, known_tables(glue))
+    except SqlError:
+        return None
+    for column in columns.unknown:
+        if column.start == start:
+            sources = [source.removeprefix(f"{database}.") for source in column.sources]
+            return column._replace(sources=tuple(sources))
+    return None
 
 
 def _columns_of_tables(sql: str, database: str, glue: "GlueClient") -> list[str]:

@@ -14,7 +14,8 @@ from tests.library.authors.scores import REPORT, SQL, run
 from tests.support.flown import Flown
 from tests.support.shell import Shell
 
-COLUMNS_OF_PLAYS = "The columns of plays are user_id string, score bigint, at timestamp, dt string."
+PLAYS = "user_id, score, at, dt"
+CURRENT = "user_id, score"  # a CTE
 # The lines move: tags of the template add lines and take lines away.
 LOOP = """{% for name in scores %}
 SUM({{ name }}) AS {{ name }}{{ "," if not loop.last }}
@@ -34,24 +35,32 @@ def report(**fields: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sql", "line"),
+    ("sql", "line", "columns"),
     [
-        (SQL.replace("user_id, score FROM", "user_id, scor FROM"), 3),
-        (SQL.replace("SUM(score)", "SUM(scor)"), 6),
-        (MOVED.replace("user_id, score FROM", "user_id, scor FROM"), 5),
+        (SQL.replace("user_id, score FROM", "user_id, scor FROM"), 3, PLAYS),
+        (SQL.replace("SUM(score)", "SUM(scor)"), 6, CURRENT),
+        (MOVED.replace("user_id, score FROM", "user_id, scor FROM"), 5, PLAYS),
         # Only a line feed ends a line of SQL. Text from elsewhere may have other line breaks.
-        (SQL.replace("a comment", "a\u2028\x0ccomment").replace("SUM(score)", "SUM(scor)"), 6),
+        (
+            SQL.replace("a comment", "a\u2028\x0ccomment").replace("SUM(score)", "SUM(scor)"),
+            6,
+            CURRENT,
+        ),
     ],
 )
 def test_an_unknown_column_is_told_with_its_file_and_line_and_the_columns_that_there_are(
-    sql: str, line: int, case: Path, sql_folder: Path
+    sql: str, line: int, columns: str, case: Path, sql_folder: Path
 ) -> None:
     file = sql_folder / "scores.sql"
     file.write_text(sql)
     problem = run(case).problem
     assert "Column 'scor' cannot be resolved" in problem
-    place = f"It is in {file}, line {line}."
-    assert problem.endswith(f"{place} {COLUMNS_OF_PLAYS} Run the command again.")
+    place = f"It is in {file}, line {line}: there is no column 'scor' in "
+    assert place in problem
+    assert problem.endswith(
+        f" Did you mean score? The columns are {columns}. Run the command again."
+        f" If the SQL is right, add the column to the tables of the case: {case}/plays.csv."
+    )
     assert "lear run_query" not in problem
 
 
@@ -66,7 +75,10 @@ def test_a_syntax_error_is_told_with_its_file_and_line(case: Path, sql_folder: P
 def test_a_line_in_a_loop_is_that_of_the_template(case: Path, sql_folder: Path) -> None:
     file = sql_folder / "scores.sql"
     file.write_text(MOVED.replace('["score"]', '["score", "scor"]'))
-    assert f"It is in {file}, line 9. The columns of " in run(case).problem
+    assert (
+        f"It is in {file}, line 9: there is no column 'scor' in the CTE current."
+        in run(case).problem
+    )
 
 
 def test_a_table_that_the_case_has_not_is_told_with_those_that_it_has(

@@ -94,8 +94,33 @@ def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(
     glue: Any = SimpleNamespace(get_table=get_table)
     reason = "COLUMN_NOT_FOUND: line 2:12: Column 'usr' cannot be resolved"
     assert failed_place(reason, declared, WEEK, sql, database="lake", glue=glue) == (
-        "It is in sql/plays.sql, line 4. The columns of plays are user_id string, dt string."
+        "It is in sql/plays.sql, line 4: there is no column 'usr' in plays. Did you mean user_id?"
+        " The columns are user_id, dt."
     )
+
+
+def test_of_a_column_of_a_cte_those_of_the_cte_are_told(
+    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "WITH a AS (SELECT user_id AS player FROM plays)\nSELECT playr FROM a\n"
+    (sql_folder / "plays.sql").write_text(template)
+    monkeypatch.chdir(sql_folder.parent)
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    reason = "COLUMN_NOT_FOUND: line 2:8: Column 'playr' cannot be resolved"
+    assert place_of(declared, reason) == (
+        "It is in sql/plays.sql, line 2: there is no column 'playr' in the CTE a. Did you mean"
+        " player? The columns are player."
+    )
+
+
+def test_where_sqlglot_cannot_read_the_sql_only_the_line_is_told(
+    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sql_folder / "plays.sql").write_text("SELECT usr FROM plays WHERE (")
+    monkeypatch.chdir(sql_folder.parent)
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    reason = "COLUMN_NOT_FOUND: line 1:8: Column 'usr' cannot be resolved"
+    assert place_of(declared, reason) == "It is in sql/plays.sql, line 1."
 
 
 @pytest.mark.parametrize(("column", "line"), [(1, 1), (3, 1), (4, 2), (8, 2)])
