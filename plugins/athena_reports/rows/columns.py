@@ -63,6 +63,28 @@ _DUCKDB_NAMES = {
     "binary": "BLOB",
     "varbinary": "BLOB",
 }
+# What an author means by a name that Athena has not: by that of Python, pandas or another database.
+_MEANT_NAMES = {
+    "bool": "boolean",
+    "byte": "tinyint",
+    "int8": "tinyint",
+    "short": "smallint",
+    "int16": "smallint",
+    "int32": "integer",
+    "int64": "bigint",
+    "long": "bigint",
+    "float32": "real",
+    "float64": "double",
+    "number": "bigint or double or decimal(18,2)",
+    "numeric": "decimal(18,2)",
+    "decimal": "decimal(18,2)",
+    "str": "varchar",
+    "text": "varchar",
+    "bytes": "varbinary",
+    "blob": "varbinary",
+    "datetime": "timestamp",
+    "timestamptz": "timestamp with time zone",
+}
 # How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length
 # is written as a list, since Athena has no lengths.
 _NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
@@ -118,6 +140,9 @@ def duckdb_type(name: str) -> str:
     without_arguments = " ".join(_ARGUMENTS.sub("", lowered).split())
     if _PRINTED.fullmatch(without_arguments):
         return "VARCHAR"
+    if without_arguments in _MEANT_NAMES:
+        meant = _MEANT_NAMES[without_arguments]
+        raise ValueError(f"its type {name} is not known: write {meant}.")
     if without_arguments not in _DUCKDB_NAMES:
         raise ValueError(
             f"its type {name} is not known. CAST it in the SQL, to varchar for example."

@@ -77,6 +77,10 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
             (name, f"its type {name} is not known. CAST it in the SQL, to varchar for example")
             for name in ("hyperloglog", "", "timestamp without a zone", "decimals(3,1)")
         ),
+        ("bool", "its type bool is not known: write boolean."),
+        ("TEXT", "its type TEXT is not known: write varchar."),
+        ("timestamptz(3)", "its type timestamptz(3) is not known: write timestamp with time zone."),
+        ("decimal", "its type decimal is not known: write decimal(18,2)."),
         *(
             (name, f"{name} is not a valid type; it has 1 to 38 digits")
             for name in ("decimal(0,0)", "decimal(39,2)", "decimal(5,6)")
@@ -86,6 +90,14 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
 def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(says)}"):
         duckdb_type(name)
+
+
+def test_what_an_author_is_told_to_write_is_a_type() -> None:
+    for name in ("number", "blob", "datetime", "timestamptz", "float32", "int64", "short"):
+        with pytest.raises(ValueError, match=r"is not known: write .*\.$") as refused:
+            duckdb_type(name)
+        told = str(refused.value).rpartition("write ")[2].removesuffix(".")
+        assert all(duckdb_type(kind) for kind in told.split(" or "))
 
 
 def test_the_types_that_an_author_may_choose_among_are_those_of_a_table() -> None:
