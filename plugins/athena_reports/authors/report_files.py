@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -98,6 +99,7 @@ class Declared(NamedTuple):
 
     reports: list[DeclaredReport]
     problems: list[str]
+    broken_files: Sequence[Path] = ()  # those of the problems
 
 
 def declared_reports() -> Declared:
@@ -109,6 +111,7 @@ def declared_reports() -> Declared:
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     reports: list[DeclaredReport] = []
     problems = []
+    broken_files = []
     for path in _dag_files(folder):
         try:
             dags = _report_dags(path)
@@ -117,9 +120,10 @@ def declared_reports() -> Declared:
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
             reason = f"{_place(path, error)}{_reason(error)}"
             problems.append(f"{path} cannot be imported: {reason}")
+            broken_files.append(path)
             continue
         reports += [DeclaredReport(dag) for dag in dags]
-    return Declared(reports, problems)
+    return Declared(reports, problems, broken_files)
 
 
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
@@ -132,9 +136,18 @@ def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
         if name in names:
             matching.append(declared_report)
     if not matching:
-        suggestions = _suggestions(name, sorted(known_names))
-        raise UnknownReportError(f"There is no report {name!r}. Is it one of these: {suggestions}?")
+        raise UnknownReportError(_no_such_report(name, sorted(known_names), declared.broken_files))
     return matching
+
+
+def _no_such_report(name: str, known_names: list[str], broken_files: Sequence[Path]) -> str:
+    problem = f"There is no report {name!r}."
+    if broken_files:
+        files = " or ".join(map(str, broken_files))
+        problem += f" It may be in {files}, which cannot be imported: correct that first."
+    if broken_files and not known_names:
+        return problem
+    return f"{problem} Is it one of these: {_suggestions(name, known_names)}?"
 
 
 def _suggestions(name: str, known_names: list[str]) -> str:

@@ -230,6 +230,26 @@ def test_an_unknown_name_is_told_with_those_that_resemble_it_or_all(
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ([], ""),
+        (["matches"], " Is it one of these: matches?"),
+    ],
+)
+def test_a_file_that_is_broken_may_have_an_unknown_report(
+    names: list[str], problem: str, make_report: MakeReport
+) -> None:
+    reports = [DeclaredReport(build_dag(make_report(name=name), daily())) for name in names]
+    broken_files = [Path("dags/plays.py"), Path("dags/x.py")]
+    with pytest.raises(UnknownReportError) as unknown:
+        find_report("plays", "", Declared(reports, ["", ""], broken_files))
+    assert str(unknown.value) == (
+        "There is no report 'plays'. It may be in dags/plays.py or dags/x.py, which cannot be"
+        f" imported: correct that first.{problem}"
+    )
+
+
 def test_where_there_are_no_reports_none_is_suggested() -> None:
     with pytest.raises(UnknownReportError, match=r"'plays'\. Is it one of these: none\?$"):
         find_report("plays", "", Declared([], []))
