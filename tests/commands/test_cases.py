@@ -379,15 +379,18 @@ def test_where_nothing_came_out_accept_writes_nothing(
     assert shop.files() == before
 
 
-def test_rows_that_a_check_forbids_are_accepted_and_fail_then(shop: Project) -> None:
+def test_rows_that_a_check_forbids_are_written_and_fail(shop: Project) -> None:
     shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=9)")
     shop.write(f"{CASE}/expected.csv", "nonsense")
     done = shop.run("test", "items/bounds", "--accept")
-    assert (done.code, done.lines[-1]) == (0, "1 accepted")
-    assert shop.files()[f"{CASE}/expected.csv"].decode() == EXPECTED
-    done = shop.run("test", "items/bounds")
-    assert done.code == 1
-    assert "Check rows(at_least=9) failed" in done.out
+    assert (done.code, done.lines[-1]) == (1, "1 failed")
+    file = f"{CASE}/expected.csv"
+    assert f"{file} has what came out, but a run would not publish it. Check" in done.out
+    assert shop.files()[file].decode() == EXPECTED
+    done_again = shop.run("test", "items/bounds")
+    assert done_again.code == 1
+    for said in (done.out, done_again.out):
+        assert "Check rows(at_least=9) failed" in said
 
 
 # --- the services

@@ -138,7 +138,8 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         folder: The folder of the case, in the folder of its report.
         reports: The reports of the DAGs folder.
         aws: The local services.
-        accept: Write the rows that come out as the expected ones, and compare nothing.
+        accept: Write the rows that come out as the expected ones, and compare nothing. The case has
+            failed if a check does.
 
     Returns:
         What became of it. A case that cannot be run as it is written has failed.
@@ -197,6 +198,10 @@ def _verdict(folder: Path, reports: Declared, aws: Aws, accept: bool) -> _Verdic
     expected_file = folder / EXPECTED_FILE
     if accept:
         expected_file.write_bytes(result.content)
+        if result.failed_checks:
+            problem = f"{expected_file} has what came out, but a run would not publish it."
+            problem = f"{problem} {result.failed_checks}"
+            return _Verdict("failed", problem=problem, found=result.rows)
         return _Verdict("accepted", found=result.rows)
     if not expected_file.is_file():
         problem = f"{expected_file} is missing. --accept writes what came out."

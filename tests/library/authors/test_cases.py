@@ -137,7 +137,7 @@ def test_a_case_of_no_report_names_its_folder(case: Path, text: str) -> None:
 
 def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path) -> None:
     (case / "plays.csv").write_text(PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n")
-    assert run(case, accept=True).outcome == "accepted"
+    assert run(case, accept=True).outcome == "failed"
     result = run(case)
     assert result.outcome == "failed"
     assert "Check rows(at_most=2) failed: There are 3 rows" in result.problem

@@ -170,9 +170,11 @@ def test_a_column_that_is_not_as_promised_is_corrected_where_it_comes_from(
 ) -> None:
     file = case.parents[2] / "dags" / "scores.py"
     file.write_text(report(columns=columns, transform=transform))
-    assert run(case, accept=True).outcome == "accepted"
+    accepted = run(case, accept=True)
+    assert accepted.outcome == "failed"
     problem = run(case).problem
     assert problem.startswith("Check columns failed: ")
+    assert accepted.problem.endswith(problem)
     assert problem.endswith(way_out)
 
 
