@@ -346,7 +346,9 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
     assert [query.state for query in done.queries] == ["CANCELLED"]
 
 
-@pytest.mark.parametrize("command", ["docs items", "check", "up", "bundle", "deploy --env stg"])
+@pytest.mark.parametrize(
+    "command", ["docs items", "check", "up", "bundle", "deploy --env stg", "new best"]
+)
 def test_outside_of_any_project_a_command_says_so_and_does_nothing(
     command: str, shop: Project
 ) -> None:

@@ -133,9 +133,27 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
     return project
 
 
+def _new_folder(folder: Path) -> Path:
+    from athena_reports.authors.new_folder import require_new_folder
+
+    require_new_folder(folder.absolute())
+    return folder
+
+
+def _name_in_a_project(name: str) -> str:
+    from athena_reports.local.project import find_project
+
+    find_project()
+    return name
+
+
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project, which has its name.")],
+    folder: Annotated[
+        Path,
+        # What is refused is refused before the questions.
+        typer.Argument(help="Folder of the project, which has its name.", callback=_new_folder),
+    ],
     report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
     table: TableOption,
     key: KeyOption,
@@ -174,7 +192,7 @@ def init(
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the report.")],
+    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_name_in_a_project)],
     table: TableOption,
     key: KeyOption,
     time: TimeOption,

@@ -7,8 +7,6 @@ The project has the wheels that are on no package index. Its texts are the templ
 from __future__ import annotations
 
 import json
-import keyword
-import re
 import shutil
 import sys
 import tempfile
@@ -18,14 +16,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from athena_reports.authors.new import NewReport, report_templates, write_report
+from athena_reports.authors.new_folder import InitError, require_new_folder
 from athena_reports.authors.rules.check import check
-from athena_reports.errors import AthenaReportsError
 from athena_reports.local.project import find_project
 
 _LIBRARY = "athena-reports"
 _LOCAL_ATHENA = "local-athena"
-# Docker Compose takes no other name.
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _ENVIRONMENTS = ("dev", "stg", "prd")
 _TEMPLATES = {
     "README.md": "README.md",
@@ -44,10 +40,6 @@ _TEMPLATES = {
 }
 
 
-class InitError(AthenaReportsError):
-    """The project cannot be written."""
-
-
 def write_project(folder: Path, report: NewReport) -> None:
     """Write a project with its first report, and print how it holds against the rules.
 
@@ -63,8 +55,7 @@ def write_project(folder: Path, report: NewReport) -> None:
         NewReportError: The report could not run as it is written. Nothing is written.
     """
     folder = folder.absolute()
-    _require_name(folder.name)
-    _require_place(folder)
+    require_new_folder(folder)
     library = _installed_library()
     wheels = _wheels(library)
     texts = _texts(folder.name, report, library.version, has_wheels=wheels != [])
@@ -88,36 +79,6 @@ def write_project(folder: Path, report: NewReport) -> None:
             root.rename(folder)
         except OSError as error:
             raise InitError(f"{folder}: {error}. Nothing is written.") from error
-
-
-def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InitError(
-            f"{name!r} is not the name of a project: use lower-case letters, digits, '-' and '_',"
-            " and begin with a letter. Nothing is written."
-        )
-    if keyword.iskeyword(name):
-        raise InitError(
-            f"{name!r} is a keyword of Python. Choose another name. Nothing is written."
-        )
-
-
-def _require_place(folder: Path) -> None:
-    """Raise InitError unless a project can be put there without overwriting anything."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InitError(f"{folder} is not a folder. Choose another name. Nothing is written.")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InitError(
-            f"{folder} is not empty. Choose another folder, such as {folder.name}-2, and move what"
-            " you want. Nothing is written."
-        )
-    if folder == Path.cwd():
-        raise InitError(
-            f"{folder} is the working directory, which is replaced. Go to the folder above it, and"
-            f" run `athena-reports init {folder.name}`. Nothing is written."
-        )
-    if not folder.parent.is_dir():
-        raise InitError(f"There is no folder {folder.parent}. Create it. Nothing is written.")
 
 
 def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> dict[str, str]:

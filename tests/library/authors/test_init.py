@@ -20,8 +20,9 @@ import yaml
 
 from athena_reports import __version__
 from athena_reports.authors.commands import app
-from athena_reports.authors.init import InitError, write_project
+from athena_reports.authors.init import write_project
 from athena_reports.authors.new import NewReport, report_templates
+from athena_reports.authors.new_folder import InitError
 from athena_reports.local import restore
 from athena_reports.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
@@ -234,10 +235,11 @@ def test_a_place_that_is_none_is_refused(
             (work / name).write_text("mine")
     before = files(tmp_path)
 
-    code, printed = shell("init", folder, *options())
+    code, printed = shell("init", folder)
 
     assert code == 1
     assert problem in printed
+    assert "First report" not in printed  # nothing is asked before
     assert "Nothing is written." in printed
     assert files(tmp_path) == before
 
