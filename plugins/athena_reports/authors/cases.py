@@ -288,16 +288,20 @@ def _find_report(
 def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
     """Raise CaseError if an input of the report has no file in the case."""
     tables = _tables(folder)
+    missing = []
     for source in declared.report.inputs:
         # Which a case cannot replace.
         is_of_other_database = isinstance(source, Input) and source.database is not None
-        if source.table in tables or is_of_other_database:
-            continue
-        file = folder / f"{source.table}.csv"
-        raise CaseError(
-            f"{file} is missing: the report {declared.report.name!r} reads the table"
-            f" {source.table!r}. Write its rows, below a header such as `id string,score bigint`."
-        )
+        if source.table not in tables and not is_of_other_database:
+            missing.append(source.table)
+    if not missing:
+        return
+    files = ", ".join(str(folder / f"{table}.csv") for table in missing)
+    verb = "is" if len(missing) == 1 else "are"
+    raise CaseError(
+        f"{files} {verb} missing: the report {declared.report.name!r} reads {', '.join(missing)}."
+        " Write the rows of each, below a header such as `id string,score bigint`."
+    )
 
 
 def _tables(folder: Path) -> list[str]:

@@ -206,11 +206,27 @@ def test_the_present_of_a_case_is_that_of_its_run(
     assert clock.json() == {"now": None}
 
 
-def test_an_input_without_a_file_is_named(case: Path) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "files", "tables"),
+    [
+        ("", "{case}/plays.csv is", "plays"),
+        (
+            ', Input("teams", "dt"), Input("days", "dt", database="other")',
+            "{case}/plays.csv, {case}/teams.csv are",
+            "plays, teams",
+        ),
+    ],
+)
+def test_the_inputs_without_a_file_are_named(
+    inputs: str, files: str, tables: str, case: Path
+) -> None:
+    file = case.parents[2] / "dags" / "scores.py"
+    input = 'Input("plays", "dt")'
+    file.write_text(file.read_text().replace(input, f"{input}{inputs}"))
     (case / "plays.csv").rename(case / "plai.csv")
     assert run(case).problem == (
-        f"{case / 'plays.csv'} is missing: the report 'scores' reads the table 'plays'. Write its"
-        " rows, below a header such as `id string,score bigint`."
+        f"{files.format(case=case)} missing: the report 'scores' reads {tables}. Write the rows of"
+        " each, below a header such as `id string,score bigint`."
     )
 
 
@@ -219,7 +235,7 @@ def test_a_report_that_is_read_needs_a_file_too(case: Path) -> None:
     text = file.read_text().replace("import Input", "import Input, Published, daily")
     input = 'Input("plays", "dt")'
     file.write_text(text.replace(input, f'{input}, Published("days", daily("Asia/Tokyo"))'))
-    problem = f"{case / 'days_daily.csv'} is missing: the report 'scores' reads the table"
+    problem = f"{case / 'days_daily.csv'} is missing: the report 'scores' reads days_daily."
     assert run(case).problem.startswith(problem)
 
 
