@@ -353,7 +353,7 @@ def preview(
                 send_to=to,
             )
     except (RunPeriodError, CalendarError, MissingPartitionsError, ScanLimitError):
-        _show(unpaid, previews.show, as_json)
+        _show(unpaid, partial(previews.show, with_refusal=False), as_json)
         raise
     _show(paid, previews.show, as_json)
     if previews.would_fail(paid):

@@ -452,8 +452,14 @@ def _trial_preview(declared: DeclaredReport, done: Trial) -> TrialPreview:
     )
 
 
-def show(result: Preview, console: Console) -> None:
-    """Print a preview for a person."""
+def show(result: Preview, console: Console, *, with_refusal: bool = True) -> None:
+    """Print a preview for a person.
+
+    Args:
+        result: The preview.
+        console: Where to.
+        with_refusal: Whether to say why a run would be refused. An error that follows says it too.
+    """
     title = Text(result.dag_id, style="bold")
     console.print(Group(title, _facts(result), Text()))
     sql = Syntax(result.sql, "sql", theme="ansi_dark").highlight(result.sql)
@@ -464,8 +470,10 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        consequence = "A run of this period would be refused."
-        console.print(Text(f"\nNothing was run. {consequence}\n{result.refused}", style="red"))
+        lines = ["", "Nothing was run. A run of this period would be refused."]
+        if with_refusal:
+            lines.append(result.refused)
+        console.print(Text("\n".join(lines), style="red"))
     else:
         next_step = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
