@@ -7,7 +7,7 @@ import re
 import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from inspect import getsource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,7 +224,7 @@ def _check_returned(
         )
     without_type = [name for name in report.columns if name.lower() not in types]
     if without_type:
-        return [f"the types against columns=: {', '.join(without_type)}"]
+        return [f"the types of {', '.join(without_type)} against columns="]
     return []
 
 
@@ -360,6 +360,8 @@ def _may_pivot(transform: Any) -> bool:
     """Return whether a transform may make columns that are called like values of its rows."""
     if isinstance(transform, LibraryTransform):
         return False
+    if isinstance(transform, partial):
+        transform = transform.func
     try:
         return "pivot" in getsource(transform).lower()
     except (OSError, TypeError):  # it was not written in a file, or is no function

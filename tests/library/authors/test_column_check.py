@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,7 +273,7 @@ def test_the_returned_columns_are_those_that_the_report_declares(
     if not problem:
         not_checked = ()
         if "transform" in fields:  # what a function of the author returns may depend on the rows
-            not_checked = (f"the types against columns=: {', '.join(fields['columns'])}",)
+            not_checked = (f"the types of {', '.join(fields['columns'])} against columns=",)
         assert author.check(SQL, **fields) == not_checked
         return
     refusal = author.refusal(SQL, **fields)
@@ -338,6 +339,12 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
             "transform 2 of 2 (names_another) names a column 'points', which its rows do not have.",
         ),
         (
+            partial(misspells),
+            f"{__file__}, line {misspells.__code__.co_firstlineno + 1}: ",
+            "transform 1 of 1 (misspells) names a column 'scroe', which its rows do not have."
+            " Did you mean score?",
+        ),
+        (
             transforms.movement(rank="score", previous_rank="previous_score"),
             "",
             "transform 1 of 1 (movement) names a column 'previous_score', which its rows do not"
@@ -374,7 +381,7 @@ def test_types_that_are_not_certain_are_told_and_not_refused(
 ) -> None:
     columns = {"user_id": STRING, "score": BIGINT}
     told = author.check(sql, columns=columns, **fields)
-    assert told == (f"the types against columns=: {names}",)
+    assert told == (f"the types of {names} against columns=",)
 
 
 def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(author: Author) -> None:
@@ -422,7 +429,7 @@ def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str)
     config = Config(retries={"total_max_attempts": 1})
     author.glue = boto3.client("glue", endpoint_url="http://127.0.0.1:9", config=config)
     told = author.check("SELECT anything FROM plays", columns={"anything": BIGINT})
-    types = "the types against columns=: anything"
+    types = "the types of anything against columns="
     assert told == (f"the columns of {database}.plays", types)
 
 

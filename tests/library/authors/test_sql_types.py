@@ -127,6 +127,8 @@ def test_of_what_is_not_certain_nothing_is_said(value: str) -> None:
         "SELECT n FROM plays AS p (n)",
         "SELECT v.a FROM (VALUES (1)) AS v (a)",
         "SELECT level AS x FROM plays UNION SELECT code FROM plays",
+        "SELECT level FROM plays UNION SELECT 1, 2",
+        "(SELECT level FROM plays)",
     ],
 )
 def test_of_columns_that_are_not_certain_nothing_is_said(sql: str) -> None:
