@@ -210,6 +210,13 @@ def names_a_value(rows: Any, _: Any) -> Any:
     return rows.query("r", f"SELECT ann AS score FROM (SELECT {values or 'score'} FROM r)")
 
 
+class Misspeller:
+    """What it does is not known before."""
+
+    def __call__(self, rows: Any, period: Any) -> Any:
+        return misspells(rows, period)
+
+
 def loses_by_value(rows: Any, _: Any) -> Any:
     return rows.select("user_id") if rows.fetchall() else rows.select("user_id, 1 AS one")
 
@@ -297,6 +304,7 @@ def test_the_returned_columns_are_those_that_the_report_declares(
         ),
         (SQL, needs_rows, "transform 1 of 1 (needs_rows) failed: IndexError"),
         (SQL, names_a_pivoted, 'failed: BinderException: Binder Error: Referenced column "ann"'),
+        (SQL, Misspeller(), 'failed: BinderException: Binder Error: Referenced column "scroe"'),
         (SQL, names_a_value, 'failed: BinderException: Binder Error: Referenced column "ann"'),
         (
             SQL,
@@ -319,9 +327,17 @@ def test_columns_that_are_not_certain_are_told_and_not_refused(
     author: Author, sql: str, transform: Any, reason: str
 ) -> None:
     columns = {"user_id": STRING, "score": BIGINT}
-    told = author.check(sql, columns=columns, transform=transform)[-1]
+    told = author.check(sql, columns=columns, transform=transform, logic_version="1")[-1]
     assert told.startswith("the returned columns against columns=")
     assert reason in told
+
+
+def test_types_of_a_table_with_a_type_that_athena_has_not_are_told(
+    author: Author, glue: GlueClient, database: str
+) -> None:
+    create(glue, database, "odd", [{"Name": "score", "Type": "uniontype<int>"}])
+    told = author.check("SELECT dt FROM odd", columns={"dt": STRING})
+    assert told == ("the types of dt against columns=",)
 
 
 @pytest.mark.parametrize(

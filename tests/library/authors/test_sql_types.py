@@ -125,6 +125,7 @@ def test_of_what_is_not_certain_nothing_is_said(value: str) -> None:
     [
         "SELECT n FROM plays CROSS JOIN UNNEST(tags) AS t (n)",
         "SELECT n FROM plays AS p (n)",
+        "SELECT level FROM plays FOR VERSION AS OF 1",
         "SELECT v.a FROM (VALUES (1)) AS v (a)",
         "SELECT level AS x FROM plays UNION SELECT code FROM plays",
         "SELECT level FROM plays UNION SELECT 1, 2",
