@@ -16,7 +16,7 @@ from rich.console import Console
 
 from athena_reports.local.runs import TimedProgress
 from athena_reports.local.services import ENVIRONMENT, local_services
-from athena_reports.local.up import airflow_of, require_free, stay_up
+from athena_reports.local.up import airflow_of, require_free, require_not_running, stay_up
 from demo.lake import DEMO_PLAYS
 from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
 from demo.seed import fill
@@ -40,7 +40,8 @@ def main() -> None:
         Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
     ]
     with told(console):
-        require_free(PROJECT, port)
+        require_not_running(PROJECT)
+        require_free(port)
         with local_services(PROJECT.airflow / "local-aws.log") as services:
             plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
             fill(services, ENVIRONMENT, progress, plays)

@@ -240,7 +240,7 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     assert (done.code, done.err, done.changed_nothing) == (0, "", True)
     weekly, monthly = done.lines
     assert weekly.startswith("items_weekly, logic v2:")
-    assert weekly.endswith(": 4 periods: 1 missing, 3 published (1 partial)")
+    assert weekly.endswith(": 4 periods, 3 published, 1 missing; of these 1 partial")
     # No month begins between its first and its last date.
     assert monthly.startswith("items_monthly, logic v2:")
     assert monthly.endswith(": no periods")
@@ -250,7 +250,7 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     done = shop.run("status", "items")
     assert done.code == 0
     counts, outdated, _ = done.lines
-    assert counts.endswith(": 4 periods: 1 missing, 3 published (3 outdated, 1 partial)")
+    assert counts.endswith(": 4 periods, 3 published, 1 missing; of these 3 outdated, 1 partial")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
 
 
@@ -287,7 +287,9 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
     assert done.code == 0
     counts, outdated, named_broken, _ = done.lines
-    assert counts.endswith(": 4 periods: 1 missing, 1 broken, 2 published (2 outdated, 1 partial)")
+    assert counts.endswith(
+        ": 4 periods, 2 published, 1 missing, 1 broken; of these 3 outdated, 1 partial"
+    )
     assert outdated == f"outdated: {', '.join(WEEKS)}"
     assert named_broken == f"broken: {week}"
 

@@ -67,9 +67,7 @@ def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Projec
     # Three times the median of the scans: of equal weeks, and of a shorter one.
     most = max(query.scanned_bytes for query in done.queries)
     others, question, *progress = done.err.splitlines()
-    assert others == (
-        "Only items_weekly is planned. For items_monthly: athena-reports plan items_monthly"
-    )
+    assert others == "Only items_weekly is planned. For another DAG, name it: items_monthly"
     assert question == (
         f"Query {', '.join(WEEKS)} of items_weekly: about {3 * most / 1000:.1f} kB, 0.00015 USD."
         f" Pay? [y/N]: items_weekly {WEEKS[0]}"

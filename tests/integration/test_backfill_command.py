@@ -548,7 +548,7 @@ def test_of_two_dags_each_has_a_backfill_of_its_own(
     ],
     ids=["previous_period", "previous_version"],
 )
-def test_runs_that_compare_with_the_period_before_go_one_at_a_time(
+def test_one_run_at_a_time_is_asked_for_where_runs_compare_with_the_period_before(
     declared: str, at_once: int, said: str, shell: Shell, airflow: BackfillingApi, flown: Flown
 ) -> None:
     """Else a week whose week before is published at the same time has nothing to compare with."""

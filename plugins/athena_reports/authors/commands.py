@@ -392,9 +392,9 @@ def plan(
     show_progress = partial(progress.print, style="dim", soft_wrap=True)
     declared, *others = find_dags(report, _reports())
     dag_id = declared.dag.dag_id
-    for other in others:
-        other_id = other.dag.dag_id
-        show_progress(f"Only {dag_id} is planned. For {other_id}: athena-reports plan {other_id}")
+    if others:
+        other_ids = " or ".join(other.dag.dag_id for other in others)
+        show_progress(f"Only {dag_id} is planned. For another DAG, name it: {other_ids}")
     key_columns = tuple(key) if key else ()
     aws = Aws.connect()
     airflow = None

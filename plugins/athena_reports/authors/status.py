@@ -20,6 +20,7 @@ from athena_reports.settings import settings
 
 # The states after which something has to be done, so their periods are named one by one.
 _STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)
+_WHETHER_PUBLISHED = (State.PUBLISHED, State.MISSING, State.BROKEN)  # each period is one of them
 
 
 class PeriodStatus(BaseModel, frozen=True):
@@ -129,22 +130,24 @@ def show(report_status: Status, console: Console) -> None:
 def _counts(periods: Sequence[PeriodStatus]) -> str:
     """Say how many periods there are, and how many of them are in which state.
 
-    Each is either missing, broken or published. What else a published one is, such as partial, is
-    counted in parentheses.
+    Each is either missing, broken or published. What else some of them are, such as partial, is
+    counted after that.
     """
     number_of_state: Counter[str] = Counter()
-    number_of_published: Counter[str] = Counter()
     for period in periods:
-        for state in (State.MISSING, State.BROKEN, State.PUBLISHED):
-            number_of_state[state] += state in period.states
-        if State.PUBLISHED in period.states:
-            number_of_published.update(period.states)
-    del number_of_published[State.PUBLISHED]
-    counts = [f"{number} {state}" for state, number in number_of_state.items() if number]
-    if not counts:
+        number_of_state.update(period.states)
+    if not number_of_state:
         return "no periods"
-    if number_of_published:
-        kinds = ", ".join(f"{number} {state}" for state, number in number_of_published.items())
-        counts[-1] += f" ({kinds})"
     noun = "period" if len(periods) == 1 else "periods"
-    return f"{len(periods)} {noun}: {', '.join(counts)}"
+    counts = f"{len(periods)} {noun}, {_numbers(number_of_state, _WHETHER_PUBLISHED)}"
+    others = [state for state in State if state not in _WHETHER_PUBLISHED]
+    if not any(number_of_state[state] for state in others):
+        return counts
+    return f"{counts}; of these {_numbers(number_of_state, others)}"
+
+
+def _numbers(number_of_state: Counter[str], states: Sequence[State]) -> str:
+    """Say how many periods are in which of some states."""
+    return ", ".join(
+        f"{number_of_state[state]} {state}" for state in states if number_of_state[state]
+    )

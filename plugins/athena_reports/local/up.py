@@ -33,7 +33,8 @@ def up(project: Project, port: int, console: Console) -> NoReturn:
         AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
             not start, or Airflow has ended.
     """
-    require_free(project, port)
+    require_not_running(project)
+    require_free(port)
     try:
         _run(project, port, console)
     except (AirflowRuntimeError, ServicesError) as error:
@@ -54,14 +55,18 @@ def _run(project: Project, port: int, console: Console) -> NoReturn:
             )
 
 
-def require_free(project: Project, port: int) -> None:
-    """Raise AirflowRuntimeError if `up` runs in a project, or a port of 127.0.0.1 is taken."""
+def require_not_running(project: Project) -> None:
+    """Raise AirflowRuntimeError if `up` runs in a project."""
     running = find_running(project)
     if running is not None:
         raise AirflowRuntimeError(
             f"`up` of this project runs already, at {running.airflow}. Use it, or stop it with"
             " Ctrl-C where it was started."
         )
+
+
+def require_free(port: int) -> None:
+    """Raise AirflowRuntimeError if a port of 127.0.0.1 is taken."""
     try:
         free_port(port)
     except OSError as error:

@@ -55,7 +55,8 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     ) -> None:
         done.append(("stays", airflow, services, project, backfill))
 
-    monkeypatch.setattr(up, "require_free", lambda *given: done.append(("free", *given)))
+    monkeypatch.setattr(up, "require_not_running", lambda project: done.append(project))
+    monkeypatch.setattr(up, "require_free", lambda port: done.append(("port", port)))
     monkeypatch.setattr(up, "local_services", local_services)
     monkeypatch.setattr(up, "fill", fill)
     monkeypatch.setattr(up, "airflow_of", airflow_of)
@@ -67,7 +68,8 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     # The plays of today are in the last partition. Of the jobs, April 1 is the last date.
     dates = ("2025-08-30", "2026-04-01")
     assert done == [
-        ("free", PROJECT, port),
+        PROJECT,
+        ("port", port),
         ("services", PROJECT.airflow / "local-aws.log"),
         ("filled", services, "dev", replace(DEMO_PLAYS, end=date(2026, 4, 2))),
         ("airflow", PROJECT, services, {"port": port}),

@@ -46,8 +46,6 @@ import time
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 
 def now():
     return datetime.now(timezone.utc).isoformat()

@@ -18,7 +18,7 @@ from rich.console import Console
 from athena_reports.local import up
 from athena_reports.local.client import AirflowRuntimeError
 from athena_reports.local.project import Project
-from athena_reports.local.running import Running, find_running
+from athena_reports.local.running import Running, announced, find_running
 from athena_reports.local.runtime import AirflowRuntime, free_port
 from athena_reports.local.services import Services, ServicesError
 from athena_reports.local.up import airflow_of, require_free, stay_up
@@ -70,12 +70,27 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(
             f"^Port {port} of 127.0.0.1 cannot be used: Address already in use.*\\. Stop"
             " what has it, or name another port."
         )
-        project = Project.usual(tmp_path)
         with pytest.raises(AirflowRuntimeError, match=problem):
-            require_free(project, port)
+            require_free(port)
         with pytest.raises(AirflowRuntimeError, match=problem):
-            up.up(project, port, Console(file=StringIO()))
-    require_free(project, port)
+            up.up(Project.usual(tmp_path), port, Console(file=StringIO()))
+    require_free(port)
+
+
+def test_a_second_one_is_told_where_the_first_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def local_services(_: Path) -> None:
+        raise AssertionError("nothing is started")
+
+    monkeypatch.setattr(up, "local_services", local_services)
+    project = Project.usual(tmp_path)
+    project.airflow.mkdir()
+    with (
+        announced(Running("http://127.0.0.1:9", "admin", "secret", {}), project),
+        pytest.raises(AirflowRuntimeError, match=r"runs already, at http://127\.0\.0\.1:9\. "),
+    ):
+        up.up(project, free_port(), Console(file=StringIO()))
 
 
 class EndedError(Exception):
