@@ -245,7 +245,7 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\nlater,3\n")
     code, printed = shell("load", "again", "b.csv", "--time", "at")
     assert code == 1
-    assert "b.csv, line 4: 'later' in the column 'at' is not a timestamp" in printed
+    assert "b.csv: 'later' in row 3 of the column 'at' is not a timestamp" in printed
     assert per_date(services, "again") == before
     assert {path.name for path in (folder / ".lake").iterdir()} == {"again", "again_2"}
 
@@ -481,7 +481,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         ("at,n\n", ["t", "f.csv"], "f.csv has no rows."),
         (GOOD, ["t", "f.csv", "--time", "when"], "f.csv has no column 'when'. It has at, n."),
         (GOOD, ["t", "f.csv", "--time", "n"], "the column 'n' is a BIGINT, not a timestamp"),
-        ("at,n\n1 o'clock,1\n", ["t", "f.csv", "--time", "at"], "\"1 o'clock\" in the column 'at'"),
+        ("at,n\n1 o'clock,1\n", ["t", "f.csv", "--time", "at"], '"1 o\'clock" in row 1 of the col'),
         (f"{GOOD},2\n,3\n", ["t", "f.csv", "--time", "at"], "2 of 3 rows have no at"),
         ("at,n\ninfinity,1\n", ["t", "f.csv", "--time", "at"], "is not a"),
         (GOOD, ["T", "f.csv"], "'T' is not a name of Athena"),

@@ -65,16 +65,16 @@ def read_csv(path: Path) -> CsvFile:
         if is_empty_line and len(header) > 1:
             continue
         if len(record.values) != len(header):
-            problem = wrong_number_of_fields(header, len(record.values))
-            raise CaseError(f"{path}, line {record.line}: {problem}")
+            expected = expected_fields(header)
+            raise CaseError(f"{path}, line {record.line}: {expected}, found {len(record.values)}.")
         rows.append(record)
     return CsvFile(path, header, records[0].line, tuple(rows))
 
 
-def wrong_number_of_fields(header: Sequence[str], number: int) -> str:
-    """Say that a row has not as many fields as its header."""
+def expected_fields(header: Sequence[str]) -> str:
+    """Say how many fields a row should have: as many as its header."""
     fields = "1 field" if len(header) == 1 else f"{len(header)} fields"
-    return f"expected {fields} ({', '.join(header)}), found {number}."
+    return f"expected {fields} ({', '.join(header)})"
 
 
 def not_utf8(byte: int) -> str:

@@ -275,7 +275,7 @@ def load(
     local endpoint, and a table that it has not loaded.
 
     A CSV file is in UTF-8, and begins with the names of its columns. Its fields are separated by
-    commas, or by semicolons or tabs if the header has no comma.
+    commas, semicolons, tabs or `|`: by the one that parts the header into the most names.
     """
     project = _set_up(context)
     from athena_reports.authors import load as loads

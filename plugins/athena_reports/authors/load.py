@@ -4,18 +4,17 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rich.console import Console
 from rich.table import Table as Grid
 
 from athena_reports.authors.load_text import (
+    CopiedFile,
     CsvSource,
     LoadError,
-    TextFile,
-    csv_line,
     csv_source,
-    require_csv,
+    raise_csv_fault,
     require_json,
     require_json_lines,
 )
@@ -50,10 +49,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
 _MEMORY = "1GB"  # the author's machine has more than a task
 # How DuckDB reads a file, by the end of its name.
 _READERS = {
-    ".csv": (
-        "read_csv({file}, sample_size = -1, header = true, names = {names}, skip = {skip},"
-        " delim = '{delimiter}', quote = '\"', escape = '\"', comment = '')"
-    ),
+    ".csv": "read_csv({file}, sample_size = -1, names = [{names}], {dialect})",
     ".parquet": "read_parquet({file})",
     ".jsonl": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
     ".ndjson": "read_json({file}, format = 'newline_delimited', sample_size = -1)",
@@ -79,16 +75,32 @@ _WRITE_PARTITIONS = """
 COPY (SELECT *, strftime({date}, '%Y-%m-%d') AS {key} FROM {source}) TO {path}
 (FORMAT parquet, COMPRESSION zstd, PARTITION_BY ({key}), FILENAME_PATTERN 'part-{{i}}')
 """
-_COUNT_NUMBERS = """
-SELECT count({c}), count(number), first({c}) FILTER ({c} IS NOT NULL AND number IS NULL)
-FROM (SELECT {c}, TRY_CAST({c} AS DOUBLE) AS number FROM {source})
+_MAY_BE_NUMBERS = "count(TRY_CAST({column} AS DOUBLE)) >= count({column}) * 0.9"
+# A text such as 007 is no number.
+_FEW_OTHERS = """
+SELECT
+    count(value), count(*) FILTER (is_number),
+    first(row) FILTER (NOT is_number), first(value) FILTER (NOT is_number)
+FROM (
+    SELECT
+        {column} AS value,
+        TRY_CAST({column} AS DOUBLE) IS NOT NULL
+            AND NOT regexp_matches({column}, '^[+-]?0[0-9]') AS is_number,
+        row_number() OVER () AS row
+    FROM {source}
+)
+WHERE value IS NOT NULL
+HAVING count(*) FILTER (is_number) BETWEEN count(value) * 0.9 AND count(value) - 1
 """
 _COUNT = "SELECT count(*), count({time}) FROM {source}"
 _NOT_A_TIME = """
-SELECT {written} FROM source
-WHERE {written} IS NOT NULL AND {stored} IS NULL
+SELECT row, value
+FROM (SELECT {written} AS value, {stored} AS time, row_number() OVER () AS row FROM source)
+WHERE value IS NOT NULL AND time IS NULL
+ORDER BY row
 LIMIT 1
 """
+_SHOWN_CHARACTERS = 40  # of a value in a message
 _TIMESTAMP = re.compile(r"TIMESTAMP(TZ)?(_\w+| WITH TIME ZONE)?")
 # The types that a time may have in the file.
 _TIMES = re.compile(rf"{_TIMESTAMP.pattern}|DATE|VARCHAR")
@@ -129,7 +141,7 @@ class LoadedTable(NamedTuple):
     Attributes:
         source: The file.
         kept: The table.
-        renamed: The names of columns in the table, by those in the file that are others.
+        renamed: Name in the file to name in the table, where they differ.
         notes: What may be wrong in the file.
     """
 
@@ -217,7 +229,7 @@ class _FileKind(NamedTuple):
 
     Attributes:
         format: The end that tells its format: `.csv`.
-        suffix: With the end by which DuckDB knows whether it is compressed: `.csv.gz`.
+        suffix: The format and `.gz`, if it is compressed.
     """
 
     format: str
@@ -254,36 +266,40 @@ def _write_files(
     """Write the rows of a file as the Parquet files of a table, and return what it is."""
     import duckdb
 
-    text = _copy(source.file, kind, engine)
+    file = _copy(source.file, kind, engine)
     csv = None
     if kind.format == ".csv":
-        csv = csv_source(text)
+        csv = csv_source(file)
         _require_columns(csv.names, source, f"{source.file}, line {csv.header_line}")
     try:
-        rows = _read(text.path, kind, csv, engine)
+        rows = _read(file, kind, csv, engine)
         if csv is None:
             _require_columns(rows.columns, source, str(source.file))
         time = _time_column(rows, source)
         table = _stored(rows, time)
         columns = _glue_columns(table, source)
         # The source is read and cast once. From then on this file is read.
-        file = engine.folder / "part-0.parquet"
+        stored = engine.folder / "part-0.parquet"
         table.create_view("stored")
-        engine.connection.execute(_WRITE.format(rows="FROM stored", path=duckdb_literal(str(file))))
-        number = _number_of_rows(file, time, source, csv, engine)
-        notes = _notes(file, rows, csv, engine)
+        engine.connection.execute(
+            _WRITE.format(rows="FROM stored", path=duckdb_literal(str(stored)))
+        )
+        number = _number_of_rows(stored, time, source, engine)
+        notes: tuple[str, ...] = ()
+        if csv is not None:  # the types of other files are stated in them
+            notes = _notes(stored, rows, engine)
         key = ""
         dates: tuple[str, ...] = ()
         if time:
             key = source.key
-            dates = _write_partitions(file, source, folder, time, engine)
+            dates = _write_partitions(stored, source, folder, time, engine)
         else:
-            shutil.move(file, folder)
+            shutil.move(stored, folder)
     except duckdb.Error as error:
         explained = engine.explain(error)
         if explained is None:
-            _require_text(text, kind, csv)
-            problem = reason(error).replace(str(text.path), source.file.name)
+            _raise_fault(file, kind, csv, engine, error)
+            problem = reason(error).replace(str(file.copy), source.file.name)
             explained = LoadError(f"{source.file} cannot be read: {problem}.")
         raise explained from error
     kept = KeptTable(version=version, columns=columns, key=key, rows=number, dates=dates)
@@ -294,7 +310,7 @@ def _write_files(
     return LoadedTable(source, kept, renamed, notes)
 
 
-def _copy(file: Path, kind: _FileKind, engine: Engine) -> TextFile:
+def _copy(file: Path, kind: _FileKind, engine: Engine) -> CopiedFile:
     """Copy a file into the engine's folder: the engine reads no other one.
 
     The name of the copy has no pattern in it.
@@ -304,32 +320,32 @@ def _copy(file: Path, kind: _FileKind, engine: Engine) -> TextFile:
         shutil.copyfile(file, copy)
     except PermissionError as error:
         raise LoadError(f"{file} cannot be read: {error.strerror}.") from error
-    return TextFile(copy, file)
+    return CopiedFile(copy, file)
 
 
-def _read(copy: Path, kind: _FileKind, csv: CsvSource | None, engine: Engine) -> "DuckDBPyRelation":
+def _read(
+    file: CopiedFile, kind: _FileKind, csv: CsvSource | None, engine: Engine
+) -> "DuckDBPyRelation":
     """Return the rows of a file as they are."""
-    values: dict[str, Any] = {"file": duckdb_literal(str(copy))}
+    values = {"file": duckdb_literal(str(file.copy))}
     if csv is not None:
         names = ", ".join(duckdb_literal(name) for name in csv.names)
-        values |= {
-            "names": f"[{names}]",
-            "skip": csv.header_line - 1,
-            "delimiter": csv.delimiter,
-        }
+        values |= {"names": names, "dialect": csv.dialect}
     call = _READERS[kind.format].format(**values)
     engine.connection.execute(f"CREATE VIEW source AS FROM {call}")
     return engine.connection.table("source")
 
 
-def _require_text(text: TextFile, kind: _FileKind, csv: CsvSource | None) -> None:
-    """Raise LoadError for the first place of a text file that cannot be read."""
+def _raise_fault(
+    file: CopiedFile, kind: _FileKind, csv: CsvSource | None, engine: Engine, refusal: Exception
+) -> None:
+    """Raise LoadError for the first place that cannot be read, if it is known."""
     if csv is not None:
-        require_csv(csv)
+        raise_csv_fault(csv, engine, refusal)
     elif kind.format == ".json":
-        require_json(text)
+        require_json(file)
     elif kind.format != ".parquet":
-        require_json_lines(text)
+        require_json_lines(file)
 
 
 def _name(written: str) -> str:
@@ -341,7 +357,7 @@ def _name(written: str) -> str:
 
 
 def _require_columns(written_names: Sequence[str], source: Source, about: str) -> None:
-    """Raise LoadError if a column of the file has no name in the table, or one of another.
+    """Raise LoadError if a column of the file has no name in the table, or two would have the same.
 
     Args:
         written_names: The names in the file.
@@ -352,7 +368,10 @@ def _require_columns(written_names: Sequence[str], source: Source, about: str) -
     for number, written in enumerate(written_names, start=1):
         column = f"{about}, column {number}"
         if not written.strip():
-            raise LoadError(f"{column}: it has no name. Write one in the file.")
+            raise LoadError(
+                f"{column}: it has no name. Write one in the file, or leave the column out: pandas"
+                " writes it without `index=False`."
+            )
         name = _name(written)
         if not name.strip("_"):
             raise LoadError(
@@ -473,16 +492,13 @@ def _glue_columns(table: "DuckDBPyRelation", source: Source) -> dict[str, str]:
     return columns
 
 
-def _number_of_rows(
-    file: Path, time: str, source: Source, csv: CsvSource | None, engine: Engine
-) -> int:
+def _number_of_rows(file: Path, time: str, source: Source, engine: Engine) -> int:
     """Return how many rows there are; LoadError for none, or if some have no time.
 
     Args:
         file: The rows as they are stored.
         time: The time's name in the file; empty for a table without partitions.
         source: Where the rows are from.
-        csv: The file if it is CSV.
         engine: The engine, which still has the file as it is.
     """
     counted = "*"
@@ -502,47 +518,50 @@ def _number_of_rows(
             f"{source.file}: {rows - times:,} of {rows:,} rows have no {time}, so they have no"
             " partition. Correct the file."
         )
-    wrong_value = str(wrong_values[0][0])
-    place = str(source.file)
-    if csv is not None and (line := csv_line(csv, time, wrong_value)):
-        place = f"{source.file}, line {line}"
+    row, wrong_value = wrong_values[0]
     raise LoadError(
-        f"{place}: {wrong_value!r} in the column {time!r} is not a timestamp, so its row has no"
-        " partition. Correct the file."
+        f"{source.file}: {_shown(str(wrong_value))} in row {row:,} of the column {time!r} is not a"
+        " timestamp, so the row has no partition. Correct the file."
     )
 
 
-def _notes(
-    file: Path, rows: "DuckDBPyRelation", csv: CsvSource | None, engine: Engine
-) -> tuple[str, ...]:
-    """Say which columns of a CSV file are text because of a few values.
-
-    The types of other files are stated in them.
+def _notes(file: Path, rows: "DuckDBPyRelation", engine: Engine) -> tuple[str, ...]:
+    """Say which columns are text although at least 9 of 10 of their values are numbers.
 
     Args:
         file: The rows as they are stored.
         rows: The rows as they are in the file.
-        csv: The file if it is CSV.
         engine: The engine.
     """
-    if csv is None:
+    texts = [
+        (written, quoted(_name(written)))
+        for written, duckdb_type in zip(rows.columns, rows.types, strict=True)
+        if str(duckdb_type) == "VARCHAR"
+    ]
+    if not texts:
         return ()
+    source = read_parquet(file)
+    shares = ", ".join(_MAY_BE_NUMBERS.format(column=column) for _, column in texts)
+    (may_be_numbers,) = engine.connection.execute(f"SELECT {shares} FROM {source}").fetchall()
     notes = []
-    for written, duckdb_type in zip(rows.columns, rows.types, strict=True):
-        if str(duckdb_type) != "VARCHAR":
+    for (written, column), is_candidate in zip(texts, may_be_numbers, strict=True):
+        if not is_candidate:
             continue
-        sql = _COUNT_NUMBERS.format(c=quoted(_name(written)), source=read_parquet(file))
-        values, numbers, other = engine.connection.execute(sql).fetchall()[0]
-        if not values / 2 < numbers < values:
-            continue
-        shown = repr(other)
-        if line := csv_line(csv, written, other):
-            shown = f"{other!r} on line {line}"
-        notes.append(
-            f"The column {written!r} is text: {numbers:,} of its {values:,} values are numbers, but"
-            f" {shown} is not. Correct the file if it should have numbers only."
-        )
+        sql = _FEW_OTHERS.format(column=column, source=source)
+        for values, numbers, row, other in engine.connection.execute(sql).fetchall():
+            notes.append(
+                f"The column {written!r} is text: {numbers:,} of its {values:,} values are numbers,"
+                f" but {_shown(other)} in row {row:,} is not. Correct the file if it should have"
+                " numbers only."
+            )
     return tuple(notes)
+
+
+def _shown(value: str) -> str:
+    """Return a value of the file as a message shows it."""
+    if len(value) > _SHOWN_CHARACTERS:
+        value = f"{value[:_SHOWN_CHARACTERS]}…"
+    return repr(value)
 
 
 def _write_partitions(
