@@ -1,16 +1,16 @@
 """Holds the columns of a report's SQL against Glue, and those that it returns against `columns=`.
 
-It is done before a query is paid, and only what is certain is an error. No row is read.
+It is done before a query is paid, and only what is certain is an error. No row is read. Transforms
+are tried with columns that have no rows.
 """
 
 import re
 import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache, partial
-from inspect import getsource
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -31,18 +31,20 @@ from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type, quoted
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.transforms import LibraryTransform, apply
+from athena_reports.rows.transforms import (
+    DroppedColumnError,
+    LibraryTransform,
+    apply,
+    without_partial,
+)
 from athena_reports.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 _SHOWN_COLUMNS = 30  # how many a message lists
-# A value that has some reading in every type of a column that is not nested.
-_SAMPLE = (
-    "COALESCE(TRY_CAST('1' AS {type}), TRY_CAST('2000-01-01' AS {type}),"
-    " TRY_CAST('00:00:00' AS {type}))"
-)
+# A value and a condition that fail when they are read. `random` keeps DuckDB from trying before.
+_UNREADABLE = "CASE WHEN random() >= 0 THEN error('rows were read') END"
 
 # How DuckDB says that a query names a column which is not there.
 _NOT_FOUND = re.compile(
@@ -51,7 +53,11 @@ _NOT_FOUND = re.compile(
 
 
 class ColumnError(AthenaReportsError):
-    """The SQL names a column that does not exist, or returns other columns than are promised."""
+    """A column does not exist, or what is returned is not what `columns=` promises.
+
+    The SQL or a transform names the column. The SQL, with the transforms, returns other columns, or
+    one of another type.
+    """
 
 
 def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") -> tuple[str, ...]:
@@ -66,8 +72,8 @@ def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") 
         What was not checked, as texts such as `the columns of the view v`.
 
     Raises:
-        ColumnError: A column surely does not exist, or the rows would surely have other columns
-            than `columns=` of the report.
+        ColumnError: The SQL or a transform surely names a column that does not exist, or the rows
+            would surely have other columns than `columns=` of the report, or one of another type.
     """
     sql = declared.sql(period)
     database = settings().database
@@ -188,6 +194,18 @@ def template_lines(declared: DeclaredReport, period: Period, sql: str) -> Templa
     return TemplateLines(report.sql_text, sql, environment, render)
 
 
+class _Returned(NamedTuple):
+    """The columns that come out of a report.
+
+    Attributes:
+        names: Their names.
+        types: What Glue calls their types where these are certain, by the names in lower case.
+    """
+
+    names: tuple[str, ...]
+    types: Mapping[str, str]
+
+
 def _check_returned(
     columns: QueryColumns, declared: DeclaredReport, period: Period, table_types: TableTypes
 ) -> list[str]:
@@ -198,133 +216,156 @@ def _check_returned(
     not_known = "the returned columns against columns="
     if columns.returned is None:
         return [not_known]
-    returned = columns.returned
-    types = _certain_types(declared, period, table_types)
-    maker = sql_file(declared)
+    types = _certain_types(columns.returned, declared, period, table_types)
+    maker, place = sql_file(declared), "in the SQL (AS)"
     if report.transforms:
-        maker = f"{maker} with the transforms"
+        maker, place = f"{maker} with the transforms", f"{place} or in the transform"
         try:
-            likely_types = returned_types(declared.sql(period), settings().database, table_types)
-            made = _transformed(columns.returned, likely_types, types, declared, period)
+            returned = _after_transforms(columns.returned, types, declared, period, table_types)
         except ColumnError:
             raise
         except (ValueError, AthenaReportsError) as error:
             return [f"{not_known}: {error}"]
-        returned = tuple(column.name for column in made)
-        # Those of this package give the same types for any rows.
-        if not _are_of_package(report.transforms) or not types.keys() >= set(columns.returned):
-            made = ()
-        types = {column.name.lower(): column.glue for column in made if column.glue}
-    problem = _promise_problem(returned, types, report.columns)
+    else:
+        returned = _returned(columns.returned, types)
+    problem = _promise_problem(returned, report.columns)
     if problem:
         raise ColumnError(
             f"{maker} gives other columns than the report {report.name!r} declares: {problem}."
-            " No query was started. CAST or name them in the SQL (AS), or correct columns= of the"
-            " report."
+            f" No query was started. CAST or name them {place}, or correct columns= of the report."
         )
-    without_type = [name for name in report.columns if name.lower() not in types]
-    if without_type:
-        return [f"the types of {', '.join(without_type)} against columns="]
-    return []
+    return _types_not_checked(returned, report.columns)
+
+
+def _returned(names: Sequence[str], types: Sequence[str]) -> _Returned:
+    """Return columns from their names and types; an empty type is not certain."""
+    by_name = {name.lower(): kind for name, kind in zip(names, types, strict=True) if kind}
+    return _Returned(tuple(names), by_name)
+
+
+def _types_not_checked(returned: _Returned, promised: Mapping[str, Column]) -> list[str]:
+    without_type = [name for name in promised if name.lower() not in returned.types]
+    if not without_type:
+        return []
+    shown = _listed(without_type)
+    if len(without_type) == len(promised):
+        shown = "all columns"
+    return [f"the types of {shown} against columns="]
 
 
 def _certain_types(
-    declared: DeclaredReport, period: Period, table_types: TableTypes
-) -> dict[str, str]:
-    """Return Glue's names of the types that the SQL surely returns, by the names of the columns."""
+    names: Sequence[str], declared: DeclaredReport, period: Period, table_types: TableTypes
+) -> tuple[str, ...]:
+    """Return Glue's names of the types of the SQL's columns; an empty one is not certain."""
+    not_certain = ("",) * len(names)
     if declared.report.unload:  # its files have types of their own
-        return {}
+        return not_certain
     try:
-        return certain_types(declared.sql(period), settings().database, table_types)
+        types = certain_types(declared.sql(period), settings().database, table_types)
     except SqlError:
-        return {}
+        return not_certain
+    return types if len(types) == len(names) else not_certain
 
 
-def _are_of_package(transforms: Sequence[object]) -> bool:
-    return all(isinstance(function, LibraryTransform) for function in transforms)
+def _are_of_package(transforms: Sequence[Any]) -> bool:
+    return all(isinstance(without_partial(function), LibraryTransform) for function in transforms)
 
 
-def _promise_problem(
-    returned: Sequence[str], types: Mapping[str, str], promised: Mapping[str, Column]
-) -> str:
-    """Say which columns are missing, surplus or of another type; empty if none is.
+def _after_transforms(
+    names: Sequence[str],
+    types: Sequence[str],
+    declared: DeclaredReport,
+    period: Period,
+    table_types: TableTypes,
+) -> _Returned:
+    """Return the columns that the transforms make of the columns of the SQL.
 
-    Args:
-        returned: The names of the columns that come out.
-        types: Their types where they are certain, by the names in lower case.
-        promised: What the report declares.
+    Raises:
+        ColumnError: A transform surely names a column that its rows do not have.
+        ValueError: The types are not those of a result, or the columns may follow from the rows.
+        AthenaReportsError: The types of the SQL are not known, or a transform fails without rows.
     """
-    returned_names = {name.lower() for name in returned}
+    likely_types = returned_types(declared.sql(period), settings().database, table_types)
+    if len(likely_types) != len(names):
+        raise ValueError("the types of the columns are not known.")
+    kinds = [kind or likely for kind, likely in zip(types, likely_types, strict=True)]
+    made = _transformed(names, kinds, declared, period)
+    made_types = ("",) * len(made)
+    # Those of this package give the same types for any rows.
+    if _are_of_package(declared.report.transforms) and all(types):
+        made_types = tuple(column.glue for column in made)
+    return _returned([column.name for column in made], made_types)
+
+
+def _promise_problem(returned: _Returned, promised: Mapping[str, Column]) -> str:
+    """Say which promised columns are missing, surplus or of another type; empty if none is."""
+    returned_names = {name.lower() for name in returned.names}
     promised_names = {name.lower() for name in promised}
     missing = [f"{name!r}" for name in promised if name.lower() not in returned_names]
-    surplus = [f"{name!r}" for name in returned if name.lower() not in promised_names]
+    surplus = [f"{name!r}" for name in returned.names if name.lower() not in promised_names]
     problems = []
     if missing:
         problems.append(f"it lacks {', '.join(missing)}")
     if surplus:
         problems.append(f"it has {', '.join(surplus)}, declared as no column")
     for name, column in promised.items():
-        kind = types.get(name.lower(), column.type)
+        kind = returned.types.get(name.lower(), column.type)
         if kind != column.type:
             problems.append(f"{name!r} is {kind}, declared as {column.type}")
     return ", and ".join(problems)
 
 
 def _transformed(
-    names: Sequence[str],
-    likely_types: Sequence[str],
-    types: Mapping[str, str],
-    declared: DeclaredReport,
-    period: Period,
+    names: Sequence[str], types: Sequence[str], declared: DeclaredReport, period: Period
 ) -> tuple[TableColumn, ...]:
     """Return the columns that the transforms make of columns without rows.
 
+    Other columns than the promised ones are returned only if they are certain: the transforms must
+    make them, or fail, before they read a row.
+
     Args:
         names: The columns of the SQL.
-        likely_types: Their types as sqlglot has them, by the places of the names.
-        types: Their types where they are certain.
+        types: Their types.
         declared: The report.
         period: The period.
 
     Raises:
         ColumnError: A transform surely names a column that its rows do not have.
-        ValueError: The types are not those of a result, or the columns follow from the rows.
+        ValueError: The types are not those of a result, or the columns may follow from the rows.
         TransformError: A transform fails without rows.
         AthenaReportsError: The engine cannot run it.
     """
-    if len(likely_types) != len(names):
-        raise ValueError("the types of the columns are not known.")
     about = f"{declared.dag.dag_id}, period {period.id}, without rows"
-    null_columns = []
-    sample_columns = []
-    for name, likely_type in zip(names, likely_types, strict=True):
-        duckdb_name = duckdb_type(types.get(name, likely_type))
-        null_columns.append(f"CAST(NULL AS {duckdb_name}) AS {quoted(name)}")
-        sample_columns.append(f"{_SAMPLE.format(type=duckdb_name)} AS {quoted(name)}")
-    no_rows = f"SELECT {', '.join(null_columns)} WHERE false"
-    one_row = f"SELECT {', '.join(sample_columns)}"
     transforms = declared.report.transforms
+    values = []
+    for name, kind in zip(names, types, strict=True):
+        values.append(f"CAST({_UNREADABLE} AS {duckdb_type(kind)}) AS {quoted(name)}")
+    select = f"SELECT {', '.join(values)}"
     with open_engine(settings().memory_limit, about=about) as engine:
 
         def columns_from(sql: str) -> tuple[TableColumn, ...]:
             rows = engine.connection.sql(sql)
             return columns_of(apply(transforms, rows, period, engine=engine, about=about))
 
-        def unknown_column(sql: str) -> str:
+        def missing_column(sql: str) -> str:
             try:
                 columns_from(sql)
             except TransformError as error:
-                return _not_found(error)
+                return _missing_column(error)
             return ""
 
         try:
-            without_rows = columns_from(no_rows)
+            made = columns_from(f"{select} WHERE false")
         except TransformError as error:
-            name = _not_found(error)
-            with_it = f"SELECT *, CAST(NULL AS VARCHAR) AS {quoted(name)} FROM ({no_rows})"
-            # It is certain if a row does not bring the column, and only the rows could have it.
-            is_certain = name and unknown_column(one_row) == name and not unknown_column(with_it)
-            if not is_certain or any(map(_may_pivot, transforms)):
+            name = _missing_column(error)
+            with_it = f"{select}, CAST(NULL AS VARCHAR) AS {quoted(name)} WHERE false"
+            # No row can bring the column if none was read, and nothing else if it helps to add it.
+            is_certain = (
+                name != ""
+                and missing_column(f"{select} WHERE {_UNREADABLE}") == name
+                and missing_column(with_it) != name
+            )
+            if not is_certain:
                 raise
             transform = str(error).removeprefix(f"{about}: ").partition(" failed: ")[0]
             raise ColumnError(
@@ -332,40 +373,30 @@ def _transformed(
                 f" do not have.{_similar(name, names)} The SQL returns {_listed(names)}. No query"
                 " was started. Correct the transform, or the SQL."
             ) from error
-        names_without_rows = [column.name for column in without_rows]
-        is_right = not _promise_problem(names_without_rows, {}, declared.report.columns)
+        made_names = _Returned(tuple(column.name for column in made), {})
+        is_right = not _promise_problem(made_names, declared.report.columns)
         # Those of this package give the same columns for any rows.
         if is_right or _are_of_package(transforms):
-            return without_rows
-        # The columns are not those that are promised. That is certain only if a row does not change
-        # them, as it does with a PIVOT.
-        if [column.name for column in columns_from(one_row)] != names_without_rows:
-            raise ValueError("the transforms make other columns of other rows.")
-        return without_rows
+            return made
+        try:
+            return columns_from(f"{select} WHERE {_UNREADABLE}")
+        except TransformError as error:
+            raise ValueError("the transforms may make other columns of other rows.") from error
 
 
-def _not_found(error: TransformError) -> str:
-    """Return the column that a query of a transform names in vain; empty if it fails otherwise."""
+def _missing_column(error: TransformError) -> str:
+    """Return the column that a transform names in vain; empty if it fails otherwise."""
     import duckdb
 
-    if not isinstance(error.__cause__, duckdb.BinderException):
+    cause = error.__cause__
+    if isinstance(cause, DroppedColumnError):
+        return cause.names[0]
+    if not isinstance(cause, duckdb.BinderException):
         return ""
-    found = _NOT_FOUND.search(str(error))
+    found = _NOT_FOUND.search(str(cause))
     if found is None:
         return ""
     return found["name"] or found["named"]
-
-
-def _may_pivot(transform: Any) -> bool:
-    """Return whether a transform may make columns that are called like values of its rows."""
-    if isinstance(transform, LibraryTransform):
-        return False
-    if isinstance(transform, partial):
-        transform = transform.func
-    try:
-        return "pivot" in getsource(transform).lower()
-    except (OSError, TypeError):  # it was not written in a file, or is no function
-        return True
 
 
 def _place_in_transform(error: TransformError) -> str:

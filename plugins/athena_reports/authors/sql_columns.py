@@ -12,7 +12,13 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, ScopeType, find_all_in_scope, traverse_scope
 
-from athena_reports.authors.sql_parser import DIALECT, KEYWORDS, SqlError, parse_query
+from athena_reports.authors.sql_parser import (
+    DIALECT,
+    KEYWORDS,
+    SqlError,
+    not_understood,
+    parse_query,
+)
 
 TableTypes = Callable[[str, str], Mapping[str, str] | None]
 """Returns the Glue types of a table's columns by database and name; None if they are not known."""
@@ -65,16 +71,21 @@ def query_columns(sql: str, database: str, table_types: TableTypes) -> QueryColu
     Raises:
         SqlError: The SQL cannot be read.
     """
-    query = parse_query(sql)
-    if query.find(exp.MatchRecognize):
-        raise SqlError("MATCH_RECOGNIZE is not understood.")
+    query = parse_with_columns(sql)
     try:
         normalize_identifiers(query, dialect=DIALECT)
         reader = _Reader(database, table_types)
         return reader.read(traverse_scope(query))
     except (SqlglotError, RecursionError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise SqlError(f"sqlglot does not understand the SQL: {first_line}") from error
+        raise not_understood(error) from error
+
+
+def parse_with_columns(sql: str) -> exp.Query:
+    """Return a query whose columns can be followed; SqlError if sqlglot does not know them."""
+    query = parse_query(sql)
+    if query.find(exp.MatchRecognize):
+        raise SqlError("MATCH_RECOGNIZE is not understood.")
+    return query
 
 
 def types_of_table(

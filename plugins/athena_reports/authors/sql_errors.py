@@ -70,7 +70,7 @@ def _unknown_column_at(
 ) -> UnknownColumn | None:
     """Return the column at a place of the SQL that surely does not exist; None if none is known.
 
-    A table that the SQL names without a database is called likewise.
+    The database of the query is left out of the names of tables.
     """
     try:
         columns = query_columns(sql, database, known_tables(glue))

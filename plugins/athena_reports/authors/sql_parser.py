@@ -21,8 +21,7 @@ def parse_query(sql: str) -> exp.Query:
     try:
         statements = sqlglot.parse(sql, read=DIALECT)
     except (SqlglotError, RecursionError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise SqlError(f"sqlglot cannot read the SQL: {first_line}") from error
+        raise _unreadable(error) from error
     # What follows the last semicolon: nothing, or comments.
     while statements and isinstance(statements[-1], exp.Semicolon | None):
         statements.pop()
@@ -42,5 +41,17 @@ def tokens(sql: str) -> list[Token]:
     try:
         return sqlglot.tokenize(sql, read=DIALECT)
     except SqlglotError as error:
-        first_line = str(error).partition("\n")[0]
-        raise SqlError(f"sqlglot cannot read the SQL: {first_line}") from error
+        raise _unreadable(error) from error
+
+
+def not_understood(error: Exception) -> SqlError:
+    """Return what to raise if sqlglot reads a query, but cannot resolve its names."""
+    return SqlError(f"sqlglot does not understand the SQL: {_first_line(error)}")
+
+
+def _unreadable(error: Exception) -> SqlError:
+    return SqlError(f"sqlglot cannot read the SQL: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

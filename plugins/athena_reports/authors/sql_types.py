@@ -14,8 +14,13 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from athena_reports.authors.sql_columns import TABLE_CHANGES, TableTypes, types_of_table
-from athena_reports.authors.sql_parser import DIALECT, SqlError, parse_query
+from athena_reports.authors.sql_columns import (
+    TABLE_CHANGES,
+    TableTypes,
+    parse_with_columns,
+    types_of_table,
+)
+from athena_reports.authors.sql_parser import DIALECT, SqlError, not_understood
 from athena_reports.rows.columns import glue_name
 
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")  # each holds those before it
@@ -27,7 +32,8 @@ _BIGINTS = (
 )
 _BOOLEANS = (exp.Predicate, exp.And, exp.Or, exp.Not, exp.Boolean)
 _TEXTS = (exp.Lower, exp.Upper, exp.TimeToStr)
-# What has the type of its first argument, if it has no argument besides that changes it.
+# What has the type of its first argument, unless another argument, such as the default of LAG, may
+# change it.
 _SAME = (
     *(exp.Alias, exp.Paren, exp.Window, exp.Filter, exp.IgnoreNulls, exp.Neg, exp.AnyValue),
     *(exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.Min, exp.Max),
@@ -43,13 +49,13 @@ def returned_types(sql: str, database: str, table_types: TableTypes) -> tuple[st
     Raises:
         SqlError: The SQL cannot be read, or sqlglot does not know a type.
     """
-    query = parse_query(sql)
+    query = parse_with_columns(sql)
     try:
         schema = _schema(query, database, table_types)
         qualified = _qualified(query, database, schema)
         annotated = annotate_types(qualified, schema, dialect=DIALECT)
     except (SqlglotError, RecursionError) as error:
-        raise _not_understood(error) from error
+        raise not_understood(error) from error
     types = []
     for column in annotated.selects:
         kind = column.type
@@ -59,34 +65,34 @@ def returned_types(sql: str, database: str, table_types: TableTypes) -> tuple[st
     return tuple(types)
 
 
-def certain_types(sql: str, database: str, table_types: TableTypes) -> dict[str, str]:
-    """Return what Glue calls the types of the columns that a query returns, by their names.
+def certain_types(sql: str, database: str, table_types: TableTypes) -> tuple[str, ...]:
+    """Return what Glue calls the types of the columns that a query returns, in their order.
 
-    A column whose type is not certain is not among them, nor is an array, a map or a row. Arguments
-    are those of `query_columns`.
+    It is empty for a column whose type is not certain, and for an array, a map and a row. No type
+    is returned if their number is not certain. Arguments are those of `query_columns`.
 
     Raises:
         SqlError: The SQL cannot be read.
     """
-    query = parse_query(sql)
+    query = parse_with_columns(sql)
     try:
         qualified = _qualified(query, database, _schema(query, database, table_types))
         scopes = traverse_scope(qualified)
         types = _Types(database, table_types).of_scope(scopes[-1])
     except (SqlglotError, RecursionError) as error:
-        raise _not_understood(error) from error
-    return {name: kind for name, kind in types if kind}
+        raise not_understood(error) from error
+    return tuple(kind for _, kind in types)
 
 
 def _qualified(query: exp.Query, database: str, schema: MappingSchema) -> exp.Query:
     return qualify(
-        query, dialect=DIALECT, db=database, schema=schema, validate_qualify_columns=False
+        query,
+        dialect=DIALECT,
+        db=database,
+        schema=schema,
+        expand_alias_refs=False,  # in Athena, a SELECT cannot use the names that it gives
+        validate_qualify_columns=False,
     )
-
-
-def _not_understood(error: Exception) -> SqlError:
-    first_line = str(error).partition("\n")[0]
-    return SqlError(f"sqlglot does not understand the SQL: {first_line}")
 
 
 def _schema(query: exp.Query, database: str, table_types: TableTypes) -> MappingSchema:
@@ -118,7 +124,6 @@ class _Types:
         """Return the columns that a scope gives, each with its type."""
         key = id(scope)
         if key not in self._known:
-            self._known[key] = ()  # of a query that reads itself
             self._known[key] = self._find(scope)
         return self._known[key]
 
@@ -200,7 +205,10 @@ def _of_literal(literal: exp.Literal) -> str:
         return "string"
     if not literal.this.isdecimal():  # a decimal or a double
         return ""
-    return "int" if int(literal.this) <= _LARGEST_INT else "bigint"
+    number = int(literal.this)
+    if number == _LARGEST_INT + 1:  # int if a minus stands before it
+        return ""
+    return "int" if number <= _LARGEST_INT else "bigint"
 
 
 def _each_once(value: exp.Expr) -> exp.Expr:
@@ -252,7 +260,10 @@ def _text(types: Sequence[str]) -> str:
 
 
 def _of_numbers(types: Sequence[str]) -> str:
-    """Return the type of what is calculated of integers and floats; decimals have rules."""
+    """Return the type of what is calculated of integers and floats.
+
+    It is empty for decimals, whose digits change.
+    """
     if not set(types) <= {*_INTEGERS, *_FLOATS}:
         return ""
     for float_type in ("double", "float"):

@@ -86,6 +86,14 @@ _PYTHON_TYPES: dict[str, set[type]] = {
 }
 
 
+class DroppedColumnError(TransformError):
+    """A transform drops columns that its rows do not have; `names` are these."""
+
+    def __init__(self, names: Sequence[str], columns: Sequence[str]) -> None:
+        super().__init__(f"it drops {', '.join(names)}; the rows have {', '.join(columns)}.")
+        self.names = tuple(names)
+
+
 @dataclass(frozen=True, eq=False)
 class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
@@ -144,14 +152,19 @@ def apply(
 
 def describe(transforms: Sequence[Transform], number: int) -> str:
     """Return what a message calls a transform, counted from 1: `transform 1 of 2 (movement)`."""
-    function = transforms[number - 1]
-    if isinstance(function, partial):
-        function = function.func
+    function = without_partial(transforms[number - 1])
     if isinstance(function, LibraryTransform):
         name = function.name
     else:
         name = getattr(function, "__name__", type(function).__name__).strip("_")
     return f"transform {number} of {len(transforms)} ({name})"
+
+
+def without_partial(transform: Transform) -> Transform:
+    """Return the function that a `partial` calls; a transform that is none as it is."""
+    if isinstance(transform, partial):
+        return transform.func
+    return transform
 
 
 def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
@@ -254,8 +267,7 @@ def _each_row(
 ) -> DuckDBPyRelation:
     unknown = sorted(drops.difference(rows.columns))
     if unknown:
-        columns = ", ".join(rows.columns)
-        raise TransformError(f"it drops {', '.join(unknown)}; the rows have {columns}.")
+        raise DroppedColumnError(unknown, rows.columns)
     engine = current_engine.get()
     types = _types_after(rows, adds, drops, engine)
     path = engine.folder / f"each_row-{next(_numbers)}.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pandas as pd
 import pytest
 from botocore.config import Config
 
@@ -177,8 +178,11 @@ def renamed(rows: Any, _: Any) -> Any:
     return rows.select("user_id AS USER_ID, score AS Score")
 
 
+PIVOT = "PIVOT r ON user_id USING count(*)"
+
+
 def pivoted(rows: Any, _: Any) -> Any:
-    return rows.query("r", "PIVOT r ON user_id USING count(*) GROUP BY score")
+    return rows.query("r", f"{PIVOT} GROUP BY score")
 
 
 def needs_rows(rows: Any, _: Any) -> Any:
@@ -193,6 +197,10 @@ def misspells(rows: Any, _: Any) -> Any:
     return rows.select("user_id, scroe AS score")
 
 
+def misspells_both(rows: Any, _: Any) -> Any:
+    return rows.select("user AS user_id, scroe AS score")
+
+
 def numbered(rows: Any, _: Any) -> Any:
     return rows.select("*, row_number() OVER () AS number")
 
@@ -202,7 +210,7 @@ def names_another(rows: Any, _: Any) -> Any:
 
 
 def names_a_pivoted(rows: Any, _: Any) -> Any:
-    return rows.query("r", "SELECT ann AS score FROM (PIVOT r ON user_id USING count(*))")
+    return rows.query("r", f"SELECT ann AS score FROM ({PIVOT})")
 
 
 def names_a_value(rows: Any, _: Any) -> Any:
@@ -210,11 +218,34 @@ def names_a_value(rows: Any, _: Any) -> Any:
     return rows.query("r", f"SELECT ann AS score FROM (SELECT {values or 'score'} FROM r)")
 
 
-class Misspeller:
-    """What it does is not known before."""
+def names_an_indicator(rows: Any, _: Any) -> Any:
+    users = [user_id for user_id, _ in rows.fetchall()]
+    indicators = "".join(f", user_id = '{user}' AS is_{user}" for user in users)
+    return rows.select(f"*{indicators}").select("user_id, is_ann AS score")
 
-    def __call__(self, rows: Any, period: Any) -> Any:
+
+def indicators(rows: Any, _: Any) -> Any:
+    return pd.get_dummies(rows.df(), columns=["user_id"])
+
+
+def numbers_several(rows: Any, _: Any) -> Any:
+    return rows.select("*, 1 AS one") if len(rows) > 1 else rows.select("user_id")
+
+
+def decorated(rows: Any, period: Any) -> Any:
+    return names_a_pivoted(rows, period)
+
+
+class Maker:
+    """Its methods are transforms."""
+
+    def misspell(self, rows: Any, period: Any) -> Any:
         return misspells(rows, period)
+
+    def name_a_pivoted(self, rows: Any, period: Any) -> Any:
+        return names_a_pivoted(rows, period)
+
+    __call__ = misspell
 
 
 def loses_by_value(rows: Any, _: Any) -> Any:
@@ -280,31 +311,50 @@ def test_the_returned_columns_are_those_that_the_report_declares(
     if not problem:
         not_checked = ()
         if "transform" in fields:  # what a function of the author returns may depend on the rows
-            not_checked = (f"the types of {', '.join(fields['columns'])} against columns=",)
+            not_checked = ("the types of all columns against columns=",)
         assert author.check(SQL, **fields) == not_checked
         return
     refusal = author.refusal(SQL, **fields)
-    maker = "sql/plays.sql with the transforms" if "transform" in fields else "sql/plays.sql"
+    maker, place = "sql/plays.sql", "in the SQL (AS)"
+    if "transform" in fields:
+        maker, place = f"{maker} with the transforms", f"{place} or in the transform"
     assert refusal == (
         f"{maker} gives other columns than the report 'plays' declares: {problem}. No query was"
-        " started. CAST or name them in the SQL (AS), or correct columns= of the report."
+        f" started. CAST or name them {place}, or correct columns= of the report."
     )
 
 
 @pytest.mark.parametrize(
     ("sql", "transform", "reason"),
     [
-        (SQL, pivoted, "the transforms make other columns of other rows"),
-        (SQL, drops_by_value, "the transforms make other columns of other rows"),
-        (SQL, loses_by_value, "the transforms make other columns of other rows"),
+        (SQL, pivoted, "the transforms may make other columns of other rows"),
+        (SQL, drops_by_value, "the transforms may make other columns of other rows"),
+        (SQL, loses_by_value, "the transforms may make other columns of other rows"),
         (
             SQL,
             [transforms.each_row(lambda row: row), pivoted],
-            "the transforms make other columns of other rows",
+            "the transforms may make other columns of other rows",
         ),
         (SQL, needs_rows, "transform 1 of 1 (needs_rows) failed: IndexError"),
         (SQL, names_a_pivoted, 'failed: BinderException: Binder Error: Referenced column "ann"'),
-        (SQL, Misspeller(), 'failed: BinderException: Binder Error: Referenced column "scroe"'),
+        (SQL, decorated, 'failed: BinderException: Binder Error: Referenced column "ann"'),
+        (
+            SQL,
+            Maker().name_a_pivoted,
+            'failed: BinderException: Binder Error: Referenced column "ann"',
+        ),
+        (
+            SQL,
+            partial(names_an_indicator),
+            'failed: BinderException: Binder Error: Referenced column "is_ann"',
+        ),
+        (SQL, indicators, "the transforms may make other columns of other rows"),
+        (SQL, numbers_several, "the transforms may make other columns of other rows"),
+        (
+            SQL,
+            [indicators, transforms.each_row(lambda row: row, drops=["user_id_ann"])],
+            "transform 2 of 2 (each_row) failed: it drops user_id_ann",
+        ),
         (SQL, names_a_value, 'failed: BinderException: Binder Error: Referenced column "ann"'),
         (
             SQL,
@@ -337,7 +387,7 @@ def test_types_of_a_table_with_a_type_that_athena_has_not_are_told(
 ) -> None:
     create(glue, database, "odd", [{"Name": "score", "Type": "uniontype<int>"}])
     told = author.check("SELECT dt FROM odd", columns={"dt": STRING})
-    assert told == ("the types of dt against columns=",)
+    assert told == ("the types of all columns against columns=",)
 
 
 @pytest.mark.parametrize(
@@ -361,6 +411,30 @@ def test_types_of_a_table_with_a_type_that_athena_has_not_are_told(
             " Did you mean score?",
         ),
         (
+            Maker(),
+            f"{__file__}, line {misspells.__code__.co_firstlineno + 1}: ",
+            "transform 1 of 1 (Maker) names a column 'scroe', which its rows do not have."
+            " Did you mean score?",
+        ),
+        (
+            Maker().misspell,
+            f"{__file__}, line {misspells.__code__.co_firstlineno + 1}: ",
+            "transform 1 of 1 (misspell) names a column 'scroe', which its rows do not have."
+            " Did you mean score?",
+        ),
+        (
+            misspells_both,
+            f"{__file__}, line {misspells_both.__code__.co_firstlineno + 1}: ",
+            "transform 1 of 1 (misspells_both) names a column 'scroe', which its rows do not have."
+            " Did you mean score?",
+        ),
+        (
+            transforms.each_row(lambda row: row, drops=["scor"]),
+            "",
+            "transform 1 of 1 (each_row) names a column 'scor', which its rows do not have. Did you"
+            " mean score?",
+        ),
+        (
             transforms.movement(rank="score", previous_rank="previous_score"),
             "",
             "transform 1 of 1 (movement) names a column 'previous_score', which its rows do not"
@@ -372,7 +446,7 @@ def test_a_transform_that_names_a_column_which_is_not_there_is_refused(
     author: Author, transform: Any, place: str, problem: str
 ) -> None:
     columns = {"user_id": STRING, "score": BIGINT}
-    assert author.refusal(SQL, columns=columns, transform=transform) == (
+    assert author.refusal(SQL, columns=columns, transform=transform, logic_version="1") == (
         f"{place}{problem} The SQL returns user_id, score. No query was started. Correct the"
         " transform, or the SQL."
     )
@@ -383,12 +457,12 @@ def test_a_transform_that_names_a_column_which_is_not_there_is_refused(
     [
         ("SELECT user_id, score * 1.5 AS score FROM plays", {}, "score"),
         ("SELECT ARRAY_AGG(user_id) AS user_id, MAX(score) AS score FROM plays", {}, "user_id"),
-        (SQL, {"transform": renamed}, "user_id, score"),
-        (SQL, {"unload": True}, "user_id, score"),
+        (SQL, {"transform": renamed}, "all columns"),
+        (SQL, {"unload": True}, "all columns"),
         (
             "SELECT user_id, score * 1.5 AS score FROM plays",
             {"transform": transforms.each_row(lambda row: row, adds={"score": "bigint"})},
-            "user_id, score",
+            "all columns",
         ),
     ],
 )
@@ -400,20 +474,29 @@ def test_types_that_are_not_certain_are_told_and_not_refused(
     assert told == (f"the types of {names} against columns=",)
 
 
-def test_the_row_that_transforms_are_tried_with_has_a_value_in_each_column(author: Author) -> None:
-    """A transform that reads the values of its rows would fail on NULL."""
+def test_a_partial_of_a_transform_of_this_package_gives_the_same_types_for_any_rows(
+    author: Author,
+) -> None:
+    grades: Any = transforms.each_row(lambda row: row, adds={"grade": "varchar"}, drops=["score"])
+    columns = {"user_id": STRING, "grade": BIGINT}
+    refusal = author.refusal(SQL, columns=columns, transform=partial(grades), logic_version="1")
+    assert "'grade' is string, declared as bigint" in refusal
 
-    def shortened(rows: Any, _: Any) -> Any:
-        for row in rows.fetchall():
-            assert None not in row
-        return rows.select("n")
 
-    sql = (
-        "SELECT score AS n, user_id, played_at, CAST(played_at AS DATE) AS day,"
-        " CAST(played_at AS TIME) AS time, score > 1 AS is_high, 1.5 * score AS half FROM plays"
-    )
-    refusal = author.refusal(sql, columns={"score": BIGINT}, transform=shortened)
-    assert "it lacks 'score', and it has 'n', declared as no column" in refusal
+def test_types_are_those_of_the_places_of_the_columns(author: Author) -> None:
+    """sqlglot would call the second one `dt`."""
+    sql = "SELECT score AS dt, CAST(dt AS VARCHAR) FROM plays"
+    assert author.check(sql, columns={"dt": BIGINT, "_col1": STRING}) == ()
+    refusal = author.refusal(sql, columns={"dt": STRING, "_col1": STRING})
+    assert "'dt' is bigint, declared as string" in refusal
+
+
+def test_of_many_columns_without_a_certain_type_not_all_are_listed(author: Author) -> None:
+    values = ", ".join(f"score * 1.5 AS c{number}" for number in range(31))
+    columns = {"user_id": STRING, **{f"c{number}": BIGINT for number in range(31)}}
+    (told,) = author.check(f"SELECT user_id, {values} FROM plays", columns=columns)
+    assert told.startswith("the types of c0, c1, ")
+    assert told.endswith(", c29 and 1 more against columns=")
 
 
 def test_transforms_are_tried_with_nested_columns_as_texts_as_a_result_has_them(
@@ -445,7 +528,7 @@ def test_a_glue_that_does_not_answer_is_only_told(author: Author, database: str)
     config = Config(retries={"total_max_attempts": 1})
     author.glue = boto3.client("glue", endpoint_url="http://127.0.0.1:9", config=config)
     told = author.check("SELECT anything FROM plays", columns={"anything": BIGINT})
-    types = "the types of anything against columns="
+    types = "the types of all columns against columns="
     assert told == (f"the columns of {database}.plays", types)
 
 

@@ -14,6 +14,8 @@ from athena_reports.rows.columns import glue_name
 from local_athena.athena.catalog import Table, glue_type
 from local_athena.athena.dialect import parse
 from local_athena.athena.translate import translate
+from tests.library.authors.query_forms import RIGHT
+from tests.library.authors.query_forms import TABLES as TABLES_OF_FORMS
 
 TABLES = {
     "plays": {
@@ -36,11 +38,11 @@ def glue(database: str, name: str) -> Mapping[str, str] | None:
     return TABLES.get(name) if database == "db" else None
 
 
-def types_of(sql: str) -> dict[str, str]:
+def types_of(sql: str) -> tuple[str, ...]:
     return certain_types(sql, "db", glue)
 
 
-def types_of_athena(sql: str) -> dict[str, str]:
+def types_of_athena(sql: str) -> tuple[str, ...]:
     """Glue's names of the types that the local Athena returns."""
 
     def table(database: str, name: str) -> Table:
@@ -49,10 +51,7 @@ def types_of_athena(sql: str) -> dict[str, str]:
 
     catalog: Any = SimpleNamespace(table=table)
     translation = translate(parse(sql, ()), catalog, "db")
-    return {
-        name: glue_name(str(kind))
-        for name, kind in zip(translation.names, translation.types, strict=True)
-    }
+    return tuple(glue_name(str(kind)) for kind in translation.types)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def types_of_athena(sql: str) -> dict[str, str]:
 def test_a_certain_type_is_that_of_athena(values: str) -> None:
     sql = f"SELECT {values} FROM plays"
     types = types_of(sql)
-    assert types
+    assert all(types)
     assert types == types_of_athena(sql)
 
 
@@ -103,7 +102,7 @@ def test_a_certain_type_is_that_of_athena(values: str) -> None:
 )
 def test_types_are_followed_through_the_query(sql: str) -> None:
     types = types_of(sql)
-    assert types
+    assert all(types)
     assert types == types_of_athena(sql)
 
 
@@ -113,11 +112,17 @@ def test_types_are_followed_through_the_query(sql: str) -> None:
         *("price * 2", "ROUND(price, 1)", "1.5", "NULL", "MAX(level, 2)", "tags", "NOBODY(level)"),
         *("COALESCE(price, 0)", "IF(level > 1, ratio, score)", "played_at - INTERVAL '1' DAY"),
         *("LAG(level, 1, score) OVER (ORDER BY day)", "user_id || tags", "code + 1"),
-        *("(SELECT MAX(level) FROM plays)", "SUM(day)", "CAST(level AS DECIMAL)", "o.x"),
+        *(
+            "(SELECT MAX(level) FROM plays)",
+            "SUM(day)",
+            "CAST(level AS DECIMAL)",
+            "o.x",
+            "-2147483648",
+        ),
     ],
 )
 def test_of_what_is_not_certain_nothing_is_said(value: str) -> None:
-    assert types_of(f"SELECT {value} AS x, level FROM plays AS p, other AS o") == {"level": "int"}
+    assert types_of(f"SELECT {value} AS x, level FROM plays AS p, other AS o") == ("", "int")
 
 
 @pytest.mark.parametrize(
@@ -133,12 +138,66 @@ def test_of_what_is_not_certain_nothing_is_said(value: str) -> None:
     ],
 )
 def test_of_columns_that_are_not_certain_nothing_is_said(sql: str) -> None:
-    assert types_of(sql) == {}
+    assert not any(types_of(sql))
 
 
-def test_sql_that_is_not_understood_is_an_error() -> None:
-    with pytest.raises(SqlError, match=r"^sqlglot does not understand the SQL: "):
-        types_of("SELECT 1 AS one FROM plays p, users p")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT CAST(n AS varchar) AS n, n AS raw FROM (VALUES (1)) AS v (n)",
+        "SELECT DATE_FORMAT(seen_at, '%Y-%m-%d') AS seen_at, MAX(seen_at) AS last FROM other"
+        " GROUP BY 1",
+    ],
+)
+def test_an_alias_that_hides_a_column_does_not_give_its_type_to_another(sql: str) -> None:
+    assert types_of(sql) == ("string", "")
+
+
+def test_a_column_without_a_name_does_not_hide_one() -> None:
+    sql = "SELECT score AS code, CAST(code AS VARCHAR), level FROM plays"
+    assert types_of(sql) == ("bigint", "string", "int") == types_of_athena(sql)
+
+
+@pytest.mark.parametrize("sql", [*RIGHT, "SELECT * FROM users JOIN plays USING (dt, user_id)"])
+def test_a_certain_type_is_that_of_athena_in_each_form_of_a_query(
+    sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, columns in TABLES_OF_FORMS.items():
+        monkeypatch.setitem(TABLES, name, columns)
+    monkeypatch.setitem(TABLES, "users", {**TABLES_OF_FORMS["users"], "dt": "string"})
+    types = types_of(sql)
+    if types:  # else not even their number is certain
+        types_in_athena = types_of_athena(sql)
+        certain = [kind and other for kind, other in zip(types, types_in_athena, strict=True)]
+        assert list(types) == certain
+
+
+def test_a_query_that_reads_itself_has_the_types_of_its_first_rows() -> None:
+    """The local Athena does no recursion."""
+    query = "SELECT CAST(1 AS BIGINT), 'a' UNION ALL SELECT n + 1, x || 'a' FROM t WHERE n < 4"
+    assert types_of(f"WITH RECURSIVE t (n, x) AS ({query}) SELECT n, x FROM t") == (
+        "bigint",
+        "string",
+    )
+    # Of one without first rows nothing is known.
+    assert types_of("WITH RECURSIVE t (n) AS (SELECT n + 1 FROM t) SELECT n FROM t") == ("",)
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("SELECT 1 AS one FROM plays p, users p", "sqlglot does not understand the SQL: "),
+        (
+            "SELECT * FROM plays MATCH_RECOGNIZE (MEASURES A.x AS x PATTERN (A) DEFINE A AS true)",
+            "MATCH_RECOGNIZE is not understood.",
+        ),
+    ],
+)
+def test_sql_that_is_not_understood_is_an_error(sql: str, problem: str) -> None:
+    for types in (certain_types, returned_types):
+        with pytest.raises(SqlError) as refused:
+            types(sql, "db", glue)
+        assert str(refused.value).startswith(problem)
 
 
 def test_the_types_are_those_of_the_database_that_the_sql_names() -> None:
