@@ -385,7 +385,7 @@ def test_rows_that_a_check_forbids_are_written_and_fail(shop: Project) -> None:
     done = shop.run("test", "items/bounds", "--accept")
     assert (done.code, done.lines[-1]) == (1, "1 failed")
     file = f"{CASE}/expected.csv"
-    assert f"{file} has what came out, but a run would not publish it. Check" in done.out
+    assert f"The rows that came out are in {file}. A run would not publish them: Check" in done.out
     assert shop.files()[file].decode() == EXPECTED
     done_again = shop.run("test", "items/bounds")
     assert done_again.code == 1

@@ -160,9 +160,6 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         if "TABLE_NOT_FOUND" in problem:
             tables = ", ".join(_tables(folder))
             problem += f" The case has a table for each of its CSV files: {tables}."
-        if "COLUMN_NOT_FOUND" in problem:
-            files = ", ".join(str(file) for file in input_files(folder))
-            problem += f" If the SQL is right, add the column to the tables of the case: {files}."
         verdict = _Verdict(outcome, problem=problem)
     return CaseResult(
         report=folder.parent.name,
@@ -199,8 +196,10 @@ def _verdict(folder: Path, reports: Declared, aws: Aws, accept: bool) -> _Verdic
     if accept:
         expected_file.write_bytes(result.content)
         if result.failed_checks:
-            problem = f"{expected_file} has what came out, but a run would not publish it."
-            problem = f"{problem} {result.failed_checks}"
+            problem = (
+                f"The rows that came out are in {expected_file}. A run would not publish them:"
+                f" {result.failed_checks}"
+            )
             return _Verdict("failed", problem=problem, found=result.rows)
         return _Verdict("accepted", found=result.rows)
     if not expected_file.is_file():
@@ -252,6 +251,7 @@ def _run(folder: Path, reports: Declared, aws: Aws) -> _Result:
             command="test",
             sql=sql,
             database=database,
+            files={file.stem.lower(): file for file in input_files(folder)},
             is_whole=not case.cte,
         ) as done,
     ):

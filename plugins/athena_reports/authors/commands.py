@@ -638,7 +638,11 @@ def run_cases(
         typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all."),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Keep what comes out as expected.csv, for review.")
+        bool,
+        typer.Option(
+            "--accept",
+            help="Keep what comes out as expected.csv, for review. It fails if a check does.",
+        ),
     ] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Where the cases are; by default those of the project.")

@@ -37,6 +37,7 @@ class UnknownColumn(NamedTuple):
         is_alias: Whether the SELECT around it gives this name, which only ORDER BY can use.
         sources: What was looked through, such as `database_dev.plays` or `the CTE totals`.
         columns: The columns that these have.
+        tables: Those of the sources that are tables, by their names with a database.
     """
 
     name: str
@@ -44,6 +45,7 @@ class UnknownColumn(NamedTuple):
     is_alias: bool
     sources: tuple[str, ...]
     columns: tuple[str, ...]
+    tables: tuple[str, ...] = ()
 
 
 class QueryColumns(NamedTuple):
@@ -112,11 +114,13 @@ class _Source(NamedTuple):
         alias: Its name in the query, in lower case.
         description: What a message calls it.
         columns: Its columns in lower case; None if they are not known.
+        table: Its name with its database; empty if it is no table.
     """
 
     alias: str
     description: str
     columns: tuple[str, ...] | None
+    table: str = ""
 
 
 class _Reader:
@@ -181,6 +185,7 @@ class _Reader:
             is_alias=len(names) == 1 and names[0] in _aliases(scope),
             sources=tuple(dict.fromkeys(descriptions)),
             columns=tuple(name for name in dict.fromkeys(known) if name),
+            tables=_tables(possible),
         )
 
     def _has(self, names: Sequence[str], sources: Sequence[_Source]) -> bool:
@@ -215,11 +220,12 @@ class _Reader:
         return sources
 
     def _source(self, alias: str, source: exp.Table | Scope) -> _Source:
+        table = ""
         if isinstance(source, exp.Table):
             database = source.db if source.db else self.database
-            description = f"{database}.{source.name}".lower()
+            table = description = f"{database}.{source.name}".lower()
             if _is_function(source):
-                description = "a table function"
+                table, description = "", "a table function"
             if alias != source.name.lower():
                 description += f" AS {alias}"
             columns = self._columns_of_table(source)
@@ -235,7 +241,7 @@ class _Reader:
             columns = self._outputs_of(source)
         if columns is None:
             self.not_checked[f"the columns of {description}"] = None
-        return _Source(alias, description, columns)
+        return _Source(alias, description, columns, table)
 
     def _columns_of_table(self, table: exp.Table) -> tuple[str, ...] | None:
         if any(table.args.get(change) for change in TABLE_CHANGES):
@@ -322,9 +328,14 @@ class _Reader:
                         is_alias=False,
                         sources=(right.description,),
                         columns=right.columns,
+                        tables=_tables([right]),
                     )
                     problems.append(problem)
         return problems
+
+
+def _tables(sources: Sequence[_Source]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source.table for source in sources if source.table))
 
 
 def _is_in_order_by(column: exp.Column, scope: Scope) -> bool:

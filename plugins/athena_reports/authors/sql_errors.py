@@ -1,6 +1,8 @@
 """Where an error of Athena lies: the SQL file, its line, and the columns that the tables have."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,6 +30,7 @@ def failed_place(
     *,
     database: str,
     glue: "GlueClient",
+    files: Mapping[str, Path],
 ) -> str:
     """Return sentences on where a query failed; empty if the reason names no place in the SQL.
 
@@ -41,6 +44,8 @@ def failed_place(
             CTEs.
         database: The database of tables that the SQL names without one.
         glue: Is asked for the columns.
+        files: What the tables of the database were made of, by their names, if it is that of a
+            case. An author may add a column there.
     """
     place = _PLACE.match(reason)
     if place is None:
@@ -61,7 +66,7 @@ def failed_place(
         return f"{told_place}."
     unknown = _unknown_column_at(start, sql, database, glue)
     if unknown is not None:
-        return f"{told_place}: {describe(unknown)}"
+        return f"{told_place}: {describe(unknown)}{_in_files(unknown, database, files)}"
     return " ".join([f"{told_place}.", *_columns_of_tables(sql, database, glue)])
 
 
@@ -81,6 +86,15 @@ def _unknown_column_at(
             sources = [source.removeprefix(f"{database}.") for source in column.sources]
             return column._replace(sources=tuple(sources))
     return None
+
+
+def _in_files(unknown: UnknownColumn, database: str, files: Mapping[str, Path]) -> str:
+    """Return a sentence on the files of the tables that lack a column; empty if there are none."""
+    names = [table.removeprefix(f"{database}.") for table in unknown.tables]
+    lacking = [str(files[name]) for name in names if name in files]
+    if not lacking:
+        return ""
+    return f" If the SQL is right, add the column to {' or '.join(lacking)}."
 
 
 def _columns_of_tables(sql: str, database: str, glue: "GlueClient") -> list[str]:

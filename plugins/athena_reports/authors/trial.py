@@ -9,11 +9,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
 
@@ -131,6 +132,7 @@ def trial(
     command: str,
     sql: str = "",
     database: str = "",
+    files: Mapping[str, Path] | None = None,
     is_whole: bool = True,
 ) -> Iterator[Trial]:
     """Pay the query of a period and make its rows, as the transform step does.
@@ -145,6 +147,7 @@ def trial(
         sql: Another query; empty for the report's.
         database: Another database, such as that of a case. Its rows are compared with no published
             period, and `max_scan` does not hold. Empty for the database of the settings.
+        files: What the tables of a case were made of, by their names; None without a case.
         is_whole: Whether the query gives what the transforms and checks of the report are for. The
             query of one CTE does not, so neither is run.
 
@@ -173,7 +176,15 @@ def trial(
     def place_of(reason: str) -> str:
         if not is_sql_of_a_file:
             return ""
-        return failed_place(reason, declared, period, sql, database=query_database, glue=aws.glue)
+        return failed_place(
+            reason,
+            declared,
+            period,
+            sql,
+            database=query_database,
+            glue=aws.glue,
+            files=files or {},
+        )
 
     submission = _submission(sql, query_database, command, aws)
     timetable: Any = declared.dag.timetable

@@ -54,7 +54,7 @@ def declared(make_report: MakeReport, sql_folder: Path, monkeypatch: Any) -> Dec
 def place_of(declared: DeclaredReport, reason: str) -> str:
     glue: Any = SimpleNamespace(get_table=get_table)
     sql = declared.sql(WEEK)
-    return failed_place(reason, declared, WEEK, sql, database="lake", glue=glue)
+    return failed_place(reason, declared, WEEK, sql, database="lake", glue=glue, files={})
 
 
 def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
@@ -93,7 +93,8 @@ def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(
     sql = select_from("a", declared.sql(WEEK))
     glue: Any = SimpleNamespace(get_table=get_table)
     reason = "COLUMN_NOT_FOUND: line 2:12: Column 'usr' cannot be resolved"
-    assert failed_place(reason, declared, WEEK, sql, database="lake", glue=glue) == (
+    files = {"teams": Path("teams.csv")}
+    assert failed_place(reason, declared, WEEK, sql, database="lake", glue=glue, files=files) == (
         "It is in sql/plays.sql, line 4: there is no column 'usr' in plays. Did you mean user_id?"
         " The columns are user_id, dt."
     )
