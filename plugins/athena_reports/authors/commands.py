@@ -601,7 +601,7 @@ def status(context: typer.Context, report: ReportName, as_json: AsJson = False) 
         console = Console()
         for dag_status in all_status:
             statuses.show(dag_status, console)
-    if all_reports.problems or any(dag_status.problems for dag_status in all_status):
+    if all_reports.broken_files or any(dag_status.problems for dag_status in all_status):
         raise typer.Exit(1)
 
 
@@ -626,7 +626,7 @@ def costs(
         dags = find_dags(report, all_reports)
     totals = cost_totals.costs(dags, months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
-    if all_reports.problems:  # the reports of a broken file are not among them
+    if all_reports.broken_files:  # the reports of a broken file are not among them
         raise typer.Exit(1)
 
 
@@ -709,7 +709,7 @@ def account(
         print(json.dumps([check._asdict() for check in checks], indent=2))
     else:
         _print_checks(checks)
-    if all_reports.problems or any(check.problem for check in checks):
+    if all_reports.broken_files or any(check.problem for check in checks):
         raise typer.Exit(1)
 
 
@@ -830,8 +830,8 @@ def _reports() -> "Declared":
     from athena_reports.authors.report_files import declared_reports
 
     all_reports = declared_reports()
-    for problem in all_reports.problems:
-        print_problem(problem)
+    for broken_file in all_reports.broken_files:
+        print_problem(broken_file.problem)
     return all_reports
 
 

@@ -94,23 +94,33 @@ class DeclaredReport:
         return min(last_complete, last_with_data)
 
 
+class BrokenFile(NamedTuple):
+    """A DAG file that cannot be imported."""
+
+    path: Path
+    reason: str
+
+    @property
+    def problem(self) -> str:
+        """What its author is told."""
+        return f"{self.path} cannot be imported: {self.reason}"
+
+
 class Declared(NamedTuple):
-    """The reports of a DAGs folder, and why its other files have none."""
+    """The reports of a DAGs folder, and its files that cannot be imported."""
 
     reports: list[DeclaredReport]
-    problems: list[str]
-    broken_files: Sequence[Path] = ()  # those of the problems
+    broken_files: list[BrokenFile]
 
 
 def declared_reports() -> Declared:
-    """Import the files of Airflow's `dags_folder`; return their reports, and why a file has none.
+    """Import the files of Airflow's `dags_folder`; return their reports, and the broken files.
 
     As in Airflow, a file that `.airflowignore` names is not read, and only Ctrl-C ends the import
     of all files.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     reports: list[DeclaredReport] = []
-    problems = []
     broken_files = []
     for path in _dag_files(folder):
         try:
@@ -119,11 +129,10 @@ def declared_reports() -> Declared:
             raise
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
             reason = f"{_place(path, error)}{_reason(error)}"
-            problems.append(f"{path} cannot be imported: {reason}")
-            broken_files.append(path)
+            broken_files.append(BrokenFile(path, reason))
             continue
         reports += [DeclaredReport(dag) for dag in dags]
-    return Declared(reports, problems, broken_files)
+    return Declared(reports, broken_files)
 
 
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
@@ -136,16 +145,17 @@ def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
         if name in names:
             matching.append(declared_report)
     if not matching:
-        raise UnknownReportError(_no_such_report(name, sorted(known_names), declared.broken_files))
+        broken_paths = [file.path for file in declared.broken_files]
+        raise UnknownReportError(_no_such_report(name, sorted(known_names), broken_paths))
     return matching
 
 
-def _no_such_report(name: str, known_names: list[str], broken_files: Sequence[Path]) -> str:
+def _no_such_report(name: str, known_names: list[str], broken_paths: Sequence[Path]) -> str:
     problem = f"There is no report {name!r}."
-    if broken_files:
-        files = " or ".join(map(str, broken_files))
+    if broken_paths:
+        files = " or ".join(map(str, broken_paths))
         problem += f" It may be in {files}, which cannot be imported: correct that first."
-    if broken_files and not known_names:
+    if broken_paths and not known_names:
         return problem
     return f"{problem} Is it one of these: {_suggestions(name, known_names)}?"
 

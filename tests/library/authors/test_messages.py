@@ -205,7 +205,8 @@ def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
     file.write_text(text)
     line = text[: text.index(cadence)].count("\n") + 1
 
-    (told,) = declared_reports().problems
+    (broken_file,) = declared_reports().broken_files
+    told = broken_file.problem
     assert told.startswith(f"{file} cannot be imported: line {line}: Report 'scores': ")
     assert problem in told
 

@@ -22,6 +22,7 @@ from athena_reports import (
     yearly,
 )
 from athena_reports.authors.report_files import (
+    BrokenFile,
     Declared,
     DeclaredReport,
     UnknownReportError,
@@ -108,7 +109,7 @@ def test_reports_are_the_dags_that_were_built_and_no_others(
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
 
     found = declared_reports()
-    assert found.problems == []
+    assert found.broken_files == []
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
     declared, period = find_report("plays", "2025-05", found)
     assert (declared.dag.dag_id, period) == ("plays_monthly", monthly().period("2025-05"))
@@ -163,7 +164,8 @@ def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     found = declared_reports()
     assert len(found.reports) == 2
-    (told,) = found.problems
+    (broken_file,) = found.broken_files
+    told = broken_file.problem
     assert told.startswith(f"{broken} cannot be imported: {problem}")
     if "weekly" in text:
         assert "PeriodError" not in told
@@ -202,7 +204,7 @@ def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(
         archive.writestr("more.py", FILE)
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     found = declared_reports()
-    assert found.problems == []
+    assert found.broken_files == []
     ids = [declared.dag.dag_id for declared in found.reports]
     assert ids == [f"{name}_{cadence}" for name in "abc" for cadence in ("weekly", "monthly")]
 
@@ -241,9 +243,9 @@ def test_a_file_that_is_broken_may_have_an_unknown_report(
     names: list[str], problem: str, make_report: MakeReport
 ) -> None:
     reports = [DeclaredReport(build_dag(make_report(name=name), daily())) for name in names]
-    broken_files = [Path("dags/plays.py"), Path("dags/x.py")]
+    broken_files = [BrokenFile(Path(path), "") for path in ("dags/plays.py", "dags/x.py")]
     with pytest.raises(UnknownReportError) as unknown:
-        find_report("plays", "", Declared(reports, ["", ""], broken_files))
+        find_report("plays", "", Declared(reports, broken_files))
     assert str(unknown.value) == (
         "There is no report 'plays'. It may be in dags/plays.py or dags/x.py, which cannot be"
         f" imported: correct that first.{problem}"
