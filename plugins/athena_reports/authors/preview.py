@@ -503,10 +503,6 @@ def _facts(result: Preview) -> Grid:
         facts.add_row(source.table, _what_is_read(source))
         if source.uses > 1:
             facts.add_row("", f"scanned {source.uses} times")
-        if source.missing:
-            facts.add_row("", Text(f"missing: {_range(source.missing)}", style="red"))
-    for table in result.undeclared:
-        facts.add_row(table, Text(_UNDECLARED, style="red"))
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
         amount = f"about {cost}"
