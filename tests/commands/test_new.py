@@ -131,7 +131,7 @@ def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
         ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),
         ("best", {"until": "2025-05-31"}, 1, "The last date, 2025-05-31, is before the first one,"),
         ("best", {"until": "never"}, 2, "Invalid value for '--until'"),
-        ("items", {}, 1, "tests/reports/items/bounds/expected.csv exist already, so nothing is"),
+        ("items", {}, 1, "include/sql/items.sql exists already, so nothing is"),
     ],
 )
 def test_what_could_not_run_is_not_written(
@@ -142,6 +142,29 @@ def test_what_could_not_run_is_not_written(
     assert (done.code, done.out) == (code, "")
     assert problem in done.err
     assert shop.files() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Best", "'Best' is not a name"),
+        ("items", "include/sql/items.sql exists already"),
+    ],
+)
+def test_a_name_that_cannot_be_taken_is_refused_before_the_questions(
+    name: str, problem: str, shop: Project
+) -> None:
+    done = shop.run("new", name, COLUMNS="200")
+    assert (done.code, done.out) == (1, "")
+    assert problem in done.err
+
+
+def test_a_case_of_another_report_is_not_overwritten(shop: Project) -> None:
+    shop.write("tests/reports/best/bounds/sales.csv", "mine")
+    done = shop.run("new", "best", *new_options())
+    assert (done.code, done.out) == (1, "")
+    assert "tests/reports/best/bounds/sales.csv exists already, so nothing is" in done.err
+    assert (shop.root / "tests/reports/best/bounds/sales.csv").read_text() == "mine"
 
 
 def test_a_report_of_one_day_is_written_in_the_quotes_of_the_formatter(shop: Project) -> None:

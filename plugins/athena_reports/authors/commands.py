@@ -134,16 +134,17 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
 
 
 def _new_folder(folder: Path) -> Path:
-    from athena_reports.authors.new_folder import require_new_folder
+    from athena_reports.authors.project_folder import require_new_folder
 
     require_new_folder(folder.absolute())
     return folder
 
 
-def _name_in_a_project(name: str) -> str:
+def _new_report_name(name: str) -> str:
+    from athena_reports.authors.report_name import require_new_name
     from athena_reports.local.project import find_project
 
-    find_project()
+    require_new_name(name, find_project())
     return name
 
 
@@ -192,7 +193,7 @@ def init(
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_name_in_a_project)],
+    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_new_report_name)],
     table: TableOption,
     key: KeyOption,
     time: TimeOption,

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from datetime import date, timedelta
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from athena_reports.authors.new import NewReport, report_templates, write_report
-from athena_reports.authors.new_folder import InitError, require_new_folder
+from athena_reports.authors.project_folder import (
+    InitError,
+    folder_beside,
+    require_new_folder,
+)
 from athena_reports.authors.rules.check import check
 from athena_reports.local.project import find_project
 
@@ -60,7 +63,7 @@ def write_project(folder: Path, report: NewReport) -> None:
     wheels = _wheels(library)
     texts = _texts(folder.name, report, library.version, has_wheels=wheels != [])
     # It is renamed when it is complete, so that a project is there as a whole or not at all.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+    with folder_beside(folder) as beside:
         root = Path(beside) / folder.name
         for path, text in texts.items():
             file = root / path

@@ -16,21 +16,22 @@ from pydantic import BaseModel
 
 from athena_reports.authors.case_tables import EXPECTED_FILE
 from athena_reports.authors.cases import CASE_FILE
-from athena_reports.errors import AthenaReportsError
+from athena_reports.authors.report_name import (
+    NewReportError,
+    dag_file,
+    require_absent,
+    require_name,
+    sql_file,
+)
 from athena_reports.local.project import Project
 from athena_reports.periods.calendar import Period, weekly
 from athena_reports.periods.sql_names import is_reserved, sql_name
-from athena_reports.reports.report import NAME_PATTERN
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")  # a template cannot read `inputs._table`
 # Categories of Unicode: control characters, surrogates, separators of lines and of paragraphs.
 _NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 _TICK = timedelta(milliseconds=1)  # the smallest step of Athena's timestamp
-
-
-class NewReportError(AthenaReportsError):
-    """The report cannot be written."""
 
 
 class NewReport(BaseModel, frozen=True):
@@ -75,15 +76,7 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
             f"The last date, {report.until}, is before the first one, {report.since}."
         )
     files = _files(report, project)
-    existing = [str(path.relative_to(project.root)) for path in files if path.exists()]
-    if existing:
-        verb = "exist"
-        if len(existing) == 1:
-            verb = "exists"
-        advice = "Choose another name, or delete what is there."
-        raise NewReportError(
-            f"{', '.join(existing)} {verb} already, so nothing is written. {advice}"
-        )
+    require_absent(files, project)
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +91,7 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
 
 
 def _require_names(report: NewReport) -> None:
-    if not re.fullmatch(NAME_PATTERN, report.name):
-        raise NewReportError(
-            f"{report.name!r} is not a name: use up to 64 lower-case letters, digits and '_'."
-        )
+    require_name(report.name)
     columns = {"key": report.key, "time": report.time, "partition": report.partition}
     wrong = {field: name for field, name in columns.items() if not _COLUMN.fullmatch(name)}
     if not _TABLE.fullmatch(report.table):
@@ -144,8 +134,8 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
     }
     case = project.tests / report.name / "bounds"
     paths = {
-        "report.py.jinja": project.dags / f"{report.name}.py",
-        "report.sql.jinja": project.sql / f"{report.name}.sql",
+        "report.py.jinja": dag_file(report.name, project),
+        "report.sql.jinja": sql_file(report.name, project),
         "case.yaml.jinja": case / CASE_FILE,
         "events.csv.jinja": case / f"{report.table}.csv",
         "expected.csv.jinja": case / EXPECTED_FILE,

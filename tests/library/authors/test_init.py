@@ -22,7 +22,7 @@ from athena_reports import __version__
 from athena_reports.authors.commands import app
 from athena_reports.authors.init import write_project
 from athena_reports.authors.new import NewReport, report_templates
-from athena_reports.authors.new_folder import InitError
+from athena_reports.authors.project_folder import InitError
 from athena_reports.local import restore
 from athena_reports.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
@@ -221,6 +221,8 @@ def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, ru
         (".", "is the working directory, which is replaced. Go to the folder above it"),
         ("none/reports", "There is no folder"),
         ("file/reports", "There is no folder"),
+        ("/proc/reports", "/proc/reports cannot be written: "),
+        ("r" * 300, " cannot be written: File name too long. Choose another folder."),
     ],
 )
 def test_a_place_that_is_none_is_refused(

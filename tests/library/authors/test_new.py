@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from athena_reports.authors import new as new_module
-from athena_reports.authors.new import NewReport, NewReportError, write_report
+from athena_reports.authors.new import NewReport, write_report
+from athena_reports.authors.report_name import NewReportError
 from athena_reports.inputs.input import Input
 from athena_reports.local.project import Project
 from athena_reports.periods.calendar import weekly

@@ -1,8 +1,12 @@
-"""Where a new project can be put. The command `init` asks it before its questions."""
+"""The folder of a new project: what its name may be, and where it can be.
+
+The command `init` asks it before its questions, so it imports nothing that imports Airflow.
+"""
 
 import keyword
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from athena_reports.errors import AthenaReportsError
 
@@ -15,13 +19,25 @@ class InitError(AthenaReportsError):
 
 
 def require_new_folder(folder: Path) -> None:
-    """Raise InitError unless a project can be put there without overwriting anything.
+    """Raise InitError unless a project can be written there, and overwrites nothing.
 
     Args:
         folder: An absolute path. Its last part is the name of the project.
     """
     _require_name(folder.name)
-    _require_place(folder)
+    try:
+        _require_place(folder)
+        folder_beside(folder).cleanup()
+    except OSError as error:
+        raise InitError(
+            f"{folder} cannot be written: {error.strerror}. Choose another folder. Nothing is"
+            " written."
+        ) from error
+
+
+def folder_beside(folder: Path) -> TemporaryDirectory[str]:
+    """Return a temporary folder beside a project's folder; OSError if it cannot be written."""
+    return TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
 
 
 def _require_name(name: str) -> None:
