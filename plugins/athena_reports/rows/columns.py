@@ -64,26 +64,26 @@ _DUCKDB_NAMES = {
     "varbinary": "BLOB",
 }
 # What an author means by a name that Athena has not: by that of Python, pandas or another database.
-_MEANT_NAMES = {
+# Each is a name of a table, which can also stand in an array.
+MEANT_NAMES = {
     "bool": "boolean",
     "byte": "tinyint",
     "int8": "tinyint",
     "short": "smallint",
     "int16": "smallint",
-    "int32": "integer",
+    "int32": "int",
     "int64": "bigint",
     "long": "bigint",
-    "float32": "real",
+    "float32": "float",
     "float64": "double",
     "number": "bigint or double or decimal(18,2)",
     "numeric": "decimal(18,2)",
-    "decimal": "decimal(18,2)",
-    "str": "varchar",
-    "text": "varchar",
-    "bytes": "varbinary",
-    "blob": "varbinary",
+    "str": "string",
+    "text": "string",
+    "bytes": "binary",
+    "blob": "binary",
     "datetime": "timestamp",
-    "timestamptz": "timestamp with time zone",
+    "timestamptz": "timestamp",
 }
 # How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length
 # is written as a list, since Athena has no lengths.
@@ -94,6 +94,7 @@ _PRINTED = re.compile(
 )
 _ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)  # such as `(20)`, or `<int>`
 _DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
+_OTHER_DECIMAL = re.compile(r"^(numeric|number)\b")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 # In a Glue type: a type that is not nested, a nested type without another one in it, and the
 # beginning of a field.
@@ -140,14 +141,25 @@ def duckdb_type(name: str) -> str:
     without_arguments = " ".join(_ARGUMENTS.sub("", lowered).split())
     if _PRINTED.fullmatch(without_arguments):
         return "VARCHAR"
-    if without_arguments in _MEANT_NAMES:
-        meant = _MEANT_NAMES[without_arguments]
+    if without_arguments == "decimal":
+        raise ValueError(f"its type {name} lacks its digits: write them, such as decimal(18,2).")
+    if without_arguments in MEANT_NAMES:
+        meant = _with_digits(lowered) or MEANT_NAMES[without_arguments]
         raise ValueError(f"its type {name} is not known: write {meant}.")
     if without_arguments not in _DUCKDB_NAMES:
         raise ValueError(
             f"its type {name} is not known. CAST it in the SQL, to varchar for example."
         )
     return _DUCKDB_NAMES[without_arguments]
+
+
+def _with_digits(name: str) -> str:
+    """Return the decimal that a type such as `numeric(10,2)` means; empty if it is no such type."""
+    decimal = _OTHER_DECIMAL.sub("decimal", name)
+    if not _DECIMAL.fullmatch(decimal):
+        return ""
+    duckdb_type(decimal)  # refuses digits that no decimal has
+    return decimal
 
 
 def table_type(glue: str) -> str:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.rows.columns import (
+    MEANT_NAMES,
     TABLE_TYPES,
     TableColumn,
     as_called,
@@ -78,13 +79,19 @@ def test_every_type_of_athena_has_its_type_in_duckdb(names: list[str], expected:
             for name in ("hyperloglog", "", "timestamp without a zone", "decimals(3,1)")
         ),
         ("bool", "its type bool is not known: write boolean."),
-        ("TEXT", "its type TEXT is not known: write varchar."),
-        ("timestamptz(3)", "its type timestamptz(3) is not known: write timestamp with time zone."),
-        ("decimal", "its type decimal is not known: write decimal(18,2)."),
+        ("TEXT", "its type TEXT is not known: write string."),
+        ("timestamptz(3)", "its type timestamptz(3) is not known: write timestamp."),
+        ("numeric(10,2)", "its type numeric(10,2) is not known: write decimal(10,2)."),
+        ("Number (5)", "its type Number (5) is not known: write decimal (5)."),
+        *(
+            (name, f"its type {name} lacks its digits: write them, such as decimal(18,2).")
+            for name in ("decimal", "decimal(a)")
+        ),
         *(
             (name, f"{name} is not a valid type; it has 1 to 38 digits")
             for name in ("decimal(0,0)", "decimal(39,2)", "decimal(5,6)")
         ),
+        ("numeric(39,2)", "decimal(39,2) is not a valid type; it has 1 to 38 digits"),
     ],
 )
 def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str) -> None:
@@ -92,12 +99,20 @@ def test_a_type_that_is_not_known_is_refused_with_a_way_out(name: str, says: str
         duckdb_type(name)
 
 
-def test_what_an_author_is_told_to_write_is_a_type() -> None:
-    for name in ("number", "blob", "datetime", "timestamptz", "float32", "int64", "short"):
-        with pytest.raises(ValueError, match=r"is not known: write .*\.$") as refused:
-            duckdb_type(name)
-        told = str(refused.value).rpartition("write ")[2].removesuffix(".")
-        assert all(duckdb_type(kind) for kind in told.split(" or "))
+@pytest.mark.parametrize("form", ["{}", "array<{}>", "map<string,{}>"])
+@pytest.mark.parametrize("digits", ["", "(10)", "(10,2)"])
+@pytest.mark.parametrize("name", MEANT_NAMES)
+def test_what_an_author_is_told_to_write_is_a_type_of_a_table(
+    name: str, digits: str, form: str
+) -> None:
+    with pytest.raises(ValueError, match=r"is not known: write .*\.$") as refused:
+        glue_name(form.format(f"{name}{digits}"))
+    told = str(refused.value).rpartition("write ")[2].removesuffix(".").split(" or ")
+    for kind in told:
+        written = form.format(kind)
+        assert glue_name(written) in (written, written.replace("(10)", "(10,0)"))
+    if digits and name in ("number", "numeric"):
+        assert told == [f"decimal{digits}"]
 
 
 def test_the_types_that_an_author_may_choose_among_are_those_of_a_table() -> None:
