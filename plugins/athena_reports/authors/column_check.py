@@ -6,9 +6,9 @@ are tried with columns that have no rows.
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ from athena_reports.reports.column import Column
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type, quoted
-from athena_reports.rows.engine import open_engine
+from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import (
     DroppedColumnError,
     LibraryTransform,
@@ -315,13 +315,45 @@ def _promise_problem(returned: _Returned, promised: Mapping[str, Column]) -> str
     return ", and ".join(problems)
 
 
+class _Attempts(NamedTuple):
+    """Runs the transforms of a report on the columns of its SQL, of which no row can be read.
+
+    Attributes:
+        select: The columns as SQL, of values that cannot be read.
+        declared: The report.
+        period: The period.
+        engine: The engine.
+        about: Report and period, the first words of an error.
+    """
+
+    select: str
+    declared: DeclaredReport
+    period: Period
+    engine: Engine
+    about: str
+
+    def without_rows(self, *, extra: str = "") -> tuple[TableColumn, ...]:
+        """Return the columns that are made of no rows; `extra` is SQL of another column."""
+        return self._columns(f"{self.select}{extra} WHERE false")
+
+    def unread(self) -> tuple[TableColumn, ...]:
+        """Return the columns that are made before a row is read; TransformError if one is read."""
+        return self._columns(f"{self.select} WHERE {_UNREADABLE}")
+
+    def _columns(self, sql: str) -> tuple[TableColumn, ...]:
+        rows = self.engine.connection.sql(sql)
+        transforms = self.declared.report.transforms
+        made = apply(transforms, rows, self.period, engine=self.engine, about=self.about)
+        return columns_of(made)
+
+
 def _transformed(
     names: Sequence[str], types: Sequence[str], declared: DeclaredReport, period: Period
 ) -> tuple[TableColumn, ...]:
     """Return the columns that the transforms make of columns without rows.
 
-    Other columns than the promised ones are returned only if they are certain: the transforms must
-    make them, or fail, before they read a row.
+    Other columns than the promised ones are returned only if they are certain: the transforms make
+    them before they read a row.
 
     Args:
         names: The columns of the SQL.
@@ -336,36 +368,16 @@ def _transformed(
         AthenaReportsError: The engine cannot run it.
     """
     about = f"{declared.dag.dag_id}, period {period.id}, without rows"
-    transforms = declared.report.transforms
     values = []
     for name, kind in zip(names, types, strict=True):
         values.append(f"CAST({_UNREADABLE} AS {duckdb_type(kind)}) AS {quoted(name)}")
-    select = f"SELECT {', '.join(values)}"
     with open_engine(settings().memory_limit, about=about) as engine:
-
-        def columns_from(sql: str) -> tuple[TableColumn, ...]:
-            rows = engine.connection.sql(sql)
-            return columns_of(apply(transforms, rows, period, engine=engine, about=about))
-
-        def missing_column(sql: str) -> str:
-            try:
-                columns_from(sql)
-            except TransformError as error:
-                return _missing_column(error)
-            return ""
-
+        attempts = _Attempts(f"SELECT {', '.join(values)}", declared, period, engine, about)
         try:
-            made = columns_from(f"{select} WHERE false")
+            made = attempts.without_rows()
         except TransformError as error:
             name = _missing_column(error)
-            with_it = f"{select}, CAST(NULL AS VARCHAR) AS {quoted(name)} WHERE false"
-            # No row can bring the column if none was read, and nothing else if it helps to add it.
-            is_certain = (
-                name != ""
-                and missing_column(f"{select} WHERE {_UNREADABLE}") == name
-                and missing_column(with_it) != name
-            )
-            if not is_certain:
+            if not name or not _is_certainly_missing(name, attempts):
                 raise
             transform = str(error).removeprefix(f"{about}: ").partition(" failed: ")[0]
             raise ColumnError(
@@ -376,12 +388,32 @@ def _transformed(
         made_names = _Returned(tuple(column.name for column in made), {})
         is_right = not _promise_problem(made_names, declared.report.columns)
         # Those of this package give the same columns for any rows.
-        if is_right or _are_of_package(transforms):
+        if is_right or _are_of_package(declared.report.transforms):
             return made
         try:
-            return columns_from(f"{select} WHERE {_UNREADABLE}")
+            return attempts.unread()
         except TransformError as error:
             raise ValueError("the transforms may make other columns of other rows.") from error
+
+
+def _is_certainly_missing(name: str, attempts: _Attempts) -> bool:
+    """Return whether a transform names a column that no row can bring.
+
+    It names the column before it reads a row, and it does not if the SQL returns it.
+    """
+
+    def missing(columns: Callable[[], object]) -> str:
+        try:
+            columns()
+        except TransformError as error:
+            return _missing_column(error)
+        return ""
+
+    extra = f", CAST(NULL AS VARCHAR) AS {quoted(name)}"
+    return (
+        missing(attempts.unread) == name
+        and missing(partial(attempts.without_rows, extra=extra)) != name
+    )
 
 
 def _missing_column(error: TransformError) -> str:
