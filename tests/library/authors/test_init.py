@@ -543,7 +543,8 @@ def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
     group: Any = typer.main.get_command(app)
     names = []
     for line in typed:
-        words = shlex.split(line.replace("<date>", "2025-01-01"), comments=True)
+        typed_line = line.replace("<date>", "2025-01-01").replace("<name>", "best_users")
+        words = shlex.split(typed_line, comments=True)
         if words[0] != "athena-reports":
             continue
         _, name, *arguments = words
