@@ -633,7 +633,7 @@ AGGREGATES = st.one_of(
         n=SMALL,
     ),
     aggregate(
-        "element_at(multimap_agg(coalesce(h, '-'), id), 'p')",
+        "array_sort(element_at(multimap_agg(coalesce(h, '-'), id), 'p'))",
         lambda rows: [row.id for row in rows if row.h == "p"] or None,
     ),
     aggregate("max_by(s, id)", lambda rows: rows[-1].s if rows else None),
