@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,11 +45,24 @@ def get_table(*, DatabaseName: str, Name: str) -> Any:
     return {"Table": COLUMNS[DatabaseName, Name]}
 
 
+Declare = Callable[[str], DeclaredReport]
+
+
 @pytest.fixture
-def declared(make_report: MakeReport, sql_folder: Path, monkeypatch: Any) -> DeclaredReport:
-    (sql_folder / "plays.sql").write_text(SQL)
+def declare(make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Declare:
+    """Declares a report of a template, in the folder above that of the SQL."""
     monkeypatch.chdir(sql_folder.parent)
-    return DeclaredReport(build_dag(make_report(), WEEKS))
+
+    def declare(template: str) -> DeclaredReport:
+        (sql_folder / "plays.sql").write_text(template)
+        return DeclaredReport(build_dag(make_report(), WEEKS))
+
+    return declare
+
+
+@pytest.fixture
+def declared(declare: Declare) -> DeclaredReport:
+    return declare(SQL)
 
 
 def place_of(declared: DeclaredReport, reason: str) -> str:
@@ -82,14 +96,10 @@ def test_a_reason_names_a_place_or_none(reason: str, place: str, declared: Decla
     assert place_of(declared, reason) == place
 
 
-def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(
-    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(declare: Declare) -> None:
     """A case runs another query after the CTEs of the file."""
     template = "{# plays #}\n\nWITH a AS (\n    SELECT usr FROM plays\n)\nSELECT * FROM a\n"
-    (sql_folder / "plays.sql").write_text(template)
-    monkeypatch.chdir(sql_folder.parent)
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    declared = declare(template)
     sql = select_from("a", declared.sql(WEEK))
     glue: Any = SimpleNamespace(get_table=get_table)
     reason = "COLUMN_NOT_FOUND: line 2:12: Column 'usr' cannot be resolved"
@@ -100,13 +110,9 @@ def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(
     )
 
 
-def test_of_a_column_of_a_cte_those_of_the_cte_are_told(
-    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_column_of_a_cte_those_of_the_cte_are_told(declare: Declare) -> None:
     template = "WITH a AS (SELECT user_id AS player FROM plays)\nSELECT playr FROM a\n"
-    (sql_folder / "plays.sql").write_text(template)
-    monkeypatch.chdir(sql_folder.parent)
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    declared = declare(template)
     reason = "COLUMN_NOT_FOUND: line 2:8: Column 'playr' cannot be resolved"
     assert place_of(declared, reason) == (
         "It is in sql/plays.sql, line 2: there is no column 'playr' in the CTE a. Did you mean"
@@ -114,34 +120,25 @@ def test_of_a_column_of_a_cte_those_of_the_cte_are_told(
     )
 
 
-def test_where_sqlglot_cannot_read_the_sql_only_the_line_is_told(
-    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (sql_folder / "plays.sql").write_text("SELECT usr FROM plays WHERE (")
-    monkeypatch.chdir(sql_folder.parent)
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+def test_where_sqlglot_cannot_read_the_sql_only_the_line_is_told(declare: Declare) -> None:
+    declared = declare("SELECT usr FROM plays WHERE (")
     reason = "COLUMN_NOT_FOUND: line 1:8: Column 'usr' cannot be resolved"
     assert place_of(declared, reason) == "It is in sql/plays.sql, line 1."
 
 
 @pytest.mark.parametrize(("column", "line"), [(1, 1), (3, 1), (4, 2), (8, 2)])
 def test_the_first_sign_after_a_tag_is_on_its_own_line(
-    column: int, line: int, make_report: MakeReport, sql_folder: Path
+    column: int, line: int, declare: Declare
 ) -> None:
     """One line of SQL, of two lines of the template: `a, bb, cc`."""
-    (sql_folder / "plays.sql").write_text("a, {% if true\n%}bb, cc{% endif %}")
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    declared = declare("a, {% if true\n%}bb, cc{% endif %}")
     told = place_of(declared, f"TYPE_MISMATCH: line 1:{column}: no")
     assert told.endswith(f"plays.sql, line {line}.")
 
 
-def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(
-    make_report: MakeReport, sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_line_is_not_known_that_of_the_rendered_sql_is_named(declare: Declare) -> None:
     """A template that looks at its own text, which the search for the lines changes."""
     sql = "{% set s %}ab{% endset %}SELECT {{ s | length }} AS n,\n scroe FROM plays"
-    (sql_folder / "plays.sql").write_text(sql)
-    monkeypatch.chdir(sql_folder.parent)
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    declared = declare(sql)
     place = place_of(declared, "TYPE_MISMATCH: line 2:2: no")
     assert place == "It is in sql/plays.sql, line 2 of the rendered SQL."

@@ -57,13 +57,16 @@ def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Pa
     assert told == ["stopping Airflow"]
 
 
-def test_a_port_that_is_taken_is_told_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     def local_services(_: Path) -> None:
         raise AssertionError("nothing is started")
 
     monkeypatch.setattr(up, "local_services", local_services)
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         problem = (
@@ -77,13 +80,8 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(
     require_free(port)
 
 
-def test_a_second_one_is_told_where_the_first_one_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def local_services(_: Path) -> None:
-        raise AssertionError("nothing is started")
-
-    monkeypatch.setattr(up, "local_services", local_services)
+@pytest.mark.usefixtures("nothing_starts")
+def test_a_second_one_is_told_where_the_first_one_runs(tmp_path: Path) -> None:
     project = Project.usual(tmp_path)
     project.airflow.mkdir()
     with (
