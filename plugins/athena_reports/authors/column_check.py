@@ -85,7 +85,7 @@ def check_columns(declared: DeclaredReport, period: Period, glue: "GlueClient") 
     if columns.unknown:
         raise ColumnError(_unknown_problem(columns, declared, period, sql))
     not_checked = list(columns.not_checked)
-    not_checked += _check_returned(columns, declared, period, table_types)
+    not_checked += _check_returned(columns, sql, declared, period, table_types)
     return tuple(not_checked)
 
 
@@ -138,12 +138,12 @@ def _unknown_problem(
             place = f"{sql_file(declared)}, line {rendered_line} of the rendered SQL"
         else:
             place = f"{sql_file(declared)}, line {line}"
-        problems.append(f"{place}: {describe(column)}")
+        problems.append(f"{place}: {describe_unknown(column)}")
     problems.append("No query was started. Correct the SQL.")
     return "\n".join(problems)
 
 
-def describe(column: UnknownColumn) -> str:
+def describe_unknown(column: UnknownColumn) -> str:
     """Return sentences on a column that does not exist, those near it and those that there are."""
     name = column.name.lower().rpartition(".")[2]
     problem = f"there is no column {column.name!r} in {', '.join(column.sources)}."
@@ -207,7 +207,11 @@ class _Returned(NamedTuple):
 
 
 def _check_returned(
-    columns: QueryColumns, declared: DeclaredReport, period: Period, table_types: TableTypes
+    columns: QueryColumns,
+    sql: str,
+    declared: DeclaredReport,
+    period: Period,
+    table_types: TableTypes,
 ) -> list[str]:
     """Hold the returned columns against the promised ones, and return what was not checked."""
     report = declared.report
@@ -216,12 +220,13 @@ def _check_returned(
     not_known = "the returned columns against columns="
     if columns.returned is None:
         return [not_known]
-    types = _certain_types(columns.returned, declared, period, table_types)
+    types = _certain_types(columns.returned, sql, declared, table_types)
     maker, place = sql_file(declared), "in the SQL (AS)"
     if report.transforms:
         maker, place = f"{maker} with the transforms", f"{place} or in the transform"
         try:
-            returned = _after_transforms(columns.returned, types, declared, period, table_types)
+            likely_types = returned_types(sql, settings().database, table_types)
+            returned = _after_transforms(columns.returned, types, likely_types, declared, period)
         except ColumnError:
             raise
         except (ValueError, AthenaReportsError) as error:
@@ -254,14 +259,14 @@ def _types_not_checked(returned: _Returned, promised: Mapping[str, Column]) -> l
 
 
 def _certain_types(
-    names: Sequence[str], declared: DeclaredReport, period: Period, table_types: TableTypes
+    names: Sequence[str], sql: str, declared: DeclaredReport, table_types: TableTypes
 ) -> tuple[str, ...]:
     """Return Glue's names of the types of the SQL's columns; an empty one is not certain."""
     not_certain = ("",) * len(names)
     if declared.report.unload:  # its files have types of their own
         return not_certain
     try:
-        types = certain_types(declared.sql(period), settings().database, table_types)
+        types = certain_types(sql, settings().database, table_types)
     except SqlError:
         return not_certain
     return types if len(types) == len(names) else not_certain
@@ -274,18 +279,24 @@ def _are_of_package(transforms: Sequence[Any]) -> bool:
 def _after_transforms(
     names: Sequence[str],
     types: Sequence[str],
+    likely_types: Sequence[str],
     declared: DeclaredReport,
     period: Period,
-    table_types: TableTypes,
 ) -> _Returned:
     """Return the columns that the transforms make of the columns of the SQL.
+
+    Args:
+        names: The columns of the SQL.
+        types: Their types; an empty one is not certain.
+        likely_types: Their types as sqlglot has them.
+        declared: The report.
+        period: The period.
 
     Raises:
         ColumnError: A transform surely names a column that its rows do not have.
         ValueError: The types are not those of a result, or the columns may follow from the rows.
-        AthenaReportsError: The types of the SQL are not known, or a transform fails without rows.
+        AthenaReportsError: A transform fails without rows.
     """
-    likely_types = returned_types(declared.sql(period), settings().database, table_types)
     if len(likely_types) != len(names):
         raise ValueError("the types of the columns are not known.")
     kinds = [kind or likely for kind, likely in zip(types, likely_types, strict=True)]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors.column_check import describe, known_tables, sql_file, template_lines
+from athena_reports.authors.column_check import (
+    describe_unknown,
+    known_tables,
+    sql_file,
+    template_lines,
+)
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.sql_columns import UnknownColumn, query_columns
 from athena_reports.authors.sql_parser import SqlError
@@ -66,7 +71,7 @@ def failed_place(
         return f"{told_place}."
     unknown = _unknown_column_at(start, sql, database, glue)
     if unknown is not None:
-        return f"{told_place}: {describe(unknown)}{_in_files(unknown, database, files)}"
+        return f"{told_place}: {describe_unknown(unknown)}{_in_files(unknown, database, files)}"
     return " ".join([f"{told_place}.", *_columns_of_tables(sql, database, glue)])
 
 
