@@ -17,11 +17,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.queries import submission
 from athena_reports.queries.ownership import Marker
@@ -265,9 +265,9 @@ def _raise_crash() -> None:
 
 @contextmanager
 def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
-    original = AthenaHook.run_query
+    original = SharedSessionHook.run_query
 
-    def run_query(self: AthenaHook, *args: Any, **kwargs: Any) -> str:
+    def run_query(self: SharedSessionHook, *args: Any, **kwargs: Any) -> str:
         if when == "before":
             do()
         id_ = original(self, *args, **kwargs)
@@ -276,7 +276,7 @@ def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
         return id_
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AthenaHook, "run_query", run_query)
+        patch.setattr(SharedSessionHook, "run_query", run_query)
         yield
 
 

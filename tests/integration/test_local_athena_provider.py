@@ -14,7 +14,9 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
+from botocore.exceptions import ClientError
 
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.local.services import Services
 
 ENDLESS = (
@@ -72,11 +74,16 @@ def test_the_operator_unloads(services: Services, hook: AthenaHook) -> None:
 
 
 def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -> None:
+    """But does not start its query: it always sends a ResultConfiguration, which Athena rejects."""
     group = f"managed-{uuid.uuid4()}"
     services.athena.create_work_group(
         Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
     )
-    execution_id = hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
+    execution_id = SharedSessionHook("aws_default").run_query(
+        "SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group
+    )
+    with pytest.raises(ClientError, match="ResultConfiguration cannot be set together"):
+        hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
     assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
     results = hook.get_query_results(execution_id)
     assert results is not None

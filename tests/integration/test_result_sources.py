@@ -84,9 +84,10 @@ class Lake:
             "QueryString": submission.sql(0),
             "QueryExecutionContext": submission.context,
             "WorkGroup": submission.workgroup,
-            "ResultConfiguration": dict(submission.result_configuration),
             "ClientRequestToken": submission.token(0),
         }
+        if not managed:
+            request["ResultConfiguration"] = dict(submission.result_configuration)
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
         deadline = time.monotonic() + 60
         execution = get_query_execution(self.services.athena, id_)

@@ -804,13 +804,15 @@ def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
     crash("after")(run)
     cancel(run)
     faults.clear()
-    asked_for = {"OutputLocation": f"{RESULTS}copies/"} if place != "kept by Athena" else {}
+    asked_for: Any = {"ResultConfiguration": {"OutputLocation": f"{RESULTS}copies/"}}
+    if place == "kept by Athena":
+        asked_for = {}
     execution = run.queries[0]
     athena.start_query_execution(
         QueryString=execution["Query"],
         QueryExecutionContext=execution["QueryExecutionContext"],
         WorkGroup=run.workgroup,
-        ResultConfiguration=asked_for,
+        **asked_for,
     )
     settle(run)
     assert run.states == (GONE, DONE)

@@ -25,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.authors.sql_errors import failed_place
 from athena_reports.aws.errors import error_kind
+from athena_reports.aws.hook import start_request
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import QueryError
 from athena_reports.local.local_clock import present_at
@@ -337,13 +338,13 @@ class _Shell:
         client_request_token: str | None = None,
         workgroup: str = "primary",
     ) -> str:
-        request = {
-            "QueryString": query,
-            "QueryExecutionContext": query_context,
-            "ResultConfiguration": result_configuration,
-            "ClientRequestToken": client_request_token,
-            "WorkGroup": workgroup,
-        }
+        request = start_request(
+            query=query,
+            query_context=query_context,
+            result_configuration=result_configuration,
+            client_request_token=client_request_token,
+            workgroup=workgroup,
+        )
         was_started_before = self.starts.may_be_started
         self.starts.may_be_started = True
         try:

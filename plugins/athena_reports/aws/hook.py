@@ -8,9 +8,34 @@ from traceback import walk_stack
 from types import FrameType
 from typing import Any, Self
 
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook, query_params_to_string
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from airflow.providers.common.sql.hooks.lineage import send_sql_hook_lineage
 from botocore.config import Config
+
+
+def start_request(
+    *,
+    query: str,
+    query_context: dict[str, str],
+    result_configuration: dict[str, Any],
+    client_request_token: str | None,
+    workgroup: str,
+) -> dict[str, Any]:
+    """Return a request of StartQueryExecution, without a result configuration that is empty.
+
+    A workgroup with managed query results rejects a request that has one, even an empty one.
+    """
+    request: dict[str, Any] = {
+        "QueryString": query,
+        "QueryExecutionContext": query_context,
+    }
+    if result_configuration:
+        request["ResultConfiguration"] = result_configuration
+    request["WorkGroup"] = workgroup
+    if client_request_token:
+        request["ClientRequestToken"] = client_request_token
+    return request
 
 
 class SharedSessionHook(AthenaHook):
@@ -47,6 +72,31 @@ class SharedSessionHook(AthenaHook):
         hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
         hook._session = self.get_session()  # in the place of the one that the hook would make
         return hook
+
+    def run_query(
+        self,
+        query: str,
+        query_context: dict[str, str],
+        result_configuration: dict[str, Any],
+        client_request_token: str | None = None,
+        workgroup: str = "primary",
+    ) -> str:
+        """Start a query as AthenaHook does, which would also send an empty result configuration."""
+        request = start_request(
+            query=query,
+            query_context=query_context,
+            result_configuration=result_configuration,
+            client_request_token=client_request_token,
+            workgroup=workgroup,
+        )
+        if self.log_query:
+            self.log.info("Running Query with params:\n%s", query_params_to_string(request))
+        athena: Any = self.get_conn()
+        response = athena.start_query_execution(**request)
+        query_execution_id: str = response["QueryExecutionId"]
+        self.log.info("Query execution id: %s", query_execution_id)
+        send_sql_hook_lineage(context=self, sql=query, job_id=query_execution_id)
+        return query_execution_id
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return the session of all clients; aiobotocore has another."""

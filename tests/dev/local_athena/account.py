@@ -78,13 +78,13 @@ class Account:
     # --- queries
 
     def start(self, sql: str, **parameters: Any) -> str:
+        """Start a query; a parameter that is None is left out of the request."""
         place = {"OutputLocation": "s3://results/some/where"}
         defaults = {"ResultConfiguration": place, "QueryExecutionContext": {"Database": "db"}}
-        return str(
-            self.athena.start_query_execution(QueryString=sql, **defaults | parameters)[
-                "QueryExecutionId"
-            ]
-        )
+        given = {
+            name: value for name, value in (defaults | parameters).items() if value is not None
+        }
+        return str(self.athena.start_query_execution(QueryString=sql, **given)["QueryExecutionId"])
 
     def status(self, id_: str) -> dict[str, Any]:
         status: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=id_)[

@@ -22,6 +22,8 @@ ENDLESS = f"WITH d (x) AS (VALUES {DIGITS}) SELECT sum(a.x * b.x % c.x) FROM " +
 NOWHERE: dict[str, Any] = {"ResultConfiguration": {}}
 LOCATION = {"ResultConfiguration": {"OutputLocation": "s3://results/own/"}}
 MANAGED = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+IN_MANAGED: dict[str, Any] = {"WorkGroup": "managed", "ResultConfiguration": None}
+BOTH = "ManagedQueryResultsConfiguration and ResultConfiguration cannot be set together."
 
 
 def refusal(call: Any, **parameters: Any) -> str:
@@ -107,7 +109,7 @@ def without_times(value: Any) -> Any:
 def test_results_in_pages(account: Account, managed: bool) -> None:
     """A managed result is in no bucket, and reads the same."""
     account.athena.create_work_group(Name="managed", Configuration=MANAGED)
-    place: dict[str, Any] = {"WorkGroup": "managed", **NOWHERE} if managed else {}
+    place = IN_MANAGED if managed else {}
     sql = (
         "SELECT n, CASE WHEN n % 2 = 0 THEN '\"' || CAST(n AS VARCHAR) || '\n' END AS s"
         f" FROM ({numbers(2500)})"
@@ -224,7 +226,8 @@ def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(
         ({"ResultConfiguration": {"OutputLocation": "file:///tmp/"}}, "not a valid S3 path"),
         ({"WorkGroup": "none"}, "WorkGroup none is not found"),
         ({"QueryExecutionContext": {"Catalog": "other"}}, "other"),
-        ({"WorkGroup": "managed", **LOCATION}, "Managed query results are enabled"),
+        ({"WorkGroup": "managed", **LOCATION}, BOTH),
+        ({"WorkGroup": "managed", **NOWHERE}, BOTH),
         ({"WorkGroup": "disabled"}, "is disabled"),
         ({"ClientRequestToken": "x" * 129}, "ClientRequestToken must have 32 to 128 characters"),
         (
@@ -366,12 +369,9 @@ def test_a_managed_workgroup_takes_no_location_until_it_is_managed_no_more(
 ) -> None:
     create, update = account.athena.create_work_group, account.athena.update_work_group
     create(Name="managed", Configuration=MANAGED)
-    assert "cannot have an OutputLocation" in refusal(
-        create, Name="both", Configuration=MANAGED | LOCATION
-    )
+    assert refusal(create, Name="both", Configuration=MANAGED | LOCATION) == BOTH
     updates: dict[str, Any] = {"ResultConfigurationUpdates": LOCATION["ResultConfiguration"]}
-    message = refusal(update, WorkGroup="managed", ConfigurationUpdates=updates)
-    assert "cannot have an OutputLocation" in message
+    assert refusal(update, WorkGroup="managed", ConfigurationUpdates=updates) == BOTH
     updates["ManagedQueryResultsConfigurationUpdates"] = {"Enabled": False}
     update(WorkGroup="managed", ConfigurationUpdates=updates)
     assert account.run("SELECT 1", WorkGroup="managed", **NOWHERE).csv == '"_col0"\n"1"\n'

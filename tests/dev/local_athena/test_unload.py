@@ -69,7 +69,7 @@ def test_its_result_has_no_rows_but_a_manifest(account: Account, managed: bool) 
     outcome = _unload(
         account,
         numbers(1_001),
-        **({"WorkGroup": "managed", "ResultConfiguration": {}} if managed else {}),
+        **({"WorkGroup": "managed", "ResultConfiguration": None} if managed else {}),
     )
     get = account.athena.get_query_results
     answer = get(QueryExecutionId=outcome.id)

@@ -183,7 +183,7 @@ class AthenaApi:
             database=context.get("Database"),
             catalog=context.get("Catalog", "AwsDataCatalog"),
             workgroup=group.name,
-            result_configuration=parameters.get("ResultConfiguration", {}),
+            result_configuration=parameters.get("ResultConfiguration"),
             region=region,
         )
         return {"QueryExecutionId": self._executions.start(request, group, token).id}

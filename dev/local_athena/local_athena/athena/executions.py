@@ -40,7 +40,7 @@ class Request:
         database: Where unqualified tables are; None for `default`.
         catalog: The data catalog, as the client writes it.
         workgroup: The workgroup's name.
-        result_configuration: The client's ResultConfiguration.
+        result_configuration: The client's ResultConfiguration; None if the request has none.
         region: The region that the request was signed for.
     """
 
@@ -49,7 +49,7 @@ class Request:
     database: str | None
     catalog: str
     workgroup: str
-    result_configuration: Mapping[str, Any]
+    result_configuration: Mapping[str, Any] | None
     region: str
 
 

@@ -25,6 +25,9 @@ _DONE_SETTINGS = {
     "BytesScannedCutoffPerQuery",
     "EngineVersion",
 }
+_BOTH_RESULT_SETTINGS = (
+    "ManagedQueryResultsConfiguration and ResultConfiguration cannot be set together."
+)
 
 
 @dataclass
@@ -75,29 +78,26 @@ class WorkGroup:
         """Whether Athena keeps the results itself instead of writing them to S3."""
         return bool(self.configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled"))
 
-    def result_configuration(self, requested: Mapping[str, Any]) -> dict[str, Any]:
+    def result_configuration(self, requested: Mapping[str, Any] | None) -> dict[str, Any]:
         """What holds for a query's result in S3; nothing if Athena keeps it.
 
         Args:
-            requested: The client's ResultConfiguration.
+            requested: The client's ResultConfiguration; None if the request has none.
 
         Returns:
             OutputLocation, ended by a slash, and ExpectedBucketOwner if there is one.
 
         Raises:
-            ApiError: If there is no location, or one that is not in S3, or a managed result would
-                have one.
+            ApiError: If there is no location, or one that is not in S3, or the request has a
+                ResultConfiguration, even an empty one, for a managed result.
         """
         if self.is_managed:
-            if requested.get("OutputLocation"):
-                raise ApiError(
-                    f"Managed query results are enabled for WorkGroup {self.name}: a query cannot"
-                    " have the ResultConfiguration OutputLocation"
-                )
+            if requested is not None:
+                raise ApiError(_BOTH_RESULT_SETTINGS)
             return {}
         own: dict[str, Any] = self.configuration.get("ResultConfiguration", {})
         enforced = self.configuration.get("EnforceWorkGroupConfiguration", True)
-        chosen = own if enforced and own.get("OutputLocation") else {**own, **requested}
+        chosen = own if enforced and own.get("OutputLocation") else {**own, **(requested or {})}
         if not chosen.get("OutputLocation"):
             raise ApiError(
                 "No output location provided. An output location is required either through the"
@@ -175,4 +175,4 @@ def _check(configuration: dict[str, Any]) -> None:
             )
     managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     if managed and configuration.get("ResultConfiguration", {}).get("OutputLocation"):
-        raise ApiError("A WorkGroup with managed query results cannot have an OutputLocation")
+        raise ApiError(_BOTH_RESULT_SETTINGS)
