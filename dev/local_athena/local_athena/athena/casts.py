@@ -335,12 +335,13 @@ def _from_json(expr: Expr, to: Type) -> Expr:
 MACROS = (
     """trino_read_zoned(s) AS list_transform(
         [struct_pack(
-            wall := TRY_CAST(regexp_extract(s, '^[0-9-]+ [0-9:.]+') AS TIMESTAMP),
+            wall := trino_milliseconds(
+                TRY_CAST(regexp_extract(s, '^[0-9-]+ [0-9:.]+') AS TIMESTAMP)),
             z := replace(coalesce(nullif(trim(regexp_extract(s, '^[0-9-]+ [0-9:.]+(.*)$', 1)), ''),
                 'UTC'), 'Z', 'UTC')
         )],
         lambda parts: CASE WHEN parts.wall IS NOT NULL THEN
-            trino_zoned(trino_instant(trino_milliseconds(parts.wall), parts.z), parts.z) END)[1]""",
+            trino_zoned(trino_earlier(parts.wall, parts.z), parts.z) END)[1]""",
     """trino_json_varchar(s) AS CASE
         WHEN json_type(s) = 'NULL' THEN NULL
         WHEN json_type(s) IN ('OBJECT', 'ARRAY')

@@ -29,8 +29,10 @@ from local_athena.athena.types import (
     VARCHAR,
     Expr,
     Type,
+    build,
     decimal,
     quoted,
+    same_in_utc,
     text,
     zoned,
 )
@@ -189,4 +191,6 @@ def typed_literal(node: exp.Cast) -> Expr:
         return _read_literal(value.name, "timestamp")
     local_time, zone = _read_literal(match[1], "timestamp"), match[2]
     in_zone = operators.at_time_zone(local_time, text(zone))
-    return zoned(local_time, in_zone)
+    # What is a day before in UTC is before the clocks of a zone have gone back.
+    day_before = build("({0} - INTERVAL 1 DAY)", TIMESTAMP, local_time)
+    return zoned(local_time, in_zone, near=same_in_utc(day_before))

@@ -358,17 +358,26 @@ def local(expr: Expr) -> Expr:
     return build(f"timezone({quoted(zone)}, {{0}})", TIMESTAMP, expr)
 
 
-def zoned(wall: Expr, like: Expr) -> Expr:
-    """A timestamp without zone under the zone of another one, where that is its local time."""
+def zoned(wall: Expr, like: Expr, near: Expr) -> Expr:
+    """A timestamp without zone under the zone of another one, where that is its local time.
+
+    A local time that comes twice has the offset of the instant `near`. One that is left out moves
+    forward by the length of the gap.
+    """
     zone = like.type.zone
     if zone is None:
-        instant = "trino_instant({0}, ({1}).z)"
-        return build(f"struct_pack(t := {instant}, z := {{1}}.z)", like.type, wall, like)
+        moment = "trino_instant({0}, ({1}).z, {2})"
+        return build(f"struct_pack(t := {moment}, z := ({{1}}).z)", like.type, wall, like, near)
     if zone[0] in "+-":
         shift = f"INTERVAL '{zone[1:3]}:{zone[4:]}:00'"
         opposite = "-" if zone[0] == "+" else "+"
         return build(f"timezone('UTC', {{0}} {opposite} {shift})", like.type, wall)
-    return build(f"timezone({quoted(zone)}, {{0}})", like.type, wall)
+    return build(f"trino_named_instant({{0}}, {quoted(zone)}, {{1}})", like.type, wall, near)
+
+
+def same_in_utc(wall: Expr) -> Expr:
+    """The instant at which UTC's clocks show a local time."""
+    return build("timezone('UTC', {0})", TIMESTAMP_UTC, wall)
 
 
 def instant(expr: Expr) -> Expr:

@@ -26,6 +26,7 @@ from local_athena.athena.types import (
     instant,
     joined,
     local,
+    same_in_utc,
     text,
     unify,
     zoned,
@@ -82,7 +83,8 @@ def _date_trunc(unit: Expr, moment: Expr) -> Expr:
         return build(truncated, moment.type, moment)
     wall = local(moment)
     if name in _DATE_UNITS:
-        return zoned(build(f"date_trunc('{name}', {{0}})", TIMESTAMP, wall), moment)
+        begin = build(f"date_trunc('{name}', {{0}})", TIMESTAMP, wall)
+        return zoned(begin, moment, near=instant(moment))
     # Below a day the offset stays:
     # going through the wall clock would lose which of two equal hours it was.
     since = f"({{0}} - ({{1}} - date_trunc('{name}', {{1}})))"
@@ -98,7 +100,8 @@ def _date_add(unit: Expr, amount: Expr, moment: Expr) -> Expr:
         return build(moved, moment.type, moment, amount)
     if name not in _DATE_UNITS:
         return at_instant(build(moved, TIMESTAMP_UTC, instant(moment), amount), moment)
-    return zoned(build(moved, TIMESTAMP, local(moment), amount), moment)
+    wall = build(moved, TIMESTAMP, local(moment), amount)
+    return zoned(wall, moment, near=instant(moment))
 
 
 def _date_diff(unit: Expr, start: Expr, end: Expr) -> Expr:
@@ -342,10 +345,11 @@ def _from_iso8601_timestamp(value: Expr) -> Expr:
 
 
 def _with_timezone(wall: Expr, zone: Expr) -> Expr:
+    """A local time that comes twice has the offset of the zone when UTC's clocks show it."""
     if zone.constant is None:
         raise not_supported("with_timezone with a zone that is not a literal")
     like = Expr((), Type("timestamp with time zone", zone=zone_name(zone)))
-    return zoned(wall, like)
+    return zoned(wall, like, near=same_in_utc(wall))
 
 
 def _timezone_part(part: str) -> Callable[[Expr], Expr]:

@@ -169,7 +169,7 @@ def _add_interval(moment: Expr, interval: Expr, operator: str) -> Expr:
         sum_ = build(f"({{0}} {operator} {{1}})", TIMESTAMP_UTC, instant(moment), interval)
         return at_instant(sum_, moment)
     wall = build(f"({{0}} {operator} {{1}})", Type("timestamp"), local(moment), interval)
-    return zoned(wall, moment)
+    return zoned(wall, moment, near=instant(moment))
 
 
 def negate(value: Expr) -> Expr:
@@ -446,10 +446,20 @@ MACROS = (
         WHEN z[1] IN ('+', '-') THEN timezone('UTC', t) + trino_offset(z)
         ELSE timezone(z, t)
     END""",
-    """trino_instant(t, z) AS CASE
-        WHEN z[1] IN ('+', '-') THEN timezone('UTC', t - trino_offset(z))
-        ELSE timezone(z, t)
+    "trino_kept(wall, z, near) AS near + (wall - timezone(z, near))",
+    # Where the clocks of a zone go back, a local time comes twice: it has the offset of the zone at
+    # the instant `near`, where DuckDB gives the later one. One that the clocks leave out moves
+    # forward by the length of the gap.
+    """trino_named_instant(wall, z, near) AS CASE
+        WHEN timezone(z, trino_kept(wall, z, near)) = wall THEN trino_kept(wall, z, near)
+        ELSE timezone(z, wall)
     END""",
+    """trino_instant(wall, z, near) AS CASE
+        WHEN z[1] IN ('+', '-') THEN timezone('UTC', wall - trino_offset(z))
+        ELSE trino_named_instant(wall, z, near)
+    END""",
+    # What is a day before in UTC is before the clocks of a zone have gone back.
+    "trino_earlier(wall, z) AS trino_instant(wall, z, timezone('UTC', wall - INTERVAL 1 DAY))",
     """trino_zoned(t, z) AS CASE
         WHEN t IS NULL OR z IS NULL THEN NULL
         WHEN NOT regexp_full_match(z, 'UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+)+|[+-][0-9]{2}:[0-9]{2}')
