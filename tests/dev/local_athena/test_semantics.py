@@ -521,6 +521,26 @@ def test_decimals_are_exact_and_round_half_away_from_zero(
     ]
 
 
+def simple_upper(letter: str) -> str:
+    """The one letter that Java's Character.toUpperCase gives, from Python's full mappings.
+
+    Where several letters are the upper case of one, Unicode's simple mapping is the title case if
+    that is one letter, and else the letter itself.
+    """
+    return next(each for each in (letter.upper(), letter.title(), letter) if len(each) == 1)
+
+
+def test_upper_and_lower_map_each_letter_to_one(compute: Compute) -> None:
+    """As Trino does by Java: ß stays as it is, and İ becomes i without a dot above."""
+    letters = [chr(code) for code in range(0x20, 0x110000) if not 0xD800 <= code < 0xE000]
+    cased = "".join(each for each in letters if each.upper() != each or each.lower() != each)
+    upper = "".join(map(simple_upper, cased))
+    lower = "".join(each.lower()[0] for each in cased)
+    assert {len(cased), len(upper), len(lower)} == {len(cased)}
+    assert ("ß" in upper, "ẞ" in upper, "i" in lower) == (True, True, True)
+    assert compute(f"SELECT upper('{cased}'), lower('{cased}')") == f'"{upper}","{lower}"\n'
+
+
 def _plain(text: str) -> str:
     return text if text.strip("-0.") else text.removeprefix("-")
 

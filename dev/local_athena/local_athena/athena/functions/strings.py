@@ -298,7 +298,7 @@ FUNCTIONS = on_page(
         "xcd",
     ),
     Function("trim(C) -> C", lambda value: trim("trim", value), "trim('  x ')", "x"),
-    Function("upper(C) -> C", "upper({0})", "upper('aé')", "AÉ"),
+    Function("upper(C) -> C", "trino_upper({0})", "upper('aéß')", "AÉß"),
     Function("to_utf8(varchar) -> varbinary", "encode({0})", "to_utf8('aé')", "61 c3 a9"),
     Function("from_utf8(varbinary) -> varchar", "decode({0})", "from_utf8(X'61c3a9')", "aé"),
     Function(
@@ -329,6 +329,10 @@ FUNCTIONS = on_page(
 )
 
 MACROS = (
+    # Java maps each character to one, and so leaves ß as it is. DuckDB makes it ẞ, and maps all
+    # others as Java does.
+    """trino_upper(s) AS
+        array_to_string(list_transform(string_split(s, 'ß'), lambda part: upper(part)), 'ß')""",
     # Letters of one sound are one digit, vowels are 0, and H and W are not heard.
     """trino_soundex_codes(s) AS translate(
         s, 'AEIOUYBFPVCGJKQSXZDTLMNRHW', '000000111122222222334556--')""",
