@@ -481,8 +481,12 @@ def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> Non
         "1; SELECT 2",
         "now()",
     ):
-        with pytest.raises(ApiError, match="INVALID_PARAMETER_USAGE: not a literal"):
+        with pytest.raises(ApiError) as caught:
             parse("SELECT ?", [text])
+        assert caught.value.message == (
+            "NOT_SUPPORTED: the local Athena supports only literals as execution parameters, not"
+            f" {text!r}. Write the expression into the query."
+        )
     for parameters in ([], ["1"], ["1", "2", "3"]):
         with pytest.raises(ApiError, match=f"expected 2 but found {len(parameters)}"):
             parse("SELECT ?, ?", parameters)

@@ -475,10 +475,18 @@ def _literal(parameter: str) -> str:
         is_literal = isinstance(node, (exp.Literal, exp.Boolean, exp.Null))
         plain = is_literal and set(_set_args(tree)) == {"expressions"}
     except (SqlglotError, ValueError) as error:
-        raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}") from error
+        raise _not_a_literal(parameter) from error
     if not plain:
-        raise ApiError(f"INVALID_PARAMETER_USAGE: not a literal: {parameter}")
+        raise _not_a_literal(parameter)
     return f" {parameter} "
+
+
+def _not_a_literal(parameter: str) -> ApiError:
+    """The limit is that of the local Athena, and not Athena's."""
+    return ApiError(
+        "NOT_SUPPORTED: the local Athena supports only literals as execution parameters, not"
+        f" {parameter!r}. Write the expression into the query."
+    )
 
 
 def _set_args(node: exp.Expr | None) -> list[str]:
