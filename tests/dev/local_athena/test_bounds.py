@@ -440,6 +440,22 @@ def test_a_process_has_nothing_but_what_it_works_with(monkeypatch: pytest.Monkey
         assert largest_file == ["0", "0"]
 
 
+def test_a_process_that_did_not_start_is_started_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the queries that wait for it fail."""
+    failed = tmp_path / "failed"
+    program = tmp_path / "program"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {failed} ] && exec {sys.executable} "$@"\ntouch {failed}\nexit 1\n'
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with processes() as workers:
+        assert workers.check("SELECT 1", ()) is None
+    assert failed.exists()
+
+
 def test_without_its_program_a_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/none/there")
     with (

@@ -365,22 +365,35 @@ class Workers:
         return max(0.0, due - time.monotonic())
 
     def _start(self) -> None:
-        try:
-            worker = Worker(self._limits)
-        except OSError as error:
-            self._fail(error)
-            return
+        """Starts a process. If that fails twice in a row, those who wait for one are told."""
+        for is_last in (False, True):
+            try:
+                worker = self._new_worker()
+            except (OSError, WorkerEndedError, QueryFailed) as error:
+                if is_last:
+                    self._fail(error)
+            else:
+                self._add_idle(worker)
+                return
+
+    def _new_worker(self) -> Worker:
+        """A process that takes statements.
+
+        Raises:
+            OSError: It cannot be started.
+            WorkerEndedError, QueryFailed: It has ended instead.
+        """
+        worker = Worker(self._limits)
         with self._changed:
             self._all.add(worker)
             if self._is_closed:
                 worker.kill()
         try:
             worker.wait_until_ready()
-        except (WorkerEndedError, QueryFailed) as error:
+        except (WorkerEndedError, QueryFailed):
             self._end(worker)
-            self._fail(error)
-            return
-        self._add_idle(worker)
+            raise
+        return worker
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
