@@ -212,11 +212,40 @@ def test_types_of_glue_are_those_of_trino(glue: str, expected: str) -> None:
     assert str(glue_type(glue)) == expected
 
 
-def test_columns_of_parquet_with_capital_letters_are_not_done(account: Account) -> None:
-    account.create_table("t", {"a": "int"})
-    account.put("t/1.parquet", {"A": ints(1)})
-    says = r"NOT_SUPPORTED: .*capital letters \(A in s3://lake/t/1\.parquet\)"
+def test_columns_of_parquet_are_matched_without_case(account: Account) -> None:
+    """Files of either spelling stand beside each other, under partitions and conditions."""
+    account.create_table("t", {"userid": "bigint", "b": "int", "c": "int"}, {"dt": "string"})
+    account.add_partition("t", "1")
+    account.add_partition("t", "2")
+    account.put("t/1/0.parquet", {"userId": ints(1, 2), "B": ints(3, None)})
+    account.put("t/1/1.parquet", {"userid": ints(4), "b": ints(5), "C": ints(6)})
+    account.put("t/2/0.parquet", {"USERID": ints(7)})
+    outcome = account.run('SELECT userId, b, c, dt FROM t ORDER BY "USERID"')
+    assert outcome.csv == (
+        '"userId","b","c","dt"\n"1","3",,"1"\n"2",,,"1"\n"4","5","6","1"\n"7",,,"2"\n'
+    )
+    some = account.run("SELECT count(*) AS n, sum(userid) AS s FROM t WHERE dt = '1' AND b > 3")
+    assert some.csv == '"n","s"\n"1","4"\n'
+    assert account.run("SELECT count(*) AS n FROM t").csv == '"n"\n"4"\n'
+    place = account.run('SELECT "$path" AS p FROM t WHERE userid = 7')
+    assert place.csv == '"p"\n"s3://lake/t/2/0.parquet"\n'
+
+
+def test_the_bytes_of_a_column_with_capital_letters_count(account: Account) -> None:
+    for name, column in (("small", "a"), ("capital", "A")):
+        account.create_table(name, {"a": "int", "b": "int"})
+        account.put(f"{name}/1.parquet", {column: ints(1, 2, 3), "b": ints(4, 5, 6)})
+    small, capital = (account.run(f"SELECT a FROM {name}") for name in ("small", "capital"))
+    assert capital.csv == small.csv == '"a"\n"1"\n"2"\n"3"\n'
+    assert capital.scanned_bytes == small.scanned_bytes > 0
+
+
+def test_columns_of_parquet_that_differ_in_case_alone_are_not_done(account: Account) -> None:
+    account.create_table("t", {"a": "int", "b": "int"})
+    account.put("t/1.parquet", {"A": ints(1), "a": ints(2), "B": ints(3)})
+    says = r"NOT_SUPPORTED: .*differ in case alone \(A and a in s3://lake/t/1\.parquet\)"
     assert re.match(says, account.run("SELECT a FROM t").reason)
+    assert account.run("SELECT b FROM t").csv == '"b"\n"3"\n'
 
 
 def test_missing_schema_and_table(account: Account) -> None:

@@ -278,6 +278,14 @@ class _ObjectsDataset(ds.FileSystemDataset):  # type: ignore[misc]
         return _ObjectsScanner(super().scanner(**options))
 
 
+class _MixedDataset(ds.UnionDataset):  # type: ignore[misc]
+    """Files that Python reads beside rows in memory, as DuckDB scans them."""
+
+    def scanner(self, **options: Any) -> Any:
+        """Return what DuckDB asks for a reader."""
+        return _ObjectsScanner(super().scanner(**options))
+
+
 class _ObjectsScanner:
     """A scanner that begins without the GIL.
 
@@ -369,7 +377,9 @@ class Catalog:
         _check_supported(table, columns)
         supported = {name: type_ for name, type_ in types.items() if type_.base != "unsupported"}
         schema = pa.schema([(name, arrow_type(type_)) for name, type_ in supported.items()])
+        read = columns | set(table.partition_types) | {PATH}
         fragments = []
+        respelt = []
         scanned_bytes = 0
         for partition in partitions:
             _check_columns(table, partition)
@@ -381,11 +391,45 @@ class Catalog:
                     values = (*values, PATH)
                     whole = expression & (ds.field(PATH) == ds.scalar(f"s3://{path}"))
                 fragment = self._footers.fragment(found, values, whole)
-                _check_types(fragment, {name: table.columns[name] for name in columns}, path)
-                scanned_bytes += _column_bytes(fragment, columns)
-                fragments.append(fragment)
+                spellings = _spellings(fragment, columns, path)
+                _check_types(
+                    fragment, {name: table.columns[name] for name in columns}, spellings, path
+                )
+                scanned_bytes += _column_bytes(fragment, set(spellings.values()))
+                if all(name == spelling for name, spelling in spellings.items()):
+                    fragments.append(fragment)
+                else:
+                    respelt.append(self._respelt(fragment, schema, read, spellings))
         dataset = _ObjectsDataset(fragments, schema, self._footers.format)
+        if respelt:
+            in_memory = ds.dataset(pa.concat_tables(respelt))
+            dataset = _MixedDataset(schema, [dataset, in_memory])
         return Reading(dataset, scanned_bytes)
+
+    def _respelt(
+        self,
+        fragment: ds.ParquetFileFragment,
+        schema: pa.Schema,
+        read: set[str],
+        spellings: Mapping[str, str],
+    ) -> pa.Table:
+        """The rows of a file that spells its columns otherwise than the table, in memory.
+
+        Args:
+            fragment: The file.
+            schema: The table's.
+            read: The columns that the query reads; the others are NULL.
+            spellings: How the file spells columns.
+        """
+        wanted = [field for field in schema if field.name in read]
+        of_file = [field.with_name(spellings.get(field.name, field.name)) for field in wanted]
+        file = ds.FileSystemDataset([fragment], pa.schema(of_file), self._footers.format)
+        rows = file.to_table().rename_columns([field.name for field in wanted])
+        columns = [
+            rows[field.name] if field.name in read else pa.nulls(rows.num_rows, field.type)
+            for field in schema
+        ]
+        return pa.table(columns, schema=schema)
 
     def _read_text(
         self, table: Table, text: TextFormat, scan: Scan, partitions: Sequence[Partition]
@@ -544,18 +588,29 @@ def _column_bytes(fragment: ds.ParquetFileFragment, columns: set[str]) -> int:
     return total
 
 
-def _check_types(fragment: ds.ParquetFileFragment, columns: dict[str, Type], path: str) -> None:
-    """Athena matches columns by name and converts little: to a wider integer, float to double."""
-    schema = fragment.physical_schema
-    lower = {name.lower(): name for name in schema.names}
-    for name, type_ in columns.items():
-        if name not in lower:
-            continue
-        if lower[name] != name:
-            raise not_supported(
-                f"Parquet columns with capital letters ({lower[name]} in s3://{path})"
-            )
-        found = schema.field(name).type
+def _spellings(fragment: ds.ParquetFileFragment, columns: set[str], path: str) -> Mapping[str, str]:
+    """How a file spells those of some columns that it has: Athena matches them without case."""
+    spellings: dict[str, str] = {}
+    for spelling in fragment.physical_schema.names:
+        name = spelling.lower()
+        if name in spellings:
+            both = f"{spellings[name]} and {spelling} in s3://{path}"
+            raise not_supported(f"Parquet columns that differ in case alone ({both})")
+        if name in columns:
+            spellings[name] = spelling
+    return spellings
+
+
+def _check_types(
+    fragment: ds.ParquetFileFragment,
+    columns: dict[str, Type],
+    spellings: Mapping[str, str],
+    path: str,
+) -> None:
+    """Athena converts little: to a wider integer, float to double."""
+    for name, spelling in spellings.items():
+        type_ = columns[name]
+        found = fragment.physical_schema.field(spelling).type
         if not _fits(found, type_):
             message = (
                 f"Field {name}'s type {found} in parquet file s3://{path} is incompatible with type"
