@@ -185,7 +185,7 @@ def _shown_path(path: Path) -> str:
 def template_lines(declared: DeclaredReport, period: Period, sql: str) -> TemplateLines:
     """Return from which line of a report's SQL file each place of its rendered SQL comes."""
     report = declared.report
-    environment = declared.dag.get_template_env()
+    environment = declared.template_environment
 
     def render(template: str) -> str:
         context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from airflow.configuration import conf
 from airflow.utils.file import list_py_file_paths
+from jinja2 import Environment
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.report import Report
+from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import settings
@@ -54,8 +56,12 @@ class DeclaredReport:
         if context is None:
             sql_period = SqlPeriod(period, report.late_by)
             context = template_context(sql_period, report.params, report.inputs)
-        template = self.dag.get_template_env().from_string(report.sql_text)
-        return template.render(context).strip()
+        return self.template_environment.from_string(report.sql_text).render(context).strip()
+
+    @property
+    def template_environment(self) -> Environment:
+        """The environment in which its runs render its SQL."""
+        return sql_environment(self.dag.get_template_env())
 
     @property
     def prefix(self) -> str:

@@ -1,11 +1,11 @@
 """A report's SQL: a Jinja template that knows `period`, `params` and `inputs`.
 
-They are a `SqlPeriod`, the params as `SqlValue` and the inputs as `SqlInput`.
+They are a `SqlPeriod`, the params as `sql_params` has them and the inputs as `SqlInput`.
 """
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily
-from athena_reports.periods.sql_literals import ParamValue, literal
+from athena_reports.periods.sql_literals import ParamValue
+from athena_reports.reports.sql_params import TextParam, sql_environment, template_params
 from athena_reports.reports.sql_period import SqlPeriod
 
 _SAMPLE = SqlPeriod(daily().period("2025-01-01"))
@@ -49,7 +50,9 @@ def template_problem(
         must_filter: Whether it has to ask each input with partitions for the filter on them.
     """
     loader = FileSystemLoader(folder)
-    environment = SandboxedEnvironment(loader=loader, undefined=_Missing, optimized=False)
+    environment = sql_environment(
+        SandboxedEnvironment(loader=loader, undefined=_Missing, optimized=False)
+    )
     sql_inputs = _sql_inputs(inputs, _SAMPLE)
     try:
         template = environment.parse(source)
@@ -85,34 +88,8 @@ def template_context(
     return _context(period, params, _sql_inputs(inputs, period, has_published=has_published))
 
 
-@dataclass(frozen=True)
-class SqlValue:
-    """A param in a template: it prints as a SQL literal, and compares as the value.
-
-    A template can loop over a list.
-    """
-
-    value: ParamValue
-
-    def __str__(self) -> str:
-        return literal(self.value)
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    def __iter__(self) -> Iterator["SqlValue"]:
-        if not isinstance(self.value, list | tuple):
-            raise TypeError(f"{self} is not a list")
-        return map(SqlValue, self.value)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, SqlValue):
-            return bool(self.value == other.value)
-        return bool(self.value == other)
-
-
 class SqlParams(SimpleNamespace):
-    """`params` in a template: its attributes are the `SqlValue`s.
+    """`params` in a template: its attributes are the params.
 
     It is no dictionary: a template would see the methods of one, such as `values`, before the
     params.
@@ -136,7 +113,7 @@ class _Missing(StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        kinds = {SqlParams: "params", SqlInputs: "inputs"}
+        kinds = {SqlParams: "params", SqlInputs: "inputs", TextParam: "a text param"}
         kind = kinds.get(type(self._undefined_obj))
         if kind is None:
             return super()._undefined_message
@@ -225,10 +202,9 @@ def _sql_inputs(
 def _context(
     period: SqlPeriod, params: Mapping[str, ParamValue], sql_inputs: Mapping[str, SqlInput]
 ) -> dict[str, object]:
-    values = {name: SqlValue(value) for name, value in params.items()}
     return {
         "period": period,
-        "params": SqlParams(**values),
+        "params": SqlParams(**template_params(params)),
         "inputs": SqlInputs(**sql_inputs),
     }
 

@@ -20,6 +20,7 @@ from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, submit_once
+from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput, template_context
 from athena_reports.settings import Encryption
@@ -119,7 +120,8 @@ class AthenaSubmitOperator(AthenaOperator):
             sql_period = SqlPeriod(period, self.late_by)
             template_names = template_context(sql_period, self.sql_params, self.inputs)
             template_names["ti"] = context["ti"]
-            super().render_template_fields(template_names, jinja_env)  # type: ignore[arg-type]
+            environment = sql_environment(jinja_env or self.get_template_env())
+            super().render_template_fields(template_names, environment)  # type: ignore[arg-type]
         self._run_period = period
         self.period = period.model_dump(mode="json")
 

@@ -1,9 +1,12 @@
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 
 from athena_reports.inputs.input import Input
@@ -11,7 +14,11 @@ from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context, template_problem
+from athena_reports.reports.sql_template import (
+    sql_environment,
+    template_context,
+    template_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +70,7 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         *(
             (each, "line 1: it cannot be rendered: ", "")
-            for each in ("{{ params.top + 1 }}", "{{ 1 / 0 }}", "{{ '{}'.format() }}")
+            for each in ("{{ params.zone + 1 }}", "{{ 1 / 0 }}", "{{ '{}'.format() }}")
         ),
         (
             "{% macro game() %}\n{{ params.game }}\n{% endmacro %}\n{{ game() }}",
@@ -72,14 +79,32 @@ from athena_reports.reports.sql_template import template_context, template_probl
         ),
         (
             "{% for x in params.top %}{% endfor %}",
-            "line 1: it cannot be rendered: 5 is not a list.",
+            "line 1: it cannot be rendered: 'int' object is not iterable.",
             "",
         ),
         (
             "{% for x in params.zone %}{% endfor %}",  # a text has letters, which nobody means
-            "line 1: it cannot be rendered: 'x' is not a list.",
+            "line 1: it cannot be rendered: 'TextParam' object is not iterable.",
             "",
         ),
+        (
+            "{{ params.zone | upper }}",
+            "line 1: it cannot be rendered: a text param can only be written or compared.",
+            "Change it in SQL, such as upper({{ params.zone }})",
+        ),
+        (
+            "{{ params.zone.upper() }}",
+            "line 1: it cannot be rendered: a text param has no 'upper'.",
+            "",
+        ),
+        (
+            "{{ params.zone | int }}",
+            "line 1: it cannot be rendered: <text param> is not a number.",
+            "Declare a number, or a default, such as int(0)",
+        ),
+        ("{{ none | int }}", "line 1: it cannot be rendered: None is not a number.", ""),
+        ("{{ [1] | float }}", "line 1: it cannot be rendered: [1] is not a number.", ""),
+        ("{{ [] }}", "line 1: it cannot be rendered: [] has no SQL literal", ""),
         (
             "{{ period.partitions('dt', kind='varchar') }}",
             "line 1: it cannot be rendered: partitions(): kind",
@@ -113,7 +138,10 @@ def test_a_right_template_has_no_problem(tmp_path: Path) -> None:
 
 def rendered(source: str, value: ParamValue) -> str:
     context = template_context(SqlPeriod(daily().period("2025-01-01")), {"values": value})
-    return SandboxedEnvironment(undefined=StrictUndefined).from_string(source).render(context)
+    environment = sql_environment(
+        SandboxedEnvironment(undefined=StrictUndefined, extensions=["jinja2.ext.do"])
+    )
+    return environment.from_string(source).render(context)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -139,12 +167,143 @@ def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
             "same;other;other;same;",
         ),
         ("{{ params.values }}", [1, 2], "(1, 2)"),  # a name that dictionaries have as a method
+        ("{{ params.values | int }}", 7, "7"),
+        ("{{ params.values | int }}", Decimal("7.9"), "7"),
+        ("{{ params.values | int }}", True, "1"),
+        ("{{ params.values | int(3) }}", None, "3"),
+        ("{{ params.values | float }}", 7, "DOUBLE '7.0'"),
+        ("{{ params.values | abs }}", -7, "7"),
+        ("{{ params.values + 1 }}", 7, "8"),
+        ("1 -{{ params.values - 5 }}", 3, "1 -(-2)"),  # two minus signs would begin a comment
+        ("{{ params.values * 2 }}", 1.5, "DOUBLE '3.0'"),
+        ("{{ params.values + 1 }}", Decimal("1.50"), "DECIMAL '2.50'"),
+        ("{{ 'few' if params.values < 10 else 'many' }}", 7, "few"),
+        ("{% for n in range(params.values) %}{{ n }};{% endfor %}", 2, "0;1;"),
+        ("{{ params.values and 1 }}", True, "1"),
+        ("{{ params.values and 1 }}", False, "FALSE"),
+        ("{{ not params.values }}", False, "TRUE"),
+        ("{{ params.values is true }}", True, "TRUE"),
+        ("{{ params.values }}", None, "NULL"),
+        ("{{ 'none' if params.values is none }}", None, "none"),
+        ("{{ params.values or 5 }}", None, "5"),
+        ("{{ params.values[0] }}, {{ params.values[-1] }}", ["a'b", 2], "'a''b', 2"),
+        ("{{ params.values | length }}", [1, 2], "2"),
+        ("{{ params.values | sum }}", [1, 2], "3"),
+        ("{{ params.values | sort | first }}", ["b", "a"], "'a'"),
+        ("{{ params.values + [3] }}", [1, 2], "(1, 2, 3)"),
+        ("{{ params.values | join(', ') }}", [1, 2], "1, 2"),
+        ("{{ 'b' in params.values }}", ["a", "b"], "TRUE"),
+        ("{{ params.values in ['a', 'b'] }}", "b", "TRUE"),
+        ("{{ {'a': 1}[params.values] }}", "a", "1"),
+        ("{{ params.values | length }}", "a'b", "3"),
+        ("{{ params.values }}", date(2025, 1, 2), "DATE '2025-01-02'"),
+        ("{{ [params.values] }}", date(2025, 1, 2), "(DATE '2025-01-02')"),
+        ("{{ 'at >= ' ~ params.values }}", date(2025, 1, 2), "at >= DATE '2025-01-02'"),
+        ("{{ params.values > period.start.date() }}", date(2025, 1, 2), "TRUE"),
+        ("{{ params.values == period.start.date() }}", date(2025, 1, 1), "TRUE"),
+        ("{{ (params.values - period.start.date()).days }}", date(2025, 1, 3), "2"),
+        ("{{ params.values.year }}", date(2025, 1, 2), "2025"),
+        (
+            "{{ params.values }} {{ params.values > period.start }}",
+            datetime(2025, 1, 2, 3, tzinfo=UTC),
+            "TIMESTAMP '2025-01-02 03:00:00.000 UTC' TRUE",
+        ),
+        ("{{ params.values }}", datetime(2025, 1, 2), "TIMESTAMP '2025-01-02 00:00:00.000'"),  # noqa: DTZ001
     ],
 )
-def test_a_param_can_be_asked_about_and_prints_as_a_literal(
+def test_a_param_behaves_as_what_it_is_and_is_written_as_a_literal(
     source: str, value: ParamValue, expected: str
 ) -> None:
     assert rendered(source, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ 'a' ~ 'b' }}", "ab"),
+        ("{% macro name(of) %}{{ of }}_x{% endmacro %}{{ name('plays') }}", "plays_x"),
+        ("DATE '{{ period.start.date() }}'", "DATE '2025-01-01'"),
+        ("'{{ period.start }}'", "'2025-01-01 00:00:00+00:00'"),
+        ("'{{ period }}', {{ period.start.year }}", "'2025-01-01', 2025"),
+        ("{% for n in [1, 2] %}{{ loop.index }}{% endfor %}", "12"),
+    ],
+)
+def test_the_templates_own_names_are_written_as_they_are(source: str, expected: str) -> None:
+    assert rendered(source, None) == expected
+
+
+def test_a_template_does_not_change_a_list_of_the_report() -> None:
+    values = [1]
+    assert rendered("{% do params.values.append(2) %}{{ params.values }}", values) == "(1, 2)"
+    assert values == [1]
+
+
+# What a template can do with a param, besides the filters without arguments.
+_USES = [
+    "{{ params.values }}",
+    "{{ params.values ~ 'x' }}",
+    "{{ 'x' ~ params.values }}",
+    "{{ 'x' + params.values }}",
+    "{{ params.values + 'x' }}",
+    "{{ params.values * 2 }}",
+    "{{ '%s' % params.values }}",
+    "{{ '%r' % params.values }}",
+    "{{ '%s' | format(params.values) }}",
+    "{{ '{}{!r}{!a}'.format(params.values, params.values, params.values) }}",
+    "{{ '{0.__text__}'.format(params.values) }}",
+    "{{ 'x'.join(params.values) }}",
+    "{{ 'x'.replace('x', params.values) }}",
+    "{{ 'x' | replace('x', params.values) }}",
+    """{{ params.values | replace("'", "") }}""",
+    """{{ params.values | trim("'") }}""",
+    "{{ params.values | truncate(5, true, '', 0) }}",
+    "{{ params.values | default('x') }}",
+    "{{ params.values | join(', ') }}",
+    "{{ params.values | map('upper') | join(', ') }}",
+    "{{ params.values | map('string') | list }}",
+    "{{ params.values | attr('__text__') }}",
+    "{{ params.values | attr('text') }}",
+    "{{ params.values.__text__ }}",
+    "{{ params.values.__class__ }}",
+    "{{ params.values.upper() }}",
+    "{{ params.values[0] }}",
+    "{{ params.values[1:] }}",
+    "{{ params.values['__text__'] }}",
+    "{{ params.values or 'x' }}",
+    "{{ params.values and params.values }}",
+    "{{ [params.values] }}",
+    "{{ [params.values] ~ '' }}",
+    "{{ {'x': params.values} }}",
+    "{{ {'x': params.values} | xmlattr }}",
+    "{{ dict(x=params.values) | tojson }}",
+    "{{ [params.values, 1] | string | replace('x', '') }}",
+    "{% for item in params.values %}{{ item }}{% endfor %}",
+    "{% set x = params.values %}{{ x }}",
+    "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(params.values) }}",
+    "{% filter upper %}{{ params.values | string }}{% endfilter %}",
+    "{{ params }}",
+    "{{ params.__dict__ }}",
+]
+_SIGN = "hidden"
+
+
+@given(
+    st.tuples(TEXTS, st.sampled_from(["';", "''", '"', ")--", "&#39;", "%27"]), TEXTS),
+    st.sampled_from([*_USES, *(f"{{{{ params.values | {name} }}}}" for name in sorted(FILTERS))]),
+    st.booleans(),
+)
+def test_no_text_ever_leaves_its_literal(
+    parts: tuple[str, str, str], source: str, in_list: bool
+) -> None:
+    text = _SIGN.join(parts)
+    try:
+        sql = rendered(source, [text] if in_list else text)
+    except (TemplateError, TypeError, ValueError, AttributeError):
+        return  # the template is refused where the report is declared
+    outside = sql.replace(literal(text), "").lower()
+    letters = "".join(filter(str.isalpha, outside))
+    assert _SIGN not in letters
+    assert _SIGN[::-1] not in letters
 
 
 @pytest.mark.parametrize(
