@@ -24,6 +24,7 @@ from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily
 from athena_reports.periods.sql_literals import ParamValue
+from athena_reports.periods.sql_names import sql_name
 from athena_reports.reports.sql_params import TextParam, sql_environment, template_params
 from athena_reports.reports.sql_period import SqlPeriod
 
@@ -147,7 +148,7 @@ class SqlInput:
         if isinstance(self.source, Published) and not self.has_published:
             database = None
         names = [self.source.table] if database is None else [database, self.source.table]
-        return ".".join(map(_identifier, names))
+        return ".".join(map(sql_name, names))
 
     @property
     def partitions(self) -> str:
@@ -166,7 +167,7 @@ class SqlInput:
         if not _ALIAS.fullmatch(alias):
             problem = f"inputs.{self.source.table}.partitions_of(): {alias!r} is not a name"
             raise ValueError(f"{problem}. Give the alias of the table, such as p")
-        return self._predicate("partitions_of()", alias)
+        return self._predicate("partitions_of()", sql_name(alias))
 
     def __str__(self) -> str:
         table = self.source.table
@@ -184,13 +185,6 @@ class SqlInput:
         if isinstance(source, Published):
             return source.predicate(period, alias)
         return input_predicate(source, period, self.period.late_by, alias=alias)
-
-
-def _identifier(name: str) -> str:
-    """Return a name as SQL has it: in quotes, if it needs them."""
-    if _ALIAS.fullmatch(name):
-        return name
-    return f'"{name}"'
 
 
 def _sql_inputs(

@@ -334,6 +334,9 @@ def test_an_input_filters_its_partitions_as_it_is_declared(source: Input) -> Non
         (Input("plays", database="my-lake"), True, '"my-lake".plays'),
         (Input("plays", database="raw"), False, "raw.plays"),
         (Input("1st plays", database="raw"), True, 'raw."1st plays"'),
+        (Input('the "plays"'), True, '"the ""plays"""'),
+        (Input("order"), True, '"order"'),
+        (Input("Order", database="user"), True, '"user"."Order"'),
         (Published("scores", daily()), True, "reports_dev.scores_daily"),
         (Published("scores", daily()), False, "scores_daily"),
     ],
@@ -383,6 +386,8 @@ def test_an_input_filters_the_partitions_of_an_alias() -> None:
     qualified = render('{{ inputs.users.partitions_of("Users_2") }}')
     assert qualified.count("Users_2.year") == users.count("year") == 2
     assert qualified.replace("Users_2.", "") == users
+    reserved = render('{{ inputs.plays.partitions_of("order") }}')
+    assert reserved == plays.replace("dt IN", '"order".dt IN')
 
 
 @pytest.mark.parametrize("alias", ["", "p.dt", "p q", "1p", "p)", "p; --", "é"])
