@@ -55,10 +55,20 @@ _RETRYABLE = frozenset(
     }
 )
 
+_TOO_MANY_REQUESTS = 429  # an HTTP status
 _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without "Exception"
+    # Those that botocore itself takes for throttling (`botocore.retries.standard`).
     "Throttling": ErrorKind.THROTTLED,
+    "Throttled": ErrorKind.THROTTLED,
+    "RequestThrottled": ErrorKind.THROTTLED,
+    "EC2Throttled": ErrorKind.THROTTLED,
     "TooManyRequests": ErrorKind.THROTTLED,
     "RequestLimitExceeded": ErrorKind.THROTTLED,
+    "BandwidthLimitExceeded": ErrorKind.THROTTLED,
+    "LimitExceeded": ErrorKind.THROTTLED,
+    "PriorRequestNotComplete": ErrorKind.THROTTLED,
+    "ProvisionedThroughputExceeded": ErrorKind.THROTTLED,
+    "TransactionInProgress": ErrorKind.THROTTLED,
     "SlowDown": ErrorKind.THROTTLED,
     "InternalService": ErrorKind.FAILED,
     "InvalidRequest": ErrorKind.REFUSED,
@@ -75,6 +85,8 @@ _KINDS: Mapping[str, ErrorKind] = {  # by the code of a service's error, without
     # its checksum does not fit the bytes that arrived.
     "RequestTimeout": ErrorKind.NO_ANSWER,
     "BadDigest": ErrorKind.NO_ANSWER,
+    # STS could not reach the identity provider. The status is 400.
+    "IDPCommunicationError": ErrorKind.NO_ANSWER,
     "409": ErrorKind.CONDITION_FAILED,
     "412": ErrorKind.CONDITION_FAILED,
     "ConditionalRequestConflict": ErrorKind.CONDITION_FAILED,
@@ -184,8 +196,11 @@ def kind_of_code(code: str, *, status: int | None) -> ErrorKind:
     Args:
         code: The code, such as `ThrottlingException`.
         status: The HTTP status of the response, by which an unknown code is judged; None if it is
-            not known. Then an unknown code counts as a fault of the service.
+            not known. Then an unknown code counts as a fault of the service. 429 is throttling,
+            whatever the code is.
     """
+    if status == _TOO_MANY_REQUESTS:
+        return ErrorKind.THROTTLED
     kind = _KINDS.get(code.removesuffix("Exception"))
     if kind is not None:
         return kind
@@ -258,9 +273,9 @@ def call_verdict(error: ClientError | BotoCoreError) -> CallVerdict:
     if _workgroup_is_missing(error):
         return _NO_WORKGROUP
     code = error_code(error)
-    if code in ("InvalidRequestException", "InvalidRequest"):
-        return INVALID_REQUEST
     kind = error_kind(error)
+    if kind is ErrorKind.REFUSED and code in ("InvalidRequestException", "InvalidRequest"):
+        return INVALID_REQUEST
     if kind in _MEANINGS:
         meaning, hint = _MEANINGS[kind]
         return CallVerdict(kind.retryable, meaning, hint)

@@ -35,8 +35,9 @@ class Verdict:
 
 CANCELLED = Verdict(Decision.FAIL, "somebody cancelled the query", "Find out who did, and why.")
 
+# Started again only if Athena says that it helps: the same query usually needs the same again.
 _RESOURCES_EXHAUSTED = Verdict(
-    Decision.RESUBMIT, "resources exhausted", "Make the query lighter if it happens again."
+    Decision.FAIL, "resources exhausted", "Reduce the query's memory use."
 )
 _TIMED_OUT = Verdict(
     Decision.FAIL, "query timed out", "Make it smaller, or raise the workgroup's timeout quota."
@@ -120,7 +121,7 @@ VERDICTS_BY_TYPE: Mapping[int, Verdict] = {
     401: _NO_RESULT,
     402: _NO_RESULT,
     1001: _VALUE_DOES_NOT_FIT,
-    1002: _SQL_NOT_VALID,
+    1002: _VALUE_DOES_NOT_FIT,  # or, with the name TYPE_MISMATCH, a mistake in the SQL
     1006: _SQL_NOT_VALID,
     1008: _REJECTED,
     1011: CANCELLED,
@@ -157,6 +158,8 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
         if is_athenas_fault and execution.retryable:
             return _TRANSIENT
         return _UNKNOWN
+    if verdict is _RESOURCES_EXHAUSTED and execution.retryable:
+        return replace(verdict, decision=Decision.RESUBMIT)
     # Athena says that another try does not help. None would mean that it says nothing.
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
         return replace(verdict, decision=Decision.FAIL)

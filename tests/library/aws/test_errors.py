@@ -6,6 +6,7 @@ import botocore.exceptions as of_botocore
 import pytest
 from boto3.exceptions import S3TransferFailedError
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ParamValidationError
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,11 +27,22 @@ KINDS = {
     "TooManyRequestsException": ErrorKind.THROTTLED,
     "RequestLimitExceeded": ErrorKind.THROTTLED,
     "SlowDown": ErrorKind.THROTTLED,
+    "ThrottledException": ErrorKind.THROTTLED,
+    "RequestThrottled": ErrorKind.THROTTLED,
+    "RequestThrottledException": ErrorKind.THROTTLED,
+    "EC2ThrottledException": ErrorKind.THROTTLED,
+    "BandwidthLimitExceeded": ErrorKind.THROTTLED,
+    "LimitExceededException": ErrorKind.THROTTLED,
+    "PriorRequestNotComplete": ErrorKind.THROTTLED,
+    "ProvisionedThroughputExceededException": ErrorKind.THROTTLED,
+    "TransactionInProgressException": ErrorKind.THROTTLED,
     "InvalidRequestException": ErrorKind.REFUSED,
     "InvalidInputException": ErrorKind.REFUSED,
     "ValidationException": ErrorKind.REFUSED,
     "InternalServiceException": ErrorKind.FAILED,
     "RequestTimeout": ErrorKind.NO_ANSWER,
+    "RequestTimeoutException": ErrorKind.NO_ANSWER,
+    "IDPCommunicationError": ErrorKind.NO_ANSWER,
     "BadDigest": ErrorKind.NO_ANSWER,
     "NoSuchKey": ErrorKind.NO_OBJECT,
     "404": ErrorKind.NO_OBJECT,
@@ -59,7 +71,7 @@ FINAL = {
     ErrorKind.NO_OBJECT,
     ErrorKind.CONDITION_FAILED,
 }
-STATUSES = st.sampled_from([301, 400, 403, 404, 409, 412, 429, 500, 503])
+STATUSES = st.sampled_from([301, 400, 403, 404, 409, 412, 500, 503])
 # Every error of botocore, by hand. A new one has to be judged here first.
 OF_BOTOCORE = {
     ErrorKind.NO_CREDENTIALS: """
@@ -116,13 +128,21 @@ def test_a_known_code_decides_whatever_the_status_and_the_message_say(
     assert kind.retryable is (kind not in FINAL)
 
 
+@given(st.sampled_from(sorted(KINDS)) | st.text())
+def test_too_many_requests_may_pass_whatever_the_code(code: str) -> None:
+    error = api_error(code, status=429)
+    assert error_kind(error) is ErrorKind.THROTTLED
+    verdict = call_verdict(error)
+    assert (verdict.retryable, verdict.meaning) == (True, "throttled")
+
+
 def test_each_code_that_is_known_is_judged_here() -> None:
     assert {code.removesuffix("Exception") for code in KINDS} == errors._KINDS.keys()
 
 
 @given(
     st.text().filter(lambda code: code.removesuffix("Exception") not in ("", *KINDS)),
-    st.integers(300, 599),
+    st.integers(300, 599).filter(lambda status: status != 429),
 )
 def test_an_unknown_code_may_pass_only_if_the_service_blames_itself(code: str, status: int) -> None:
     if code + "Exception" in KINDS:
@@ -133,17 +153,34 @@ def test_an_unknown_code_may_pass_only_if_the_service_blames_itself(code: str, s
     )
 
 
-def test_what_botocore_itself_repeats_for_s3_may_pass() -> None:
+@pytest.mark.parametrize(
+    ("service", "answer"),
+    [("s3", ("RequestTimeout", 400)), ("sts", ("IDPCommunicationError", 400))],
+)
+def test_what_botocore_itself_repeats_for_a_service_may_pass(
+    service: str, answer: tuple[str, int]
+) -> None:
     """botocore gives it up after some attempts, and raises the last error."""
-    rules = get_session().get_component("data_loader").load_data("_retry")["retry"]["s3"]
+    rules = get_session().get_component("data_loader").load_data("_retry")["retry"][service]
     answers = []
     for policy in rules["__default__"]["policies"].values():
         response = policy["applies_when"]["response"]
         answers.append((response["service_error_code"], response["http_status_code"]))
-    assert ("RequestTimeout", 400) in answers
+    assert answer in answers
     for code, status in answers:
         kind = error_kind(api_error(code, status=status))
         assert (code, kind.retryable) == (code, True)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+        *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+    ],
+)
+def test_what_botocore_itself_repeats_for_each_service_may_pass(code: str) -> None:
+    assert error_kind(api_error(code)).retryable
 
 
 @pytest.mark.parametrize("response", [{}, {"Error": {}}, {"Error": {"Code": "SomethingNew"}}])

@@ -19,7 +19,8 @@ from athena_reports.queries.failures import (
 RESUBMIT, FAIL = Decision
 
 # From the user guide, without the numbers that real errors use differently.
-PASSING = [*range(9), 233, 1400, 1401, 1403, 1404, 1405, 1406, 1602]
+PASSING = [233, 1400, 1401, 1403, 1404, 1405, 1406, 1602]
+EXHAUSTED_TYPES = range(9)
 FINAL = [206, 210, 234, 401, 402, 1008, 1402, 1500, 1501]
 # Recorded from the real service.
 RECORDED: list[tuple[str, int, str]] = [
@@ -27,7 +28,6 @@ RECORDED: list[tuple[str, int, str]] = [
     ("SCHEMA_NOT_FOUND", 1301, "does not exist"),
     ("COLUMN_NOT_FOUND", 1006, "SQL is not valid"),
     ("CATALOG_NOT_FOUND", 1006, "SQL is not valid"),
-    ("TYPE_MISMATCH", 1002, "SQL is not valid"),
     ("FUNCTION_NOT_FOUND", 1303, "SQL is not valid"),
     ("NOT_SUPPORTED", 1200, "SQL is not valid"),
     ("DIVISION_BY_ZERO", 1001, "a value does not fit"),
@@ -70,8 +70,18 @@ def test_every_documented_type_has_its_verdict(error_type: int) -> None:
     assert execution_verdict(failed(error_type, retryable=False)).decision is FAIL
 
 
+@pytest.mark.parametrize("error_type", EXHAUSTED_TYPES)
+@pytest.mark.parametrize(("retryable", "decision"), [(True, RESUBMIT), (False, FAIL), (None, FAIL)])
+def test_exhausted_resources_are_tried_again_only_if_athena_says_so(
+    error_type: int, retryable: bool | None, decision: Decision
+) -> None:
+    execution = failed(error_type, error_category=1, retryable=retryable)
+    assert execution_verdict(execution).decision is decision
+    assert is_current(execution) is (decision is FAIL)
+
+
 # By the user guide: what a number means, and the beginning of what a person can do.
-EXHAUSTED = ("resources exhausted", "Make the query lighter")
+EXHAUSTED = ("resources exhausted", "Reduce the query's memory use.")
 THROTTLED = ("throttled by a service that Athena reads from", "")
 DENIED = ("permission denied", "Grant what is missing to the role of the Airflow workers.")
 MEANINGS: dict[int, tuple[str, str]] = {
@@ -91,8 +101,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
     1602: ("no capacity", ""),
     **dict.fromkeys((1301,), ("a table does not exist", "Create it, or correct the SQL.")),
     1110: ("the table exists already", "Correct the SQL."),
-    **dict.fromkeys((1002, 1006, 1200, 1303), ("the SQL is not valid", "Correct it.")),
-    **dict.fromkeys((1001, 1100), ("a value does not fit", "Correct the SQL, or the data.")),
+    **dict.fromkeys((1006, 1200, 1303), ("the SQL is not valid", "Correct it.")),
+    **dict.fromkeys((1001, 1002, 1100), ("a value does not fit", "Correct the SQL, or the data.")),
 }
 
 
@@ -130,6 +140,21 @@ def test_every_recorded_error_is_known_by_its_name_first_and_then_by_its_number(
             verdict = execution_verdict(execution)
             assert (verdict.decision, meaning in verdict.meaning) == (FAIL, True)
             assert is_current(execution), "it would be started and paid again"
+
+
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        ("TYPE_MISMATCH: line 1:15: ...", "the SQL is not valid"),
+        ("Cannot cast 'x' to BIGINT", "a value does not fit"),
+        ("", "a value does not fit"),
+    ],
+)
+def test_the_number_of_a_type_mismatch_is_that_of_wrong_data_too(reason: str, meaning: str) -> None:
+    for retryable in (None, True, False):
+        execution = failed(1002, error_category=2, retryable=retryable, reason=reason)
+        verdict = execution_verdict(execution)
+        assert (verdict.decision, verdict.meaning) == (FAIL, meaning)
 
 
 @pytest.mark.parametrize(("name", "meaning"), OF_TRINO)

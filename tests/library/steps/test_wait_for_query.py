@@ -89,7 +89,7 @@ def test_a_query_of_somebody_else_is_not_submitted_again(
     of_console = start_sql(athena, "SELECT 1")
     (of_command,) = start_all(athena, of_author())
     for id_ in (of_console, of_command):
-        athena.queries[id_].plan = Plan.failing(0)
+        athena.queries[id_].plan = Plan.failing(1602)
         clock.sleep(60)
         with pytest.raises(AirflowFailException) as caught:
             wait_task(id_).execute(context())
@@ -159,7 +159,7 @@ def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ag
     """Athena wants an empty folder. The first one is not among its latest queries any more."""
     monkeypatch.setattr(submission, "LOOK_BACK", 1)
     first = submitted(context(), unload_to="s3://results/unload/")
-    athena.queries[first].plan = Plan.failing(0)
+    athena.queries[first].plan = Plan.failing(1602)
     clock.sleep(60)
     submitted(context(DagRun(clear_number=7)))
     athena.forget_tokens()
@@ -357,7 +357,7 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     clock.sleep(3600)
     assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
 
-    fate(athena, Plan.failing(0))
+    fate(athena, Plan.failing(1602))
     with pytest.raises(TaskDeferred):
         wait_task(**fields).execute(context())
     clock.sleep(3600)
@@ -368,7 +368,7 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
 def test_a_query_that_failed_in_passing_unseen_is_not_paid_again_when_the_wait_times_out(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    fate(athena, Plan.failing(0))
+    fate(athena, Plan.failing(1602))
     clock.sleep(3600)
     with pytest.raises(AirflowFailException, match="had not ended after 1:00:00"):
         wait_task().resume_execution(*TIMED_OUT, context())
@@ -390,7 +390,7 @@ def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Airflow calls `on_kill` out of the pause, and then the code goes on."""
-    fate(athena, Plan.failing(0))
+    fate(athena, Plan.failing(1602))
     clock.sleep(60)
     task = wait_task()
     monkeypatch.setattr("time.sleep", lambda _: task.on_kill())
@@ -406,14 +406,14 @@ def test_the_log_says_what_becomes_of_the_query(
     athena: MemoryAthena, clock: VirtualClock, logged: Logged
 ) -> None:
     given = context()
-    fate(athena, Plan.failing(0))
+    fate(athena, Plan.failing(1602))
     clock.sleep(60)
     logged()
     with pytest.raises(TaskDeferred):
         wait_task().execute(given)
     so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
     assert logged() == [
-        "warning: Query q-1 is FAILED: Failed with type 0. It was submitted again as q-2.",
+        "warning: Query q-1 is FAILED: Failed with type 1602. It was submitted again as q-2.",
         f"info: Query q-2 is QUEUED: {so_far}",
     ]
 
@@ -544,7 +544,7 @@ def test_what_a_retry_may_correct_is_skipped_only_by_never_fail(
         if action == "ListQueryExecutions" and athena.count(action) <= 1 + len(PAUSES_SECONDS):
             raise THROTTLED
 
-    fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 0}))
+    fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602}))
     athena.before = refuse
     with pytest.raises(AirflowException) as caught:
         wait_task(**{option: True}).execute(context())
