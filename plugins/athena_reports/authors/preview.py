@@ -48,6 +48,7 @@ from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.published_calendar import CalendarError
+from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.prices import price_usd
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput
@@ -55,7 +56,7 @@ from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.input_coverage import find_partitions
-from athena_reports.steps.scan_limit import ScanEstimate, ScanLimitError, scan_of_nearest
+from athena_reports.steps.scan_limit import ScanLimitError
 
 _SHOWN_ROWS = 10
 _UNDECLARED = "no Input declares it: it is not counted, and gaps in it are not noticed"
@@ -335,10 +336,7 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
         table = Table(declared.database, declared.location, aws.glue)
         published = table.periods_of(declared.cadence)
     scans = []
-    for period in periods:
-        scan = scan_of_nearest(period, published)
-        if scan is None:
-            continue
+    for period, scan in estimate_scans(periods, published).items():
         refused = refusal(declared, period, scan)
         if refused:
             raise ScanLimitError(refused)

@@ -30,6 +30,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import QueryError
 from athena_reports.local.local_clock import present_at
 from athena_reports.periods.calendar import Period
+from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.lease import LIFETIME, Lease
@@ -43,12 +44,7 @@ from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.preparation import check_rows, write_rows
 from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
-from athena_reports.steps.scan_limit import (
-    ScanEstimate,
-    ScanLimitError,
-    measured_scan,
-    require_within,
-)
+from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

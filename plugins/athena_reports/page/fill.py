@@ -1,9 +1,7 @@
 """What fills the holes of a report: which periods, at what cost, and by which requests."""
 
-from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from statistics import median
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -14,9 +12,8 @@ from athena_reports.page.coverage import Cell, State
 from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.scan_estimate import estimate_scans
 
-_NEIGHBOURS = 5  # published periods that an estimate follows from
 # A period that has one of these states is run before one that reads it.
 _COMES_FIRST = frozenset({State.MISSING, State.BROKEN, State.RUNNING, State.STALE})
 
@@ -89,35 +86,30 @@ def plan_fill(
     Raises:
         PeriodError: One end of the range is not a period of the report, or they are exchanged.
     """
-    chosen_places = []
+    periods: list[Period] = []
     held: list[HeldPeriod] = []
     for place in _places_between(first_id, last_id, cells):
         states_held = cells[place].states
         if State.RUNNING in states_held or set(states).isdisjoint(states_held):
             continue
-        held_by = _held_by(cells[place].period, read_reports)
+        period = cells[place].period
+        held_by = _held_by(period, read_reports)
         held += held_by
         if not held_by:
-            chosen_places.append(place)
-    periods = [cells[place].period for place in chosen_places]
+            periods.append(period)
 
-    published_places = [place for place, cell in enumerate(cells) if cell.published is not None]
-    if not published_places:
+    published = {cell.period: cell.published for cell in cells if cell.published is not None}
+    if not published:
         return FillPlan(periods, None, None, held)
-    scanned_bytes = 0.0
-    price_usd = 0.0
-    is_price_known = True
-    for place in chosen_places:
-        neighbours = _nearest_published(place, published_places, cells)
-        scanned_bytes += median(facts.scanned_bytes for facts in neighbours)
-        prices = [facts.price_usd for facts in neighbours if facts.price_usd is not None]
-        if len(prices) == len(neighbours):
-            price_usd += median(prices)
+    scanned_bytes = 0
+    price_usd: float | None = 0.0
+    for scan in estimate_scans(periods, published).values():
+        scanned_bytes += scan.bytes
+        if price_usd is not None and scan.price_usd is not None:
+            price_usd += scan.price_usd
         else:
-            is_price_known = False
-    if not is_price_known:
-        return FillPlan(periods, round(scanned_bytes), None, held)
-    return FillPlan(periods, round(scanned_bytes), price_usd, held)
+            price_usd = None
+    return FillPlan(periods, scanned_bytes, price_usd, held)
 
 
 def _held_by(period: Period, read_reports: Sequence[ReadReport]) -> list[HeldPeriod]:
@@ -141,28 +133,6 @@ def _places_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> range
         problem = f"The range is inverted: {last_id} lies before {first_id}."
         raise PeriodError(f"{problem} Exchange the two periods.")
     return range(places[first_id], places[last_id] + 1)
-
-
-def _nearest_published(
-    place: int,
-    published_places: Sequence[int],
-    cells: Sequence[Cell],
-) -> list[PartitionFacts]:
-    """Return what is published of the few periods that are nearest to a place.
-
-    A lake grows, so that the query of a period far away costs something else.
-    """
-    # The places are in order, so the nearest ones are among those just before and just after.
-    count_before = bisect(published_places, place)
-    first = max(count_before - _NEIGHBOURS, 0)
-    around = published_places[first : count_before + _NEIGHBOURS]
-    by_distance = sorted(around, key=lambda other: abs(other - place))
-    neighbours = []
-    for neighbour in by_distance[:_NEIGHBOURS]:
-        facts = cells[neighbour].published
-        if facts is not None:
-            neighbours.append(facts)
-    return neighbours
 
 
 def run_request(

@@ -3,30 +3,21 @@
 What it will scan is estimated from the published periods of the report.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
+from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
     from athena_reports.publication.location import ReportLocation
-    from athena_reports.publication.manifest import PartitionFacts
-
-_PERIODS_OF_AN_ESTIMATE = 3  # the nearest published ones
 
 
 class ScanLimitError(AthenaReportsError):
     """A query would scan more than its report allows, so it was not started."""
-
-
-class ScanEstimate(NamedTuple):
-    """What a query will scan, in bytes, and where that comes from."""
-
-    bytes: int
-    basis: str
 
 
 ScanEstimator = Callable[[Period, "GlueClient"], ScanEstimate | None]
@@ -52,28 +43,7 @@ def measured_scan(
     from athena_reports.publication.glue_table import Table
 
     published = Table(database, location, glue).periods_of(period.cadence)
-    return scan_of_nearest(period, published)
-
-
-def scan_of_nearest(
-    period: Period, published: "Mapping[Period, PartitionFacts]"
-) -> ScanEstimate | None:
-    """Return the median of what the published periods scanned that are nearest to a period.
-
-    None if there are none.
-    """
-    from statistics import median
-
-    def nearness(other: Period) -> tuple[int, Period]:
-        distance = abs(other.index - period.index)
-        return distance, other  # of two that are as near, the earlier one comes first
-
-    nearest = sorted(published, key=nearness)[:_PERIODS_OF_AN_ESTIMATE]
-    if not nearest:
-        return None
-    scanned = median(published[other].scanned_bytes for other in nearest)
-    periods = ", ".join(str(other) for other in sorted(nearest))
-    return ScanEstimate(round(scanned), f"median of {periods}")
+    return estimate_scans([period], published).get(period)
 
 
 def require_within(limit: int, estimate: ScanEstimate) -> None:

@@ -16,13 +16,13 @@ from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
 from athena_reports.periods.sql_literals import literal
+from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from athena_reports.steps.scan_limit import ScanEstimate
 from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK

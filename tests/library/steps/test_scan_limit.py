@@ -10,13 +10,9 @@ from athena_reports.periods.calendar import Cadence, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
+from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.rows.columns import TableColumn
-from athena_reports.steps.scan_limit import (
-    ScanEstimate,
-    ScanLimitError,
-    measured_scan,
-    require_within,
-)
+from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
@@ -45,25 +41,25 @@ def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> No
     ("scanned_by_id", "expected"),
     [
         ({}, None),
-        ({"2025-06-08": 7}, ScanEstimate(7, "median of 2025-06-08")),
+        ({"2025-06-08": 7}, ScanEstimate(7, "median of 2025-06-08", 0.0)),
         # The mean of two.
         (
             {"2025-06-08": 10, "2025-06-01": 20},
-            ScanEstimate(15, "median of 2025-06-01, 2025-06-08"),
+            ScanEstimate(15, "median of 2025-06-01, 2025-06-08", 0.0),
         ),
         # The three nearest, of a report that has grown.
         (
             {"2025-01-05": 1, "2025-05-25": 30, "2025-06-01": 50, "2025-06-08": 40},
-            ScanEstimate(40, "median of 2025-05-25, 2025-06-01, 2025-06-08"),
+            ScanEstimate(40, "median of 2025-05-25, 2025-06-01, 2025-06-08", 0.0),
         ),
         # It was published before, and so was the next one; of two as near, the earlier one counts.
         (
             {"2025-06-01": 1, "2025-06-08": 20, "2025-06-15": 30, "2025-06-22": 10},
-            ScanEstimate(20, "median of 2025-06-08, 2025-06-15, 2025-06-22"),
+            ScanEstimate(20, "median of 2025-06-08, 2025-06-15, 2025-06-22", 0.0),
         ),
         (
             {"2025-06-01": 1, "2025-06-08": 20, "2025-06-22": 30, "2025-06-29": 90},
-            ScanEstimate(20, "median of 2025-06-01, 2025-06-08, 2025-06-22"),
+            ScanEstimate(20, "median of 2025-06-01, 2025-06-08, 2025-06-22", 0.0),
         ),
     ],
 )
@@ -85,7 +81,7 @@ def test_weeks_of_another_first_day_measure_nothing(glue: GlueClient, database: 
 
     publish(table, WEEKS, {"2025-06-08": 9})
     estimate = measured_scan(PERIOD, glue, database=database, location=LOCATION)
-    assert estimate == ScanEstimate(9, "median of 2025-06-08")
+    assert estimate == ScanEstimate(9, "median of 2025-06-08", 0.0)
 
 
 def test_a_query_may_scan_as_much_as_its_limit_and_not_more() -> None:

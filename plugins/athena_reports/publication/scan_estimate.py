@@ -1,0 +1,61 @@
+"""What queries will scan, estimated from the published periods of their report."""
+
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from athena_reports.periods.calendar import Period
+
+if TYPE_CHECKING:
+    from athena_reports.publication.manifest import PartitionFacts
+
+_NEIGHBOURS = 3  # the nearest published periods: one odd one among them does not count
+
+
+class ScanEstimate(NamedTuple):
+    """What a query will scan, in bytes, and where that comes from.
+
+    `price_usd` is what it will cost; None if one of the published periods has no price.
+    """
+
+    bytes: int
+    basis: str
+    price_usd: float | None = None
+
+
+def estimate_scans(
+    periods: Sequence[Period], published: "Mapping[Period, PartitionFacts]"
+) -> dict[Period, ScanEstimate]:
+    """Return what the query of each period will scan: the median of the nearest published periods.
+
+    A lake grows, so the query of a period far away scans something else. Of two periods that are as
+    near, the earlier one counts. There are no estimates if no period is published.
+    """
+    if not published:
+        return {}
+    in_order = sorted(published)
+    return {period: _estimate(_nearest(period, in_order), published) for period in periods}
+
+
+def _nearest(period: Period, published: Sequence[Period]) -> Sequence[Period]:
+    """Return the published periods that are nearest to a period; they are given in order."""
+    place = bisect(published, period)
+    around = published[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS]
+    by_distance = sorted(around, key=lambda other: abs(other.index - period.index))
+    return sorted(by_distance[:_NEIGHBOURS])
+
+
+def _estimate(
+    nearest: Sequence[Period], published: "Mapping[Period, PartitionFacts]"
+) -> ScanEstimate:
+    from statistics import median
+
+    scanned_bytes = median(published[period].scanned_bytes for period in nearest)
+    basis = f"median of {', '.join(map(str, nearest))}"
+    prices = []
+    for period in nearest:
+        price = published[period].price_usd
+        if price is None:
+            return ScanEstimate(round(scanned_bytes), basis)
+        prices.append(price)
+    return ScanEstimate(round(scanned_bytes), basis, median(prices))
