@@ -431,7 +431,8 @@ def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, strike:
 
 
 def test_two_partition_keys_and_three_part_every_row(shop: Project) -> None:
-    shop.edit(DAGS, 'Input("sales", "dt", missing="partial")', 'Input("sales", ["y", "m", "d"])')
+    source = 'Input("sales", ["y", "m", "d"], format=["%Y", "%m", "%d"])'
+    shop.edit(DAGS, 'Input("sales", "dt", missing="partial")', source)
     rows = "item string,amount bigint,sold_at timestamp,y string,m string,d string\n"
     rows += "a,1,2025-06-04 00:00:00,2025,06,04\nb,2,2025-06-05 00:00:00,2025,06,05\n"
     # Of the period by its time, but in a partition that the period does not read.

@@ -104,7 +104,7 @@ OF_DECLARATION: Mapping[str, Partitioning] = {
     'Input("plays", ("year", "month", "day"), format=("%Y", "%-m", "%-d"))': Partitioning(
         dict.fromkeys(PARTS[:3], TEXT), lambda h: (str(h.year), str(h.month), str(h.day)), OF_PARTS
     ),
-    'Input("plays", ("dt", "hour"), format=("%Y-%m-%d", "%H"))': Partitioning(
+    'Input("plays", ("dt", "hour"))': Partitioning(
         {"dt": TEXT, "hour": TEXT},
         lambda h: (f"{h:%Y-%m-%d}", f"{h:%H}"),
         {**OF_DATES, **OF_HOUR, "hour.digits": "2"},

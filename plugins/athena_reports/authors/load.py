@@ -18,6 +18,7 @@ from athena_reports.authors.load_text import (
     require_json,
     require_json_lines,
 )
+from athena_reports.inputs.layout import DATE_KEYS
 from athena_reports.local.lake import (
     KeptTable,
     Lake,
@@ -204,7 +205,8 @@ def _declaration(source: Source) -> str:
     zone = ""
     if source.zone != "UTC":
         zone = f', zone="{source.zone}"'
-    return f'Input("{source.table}", "{source.key}"{zone})'
+    format = "" if source.key in DATE_KEYS else ', format="%Y-%m-%d"'
+    return f'Input("{source.table}", "{source.key}"{format}{zone})'
 
 
 # --- what is asked for

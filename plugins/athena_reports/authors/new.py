@@ -23,6 +23,7 @@ from athena_reports.authors.report_name import (
     require_name,
     sql_file,
 )
+from athena_reports.inputs.layout import DATE_KEYS
 from athena_reports.local.project import Project
 from athena_reports.periods.calendar import Period, weekly
 from athena_reports.periods.sql_names import is_reserved, sql_name
@@ -126,6 +127,7 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
         "key_column": _key_column(report.key),
+        "input_format": "" if report.partition in DATE_KEYS else ', format="%Y-%m-%d"',
         "count": "event_count" if report.key == "events" else "events",
         "week": week,
         "input_columns": _input_columns(report),

@@ -130,8 +130,10 @@ class Input:
             Further keys of the table need not be named: a date is there if any value of them is.
         zone: IANA zone in which the partitions are dated.
         format: How each key writes its part of the time (`strftime`), such as `%Y/%m/%d/%H` for the
-            hours of one key, or `("%Y-%m-%d", "%H")` for a date and an hour. None for `%Y-%m-%d`
-            (`%Y%m%d` of an integer), and for `%Y`, `%m`, `%d`, `%H` of several keys.
+            hours of one key, or `("%Y-%m-%d", "%-H")` for a date and an hour. None only for keys
+            named after what they hold: `dt`, `date` or `day` (`%Y-%m-%d`; `%Y%m%d` of an integer),
+            alone or with `hour` (`%H`), and `year`, `month`, `day`, `hour` (`%Y`, `%m`, `%d`,
+            `%H`).
         kind: Type of the keys, or of each key: `string`, `date` or `integer`.
         only: Values of further keys that the report reads, such as `{"region": ["jp", "us"]}`. A
             date is there if each of them is.

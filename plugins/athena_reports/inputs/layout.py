@@ -14,9 +14,12 @@ PartitionKind = Literal["string", "date", "integer"]
 # The values of a table's partition keys, in the order of the keys that its input declares.
 Partition: TypeAlias = tuple[str, ...]
 
-_FORMAT_OF_ONE_KEY = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
-_TIMES_OF_SEVERAL_KEYS = ("year", "month", "day", "hour")
-_FORMATS_OF_SEVERAL_KEYS = ("%Y", "%m", "%d", "%H")
+DATE_KEYS = frozenset({"dt", "date", "day"})
+"""Names of keys that hold a date if no other part of a time stands before them."""
+
+_FORMATS_OF_A_DATE = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
+_FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
+_PARTS = tuple(_FORMATS_OF_PARTS)
 _EXAMPLE = datetime(2025, 1, 2, 3)  # noqa: DTZ001  # what a clock shows
 
 
@@ -66,17 +69,19 @@ class Layout:
 
         Args:
             names: The names of the keys, one at least.
-            formats: A format for each key; for one key the text alone. None for a date of one key,
-                and for year, month, day and hour of several.
+            formats: A format for each key; for one key the text alone. None if the keys are named
+                after what they hold: a date (`DATE_KEYS`), alone or with an hour, or a year, with
+                month, day and hour as far as there are any.
             kinds: The type of each key, or of all.
             zone: IANA zone.
 
         Raises:
-            ValueError: There is not one format and one type for each key, the formats do not name
-                an hour, a day, a month or a year, or the type of a key cannot hold its texts.
+            ValueError: There is not one format and one type for each key, the keys need a format,
+                the formats do not name an hour, a day, a month or a year, or the type of a key
+                cannot hold its texts.
         """
         kind_of_keys = _kinds(names, kinds)
-        format_of_keys = _formats(names, formats, kind_of_keys[0])
+        format_of_keys = _formats(names, formats, kind_of_keys)
         partition_unit(tuple(format_of_keys))
         keys = []
         for name, format, kind in zip(names, format_of_keys, kind_of_keys, strict=True):
@@ -141,19 +146,42 @@ def _kinds(
 
 
 def _formats(
-    names: Sequence[str], formats: str | Sequence[str] | None, kind: PartitionKind
+    names: Sequence[str], formats: str | Sequence[str] | None, kinds: Sequence[PartitionKind]
 ) -> Sequence[str]:
+    if formats is None:
+        return _default_formats(names, kinds)
     if isinstance(formats, str):
         formats = (formats,)
-    if formats is not None:
-        _require_one_for_each(names, formats, "format")
-        return formats
+    _require_one_for_each(names, formats, "format")
+    return formats
+
+
+def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> Sequence[str]:
+    """Return the formats of keys that are named after what they hold."""
+    lower_names = tuple(name.lower() for name in names)
+    date_format = _FORMATS_OF_A_DATE[kinds[0]]
+    if lower_names[0] in DATE_KEYS and lower_names[1:] in ((), ("hour",)):
+        return [date_format, "%H"][: len(names)]
+    if lower_names == _PARTS[: len(names)]:
+        return [_FORMATS_OF_PARTS[name] for name in lower_names]
+    in_order = tuple(part for part in _PARTS if part in lower_names)
+    if sorted(lower_names) == sorted(in_order) and lower_names != in_order:
+        raise ValueError(
+            f"the keys {', '.join(names)} are in another order than {', '.join(in_order)}."
+            " Give the longest time first; the order in Glue does not matter"
+        )
     if len(names) == 1:
-        return [_FORMAT_OF_ONE_KEY[kind]]
-    _refuse_other_times(names)
-    usual_formats = _FORMATS_OF_SEVERAL_KEYS[: len(names)]
-    _require_one_for_each(names, usual_formats, "format")
-    return usual_formats
+        raise ValueError(
+            f'the key {names[0]} has no default format. Write it, such as format="{date_format}"'
+        )
+    example = [date_format, "%H"]
+    if len(names) > len(example):
+        example = list(_FORMATS_OF_PARTS.values())[: len(names)]
+    listed = ", ".join(f'"{format}"' for format in example)
+    raise ValueError(
+        f"the keys {', '.join(names)} have no default format. Write the format of each, such as"
+        f" format=({listed}), and leave out keys that tell no time"
+    )
 
 
 def _require_one_for_each(names: Sequence[str], values: Sequence[str], what: str) -> None:
@@ -162,23 +190,6 @@ def _require_one_for_each(names: Sequence[str], values: Sequence[str], what: str
             f"give one {what} for each key: {len(values)} for the {len(names)} keys"
             f" {', '.join(names)}"
         )
-
-
-def _refuse_other_times(names: Sequence[str]) -> None:
-    """Raise ValueError if keys that need a format are called year, month, day or hour."""
-    words = [name.lower() for name in names if name.lower() in _TIMES_OF_SEVERAL_KEYS]
-    in_order = [word for word in _TIMES_OF_SEVERAL_KEYS if word in words]
-    if words != in_order:
-        raise ValueError(
-            f"the keys {', '.join(names)} are in another order than {', '.join(in_order)}."
-            " Give the longest time first; the order in Glue does not matter"
-        )
-    for name, time in zip(names, _TIMES_OF_SEVERAL_KEYS, strict=False):
-        if name.lower() in words and name.lower() != time:
-            raise ValueError(
-                f"the keys {', '.join(names)} would hold {', '.join(_TIMES_OF_SEVERAL_KEYS)}, and"
-                f' {name} is not the {time}. Give the format of each, such as ("%Y-%m-%d", "%H")'
-            )
 
 
 def _require_kind(key: PartitionKey) -> None:

@@ -93,7 +93,8 @@ class SqlPeriod:
             columns: The partition keys, the longest time first: one that holds a date, or two to
                 four that hold year, month, day and hour.
             zone: The time zone in which the partitions are dated.
-            format: How each key writes its part of the time (`strftime`), as for `Input`.
+            format: How each key writes its part of the time (`strftime`), as for `Input`. None only
+                for keys named after what they hold.
             kind: Type of the keys, or of each key: `string`, `date` or `integer`.
 
         Raises:
@@ -107,7 +108,8 @@ class SqlPeriod:
                 expected = ", ".join(get_args(PartitionKind))
                 raise ValueError(f"partitions(): kind is {key_kind!r}, expected one of {expected}.")
         try:
-            layout = Layout.of(columns, formats=format, kinds=kind, zone=zone)
+            names = [column.rpartition(".")[2].strip('"') for column in columns]  # of `p."dt"`
+            layout = Layout.of(names, formats=format, kinds=kind, zone=zone)
             return partitions_predicate(
                 layout, *bounds_of_events(self.period, self.late_by), columns
             )

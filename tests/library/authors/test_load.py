@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
+from athena_reports import Input
 from athena_reports.authors.load import LoadedTable, Source, load, show
 from athena_reports.authors.load_text import LoadError
 from athena_reports.local.lake import Lake
@@ -649,6 +650,21 @@ def test_lines_that_are_copied_are_not_broken_in_a_narrow_terminal(
     assert lines[-1] == (
         'In the report, write Input("a_table_of_a_long_name", "dt", zone="Asia/Tokyo")'
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "declared"),
+    [("day", '"day"'), ("event_date", '"event_date", format="%Y-%m-%d"')],
+)
+def test_the_declaration_of_a_key_of_any_name_is_an_input(
+    tmp_path: Path, lake: Lake, key: str, declared: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("at,n\n2026-03-01,1\n")
+    source = Source("seen", file).partitioned("at", key=key)
+    declaration = printed(load(source, lake, tmp_path / ".lake"))[-1].partition("write ")[2]
+    assert declaration == f'Input("seen", {declared})'
+    assert eval(declaration, {"Input": Input}).layout.unit == "date"
 
 
 def test_a_date_is_that_of_its_partition_also_west_of_utc(tmp_path: Path, lake: Lake) -> None:

@@ -161,6 +161,8 @@ def test_digits_and_underscores_may_stand_in_names(root: Path) -> None:
     assert parsed(root, report).keys() == ids({"busy_users"})
     sql = (root / "include" / "sql" / "busy_users.sql").read_text()
     assert "FROM plays_2\n" in sql
+    dag_file = (root / "dags" / "busy_users.py").read_text()
+    assert 'Input("plays_2", "_dt_2", format="%Y-%m-%d")' in dag_file
     assert "_user_2,\n    COUNT(*) AS events\n" in sql
 
 

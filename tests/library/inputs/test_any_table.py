@@ -61,7 +61,9 @@ def inputs(draw: st.DrawFn) -> Input:
     try:
         return Input("plays", **fields)
     except InputError:
-        return Input("plays", columns[:1], missing="partial", previous=fields["previous"])
+        return Input(
+            "plays", columns[:1], format="%F", missing="partial", previous=fields["previous"]
+        )
 
 
 class AnyGlue:
@@ -143,7 +145,7 @@ def test_any_predicate_is_sql(source: Input, alias: str | None) -> None:
 
 @pytest.mark.parametrize("column", ["order", "event date", 'say "x"', "2day", "end", "from"])
 def test_keys_of_any_name_are_filtered(column: str) -> None:
-    source = Input("plays", column, only={"group": ["jp"]})
+    source = Input("plays", column, format="%F", only={"group": ["jp"]})
     predicate = input_predicate(source, daily().period("2025-06-22"), timedelta(0), alias="p")
     quoted = column.replace('"', '""')
     with duckdb.connect() as connection:

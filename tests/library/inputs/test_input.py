@@ -19,11 +19,23 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
         (
             {"columns": ("Year", "DAY")},
             "columns",
-            "the keys Year, DAY would hold year, month, day, hour, and DAY is not the month. Give"
-            ' the format of each, such as ("%Y-%m-%d", "%H").',
+            "the keys Year, DAY have no default format. Write the format of each, such as"
+            ' format=("%Y-%m-%d", "%H"), and leave out keys that tell no time.',
         ),
+        ({"columns": ("dt", "region")}, "columns", "the keys dt, region have no default format."),
+        ({"columns": ("y", "m", "d")}, "columns", 'such as format=("%Y", "%m", "%d"), and leave'),
+        ({"columns": ("dt", "hour", "minute")}, "columns", "the keys dt, hour, minute have no"),
+        ({"columns": ("month", "day")}, "columns", "the keys month, day have no default format."),
+        (
+            {"columns": "ds"},
+            "columns",
+            'the key ds has no default format. Write it, such as format="%Y-%m-%d".',
+        ),
+        ({"columns": "ymd", "kind": "integer"}, "columns", 'such as format="%Y%m%d".'),
+        ({"columns": "month"}, "columns", "the key month has no default format."),
+        ({"columns": "hour"}, "columns", "the key hour has no default format."),
         ({"columns": ("dt", "dt")}, "columns", "name each partition key once"),
-        ({"columns": tuple("abcde")}, "columns", "4 for the 5 keys a, b, c, d, e"),
+        ({"columns": tuple("abcde")}, "columns", "the keys a, b, c, d, e have no default"),
         ({"columns": ("dt", "hour"), "format": "%Y"}, "format", "1 for the 2 keys dt, hour"),
         ({"columns": ("dt", "hour"), "kind": ["date"]}, "columns", "1 for the 2 keys dt, hour"),
         (
@@ -136,10 +148,17 @@ def test_an_input_may_have_partitions_of_an_hour_or_longer(format: str) -> None:
         ({}, ["%Y-%m-%d"]),
         ({"kind": "date"}, ["%Y-%m-%d"]),
         ({"kind": "integer"}, ["%Y%m%d"]),
-        ({"columns": ["y", "m"]}, ["%Y", "%m"]),
+        ({"columns": "date"}, ["%Y-%m-%d"]),
+        ({"columns": "Day"}, ["%Y-%m-%d"]),
+        ({"columns": "year"}, ["%Y"]),
+        ({"columns": ["dt", "hour"]}, ["%Y-%m-%d", "%H"]),
+        ({"columns": ["day", "hour"], "kind": "integer"}, ["%Y%m%d", "%H"]),
         ({"columns": ["Year", "MONTH"]}, ["%Y", "%m"]),
         ({"columns": ["year", "month", "day"]}, ["%Y", "%m", "%d"]),
-        ({"columns": ["p0", "p1", "p2", "p3"], "kind": "integer"}, ["%Y", "%m", "%d", "%H"]),
+        (
+            {"columns": ["year", "month", "day", "hour"], "kind": "integer"},
+            ["%Y", "%m", "%d", "%H"],
+        ),
         ({"columns": ["dt", "hour"], "format": ["%F", "%H"]}, ["%F", "%H"]),
     ],
 )
@@ -246,7 +265,7 @@ def test_an_option_of_partitions_is_refused_without_them(field: str, value: obje
         ),
         ({"format": "%Y-%m"}, ("2025-06",), "s3://lake/plays/dt=2025-06/_SUCCESS"),
         (
-            {"columns": ["y", "m", "d"], "kind": "integer"},
+            {"columns": ["y", "m", "d"], "format": ["%Y", "%m", "%d"], "kind": "integer"},
             ("2025", "6", "8"),
             "s3://lake/plays/dt=2025-06-08/_SUCCESS",
         ),

@@ -170,7 +170,11 @@ DATES_OF_WEEK = [f"DATE '2025-06-{day}'" for day in range(22, 29)]
             "((dt IN ('2025-06-21')) OR (dt IN ('2025-06-22')))",
         ),
         (
-            {"columns": "event date", "only": {"order": ["a"], "level": [1, 2]}},
+            {
+                "columns": "event date",
+                "format": "%F",
+                "only": {"order": ["a"], "level": [1, 2]},
+            },
             daily().period("2025-06-22"),
             """(("event date" IN ('2025-06-22')) AND "order" IN ('a') AND level IN (1, 2))""",
         ),

@@ -122,7 +122,7 @@ def test_a_key_of_any_name_is_looked_up_among_all_partitions(
 ) -> None:
     keys = {"event date": "string", "region": "string"}
     create_table(glue, database, keys, [*product(DAYS[:3], ("jp", "us"))])
-    table = SourceTable.read(Input("plays", "event date"), database, glue)
+    table = SourceTable.read(Input("plays", "event date", format="%F"), database, glue)
     folders = registered_folders(table, [(DAYS[1],), (DAYS[7],)], glue)
     assert {partition: len(found) for partition, found in folders.items()} == {(DAYS[1],): 2}
 

@@ -60,7 +60,7 @@ TEXTS = {"year": "string", "month": "string", "day": "string", "hour": "string"}
         ),
         (
             {**TEXTS, "hour": "int"},
-            {"columns": "hours"},
+            {"columns": "date"},
             'kind=("string", "string", "string", "integer")).',
         ),
     ],
@@ -167,7 +167,7 @@ def test_what_no_declaration_reads_is_refused(
         ({"region": "string", "dt": "string"}, {}),
         ({"region": "string", "dt": "string"}, {"only": {"region": ["o'neill"]}}),
         ({"dt": "string", "level": "tinyint"}, {"only": {"level": [-1, 0]}}),
-        ({"event date": "string"}, {"columns": "event date"}),
+        ({"event date": "string"}, {"columns": "event date", "format": "%F"}),
         ({f"key_{number}": "string" for number in range(29)} | {"dt": "string"}, {}),
     ],
 )

@@ -78,7 +78,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "inputs": [PLAYS, Input("players", "dt", zone="Asia/Tokyo", format="%Y-%m")]
     },
     "an input's keys": {"inputs": [Input("plays", "day"), USERS]},
-    "an input's three keys": {"inputs": [Input("plays", ("y", "m", "d")), USERS]},
+    "an input's three keys": {"inputs": [Input("plays", ("year", "month", "day")), USERS]},
     "an input's zone": {"inputs": [Input("plays", "dt", zone="Asia/Tokyo"), USERS]},
     "an input's format": {"inputs": [Input("plays", "dt", format="%Y%m%d"), USERS]},
     "an input's kind": {"inputs": [Input("plays", "dt", kind="date"), USERS]},
