@@ -28,7 +28,7 @@ class TextParam:
         self.__text__ = text
 
     def __eq__(self, other: object) -> bool:
-        return _plain(other) == self.__text__
+        return bool(_plain(other) == self.__text__)
 
     def __lt__(self, other: object) -> bool:
         text = _plain(other)
