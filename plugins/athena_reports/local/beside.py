@@ -64,6 +64,7 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
             f"Beside the `up` at {running.airflow}."
             " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
         )
+        _forget_aws_of_shell()
         os.environ.update(running.environment)
         os.environ.update(running.variables())
         yield
@@ -71,6 +72,7 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
     if not may_start:
         yield
         return
+    _forget_aws_of_shell()
     with (
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "local-aws.log") as services,
@@ -79,6 +81,19 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
         yield
+
+
+def _forget_aws_of_shell() -> None:
+    """Remove what could lead an AWS client of this process elsewhere than to the local services.
+
+    AWS_ENDPOINT_URL_S3 takes precedence over AWS_ENDPOINT_URL, and a profile can ignore both
+    (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+    """
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.devnull
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull  # botocore takes settings from it, too
 
 
 def _uses_services_of(running: Running, environment: Mapping[str, str]) -> bool:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from athena_reports.local.interrupts import signals_put_off
+
+_RECORD = TypeAdapter(tuple[PositiveInt, float])  # the number and the time of creation of a process
 
 
 class Process(subprocess.Popen[bytes]):
@@ -50,11 +53,17 @@ class Process(subprocess.Popen[bytes]):
 
 
 def end_recorded(records: Path) -> None:
-    """Kill what was started and still runs, such as that of a parent that was killed."""
+    """Kill what was started and still runs, such as that of a parent that was killed.
+
+    A record that cannot be read is ignored: a full disk or a power failure can cut off the last.
+    """
     if not records.exists():
         return
-    for line in records.read_text().splitlines():
-        pid, created = json.loads(line)
+    for line in records.read_bytes().splitlines():
+        try:
+            pid, created = _RECORD.validate_json(line)
+        except ValidationError:
+            continue
         with suppress(psutil.NoSuchProcess):
             # The time of creation is counted from that of the boot,
             # which moves when the clock is set.

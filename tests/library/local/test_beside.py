@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from athena_reports.local import beside
@@ -177,3 +178,46 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     )
     assert beside_of(project, {}, is_up=False, monkeypatch=monkeypatch, may_start=False) == {}
     assert len(started) == 3
+
+
+SHELL_OF_AN_ACCOUNT = {
+    "AWS_ENDPOINT_URL_S3": "https://s3.example.com",
+    "AWS_ENDPOINT_URL_GLUE": "https://glue.example.com",
+    "AWS_ENDPOINT_URL_STS": "https://sts.example.com",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "AWS_PROFILE": "absent",
+    "AWS_SESSION_TOKEN": "secret",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+}
+PROFILES = """[default]
+ignore_configured_endpoint_urls = true
+use_fips_endpoint = true
+services = mine
+[services mine]
+s3 =
+  endpoint_url = https://s3.example.com
+"""
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("is_up", [True, False])
+@pytest.mark.parametrize("shell", [{}, SHELL_OF_AN_ACCOUNT])
+def test_every_client_calls_the_services_that_a_command_says_it_uses(
+    shell: dict[str, str], is_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(PROFILES)
+    files = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(config)}
+    url = UP if is_up else "http://127.0.0.1:4999"
+    running = UpThatRuns("http://127.0.0.1:8080", "admin", "secret", Services(UP).environment)
+    monkeypatch.setattr(beside, "find_running", lambda _: running if is_up else None)
+    with kept_environment():
+        for name in SET:
+            os.environ.pop(name, None)
+        os.environ |= files | shell
+        with services_beside(Project.usual(tmp_path), may_start=True):
+            clients = [boto3.client(name) for name in ("athena", "glue", "s3", "sts")]
+            credentials = boto3.Session().get_credentials()
+    assert {client.meta.endpoint_url for client in clients} == {url}
+    assert credentials is not None
+    assert (credentials.access_key, credentials.token) == ("local", None)

@@ -150,3 +150,16 @@ def test_a_process_that_got_a_number_that_was_recorded_is_left_alone(records: Pa
         records.write_text(json.dumps([other.pid, created - 1.5]))
         end_recorded(records)
         assert other.wait(10) == -9
+
+
+@pytest.mark.parametrize(
+    "unreadable", [b"[123, 17", b"", b"[123]", b'["x", 1]', b"[-1, 2]", b"{}", bytes(9), b"\xff"]
+)
+def test_a_record_that_cannot_be_read_hides_no_other_one(
+    unreadable: bytes, process: Process, records: Path
+) -> None:
+    """As a full disk or the end of the machine leaves it."""
+    records.write_bytes(unreadable + b"\n" + records.read_bytes() + unreadable)
+    end_recorded(records)
+    assert process.wait() == -9
+    assert not records.exists()
