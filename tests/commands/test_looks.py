@@ -135,6 +135,33 @@ def test_without_credentials_it_is_one_message_or_every_line_says_so(
         assert "✓" not in done.out
 
 
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def local_services(_: object) -> None:
+        raise AssertionError("nothing is started")
+
+    monkeypatch.setattr("athena_reports.local.beside.local_services", local_services)
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "items"),
+        ("costs",),
+        ("check-account",),
+        ("backfill", "items", "--from", "2025-06-02", "--to", "2025-06-08"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_an_environment_there_is_nothing_to_look_at(
+    arguments: tuple[str, ...], shop: Project
+) -> None:
+    done = shop.run(*arguments, **NO_AWS)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("There is no environment to use: ")
+
+
 @pytest.mark.parametrize("command", ["status", "costs"])
 def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) -> None:
     done = shop.run(command, "items", ATHENA_REPORTS_REPORT_DATABASE="absent")
@@ -183,6 +210,17 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     ):
         assert line in done.lines
     assert "items_monthly" not in shop.run("docs", "items_weekly").out
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize("options", [(), ("--odcs",)])
+def test_docs_without_an_environment_have_the_names_of_the_local_one(
+    options: tuple[str, ...], shop: Project
+) -> None:
+    done = shop.run("docs", "items", *options, **NO_AWS)
+    assert done.code == 0, done.err
+    assert "s3://athena-report-dev/items/weekly/" in done.out
+    assert len(done.err.splitlines()) == 1
 
 
 def test_docs_of_a_report_without_a_table_and_columns_have_its_own_text(shop: Project) -> None:
@@ -458,17 +496,6 @@ def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) 
         "✗ gone",
         "✗ lost",
     ]
-
-
-def test_where_the_shell_names_no_aws_no_services_are_started_and_the_settings_are_asked_for(
-    shop: Project,
-) -> None:
-    done = shop.run("check-account", **NO_AWS)
-    assert (done.code, done.out) == (1, "")
-    assert done.err == (
-        "ATHENA_REPORTS_ENV is not set. Away from a local endpoint (AWS_ENDPOINT_URL), set it to up"
-        " to 15 lower-case letters and digits, such as stg or prd.\n"
-    )
 
 
 @pytest.fixture

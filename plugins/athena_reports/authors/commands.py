@@ -124,12 +124,20 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
 
     It comes before what imports Airflow.
     """
-    from athena_reports.local.beside import configure_airflow, services_beside
+    from athena_reports.local.beside import services_beside
+
+    project = _configured_project()
+    context.with_resource(services_beside(project, may_start=may_start))
+    return project
+
+
+def _configured_project() -> "Project":
+    """Return the project, and let Airflow in this process use its folders."""
+    from athena_reports.local.beside import configure_airflow
     from athena_reports.local.project import find_project
 
     project = find_project()
     configure_airflow(project)
-    context.with_resource(services_beside(project, may_start=may_start))
     return project
 
 
@@ -559,7 +567,6 @@ def backfill(
 
 @app.command()
 def docs(
-    context: typer.Context,
     report: ReportName,
     odcs: Annotated[
         bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")
@@ -567,9 +574,13 @@ def docs(
 ) -> None:
     """Describe a report as Markdown, for its readers.
 
-    They see its schedule, inputs, columns and checks, and where it is published.
+    They see its schedule, inputs, columns and checks, and where it is published. Nothing is asked
+    of AWS.
     """
-    _set_up(context)
+    from athena_reports.local.beside import use_local_names
+
+    _configured_project()
+    use_local_names()
     from athena_reports.authors.docs import contract, markdown
     from athena_reports.authors.report_files import find_dags
 
@@ -587,7 +598,7 @@ def status(context: typer.Context, report: ReportName, as_json: AsJson = False) 
     It names those that were published by other SQL, params or transform than today's, and what
     cannot be read.
     """
-    _set_up(context)
+    _set_up(context, may_start=False)
     from athena_reports.authors import status as statuses
     from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws
@@ -616,7 +627,7 @@ def costs(
     as_json: AsJson = False,
 ) -> None:
     """Show what reports, their owners and months scanned and cost, the most expensive first."""
-    _set_up(context)
+    _set_up(context, may_start=False)
     from athena_reports.authors import costs as cost_totals
     from athena_reports.authors.report_files import find_dags
     from athena_reports.authors.trial import Aws

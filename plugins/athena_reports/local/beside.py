@@ -9,12 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from athena_reports.errors import AthenaReportsError
 from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, find_running
 from athena_reports.local.services import ENVIRONMENT, local_services
 
 DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
+
+
+class NoServicesError(AthenaReportsError):
+    """A command reads what was published, and no environment is named that could have any."""
 
 
 def configure_airflow(project: Project) -> None:
@@ -47,14 +52,15 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
 
     Args:
         project: The project.
-        may_start: Whether services are started. A command that needs a running Airflow has no use
-            for them.
+        may_start: Whether services are started. They are empty but for the kept tables, so a
+            command that reads what was published has no use for them.
 
     Raises:
+        NoServicesError: There are none, and none may be started.
         ServicesError: The services could not be started.
     """
     running = find_running(project)
-    if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"):
+    if _shell_names_environment():
         if running is not None and _uses_services_of(running, os.environ):
             os.environ.update(running.variables())
         yield
@@ -70,8 +76,11 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         yield
         return
     if not may_start:
-        yield
-        return
+        raise NoServicesError(
+            "There is no environment to use: neither ATHENA_REPORTS_ENV nor AWS_ENDPOINT_URL is"
+            " set, and no `up` runs in this project. Set ATHENA_REPORTS_ENV to an environment, such"
+            " as prd. On this machine, start `athena-reports up` first."
+        )
     _forget_aws_of_shell()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -81,6 +90,26 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
         yield
+
+
+def use_local_names() -> None:
+    """Give this process the names of the local environment, unless the shell names another one.
+
+    They are for a command that prints names, such as those of buckets, and calls no service.
+    """
+    if _shell_names_environment():
+        return
+    _tell(
+        f"For the environment {ENVIRONMENT}, that of the local services."
+        " Set ATHENA_REPORTS_ENV for another."
+    )
+    os.environ["ATHENA_REPORTS_ENV"] = ENVIRONMENT
+    # Only a local endpoint has names by default. No process listens there.
+    os.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+
+
+def _shell_names_environment() -> bool:
+    return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
 
 
 def _forget_aws_of_shell() -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from athena_reports.errors import SettingsError
 from athena_reports.local import beside
-from athena_reports.local.beside import configure_airflow, services_beside
+from athena_reports.local.beside import (
+    NoServicesError,
+    configure_airflow,
+    services_beside,
+    use_local_names,
+)
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running
 from athena_reports.local.services import Services
+from athena_reports.settings import read_settings
 from tests.support.variables import kept_environment
 
 VARIABLES = {
@@ -176,8 +183,57 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     assert capsys.readouterr().err == (
         "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.\n"
     )
-    assert beside_of(project, {}, is_up=False, monkeypatch=monkeypatch, may_start=False) == {}
-    assert len(started) == 3
+
+
+@pytest.mark.parametrize("shell", [{}, {ENDPOINT: "", ENVIRONMENT: ""}])
+def test_what_reads_publications_is_refused_where_there_are_none(
+    shell: dict[str, str], tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services that were started for it would be empty."""
+    project = Project.usual(tmp_path)
+    with pytest.raises(NoServicesError) as refused:
+        beside_of(project, shell, is_up=False, monkeypatch=monkeypatch, may_start=False)
+    assert str(refused.value) == (
+        "There is no environment to use: neither ATHENA_REPORTS_ENV nor AWS_ENDPOINT_URL is set,"
+        " and no `up` runs in this project. Set ATHENA_REPORTS_ENV to an environment, such as prd."
+        " On this machine, start `athena-reports up` first."
+    )
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "environment"),
+    [
+        ({}, "dev"),
+        ({ENDPOINT: "", ENVIRONMENT: ""}, "dev"),
+        ({ENVIRONMENT: "prd"}, None),  # its own settings name what it has
+        ({ENDPOINT: "http://other", ENVIRONMENT: "stg"}, "stg"),
+    ],
+)
+def test_the_names_of_an_environment_need_no_services(
+    shell: dict[str, str],
+    environment: str | None,
+    started: list[Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: str | None = None
+    with kept_environment():
+        for name in SET:
+            os.environ.pop(name, None)
+        os.environ |= shell
+        use_local_names()
+        with suppress(SettingsError):
+            names = read_settings(os.environ).environment
+    assert names == environment
+    assert started == []
+    told = capsys.readouterr().err
+    if any(shell.values()):
+        assert told == ""
+    else:
+        assert told == (
+            "For the environment dev, that of the local services."
+            " Set ATHENA_REPORTS_ENV for another.\n"
+        )
 
 
 SHELL_OF_AN_ACCOUNT = {
