@@ -31,6 +31,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import list_py_file_paths
 
 from athena_reports.authors.rules.sql_style import Style, violations
+from athena_reports.delivery.packages import packages_problem
 from athena_reports.local.project import Project
 from athena_reports.maintenance.dags import CleanupDag
 from athena_reports.workflows.report_dag import BuiltDag
@@ -226,6 +227,14 @@ def _nothing_to_ask() -> Iterator[set[str]]:
         yield asked
 
 
+def channels_have_their_packages(repository: Repository) -> list[str]:
+    """A delivery and its preview fail without a package that a channel sends with."""
+    problems = (
+        packages_problem(dag_id, dag.channels) for dag_id, dag in repository.reports.items()
+    )
+    return [problem for problem in problems if problem]
+
+
 def corrections_find_what_they_correct(repository: Repository) -> list[str]:
     """A correction says what differs from a version that was replaced.
 
@@ -271,6 +280,7 @@ RULES: list[Rule] = [
     every_report_is_documented,
     every_report_has_an_owner,
     parsing_asks_for_nothing,
+    channels_have_their_packages,
     corrections_find_what_they_correct,
     python_is_clean,
 ]
