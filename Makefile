@@ -121,8 +121,8 @@ test-wheels: $(READY) ## Walk a new project with the built wheels and the newest
 	@INSTALL_NEWEST=1 $(PY) -m pytest tests/integrity/test_new_project.py -m "ci and not full"
 
 .PHONY: up
-up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped
-	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080)
+up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped (SHELL_CONNECTIONS=1)
+	@$(DEV) -m demo.up --port $(if $(filter-out 4566,$(PORT)),$(PORT),8080) $(if $(call is_said,SHELL_CONNECTIONS),--shell-connections)
 
 # The demo's lakes, as tables that commands find like those of `make load`.
 LAKES := .lake/.demo

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from athena_reports.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports.local.connections import ConnectionsError
 from athena_reports.local.project import find_project
 from athena_reports.local.runs import TimedProgress, Watch, finish
 from athena_reports.local.runtime import AirflowRuntime, Progress
@@ -99,6 +100,7 @@ def told(console: Console) -> Iterator[None]:
     except (
         ServicesError,
         AirflowRuntimeError,
+        ConnectionsError,
         DemoError,
         OSError,
         BotoCoreError,
@@ -123,7 +125,8 @@ def main() -> None:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
             fill(services, ENVIRONMENT, progress)
             # The lakes end in the past: a run for last week would find nothing.
-            with airflow_of(PROJECT, services, progress, home=HOME, schedule=False) as airflow:
+            # Without connections: the demo reaches nobody.
+            with airflow_of(PROJECT, services, progress, {}, home=HOME, schedule=False) as airflow:
                 jobs = run_jobs(services, airflow, progress)
             for job in jobs:
                 manifest = latest_manifest(services.s3, BUCKET, job.report, job.cadence)

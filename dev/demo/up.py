@@ -14,9 +14,16 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from athena_reports.local.connections import connections_of_up
 from athena_reports.local.runs import TimedProgress
 from athena_reports.local.services import ENVIRONMENT, local_services
-from athena_reports.local.up import airflow_of, require_free, require_not_running, stay_up
+from athena_reports.local.up import (
+    airflow_of,
+    require_free,
+    require_not_running,
+    stay_up,
+    warning,
+)
 from demo.lake import DEMO_PLAYS
 from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
 from demo.seed import fill
@@ -28,7 +35,13 @@ def main() -> None:
     parser.add_argument(
         "--port", type=int, default=8080, help="port of Airflow on 127.0.0.1 (default: 8080)"
     )
-    port = parser.parse_args().port
+    parser.add_argument(
+        "--shell-connections",
+        action="store_true",
+        help="also use the shell's AIRFLOW_CONN_* and AIRFLOW_VAR_*: runs may reach real people",
+    )
+    options = parser.parse_args()
+    port = options.port
     console = Console()
     progress = TimedProgress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
@@ -42,10 +55,13 @@ def main() -> None:
     with told(console):
         require_not_running(PROJECT)
         require_free(port)
+        connections = connections_of_up(
+            PROJECT, use_shell=options.shell_connections, warn=warning(console)
+        )
         with local_services(PROJECT.airflow / "local-aws.log") as services:
             plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
             fill(services, ENVIRONMENT, progress, plays)
-            with airflow_of(PROJECT, services, progress, port=port) as airflow:
+            with airflow_of(PROJECT, services, progress, connections, port=port) as airflow:
                 for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
                     if start(airflow.client, job):
                         progress(f"{job.dag_id}: {job.summary}")

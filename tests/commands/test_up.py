@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -19,12 +20,14 @@ from tests.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
 PLUGIN = "from athena_reports.plugin import AthenaReportsPlugin\n"
 # Each component of Airflow imports it.
 TELLING_PLUGIN = """
+import json
 import os
 from pathlib import Path
 
 told = Path(__file__).parents[1] / "told"
 told.mkdir(exist_ok=True)
-(told / str(os.getpid())).write_text(os.environ.get("PYTHONWARNINGS", "not set"))
+names = ("PYTHONWARNINGS", "AIRFLOW_CONN_OF_FILE", "AIRFLOW_CONN_OF_SHELL")
+(told / str(os.getpid())).write_text(json.dumps({name: os.environ.get(name) for name in names}))
 """
 
 
@@ -42,8 +45,10 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
     shop.write("plugins/telling_plugin.py", TELLING_PLUGIN)
     load_sales(shop)
     port = str(free_port())
+    shop.write(".airflow.env", "AIRFLOW_CONN_OF_FILE=smtp://file\n")
     warnings = "default::ResourceWarning"
-    with shop.start("up", "--port", port, PYTHONWARNINGS=warnings, **NO_AWS) as up:
+    of_shell = {"PYTHONWARNINGS": warnings, "AIRFLOW_CONN_OF_SHELL": "smtp://shell"}
+    with shop.start("up", "--port", port, **of_shell, **NO_AWS) as up:
         assert up.stdout is not None
         printed = ""
         for line in up.stdout:
@@ -73,10 +78,17 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
             " with Ctrl-C where it was started.\n"
         )
 
-        # Airflow has the shell's environment, not one that suits the output of a command.
-        told = {file.name: file.read_text() for file in (shop.root / "told").iterdir()}
+        # Airflow has the shell's environment, not one that suits the output of a command, and the
+        # project's connections, not the shell's.
+        told = [json.loads(file.read_text()) for file in (shop.root / "told").iterdir()]
         assert len(told) >= 3
-        assert set(told.values()) == {warnings}
+        for variables in told:
+            assert variables == {
+                "PYTHONWARNINGS": warnings,
+                "AIRFLOW_CONN_OF_FILE": "smtp://file",
+                "AIRFLOW_CONN_OF_SHELL": None,
+            }
+        assert "`up` does not use AIRFLOW_CONN_OF_SHELL of this shell" in printed
 
         processes = psutil.Process(up.pid).children(recursive=True)
         # The second one must not break off what the first one has begun to stop.
@@ -103,13 +115,14 @@ def test_what_ends_it_is_the_exit_code(
 ) -> None:
     given = []
 
-    def run(project: object, port: int, _: object) -> None:
-        given.append((project, port))
+    def run(project: object, port: int, _: object, *, shell_connections: bool) -> None:
+        given.append((project, port, shell_connections))
         raise interrupt
 
     shop.patch.setattr("athena_reports.local.up.up", run)
-    for options, port in (([], 8080), (["--port", "8099"], 8099)):
+    with_options = ["--port", "8099", "--shell-connections"]
+    for options, port, uses_shell in (([], 8080, False), (with_options, 8099, True)):
         done = shop.run("up", *options)
         assert (done.code, done.err) == (code, "")
         assert done.lines == ["", "Interrupted; all that was started has been stopped."]
-        assert given.pop() == (find_project(shop.root), port)
+        assert given.pop() == (find_project(shop.root), port, uses_shell)

@@ -173,6 +173,23 @@ def test_the_mails_are_sent_to_one_address_as_previews(
         assert len(server.arrived) == 1
 
 
+def test_the_connection_of_a_preview_may_be_in_the_file_of_the_project(
+    flown: Flown, folder: Path, shell: Shell
+) -> None:
+    file = flown.root / "dags" / "flown.py"
+    file.write_text(
+        file.read_text().replace(CHANNELS, 'deliver=[mail("a", to=["a@example.com"])],')
+    )
+    with mail_server() as server:
+        connection = f"AIRFLOW_CONN_SMTP_DEFAULT={server.connection}\n"
+        (flown.root / ".airflow.env").write_text(connection)
+        code, printed = shell(
+            "preview", "flown", WEEK, "--run", "--deliver", "--to", "b@example.com"
+        )
+    assert code == 0, printed
+    assert [to for to, _ in server.arrived] == [("b@example.com",)]
+
+
 def test_what_cannot_be_sent_is_said_before_anything_is_paid(
     flown: Flown, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

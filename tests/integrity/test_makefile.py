@@ -125,6 +125,8 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
         (["deploy-guided", "ENV=stg"], "athena_reports deploy --env 'stg' --guided"),
         (["golden"], "athena_reports check --renew"),
         (["check"], "athena_reports check"),
+        (["up"], "demo.up --port 8080"),
+        (["up", "PORT=9", "SHELL_CONNECTIONS=1"], "demo.up --port 9 --shell-connections"),
         (["local-aws"], "local_athena serve --port 4566"),
         (["local-aws", "PORT=5000"], "local_athena serve --port 5000"),
     ],

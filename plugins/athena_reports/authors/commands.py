@@ -333,6 +333,10 @@ def preview(
     if to and not deliver:
         raise typer.BadParameter("Add --run --deliver.", param_hint="--to")
     project = _set_up(context)
+    if to:
+        from athena_reports.local.connections import use_connections
+
+        use_connections(project)
     from athena_reports.authors import preview as previews
     from athena_reports.authors.report_files import find_report
     from athena_reports.authors.trial import Aws
@@ -728,11 +732,20 @@ def account(
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of Airflow on 127.0.0.1.")] = 8080,
+    shell_connections: Annotated[
+        bool,
+        typer.Option(
+            "--shell-connections",
+            help="Also use AIRFLOW_CONN_* and AIRFLOW_VAR_* of the shell."
+            " Runs may reach real people.",
+        ),
+    ] = False,
 ) -> None:
     """Run Airflow with the reports and the Reports page on this machine until it is stopped.
 
     It has local services with the tables that `load` has kept. The other commands of the project
-    use them meanwhile.
+    use them meanwhile. Connections and variables of Airflow come from `.airflow.env` in the
+    project's folder. What is created in the UI is gone at the next `up`.
     """
     from athena_reports.local.interrupts import exit_code
     from athena_reports.local.project import find_project
@@ -740,7 +753,7 @@ def up(
 
     console = Console()
     try:
-        run_up(find_project(), port, console)
+        run_up(find_project(), port, console, shell_connections=shell_connections)
     except KeyboardInterrupt as interrupt:
         console.print("\nInterrupted; all that was started has been stopped.")
         raise typer.Exit(exit_code(interrupt)) from interrupt

@@ -69,7 +69,7 @@ def require_deliverable(declared: DeclaredReport, send_to: str) -> None:
     from athena_reports.delivery.send_mail import sender_address
 
     for channel in channels:
-        sender_address(channel.conn_id)  # in this shell, AIRFLOW_CONN_<id> can be it
+        sender_address(channel.conn_id)  # AIRFLOW_CONN_<ID>, of the shell or of .airflow.env
 
 
 def _channels_of_mail(declared: DeclaredReport) -> list[MailChannel]:

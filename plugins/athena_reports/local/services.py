@@ -17,6 +17,8 @@ from athena_reports.errors import AthenaReportsError
 
 ENVIRONMENT = "dev"
 """The environment whose names the local services have: buckets, databases and a workgroup."""
+AWS_CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
+"""The variable of the Airflow connection by which tasks reach the local services."""
 _MODULE = "local_athena"  # a package of its own, which is only started
 
 
@@ -43,7 +45,7 @@ class Services:
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            AWS_CONNECTION: "aws://",
         }
 
     def prepare(self, environment: str) -> None:

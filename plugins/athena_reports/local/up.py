@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
 from athena_reports.local.client import AirflowRuntimeError
+from athena_reports.local.connections import connections_of_up
 from athena_reports.local.lake import fill_services
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, announced, find_running
@@ -19,7 +21,9 @@ from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, Progress
 from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
 
 
-def up(project: Project, port: int, console: Console) -> NoReturn:
+def up(
+    project: Project, port: int, console: Console, *, shell_connections: bool = False
+) -> NoReturn:
     """Run Airflow beside local services with the tables that the project keeps.
 
     Only an error or an interrupt ends it, and then all that it started is stopped.
@@ -28,24 +32,32 @@ def up(project: Project, port: int, console: Console) -> NoReturn:
         project: Whose reports run, by their schedule.
         port: Port of Airflow on 127.0.0.1.
         console: Where a person reads what happens.
+        shell_connections: Whether Airflow has the connections and variables of the shell, too.
 
     Raises:
         AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
             not start, or Airflow has ended.
+        ConnectionsError: The project's file of connections is wrong.
     """
     require_not_running(project)
     require_free(port)
+    connections = connections_of_up(project, use_shell=shell_connections, warn=warning(console))
     try:
-        _run(project, port, console)
+        _run(project, port, console, connections)
     except (AirflowRuntimeError, ServicesError) as error:
         raise AirflowRuntimeError(f"{error}\nLogs: {project.airflow}") from error
 
 
-def _run(project: Project, port: int, console: Console) -> NoReturn:
+def warning(console: Console) -> Callable[[str], None]:
+    """Return what prints a warning for a person."""
+    return partial(console.print, style="yellow", soft_wrap=True, markup=False, highlight=False)
+
+
+def _run(project: Project, port: int, console: Console, connections: Mapping[str, str]) -> NoReturn:
     progress = TimedProgress(console)
     with local_services(project.airflow / "local-aws.log") as services:
         fill_services(services, ENVIRONMENT, project.lake, progress)
-        with airflow_of(project, services, progress, port=port) as airflow:
+        with airflow_of(project, services, progress, connections, port=port) as airflow:
             stay_up(
                 airflow,
                 services,
@@ -80,6 +92,7 @@ def airflow_of(
     project: Project,
     services: Services,
     progress: Progress,
+    connections: Mapping[str, str],
     *,
     home: Path | None = None,
     port: int | None = None,
@@ -91,6 +104,8 @@ def airflow_of(
         project: The project.
         services: What its tasks reach in place of AWS.
         progress: Told what happens.
+        connections: The variables of its connections and variables. The connection by which tasks
+            reach the services is always theirs.
         home: AIRFLOW_HOME; by default `up` in the project's folder for Airflow.
         port: Port of Airflow on 127.0.0.1; by default a free one.
         schedule: Whether Airflow starts runs by itself, also for an asset's event.
@@ -105,7 +120,7 @@ def airflow_of(
         dags_folder=project.dags,
         plugins_folder=project.plugins,
         port=port,
-        environment={**services.environment, **environment},
+        environment={**connections, **services.environment, **environment},
     )
     return AirflowRuntime(config, on_progress=progress)
 

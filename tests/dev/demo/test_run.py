@@ -277,7 +277,10 @@ def test_each_report_that_has_run_is_shown_and_all_is_copied_before_the_services
     def fill(services: object, environment: str, _: object) -> None:
         done.append(("filled", services, environment))
 
-    def airflow_of(project: object, services: object, _: object, **options: object) -> object:
+    def airflow_of(
+        project: object, services: object, _: object, connections: object, **options: object
+    ) -> object:
+        assert connections == {}
         done.append(("airflow", project, services, options))
         return nullcontext(airflow)
 

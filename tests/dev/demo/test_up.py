@@ -18,14 +18,18 @@ from demo.plays import PlaysSpec
 from demo.run import CARRIER_JOBS, PROJECT, Job
 
 
-@pytest.mark.parametrize(("options", "port"), [([], 8080), (["--port", "8099"], 8099)])
+@pytest.mark.parametrize(
+    ("options", "port", "uses_shell"),
+    [([], 8080, False), (["--port", "8099", "--shell-connections"], 8099, True)],
+)
 @time_machine.travel("2026-03-31 15:30:00+00:00", tick=False)  # April 1 in Tokyo
 def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
-    options: list[str], port: int, monkeypatch: pytest.MonkeyPatch
+    options: list[str], port: int, uses_shell: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["up", *options])
     done: list[Any] = []
     services = object()
+    connections = object()
     airflow = SimpleNamespace(client=object())
 
     @contextmanager
@@ -37,8 +41,10 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     def fill(services: object, environment: str, _: object, plays: PlaysSpec) -> None:
         done.append(("filled", services, environment, plays))
 
-    def airflow_of(project: object, services: object, _: object, **options: object) -> object:
-        done.append(("airflow", project, services, options))
+    def airflow_of(
+        project: object, services: object, _: object, connections: object, **options: object
+    ) -> object:
+        done.append(("airflow", project, services, connections, options))
         return nullcontext(airflow)
 
     def jobs_of(given: object, jobs: list[Job]) -> list[Job]:
@@ -57,6 +63,12 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
 
     monkeypatch.setattr(up, "require_not_running", lambda project: done.append(project))
     monkeypatch.setattr(up, "require_free", lambda port: done.append(("port", port)))
+
+    def connections_of_up(project: object, *, use_shell: bool, warn: object) -> object:
+        done.append(("connections", project, use_shell))
+        return connections
+
+    monkeypatch.setattr(up, "connections_of_up", connections_of_up)
     monkeypatch.setattr(up, "local_services", local_services)
     monkeypatch.setattr(up, "fill", fill)
     monkeypatch.setattr(up, "airflow_of", airflow_of)
@@ -70,9 +82,10 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     assert done == [
         PROJECT,
         ("port", port),
+        ("connections", PROJECT, uses_shell),
         ("services", PROJECT.airflow / "local-aws.log"),
         ("filled", services, "dev", replace(DEMO_PLAYS, end=date(2026, 4, 2))),
-        ("airflow", PROJECT, services, {"port": port}),
+        ("airflow", PROJECT, services, connections, {"port": port}),
         Job("user_ranking", "weekly", "Asia/Tokyo", *dates),
         Job("user_ranking", "monthly", "Asia/Tokyo", *dates),
         *CARRIER_JOBS,

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from athena_reports.local import up
 from athena_reports.local.client import AirflowRuntimeError
+from athena_reports.local.connections import ConnectionsError
 from athena_reports.local.project import Project
 from athena_reports.local.running import Running, announced, find_running
 from athena_reports.local.runtime import AirflowRuntime, free_port
@@ -32,9 +33,16 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
     project.sql.mkdir(parents=True)
     services = Services("http://127.0.0.1:4566")
     home = None if schedule else tmp_path / "home"
-    airflow = airflow_of(project, services, lambda _: None, home=home, port=8081, schedule=schedule)
+    connections = {
+        "AIRFLOW_CONN_SMTP_DEFAULT": "smtp://x",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://k:s@",
+    }
+    airflow = airflow_of(
+        project, services, lambda _: None, connections, home=home, port=8081, schedule=schedule
+    )
     config = airflow.config
     assert config.environment == {
+        "AIRFLOW_CONN_SMTP_DEFAULT": "smtp://x",
         **services.environment,
         "ATHENA_REPORTS_ENV": "dev",
         "ATHENA_REPORTS_SQL_FOLDER": str(tmp_path / "include" / "sql"),
@@ -49,7 +57,7 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
 def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Path) -> None:
     services = Services("http://127.0.0.1:4566")
     told: list[str] = []
-    airflow = airflow_of(Project.usual(tmp_path), services, told.append)
+    airflow = airflow_of(Project.usual(tmp_path), services, told.append, {})
     config = airflow.config
     assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "True"
     assert (config.home, config.port) == (tmp_path / ".airflow" / "up", None)
@@ -139,10 +147,25 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     assert shlex.split(shell)[0] == "export"
 
 
+@pytest.mark.usefixtures("nothing_starts")
+def test_a_wrong_line_of_the_connections_is_told_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".airflow.env").write_text("SMTP_DEFAULT=smtp://x\n")
+    with pytest.raises(ConnectionsError, match=r"\.airflow\.env, line 1 "):
+        up.up(Project.usual(tmp_path), free_port(), Console(file=StringIO()))
+
+
+@pytest.mark.parametrize("uses_shell", [True, False])
 def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uses_shell: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project.usual(tmp_path)
+    (tmp_path / ".airflow.env").write_text("AIRFLOW_VAR_TEAM=sales\n")
+    monkeypatch.setenv("AIRFLOW_CONN_OF_SHELL", "smtp://shell")
+    connections = {"AIRFLOW_VAR_TEAM": "sales"}
+    if uses_shell:
+        connections["AIRFLOW_CONN_OF_SHELL"] = "smtp://shell"
     services = Services("http://127.0.0.1:4566")
     done: list[Any] = []
 
@@ -159,10 +182,14 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
         done.append((services, environment, folder))
 
     def airflow_of(
-        project: Project, services: Services, progress: Callable[[str], None], **options: Any
+        project: Project,
+        services: Services,
+        progress: Callable[[str], None],
+        connections: dict[str, str],
+        **options: Any,
     ) -> Any:
         progress("starting Airflow")
-        done.append((project, services, options))
+        done.append((project, services, connections, options))
         return nullcontext("airflow")
 
     def stay_up(
@@ -177,14 +204,18 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
     monkeypatch.setattr(up, "stay_up", stay_up)
     port = free_port()
     output = StringIO()
-    up.up(project, port, Console(file=output, width=80))
-    told = [line[9:].strip() for line in output.getvalue().splitlines()]
+    up.up(project, port, Console(file=output, width=80), shell_connections=uses_shell)
+    lines = output.getvalue().splitlines()
+    if not uses_shell:
+        assert "AIRFLOW_CONN_OF_SHELL" in lines.pop(0)
+    assert "smtp://" not in output.getvalue()
+    told = [line[9:].strip() for line in lines]
     assert told == ["table plays", "starting Airflow", ""]
     assert output.getvalue().endswith("it stays\n")
     assert done == [
         project.airflow / "local-aws.log",
         (services, "dev", project.lake),
-        (project, services, {"port": port}),
+        (project, services, connections, {"port": port}),
         (
             *("airflow", services, project),
             "athena-reports backfill REPORT --from DATE --to DATE",

@@ -122,6 +122,18 @@ def test_the_package_is_in_it_and_nothing_else(
         assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
 
 
+def test_the_passwords_of_local_connections_are_never_in_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Wherever the file is."""
+    secret = b"s3cr3t"
+    for folder in (".", "dags", "include", "include/sql", "plugins", "deploy/environments"):
+        (repository / folder / ".airflow.env").write_bytes(b"AIRFLOW_VAR_PASSWORD=" + secret)
+    bundle = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
+    assert not [path for path, content in bundle.files.items() if secret in content]
+    assert bundle.files == contents(tmp_path / "bundle")
+
+
 def test_what_serves_people_alone_is_left_out_and_what_is_called_alike_is_not(
     repository: Path, tmp_path: Path
 ) -> None:
