@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from functools import cached_property
 from pathlib import Path
@@ -176,8 +176,21 @@ class PublishedRows:
         for place in self._instants:
             instant = values[place]
             if isinstance(instant, datetime):
-                values[place] = instant.astimezone(self.zone)
+                values[place] = _in_zone(instant, self.zone)
         return tuple(values)
+
+
+def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime | str:
+    """Return an instant in a zone, or in UTC if the zone would need a year before 1 or after 9999.
+
+    An infinite one is text: DuckDB returns it as the first or last datetime, without a zone.
+    """
+    if instant.tzinfo is None:
+        return "infinity" if instant.year > 1 else "-infinity"
+    try:
+        return instant.astimezone(zone)
+    except (OverflowError, ValueError):
+        return instant.astimezone(UTC)
 
 
 def total_of(path: Path, column: str, engine: Engine) -> Number | None:

@@ -1,20 +1,24 @@
 """Sends a version to one channel."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from airflow.sdk import Context
+from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.delivery.channel_mail import channel_mail
 from athena_reports.delivery.channels import Channel, MailChannel, NotifierChannel, SlackChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.decision import Send
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import text_part
 from athena_reports.delivery.sentences import subject
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Manifest
 
 
@@ -66,12 +70,29 @@ def send(
         case SlackChannel():
             return _post_to_slack(channel, manifest, decision, reader, links, thread)
         case NotifierChannel():
-            content = reader.content(manifest, channel, decision.corrects, links)
-            if not _corrects_nothing(content):
-                _call_notifier(channel, content, context)
-            return Sent()
+            return _call_notifier(channel, manifest, decision, reader, links, context)
         case _:
             assert_never(channel)
+
+
+@contextmanager
+def _final_errors(manifest: Manifest, reader: VersionReader) -> Iterator[None]:
+    """Raise a final DeliveryError for an unknown error while a message is built.
+
+    A retry would build the same message. The error's text may quote a value of a private column,
+    so only the log has it.
+    """
+    try:
+        yield
+    except (AthenaReportsError, BotoCoreError, ClientError):
+        raise
+    except Exception as error:
+        problem = f"could not build the message of version {manifest.version}"
+        unknown = DeliveryError(
+            f"{problem}: unexpected {type(error).__name__}. The task log has its traceback. Fix the"
+            " cause, then clear this task."
+        )
+        raise reader.engine.explain(error) or unknown from error
 
 
 def _corrects_nothing(content: Content) -> bool:
@@ -95,7 +116,8 @@ def _send_mail(
     from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
 
     sender = sender_address(channel.conn_id)  # before anything is read
-    content = reader.content(manifest, channel, decision.corrects, links)
+    with _final_errors(manifest, reader):
+        content = reader.content(manifest, channel, decision.corrects, links)
     if _corrects_nothing(content):
         return Sent()
     recipients = channel.to
@@ -106,16 +128,17 @@ def _send_mail(
         if not recipients:
             return Sent(message_id=decision.resumed.message_id)
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain_of(sender)}>"
-    message = channel_mail(
-        channel,
-        content,
-        manifest,
-        reader,
-        sender=sender,
-        to=channel.to,
-        message_id=message_id,
-        thread=thread,
-    )
+    with _final_errors(manifest, reader):
+        message = channel_mail(
+            channel,
+            content,
+            manifest,
+            reader,
+            sender=sender,
+            to=channel.to,
+            message_id=message_id,
+            thread=thread,
+        )
     refused = send_mail(message, recipients, conn_id=channel.conn_id)
     reached = tuple(address for address in recipients if address not in refused)
     return Sent(message_id=message_id, recipients=reached, refused=refused)
@@ -132,20 +155,33 @@ def _post_to_slack(
     from athena_reports.delivery.send_slack import open_client, post_message
 
     client = open_client(slack.conn_id)  # before anything is read
-    content = reader.content(manifest, slack, decision.corrects, links)
+    with _final_errors(manifest, reader):
+        content = reader.content(manifest, slack, decision.corrects, links)
+        message = slack_message(content, slack.language)
     if _corrects_nothing(content):
         return Sent()
-    message = slack_message(content, slack.language)
     message_id = post_message(client, slack.channel, message.text, message.blocks, thread=thread)
     return Sent(message_id=message_id, recipients=(slack.channel,))
 
 
-def _call_notifier(channel: NotifierChannel, content: Content, context: Context) -> None:
+def _call_notifier(
+    channel: NotifierChannel,
+    manifest: Manifest,
+    decision: Send,
+    reader: VersionReader,
+    links: Links,
+    context: Context,
+) -> Sent:
     """Call a notifier. Its templates have `delivery.subject` and `delivery.text`."""
-    # Airflow renders a notifier's templates in place, and adds its fields to the context.
-    own_context = dict(context)
-    own_context["delivery"] = {
-        "subject": subject(content, channel.language),
-        "text": text_part(content, channel.language),
-    }
-    copy(channel.notifier)(own_context)
+    with _final_errors(manifest, reader):
+        content = reader.content(manifest, channel, decision.corrects, links)
+        delivery = {
+            "subject": subject(content, channel.language),
+            "text": text_part(content, channel.language),
+        }
+    if not _corrects_nothing(content):
+        # Airflow renders a notifier's templates in place, and adds its fields to the context.
+        own_context = dict(context)
+        own_context["delivery"] = delivery
+        copy(channel.notifier)(own_context)
+    return Sent()

@@ -47,6 +47,8 @@ _GREATEST_FLOAT = 9.99999999999999e307
 _FIRST_YEAR = 1900
 # XlsxWriter moves some earlier timestamps: the hours of 28 February 1900 become those of a 29th.
 _FIRST_DATETIME = datetime(1900, 3, 1)  # noqa: DTZ001
+# Excel would round the last milliseconds of 9999 up to the year 10000, which it does not have.
+_LAST_DATETIME = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001
 _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
 _WIDEST = 60
@@ -202,9 +204,12 @@ class _RowsSheet(_Sheet):
             self.write_text(row, column, str(value))
 
     def _write_datetime(self, row: int, column: int, value: datetime) -> None:
-        """Write what a clock shows: Excel knows no time zones."""
+        """Write what a clock of the period's zone shows: Excel knows no time zones."""
+        if value.tzinfo is UTC:  # the zone cannot show it
+            self.write_text(row, column, value.isoformat(" "))
+            return
         wall = value.replace(tzinfo=None)
-        if wall < _FIRST_DATETIME:
+        if not _FIRST_DATETIME <= wall <= _LAST_DATETIME:
             self.write_text(row, column, wall.isoformat(" "))
         else:
             self.sheet.write_datetime(row, column, wall, self.datetime)

@@ -179,6 +179,29 @@ def test_an_instant_is_in_the_zone_of_the_period() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "instant", "shown"),
+    [
+        ("Asia/Tokyo", "9999-12-31 14:59:59+00", "9999-12-31T23:59:59+09:00"),
+        ("Asia/Tokyo", "9999-12-31 15:00:00+00", "9999-12-31T15:00:00+00:00"),
+        ("America/New_York", "0001-01-01 00:00:00+00", "0001-01-01T00:00:00+00:00"),
+        ("Asia/Tokyo", "10000-01-01 00:00:00+00", "10000-01-01 00:00:00+00"),
+        ("Asia/Tokyo", "infinity", "infinity"),
+        ("Asia/Tokyo", "-infinity", "-infinity"),
+    ],
+)
+def test_an_instant_that_the_zone_of_the_period_cannot_show_is_in_utc(
+    zone: str, instant: str, shown: str
+) -> None:
+    with engine() as shared:
+        path = shared.folder / "rows.parquet"
+        shared.connection.execute(f"COPY (SELECT '{instant}'::TIMESTAMPTZ AS at) TO '{path}'")
+        reader = PublishedRows.of(path, ["at"], shared, zone=ZoneInfo(zone), ordered=True)
+        ((value,),) = reader.first(1)
+        assert list(reader.batches()) == [[(value,)]]
+    assert (value.isoformat() if isinstance(value, datetime) else value) == shown
+
+
 def test_what_has_parts_is_json() -> None:
     nested = [{"k": [1, None], "t": 'é"\n'}, None]
     kind = pa.struct({"k": pa.list_(pa.int64()), "t": pa.string()})

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from athena_reports import mail, notify, slack
+from athena_reports.aws.s3 import S3Error
 from athena_reports.delivery import send_mail, send_slack
 from athena_reports.delivery.content import Content, Correction
 from athena_reports.delivery.decision import Send
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.sentences import subject
+from athena_reports.errors import AthenaReportsError
+from athena_reports.rows.engine import Engine
 from tests.library.delivery.contents import content, receipt
-from tests.support.notifiers import Recorder
+from tests.support.engines import engine
+from tests.support.notifiers import Broken, Recorder
 
 
 def sent_to(
-    channel: Any, of: Content, context: dict[str, Any], resumed: Receipt | None = None
+    channel: Any,
+    of: Content,
+    context: dict[str, Any],
+    resumed: Receipt | None = None,
+    *,
+    engine: Engine | None = None,
+    read: Callable[..., Content] | None = None,
 ) -> Sent:
     """Send a content to a channel."""
     manifest: Any = SimpleNamespace(version="v1")
-    reader: Any = SimpleNamespace(content=lambda *_: of)
+    reader: Any = SimpleNamespace(
+        content=read or (lambda *_: of),
+        engine=engine or SimpleNamespace(explain=lambda _: None),
+    )
     links: Any = None
     return send(
         channel,
@@ -62,6 +79,52 @@ def test_nobody_is_told_of_a_correction_in_which_nothing_differs(
     monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
     assert sent_to(channels[kind], content(correction=correction), {}) == Sent()
     assert channels["notifier"].notifier.told == []
+
+
+@pytest.mark.parametrize("kind", ["notifier", "Slack", "mail"])
+def test_an_error_that_nobody_foresaw_ends_a_delivery_without_quoting_a_value(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    channels: dict[str, Any] = {
+        "notifier": notify("topic", recorder),
+        "Slack": slack("topic", channel="C0123ABC"),
+        "mail": mail("topic", to=["sales@example.com"]),
+    }
+    monkeypatch.setattr(send_slack, "open_client", lambda _: None)
+    monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
+    unreadable = content(rows=(("too few",),))
+    with pytest.raises(DeliveryError) as caught:
+        sent_to(channels[kind], unreadable, {})
+    assert not caught.value.retryable
+    assert str(caught.value) == (
+        "could not build the message of version v1: unexpected IndexError. The task log has its"
+        " traceback. Fix the cause, then clear this task."
+    )
+    assert recorder.told == []
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        S3Error("SlowDown", retryable=True),
+        ReadTimeoutError(endpoint_url="https://s3.example"),
+        duckdb.IOException("Could not write file: No space left on device"),
+    ],
+    ids=["S3", "botocore", "disk"],
+)
+def test_an_error_that_may_pass_while_the_message_is_built_is_retried(expected: Exception) -> None:
+    def fail(*_: Any) -> Content:
+        raise expected
+
+    with pytest.raises((AthenaReportsError, ReadTimeoutError)) as caught, engine() as shared:
+        sent_to(notify("topic", Recorder()), content(), {}, engine=shared, read=fail)
+    assert isinstance(caught.value, ReadTimeoutError) or caught.value.retryable
+
+
+def test_an_error_of_a_notifier_stays_its_own() -> None:
+    with pytest.raises(OSError, match="the chat is down"):
+        sent_to(notify("topic", Broken("{{ delivery.text }}")), content(), {})
 
 
 def test_nothing_is_sent_to_who_was_put_off_and_is_no_recipient_any_more(
