@@ -38,17 +38,21 @@ class ContentColumn:
 
 @dataclass(frozen=True)
 class Movement:
-    """The three columns of `transforms.movement`.
+    """The three columns of `transforms.movement`, and who moved most.
 
     Attributes:
         rank: The rank in this period.
         previous_rank: The rank in the period before; NULL for a newcomer.
         into: How far the row moved, in words.
+        rises: Of all rows of the version, the few that rose most, each as in `Content.rows`.
+        falls: Those that fell most.
     """
 
     rank: str
     previous_rank: str
     into: str
+    rises: tuple[tuple[Any, ...], ...] = ()
+    falls: tuple[tuple[Any, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Content:
         total: The total of that column; None if there is none or it is not known.
         previous_total: Its total in the period before; None if that is not published or not known.
         previous_rows: The number of rows of the period before; None if it is not published.
-        movement: The columns of `transforms.movement`; None if the report has none.
+        movement: What is known of how rows moved; None without `transforms.movement`.
         correction: What differs from the version that this channel had; None if it had none.
         too_large: Whether the attachment is too large to be sent.
         file_uri: Where the rows lie in S3 then, as `s3://...`; empty if the reader may not have all
@@ -219,5 +223,6 @@ def movement_of(
             if name in shown:
                 names.append(shown[name])
         if len(names) == 3:
-            return Movement(*names)
+            rank, previous_rank, into = names
+            return Movement(rank, previous_rank, into)
     return None

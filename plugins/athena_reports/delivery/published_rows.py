@@ -7,7 +7,7 @@ NULL. What has parts, such as a list, is JSON text; bytes are hexadecimal text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
@@ -35,19 +35,32 @@ if TYPE_CHECKING:
     from athena_reports.rows.columns import TableColumn
     from athena_reports.rows.engine import Engine
 
+Rows = tuple[tuple[Any, ...], ...]
+
 _ROWS_AT_ONCE = 2048
-# Types whose values Python has too. The others are shown as DuckDB prints them.
-_OF_PYTHON = {
-    "boolean",
+# In the order of the ranks if several moved as far. HUGEINT: a difference of two BIGINTs may be
+# none.
+_BIGGEST_MOVES = """
+SELECT {values} FROM {file}
+WHERE {before}::HUGEINT - {after}::HUGEINT > 0
+ORDER BY {before}::HUGEINT - {after}::HUGEINT DESC, {rank}, {places}
+LIMIT {number}
+"""
+_INTEGERS = {
     "tinyint",
     "smallint",
     "integer",
     "bigint",
-    "hugeint",
     "utinyint",
     "usmallint",
     "uinteger",
     "ubigint",
+}
+# Types whose values Python has too. The others are shown as DuckDB prints them.
+_OF_PYTHON = {
+    *_INTEGERS,
+    "boolean",
+    "hugeint",
     "uhugeint",
     "double",
     "decimal",
@@ -113,7 +126,7 @@ class PublishedRows:
             first_name = _names([first_by], present, engine)[0]
         return cls(path, names, engine, zone, ordered, first_name)
 
-    def first(self, number: int) -> tuple[tuple[Any, ...], ...]:
+    def first(self, number: int) -> Rows:
         """Return the first rows: in the order of the version, if it has one.
 
         Without an order, those with the greatest values of `first_by` come first, and rows with
@@ -135,36 +148,77 @@ class PublishedRows:
                 return
             yield [self._localized(row) for row in fetched]
 
+    def biggest_moves(self, rank: str, previous_rank: str, number: int) -> tuple[Rows, Rows]:
+        """Return the rows that rose most, and those that fell most: none if ranks are no integers.
+
+        All rows are looked at, and only the returned ones are held in memory.
+
+        Args:
+            rank: The column of the rank, as the file spells it.
+            previous_rank: The column of the rank in the period before.
+            number: How many rows of each kind to return.
+        """
+        if not {self._types[rank].id, self._types[previous_rank].id} <= _INTEGERS:
+            return (), ()
+        rises = self._biggest_moves(previous_rank, rank, rank, number)
+        falls = self._biggest_moves(rank, previous_rank, rank, number)
+        return rises, falls
+
+    def _biggest_moves(self, before: str, after: str, rank: str, number: int) -> Rows:
+        """Return the rows whose number in `before` exceeds that in `after` most."""
+        sql = _BIGGEST_MOVES.format(
+            values=self._values,
+            file=read_parquet(self.path),
+            before=quoted(before),
+            after=quoted(after),
+            rank=quoted(rank),
+            places=self._places,
+            number=number,
+        )
+        fetched = self.engine.connection.execute(sql).fetchall()
+        return tuple(self._localized(row) for row in fetched)
+
     @cached_property
     def source(self) -> str:
         """The rows as a table in SQL, in their order, without values of nested types."""
         return f"({self._select})"
 
     @cached_property
-    def _select(self) -> str:
+    def _types(self) -> Mapping[str, DuckDBPyType]:
+        """The types of the file's columns, by name."""
         rows = self.engine.connection.sql(f"FROM {read_parquet(self.path)}")
-        types = dict(zip(rows.columns, rows.types, strict=True))
-        values = [f"{_value(name, types[name])} AS {quoted(name)}" for name in self.names]
-        sql = f"SELECT {', '.join(values)} FROM {read_parquet(self.path)}"
+        return dict(zip(rows.columns, rows.types, strict=True))
+
+    @cached_property
+    def _values(self) -> str:
+        """The values that are read, as SQL."""
+        values = [f"{_value(name, self._types[name])} AS {quoted(name)}" for name in self.names]
+        return ", ".join(values)
+
+    @cached_property
+    def _places(self) -> str:
+        """The places of the columns, since a name would mean the value before it is made text."""
+        return ", ".join(str(place) for place in range(1, len(self.names) + 1))
+
+    @cached_property
+    def _select(self) -> str:
+        sql = f"SELECT {self._values} FROM {read_parquet(self.path)}"
         if self.ordered:
             return sql
-        # The places of the columns, since a name would mean the value before it is made text.
-        places = [str(place) for place in range(1, len(self.names) + 1)]
+        order = self._places
         if self.first_by:
             greatest = quoted(self.first_by)
-            if types[self.first_by].id in ("float", "double"):
+            if self._types[self.first_by].id in ("float", "double"):
                 greatest = f"CASE WHEN NOT isnan({greatest}) THEN {greatest} END"
-            places.insert(0, f"{greatest} DESC NULLS LAST")
-        return f"{sql} ORDER BY {', '.join(places)}"
+            order = f"{greatest} DESC NULLS LAST, {order}"
+        return f"{sql} ORDER BY {order}"
 
     @cached_property
     def _instants(self) -> tuple[int, ...]:
         """The places of the columns whose values are instants."""
-        rows = self.engine.connection.sql(f"FROM {read_parquet(self.path)}")
-        types = dict(zip(rows.columns, rows.types, strict=True))
         places = []
         for place, name in enumerate(self.names):
-            if types[name].id == "timestamp with time zone":
+            if self._types[name].id == "timestamp with time zone":
                 places.append(place)
         return tuple(places)
 

@@ -29,7 +29,7 @@ from athena_reports.rows.differences import Change, Value
 
 _WEB_ADDRESS = re.compile(r"https?://[!-~]+")
 _PRODUCTION = "prd"
-_NAMED_ROWS = 3  # of each kind of movement
+_NAMED_ROWS = 3  # of those that are new
 _LONGEST_NAME = 40  # characters, of what a sentence calls a row by
 _LONGEST_EXAMPLE = 60  # characters, of a value of an example
 _VALUES_IN_EXAMPLE = 6
@@ -61,7 +61,7 @@ class Sentences:
         headline: The report and its period.
         figures: Total and number of rows, each with the change against the period before.
         differences: What a correction changes, in columns and by examples.
-        movement: Who is new, and who rose or fell most among the rows shown.
+        movement: Who is new among the rows shown, and who of all rows rose or fell most.
         empty: Why there are no rows; empty if there are some.
         left_out: How many rows are not shown, and why there is no attachment.
         origin: When it was published, and which version it is.
@@ -326,42 +326,31 @@ def _a_few(texts: Sequence[str]) -> list[str]:
 
 
 def _movement(content: Content, language: Language) -> tuple[str, ...]:
-    """Return who is new among the rows shown, and who rose and fell most."""
+    """Return who is new among the rows shown, and who of all rows rose and fell most."""
     movement = content.movement
-    if movement is None or not content.rows:
+    if movement is None:
         return ()
     names = [column.name for column in content.columns]
     rank_place = names.index(movement.rank)
     previous_place = names.index(movement.previous_rank)
-    new = []
-    moved = []
-    for row in content.rows:
-        rank = row[rank_place]
-        previous = row[previous_place]
-        name = _name_of(row, content, movement, language)
-        if previous is None:
-            new.append(name)
-        elif isinstance(rank, int) and isinstance(previous, int):
-            moved.append((previous - rank, name, previous, rank))
-
+    new_rows = [row for row in content.rows if row[previous_place] is None]
     texts = []
-    if len(new) == len(content.rows):
+    if new_rows and len(new_rows) == len(content.rows):
         texts.append(phrase(language, "all_new"))
-    elif new:
+    elif new_rows:
+        new = [_name_of(row, content, movement, language) for row in new_rows]
         texts.append(phrase(language, "new", names=_first_names(new, language)))
-    rises = sorted((item for item in moved if item[0] > 0), key=lambda item: -item[0])
-    falls = sorted((item for item in moved if item[0] < 0), key=lambda item: item[0])
-    for kind, items in (("rises", rises), ("falls", falls)):
-        if not items:
+    for kind, rows in (("rises", movement.rises), ("falls", movement.falls)):
+        if not rows:
             continue
         places = []
-        for _, name, before, after in items[:_NAMED_ROWS]:
+        for row in rows:
             place = phrase(
                 language,
                 "moved",
-                name=name,
-                before=number_in_words(before, language),
-                after=number_in_words(after, language),
+                name=_name_of(row, content, movement, language),
+                before=number_in_words(row[previous_place], language),
+                after=number_in_words(row[rank_place], language),
             )
             places.append(place)
         texts.append(phrase(language, kind, names=_listed(places, language)))

@@ -1,6 +1,7 @@
 """Reads the facts of a delivery: the manifest's, and those of the rows of up to three versions."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,9 @@ from athena_reports.aws.s3 import S3, MissingObjectError
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.content import (
     Content,
+    ContentColumn,
     Correction,
+    Movement,
     movement_of,
     shown_columns,
 )
@@ -34,6 +37,8 @@ from athena_reports.rows.columns import (
 )
 from athena_reports.rows.differences import find_differences
 from athena_reports.rows.engine import Engine
+
+_NAMED_MOVES = 3  # of each kind
 
 
 class Links(NamedTuple):
@@ -110,11 +115,19 @@ class VersionReader:
             total=total,
             previous_total=before.total,
             previous_rows=before.rows,
-            movement=movement_of(self.report.transforms, columns),
+            movement=self._movement(rows, columns),
             correction=self._correction(manifest, corrects),
             page_url=links.page,
             query_url=links.query,
         )
+
+    def _movement(self, rows: PublishedRows, columns: Sequence[ContentColumn]) -> Movement | None:
+        """Return how all rows of a version moved; None if the report does not say."""
+        movement = movement_of(self.report.transforms, columns)
+        if movement is None:
+            return None
+        rises, falls = rows.biggest_moves(movement.rank, movement.previous_rank, _NAMED_MOVES)
+        return replace(movement, rises=rises, falls=falls)
 
     def rows(self, manifest: Manifest, channel: Channel) -> PublishedRows:
         """Return the rows of a version, without private columns."""

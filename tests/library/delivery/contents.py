@@ -104,7 +104,7 @@ def content(**fields: Any) -> Content:
         total=1_000_000,
         previous_total=800_000,
         previous_rows=97,
-        movement=Movement("rank", "previous_rank", "movement"),
+        movement=Movement("rank", "previous_rank", "movement", rises=rows[:1], falls=rows[2:]),
         page_url=PAGE_URL,
         query_url=QUERY_URL,
     )

@@ -169,7 +169,7 @@ def test_the_text_has_one_empty_line_between_its_parts() -> None:
         datetime(2026, 11, 21, 15, 7, tzinfo=UTC), added=1, columns_added=("level",)
     )
     assert text_part(content(correction=correction, warned_checks=("score < 1",)), "en") == TEXT
-    without = content(rows=(), total_rows=0, total=None, page_url="", query_url="")
+    without = content(rows=(), total_rows=0, total=None, movement=None, page_url="", query_url="")
     assert text_part(without, "en") == TEXT_WITHOUT_ROWS
 
 

@@ -308,3 +308,58 @@ def test_rows_of_equal_bars_are_by_all_columns_and_those_without_a_bar_come_last
         assert rows == (("a", 7), ("a", 5), ("b", 5), ("b", None))
         in_order = published(shared, path, "a", "n", first_by="n").first(4)
         assert [row[0] for row in in_order] == [3, 2, 1, 0]
+
+
+def test_the_biggest_moves_are_those_of_all_rows_in_any_order_of_the_file() -> None:
+    ranks = [3, 1, 2, 10, 4, 9, None, 5]
+    before = [1, 3, None, 40, 3, 1, 7, 5]
+    names = ["a", "b", "c", "d", "e", "f", "g", "h"]
+    for step in (1, -1):
+        with engine() as shared:
+            path = parquet(
+                shared,
+                name=pa.array(names[::step]),
+                Place=pa.array(ranks[::step], pa.int64()),
+                before=pa.array(before[::step], pa.int32()),
+            )
+            reader = published(shared, path, "name", "Place", "before", ordered=step == 1)
+            rises, falls = reader.biggest_moves("Place", "before", 2)
+        assert rises == (("d", 10, 40), ("b", 1, 3))
+        assert falls == (("f", 9, 1), ("a", 3, 1))
+
+
+def test_equal_moves_are_by_the_rank_and_then_by_all_columns() -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            name=pa.array(["b", "a", "c", "d"]),
+            rank=pa.array([2, 2, 1, 9]),
+            before=pa.array([3, 3, 2, 8]),
+        )
+        rises, falls = published(shared, path, "name", "rank", "before").biggest_moves(
+            "rank", "before", 3
+        )
+    assert [name for name, *_ in rises] == ["c", "a", "b"]
+    assert [name for name, *_ in falls] == ["d"]
+
+
+def test_a_move_between_the_least_and_the_greatest_rank_is_one() -> None:
+    with engine() as shared:
+        path = parquet(shared, rank=pa.array([-(2**63)]), before=pa.array([2**63 - 1]))
+        reader = published(shared, path, "rank", "before")
+        assert reader.biggest_moves("rank", "before", 3) == (((-(2**63), 2**63 - 1),), ())
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.bool_()])
+def test_ranks_that_are_no_integers_do_not_move(kind: pa.DataType) -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            rank=pa.array([1]),
+            before=pa.array([None], kind),
+            after=pa.array([3], pa.int8()),
+        )
+        reader = published(shared, path, "rank", "before", "after")
+        assert reader.biggest_moves("rank", "before", 3) == ((), ())
+        assert reader.biggest_moves("before", "rank", 3) == ((), ())
+        assert reader.biggest_moves("rank", "after", 3) == (((1, None, 3),), ())

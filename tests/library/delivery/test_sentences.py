@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import monthly
-from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.content import Content, ContentColumn, Correction, Movement
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.sentences import Sentences, sentences, subject
 from athena_reports.rows.differences import Change
@@ -422,32 +423,34 @@ def test_floats_are_told_without_the_digits_that_an_addition_leaves(
     assert sentences(made, "en").figures[0] == f"Total of score: {told}"
 
 
-def test_movement_names_who_is_new_and_who_moved_most() -> None:
-    rows = []
-    before = [None, 9, 2, 5, 3, None, 30, None, None, 10]
-    for place, previous in enumerate(before, start=1):
-        rows.append((place, f"u{place}", "name", 10, previous, "text"))
-    said = sentences(content(rows=tuple(rows)), "en").movement
+def moved(rises: Sequence[Any] = (), falls: Sequence[Any] = ()) -> Movement:
+    return Movement("rank", "previous_rank", "movement", rises=tuple(rises), falls=tuple(falls))
+
+
+def test_movement_names_who_is_new_among_the_rows_shown_and_who_of_all_moved_most() -> None:
+    rows = [(place, f"u{place}", "name", 10, None, "new") for place in range(1, 5)]
+    same = (5, "u5", "name", 10, 5, "same")
+    movement = moved(
+        rises=[(70, "u70", "name", 10, 300, "up"), (20, "u20", "name", 10, 90, "up")],
+        falls=[(1_200, "u9", "name", 10, 3, "down")],
+    )
+    said = sentences(content(rows=(*rows, same), movement=movement), "en").movement
     assert said == (
-        "New among the rows shown: u1, u6, u8 and 1 more.",
-        "Biggest rises: u7 (from 30 to 7), u2 (from 9 to 2), u4 (from 5 to 4).",
-        "Biggest falls: u5 (from 3 to 5), u3 (from 2 to 3).",
+        "New among the rows shown: u1, u2, u3 and 1 more.",
+        "Biggest rises: u70 (from 300 to 70), u20 (from 90 to 20).",
+        "Biggest falls: u9 (from 3 to 1,200).",
     )
-    said = sentences(content(rows=tuple(rows[:8])), "en").movement
-    assert said[0] == "New among the rows shown: u1, u6, u8."
+    said = sentences(content(rows=(*rows[:3], same), movement=movement), "en").movement
+    assert said[0] == "New among the rows shown: u1, u2, u3."
 
 
-def test_a_long_name_is_cut_and_great_ranks_have_separators() -> None:
-    rows = (
-        (12_345, "u" * 40, "name", 10, 98_765, "text"),
-        (98_765, "u" * 41, "name", 10, 12_345, "text"),
-        (3, "u" * 41, "name", 10, None, "new"),
+def test_a_long_name_is_cut() -> None:
+    movement = moved(
+        rises=[(1, "u" * 40, "name", 10, 2, "text")], falls=[(2, "u" * 41, "name", 10, 1, "text")]
     )
-    cut = "u" * 39 + "…"
-    assert sentences(content(rows=rows), "en").movement == (
-        f"New among the rows shown: {cut}.",
-        f"Biggest rises: {'u' * 40} (from 98,765 to 12,345).",
-        f"Biggest falls: {cut} (from 12,345 to 98,765).",
+    assert sentences(content(rows=(), movement=movement), "en").movement == (
+        f"Biggest rises: {'u' * 40} (from 2 to 1).",
+        f"Biggest falls: {'u' * 39}… (from 1 to 2).",
     )
 
 
@@ -456,21 +459,15 @@ def test_a_row_is_called_by_its_key_as_the_language_writes_it(
     language: Language, name: str
 ) -> None:
     rows = ((1, date(2026, 11, 15), "x", 10, None, "new"), (2, "b", "y", 10, 2, "same"))
-    (new,) = sentences(content(rows=rows), language).movement
+    (new,) = sentences(content(rows=rows, movement=moved()), language).movement
     assert new.rstrip(".").endswith(f": {name}")
 
 
-def test_equal_movements_and_the_parts_of_a_key_stay_in_the_order_of_the_rows() -> None:
-    rows = (
-        (1, "b", "x", 10, 2, "text"),
-        (2, "a", "y", 10, 3, "text"),
-        (4, "d", None, 10, 3, "text"),
-        (5, "c", "z", 10, 4, "text"),
-    )
-    said = sentences(content(rows=rows, key=("user_name", "user_id")), "en").movement
-    assert said == (
-        "Biggest rises: b x (from 2 to 1), a y (from 3 to 2).",
-        "Biggest falls: d – (from 3 to 4), c z (from 4 to 5).",
+def test_a_row_is_called_by_all_parts_of_its_key() -> None:
+    movement = moved(rises=[(1, "b", "x", 10, 2, "text"), (4, "d", None, 10, 5, "text")])
+    made = content(rows=(), movement=movement, key=("user_name", "user_id"))
+    assert sentences(made, "en").movement == (
+        "Biggest rises: b x (from 2 to 1), d – (from 5 to 4).",
     )
 
 
@@ -484,7 +481,8 @@ def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> Non
     columns = content().columns
     of_ranks = (columns[0], columns[4], columns[5])
     rows = ((1, 3, "up 2"), (2, None, "new"))
-    assert sentences(content(columns=of_ranks, rows=rows, key=()), "en").movement == (
+    made = content(columns=of_ranks, rows=rows, key=(), movement=moved(rises=rows[:1]))
+    assert sentences(made, "en").movement == (
         "New among the rows shown: –.",
         "Biggest rises: – (from 3 to 1).",
     )
@@ -492,15 +490,12 @@ def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> Non
 
 def test_movement_is_silent_where_there_is_none() -> None:
     rows = ((1, "u1", "a", 2, 1, "same"),)
-    assert sentences(content(rows=rows), "en").movement == ()
+    assert sentences(content(rows=rows, movement=moved()), "en").movement == ()
     assert sentences(content(movement=None), "en").movement == ()
     new = ((1, "u1", "a", 2, None, "new"),)
-    assert sentences(content(rows=new), "en").movement == ("All rows shown are new.",)
-    assert sentences(content(rows=()), "en").movement == ()
-    # A row without a rank, such as one whose score is NULL, has not moved.
-    for rank, previous in ((None, 1), (1, "3rd")):
-        row = (rank, "u1", "a", None, previous, None)
-        assert sentences(content(rows=(row,)), "en").movement == ()
+    said = sentences(content(rows=new, movement=moved()), "en").movement
+    assert said == ("All rows shown are new.",)
+    assert sentences(content(rows=(), movement=moved()), "en").movement == ()
 
 
 def test_what_is_left_out_is_counted() -> None:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports import Column, Report, mail, weekly
+from athena_reports import Column, Report, mail, notify, slack, transforms, weekly
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.sentences import sentences
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
@@ -31,6 +32,7 @@ from tests.library.delivery.contents import receipt
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.engines import engine
+from tests.support.notifiers import Recorder
 from tests.support.publishing import facts
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ COLUMNS = (
     TableColumn(name="email", type="VARCHAR", glue="string"),
     TableColumn(name="score", type="BIGINT", glue="bigint"),
 )
-Rows = list[tuple[str, str, int]]
+Rows = Sequence[tuple[Any, ...]]
 OLD: Rows = [("u1", "secret-a", 10), ("u2", "secret-b", 20), ("u3", "secret-c", 30)]
 NEW: Rows = [("u1", "secret-a", 11), ("u2", "secret-x", 20), ("u4", "secret-d", 40)]
 
@@ -281,6 +283,40 @@ def test_rows_are_read_in_the_order_of_their_version_and_the_zone_of_the_period(
         assert [row[0] for row in rows.first(3)] == (
             ["u1", "u2", "u4"] if ordered else ["u4", "u2", "u1"]
         )
+
+
+def test_each_channel_names_the_biggest_moves_of_all_rows(told: Told) -> None:
+    """However many rows it shows, and in whatever order."""
+    names = ("rank", "artist", "previous_rank", "movement")
+    rows = [(rank, f"a{rank}", rank, "same") for rank in range(1, 40)]
+    rows += [(40, "riser", 400, "up 360"), (41, "faller", 2, "down 39")]
+    key = told.put("v", rows, names=names)
+    parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
+    kinds = dict.fromkeys(names, "BIGINT") | dict.fromkeys(names[1::2], "VARCHAR")
+    columns = tuple(TableColumn(name=name, type=kinds[name], glue="") for name in names)
+    version = Version(
+        version="v", ordered=True, rows=len(rows), columns=columns, objects=(parquet,)
+    )
+    report: Report = told.make_report(transform=transforms.movement())
+    with engine() as shared:
+        reader = VersionReader(
+            report=report,
+            environment="dev",
+            period=WEEK,
+            location=told.location,
+            s3=S3(told.s3),
+            engine=shared,
+        )
+        for channel in (
+            mail("sales", to=["a@example.com"], rows=5, bar="rank"),
+            slack("team", channel="#sales", rows=2),
+            notify("topic", Recorder()),
+        ):
+            read = reader.content(Manifest.of(version, facts()), channel, None, LINKS)
+            assert sentences(read, "en").movement == (
+                "Biggest rises: riser (from 400 to 40).",
+                "Biggest falls: faller (from 2 to 41).",
+            )
 
 
 def test_a_correction_names_the_publication_of_the_version_that_it_corrects(told: Told) -> None:

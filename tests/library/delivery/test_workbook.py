@@ -285,7 +285,7 @@ def test_a_number_has_the_decimals_of_its_column_and_separators_if_it_is_no_id(
         ("TIMESTAMP", datetime(1900, 1, 1), "1900-01-01 00:00:00"),  # noqa: DTZ001
         ("TIMESTAMP", datetime(1900, 2, 28, 23), "1900-02-28 23:00:00"),  # noqa: DTZ001
         ("TIMESTAMP", datetime(1900, 3, 1), datetime(1900, 3, 1)),  # noqa: DTZ001
-        ("TIMESTAMP", datetime.max, "9999-12-31 23:59:59.999999"),
+        ("TIMESTAMP", datetime.max, "9999-12-31 23:59:59.999999"),  # noqa: DTZ901
         ("TIME", time(23, 59, 58), time(23, 59, 58)),
         (
             "TIMESTAMP WITH TIME ZONE",
