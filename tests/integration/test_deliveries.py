@@ -266,6 +266,82 @@ def test_nothing_shows_a_private_column(
     assert not any(row["user_id"] in everything for row in rows)
 
 
+def everything_told(deliveries: Deliveries) -> str:
+    """All that has arrived at the channels, also what is in attachments."""
+    texts = [str(deliveries.slack.arrived), str(deliveries.inbox.take())]
+    for _, mail in deliveries.mails.arrived:
+        texts.append(str(mail.items()))
+        for part in mail.walk():
+            if part.get_content_type().endswith("spreadsheetml.sheet"):
+                book = openpyxl.load_workbook(io.BytesIO(part.get_payload(decode=True)))
+                texts.extend(str(list(sheet.values)) for sheet in book.worksheets)
+            elif not part.is_multipart():
+                texts.append(part.get_payload(decode=True).decode())
+    return "\n".join(texts)
+
+
+ALL_CHANNELS = ("sales", "as_csv", "team", "topic")
+WITH_CSV = (
+    "        slack(",
+    '        mail("as_csv", to=["csv@example.com"], rows=200, attach="csv"),\n        slack(',
+)
+PRIVATE = '        "user_id": Column("varchar", "Id of the user", private=True),\n'
+DROPPED = (PRIVATE, "")
+WITHOUT_USERS = (
+    "    doc=__doc__",
+    '    transform=lambda rows, _: rows.project("rank, score, previous_rank"),\n    doc=__doc__',
+)
+
+
+def without_columns() -> tuple[str, str]:
+    (columns,) = re.findall(r"    columns=\{.*?\n    \},\n", delivery_dag_file(), re.DOTALL)
+    return columns, ""
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (", private=True", ""),
+        (PRIVATE, PRIVATE.replace('"user_id"', '"person"')),
+        DROPPED,
+        without_columns(),
+    ],
+    ids=["public", "renamed", "dropped", "no columns="],
+)
+def test_a_version_is_sent_again_without_what_was_private_when_it_was_published(
+    declare_published: Callable[..., Deliveries],
+    published_example: PublishedExample,
+    edit: tuple[str, str],
+) -> None:
+    rows = rows_of(boto3.client("s3"), published_example.manifest, "parquet")
+    edited = declare_published(WITH_CSV, edit)
+    for channel in ALL_CHANNELS:
+        edited.deliver(channel, clears=1)
+    told = everything_told(edited)
+    assert "previous_rank" in told
+    assert "user_id" not in told
+    assert "person" not in told
+    assert [row["user_id"] for row in rows if row["user_id"] in told] == []
+
+
+def test_a_correction_names_nothing_that_was_private_in_the_version_before(
+    declare: Callable[..., Deliveries],
+) -> None:
+    first = declare(WITH_CSV)
+    published = run_dag(first.dags[f"{first.name}_weekly"], SCHEDULED, run_id="scheduled__1")
+    rows = rows_of(boto3.client("s3"), manifest_of(boto3.client("s3"), published), "parquet")
+    for channel in ALL_CHANNELS:
+        first.deliver(channel)
+    restated = declare(WITH_CSV, FEWER, WITHOUT_USERS, without_columns())
+    restated.publish("scheduled__2")
+    for channel in ALL_CHANNELS:
+        restated.deliver(channel, run_id="event-2")
+    told = everything_told(restated)
+    assert told.count("5 rows removed") >= 4
+    assert "user_id" not in told
+    assert [row["user_id"] for row in rows if row["user_id"] in told] == []
+
+
 @pytest.mark.parametrize("is_private", [False, True])
 def test_a_file_that_is_too_large_is_not_attached_but_named_if_nothing_in_it_is_private(
     declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, is_private: bool

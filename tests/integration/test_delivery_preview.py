@@ -124,6 +124,27 @@ def test_what_is_missing_of_two_tables_is_counted_together(
     assert "Partial: 13 partitions of the source data were missing" in mail
 
 
+def test_a_preview_has_no_private_column(flown: Flown, folder: Path, shell: Shell) -> None:
+    flown.edit("SELECT carrier,", "SELECT 'secret ' || carrier AS carrier,")
+    declared = """    columns={
+        "carrier": Column("varchar", "Carrier", private=True),
+        "flights": Column("bigint", "Flights"),
+        "distance": Column("bigint", "Miles"),
+    },
+    checks="""
+    file = flown.root / "dags" / "flown.py"
+    text = file.read_text().replace("    checks=", declared)
+    file.write_text(text.replace("import ", "import Column, "))
+    code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
+    assert code == 0, printed
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert len(written) == 6
+    for name, told in written.items():
+        assert ("distance" in told) is (name != "japan.html")
+        assert "carrier" not in told
+        assert "secret" not in told
+
+
 def test_a_second_preview_takes_the_place_of_the_first(
     flown: Flown, folder: Path, shell: Shell
 ) -> None:

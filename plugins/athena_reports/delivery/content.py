@@ -96,7 +96,7 @@ class Correction:
         """Return what is told of differences.
 
         Args:
-            differences: What `find_differences` found, of files without private columns.
+            differences: What `find_differences` found in columns that may leave S3.
             columns: The columns of the later version, as `find_differences` got them.
             published_at: When the earlier version was published, with a time zone.
         """
@@ -188,23 +188,28 @@ class Content:
 def shown_columns(
     columns: Sequence[TableColumn], declared: Mapping[str, Column]
 ) -> tuple[ContentColumn, ...]:
-    """Return the columns of a version that are not private, in their order.
+    """Return the columns of a version that may leave S3, in their order.
+
+    A column stays if it was private when the rows were written, or is private now. Of a report that
+    declares its columns, one that it does not declare stays too: it may have been renamed.
 
     Args:
         columns: The columns of the version.
-        declared: What the report says of its columns, by name. It need not know all of them.
+        declared: What the report says of its columns, by name; empty if it declares none.
     """
     known = {name.lower(): column for name, column in declared.items()}
     shown = []
     for column in columns:
-        name = column.name.lower()
+        if column.private or (known and column.name.lower() not in known):
+            continue
         description = ""
         unit = ""
-        if name in known:
-            if known[name].private:
+        if known:
+            declaration = known[column.name.lower()]
+            if declaration.private:
                 continue
-            description = known[name].description
-            unit = known[name].unit
+            description = declaration.description
+            unit = declaration.unit
         shown.append(ContentColumn(column.name, column.type, description, unit))
     return tuple(shown)
 

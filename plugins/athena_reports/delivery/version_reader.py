@@ -1,9 +1,8 @@
 """Reads the facts of a delivery: the manifest's, and those of the rows of up to three versions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,15 +23,12 @@ from athena_reports.delivery.receipt import Receipt
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Manifest, Version
-from athena_reports.reports.column import private_names
+from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import (
     TableColumn,
     columns_of,
-    duckdb_literal,
     is_number,
-    quoted,
     read_parquet,
 )
 from athena_reports.rows.differences import find_differences
@@ -60,7 +56,7 @@ class VersionReader:
     """Reads the published versions of a period, in an open engine.
 
     Attributes:
-        report: The report, which says what its columns mean and which are private.
+        report: The report, which says what its columns mean and which of them are private now.
         environment: Name of the environment.
         period: The period.
         location: Where it is published.
@@ -87,11 +83,13 @@ class VersionReader:
             links: Where to look further.
 
         Raises:
-            DeliveryError: The version has no Parquet, or not the column of the bars.
+            DeliveryError: The version has no Parquet, no column that may be delivered, or not the
+                column of the bars.
             MissingObjectError: Its Parquet is gone.
             S3Error: S3 refused a call, or did not serve it.
         """
-        columns = shown_columns(manifest.columns, self.report.columns)
+        columns = self._shown(manifest)
+        names = {column.name.lower() for column in columns}
         bar = self._column_of_bars(manifest, channel)
         rows = self.rows(manifest, channel)
         total = total_of(rows.path, bar, self.engine) if bar else None
@@ -110,7 +108,7 @@ class VersionReader:
             columns=columns,
             rows=rows.first(channel.rows),
             total_rows=manifest.rows,
-            key=tuple(name for name in manifest.key if not self._is_private(name)),
+            key=tuple(name for name in manifest.key if name.lower() in names),
             bar=bar,
             total=total,
             previous_total=before.total,
@@ -133,7 +131,7 @@ class VersionReader:
         """Return the rows of a version, without private columns."""
         return PublishedRows.of(
             self._download(manifest),
-            [column.name for column in manifest.columns if not self._is_private(column.name)],
+            [column.name for column in self._shown(manifest)],
             self.engine,
             zone=self.period.cadence.zone,
             ordered=manifest.ordered,
@@ -143,9 +141,9 @@ class VersionReader:
     def file_uri(self, version: Version) -> str:
         """Return where the rows lie in S3: as CSV if there is one, else as Parquet.
 
-        It is empty if a column of that file is private.
+        It is empty if a column of that file may not be delivered.
         """
-        if any(self._is_private(column.name) for column in version.columns):
+        if len(self._shown(version)) < len(version.columns):
             return ""
         by_format = {item.format: item.key for item in version.objects}
         for format in ("csv_for_spreadsheets", "csv", "parquet"):
@@ -153,19 +151,21 @@ class VersionReader:
                 return self.location.uri(by_format[format])
         return ""
 
-    @cached_property
-    def _private(self) -> frozenset[str]:
-        return private_names(self.report.columns)
-
-    def _is_private(self, name: str) -> bool:
-        return name.lower() in self._private
+    def _shown(self, version: Version) -> tuple[ContentColumn, ...]:
+        """Return the columns of a version that may be delivered; DeliveryError if none may."""
+        columns = shown_columns(version.columns, self.report.columns)
+        if not columns:
+            raise DeliveryError(
+                f"Version {version.version} has no column that may be delivered: each is private or"
+                " not in columns=. Correct columns= in the report's file, or restate the period."
+            )
+        return columns
 
     def _column_of_bars(self, version: Version, channel: Channel) -> str:
         """Return the column that is shown as bars, as the version spells it; empty for none."""
         if not channel.bar:
             return ""
-        shown = [column for column in version.columns if not self._is_private(column.name)]
-        numbers = [column.name for column in shown if is_number(column.type)]
+        numbers = [column.name for column in self._shown(version) if is_number(column.type)]
         for name in numbers:
             if name.lower() == channel.bar.lower():
                 return name
@@ -194,7 +194,9 @@ class VersionReader:
         if manifest is None:
             return _Comparison(None, None)
         total: Number | None = None
-        if bar and manifest.parquet_key:
+        shown = shown_columns(manifest.columns, self.report.columns)
+        is_shown = bar.lower() in {column.name.lower() for column in shown}
+        if is_shown and manifest.parquet_key:
             try:
                 total = total_of(self._download(manifest), bar, self.engine)
             except MissingObjectError:
@@ -206,37 +208,46 @@ class VersionReader:
         if corrects is None:
             return None
         published_at = corrects.sent_at
+        old_path = self.engine.folder / f"{corrects.version}.parquet"
+        replaced: EarlierVersion | None = None
         for earlier in manifest.earlier_versions:
             if earlier.version == corrects.version:
+                replaced = earlier
                 published_at = datetime.fromisoformat(earlier.published_at)
-        old_path = self.engine.folder / f"{corrects.version}.parquet"
         try:
             self.s3.download(self.location.parquet_uri(corrects.version), old_path)
         except MissingObjectError:
             return Correction.without_rows(published_at)
-        old_path = self._without_private(old_path)
-        new_path = self._without_private(self._download(manifest))
-        new_columns = self._columns_of(new_path)
-        key = manifest.key
-        if any(self._is_private(name) for name in key):
-            key = ()  # then whole rows are compared
+        new_path = self._download(manifest)
+        old_columns = self._columns_of(old_path)
+        private = {name.lower() for name in manifest.private_columns}
+        if replaced is not None:
+            private.update(name.lower() for name in replaced.private_columns)
+        else:
+            # Nobody knows what was private in it, so a column that only it has is not told.
+            known = {column.name.lower() for column in manifest.columns}
+            private.update({column.name.lower() for column in old_columns} - known)
+        new_columns = self._without(private, self._columns_of(new_path))
         differences = find_differences(
-            old_path, new_path, self._columns_of(old_path), new_columns, key, self.engine
+            old_path,
+            new_path,
+            self._without(private, old_columns),
+            new_columns,
+            manifest.key,
+            self.engine,
         )
         return Correction.of(differences, new_columns, published_at=published_at)
 
-    def _without_private(self, path: Path) -> Path:
-        """Return a file of the same rows without private columns."""
-        names = [column.name for column in self._columns_of(path)]
-        shown = [name for name in names if not self._is_private(name)]
-        if shown == names:
-            return path
-        shown_path = path.with_suffix(".shown.parquet")
-        columns = ", ".join(map(quoted, shown))
-        target = duckdb_literal(str(shown_path))
-        sql = f"COPY (SELECT {columns} FROM {read_parquet(path)}) TO {target} (FORMAT parquet)"
-        self.engine.connection.execute(sql)
-        return shown_path
+    def _without(
+        self, private: Collection[str], columns: Sequence[TableColumn]
+    ) -> tuple[TableColumn, ...]:
+        """Return the columns of a file that may be delivered; `private` is in lower case."""
+        marked = []
+        for column in columns:
+            is_private = column.name.lower() in private
+            marked.append(column.model_copy(update={"private": is_private}))
+        names = {column.name for column in shown_columns(marked, self.report.columns)}
+        return tuple(column for column in columns if column.name in names)
 
     def _columns_of(self, path: Path) -> tuple[TableColumn, ...]:
         return columns_of(self.engine.connection.sql(f"FROM {read_parquet(path)}"))

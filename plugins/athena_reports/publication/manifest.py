@@ -58,6 +58,11 @@ class Version(BaseModel, frozen=True):
         return frozenset((item.format, item.sha256) for item in self.objects)
 
     @property
+    def private_columns(self) -> tuple[str, ...]:
+        """The columns whose values stay in S3."""
+        return tuple(column.name for column in self.columns if column.private)
+
+    @property
     def parquet_key(self) -> str:
         """Key of its Parquet; empty if there is none."""
         for item in self.objects:
@@ -117,7 +122,8 @@ class Reading(BaseModel, frozen=True):
 class EarlierVersion(BaseModel, frozen=True):
     """A version that was current before.
 
-    `difference` is what its successor changed; None if that is not known.
+    `difference` is what its successor changed; None if that is not known. `private_columns` are
+    those whose values stay in S3.
     """
 
     version: str
@@ -129,6 +135,7 @@ class EarlierVersion(BaseModel, frozen=True):
     query: QueryFacts
     code_version: str
     logic: str = ""
+    private_columns: tuple[str, ...] = ()
 
 
 class PublishedPeriod(BaseModel, frozen=True):
@@ -369,6 +376,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             query=self.query,
             code_version=self.code_version,
             logic=self.logic,
+            private_columns=self.private_columns,
         )
 
     @property

@@ -115,6 +115,7 @@ class TableColumn(BaseModel, frozen=True):
     type: str  # as DuckDB calls it; empty if only Glue's is known
     glue: str  # as Glue calls it; empty if Glue has no such type
     description: str = ""  # as the report declares it, with its unit
+    private: bool = False  # whether the report kept its values in S3 when the rows were written
 
 
 def is_number(kind: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.reports.column import Column
+from athena_reports.reports.column import Column, private_names
 from athena_reports.rows.checks import Check
 from athena_reports.rows.columns import as_called
 from athena_reports.rows.formats import Format
@@ -55,15 +55,17 @@ class Recipe:
         return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: "Version") -> "Version":
-        """Return a version with the key and the descriptions of columns that the report declares.
+        """Return a version with what the report declares: its key, and what its columns mean.
 
         It has no key if the rows lack a column of it, which a check that only warns lets pass.
         """
+        private = private_names(self.columns)
         columns = []
         for column in version.columns:
             description = ""
             if column.name in self.columns:
                 description = self.columns[column.name].comment
-            columns.append(column.model_copy(update={"description": description}))
+            update = {"description": description, "private": column.name.lower() in private}
+            columns.append(column.model_copy(update=update))
         key = as_called(self.key, version.columns)
         return version.model_copy(update={"columns": tuple(columns), "key": key})

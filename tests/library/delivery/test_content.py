@@ -13,7 +13,7 @@ from athena_reports.delivery.content import (
     movement_of,
     shown_columns,
 )
-from athena_reports.rows.columns import columns_of
+from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.differences import Change, Differences
 from tests.support.engines import engine
 
@@ -67,10 +67,18 @@ def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:
         "score": Column("bigint", "sum", unit="points"),
         "Email": Column("varchar", "address", private=True),
     }
-    columns = shown_columns(published, declared)
-    assert [column.name for column in columns] == ["Score", "other"]
-    assert (columns[0].type, columns[0].description, columns[0].unit) == ("BIGINT", "sum", "points")
-    assert (columns[1].description, columns[1].unit) == ("", "")
+    (column,) = shown_columns(published, declared)
+    assert (column.name, column.type) == ("Score", "BIGINT")
+    assert (column.description, column.unit) == ("sum", "points")
+
+
+def test_a_report_that_declares_no_columns_delivers_those_that_were_not_private() -> None:
+    published = (
+        TableColumn(name="Score", type="BIGINT", glue="bigint"),
+        TableColumn(name="email", type="VARCHAR", glue="string", private=True),
+    )
+    (column,) = shown_columns(published, {})
+    assert (column.name, column.description, column.unit) == ("Score", "", "")
 
 
 def test_movement_is_known_by_its_transform_if_all_its_columns_are_shown() -> None:

@@ -52,6 +52,30 @@ NEW: Rows = [("u1", "secret-a", 11), ("u2", "secret-x", 20), ("u4", "secret-d", 
 LINKS = Links(page="https://airflow.example/page", query="https://console.example/query")
 
 
+def names_of(columns: Sequence[TableColumn]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+def recorded(names: Sequence[str], private: Sequence[str]) -> tuple[TableColumn, ...]:
+    """Columns as a manifest has them."""
+    types = {column.name: column.type for column in COLUMNS}
+    return tuple(
+        TableColumn(name=name, type=types.get(name, "VARCHAR"), glue="", private=name in private)
+        for name in names
+    )
+
+
+def replaced(version: str, columns: tuple[TableColumn, ...]) -> EarlierVersion:
+    """What a manifest says of a version that was current before."""
+    earlier = Version(version=version, ordered=True, rows=3, columns=columns, objects=())
+    return Manifest.of(earlier, facts()).as_earlier_version("2026-11-23T00:00:00+00:00", None)
+
+
+def declaring(private: Sequence[str], public: Sequence[str]) -> dict[str, Column]:
+    columns = {name: Column("string", name, private=True) for name in private}
+    return columns | {name: Column("string", name) for name in public}
+
+
 class Told:
     """Publishes versions, and returns what a channel is told of the last one."""
 
@@ -65,7 +89,7 @@ class Told:
         version: str,
         rows: Rows,
         location: PeriodLocation | None = None,
-        names: Sequence[str] = tuple(column.name for column in COLUMNS),
+        names: Sequence[str] = ("user_id", "email", "score"),
     ) -> str:
         values = [list(column) for column in zip(*rows, strict=True)]
         file = BytesIO()
@@ -74,14 +98,25 @@ class Told:
         self.s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
         return key
 
-    def publish(self, period: Period, rows: Rows, *, in_parquet: bool = True) -> str:
+    def publish(
+        self,
+        period: Period,
+        rows: Rows,
+        *,
+        in_parquet: bool = True,
+        private: Sequence[str] = (),
+    ) -> str:
         """Publish another period of the report, and return the address of its rows."""
         location = PeriodLocation.of(self.location.report.bucket, "plays", period)
         key = self.put(period.id, rows, location)
         parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
         objects = (parquet,) if in_parquet else ()
         version = Version(
-            version=period.id, ordered=True, rows=len(rows), columns=COLUMNS, objects=objects
+            version=period.id,
+            ordered=True,
+            rows=len(rows),
+            columns=recorded(names_of(COLUMNS), private),
+            objects=objects,
         )
         manifest = Manifest.of(version, facts(period_id=period.id))
         body = manifest.model_dump_json().encode()
@@ -96,26 +131,41 @@ class Told:
         old_is_kept: bool = True,
         old_names: Sequence[str] = ("user_id", "email", "score"),
         private: tuple[str, ...] = (),
+        declared: Sequence[str] = (),
+        recorded_private: Sequence[str] = (),
+        old_private: Sequence[str] = (),
         key: tuple[str, ...] = (),
         told_facts: PublicationFacts | None = None,
-        earlier: tuple[EarlierVersion, ...] = (),
+        earlier: tuple[EarlierVersion, ...] | None = None,
         **channel: Any,
     ) -> Content:
+        """Return what is told.
+
+        `private` are private in today's file, whose `columns=` has these and `declared`, if any.
+        `recorded_private` are private in the manifest, and `old_private` were in that of the
+        version before.
+        """
         parquet_key = self.put("new", new)
         rows = PublishedObject(format="parquet", key=parquet_key, bytes=1, sha256="", rows=len(new))
         version = Version(
-            version="new", ordered=True, rows=len(new), columns=COLUMNS, objects=(rows,), key=key
+            version="new",
+            ordered=True,
+            rows=len(new),
+            columns=recorded(names_of(COLUMNS), recorded_private),
+            objects=(rows,),
+            key=key,
         )
+        if earlier is None:
+            earlier = (replaced("old", recorded(old_names, old_private)),)
         corrects = None
         if old is not None:
             if old_is_kept:
                 self.put("old", old, names=old_names)
             corrects = receipt(version="old")
         report: Report = self.make_report()
-        columns = {name: Column("string", name, private=True) for name in private}
         with engine() as shared:
             reader = VersionReader(
-                report=report.model_copy(update={"columns": columns}),
+                report=report.model_copy(update={"columns": declaring(private, declared)}),
                 environment="dev",
                 period=WEEK,
                 location=self.location,
@@ -138,7 +188,7 @@ def test_nothing_of_a_private_column_is_told(
     told: Told, key: tuple[str, ...], spelling: str
 ) -> None:
     assert "secret" in repr(told(key=key))
-    content = told(key=key, private=(spelling,))
+    content = told(key=key, private=(spelling,), declared=("user_id", "score"))
     assert "secret" not in repr(content)
     assert "email" not in repr(content)
     assert content.rows == (("u1", 11), ("u2", 20), ("u4", 40))
@@ -147,12 +197,13 @@ def test_nothing_of_a_private_column_is_told(
 
 
 def test_what_differs_in_a_private_column_only_is_no_difference(told: Told) -> None:
-    content = told(key=("user_id",), private=("email",))
+    private: dict[str, Any] = {"private": ("email",), "declared": ("user_id", "score")}
+    content = told(key=("user_id",), **private)
     assert content.correction is not None
     correction = content.correction
     assert (correction.added, correction.removed, correction.changed) == (1, 1, 1)
     only_private = [(user_id, "other", score) for user_id, _, score in NEW]
-    same = told(NEW, only_private, key=("user_id",), private=("email",)).correction
+    same = told(NEW, only_private, key=("user_id",), **private).correction
     assert same is not None
     assert same.is_empty
     different = told(NEW, only_private, key=("user_id",)).correction
@@ -162,7 +213,10 @@ def test_what_differs_in_a_private_column_only_is_no_difference(told: Told) -> N
 
 def test_with_a_private_column_in_the_key_whole_rows_are_compared(told: Told) -> None:
     """Without it, the rest of the key may not tell rows apart."""
-    correction = told(NEW[:2], key=("user_id", "email"), private=("email",)).correction
+    content = told(
+        NEW[:2], key=("user_id", "email"), private=("email",), declared=("user_id", "score")
+    )
+    correction = content.correction
     assert correction is not None
     assert (correction.added, correction.removed, correction.changed) == (1, 2, 0)
     assert correction.names == ("user_id", "score")
@@ -174,9 +228,72 @@ def test_a_correction_tells_which_columns_only_one_of_its_versions_has(told: Tol
     assert correction is not None
     assert (correction.columns_added, correction.columns_removed) == (("email",), ("level",))
     assert correction.columns == {"score": 1}
-    shown = told(old_names=changed_names, key=("user_id",), private=("level",)).correction
+    shown = told(
+        old_names=changed_names,
+        key=("user_id",),
+        private=("level",),
+        declared=names_of(COLUMNS),
+    ).correction
     assert shown is not None
     assert (shown.columns_added, shown.columns_removed) == (("email",), ())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recorded_private": ("email",)},
+        {"recorded_private": ("email",), "declared": ("user_id", "email", "score")},
+        {"declared": ("user_id", "score")},
+        {"declared": ("user_id", "mail", "score")},
+    ],
+    ids=["columns= is gone", "private= is gone", "dropped", "renamed"],
+)
+@pytest.mark.parametrize("key", [(), ("user_id",), ("email",)])
+def test_a_column_stays_private_when_the_file_no_longer_says_so(
+    told: Told, options: dict[str, Any], key: tuple[str, ...]
+) -> None:
+    content = told(key=key, **options)
+    assert "secret" not in repr(content)
+    assert "email" not in repr(content)
+    assert content.rows == (("u1", 11), ("u2", 20), ("u4", 40))
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_correction_hides_a_column_that_only_the_version_before_had_and_kept_private(
+    told: Told, is_known: bool
+) -> None:
+    """The manifest that said so is gone if somebody has withdrawn the period."""
+    old_names = ("user_id", "secret_name", "score")
+    earlier = None if is_known else ()
+    content = told(old_names=old_names, old_private=old_names[1:2], earlier=earlier)
+    assert content.correction is not None
+    assert "secret_name" not in repr(content)
+    assert "secret" not in repr(content.correction)
+    assert (content.correction.added, content.correction.removed) == (2, 2)
+
+
+def test_a_correction_hides_a_column_that_the_version_before_kept_private(told: Told) -> None:
+    content = told(old_private=("email",), key=("user_id",))
+    assert "secret-a" in repr(content.rows)
+    assert "secret" not in repr(content.correction)
+    assert "email" not in repr(content.correction)
+
+
+def test_a_version_whose_columns_all_stay_in_s3_is_told(told: Told) -> None:
+    says = "Version new has no column that may be delivered: each is private or not in columns=."
+    for options in ({"declared": ("name",)}, {"recorded_private": names_of(COLUMNS)}):
+        with pytest.raises(DeliveryError, match=says):
+            told(**options)
+
+
+def test_a_correction_of_a_version_whose_columns_all_stay_in_s3_tells_none_of_them(
+    told: Told,
+) -> None:
+    content = told(old=OLD[:2], old_names=("a", "b", "c"), declared=names_of(COLUMNS))
+    correction = content.correction
+    assert correction is not None
+    assert (correction.columns_added, correction.columns_removed) == (names_of(COLUMNS), ())
+    assert "secret" not in repr(correction)
 
 
 def test_a_channel_that_had_no_version_gets_no_correction(told: Told) -> None:
@@ -199,13 +316,13 @@ def test_the_column_of_the_bars_is_known_in_any_case(told: Told, bar: str) -> No
 @pytest.mark.parametrize("bar", ["user_id", "points", "email"])
 def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
     with pytest.raises(DeliveryError, match=f"bar='{bar}' names no column of numbers.*have score"):
-        told(bar=bar, private=("email",))
+        told(bar=bar, private=("email",), declared=("user_id", "score"))
 
 
 def test_a_private_column_is_told_as_no_column_of_bars(told: Told) -> None:
     says = "bar='score' names no column of numbers. The rows have none. Correct it in the report's"
     with pytest.raises(DeliveryError, match=says):
-        told(bar="score", private=("score",))
+        told(bar="score", private=("score",), declared=("user_id", "email"))
 
 
 @pytest.mark.parametrize(("provisional", "partial"), [(True, False), (False, True)])
@@ -249,6 +366,12 @@ def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
     S3(told.s3).delete([uri])
     gone = told(bar="score")  # a cleanup tells of it
     assert (gone.previous_total, gone.previous_rows) == (None, 2)
+
+
+def test_a_period_is_not_compared_with_a_total_that_was_private(told: Told) -> None:
+    told.publish(WEEK.previous, OLD[:2], private=("score",))
+    compared = told(bar="score")
+    assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
 
 
 def test_a_period_is_compared_with_the_rows_of_one_that_was_published_without_parquet(
@@ -357,10 +480,10 @@ def test_a_file_that_is_too_large_is_where_people_read_it_best(
         for format in formats
     ]
     version = Version(version="v", ordered=True, rows=1, columns=COLUMNS, objects=tuple(objects))
-    columns = {name: Column("string", name, private=True) for name in private}
+    declared = declaring(private, ("user_id", "score")) if private else {}
     with engine() as shared:
         reader = VersionReader(
-            report=told.make_report().model_copy(update={"columns": columns}),
+            report=told.make_report().model_copy(update={"columns": declared}),
             environment="dev",
             period=WEEK,
             location=told.location,
@@ -371,6 +494,8 @@ def test_a_file_that_is_too_large_is_where_people_read_it_best(
         assert reader.file_uri(version) == expected
         in_capitals = tuple(c.model_copy(update={"name": c.name.upper()}) for c in COLUMNS)
         assert reader.file_uri(version.model_copy(update={"columns": in_capitals})) == expected
+        was_private = version.model_copy(update={"columns": recorded(names_of(COLUMNS), ["email"])})
+        assert reader.file_uri(was_private) == ""
         without = version.model_copy(update={"objects": objects[:0]})
         with pytest.raises(DeliveryError) as caught:
             reader.rows(Manifest.of(without, facts()), mail("sales", to=["a@example.com"]))

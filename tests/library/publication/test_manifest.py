@@ -125,7 +125,8 @@ MANIFEST_JSON = """\
       "name": "user_id",
       "type": "VARCHAR",
       "glue": "string",
-      "description": ""
+      "description": "",
+      "private": false
     }
   ],
   "objects": [
@@ -204,6 +205,7 @@ RESTATED = MANIFEST.model_copy(
                     id="q-0", submitted_at="2026-10-31T15:05:00.000+00:00", scanned_bytes=10
                 ),
                 code_version="0.1.0",
+                private_columns=("user_id",),
             ),
         ),
         "repeated_queries": (
@@ -251,7 +253,10 @@ HISTORY_JSON = """\
         "engine_version": ""
       },
       "code_version": "0.1.0",
-      "logic": ""
+      "logic": "",
+      "private_columns": [
+        "user_id"
+      ]
     }
   ],
   "repeated_queries": [

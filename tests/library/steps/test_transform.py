@@ -362,6 +362,27 @@ def test_an_unload_without_rows_has_the_declared_columns_which_no_transform_make
     assert (prepared["version"]["rows"], prepared["version"]["ordered"]) == (0, False)
 
 
+def test_what_is_private_is_recorded_with_the_columns_and_kept_of_an_earlier_version(
+    s3: S3Client, bucket: str, query: dict[str, Any]
+) -> None:
+    columns = {
+        "Rank": Column("bigint", "the place", private=True),
+        "previous_rank": Column("bigint", "the place before"),
+    }
+    published(transformed(query, bucket, columns=columns), bucket)
+    location = PeriodLocation.of(bucket, "plays", WEEK)
+    manifest = read_complete(s3, location)
+    recorded = {column["name"]: column["private"] for column in manifest["columns"]}
+    assert recorded == {"rank": True, "user_name": False, "previous_rank": False}
+
+    renamed = transformed(query, bucket, transforms=[lambda rows, _: rows.project("rank AS place")])
+    published(renamed, bucket)
+    manifest = read_complete(s3, location)
+    assert [(each["name"], each["private"]) for each in manifest["columns"]] == [("place", False)]
+    (earlier,) = manifest["earlier_versions"]
+    assert earlier["private_columns"] == ["rank"]
+
+
 def test_an_unload_without_rows_cannot_be_published_where_no_column_is_known(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
