@@ -143,7 +143,7 @@ class DeliveryPreview:
             texts["html"] = html_part(content, channel.language, template_of(channel))
             if attachment is not None:
                 copy = folder / f"{channel.name}-{attachment.name}"
-                copy.write_bytes(attachment.bytes)
+                copy.write_bytes(attachment.content)
                 copies.append(copy)
         if isinstance(channel, SlackChannel):
             message = slack_message(content, channel.language)

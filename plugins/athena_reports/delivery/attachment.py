@@ -1,5 +1,6 @@
 """The file that goes with a mail."""
 
+from codecs import BOM_UTF8
 from dataclasses import replace
 
 from athena_reports.delivery.channels import MailChannel
@@ -9,8 +10,8 @@ from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.delivery.workbook import CSV_TYPE, XLSX_TYPE, write_csv, write_workbook
 from athena_reports.publication.manifest import Manifest
 
-# Servers take mails of 10 MB at least, and an attachment grows by a third in a mail.
-LARGEST_ATTACHMENT = 8_000_000
+# Servers take mails of 10 MB at least, and an attachment grows by 37% in a mail.
+LARGEST_ATTACHMENT = 7_000_000
 
 
 def with_attachment(
@@ -34,13 +35,15 @@ def with_attachment(
     rows = reader.rows(manifest, channel)
     name = f"{content.report}_{content.period.id}.{channel.attach}"
     path = reader.engine.folder / name
+    mark = b""
     if channel.attach == "xlsx":
         write_workbook(content, rows.batches(), path, channel.language)
         mime_type = XLSX_TYPE
     else:
         write_csv(rows, path)
         mime_type = CSV_TYPE
-    if path.stat().st_size > LARGEST_ATTACHMENT:
+        mark = BOM_UTF8  # without it, Excel reads a CSV in the code page of the computer
+    if path.stat().st_size + len(mark) > LARGEST_ATTACHMENT:
         file_uri = reader.file_uri(manifest)
         return replace(content, too_large=True, file_uri=file_uri), None
-    return content, Attachment(name, path, mime_type)
+    return content, Attachment(name, mark + path.read_bytes(), mime_type)

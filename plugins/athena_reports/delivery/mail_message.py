@@ -47,7 +47,9 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_VALUE = 200  # characters, in HTML
 _LONGEST_TEXT_VALUE = 60  # characters, in plain text
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
-_MIME_TYPE = re.compile(r"(?P<main>[a-z]+)/(?P<sub>[a-z0-9.+-]+)")
+_MIME_TYPE = re.compile(
+    r"(?P<main>[a-z]+)/(?P<sub>[a-z0-9.+-]+)(; charset=(?P<charset>[a-z0-9-]+))?"
+)
 _FILE_NAME = re.compile(r"[\w. -]+")
 
 
@@ -78,20 +80,13 @@ class Attachment:
 
     Attributes:
         name: Its name, such as `user_ranking_2026-11-15.xlsx`.
-        content: Its bytes, or the path of the file that has them.
-        mime_type: Such as `text/csv`.
+        content: Its bytes.
+        mime_type: Such as `text/csv; charset=utf-8`.
     """
 
     name: str
-    content: bytes | Path
+    content: bytes
     mime_type: str
-
-    @property
-    def bytes(self) -> bytes:
-        """The bytes of the file."""
-        if isinstance(self.content, Path):
-            return self.content.read_bytes()
-        return self.content
 
 
 @dataclass(frozen=True)
@@ -287,9 +282,11 @@ def _attach(message: EmailMessage, attachment: Attachment) -> None:
             f"{attachment.name!r} of the type {attachment.mime_type!r} cannot be attached."
             " Name a file and its type, such as text/csv."
         )
+    params = {"charset": mime_type["charset"]} if mime_type["charset"] else {}
     message.add_attachment(
-        attachment.bytes,
+        attachment.content,
         maintype=mime_type["main"],
         subtype=mime_type["sub"],
         filename=attachment.name,
+        params=params,
     )

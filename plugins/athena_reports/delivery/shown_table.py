@@ -69,6 +69,18 @@ class ShownTable:
             width += _BAR_WIDTH
         return width
 
+    def part(self, *, rows: int, columns: int) -> ShownTable:
+        """Return the table with its first rows and columns, without bars."""
+        return ShownTable(
+            headers=self.headers[:columns],
+            units=self.units[:columns],
+            are_numbers=self.are_numbers[:columns],
+            are_long=self.are_long[:columns],
+            rows=tuple(row[:columns] for row in self.rows[:rows]),
+            bar_column=None,
+            bars=(),
+        )
+
 
 def shown_table(content: Content, language: Language, *, longest: int) -> ShownTable:
     """Return the rows as they are shown.

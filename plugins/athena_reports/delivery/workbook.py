@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from athena_reports.delivery.published_rows import PublishedRows
 
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-CSV_TYPE = "text/csv"
+CSV_TYPE = "text/csv; charset=utf-8"
 
 _MOST_ROWS = 1_048_575  # besides the header
 _MOST_COLUMNS = 16_384

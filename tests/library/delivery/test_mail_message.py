@@ -7,7 +7,6 @@ import time
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP, default
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -293,16 +292,19 @@ def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
         assert b"\n" not in wire.replace(b"\r\n", b"")
 
 
-def test_an_attachment_goes_with_it(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_bytes(b"a,b\r\n1,\xff\n")
-    for source in (path, path.read_bytes()):
-        attachment = Attachment("ranking_2026-11-15.csv", source, "text/csv")
-        message = sent(mail_message(content(), "en", ENVELOPE, attachment=attachment))
-        (part,) = message.iter_attachments()
-        assert part.get_filename() == "ranking_2026-11-15.csv"
-        assert part.get_content_type() == "text/csv"
-        assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
+@pytest.mark.parametrize(
+    ("mime_type", "charset"), [("text/csv; charset=utf-8", "utf-8"), ("text/csv", None)]
+)
+def test_an_attachment_goes_with_it(mime_type: str, charset: str | None) -> None:
+    attachment = Attachment("ranking_2026-11-15.csv", b"a,b\r\n1,\xff\n", mime_type)
+    message = sent(mail_message(content(), "en", ENVELOPE, attachment=attachment))
+    (part,) = message.iter_attachments()
+    assert part.get_filename() == "ranking_2026-11-15.csv"
+    assert (part.get_content_type(), part.get_content_charset()) == ("text/csv", charset)
+    assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
+
+
+def test_what_is_no_name_or_type_of_a_file_is_not_attached() -> None:
     for name, kind in (("a\r\nX: y", "text/csv"), ("../a.csv", "text/csv"), ("a.csv", "csv")):
         with pytest.raises(DeliveryError) as refused:
             mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ def code_lines(message: SlackMessage) -> list[str]:
 def require_slack_takes_it(message: SlackMessage) -> None:
     assert 1 <= len(message.blocks) <= 50
     assert 1 <= len(message.text) <= 3000
+    assert len(message.text) + len(json.dumps(message.blocks, ensure_ascii=False)) < 11_000
     for block in message.blocks:
         assert block["type"] in ("header", "context", "section")
     for text in texts(message):
@@ -188,25 +190,41 @@ def test_a_block_ends_where_the_next_line_would_not_fit(title: str) -> None:
         assert len(block) + len("\n" + "x" * 20) > 3000
 
 
-@pytest.mark.parametrize(("rows", "number"), [(20, 6), (50, 8)])
-def test_a_table_has_eight_blocks_at_most_and_says_how_many_rows_are_left_out(
-    rows: int, number: int
-) -> None:
-    made = table_of("x" * 40, [f"c{place}" for place in range(20)], rows=rows)
+@pytest.mark.parametrize(("rows", "width"), [(50, 30), (50, 60), (50, 1), (5, 40)])
+def test_rows_are_left_out_until_the_message_is_short_enough(rows: int, width: int) -> None:
+    made = table_of("x" * width, [f"c{place}" for place in range(10)], rows=rows)
     message = slack_message(made, "en")
-    plain = [text["text"] for text in texts(message)]
-    assert len([text for text in plain if "```" in text]) == number
+    require_slack_takes_it(message)
     shown = len(code_lines(message)) - 2
+    assert (shown < rows) is (width >= 30 and rows == 50)
+    plain = "\n".join(text["text"] for text in texts(message))
     left_out = f"{rows - shown} more rows are not shown."
-    assert (rows > shown) is (rows == 50)
-    assert (left_out in plain) is (rows == 50)
+    assert (left_out in plain) is (shown < rows)
+    # One row more would be too long.
+    line = code_lines(message)[-1]
+    size = len(message.text) + len(json.dumps(message.blocks, ensure_ascii=False))
+    assert shown == rows or size + 2 * len(line) > 11_000
+
+
+@pytest.mark.parametrize(("columns", "left_out"), [(16, 0), (17, 1), (30, 14)])
+def test_columns_that_do_not_fit_into_a_line_are_left_out(columns: int, left_out: int) -> None:
+    """16 of 40 characters do, with two spaces between them."""
+    names = [f"c{place}" for place in range(columns)]
+    message = slack_message(table_of("x" * 40, names), "en")
+    header, _, row = code_lines(message)
+    assert header.split() == names[: columns - left_out]
+    assert row == "  ".join(["x" * 40] * (columns - left_out))
+    plain = [text["text"] for text in texts(message)]
+    said = {0: None, 1: "1 more column is not shown.", 14: "14 more columns are not shown."}
+    assert [text for text in plain if "column" in text] == ([said[left_out]] if left_out else [])
 
 
 @pytest.mark.parametrize("text", ["&", "<", "a", "a&", "abcdefghi>", "&&&&&&&abc"])
-def test_a_line_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
-    made = table_of((text * 40)[:40], [f"c{place}" for place in range(20)])
-    *_, line = text_lines(shown_table(made, "en", longest=40), "en")
-    *_, shown = code_lines(slack_message(made, "en"))
+def test_one_column_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
+    title = (text * 800)[:800]
+    made = table_of("x", [title, "second"])
+    line, *_ = text_lines(shown_table(table_of("x", [title]), "en", longest=40), "en")
+    shown, *_ = code_lines(slack_message(made, "en"))
     cuts = [shortened(line, kept) for kept in range(1, len(line) + 1)]
     fitting = [cut for cut in cuts if len(escape(cut, quote=False)) <= 700]
     assert shown == fitting[-1]

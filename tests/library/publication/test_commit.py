@@ -197,6 +197,7 @@ def test_other_rows_of_a_later_query_become_current_and_the_earlier_stay(place: 
         "replaced_at": facts(LATE).published_at,
     }
     earlier |= {"query": facts(EARLY).query.model_dump(), "code_version": "1", "logic": ""}
+    earlier["private_columns"] = []
     assert place.manifest()["earlier_versions"] == [
         earlier | {"difference": {"added": 2, "removed": 1, "changed": 0}}
     ]
