@@ -112,7 +112,7 @@ def deliver(dag_file: str, channel: str, clears: str) -> Mapping[str, float]:
 
     run = replace(_run(), run_type="asset_triggered", partition_key="2025-03-09")
     dag = parse_dags(Path(dag_file))["delivered_weekly_deliver"]
-    ti = TaskInstance(dag_id=dag.dag_id, run_id="event-1")
+    ti = TaskInstance(dag_id=dag.dag_id, run_id="event-1", try_number=1 + int(clears))
     task: Any
     task, context = prepare(dag.get_task(channel), ti, "event-1", run)
     ti.max_tries = task.retries + int(clears)

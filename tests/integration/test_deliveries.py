@@ -70,15 +70,21 @@ class Deliveries:
         channel: str,
         *,
         clears: int = 0,
+        retries_before: int | None = None,
         run_id: str = "event-1",
         period_id: str = WEEK.id,
     ) -> Any:
-        """Run the task of a channel, as the event of a publication starts it."""
+        """Run the task of a channel, as the event of a publication starts it.
+
+        `retries_before` is how many retries the DAG file declared when the run began; None for as
+        many as now.
+        """
         dag = self.dags[f"{self.name}_weekly_deliver"]
         run = replace(DagRun.manual(SOON), run_type="asset_triggered", partition_key=period_id)
-        ti = TaskInstance(dag_id=dag.dag_id, run_id=run_id)
+        ti = TaskInstance(dag_id=dag.dag_id, run_id=run_id, try_number=1 + clears)
         task, context = prepare(dag.get_task(channel), ti, run_id, run)
-        ti.max_tries = task.retries + clears
+        retries = task.retries if retries_before is None else retries_before
+        ti.max_tries = retries + clears
         return execute(task, context)
 
 
@@ -128,9 +134,10 @@ class PublishedExample:
         return self.manifest["bucket"], f"{self.name}/weekly/{WEEK.id}/receipts/"
 
     def forget_deliveries(self) -> None:
-        """Remove all receipts."""
+        """Remove all receipts, and what tasks have noted of their tries."""
         bucket, folder = self.receipts
-        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=folder).delete()
+        for prefix in (folder, folder.replace("/receipts/", "/tries/")):
+            boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix).delete()
 
 
 @pytest.fixture(scope="module")
@@ -516,7 +523,7 @@ def test_a_version_that_a_check_warns_of_is_sent_when_somebody_says_so(
     )
     deliveries.publish()
     with pytest.raises(AirflowFailException, match=r"a check warns .*clear this task to send"):
-        deliveries.deliver("sales")
+        deliveries.deliver("sales", retries_before=20)
     assert deliveries.mails.arrived == []
     deliveries.deliver("sales", clears=1)
     ((_, mail),) = deliveries.mails.arrived

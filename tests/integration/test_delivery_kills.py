@@ -153,6 +153,7 @@ def _smtp_command(text: str | bytes) -> str:
 
 # --- the tests
 
+NOTE = ["GetObject", "PutObject"]  # of the try
 READ = ["GetObject", "ListObjectsV2"]  # the manifest, and which receipts there are
 ONE_RECEIPT = ["GetObject"]
 MAY_WRITE = ["CreateMultipartUpload", "AbortMultipartUpload"]
@@ -160,8 +161,8 @@ ROWS = ["HeadObject", "GetObject"]
 PERIOD_BEFORE = ["GetObject"]  # its manifest, which is not there
 BY_MAIL = ["EHLO", "MAIL", "RCPT", "DATA", "the mail"]
 RECEIPT = ["PutObject"]
-FIRST = [*READ, *MAY_WRITE, *ROWS, *PERIOD_BEFORE]
-CORRECTION = [*READ, *ONE_RECEIPT, *MAY_WRITE, *ROWS, *PERIOD_BEFORE, *ROWS]
+FIRST = [*NOTE, *READ, *MAY_WRITE, *ROWS, *PERIOD_BEFORE]
+CORRECTION = [*NOTE, *READ, *ONE_RECEIPT, *MAY_WRITE, *ROWS, *PERIOD_BEFORE, *ROWS]
 SCENARIOS = {
     "first mail": [*FIRST, *BY_MAIL, *RECEIPT],
     "correction by mail": [*CORRECTION, *BY_MAIL, *RECEIPT],
@@ -207,6 +208,7 @@ class World:
         report = "killed_correction" if "correction" in scenario else "killed_first"
         channel = "team" if "Slack" in scenario else "sales"
         self._receipts(report).delete()
+        self._objects(report, "tries/").delete()
         self.mails.arrived.clear()
         self.slack.arrived.clear()
         return self.new_try(report, channel, "event-2")
@@ -236,10 +238,12 @@ class World:
         return [Path(item.key).stem for item in self._receipts(report)]
 
     def _receipts(self, report: str) -> Any:
-        published = self.published[report]
-        bucket, key = split_uri(published["manifest"])
-        folder = f"{key.removesuffix('manifest.json')}receipts/{published['version']}/"
-        return boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=folder)
+        return self._objects(report, f"receipts/{self.published[report]['version']}/")
+
+    def _objects(self, report: str, folder: str) -> Any:
+        bucket, key = split_uri(self.published[report]["manifest"])
+        prefix = key.removesuffix("manifest.json") + folder
+        return boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix)
 
 
 @pytest.fixture(scope="module")

@@ -58,12 +58,11 @@ class Try:
 
     Attributes:
         run_id: Its run.
-        tries_before_clear: How many tries there were before the task was last cleared; 0 if it
-            never was.
+        clears: How often the task was cleared in that run.
     """
 
     run_id: str
-    tries_before_clear: int
+    clears: int
 
 
 def decide(
@@ -88,7 +87,7 @@ def decide(
         asking: The try that asks.
     """
     last = receipts[-1] if receipts else None
-    was_cleared = asking.tries_before_clear > 0
+    was_cleared = asking.clears > 0
     if last is not None and last.version == manifest.version:
         own = _own_receipt(receipts, manifest.version, asking)
         if own is not None and own.put_off:
@@ -143,7 +142,7 @@ def _own_receipt(receipts: Sequence[Receipt], version: str, asking: Try) -> Rece
     """Return the receipt that this try, or an earlier one since the last clear, has written."""
     for receipt in receipts:
         is_of_run = receipt.run_id == asking.run_id
-        is_of_clear = receipt.tries_before_clear == asking.tries_before_clear
+        is_of_clear = receipt.clears == asking.clears
         if is_of_run and is_of_clear and receipt.version == version:
             return receipt
     return None

@@ -19,6 +19,7 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, ConditionError, S3Error
 from athena_reports.delivery.channels import Channel
+from athena_reports.delivery.clears import note_try
 from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide, thread_of
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
@@ -106,10 +107,10 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         about = f"{self.dag_id}, period {period.id}, channel {self.channel.name}: "
         with report_errors(about):
             source = self._source(period, about)
+            asking = self._try(source, context)
             manifest, _ = read_manifest(source.location, source.s3)
             if manifest is None:
                 raise AirflowSkipException(f"{about}it is not published.")
-            asking = self._try(context)
             receipts = receipts_of(source.location, source.s3, channel=self.channel.name)
             send_decision = self._decide(manifest, receipts, asking, source)
             # Nothing is sent if it could not be noted.
@@ -130,11 +131,18 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             about=about,
         )
 
-    def _try(self, context: Context) -> Try:
+    def _try(self, source: _Source, context: Context) -> Try:
         ti: Any = context["ti"]
-        # A clear adds the tries so far to `max_tries`; a retry leaves it alone.
-        tries_before_clear = max(0, ti.max_tries - (self.retries or 0))
-        return Try(run_id=context["run_id"], tries_before_clear=tries_before_clear)
+        run_id = context["run_id"]
+        clears = note_try(
+            source.location,
+            source.s3,
+            channel=self.channel.name,
+            run_id=run_id,
+            try_number=ti.try_number,
+            max_tries=ti.max_tries,
+        )
+        return Try(run_id=run_id, clears=clears)
 
     def _decide(
         self, manifest: Manifest, receipts: Sequence[Receipt], asking: Try, source: _Source
@@ -208,7 +216,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             message_id=sent.message_id,
             corrects=corrects,
             run_id=asking.run_id,
-            tries_before_clear=asking.tries_before_clear,
+            clears=asking.clears,
             refused=sent.refused,
         )
         replaced: str | None = None

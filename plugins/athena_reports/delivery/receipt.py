@@ -32,8 +32,7 @@ class Receipt(BaseModel, frozen=True):
         message_id: The Message-ID of a mail, or the `ts` of a message in Slack; empty for none.
         corrects: Name of the version that the channel had before; empty for none.
         run_id: The run of the delivering DAG.
-        tries_before_clear: How many tries of the task there were before it was last cleared; 0 if
-            it never was.
+        clears: How often its task had been cleared in that run.
         refused: Recipients that were refused, with the answer of their server.
     """
 
@@ -47,7 +46,7 @@ class Receipt(BaseModel, frozen=True):
     message_id: str
     corrects: str = ""
     run_id: str
-    tries_before_clear: int
+    clears: int
     refused: Mapping[str, str] = Field(default_factory=dict)
 
     @property

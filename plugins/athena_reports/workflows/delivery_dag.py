@@ -34,8 +34,8 @@ Delivers each version of `{dag_id}` once to each channel: {channels}.
 **Rerun.** A task that is cleared sends again. A retry does not, unless its try was killed between
 the sending and the receipt.
 
-**Permissions.** Read the report bucket, write `receipts/` of its periods; the Airflow connections
-of the channels.
+**Permissions.** Read the report bucket, write `receipts/` and `tries/` of its periods; the Airflow
+connections of the channels.
 """
 
 

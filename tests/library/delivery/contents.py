@@ -66,7 +66,7 @@ def receipt(**fields: Any) -> Receipt:
         "recipients": ("a@example.com",),
         "message_id": "<1@example.com>",
         "run_id": "run-1",
-        "tries_before_clear": 0,
+        "clears": 0,
     }
     return Receipt(**usual | fields)
 

@@ -43,7 +43,7 @@ def receipt(
     number: int = 1,
     *,
     run: str = "r1",
-    tries_before_clear: int = 0,
+    clears: int = 0,
     hours: float = 1,
     **more: Any,
 ) -> Receipt:
@@ -59,7 +59,7 @@ def receipt(
             **more,
         },
         run_id=run,
-        tries_before_clear=tries_before_clear,
+        clears=clears,
     )
 
 
@@ -68,9 +68,9 @@ def decided(
     *receipts: Receipt,
     policy: DeliveryPolicy = POLICY,
     run: str = "r1",
-    tries_before_clear: int = 0,
+    clears: int = 0,
 ) -> Any:
-    return decide("sales", published, WEEK, receipts, policy, Try(run, tries_before_clear))
+    return decide("sales", published, WEEK, receipts, policy, Try(run, clears))
 
 
 def test_a_version_is_sent_once() -> None:
@@ -88,12 +88,12 @@ def test_a_later_version_corrects_the_one_that_the_channel_had_last() -> None:
 
 def test_a_clear_sends_again_and_a_retry_of_it_does_not() -> None:
     first = receipt()
-    again = decided(manifest(), first, tries_before_clear=2)
+    again = decided(manifest(), first, clears=2)
     assert again == Send(number=2, corrects=None)
-    second = receipt(number=2, tries_before_clear=2, hours=3)
-    assert isinstance(decided(manifest(), first, second, tries_before_clear=2), Skip)
+    second = receipt(number=2, clears=2, hours=3)
+    assert isinstance(decided(manifest(), first, second, clears=2), Skip)
     # The run of another event is cleared, too.
-    third = decided(manifest(), first, second, tries_before_clear=2, run="r2")
+    third = decided(manifest(), first, second, clears=2, run="r2")
     assert third == Send(number=3, corrects=None)
 
 
@@ -101,7 +101,7 @@ def test_a_clear_sends_again_and_a_retry_of_it_does_not() -> None:
 def test_a_clear_sends_what_is_not_sent_by_itself(policy: DeliveryPolicy) -> None:
     odd = manifest(channels=(), hours=24 * 800, provisional=True, partial=True, checks=(WARNING,))
     assert isinstance(decided(odd, policy=policy), Skip)
-    assert isinstance(decided(odd, policy=policy, tries_before_clear=1), Send)
+    assert isinstance(decided(odd, policy=policy, clears=1), Send)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int) -> N
 
 def test_a_clear_of_a_correction_sends_the_correction_again() -> None:
     first, second = receipt("v1"), receipt("v2", hours=2, corrects="v1")
-    again = decided(manifest("v2"), first, second, tries_before_clear=1)
+    again = decided(manifest("v2"), first, second, clears=1)
     assert again == Send(number=2, corrects=first)
 
 
@@ -204,7 +204,7 @@ class World:
         """Let a try of a run go on until it is killed `before` or `after` the sending, or ends."""
         self.minutes += 1
         clear = self.clears[run]
-        decision = decided(self.current, *self.receipts, run=run, tries_before_clear=clear)
+        decision = decided(self.current, *self.receipts, run=run, clears=clear)
         if not isinstance(decision, Send) or killed == "before":
             return
         self.arrived.append((self.current.version, decision.number))
@@ -215,7 +215,7 @@ class World:
             self.current.version,
             decision.number,
             run=run,
-            tries_before_clear=clear,
+            clears=clear,
             hours=self.minutes / 60,
         )
         assert all(

@@ -13,12 +13,13 @@ from airflow.sdk import DAG
 from athena_reports import mail
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery import deliver
-from athena_reports.delivery.decision import Send
-from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.decision import Send, Try
+from athena_reports.delivery.deliver import DeliverOperator, _Source
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.settings import Settings
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
+from tests.support.publishing import Place
 
 
 @pytest.fixture
@@ -74,10 +75,16 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
     assert memory_limits == ["512MB"]
 
 
-@pytest.mark.parametrize(("max_tries", "before_clear"), [(3, 0), (4, 1), (9, 6), (0, 0)])
-def test_the_tries_before_a_clear_are_those_that_it_adds(
-    task: Any, max_tries: int, before_clear: int
+def test_a_clear_is_told_from_retries_that_another_release_has_declared(
+    task: Any, place: Place
 ) -> None:
-    ti = SimpleNamespace(max_tries=max_tries)
-    asking = task._try({"ti": ti, "run_id": "event-1"})
-    assert (asking.run_id, asking.tries_before_clear) == ("event-1", before_clear)
+    source = _Source(WEEK, place.location, place.s3, "about: ")
+
+    def ask(try_number: int, max_tries: int) -> Try:
+        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries)
+        asking: Try = task._try(source, {"ti": ti, "run_id": "event-1"})
+        return asking
+
+    assert task.retries == 3
+    assert [ask(1, 12), ask(2, 12)] == [Try(run_id="event-1", clears=0)] * 2
+    assert [ask(3, 5), ask(4, 5)] == [Try(run_id="event-1", clears=1)] * 2

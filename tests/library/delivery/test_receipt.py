@@ -29,7 +29,7 @@ def receipt(channel: str, version: str, number: int, minutes: int, **more: Any) 
         recipients=("a@example.com",),
         message_id="<1@example.com>",
         run_id="run-1",
-        tries_before_clear=0,
+        clears=0,
         **more,
     )
 

@@ -63,7 +63,7 @@ def deliver(place: Place, manifest: Manifest, channel: str) -> None:
         recipients=(),
         message_id="",
         run_id="run-1",
-        tries_before_clear=0,
+        clears=0,
     )
     receipt.write(place.at(manifest.period.id).location, place.s3)
 

@@ -85,7 +85,7 @@ def test_a_receipt_says_who_got_which_version_when() -> None:
         recipients=("a@example.com",),
         message_id="<1@example.com>",
         run_id="run-1",
-        tries_before_clear=0,
+        clears=0,
         corrects="v1",
         refused={"b@example.com": "550 no such user"},
     )
