@@ -109,7 +109,7 @@ class Deliveries:
     def options_of_publish(self) -> dict[str, Any]:
         """What `build_dag` gives the task `publish`."""
         names = tuple(channel.name for channel in self.channels)
-        return {"channels": names, "deliver_within": UNTIL}
+        return {"channels": names, "deliver_within": UNTIL, "correct_within": UNTIL}
 
     def announce(self, period_id: str, outcome: str) -> None:
         """The task `publish` has succeeded: Airflow starts a run, unless it forgets the event."""

@@ -21,7 +21,6 @@ from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.sending import Sent
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance import cleanup
-from athena_reports.periods.calendar import Period
 from athena_reports.publication import commit, folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
@@ -224,13 +223,11 @@ def a_receipt_is_written_before_the_sending(patch: pytest.MonkeyPatch) -> None:
 def a_receipt_is_of_a_period(patch: pytest.MonkeyPatch) -> None:
     decide = deliver.decide
 
-    def decide_by_period(
-        channel: str, manifest: Manifest, period: Period, receipts: Any, *others: Any
-    ) -> Any:
+    def decide_by_period(channel: str, manifest: Manifest, receipts: Any, *others: Any) -> Any:
         of_any_version = [
             receipt.model_copy(update={"version": manifest.version}) for receipt in receipts
         ]
-        return decide(channel, manifest, period, of_any_version, *others)
+        return decide(channel, manifest, of_any_version, *others)
 
     patch.setattr(deliver, "decide", decide_by_period)
 

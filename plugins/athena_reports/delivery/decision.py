@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from athena_reports.delivery.channels import Channel, SlackChannel
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import Manifest
 
 
@@ -68,7 +66,6 @@ class Try:
 def decide(
     channel_name: str,
     manifest: Manifest,
-    period: Period,
     receipts: Sequence[Receipt],
     policy: DeliveryPolicy,
     asking: Try,
@@ -81,7 +78,6 @@ def decide(
     Args:
         channel_name: Name of the channel.
         manifest: The manifest of the period.
-        period: The period.
         receipts: The receipts of the channel in this period, in the order of their sending.
         policy: When versions are delivered.
         asking: The try that asks.
@@ -102,7 +98,7 @@ def decide(
         corrects = _receipt_of(last.corrects, receipts)
         return Send(number=_next_number(receipts, manifest.version), corrects=corrects)
     if not was_cleared:
-        refusal = _refusal(channel_name, manifest, period, last, policy)
+        refusal = _refusal(channel_name, manifest, last, policy)
         if refusal is not None:
             return refusal
     return Send(number=_next_number(receipts, manifest.version), corrects=last)
@@ -164,21 +160,17 @@ def _next_number(receipts: Sequence[Receipt], version: str) -> int:
 def _refusal(
     channel_name: str,
     manifest: Manifest,
-    period: Period,
     last: Receipt | None,
     policy: DeliveryPolicy,
 ) -> Hold | Skip | None:
-    """Return why a version is not sent by itself; None if it is.
-
-    The time that counts is that of the publication: a server that is down for long delays a
-    delivery, and does not lose it.
-    """
+    """Return why a version is not sent by itself; None if it is."""
     planned = manifest.delivery
     if planned is None or channel_name not in planned.channels:
         return Skip(f"version {manifest.version} is older than the channel {channel_name}")
-    allowed = policy.within if last is None else policy.correct_within
-    if datetime.fromisoformat(manifest.published_at) > period.end_utc + allowed:
-        return Skip(f"it was published more than {allowed} after the end of the period")
+    is_correction = last is not None
+    if not planned.is_in_time(manifest.published_at, is_correction=is_correction):
+        option = "correct_within" if is_correction else "deliver_within"
+        return Skip(f"it was published too late, as {option} had passed")
     if policy.when == "final" and manifest.provisional:
         return Skip(f"it is provisional until {manifest.settles_at}")
     if policy.when == "final" and manifest.partial:

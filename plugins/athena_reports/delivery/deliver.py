@@ -148,9 +148,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         self, manifest: Manifest, receipts: Sequence[Receipt], asking: Try, source: _Source
     ) -> Send:
         """Return how the version is to be sent; a task that is not to send it ends here."""
-        decision = decide(
-            self.channel.name, manifest, source.period, receipts, self.delivery_policy, asking
-        )
+        decision = decide(self.channel.name, manifest, receipts, self.delivery_policy, asking)
         match decision:
             case Send():
                 return decision

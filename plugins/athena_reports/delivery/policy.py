@@ -23,11 +23,6 @@ class DeliveryPolicy:
     correct_within: timedelta
     when: Literal["published", "final"]
 
-    @property
-    def longest(self) -> timedelta:
-        """How long after the end of a period something may be delivered."""
-        return max(self.within, self.correct_within)
-
 
 def require_policy(report: Report, policy: DeliveryPolicy) -> None:
     """Raise ReportError if an option is of a wrong type or value."""

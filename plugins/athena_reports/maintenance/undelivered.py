@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from athena_reports.delivery.receipt import last_versions
 from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
+from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.steps.airflow_errors import report_errors
 
 _TIME_OF_EVENT = timedelta(minutes=15)  # in which the event of a publication starts its run
@@ -40,25 +40,43 @@ class Undelivered:
         return f"undelivered__{self.period_id}__{self.version}__{self.submitted_at}"
 
 
-def may_be_undelivered(
-    partitions: Mapping[str, PartitionFacts], now: datetime
-) -> Mapping[str, PlannedDelivery]:
-    """Return to whom periods should be delivered by now, and may still be, by period id.
+def may_be_undelivered(partitions: Mapping[str, PartitionFacts], now: datetime) -> list[str]:
+    """Return the ids of the periods that should be delivered by now, and may still be.
 
     Args:
         partitions: What the report's Glue table says of each published period, by period id.
         now: The time.
     """
-    planned = {}
+    planned = []
     for period_id, facts in partitions.items():
         # What a check warns of waits for a person, who has been told.
-        if facts.delivery is None or facts.checks_warned > 0:
+        delivery = facts.delivery
+        if delivery is None or facts.checks_warned > 0:
             continue
         is_recent = now - datetime.fromisoformat(facts.published_at) < _TIME_OF_EVENT
-        is_over = now > datetime.fromisoformat(facts.delivery.until) + _TIME_TO_RECOVER
+        until = max(delivery.until, delivery.correct_until, key=datetime.fromisoformat)
+        is_over = now > datetime.fromisoformat(until) + _TIME_TO_RECOVER
         if not is_recent and not is_over:
-            planned[period_id] = facts.delivery
+            planned.append(period_id)
     return planned
+
+
+def channels_without(facts: PartitionFacts, had: Mapping[str, str]) -> list[str]:
+    """Return the channels that the current version of a period is still to be sent to.
+
+    Args:
+        facts: What the report's Glue table says of the period.
+        had: The version that each channel got last.
+    """
+    delivery = facts.delivery
+    if delivery is None:
+        return []
+    return [
+        name
+        for name in delivery.channels
+        if had.get(name) != facts.version
+        and delivery.is_in_time(facts.published_at, is_correction=name in had)
+    ]
 
 
 class AthenaUndeliveredOperator(PublishedReportsOperator):
@@ -80,10 +98,10 @@ class AthenaUndeliveredOperator(PublishedReportsOperator):
             planned = may_be_undelivered(partitions, now)
             if not planned or not self._is_active(dag_id, context):
                 continue
-            for period_id, delivery in sorted(planned.items()):
+            for period_id in sorted(planned):
                 facts = partitions[period_id]
                 had = last_versions(table.location.period_folder(period_id), self._s3)
-                missing = [name for name in delivery.channels if had.get(name) != facts.version]
+                missing = channels_without(facts, had)
                 found = Undelivered(dag_id, period_id, facts.version, facts.submitted_at)
                 if missing and self._trigger(found):
                     names = ", ".join(missing)

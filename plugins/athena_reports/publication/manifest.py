@@ -6,6 +6,7 @@ UTC, so they sort as texts.
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, Json
@@ -171,12 +172,23 @@ class PublishedPeriod(BaseModel, frozen=True):
 class PlannedDelivery(BaseModel, frozen=True):
     """To whom a version is to be delivered.
 
-    `channels` are the names of those that the report had when the version was published. After the
-    instant `until` no delivery is due any more.
+    `channels` are the names of those that the report had when the version was published. A channel
+    gets its first version of the period if that was published by `until`, and a correction if that
+    was published by `correct_until`.
     """
 
     channels: tuple[str, ...]
     until: str
+    correct_until: str
+
+    def is_in_time(self, published_at: str, *, is_correction: bool) -> bool:
+        """Return whether a version was published early enough to be delivered.
+
+        The time that counts is that of the publication: a server that is down for long delays a
+        delivery, and does not lose it.
+        """
+        until = self.correct_until if is_correction else self.until
+        return datetime.fromisoformat(published_at) <= datetime.fromisoformat(until)
 
 
 class PublicationFacts(BaseModel, frozen=True):
@@ -256,6 +268,7 @@ class PartitionFacts(BaseModel, frozen=True):
     broken: str = ""  # what the cleanup found missing or damaged in S3
     channels: str | None = None  # those of `PlannedDelivery`, with commas between
     deliver_until: str | None = None
+    correct_until: str | None = None
     # `PublicationFacts.parts`, read from JSON; empty if the report reads no other.
     parts: Json[dict[str, dict[str, str]]] = Field(default_factory=dict)
 
@@ -271,9 +284,13 @@ class PartitionFacts(BaseModel, frozen=True):
     @property
     def delivery(self) -> PlannedDelivery | None:
         """To whom the version is to be delivered; None if the report had no channels."""
-        if self.channels is None or self.deliver_until is None:
+        if self.channels is None or self.deliver_until is None or self.correct_until is None:
             return None
-        return PlannedDelivery(channels=tuple(self.channels.split(",")), until=self.deliver_until)
+        return PlannedDelivery(
+            channels=tuple(self.channels.split(",")),
+            until=self.deliver_until,
+            correct_until=self.correct_until,
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -437,7 +454,11 @@ class Manifest(Version, PublicationFacts, frozen=True):
         )
         if self.delivery is not None:
             channels = ",".join(self.delivery.channels)
-            update = {"channels": channels, "deliver_until": self.delivery.until}
+            update = {
+                "channels": channels,
+                "deliver_until": self.delivery.until,
+                "correct_until": self.delivery.correct_until,
+            }
             facts = facts.model_copy(update=update)
         parameters = _as_texts(facts)
         # These fields only read JSON. Each cost is written as a list, in the order of its fields.

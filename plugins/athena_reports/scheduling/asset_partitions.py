@@ -30,6 +30,23 @@ def period_asset(dag_id: str) -> Asset:
     return Asset(f"{dag_id}_periods")
 
 
+def delivery_asset(dag_id: str) -> Asset:
+    """Return the asset whose events start the DAG that delivers what a report publishes.
+
+    Its events have the id of the period as partition key. There is none for a period that is too
+    old to be delivered.
+    """
+    return Asset(f"{dag_id}_deliveries")
+
+
+def when_to_deliver(dag_id: str) -> "PartitionedAssetTimetable":
+    """Return the schedule of the DAG that delivers what a report's DAG publishes."""
+    from airflow.sdk import IdentityMapper, PartitionedAssetTimetable
+
+    mapper: Any = IdentityMapper()
+    return PartitionedAssetTimetable(assets=delivery_asset(dag_id), default_partition_mapper=mapper)
+
+
 def when_published(
     report: str, cadence: Cadence, *, all_of: Cadence | None = None
 ) -> "PartitionedAssetTimetable":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from athena_reports.publication.commit import Publication
-    from athena_reports.publication.manifest import PublicationFacts, QueryFacts
+    from athena_reports.publication.manifest import Manifest, PublicationFacts, QueryFacts
     from athena_reports.steps.prepared_version import PreparedVersion
 
 
@@ -49,11 +49,14 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             reads of that one changes.
         transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
         channels: Names of the channels that the version is to be delivered to.
-        deliver_within: How long after the end of the period something may be delivered of it.
+        deliver_within: How long after the end of the period a channel gets its first version of it.
+        correct_within: How long after the end of the period a channel gets a correction.
         calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
             this task does.
         keyed_outlets: Further assets, whose events have the id of the period as partition key.
             Airflow has such events from 3.3 on; before, these assets are left out.
+        delivery_outlets: The same, with events only for what is to be delivered: within
+            `deliver_within`, or within `correct_within` if the period was delivered before.
         database: Glue database of the published table; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
         bucket_owner: Account id that must own the bucket; empty for any.
@@ -78,8 +81,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         transforms_logic: str = "",
         channels: Sequence[str] = (),
         deliver_within: timedelta = timedelta(0),
+        correct_within: timedelta = timedelta(0),
         calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
+        delivery_outlets: Sequence[Asset] = (),
         database: str | None = None,
         memory_limit: str = "128MB",
         bucket_owner: str = "",
@@ -98,9 +103,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.transforms_logic = transforms_logic
         self.channels = tuple(channels)
         self.deliver_within = deliver_within
+        self.correct_within = correct_within
         self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
-        self.add_outlets(self.keyed_outlets)
+        self.delivery_outlets = list(delivery_outlets) if HAS_KEYED_EVENTS else []
+        self.add_outlets([*self.keyed_outlets, *self.delivery_outlets])
         self.database = database
         self.memory_limit = memory_limit
         self.bucket_owner = bucket_owner
@@ -173,6 +180,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             "rows": manifest.rows,
             "warnings": [check.name for check in warnings],
         }
+        self.outlets = self._outlets_with_event(self._publication, location, s3)
         self._announce(event, period, context)
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
         for check in warnings:
@@ -243,8 +251,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 settles_at = max(settles_at, coverage.settles_at)
         delivery = None
         if self.channels:
-            until = period.end_utc + self.deliver_within
-            delivery = PlannedDelivery(channels=self.channels, until=until.isoformat())
+            delivery = PlannedDelivery(
+                channels=self.channels,
+                until=(period.end_utc + self.deliver_within).isoformat(),
+                correct_until=(period.end_utc + self.correct_within).isoformat(),
+            )
         return PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -281,14 +292,36 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             engine_version=query.engine_version,
         )
 
+    def _outlets_with_event(
+        self, publication: "Publication", location: PeriodLocation, s3: S3
+    ) -> list[Any]:
+        """Return the outlets that have an event of the publication.
+
+        Airflow makes an event for each outlet that a task has at its end. A running task may change
+        them: Airflow's `@task` (DecoratedOperator) does so too.
+        """
+        if publication.outcome not in ("published", "settled"):
+            return []  # nothing new was published
+        if self._is_to_be_delivered(publication.manifest, location, s3):
+            return self.outlets
+        return [outlet for outlet in self.outlets if outlet not in self.delivery_outlets]
+
+    @staticmethod
+    def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) -> bool:
+        """Whether a channel may get the version."""
+        planned = manifest.delivery
+        if planned is None:
+            return False
+        if planned.is_in_time(manifest.published_at, is_correction=False):
+            return True
+        if not planned.is_in_time(manifest.published_at, is_correction=True):
+            return False
+        return any(True for _ in s3.list(location.receipts_uri))
+
     def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
-        """Give each outlet its event, if something new was published."""
-        if event["outcome"] not in ("published", "settled"):
-            # Airflow makes an event for each outlet that a task has at its end, so this task must
-            # have none then. A running task may change them: Airflow's `@task` (DecoratedOperator)
-            # does so too.
-            self.outlets = []
+        """Give each outlet its event."""
+        keyed_outlets = [*self.keyed_outlets, *self.delivery_outlets]
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = event
-            if outlet in self.keyed_outlets:
+            if outlet in keyed_outlets:
                 context["outlet_events"][outlet].add_partitions(period.id)

@@ -13,7 +13,7 @@ from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
-from athena_reports.scheduling.asset_partitions import when_published
+from athena_reports.scheduling.asset_partitions import when_to_deliver
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import Settings
 from athena_reports.workflows.alerts_dag import failed_delivery_callback
@@ -27,7 +27,8 @@ _ACTIVE_RUNS = 16  # periods whose deliveries wait for a server that is down
 _DOC = """\
 Delivers each version of `{dag_id}` once to each channel: {channels}.
 
-**Schedule.** By the event of a publication. The partition key of a run is the id of the period.
+**Schedule.** By the event of a publication within `deliver_within`, or within `correct_within` if
+the period was delivered before. The partition key of a run is the id of the period.
 
 **Input.** What is published of the period when the task runs, and the receipts beside it.
 
@@ -73,7 +74,7 @@ def build_delivery_dag(
         f"{dag.dag_id}_deliver",
         description=f"Delivers {dag.dag_id}",
         doc_md=_DOC.format(dag_id=dag.dag_id, channels=names),
-        schedule=when_published(report.name, cadence),
+        schedule=when_to_deliver(dag.dag_id),
         catchup=False,
         max_active_runs=_ACTIVE_RUNS,
         allowed_run_types=ALL_BUT_BACKFILLS,

@@ -34,7 +34,7 @@ from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
-from athena_reports.scheduling.asset_partitions import period_asset
+from athena_reports.scheduling.asset_partitions import delivery_asset, period_asset
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
@@ -289,7 +289,8 @@ def build_dag(
             logic=report.logic,
             transforms_logic=report.transforms_logic,
             channels=[channel.name for channel in channels],
-            deliver_within=delivery_policy.longest,
+            deliver_within=delivery_policy.within,
+            correct_within=delivery_policy.correct_within,
             reads_previous=any(
                 isinstance(source, Input) and source.previous for source in report.inputs
             ),
@@ -297,6 +298,7 @@ def build_dag(
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],
             keyed_outlets=[period_asset(dag.dag_id)],
+            delivery_outlets=[delivery_asset(dag.dag_id)] if channels else [],
             memory_limit=deployment.memory_limit,
             bucket_owner=deployment.bucket_owner,
             encryption=deployment.encryption,

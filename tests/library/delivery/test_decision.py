@@ -34,8 +34,12 @@ def manifest(
     """A version that is published some hours after the end of the period."""
     more["published_at"] = (END + timedelta(hours=hours)).isoformat()
     rows = Version(version=version, ordered=True, rows=1, columns=(), objects=())
-    planned = PlannedDelivery(channels=channels, until="") if channels else None
-    return Manifest.of(rows, facts(delivery=planned, **more))
+    planned = PlannedDelivery(
+        channels=channels,
+        until=(END + POLICY.within).isoformat(),
+        correct_until=(END + POLICY.correct_within).isoformat(),
+    )
+    return Manifest.of(rows, facts(delivery=planned if channels else None, **more))
 
 
 def receipt(
@@ -70,7 +74,7 @@ def decided(
     run: str = "r1",
     clears: int = 0,
 ) -> Any:
-    return decide("sales", published, WEEK, receipts, policy, Try(run, clears))
+    return decide("sales", published, receipts, policy, Try(run, clears))
 
 
 def test_a_version_is_sent_once() -> None:
@@ -128,14 +132,15 @@ def test_a_version_whose_check_warns_is_held_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("receipts", "days"), [((), 7), ((receipt("v0"),), 60)], ids=["first", "correction"]
+    ("receipts", "days", "option"),
+    [((), 7, "deliver_within"), ((receipt("v0"),), 60, "correct_within")],
+    ids=["first", "correction"],
 )
-def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int) -> None:
+def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int, option: str) -> None:
     in_time = decided(manifest(hours=24 * days), *receipts, run="r2")
     too_late = decided(manifest(hours=24 * days + 0.01), *receipts, run="r2")
     assert isinstance(in_time, Send)
-    allowed = timedelta(days=days)
-    assert too_late == Skip(f"it was published more than {allowed} after the end of the period")
+    assert too_late == Skip(f"it was published too late, as {option} had passed")
 
 
 def test_a_clear_of_a_correction_sends_the_correction_again() -> None:

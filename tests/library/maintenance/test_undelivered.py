@@ -37,6 +37,7 @@ def publish(
     channels: tuple[str, ...] = ("sales", "team"),
     published: timedelta = HOUR,
     until: timedelta = HOUR,
+    correct_until: timedelta = HOUR,
     period_id: str = FIRST,
     rows: str = "a",
     checks: tuple[CheckResult, ...] = (),
@@ -45,7 +46,11 @@ def publish(
     now = datetime.now(UTC)
     published_at = (now - published).isoformat(timespec="milliseconds")
     submitted_at = (now - published - 2 * HOUR).isoformat(timespec="milliseconds")
-    planned = PlannedDelivery(channels=channels, until=(now + until).isoformat())
+    planned = PlannedDelivery(
+        channels=channels,
+        until=(now + until).isoformat(),
+        correct_until=(now + correct_until).isoformat(),
+    )
     delivery = planned if channels else None
     place = place.at(period_id)
     version = place.upload(rows)
@@ -148,7 +153,19 @@ def test_the_log_says_who_has_not_got_it_or_why_nothing_is_sent(
 def test_what_was_published_in_time_is_delivered_some_days_later(
     tabled: Place, look: Callable[..., Triggers]
 ) -> None:
-    publish(tabled, until=-47 * HOUR)
+    publish(tabled, published=48 * HOUR, until=-47 * HOUR, correct_until=-47 * HOUR)
+    assert list(look()) == [FIRST]
+
+
+def test_what_was_published_too_late_for_a_first_version_is_delivered_as_a_correction_only(
+    tabled: Place, look: Callable[..., Triggers]
+) -> None:
+    """A backfill of old periods has published it."""
+    old = publish(tabled, published=3 * HOUR, until=-4 * HOUR)
+    assert look() == {}
+    deliver(tabled, old, "sales")
+    assert look() == {}
+    publish(tabled, rows="b", until=-4 * HOUR)
     assert list(look()) == [FIRST]
 
 
@@ -186,7 +203,8 @@ def test_a_later_version_is_another_one(tabled: Place, look: Callable[..., Trigg
     [
         {"channels": ()},
         {"published": timedelta(minutes=14)},  # its event is on its way
-        {"until": -49 * HOUR},
+        {"published": 50 * HOUR, "until": -49 * HOUR, "correct_until": -49 * HOUR},
+        {"until": -2 * HOUR, "correct_until": -2 * HOUR},  # it was published after that
         {"checks": (WARNING,)},  # a person has been told
     ],
 )

@@ -132,20 +132,28 @@ def test_the_same_rows_of_other_parts_say_which_parts_gave_them_last(tabled: Pla
 
 def test_a_version_is_planned_for_the_channels_of_its_publication(tabled: Place) -> None:
     """A channel that is added later begins with the next version."""
-    first = PlannedDelivery(channels=("sales", "topic"), until="2026-12-01T00:00:00+00:00")
-    second = PlannedDelivery(channels=("another",), until="2027-01-01T00:00:00+00:00")
+    first = PlannedDelivery(
+        channels=("sales", "topic"),
+        until="2026-12-01T00:00:00+00:00",
+        correct_until="2026-12-02T00:00:00+00:00",
+    )
+    second = PlannedDelivery(
+        channels=("another",),
+        until="2027-01-01T00:00:00+00:00",
+        correct_until="2027-01-02T00:00:00+00:00",
+    )
     tabled.publish(tabled.upload("a"), facts(EARLY, delivery=first))
     again = tabled.publish(tabled.upload("a"), facts(LATE, delivery=second))
     assert again.manifest.delivery == first
     partition = tabled.partitions()["2026-11-15"]["Parameters"]
-    assert (partition["channels"], partition["deliver_until"]) == ("sales,topic", first.until)
+    assert PartitionFacts.from_parameters(partition).delivery == first
 
     later = "2026-11-23T15:05:01.000+00:00"
     assert tabled.publish(tabled.upload("b"), facts(later, delivery=second)).manifest.delivery == (
         second
     )
     partition = tabled.partitions()["2026-11-15"]["Parameters"]
-    assert (partition["channels"], partition["deliver_until"]) == ("another", second.until)
+    assert PartitionFacts.from_parameters(partition).delivery == second
 
 
 def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place) -> None:
@@ -545,7 +553,7 @@ def test_the_partition_and_the_latest_period_say_what_the_manifest_says(tabled: 
     named |= {"bytes": str(sum(item.bytes for item in version.objects))}
     assert found.items() >= named.items()
     # The report has no channels, and reads no other.
-    left_out = {"channels", "deliver_until", "parts"}
+    left_out = {"channels", "deliver_until", "correct_until", "parts"}
     assert found.keys() == set(PartitionFacts.model_fields) - left_out
     latest = {
         "latest_format": 1,

@@ -65,7 +65,11 @@ MANIFEST = Manifest(
     code_version="0.1.0",
     logic="v2:0123456789abcdef",
     transforms_logic="v2:fedcba9876543210",
-    delivery=PlannedDelivery(channels=("sales", "topic"), until="2026-12-21T15:00:00+00:00"),
+    delivery=PlannedDelivery(
+        channels=("sales", "topic"),
+        until="2026-11-28T15:00:00+00:00",
+        correct_until="2026-12-21T15:00:00+00:00",
+    ),
     parts={"plays_daily": {"2026-11-15": "fedcba9876543210"}},
     readings=(Reading(digest="2-abc", since="2026-11-21T15:05:00.000+00:00"),),
 )
@@ -110,7 +114,8 @@ MANIFEST_JSON = """\
       "sales",
       "topic"
     ],
-    "until": "2026-12-21T15:00:00+00:00"
+    "until": "2026-11-28T15:00:00+00:00",
+    "correct_until": "2026-12-21T15:00:00+00:00"
   },
   "parts": {
     "plays_daily": {
@@ -302,7 +307,8 @@ PARAMETERS = {
     "paid": '{"2026-10": [1, 10, 0.0, 1], "2026-11": [2, 50, 0.5001, 0]}',
     "broken": "",
     "channels": "sales,topic",
-    "deliver_until": "2026-12-21T15:00:00+00:00",
+    "deliver_until": "2026-11-28T15:00:00+00:00",
+    "correct_until": "2026-12-21T15:00:00+00:00",
     "parts": '{"plays_daily": {"2026-11-15": "fedcba9876543210"}}',
 }
 
@@ -379,7 +385,11 @@ def test_the_parameters_of_the_partition() -> None:
 
 def test_a_report_without_channels_has_no_parameters_for_them() -> None:
     parameters = RESTATED.model_copy(update={"delivery": None}).partition(LOCATION).parameters
-    assert PARAMETERS.keys() - parameters.keys() == {"channels", "deliver_until"}
+    assert PARAMETERS.keys() - parameters.keys() == {
+        "channels",
+        "deliver_until",
+        "correct_until",
+    }
     assert PartitionFacts.from_parameters(parameters).delivery is None
     assert PartitionFacts.from_parameters(PARAMETERS).delivery == MANIFEST.delivery
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 
 from athena_reports import __version__
 from athena_reports.aws.s3 import S3
@@ -61,6 +62,51 @@ def test_there_is_an_event_only_if_something_new_was_published(
         ("superseded", {}),
         ("unchanged", {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("days_after_end", "was_delivered", "is_announced"),
+    [
+        (6.9, False, True),
+        (7.1, False, False),
+        (7.1, True, True),
+        (59.9, True, True),
+        (60.1, True, False),
+    ],
+)
+def test_a_delivery_is_started_only_for_what_it_would_send(
+    bucket: str,
+    query: dict[str, Any],
+    s3: S3Client,
+    *,
+    days_after_end: float,
+    was_delivered: bool,
+    is_announced: bool,
+) -> None:
+    """Otherwise a backfill would start a run of skipped tasks for each old period."""
+    prepared = transformed(query, bucket)
+    if was_delivered:
+        key = "plays/weekly/2025-06-08/receipts/v0/sales/1.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    options: Any = {
+        "channels": ("sales",),
+        "deliver_within": timedelta(days=7),
+        "correct_within": timedelta(days=60),
+        "delivery_outlets": [Asset("plays_weekly_deliveries")],
+    }
+    published_at = WEEK.end_utc + timedelta(days=days_after_end)
+    with time_machine.travel(published_at, tick=False):
+        keys = published(prepared, bucket, **ASSETS, **options)["keys"]
+    assert keys.pop("plays_weekly_deliveries", set()) == ({WEEK.id} if is_announced else set())
+    assert keys == ONE_EVENT_EACH
+
+
+def test_what_is_published_without_channels_starts_no_delivery(
+    bucket: str, query: dict[str, Any]
+) -> None:
+    outlets = [Asset("plays_weekly_deliveries")]
+    prepared = transformed(query, bucket)
+    assert published(prepared, bucket, delivery_outlets=outlets)["keys"] == {}
 
 
 def test_what_the_task_tells_is_what_readers_have(
@@ -159,6 +205,7 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
         transforms_logic="v2:transforms",
         channels=("sales", "team"),
         deliver_within=timedelta(days=9),
+        correct_within=timedelta(days=30),
     )
     manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
     assert manifest is not None
@@ -166,7 +213,9 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
     assert manifest.code_version == __version__
     assert manifest.query.reads_previous
     assert manifest.delivery == PlannedDelivery(
-        channels=("sales", "team"), until=(WEEK.end_utc + timedelta(days=9)).isoformat()
+        channels=("sales", "team"),
+        until=(WEEK.end_utc + timedelta(days=9)).isoformat(),
+        correct_until=(WEEK.end_utc + timedelta(days=30)).isoformat(),
     )
     assert manifest.parts == {
         "days_daily": {"2025-06-08": "v1"},

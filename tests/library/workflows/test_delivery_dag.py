@@ -83,7 +83,8 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
 
     publish = dags["best_users_weekly"].get_task("publish")
     assert publish.channels == ("sales", "team", "topic")
-    assert publish.deliver_within == timedelta(days=60)
+    assert publish.deliver_within == timedelta(days=7)
+    assert publish.correct_within == timedelta(days=60)
 
 
 DELIVERED = """
@@ -129,26 +130,31 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
         (callback,) = task.on_failure_callback
         assert [each.message for each in callback.keywords["notifiers"]] == ["failed"]
         assert not task.has_on_retry_callback, "nobody reads why a delivery is tried again"
-    assert report_dag.get_task("publish").deliver_within == timedelta(days=9)
+    publish = report_dag.get_task("publish")
+    assert (publish.deliver_within, publish.correct_within) == (
+        policy.within,
+        policy.correct_within,
+    )
 
 
 def test_versions_are_delivered_as_documented_unless_an_option_says_otherwise(build: Any) -> None:
     policy = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
     assert build(SALES).delivery_policy == policy
-    longer = build(SALES, deliver_within=timedelta(days=90)).get_task("publish")
-    assert longer.deliver_within == timedelta(days=90)
 
 
-def test_it_starts_by_what_the_report_publishes(dags: dict[str, Any]) -> None:
-    """Each published period starts a run, and none of another report or cadence."""
+def test_it_starts_by_what_the_report_publishes_to_be_delivered(dags: dict[str, Any]) -> None:
+    """None of another report or cadence starts it."""
     publish = dags["best_users_weekly"].get_task("publish")
-    (keyed,) = publish.keyed_outlets
-    assert dags["best_users_weekly_deliver"].timetable.asset_condition == keyed
+    (asset,) = publish.delivery_outlets
+    assert asset.name == "best_users_weekly_deliveries"
+    assert asset in publish.outlets
+    assert dags["best_users_weekly_deliver"].timetable.asset_condition == asset
 
 
 def test_a_report_without_channels_has_no_such_dag(build: Any) -> None:
     dag = build()
-    assert dag.get_task("publish").channels == ()
+    publish = dag.get_task("publish")
+    assert (publish.channels, publish.delivery_outlets) == ((), [])
 
 
 def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(

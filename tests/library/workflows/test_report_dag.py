@@ -361,7 +361,7 @@ def test_each_setting_and_field_reaches_its_steps(
     assert attributes(
         dag.get_task("publish"),
         *("bucket", "report", "database", "late_by", "logic", "transforms_logic", "channels"),
-        *("deliver_within", "reads_previous", "calendar_checked", "memory_limit"),
+        *("deliver_within", "correct_within", "reads_previous", "calendar_checked", "memory_limit"),
         *("bucket_owner", "encryption"),
     ) == {
         "bucket": "acme-reports",
@@ -371,7 +371,8 @@ def test_each_setting_and_field_reaches_its_steps(
         "logic": report.logic,
         "transforms_logic": report.transforms_logic,
         "channels": ("sales",),
-        "deliver_within": timedelta(days=30),
+        "deliver_within": timedelta(days=7),
+        "correct_within": timedelta(days=30),
         "reads_previous": False,
         "calendar_checked": True,
         "memory_limit": "512MB",
