@@ -28,7 +28,7 @@ def facts(period: Period, **changes: str) -> dict[str, str]:
     }
     return (
         dict.fromkeys(PartitionFacts.model_fields, "0")
-        | {"paid": "{}", "parts": "{}", "readings": "{}"}
+        | {"rows": "1", "paid": "{}", "parts": "{}", "readings": "{}"}
         | times
         | places
         | changes

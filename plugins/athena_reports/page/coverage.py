@@ -34,6 +34,7 @@ class State(StrEnum):
     OUTDATED = "outdated"
     PARTIAL = "partial"
     WARNED = "warned"
+    EMPTY = "empty"
     PROVISIONAL = "provisional"
     PUBLISHED = "published"
 
@@ -189,6 +190,8 @@ def _states(
         states.append(State.PARTIAL)
     if published.checks_warned > 0:
         states.append(State.WARNED)
+    if published.rows == 0:
+        states.append(State.EMPTY)
     if published.provisional:
         states.append(State.PROVISIONAL)
     if not published.broken:

@@ -26,6 +26,7 @@ from athena_reports.publication.manifest import (
     Version,
 )
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
+from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
@@ -37,6 +38,7 @@ PUBLISHED_WITHIN = timedelta(hours=12)
 # Athena dates a query by its clock, and a worker compares that date with its own clock. A worker's
 # clock is not further off than this: S3 would refuse its requests (RequestTimeTooSkewed).
 CLOCK_TOLERANCE = timedelta(minutes=15)
+ROWS_LOST = "rows_lost"  # the warning of a version without rows, after one that had some
 
 # The field of each document that says which form it has.
 _FORMAT_FIELDS: Mapping[type[Any], str] = {
@@ -113,7 +115,14 @@ def publish(
             if current.query.submitted_at > facts.query.submitted_at:
                 _refuse_a_future_query(current, location)
                 return _Change(current, "superseded")
-        successor = _successor(version, facts, current, location, s3, memory_limit)
+        successor = _successor(
+            version,
+            _with_rows_lost(version, facts, current),
+            current,
+            location,
+            s3,
+            memory_limit,
+        )
         if table is not None:
             # `_successor` has verified the upload. Before that, readers would see the columns of a
             # version that may never be published.
@@ -303,6 +312,40 @@ def _facts_worth_a_write(manifest: Manifest) -> tuple[object, ...]:
         manifest.partial,
         manifest.missing_partitions,
     )
+
+
+def _with_rows_lost(
+    version: Version, facts: PublicationFacts, current: Manifest | None
+) -> PublicationFacts:
+    """Return the facts of a version, with a warning if the period has lost its rows.
+
+    The warning stays until the period has rows again, or somebody clears `publish`.
+    """
+    if current is None or version.rows > 0:
+        return facts
+    rows_lost = next((check for check in current.checks if check.name == ROWS_LOST), None)
+    if current.rows > 0:
+        rows_lost = CheckResult(
+            name=ROWS_LOST,
+            severity="warn",
+            passed=False,
+            message=(
+                f"0 rows, after {current.rows:,} in version {current.version}. If the period has no"
+                " rows, clear publish; otherwise restore the source and clear run_query."
+            ),
+            value=0,
+        )
+    elif _is_cleared(facts, current):
+        rows_lost = None
+    if rows_lost is None:
+        return facts
+    return facts.model_copy(update={"checks": (*facts.checks, rows_lost)})
+
+
+def _is_cleared(facts: PublicationFacts, current: Manifest) -> bool:
+    """Whether somebody has cleared `publish`, and not the query, since it published `current`."""
+    is_of_same_query = current.query.id == facts.query.id
+    return is_of_same_query and current.run.max_tries != facts.run.max_tries
 
 
 def _successor(

@@ -91,10 +91,15 @@ class QueryFacts(BaseModel, frozen=True):
 
 
 class RunFacts(BaseModel, frozen=True):
-    """The run that published a version."""
+    """The run that published a version.
+
+    `max_tries` is that of its task `publish`. Airflow changes it if the task is cleared, and not if
+    it is retried. It is 0 in what an older release published.
+    """
 
     dag_id: str
     run_id: str
+    max_tries: int = 0
 
 
 class Difference(BaseModel, frozen=True):

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from athena_reports.publication.commit import Publication
-    from athena_reports.publication.manifest import Manifest, PublicationFacts, QueryFacts
+    from athena_reports.publication.manifest import (
+        Manifest,
+        PublicationFacts,
+        QueryFacts,
+        RunFacts,
+    )
     from athena_reports.steps.prepared_version import PreparedVersion
 
 
@@ -161,7 +166,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             require_calendar(location.report, calendar, s3)
         self._publication = publish(
             prepared.version,
-            self._facts(prepared, submission, period, context["run_id"]),
+            self._facts(prepared, submission, period, self._run_facts(context)),
             location=location,
             s3=s3,
             table=table,
@@ -227,14 +232,13 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         )
 
     def _facts(
-        self, prepared: "PreparedVersion", submission: Submitted, period: Period, run_id: str
+        self, prepared: "PreparedVersion", submission: Submitted, period: Period, run: "RunFacts"
     ) -> "PublicationFacts":
         """Return what the manifest says besides the version."""
         from athena_reports.publication.manifest import (
             PlannedDelivery,
             PublicationFacts,
             PublishedPeriod,
-            RunFacts,
         )
 
         settles_at = period.end_utc + self.late_by
@@ -267,13 +271,19 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             query=self._query_facts(prepared.query, submission),
             checks=prepared.checks,
-            run=RunFacts(dag_id=self.dag_id, run_id=run_id),
+            run=run,
             code_version=__version__,
             logic=self.logic,
             transforms_logic=self.transforms_logic,
             delivery=delivery,
             parts=parts,
         )
+
+    def _run_facts(self, context: Context) -> "RunFacts":
+        from athena_reports.publication.manifest import RunFacts
+
+        ti: Any = context["ti"]
+        return RunFacts(dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries)
 
     def _query_facts(self, query: QueryExecution, submission: Submitted) -> "QueryFacts":
         from athena_reports.publication.manifest import QueryFacts

@@ -226,7 +226,7 @@ def test_periods_after_which_something_has_to_be_done_are_named_and_others_count
         (State.STALE, published),
         (State.OUTDATED, published),
         (State.OUTDATED, State.PARTIAL, published),
-        (State.WARNED, State.PROVISIONAL, published),
+        (State.WARNED, State.EMPTY, State.PROVISIONAL, published),
         (published,),
     ]
     periods = []
@@ -235,7 +235,7 @@ def test_periods_after_which_something_has_to_be_done_are_named_and_others_count
     counts, *named = shown(periods)
     assert counts == (
         "plays_monthly, logic v2:1: 7 periods, 5 published, 1 missing, 1 broken;"
-        " of these 1 stale, 3 outdated, 1 partial, 1 warned, 1 provisional"
+        " of these 1 stale, 3 outdated, 1 partial, 1 warned, 1 empty, 1 provisional"
     )
     assert sorted(named) == [
         "broken: 2025-02",

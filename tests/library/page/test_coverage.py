@@ -87,6 +87,7 @@ def situations(
                 ),
                 provisional=draw(flag),
                 partial=draw(flag),
+                rows=str(draw(st.integers(0, 1))),
                 checks_warned=str(draw(st.integers(0, 2))),
                 broken=draw(st.sampled_from(["", "it is gone"])),
                 logic=draw(st.sampled_from(["", TODAY, "v2:other"])),
@@ -121,6 +122,8 @@ def expected_states(
         states |= {name for name in ("provisional", "partial") if mine[name] == "true"}
         if mine["checks_warned"] != "0":
             states.add("warned")
+        if mine["rows"] == "0":
+            states.add("empty")
         if mine["logic"] == "v2:other":
             states.add("outdated")
         if mine["reads_previous"] == "true" and before is not None:
@@ -157,7 +160,7 @@ def test_states_are_those_of_the_oracle_and_the_worst_comes_first(situation: Any
     assert [cell.period for cell in found.cells] == periods
     assert not found.problems
     first = ["running", "failed", "missing", "broken", "stale", "outdated"]
-    order = [*first, "partial", "warned", "provisional", "published"]
+    order = [*first, "partial", "warned", "empty", "provisional", "published"]
     for cell in found.cells:
         expected = expected_states(cell.period, partitions, runs)
         assert list(cell.states) == [name for name in order if name in expected]

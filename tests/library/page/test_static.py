@@ -1376,6 +1376,7 @@ def test_the_form_asks_for_the_range_and_the_states_that_are_chosen(site: Site) 
             "stale (0)",
             "outdated (1)",
             "partial (0)",
+            "empty (0)",
             "provisional (0)",
         ]
     )

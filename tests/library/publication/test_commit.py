@@ -10,7 +10,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
+from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery, RunFacts
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.support.published import assert_followed
@@ -128,6 +128,83 @@ def test_the_same_rows_of_other_parts_say_which_parts_gave_them_last(tabled: Pla
     assert tabled.manifest()["parts"] == parts
     partition = tabled.partitions()["2026-11-15"]["Parameters"]
     assert PartitionFacts.from_parameters(partition).parts == parts
+
+
+def warnings(place: Place) -> list[str]:
+    manifest, _ = read_manifest(place.location, place.s3)
+    assert manifest is not None
+    return [check.name for check in manifest.checks if not check.passed]
+
+
+def test_a_version_without_rows_after_one_with_rows_warns_until_rows_return(tabled: Place) -> None:
+    """Its source may have lost them."""
+    days = [datetime.fromisoformat(EARLY) + timedelta(days=day) for day in range(6)]
+    times = [day.isoformat(timespec="milliseconds") for day in days]
+
+    def publish(at: str, *names: str) -> list[str]:
+        tabled.publish(tabled.upload(*names), facts(at, by=f"run of {at}", checks=(CHECK,)))
+        partition = PartitionFacts.from_parameters(tabled.partitions()["2026-11-15"]["Parameters"])
+        assert partition.checks_warned == len(warnings(tabled))
+        assert partition.rows == len(names)
+        return warnings(tabled)
+
+    assert publish(times[0], "a", "b") == ["rows"]
+    assert publish(times[1]) == ["rows", "rows_lost"]
+    manifest, _ = read_manifest(tabled.location, tabled.s3)
+    assert manifest is not None
+    lost = manifest.checks[-1]
+    assert (lost.severity, lost.passed, lost.value) == ("warn", False, 0)
+    first = manifest.earlier_versions[0].version
+    assert lost.message == (
+        f"0 rows, after 2 in version {first}. If the period has no rows, clear publish; otherwise "
+        "restore the source and clear run_query."
+    )
+    assert publish(times[1]) == ["rows", "rows_lost"], "a retry"
+    assert publish(times[2]) == ["rows", "rows_lost"]
+    assert publish(times[3], "a") == ["rows"]
+    assert publish(times[4]) == ["rows", "rows_lost"], "they are lost again"
+
+
+def test_a_version_without_rows_warns_of_none_that_were_never_there(place: Place) -> None:
+    place.publish(place.upload(), facts(EARLY))
+    place.publish(place.upload(), facts(LATE))
+    assert warnings(place) == []
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_clear_of_publish_accepts_that_there_are_no_rows(
+    place: Place, *, is_repeated: bool
+) -> None:
+    later = "2026-11-23T15:05:01.000+00:00"
+    place.publish(place.upload("a"), facts(EARLY))
+    place.publish(place.upload(), facts(LATE, run=run("run-2")))
+    cleared = facts(LATE, run=run("run-2", max_tries=5))
+    if is_repeated:  # a later query has found no rows either
+        place.publish(place.upload(), facts(later, run=run("run-3")))
+        assert place.publish(place.upload(), cleared).outcome == "superseded"
+        cleared = facts(later, run=run("run-3", max_tries=5))
+    assert warnings(place) == ["rows_lost"]
+
+    assert place.publish(place.upload(), cleared).outcome == "published"
+    assert warnings(place) == []
+    assert place.publish(place.upload(), cleared).outcome == "published"
+    last = "2026-11-24T15:05:01.000+00:00"
+    place.publish(place.upload(), facts(last, run=run("run-4")))
+    assert warnings(place) == [], "nothing was lost since"
+
+
+def test_another_query_of_a_cleared_run_does_not_accept_that_there_are_no_rows(
+    place: Place,
+) -> None:
+    place.publish(place.upload("a"), facts(EARLY))
+    place.publish(place.upload(), facts(LATE, run=run("run-2")))
+    later = "2026-11-23T15:05:01.000+00:00"
+    place.publish(place.upload(), facts(later, run=run("run-2", max_tries=5)))
+    assert warnings(place) == ["rows_lost"]
+
+
+def run(run_id: str, *, max_tries: int = 3) -> RunFacts:
+    return RunFacts(dag_id="plays_weekly", run_id=run_id, max_tries=max_tries)
 
 
 def test_a_version_is_planned_for_the_channels_of_its_publication(tabled: Place) -> None:

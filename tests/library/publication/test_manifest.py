@@ -61,7 +61,7 @@ MANIFEST = Manifest(
         price_usd=0.0001,
     ),
     checks=(),
-    run=RunFacts(dag_id="plays_weekly", run_id="run-1"),
+    run=RunFacts(dag_id="plays_weekly", run_id="run-1", max_tries=2),
     code_version="0.1.0",
     logic="v2:0123456789abcdef",
     transforms_logic="v2:fedcba9876543210",
@@ -104,7 +104,8 @@ MANIFEST_JSON = """\
   "checks": [],
   "run": {
     "dag_id": "plays_weekly",
-    "run_id": "run-1"
+    "run_id": "run-1",
+    "max_tries": 2
   },
   "code_version": "0.1.0",
   "logic": "v2:0123456789abcdef",

@@ -12,6 +12,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.queries.submission import Submitted
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.transform import Recipe, transform_result
+from tests.support.airflow_run import TaskInstance
 from tests.support.calendars import WEEK
 
 SQL = "SELECT rank, 'ä' FROM plays"
@@ -40,6 +41,7 @@ def published(
     *,
     inputs: tuple[InputCoverage, ...] = (),
     period: Period = WEEK,
+    max_tries: int = 3,
     **arguments: Any,
 ) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
@@ -52,7 +54,11 @@ def published(
             environment="dev",
             **arguments,
         )
-    context: Any = {"run_id": "run-1", "outlet_events": OutletEventAccessors()}
+    context: Any = {
+        "run_id": "run-1",
+        "ti": TaskInstance("publish", max_tries=max_tries),
+        "outlet_events": OutletEventAccessors(),
+    }
     returned = task.execute(context)
     # Airflow makes an event for each outlet that the task has now.
     events = {outlet.name: context["outlet_events"][outlet] for outlet in task.outlets}

@@ -113,7 +113,7 @@ def test_a_result_is_transformed_checked_uploaded_and_published(
         PublishedPeriod.of(WEEK).model_dump(),
     )
     assert (manifest["report"], manifest["environment"]) == ("plays", "dev")
-    assert manifest["run"] == {"dag_id": "plays_weekly", "run_id": "run-1"}
+    assert manifest["run"] == {"dag_id": "plays_weekly", "run_id": "run-1", "max_tries": 3}
     assert manifest["missing_partitions"] == ["lake.plays/dt=2025-06-14"]
     assert [(check["name"], check["passed"]) for check in manifest["checks"]] == [
         ("unique(rank)", True),

@@ -11,13 +11,14 @@ export const STATES = {
   outdated: "Made by other SQL, params or transform than today's",
   partial: "Made while partitions of its input were missing",
   warned: "Checks warned",
+  empty: "Published without rows",
   provisional: "Late events may still land",
   published: "Published, and none of the other states",
 };
 // A page that was opened before an upgrade may be told of a state that it does not know.
 export const meaningOf = (state) => STATES[state] ?? state;
 export const OPEN = ["missing", "broken", "failed", "stale"];
-export const FILLABLE = [...OPEN, "outdated", "partial", "provisional"];
+export const FILLABLE = [...OPEN, "outdated", "partial", "empty", "provisional"];
 
 const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
 const CELL_PX = 15; // the narrowest cell that shows its shape
