@@ -212,7 +212,7 @@ SOURCE := dist/.source
 .PHONY: build
 build: $(READY) ## Build both wheels into dist: athena-reports and local-athena
 	@rm -rf $(SOURCE) dist/*.whl && mkdir -p $(SOURCE)
-	@cp -R LICENSE dev/local_athena plugins pyproject.toml requirements.txt $(SOURCE)
+	@cp -R LICENSE dev/local_athena plugins pyproject.toml requirements.txt requirements-airflow.txt $(SOURCE)
 	@cp LICENSE $(SOURCE)/local_athena
 	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)
 	@$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)/local_athena

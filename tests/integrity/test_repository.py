@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+DEPENDENCIES = ("requirements.txt", "requirements-airflow.txt")
+"""The files of what the wheel requires."""
 MAKE_METADATA = """
 import pathlib
 from setuptools import build_meta
@@ -37,7 +39,7 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
     """What pip would install the package with, made by its build backend."""
     root = tmp_path_factory.mktemp("built") / "reports"
     root.mkdir()
-    for name in ("pyproject.toml", "README.md", "requirements.txt", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", *DEPENDENCIES, "LICENSE"):
         shutil.copy(ROOT / name, root)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "plugins", root / "plugins", ignore=ignored)
@@ -52,6 +54,20 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
 def test_the_version_that_is_installed_is_that_of_the_code(metadata: Message) -> None:
     assert metadata["Name"] == "athena-reports"
     assert metadata["Version"] == athena_reports.__version__
+
+
+def test_the_wheel_requires_a_supported_airflow_and_a_deployment_none(metadata: Message) -> None:
+    """Else pip installs it beside an Airflow that lacks what it imports."""
+    required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    (airflow,) = [each for each in required if each.name == "apache-airflow"]
+    images = ROOT / "plugins" / "athena_reports" / "mwaa" / "images"
+    supported = {image.name.partition("-")[0] for image in images.glob("*-installed.txt")}
+    assert len(supported) > 1
+    assert set(airflow.specifier.filter(["3.0.6", "3.1.8", *supported, "3.9.0", "4.0.0"])) == {
+        *supported,
+        "3.9.0",
+    }
+    assert "apache-airflow" not in {each.name for each in asked_by_a_deployment()}
 
 
 def test_the_newest_part_of_the_changelog_is_of_this_version_and_has_a_date() -> None:

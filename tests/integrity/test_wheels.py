@@ -86,11 +86,13 @@ def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
     assert not [*(wheels.parent).rglob("*.egg-info"), *wheels.parent.glob("build")]
 
 
-def test_a_wheel_needs_what_requirements_txt_says(wheels: Path) -> None:
+def test_a_wheel_needs_what_the_files_of_requirements_say(wheels: Path) -> None:
     described = metadata(wheel(wheels, "athena_reports"))
     requirements = [Requirement(text) for text in described.get_all("Requires-Dist", [])]
     always = {str(requirement) for requirement in requirements if requirement.marker is None}
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = []
+    for name in ("requirements.txt", "requirements-airflow.txt"):
+        lines += (ROOT / name).read_text().splitlines()
     assert always == {str(Requirement(line)) for line in lines if not line.startswith("#")}
     assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage", "delivery"]
 
