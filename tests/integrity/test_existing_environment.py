@@ -19,11 +19,12 @@ from typing import Any
 
 import botocore.session
 import pytest
+from airflow._shared.module_loading import find_path_from_directory
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from airflow.utils.file import find_dag_file_paths
 from cfnlint.decode import decode
 
 from athena_reports.settings import read_settings
+from athena_reports.workflows.dag_files import dag_files
 from tests.integrity.console import run_python
 from tests.support import reports
 from tests.support.code_blocks import Block, blocks_of
@@ -348,5 +349,7 @@ def test_what_the_page_writes_into_airflowignore_is_understood_by_both_syntaxes(
     lines = re.findall(r"`(\w+/)`", row)
     assert lines == ["athena_reports/", "include/"]
     (tmp_path / ".airflowignore").write_text("\n".join(lines))
-    read = find_dag_file_paths(tmp_path, safe_mode=False)
-    assert [Path(path).name for path in read] == ["athena_reports_plugin.py"]
+    found = find_path_from_directory(tmp_path, ".airflowignore", syntax)
+    read = [Path(path).name for path in found]
+    assert read == ["athena_reports_plugin.py"]
+    assert dag_files(tmp_path) == [tmp_path / "athena_reports_plugin.py"]

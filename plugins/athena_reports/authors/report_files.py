@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow.configuration import conf
-from airflow.utils.file import list_py_file_paths
 from jinja2 import Environment
 
 from athena_reports.errors import AthenaReportsError, PeriodError
@@ -23,6 +22,7 @@ from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.settings import settings
+from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
 
 
@@ -128,7 +128,8 @@ def declared_reports() -> Declared:
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     reports: list[DeclaredReport] = []
     broken_files = []
-    for path in _dag_files(folder):
+    # Those without the word "airflow" too, which Airflow leaves out: `check` says so.
+    for path in dag_files(folder):
         try:
             dags = _report_dags(path)
         except KeyboardInterrupt:
@@ -196,13 +197,6 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
         except PeriodError as error:
             problems.append(str(error))
     raise UnknownReportError(f"{name}: " + "; ".join(problems))
-
-
-def _dag_files(folder: Path) -> list[Path]:
-    """Return the Python files that Airflow would read, in a fixed order."""
-    # Not in safe mode, which leaves out a file without the word "airflow": `check` says so.
-    paths = [Path(path) for path in list_py_file_paths(folder, safe_mode=False)]
-    return sorted(path for path in paths if path.suffix == ".py")
 
 
 def _report_dags(path: Path) -> list[BuiltDag]:

@@ -13,10 +13,10 @@ import json
 import runpy
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from airflow.utils.file import list_py_file_paths
 from botocore.exceptions import ClientError
 
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
@@ -24,6 +24,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import InputError
 from athena_reports.settings import settings
 from athena_reports.steps.input_coverage import complete_periods
+from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def main() -> None:
     s3 = S3(boto3.client("s3"))
     now = datetime.now(UTC)
     periods = {}
-    for path in sorted(list_py_file_paths(sys.argv[1], safe_mode=False)):
-        for dag in runpy.run_path(path).values():
+    for path in dag_files(Path(sys.argv[1])):
+        for dag in runpy.run_path(str(path)).values():
             if not isinstance(dag, BuiltDag) or not dag.report.inputs:
                 continue
             try:

@@ -20,7 +20,6 @@ from zoneinfo import ZoneInfo
 from airflow.configuration import conf
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, Param, XComArg, get_parsing_context
-from airflow.utils.file import list_py_file_paths
 from jinja2 import StrictUndefined
 
 from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
@@ -48,6 +47,7 @@ from athena_reports.steps.run_query import (
 from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import transform_result
 from athena_reports.steps.wait_for_query import QUERY_TIMEOUT, AthenaWaitSensor
+from athena_reports.workflows.dag_files import dag_files
 
 if TYPE_CHECKING:
     from athena_reports.aws.hook import SharedSessionHook
@@ -560,7 +560,7 @@ def _refuse_second_declaration(report: Report, file: Path) -> None:
 @cache
 def _declaring_files(report_name: str, folder: Path) -> list[Path]:
     """Return the DAG files that declare a report of this name, sorted."""
-    paths = {Path(path).resolve() for path in list_py_file_paths(folder, safe_mode=False)}
+    paths = {path.resolve() for path in dag_files(folder)}
     return sorted(path for path in paths if _declares(path, report_name))
 
 

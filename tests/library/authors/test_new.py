@@ -20,7 +20,6 @@ import sqlglot
 import trino_sql_validator
 import yaml
 from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.file import list_py_file_paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
@@ -34,6 +33,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.reports.report import NAME_PATTERN
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
+from athena_reports.workflows.dag_files import dag_files
 from tests.support.sql_words import words_of_sql
 
 FIELDS: dict[str, Any] = {
@@ -216,7 +216,7 @@ def test_the_case_has_the_first_whole_week_and_the_instants_around_its_bounds(
 def test_the_templates_of_a_report_are_no_dag_files() -> None:
     folder = Path(new_module.__file__).with_name("templates")
     assert len(list(folder.glob("*.jinja"))) == 5
-    assert list_py_file_paths(folder, safe_mode=False) == []
+    assert dag_files(folder) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from airflow.utils.file import find_dag_file_paths
+from airflow._shared.module_loading import find_path_from_directory
 
 from athena_reports.authors.rules.dag_rules import Repository
 from athena_reports.local.project import Project
@@ -516,7 +516,8 @@ def test_a_bundle_is_merged_into_an_environment_that_is_there(
     with zipfile.ZipFile(merged / "plugins.zip") as archive:
         assert set(of_the_bundle) <= set(archive.namelist())
         archive.extractall(tmp_path / "installed")
-    paths = [Path(path) for path in find_dag_file_paths(tmp_path / "installed", safe_mode=False)]
+    found = find_path_from_directory(tmp_path / "installed", ".airflowignore")
+    paths = [Path(path) for path in found]
     read = sorted(path.name for path in paths if path.suffix == ".py")
     assert read == ["athena_reports_plugin.py", "team.py"]
 

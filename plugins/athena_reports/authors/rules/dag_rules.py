@@ -28,12 +28,12 @@ from airflow.models.connection import Connection as ModelsConnection
 from airflow.models.variable import Variable as ModelsVariable
 from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.utils.file import list_py_file_paths
 
 from athena_reports.authors.rules.sql_style import Style, violations
 from athena_reports.delivery.packages import packages_problem
 from athena_reports.local.project import Project
 from athena_reports.maintenance.dags import CleanupDag
+from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
@@ -62,7 +62,7 @@ class Repository:
     @cached_property
     def files(self) -> list[Path]:
         """The files that Airflow looks at; what .airflowignore names is not among them."""
-        return sorted(map(Path, list_py_file_paths(self.project.dags, safe_mode=False)))
+        return dag_files(self.project.dags)
 
     @cached_property
     def bags(self) -> Mapping[Path, DagBag]:

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow._shared.module_loading import find_path_from_directory
+from airflow.configuration import conf
+
+from athena_reports.workflows.dag_files import dag_files
+
+TREE = [
+    "report.py",
+    "notes.md",
+    "idea.py",
+    "drafts/first.py",
+    "drafts/deep/second.py",
+    "include/sql/report.sql",
+    "include/helper.py",
+    "team/local.py",
+    "team/kept.py",
+    "team/include/kept.py",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "dags"
+    for path in TREE:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+def listed(folder: Path) -> list[str]:
+    """The listed files, which are those that Airflow would read."""
+    files = dag_files(folder)
+    syntax = conf.get("core", "dag_ignore_file_syntax")
+    read = map(Path, find_path_from_directory(folder, ".airflowignore", syntax))
+    assert files == sorted(path for path in read if path.suffix == ".py")
+    return [path.relative_to(folder).as_posix() for path in files]
+
+
+def test_every_python_file_is_listed_in_a_fixed_order(folder: Path) -> None:
+    assert listed(folder) == sorted(path for path in TREE if path.endswith(".py"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "ignored"),
+    [
+        ("# a note\nidea.py  # not ready\n", {"idea.py"}),
+        ("idea*\n", {"idea.py"}),
+        ("drafts/\n", {"drafts/first.py", "drafts/deep/second.py"}),
+        ("drafts\n", {"drafts/first.py", "drafts/deep/second.py"}),
+        ("first.py", {"drafts/first.py"}),
+        ("/first.py", set()),
+        ("drafts/*.py", {"drafts/first.py"}),
+        ("drafts/**/second.py", {"drafts/deep/second.py"}),
+        ("include/**", {"include/helper.py"}),  # what this repository's own file says
+        ("include/", {"include/helper.py", "team/include/kept.py"}),
+        ("*.py\n!report.py", {path for path in TREE if path.endswith(".py")} - {"report.py"}),
+        ("report.py/", set()),  # it is not a folder
+        ("\n\n", set()),
+    ],
+)
+def test_airflowignore_has_the_patterns_of_gitignore(
+    folder: Path, lines: str, ignored: set[str]
+) -> None:
+    every = set(listed(folder))
+    (folder / ".airflowignore").write_text(lines)
+    assert every - set(listed(folder)) == ignored
+
+
+def test_the_airflowignore_of_a_subfolder_counts_below_it_and_outweighs_those_above(
+    folder: Path,
+) -> None:
+    (folder / ".airflowignore").write_text("kept.py\ndrafts/\n")
+    (folder / "team" / ".airflowignore").write_text("*\n!kept.py\n!include\n")
+    (folder / "drafts" / ".airflowignore").write_text("!first.py\n")  # never read
+    assert listed(folder) == [
+        "idea.py",
+        "include/helper.py",
+        "report.py",
+        "team/include/kept.py",
+        "team/kept.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "ignored"),
+    [
+        (r"^idea\.py$", {"idea.py"}),
+        ("include/  # ours", {"include/helper.py", "team/include/kept.py"}),
+        ("ideas|second", {"drafts/deep/second.py"}),
+        ("^team$", {"team/local.py", "team/kept.py", "team/include/kept.py"}),
+    ],
+)
+def test_the_lines_can_be_regular_expressions(
+    folder: Path, lines: str, ignored: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", "regexp")
+    every = set(listed(folder))
+    (folder / ".airflowignore").write_text(lines)
+    assert every - set(listed(folder)) == ignored
+
+
+def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "linked.py").touch()
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "more").symlink_to(elsewhere)
+    files = dag_files(folder)  # Airflow refuses such a folder
+    assert folder / "more" / "linked.py" in files
+    assert not [path for path in files if "back" in path.parts]
+
+
+def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+    assert dag_files(tmp_path / "missing") == []
+
+
+IMPORT_ALL = """
+import importlib, pkgutil
+import airflow.dag_processing.dagbag  # before Airflow 3.4 it needs the functions itself
+import airflow.utils.file
+
+for name in ("list_py_file_paths", "find_dag_file_paths", "might_contain_dag"):
+    vars(airflow.utils.file).pop(name, None)
+
+import athena_reports
+for module in pkgutil.walk_packages(athena_reports.__path__, "athena_reports."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def test_the_library_does_without_the_listing_that_airflow_3_4_has_removed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL],
+        env={"PYTHONPATH": ":".join(sys.path), "ATHENA_REPORTS_ENV": "dev"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
