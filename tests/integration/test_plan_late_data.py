@@ -288,6 +288,20 @@ def untold(flown: Flown) -> Iterator[None]:
         yield
 
 
+def test_transforms_whose_logic_is_unknown_are_not_taken_for_the_published_ones(
+    shell: Shell, flown: Flown
+) -> None:
+    """The published SQL with today's transforms would not show what late data changes."""
+    flown.edit(*EDIT)
+    unknown = {"logic": "unknown", "transforms_logic": "unknown"}
+    with other_manifest(flown, lambda manifest: manifest.update(unknown)):
+        period = planned(shell)
+    assert period["separation"] is None
+    assert period["not_separated"] == (
+        "the logic of the transforms is unknown. Set logic_version= on the report."
+    )
+
+
 @pytest.mark.usefixtures("untold")
 @pytest.mark.parametrize(
     "error",

@@ -26,6 +26,7 @@ from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.ownership import query_of
+from athena_reports.reports.logic_digest import UNKNOWN, is_same
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
@@ -162,8 +163,8 @@ def with_published_sql(
     scanned_bytes = {}
     for period in periods:
         manifest = _published(declared, period, aws)
-        is_edited = manifest.logic != declared.logic
-        if is_edited and manifest.transforms_logic == declared.report.transforms_logic:
+        is_edited = not is_same(manifest.logic, declared.logic)
+        if is_edited and is_same(manifest.transforms_logic, declared.report.transforms_logic):
             scanned_bytes[period] = manifest.query.scanned_bytes
     return scanned_bytes
 
@@ -242,7 +243,7 @@ class _Comparison:
             )
             if differences.is_empty:
                 return planned
-            if self.manifest.logic == self.declared.logic:
+            if is_same(self.manifest.logic, self.declared.logic):
                 nothing = self._differences(edited, edited, done.engine)
                 separation = Separation(late_data=differences, edit=nothing)
                 return planned.model_copy(update={"separation": separation})
@@ -260,9 +261,12 @@ class _Comparison:
 
     def _why_not_separated(self, *, is_separated: bool) -> str:
         published_transforms = self.manifest.transforms_logic
+        transforms = self.declared.report.transforms_logic
         if not published_transforms:
             return "the publication does not tell which transforms made it."
-        if published_transforms != self.declared.report.transforms_logic:
+        if UNKNOWN in (published_transforms, transforms):
+            return "the logic of the transforms is unknown. Set logic_version= on the report."
+        if published_transforms != transforms:
             return "the transforms were edited."
         if not is_separated:
             return "the published SQL was not run."

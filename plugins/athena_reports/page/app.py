@@ -54,6 +54,7 @@ from athena_reports.publication.manifest import (
     PublishedObject,
     QueryFacts,
 )
+from athena_reports.reports.logic_digest import UNKNOWN
 from athena_reports.rows.formats import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -428,7 +429,7 @@ def _report_row(
         report=dag.report,
         cadence=dag.cadence.name,
         noun=dag.cadence.noun,
-        description=dag.cadence.description,
+        description=_description(dag),
         is_paused=dag.is_paused,
         may_run=may_run,
         problems=problems,
@@ -436,6 +437,13 @@ def _report_row(
         cells=[PeriodRow.of(cell) for cell in coverage.cells],
         costs=costs,
     )
+
+
+def _description(dag: ReportDag) -> str:
+    """Say what its periods are, and that none is told to be outdated if its logic is unknown."""
+    if dag.logic == UNKNOWN:
+        return f"{dag.cadence.description}; logic unknown"
+    return dag.cadence.description
 
 
 def _is_folder_in_doubt(

@@ -1,4 +1,9 @@
-"""A digest of what makes a report's rows, so that periods published by other logic can be told."""
+"""Digests of what makes a report's rows, so that periods published by other logic can be told.
+
+The logic has two parts: that of the query, and that of the transforms. Each task of a run hands on
+the digest of the part that it ran. So the logic of a version is that of its rows, also if the
+report was edited while the run was under way.
+"""
 
 import hashlib
 import json
@@ -14,9 +19,14 @@ from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, canonical
 from athena_reports.rows.transforms import describe
 
-# Names what a digest consists of. Whoever changes that for a report whose rows stay the same gives
-# it another name.
-KIND = "v2"
+# Names what the digest of the logic consists of. Whoever changes that for a report whose rows stay
+# the same gives it another name.
+KIND = "v3"
+# Likewise of the digests of its parts.
+_PART_KIND = "v2"
+
+UNKNOWN = "unknown"
+"""Stands for the digest if a transform cannot be read. Two of these are not known to be equal."""
 
 # Stands for the usual format of whatever keys an input has. It was the default once.
 _DEFAULT_FORMAT = "%Y-%m-%d"
@@ -36,18 +46,38 @@ def is_outdated(published: str, today: str) -> bool:
     return is_known and published != today
 
 
-def logic_digest(
+def is_same(published: str, today: str) -> bool:
+    """Return whether two digests are known and equal."""
+    return published not in ("", UNKNOWN) and published == today
+
+
+def logic_digest(query_logic: str, transforms_logic: str) -> str:
+    """Return the digest of the logic that made some rows: `KIND`, a colon, 16 hexadecimal digits.
+
+    Args:
+        query_logic: What `query_digest` gives for the query that ran; empty if a DAG of one's own
+            does not say.
+        transforms_logic: Likewise what `transforms_digest` gives for the transforms; or `UNKNOWN`.
+    """
+    if not query_logic or not transforms_logic:
+        return ""
+    if transforms_logic == UNKNOWN:
+        return UNKNOWN
+    return _digest(KIND, {"query": query_logic, "transforms": transforms_logic})
+
+
+def query_digest(
     sql: str,
     folder: Path,
     *,
     params: Mapping[str, ParamValue],
     inputs: Sequence[Source],
     late_by: timedelta,
-    transforms: Canonical,
 ) -> str:
-    """Return `KIND`, a colon, and 16 hexadecimal digits.
+    """Return the digest of what makes the query.
 
-    They are the same in every process, and stay the same as long as rows are made in the same way.
+    It is the same in every process, and stays the same as long as the query is made in the same
+    way.
 
     Args:
         sql: The template.
@@ -56,7 +86,6 @@ def logic_digest(
         inputs: The tables. What the filters on their partitions follow from counts. A table
             without partitions has no filter, and does not count.
         late_by: How late events may land. The filters follow from that too.
-        transforms: What `read_transforms` gives.
     """
     partitioned = [source for source in inputs if source.is_partitioned]
     inputs_by_table = sorted(partitioned, key=lambda source: source.table)
@@ -65,24 +94,23 @@ def logic_digest(
         "params": {name: literal(value) for name, value in params.items()},
         "late_by": f"{late_by.total_seconds()!r} seconds",
         "inputs": [_filter(source) for source in inputs_by_table],
-        "transforms": transforms,
     }
-    return _digest(parts)
+    return _digest(_PART_KIND, parts)
 
 
 def transforms_digest(transforms: Canonical) -> str:
-    """Return the digest of the transforms alone, written like that of the logic.
+    """Return the digest of the transforms: of what `read_transforms` gives.
 
-    All other parts of the logic are in the rendered SQL. If this one is the same, that SQL with
+    The other part of the logic is in the rendered SQL. If this one is the same, that SQL with
     today's transforms gives the rows of the logic of then.
     """
-    return _digest({"transforms": transforms})
+    return _digest(_PART_KIND, {"transforms": transforms})
 
 
-def _digest(parts: Mapping[str, Any]) -> str:
+def _digest(kind: str, parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return f"{KIND}:{digest[:16]}"
+    return f"{kind}:{digest[:16]}"
 
 
 def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:

@@ -22,7 +22,9 @@ from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named, private_names
 from athena_reports.reports.logic_digest import (
+    UNKNOWN,
     logic_digest,
+    query_digest,
     read_transforms,
     transforms_digest,
 )
@@ -134,7 +136,8 @@ class Report(pydantic.BaseModel, frozen=True):
             period.
         logic_version: What stands for the code of the transforms in the digest of the report's
             logic; empty to read their code. Whoever gives it raises it whenever a transform changes
-            the rows.
+            the rows. Without it, the logic is unknown if a transform cannot be read, such as a
+            method of an object.
         unload: Whether Athena writes the rows as Parquet (UNLOAD): faster for millions of rows,
             keeps no order.
         max_scan: The most that a query may scan, such as `20 GB`; None for no limit. Needs
@@ -212,18 +215,6 @@ class Report(pydantic.BaseModel, frozen=True):
             self.refuse("sql", f"{self.sql}: {problem} Correct the SQL file.")
         return self
 
-    @model_validator(mode="after")
-    def _require_readable_transforms(self) -> Self:
-        try:
-            _ = self._canonical_transforms  # reads them
-        except UnreadableError as error:
-            way_out = (
-                "Use plain values there, or say yourself when the rows change:"
-                ' Report(logic_version="2").'
-            )
-            self.refuse("transform", f"{error}. {way_out}")
-        return self
-
     @property
     def transforms(self) -> Sequence[Callable[..., Any]]:
         """The transforms, in order."""
@@ -294,28 +285,43 @@ class Report(pydantic.BaseModel, frozen=True):
 
     @property
     def logic(self) -> str:
-        """A digest of what makes the rows, with its kind: `v2:` and 16 hexadecimal digits."""
-        return self._digest
+        """A digest of what makes the rows, with its kind: `v3:` and 16 hexadecimal digits.
 
-    @property
-    def transforms_logic(self) -> str:
-        """The digest of the transforms alone. All that else makes the rows is in the SQL."""
-        return transforms_digest(self._canonical_transforms)
+        It is `unknown` if a transform cannot be read and there is no `logic_version`.
+        """
+        return logic_digest(self.query_logic, self.transforms_logic)
 
     @cached_property
-    def _canonical_transforms(self) -> Canonical:
-        return read_transforms(self.transforms, self.logic_version)
-
-    @cached_property
-    def _digest(self) -> str:
-        return logic_digest(
+    def query_logic(self) -> str:
+        """The digest of what makes the query: template, params, and the filters of the inputs."""
+        return query_digest(
             self.sql_text,
             settings().sql_folder,
             params=self.params,
             inputs=self.inputs,
             late_by=self.late_by,
-            transforms=self._canonical_transforms,
         )
+
+    @property
+    def transforms_logic(self) -> str:
+        """The digest of the transforms, or `unknown`. What else makes the rows is in the SQL."""
+        if isinstance(self._read_transforms, UnreadableError):
+            return UNKNOWN
+        return transforms_digest(self._read_transforms)
+
+    @property
+    def unknown_logic(self) -> str:
+        """Which transform cannot be read, and why; empty if the logic is known."""
+        if isinstance(self._read_transforms, UnreadableError):
+            return str(self._read_transforms)
+        return ""
+
+    @cached_property
+    def _read_transforms(self) -> Canonical | UnreadableError:
+        try:
+            return read_transforms(self.transforms, self.logic_version)
+        except UnreadableError as error:
+            return error
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own.

@@ -504,16 +504,28 @@ def test_the_recent_periods_are_those_that_the_page_shows_at_first(
 def test_the_end_of_a_report_and_its_logic_are_those_of_its_dag(
     client: TestClient, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = report_dag("scores", until=WEEK.next.start_utc, logic="v2:today")
+    ended = report_dag("scores", until=WEEK.next.start_utc, logic="v3:today")
     monkeypatch.setattr(app_module, "report_dags", lambda *_: [ended])
     publisher.put(WEEK)
-    publisher.alter(WEEK, logic="v2:other")
+    publisher.alter(WEEK, logic="v3:other")
     for recent in (True, False):
         cells = coverage(client, recent=recent)
         assert [(cell["id"], cell["states"]) for cell in cells] == [
             (WEEK.id, ["outdated", "published"]),
             (WEEK.next.id, ["missing"]),
         ]
+
+
+def test_a_report_says_if_its_logic_is_unknown(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of its periods is outdated then, which does not mean that all are of today's logic."""
+    known = listed(client, recent=True)["scores_weekly"]["description"]
+    unknown = report_dag("scores", logic="unknown")
+    monkeypatch.setattr(app_module, "report_dags", lambda *_: [unknown])
+    row = listed(client, recent=True)["scores_weekly"]
+    assert row["description"] == f"{known}; logic unknown"
+    assert row["problems"] == []
 
 
 def test_no_recent_period_starts_before_the_report(client: TestClient) -> None:

@@ -37,7 +37,7 @@ CADENCES = [
 ]
 DELAY = timedelta(minutes=5)
 SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
-TODAY = "v2:today"
+TODAY = "v3:today"
 
 
 def coverage(
@@ -90,7 +90,7 @@ def situations(
                 rows=str(draw(st.integers(0, 1))),
                 checks_warned=str(draw(st.integers(0, 2))),
                 broken=draw(st.sampled_from(["", "it is gone"])),
-                logic=draw(st.sampled_from(["", TODAY, "v2:other"])),
+                logic=draw(st.sampled_from(["", TODAY, "v3:other"])),
             )
         if draw(st.booleans()):
             state = draw(st.sampled_from(["queued", "running", "failed"]))
@@ -124,7 +124,7 @@ def expected_states(
             states.add("warned")
         if mine["rows"] == "0":
             states.add("empty")
-        if mine["logic"] == "v2:other":
+        if mine["logic"] == "v3:other":
             states.add("outdated")
         if mine["reads_previous"] == "true" and before is not None:
             submitted = datetime.fromisoformat(mine["submitted_at"])
@@ -245,11 +245,14 @@ def test_a_foreign_partition_is_named_and_hides_nothing(
 @pytest.mark.parametrize(
     ("published", "today", "states"),
     [
-        ("v2:other", "v2:today", [State.OUTDATED, State.PUBLISHED]),
-        ("v2:today", "v2:today", [State.PUBLISHED]),
-        ("0123456789abcdef", "v2:today", [State.PUBLISHED]),  # by an older version of the package
-        ("", "v2:today", [State.PUBLISHED]),  # by a DAG that says nothing of it
-        ("v2:other", "", [State.PUBLISHED]),
+        ("v3:other", "v3:today", [State.OUTDATED, State.PUBLISHED]),
+        ("v3:today", "v3:today", [State.PUBLISHED]),
+        ("0123456789abcdef", "v3:today", [State.PUBLISHED]),  # by an older version of the package
+        ("", "v3:today", [State.PUBLISHED]),  # by a DAG that says nothing of it
+        ("v3:other", "", [State.PUBLISHED]),
+        ("v3:other", "unknown", [State.PUBLISHED]),  # of a transform that cannot be read
+        ("unknown", "v3:today", [State.PUBLISHED]),
+        ("unknown", "unknown", [State.PUBLISHED]),
     ],
 )
 def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(

@@ -171,7 +171,7 @@ def test_a_period_waits_for_parts_of_which_the_page_has_no_cell() -> None:
         ({"partial": "true"}, None, False),
         ({"provisional": "true"}, None, False),
         ({"checks_warned": "1"}, None, False),
-        ({"logic": "v2:other"}, None, False),
+        ({"logic": "v3:other"}, None, False),
         # The day before was restated after this one had read it.
         ({"reads_previous": "true"}, None, True),
     ],
@@ -193,7 +193,7 @@ def test_a_part_comes_first_if_it_is_not_there_or_will_be_another_one(
         since=DAYS[0].start_utc,
         until=None,
         now=DAYS[6].end_utc + timedelta(hours=1),
-        logic="v2:today",
+        logic="v3:today",
         versions_of=lambda _: {},
     ).cells
     days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in cells})

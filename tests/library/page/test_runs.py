@@ -61,7 +61,7 @@ def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Sessi
     assert (weekly.has_table, texts.has_table) == (True, False)
     assert texts.until is not None
     assert WEEKS.containing(texts.until).id == "2026-03-15"
-    assert weekly.logic.startswith("v2:")
+    assert weekly.logic.startswith("v3:")
     session.execute(update(DagModel).values(is_stale=True))  # its file is gone
     assert report_dags(ids, session) == []
 

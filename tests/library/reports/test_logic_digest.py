@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,21 @@ from athena_reports import (
     weekly,
 )
 from athena_reports.errors import ReportError
-from athena_reports.reports.logic_digest import is_outdated
+from athena_reports.reports.logic_digest import is_outdated, is_same, logic_digest
 
 SQL = "{% include 'filter.sql' %} SELECT {{ params.top }} FROM plays, users"
 PLAYS = Input("plays", "dt")
 USERS = Input("users", "dt", zone="Asia/Tokyo", format="%Y-%m", kind="string")
 
 
-def made_by(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **fields: Any) -> str:
+def made_by(sql_folder: Path, **fields: Any) -> str:
+    return declared(sql_folder, **fields).logic
+
+
+def declared(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **fields: Any) -> Report:
     (sql_folder / "logic.sql").write_text(sql)
     (sql_folder / "filter.sql").write_text(included)
-    declared = {
+    usual = {
         "params": {"top": 5, "game": "go"},
         "inputs": [PLAYS, USERS],
         "transform": [
@@ -41,7 +46,7 @@ def made_by(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **field
             transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"}),
         ],
     }
-    return Report(name="logic", sql="logic.sql", since="2025-01-01", **declared | fields).logic
+    return Report(name="logic", sql="logic.sql", since="2025-01-01", **usual | fields)
 
 
 def doubled(row: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +156,7 @@ NO_CHANGES: dict[str, dict[str, Any]] = {
 def test_what_makes_other_rows_makes_another_digest(sql_folder: Path, name: str) -> None:
     (sql_folder / "more.sql").write_text("-- more")
     digest = made_by(sql_folder)
-    assert re.fullmatch("v2:[0-9a-f]{16}", digest)
+    assert re.fullmatch("v3:[0-9a-f]{16}", digest)
     assert made_by(sql_folder, **CHANGES[name]) != digest
 
 
@@ -181,7 +186,7 @@ def test_a_digest_of_this_kind_stays_what_it_is(sql_folder: Path) -> None:
     No file of this package and no private name in it may change this, only what this
     report declares.
     """
-    assert made_by(sql_folder) == "v2:bb00a19204c195ec"
+    assert made_by(sql_folder) == "v3:c67749b0c3e49f04"
 
 
 def test_a_file_that_is_not_there_is_another_one_than_an_empty_one(sql_folder: Path) -> None:
@@ -260,8 +265,19 @@ def test_the_source_and_the_values_of_an_authors_function_count(sql_folder: Path
 class Client:
     """Nobody knows what it holds."""
 
+    def fetched(self, rows: Any, _period: object) -> Any:
+        return rows
+
+    def __call__(self, rows: Any, _period: object) -> Any:
+        return rows
+
 
 CLIENT: Any = Client()
+
+
+@lru_cache
+def cached(rows: Any, _period: object) -> Any:
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -286,17 +302,32 @@ CLIENT: Any = Client()
                 " {client}, which"
             ),
         ),
+        (CLIENT.fetched, "transform 1 of 1 (fetched) is a builtins.method, which"),
+        (CLIENT, "transform 1 of 1 (Client) is a {client}, which"),
+        (cached, "transform 1 of 1 (cached) is a functools._lru_cache_wrapper, which"),
+        (
+            partial(CLIENT.fetched),
+            "transform 1 of 1 (fetched), function of the partial is a builtins.method, which",
+        ),
+        (
+            scaled(logging.getLogger(__name__)),
+            "transform 1 of 1 (transform), closure variable 'factor' is a logging.Logger, which",
+        ),
     ],
 )
-def test_a_transform_that_cannot_be_read_is_refused_where_it_is_declared(
+def test_the_logic_of_a_transform_that_cannot_be_read_is_unknown(
     sql_folder: Path, transform: Any, place: str
 ) -> None:
-    with pytest.raises(ReportError) as caught:
-        made_by(sql_folder, transform=transform)
-    assert (caught.value.report, caught.value.field) == ("logic", "transform")
-    assert place.format(client=f"{__name__}.Client") in str(caught.value)
-    assert str(caught.value).endswith('Report(logic_version="2").')
-    assert made_by(sql_folder, transform=transform, logic_version="2")
+    """Unless a version is given. The DAG works without."""
+    report = declared(sql_folder, transform=transform)
+    assert (report.logic, report.transforms_logic) == ("unknown", "unknown")
+    assert place.format(client=f"{__name__}.Client") in report.unknown_logic
+    assert report.query_logic == declared(sql_folder).query_logic
+
+    versioned = declared(sql_folder, transform=transform, logic_version="2")
+    assert versioned.unknown_logic == ""
+    assert versioned.logic.startswith("v3:")
+    assert versioned.logic != declared(sql_folder, transform=transform, logic_version="3").logic
 
 
 def test_a_version_that_is_given_stands_for_the_transforms(sql_folder: Path) -> None:
@@ -330,18 +361,44 @@ def test_a_version_is_a_text(sql_folder: Path, version: object) -> None:
 @pytest.mark.parametrize(
     ("published", "today", "is_known_to_be_other"),
     [
-        ("v2:aaaaaaaaaaaaaaaa", "v2:bbbbbbbbbbbbbbbb", True),
-        ("v2:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
-        ("aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
-        ("v1:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
-        ("v3:aaaaaaaaaaaaaaaa", "v2:aaaaaaaaaaaaaaaa", False),
+        ("v3:aaaaaaaaaaaaaaaa", "v3:bbbbbbbbbbbbbbbb", True),
+        ("v3:aaaaaaaaaaaaaaaa", "v3:aaaaaaaaaaaaaaaa", False),
+        ("aaaaaaaaaaaaaaaa", "v3:aaaaaaaaaaaaaaaa", False),
+        ("v1:aaaaaaaaaaaaaaaa", "v3:aaaaaaaaaaaaaaaa", False),
+        ("v4:aaaaaaaaaaaaaaaa", "v3:aaaaaaaaaaaaaaaa", False),
         # A DAG that an older version of the package stored.
-        ("v2:aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa", False),
-        ("v2:aaaaaaaaaaaaaaaa", "", False),
-        ("", "v2:aaaaaaaaaaaaaaaa", False),
+        ("v3:aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa", False),
+        ("v3:aaaaaaaaaaaaaaaa", "", False),
+        ("", "v3:aaaaaaaaaaaaaaaa", False),
+        ("unknown", "v3:aaaaaaaaaaaaaaaa", False),
+        ("v3:aaaaaaaaaaaaaaaa", "unknown", False),
+        ("unknown", "unknown", False),
     ],
 )
 def test_only_digests_of_one_kind_are_compared(
     published: str, today: str, is_known_to_be_other: bool
 ) -> None:
     assert is_outdated(published, today) == is_known_to_be_other
+
+
+@pytest.mark.parametrize(
+    ("published", "today", "same"),
+    [("v3:a", "v3:a", True), ("v3:a", "v3:b", False), ("", "", False), ("unknown",) * 2 + (False,)],
+)
+def test_only_known_digests_are_the_same(published: str, today: str, same: bool) -> None:
+    assert is_same(published, today) is same
+
+
+@pytest.mark.parametrize(
+    ("query", "transforms_logic", "logic"),
+    [
+        ("v2:query", "unknown", "unknown"),
+        ("", "v2:transforms", ""),
+        ("v2:query", "", ""),
+        ("", "unknown", ""),
+    ],
+)
+def test_the_logic_is_not_known_if_a_part_is_not(
+    query: str, transforms_logic: str, logic: str
+) -> None:
+    assert logic_digest(query, transforms_logic) == logic

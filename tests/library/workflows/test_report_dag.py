@@ -194,7 +194,7 @@ def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
         outputs.add(output)
     assert len(orders) == 2  # or these seeds would show nothing
     assert len(outputs) == 1
-    logic = re.findall(r'"logic": "(v2:[0-9a-f]{16})"', outputs.pop())
+    logic = re.findall(r'"logic": "(v3:[0-9a-f]{16})"', outputs.pop())
     # Of two DAGs, in the default_args and at publish.
     assert sorted(Counter(logic).values()) == [2, 2]
 

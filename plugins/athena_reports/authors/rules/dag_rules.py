@@ -173,6 +173,22 @@ def every_report_has_an_owner(repository: Repository) -> list[str]:
     ]
 
 
+def every_logic_is_known(repository: Repository) -> list[str]:
+    """Of a transform that cannot be read, an edit makes no published period outdated."""
+    findings = []
+    for dag in repository.reports.values():
+        problem = dag.report.unknown_logic
+        if not problem:
+            continue
+        finding = (
+            f'{dag.report.name}: {problem}. Write Report(logic_version="1"), and raise the number'
+            " whenever a transform changes the rows."
+        )
+        if finding not in findings:  # the DAGs of a report share its transforms
+            findings.append(finding)
+    return findings
+
+
 def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     """Airflow parses each file every minute, and it must mean the same.
 
@@ -279,6 +295,7 @@ RULES: list[Rule] = [
     dag_ids_are_unique,
     every_report_is_documented,
     every_report_has_an_owner,
+    every_logic_is_known,
     parsing_asks_for_nothing,
     channels_have_their_packages,
     corrections_find_what_they_correct,

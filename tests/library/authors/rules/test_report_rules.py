@@ -581,6 +581,36 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     assert not any("plays" in text for text in found)
 
 
+CLOSES_OVER_A_LOGGER = """
+import logging
+
+
+def logged(log):
+    return lambda rows, period: log.info(period) or rows
+
+
+"""
+
+
+def test_a_transform_that_cannot_be_read_is_told_with_what_to_write(make: Make) -> None:
+    source = DAG_FILE.replace("\n\nplays = Report(", f"\n{CLOSES_OVER_A_LOGGER}plays = Report(")
+    source = source.replace(
+        "    doc=__doc__,", "    doc=__doc__,\n    transform=logged(logging.getLogger(__name__)),"
+    )
+    source += 'plays_daily = build_dag(plays, daily("Asia/Tokyo"))\n'
+    source = source.replace("build_dag, weekly", "build_dag, daily, weekly")
+    repository = make(source)
+    assert len(repository.reports) == 2
+    assert dag_rules.every_logic_is_known(repository) == [
+        "plays: transform 1 of 1 (<lambda>), closure variable 'log' is a logging.Logger, which"
+        ' cannot be read the same way in every process. Write Report(logic_version="1"), and raise'
+        " the number whenever a transform changes the rows."
+    ]
+    corrected = source.replace("doc=__doc__", 'logic_version="1", doc=__doc__')
+    (repository.root / "dags" / "plays.py").write_text(corrected)
+    assert dag_rules.every_logic_is_known(Repository(Project.usual(repository.root))) == []
+
+
 def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(make: Make) -> None:
     helper = "\n\ndef parts(text):\n    return 1 / len(text)\n\n\nparts('')\n"
     (finding,) = dag_rules.every_file_can_be_imported(make(DAG_FILE + helper))
