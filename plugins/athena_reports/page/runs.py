@@ -38,7 +38,7 @@ class ReportDag:
     is_paused: bool
     has_table: bool = True
     until: datetime | None = None
-    logic: str = ""  # of its publications from now on; empty for a DAG without
+    logic: str = ""  # of its runs from now on; empty for a DAG without
     reads: Sequence[str] = ()  # the DAGs of the reports that it reads
 
     @property
@@ -177,9 +177,15 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) ->
         is_paused=is_paused,
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
         until=until,
-        logic=_field_of_tasks("logic", dag["tasks"], default=""),
+        logic=_logic(dag),
         reads=_field_of_tasks("reads", dag["tasks"], default=[]),
     )
+
+
+def _logic(dag: Mapping[str, Any]) -> str:
+    """Return the logic that `build_dag` puts into the `default_args`; empty without any."""
+    arguments = dag.get("default_args", {}).get("__var", {})
+    return str(arguments.get("logic", ""))
 
 
 def _field_of_tasks(name: str, tasks: Sequence[Mapping[str, Any]], *, default: Any) -> Any:

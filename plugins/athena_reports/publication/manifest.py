@@ -211,9 +211,10 @@ class PublicationFacts(BaseModel, frozen=True):
     checks: tuple[CheckResult, ...]
     run: RunFacts
     code_version: str
-    # Kind and digest of what made the rows, by `logic_digest`; empty in a DAG of one's own.
+    # Kind and digest of what made the rows, by `logic_digest`; `unknown` if a transform cannot be
+    # read, empty in a DAG of one's own.
     logic: str = ""
-    # The digest of the transforms alone, by `transforms_digest`; empty if it is not known.
+    # The digest of the transforms alone, by `transforms_digest`; likewise.
     transforms_logic: str = ""
     delivery: PlannedDelivery | None = None  # None if the report had no channels
     # Of each report that it reads, by its table, the version of each part, by its period id.

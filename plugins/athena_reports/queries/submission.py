@@ -51,6 +51,7 @@ class Submitted(BaseModel, frozen=True):
     period: Period | None  # None for a query without a cadence
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
+    query_logic: str = ""  # the digest of what made the query; empty if its DAG does not say
 
 
 class Caller(Protocol):

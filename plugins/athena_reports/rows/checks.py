@@ -201,12 +201,15 @@ def _no_column(name: str, table: LocalTable) -> str:
     return f"there is no column {name}. The columns are {columns}"
 
 
+def failed_checks(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Return the results that forbid to publish."""
+    return [result for result in results if not result.passed and result.severity == "fail"]
+
+
 def failures(results: Sequence[CheckResult]) -> str:
     """Return what the failed checks say that forbid to publish; an empty text if there are none."""
     messages = []
-    for result in results:
-        if result.passed or result.severity != "fail":
-            continue
+    for result in failed_checks(results):
         message = f"Check {result.name} failed: {result.message}"
         if result.rows:
             examples = "; ".join(_example(row) for row in result.rows)

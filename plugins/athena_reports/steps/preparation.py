@@ -101,7 +101,12 @@ def prepare(
     with aws_errors(engine.about, task="transform"):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
-    return PreparedVersion(query=execution, version=recipe.described(version), checks=checks)
+    return PreparedVersion(
+        query=execution,
+        version=recipe.described(version),
+        checks=checks,
+        transforms_logic=recipe.transforms_logic,
+    )
 
 
 def _no_rows_error(

@@ -13,3 +13,4 @@ class PreparedVersion(BaseModel, frozen=True):
     query: QueryExecution
     version: Version
     checks: tuple[CheckResult, ...]
+    transforms_logic: str = ""  # the digest of the transforms; empty if the DAG does not say

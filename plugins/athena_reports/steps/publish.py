@@ -16,6 +16,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
+from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors, required_xcoms
@@ -48,11 +49,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         environment: Name of the environment, for the manifest.
         late_by: How long after the end of a period its last events arrive. A period whose query was
             submitted before that is provisional.
-        logic: Digest of what makes the rows, as `Report.logic` gives it: a kind, a colon and the
-            digest. A period whose manifest has another digest of the same kind is outdated.
         reads_previous: Whether the SQL reads the period before. Then this one is stale if what it
             reads of that one changes.
-        transforms_logic: Digest of the transforms alone, as `Report.transforms_logic` gives it.
         channels: Names of the channels that the version is to be delivered to.
         deliver_within: How long after the end of the period a channel gets its first version of it.
         correct_within: How long after the end of the period a channel gets a correction.
@@ -69,7 +67,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     """
 
     aws_hook_class = SharedSessionHook
-    template_fields: Sequence[str] = aws_template_fields("prepared", "submitted", "bucket", "logic")
+    template_fields: Sequence[str] = aws_template_fields("prepared", "submitted", "bucket")
     ui_color = "#98d8a0"
 
     def __init__(
@@ -82,8 +80,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         environment: str,
         late_by: timedelta = timedelta(0),
         reads_previous: bool = False,
-        logic: str = "",
-        transforms_logic: str = "",
         channels: Sequence[str] = (),
         deliver_within: timedelta = timedelta(0),
         correct_within: timedelta = timedelta(0),
@@ -104,8 +100,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.environment = environment
         self.late_by = late_by
         self.reads_previous = reads_previous
-        self.logic = logic
-        self.transforms_logic = transforms_logic
         self.channels = tuple(channels)
         self.deliver_within = deliver_within
         self.correct_within = correct_within
@@ -273,8 +267,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             checks=prepared.checks,
             run=run,
             code_version=__version__,
-            logic=self.logic,
-            transforms_logic=self.transforms_logic,
+            logic=logic_digest(submission.query_logic, prepared.transforms_logic),
+            transforms_logic=prepared.transforms_logic,
             delivery=delivery,
             parts=parts,
         )

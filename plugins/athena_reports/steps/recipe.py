@@ -30,6 +30,10 @@ class Recipe:
         checks: What must hold of the rows.
         empty: What to do without rows: fail, publish, or skip the period.
         formats: Formats to write, at least one.
+        query_logic: Digest of what makes the query today, as `Report.query_logic` gives it. If the
+            rows are of another query, an error says so.
+        transforms_logic: Digest of the transforms, as `Report.transforms_logic` gives it. Together
+            with that of the query that ran, it is the logic of the version.
 
     Raises:
         ReportError: There are no formats.
@@ -44,6 +48,8 @@ class Recipe:
     checks: Sequence[Check] = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
     formats: Sequence[Format] = ("parquet", "csv")
+    query_logic: str = ""
+    transforms_logic: str = ""
 
     def __post_init__(self) -> None:
         if not self.formats:

@@ -66,6 +66,7 @@ class AthenaSubmitOperator(AthenaOperator):
             if nothing does.
         require: Called with the hook before anything else; what it raises fails the task, before a
             query is paid.
+        query_logic: Digest of what makes the query, as `Report.query_logic` gives it.
         environment: Name of the environment, for the query's marker and for messages.
         kwargs: Arguments of AthenaOperator.
     """
@@ -84,6 +85,7 @@ class AthenaSubmitOperator(AthenaOperator):
         max_scan: int | None = None,
         measured: ScanEstimator | None = None,
         require: Callable[[SharedSessionHook], None] | None = None,
+        query_logic: str = "",
         environment: str = "",
         **kwargs: Any,
     ) -> None:
@@ -99,6 +101,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self.max_scan = max_scan
         self.measured = measured
         self.require = require
+        self.query_logic = query_logic
         self.environment = environment
         self.killed = False
         # What there is of each input, from the moment on when that is known.
@@ -162,6 +165,7 @@ class AthenaSubmitOperator(AthenaOperator):
             period=self._run_period,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=self._coverages,
+            query_logic=self.query_logic,
         )
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         if is_retry:

@@ -234,6 +234,7 @@ def build_dag(
                 cadence=cadence,
                 has_table=report.has_table,
             ),
+            query_logic=report.query_logic,
             unload_to=_unload_folder(report, deployment),
             database=deployment.database,
             workgroup=deployment.workgroup,
@@ -267,6 +268,8 @@ def build_dag(
                     checks=report.all_checks,
                     empty=report.empty,
                     formats=report.outputs,
+                    query_logic=report.query_logic,
+                    transforms_logic=report.transforms_logic,
                 ),
                 memory_limit=deployment.memory_limit,
                 bucket_owner=deployment.bucket_owner,
@@ -286,8 +289,6 @@ def build_dag(
             environment=deployment.environment,
             database=table_database,
             late_by=report.late_by,
-            logic=report.logic,
-            transforms_logic=report.transforms_logic,
             channels=[channel.name for channel in channels],
             deliver_within=delivery_policy.within,
             correct_within=delivery_policy.correct_within,
@@ -474,7 +475,8 @@ def _default_args(
     arguments: dict[str, Any] = {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
-        # Airflow's API shows both, so `plan --apply` can tell what is deployed there.
+        # Airflow stores both, and its API shows them. So the Reports page knows today's logic, and
+        # `plan --apply` can tell what is deployed there.
         "environment": deployment.environment,
         "logic": report.logic,
         "on_failure_callback": None,

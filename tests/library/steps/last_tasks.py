@@ -18,9 +18,12 @@ from tests.support.calendars import WEEK
 SQL = "SELECT rank, 'ä' FROM plays"
 
 
-def submitted(inputs: tuple[InputCoverage, ...] = (), period: Period = WEEK) -> dict[str, Any]:
-    """What run_query handed on."""
-    return Submitted(period=period, sql_sha256="5ql", inputs=inputs).model_dump(mode="json")
+def submitted(
+    inputs: tuple[InputCoverage, ...] = (), period: Period = WEEK, ran: str = ""
+) -> dict[str, Any]:
+    """What run_query handed on; `ran` is the logic of the query."""
+    handed_on = Submitted(period=period, sql_sha256="5ql", inputs=inputs, query_logic=ran)
+    return handed_on.model_dump(mode="json")
 
 
 def transformed(
@@ -29,10 +32,11 @@ def transformed(
     *,
     inputs: tuple[InputCoverage, ...] = (),
     period: Period = WEEK,
+    ran: str = "",
     **recipe: Any,
 ) -> dict[str, Any]:
     usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
-    return transform_result(query, submitted(inputs, period), recipe=Recipe(**usual | recipe))
+    return transform_result(query, submitted(inputs, period, ran), recipe=Recipe(**usual | recipe))
 
 
 def published(
@@ -42,13 +46,14 @@ def published(
     inputs: tuple[InputCoverage, ...] = (),
     period: Period = WEEK,
     max_tries: int = 3,
+    ran: str = "",
     **arguments: Any,
 ) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
             task_id="publish",
             prepared=prepared,
-            submitted=submitted(inputs, period),
+            submitted=submitted(inputs, period, ran),
             bucket=bucket,
             report="plays",
             environment="dev",

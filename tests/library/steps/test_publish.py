@@ -22,6 +22,7 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
 from athena_reports.steps.publish import S3PublishOperator
@@ -196,20 +197,20 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
         update={"dag_id": "hours_daily", "settles_at": datetime(2025, 6, 20, tzinfo=UTC)}
     )
     published(
-        transformed(query, bucket),
+        transformed(query, bucket, transforms_logic="v2:transforms"),
         bucket,
         inputs=(part, settled),
+        ran="v2:query",
         late_by=timedelta(days=1),
         reads_previous=True,
-        logic="v2:logic",
-        transforms_logic="v2:transforms",
         channels=("sales", "team"),
         deliver_within=timedelta(days=9),
         correct_within=timedelta(days=30),
     )
     manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
     assert manifest is not None
-    assert (manifest.logic, manifest.transforms_logic) == ("v2:logic", "v2:transforms")
+    assert manifest.logic == logic_digest("v2:query", "v2:transforms")
+    assert manifest.transforms_logic == "v2:transforms"
     assert manifest.code_version == __version__
     assert manifest.query.reads_previous
     assert manifest.delivery == PlannedDelivery(

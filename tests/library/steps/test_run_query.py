@@ -126,7 +126,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
 ) -> None:
     given = context()
 
-    assert submitted(given) == "q-1"
+    assert submitted(given, query_logic="v2:query") == "q-1"
     assert ([action for action, _ in athena.calls], clock.seconds) == (["StartQueryExecution"], 0)
     request = dict(athena.queries["q-1"].request)
     sql, marker = request.pop("QueryString").split("\n")
@@ -149,7 +149,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     }
     digest = hashlib.sha256(sql.encode()).hexdigest()
     assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(
-        period=WEEK, sql_sha256=digest
+        period=WEEK, sql_sha256=digest, query_logic="v2:query"
     )
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
