@@ -102,7 +102,7 @@ def test_a_store_that_does_not_answer_costs_no_query(
     supervisor.broken = True
     first = given()
     id_ = submitted(first)
-    not_read, not_noted = logged()
+    _, not_read, not_noted = logged()
     assert not_read.startswith("warning: The notes of queries could not be read: ")
     assert not_noted.startswith(f"warning: Query {id_} could not be noted: ")
     assert first["ti"].pushed[SUBMITTED_XCOM]

@@ -238,11 +238,12 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
         f"warning: {plays}.",
         f"info: The filter on {DATABASE}.plays: {predicate}",
         f"info: {users}.",
+        "info: Query execution id: q-1",
     ]
     assert "dt=2025-06-14" in str(plays)
     lake.land(dates[7])
     submitted(context(), inputs=inputs)
-    assert [line.partition(":")[0] for line in logged()] == ["info"] * 3
+    assert [line.partition(":")[0] for line in logged()] == ["info"] * 4
 
 
 def test_a_query_without_a_database_reads_that_which_athena_takes(
@@ -266,7 +267,7 @@ def test_a_limit_that_cannot_be_checked_is_said(
 ) -> None:
     submitted(context(), max_scan=1)
     says = "No period is published yet, so there is no estimate: max_scan is not checked."
-    assert logged() == [f"warning: {says}"]
+    assert logged() == [f"warning: {says}", "info: Query execution id: q-1"]
 
 
 def test_the_estimate_is_of_the_period_of_the_run(

@@ -413,6 +413,7 @@ def test_the_log_says_what_becomes_of_the_query(
         wait_task().execute(given)
     so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
     assert logged() == [
+        "info: Query execution id: q-2",
         "warning: Query q-1 is FAILED: Failed with type 1602. It was submitted again as q-2.",
         f"info: Query q-2 is QUEUED: {so_far}",
     ]
