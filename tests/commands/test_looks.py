@@ -277,10 +277,10 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     done = shop.run("status", "items")
     assert (done.code, done.err, done.changed_nothing) == (0, "", True)
     weekly, monthly = done.lines
-    assert weekly.startswith("items_weekly, logic v2:")
+    assert weekly.startswith("items_weekly, logic v3:")
     assert weekly.endswith(": 4 periods, 3 published, 1 missing; of these 1 partial")
     # No month begins between its first and its last date.
-    assert monthly.startswith("items_monthly, logic v2:")
+    assert monthly.startswith("items_monthly, logic v3:")
     assert monthly.endswith(": no periods")
     assert shop.run("status", "items_monthly").lines == [monthly]
 

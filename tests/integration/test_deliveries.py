@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
@@ -323,6 +324,8 @@ def test_a_version_is_sent_again_without_what_was_private_when_it_was_published(
     rows = rows_of(boto3.client("s3"), published_example.manifest, "parquet")
     edited = declare_published(WITH_CSV, edit)
     for channel in ALL_CHANNELS:
+        with suppress(AirflowSkipException):  # the version is older than as_csv
+            edited.deliver(channel)
         edited.deliver(channel, clears=1)
     told = everything_told(edited)
     assert "previous_rank" in told
