@@ -8,10 +8,10 @@ VENV := .venv
 SAM := .venv-deploy/.ready
 CHECKOV := .venv-checkov/.ready
 PY := $(VENV)/bin/python
-PATHS := plugins:dev:dev/local_athena
+PATHS := plugins:cli:local_athena/src:dev
 DEV := PYTHONPATH=$(PATHS) $(PY)
 # The command line of the library, as `athena-reports` is where it is installed.
-REPORTS := $(DEV) -m athena_reports
+REPORTS := $(DEV) -m athena_reports_cli
 READY := $(VENV)/.ready
 # In place of pip, since it unpacks and compiles on all cores. To use another index than PyPI, set UV_DEFAULT_INDEX.
 UV := $(VENV)/bin/uv
@@ -78,10 +78,10 @@ test: check ## Prove the package: check, lint, types and tests
 
 .PHONY: simulate
 simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
-	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.simulation $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.world $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
 # Their tests run against the local services as a process. tests/conftest.py marks them `ci`.
-SERVICES_TESTS := tests/integration tests/compatibility tests/commands
+SERVICES_TESTS := tests/services tests/compatibility tests/services/commands
 
 .PHONY: test-services
 test-services: $(READY) ## Run the part of test-ci that needs nothing of Debian: commands and tasks on the local services
@@ -89,8 +89,8 @@ test-services: $(READY) ## Run the part of test-ci that needs nothing of Debian:
 
 # The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
 # have a test marked `ci` are collected.
-CI_FILES = tests/e2e \
-	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/library tests/integrity tests/dev)) \
+CI_FILES = tests/airflow \
+	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/unit tests/repository tests/dev)) \
 	$(SERVICES_TESTS)
 
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they ask one
@@ -118,7 +118,7 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 
 .PHONY: test-wheels
 test-wheels: $(READY) ## Walk a new project with the built wheels and the newest packages that they allow
-	@INSTALL_NEWEST=1 $(PY) -m pytest tests/integrity/test_new_project.py -m "ci and not full"
+	@INSTALL_NEWEST=1 $(PY) -m pytest tests/repository/test_new_project.py -m "ci and not full"
 
 .PHONY: up
 up: $(READY) ## Run Airflow with the lakes and the Reports page on 127.0.0.1:8080 until stopped (SHELL_CONNECTIONS=1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from playwright.sync_api import Browser
 
-    from athena_reports.local.services import Services
+    from athena_reports_cli.local.services import Services
     from demo.plays import PlaysSpec
     from tests.support.flown import Flown
     from tests.support.shell import Shell
@@ -250,7 +250,7 @@ def bucket(s3: S3Client) -> str:
 @pytest.fixture(scope="session")
 def running_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The local services, prepared for the environment dev."""
-    from athena_reports.local.services import local_services
+    from athena_reports_cli.local.services import local_services
 
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
         services.prepare("dev")

@@ -1,5 +1,5 @@
-"""`python -m athena_reports` is the command line `athena-reports`."""
+"""`python -m athena_reports_cli` is the command line `athena-reports`."""
 
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 
 main()

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from athena_reports.local.databases import postgresql
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.databases import postgresql
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_plays

@@ -20,7 +20,7 @@ from statistics import median
 
 import duckdb
 
-from athena_reports.local.services import environment_without, local_services
+from athena_reports_cli.local.services import environment_without, local_services
 from bench import athena_output
 from bench.local_airflow import ROOT, WORK
 from bench.results import Row

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from athena_reports.local.runtime import AirflowConfig
+from athena_reports_cli.local.runtime import AirflowConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = Path(__file__).with_name("dags")

@@ -14,8 +14,8 @@ from statistics import median
 
 from playwright.sync_api import sync_playwright
 
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import airflow_config
 from bench.results import Row
 from tests.support.browser import launch, log_in

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from athena_reports.local.services import environment_without
+from athena_reports_cli.local.services import environment_without
 from bench import athena_output
 from bench.contender import BUCKET, Measurement, Task
 from bench.local_airflow import ROOT, WORK

@@ -37,10 +37,10 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator, Athena
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services, local_services
 from athena_reports.steps import query_poller
 from athena_reports.steps.shared_poller import Turns
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights

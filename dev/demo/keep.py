@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from athena_reports.local.project import find_project
+from athena_reports_cli.local.project import find_project
 from demo.lake import keep_demo
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from athena_reports.local.lake import KeptTable, is_kept, keep, new_version
-from athena_reports.local.services import Services
+from athena_reports_cli.local.lake import KeptTable, is_kept, keep, new_version
+from athena_reports_cli.local.services import Services
 from demo import flights, plays
 
 DEMO_PLAYS = plays.PlaysSpec(

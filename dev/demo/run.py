@@ -19,13 +19,13 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from athena_reports.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports.local.connections import ConnectionsError
-from athena_reports.local.project import find_project
-from athena_reports.local.runs import TimedProgress, Watch, finish
-from athena_reports.local.runtime import AirflowRuntime, Progress
-from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
-from athena_reports.local.up import airflow_of
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.connections import ConnectionsError
+from athena_reports_cli.local.project import find_project
+from athena_reports_cli.local.runs import TimedProgress, Watch, finish
+from athena_reports_cli.local.runtime import AirflowRuntime, Progress
+from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesError, local_services
+from athena_reports_cli.local.up import airflow_of
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking

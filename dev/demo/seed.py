@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from athena_reports.local.lake import Lake, restore
-from athena_reports.local.project import KEPT_FOLDER
-from athena_reports.local.services import Services
+from athena_reports_cli.local.lake import Lake, restore
+from athena_reports_cli.local.project import KEPT_FOLDER
+from athena_reports_cli.local.services import Services
 from demo.lake import DEMO_PLAYS, TABLES, seed_flights, seed_plays
 from demo.plays import PlaysSpec
 

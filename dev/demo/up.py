@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from athena_reports.local.connections import connections_of_up
-from athena_reports.local.runs import TimedProgress
-from athena_reports.local.services import ENVIRONMENT, local_services
-from athena_reports.local.up import (
+from athena_reports_cli.local.connections import connections_of_up
+from athena_reports_cli.local.runs import TimedProgress
+from athena_reports_cli.local.services import ENVIRONMENT, local_services
+from athena_reports_cli.local.up import (
     airflow_of,
     require_free,
     require_not_running,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
+from tests.account import Account
+from tests.statement import load
 
 from local_athena import LocalAws
 from local_athena.athena import results
@@ -12,9 +14,7 @@ from local_athena.athena.dialect import parse
 from local_athena.athena.engine import Engine
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.translate import translate
-from tests.dev.local_athena import judgement
-from tests.dev.local_athena.account import Account
-from tests.dev.local_athena.statement import load
+from tests import judgement
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from botocore.exceptions import ClientError
-
-from tests.dev.local_athena.account import Account
-from tests.dev.local_athena.statement import FOLDER, Statement
+from tests.account import Account
+from tests.statement import FOLDER, Statement
 
 LEDGER = FOLDER / "ledger.txt"
 
@@ -86,7 +85,7 @@ def read_ledger() -> dict[str, Verdict]:
 
 def write_ledger(statements: Iterable[Statement], verdicts: Mapping[str, Verdict]) -> None:
     """Write the ledger of these statements; those without a verdict are right."""
-    lines = ["# Written by `python -m tests.dev.local_athena.renew_ledger`."]
+    lines = ["# Written by `python -m tests.renew_ledger`."]
     lines += [f"# {line}" for line in shares(statements, verdicts)]
     for verdict in (Verdict.WRONG, Verdict.MISNAMED, Verdict.NOT_SUPPORTED):
         lines += ["", f"## {verdict}"]

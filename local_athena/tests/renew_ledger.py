@@ -1,4 +1,4 @@
-"""Writes the ledger anew: `python -m tests.dev.local_athena.renew_ledger [--show] [KIND...]`.
+"""Writes the ledger anew: `python -m tests.renew_ledger [--show] [KIND...]`.
 
 With kinds it only runs these and writes nothing; `--show` prints what is wrong about each
 statement that is not right.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from tests.dev.local_athena import judgement, statement_tables
-from tests.dev.local_athena.judgement import Verdict
-from tests.dev.local_athena.statement import load
+from tests.judgement import Verdict
+from tests.statement import load
+
+from tests import judgement, statement_tables
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from tests.account import Account, Outcome, numbers, refused
 
 from local_athena import LocalAws
 from local_athena.athena import output
@@ -25,7 +26,6 @@ from local_athena.athena.errors import ApiError
 from local_athena.athena.limits import Limits
 from local_athena.athena.lookups import Lookups
 from local_athena.athena.workers import WorkerEndedError, Workers
-from tests.dev.local_athena.account import Account, Outcome, numbers, refused
 
 pytestmark = pytest.mark.ci
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
+from tests.account import TOKEN, Account, ints, refused
 
 from local_athena import LocalAws, faults
 from local_athena.faults import (
@@ -28,7 +29,6 @@ from local_athena.faults import (
     Throttle,
     ThrottleGlue,
 )
-from tests.dev.local_athena.account import TOKEN, Account, ints, refused
 
 TOO_MANY = "TooManyRequestsException"
 LIMIT = "CONCURRENT_QUERY_LIMIT_EXCEEDED"

@@ -20,7 +20,7 @@ Compute = Callable[..., str]
 
 VALUES = [
     # arithmetic: integers truncate, decimals keep Trino's scale, doubles follow IEEE 754;
-    # a number with a point is a double, as in Athena (dev/local_athena/README.md), and DECIMAL '1.5' a decimal
+    # a number with a point is a double, as in Athena (local_athena/README.md), and DECIMAL '1.5' a decimal
     ("5 / 2, -7 / 2, 7 % -3, -7 % 3", '"2","-3","1","-1"'),
     ("DECIMAL '1.5' * DECIMAL '2.25', DECIMAL '10.0' / 3, DECIMAL '10.00' / 3, DECIMAL '1.0' / DECIMAL '3.00'", '"3.375","3.3","3.33","0.33"'),
     ("1.25 + 0.5, 1 - 0.01, 7.5 % 2, -7.5 % 2.25", '"1.75","0.99","1.5","-0.75"'),

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         yearly,
     )
     from athena_reports.periods.run_period import period_of_run
-    from athena_reports.periods.sql_literals import literal
     from athena_reports.queries.retry_policy import STATE_MACHINE_RETRIES, RetryPolicy
     from athena_reports.reports.column import Column
     from athena_reports.reports.report import Report
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from athena_reports.scheduling.priority import ScheduleFirst
     from athena_reports.scheduling.timetable import PeriodTimetable
     from athena_reports.settings import Settings
+    from athena_reports.sql.literals import literal
     from athena_reports.steps.publish import S3PublishOperator
     from athena_reports.steps.recipe import Recipe
     from athena_reports.steps.run_query import AthenaSubmitOperator

@@ -8,12 +8,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from athena_reports.page import ReportsPage
 from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
-from athena_reports.periods.sql_literals import literal
 from athena_reports.scheduling.asset_partitions import PeriodMapper, PeriodWindow
 from athena_reports.scheduling.macros import period
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import PAGE_PATH
+from athena_reports.sql.literals import literal
 
 _HREF = PAGE_PATH.removeprefix("/")  # relative to the UI, which need not be the root of its host
 

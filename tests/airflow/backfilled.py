@@ -18,21 +18,21 @@ from zoneinfo import ZoneInfo
 
 import psutil  # type: ignore[import-untyped]
 
-from athena_reports.local.client import AirflowApiError
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.client import AirflowApiError
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import TASK_TITLE, Query, queries_of, title_of, until
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import TASK_TITLE, Query, queries_of, title_of, until
 from tests.support.local_athena import column_bytes, facts_of_query
 from tests.support.paths import ROOT
 from tests.support.published import object_of, rows_of
 from tests.support.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 
 if TYPE_CHECKING:
-    from athena_reports.local.client import DagRun
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.client import DagRun
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 BUCKET = "athena-report-dev"
 TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local.databases import postgresql
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.databases import postgresql
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.harness import AirflowOnPostgresql, StartAirflow
+from tests.airflow.harness import AirflowOnPostgresql, StartAirflow
 from tests.support.inbox import Inbox
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from athena_reports.local.databases import Postgresql
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.databases import Postgresql
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
 
 StartAirflow = Callable[..., AirflowRuntime]
 

@@ -16,9 +16,9 @@ import psutil  # type: ignore[import-untyped]
 from athena_reports.queries.ownership import Marker
 
 if TYPE_CHECKING:
-    from athena_reports.local.client import TaskInstance
-    from athena_reports.local.runtime import AirflowRuntime
-    from athena_reports.local.services import Services
+    from athena_reports_cli.local.client import TaskInstance
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from athena_reports_cli.local.services import Services
 
 _T = TypeVar("_T")
 

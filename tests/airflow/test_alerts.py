@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from athena_reports import weekly
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from local_athena.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import ReportRun, until
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

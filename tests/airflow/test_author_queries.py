@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from athena_reports.local.services import Services, local_services
 from athena_reports.maintenance.reconcile import GRACE
 from athena_reports.queries.ownership import AuthorMarker
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_flights
 from local_athena.faults import Faults, Hold
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import now, until
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import now, until
 from tests.support.flown import Flown, write
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -37,7 +37,7 @@ from athena_reports.queries import lease
 lease.LIFETIME = timedelta(seconds={LIFETIME.total_seconds():.0f})  # half an hour
 lease.RENEW_EVERY = timedelta(seconds=2)  # five minutes
 
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 
 main()
 """

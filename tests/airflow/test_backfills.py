@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from tests.e2e.backfilled import (
+from tests.airflow.backfilled import (
     FIRST_SUNDAY,
     TOKYO,
     Backfilled,
@@ -16,11 +16,11 @@ from tests.e2e.backfilled import (
     start_reports,
     weeks,
 )
-from tests.e2e.report_run import until
+from tests.airflow.report_run import until
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 

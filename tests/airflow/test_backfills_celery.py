@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from athena_reports.local.databases import redis
-from athena_reports.local.runtime import COMPONENTS
-from tests.e2e.backfilled import (
+from athena_reports_cli.local.databases import redis
+from athena_reports_cli.local.runtime import COMPONENTS
+from tests.airflow.backfilled import (
     FIRST_SUNDAY,
     TOKYO,
     Backfilled,
@@ -20,10 +20,10 @@ from tests.e2e.backfilled import (
     start_reports,
     weeks,
 )
-from tests.e2e.report_run import until
+from tests.airflow.report_run import until
 
 if TYPE_CHECKING:
-    from tests.e2e.harness import StartAirflow
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.lake import seed_flights
-from tests.e2e.backfilled import (
+from tests.airflow.backfilled import (
     FIRST_SUNDAY,
     NEW_YORK,
     TOKYO,
@@ -25,8 +25,8 @@ from tests.e2e.backfilled import (
 )
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

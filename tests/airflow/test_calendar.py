@@ -15,17 +15,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import ReportRun, until
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import ReportRun, until
 from tests.support.paths import ROOT
 from tests.support.reports import SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

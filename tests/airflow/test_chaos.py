@@ -1,7 +1,7 @@
 """A backfill under which everything is killed, frozen or refused: paid once, whole,
 and right when all is over.
 
-What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/e2e/test_chaos.py -k 8-weeks` draws
+What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/airflow/test_chaos.py -k 8-weeks` draws
 another plan.
 """
 
@@ -33,7 +33,7 @@ from local_athena.faults import (
     SlowDown,
     Throttle,
 )
-from tests.e2e.backfilled import (
+from tests.airflow.backfilled import (
     BUCKET,
     FIRST_SUNDAY,
     TOKYO,
@@ -43,10 +43,10 @@ from tests.e2e.backfilled import (
     start_reports,
     weeks,
 )
-from tests.e2e.report_run import TASK_TITLE, title_of, until
+from tests.airflow.report_run import TASK_TITLE, title_of, until
 
 if TYPE_CHECKING:
-    from tests.e2e.harness import StartAirflow
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

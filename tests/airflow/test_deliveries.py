@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from athena_reports import weekly
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.lake import land_late_plays
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import ReportRun, until
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.paths import ROOT
@@ -25,9 +25,9 @@ from tests.support.reports import SQL
 from tests.support.slack_server import SlackServer, slack_server
 
 if TYPE_CHECKING:
-    from athena_reports.local.client import DagRun
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.client import DagRun
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

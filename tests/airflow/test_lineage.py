@@ -1,7 +1,7 @@
 """The events that the OpenLineage provider writes for the tasks of a real Airflow, beside what was
 declared, read and published.
 
-tests/integration/test_lineage.py asks the operators as the provider does.
+tests/services/test_lineage.py asks the operators as the provider does.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services
-from tests.e2e.harness import StartAirflow
-from tests.e2e.report_run import ReportRun, until
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services
+from tests.airflow.harness import StartAirflow
+from tests.airflow.report_run import ReportRun, until
 from tests.support.local_athena import facts_of_query
 from tests.support.published import read_json
 from tests.support.reports import DAGS, SQL

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from athena_reports.local.services import local_services
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.location import PeriodLocation
+from athena_reports_cli.local.services import local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.backfilled import BUCKET, TOKYO
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import ReportRun, until
+from tests.airflow.backfilled import BUCKET, TOKYO
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import ReportRun, until
 from tests.support.code_blocks import files_of
 from tests.support.paths import ROOT
 from tests.support.published import read_json, rows_of
@@ -27,10 +27,10 @@ from tests.support.reports import Play, plays_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from athena_reports.local.client import DagRun
-    from athena_reports.local.runtime import AirflowRuntime
-    from athena_reports.local.services import Services
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.client import DagRun
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from athena_reports_cli.local.services import Services
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

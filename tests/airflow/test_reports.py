@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.client import AirflowClient, DagRun
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.client import AirflowClient, DagRun
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
-from tests.e2e.report_run import ReportRun, until
+from tests.airflow.report_run import ReportRun, until
 from tests.support.reports import DAGS, SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]

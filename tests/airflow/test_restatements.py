@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from athena_reports.local.client import AirflowApiError
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.client import AirflowApiError
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.e2e.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import now, until
+from tests.airflow.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import now, until
 from tests.support.examples import consumers_dag_file
 from tests.support.paths import ROOT
 from tests.support.published import rows_of
@@ -34,9 +34,9 @@ from tests.support.reports import DAGS, SQL, Play, plays_of, top_users
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from athena_reports.local.client import DagRun
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.client import DagRun
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from athena_reports.local.client import AirflowApiError, AirflowRuntimeError
-from athena_reports.local.databases import postgresql
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.client import AirflowApiError, AirflowRuntimeError
+from athena_reports_cli.local.databases import postgresql
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
 
 if TYPE_CHECKING:
-    from tests.e2e.harness import StartAirflow
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -252,7 +252,7 @@ def starting(dags_folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[byt
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
 with AirflowRuntime(AirflowConfig(
     home=Path({str(tmp_path)!r}),
     dags_folder=Path({str(dags_folder)!r}),

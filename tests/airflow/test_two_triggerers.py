@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
-from tests.e2e.report_run import ReportRun, now, queries_of, until
-from tests.e2e.triggerers import give_to_another, start_with_two
+from tests.airflow.report_run import ReportRun, now, queries_of, until
+from tests.airflow.triggerers import give_to_another, start_with_two
 from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from athena_reports.local.runtime import COMPONENTS
-from tests.e2e.environment import PATIENCE
-from tests.e2e.report_run import ReportRun, until
+from athena_reports_cli.local.runtime import COMPONENTS
+from tests.airflow.environment import PATIENCE
+from tests.airflow.report_run import ReportRun, until
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from athena_reports.local.runtime import AirflowRuntime
-    from athena_reports.local.services import Services
-    from tests.e2e.harness import StartAirflow
+    from athena_reports_cli.local.runtime import AirflowRuntime
+    from athena_reports_cli.local.services import Services
+    from tests.airflow.harness import StartAirflow
 
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 

@@ -21,12 +21,12 @@ from jinja2.utils import import_string
 import athena_reports
 from athena_reports import Cadence, Period, monthly, weekly
 from athena_reports.aws.s3 import S3
-from athena_reports.local.services import Services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports_cli.local.services import Services
 from tests.compatibility.kept_version import (
     BUCKET,
     DATABASE,

@@ -175,7 +175,7 @@ def commands() -> dict[str, list[str]]:
     """The commands, each with its arguments and options."""
     import typer.main
 
-    from athena_reports.authors.commands import app
+    from athena_reports_cli.authoring.commands import app
 
     group: Any = typer.main.get_command(app)
     found = {}

@@ -17,8 +17,8 @@ import botocore.session
 import typer.main
 from botocore import xform_name
 
-from athena_reports.authors.commands import app
 from athena_reports.settings import Settings
+from athena_reports_cli.authoring.commands import app
 from local_athena import __main__ as local_athena
 from tests.support.code_blocks import Block, commands_of
 from tests.support.paths import ROOT
@@ -169,7 +169,7 @@ def _export(words: list[str]) -> None:
 
 
 _SHELL = {".", "echo", "cd", "eval", "git", "curl", "id"}
-# Those of docs/how-to/existing-environment.md, which tests/library/mwaa/test_bundle.py runs.
+# Those of docs/how-to/existing-environment.md, which tests/unit/athena_reports_cli/mwaa/test_bundle.py runs.
 _SHELL |= {"cat", "mkdir", "rm", "sed", "unzip", "zip"}
 
 

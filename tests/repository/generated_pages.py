@@ -12,12 +12,12 @@ from typing import Any
 import typer.main
 from cfnlint.decode import decode
 
-from athena_reports.authors.commands import app
 from athena_reports.settings import Settings, _defaults, read_settings
-from tests.integrity import api_page, local_athena_page
+from athena_reports_cli.authoring.commands import app
+from tests.repository import api_page, local_athena_page
 
 ROOT = Path(__file__).resolve().parents[2]
-RENEW = "`.venv/bin/pytest tests/integrity/test_generated_pages.py --renew-golden` writes it."
+RENEW = "`.venv/bin/pytest tests/repository/test_generated_pages.py --renew-golden` writes it."
 
 _SETTINGS = f"""# Settings
 
@@ -33,9 +33,9 @@ the model `Settings`:
 _COMMANDS = f"""# Command line
 
 The tools for those who write reports and deploy them. `athena-reports COMMAND` and
-`python -m athena_reports COMMAND` are the same. In this repository, most have a target of `make`.
+`python -m athena_reports_cli COMMAND` are the same. In this repository, most have a target of `make`.
 The others run as
-`PYTHONPATH=plugins:dev/local_athena .venv/bin/python -m athena_reports status user_ranking`.
+`PYTHONPATH=plugins:cli:local_athena/src .venv/bin/python -m athena_reports_cli status user_ranking`.
 Without `--json` the output is for people. [How to write a report](../how-to/write-a-report.md)
 shows them at work. This page is generated from the commands: {RENEW}
 
@@ -61,7 +61,7 @@ extra `mwaa`. One that lacks it says so.
 """
 _STACK = f"""# The stack
 
-`plugins/athena_reports/mwaa/stack.yaml` is a CloudFormation template of what the reports of one
+`cli/athena_reports_cli/mwaa/stack.yaml` is a CloudFormation template of what the reports of one
 environment need. [`make deploy`](../how-to/deploy.md) creates and changes it.
 This page is generated from the template:
 {RENEW}

@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.client import AirflowClient, DagRun, all_finished
-from athena_reports.local.services import Services
-from tests.integrity.pages import PAGES, README
+from athena_reports_cli.local.client import AirflowClient, DagRun, all_finished
+from athena_reports_cli.local.services import Services
+from tests.repository.pages import PAGES, README
 from tests.support.code_blocks import blocks_of, commands_of, files_of
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(README not in PAGES, reason="a team has written its own"),
 ]
 MAINTENANCE = "athena_reports_maintenance.py"
-LAYERS = "tests/integrity/test_layers.py"
+LAYERS = "tests/repository/test_layers.py"
 
 
 def without_samples(root: Path) -> Path:

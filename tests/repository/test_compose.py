@@ -15,8 +15,8 @@ import boto3
 import pytest
 import yaml
 
-from athena_reports.authors.new import report_templates
 from athena_reports.settings import read_settings
+from athena_reports_cli.authoring.new import report_templates
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))

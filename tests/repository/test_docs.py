@@ -19,14 +19,14 @@ import pytest
 
 import athena_reports
 from athena_reports import Input, weekly
-from athena_reports.local.services import Services
 from athena_reports.page.coverage import State
 from athena_reports.publication.manifest import Manifest, PublishedObject, QueryFacts
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
-from tests.integrity.console import check_console, run_python
-from tests.integrity.pages import PAGES, README, name_of
+from athena_reports_cli.local.services import Services
+from tests.repository.console import check_console, run_python
+from tests.repository.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
@@ -44,19 +44,19 @@ RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM, 
 
 # A page whose blocks other than console have a test of their own, which reads the page.
 RUN_ELSEWHERE = {
-    "README.md": "tests/integrity/test_adoption.py",
-    "README.ja.md": "tests/integrity/test_readme.py",
-    "docs/tutorial.md": "tests/integration/test_tutorial.py",
-    "docs/how-to/be-told.md": "tests/integration/test_alerts.py",
-    "docs/how-to/deliver.md": "tests/integration/test_deliveries.py",
-    "docs/how-to/configure.md": "tests/library/mwaa/test_stack.py",
-    EXISTING: "tests/integrity/test_existing_environment.py",
-    "docs/how-to/lineage.md": "tests/integrity/test_lineage_page.py",
-    "docs/how-to/read-another-report.md": "tests/integration/test_read_another_report.py",
-    "docs/how-to/partitions.md": "tests/integration/test_partition_layouts.py",
-    "docs/how-to/several-tables.md": "tests/integration/test_several_tables.py",
-    "docs/how-to/start-a-dag.md": "tests/integration/test_asset_events.py",
-    "docs/how-to/write-a-dag-by-hand.md": "tests/integration/test_runs.py",
+    "README.md": "tests/repository/test_adoption.py",
+    "README.ja.md": "tests/repository/test_readme.py",
+    "docs/tutorial.md": "tests/services/test_tutorial.py",
+    "docs/how-to/be-told.md": "tests/services/test_alerts.py",
+    "docs/how-to/deliver.md": "tests/services/test_deliveries.py",
+    "docs/how-to/configure.md": "tests/unit/athena_reports_cli/mwaa/test_stack.py",
+    EXISTING: "tests/repository/test_existing_environment.py",
+    "docs/how-to/lineage.md": "tests/repository/test_lineage_page.py",
+    "docs/how-to/read-another-report.md": "tests/services/test_read_another_report.py",
+    "docs/how-to/partitions.md": "tests/services/test_partition_layouts.py",
+    "docs/how-to/several-tables.md": "tests/services/test_several_tables.py",
+    "docs/how-to/start-a-dag.md": "tests/services/test_asset_events.py",
+    "docs/how-to/write-a-dag-by-hand.md": "tests/services/test_runs.py",
 }
 NOT_RUN = {
     (
@@ -65,13 +65,13 @@ NOT_RUN = {
     ): "signatures, which test_generated_pages.py compares with the code",
     ("docs/reference/published.md", ""): "a listing of keys",
     (
-        "dev/local_athena/README.md",
+        "local_athena/README.md",
         "python",
-    ): "pieces of one session; tests/dev/local_athena makes each of these calls",
+    ): "pieces of one session; local_athena/tests makes each of these calls",
     (
-        "dev/local_athena/README.md",
+        "local_athena/README.md",
         "sql",
-    ): "the target is a bucket of the reader's; tests/dev/local_athena/test_unload.py",
+    ): "the target is a bucket of the reader's; local_athena/tests/test_unload.py",
 }
 
 

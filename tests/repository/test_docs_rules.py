@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import dag_rules, sql_rules
-from athena_reports.authors.rules.dag_rules import Repository
-from athena_reports.local.project import Project
-from tests.integrity.pages import PAGES, name_of
+from athena_reports_cli.authoring.rules import dag_rules, sql_rules
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.local.project import Project
+from tests.repository.pages import PAGES, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
 

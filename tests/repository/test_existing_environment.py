@@ -1,7 +1,7 @@
 """What the page on an MWAA environment that is there says is what the library and its stack do.
 
-tests/integration/test_permissions.py holds the policy and the endpoints against what was called,
-and tests/library/mwaa/test_bundle.py runs the page's way to merge.
+tests/services/test_permissions.py holds the policy and the endpoints against what was called,
+and tests/unit/athena_reports_cli/mwaa/test_bundle.py runs the page's way to merge.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cfnlint.decode import decode
 
 from athena_reports.settings import read_settings
 from athena_reports.workflows.dag_files import dag_files
-from tests.integrity.console import run_python
+from tests.repository.console import run_python
 from tests.support import reports
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.dag_files import load_dags

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import athena_reports
-from tests.integrity.generated_pages import PAGES
+from tests.repository.generated_pages import PAGES
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 

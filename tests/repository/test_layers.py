@@ -19,7 +19,9 @@ FILES = [*sorted((ROOT / "dags").rglob("*.py")), *sorted((ROOT / "plugins").glob
 
 def test_the_rooms_keep_their_layers() -> None:
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-    path = ":".join(str(ROOT / folder) for folder in ("plugins", "dev/local_athena", "dev", "."))
+    path = ":".join(
+        str(ROOT / folder) for folder in ("plugins", "cli", "local_athena/src", "dev", ".")
+    )
     done = subprocess.run(
         command, cwd=ROOT, env={"PYTHONPATH": path}, capture_output=True, text=True
     )

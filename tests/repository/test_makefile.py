@@ -29,7 +29,7 @@ def test_a_dry_run_is_on_with_1_and_off_when_it_is_left_out() -> None:
     assert "--dry-run" in make("DRY_RUN=1").stdout
     left_out = make()
     assert left_out.returncode == 0
-    assert "-m athena_reports deploy --env 'stg'" in left_out.stdout
+    assert "-m athena_reports_cli deploy --env 'stg'" in left_out.stdout
     assert "--dry-run" not in left_out.stdout
 
 
@@ -70,7 +70,7 @@ def test_what_pays_or_overwrites_is_said_with_1(variable: str, value: str, is_sa
     told = dry_run(
         TARGETS[variable], "REPORT=user_ranking", *([f"{variable}={value}"] if value else [])
     ).stdout
-    assert re.search(rf"\.venv/bin/python -m athena_reports {command} '?user_ranking", told)
+    assert re.search(rf"\.venv/bin/python -m athena_reports_cli {command} '?user_ranking", told)
     assert (option in told) == is_said
 
 
@@ -89,7 +89,7 @@ def test_a_load_has_the_options_of_its_variables() -> None:
 def test_a_backfill_has_the_options_of_its_variables_and_asks(yes: str, is_said: bool) -> None:
     words = ("REPORT=plays", "FROM=2025-06-01", "TO=2025-06", "AIRFLOW=mwaa:stg")
     told = dry_run("backfill", *words, f"YES={yes}").stdout
-    assert ".venv/bin/python -m athena_reports backfill 'plays'" in told
+    assert ".venv/bin/python -m athena_reports_cli backfill 'plays'" in told
     options = told.split("'plays'")[1].split()
     expected = ["--from", "2025-06-01", "--to", "2025-06", "--airflow", "mwaa:stg"]
     assert [option.strip("'") for option in options[:6]] == expected
@@ -100,7 +100,7 @@ def test_a_plan_has_the_options_of_its_variables() -> None:
     told = dry_run(
         "plan", "REPORT=user_ranking", "LAST=5", "YES=1", "APPLY=mwaa:reports-stg"
     ).stdout
-    assert ".venv/bin/python -m athena_reports plan 'user_ranking'" in told
+    assert ".venv/bin/python -m athena_reports_cli plan 'user_ranking'" in told
     assert told.split("'user_ranking'")[1].split() == [
         "--last",
         "5",

@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from athena_reports.local.client import AirflowClient, DagRun, all_finished
-from athena_reports.local.runtime import free_port
-from athena_reports.local.services import Services
-from tests.integrity.installed import Installed, build_wheels, index_variables
+from athena_reports_cli.local.client import AirflowClient, DagRun, all_finished
+from athena_reports_cli.local.runtime import free_port
+from athena_reports_cli.local.services import Services
+from tests.repository.installed import Installed, build_wheels, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.local_athena import run_sql

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import typer.main
 
-from athena_reports.authors.commands import app
 from athena_reports.settings import Settings
-from tests.integrity.console import MAKEFILE
-from tests.integrity.pages import PAGES, README, name_of
+from athena_reports_cli.authoring.commands import app
+from tests.repository.console import MAKEFILE
+from tests.repository.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of, commands_of
 from tests.support.paths import ROOT
 from tests.support.repository_copy import copy_repository, make

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tests.integrity.installed import Installed, build_wheels, index_variables
+from tests.repository.installed import Installed, build_wheels, index_variables
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 

@@ -306,7 +306,7 @@ def test_each_night_the_wheels_meet_the_newest_packages_that_they_allow() -> Non
     )
     assert "INSTALL_NEWEST=1 " in done.stdout
     (selection,) = selections("test-wheels")
-    assert selection.has("tests/integrity/test_new_project.py::test_any", {"ci"})
+    assert selection.has("tests/repository/test_new_project.py::test_any", {"ci"})
 
 
 def test_only_a_person_deploys_and_only_where_the_role_is_known() -> None:

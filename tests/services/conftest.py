@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.inbox import Inbox
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
+from athena_reports_cli.local.services import Services
 
 TYPES = {"event_id": "string", "user_id": "string", "score": "bigint", "played_at": "timestamp"}
 _SCHEMA = pa.schema(

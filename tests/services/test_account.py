@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
-from athena_reports.local.services import Services
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.task_runner import run_dag

@@ -17,8 +17,8 @@ from airflow.sdk.execution_time import task_runner
 
 from athena_reports import weekly
 from athena_reports.alerts import notifying
-from athena_reports.local.services import Services
-from tests.integration.notifiers import Counting, Hanging
+from athena_reports_cli.local.services import Services
+from tests.services.notifiers import Counting, Hanging
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import ALERTS_PAGE, alerts_dag_file
@@ -31,7 +31,7 @@ from tests.support.task_runner import execute, prepare, run_dag
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
 SCHEDULED = DagRun("scheduled", DUE_AT, WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
-IMPORT = "from tests.integration.notifiers import Counting, Hanging\n"
+IMPORT = "from tests.services.notifiers import Counting, Hanging\n"
 IMPORT_CHECKS = ("import Report", "import Report, checks")
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
 

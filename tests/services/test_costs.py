@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from athena_reports import Report, build_dag, monthly
-from athena_reports.authors import costs as view
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws
-from athena_reports.local.services import Services
 from athena_reports.queries.prices import price_usd
 from athena_reports.settings import settings
+from athena_reports_cli.authoring import costs as view
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.shell import Shell

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.reports import DAGS
 from tests.support.shell import Shell
 

@@ -29,7 +29,7 @@ from athena_reports.aws.s3 import S3, S3Error, split_uri
 from athena_reports.delivery import attachment
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file

@@ -32,7 +32,7 @@ from slack_sdk import WebClient
 
 from athena_reports import weekly
 from athena_reports.aws.s3 import split_uri
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support import botocore_caches
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags

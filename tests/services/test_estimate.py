@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athena_reports.authors.table_uses import table_uses
-from athena_reports.local.services import Services
+from athena_reports_cli.authoring.table_uses import table_uses
+from athena_reports_cli.local.services import Services
 from tests.support.flown import Flown
 from tests.support.local_athena import finished_query
 from tests.support.shell import Shell

@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from athena_reports import RetentionPolicy, build_cleanup
-from athena_reports.local.services import Services
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.services import Services
 from athena_reports.settings import settings
-from tests.integration.partitioned import Lake, Partitioning, Play
+from athena_reports_cli.local.services import Services
+from tests.services.partitioned import Lake, Partitioning, Play
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports.local.lake import Lake, kept_tables, restore
-from athena_reports.local.services import Services
+from athena_reports_cli.local.lake import Lake, kept_tables, restore
+from athena_reports_cli.local.services import Services
 from demo import flights, lake, plays
 
 # 109 days.

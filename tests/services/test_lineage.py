@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.openlineage.extractors import OperatorLineage
 from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
@@ -167,7 +167,7 @@ def test_a_run_needs_no_provider(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-S", "-c", RUN],  # without the packages of this environment
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"plugins:dev/local_athena:dev:.:{packages}"},
+        env={**os.environ, "PYTHONPATH": f"plugins:cli:local_athena/src:dev:.:{packages}"},
         capture_output=True,
         text=True,
         check=False,

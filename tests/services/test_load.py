@@ -25,9 +25,9 @@ import boto3
 import duckdb
 import pytest
 
-from athena_reports.authors.load import LoadedTable, Source, load
-from athena_reports.local.lake import Lake, restore
-from athena_reports.local.services import Services, local_services
+from athena_reports_cli.authoring.load import LoadedTable, Source, load
+from athena_reports_cli.local.lake import Lake, restore
+from athena_reports_cli.local.services import Services, local_services
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
@@ -263,7 +263,7 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
 IS_KILLED = """
 import os, signal
 from boto3.s3.transfer import S3Transfer
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 S3Transfer.upload_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 main()
 """
@@ -415,7 +415,7 @@ def test_services_that_were_started_for_themselves_get_what_is_kept(
     assert code == 0, printed
     with local_services(folder / "later.log") as later:
         done = subprocess.run(
-            [sys.executable, "-m", "athena_reports.local.restore"],
+            [sys.executable, "-m", "athena_reports_cli.local.restore"],
             cwd=folder,
             env=SHELL
             | {"AWS_ENDPOINT_URL": later.endpoint_url, "PYTHONPATH": str(ROOT / "plugins")},

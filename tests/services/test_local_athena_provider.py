@@ -17,7 +17,7 @@ from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from botocore.exceptions import ClientError
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 
 ENDLESS = (
     "WITH d (x) AS (VALUES 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) SELECT sum(a.x * b.x % c.x) FROM "

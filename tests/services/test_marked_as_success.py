@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from athena_reports import AthenaWaitSensor
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries

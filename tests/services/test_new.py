@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import dag_rules, sql_rules
-from athena_reports.authors.rules.dag_rules import Repository
-from athena_reports.local.project import Project
-from athena_reports.local.services import Services
+from athena_reports_cli.authoring.rules import dag_rules, sql_rules
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.services import Services
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

@@ -19,10 +19,10 @@ from athena_reports import Input, weekly
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.inputs.predicate import input_predicate
-from athena_reports.local.services import Services
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.steps.input_coverage import find_partitions
-from tests.integration.partitioned import Lake, Partitioning, Play
+from athena_reports_cli.local.services import Services
+from tests.services.partitioned import Lake, Partitioning, Play
 from tests.support.code_blocks import blocks_of
 from tests.support.local_athena import finished_query
 from tests.support.paths import ROOT

@@ -40,11 +40,11 @@ from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.local.services import Services, local_services
 from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
+from athena_reports_cli.local.services import Services, local_services
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold, SlowDown

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from athena_reports.authors import plan as planning
-from athena_reports.authors.report_files import DeclaredReport, declared_reports, find_report
-from athena_reports.authors.trial import Aws
-from athena_reports.local.services import Services
+from athena_reports_cli.authoring import plan as planning
+from athena_reports_cli.authoring.report_files import DeclaredReport, declared_reports, find_report
+from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, object_of
 from tests.support.reports import SQL

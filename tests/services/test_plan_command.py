@@ -1,6 +1,6 @@
 """`plan` beside an Airflow, and beside folders that no run could publish to.
 
-Its questions, answers and output are in tests/commands/test_plan.py.
+Its questions, answers and output are in tests/services/commands/test_plan.py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from airflow.api_fastapi.core_api.datamodels.dags import DAGDetailsResponse
 from airflow.serialization.serialized_objects import DagSerialization
 from pydantic import TypeAdapter
 
-from athena_reports.authors.report_files import declared_reports, find_report
 from athena_reports.queries.ownership import AuthorMarker, Submission
+from athena_reports_cli.authoring.report_files import declared_reports, find_report
 from tests.support.dag_files import load_dags
 from tests.support.flown import DAG_ID, EDIT, WEEKS, Flown
 from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
@@ -198,7 +198,7 @@ def test_a_start_that_is_never_answered_is_not_called_a_run_that_has_not_begun(
     monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
     monkeypatch.setenv("COLUMNS", "40")  # no line is broken in a narrow terminal
     clock = SimpleNamespace(sleep=lambda _: None)
-    monkeypatch.setattr("athena_reports.authors.airflow_api.time", clock)
+    monkeypatch.setattr("athena_reports_cli.authoring.airflow_api.time", clock)
     flown.edit("SUM(distance)", "SUM(distance) + 1")  # every week changes
     deploy(flown, airflow)
     airflow.unanswered = [Unanswered.NOT_DONE] * 20

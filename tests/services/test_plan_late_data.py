@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from athena_reports.authors.trial import trial
 from athena_reports.aws.s3 import S3, S3Error
+from athena_reports_cli.authoring.trial import trial
 from local_athena.faults import End, Fault, Faults, Refuse
 from tests.support.aws_errors import LOST, api_error
 from tests.support.dag_files import load_dags
@@ -232,7 +232,7 @@ def test_a_call_for_the_published_sql_that_fails_is_told_and_the_plan_goes_on(
         return trial(*arguments, **options)
 
     flown.edit(*EDIT)
-    monkeypatch.setattr("athena_reports.authors.plan.trial", trial_of_edited)
+    monkeypatch.setattr("athena_reports_cli.authoring.plan.trial", trial_of_edited)
     period = planned(shell)
     assert period["not_separated"] == f"the published SQL gives no rows today: {error}"
     assert period["newer_partitions"] == []
@@ -317,7 +317,7 @@ def test_where_the_transforms_are_not_told_the_partitions_are_looked_at_if_they_
         def refuse(*_: Any, **__: Any) -> None:
             raise error
 
-        monkeypatch.setattr("athena_reports.authors.plan.find_partitions", refuse)
+        monkeypatch.setattr("athena_reports_cli.authoring.plan.find_partitions", refuse)
     period = planned(shell)
     assert period["separation"] is None
     assert period["not_separated"] == ("the publication does not tell which transforms made it.")

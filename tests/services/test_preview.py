@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
 from local_athena.faults import End, Faults
 from tests.support.dag_files import load_dags

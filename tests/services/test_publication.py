@@ -15,9 +15,9 @@ from airflow.providers.common.compat.sdk import (
 from botocore.client import BaseClient
 
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
-from athena_reports.local.services import Services
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
 from tests.support.local_athena import run_sql
 from tests.support.published import manifest_of, object_of, rows_of

@@ -20,10 +20,10 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.errors import MissingPartitionsError
-from athena_reports.local.services import Services
 from athena_reports.maintenance.restatement import Restatement, find_restatements
 from athena_reports.publication.glue_table import parquet_descriptor, published_tables
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
 from tests.support.code_blocks import files_of
 from tests.support.dag_files import load_dags

@@ -12,7 +12,7 @@ from aiobotocore.client import AioBaseClient
 from airflow.sdk import DAG
 from botocore.client import BaseClient
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.task_runner import run_dag
 

@@ -12,12 +12,12 @@ import pytest
 
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
-from athena_reports.local.services import Services
 from athena_reports.queries.execution import QueryExecution, get_query_execution
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import open_engine
+from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
 from local_athena.faults import CutBody, Faults, SlowDown
 

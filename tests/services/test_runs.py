@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from athena_reports import AthenaSubmitOperator
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo import flights
 from demo.lake import load
 from tests.support.airflow_run import DagRun

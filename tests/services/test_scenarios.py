@@ -17,10 +17,10 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
-from athena_reports.local.services import Services
 from athena_reports.queries import submission
 from athena_reports.queries.submission import MAX_EXECUTIONS
 from athena_reports.steps import query_poller
+from athena_reports_cli.local.services import Services
 from local_athena.faults import (
     Drop,
     End,
@@ -35,7 +35,7 @@ from local_athena.faults import (
     Slow,
     Throttle,
 )
-from tests.integration.scenarios import (
+from tests.services.scenarios import (
     Outcome,
     Run,
     Step,

@@ -16,7 +16,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.sts import StsHook
 from airflow.providers.common.compat.sdk import AirflowException
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.code_blocks import files_of
 from tests.support.dag_files import load_dags
 from tests.support.paths import ROOT

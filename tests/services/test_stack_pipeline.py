@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import boto3
 import pytest
 
-from athena_reports.local.services import Services
 from athena_reports.settings import settings
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.reports import carriers

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.client import all_finished
-from athena_reports.local.services import Services
+from athena_reports_cli.local.client import all_finished
+from athena_reports_cli.local.services import Services
 from demo.flights import read_flights
 from tests.support.code_blocks import Block, blocks_of, commands_of, files_of
 from tests.support.dag_files import load_dags

@@ -15,8 +15,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import DAG
 
-from athena_reports.local.services import Services
 from athena_reports.queries import submission
+from athena_reports_cli.local.services import Services
 from local_athena.faults import Drop, Fault, Faults, ForgetToken, Refuse, Throttle, ThrottleGlue
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags

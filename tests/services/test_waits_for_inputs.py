@@ -1,6 +1,6 @@
 """A run that waits for its input, to its end: each task, with real services and a triggerer's loop.
 
-tests/e2e/test_two_triggerers.py shows it under a real scheduler.
+tests/airflow/test_two_triggerers.py shows it under a real scheduler.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from athena_reports.local.services import Services
 from athena_reports.steps.partition_poller import PartitionPoller
+from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
@@ -85,7 +85,7 @@ class Flown:
         has_input: bool = True,
         **variables: str,
     ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports`, or another program, in the report's folder.
+        """Start `python -m athena_reports_cli`, or another program, in the report's folder.
 
         Without input its standard input is closed.
         """

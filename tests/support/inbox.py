@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from athena_reports.aws.s3 import S3
-from athena_reports.local.services import Services
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
@@ -25,6 +24,7 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.formats import Format
 from athena_reports.rows.writer import digest_of, write_files, write_table
 from athena_reports.steps.preparation import keep_sql, upload_version
+from athena_reports_cli.local.services import Services
 
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024

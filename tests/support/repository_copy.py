@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from athena_reports.local.client import AirflowClient
-from athena_reports.local.runtime import free_port
+from athena_reports_cli.local.client import AirflowClient
+from athena_reports_cli.local.runtime import free_port
 from tests.support.paths import ROOT
 
 USING = ("READY=", f"PY={sys.executable}")

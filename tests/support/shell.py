@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 from tests.support.variables import kept_environment
 
 

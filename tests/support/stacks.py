@@ -1,4 +1,4 @@
-"""The stack of athena_reports.mwaa, created in the local services."""
+"""The stack of athena_reports_cli.mwaa, created in the local services."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs a DAG's tasks one after the other in this process, as a worker would: copy, render, execute.
 
 What a test gets this way is every task's real code against real services, without the seconds that
-each task of a scheduled run takes. The scheduler's own part is tested in tests/e2e.
+each task of a scheduled run takes. The scheduler's own part is tested in tests/airflow.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from athena_reports.settings import settings
 
 if TYPE_CHECKING:
-    from athena_reports.local.services import Services
+    from athena_reports_cli.local.services import Services
 
 
 @contextmanager

@@ -6,10 +6,10 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from athena_reports.mwaa.wheels import CACHE
+from athena_reports_cli.mwaa.wheels import CACHE
 from tests.support.paths import ROOT
 
-LIST = Path("plugins/athena_reports/mwaa/wheels.txt")
+LIST = Path("cli/athena_reports_cli/mwaa/wheels.txt")
 
 
 def write_wheel(

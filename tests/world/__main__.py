@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
-from tests.simulation.checker import play
-from tests.simulation.world import story_of
+from tests.world.checker import play
+from tests.world.world import story_of
 
 SEED = "seed-"
 
@@ -77,7 +77,7 @@ def play_many(first: int, number: int, processes: int | None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play what the command line asks for; return 1 if something does not hold."""
-    parser = argparse.ArgumentParser(prog="tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests.world", description=__doc__)
     parser.add_argument(
         "seeds", nargs="?", default="10000", help=f"how many worlds, or {SEED}<number> for one"
     )

@@ -20,12 +20,12 @@ from athena_reports.maintenance.cleanup import clean_up_bucket
 from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator
 from athena_reports.publication.commit import read_manifest
-from tests.simulation.airflow_model import Run, task
-from tests.simulation.alerts_model import Alerts
-from tests.simulation.author_model import Authors
-from tests.simulation.deliveries_model import Deliveries
-from tests.simulation.promises import judge_followers
-from tests.simulation.world import (
+from tests.world.airflow_model import Run, task
+from tests.world.alerts_model import Alerts
+from tests.world.author_model import Authors
+from tests.world.deliveries_model import Deliveries
+from tests.world.promises import judge_followers
+from tests.world.world import (
     ANOTHER_ENVIRONMENT,
     BUCKET,
     DAYS,

@@ -38,8 +38,11 @@ from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
-from tests.simulation.promises import judge_followers
-from tests.simulation.world import (
+from tests.support.airflow_run import StateStore, TaskInstance
+from tests.support.memory_athena import Plan, Query
+from tests.support.triggers import WAITING, first_event, through_the_database
+from tests.world.promises import judge_followers
+from tests.world.world import (
     BUCKET,
     COPY,
     DEAD_AFTER_SECONDS,
@@ -52,9 +55,6 @@ from tests.simulation.world import (
     TurnsLoop,
     World,
 )
-from tests.support.airflow_run import StateStore, TaskInstance
-from tests.support.memory_athena import Plan, Query
-from tests.support.triggers import WAITING, first_event, through_the_database
 
 TASKS = ("run_query", "wait_for_query", "transform", "publish")
 INPUTS_TASK = "wait_for_inputs"

@@ -22,7 +22,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetDagRun
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.alerts import kinds, notifying
+from athena_reports.alerts import alerts_dag, kinds, notifying
 from athena_reports.alerts.kinds import all_clear_record, failure_record, late_record
 from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.alerts.record import StoredRecord
@@ -33,12 +33,11 @@ from athena_reports.alerts.sensors import (
     WhenPublishedSensor,
 )
 from athena_reports.queries.retry_policy import RetryPolicy
-from athena_reports.workflows import alerts_dag
-from tests.simulation.airflow_model import Run, task
-from tests.simulation.process import Process
-from tests.simulation.world import BUCKET, DAY, PERIODS, REPORT, Actor, CrashError, World
 from tests.support.calendars import WEEKS
 from tests.support.triggers import Supervisor
+from tests.world.airflow_model import Run, task
+from tests.world.process import Process
+from tests.world.world import BUCKET, DAY, PERIODS, REPORT, Actor, CrashError, World
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0

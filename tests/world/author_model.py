@@ -13,12 +13,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors import trial
 from athena_reports.errors import AthenaReportsError
 from athena_reports.queries.lease import LIFETIME
-from tests.simulation.process import Process
-from tests.simulation.world import Actor, World
+from athena_reports_cli.authoring import trial
 from tests.support.memory_athena import FINAL, Plan, Query
+from tests.world.process import Process
+from tests.world.world import Actor, World
 
 RECONCILE_EVERY_SECONDS = 600.0
 RESULTS_URI = "s3://results/"

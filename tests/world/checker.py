@@ -9,9 +9,9 @@ from datetime import datetime
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import PublishedCalendar
-from tests.simulation.actors import clean_up, populate, reconcile
-from tests.simulation.promises import judge_followers
-from tests.simulation.world import (
+from tests.world.actors import clean_up, populate, reconcile
+from tests.world.promises import judge_followers
+from tests.world.world import (
     BUCKET,
     DAY,
     DAYS,

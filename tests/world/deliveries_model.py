@@ -27,11 +27,11 @@ from athena_reports.delivery.receipt import receipts_of
 from athena_reports.delivery.sending import Sent
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
 from athena_reports.publication.manifest import Manifest
-from tests.simulation.airflow_model import task
-from tests.simulation.process import Process
-from tests.simulation.world import BUCKET, DAY, DAYS, OURS, PERIODS, REPORT, World
 from tests.support.airflow_run import TaskInstance
 from tests.support.calendars import WEEKS
+from tests.world.airflow_model import task
+from tests.world.process import Process
+from tests.world.world import BUCKET, DAY, DAYS, OURS, PERIODS, REPORT, World
 
 RETRIES = 6
 UNTIL = timedelta(days=60)  # after the end of a period, so in all of a world

@@ -31,8 +31,8 @@ from athena_reports.queries.ownership import AuthorMarker, Marker, Submission
 from athena_reports.steps.execution_notes import TaskStateNotes
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
-from tests.simulation.world import World
 from tests.support.memory_athena import MemoryAthena
+from tests.world.world import World
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

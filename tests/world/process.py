@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.world import Actor, CrashError, World
+from tests.world.world import Actor, CrashError, World
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.simulation.world import PERIODS, World
+from tests.world.world import PERIODS, World
 
 
 def judge_followers(world: World) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.__main__ import main
-from tests.simulation.checker import play
-from tests.simulation.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newer_one
-from tests.simulation.world import INCIDENTS, story_of
+from tests.world.__main__ import main
+from tests.world.checker import play
+from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newer_one
+from tests.world.world import INCIDENTS, story_of
 
 # The nightly job plays 100,000 others. Three of the last four show a planted bug each. In the other
 # one a wait is cleared that was taken for dead.

@@ -52,11 +52,11 @@ from tests.support.triggers import Supervisor
 from tests.support.virtual_clock import START, ClockLoop, NoWaiting, VirtualClock, virtual_clock
 
 if TYPE_CHECKING:
-    from tests.simulation.airflow_model import Attempt, Run
-    from tests.simulation.alerts_model import Alerts
-    from tests.simulation.author_model import Authors
-    from tests.simulation.deliveries_model import Deliveries
-    from tests.simulation.process import Process
+    from tests.world.airflow_model import Attempt, Run
+    from tests.world.alerts_model import Alerts
+    from tests.world.author_model import Authors
+    from tests.world.deliveries_model import Deliveries
+    from tests.world.process import Process
 
 T = TypeVar("T")
 

@@ -13,7 +13,10 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from athena_reports.authors.airflow_api import (
+from athena_reports.errors import AthenaReportsError, PeriodError
+from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, yearly
+from athena_reports.settings import settings
+from athena_reports_cli.authoring.airflow_api import (
     CONFLICT,
     Airflow,
     AirflowApiError,
@@ -23,14 +26,11 @@ from athena_reports.authors.airflow_api import (
     require_dag,
     runs_of_backfill,
 )
-from athena_reports.authors.plan import check_folder
-from athena_reports.authors.preview import expected_cost
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.status import status
-from athena_reports.authors.trial import Aws
-from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, yearly
-from athena_reports.settings import settings
+from athena_reports_cli.authoring.plan import check_folder
+from athena_reports_cli.authoring.preview import expected_cost
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.status import status
+from athena_reports_cli.authoring.trial import Aws
 
 _NOON = time(12)  # a midnight may not exist in the zone; noon of a date is certainly in it
 _NAMED_PERIODS = 6  # of a longer list only the first and the last are shown

@@ -20,27 +20,27 @@ from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from athena_reports.authors.case_csv import CaseError, CsvFile, CsvRow, Row, read_csv
-from athena_reports.authors.case_tables import EXPECTED_FILE, case_tables, input_files
-from athena_reports.authors.cte import CteError, select_from
-from athena_reports.authors.report_files import (
+from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.declaration import mistake
+from athena_reports.inputs.input import Input
+from athena_reports.periods.calendar import Period
+from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.reports.sql_template import template_context
+from athena_reports.rows.checks import failures
+from athena_reports.rows.writer import write_files
+from athena_reports_cli.authoring.case_csv import CaseError, CsvFile, CsvRow, Row, read_csv
+from athena_reports_cli.authoring.case_tables import EXPECTED_FILE, case_tables, input_files
+from athena_reports_cli.authoring.cte import CteError, select_from
+from athena_reports_cli.authoring.report_files import (
     Declared,
     DeclaredReport,
     UnknownReportError,
     find_dags,
     find_report,
 )
-from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
-from athena_reports.authors.trial import Aws, trial
-from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.declaration import mistake
-from athena_reports.inputs.input import Input
-from athena_reports.local.local_endpoint import remote_endpoint
-from athena_reports.periods.calendar import Period
-from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
-from athena_reports.rows.checks import failures
-from athena_reports.rows.writer import write_files
+from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
+from athena_reports_cli.authoring.trial import Aws, trial
+from athena_reports_cli.local.local_endpoint import remote_endpoint
 
 CASE_FILE = "case.yaml"
 # How a query fails whose SQL may be right, but which the local Athena cannot run.

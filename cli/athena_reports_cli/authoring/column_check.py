@@ -14,16 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.sql_columns import (
-    QueryColumns,
-    TableTypes,
-    UnknownColumn,
-    query_columns,
-)
-from athena_reports.authors.sql_parser import SqlError
-from athena_reports.authors.sql_types import certain_types, returned_types
-from athena_reports.authors.template_lines import TemplateLines
 from athena_reports.errors import AthenaReportsError, TransformError
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
@@ -38,6 +28,16 @@ from athena_reports.rows.transforms import (
     without_partial,
 )
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.sql_columns import (
+    QueryColumns,
+    TableTypes,
+    UnknownColumn,
+    query_columns,
+)
+from athena_reports_cli.authoring.sql_parser import SqlError
+from athena_reports_cli.authoring.sql_types import certain_types, returned_types
+from athena_reports_cli.authoring.template_lines import TemplateLines
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

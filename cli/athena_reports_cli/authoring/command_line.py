@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from io import StringIO, TextIOWrapper
 from typing import Any
 
-from athena_reports.local.interrupts import is_interrupt_handled
+from athena_reports_cli.local.interrupts import is_interrupt_handled
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_AIRFLOW = (3, 2, 1)
@@ -28,8 +28,8 @@ def main() -> None:
     problem = _version_problem()
     if problem:
         raise SystemExit(problem)  # Python prints it, and the exit code is 1
-    from athena_reports.authors.commands import app, print_problem
     from athena_reports.errors import AthenaReportsError
+    from athena_reports_cli.authoring.commands import app, print_problem
 
     # Airflow and botocore log how they were set up to standard output, among what is printed.
     logging.disable(logging.WARNING)

@@ -22,12 +22,12 @@ from rich.markup import escape
 from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
-    from athena_reports.authors.airflow_api import Airflow
-    from athena_reports.authors.plan import ChangePlan
-    from athena_reports.authors.report_files import Declared, DeclaredReport
     from athena_reports.inputs.published import Source
-    from athena_reports.local.project import Project
     from athena_reports.workflows.preflight import AccountCheck
+    from athena_reports_cli.authoring.airflow_api import Airflow
+    from athena_reports_cli.authoring.plan import ChangePlan
+    from athena_reports_cli.authoring.report_files import Declared, DeclaredReport
+    from athena_reports_cli.local.project import Project
 
 # What is installed only with an extra.
 _MODULES_OF_EXTRAS = {
@@ -124,7 +124,7 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
 
     It comes before what imports Airflow.
     """
-    from athena_reports.local.beside import services_beside
+    from athena_reports_cli.local.beside import services_beside
 
     project = _configured_project()
     context.with_resource(services_beside(project, may_start=may_start))
@@ -133,8 +133,8 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
 
 def _configured_project() -> "Project":
     """Return the project, and let Airflow in this process use its folders."""
-    from athena_reports.local.beside import configure_airflow
-    from athena_reports.local.project import find_project
+    from athena_reports_cli.local.beside import configure_airflow
+    from athena_reports_cli.local.project import find_project
 
     project = find_project()
     configure_airflow(project)
@@ -142,15 +142,15 @@ def _configured_project() -> "Project":
 
 
 def _new_folder(folder: Path) -> Path:
-    from athena_reports.authors.project_folder import require_new_folder
+    from athena_reports_cli.authoring.project_folder import require_new_folder
 
     require_new_folder(folder.absolute())
     return folder
 
 
 def _new_report_name(name: str) -> str:
-    from athena_reports.authors.report_name import require_new_name
-    from athena_reports.local.project import find_project
+    from athena_reports_cli.authoring.report_name import require_new_name
+    from athena_reports_cli.local.project import find_project
 
     require_new_name(name, find_project())
     return name
@@ -177,12 +177,12 @@ def init(
 
     It asks for what is not given, and overwrites nothing.
     """
-    from athena_reports.authors.rules.check import environment_of_rules
-    from athena_reports.local.project import Project
+    from athena_reports_cli.authoring.rules.check import environment_of_rules
+    from athena_reports_cli.local.project import Project
 
     with environment_of_rules(Project.usual(folder.absolute())):
-        from athena_reports.authors.init import write_project
-        from athena_reports.authors.new import NewReport
+        from athena_reports_cli.authoring.init import write_project
+        from athena_reports_cli.authoring.new import NewReport
 
         first_report = NewReport(
             name=report,
@@ -215,15 +215,15 @@ def new(
 
     It asks for what is not given, and overwrites nothing.
     """
-    from athena_reports.authors.rules.check import environment_of_rules
-    from athena_reports.local.project import find_project
+    from athena_reports_cli.authoring.rules.check import environment_of_rules
+    from athena_reports_cli.local.project import find_project
 
     project = find_project()
     with environment_of_rules(project):
         # What is not installed is to be known before a file is written.
-        from athena_reports.authors.new import NewReport, write_report
-        from athena_reports.authors.rules.dag_rules import Repository
-        from athena_reports.authors.rules.sql_rules import write_golden
+        from athena_reports_cli.authoring.new import NewReport, write_report
+        from athena_reports_cli.authoring.rules.dag_rules import Repository
+        from athena_reports_cli.authoring.rules.sql_rules import write_golden
 
         report = NewReport(
             name=name,
@@ -252,8 +252,8 @@ def check(
 
     Nothing is asked of AWS.
     """
-    from athena_reports.authors.rules.check import check as check_reports
-    from athena_reports.local.project import find_project
+    from athena_reports_cli.authoring.rules.check import check as check_reports
+    from athena_reports_cli.local.project import find_project
 
     if not check_reports(find_project(), renew=renew):
         raise typer.Exit(1)
@@ -287,9 +287,9 @@ def load(
     commas, semicolons, tabs or `|`: by the one that parts the header into the most names.
     """
     project = _set_up(context)
-    from athena_reports.authors import load as loads
-    from athena_reports.authors.load_text import LoadError
-    from athena_reports.local.lake import Lake
+    from athena_reports_cli.authoring import load as loads
+    from athena_reports_cli.authoring.load_text import LoadError
+    from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(table, file.expanduser())
     if time:
@@ -334,15 +334,15 @@ def preview(
         raise typer.BadParameter("Add --run --deliver.", param_hint="--to")
     project = _set_up(context)
     if to:
-        from athena_reports.local.connections import use_connections
+        from athena_reports_cli.local.connections import use_connections
 
         use_connections(project)
-    from athena_reports.authors import preview as previews
-    from athena_reports.authors.report_files import find_report
-    from athena_reports.authors.trial import Aws
     from athena_reports.errors import MissingPartitionsError, RunPeriodError
     from athena_reports.publication.published_calendar import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
+    from athena_reports_cli.authoring import preview as previews
+    from athena_reports_cli.authoring.report_files import find_report
+    from athena_reports_cli.authoring.trial import Aws
 
     declared, previewed_period = find_report(report, period, _reports())
     aws = Aws.connect()
@@ -394,12 +394,12 @@ def plan(
     it takes the first, and names the others.
     """
     _set_up(context)
-    from athena_reports.authors import plan as plans
-    from athena_reports.authors.airflow_api import connect, require_dag
-    from athena_reports.authors.preview import cost_of, expected_cost
-    from athena_reports.authors.report_files import find_dags
-    from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
+    from athena_reports_cli.authoring import plan as plans
+    from athena_reports_cli.authoring.airflow_api import connect, require_dag
+    from athena_reports_cli.authoring.preview import cost_of, expected_cost
+    from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.trial import Aws
 
     progress = Console(stderr=True)
     show_progress = partial(progress.print, style="dim", soft_wrap=True)
@@ -469,7 +469,7 @@ def _restate(
     change_plan: "ChangePlan", declared: "DeclaredReport", airflow: "Airflow", progress: Console
 ) -> None:
     """Let Airflow restate what changes, and list what began, also if an error ends it."""
-    from athena_reports.authors.airflow_api import AirflowApiError, restate, restating_run_id
+    from athena_reports_cli.authoring.airflow_api import AirflowApiError, restate, restating_run_id
 
     dag_id = change_plan.dag_id
     outcomes = []
@@ -530,10 +530,10 @@ def backfill(
     are left alone. Dates outside of the report's data are refused.
     """
     _set_up(context, may_start=False)
-    from athena_reports.authors import backfill as backfills
-    from athena_reports.authors.airflow_api import AirflowApiError, connect
-    from athena_reports.authors.report_files import find_dags
-    from athena_reports.authors.trial import Aws
+    from athena_reports_cli.authoring import backfill as backfills
+    from athena_reports_cli.authoring.airflow_api import AirflowApiError, connect
+    from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.trial import Aws
 
     if not airflow:
         airflow = os.environ.get("AIRFLOW_URL", "")
@@ -581,12 +581,12 @@ def docs(
     They see its schedule, inputs, columns and checks, and where it is published. Nothing is asked
     of AWS.
     """
-    from athena_reports.local.beside import use_local_names
+    from athena_reports_cli.local.beside import use_local_names
 
     _configured_project()
     use_local_names()
-    from athena_reports.authors.docs import contract, markdown
-    from athena_reports.authors.report_files import find_dags
+    from athena_reports_cli.authoring.docs import contract, markdown
+    from athena_reports_cli.authoring.report_files import find_dags
 
     dags = find_dags(report, _reports())
     if odcs:
@@ -603,9 +603,9 @@ def status(context: typer.Context, report: ReportName, as_json: AsJson = False) 
     cannot be read.
     """
     _set_up(context, may_start=False)
-    from athena_reports.authors import status as statuses
-    from athena_reports.authors.report_files import find_dags
-    from athena_reports.authors.trial import Aws
+    from athena_reports_cli.authoring import status as statuses
+    from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
     dags = find_dags(report, all_reports)
@@ -632,9 +632,9 @@ def costs(
 ) -> None:
     """Show what reports, their owners and months scanned and cost, the most expensive first."""
     _set_up(context, may_start=False)
-    from athena_reports.authors import costs as cost_totals
-    from athena_reports.authors.report_files import find_dags
-    from athena_reports.authors.trial import Aws
+    from athena_reports_cli.authoring import costs as cost_totals
+    from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
     dags = all_reports.reports
@@ -667,8 +667,8 @@ def run_cases(
 ) -> None:
     """Run the cases of reports on the local Athena, transform and checks included."""
     project = _set_up(context)
-    from athena_reports.authors import cases
-    from athena_reports.authors.trial import Aws
+    from athena_reports_cli.authoring import cases
+    from athena_reports_cli.authoring.trial import Aws
 
     case_names = names if names else []
     if folder is None:
@@ -707,10 +707,10 @@ def account(
     Nothing is queried or left behind.
     """
     _set_up(context, may_start=False)
-    from athena_reports.authors.airflow_api import check_pool, connect
-    from athena_reports.authors.trial import Aws
     from athena_reports.settings import settings
     from athena_reports.workflows.preflight import check_account
+    from athena_reports_cli.authoring.airflow_api import check_pool, connect
+    from athena_reports_cli.authoring.trial import Aws
 
     aws = Aws.connect()
     deployment = settings()
@@ -747,9 +747,9 @@ def up(
     use them meanwhile. Connections and variables of Airflow come from `.airflow.env` in the
     project's folder. What is created in the UI is gone at the next `up`.
     """
-    from athena_reports.local.interrupts import exit_code
-    from athena_reports.local.project import find_project
-    from athena_reports.local.up import up as run_up
+    from athena_reports_cli.local.interrupts import exit_code
+    from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.local.up import up as run_up
 
     console = Console()
     try:
@@ -765,8 +765,8 @@ def bundle(environment: EnvironmentName = "prd") -> None:
 
     Nothing is asked of AWS.
     """
-    from athena_reports.local.project import find_project
-    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
+    from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
 
     project = find_project()
     folder = project.root / BUNDLE
@@ -795,10 +795,10 @@ def mwaa_check(
 
     The reports whose tables are kept in `.lake/` run, one period of each DAG.
     """
-    from athena_reports.local.project import find_project
-    from athena_reports.local.runs import TimedProgress
-    from athena_reports.mwaa.bundle import BUNDLE, build_bundle
-    from athena_reports.mwaa.check import check_in_twin
+    from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.local.runs import TimedProgress
+    from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
+    from athena_reports_cli.mwaa.check import check_in_twin
 
     project = find_project()
     build_bundle(project, environment, project.root / BUNDLE)
@@ -823,9 +823,9 @@ def deploy(
 
     Its bundle is checked in a twin first. The SAM CLI then changes the stack.
     """
-    from athena_reports.local.project import find_project
-    from athena_reports.mwaa.deploy import Options
-    from athena_reports.mwaa.deploy import deploy as run_deploy
+    from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.mwaa.deploy import Options
+    from athena_reports_cli.mwaa.deploy import deploy as run_deploy
 
     options = Options(guided=guided, check=not no_check, dry_run=dry_run)
     try:
@@ -852,7 +852,7 @@ def _print_checks(checks: "list[AccountCheck]") -> None:
 
 def _reports() -> "Declared":
     """Return the reports of the DAGs folder, and print why a broken file has none."""
-    from athena_reports.authors.report_files import declared_reports
+    from athena_reports_cli.authoring.report_files import declared_reports
 
     all_reports = declared_reports()
     for broken_file in all_reports.broken_files:

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from athena_reports.authors.preview import size
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import CALLS_AT_ONCE, Aws
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
+from athena_reports_cli.authoring.preview import size
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
 _NOTES = """
 Every published query is counted, also those of earlier versions. Failed and cancelled queries,

@@ -2,8 +2,8 @@
 
 from sqlglot import TokenType
 
-from athena_reports.authors.sql_parser import tokens
 from athena_reports.errors import AthenaReportsError
+from athena_reports_cli.authoring.sql_parser import tokens
 
 
 class CteError(AthenaReportsError):

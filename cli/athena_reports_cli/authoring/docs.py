@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.inputs.published import Published
 from athena_reports.reports.column import Column
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
 
 _MARKUP = re.compile(r"([\\`*\[\]|])")
 _HOUR = timedelta(hours=1)

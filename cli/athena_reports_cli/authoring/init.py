@@ -14,14 +14,14 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from athena_reports.authors.new import NewReport, report_templates, write_report
-from athena_reports.authors.project_folder import (
+from athena_reports_cli.authoring.new import NewReport, report_templates, write_report
+from athena_reports_cli.authoring.project_folder import (
     InitError,
     folder_beside,
     require_new_folder,
 )
-from athena_reports.authors.rules.check import check
-from athena_reports.local.project import find_project
+from athena_reports_cli.authoring.rules.check import check
+from athena_reports_cli.local.project import find_project
 
 _LIBRARY = "athena-reports"
 _LOCAL_ATHENA = "local-athena"

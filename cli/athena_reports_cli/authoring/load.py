@@ -9,27 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from rich.console import Console
 from rich.table import Table as Grid
 
-from athena_reports.authors.load_text import (
-    CopiedFile,
-    CsvSource,
-    LoadError,
-    csv_source,
-    raise_csv_fault,
-    require_json,
-    require_json_lines,
-)
 from athena_reports.inputs.layout import DATE_KEYS
-from athena_reports.local.lake import (
-    KeptTable,
-    Lake,
-    create_table,
-    keep,
-    new_version,
-    remove_other_objects,
-    require_loaded,
-    upload,
-)
-from athena_reports.periods.sql_names import is_reserved
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
     children,
@@ -40,6 +20,26 @@ from athena_reports.rows.columns import (
     rewritten,
 )
 from athena_reports.rows.engine import Engine, open_engine, reason
+from athena_reports.sql.names import is_reserved
+from athena_reports_cli.authoring.load_text import (
+    CopiedFile,
+    CsvSource,
+    LoadError,
+    csv_source,
+    raise_csv_fault,
+    require_json,
+    require_json_lines,
+)
+from athena_reports_cli.local.lake import (
+    KeptTable,
+    Lake,
+    create_table,
+    keep,
+    new_version,
+    remove_other_objects,
+    require_loaded,
+    upload,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from athena_reports.authors.case_csv import expected_fields, not_utf8
 from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.columns import duckdb_literal
 from athena_reports.rows.engine import Engine
+from athena_reports_cli.authoring.case_csv import expected_fields, not_utf8
 
 _DELIMITERS = ",;\t|"
 _NO_SPACE = re.compile(r"\S")

@@ -14,19 +14,19 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
-from athena_reports.authors.case_tables import EXPECTED_FILE
-from athena_reports.authors.cases import CASE_FILE
-from athena_reports.authors.report_name import (
+from athena_reports.inputs.layout import DATE_KEYS
+from athena_reports.periods.calendar import Period, weekly
+from athena_reports.sql.names import is_reserved, sql_name
+from athena_reports_cli.authoring.case_tables import EXPECTED_FILE
+from athena_reports_cli.authoring.cases import CASE_FILE
+from athena_reports_cli.authoring.report_name import (
     NewReportError,
     dag_file,
     require_absent,
     require_name,
     sql_file,
 )
-from athena_reports.inputs.layout import DATE_KEYS
-from athena_reports.local.project import Project
-from athena_reports.periods.calendar import Period, weekly
-from athena_reports.periods.sql_names import is_reserved, sql_name
+from athena_reports_cli.local.project import Project
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")  # a template cannot read `inputs._table`

@@ -13,9 +13,6 @@ from typing import NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.authors.column_check import check_columns
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, trial, warn, why_not_published
 from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
@@ -32,6 +29,9 @@ from athena_reports.rows.differences import Change, Differences, Value, find_dif
 from athena_reports.rows.engine import Engine
 from athena_reports.settings import settings
 from athena_reports.steps.input_coverage import find_partitions
+from athena_reports_cli.authoring.column_check import check_columns
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws, trial, warn, why_not_published
 
 
 class PlanError(AthenaReportsError):

@@ -16,21 +16,6 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text
 
-from athena_reports.authors.column_check import check_columns
-from athena_reports.authors.delivery_preview import DeliveryPreview, require_deliverable
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.table_uses import TableUses, table_uses
-from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
-from athena_reports.authors.trial import (
-    CALLS_AT_ONCE,
-    Aws,
-    Trial,
-    measured,
-    refusal,
-    trial,
-    warn,
-    why_not_published,
-)
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import (
     AthenaReportsError,
@@ -57,6 +42,21 @@ from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanLimitError
+from athena_reports_cli.authoring.column_check import check_columns
+from athena_reports_cli.authoring.delivery_preview import DeliveryPreview, require_deliverable
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.table_uses import TableUses, table_uses
+from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
+from athena_reports_cli.authoring.trial import (
+    CALLS_AT_ONCE,
+    Aws,
+    Trial,
+    measured,
+    refusal,
+    trial,
+    warn,
+    why_not_published,
+)
 
 _SHOWN_ROWS = 10
 _UNDECLARED = "no Input declares it: it is not counted, and gaps in it are not noticed"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.project import Project
 from athena_reports.reports.report import NAME_PATTERN
+from athena_reports_cli.local.project import Project
 
 
 class NewReportError(AthenaReportsError):

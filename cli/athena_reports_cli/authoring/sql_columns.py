@@ -12,7 +12,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, ScopeType, find_all_in_scope, traverse_scope
 
-from athena_reports.authors.sql_parser import (
+from athena_reports_cli.authoring.sql_parser import (
     DIALECT,
     KEYWORDS,
     SqlError,

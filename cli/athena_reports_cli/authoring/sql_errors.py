@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors.column_check import (
+from athena_reports.periods.calendar import Period
+from athena_reports_cli.authoring.column_check import (
     describe_unknown,
     known_tables,
     sql_file,
     template_lines,
 )
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.sql_columns import UnknownColumn, query_columns
-from athena_reports.authors.sql_parser import SqlError
-from athena_reports.authors.table_uses import table_uses
-from athena_reports.periods.calendar import Period
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.sql_columns import UnknownColumn, query_columns
+from athena_reports_cli.authoring.sql_parser import SqlError
+from athena_reports_cli.authoring.table_uses import table_uses
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

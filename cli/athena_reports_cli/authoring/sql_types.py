@@ -14,14 +14,14 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from athena_reports.authors.sql_columns import (
+from athena_reports.rows.columns import glue_name
+from athena_reports_cli.authoring.sql_columns import (
     TABLE_CHANGES,
     TableTypes,
     parse_with_columns,
     types_of_table,
 )
-from athena_reports.authors.sql_parser import DIALECT, SqlError, not_understood
-from athena_reports.rows.columns import glue_name
+from athena_reports_cli.authoring.sql_parser import DIALECT, SqlError, not_understood
 
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")  # each holds those before it
 _FLOATS = ("float", "double")

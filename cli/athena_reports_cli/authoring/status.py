@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws
 from athena_reports.inputs.published import Published
 from athena_reports.page.coverage import Cell, State, period_coverage
 from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws
 
 # The states after which something has to be done, so their periods are named one by one.
 _STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)

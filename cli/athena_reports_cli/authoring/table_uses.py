@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from athena_reports.authors.sql_parser import DIALECT, SqlError, parse_query
+from athena_reports_cli.authoring.sql_parser import DIALECT, SqlError, parse_query
 
 
 class TableUses(NamedTuple):

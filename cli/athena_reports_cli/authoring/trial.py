@@ -22,13 +22,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.sql_errors import failed_place
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import start_request
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import QueryError
-from athena_reports.local.local_clock import present_at
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
@@ -45,6 +42,9 @@ from athena_reports.steps.preparation import check_rows, write_rows
 from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
 from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.sql_errors import failed_place
+from athena_reports_cli.local.local_clock import present_at
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

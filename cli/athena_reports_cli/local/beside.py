@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.lake import fill_services
-from athena_reports.local.project import Project
-from athena_reports.local.running import Running, find_running
-from athena_reports.local.services import ENVIRONMENT, local_services
+from athena_reports_cli.local.lake import fill_services
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.running import Running, find_running
+from athena_reports_cli.local.services import ENVIRONMENT, local_services
 
 DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 

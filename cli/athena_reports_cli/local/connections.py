@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.project import Project
-from athena_reports.local.services import AWS_CONNECTION
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.services import AWS_CONNECTION
 
 _FILE = ".airflow.env"
 _PREFIXES = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")

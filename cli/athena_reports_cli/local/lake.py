@@ -26,10 +26,10 @@ from botocore.config import Config
 from pydantic import BaseModel
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.local_endpoint import remote_endpoint
-from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.settings import settings
+from athena_reports_cli.local.local_endpoint import remote_endpoint
+from athena_reports_cli.local.services import Services
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from athena_reports.local.local_endpoint import remote_endpoint
+from athena_reports_cli.local.local_endpoint import remote_endpoint
 
 _CLOCK = "/_local/clock"  # of the local Athena, beside its services
 

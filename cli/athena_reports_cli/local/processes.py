@@ -14,7 +14,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
-from athena_reports.local.interrupts import signals_put_off
+from athena_reports_cli.local.interrupts import signals_put_off
 
 _RECORD = TypeAdapter(tuple[PositiveInt, float])  # the number and the time of creation of a process
 

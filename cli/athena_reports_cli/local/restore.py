@@ -1,4 +1,4 @@
-"""`python -m athena_reports.local.restore`: brings a project's kept tables into local services.
+"""`python -m athena_reports_cli.local.restore`: brings a project's kept tables into local services.
 
 The services are those of `AWS_ENDPOINT_URL`, and the environment is `dev`. Docker Compose runs it
 when its services have started.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
-from athena_reports.local.lake import fill_services
-from athena_reports.local.project import find_project
-from athena_reports.local.services import ENVIRONMENT, Services
+from athena_reports_cli.local.lake import fill_services
+from athena_reports_cli.local.project import find_project
+from athena_reports_cli.local.services import ENVIRONMENT, Services
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import httpx
 
-from athena_reports.local.project import Project
+from athena_reports_cli.local.project import Project
 
 _FILE = "up.json"
 

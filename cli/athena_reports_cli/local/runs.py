@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from athena_reports.local.client import AirflowClient, AirflowRuntimeError, DagRun
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError, DagRun
 
 
 class Watch:

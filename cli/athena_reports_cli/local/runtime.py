@@ -24,10 +24,10 @@ from typing import Any, Self
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from athena_reports.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports.local.interrupts import signals_as_interrupts, signals_put_off
-from athena_reports.local.processes import Process, end_recorded
-from athena_reports.local.services import environment_without
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.interrupts import signals_as_interrupts, signals_put_off
+from athena_reports_cli.local.processes import Process, end_recorded
+from athena_reports_cli.local.services import environment_without
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 

@@ -11,14 +11,14 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from athena_reports.local.client import AirflowRuntimeError
-from athena_reports.local.connections import connections_of_up
-from athena_reports.local.lake import fill_services
-from athena_reports.local.project import Project
-from athena_reports.local.running import Running, announced, find_running
-from athena_reports.local.runs import TimedProgress
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime, Progress, free_port
-from athena_reports.local.services import ENVIRONMENT, Services, ServicesError, local_services
+from athena_reports_cli.local.client import AirflowRuntimeError
+from athena_reports_cli.local.connections import connections_of_up
+from athena_reports_cli.local.lake import fill_services
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.running import Running, announced, find_running
+from athena_reports_cli.local.runs import TimedProgress
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Progress, free_port
+from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesError, local_services
 
 
 def up(

@@ -24,11 +24,11 @@ from pathlib import Path, PurePosixPath
 
 import athena_reports
 from athena_reports.errors import SettingsError
-from athena_reports.local.project import Project
-from athena_reports.mwaa import HOME, DeployError
-from athena_reports.mwaa.requirements import asks_for_hashes, bundled_requirements
-from athena_reports.mwaa.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 from athena_reports.settings import read_settings
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import HOME, DeployError
+from athena_reports_cli.mwaa.requirements import asks_for_hashes, bundled_requirements
+from athena_reports_cli.mwaa.wheels import CACHE, FOLDER, carried_wheels, wheel_lines
 
 BUNDLE = PurePosixPath("dist/mwaa")
 """The folder of the bundle in a project."""

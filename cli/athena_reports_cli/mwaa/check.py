@@ -17,16 +17,16 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.local.databases import are_installed, postgresql, redis
-from athena_reports.local.lake import fill_services
-from athena_reports.local.project import Project
-from athena_reports.local.runs import Watch, finish
-from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
-from athena_reports.local.services import Services, local_services, require_installed
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.bundle import BUNDLE
-from athena_reports.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
 from athena_reports.settings import PAGE_PATH
+from athena_reports_cli.local.databases import are_installed, postgresql, redis
+from athena_reports_cli.local.lake import fill_services
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.runs import Watch, finish
+from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
+from athena_reports_cli.local.services import Services, local_services, require_installed
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.bundle import BUNDLE
+from athena_reports_cli.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
 
 PLUGIN = "athena_reports"
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"

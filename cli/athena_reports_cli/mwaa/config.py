@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import boto3
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError
 
 CONFIG = "deploy/samconfig.toml"
 

@@ -11,14 +11,14 @@ import boto3
 from botocore import exceptions as aws
 from rich.console import Console
 
-from athena_reports.local.project import Project
-from athena_reports.local.runs import TimedProgress
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.bundle import BUNDLE, PREFIX, build_bundle
-from athena_reports.mwaa.check import check_in_twin
-from athena_reports.mwaa.config import Config, ask_config, read_config
-from athena_reports.mwaa.stack import Stack
-from athena_reports.mwaa.store import PINNED, Store
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.runs import TimedProgress
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.bundle import BUNDLE, PREFIX, build_bundle
+from athena_reports_cli.mwaa.check import check_in_twin
+from athena_reports_cli.mwaa.config import Config, ask_config, read_config
+from athena_reports_cli.mwaa.stack import Stack
+from athena_reports_cli.mwaa.store import PINNED, Store
 
 _NO_CREDENTIALS = (
     aws.NoCredentialsError,

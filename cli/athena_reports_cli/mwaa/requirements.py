@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from athena_reports.mwaa import HOME, DeployError
+from athena_reports_cli.mwaa import HOME, DeployError
 
 LIBRARY = "athena-reports"
 """The name of this library's package."""

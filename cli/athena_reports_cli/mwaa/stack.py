@@ -12,10 +12,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from athena_reports.local.project import Project
-from athena_reports.local.services import environment_without
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.config import CONFIG, Config
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.services import environment_without
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.config import CONFIG, Config
 
 _READY = {
     "CREATE_COMPLETE",

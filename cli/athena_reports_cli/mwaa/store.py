@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from athena_reports.mwaa import DeployError
+from athena_reports_cli.mwaa import DeployError
 
 PINNED = {
     "plugins.zip": "PluginsVersion",

@@ -25,11 +25,11 @@ from urllib.request import urlopen
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
-from athena_reports.local.runtime import Progress, tail
-from athena_reports.local.services import environment_without
-from athena_reports.mwaa import HOME, DeployError
-from athena_reports.mwaa.requirements import LIBRARY
-from athena_reports.mwaa.wheels import FOLDER, PYTHON
+from athena_reports_cli.local.runtime import Progress, tail
+from athena_reports_cli.local.services import environment_without
+from athena_reports_cli.mwaa import HOME, DeployError
+from athena_reports_cli.mwaa.requirements import LIBRARY
+from athena_reports_cli.mwaa.wheels import FOLDER, PYTHON
 
 PIP_SECONDS = 9 * 60
 """How long requirements.txt may take; after that MWAA goes on without what is missing."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from athena_reports.mwaa import DeployError
+from athena_reports_cli.mwaa import DeployError
 
 FOLDER = PurePosixPath("wheels")
 """Where the wheels lie in plugins.zip."""

@@ -40,7 +40,7 @@ WHEN_DUE_TASK = "tell_when_due"
 WHEN_PUBLISHED_TASK = "tell_when_published"
 
 # Whoever needs a late period has asked for it after two weeks, and needs no all-clear. The DAG, in
-# `workflows/alerts_dag.py`, lets as many runs be active as a daily report has in this time.
+# `alerts/alerts_dag.py`, lets as many runs be active as a daily report has in this time.
 ALL_CLEAR_WITHIN = timedelta(days=14)
 _LOOK_EVERY = timedelta(minutes=10)
 _ENDED = ("success", "failed", "skipped", "upstream_failed")

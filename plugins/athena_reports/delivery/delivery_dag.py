@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
+from athena_reports.alerts.alerts_dag import failed_delivery_callback
 from athena_reports.alerts.policy import Notifiers
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.deliver import DeliverOperator
@@ -16,7 +17,6 @@ from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.asset_partitions import when_to_deliver
 from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
 from athena_reports.settings import Settings
-from athena_reports.workflows.alerts_dag import failed_delivery_callback
 
 # A server that is down for some hours delays a delivery, and does not lose it: with these pauses a
 # task tries for four hours at least.

@@ -16,9 +16,9 @@ from athena_reports.inputs.partition_format import (
     sorts_in_time,
 )
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.sql_literals import Scalar, literal
-from athena_reports.periods.sql_names import sql_name
 from athena_reports.periods.zones import dates_shown, hours_shown, midnight, zone_of
+from athena_reports.sql.literals import Scalar, literal
+from athena_reports.sql.names import sql_name
 
 MOST_BYTES = 100_000
 """The longest predicate: Athena takes 256 KB of SQL."""

@@ -11,8 +11,8 @@ from athena_reports.errors import InputError
 from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.input import Input, Wait
 from athena_reports.periods.calendar import Cadence, Period, Unit
-from athena_reports.periods.sql_literals import literal
 from athena_reports.settings import settings
+from athena_reports.sql.literals import literal
 
 KEY = "period"  # the partition key of the tables of reports
 

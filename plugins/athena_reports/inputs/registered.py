@@ -11,7 +11,7 @@ from athena_reports.inputs.layout import Partition
 from athena_reports.inputs.partition_format import sorts_in_time
 from athena_reports.inputs.predicate import value_literal
 from athena_reports.inputs.source_table import SourceTable
-from athena_reports.periods.sql_names import sql_name
+from athena_reports.sql.names import sql_name
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

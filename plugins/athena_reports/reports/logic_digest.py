@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound, meta
 
 from athena_reports.inputs.published import Published, Source
-from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, canonical
 from athena_reports.rows.transforms import describe
+from athena_reports.sql.literals import ParamValue, literal
 
 # Names what the digest of the logic consists of. Whoever changes that for a report whose rows stay
 # the same gives it another name.

@@ -18,7 +18,6 @@ from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
-from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.canonical import Canonical, UnreadableError
 from athena_reports.reports.column import Column, as_in_glue, named, private_names
 from athena_reports.reports.logic_digest import (
@@ -32,6 +31,7 @@ from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised, unique
 from athena_reports.rows.formats import Format
 from athena_reports.settings import settings
+from athena_reports.sql.literals import ParamValue, literal
 
 NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
 REPORT_TAG = "athena-report"  # of the Airflow DAGs of all reports

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.filters import do_float, do_int
 
-from athena_reports.periods.sql_literals import ParamValue, literal
+from athena_reports.sql.literals import ParamValue, literal
 
 
 @total_ordering

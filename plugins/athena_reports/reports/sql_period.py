@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from athena_reports.inputs.layout import Layout, PartitionKind, bounds_of_events
 from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.sql_literals import wall_clock
+from athena_reports.sql.literals import wall_clock
 
 EventTimeKind = Literal[
     "timestamp", "timestamp with time zone", "epoch_seconds", "epoch_milliseconds"

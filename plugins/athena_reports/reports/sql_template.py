@@ -23,10 +23,10 @@ from jinja2.sandbox import SandboxedEnvironment
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily
-from athena_reports.periods.sql_literals import ParamValue
-from athena_reports.periods.sql_names import sql_name
 from athena_reports.reports.sql_params import TextParam, sql_environment, template_params
 from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.sql.literals import ParamValue
+from athena_reports.sql.names import sql_name
 
 _SAMPLE = SqlPeriod(daily().period("2025-01-01"))
 _KNOWN_NAMES = {"period", "params", "inputs"}

@@ -17,13 +17,13 @@ from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.queries.ownership import Marker, Submission
 from athena_reports.queries.submission import Submitted, submit_once
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput, template_context
 from athena_reports.settings import Encryption
+from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
     aws_errors,
     describe,

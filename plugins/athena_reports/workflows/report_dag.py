@@ -29,7 +29,6 @@ from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.periods.sql_literals import ParamValue
 from athena_reports.publication.location import ReportLocation
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import NO_TABLE_TAG, REPORT_TAG, Report
@@ -37,6 +36,7 @@ from athena_reports.scheduling.asset_partitions import delivery_asset, period_as
 from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
+from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.publish import S3PublishOperator
 from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import (
@@ -176,7 +176,7 @@ def build_dag(
     require_policy(report, delivery_policy)
     channels: Sequence[Channel] = ()
     if deliver != ():
-        from athena_reports.workflows.delivery_options import require_deliveries
+        from athena_reports.delivery.delivery_options import require_deliveries
 
         channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
     deployment = settings()
@@ -189,7 +189,7 @@ def build_dag(
     failure_callbacks = None
     warning_callbacks = None
     if has_notifiers:
-        from athena_reports.workflows import alerts_dag
+        from athena_reports.alerts import alerts_dag
 
         failure_callbacks = alerts_dag.failure_callback(cadence, on_failure)
         warning_callbacks = alerts_dag.warning_callback(report, cadence, on_warning)
@@ -330,7 +330,7 @@ def build_dag(
         alerts_dag.build_alerts_dag(dag, report, cadence, alert_policy)
     if channels:
         # Other reports do without the providers that it imports.
-        from athena_reports.workflows.delivery_dag import build_delivery_dag
+        from athena_reports.delivery.delivery_dag import build_delivery_dag
 
         build_delivery_dag(
             dag,
@@ -483,7 +483,7 @@ def _default_args(
         "on_retry_callback": None,
     }
     if has_notifiers:
-        from athena_reports.workflows.alerts_dag import reason_callback
+        from athena_reports.alerts.alerts_dag import reason_callback
 
         keep_reason = reason_callback(report)
         arguments["on_failure_callback"] = keep_reason

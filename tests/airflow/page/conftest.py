@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services
-from tests.e2e.page.reports_page import Enter, published_reports
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services
+from tests.airflow.page.reports_page import Enter, published_reports
 from tests.support.browser import log_in
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from playwright.sync_api import FrameLocator, Locator, Page
 
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
 from athena_reports.periods.calendar import Period
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from tests.e2e.page.dags import write_dags
+from tests.airflow.page.dags import write_dags
 from tests.support.browser import Screenshots
 from tests.support.calendars import MONTHS, WEEKS
 from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from athena_reports.local.runtime import AirflowConfig, AirflowRuntime
-from athena_reports.local.services import Services, local_services
 from athena_reports.periods.calendar import Period
-from tests.e2e.page.dags import write_dags
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.services import Services, local_services
+from tests.airflow.page.dags import write_dags
 from tests.support.calendars import MONTHS, WEEKS
 from tests.support.page_publisher import Publisher
 from tests.support.paths import ROOT
@@ -92,7 +92,7 @@ def airflow(
             **services.environment,
             "ATHENA_REPORTS_SQL_FOLDER": str(sql.parent),
             "PYTHONPATH": str(ROOT),
-            "AIRFLOW__CORE__AUTH_MANAGER": "tests.e2e.page.auth.SomeDagsAuthManager",
+            "AIRFLOW__CORE__AUTH_MANAGER": "tests.airflow.page.auth.SomeDagsAuthManager",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": (
                 f"admin:admin,looker:viewer,{OUTSIDER}:viewer"
             ),

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
-from athena_reports.local.runtime import AirflowRuntime
-from athena_reports.local.services import Services
 from athena_reports.periods.calendar import Period
-from tests.e2e.page.reports_page import (
+from athena_reports_cli.local.runtime import AirflowRuntime
+from athena_reports_cli.local.services import Services
+from tests.airflow.page.reports_page import (
     DAG_ID,
     FAILED,
     FORGOTTEN,

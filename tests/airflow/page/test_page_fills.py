@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from athena_reports.local.client import DagRun
-from athena_reports.local.runtime import COMPONENTS, AirflowRuntime
-from athena_reports.local.services import Services
-from tests.e2e.page.reports_page import (
+from athena_reports_cli.local.client import DagRun
+from athena_reports_cli.local.runtime import COMPONENTS, AirflowRuntime
+from athena_reports_cli.local.services import Services
+from tests.airflow.page.reports_page import (
     BY_FORM,
     DAG_ID,
     HOLES,

@@ -1,7 +1,7 @@
 """The carrier ranking against what a few lines of plain Python compute from the raw data.
 
 The oracle shares neither the SQL nor the period code: bounds are made here, from dates and zoneinfo
-alone. All weeks of a year are backfilled by tests/e2e/test_backfills_years.py; here are
+alone. All weeks of a year are backfilled by tests/airflow/test_backfills_years.py; here are
 some of them.
 """
 
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.flights import archive_path
 from tests.reports.carrier_ranking.oracle import carrier_ranking
 from tests.support.dag_files import load_dags

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec, generate
 from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
 from tests.support.dag_files import load_dags

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from local_athena.faults import Fault, Faults
-from tests.commands.project import (
+from tests.services.commands.project import (
     DAYS,
     ENVIRONMENT,
     WEEKS,

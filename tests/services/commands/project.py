@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports.authors.command_line import main
-from athena_reports.local.services import Services
 from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.command_line import main
+from athena_reports_cli.local.services import Services
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 from tests.support.variables import kept_environment

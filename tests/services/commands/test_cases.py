@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_athena.faults import Fault, Refuse
-from tests.commands.project import ENVIRONMENT, Done, Project
+from tests.services.commands.project import ENVIRONMENT, Done, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]
@@ -449,7 +449,7 @@ def test_an_interrupt_removes_the_tables_of_the_case(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("athena_reports.authors.cases.trial", interrupt)
+    monkeypatch.setattr("athena_reports_cli.authoring.cases.trial", interrupt)
     done = shop.run("test")
     assert (done.code, done.out) == (130, "")
     assert left_behind(shop) == []

@@ -12,7 +12,7 @@ import time_machine
 import yaml
 
 from local_athena.faults import Fault, ThrottleGlue
-from tests.commands.project import (
+from tests.services.commands.project import (
     DAYS,
     ENVIRONMENT,
     NO_AWS,
@@ -140,7 +140,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     def local_services(_: object) -> None:
         raise AssertionError("nothing is started")
 
-    monkeypatch.setattr("athena_reports.local.beside.local_services", local_services)
+    monkeypatch.setattr("athena_reports_cli.local.beside.local_services", local_services)
 
 
 @pytest.mark.usefixtures("nothing_starts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands.project import CTRL_C, Project
+from tests.services.commands.project import CTRL_C, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 ASKED = ["sales", "item", "sold_at", "2025-06-01", "ops"]

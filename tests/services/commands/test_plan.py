@@ -12,9 +12,17 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
-from athena_reports.authors.airflow_api import restating_run_id
+from athena_reports_cli.authoring.airflow_api import restating_run_id
 from local_athena.faults import End, Fault, Hold, Refuse
-from tests.commands.project import CTRL_C, ENVIRONMENT, UNPUBLISHED_WEEK, WEEKS, Done, Project, sold
+from tests.services.commands.project import (
+    CTRL_C,
+    ENVIRONMENT,
+    UNPUBLISHED_WEEK,
+    WEEKS,
+    Done,
+    Project,
+    sold,
+)
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -414,7 +422,7 @@ def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike)
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    shop.patch.setattr("athena_reports.authors.trial.time", SimpleNamespace(sleep=interrupt))
+    shop.patch.setattr("athena_reports_cli.authoring.trial.time", SimpleNamespace(sleep=interrupt))
     done = shop.run("plan", "items", "--yes")
     assert (done.code, done.out) == (130, "")
     assert [query.state for query in done.queries] == ["CANCELLED"]

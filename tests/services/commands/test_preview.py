@@ -14,7 +14,7 @@ import time_machine
 from rich.cells import cell_len
 
 from local_athena.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
-from tests.commands.project import (
+from tests.services.commands.project import (
     ABSENT_DAY,
     ENVIRONMENT,
     ITEMS,
@@ -365,7 +365,7 @@ def test_what_a_long_query_leaves_while_it_runs_is_gone_afterwards(
         seen.update(item["Key"] for item in found.get("Contents", []))
 
     shop.patch.setattr("athena_reports.queries.lease.RENEW_EVERY", timedelta(0))
-    shop.patch.setattr("athena_reports.authors.trial.time", SimpleNamespace(sleep=look))
+    shop.patch.setattr("athena_reports_cli.authoring.trial.time", SimpleNamespace(sleep=look))
     done = shop.run("preview", "items", WEEK, "--run")
     assert (done.code, done.err) == (0, "")
     assert len(seen) == 1

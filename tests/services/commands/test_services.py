@@ -19,15 +19,22 @@ import psutil
 import pytest
 
 from local_athena.faults import Faults, Hold, Slow
-from tests.commands.project import ENVIRONMENT, NO_AWS, SOLD_WEEK, WEEKS, Project, load_sales
+from tests.services.commands.project import (
+    ENVIRONMENT,
+    NO_AWS,
+    SOLD_WEEK,
+    WEEKS,
+    Project,
+    load_sales,
+)
 from tests.support.repository_copy import SHELL
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 # As `up` tells.
 TELLS = """
 import json, sys, time
-from athena_reports.local.project import find_project
-from athena_reports.local.running import Running, announced
+from athena_reports_cli.local.project import find_project
+from athena_reports_cli.local.running import Running, announced
 project = find_project()
 project.airflow.mkdir(exist_ok=True)
 running = Running(sys.argv[1], "admin", "secret", json.loads(sys.argv[2]))

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 import pytest
 
-from athena_reports.authors import trial
+from athena_reports_cli.authoring import trial
 from local_athena.faults import Fault, Faults, Hold
-from tests.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
+from tests.services.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]
@@ -363,7 +363,7 @@ def test_a_module_that_no_extra_brings_is_an_error_of_its_own(shop: Project) -> 
     def import_pandas() -> None:
         raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
 
-    shop.patch.setattr("athena_reports.authors.report_files.declared_reports", import_pandas)
+    shop.patch.setattr("athena_reports_cli.authoring.report_files.declared_reports", import_pandas)
     with pytest.raises(ModuleNotFoundError, match="pandas"):
         shop.run("docs", "items")
 

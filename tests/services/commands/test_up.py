@@ -11,10 +11,10 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from athena_reports.local.client import AirflowClient
-from athena_reports.local.project import find_project
-from athena_reports.local.runtime import free_port
-from tests.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
+from athena_reports_cli.local.client import AirflowClient
+from athena_reports_cli.local.project import find_project
+from athena_reports_cli.local.runtime import free_port
+from tests.services.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
 
 # An installed package has it as an entry point.
 PLUGIN = "from athena_reports.plugin import AthenaReportsPlugin\n"
@@ -119,7 +119,7 @@ def test_what_ends_it_is_the_exit_code(
         given.append((project, port, shell_connections))
         raise interrupt
 
-    shop.patch.setattr("athena_reports.local.up.up", run)
+    shop.patch.setattr("athena_reports_cli.local.up.up", run)
     with_options = ["--port", "8099", "--shell-connections"]
     for options, port, uses_shell in (([], 8080, False), (with_options, 8099, True)):
         done = shop.run("up", *options)

@@ -1,4 +1,4 @@
-"""What the package adds to Airflow; tests/e2e/page has Airflow show it."""
+"""What the package adds to Airflow; tests/airflow/page has Airflow show it."""
 
 from fastapi.testclient import TestClient
 

@@ -18,9 +18,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 
-from athena_reports.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports.local.services import ServicesError
 from athena_reports.periods.calendar import weekly
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.services import ServicesError
 from demo import run
 from demo.lake import DEMO_PLAYS
 from demo.run import (

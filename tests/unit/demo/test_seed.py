@@ -1,4 +1,4 @@
-"""What the demo's lakes are filled with; tests/integration/test_lake.py looks at their rows."""
+"""What the demo's lakes are filled with; tests/services/test_lake.py looks at their rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from demo import plays, seed
 from demo.lake import keep_table
 

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from athena_reports.aws.s3 import S3
-from athena_reports.local.services import Services
 from athena_reports.rows.checks import CheckResult
+from athena_reports_cli.local.services import Services
 from demo.show import latest_manifest, mirror, show_query, show_ranking
 from tests.support.publishing import EARLY, LATE, Place, facts, week
 

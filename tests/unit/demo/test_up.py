@@ -1,4 +1,4 @@
-"""What `make up` starts; tests/library/local has its Airflow."""
+"""What `make up` starts; tests/unit/athena_reports_cli/local has its Airflow."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from athena_reports.authors.rules.sql_style import StyleBeside
-from athena_reports.local.project import Project
+from athena_reports_cli.authoring.rules.sql_style import StyleBeside
+from athena_reports_cli.local.project import Project
 
 _FINDINGS = 10
 
@@ -33,7 +33,7 @@ def check(project: Project, *, renew: bool) -> bool:
     files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
     golden = [file.read_text("utf-8") for file in files_of_sql]
     with environment_of_rules(project), StyleBeside(golden) as style:
-        from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
+        from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
 
         repository = dag_rules.Repository(project, style.violations)
         if renew:

@@ -29,12 +29,12 @@ from airflow.models.variable import Variable as ModelsVariable
 from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports.authors.rules.sql_style import Style, violations
 from athena_reports.delivery.packages import packages_problem
-from athena_reports.local.project import Project
 from athena_reports.maintenance.dags import CleanupDag
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
+from athena_reports_cli.authoring.rules.sql_style import Style, violations
+from athena_reports_cli.local.project import Project
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from athena_reports.authors.rules.dag_rules import Repository, Rule
 from athena_reports.inputs.published import Published
 from athena_reports.workflows.report_dag import BuiltDag
+from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
 
 
 def reports_that_are_read_exist(repository: Repository) -> list[str]:

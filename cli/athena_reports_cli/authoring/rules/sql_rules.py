@@ -19,14 +19,14 @@ import sqlglot
 import trino_sql_validator
 from sqlglot import exp
 
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.rules.dag_rules import Repository, Rule
-from athena_reports.authors.rules.sql_style import shape_of
 from athena_reports.errors import PeriodError
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
+from athena_reports_cli.authoring.rules.sql_style import shape_of
 
 _DIFF_LINES = 24
 # What the validator says of some thousand values in a list, which Athena takes.

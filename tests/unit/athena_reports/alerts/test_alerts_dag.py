@@ -1,4 +1,4 @@
-"""Who is told what; that it arrives is tested in tests/integration and tests/e2e."""
+"""Who is told what; that it arrives is tested in tests/services and tests/airflow."""
 
 import json
 from collections.abc import Callable
@@ -19,13 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_reports import Cadence, Column, build_dag, daily, monthly, quarterly, weekly, yearly
-from athena_reports.alerts import notifying
+from athena_reports.alerts import alerts_dag, notifying
 from athena_reports.alerts.notifying import NOTIFIER_LIMIT
 from athena_reports.errors import ReportError
 from athena_reports.rows.checks import CheckResult
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings
-from athena_reports.workflows import alerts_dag
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags

@@ -1,6 +1,6 @@
 """Which of the notifiers each task of the DAG beside a report calls, and what it returns.
 
-tests/integration/test_alerts.py has whole DAGs, whose kinds of alerts share a notifier.
+tests/services/test_alerts.py has whole DAGs, whose kinds of alerts share a notifier.
 """
 
 from __future__ import annotations

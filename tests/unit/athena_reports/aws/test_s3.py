@@ -30,7 +30,7 @@ BODY = bytes(range(256)) * 100_000  # downloaded in four parts
 def test_an_object_that_is_replaced_while_its_download_breaks_off_is_noticed(
     s3: S3Client, new_s3_client: Callable[[], S3Client], bucket: str, tmp_path: Path, size: int
 ) -> None:
-    """tests/integration/test_result_sources.py has downloads that break off, once and forever."""
+    """tests/services/test_result_sources.py has downloads that break off, once and forever."""
     s3.put_object(Bucket=bucket, Key="rows", Body=BODY[:size])
     client, asked = new_s3_client(), set[str]()
     get_object = client.get_object

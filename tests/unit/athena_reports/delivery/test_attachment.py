@@ -14,8 +14,8 @@ from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.mail_message import Attachment
 from athena_reports.delivery.published_rows import PublishedRows
-from tests.library.delivery.contents import TOKYO, content
 from tests.support.engines import engine
+from tests.unit.athena_reports.delivery.contents import TOKYO, content
 
 
 def attached(text: str) -> tuple[Content, Attachment | None]:

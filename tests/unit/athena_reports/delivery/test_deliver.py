@@ -1,4 +1,4 @@
-"""What a delivering task is made of; tests/integration/test_deliveries.py has what it sends."""
+"""What a delivering task is made of; tests/services/test_deliveries.py has what it sends."""
 
 from __future__ import annotations
 

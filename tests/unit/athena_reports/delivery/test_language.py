@@ -24,8 +24,8 @@ from athena_reports.delivery.language import (
     value_in_words,
 )
 from athena_reports.periods.calendar import Cadence
-from tests.library.delivery.contents import KINDS, LANGUAGES, TOKYO
 from tests.support.paths import ROOT
+from tests.unit.athena_reports.delivery.contents import KINDS, LANGUAGES, TOKYO
 
 SUNDAYS = weekly("sunday", "Asia/Tokyo")
 

@@ -9,7 +9,7 @@ import pytest
 
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.mail_message import html_part
-from tests.library.delivery.contents import content
+from tests.unit.athena_reports.delivery.contents import content
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

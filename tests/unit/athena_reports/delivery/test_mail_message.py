@@ -25,7 +25,8 @@ from athena_reports.delivery.mail_message import (
 )
 from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.rows.differences import Change
-from tests.library.delivery.contents import (
+from tests.support.mail_page import Page
+from tests.unit.athena_reports.delivery.contents import (
     HOSTILE,
     LANGUAGES,
     PAGE_URL,
@@ -35,7 +36,6 @@ from tests.library.delivery.contents import (
     shown,
     tables,
 )
-from tests.support.mail_page import Page
 
 ENVELOPE = Envelope(
     sender="Reports <reports@example.com>",

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.published_rows import PublishedRows, total_of
 from athena_reports.rows.engine import Engine
-from tests.library.delivery.contents import TOKYO
 from tests.support.engines import engine
+from tests.unit.athena_reports.delivery.contents import TOKYO
 
 CENTS = st.integers(-(10**37), 10**37).map(lambda number: Decimal(f"{number}E-2"))
 ROWS = st.lists(

@@ -1,4 +1,4 @@
-"""How a version is sent; tests/integration/test_deliveries.py has what arrives."""
+"""How a version is sent; tests/services/test_deliveries.py has what arrives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from athena_reports.delivery.sending import Sent, send
 from athena_reports.delivery.sentences import subject
 from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.engine import Engine
-from tests.library.delivery.contents import content, receipt
 from tests.support.engines import engine
 from tests.support.notifiers import Broken, Recorder
+from tests.unit.athena_reports.delivery.contents import content, receipt
 
 
 def sent_to(

@@ -18,7 +18,13 @@ from athena_reports.delivery.content import Content, ContentColumn, Correction, 
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.sentences import Sentences, sentences, subject
 from athena_reports.rows.differences import Change
-from tests.library.delivery.contents import HOSTILE, LANGUAGES, PAGE_URL, content, tables
+from tests.unit.athena_reports.delivery.contents import (
+    HOSTILE,
+    LANGUAGES,
+    PAGE_URL,
+    content,
+    tables,
+)
 
 BEFORE = datetime(2026, 11, 21, 15, 7, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from athena_reports.delivery.shown_table import (
     text_lines,
     width_of,
 )
-from tests.library.delivery.contents import LANGUAGES, content, require_cells, tables
+from tests.unit.athena_reports.delivery.contents import LANGUAGES, content, require_cells, tables
 
 NUMBERS = st.one_of(
     st.none(),

@@ -20,7 +20,7 @@ from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
 from athena_reports.delivery.slack_message import SlackMessage, slack_message
 from athena_reports.rows.differences import Change
-from tests.library.delivery.contents import (
+from tests.unit.athena_reports.delivery.contents import (
     HOSTILE,
     LANGUAGES,
     PAGE_URL,

@@ -28,12 +28,12 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
-from tests.library.delivery.contents import receipt
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.engines import engine
 from tests.support.notifiers import Recorder
 from tests.support.publishing import facts
+from tests.unit.athena_reports.delivery.contents import receipt
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -30,9 +30,9 @@ from athena_reports.delivery.published_rows import PublishedRows
 from athena_reports.delivery.sentences import sentences
 from athena_reports.delivery.workbook import _refuse_too_many, write_csv, write_workbook
 from athena_reports.errors import MissingPackageError
-from tests.library.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
 from tests.support.engines import engine
 from tests.support.paths import ROOT
+from tests.unit.athena_reports.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
 
 TITLES = {"en": "About this report", "ja": "このレポートについて"}
 FACTS = {
@@ -54,7 +54,7 @@ import sys, time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 sys.path[:0] = sys.argv[1:]
-from tests.library.delivery.contents import content
+from tests.unit.athena_reports.delivery.contents import content
 from athena_reports.delivery.content import shown_columns
 from athena_reports.delivery.published_rows import PublishedRows
 from athena_reports.delivery.workbook import write_workbook

@@ -17,7 +17,7 @@ from athena_reports.errors import InputError
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.steps.input_coverage import find_partitions
-from tests.library.inputs.trino import assert_trino_accepts
+from tests.unit.athena_reports.inputs.trino import assert_trino_accepts
 
 NAMES = ["dt", "hour", "year", "month", "day", "region", "order", "event date", 'say "x"', "2day"]
 TYPES = ["string", "STRING", "varchar(10)", "int", " Bigint ", "date", "timestamp", "struct<a:int>"]

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from athena_reports.inputs.layout import bounds_of_events
-from tests.library.inputs.clocks import (
+from tests.support.calendars import WEEK
+from tests.unit.athena_reports.inputs.clocks import (
     LAYOUTS,
     ROUNDS,
     Case,
@@ -19,7 +20,6 @@ from tests.library.inputs.clocks import (
     some_layouts,
     stretches,
 )
-from tests.support.calendars import WEEK
 
 
 def assert_partitions(case: Case, keys: KeysOfTime) -> None:

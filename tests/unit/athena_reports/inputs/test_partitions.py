@@ -26,7 +26,9 @@ from athena_reports.steps.input_coverage import (
     find_partitions,
     find_together,
 )
-from tests.library.inputs.clocks import (
+from tests.support.calendars import WEEKS
+from tests.support.wire import answered, json_response, s3_error
+from tests.unit.athena_reports.inputs.clocks import (
     INSTANT,
     ROUNDS,
     Case,
@@ -34,8 +36,6 @@ from tests.library.inputs.clocks import (
     random_case,
     some_layouts,
 )
-from tests.support.calendars import WEEKS
-from tests.support.wire import answered, json_response, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -17,8 +17,15 @@ import pytest
 from athena_reports import Input
 from athena_reports.inputs.predicate import MOST_BYTES, input_predicate
 from athena_reports.periods.calendar import Period, daily, monthly, quarterly, weekly, yearly
-from tests.library.inputs.clocks import LAYOUTS, ROUNDS, Case, KeysOfTime, random_case, some_layouts
-from tests.library.inputs.trino import assert_trino_accepts
+from tests.unit.athena_reports.inputs.clocks import (
+    LAYOUTS,
+    ROUNDS,
+    Case,
+    KeysOfTime,
+    random_case,
+    some_layouts,
+)
+from tests.unit.athena_reports.inputs.trino import assert_trino_accepts
 
 ALIASES = [None, "p"]
 

@@ -12,7 +12,7 @@ from athena_reports.errors import InputError
 from athena_reports.inputs.date_pattern import DatePattern
 from athena_reports.inputs.projection import Projection
 from athena_reports.inputs.source_table import SourceTable
-from tests.library.inputs.glue_tables import create_table, followed
+from tests.unit.athena_reports.inputs.glue_tables import create_table, followed
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

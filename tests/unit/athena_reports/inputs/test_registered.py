@@ -16,8 +16,8 @@ from athena_reports.inputs.registered import registered_folders, some_partition
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.steps.input_coverage import complete_periods, find_partitions
-from tests.library.inputs.glue_tables import create_table
 from tests.support.wire import answered, json_error, json_response
+from tests.unit.athena_reports.inputs.glue_tables import create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from athena_reports import Input
 from athena_reports.errors import InputError
 from athena_reports.inputs.source_table import SourceTable
-from tests.library.inputs.glue_tables import create_table, followed
 from tests.support.wire import answered, json_error
+from tests.unit.athena_reports.inputs.glue_tables import create_table, followed
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

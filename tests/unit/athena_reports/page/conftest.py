@@ -8,10 +8,10 @@ import boto3
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.library.page import metadata
-from tests.library.page.account import Account
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import Publisher
+from tests.unit.athena_reports.page import metadata
+from tests.unit.athena_reports.page.account import Account
 
 
 @pytest.fixture

@@ -54,9 +54,6 @@ from athena_reports.periods.run_period import period_of_run
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
-from tests.library.page import site
-from tests.library.page.account import WEEK, Account, report_dag
-from tests.library.page.metadata import add_run, add_task, dated
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
@@ -67,6 +64,9 @@ from tests.support.page_publisher import (
     ranking,
 )
 from tests.support.paths import ROOT
+from tests.unit.athena_reports.page import site
+from tests.unit.athena_reports.page.account import WEEK, Account, report_dag
+from tests.unit.athena_reports.page.metadata import add_run, add_task, dated
 
 MANIFEST_KEY = f"scores/weekly/{WEEK.id}/manifest.json"
 NOW = WEEKS.period("2026-05-03").end_utc + timedelta(hours=1)

@@ -18,8 +18,8 @@ from athena_reports.page.deliveries import (
     delivering_tasks,
 )
 from athena_reports.page.runs import report_dags
-from tests.library.page.metadata import add_run, add_task
 from tests.support.calendars import WEEKS
+from tests.unit.athena_reports.page.metadata import add_run, add_task
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

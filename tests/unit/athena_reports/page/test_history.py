@@ -8,8 +8,8 @@ import pytest
 from athena_reports.page.history import HISTORY_ENTRIES, find_history
 from athena_reports.page.lake import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
-from tests.library.page.account import WEEK, Account, report_dag
 from tests.support.page_publisher import PASSED, Publisher, ranking
+from tests.unit.athena_reports.page.account import WEEK, Account, report_dag
 
 SCORES = report_dag("scores")
 

@@ -27,10 +27,10 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
-from tests.library.page.account import Account
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import ranking
 from tests.support.wire import answered, json_error, json_response, s3_error
+from tests.unit.athena_reports.page.account import Account
 
 WEEK = WEEKS.period("2026-03-01")
 DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)

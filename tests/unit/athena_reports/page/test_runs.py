@@ -22,9 +22,9 @@ from athena_reports.page.runs import (
     unfinished_runs,
 )
 from athena_reports.steps.missing_inputs import MissingInputs
-from tests.library.page.metadata import add_run, add_task, dated
 from tests.support.calendars import WEEKS
 from tests.support.partition_facts import text
+from tests.unit.athena_reports.page.metadata import add_run, add_task, dated
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -1,6 +1,6 @@
 """The page's JavaScript, in Debian's Chromium: what a viewer sees and what the page sends.
 
-There is no Airflow here; `tests/e2e/page/test_page_browser.py` has one.
+There is no Airflow here; `tests/airflow/page/test_page_browser.py` has one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from athena_reports.page.fill import HeldPeriod
 from athena_reports.page.history import Entry, History
 from athena_reports.periods.calendar import daily, quarterly
 from athena_reports.publication.manifest import Difference, PublishedObject
-from tests.library.page.site import (
+from tests.support.calendars import WEEKS
+from tests.unit.athena_reports.page.site import (
     BASE,
     CONSOLE,
     DAG_ID,
@@ -53,7 +54,6 @@ from tests.library.page.site import (
     served_files,
     trigger,
 )
-from tests.support.calendars import WEEKS
 
 pytestmark = pytest.mark.ci
 

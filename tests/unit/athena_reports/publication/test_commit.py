@@ -714,7 +714,7 @@ def test_a_latest_period_that_is_not_ours_is_not_overwritten(place: Place, conte
 
 def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: Place) -> None:
     """The manifest was replaced, and then the worker died;
-    tests/integration/test_publish_kills.py has the rest.
+    tests/services/test_publish_kills.py has the rest.
     """
     old, new = tabled.upload("old"), tabled.upload("new")
     tabled.publish(old, facts(EARLY))

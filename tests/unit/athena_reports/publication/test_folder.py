@@ -1,4 +1,4 @@
-"""Whose a folder is; tests/integration/test_folders.py has the runs that this stops."""
+"""Whose a folder is; tests/services/test_folders.py has the runs that this stops."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from athena_reports.publication.folder import (
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, PublishedPeriod, Version
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from tests.library.publication.cadences import cadences
 from tests.support.calendars import UTC_WEEKS
 from tests.support.memory_store import MemoryS3
 from tests.support.publishing import Place, facts
 from tests.support.wire import CONFLICT, answered, s3_error
+from tests.unit.athena_reports.publication.cadences import cadences
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,4 +1,4 @@
-"""What `calendar.json` says; tests/integration/test_folders.py has the runs that it stops."""
+"""What `calendar.json` says; tests/services/test_folders.py has the runs that it stops."""
 
 import json
 from datetime import UTC, datetime
@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.publication.published_calendar import PublishedCalendar
-from tests.library.publication.cadences import cadences
 from tests.support.publishing import facts
+from tests.unit.athena_reports.publication.cadences import cadences
 
 # Some of them skipped a date, or put their clocks over midnight.
 FOLDER = "s3://reports/plays/weekly/"

@@ -1,5 +1,5 @@
 """How a query is started;
-tests/simulation and tests/integration/test_scenarios.py show that it is paid once.
+tests/world and tests/services/test_scenarios.py show that it is paid once.
 """
 
 from collections.abc import Callable

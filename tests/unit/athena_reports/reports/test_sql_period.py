@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, weekly
-from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.sql.literals import ParamValue, literal
 from tests.support.calendars import WEEKS
 from tests.support.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 

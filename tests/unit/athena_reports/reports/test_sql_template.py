@@ -12,13 +12,13 @@ from jinja2.sandbox import SandboxedEnvironment
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import daily, weekly
-from athena_reports.periods.sql_literals import ParamValue, literal
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import (
     sql_environment,
     template_context,
     template_problem,
 )
+from athena_reports.sql.literals import ParamValue, literal
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from athena_reports.errors import ResultError
 from athena_reports.rows import athena_csv
 from athena_reports.rows.athena_csv import MAX_ROW_BYTES
 from athena_reports.rows.columns import duckdb_type
-from tests.library.rows.athena_output import ResultColumn, csv_of
 from tests.support.engines import engine
+from tests.unit.athena_reports.rows.athena_output import ResultColumn, csv_of
 
 WORDS = [ResultColumn("n", "bigint"), ResultColumn("word", "varchar")]
 TEXTS = [ResultColumn("a", "varchar"), ResultColumn("b", "varchar")]

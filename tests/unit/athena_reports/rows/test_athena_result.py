@@ -23,7 +23,9 @@ from athena_reports.errors import ResultError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.engine import open_engine
-from tests.library.rows.athena_output import (
+from tests.support.aws_errors import api_error
+from tests.support.engines import engine
+from tests.unit.athena_reports.rows.athena_output import (
     UNLOADED,
     FakeAthena,
     ResultColumn,
@@ -36,8 +38,6 @@ from tests.library.rows.athena_output import (
     tables,
     unloaded,
 )
-from tests.support.aws_errors import api_error
-from tests.support.engines import engine
 
 CSV = "s3://results/athena/q-1.csv"
 MANIFEST = "s3://results/athena/q-1-manifest.csv"

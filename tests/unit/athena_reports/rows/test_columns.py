@@ -15,8 +15,8 @@ from athena_reports.rows.columns import (
     result_columns,
     table_type,
 )
-from tests.library.rows.athena_output import ResultColumn
 from tests.support.engines import engine
+from tests.unit.athena_reports.rows.athena_output import ResultColumn
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ from athena_reports.rows.writer import (
     write_files,
     write_table,
 )
-from tests.library.rows.athena_output import TEXTS, comparable
 from tests.support.engines import engine
+from tests.unit.athena_reports.rows.athena_output import TEXTS, comparable
 
 
 def written(table: pa.Table, *formats: Format) -> tuple[LocalTable, list[bytes]]:

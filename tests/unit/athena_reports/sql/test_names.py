@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 import trino_sql_validator
 
-from athena_reports.periods.sql_names import is_reserved, sql_name
+from athena_reports.sql.names import is_reserved, sql_name
 from tests.support.sql_words import words_of_sql
 
 

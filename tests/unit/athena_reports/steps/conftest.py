@@ -8,7 +8,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.stub import Stubber
 
 from athena_reports.queries.execution import QueryExecution, QueryState
-from tests.library.steps.last_tasks import SQL
+from tests.unit.athena_reports.steps.last_tasks import SQL
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -17,9 +17,9 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.steps.transform import transform_result
 from athena_reports.workflows.report_dag import BuiltDag
-from tests.library.steps.last_tasks import published, submitted
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
+from tests.unit.athena_reports.steps.last_tasks import published, submitted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -22,10 +22,10 @@ from athena_reports.steps.partition_poller import (
     PartitionPoller,
 )
 from athena_reports.steps.shared_poller import Connection
-from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK
 from tests.support.virtual_clock import VirtualClock
+from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake
 
 CONNECTION = Connection("aws_default")
 NO_NETWORK = EndpointConnectionError(endpoint_url="https://glue.example")

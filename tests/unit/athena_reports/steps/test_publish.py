@@ -26,7 +26,8 @@ from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
 from athena_reports.steps.publish import S3PublishOperator
-from tests.library.steps.last_tasks import (
+from tests.support.calendars import WEEK
+from tests.unit.athena_reports.steps.last_tasks import (
     ASSETS,
     ONE_EVENT_EACH,
     SQL,
@@ -34,7 +35,6 @@ from tests.library.steps.last_tasks import (
     submitted,
     transformed,
 )
-from tests.support.calendars import WEEK
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

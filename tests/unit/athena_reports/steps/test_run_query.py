@@ -15,15 +15,14 @@ from athena_reports.inputs.input import Input
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
-from athena_reports.periods.sql_literals import literal
 from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
+from athena_reports.sql.literals import literal
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.library.steps.source_lake import DATABASE, SourceLake
 from tests.support.airflow_run import DagRun, context
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
@@ -31,6 +30,7 @@ from tests.support.partition_facts import facts
 from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
+from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

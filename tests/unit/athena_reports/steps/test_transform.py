@@ -22,7 +22,11 @@ from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
 from athena_reports.steps import preparation
 from athena_reports.steps.transform import Recipe, transform_result
-from tests.library.steps.last_tasks import (
+from tests.support.aws_errors import THROTTLED
+from tests.support.calendars import WEEK
+from tests.support.published import read_complete
+from tests.support.retried import raises_retried
+from tests.unit.athena_reports.steps.last_tasks import (
     ASSETS,
     ONE_EVENT_EACH,
     SQL,
@@ -30,10 +34,6 @@ from tests.library.steps.last_tasks import (
     submitted,
     transformed,
 )
-from tests.support.aws_errors import THROTTLED
-from tests.support.calendars import WEEK
-from tests.support.published import read_complete
-from tests.support.retried import raises_retried
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -27,13 +27,13 @@ from athena_reports.steps.inputs_trigger import InputsTrigger
 from athena_reports.steps.missing_inputs import MissingInputs
 from athena_reports.steps.partition_poller import PAUSE_SECONDS
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
-from tests.library.steps.source_lake import DATABASE, SourceLake, nothing
 from tests.support.airflow_run import DagRun, context
 from tests.support.aws_errors import THROTTLED, api_error
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.retried import raises_retried
 from tests.support.triggers import CONNECTION, WAITING, first_event, through_the_database
 from tests.support.virtual_clock import START, VirtualClock
+from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake, nothing
 
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
 LONG = timedelta(days=30)

@@ -1,5 +1,5 @@
 """What the sensor decides;
-tests/integration/test_scenarios.py takes it through faults, kills and clears.
+tests/services/test_scenarios.py takes it through faults, kills and clears.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What the trigger of a wait does when Airflow ends it.
 
-tests/integration/test_scenarios.py shows what it fires, and that it survives the database.
+tests/services/test_scenarios.py shows what it fires, and that it survives the database.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """The look at the account before the first query;
-tests/integration/test_account.py shows it as a command.
+tests/services/test_account.py shows it as a command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from botocore.exceptions import ConnectTimeoutError
 
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
-from athena_reports.local.services import Services
 from athena_reports.periods.calendar import weekly
 from athena_reports.publication.folder import find_calendar
 from athena_reports.publication.location import ReportLocation
@@ -27,6 +26,7 @@ from athena_reports.workflows.preflight import (
     require_account,
     require_place,
 )
+from athena_reports_cli.local.services import Services
 from tests.support.wire import answered, json_error
 
 NO_BUCKET = "there-is-no-such-bucket"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
-from tests.library.authors import scores
+from athena_reports_cli.local.services import Services
+from tests.unit.athena_reports_cli.authoring import scores
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from athena_reports.authors.cases import CaseResult, run_case
-from athena_reports.authors.report_files import declared_reports
-from athena_reports.authors.trial import Aws
+from athena_reports_cli.authoring.cases import CaseResult, run_case
+from athena_reports_cli.authoring.report_files import declared_reports
+from athena_reports_cli.authoring.trial import Aws
 
 REPORT = """
 from datetime import timedelta

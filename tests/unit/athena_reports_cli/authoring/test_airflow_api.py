@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.stub import Stubber
 
-from athena_reports.authors.airflow_api import (
+from athena_reports_cli.authoring.airflow_api import (
     Airflow,
     AirflowApiError,
     Backfill,

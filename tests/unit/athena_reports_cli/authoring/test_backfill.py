@@ -1,6 +1,6 @@
 """Which periods a range of local dates means, and what is said of them.
 
-tests/integration/test_backfill_command.py has the command.
+tests/services/test_backfill_command.py has the command.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
-from athena_reports.authors.airflow_api import AirflowApiError
-from athena_reports.authors.backfill import (
+from athena_reports.periods.calendar import Period
+from athena_reports_cli.authoring.airflow_api import AirflowApiError
+from athena_reports_cli.authoring.backfill import (
     BackfillError,
     BackfillPlan,
     begin,
@@ -31,8 +32,7 @@ from athena_reports.authors.backfill import (
     require_some,
     show,
 )
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.periods.calendar import Period
+from athena_reports_cli.authoring.report_files import DeclaredReport
 from tests.support.declared import MakeReport
 
 ZONE = ZoneInfo("America/New_York")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.authors.case_csv import CaseError, read_csv
+from athena_reports_cli.authoring.case_csv import CaseError, read_csv
 
 # The signs that have a meaning in CSV, and some that have none.
 VALUES = st.none() | st.text(st.sampled_from(list('a",\n\r 茶(<')), max_size=4)

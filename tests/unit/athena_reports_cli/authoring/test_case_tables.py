@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from athena_reports import Input
-from athena_reports.authors.case_csv import read_csv
-from athena_reports.authors.case_tables import case_tables
-from athena_reports.authors.trial import Aws
-from athena_reports.local.services import Services
 from athena_reports.publication.glue_table import parquet_descriptor
-from tests.library.authors.scores import PLAYS, run
+from athena_reports_cli.authoring.case_csv import read_csv
+from athena_reports_cli.authoring.case_tables import case_tables
+from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.services import Services
+from tests.unit.athena_reports_cli.authoring.scores import PLAYS, run
 
 HEADER = PLAYS.partition("\n")[0]
 

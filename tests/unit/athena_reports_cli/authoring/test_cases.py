@@ -13,12 +13,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from athena_reports.authors.case_csv import CaseError
-from athena_reports.authors.cases import CaseResult, case_folders, run_case, show
-from athena_reports.authors.report_files import declared_reports
-from athena_reports.authors.trial import Aws
-from athena_reports.local.services import Services
-from tests.library.authors.scores import EXPECTED, PLAYS, SQL, run
+from athena_reports_cli.authoring.case_csv import CaseError
+from athena_reports_cli.authoring.cases import CaseResult, case_folders, run_case, show
+from athena_reports_cli.authoring.report_files import declared_reports
+from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.services import Services
+from tests.unit.athena_reports_cli.authoring.scores import EXPECTED, PLAYS, SQL, run
 
 
 def test_a_case_passes_by_its_rows_and_leaves_nothing(case: Path, services: Services) -> None:

@@ -14,9 +14,9 @@ import pytest
 from botocore.config import Config
 
 from athena_reports import Column, Input, build_dag, transforms, weekly
-from athena_reports.authors.column_check import ColumnError, check_columns
-from athena_reports.authors.report_files import DeclaredReport
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.column_check import ColumnError, check_columns
+from athena_reports_cli.authoring.report_files import DeclaredReport
 from tests.support.declared import MakeReport
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the commands need beside the library; tests/commands types each of them."""
+"""What the commands need beside the library; tests/services/commands types each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.services import Services
+from athena_reports_cli.local.services import Services
 from tests.support.flown import DAG_ID, Flown, write
 from tests.support.shell import Shell
 
@@ -22,7 +22,7 @@ for module in absent:
     sys.modules[module] = None
 find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name in absent else find_spec(name)
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 main()
 """
 NOWHERE = {"AWS_ENDPOINT_URL": "", "ATHENA_REPORTS_ENV": ""}
@@ -117,7 +117,7 @@ def test_each_module_of_an_extra_is_told_with_its_extra(
     def check(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr("athena_reports.authors.rules.check.check", check)
+    monkeypatch.setattr("athena_reports_cli.authoring.rules.check.check", check)
     code, printed = shell("check")
     assert (code, printed.strip()) == (
         1,
@@ -132,7 +132,7 @@ def test_a_module_that_no_extra_brings_is_an_error_of_python(
     def check(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
 
-    monkeypatch.setattr("athena_reports.authors.rules.check.check", check)
+    monkeypatch.setattr("athena_reports_cli.authoring.rules.check.check", check)
     with pytest.raises(ModuleNotFoundError, match="numpy"):
         shell("check")
 
@@ -150,7 +150,7 @@ def version_of(package):
         raise importlib.metadata.PackageNotFoundError(package)
     return version(package)
 importlib.metadata.version = version_of
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 main()
 """
 CORE = "apache-airflow-core"

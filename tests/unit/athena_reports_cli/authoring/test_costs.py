@@ -13,13 +13,13 @@ from botocore.client import BaseClient
 from rich.console import Console
 
 from athena_reports import build_dag, daily
-from athena_reports.authors import costs as view
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws
 from athena_reports.aws.s3 import S3
-from athena_reports.local.services import Services
 from athena_reports.publication.costs import Cost, CostSummary
 from athena_reports.publication.glue_table import Table
+from athena_reports_cli.authoring import costs as view
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.services import Services
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown

@@ -1,8 +1,8 @@
 import duckdb
 import pytest
 
-from athena_reports.authors.cte import CteError, select_from
-from athena_reports.authors.sql_parser import SqlError
+from athena_reports_cli.authoring.cte import CteError, select_from
+from athena_reports_cli.authoring.sql_parser import SqlError
 
 CTES = """-- WITH nothing AS (SELECT 0)
 WITH first AS (SELECT 'SELECT)' AS text /* nothing AS ( */),

@@ -1,4 +1,4 @@
-"""What a preview of deliveries reads; tests/integration/test_delivery_preview.py has its files."""
+"""What a preview of deliveries reads; tests/services/test_delivery_preview.py has its files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 import time_machine
 
 from athena_reports import build_dag
-from athena_reports.authors.delivery_preview import DeliveryPreview
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws, Trial
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.rows.writer import write_table
 from athena_reports.settings import Settings
+from athena_reports_cli.authoring.delivery_preview import DeliveryPreview
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws, Trial
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.engines import engine

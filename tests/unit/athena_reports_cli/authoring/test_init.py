@@ -19,12 +19,12 @@ import typer
 import yaml
 
 from athena_reports import __version__
-from athena_reports.authors.commands import app
-from athena_reports.authors.init import write_project
-from athena_reports.authors.new import NewReport, report_templates
-from athena_reports.authors.project_folder import InitError
-from athena_reports.local import restore
-from athena_reports.local.project import Project
+from athena_reports_cli.authoring.commands import app
+from athena_reports_cli.authoring.init import write_project
+from athena_reports_cli.authoring.new import NewReport, report_templates
+from athena_reports_cli.authoring.project_folder import InitError
+from athena_reports_cli.local import restore
+from athena_reports_cli.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
@@ -304,7 +304,7 @@ def refuse_rename(*_: Any) -> None:
     ("target", "replacement", "problem"),
     [
         (
-            "athena_reports.authors.init.check",
+            "athena_reports_cli.authoring.init.check",
             lambda *_, **__: False,
             "The new project breaks a rule, as said above, so nothing is written.",
         ),
@@ -325,7 +325,7 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packages.add("athena-reports", __version__)
-    monkeypatch.setattr("athena_reports.authors.init.check", lambda *_, **__: True)
+    monkeypatch.setattr("athena_reports_cli.authoring.init.check", lambda *_, **__: True)
     monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
     monkeypatch.setattr(target, replacement)
     with pytest.raises(InitError) as refused:
@@ -350,7 +350,7 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         assert sys.dont_write_bytecode
         return True
 
-    monkeypatch.setattr("athena_reports.authors.init.check", look)
+    monkeypatch.setattr("athena_reports_cli.authoring.init.check", look)
     report = REPORT.model_copy(update={"until": date(2025, 1, 20)})
     write_project(work / "my_reports-2", report)
     project = work / "my_reports-2"

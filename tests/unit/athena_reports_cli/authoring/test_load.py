@@ -1,4 +1,4 @@
-"""What a file becomes as a table; tests/integration/test_load.py has the command and Athena."""
+"""What a file becomes as a table; tests/services/test_load.py has the command and Athena."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from athena_reports import Input
-from athena_reports.authors.load import LoadedTable, Source, load, show
-from athena_reports.authors.load_text import LoadError
-from athena_reports.local.lake import Lake
 from athena_reports.publication.glue_table import parquet_descriptor
+from athena_reports_cli.authoring.load import LoadedTable, Source, load, show
+from athena_reports_cli.authoring.load_text import LoadError
+from athena_reports_cli.local.lake import Lake
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.report_files import declared_reports
-from athena_reports.authors.rules.dag_rules import Repository, every_file_can_be_imported
-from athena_reports.local.project import Project
-from tests.library.authors.scores import REPORT, SQL, run
+from athena_reports_cli.authoring.report_files import declared_reports
+from athena_reports_cli.authoring.rules.dag_rules import Repository, every_file_can_be_imported
+from athena_reports_cli.local.project import Project
 from tests.support.flown import Flown
 from tests.support.shell import Shell
+from tests.unit.athena_reports_cli.authoring.scores import REPORT, SQL, run
 
 PLAYS = "user_id, score, at, dt"
 CURRENT = "user_id, score"  # a CTE

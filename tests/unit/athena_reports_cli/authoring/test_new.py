@@ -24,16 +24,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from athena_reports.authors import new as new_module
-from athena_reports.authors.new import NewReport, write_report
-from athena_reports.authors.report_name import NewReportError
 from athena_reports.inputs.input import Input
-from athena_reports.local.project import Project
 from athena_reports.periods.calendar import weekly
 from athena_reports.reports.report import NAME_PATTERN
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.workflows.dag_files import dag_files
+from athena_reports_cli.authoring import new as new_module
+from athena_reports_cli.authoring.new import NewReport, write_report
+from athena_reports_cli.authoring.report_name import NewReportError
+from athena_reports_cli.local.project import Project
 from tests.support.sql_words import words_of_sql
 
 FIELDS: dict[str, Any] = {

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from athena_reports import build_dag, monthly
-from athena_reports.authors.column_check import ColumnError
-from athena_reports.authors.plan import (
+from athena_reports.aws.s3 import S3
+from athena_reports.publication.glue_table import Table
+from athena_reports.rows.differences import Change, Differences
+from athena_reports_cli.authoring.column_check import ColumnError
+from athena_reports_cli.authoring.plan import (
     ChangePlan,
     PlanError,
     PlannedPeriod,
@@ -19,11 +22,8 @@ from athena_reports.authors.plan import (
     markdown,
     published_before,
 )
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws
-from athena_reports.aws.s3 import S3
-from athena_reports.publication.glue_table import Table
-from athena_reports.rows.differences import Change, Differences
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.publishing import Place, facts, week

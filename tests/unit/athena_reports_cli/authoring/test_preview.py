@@ -21,8 +21,17 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from athena_reports import Input, build_dag, weekly
-from athena_reports.authors.column_check import ColumnError
-from athena_reports.authors.preview import (
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError
+from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.glue_table import Table
+from athena_reports.publication.manifest import PublishedPeriod
+from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
+from athena_reports.rows.checks import CheckResult
+from athena_reports.settings import settings
+from athena_reports.steps.scan_limit import ScanLimitError
+from athena_reports_cli.authoring.column_check import ColumnError
+from athena_reports_cli.authoring.preview import (
     Estimate,
     InputPreview,
     Preview,
@@ -34,17 +43,8 @@ from athena_reports.authors.preview import (
     show,
     size,
 )
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import Aws
-from athena_reports.aws.s3 import S3
-from athena_reports.errors import PublishError
-from athena_reports.publication.folder import require_calendar
-from athena_reports.publication.glue_table import Table
-from athena_reports.publication.manifest import PublishedPeriod
-from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
-from athena_reports.rows.checks import CheckResult
-from athena_reports.settings import settings
-from athena_reports.steps.scan_limit import ScanLimitError
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import Aws
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.publishing import Place, facts, week

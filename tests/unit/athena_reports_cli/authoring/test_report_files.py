@@ -21,7 +21,10 @@ from athena_reports import (
     weekly,
     yearly,
 )
-from athena_reports.authors.report_files import (
+from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.settings import Settings
+from athena_reports_cli.authoring.report_files import (
     BrokenFile,
     Declared,
     DeclaredReport,
@@ -29,9 +32,6 @@ from athena_reports.authors.report_files import (
     declared_reports,
     find_report,
 )
-from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.published_calendar import PublishedCalendar
-from athena_reports.settings import Settings
 from tests.support.airflow_run import DagRun, context
 from tests.support.declared import MakeReport
 from tests.support.virtual_clock import START as NOW

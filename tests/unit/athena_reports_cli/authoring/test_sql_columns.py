@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from sqlglot import exp
 
-from athena_reports.authors.sql_columns import QueryColumns, query_columns
-from athena_reports.authors.sql_parser import DIALECT, KEYWORDS, SqlError, parse_query
+from athena_reports_cli.authoring.sql_columns import QueryColumns, query_columns
+from athena_reports_cli.authoring.sql_parser import DIALECT, KEYWORDS, SqlError, parse_query
 from local_athena.athena.catalog import Table, glue_type
 from local_athena.athena.dialect import parse
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.translate import translate
-from tests.library.authors.query_forms import RIGHT, TABLES
+from tests.unit.athena_reports_cli.authoring.query_forms import RIGHT, TABLES
 
 
 def glue(database: str, name: str) -> Mapping[str, str] | None:

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import build_dag
-from athena_reports.authors.cte import select_from
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.sql_errors import failed_place
+from athena_reports_cli.authoring.cte import select_from
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.sql_errors import failed_place
 from tests.support.aws_errors import api_error
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from athena_reports.authors.sql_parser import SqlError
-from athena_reports.authors.sql_types import certain_types, returned_types
 from athena_reports.rows.columns import glue_name
+from athena_reports_cli.authoring.sql_parser import SqlError
+from athena_reports_cli.authoring.sql_types import certain_types, returned_types
 from local_athena.athena.catalog import Table, glue_type
 from local_athena.athena.dialect import parse
 from local_athena.athena.translate import translate
-from tests.library.authors.query_forms import RIGHT
-from tests.library.authors.query_forms import TABLES as TABLES_OF_FORMS
+from tests.unit.athena_reports_cli.authoring.query_forms import RIGHT
+from tests.unit.athena_reports_cli.authoring.query_forms import TABLES as TABLES_OF_FORMS
 
 TABLES = {
     "plays": {

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from athena_reports.authors.status import PeriodStatus, Status, show
 from athena_reports.page.coverage import State
 from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
+from athena_reports_cli.authoring.status import PeriodStatus, Status, show
 from tests.support.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
 from tests.support.shell import Shell
 

@@ -1,10 +1,10 @@
-"""How often a query scans its tables; tests/integration/test_estimate.py asks Athena the same."""
+"""How often a query scans its tables; tests/services/test_estimate.py asks Athena the same."""
 
 from __future__ import annotations
 
 import pytest
 
-from athena_reports.authors.table_uses import table_uses
+from athena_reports_cli.authoring.table_uses import table_uses
 
 FILTER = "(dt IN ('2025-06-01', '2025-06-02'))"
 FILTERS = {"plays": {FILTER}, "users": {FILTER}, "own.plays": {FILTER}}

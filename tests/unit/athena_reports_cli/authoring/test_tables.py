@@ -9,8 +9,8 @@ from unicodedata import east_asian_width
 import pytest
 from rich.console import Console
 
-from athena_reports.authors.cases import CaseResult, show
-from athena_reports.authors.tables import Heading, LabelledRow, fitting_table
+from athena_reports_cli.authoring.cases import CaseResult, show
+from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
 from tests.support.flown import Flown
 from tests.support.shell import Shell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from athena_reports.authors.template_lines import TemplateLines
+from athena_reports_cli.authoring.template_lines import TemplateLines
 
 PARTS = {"part.sql": "included_1,\n included_2"}
 

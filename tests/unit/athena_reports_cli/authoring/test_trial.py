@@ -16,13 +16,13 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.httpsession import URLLib3Session
 
 from athena_reports import Input, build_dag
-from athena_reports.authors.report_files import DeclaredReport
-from athena_reports.authors.trial import CALLS_AT_ONCE, Aws, Trial, trial, why_not_published
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
 from athena_reports.queries.lease import Lease
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws, Trial, trial, why_not_published
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from athena_reports.local.client import AirflowClient
-from tests.library.local.airflow_of_runs import AirflowOfRuns
+from athena_reports_cli.local.client import AirflowClient
 from tests.support.rest_api import rest_api
+from tests.unit.athena_reports_cli.local.airflow_of_runs import AirflowOfRuns
 
 
 @pytest.fixture

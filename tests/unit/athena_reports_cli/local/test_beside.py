@@ -1,4 +1,4 @@
-"""What a command runs beside; tests/commands/test_services.py has it with processes."""
+"""What a command runs beside; tests/services/commands/test_services.py has it with processes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import boto3
 import pytest
 
 from athena_reports.errors import SettingsError
-from athena_reports.local import beside
-from athena_reports.local.beside import (
+from athena_reports.settings import read_settings
+from athena_reports_cli.local import beside
+from athena_reports_cli.local.beside import (
     NoServicesError,
     configure_airflow,
     services_beside,
     use_local_names,
 )
-from athena_reports.local.project import Project
-from athena_reports.local.running import Running
-from athena_reports.local.services import Services
-from athena_reports.settings import read_settings
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.running import Running
+from athena_reports_cli.local.services import Services
 from tests.support.variables import kept_environment
 
 VARIABLES = {

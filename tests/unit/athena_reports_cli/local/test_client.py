@@ -1,4 +1,4 @@
-"""The client of a local Airflow; tests/e2e/test_runtime.py has it talk to a real one."""
+"""The client of a local Airflow; tests/airflow/test_runtime.py has it talk to a real one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from athena_reports.local.client import AirflowApiError, AirflowClient, AirflowRuntimeError
-from tests.library.local.airflow_of_runs import DAG_ID, AirflowOfRuns, run_of, task_of
+from athena_reports_cli.local.client import AirflowApiError, AirflowClient, AirflowRuntimeError
 from tests.support.rest_api import TOKEN, RestApi, rest_api
+from tests.unit.athena_reports_cli.local.airflow_of_runs import (
+    DAG_ID,
+    AirflowOfRuns,
+    run_of,
+    task_of,
+)
 
 OTHER = {"other": "success"}
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.connections import (
+from athena_reports_cli.local.connections import (
     ConnectionsError,
     connections_of_up,
     use_connections,
 )
-from athena_reports.local.project import Project
+from athena_reports_cli.local.project import Project
 from tests.support.paths import ROOT
 from tests.support.variables import kept_environment
 
@@ -113,7 +113,7 @@ def test_a_file_of_another_encoding_is_told_without_its_text(project: Project) -
 
 @pytest.mark.parametrize(
     "ignoring",
-    [".gitignore", "plugins/athena_reports/authors/templates/project/gitignore.jinja"],
+    [".gitignore", "cli/athena_reports_cli/authoring/templates/project/gitignore.jinja"],
     ids=["of this repository", "of a new project"],
 )
 def test_git_ignores_the_file(ignoring: str, tmp_path: Path) -> None:

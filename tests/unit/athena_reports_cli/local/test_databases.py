@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of a machine that has several versions; tests/e2e starts real ones."""
+"""PostgreSQL and Redis of a machine that has several versions; tests/airflow starts real ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local import databases
-from athena_reports.local.databases import are_installed, postgresql, redis
+from athena_reports_cli.local import databases
+from athena_reports_cli.local.databases import are_installed, postgresql, redis
 
 # Writes down how it was called, and in which folder.
 COMMAND = """#!/bin/sh

@@ -1,4 +1,4 @@
-"""Signals while processes run; tests/commands/test_up.py ends some."""
+"""Signals while processes run; tests/services/commands/test_up.py ends some."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from athena_reports.local.interrupts import (
+from athena_reports_cli.local.interrupts import (
     exit_code,
     is_interrupt_handled,
     signals_as_interrupts,

@@ -1,4 +1,4 @@
-"""Tables that are kept for local services; tests/integration/test_load.py queries some."""
+"""Tables that are kept for local services; tests/services/test_load.py queries some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from athena_reports.local.lake import (
+from athena_reports_cli.local.lake import (
     KeptTable,
     Lake,
     LakeError,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local.local_clock import present_at
+from athena_reports_cli.local.local_clock import present_at
 from tests.support.rest_api import RestApi, rest_api
 
 NOW = datetime(2025, 6, 21, 15, 5, tzinfo=UTC)

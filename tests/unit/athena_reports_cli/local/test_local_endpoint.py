@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from athena_reports.local.local_endpoint import remote_endpoint
+from athena_reports_cli.local.local_endpoint import remote_endpoint
 
 
 @pytest.mark.parametrize(

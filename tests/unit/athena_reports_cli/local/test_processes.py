@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from athena_reports.local.interrupts import signals_as_interrupts
-from athena_reports.local.processes import Process, end_recorded
+from athena_reports_cli.local.interrupts import signals_as_interrupts
+from athena_reports_cli.local.processes import Process, end_recorded
 
 # Starts a process in a group of its own, as Airflow starts a task, and says so.
 PARENT = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.project import ProjectError, find_project
+from athena_reports_cli.local.project import ProjectError, find_project
 
 
 def project_at(root: Path, table: str = "") -> Path:

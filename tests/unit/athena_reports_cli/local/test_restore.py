@@ -1,4 +1,4 @@
-"""What Docker Compose starts for the kept tables; tests/integration/test_load.py restores some."""
+"""What Docker Compose starts for the kept tables; tests/services/test_load.py restores some."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local import lake, restore
+from athena_reports_cli.local import lake, restore
 
 
 @pytest.mark.parametrize("endpoint", [None, ""])

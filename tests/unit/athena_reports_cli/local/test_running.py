@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.project import Project
-from athena_reports.local.running import Running, announced, find_running
-from tests.library.local.airflow_of_runs import AirflowOfRuns
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.running import Running, announced, find_running
 from tests.support.rest_api import TOKEN, rest_api
+from tests.unit.athena_reports_cli.local.airflow_of_runs import AirflowOfRuns
 
 RUNNING = Running("http://127.0.0.1:8080", "admin", "secret", {"AWS_ENDPOINT_URL": "http://x"})
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from athena_reports.local import runs
-from athena_reports.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports.local.runs import TimedProgress, Watch, finish
-from tests.library.local.airflow_of_runs import DAG_ID, AirflowOfRuns
+from athena_reports_cli.local import runs
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.runs import TimedProgress, Watch, finish
+from tests.unit.athena_reports_cli.local.airflow_of_runs import DAG_ID, AirflowOfRuns
 
 
 def test_runs_that_succeed_are_waited_for(airflow: AirflowOfRuns, client: AirflowClient) -> None:

@@ -1,6 +1,6 @@
 """A local Airflow whose components are small programs.
 
-tests/e2e/test_runtime.py starts real ones.
+tests/airflow/test_runtime.py starts real ones.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ import psutil
 import pytest
 from cryptography.fernet import Fernet
 
-from athena_reports.local import runtime
-from athena_reports.local.client import AirflowRuntimeError
-from athena_reports.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, free_port
+from athena_reports_cli.local import runtime
+from athena_reports_cli.local.client import AirflowRuntimeError
+from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, free_port
 
 # Stands for the command `airflow`. Each process writes down its command and its variables. The API
 # server tells a new heartbeat of a component not at once after its start, but at the third look. It

@@ -1,4 +1,4 @@
-"""The local services, as a process and by their names; tests/dev/local_athena has what they do."""
+"""The local services, as a process and by their names; local_athena/tests has what they do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import pytest
 
-from athena_reports.local import services
-from athena_reports.local.services import (
+from athena_reports_cli.local import services
+from athena_reports_cli.local.services import (
     Services,
     ServicesError,
     environment_without,

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Engine
 
-from athena_reports.local.sqlite_settings import begin_as_writer
+from athena_reports_cli.local.sqlite_settings import begin_as_writer
 
 
 @pytest.fixture

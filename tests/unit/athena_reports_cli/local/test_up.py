@@ -1,4 +1,4 @@
-"""The Airflow of `up` and of the demo before its start; tests/commands/test_up.py starts it."""
+"""The Airflow of `up` and of the demo before its start; tests/services/commands/test_up.py starts it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from athena_reports.local import up
-from athena_reports.local.client import AirflowRuntimeError
-from athena_reports.local.connections import ConnectionsError
-from athena_reports.local.project import Project
-from athena_reports.local.running import Running, announced, find_running
-from athena_reports.local.runtime import AirflowRuntime, free_port
-from athena_reports.local.services import Services, ServicesError
-from athena_reports.local.up import airflow_of, require_free, stay_up
+from athena_reports_cli.local import up
+from athena_reports_cli.local.client import AirflowRuntimeError
+from athena_reports_cli.local.connections import ConnectionsError
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.running import Running, announced, find_running
+from athena_reports_cli.local.runtime import AirflowRuntime, free_port
+from athena_reports_cli.local.services import Services, ServicesError
+from athena_reports_cli.local.up import airflow_of, require_free, stay_up
 
 
 @pytest.mark.parametrize("schedule", [True, False])

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from athena_reports.mwaa import bundle, wheels
+from athena_reports_cli.mwaa import bundle, wheels
 from local_athena import LocalAws
-from tests.library.mwaa.repository import BUCKET, REGION, Repository
-from tests.library.mwaa.stub import StubAws
-from tests.library.mwaa.template import Environment
 from tests.support.stacks import Stack, create_stack, kept_parameters
 from tests.support.wheel_files import requirement_of, write_wheel
+from tests.unit.athena_reports_cli.mwaa.repository import BUCKET, REGION, Repository
+from tests.unit.athena_reports_cli.mwaa.stub import StubAws
+from tests.unit.athena_reports_cli.mwaa.template import Environment
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.authors.command_line import main
+from athena_reports_cli.authoring.command_line import main
 from tests.support.paths import ROOT
 from tests.support.variables import kept_environment
 from tests.support.wheel_files import keep_small_wheel

@@ -10,8 +10,8 @@ from cfnlint.decode import decode
 from moto.core.common_models import CloudFormationModel
 
 from local_athena import LocalAws
-from tests.library.mwaa.repository import ACCOUNT, REGION
 from tests.support.stacks import REPORTS_TEMPLATE, Stack
+from tests.unit.athena_reports_cli.mwaa.repository import ACCOUNT, REGION
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from airflow._shared.module_loading import find_path_from_directory
 
-from athena_reports.authors.rules.dag_rules import Repository
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa import bundle as bundle_module
-from athena_reports.mwaa.bundle import build_bundle
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa import bundle as bundle_module
+from athena_reports_cli.mwaa.bundle import build_bundle
 from tests.support import repository_copy
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.existing_environment import PAGE

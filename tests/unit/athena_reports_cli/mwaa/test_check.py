@@ -20,13 +20,13 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from athena_reports.local.client import AirflowRuntimeError
-from athena_reports.local.project import Project
-from athena_reports.local.runtime import AirflowConfig
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa import check as module
-from athena_reports.mwaa.check import check_bundle, check_in_twin
-from athena_reports.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin
+from athena_reports_cli.local.client import AirflowRuntimeError
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.runtime import AirflowConfig
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa import check as module
+from athena_reports_cli.mwaa.check import check_bundle, check_in_twin
+from athena_reports_cli.mwaa.twin import DEFAULTS, FORCED, ReportPeriod, Twin
 
 PLUGIN = {"name": "athena_reports", "timetables": ["t"], "macros": ["m"]}
 

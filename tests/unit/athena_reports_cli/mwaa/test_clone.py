@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from athena_reports.mwaa.config import CONFIG
-from tests.library.mwaa.repository import BUCKET, REGION
-from tests.library.mwaa.stub import StubAws
+from athena_reports_cli.mwaa.config import CONFIG
 from tests.support.paths import ROOT
 from tests.support.repository_copy import make
 from tests.support.wheel_files import carry_small_wheel
+from tests.unit.athena_reports_cli.mwaa.repository import BUCKET, REGION
+from tests.unit.athena_reports_cli.mwaa.stub import StubAws
 
 QUESTIONS = (
     "AWS region",

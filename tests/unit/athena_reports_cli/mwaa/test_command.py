@@ -11,13 +11,20 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError, deploy
-from athena_reports.mwaa.config import CONFIG, ask_config, read_config
-from athena_reports.mwaa.stack import Stack, State
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError, deploy
+from athena_reports_cli.mwaa.config import CONFIG, ask_config, read_config
+from athena_reports_cli.mwaa.stack import Stack, State
 from local_athena import LocalAws
-from tests.library.mwaa.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
-from tests.library.mwaa.stub import NAME, StubAws
+from tests.unit.athena_reports_cli.mwaa.repository import (
+    ACCOUNT,
+    BUCKET,
+    LAKE,
+    REGION,
+    Repository,
+    keys,
+)
+from tests.unit.athena_reports_cli.mwaa.stub import NAME, StubAws
 
 
 @pytest.mark.parametrize(
@@ -393,7 +400,7 @@ def test_a_pool_is_created_where_the_environment_names_one_that_is_not_there(
     stub.pools = [{"name": "athena", "slots": 3}]  # as somebody has changed it
     repository.deploy()
     assert stub.pools == [{"name": "athena", "slots": 3}]
-    monkeypatch.setattr("tests.library.mwaa.stub._Conflict.RestApiStatusCode", 403)
+    monkeypatch.setattr("tests.unit.athena_reports_cli.mwaa.stub._Conflict.RestApiStatusCode", 403)
     assert "AWS: An error occurred (RestApiClientException)" in repository.deploy(code=1)
 
 

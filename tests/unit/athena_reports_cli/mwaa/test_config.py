@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.config import CONFIG, Config, read_config
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.config import CONFIG, Config, read_config
 
 PARAMETERS = {
     "Environment": "stg",

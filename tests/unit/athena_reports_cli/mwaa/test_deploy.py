@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa.bundle import build_bundle
-from athena_reports.mwaa.store import Store
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa.bundle import build_bundle
+from athena_reports_cli.mwaa.store import Store
 from local_athena import LocalAws
-from tests.library.mwaa.repository import ACCOUNT, BUCKET, LAKE, REGION, Repository, keys
-from tests.library.mwaa.stub import NAME, StubAws
+from tests.unit.athena_reports_cli.mwaa.repository import (
+    ACCOUNT,
+    BUCKET,
+    LAKE,
+    REGION,
+    Repository,
+    keys,
+)
+from tests.unit.athena_reports_cli.mwaa.stub import NAME, StubAws
 
 pytestmark = pytest.mark.ci
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from botocore import exceptions as aws
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError, bundle, check, deploy
-from tests.library.mwaa.repository import Repository
-from tests.library.mwaa.stub import StubAws
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError, bundle, check, deploy
+from tests.unit.athena_reports_cli.mwaa.repository import Repository
+from tests.unit.athena_reports_cli.mwaa.stub import StubAws
 
 EXPIRED = """<ErrorResponse><Error><Code>ExpiredToken</Code>
 <Message>The security token included in the request is expired</Message></Error></ErrorResponse>

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.mwaa import import_plugins
+from athena_reports_cli.mwaa import import_plugins
 
 
 def run(folder: Path, *packages: str) -> subprocess.CompletedProcess[str]:

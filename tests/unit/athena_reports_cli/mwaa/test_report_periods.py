@@ -17,8 +17,8 @@ import boto3
 import pytest
 
 from athena_reports.errors import InputError
-from athena_reports.local.services import Services
-from athena_reports.mwaa import report_periods, twin
+from athena_reports_cli.local.services import Services
+from athena_reports_cli.mwaa import report_periods, twin
 from demo.lake import seed_flights
 from tests.support.paths import ROOT
 from tests.support.reports import DAGS, SQL

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.requirements import asks_for_hashes, bundled_requirements
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.requirements import asks_for_hashes, bundled_requirements
 
 THEIRS = """\
 # What our reports need besides; athena-reports is in plugins.zip.

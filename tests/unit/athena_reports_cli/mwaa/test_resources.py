@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from athena_reports.mwaa.store import PINNED
-from tests.library.mwaa.template import (
+from athena_reports_cli.mwaa.store import PINNED
+from tests.unit.athena_reports_cli.mwaa.template import (
     ALL,
     LEAST,
     NETWORK,

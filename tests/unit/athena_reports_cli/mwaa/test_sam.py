@@ -1,6 +1,6 @@
 """What the SAM CLI is asked for and what is made of its answers; a script stands for it.
 
-tests/library/mwaa/test_deploy.py has the real one.
+tests/unit/athena_reports_cli/mwaa/test_deploy.py has the real one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from athena_reports.local.project import Project
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.config import CONFIG, Config
-from athena_reports.mwaa.stack import Stack, State
+from athena_reports_cli.local.project import Project
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.config import CONFIG, Config
+from athena_reports_cli.mwaa.stack import Stack, State
 from tests.support.stacks import REPORTS_TEMPLATE
 
 SAM = """#!{python} -S

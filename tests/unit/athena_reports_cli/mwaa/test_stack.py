@@ -17,8 +17,10 @@ from cfnlint.api import lint_file
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_athena import LocalAws
-from tests.library.mwaa.repository import ACCOUNT, REGION
-from tests.library.mwaa.template import (
+from tests.support.paths import ROOT
+from tests.support.stacks import REPORTS_TEMPLATE, Stack, secrets_backend
+from tests.unit.athena_reports_cli.mwaa.repository import ACCOUNT, REGION
+from tests.unit.athena_reports_cli.mwaa.template import (
     AIRFLOW,
     KEY,
     TEMPLATE,
@@ -26,8 +28,6 @@ from tests.library.mwaa.template import (
     as_list,
     policies_of,
 )
-from tests.support.paths import ROOT
-from tests.support.stacks import REPORTS_TEMPLATE, Stack, secrets_backend
 
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
 # What Amazon MWAA's user guide grants on every resource,

@@ -8,9 +8,9 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa.store import Store
-from tests.library.mwaa.repository import ACCOUNT, BUCKET, keys
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa.store import Store
+from tests.unit.athena_reports_cli.mwaa.repository import ACCOUNT, BUCKET, keys
 
 FILES = {
     "dags/.airflowignore": b"include/**\n",

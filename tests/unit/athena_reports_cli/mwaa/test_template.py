@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.library.mwaa.template import (
+from tests.support.stacks import REPORTS_TEMPLATE
+from tests.unit.athena_reports_cli.mwaa.template import (
     ALL,
     KEY,
     LEAST,
@@ -22,7 +23,6 @@ from tests.library.mwaa.template import (
     as_list,
     rendered_resources,
 )
-from tests.support.stacks import REPORTS_TEMPLATE
 
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 # "Amazon MWAA execution role" in the user guide of Amazon MWAA: its example policy, and that of an

@@ -25,9 +25,9 @@ import pytest
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
-from athena_reports.mwaa import DeployError
-from athena_reports.mwaa import twin as module
-from athena_reports.mwaa.twin import Twin, build_twin
+from athena_reports_cli.mwaa import DeployError
+from athena_reports_cli.mwaa import twin as module
+from athena_reports_cli.mwaa.twin import Twin, build_twin
 from tests.support.wheel_files import write_wheel
 
 CONSTRAINED = '--constraint "/usr/local/airflow/dags/constraints.txt"\n'

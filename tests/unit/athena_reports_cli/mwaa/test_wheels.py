@@ -14,9 +14,9 @@ from packaging._manylinux import platform_tags
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from athena_reports.mwaa import DeployError, wheels
-from athena_reports.mwaa.bundle import CONSTRAINTS
-from athena_reports.mwaa.wheels import carried_wheels
+from athena_reports_cli.mwaa import DeployError, wheels
+from athena_reports_cli.mwaa.bundle import CONSTRAINTS
+from athena_reports_cli.mwaa.wheels import carried_wheels
 from tests.support.paths import ROOT
 from tests.support.wheel_files import LIST, requirement_of, write_wheel
 

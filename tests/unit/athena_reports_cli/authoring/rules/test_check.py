@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import check as command
-from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
-from athena_reports.local.project import Project, find_project
-from tests.library.authors.rules.plays import DAG_FILE
+from athena_reports_cli.authoring.rules import check as command
+from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+from athena_reports_cli.local.project import Project, find_project
 from tests.support.shell import Shell
 from tests.support.variables import kept_environment
+from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
 ROOT = Path(__file__).resolve().parents[4]
 SQL = """-- Where players are.

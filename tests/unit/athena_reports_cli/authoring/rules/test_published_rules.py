@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules.dag_rules import Repository
-from athena_reports.authors.rules.published_rules import (
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.authoring.rules.published_rules import (
     reports_do_not_read_each_other,
     reports_that_are_read_exist,
 )
-from athena_reports.local.project import Project
+from athena_reports_cli.local.project import Project
 
 REPORT = '''"""Of Airflow DAGs."""
 from athena_reports import Published, Report, build_dag, daily, monthly, weekly

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules import dag_rules, published_rules, sql_rules
-from athena_reports.authors.rules.dag_rules import Repository, Rule
-from athena_reports.local.project import Project, find_project
-from tests.library.authors.rules.plays import DAG_FILE
+from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
+from athena_reports_cli.local.project import Project, find_project
 from tests.support.airflow_run import DagRun, context
+from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
 RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[4]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.authors.rules.sql_style import StyleBeside, shape_of, violations
+from athena_reports_cli.authoring.rules.sql_style import StyleBeside, shape_of, violations
 
 EDITED = "select country from plays where dt = '2025-01-05' order by country\n"
 BEGUN = "SELECT *\nFROM plays\nWHERE dt = '{}'\nORDER BY country\n"

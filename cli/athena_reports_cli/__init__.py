@@ -1,0 +1,1 @@
+"""The command `athena-reports`: what authors and operators type."""
