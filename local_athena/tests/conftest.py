@@ -1,11 +1,14 @@
+"""What the tests share: services, an account, no way out of this machine."""
+
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
-from tests.account import Account
-from tests.statement import load
+import pytest_socket
 
 from local_athena import LocalAws
 from local_athena.athena import results
@@ -15,6 +18,39 @@ from local_athena.athena.engine import Engine
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.translate import translate
 from tests import judgement
+from tests.account import Account
+from tests.statement import load
+
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+# How long an example takes depends on the machine more than on the code.
+hypothesis.settings.register_profile(
+    "repository", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("repository")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew-golden",
+        action="store_true",
+        help="write docs/functions.md instead of comparing it",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
 
 @pytest.fixture(scope="session")

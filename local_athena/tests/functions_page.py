@@ -9,10 +9,10 @@ from local_athena.athena.functions.row import Function
 
 _HEAD = """# What the local Athena does
 
-The [local Athena](../../local_athena/README.md) does the functions of this page and refuses all
+The [local Athena](../README.md) does the functions of this page and refuses all
 others: one that it does not do is `NOT_SUPPORTED`, one that Athena does not have is
 `FUNCTION_NOT_FOUND`. Each example is a test. This page is generated from the rows in
-`local_athena/src/local_athena/athena/functions`:
+`src/local_athena/athena/functions`:
 {renew}
 
 | in a signature | |

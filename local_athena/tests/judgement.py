@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from botocore.exceptions import ClientError
+
 from tests.account import Account
 from tests.statement import FOLDER, Statement
 

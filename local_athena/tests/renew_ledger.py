@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 
+from tests import judgement, statement_tables
 from tests.judgement import Verdict
 from tests.statement import load
-
-from tests import judgement, statement_tables
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from tests.account import Account
 
 from local_athena import LocalAws
 from local_athena.clock import Clock
+from tests.account import Account
 
 CLOCK = datetime(2026, 11, 15, 0, 5, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from tests.account import TOKEN, Account, numbers, refused
 
 from local_athena.athena.clients import ACCOUNT
+from tests.account import TOKEN, Account, numbers, refused
 
 DIGITS = ", ".join("123456789")
 ENDLESS = f"WITH d (x) AS (VALUES {DIGITS}) SELECT sum(a.x * b.x % c.x) FROM " + ", ".join(

@@ -18,7 +18,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from tests.account import Account, Outcome, numbers, refused
 
 from local_athena import LocalAws
 from local_athena.athena import output
@@ -26,10 +25,9 @@ from local_athena.athena.errors import ApiError
 from local_athena.athena.limits import Limits
 from local_athena.athena.lookups import Lookups
 from local_athena.athena.workers import WorkerEndedError, Workers
+from tests.account import Account, Outcome, numbers, refused
 
-pytestmark = pytest.mark.ci
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 MEGABYTE = 1 << 20
 LIMITS = Limits(cpu_seconds=1, memory_bytes=600 * MEGABYTE)
 HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
@@ -318,7 +316,7 @@ def service() -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
     process = subprocess.Popen(
         [sys.executable, "-m", "local_athena", "serve", "--port=0", "--query-seconds=100000"],
-        cwd=REPOSITORY / "dev" / "local_athena",
+        cwd=SOURCE,
         stdout=subprocess.PIPE,
         text=True,
         env={**environment, "PYTHONUNBUFFERED": "1"},

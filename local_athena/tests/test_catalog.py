@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.account import Account, ints
 
 from local_athena.athena.catalog import glue_type
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.projection import partitions
+from tests.account import Account, ints
 
 COLUMNS = {"user_id": "bigint", "score": "int", "name": "string"}
 FIRST = "plays/2025-01-01/part-0.parquet"

@@ -8,10 +8,10 @@ import urllib.request
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.account import Account, ints
 
 from local_athena.clock import PATH, Clock
 from local_athena.faults import Hold
+from tests.account import Account, ints
 
 
 @pytest.fixture

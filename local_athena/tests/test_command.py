@@ -21,7 +21,7 @@ from local_athena.__main__ import main
 from local_athena.athena.limits import Limits
 from local_athena.faults import Faults, Hold
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
 DEFAULTS: dict[str, Any] = {
@@ -65,7 +65,6 @@ def test_each_option_is_passed_on(
     assert capsys.readouterr() == ("", "It is in use.\n")
 
 
-@pytest.mark.ci
 def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
     with socket.socket() as other:
         with suppress(OSError):  # somebody has it already
@@ -73,7 +72,7 @@ def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
             other.listen()
         done = subprocess.run(
             [sys.executable, "-m", "local_athena", "serve"],
-            cwd=REPOSITORY / "dev" / "local_athena",
+            cwd=SOURCE,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -83,12 +82,11 @@ def test_without_a_port_it_is_the_one_that_the_docs_name() -> None:
     assert "127.0.0.1:4566" in done.stderr
 
 
-@pytest.mark.ci
 def test_host_workers_and_queries_at_once_are_those_of_the_options() -> None:
     arguments = ("--port=0", "--host=0.0.0.0", "--workers=1", "--max-active=2")
     with subprocess.Popen(
         [sys.executable, "-m", "local_athena", "serve", *arguments, "--until-input-ends"],
-        cwd=REPOSITORY / "dev" / "local_athena",
+        cwd=SOURCE,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

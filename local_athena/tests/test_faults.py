@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
-from tests.account import TOKEN, Account, ints, refused
 
 from local_athena import LocalAws, faults
 from local_athena.faults import (
@@ -29,6 +28,7 @@ from local_athena.faults import (
     Throttle,
     ThrottleGlue,
 )
+from tests.account import TOKEN, Account, ints, refused
 
 TOO_MANY = "TooManyRequestsException"
 LIMIT = "CONCURRENT_QUERY_LIMIT_EXCEEDED"
@@ -115,7 +115,7 @@ def test_every_kind_survives_the_wire_and_is_documented(account: Account) -> Non
     assert [faults.from_json(json.dumps(each).encode()) for each in listed] == added
     account.aws.reset()
     assert account.faults.list() == []
-    text = (Path(faults.__file__).parents[1] / "README.md").read_text()
+    text = (Path(__file__).parents[1] / "README.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == set(faults.KINDS)
     examples = [faults.from_json(each.encode()) for each in re.findall(r"-d '(.*?)'", text)]
     assert len(examples) >= 5

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.account import Account
-from tests.statement import Statement, load
 from trino_query_parser import TrinoSyntaxError, parse_statement
 
 from tests import judgement, statement_tables
+from tests.account import Account
+from tests.statement import Statement, load
 
 pytestmark = pytest.mark.full
 

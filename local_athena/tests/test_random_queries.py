@@ -55,7 +55,6 @@ TABLES = st.lists(ROWS, min_size=1, max_size=12).map(
 
 def _with(template: str, **changed: str) -> Callable[..., Pair]:
     """A template for both, apart from the words that SQLite has for Athena's."""
-
     sqlite = template
     for athena, other in changed.items():
         sqlite = sqlite.replace(athena, other)

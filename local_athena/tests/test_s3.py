@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.account import Account, refused
 
 from local_athena import LocalAws
 from local_athena.athena.clients import ACCOUNT
+from tests.account import Account, refused
 
 RACERS = 16
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=race/20260101/us-east-1/s3/aws4_request"

@@ -15,13 +15,13 @@ import pytest
 from local_athena import LocalAws, PortInUseError
 from local_athena.__main__ import main
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
 def _serve(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "local_athena", "serve", *arguments],
-        cwd=REPOSITORY / "dev" / "local_athena",
+        cwd=SOURCE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,13 +43,13 @@ def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
 
 
 def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
-    """moto's CloudFormation imports EC2 and more: with it, a command waits for its services twice
+    """Moto's CloudFormation imports EC2 and more: with it, a command waits for its services twice
     as long.
     """
     script = "import sys, local_athena.server; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=REPOSITORY / "dev" / "local_athena",
+        cwd=SOURCE,
         capture_output=True,
         text=True,
         check=True,

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+
+from tests import judgement, statement_tables
 from tests.account import Account
 from tests.judgement import LEDGER, Verdict
 from tests.statement import Statement, load
-
-from tests import judgement, statement_tables
 
 STATEMENTS = load()
 KNOWN = judgement.read_ledger()

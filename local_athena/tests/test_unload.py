@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-from tests.account import TOKEN, Account, Outcome, ints, numbers
 
 from local_athena.faults import FailResultWrite, Hold
+from tests.account import TOKEN, Account, Outcome, ints, numbers
 
 TARGET = "s3://lake/unloaded/here/"
 MARK = '\n-- athena-reports: {"dag_id": "?"}'

@@ -44,12 +44,13 @@ from athena_reports.page.lake import Lake
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
-from athena_reports_cli.local.services import Services, local_services
+from athena_reports_cli.local.services import Services
 from demo import flights, lake
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold, SlowDown
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.cloudformation import local_services_with_stacks
 from tests.support.dag_files import load_dags, parse_dags
 from tests.support.examples import alerts_dag_file
 from tests.support.existing_environment import OF_REPORTS, endpoints_below
@@ -109,10 +110,10 @@ class Grant(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def services() -> Iterator[Services]:
     """Services of its own: the stack creates what other tests' preparation would."""
-    with local_services(tmp_path_factory.mktemp("local-aws") / "log") as services:
-        yield services
+    with local_services_with_stacks() as aws:
+        yield Services(aws.endpoint_url)
 
 
 def client(services: Services, name: str) -> Any:

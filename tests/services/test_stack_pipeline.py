@@ -4,15 +4,17 @@ reached by the variables that its outputs give.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import boto3
 import pytest
 
 from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
+from demo.lake import seed_flights
+from tests.support.cloudformation import local_services_with_stacks
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.reports import carriers
@@ -26,32 +28,42 @@ FEBRUARY = (datetime(2013, 2, 1, tzinfo=NEW_YORK), datetime(2013, 3, 1, tzinfo=N
 
 
 @pytest.fixture(scope="module")
-def created(running_services: Services) -> Stack:
-    """The stack of an environment of its own, which reads the lake that is there."""
+def running_stack() -> Iterator[tuple[Services, Stack]]:
+    """Local services with the lake of dev, and the stack of an environment that reads it."""
     lake = "arn:aws:s3:::athena-lake-dev"
-    cloudformation = boto3.client(
-        "cloudformation",
-        endpoint_url=running_services.endpoint_url,
-        region_name=running_services.environment["AWS_DEFAULT_REGION"],
-    )
     parameters = kept_parameters("stg") | {
-        "Environment": OWN_ENVIRONMENT,  # other tests prepare stg in the same services
+        "Environment": OWN_ENVIRONMENT,
         "SourceDatabase": "database_dev",
         "SourceDataArns": f"{lake},{lake}/*",
     }
-    return create_stack(cloudformation, parameters)
+    with local_services_with_stacks() as aws:
+        services = Services(aws.endpoint_url)
+        services.prepare("dev")
+        seed_flights(services, "dev")
+        yield services, create_stack(aws.client("cloudformation"), parameters)
 
 
 @pytest.fixture
-def stack(created: Stack, services: Services, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def services(running_stack: tuple[Services, Stack], monkeypatch: pytest.MonkeyPatch) -> Services:
+    """The services, reached by the variables of the environment."""
+    services, _ = running_stack
+    for name, value in services.environment.items():
+        monkeypatch.setenv(name, value)
+    return services
+
+
+@pytest.fixture
+def stack(
+    running_stack: tuple[Services, Stack], services: Services, monkeypatch: pytest.MonkeyPatch
+) -> Stack:
     """The stack, with its variables set and no others."""
-    for name, value in created.variables.items():
+    _, stack = running_stack
+    for name, value in stack.variables.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    return created
+    return stack
 
 
-@pytest.mark.usefixtures("flights_lake")
 def test_a_report_is_published_on_what_the_stack_created(
     services: Services, dags_folder: Path, stack: Stack
 ) -> None:
@@ -81,7 +93,6 @@ def test_a_report_is_published_on_what_the_stack_created(
     )
 
 
-@pytest.mark.usefixtures("flights_lake")
 def test_a_period_that_is_published_again_keeps_what_it_was(
     services: Services, dags_folder: Path, stack: Stack
 ) -> None:

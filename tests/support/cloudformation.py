@@ -9,6 +9,8 @@ are, on purpose: moto looks at no condition, and there is no TLS here that they 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,10 +22,10 @@ from moto.core.responses import ActionResult
 from moto.iam.models import ManagedPolicy as MotoManagedPolicy
 from moto.s3.models import FakeBucket
 
-from local_athena.athena.clients import Clients
+from local_athena import LocalAws
 
 _RESHAPED = {"Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
-_clients: list[Clients] = []
+_services: list[LocalAws] = []
 
 
 def _execute_change_set(
@@ -89,9 +91,12 @@ for _owner, _name, _ours in (
     setattr(_owner, _name, _ours)
 
 
-def serve(clients: Clients) -> None:
-    """Let stacks be made with these clients; like moto's state, they are those of the process."""
-    _clients[:] = [clients]
+@contextmanager
+def local_services_with_stacks() -> Iterator[LocalAws]:
+    """Run the local services in this process, with a CloudFormation that makes stacks in them."""
+    with LocalAws.start() as aws:
+        _services[:] = [aws]
+        yield aws
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ class _Wanted:
 
 
 def _client(service: str, region: str) -> Any:
-    return _clients[0].get(service, region)
+    return _services[0].client(service, region)
 
 
 class _Resource:

@@ -5,9 +5,13 @@ created, changed and removed in their services.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from local_athena import LocalAws
+from tests.support.cloudformation import local_services_with_stacks
 
 METRIC = {"Namespace": "AWS/Athena", "MetricName": "ProcessedBytes", "Statistic": "Sum"}
 ALARM = {
@@ -16,6 +20,12 @@ ALARM = {
     "ComparisonOperator": "GreaterThanThreshold",
     "Threshold": 1,
 }
+
+
+@pytest.fixture
+def aws() -> Iterator[LocalAws]:
+    with local_services_with_stacks() as aws:
+        yield aws
 
 
 def template(*, seconds: int, days: int, address: str, location: str) -> str:
@@ -69,7 +79,6 @@ def state(aws: LocalAws) -> list[Any]:
 
 
 def test_a_stack_is_created_changed_and_removed(aws: LocalAws) -> None:
-    aws.reset()
     cloudformation = aws.client("cloudformation")
     one, two = "s3://bucket/one/", "s3://bucket/two/"
     first = template(seconds=60, days=7, address="a@example.com", location=one)

@@ -198,8 +198,7 @@ class _Application:
         self._workers = Workers(limits, queries_at_once)
         self._faults = FaultPlan()
         self._clock = ServiceClock()
-        self._moto = _Dispatcher(self._create_app)
-        self._clients: Clients | None = None
+        self._moto = _Dispatcher(create_backend_app)
         # moto checks a condition and then writes; S3 does both at once.
         self._s3_writes = threading.Lock()
         self._athena: AthenaApi | None = None
@@ -209,7 +208,6 @@ class _Application:
         moto_api_backend.reset()
         self._faults = FaultPlan()
         self._clock = ServiceClock()
-        self._clients = clients
         executions = Executions(
             clients=clients,
             faults=self._faults,
@@ -228,15 +226,6 @@ class _Application:
         if self._athena is not None:
             self._athena.close()
             self._athena = None
-
-    def _create_app(self, service: Any) -> Any:
-        """Create what answers the requests to a service of moto, before the first of them."""
-        if service == "cloudformation" and self._clients is not None:
-            # Its module imports every service that a stack may have, and few commands need it.
-            from local_athena import cloudformation
-
-            cloudformation.serve(self._clients)
-        return create_backend_app(service)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self._is_of_a_web_page(environ):

@@ -10,6 +10,7 @@ import pytest
 
 from athena_reports_cli.mwaa import bundle, wheels
 from local_athena import LocalAws
+from tests.support.cloudformation import local_services_with_stacks
 from tests.support.stacks import Stack, create_stack, kept_parameters
 from tests.support.wheel_files import requirement_of, write_wheel
 from tests.unit.athena_reports_cli.mwaa.repository import BUCKET, REGION, Repository
@@ -44,7 +45,7 @@ _compiled: set[bytes] = set()
 
 @pytest.fixture(scope="module")
 def local_aws() -> Iterator[LocalAws]:
-    with LocalAws.start() as aws:
+    with local_services_with_stacks() as aws:
         yield aws
 
 
