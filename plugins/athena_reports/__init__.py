@@ -7,6 +7,8 @@ loads no operators: it imports this package in each process of Airflow.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from athena_reports.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from athena_reports import settings
     from athena_reports.delivery.channels import mail, notify, slack
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from athena_reports.steps.wait_for_query import AthenaWaitSensor
     from athena_reports.workflows.report_dag import PATIENT, build_dag
 
-__version__ = "0.2.0"  # the only place: pyproject.toml and the manifests take it from here
-
 # The module of this package that defines a name.
 _MODULE_OF = {
     "Column": "reports.column",
@@ -80,7 +80,7 @@ _MODULE_OF = {
     "PeriodTimetable": "scheduling.timetable",
     "ScheduleFirst": "scheduling.priority",
     "SqlPeriod": "reports.sql_period",
-    "literal": "periods.sql_literals",
+    "literal": "sql.literals",
     "period_of_run": "periods.run_period",
     "PeriodMapper": "scheduling.asset_partitions",
     "PeriodWindow": "scheduling.asset_partitions",

@@ -1,8 +1,8 @@
 """A backfill under which everything is killed, frozen or refused: paid once, whole,
 and right when all is over.
 
-What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/airflow/test_chaos.py -k 8-weeks` draws
-another plan.
+What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/airflow/test_chaos.py -k 8-weeks`
+draws another plan.
 """
 
 from __future__ import annotations

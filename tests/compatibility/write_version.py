@@ -1,6 +1,7 @@
 """Publishes the project of a version with the library of that version, and keeps what came of it.
 
-Copy the folder of the version before, correct its project, and run this beside `make local-aws`:
+Copy the folder of the version before, correct its project, and run this beside
+`.venv/bin/local-athena serve`:
 
     git worktree add /tmp/checkout v0.2.0
     AWS_ENDPOINT_URL=http://127.0.0.1:4566 PYTHONPATH=/tmp/checkout/plugins:. \

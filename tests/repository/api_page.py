@@ -13,7 +13,7 @@ import athena_reports
 HEAD = """# API
 
 What can be imported from `athena_reports`. This page is generated from the docstrings:
-`.venv/bin/pytest tests/repository/test_generated_pages.py --renew-golden` writes it.
+`make docs` writes it.
 """
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
 _ITEM = re.compile(r"^ {4}([\w*]+): (.*)$")

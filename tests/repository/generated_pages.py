@@ -1,6 +1,4 @@
-"""The pages of docs/reference that follow from docstrings, settings, the command line, the stack's
-template and the functions of the local Athena.
-"""
+"""The pages of docs/reference that follow from docstrings, settings, commands and the stack."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from cfnlint.decode import decode
 
 from athena_reports.settings import Settings, _defaults, read_settings
 from athena_reports_cli.authoring.commands import app
-from tests.repository import api_page, local_athena_page
+from tests.repository import api_page
 
 ROOT = Path(__file__).resolve().parents[2]
-RENEW = "`.venv/bin/pytest tests/repository/test_generated_pages.py --renew-golden` writes it."
+RENEW = "`make docs` writes it."
 
 _SETTINGS = f"""# Settings
 
@@ -33,9 +31,8 @@ the model `Settings`:
 _COMMANDS = f"""# Command line
 
 The tools for those who write reports and deploy them. `athena-reports COMMAND` and
-`python -m athena_reports_cli COMMAND` are the same. In this repository, most have a target of `make`.
-The others run as
-`PYTHONPATH=plugins:cli:local_athena/src .venv/bin/python -m athena_reports_cli status user_ranking`.
+`python -m athena_reports_cli COMMAND` are the same. In this repository, type
+`.venv/bin/athena-reports`.
 Without `--json` the output is for people. [How to write a report](../how-to/write-a-report.md)
 shows them at work. This page is generated from the commands: {RENEW}
 
@@ -46,9 +43,8 @@ has kept, for as long as they run. `backfill`, `status`, `costs` and `check-acco
 nothing is published in new services. Airflow's home is `.airflow` in the project, unless the shell
 names an `AIRFLOW_HOME`.
 
-`athena-reports --install-completion` lets the shell complete commands and options. Most commands
-need the extra `authors` (`pip install 'athena-reports[authors]'`), and those for Amazon MWAA the
-extra `mwaa`. One that lacks it says so.
+`athena-reports --install-completion` lets the shell complete commands and options. `bundle`,
+`mwaa-check` and `deploy` need the extra `mwaa` (`pip install 'athena-reports-cli[mwaa]'`).
 
 | exit code | when |
 | --- | --- |
@@ -62,7 +58,7 @@ extra `mwaa`. One that lacks it says so.
 _STACK = f"""# The stack
 
 `cli/athena_reports_cli/mwaa/stack.yaml` is a CloudFormation template of what the reports of one
-environment need. [`make deploy`](../how-to/deploy.md) creates and changes it.
+environment need. [`athena-reports deploy`](../how-to/deploy.md) creates and changes it.
 This page is generated from the template:
 {RENEW}
 
@@ -146,7 +142,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 def stack_page() -> str:
     """The parameters and the outputs of the template."""
-    template, problems = decode(str(ROOT / "plugins" / "athena_reports" / "mwaa" / "stack.yaml"))
+    template, problems = decode(str(ROOT / "cli" / "athena_reports_cli" / "mwaa" / "stack.yaml"))
     assert not problems
     rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
     for name, each in template["Parameters"].items():
@@ -176,5 +172,4 @@ PAGES = {
     "settings": settings_page,
     "command-line": command_line_page,
     "stack": stack_page,
-    "local-athena": lambda: local_athena_page.page(RENEW),
 }

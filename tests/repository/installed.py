@@ -76,7 +76,7 @@ class Installed:
     def install(self, *requirements: str) -> None:
         """Install requirements, in the versions that this repository is tested with.
 
-        With INSTALL_NEWEST=1, as `make test-wheels` sets it, they are the newest possible ones.
+        With INSTALL_NEWEST=1, as the nightly job sets it, they are the newest possible ones.
         """
         command = ["pip", "install", "--python", str(self._venv / "bin" / "python")]
         if os.environ.get("INSTALL_NEWEST") != "1":

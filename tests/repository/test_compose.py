@@ -72,9 +72,12 @@ def test_the_airflow_is_the_tested_one() -> None:
     ]
     assert built.splitlines() == [
         f"FROM apache/airflow:{pinned[1]}-python3.12",
-        "COPY requirements.txt /requirements/",
-        "COPY dev/pins/local.txt /requirements/",
-        "RUN pip install --no-cache-dir --require-hashes -r /requirements/local.txt",
+        "COPY requirements.txt pyproject.toml dev/pins/dev.txt /requirements/",
+        "WORKDIR /requirements",
+        "RUN sed -e '/--hash=/d' -e 's/ [\\\\]$$//' dev.txt > /tmp/constraints.txt \\",
+        "    && pip install --no-cache-dir --constraint /tmp/constraints.txt"
+        " -r requirements.txt --group local",
+        "WORKDIR /opt/airflow",
     ]
     assert {SERVICES[name]["image"] for name in AIRFLOW | LOCAL} == {
         f"athena-reports-airflow:{pinned[1]}"
@@ -115,7 +118,7 @@ def test_the_local_services_run_modules_of_the_tree_that_only_they_can_reach() -
         assert service["entrypoint"][:3] == ["python", "-m", module]
         folders = service["environment"]["PYTHONPATH"].split(":")
         mounted = dict(volume.removesuffix(":ro").split(":") for volume in service["volumes"])
-        assert set(mounted) == {"./dev", "./plugins"}
+        assert set(mounted) == {"./cli", "./dev", "./local_athena", "./plugins"}
         assert all(volume.endswith(":ro") for volume in service["volumes"])
         in_tree = {inside: (ROOT / outside) for outside, inside in mounted.items()}
         paths = []

@@ -1,4 +1,4 @@
-"""The code that the pages show passes what `make check` runs, for whoever copies it."""
+"""The code that the pages show passes what `athena-reports check` runs, for whoever copies it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_a_generated_page_is_what_the_code_says(name: str, request: pytest.Fixtu
     file = FOLDER / f"{name}.md"
     if request.config.getoption("--renew-golden"):
         file.write_text(write(), encoding="utf-8")
-    assert file.read_text(encoding="utf-8") == write(), "write it anew with --renew-golden"
+    assert file.read_text(encoding="utf-8") == write(), "write it with `make docs`"
 
 
 @pytest.mark.parametrize("name", athena_reports.__all__)

@@ -13,7 +13,7 @@ from tests.support.code_blocks import blocks_of
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "lineage.md"
-IMAGES = ROOT / "plugins" / "athena_reports" / "mwaa" / "images"
+IMAGES = ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images"
 PREFIX = "AIRFLOW__OPENLINEAGE__"
 
 

@@ -98,8 +98,8 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
     """
     wheels = build_wheels(tmp_path_factory.mktemp("build") / "repository")
     author = Author(tmp_path_factory.mktemp("author"), wheels)
-    (wheel,) = wheels.glob("athena_reports-*.whl")
-    author.install("--find-links", str(wheels), f"{wheel}[authors,mwaa]")
+    (wheel,) = wheels.glob("athena_reports_cli-*.whl")
+    author.install("--find-links", str(wheels), f"{wheel}[mwaa]")
     with (author.folder / "plays.csv").open("w") as stream:
         writer = csv.writer(stream)
         writer.writerow(["user_id", "played_at"])
@@ -128,7 +128,7 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
     author: Author,
 ) -> None:
     built = {wheel.name: wheel.read_bytes() for wheel in author.wheels.iterdir()}
-    assert len(built) == 2
+    assert len(built) == 3
     kept = author.project / "wheels"
     assert {wheel.name: wheel.read_bytes() for wheel in kept.iterdir()} == built
     again = author.folder / "again"

@@ -30,8 +30,8 @@ from setuptools import build_meta
 pathlib.Path("made").mkdir()
 build_meta.prepare_metadata_for_build_wheel("made")
 """
-WITH_A_DEPLOYMENT = ("local", "dev")
-"""The groups that are locked with requirements.txt."""
+LOCKS = {"uv": "uv", "deploy": "deploy", "local": "dev", "dev": "dev"}
+"""The lock of each group. That of `dev` has requirements.txt too."""
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +105,12 @@ def locked(name: str) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", LOCKS)
 def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
     requirements = asked_by_group(group)
-    if group in WITH_A_DEPLOYMENT:
+    if group == "dev":
         requirements += asked_by_a_deployment()
-    pins = locked(group)
+    pins = locked(LOCKS[group])
     for requirement in requirements:
         name = requirement.name.lower()
         versions = [version for package, version in pins if package == name]
@@ -121,13 +121,23 @@ def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
 
 def test_a_lock_names_no_index_and_has_a_hash_for_each_package() -> None:
     assert not (ROOT / "uv.lock").exists(), "it holds the addresses of an index"
-    assert {path.stem for path in PINS.glob("*.txt")} == {*GROUPS, "newest"}
-    for group in GROUPS:
-        text = (PINS / f"{group}.txt").read_text(encoding="utf-8")
+    assert {path.stem for path in PINS.glob("*.txt")} == {*LOCKS.values(), "newest"}
+    for name in set(LOCKS.values()):
+        text = (PINS / f"{name}.txt").read_text(encoding="utf-8")
         assert "://" not in text
         for requirement in re.split(r"\n(?=\S)", text):
             assert requirement.startswith("#") or " --hash=sha256:" in requirement, requirement
 
 
-def test_the_compose_file_installs_the_versions_that_are_tested() -> None:
-    assert set(locked("local")) < set(locked("dev"))
+@pytest.mark.parametrize("package", ["cli", "local_athena"])
+def test_the_three_packages_have_one_version(package: str) -> None:
+    project = tomllib.loads((ROOT / package / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["version"] == athena_reports.__version__
+
+
+def test_the_command_requires_the_library_and_the_local_services_of_its_version() -> None:
+    project = tomllib.loads((ROOT / "cli" / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {
+        f"athena-reports[delivery]=={athena_reports.__version__}",
+        f"local-athena=={athena_reports.__version__}",
+    } < set(project["project"]["dependencies"])

@@ -1,4 +1,4 @@
-"""The two wheels: what is in them, and what they do where nothing of this repository is."""
+"""The three wheels: what is in them, and what they do where nothing of this repository is."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
 pytestmark = pytest.mark.ci
+PACKAGES = ("athena_reports", "athena_reports_cli", "local_athena")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def metadata(wheel: Path) -> Message:
     ("name", "source", "packages"),
     [
         ("athena_reports", "plugins", {"athena_reports", "athena_reports_plugin.py"}),
-        ("local_athena", "dev/local_athena", {"local_athena"}),
+        ("athena_reports_cli", "cli", {"athena_reports_cli"}),
+        ("local_athena", "local_athena/src", {"local_athena"}),
     ],
 )
 def test_a_wheel_has_the_files_of_its_packages_and_no_other(
@@ -59,7 +61,7 @@ def test_a_wheel_has_the_files_of_its_packages_and_no_other(
     assert contents == in_packages
 
 
-@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_a_wheel_says_that_it_has_types_and_carries_its_licence(name: str, wheels: Path) -> None:
     # Type checkers look for the file that PEP 561 names.
     with zipfile.ZipFile(wheel(wheels, name)) as archive:
@@ -68,7 +70,7 @@ def test_a_wheel_says_that_it_has_types_and_carries_its_licence(name: str, wheel
         assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_the_page_on_a_package_index_has_no_link_into_the_repository(
     name: str, wheels: Path
 ) -> None:
@@ -82,7 +84,7 @@ def test_the_page_on_a_package_index_has_no_link_into_the_repository(
 
 
 def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
-    assert [path.suffix for path in wheels.iterdir()] == [".whl", ".whl"]
+    assert [path.suffix for path in wheels.iterdir()] == [".whl"] * 3
     assert not [*(wheels.parent).rglob("*.egg-info"), *wheels.parent.glob("build")]
 
 
@@ -94,10 +96,10 @@ def test_a_wheel_needs_what_the_files_of_requirements_say(wheels: Path) -> None:
     for name in ("requirements.txt", "requirements-airflow.txt"):
         lines += (ROOT / name).read_text().splitlines()
     assert always == {str(Requirement(line)) for line in lines if not line.startswith("#")}
-    assert described.get_all("Provides-Extra") == ["authors", "mwaa", "lineage", "delivery"]
+    assert described.get_all("Provides-Extra") == ["lineage", "delivery"]
 
 
-@pytest.mark.parametrize("name", ["athena_reports", "local_athena"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_an_older_python_is_refused_with_the_versions_that_are_possible(
     name: str, wheels: Path, tmp_path: Path
 ) -> None:
@@ -139,20 +141,3 @@ def test_only_the_package_lands_in_site_packages(deployed: Installed) -> None:
     }
     for name in ("deploy", "demo", "report_rules", "local_athena", "bench", "tests"):
         assert not list(packages.glob(f"{name}*")), name
-
-
-@pytest.mark.parametrize("command", [["athena-reports"], ["python", "-m", "athena_reports"]])
-def test_help_needs_no_extra(command: list[str], deployed: Installed) -> None:
-    done = deployed.run(*command, "--help", COLUMNS="100")
-    assert (done.returncode, done.stderr) == (0, "")
-    for name in ("init", "new", "check", "preview"):
-        assert f" {name} " in done.stdout
-
-
-def test_a_command_says_which_extra_it_needs(deployed: Installed, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
-    (tmp_path / "dags").mkdir()
-    done = deployed.run("athena-reports", "check", folder=tmp_path)
-    assert done.returncode == 1
-    assert "python -m pip install 'athena-reports[authors]'" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr

@@ -10,13 +10,16 @@ import shlex
 import subprocess
 import tomllib
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import typer.main
 import yaml
 from packaging.specifiers import SpecifierSet
 
+from athena_reports_cli.authoring.commands import app
 from tests.support.selection import COLLECTED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,104 +39,27 @@ STEPS = [
 ]
 
 
-def targets(text: str) -> set[str]:
-    """The targets of make that lines of a script or of a workflow run."""
-    return set(re.findall(r"^[ -]*(?:run: )?make ([a-z0-9-]+)", text, re.MULTILINE))
+def commands(text: str) -> set[str]:
+    """The targets of make and the commands of `athena-reports` that a script or a workflow runs."""
+    pattern = r"^[ -]*(?:run: )?(make(?: -C \w+)? [a-z0-9-]+|\.venv/bin/athena-reports [a-z-]+)"
+    return set(re.findall(pattern, text, re.MULTILINE))
 
 
-def test_each_step_of_ci_is_a_job_and_each_command_is_one_of_the_makefile() -> None:
-    steps = targets((ROOT / ".ci" / "run").read_text(encoding="utf-8"))
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    made = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+def test_each_step_of_ci_is_in_a_job_and_each_command_exists() -> None:
+    steps = commands((ROOT / ".ci" / "run").read_text(encoding="utf-8"))
     assert steps
-    assert steps <= targets(TEXTS["ci"])
+    assert steps <= commands(TEXTS["ci"])
+    subcommands: Any = typer.main.get_command(app)
     for name, text in TEXTS.items():
-        assert targets(text), name
-        assert targets(text) <= made, name
-
-
-def test_each_workflow_starts_when_its_first_lines_say() -> None:
-    # YAML reads the key `on` as true.
-    starts = {name: parsed[True] for name, parsed in PARSED.items()}
-    deploy_inputs = starts.pop("deploy")["workflow_dispatch"]["inputs"]
-    assert starts == {
-        "ci": {"push": {"branches": ["main"]}, "pull_request": None, "workflow_call": None},
-        # After the working day in Europe, and before that of Asia.
-        "nightly": {"schedule": [{"cron": "30 17 * * *"}], "workflow_dispatch": None},
-        "release": {"push": {"tags": ["v*"]}},
-    }
-    assert deploy_inputs.keys() == {"environment"}
-    assert deploy_inputs["environment"]["type"] == "environment"
-    assert deploy_inputs["environment"]["required"] is True
-
-
-CHECKOUT = "actions/checkout"
-PYTHON = "actions/setup-python"
-APT = "apt-get"
-# By workflow and job: the actions and the commands in their order.
-STEPS_OF_JOBS = {
-    "ci test": [
-        CHECKOUT,
-        PYTHON,
-        "make test PYTHON=python",
-        "make test-services PYTHON=python",
-    ],
-    "ci test-ci": [APT, CHECKOUT, "make test-ci PYTHON=python3"],
-    "ci mwaa": [APT, CHECKOUT, PYTHON, 'make mwaa-check VERSION="$AIRFLOW" PYTHON=python'],
-    "ci compose": [
-        CHECKOUT,
-        "docker compose up --wait --wait-timeout 600",
-        "ask",
-        "docker compose logs",
-    ],
-    "nightly test-e2e": [APT, CHECKOUT, "make test-e2e PYTHON=python3"],
-    "nightly newest": [CHECKOUT, PYTHON, "make test-newest PYTHON=python"],
-    "nightly wheels": [CHECKOUT, PYTHON, "make test-wheels PYTHON=python"],
-    "nightly mwaa": [APT, CHECKOUT, PYTHON, "make mwaa-check VERSION=newest PYTHON=python"],
-    # Worlds that no night before has played.
-    "nightly simulate": [
-        CHECKOUT,
-        PYTHON,
-        'make simulate SEEDS=100000 FROM="$(date +%Y%m%d)000000" PYTHON=python',
-    ],
-    "nightly links": [CHECKOUT, "grep"],
-    "release build": [
-        CHECKOUT,
-        PYTHON,
-        "make build PYTHON=python",
-        "ls",
-        "actions/upload-artifact",
-    ],
-    "release publish": ["actions/download-artifact", "pypa/gh-action-pypi-publish"],
-    "deploy deploy": [
-        "echo",
-        APT,
-        CHECKOUT,
-        PYTHON,
-        "make setup PYTHON=python",
-        "aws-actions/configure-aws-credentials",
-        'make deploy ENV="$TARGET" PYTHON=python',
-    ],
-}
-
-
-def test_each_job_does_what_it_is_named_for() -> None:
-    steps = {}
-    for name, parsed in PARSED.items():
-        for job_name, job in parsed["jobs"].items():
-            if "uses" not in job:
-                steps[f"{name} {job_name}"] = [step_name(step) for step in job["steps"]]
-    assert steps == STEPS_OF_JOBS
-
-
-def step_name(step: dict[str, Any]) -> str:
-    """The action of a step, or its command: whole if it is one of make or docker."""
-    if "uses" in step:
-        return str(step["uses"].partition("@")[0])
-    command = step["run"].strip().removeprefix("sudo ")
-    if command.startswith(("make ", "docker ")):
-        return str(command)
-    return re.split(r"\W", command.replace("apt-get", "apt_get"))[0].replace("_", "-")
+        assert commands(text), name
+        for command in commands(text):
+            *program, last = command.split()
+            if program[0] == "make":
+                folder = program[-1] if "-C" in program else "."
+                makefile = (ROOT / folder / "Makefile").read_text(encoding="utf-8")
+                assert re.search(rf"^{last}:", makefile, re.MULTILINE), command
+            else:
+                assert last in subcommands.commands, command
 
 
 def test_an_action_has_one_version_in_all_workflows() -> None:
@@ -181,61 +107,6 @@ def test_each_job_has_a_machine_that_stays_and_ends_by_itself() -> None:
     assert minutes["deploy deploy"] > 180
 
 
-def test_a_job_has_the_python_and_the_packages_that_its_tests_need() -> None:
-    pythons = {}
-    packages: dict[str, set[str]] = {}
-    for name, parsed in PARSED.items():
-        for job_name, job in parsed["jobs"].items():
-            for step in job.get("steps", []):
-                if step.get("uses", "").startswith("actions/setup-python@"):
-                    pythons[f"{name} {job_name}"] = step["with"]["python-version"]
-                _, installs, names = step.get("run", "").partition(" install --yes ")
-                if installs:
-                    packages[f"{name} {job_name}"] = set(names.split())
-    assert pythons.pop("ci test") == "${{ matrix.python }}"
-    assert set(pythons.values()) == {"3.12"}, "that of MWAA's images"
-    builds = {"libcurl4-openssl-dev", "libpq-dev", "libssl-dev"}
-    real_airflow = {
-        *(
-            "--no-install-recommends",
-            "ca-certificates",
-            "chromium-headless-shell",
-            "docker-compose",
-            "git",
-        ),
-        *("make", "postgresql", "python3-venv", "redis-server"),
-    }
-    assert packages == {
-        "ci test-ci": real_airflow,
-        "nightly test-e2e": real_airflow,
-        "ci mwaa": builds,
-        "nightly mwaa": builds,
-        "deploy deploy": builds,
-    }
-    for job in (JOBS["test-ci"], PARSED["nightly"]["jobs"]["test-e2e"]):
-        assert job["container"] == "debian:trixie-slim"
-    assert JOBS["mwaa"]["env"] == {"AIRFLOW": "${{ matrix.airflow }}"}
-    for job in (JOBS["test"], JOBS["mwaa"]):
-        assert job["strategy"]["fail-fast"] is False, "one that fails says nothing of the others"
-
-
-def test_only_what_a_newer_push_makes_pointless_is_broken_off() -> None:
-    shared = {name: parsed["concurrency"] for name, parsed in PARSED.items() if name != "deploy"}
-    assert shared == {
-        "ci": {
-            "group": "ci-${{ github.ref }}",
-            "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
-        },
-        "nightly": {"group": "nightly", "cancel-in-progress": True},
-        "release": {"group": "release", "cancel-in-progress": False},
-    }
-    # One after the other for an environment, and beside those of the others.
-    assert DEPLOY["concurrency"] == {
-        "group": "deploy-${{ inputs.environment }}",
-        "cancel-in-progress": False,
-    }
-
-
 class Selection(NamedTuple):
     """What a command of pytest selects."""
 
@@ -250,15 +121,13 @@ class Selection(NamedTuple):
         return bool(eval(self.marks, {}, {word: word in marks for word in words}))
 
 
-def selections(target: str) -> list[Selection]:
-    """What the commands of a target of make select; there are none if it runs no test."""
-    command = ["make", "--dry-run", target]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def selections(script: str) -> list[Selection]:
+    """What the commands of pytest in a script select."""
     parser = ArgumentParser()
     parser.add_argument("-m", dest="marks", required=True)
     parser.add_argument("paths", nargs="*")
     found = []
-    for line in done.stdout.splitlines():
+    for line in script.splitlines():
         _, runs_tests, rest = line.partition(" -m pytest ")
         arguments, _, _ = rest.partition(";")  # the shell goes on after it
         if runs_tests:
@@ -268,18 +137,31 @@ def selections(target: str) -> list[Selection]:
     return found
 
 
+def recipe(target: str) -> str:
+    """The commands of a target of make."""
+    command = ["make", "--dry-run", target]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_every_test_runs_in_some_job(pytestconfig: pytest.Config) -> None:
     """Of those that are collected here: `make test` collects all."""
-    assert selections("test") == [Selection("not ci and not full", ["tests"])]
-    run = {target for text in TEXTS.values() for target in targets(text)}
-    found = [each for name in run if name.startswith("test") for each in selections(name)]
-    assert len(found) >= 3
+    assert selections(recipe("test")) == [Selection("not ci and not full", ["tests"])]
+    scripts = [step["run"] for step in STEPS if "run" in step]
+    targets = {name for script in scripts for name in re.findall(r"^make (test\S*)", script)}
+    scripts += [recipe(target) for target in targets]
+    found = [selection for script in scripts for selection in selections(script)]
+    assert len(found) >= 4
     forgotten = []
     for item in pytestconfig.stash[COLLECTED]:
         marks = {mark.name for mark in item.iter_markers()}
         if not any(each.has(item.nodeid, marks) for each in found):
             forgotten.append(item.nodeid)
     assert forgotten == []
+
+
+def test_the_tests_of_local_athena_run_in_some_job() -> None:
+    assert "make -C local_athena test" in commands(TEXTS["ci"])
+    assert " -C local_athena test-full" in recipe("test-nightly")
 
 
 def test_each_supported_python_is_tested() -> None:
@@ -293,26 +175,23 @@ def test_each_supported_python_is_tested() -> None:
 def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_airflow() -> None:
     kept = {
         path.name.partition("-")[0]
-        for path in (ROOT / "plugins" / "athena_reports" / "mwaa" / "images").iterdir()
+        for path in (ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images").iterdir()
     }
     assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
-    assert "make mwaa-check VERSION=newest" in TEXTS["nightly"]
+    assert "athena-reports mwaa-check --version newest" in TEXTS["nightly"]
 
 
 def test_each_night_the_wheels_meet_the_newest_packages_that_they_allow() -> None:
-    assert "make test-wheels" in TEXTS["nightly"]
-    done = subprocess.run(
-        ["make", "--dry-run", "test-wheels"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert "INSTALL_NEWEST=1 " in done.stdout
-    (selection,) = selections("test-wheels")
+    (step,) = [step for step in STEPS if "INSTALL_NEWEST" in step.get("env", {})]
+    assert step in PARSED["nightly"]["jobs"]["wheels"]["steps"]
+    (selection,) = selections(step["run"])
     assert selection.has("tests/repository/test_new_project.py::test_any", {"ci"})
 
 
 def test_only_a_person_deploys_and_only_where_the_role_is_known() -> None:
     # YAML reads the key `on` as true.
     assert PARSED["deploy"][True].keys() == {"workflow_dispatch"}
-    deploying = [name for name, text in TEXTS.items() if "make deploy" in text]
+    deploying = [name for name, text in TEXTS.items() if "athena-reports deploy" in text]
     calling = [name for name, text in TEXTS.items() if "workflows/deploy.yaml" in text]
     assert (deploying, calling) == (["deploy"], [])
 
@@ -351,19 +230,32 @@ def test_a_tag_is_tested_and_built_and_published_only_by_the_project_itself() ->
     assert upload["with"]["path"] == f"{download['with']['path']}/*.whl"
     assert upload["with"]["if-no-files-found"] == "error"
     assert publish["environment"] == "pypi"
-    # A local-athena that has not changed is there already.
-    assert publish["steps"][1]["with"] == {"skip-existing": True}
 
 
-def test_a_tag_of_another_version_than_the_wheels_is_not_released(tmp_path: Path) -> None:
+WHEELS = ("athena_reports", "athena_reports_cli", "local_athena")
+
+
+def test_a_tag_of_the_version_of_all_wheels_is_released(tmp_path: Path) -> None:
+    assert release(tmp_path, dict.fromkeys(WHEELS, "0.2.0"), tag="v0.2.0") == 0
+    assert release(tmp_path, {}, tag="v0.2.1") != 0
+    assert release(tmp_path, {}, tag="v0.2") != 0
+
+
+@pytest.mark.parametrize("wheel", WHEELS)
+def test_a_wheel_of_another_version_than_the_tag_is_not_released(
+    wheel: str, tmp_path: Path
+) -> None:
+    versions = dict.fromkeys(WHEELS, "0.2.0") | {wheel: "0.1.0"}
+    assert release(tmp_path, versions, tag="v0.2.0") != 0
+
+
+def release(folder: Path, versions: Mapping[str, str], *, tag: str) -> int:
+    """The exit code of the step that compares the built wheels with the tag."""
     (look,) = [step for step in RELEASE["build"]["steps"] if "GITHUB_REF_NAME" in str(step)]
-    (tmp_path / "dist").mkdir()
-    for wheel in ("athena_reports-0.2.0", "local_athena-0.1.0"):
-        (tmp_path / "dist" / f"{wheel}-py3-none-any.whl").touch()
-    step = {"run": f"cd '{tmp_path}'; {look['run']}"}
-    assert run_step(step, GITHUB_REF_NAME="v0.2.0").returncode == 0
-    assert run_step(step, GITHUB_REF_NAME="v0.2.1").returncode != 0
-    assert run_step(step, GITHUB_REF_NAME="v0.2").returncode != 0
+    (folder / "dist").mkdir(exist_ok=True)
+    for name, version in versions.items():
+        (folder / "dist" / f"{name}-{version}-py3-none-any.whl").touch()
+    return run_step({"run": f"cd '{folder}'; {look['run']}"}, GITHUB_REF_NAME=tag).returncode
 
 
 def test_only_what_deploys_or_publishes_may_ask_for_an_identity_and_nothing_may_write() -> None:
@@ -387,35 +279,11 @@ def test_only_what_deploys_or_publishes_may_ask_for_an_identity_and_nothing_may_
     assert not [name for name, text in TEXTS.items() if "secrets." in text]
 
 
-def test_the_locks_and_the_actions_are_looked_after() -> None:
-    text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
-    updates = {
-        update.pop("package-ecosystem"): update for update in yaml.safe_load(text)["updates"]
-    }
-    # What follows MWAA's images is raised by hand.
-    ignored = [entry["dependency-name"] for entry in updates["pip"].pop("ignore")]
-    assert ignored == ["apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk"]
-    weekly = {"interval": "weekly"}
-    assert updates == {
-        "pip": {
-            "directory": "/dev/pins",
-            "schedule": weekly,
-            "groups": {"pins": {"patterns": ["*"]}},
-        },
-        "github-actions": {
-            "directory": "/",
-            "schedule": weekly,
-            "groups": {"actions": {"patterns": ["*"]}},
-        },
-    }
-    assert list((ROOT / "dev" / "pins").glob("*.txt"))
-
-
 def test_packages_are_installed_before_there_are_credentials() -> None:
     names = [step.get("run") or step["uses"].partition("@")[0] for step in DEPLOY["steps"]]
     credentials = names.index("aws-actions/configure-aws-credentials")
     assert names.index("make setup PYTHON=python") < credentials
-    assert names[credentials + 1 :] == ['make deploy ENV="$TARGET" PYTHON=python']
+    assert names[credentials + 1 :] == ['.venv/bin/athena-reports deploy --env "$TARGET"']
     assert DEPLOY["steps"][credentials]["with"] == {
         "role-to-assume": "${{ vars.AWS_DEPLOY_ROLE }}",
         "aws-region": "${{ vars.AWS_REGION }}",

@@ -68,7 +68,7 @@ def states(flown: Flown, before: set[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "number", "code"),
     [
-        # CI stops `plan` by SIGHUP, and `test` by SIGTERM, in tests/services/commands/test_shell.py.
+        # CI stops `plan` by SIGHUP, and `test` by SIGTERM, in commands/test_shell.py.
         ("preview", signal.SIGINT, 130),
         pytest.param("preview", signal.SIGTERM, 143, marks=pytest.mark.full),
         pytest.param("preview", signal.SIGHUP, 129, marks=pytest.mark.full),

@@ -275,7 +275,7 @@ def test_what_a_killed_load_has_left_is_removed_by_the_next_one(
     write_csv(folder / "a.csv")
     (folder / "include" / "sql").mkdir(parents=True)
     variables = {
-        "PYTHONPATH": str(ROOT / "plugins"),
+        "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/cli",
         "TMPDIR": str(folder),  # it leaves its temporary folder behind, too
     }
     done = subprocess.run(
@@ -418,7 +418,7 @@ def test_services_that_were_started_for_themselves_get_what_is_kept(
             [sys.executable, "-m", "athena_reports_cli.local.restore"],
             cwd=folder,
             env=SHELL
-            | {"AWS_ENDPOINT_URL": later.endpoint_url, "PYTHONPATH": str(ROOT / "plugins")},
+            | {"AWS_ENDPOINT_URL": later.endpoint_url, "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/cli"},
             capture_output=True,
             text=True,
         )

@@ -23,14 +23,15 @@ from tests.support.code_blocks import Block, blocks_of, commands_of, files_of
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
-from tests.support.repository_copy import SHELL, USING, airflow_up, copy_repository, make
+from tests.support.repository_copy import SHELL, airflow_up, copy_repository
 from tests.support.task_runner import run_dag
 
 PAGE = ROOT / "docs" / "tutorial.md"
 NEW_YORK = ZoneInfo("America/New_York")
 DAG_ID = "late_destinations_weekly"
 WEEKS = ("2013-11-04", "2013-11-11", "2013-11-18", "2013-11-25")  # those that the page publishes
-NEEDS_AIRFLOW = re.compile(r"^\$ make (up|backfill)\b", re.MULTILINE)
+BACKFILL = "$ .venv/bin/athena-reports backfill"
+NEEDS_AIRFLOW = re.compile(rf"^(\$ make up|{re.escape(BACKFILL)})\b", re.MULTILINE)
 # What differs from machine to machine, and with the samples that are there.
 VARYING = re.compile(r"\d+ DAGs?\b|[\d.]+ s\b")
 
@@ -74,14 +75,23 @@ def save(root: Path, path: str, text: str) -> None:
 
 
 def typed(root: Path, command: str, variables: Mapping[str, str]) -> str:
-    line = command.replace("/tmp/", f"{root}/tmp/") + (
-        " " + " ".join(USING) if command.startswith("make") else ""
-    )
-    done = subprocess.run(
-        line, shell=True, cwd=root, env=SHELL | variables, capture_output=True, text=True
-    )
+    done = run(root, command, variables)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def run(root: Path, command: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of the page with the packages of the copy."""
+    folders = ("plugins", "cli", "local_athena/src")
+    path = ":".join(str(root / folder) for folder in folders)
+    return subprocess.run(
+        command.replace("/tmp/", f"{root}/tmp/"),
+        shell=True,
+        cwd=root,
+        env=SHELL | {"PYTHONPATH": path} | variables,
+        capture_output=True,
+        text=True,
+    )
 
 
 def shown(text: str) -> set[str]:
@@ -128,8 +138,9 @@ def test_the_tutorial_leads_to_a_published_report(
     assert_published(services)
     case = repository / "tests" / "reports" / "late_destinations" / "bounds" / "arrivals.csv"
     case.write_text(case.read_text().replace("BOS,16", "BOS,15"))  # as the page suggests
-    done = make(repository, "cases", "REPORT=late_destinations", **services.environment)
-    assert done.returncode == 2
+    command = ".venv/bin/athena-reports test late_destinations"
+    done = run(repository, command, services.environment)
+    assert done.returncode == 1
     assert re.search("expected │ BOS.*found    │ BOS", done.stdout, re.DOTALL)
 
 
@@ -140,7 +151,7 @@ def test_it_does_so_in_the_airflow_that_it_starts(repository: Path) -> None:
         while DAG_ID not in {row["dag_id"] for row in client.rows("/api/v2/dags", "dags")}:
             time.sleep(0.5)
         assert client.runs(DAG_ID) == []  # nothing is scheduled after the report's last date
-        (backfill,) = (block for block in blocks_of(PAGE) if "$ make backfill" in block.text)
+        (backfill,) = (block for block in blocks_of(PAGE) if BACKFILL in block.text)
         do(repository, backfill, variables)
         runs = client.wait_for_runs(
             DAG_ID, until=lambda runs: len(runs) == 4 and all_finished(runs), timeout_seconds=300

@@ -81,7 +81,7 @@ class Flown:
     def start(
         self,
         *arguments: str,
-        program: Sequence[str] = ("-m", "athena_reports"),
+        program: Sequence[str] = ("-m", "athena_reports_cli"),
         has_input: bool = True,
         **variables: str,
     ) -> subprocess.Popen[str]:
@@ -93,7 +93,7 @@ class Flown:
         process_variables = {
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "sql"),
-            "PYTHONPATH": str(ROOT / "plugins"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "cli")]),
         }
         return subprocess.Popen(
             command if has_input else ["sh", "-c", 'exec "$@" <&-', "sh", *command],

@@ -32,6 +32,7 @@ def copy_repository(root: Path) -> Path:
         "demo-output",
         "dist",
         "__pycache__",
+        "*.egg-info",
         ".*_cache",
         ".work",
     )

@@ -10,7 +10,7 @@ from cfnlint.decode import decode
 
 from tests.support.paths import ROOT
 
-REPORTS_TEMPLATE = ROOT / "plugins" / "athena_reports" / "mwaa" / "stack.yaml"
+REPORTS_TEMPLATE = ROOT / "cli" / "athena_reports_cli" / "mwaa" / "stack.yaml"
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
 from athena_reports.settings import Settings
 from tests.support.declared import MakeReport
+from tests.support.deployment import own_deployment
 from tests.support.memory_athena import MemoryAthena, serve
 from tests.support.publishing import Place, week
 from tests.support.virtual_clock import VirtualClock, virtual_clock
-from tests.unit.deployment import own_deployment
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

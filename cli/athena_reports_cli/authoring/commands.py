@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     from athena_reports_cli.authoring.report_files import Declared, DeclaredReport
     from athena_reports_cli.local.project import Project
 
-# What is installed only with an extra.
-_MODULES_OF_EXTRAS = {
-    *("local_athena", "sqlfluff", "sqlglot", "time_machine", "trino_sql_validator", "uv"),
-}
-_MWAA_COMMANDS = {"bundle", "mwaa-check", "deploy"}
+_MODULE_OF_THE_EXTRA_MWAA = "uv"
 _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -96,26 +92,22 @@ def options(
     of the shell. If it names neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, they use the services
     of the `up` that runs in the project, or start local services for as long as they run.
     """
-    extra = "authors"
-    if context.invoked_subcommand in _MWAA_COMMANDS:
-        extra = "mwaa"
-    context.with_resource(_missing_module_named(extra))
+    context.with_resource(_extra_named())
     if dags is not None:
         os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags.resolve())
 
 
 @contextmanager
-def _missing_module_named(extra: str) -> Iterator[None]:
-    """Tell which extra brings a module that a command could not import."""
+def _extra_named() -> Iterator[None]:
+    """Name the extra to install if a command could not import what it brings."""
     try:
         yield
     except ModuleNotFoundError as error:
-        module = str(error.name).partition(".")[0]
-        if module not in _MODULES_OF_EXTRAS:
+        if error.name != _MODULE_OF_THE_EXTRA_MWAA:
             raise
         raise MissingExtraError(
-            f"This command needs {module}, which is not installed."
-            f" Install it: python -m pip install 'athena-reports[{extra}]'"
+            f"This command requires {error.name}, which is not installed."
+            " Install it: python -m pip install 'athena-reports-cli[mwaa]'"
         ) from error
 
 

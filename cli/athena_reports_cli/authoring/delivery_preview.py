@@ -8,7 +8,6 @@ from email.utils import make_msgid
 from pathlib import Path
 from shutil import rmtree
 
-from athena_reports import __version__
 from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.author_template import template_of
 from athena_reports.delivery.bounds import problem_of_recipients
@@ -33,6 +32,7 @@ from athena_reports.publication.manifest import (
     Version,
 )
 from athena_reports.settings import settings
+from athena_reports.version import __version__
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws, Trial
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from datetime import date, timedelta
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,8 +23,9 @@ from athena_reports_cli.authoring.project_folder import (
 from athena_reports_cli.authoring.rules.check import check
 from athena_reports_cli.local.project import find_project
 
-_LIBRARY = "athena-reports"
-_LOCAL_ATHENA = "local-athena"
+_COMMAND = "athena-reports-cli"
+_REQUIRED_PACKAGES = ("athena-reports", "local-athena")
+"""What the package of the command requires, and is built with it."""
 _ENVIRONMENTS = ("dev", "stg", "prd")
 _TEMPLATES = {
     "README.md": "README.md",
@@ -53,15 +54,15 @@ def write_project(folder: Path, report: NewReport) -> None:
         report: The first report.
 
     Raises:
-        InitError: The folder or its name cannot be that of a project, or the installed library
+        InitError: The folder or its name cannot be that of a project, or an installed package
             cannot be named in a requirements.txt. Nothing is written.
         NewReportError: The report could not run as it is written. Nothing is written.
     """
     folder = folder.absolute()
     require_new_folder(folder)
-    library = _installed_library()
-    wheels = _wheels(library)
-    texts = _texts(folder.name, report, library.version, has_wheels=wheels != [])
+    command = distribution(_COMMAND)
+    wheels = _wheels(command)
+    texts = _texts(folder.name, report, command.version, has_wheels=wheels != [])
     # It is renamed when it is complete, so that a project is there as a whole or not at all.
     with folder_beside(folder) as beside:
         root = Path(beside) / folder.name
@@ -111,35 +112,22 @@ def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> d
 # --- the wheels that are on no package index
 
 
-def _installed_library() -> Distribution:
-    try:
-        return distribution(_LIBRARY)
-    except PackageNotFoundError as error:
-        raise InitError(
-            f"{_LIBRARY} is not installed here as a package, so no project could install it. Run"
-            " `make build` in its repository, and install the wheels that are then in dist/."
-            " Nothing is written."
-        ) from error
-
-
-def _wheels(library: Distribution) -> list[Path]:
-    """Return the wheels that a project keeps: none if the library came from a package index."""
-    wheel = _installed_from(library)
+def _wheels(command: Distribution) -> list[Path]:
+    """Return the wheels that a project keeps: none if they came from a package index."""
+    wheel = _installed_from(command)
     if wheel is None:
         return []
-    try:
-        local_athena = distribution(_LOCAL_ATHENA)
-    except PackageNotFoundError as error:
-        raise InitError(
-            f"{_LOCAL_ATHENA} is not installed. Run `python -m pip install --find-links"
-            f" {wheel.parent} '{wheel}[authors]'`. Nothing is written."
-        ) from error
-    wheel_of_local_athena = _installed_from(local_athena)
-    if wheel_of_local_athena is not None:
-        return [wheel, wheel_of_local_athena]
-    # pip writes down where a wheel was only if it was named, and not if it was found in a folder.
-    built_together = sorted(wheel.parent.glob(f"local_athena-{local_athena.version}-*.whl"))
-    return [wheel, *built_together[:1]]
+    wheels = [wheel]
+    for name in _REQUIRED_PACKAGES:
+        package = distribution(name)
+        wheel_of_package = _installed_from(package)
+        if wheel_of_package is not None:
+            wheels.append(wheel_of_package)
+        else:
+            # pip records where a wheel was only if it was named, not if it was found in a folder.
+            pattern = f"{name.replace('-', '_')}-{package.version}-*.whl"
+            wheels += sorted(wheel.parent.glob(pattern))[:1]
+    return wheels
 
 
 def _installed_from(package: Distribution) -> Path | None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import boto3
@@ -82,12 +81,6 @@ def environment_without(*prefixes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
-def require_installed() -> None:
-    """Raise ModuleNotFoundError if the local services are not installed."""
-    if find_spec(_MODULE) is None:
-        raise ModuleNotFoundError(f"No module named {_MODULE!r}", name=_MODULE)
-
-
 @contextmanager
 def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
@@ -97,10 +90,8 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
         workers: How many queries Athena runs at once.
 
     Raises:
-        ModuleNotFoundError: They are not installed.
         ServicesError: They ended before they were ready; the message has what they printed.
     """
-    require_installed()
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-u", "-m", _MODULE, "serve"]
     command += ["--port", "0", f"--workers={workers}", "--until-input-ends"]

@@ -58,13 +58,7 @@ def _run(project: Project, port: int, console: Console, connections: Mapping[str
     with local_services(project.airflow / "local-aws.log") as services:
         fill_services(services, ENVIRONMENT, project.lake, progress)
         with airflow_of(project, services, progress, connections, port=port) as airflow:
-            stay_up(
-                airflow,
-                services,
-                project,
-                console,
-                backfill="athena-reports backfill REPORT --from DATE --to DATE",
-            )
+            stay_up(airflow, services, project, console)
 
 
 def require_not_running(project: Project) -> None:
@@ -130,8 +124,6 @@ def stay_up(
     services: Services,
     project: Project,
     console: Console,
-    *,
-    backfill: str,
 ) -> NoReturn:
     """Tell where an Airflow is, a person and the other commands of the project, and watch over it.
 
@@ -140,7 +132,6 @@ def stay_up(
         services: What its tasks reach.
         project: The project whose commands may use both.
         console: Where a person reads it.
-        backfill: The command by which past periods are run.
 
     Raises:
         AirflowRuntimeError: A component of Airflow has ended.
@@ -153,7 +144,7 @@ def stay_up(
         f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
         f"Reports  {running.airflow}/athena-reports/",
         f"Shell    export {_assignments(exported)}",
-        f"Yours    {backfill}, in another shell",
+        "Yours    athena-reports backfill REPORT --from DATE --to DATE, in another shell",
     ]
     with announced(running, project):
         console.print()

@@ -2,8 +2,7 @@
 
     dags/               for the environment's dags/ prefix: DAG files, include/,
                         constraints-<checksum>.txt
-    plugins.zip         the plugin and the library, without what authors and deployments run;
-                        wheels/ with what the image lacks
+    plugins.zip         the plugins folder with the library; wheels/ with what the image lacks
     requirements.txt    what pip installs: those wheels by their paths, then the project's lines
     startup.sh          the environment's variables, after deploy/environments/<env>.sh
                         if there is one
@@ -36,13 +35,6 @@ PREFIX = "ATHENA_REPORTS_"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 """The versions of what requirements.txt adds to the image."""
 
-# Parts of the library that no process on MWAA imports.
-_LEFT_OUT = (
-    "athena_reports/__main__.py",
-    "athena_reports/authors/",
-    "athena_reports/local/",
-    "athena_reports/mwaa/",
-)
 _IGNORED = ".airflowignore"
 _MADE_BY_TOOLS = ("__pycache__", "~", ".pyc", ".pyo", ".swp", ".orig", ".rej")
 
@@ -169,7 +161,7 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
 
 
 def _plugins(project: Project) -> dict[str, bytes]:
-    """What of the plugins folder an environment needs, by its path in it."""
+    """The plugins folder of the project with the library, by paths in it."""
     files = {}
     if project.plugins.is_dir():
         files = _tree(project.plugins)
@@ -177,7 +169,7 @@ def _plugins(project: Project) -> dict[str, bytes]:
         files.update(_installed_library())
         # Of the library, Airflow looks at the plugin alone.
         files[_IGNORED] = files.get(_IGNORED, b"") + b"\nathena_reports/**\n"
-    return {path: content for path, content in files.items() if not path.startswith(_LEFT_OUT)}
+    return files
 
 
 def _installed_library() -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.runs import Watch, finish
 from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
-from athena_reports_cli.local.services import Services, local_services, require_installed
+from athena_reports_cli.local.services import Services, local_services
 from athena_reports_cli.mwaa import DeployError
 from athena_reports_cli.mwaa.bundle import BUNDLE
 from athena_reports_cli.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
@@ -58,9 +58,7 @@ def check_in_twin(
 
     Raises:
         DeployError: Something is wrong with the bundle, or there can be no twin.
-        ModuleNotFoundError: The local services are not installed.
     """
-    require_installed()  # known before minutes go into the twin
     if version == "newest":
         version = _newest_airflow()
     work = project.airflow / "mwaa"

@@ -18,7 +18,7 @@ from athena_reports_cli.mwaa import HOME, DeployError
 
 LIBRARY = "athena-reports"
 """The name of this library's package."""
-OURS = (LIBRARY, "local-athena")
+OURS = (LIBRARY, "athena-reports-cli", "local-athena")
 """The packages that a bundle never lets pip install."""
 LINEAGE_PROVIDER = "apache-airflow-providers-openlineage"
 """What the extra `lineage` installs, the only one that a run has a use for."""

@@ -1,12 +1,10 @@
 """Builds the DAG that delivers what a report publishes: `<report>_<cadence>_deliver`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from athena_reports.alerts.alerts_dag import failed_delivery_callback
-from athena_reports.alerts.policy import Notifiers
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
@@ -47,7 +45,7 @@ def build_delivery_dag(
     channels: Sequence[Channel],
     policy: DeliveryPolicy,
     *,
-    on_failure: Notifiers,
+    on_failure_callback: Sequence[Callable[..., None]] | None,
     deployment: Settings,
 ) -> None:
     """Build the DAG `<report>_<cadence>_deliver`, with a task for each channel.
@@ -62,13 +60,13 @@ def build_delivery_dag(
         cadence: The periods that it is made for.
         channels: The channels, at least one.
         policy: When versions are delivered.
-        on_failure: Notifiers that are called when a task has failed for good.
+        on_failure_callback: What Airflow calls when a task has failed and is not retried.
         deployment: The settings.
     """
     default_args = dict(dag.default_args)
     default_args.update(_RETRIES.arguments)
     default_args["on_retry_callback"] = None
-    default_args["on_failure_callback"] = failed_delivery_callback(report, cadence, on_failure)
+    default_args["on_failure_callback"] = on_failure_callback
     names = ", ".join(channel.name for channel in channels)
     with DAG(
         f"{dag.dag_id}_deliver",

@@ -8,7 +8,6 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import Asset, Context
 
-from athena_reports import __version__
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
@@ -20,6 +19,7 @@ from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors, required_xcoms
+from athena_reports.version import __version__
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

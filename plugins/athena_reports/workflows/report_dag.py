@@ -188,11 +188,15 @@ def build_dag(
     table_database = deployment.report_database if report.has_table else None
     failure_callbacks = None
     warning_callbacks = None
+    delivery_failure_callbacks = None
     if has_notifiers:
         from athena_reports.alerts import alerts_dag
 
         failure_callbacks = alerts_dag.failure_callback(cadence, on_failure)
         warning_callbacks = alerts_dag.warning_callback(report, cadence, on_warning)
+        delivery_failure_callbacks = alerts_dag.failed_delivery_callback(
+            report, cadence, on_failure
+        )
 
     with BuiltDag(
         f"{report.name}_{cadence.name}",
@@ -338,7 +342,7 @@ def build_dag(
             cadence,
             channels,
             delivery_policy,
-            on_failure=on_failure,
+            on_failure_callback=delivery_failure_callbacks,
             deployment=deployment,
         )
     return dag

@@ -357,7 +357,7 @@ class Project:
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
             "AIRFLOW__CORE__DAGS_FOLDER": "",
             "AIRFLOW__CORE__PLUGINS_FOLDER": "",
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "dev/local_athena")]),
+            "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/cli:{ROOT}/local_athena/src",
         }
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -415,7 +415,7 @@ class Project:
 
         In a session of its own, the first terminal that the line opens is that of the command.
         """
-        command = [sys.executable, "-m", "athena_reports", *arguments]
+        command = [sys.executable, "-m", "athena_reports_cli", *arguments]
         with subprocess.Popen(
             ["sh", "-c", f"exec {shell}", "sh", *command],
             cwd=self.root,

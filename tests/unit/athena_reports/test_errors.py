@@ -19,8 +19,6 @@ def error_classes() -> list[type[Exception]]:
     """Every class of an error that a module of the package defines."""
     classes = []
     for module in pkgutil.walk_packages(athena_reports.__path__, "athena_reports."):
-        if module.name == "athena_reports.__main__":  # it would run the command line
-            continue
         for _, value in inspect.getmembers(import_module(module.name), inspect.isclass):
             if issubclass(value, Exception) and value.__module__ == module.name:
                 classes.append(value)

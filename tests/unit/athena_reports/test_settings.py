@@ -6,8 +6,8 @@ import pytest
 
 from athena_reports.errors import SettingsError
 from athena_reports.settings import Settings, read_settings, settings
+from tests.support import deployment
 from tests.support.paths import ROOT
-from tests.unit.athena_reports import deployment
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 PRODUCTION = {

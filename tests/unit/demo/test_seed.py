@@ -65,7 +65,8 @@ def test_without_an_endpoint_nothing_is_filled_and_that_is_no_success(
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert seed.main() == 2
     assert capsys.readouterr().out == (
-        "AWS_ENDPOINT_URL is not set: start `make local-aws` and set it to the address it prints.\n"
+        "AWS_ENDPOINT_URL is not set: start `.venv/bin/local-athena serve` and set it to the"
+        " address it prints.\n"
     )
 
 

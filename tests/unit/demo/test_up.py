@@ -56,10 +56,8 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
         done.append(job)
         return True
 
-    def stay_up(
-        airflow: object, services: object, project: object, _: object, *, backfill: str
-    ) -> None:
-        done.append(("stays", airflow, services, project, backfill))
+    def stay_up(airflow: object, services: object, project: object, _: object) -> None:
+        done.append(("stays", airflow, services, project))
 
     monkeypatch.setattr(up, "require_not_running", lambda project: done.append(project))
     monkeypatch.setattr(up, "require_free", lambda port: done.append(("port", port)))
@@ -89,9 +87,6 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
         Job("user_ranking", "weekly", "Asia/Tokyo", *dates),
         Job("user_ranking", "monthly", "Asia/Tokyo", *dates),
         *CARRIER_JOBS,
-        (
-            *("stays", airflow, services, PROJECT),
-            "make backfill REPORT=... FROM=2025-06-01 TO=2025-06-30",
-        ),
+        ("stays", airflow, services, PROJECT),
         "services have ended",
     ]

@@ -2,7 +2,7 @@
 
 A reviewer reads it in tests/reports/<report>/golden/. The files there say for which periods. A
 cadence without one is rendered for its first whole period; for another one too, add an empty file
-of its name, `weekly_2025-03-02.sql`, and run `make golden`, or `athena-reports check --renew`.
+of its name, `weekly_2025-03-02.sql`, and run `athena-reports check --renew`.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def write_golden(repository: Repository, report: str) -> list[Path]:
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
     """A reviewer sees what a change does to the SQL.
 
-    Look at the difference; if it is meant, run `make golden`, or `athena-reports check --renew`.
+    Look at the difference; if it is meant, run `athena-reports check --renew`.
     """
     left_over = sorted(_left_over(repository))
     findings = {file: f"{file}: no DAG has this SQL any more." for file in left_over}

@@ -9,10 +9,10 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports import Column, Input, build_dag, mail, notify, slack
+from athena_reports.delivery import delivery_options
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import ReportError
 from athena_reports.settings import Settings, settings
-from athena_reports.workflows import delivery_options
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import WEEKS
 from tests.support.dag_files import parse_dags

@@ -70,7 +70,8 @@ REPORT = NewReport(
     owner="us",
     since=date(2025, 1, 1),
 )
-WHEEL = f"athena_reports-{__version__}-py3-none-any.whl"
+WHEEL = f"athena_reports_cli-{__version__}-py3-none-any.whl"
+WHEEL_OF_LIBRARY = f"athena_reports-{__version__}-py3-none-any.whl"
 ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
 WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
 
@@ -97,7 +98,7 @@ class Packages:
         self.folder = folder
         self.dist = dist
         dist.mkdir()
-        for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA):
+        for name in (WHEEL, WHEEL_OF_LIBRARY, WHEEL_OF_LOCAL_ATHENA):
             (dist / name).write_text(name)
 
     def add(self, name: str, version: str, url: str = "", **rest: Any) -> None:
@@ -143,9 +144,9 @@ def run(work: Path, packages: Packages) -> Run:
     def run(
         *arguments: str, typed: str = "", folder: Path = work
     ) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(packages.folder), str(ROOT / "plugins")])
+        path = os.pathsep.join([str(packages.folder), f"{ROOT}/plugins", f"{ROOT}/cli"])
         return subprocess.run(
-            [sys.executable, "-m", "athena_reports", *arguments],
+            [sys.executable, "-m", "athena_reports_cli", *arguments],
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(work), "PYTHONPATH": path},
             input=typed,
@@ -159,8 +160,8 @@ def run(work: Path, packages: Packages) -> Run:
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     work: Path, packages: Packages, run: Run
 ) -> None:
+    packages.add("athena-reports-cli", __version__)
     packages.add("athena-reports", __version__)
-    packages.add("local-athena", "7.0")
     (work / "reports").mkdir()
 
     answers = "".join(f"{text}\n" for text in OPTIONS.values())
@@ -185,7 +186,7 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     airflow = distribution("apache-airflow").version
     assert written["requirements-dev.txt"].decode().splitlines()[1:] == [
         "-r requirements.txt",
-        f"athena-reports[authors,mwaa]=={__version__}",
+        f"athena-reports-cli[mwaa]=={__version__}",
         f"apache-airflow=={airflow}",
     ]
     image = f"reports-airflow:{airflow}"
@@ -199,7 +200,7 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
 
 
 def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, run: Run) -> None:
-    packages.add("athena-reports", __version__)
+    packages.add("athena-reports-cli", __version__)
     done = run("init", "reports", typed="best_users\nplays\n")
     assert done.returncode == 1
     assert "Aborted." in done.stderr
@@ -228,7 +229,7 @@ def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, ru
 def test_a_place_that_is_none_is_refused(
     folder: str, problem: str, tmp_path: Path, packages: Packages, work: Path, shell: Shell
 ) -> None:
-    packages.add("athena-reports", __version__)
+    packages.add("athena-reports-cli", __version__)
     (tmp_path / "elsewhere").mkdir()
     if folder != ".":
         (work / "link").symlink_to(tmp_path / "elsewhere")
@@ -259,20 +260,10 @@ def test_a_place_that_is_none_is_refused(
 def test_a_report_that_could_not_run_makes_no_project(
     changed: dict[str, str], problem: str, packages: Packages, work: Path, shell: Shell
 ) -> None:
-    packages.add("athena-reports", __version__)
+    packages.add("athena-reports-cli", __version__)
     code, printed = shell("init", "reports", *options(**changed))
     assert code == 1
     assert problem in printed
-    assert list(work.iterdir()) == []
-
-
-def test_a_library_that_is_not_installed_as_a_package_makes_no_project(
-    work: Path, shell: Shell
-) -> None:
-    code, printed = shell("init", "reports", *options())
-    assert code == 1
-    assert "athena-reports is not installed here as a package" in printed
-    assert "`make build`" in printed
     assert list(work.iterdir()) == []
 
 
@@ -287,7 +278,7 @@ def test_a_library_that_is_not_installed_as_a_package_makes_no_project(
 def test_a_wheel_that_cannot_be_kept_makes_no_project(
     url: str, problem: str, packages: Packages, work: Path, shell: Shell
 ) -> None:
-    packages.add("athena-reports", __version__, url)
+    packages.add("athena-reports-cli", __version__, url)
     packages.add("local-athena", "7.0")
     code, printed = shell("init", "reports", *options())
     assert code == 1
@@ -324,7 +315,7 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
     packages: Packages,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    packages.add("athena-reports", __version__)
+    packages.add("athena-reports-cli", __version__)
     monkeypatch.setattr("athena_reports_cli.authoring.init.check", lambda *_, **__: True)
     monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
     monkeypatch.setattr(target, replacement)
@@ -337,8 +328,10 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
 def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_installed(
     work: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages.add("athena-reports", __version__, packages.url(WHEEL))
-    packages.add("local-athena", "7.0")  # found beside the other wheel
+    packages.add("athena-reports-cli", __version__, packages.url(WHEEL))
+    # Found beside the named wheel.
+    packages.add("athena-reports", __version__)
+    packages.add("local-athena", "7.0")
     for version in ("6.0", "7.0.1", "10.0"):
         (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
     monkeypatch.setattr("sys.dont_write_bytecode", False)
@@ -385,29 +378,15 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
     # The example is about dates that have data.
     assert " --from 2025-01-01 --to 2025-01-20 " in (project / "README.md").read_text()
     wheels = {path.name: path.read_text() for path in (project / "wheels").iterdir()}
-    assert wheels == {name: name for name in (WHEEL, WHEEL_OF_LOCAL_ATHENA)}
+    assert wheels == {name: name for name in (WHEEL, WHEEL_OF_LIBRARY, WHEEL_OF_LOCAL_ATHENA)}
     assert "--find-links wheels\n" in (project / "requirements.txt").read_text()
-
-
-def test_local_services_that_are_not_installed_make_no_project(
-    work: Path, packages: Packages
-) -> None:
-    packages.add("athena-reports", __version__, packages.url(WHEEL))
-    wheel = packages.dist / WHEEL
-    with pytest.raises(InitError) as refused:
-        write_project(work / "reports", REPORT)
-    assert str(refused.value) == (
-        "local-athena is not installed. Run `python -m pip install --find-links"
-        f" {packages.dist} '{wheel}[authors]'`. Nothing is written."
-    )
-    assert list(work.iterdir()) == []
 
 
 @pytest.mark.parametrize("version", ["2.11.0", "3.1.8", "3.2.0"])
 def test_an_airflow_that_is_too_old_makes_no_project(
     version: str, packages: Packages, work: Path, run: Run
 ) -> None:
-    packages.add("athena-reports", __version__)
+    packages.add("athena-reports-cli", __version__)
     packages.add("apache-airflow-core", version)
     done = run("init", "reports", *options())
     assert done.returncode == 1
@@ -600,7 +579,7 @@ def test_a_deployment_installs_before_it_has_credentials_and_deploys_behind_them
 
 # --- what a project has in common with this repository
 
-TEMPLATES = ROOT / "plugins" / "athena_reports" / "authors" / "templates" / "project"
+TEMPLATES = ROOT / "cli" / "athena_reports_cli" / "authoring" / "templates" / "project"
 
 
 def test_the_maintenance_of_a_project_is_the_one_here() -> None:

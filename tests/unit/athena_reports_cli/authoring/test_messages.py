@@ -197,7 +197,7 @@ def test_a_column_that_is_not_as_promised_is_corrected_where_it_comes_from(
 def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
     cadence: str, problem: str, case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As `make check` has it: the whole traceback.
+    # As `check` has it: the whole traceback.
     monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "50")
     root = case.parents[2]
     file = root / "dags" / "scores.py"

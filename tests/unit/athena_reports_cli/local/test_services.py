@@ -126,16 +126,3 @@ def test_services_that_end_are_told_with_their_log(
         raise AssertionError("they have started")
     problem = re.escape(f"The local services have ended. Log: {log}\n")
     assert re.fullmatch(problem + says, str(ended.value))
-
-
-def test_a_machine_without_them_says_which_module_it_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services, "find_spec", lambda _: None)
-    with (
-        pytest.raises(ModuleNotFoundError, match="No module named 'local_athena'") as absent,
-        local_services(tmp_path / "log"),
-    ):
-        raise AssertionError("they have started")
-    assert absent.value.name == "local_athena"
-    assert not (tmp_path / "log").exists()

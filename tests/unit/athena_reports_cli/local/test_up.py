@@ -1,4 +1,4 @@
-"""The Airflow of `up` and of the demo before its start; tests/services/commands/test_up.py starts it."""
+"""The Airflow of `up` and of the demo before its start."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     output = StringIO()
     console = Console(file=output, width=40)
     with pytest.raises(EndedError):
-        stay_up(airflow, services, project, console, backfill="make backfill REPORT=best")
+        stay_up(airflow, services, project, console)
     running = Running("http://127.0.0.1:8080", "admin", "sec[ret", services.environment)
     assert looks == [running] * 3
     assert find_running(project) is None
@@ -136,7 +136,7 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     told_airflow, reports, shell, yours = (line[9:] for line in lines[:4])
     assert told_airflow == "http://127.0.0.1:8080  user admin, password sec[ret"
     assert reports == "http://127.0.0.1:8080/athena-reports/"
-    assert yours == "make backfill REPORT=best, in another shell"
+    assert yours == ("athena-reports backfill REPORT --from DATE --to DATE, in another shell")
     assert lines[4:] == ["Ctrl-C stops all of it."]
     expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
     exported = subprocess.run(

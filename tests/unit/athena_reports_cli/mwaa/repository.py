@@ -44,7 +44,7 @@ class Repository:
         self.commit()
 
     def configure(self, environment: str = "stg", **parameters: str) -> None:
-        """What `make deploy-guided` remembers."""
+        """What `athena-reports deploy --guided` remembers."""
         parameters = {"Environment": environment, "SourceDataArns": LAKE} | parameters
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         name = f"athena-reports-{environment}"

@@ -25,8 +25,6 @@ from tests.support.paths import ROOT
 from tests.support.wheel_files import keep_small_wheel, requirement_of, write_wheel
 
 MAINTENANCE = "dags/athena_reports_maintenance.py"
-COMMANDS = ("authors", "local", "mwaa")  # parts of the library that MWAA has no use for
-LEFT_OUT = ("athena_reports/__main__.py", *(f"athena_reports/{name}/" for name in COMMANDS))
 SHIPPED = (
     "dags",
     "include",
@@ -105,12 +103,11 @@ def test_the_package_is_in_it_and_nothing_else(
     assert bundle.files == written
     assert set(written) == expected
     with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
-        ours = {path for path in files_of("plugins") if not path.startswith(LEFT_OUT)}
-        assert set(plugins.namelist()) == ours | {f"wheels/{wheel.name}"}
+        assert set(plugins.namelist()) == {*files_of("plugins"), f"wheels/{wheel.name}"}
         text = b"".join(plugins.read(name) for name in plugins.namelist())
     text += b"".join(contents(tmp_path / "bundle" / "dags").values())
     for module in (
-        *(rf"athena_reports\.{name}" for name in COMMANDS),
+        "athena_reports_cli",
         "local_athena",
         "demo",
         "bench",
@@ -132,29 +129,6 @@ def test_the_passwords_of_local_connections_are_never_in_it(
     bundle = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
     assert not [path for path, content in bundle.files.items() if secret in content]
     assert bundle.files == contents(tmp_path / "bundle")
-
-
-def test_what_serves_people_alone_is_left_out_and_what_is_called_alike_is_not(
-    repository: Path, tmp_path: Path
-) -> None:
-    for path in (
-        *("authors/__init__.py", "authors/rules/sql.py", "local/airflow.env", "mwaa/bundle.py"),
-        *("page/local/__init__.py", "locale.py", "mwaa.py"),
-    ):
-        file = repository / "plugins" / "athena_reports" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    for path in ("team/authors.py", "authors/__init__.py", "local/__init__.py"):
-        (repository / "plugins" / path).parent.mkdir(exist_ok=True)
-        (repository / "plugins" / path).touch()
-    build_bundle(Project.usual(repository), "prd", tmp_path / "bundle")
-    with zipfile.ZipFile(tmp_path / "bundle" / "plugins.zip") as plugins:
-        names = set(plugins.namelist())
-
-    assert not [name for name in names if name.startswith(LEFT_OUT)]
-    assert names > {"team/authors.py", "authors/__init__.py", "local/__init__.py"}
-    library = {"page/local/__init__.py", "locale.py", "mwaa.py", "page/app.py"}
-    assert names > {f"athena_reports/{path}" for path in library}
 
 
 def test_a_project_that_has_installed_the_library_ships_it_beside_its_own_plugins(
@@ -188,7 +162,7 @@ def contents_of_zip(path: Path) -> dict[str, bytes]:
 def test_pip_gets_the_carried_wheels_by_their_paths_and_the_lines_of_the_project(
     repository: Path, tmp_path: Path
 ) -> None:
-    ours = "--find-links wheels\nathena-reports[authors]==0.2.0 ; python_version > '3'\n"
+    ours = "--find-links wheels\nathena-reports[delivery]==0.2.0 ; python_version > '3'\n"
     (repository / "requirements.txt").write_text(f"{ours}# theirs\nrequests>=2\n")
     written = build_bundle(Project.usual(repository), "prd", tmp_path / "bundle").files
 

@@ -1,4 +1,4 @@
-"""`make deploy` with the real SAM CLI: on the local services,
+"""`athena-reports deploy` with the real SAM CLI: on the local services,
 and on a stub for what moto does not do.
 """
 

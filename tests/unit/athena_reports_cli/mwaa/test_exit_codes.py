@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from types import ModuleType
 from typing import Any
 
 import pytest
 from botocore import exceptions as aws
 
 from athena_reports_cli.local.project import Project
-from athena_reports_cli.mwaa import DeployError, bundle, check, deploy
+from athena_reports_cli.mwaa import DeployError, check, deploy
 from tests.unit.athena_reports_cli.mwaa.repository import Repository
 from tests.unit.athena_reports_cli.mwaa.stub import StubAws
 
@@ -152,34 +151,6 @@ def test_a_check_is_of_the_bundle_and_the_image_that_are_asked_for(
         ),
         ("newest", {"constraints": "", "python": ""}, ["export ATHENA_REPORTS_ENV=prd"]),
     ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "module", "extra"),
-    [
-        (["deploy", "--env", "stg"], deploy, "mwaa"),
-        (["bundle", "--env", "stg"], bundle, "mwaa"),
-        (["mwaa-check", "--version", "3.3.1"], check, "mwaa"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
-)
-def test_a_module_that_is_not_installed_is_told_with_the_extra_that_brings_it(
-    arguments: list[str],
-    module: ModuleType,
-    extra: str,
-    repository: Repository,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def miss(*_: object, **__: object) -> None:
-        raise ModuleNotFoundError("No module named 'sqlglot.exp'", name="sqlglot.exp")
-
-    function = {deploy: "deploy", bundle: "build_bundle", check: "check_in_twin"}[module]
-    monkeypatch.setattr(module, function, miss)
-    printed = repository.run(*arguments, code=1)
-    assert printed == (
-        "This command needs sqlglot, which is not installed."
-        f" Install it: python -m pip install 'athena-reports[{extra}]'\n"
-    )
 
 
 def test_a_bundle_is_built_without_aws(repository: Repository) -> None:

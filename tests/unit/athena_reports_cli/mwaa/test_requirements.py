@@ -33,8 +33,9 @@ git+https://example.com/team/athena-reports-plugins.git
         "athena-reports==0.2.0",
         "athena-reports",
         "Athena_Reports >= 0.2, < 1  # the library",
-        "athena-reports[authors,mwaa]==0.2.0",
-        'athena-reports[authors]==0.2.0 ; python_version >= "3.12" and sys_platform == "linux"',
+        "athena-reports-cli[mwaa]==0.2.0",
+        "athena-reports[delivery]==0.2.0",
+        'athena-reports[delivery]==0.2.0 ; python_version >= "3.12" and sys_platform == "linux"',
         "athena.reports @ file:///project/wheels/athena_reports-0.2.0-py3-none-any.whl",
         "athena-reports==0.2.0 \\\n    --hash=sha256:"
         + "0" * 64
@@ -61,7 +62,7 @@ def test_what_installs_the_library_is_left_out_and_all_else_stays(ours: str, end
         "./wheels/local_athena-0.1-py3-none-any.whl",
         "../athena-reports",
         "-e ../athena-reports",
-        "--editable=../athena-reports[authors]",
+        "--editable=../athena-reports[delivery]",
         "git+https://example.com/team/athena-reports.git@v0.2.0",
         "https://example.com/athena-reports/archive/v0.2.0.tar.gz",
         "https://example.com/x.zip#egg=athena-reports",

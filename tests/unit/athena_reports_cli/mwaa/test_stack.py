@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -79,15 +78,6 @@ def resources_of(stack: Stack) -> set[str]:
 
 def test_cfn_lint_has_nothing_to_say() -> None:
     assert [f"{match.rule.id} {match.message}" for match in lint_file(REPORTS_TEMPLATE)] == []
-
-
-@pytest.mark.ci
-def test_checkov_has_nothing_to_say() -> None:
-    options = ["--framework", "cloudformation", "--compact", "--quiet", "--skip-download"]
-    command = [ROOT / ".venv-checkov" / "bin" / "checkov", *options, "--file", REPORTS_TEMPLATE]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert "Failed checks: 0" in done.stdout
 
 
 def test_an_environment_is_named_as_the_settings_say() -> None:

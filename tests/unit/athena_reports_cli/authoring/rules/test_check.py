@@ -20,7 +20,7 @@ from tests.support.shell import Shell
 from tests.support.variables import kept_environment
 from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 SQL = """-- Where players are.
 SELECT country FROM plays
 WHERE {{ period.partitions("dt") }} AND {{ period.contains("played_at") }}
@@ -29,7 +29,7 @@ ORDER BY country
 # It lacks a section of its page.
 DAG_FILE_WITHOUT_RERUN = DAG_FILE.replace("**Rerun.**", "Rerun.")
 GOLDEN = "tests/reports/plays/golden/weekly_2025-01-05.sql"
-COMMAND = [sys.executable, "-m", "athena_reports", "check"]
+COMMAND = [sys.executable, "-m", "athena_reports_cli", "check"]
 RunRules = Callable[..., tuple[bool, list[str]]]
 
 
@@ -209,7 +209,7 @@ def shell_of(environment: str) -> dict[str, str]:
     """A shell that names an environment, and what would mislead a check that heeded it."""
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "plugins"),
+        "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/cli",
         "ATHENA_REPORTS_ENV": environment,
         "ATHENA_REPORTS_NOTHING": "a setting that is none",
         "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",

@@ -17,7 +17,7 @@ from tests.support.airflow_run import DagRun, context
 from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
 RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 GOLDEN = Path("tests", "reports", "plays", "golden")
 FIRST = GOLDEN / "weekly_2025-01-05.sql"
 SQL = """-- Where players are, by the words that they chose.
