@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -47,7 +48,8 @@ LIMITS: Mapping[str, Mapping[str, float | None]] = {
     "CSV": {"awswrangler": 0.45, "PyAthena": 0.90, "DuckDB": 1.25, "polars": None},
     "UNLOAD": {"awswrangler": 0.80, "PyAthena": 0.90, "DuckDB": 1.35, "polars": None},
 }
-REQUIREMENTS = ROOT / "dev" / "pins" / "bench.txt"
+PYPROJECT = ROOT / "pyproject.toml"
+"""Its dependency group `bench` names the contenders and their versions."""
 Run = Callable[[str, str], Measurement]
 """Lets a contender publish a result, given its name and CSV or UNLOAD.
 
@@ -119,14 +121,17 @@ def _pairs(run: Run, contender: str, source: str) -> Sequence[tuple[Measurement,
 
 
 def _others_python() -> Path:
-    """Return the interpreter of the others' virtual environment; make that unless it is there."""
-    venv, wanted = WORK / "contenders", REQUIREMENTS.read_text()
-    python, installed = venv / "bin" / "python", venv / "installed.txt"
-    if not installed.exists() or installed.read_text() != wanted:
+    """Return the interpreter of the contenders' virtual environment, made anew if they changed."""
+    venv = WORK / "contenders"
+    python = venv / "bin" / "python"
+    installed = venv / "installed.txt"
+    group = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]["bench"]
+    requirements = "\n".join(group)
+    if not installed.exists() or installed.read_text() != requirements:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "-r", REQUIREMENTS], check=True)
-        installed.write_text(wanted)
+        subprocess.run([*pip, *group], check=True)
+        installed.write_text(requirements)
     return python
 
 

@@ -27,7 +27,7 @@ def main() -> int:
     if not os.environ.get("AWS_ENDPOINT_URL"):
         print(
             "AWS_ENDPOINT_URL is not set:"
-            " start `make local-aws` and set it to the address it prints."
+            " start `.venv/bin/local-athena serve` and set it to the address it prints."
         )
         return 2
     fill(Services(os.environ["AWS_ENDPOINT_URL"]), environment, print)
@@ -42,7 +42,7 @@ def fill(
 ) -> None:
     """Create what an environment, such as `dev`, needs in the services, and fill its lake.
 
-    That is with plays, with flights, and with what `make load` has kept.
+    That is with plays, with flights, and with what `athena-reports load` has kept.
     """
     services.prepare(environment)
     progress(f"lake of plays: {seed_plays(services, environment, plays)}")

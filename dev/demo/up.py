@@ -65,8 +65,7 @@ def main() -> None:
                 for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
                     if start(airflow.client, job):
                         progress(f"{job.dag_id}: {job.summary}")
-                backfill = "make backfill REPORT=... FROM=2025-06-01 TO=2025-06-30"
-                stay_up(airflow, services, PROJECT, console, backfill=backfill)
+                stay_up(airflow, services, PROJECT, console)
 
 
 if __name__ == "__main__":
