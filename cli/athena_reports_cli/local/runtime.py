@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import random
 import secrets
 import shutil
@@ -23,6 +22,7 @@ from typing import Any, Self
 
 import httpx
 import psutil  # type: ignore[import-untyped]
+from pydantic import BaseModel, ValidationError
 
 from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
 from athena_reports_cli.local.interrupts import signals_as_interrupts, signals_put_off
@@ -39,6 +39,12 @@ _START_SECONDS = 300
 # one of them could get a free port before its server.
 _PORTS = range(20_000, 32_000)
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+class _Passwords(BaseModel, frozen=True):
+    """The file that Airflow's simple auth manager reads: a password by the name of its user."""
+
+    admin: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +113,17 @@ class AirflowRuntime:
 
     @property
     def admin_login(self) -> tuple[str, str]:
-        """User name and password for the UI; the home keeps the password."""
+        """User name and password for the UI; the home keeps the password.
+
+        If its file cannot be read, as after a power failure, there is a new one.
+        """
         path = self._home / "passwords.json"
-        if not path.exists():
-            path.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
-        return "admin", json.loads(path.read_text())["admin"]
+        try:
+            passwords = _Passwords.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            passwords = _Passwords(admin=secrets.token_urlsafe(12))
+            path.write_text(passwords.model_dump_json())
+        return "admin", passwords.admin
 
     def __enter__(self) -> Self:
         try:

@@ -327,6 +327,19 @@ def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_she
         assert variables[name] == value, name
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"admin": "s3c', b"{}", b"\xff"])
+def test_a_password_that_cannot_be_read_is_replaced(torn: bytes, config: AirflowConfig) -> None:
+    """As a full disk or the end of the machine leaves it."""
+    path = config.home / "passwords.json"
+    config.home.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(torn)
+    airflow = AirflowRuntime(config)
+    user, password = airflow.admin_login
+    assert len(password) >= 12
+    assert json.loads(path.read_text()) == {user: password}
+    assert airflow.admin_login == (user, password)
+
+
 def test_a_second_start_keeps_the_password_and_nothing_of_what_airflow_knew(
     config: AirflowConfig,
 ) -> None:
