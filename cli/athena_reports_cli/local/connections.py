@@ -68,7 +68,7 @@ def _read(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError:
         # The error has the whole text.
         raise ConnectionsError(f"{file} is not UTF-8. Save it as UTF-8.") from None

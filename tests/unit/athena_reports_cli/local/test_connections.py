@@ -105,6 +105,11 @@ def test_a_wrong_line_is_told_by_its_number_and_never_by_its_text(
     assert SECRET not in repr(wrong.value.__context__)
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_name(project: Project) -> None:
+    (project.root / ".airflow.env").write_bytes("AIRFLOW_VAR_TEAM=sales".encode("utf-8-sig"))
+    assert read(project) == ({"AIRFLOW_VAR_TEAM": "sales"}, [])
+
+
 def test_a_file_of_another_encoding_is_told_without_its_text(project: Project) -> None:
     (project.root / ".airflow.env").write_bytes(f"AIRFLOW_VAR_A={SECRET}é".encode("latin-1"))
     with pytest.raises(ConnectionsError, match=r"\.airflow\.env is not UTF-8\. Save it as UTF-8\."):
