@@ -24,7 +24,13 @@ from athena_reports_cli.local.connections import ConnectionsError
 from athena_reports_cli.local.project import find_project
 from athena_reports_cli.local.runs import TimedProgress, Watch, finish
 from athena_reports_cli.local.runtime import AirflowRuntime, Progress
-from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesError, local_services
+from athena_reports_cli.local.services import (
+    ENVIRONMENT,
+    Services,
+    ServicesError,
+    forget_aws_of_shell,
+    local_services,
+)
 from athena_reports_cli.local.up import airflow_of
 from demo.lake import land_late_plays
 from demo.seed import fill
@@ -120,6 +126,7 @@ def main() -> None:
     if not console.is_terminal:
         console.width = 110
     progress = TimedProgress(console)
+    forget_aws_of_shell()
     with told(console):
         with local_services(HOME.with_name("local-aws.log")) as services:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")

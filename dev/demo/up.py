@@ -16,7 +16,7 @@ from rich.console import Console
 
 from athena_reports_cli.local.connections import connections_of_up
 from athena_reports_cli.local.runs import TimedProgress
-from athena_reports_cli.local.services import ENVIRONMENT, local_services
+from athena_reports_cli.local.services import ENVIRONMENT, forget_aws_of_shell, local_services
 from athena_reports_cli.local.up import (
     airflow_of,
     require_free,
@@ -52,6 +52,7 @@ def main() -> None:
         Job("user_ranking", "weekly", "Asia/Tokyo", first_date, last_date),
         Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
     ]
+    forget_aws_of_shell()
     with told(console):
         require_not_running(PROJECT)
         require_free(port)

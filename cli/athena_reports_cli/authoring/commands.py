@@ -741,8 +741,10 @@ def up(
     """
     from athena_reports_cli.local.interrupts import exit_code
     from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.local.services import forget_aws_of_shell
     from athena_reports_cli.local.up import up as run_up
 
+    forget_aws_of_shell()
     console = Console()
     try:
         run_up(find_project(), port, console, shell_connections=shell_connections)

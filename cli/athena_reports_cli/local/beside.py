@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, find_running
-from athena_reports_cli.local.services import ENVIRONMENT, local_services
+from athena_reports_cli.local.services import ENVIRONMENT, forget_aws_of_shell, local_services
 
 DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
 
 class NoServicesError(AthenaReportsError):
-    """A command reads what was published, and no environment is named that could have any."""
+    """No environment is named, and the command reads what one has published."""
 
 
 def configure_airflow(project: Project) -> None:
@@ -48,45 +48,44 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
 
     Where the shell names an AWS endpoint or an environment, they are those. Else they are those of
     the `up` that runs in the project. If none runs, services are started, with the tables that the
-    project keeps. What is set in the environment of this process stays set after the context.
+    project keeps. Beside an `up` or started services, AWS_* and the profiles of the shell are
+    ignored. What is set in the environment of this process stays set after the context.
 
     Args:
         project: The project.
-        may_start: Whether services are started. They are empty but for the kept tables, so a
-            command that reads what was published has no use for them.
+        may_start: Whether services may be started. They have the kept tables and no publications,
+            so a command that reads publications does not start them.
 
     Raises:
-        NoServicesError: There are none, and none may be started.
+        NoServicesError: Services would have to be started, and may not be.
         ServicesError: The services could not be started.
     """
     running = find_running(project)
     if _shell_names_environment():
-        if running is not None and _uses_services_of(running, os.environ):
-            os.environ.update(running.variables())
+        if running is not None and _shell_names_services_of(running):
+            _use(running, keep_airflow=_shell_names_airflow())
         yield
         return
     if running is not None:
         _tell(
-            f"Beside the `up` at {running.airflow}."
+            f"Using the `up` at {running.airflow}."
             " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
         )
-        _forget_aws_of_shell()
-        os.environ.update(running.environment)
-        os.environ.update(running.variables())
+        _use(running, keep_airflow=False)
         yield
         return
     if not may_start:
         raise NoServicesError(
-            "There is no environment to use: neither ATHENA_REPORTS_ENV nor AWS_ENDPOINT_URL is"
-            " set, and no `up` runs in this project. Set ATHENA_REPORTS_ENV to an environment, such"
-            " as prd. On this machine, start `athena-reports up` first."
+            "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
+            " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as"
+            " prd. On this machine, start `athena-reports up` first."
         )
-    _forget_aws_of_shell()
+    forget_aws_of_shell()
     with (
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "local-aws.log") as services,
     ):
-        _tell("Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
+        _tell("Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
         yield
@@ -100,7 +99,7 @@ def use_local_names() -> None:
     if _shell_names_environment():
         return
     _tell(
-        f"For the environment {ENVIRONMENT}, that of the local services."
+        f"Using the names of the local environment {ENVIRONMENT}."
         " Set ATHENA_REPORTS_ENV for another."
     )
     os.environ["ATHENA_REPORTS_ENV"] = ENVIRONMENT
@@ -112,25 +111,20 @@ def _shell_names_environment() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
 
 
-def _forget_aws_of_shell() -> None:
-    """Remove what could lead an AWS client of this process elsewhere than to the local services.
-
-    AWS_ENDPOINT_URL_S3 takes precedence over AWS_ENDPOINT_URL, and a profile can ignore both
-    (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
-    """
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            del os.environ[name]
-    os.environ["AWS_CONFIG_FILE"] = os.devnull
-    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull  # botocore takes settings from it, too
+def _use(running: Running, *, keep_airflow: bool) -> None:
+    """Let this process reach the services of an `up`, and its Airflow too unless it keeps one."""
+    forget_aws_of_shell()
+    os.environ.update(running.environment)
+    if not keep_airflow:
+        os.environ.update(running.variables())
 
 
-def _uses_services_of(running: Running, environment: Mapping[str, str]) -> bool:
-    """Return whether a shell has the services of an `up`, and no Airflow of its own."""
-    if environment.get("AIRFLOW_URL") or environment.get("AIRFLOW_TOKEN"):
-        return False
-    endpoint = running.environment["AWS_ENDPOINT_URL"]
-    return environment.get("AWS_ENDPOINT_URL") == endpoint
+def _shell_names_services_of(running: Running) -> bool:
+    return os.environ.get("AWS_ENDPOINT_URL") == running.environment["AWS_ENDPOINT_URL"]
+
+
+def _shell_names_airflow() -> bool:
+    return bool(os.environ.get("AIRFLOW_URL") or os.environ.get("AIRFLOW_TOKEN"))
 
 
 def _tell(message: str) -> None:

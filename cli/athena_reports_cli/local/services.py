@@ -81,6 +81,19 @@ def environment_without(*prefixes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
+def forget_aws_of_shell() -> None:
+    """Remove what could lead an AWS client of this process elsewhere than to the local services.
+
+    AWS_ENDPOINT_URL_S3 takes precedence over AWS_ENDPOINT_URL, and a profile can ignore both
+    (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+    """
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.devnull
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull  # botocore takes settings from it, too
+
+
 @contextmanager
 def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.

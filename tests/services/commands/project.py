@@ -463,7 +463,7 @@ def load_sales(shop: Project) -> int:
     shop.write("sales.csv", "\n".join([*lines, ""]))
     done = shop.run("load", "sales", "sales.csv", "--time", "sold_at", **NO_AWS)
     assert done.code == 0, done.err
-    assert done.err.startswith("Beside the local services.")
+    assert done.err.startswith("Using the local services.")
     return amount
 
 

@@ -75,7 +75,7 @@ def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
         file = shop.root / ".airflow" / "up.json"
         assert file.stat().st_mode & 0o077 == 0  # it has the password
         done = shop.run("status", "items_weekly", "--json", **NO_AWS)
-        assert done.err.startswith("Beside the `up` at http://127.0.0.1:9.")
+        assert done.err.startswith("Using the `up` at http://127.0.0.1:9.")
         (status,) = done.json
         published = [period["period"] for period in status["periods"] if period["version"]]
         assert published == list(WEEKS)
@@ -85,12 +85,12 @@ def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
         done = shop.run("status", "items_weekly", **NO_AWS | elsewhere)
         assert done.code == 1
         assert "127.0.0.1:10" in done.err
-        assert "Beside" not in done.err
+        assert "Using the" not in done.err
     assert file.exists()  # it was killed, and could not remove it
     done = shop.run(*backfill, **NO_AWS)
     assert done.code == 1
     assert no_airflow in done.err
-    assert "Beside" not in done.err
+    assert "Using the" not in done.err
 
 
 class AirflowWithLogin(RestApi):
@@ -138,7 +138,7 @@ def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) 
     done = shop.run("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
     assert done.code == 1
     assert "ATHENA_REPORTS_QUERY_RESULTS is not set." in done.err
-    assert "Beside" not in done.err
+    assert "Using the" not in done.err
 
 
 def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
@@ -178,7 +178,7 @@ def test_services_of_its_own_have_the_tables_that_the_project_keeps(
 ) -> None:
     done = shop.run("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
     assert done.code == 0, done.err
-    assert done.err.startswith("Beside the local services.")
+    assert done.err.startswith("Using the local services.")
     assert str(amount) in json.dumps(done.json)
 
 

@@ -14,6 +14,7 @@ import pytest
 from athena_reports_cli.local.client import AirflowClient
 from athena_reports_cli.local.project import find_project
 from athena_reports_cli.local.runtime import free_port
+from athena_reports_cli.local.services import Services
 from tests.services.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
 
 # An installed package has it as an entry point.
@@ -64,7 +65,7 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         backfill = ["backfill", "items_weekly", "--from", SOLD_WEEK, "--to", SOLD_WEEK, "--yes"]
         done = shop.shell(*backfill, **NO_AWS)
         assert done.code == 0, done.out + done.err
-        assert done.err.startswith(f"Beside the `up` at http://127.0.0.1:{port}.")
+        assert done.err.startswith(f"Using the `up` at http://127.0.0.1:{port}.")
         runs = client.wait_for_runs("items_weekly", timeout_seconds=300)
         assert [run.state for run in runs] == ["success"]
         done = shop.shell("status", "items_weekly", "--json", **NO_AWS)
@@ -116,13 +117,14 @@ def test_what_ends_it_is_the_exit_code(
     given = []
 
     def run(project: object, port: int, _: object, *, shell_connections: bool) -> None:
+        Services("http://127.0.0.1:9")  # its clients take nothing of the shell
         given.append((project, port, shell_connections))
         raise interrupt
 
     shop.patch.setattr("athena_reports_cli.local.up.up", run)
     with_options = ["--port", "8099", "--shell-connections"]
     for options, port, uses_shell in (([], 8080, False), (with_options, 8099, True)):
-        done = shop.run("up", *options)
+        done = shop.run("up", *options, AWS_PROFILE="absent", AWS_USE_FIPS_ENDPOINT="true")
         assert (done.code, done.err) == (code, "")
         assert done.lines == ["", "Interrupted; all that was started has been stopped."]
         assert given.pop() == (find_project(shop.root), port, uses_shell)

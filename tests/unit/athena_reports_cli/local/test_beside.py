@@ -164,7 +164,7 @@ def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
         assert told.err == ""
     else:
         assert told.err == (
-            "Beside the `up` at http://127.0.0.1:8080."
+            "Using the `up` at http://127.0.0.1:8080."
             " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services.\n"
         )
 
@@ -181,7 +181,7 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
     assert started == ["services", (url, "dev", project.lake), "end"]
     assert capsys.readouterr().err == (
-        "Beside the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.\n"
+        "Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.\n"
     )
 
 
@@ -194,9 +194,9 @@ def test_what_reads_publications_is_refused_where_there_are_none(
     with pytest.raises(NoServicesError) as refused:
         beside_of(project, shell, is_up=False, monkeypatch=monkeypatch, may_start=False)
     assert str(refused.value) == (
-        "There is no environment to use: neither ATHENA_REPORTS_ENV nor AWS_ENDPOINT_URL is set,"
-        " and no `up` runs in this project. Set ATHENA_REPORTS_ENV to an environment, such as prd."
-        " On this machine, start `athena-reports up` first."
+        "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no `up`"
+        " runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as prd. On"
+        " this machine, start `athena-reports up` first."
     )
     assert started == []
 
@@ -231,8 +231,7 @@ def test_the_names_of_an_environment_need_no_services(
         assert told == ""
     else:
         assert told == (
-            "For the environment dev, that of the local services."
-            " Set ATHENA_REPORTS_ENV for another.\n"
+            "Using the names of the local environment dev. Set ATHENA_REPORTS_ENV for another.\n"
         )
 
 
@@ -256,8 +255,18 @@ s3 =
 
 
 @pytest.mark.usefixtures("started")
-@pytest.mark.parametrize("is_up", [True, False])
-@pytest.mark.parametrize("shell", [{}, SHELL_OF_AN_ACCOUNT])
+@pytest.mark.parametrize(
+    ("shell", "is_up"),
+    [
+        ({}, True),
+        (SHELL_OF_AN_ACCOUNT, True),
+        # The line that `up` prints is set in the shell of an account.
+        ({ENDPOINT: UP, **SHELL_OF_AN_ACCOUNT}, True),
+        ({ENDPOINT: UP, "AIRFLOW_URL": "http://other", **SHELL_OF_AN_ACCOUNT}, True),
+        ({}, False),
+        (SHELL_OF_AN_ACCOUNT, False),
+    ],
+)
 def test_every_client_calls_the_services_that_a_command_says_it_uses(
     shell: dict[str, str], is_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
