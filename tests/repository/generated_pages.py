@@ -39,9 +39,9 @@ shows them at work. This page is generated from the commands: {RENEW}
 They use the AWS endpoint, region and credentials of the shell, and the [settings](settings.md). If
 the shell names neither `AWS_ENDPOINT_URL` nor `ATHENA_REPORTS_ENV`, they use the services of the
 `up` that runs in the project. If none runs, they start local services with the tables that `load`
-has kept, for as long as they run. `backfill`, `status`, `costs` and `check-account` start none:
-nothing is published in new services. Airflow's home is `.airflow` in the project, unless the shell
-names an `AIRFLOW_HOME`.
+has kept, for as long as they run. `backfill`, `plan`, `status`, `costs` and `check-account` start
+none: nothing is published in new services. Airflow's home is `.airflow` in the project, unless the
+shell names an `AIRFLOW_HOME`.
 
 `athena-reports --install-completion` lets the shell complete commands and options. `bundle`,
 `mwaa-check` and `deploy` need the extra `mwaa` (`pip install 'athena-reports-cli[mwaa]'`).

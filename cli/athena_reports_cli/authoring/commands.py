@@ -385,7 +385,7 @@ def plan(
     Nothing is published. It fails if a period would not be published. Of a report with several DAGs
     it takes the first, and names the others.
     """
-    _set_up(context)
+    _set_up(context, may_start=False)
     from athena_reports.settings import settings
     from athena_reports_cli.authoring import plan as plans
     from athena_reports_cli.authoring.airflow_api import connect, require_dag
@@ -570,8 +570,8 @@ def docs(
 ) -> None:
     """Describe a report as Markdown, for its readers.
 
-    They see its schedule, inputs, columns and checks, and where it is published. Nothing is asked
-    of AWS.
+    They see its schedule, inputs, columns and checks, and where it is published. It does not call
+    AWS.
     """
     from athena_reports_cli.local.beside import use_local_names
 

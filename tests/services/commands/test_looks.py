@@ -149,6 +149,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("status", "items"),
         ("costs",),
+        ("plan", "items"),
         ("check-account",),
         ("backfill", "items", "--from", "2025-06-02", "--to", "2025-06-08"),
     ],
