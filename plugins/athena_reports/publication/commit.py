@@ -27,6 +27,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.checks import CheckResult
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.writer import count_differences
 
@@ -441,7 +442,7 @@ def _keeping(
         version=current.version,
         ordered=current.ordered,
         rows=current.rows,
-        columns=version.columns,  # their descriptions may be new
+        columns=_columns_of_kept_rows(version, current),
         objects=current.objects,
         key=version.key,  # it may have been declared since
         read_by_next=current.read_by_next,
@@ -453,6 +454,15 @@ def _keeping(
         readings=_readings(current),
         earlier_versions=current.earlier_versions,
         repeated_queries=repeated_queries,
+    )
+
+
+def _columns_of_kept_rows(version: Version, current: Version) -> tuple[TableColumn, ...]:
+    """Return the columns as they are declared now. What was private in the kept rows stays so."""
+    private = current.private_columns
+    return tuple(
+        column.model_copy(update={"private": column.private or column.name in private})
+        for column in version.columns
     )
 
 

@@ -10,7 +10,12 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.publication import commit
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery, RunFacts
+from athena_reports.publication.manifest import (
+    PartitionFacts,
+    PlannedDelivery,
+    RunFacts,
+    Version,
+)
 from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.rows.checks import CheckResult
 from tests.support.published import assert_followed
@@ -249,6 +254,29 @@ def test_other_words_for_the_columns_are_told_without_a_new_version(place: Place
         version.version,
         {"added": 1, "removed": 0, "changed": 0},
     )
+
+
+@pytest.mark.parametrize("by", ["q1", "q2"], ids=["the same query", "a later query"])
+@pytest.mark.parametrize(("before", "now"), [(True, False), (False, True), (False, False)])
+def test_what_is_private_in_the_kept_rows_stays_so_if_they_are_given_again(
+    before: bool, now: bool, by: str, place: Place
+) -> None:
+    """A channel has had them without it."""
+
+    def marked(private: bool) -> Version:
+        version = place.upload("a")
+        columns = [
+            column.model_copy(update={"private": private and place_of == 0})
+            for place_of, column in enumerate(version.columns)
+        ]
+        return version.model_copy(update={"columns": tuple(columns)})
+
+    first = marked(before)
+    place.publish(first, facts(EARLY, by="q1"))
+    manifest = place.publish(marked(now), facts(LATE if by == "q2" else EARLY, by=by)).manifest
+    assert manifest.version == first.version
+    names = (first.columns[0].name,)
+    assert manifest.private_columns == (names if before or now else ())
 
 
 def test_other_words_for_the_columns_of_the_same_rows_are_told_in_the_table_too(
