@@ -5,10 +5,12 @@ The file holds passwords: git ignores it, a bundle leaves it out, and no message
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports_cli.local.project import Project
@@ -17,8 +19,9 @@ from athena_reports_cli.local.services import AWS_CONNECTION
 _FILE = ".airflow.env"
 _PREFIXES = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Airflow looks for an id in capital letters.
-_CONNECTION = re.compile(r"AIRFLOW_CONN_[^\sa-z=]+=(\{|[\w+.-]+://).*")
-_VARIABLE = re.compile(r"AIRFLOW_VAR_[^\sa-z=]+=.*")
+_CONNECTION = re.compile(r"AIRFLOW_CONN_[^\sa-z=]+")
+_VARIABLE = re.compile(r"AIRFLOW_VAR_[^\sa-z=]+")
+_URI = re.compile(r"[\w+.-]+://")
 
 
 class ConnectionsError(AthenaReportsError):
@@ -77,13 +80,29 @@ def _read(file: Path) -> dict[str, str]:
         assignment = line.strip()
         if not assignment or assignment.startswith("#"):
             continue
-        name, _, value = assignment.partition("=")
-        is_known = _CONNECTION.fullmatch(assignment) or _VARIABLE.fullmatch(assignment)
-        if not is_known or name in connections:
+        name, equals, value = assignment.partition("=")
+        if name in connections:
+            raise ConnectionsError(f"{file}, line {number} sets {name} again. Remove one line.")
+        is_connection = _CONNECTION.fullmatch(name) and _is_uri_or_json(value)
+        is_variable = _VARIABLE.fullmatch(name) and equals
+        if not is_connection and not is_variable:
             raise ConnectionsError(
                 f"{file}, line {number} is neither a connection nor a variable of Airflow. Write"
                 " AIRFLOW_CONN_<ID>=<URI or JSON>, or AIRFLOW_VAR_<KEY>=<value>: names in capital"
-                " letters and only once, no spaces around the =, no quotes around the value."
+                " letters, no spaces around the =, no quotes around the value. In a URI, encode"
+                " special characters: / of a password is %2F."
             )
         connections[name] = value
     return connections
+
+
+def _is_uri_or_json(value: str) -> bool:
+    """Return whether Airflow can parse the value. Its own error can quote a part of a password."""
+    try:
+        if value.startswith("{"):
+            json.loads(value)
+            return True
+        _ = urlsplit(value).port  # after an unencoded / or #, a part of the password is the port
+    except ValueError:
+        return False
+    return _URI.match(value) is not None

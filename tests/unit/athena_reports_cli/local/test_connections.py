@@ -86,7 +86,10 @@ def test_the_file_has_them_a_line_each(project: Project) -> None:
         f'AIRFLOW_CONN_SMTP_DEFAULT="{SMTP}"',
         f"AIRFLOW_CONN_SMTP_DEFAULT={SECRET}",
         "AIRFLOW_CONN_SMTP_DEFAULT=",
-        f"AIRFLOW_CONN_FIRST={SMTP}",  # a second time
+        f"AIRFLOW_CONN_SLACK={SLACK[:-1]}",
+        f"AIRFLOW_CONN_SMTP_DEFAULT=smtp://reports:{SECRET}/@mail.example.com:587",
+        f"AIRFLOW_CONN_SMTP_DEFAULT=smtp://reports:{SECRET}#1@mail.example.com:587",
+        "AIRFLOW_VAR_TEAM",
         f"AIRFLOW__SMTP__SMTP_PASSWORD={SECRET}",
         f'"password": "{SECRET}"}}',  # of JSON in several lines
     ],
@@ -100,9 +103,16 @@ def test_a_wrong_line_is_told_by_its_number_and_never_by_its_text(
     assert str(wrong.value) == (
         f"{project.root / '.airflow.env'}, line 3 is neither a connection nor a variable of"
         " Airflow. Write AIRFLOW_CONN_<ID>=<URI or JSON>, or AIRFLOW_VAR_<KEY>=<value>: names in"
-        " capital letters and only once, no spaces around the =, no quotes around the value."
+        " capital letters, no spaces around the =, no quotes around the value. In a URI, encode"
+        " special characters: / of a password is %2F."
     )
     assert SECRET not in repr(wrong.value.__context__)
+
+
+def test_a_name_that_is_set_twice_is_told(project: Project) -> None:
+    write(project, f"AIRFLOW_CONN_FIRST={SMTP}\nAIRFLOW_CONN_FIRST={SMTP}\n")
+    with pytest.raises(ConnectionsError, match=r"line 2 sets AIRFLOW_CONN_FIRST again\. Remove"):
+        read(project)
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_name(project: Project) -> None:
