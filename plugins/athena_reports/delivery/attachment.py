@@ -35,15 +35,15 @@ def with_attachment(
     rows = reader.rows(manifest, channel)
     name = f"{content.report}_{content.period.id}.{channel.attach}"
     path = reader.engine.folder / name
-    mark = b""
+    byte_order_mark = b""
     if channel.attach == "xlsx":
         write_workbook(content, rows.batches(), path, channel.language)
         mime_type = XLSX_TYPE
     else:
         write_csv(rows, path)
         mime_type = CSV_TYPE
-        mark = BOM_UTF8  # without it, Excel reads a CSV in the code page of the computer
-    if path.stat().st_size + len(mark) > LARGEST_ATTACHMENT:
+        byte_order_mark = BOM_UTF8  # without it, Excel reads a CSV in the computer's code page
+    if path.stat().st_size + len(byte_order_mark) > LARGEST_ATTACHMENT:
         file_uri = reader.file_uri(manifest)
         return replace(content, too_large=True, file_uri=file_uri), None
-    return content, Attachment(name, mark + path.read_bytes(), mime_type)
+    return content, Attachment(name, byte_order_mark + path.read_bytes(), mime_type)

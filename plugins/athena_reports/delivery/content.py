@@ -190,8 +190,8 @@ def shown_columns(
 ) -> tuple[ContentColumn, ...]:
     """Return the columns of a version that may leave S3, in their order.
 
-    A column stays if it was private when the rows were written, or is private now. Of a report that
-    declares its columns, one that it does not declare stays too: it may have been renamed.
+    A column is left out if it was private when the rows were written, or is private now. If the
+    report declares its columns, any other column is left out too: it may have been renamed.
 
     Args:
         columns: The columns of the version.

@@ -224,22 +224,22 @@ class VersionReader:
         if replaced is not None:
             private.update(name.lower() for name in replaced.private_columns)
         else:
-            # Nobody knows what was private in it, so a column that only it has is not told.
+            # What was private in it is unknown, so a column that only it has is left out.
             known = {column.name.lower() for column in manifest.columns}
             private.update({column.name.lower() for column in old_columns} - known)
-        new_columns = self._without(private, self._columns_of(new_path))
+        new_columns = self._deliverable(self._columns_of(new_path), private)
         differences = find_differences(
             old_path,
             new_path,
-            self._without(private, old_columns),
+            self._deliverable(old_columns, private),
             new_columns,
             manifest.key,
             self.engine,
         )
         return Correction.of(differences, new_columns, published_at=published_at)
 
-    def _without(
-        self, private: Collection[str], columns: Sequence[TableColumn]
+    def _deliverable(
+        self, columns: Sequence[TableColumn], private: Collection[str]
     ) -> tuple[TableColumn, ...]:
         """Return the columns of a file that may be delivered; `private` is in lower case."""
         marked = []
