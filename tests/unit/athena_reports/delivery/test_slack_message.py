@@ -137,6 +137,8 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
 @given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
 @example("&", 4000, 120)
 @example("a", 4000, 1)
+@example('"', 4000, 120)
+@example("\\", 4000, 120)
 @settings(max_examples=20)
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
     long = (text or "&") * repeated
