@@ -6,7 +6,13 @@ from typing import Any
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import CheckError, ResultError, TransformError
+from athena_reports.errors import (
+    CheckError,
+    EmptyResultError,
+    ResultError,
+    SkipPeriodError,
+    TransformError,
+)
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.rows.checks import failed_checks, failures
@@ -90,10 +96,12 @@ def transform_result(
 
 @contextmanager
 def _older_sql_named(older_sql: str) -> Iterator[None]:
-    """Let an error of the rows begin with a sentence; an empty one leaves the error as it is."""
+    """Begin an error of the rows with a sentence about their SQL; with none if that is empty."""
     try:
         yield
-    except (ResultError, TransformError) as error:
-        if not older_sql:
+    except SkipPeriodError:
+        raise
+    except (EmptyResultError, ResultError, TransformError) as error:
+        if not older_sql or error.retryable:  # a retry may read the result
             raise
         raise TransformError(f"{older_sql} Its rows fail: {error}") from error
