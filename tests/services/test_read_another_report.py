@@ -31,6 +31,7 @@ from tests.support.paths import ROOT
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell
 from tests.support.task_runner import prepare, run_dag
+from tests.support.tasks import hand_on
 from tests.support.triggers import be_impatient, first_event, through_the_database
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -263,8 +264,9 @@ def assert_a_provisional_day_makes_its_week_provisional_and_comes_first(
 ) -> None:
     """The days and their week are published already. Of both, the day comes first."""
     # Events of the last day may land for years.
-    days.get_task("publish").late_by = timedelta(days=9000)
-    run_dag(days, period=DAYS[-1])
+    with pytest.MonkeyPatch.context() as patch:
+        hand_on(patch, late_by=timedelta(days=9000))
+        run_dag(days, period=DAYS[-1])
     manifest, _ = published(lake, run_dag(weeks, period=WEEK))
     assert manifest["provisional"]
     assert not manifest["partial"]
@@ -275,7 +277,6 @@ def assert_a_provisional_day_makes_its_week_provisional_and_comes_first(
     assert [day.period_id for day in restatements(lake, days.dag_id, after)] == DAYS[-1:]
     assert restatements(lake, weeks.dag_id, after) == []
 
-    days.get_task("publish").late_by = timedelta(days=1)
     run_dag(days, period=DAYS[-1])
     (week,) = restatements(lake, weeks.dag_id, after)
     assert (week.period_id, week.reason) == (WEEK, "late events have arrived")

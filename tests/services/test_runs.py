@@ -21,6 +21,7 @@ from tests.support.local_athena import column_bytes, facts_of_query
 from tests.support.published import manifest_of, object_of, rows_of
 from tests.support.reports import WEEK_COLUMNS, carriers
 from tests.support.task_runner import run_dag
+from tests.support.tasks import hand_on
 
 WEEK_OF_NEW_YORK = [
     dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)
@@ -114,10 +115,7 @@ def test_a_run_before_the_last_events_can_have_landed_is_provisional(
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
     # Athena decides when a query was submitted,
     # so the lateness is made long instead of the query early.
-    for task in (dag.get_task("run_query"), dag.get_task("publish")):
-        monkeypatch.setattr(
-            task, "late_by", dt.timedelta(days=100_000 if task.task_id == "publish" else 1)
-        )
+    hand_on(monkeypatch, late_by=dt.timedelta(days=9000))
     assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is True
 
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from airflow.sdk import DAG
 
 from athena_reports.queries.submission import Submitted
+from athena_reports.steps import run_query
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.support.calendars import WEEK, WEEKS
@@ -31,3 +33,8 @@ def wait_task(id_: str = "q-1", **fields: Any) -> Any:
     usual: dict[str, Any] = {"submitted": SUBMITTED, "environment": "dev", "retries": 3}
     with DAG("plays_weekly", schedule=None):
         return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)
+
+
+def hand_on(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    """Let run_query hand on other facts than those of the query that it runs."""
+    monkeypatch.setattr(run_query, "Submitted", lambda **named: Submitted(**named | facts))

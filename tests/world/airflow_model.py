@@ -475,9 +475,12 @@ class Attempt:
 
     def publish(self) -> Any:
         named: dict[str, Any] = {"report": REPORT, "bucket": BUCKET}
-        named |= {"late_by": timedelta(days=3, hours=12), "reads_previous": True}
         submitted = Submitted(
-            period=self.run.period, sql_sha256=self.run.sql, inputs=self.run.coverages
+            period=self.run.period,
+            sql_sha256=self.run.sql,
+            inputs=self.run.coverages,
+            late_by=timedelta(days=3, hours=12),
+            reads_previous=True,
         )
         given: dict[str, Any] = {
             "channels": (),

@@ -11,6 +11,7 @@ An execution of an intention is current if it is active, has succeeded or has fa
 import random
 import time
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Protocol, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -51,6 +52,8 @@ class Submitted(BaseModel, frozen=True):
     period: Period | None  # None for a query without a cadence
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
+    late_by: timedelta = timedelta(0)  # how late events may land, by the filters of the query
+    reads_previous: bool = False  # whether the SQL reads the period before
     query_logic: str = ""  # the digest of what made the query; empty if its DAG does not say
 
 

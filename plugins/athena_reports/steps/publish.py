@@ -47,10 +47,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
-        late_by: How long after the end of a period its last events arrive. A period whose query was
-            submitted before that is provisional.
-        reads_previous: Whether the SQL reads the period before. Then this one is stale if what it
-            reads of that one changes.
         channels: Names of the channels that the version is to be delivered to.
         deliver_within: How long after the end of the period a channel gets its first version of it.
         correct_within: How long after the end of the period a channel gets a correction.
@@ -78,8 +74,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         bucket: str,
         report: str,
         environment: str,
-        late_by: timedelta = timedelta(0),
-        reads_previous: bool = False,
         channels: Sequence[str] = (),
         deliver_within: timedelta = timedelta(0),
         correct_within: timedelta = timedelta(0),
@@ -98,8 +92,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket = bucket
         self.report = report
         self.environment = environment
-        self.late_by = late_by
-        self.reads_previous = reads_previous
         self.channels = tuple(channels)
         self.deliver_within = deliver_within
         self.correct_within = correct_within
@@ -235,7 +227,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             PublishedPeriod,
         )
 
-        settles_at = period.end_utc + self.late_by
+        settles_at = period.end_utc + submission.late_by
         submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
         is_provisional = submitted_at < settles_at
         missing_partitions: list[str] = []
@@ -289,7 +281,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             id=query.id,
             submitted_at=query.submitted_at,
             statement=query.statement,
-            reads_previous=self.reads_previous,
+            reads_previous=submission.reads_previous,
             sql_sha256=submission.sql_sha256,
             scanned_bytes=query.scanned_bytes,
             price_usd=price_usd,

@@ -15,6 +15,7 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.queries.ownership import Marker, Submission
@@ -56,9 +57,11 @@ class AthenaSubmitOperator(AthenaOperator):
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
-        late_by: How long after it happened an event may still land; the partition filter follows.
+        late_by: How long after it happened an event may still land; the partition filter follows. A
+            period whose query is submitted before its last events can have landed is provisional.
         sql_params: Constants of the template, as `{{ params.<name> }}`, written as SQL literals.
-        inputs: Tables and reports that are looked for before the query is paid.
+        inputs: Tables and reports that are looked for before the query is paid. If an `Input` reads
+            the period before (`previous`), this one is stale as soon as that one changes.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for
             Athena's usual CSV.
         max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
@@ -165,6 +168,10 @@ class AthenaSubmitOperator(AthenaOperator):
             period=self._run_period,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=self._coverages,
+            late_by=self.late_by,
+            reads_previous=any(
+                isinstance(source, Input) and source.previous for source in self.inputs
+            ),
             query_logic=self.query_logic,
         )
         ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))

@@ -25,7 +25,6 @@ from jinja2 import StrictUndefined
 from athena_reports.alerts.policy import AlertPolicy, Notifiers, require_notifiers
 from athena_reports.delivery.policy import DeliveryPolicy, require_policy
 from athena_reports.errors import InputError
-from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Cadence
 from athena_reports.periods.run_period import PERIOD_PARAM
@@ -292,13 +291,9 @@ def build_dag(
             report=report.name,
             environment=deployment.environment,
             database=table_database,
-            late_by=report.late_by,
             channels=[channel.name for channel in channels],
             deliver_within=delivery_policy.within,
             correct_within=delivery_policy.correct_within,
-            reads_previous=any(
-                isinstance(source, Input) and source.previous for source in report.inputs
-            ),
             calendar_checked=True,  # by run_query
             # Without a uri: a consumer that names the asset could not know it.
             outlets=[Asset(dag.dag_id)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset
@@ -19,10 +20,10 @@ SQL = "SELECT rank, 'ä' FROM plays"
 
 
 def submitted(
-    inputs: tuple[InputCoverage, ...] = (), period: Period = WEEK, ran: str = ""
+    inputs: tuple[InputCoverage, ...] = (), period: Period = WEEK, ran: str = "", **query: Any
 ) -> dict[str, Any]:
     """What run_query handed on; `ran` is the logic of the query."""
-    handed_on = Submitted(period=period, sql_sha256="5ql", inputs=inputs, query_logic=ran)
+    handed_on = Submitted(period=period, sql_sha256="5ql", inputs=inputs, query_logic=ran, **query)
     return handed_on.model_dump(mode="json")
 
 
@@ -47,13 +48,17 @@ def published(
     period: Period = WEEK,
     max_tries: int = 3,
     ran: str = "",
+    late_by: timedelta = timedelta(0),
+    reads_previous: bool = False,
     **arguments: Any,
 ) -> dict[str, Any]:
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
             task_id="publish",
             prepared=prepared,
-            submitted=submitted(inputs, period, ran),
+            submitted=submitted(
+                inputs, period, ran, late_by=late_by, reads_previous=reads_previous
+            ),
             bucket=bucket,
             report="plays",
             environment="dev",

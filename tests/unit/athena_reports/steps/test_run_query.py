@@ -126,7 +126,8 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
 ) -> None:
     given = context()
 
-    assert submitted(given, query_logic="v2:query") == "q-1"
+    lateness = timedelta(hours=30)
+    assert submitted(given, query_logic="v2:query", late_by=lateness) == "q-1"
     assert ([action for action, _ in athena.calls], clock.seconds) == (["StartQueryExecution"], 0)
     request = dict(athena.queries["q-1"].request)
     sql, marker = request.pop("QueryString").split("\n")
@@ -149,7 +150,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     }
     digest = hashlib.sha256(sql.encode()).hexdigest()
     assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(
-        period=WEEK, sql_sha256=digest, query_logic="v2:query"
+        period=WEEK, sql_sha256=digest, late_by=lateness, query_logic="v2:query"
     )
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
@@ -244,6 +245,33 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
     lake.land(dates[7])
     submitted(context(), inputs=inputs)
     assert [line.partition(":")[0] for line in logged()] == ["info"] * 4
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reads_previous"),
+    [
+        ([], False),
+        ([Input("plays")], False),
+        ([Input("plays", previous=True), Input("users", columns=())], True),
+        ([Input("users"), Input("plays", previous=True)], True),
+    ],
+)
+@pytest.mark.usefixtures("athena")
+def test_a_query_is_one_that_reads_the_period_before_if_any_input_does(
+    inputs: list[Input], reads_previous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then its period is stale when the input of that period has changed since."""
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-8, 7)]
+    for source in inputs:
+        lake.create(source.table, dates)
+        if not source.is_partitioned:
+            lake.glue.tables[DATABASE, source.table]["PartitionKeys"] = []
+    given = context()
+    submitted(given, inputs=inputs)
+    handed_on = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
+    assert handed_on.reads_previous == reads_previous
 
 
 def test_a_query_without_a_database_reads_that_which_athena_takes(

@@ -362,18 +362,15 @@ def test_each_setting_and_field_reaches_its_steps(
     assert names == ["columns", "unique(user_id)", "rows(at_least=1)"]
     assert attributes(
         dag.get_task("publish"),
-        *("bucket", "report", "database", "late_by", "channels"),
-        *("deliver_within", "correct_within", "reads_previous", "calendar_checked", "memory_limit"),
-        *("bucket_owner", "encryption"),
+        *("bucket", "report", "database", "channels", "deliver_within", "correct_within"),
+        *("calendar_checked", "memory_limit", "bucket_owner", "encryption"),
     ) == {
         "bucket": "acme-reports",
         "report": "plays",
         "database": "reports_db",
-        "late_by": timedelta(days=1),
         "channels": ("sales",),
         "deliver_within": timedelta(days=7),
         "correct_within": timedelta(days=30),
-        "reads_previous": False,
         "calendar_checked": True,
         "memory_limit": "512MB",
         "bucket_owner": "012345678901",
@@ -424,24 +421,6 @@ def test_a_workgroup_that_keeps_its_results_is_told_neither_place_nor_encryption
     assert (run_query.output_location, run_query.unload_to) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "reads_previous"),
-    [
-        ([], False),
-        ([Input("plays")], False),
-        ([Input("plays", previous=True)], True),
-        ([Input("plays", previous=True), Input("users", columns=())], True),
-        ([Input("users"), Input("plays", previous=True)], True),
-    ],
-)
-def test_a_period_is_published_as_one_that_reads_the_period_before_if_any_input_does(
-    inputs: list[Input], reads_previous: bool, make_report: MakeReport
-) -> None:
-    """Then it is stale when the input of that period has changed since."""
-    dag: Any = build_dag(make_report(inputs=inputs), WEEKS)
-    assert dag.get_task("publish").reads_previous == reads_previous
-
-
 def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -> None:
     week = build(retry=RetryPolicy(retries=1), late_by=timedelta(days=1))
     limits: Any = {"run_timeout": timedelta(hours=12), "max_active_runs": 2}
@@ -459,9 +438,7 @@ def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -
         timedelta(hours=12),
         2,
     )
-    assert (
-        week.get_task("run_query").late_by == week.get_task("publish").late_by == timedelta(days=1)
-    )
+    assert week.get_task("run_query").late_by == timedelta(days=1)
 
 
 # --- mistakes
