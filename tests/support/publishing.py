@@ -105,11 +105,21 @@ class Place:
         return upload(self.s3, self.location, *names, **options)
 
     def publish(
-        self, version: Version, facts: PublicationFacts, s3: S3 | None = None
+        self,
+        version: Version,
+        facts: PublicationFacts,
+        s3: S3 | None = None,
+        *,
+        may_lose_rows: bool = False,
     ) -> Publication:
-        s3, table = s3 or self.s3, self.table
         return publish(
-            version, facts, location=self.location, s3=s3, table=table, memory_limit="128MB"
+            version,
+            facts,
+            location=self.location,
+            s3=s3 or self.s3,
+            table=self.table,
+            memory_limit="128MB",
+            may_lose_rows=may_lose_rows,
         )
 
     def without_table(self) -> Place:

@@ -87,6 +87,7 @@ def publish(
     s3: S3,
     table: Table | None,
     memory_limit: str,
+    may_lose_rows: bool = False,
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one write.
 
@@ -97,6 +98,7 @@ def publish(
         s3: The client of the report bucket.
         table: The table that lists the period; None for no table.
         memory_limit: What DuckDB may hold in memory, such as `128MB`.
+        may_lose_rows: Whether a version without rows may replace one with rows without a warning.
 
     Raises:
         CalendarError: The period is published by another environment, or in another time zone.
@@ -116,14 +118,10 @@ def publish(
             if current.query.submitted_at > facts.query.submitted_at:
                 _refuse_a_future_query(current, location)
                 return _Change(current, "superseded")
-        successor = _successor(
-            version,
-            _with_rows_lost(version, facts, current),
-            current,
-            location,
-            s3,
-            memory_limit,
-        )
+        checked = facts
+        if current is not None and version.rows == 0 and not may_lose_rows:
+            checked = _with_rows_lost(facts, current)
+        successor = _successor(version, checked, current, location, s3, memory_limit)
         if table is not None:
             # `_successor` has verified the upload. Before that, readers would see the columns of a
             # version that may never be published.
@@ -315,32 +313,24 @@ def _facts_worth_a_write(manifest: Manifest) -> tuple[object, ...]:
     )
 
 
-def _with_rows_lost(
-    version: Version, facts: PublicationFacts, current: Manifest | None
-) -> PublicationFacts:
-    """Return the facts of a version, with a warning if the period has lost its rows.
+def _with_rows_lost(facts: PublicationFacts, current: Manifest) -> PublicationFacts:
+    """Return the facts of a version without rows, with a warning if the period had some.
 
     The warning stays until the period has rows again, or somebody clears `publish`.
     """
-    if current is None or version.rows > 0:
-        return facts
-    rows_lost = next((check for check in current.checks if check.name == ROWS_LOST), None)
     if current.rows > 0:
-        rows_lost = CheckResult(
-            name=ROWS_LOST,
-            severity="warn",
-            passed=False,
-            message=(
-                f"0 rows, after {current.rows:,} in version {current.version}. If the period has no"
-                " rows, clear publish; otherwise restore the source and clear run_query."
-            ),
-            value=0,
+        message = (
+            f"0 rows, after {current.rows:,} in version {current.version}. If the period has no"
+            " rows, clear publish; otherwise restore the source and clear run_query."
         )
+        rows_lost = [
+            CheckResult(name=ROWS_LOST, severity="warn", passed=False, message=message, value=0)
+        ]
     elif _is_cleared(facts, current):
-        rows_lost = None
-    if rows_lost is None:
-        return facts
-    return facts.model_copy(update={"checks": (*facts.checks, rows_lost)})
+        rows_lost = []
+    else:
+        rows_lost = [check for check in current.checks if check.name == ROWS_LOST]
+    return facts.model_copy(update={"checks": (*facts.checks, *rows_lost)})
 
 
 def _is_cleared(facts: PublicationFacts, current: Manifest) -> bool:

@@ -134,6 +134,9 @@ class Report(pydantic.BaseModel, frozen=True):
             `Published` for each report.
         empty: What happens if there are no rows: `fail`, `publish` an empty report, or `skip` the
             period.
+        may_lose_rows: Whether a later version of a period may have no rows although an earlier one
+            had some, such as a list of open problems. Without it, such a version has the warning
+            `rows_lost`. Needs `empty="publish"`.
         logic_version: What stands for the code of the transforms in the digest of the report's
             logic; empty to read their code. Whoever gives it raises it whenever a transform changes
             the rows. Without it, the logic is unknown if a transform cannot be read, such as a
@@ -162,6 +165,7 @@ class Report(pydantic.BaseModel, frozen=True):
     checks: _Checks = ()
     inputs: _Inputs = ()
     empty: Literal["fail", "publish", "skip"] = "fail"
+    may_lose_rows: bool = False
     logic_version: str = ""
     unload: bool = False
     max_scan: _Bytes | None = None
@@ -190,6 +194,12 @@ class Report(pydantic.BaseModel, frozen=True):
     def _require_inputs(self) -> Self:
         if self.max_scan is not None and not self.inputs:
             self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
+        return self
+
+    @model_validator(mode="after")
+    def _require_empty_periods(self) -> Self:
+        if self.may_lose_rows and self.empty != "publish":
+            self.refuse("may_lose_rows", 'it needs empty="publish". Set both, or leave it out.')
         return self
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         bucket: The report bucket.
         report: Name of the report.
         environment: Name of the environment, for the manifest.
+        may_lose_rows: Whether a version without rows may replace one with rows without a warning.
         channels: Names of the channels that the version is to be delivered to.
         deliver_within: How long after the end of the period a channel gets its first version of it.
         correct_within: How long after the end of the period a channel gets a correction.
@@ -74,6 +75,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         bucket: str,
         report: str,
         environment: str,
+        may_lose_rows: bool = False,
         channels: Sequence[str] = (),
         deliver_within: timedelta = timedelta(0),
         correct_within: timedelta = timedelta(0),
@@ -92,6 +94,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.bucket = bucket
         self.report = report
         self.environment = environment
+        self.may_lose_rows = may_lose_rows
         self.channels = tuple(channels)
         self.deliver_within = deliver_within
         self.correct_within = correct_within
@@ -157,6 +160,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             s3=s3,
             table=table,
             memory_limit=self.memory_limit,
+            may_lose_rows=self.may_lose_rows,
         )
         outcome, manifest = self._publication
         warnings = [check for check in manifest.checks if not check.passed]

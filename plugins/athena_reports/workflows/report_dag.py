@@ -291,6 +291,7 @@ def build_dag(
             report=report.name,
             environment=deployment.environment,
             database=table_database,
+            may_lose_rows=report.may_lose_rows,
             channels=[channel.name for channel in channels],
             deliver_within=delivery_policy.within,
             correct_within=delivery_policy.correct_within,

@@ -176,6 +176,16 @@ def test_a_version_without_rows_warns_of_none_that_were_never_there(place: Place
     assert warnings(place) == []
 
 
+def test_a_version_without_rows_has_no_warning_if_the_report_may_lose_them(place: Place) -> None:
+    """The orders without a payment, until the late payments have landed."""
+    later = "2026-11-23T15:05:01.000+00:00"
+    place.publish(place.upload("a"), facts(EARLY))
+    place.publish(place.upload(), facts(LATE))
+    assert warnings(place) == ["rows_lost"]
+    place.publish(place.upload(), facts(later), may_lose_rows=True)
+    assert warnings(place) == [], "it was declared since"
+
+
 @pytest.mark.parametrize("is_repeated", [False, True])
 def test_a_clear_of_publish_accepts_that_there_are_no_rows(
     place: Place, *, is_repeated: bool

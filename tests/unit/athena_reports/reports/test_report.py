@@ -73,6 +73,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("key", ["user_id", "user_id"], "name each once"),
     ("key", ["user_id", ""], "a column has no name"),
     ("key", [1], "valid string"),
+    ("may_lose_rows", True, 'it needs empty="publish". Set both, or leave it out.'),
     ("max_scan", 10**9, "max_scan needs the report's inputs. Declare them."),
     ("max_scan", 0, "greater than 0"),
     ("trasnform", None, "Did you mean transform?"),

@@ -110,6 +110,20 @@ def test_what_is_published_without_channels_starts_no_delivery(
     assert published(prepared, bucket, delivery_outlets=outlets)["keys"] == {}
 
 
+@pytest.mark.parametrize("may_lose_rows", [False, True])
+def test_a_version_that_has_lost_its_rows_warns_unless_its_report_may_lose_them(
+    bucket: str, query: dict[str, Any], s3: S3Client, *, may_lose_rows: bool
+) -> None:
+    published(transformed(query, bucket), bucket)
+    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n')
+    later = query | {"id": "q-2", "submitted_at": "2025-06-17T00:00:00.000+00:00"}
+    event = published(
+        transformed(later, bucket, empty="publish"), bucket, may_lose_rows=may_lose_rows
+    )
+    assert (event["outcome"], event["rows"]) == ("published", 0)
+    assert event["warnings"] == ([] if may_lose_rows else ["rows_lost"])
+
+
 def test_what_the_task_tells_is_what_readers_have(
     bucket: str, query: dict[str, Any], s3: S3Client
 ) -> None:

@@ -399,6 +399,15 @@ def test_what_has_begun_is_finished_before_another_query_starts(build: Any) -> N
     assert [task.pool for task in tasks] == ["default_pool"] * 4
 
 
+@pytest.mark.parametrize("may_lose_rows", [False, True])
+def test_a_report_whose_rows_may_be_lost_is_published_as_one(
+    make_report: MakeReport, *, may_lose_rows: bool
+) -> None:
+    report = make_report(empty="publish", may_lose_rows=may_lose_rows)
+    publish: Any = build_dag(report, WEEKS).get_task("publish")
+    assert publish.may_lose_rows is may_lose_rows
+
+
 def test_a_report_without_parquet_has_no_table(make_report: MakeReport) -> None:
     """Then nothing of it is in Glue: no step may look there, and the Reports page is told."""
     dag: Any = build_dag(make_report(outputs=["csv"]), WEEKS)
