@@ -62,6 +62,10 @@ class DateParam(date):
 class TimestampParam(datetime):
     """A timestamp in a template. Those of a period are written without `TIMESTAMP` and quotes."""
 
+    def date(self) -> DateParam:
+        """Return its date, which is written as a literal too."""
+        return DateParam.fromordinal(self.toordinal())
+
     def __str__(self) -> str:
         return literal(self)
 

@@ -208,6 +208,8 @@ def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
             datetime(2025, 1, 2, 3, tzinfo=UTC),
             "TIMESTAMP '2025-01-02 03:00:00.000 UTC' TRUE",
         ),
+        ("{{ params.values.date() }}", datetime(2025, 1, 2, 3, tzinfo=UTC), "DATE '2025-01-02'"),
+        ("{{ params.values.replace(day=1) }}", date(2025, 1, 2), "DATE '2025-01-01'"),
         ("{{ params.values }}", datetime(2025, 1, 2), "TIMESTAMP '2025-01-02 00:00:00.000'"),  # noqa: DTZ001
     ],
 )
