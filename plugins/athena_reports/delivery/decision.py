@@ -170,7 +170,7 @@ def _refusal(
     is_correction = last is not None
     if not planned.is_in_time(manifest.published_at, is_correction=is_correction):
         option = "correct_within" if is_correction else "deliver_within"
-        return Skip(f"it was published too late, as {option} had passed")
+        return Skip(f"it was published after {option}")
     if policy.when == "final" and manifest.provisional:
         return Skip(f"it is provisional until {manifest.settles_at}")
     if policy.when == "final" and manifest.partial:

@@ -440,7 +440,7 @@ def _report_row(
 
 
 def _description(dag: ReportDag) -> str:
-    """Say what its periods are, and that none is told to be outdated if its logic is unknown."""
+    """Return the description of the cadence, with a note if no period can be called outdated."""
     if dag.logic == UNKNOWN:
         return f"{dag.cadence.description}; logic unknown"
     return dag.cadence.description

@@ -183,7 +183,7 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) ->
 
 
 def _logic(dag: Mapping[str, Any]) -> str:
-    """Return the logic that `build_dag` puts into the `default_args`; empty without any."""
+    """Return the logic in the `default_args`, where `build_dag` puts it; empty without any."""
     arguments = dag.get("default_args", {}).get("__var", {})
     return str(arguments.get("logic", ""))
 

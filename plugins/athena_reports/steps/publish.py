@@ -308,7 +308,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     @staticmethod
     def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) -> bool:
-        """Whether a channel may get the version."""
+        """Return whether the version was published in time for a channel."""
         planned = manifest.delivery
         if planned is None:
             return False

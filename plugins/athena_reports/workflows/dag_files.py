@@ -20,8 +20,8 @@ _Rule = Callable[[Path, bool], bool | None]
 def dag_files(folder: Path) -> list[Path]:
     """Return the Python files below a folder, sorted; without those that `.airflowignore` names.
 
-    Like Airflow, it follows links, reads the `.airflowignore` of each folder, and takes its lines
-    for what `[core] dag_ignore_file_syntax` says: `glob`, the default, or `regexp`.
+    Like Airflow, it follows links and reads the `.airflowignore` of each folder. The lines are
+    patterns in the syntax of `[core] dag_ignore_file_syntax`: `glob`, the default, or `regexp`.
     """
     files: list[Path] = []
     rules_of_folder: dict[Path, Sequence[_Rule]] = {folder.resolve(): ()}
@@ -46,7 +46,7 @@ def dag_files(folder: Path) -> list[Path]:
 
 
 def _is_ignored(path: Path, rules: Sequence[_Rule], *, is_folder: bool) -> bool:
-    """Return what the innermost rule says that matches."""
+    """Return whether to ignore a path. Of the rules that match it, the innermost one decides."""
     for rule in reversed(rules):
         is_ignored = rule(path, is_folder)
         if is_ignored is not None:
@@ -78,7 +78,7 @@ def _glob_rule(patterns: Sequence[str], folder: Path) -> _Rule:
 
 
 def _regexp_rule(patterns: Sequence[str], dags_folder: Path) -> _Rule:
-    """Return the rule of regular expressions, which look at paths relative to the DAGs folder."""
+    """Return the rule of regular expressions, which match paths relative to the DAGs folder."""
     expressions = [re.compile(pattern) for pattern in patterns]
 
     def is_ignored(path: Path, _: bool) -> bool | None:
