@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+import athena_reports
 from athena_reports.errors import AthenaReportsError, TransformError
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
@@ -447,7 +448,7 @@ def _place_in_transform(error: TransformError) -> str:
     import duckdb
 
     assert error.__cause__ is not None
-    libraries = (Path(duckdb.__file__).parent, Path(__file__).parents[1])
+    libraries = (Path(duckdb.__file__).parent, Path(athena_reports.__file__).parent)
     for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
         path = Path(frame.filename)
         if not any(path.is_relative_to(library) for library in libraries):
