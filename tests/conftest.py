@@ -113,9 +113,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # All tests of these folders are marked `ci`: they run against the local services as a process. The
 # Makefile's SERVICES_TESTS has the same folders.
-_FOLDERS_OF_CI = {
-    REPOSITORY / "tests" / name for name in ("commands", "compatibility", "integration")
-}
+_FOLDERS_OF_CI = {REPOSITORY / "tests" / name for name in ("services", "compatibility")}
 
 
 @pytest.hookimpl(tryfirst=True)

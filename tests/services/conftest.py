@@ -1,4 +1,4 @@
-"""What integration tests share."""
+"""What the tests on the local services share."""
 
 from __future__ import annotations
 
