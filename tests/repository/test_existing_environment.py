@@ -35,8 +35,6 @@ from tests.support.paths import ROOT
 from tests.support.stacks import REPORTS_TEMPLATE
 
 LIBRARY = ROOT / "plugins" / "athena_reports"
-# What people run on their own machine reaches AWS by its own network.
-FOR_PEOPLE = {"authors", "local", "mwaa"}
 POLICIES = ("reports-policy.json", "reports-policy-keys.json")
 
 TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
@@ -92,12 +90,7 @@ def service_of_hook(imported: object) -> Iterator[str]:
 
 def test_the_page_has_an_endpoint_for_each_service_that_the_code_asks_for() -> None:
     """test_permissions.py holds the list against the calls that it makes; here are all others."""
-    files = [
-        file
-        for file in LIBRARY.rglob("*.py")
-        if not FOR_PEOPLE.intersection(file.relative_to(LIBRARY).parts)
-    ]
-    services = {service for file in files for service in services_of(file)}
+    services = {service for file in LIBRARY.rglob("*.py") for service in services_of(file)}
     session = botocore.session.get_session()
     endpoints = {session.get_service_model(service).endpoint_prefix for service in services}
 

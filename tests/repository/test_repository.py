@@ -60,7 +60,7 @@ def test_the_wheel_requires_a_supported_airflow_and_a_deployment_none(metadata: 
     """Else pip installs it beside an Airflow that lacks what it imports."""
     required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     (airflow,) = [each for each in required if each.name == "apache-airflow"]
-    images = ROOT / "plugins" / "athena_reports" / "mwaa" / "images"
+    images = ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images"
     supported = {image.name.partition("-")[0] for image in images.glob("*-installed.txt")}
     assert len(supported) > 1
     assert set(airflow.specifier.filter(["3.0.6", "3.1.8", *supported, "3.9.0", "4.0.0"])) == {

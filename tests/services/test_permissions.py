@@ -513,11 +513,7 @@ def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> Non
         for name in botocore.session.get_session().get_service_model(service).operation_names:
             action = S3_ACTIONS.get(name, name) if service == "s3" else name
             actions[xform_name(name)] = f"{service}:{action}"
-    # What authors and deployments run on their machine is not the role's.
-    on_their_machine = {"authors", "local", "mwaa"}
-    plugins = (REPOSITORY / "plugins").rglob("*.py")
-    files = [file for file in plugins if on_their_machine.isdisjoint(file.parts)]
-    code = "\n".join(file.read_text() for file in files)
+    code = "\n".join(file.read_text() for file in (REPOSITORY / "plugins").rglob("*.py"))
     # A client's method, or a paginator's name; a hook asks Airflow for its connection.
     named = re.findall(r"(?<!hook|Hook|self)(?<!super\(\))\.(\w+)|[\"'](\w+)[\"']", code)
     called = {actions[name] for names in named for name in names if name in actions}

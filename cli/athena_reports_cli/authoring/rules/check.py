@@ -59,7 +59,7 @@ def check(project: Project, *, renew: bool) -> bool:
     seconds = time.monotonic() - begun
     result = "No finding"
     if broken:
-        result = f"\nThe rules are in athena_reports/authors/rules. Findings: {broken}"
+        result = f"\nThe rules are in athena_reports_cli/authoring/rules. Findings: {broken}"
     print(f"{result} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
     return broken == 0
 

@@ -342,7 +342,7 @@ def _parsed(sql: str) -> exp.Query:
 def sql_reads_well(repository: Repository) -> list[str]:
     """What sqlfluff finds is rarely meant.
 
-    athena_reports/authors/rules/sqlfluff.cfg has each rule's reason, and the way round.
+    athena_reports_cli/authoring/rules/sqlfluff.cfg has each rule's reason, and how to get round it.
     """
 
     def look(query: Rendered) -> Iterable[tuple[int | None, str]]:

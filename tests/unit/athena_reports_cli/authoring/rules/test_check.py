@@ -112,7 +112,7 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     is_clean, lines = rules()
     assert not is_clean
     last = re.fullmatch(
-        r"The rules are in athena_reports/authors/rules\. Findings: (\d+) in 2 DAG files, "
+        r"The rules are in athena_reports_cli/authoring/rules\. Findings: (\d+) in 2 DAG files, "
         r"1 DAGs of reports; \d+ s",
         lines[-1],
     )
@@ -167,8 +167,8 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
         expected.append("    ... and 1 more")
     assert lines[:-2] == expected
     assert lines[-2] == ""
-    findings = "The rules are in athena_reports/authors/rules. Findings: 33 in 1 DAG files, 1 DAGs"
-    assert re.fullmatch(rf"{findings} of reports; \d+ s", lines[-1])
+    result = "The rules are in athena_reports_cli/authoring/rules. Findings: 33 in 1 DAG files"
+    assert re.fullmatch(rf"{result}, 1 DAGs of reports; \d+ s", lines[-1])
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
