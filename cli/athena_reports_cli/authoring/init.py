@@ -30,7 +30,6 @@ _ENVIRONMENTS = ("dev", "stg", "prd")
 _TEMPLATES = {
     "README.md": "README.md",
     "AGENTS.md": "AGENTS.md",
-    "Makefile": "Makefile",
     "pyproject.toml": "pyproject.toml",
     "requirements.txt": "requirements.txt",
     "requirements-dev.txt": "requirements-dev.txt",

@@ -42,7 +42,6 @@ FILES = {
     ".github/workflows/deploy.yaml",
     ".gitignore",
     "AGENTS.md",
-    "Makefile",
     "README.md",
     "dags/.airflowignore",
     "dags/athena_reports_maintenance.py",
@@ -354,7 +353,6 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         ".github/workflows/deploy.yaml": "deploy.yaml",
         ".gitignore": "gitignore",
         "AGENTS.md": "AGENTS.md",
-        "Makefile": "Makefile",
         "README.md": "README.md",
         "dags/.airflowignore": "airflowignore",
         "dags/athena_reports_maintenance.py": "maintenance.py",
@@ -416,33 +414,6 @@ def test_what_this_machine_makes_is_in_no_repository_and_all_else_is(tmp_path: P
         text=True,
     )
     assert done.stdout.splitlines() == made
-
-
-@pytest.mark.parametrize(
-    ("target", "commands"),
-    [
-        ("setup", ["python -m pip install --requirement requirements-dev.txt"]),
-        ("check", ["athena-reports check"]),
-        ("golden", ["athena-reports check --renew"]),
-        ("test", ["athena-reports check", "athena-reports test"]),
-        ("up", ["athena-reports up"]),
-    ],
-)
-def test_a_target_of_a_projects_makefile_runs_commands(
-    target: str, commands: list[str], tmp_path: Path
-) -> None:
-    (tmp_path / "Makefile").write_text(rendered("Makefile"))
-    # `make test` hands its options on, and the makes below it would say where they are.
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(
-        ["make", "--dry-run", target],
-        cwd=tmp_path,
-        env=outside,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert [line.strip() for line in done.stdout.splitlines()] == commands
 
 
 def test_each_push_and_pull_request_of_a_project_is_checked_and_its_cases_run() -> None:
