@@ -27,7 +27,10 @@ USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# plugins/ is on the path without metadata: an installed athena-reports beside a plugins folder is rejected.
+# Puts plugins/ on the path of a Python without metadata: an installed athena-reports beside a plugins folder is rejected.
+PLUGINS_ON_PATH = echo "$(CURDIR)/plugins" \
+	>"$$($(1) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/athena_reports_plugins.pth"
+
 $(READY): dev/pins/uv.txt dev/pins/dev.txt cli/pyproject.toml local_athena/pyproject.toml
 	@for python in $(CANDIDATES); do \
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
@@ -42,7 +45,7 @@ $(READY): dev/pins/uv.txt dev/pins/dev.txt cli/pyproject.toml local_athena/pypro
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r dev/pins/uv.txt
 	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r dev/pins/dev.txt
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable cli --editable local_athena
-	@echo "$(CURDIR)/plugins" >"$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/athena_reports_plugins.pth"
+	@$(call PLUGINS_ON_PATH,$(PY))
 	@touch $@
 
 $(SAM): dev/pins/deploy.txt | $(READY)
@@ -106,6 +109,7 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
 		--overrides dev/pins/newest.txt --requirements requirements.txt --group dev
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli --editable local_athena
+	@$(call PLUGINS_ON_PATH,$(NEWEST)/bin/python)
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
 	@$(NEWEST)/bin/python -m pytest $(SERVICES_TESTS) -n 3 --dist loadfile -m "not full"
@@ -127,8 +131,8 @@ build: $(READY) ## Build the three wheels into dist: athena-reports, athena-repo
 	@rm -rf $(SOURCE) dist/*.whl && mkdir -p $(SOURCE)
 	@cp -R LICENSE plugins pyproject.toml requirements.txt requirements-airflow.txt cli local_athena $(SOURCE)
 	@find $(SOURCE) -name '*.egg-info' -prune -exec rm -rf {} +
+	@cp LICENSE $(SOURCE)/cli && cp LICENSE $(SOURCE)/local_athena
 	@for package in . cli local_athena; do \
-		cp LICENSE $(SOURCE)/$$package 2>/dev/null; \
 		$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)/$$package || exit 1; \
 	done
 	@rm -rf $(SOURCE)
