@@ -1,4 +1,4 @@
-"""What the page on an MWAA environment that is there says is what the library and its stack do.
+"""What the page on an existing MWAA environment says is what the library and its stack do.
 
 tests/services/test_permissions.py holds the policy and the endpoints against what was called,
 and tests/unit/athena_reports_cli/mwaa/test_bundle.py runs the page's way to merge.

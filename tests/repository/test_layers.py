@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SURROUNDINGS = {"local_athena", "demo", "bench", "tests"}
+SURROUNDINGS = {"athena_reports_cli", "local_athena", "demo", "bench", "tests"}
 SUPPORT = ROOT / "tests" / "support"
 # A team that has removed the samples leaves them behind.
 OF_THE_SAMPLES = {SUPPORT / "dates.py", SUPPORT / "demo_jobs.py"}

@@ -1,9 +1,9 @@
-"""Resource types that moto's CloudFormation passes over, or creates by half.
+"""Resource types that moto's CloudFormation ignores, or creates only in part.
 
 Here they are made by calls of their services. moto finds its types among the direct subclasses of
 `CloudFormationModel`, and the last one of a type wins; so every class here names it as a base. A
-type that is neither here nor in moto is left out of a stack, with a warning. Policies of buckets
-are, on purpose: moto looks at no condition, and there is no TLS here that they could ask for.
+type that is neither here nor in moto is left out of a stack, with a warning. Bucket policies are
+left out on purpose: moto checks no conditions, and there is no TLS here that they could require.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page on an MWAA environment that is there, and the VPC endpoints that it lists."""
+"""The page on an existing MWAA environment, and the VPC endpoints that it lists."""
 
 from __future__ import annotations
 

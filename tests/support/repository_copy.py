@@ -1,4 +1,4 @@
-"""A copy of the repository, in which a test types what a page says."""
+"""A copy of the repository, in which a test runs the commands of a page."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def make(
 
 @contextmanager
 def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
-    """Run `make up`; yields a client of its Airflow,
-    and the variables that it tells other shells to export.
+    """Run `make up`, and yield a client of its Airflow and the variables that other shells export.
+
+    It prints these variables.
     """
     port = free_port()
     command = ["make", "up", f"PORT={port}", *USING]

@@ -25,7 +25,7 @@ from athena_reports_cli.local.project import find_project
 
 _COMMAND = "athena-reports-cli"
 _REQUIRED_PACKAGES = ("athena-reports", "local-athena")
-"""What the package of the command requires, and is built with it."""
+"""The other packages of a release, which the command requires."""
 _ENVIRONMENTS = ("dev", "stg", "prd")
 _TEMPLATES = {
     "README.md": "README.md",
@@ -44,7 +44,7 @@ _TEMPLATES = {
 
 
 def write_project(folder: Path, report: NewReport) -> None:
-    """Write a project with its first report, and print how it holds against the rules.
+    """Write a project with its first report, and print what its check finds.
 
     The process can do nothing else with Airflow afterwards, as after `check`.
 

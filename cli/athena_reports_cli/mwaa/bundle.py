@@ -184,7 +184,7 @@ def _installed_library() -> dict[str, bytes]:
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
-    """The files of a folder that belong to the package, by their paths in it.
+    """The files of a folder that a bundle ships, by their paths in it.
 
     Python is compiled to see its errors.
     """

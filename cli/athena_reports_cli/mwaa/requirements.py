@@ -21,7 +21,7 @@ LIBRARY = "athena-reports"
 OURS = (LIBRARY, "athena-reports-cli", "local-athena")
 """The packages that a bundle never lets pip install."""
 LINEAGE_PROVIDER = "apache-airflow-providers-openlineage"
-"""What the extra `lineage` installs, the only one that a run has a use for."""
+"""What the extra `lineage` installs. The packages of `delivery` are in the image or the bundle."""
 
 # A project keeps the wheels of the library there while they are on no index.
 _FIND_LINKS = re.compile(r"(-f|--find-links)[\s=]*(\./)?wheels/?")
