@@ -1,10 +1,10 @@
-"""Publishes the project of a version with the library of that version, and keeps what came of it.
+"""Publishes the project of a version with the packages of that version, and keeps what came of it.
 
 Copy the folder of the version before, correct its project, and run this beside
 `.venv/bin/local-athena serve`:
 
     git worktree add /tmp/checkout v0.2.0
-    AWS_ENDPOINT_URL=http://127.0.0.1:4566 PYTHONPATH=/tmp/checkout/plugins:. \
+    AWS_ENDPOINT_URL=http://127.0.0.1:4566 PYTHONPATH=/tmp/checkout/plugins:/tmp/checkout/cli:. \
         .venv/bin/python -m tests.compatibility.write_version 0.2.0
 
 Two weeks and a month are published. A third week is left as it is between `transform` and

@@ -159,6 +159,20 @@ def test_every_test_runs_in_some_job(pytestconfig: pytest.Config) -> None:
     assert forgotten == []
 
 
+def test_make_test_leaves_out_all_tests_on_the_local_services(pytestconfig: pytest.Config) -> None:
+    """Of those that are collected here: `make test` collects all."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (folders,) = re.findall(r"^SERVICES_TESTS := (.+)$", makefile, re.MULTILINE)
+    on_services = Selection("not ci", folders.split())
+    assert all((ROOT / folder).is_dir() for folder in on_services.paths)
+    selected = []
+    for item in pytestconfig.stash[COLLECTED]:
+        marks = {mark.name for mark in item.iter_markers()}
+        if on_services.has(item.nodeid, marks):
+            selected.append(item.nodeid)
+    assert selected == []
+
+
 def test_the_tests_of_local_athena_run_in_some_job() -> None:
     assert "make -C local_athena test" in commands(TEXTS["ci"])
     assert " -C local_athena test-full" in recipe("test-nightly")

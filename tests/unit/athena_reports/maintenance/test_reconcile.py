@@ -139,7 +139,7 @@ def test_a_call_that_athena_does_not_serve_names_the_task_that_made_it(
 def test_the_query_of_an_author_is_stopped_when_its_marker_has_expired(
     clock: VirtualClock, athena: MemoryAthena
 ) -> None:
-    """Without a place for a lease; tests/unit/queries/test_lease.py has the leases."""
+    """Without a place for a lease; queries/test_lease.py has the leases."""
     id_, _ = start_all(
         athena, of_author(output=""), of_author(output="", environment="stg", command="test")
     )
