@@ -192,11 +192,9 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
         done.append((project, services, connections, options))
         return nullcontext("airflow")
 
-    def stay_up(
-        airflow: Any, services: Services, project: Project, console: Console, *, backfill: str
-    ) -> None:
+    def stay_up(airflow: Any, services: Services, project: Project, console: Console) -> None:
         console.print("it stays")
-        done.append((airflow, services, project, backfill))
+        done.append((airflow, services, project))
 
     monkeypatch.setattr(up, "local_services", local_services)
     monkeypatch.setattr(up, "fill_services", fill_services)
@@ -216,10 +214,7 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
         project.airflow / "local-aws.log",
         (services, "dev", project.lake),
         (project, services, connections, {"port": port}),
-        (
-            *("airflow", services, project),
-            "athena-reports backfill REPORT --from DATE --to DATE",
-        ),
+        (*("airflow", services, project),),
         "services have ended",
     ]
 
