@@ -1,4 +1,4 @@
-"""The fixture for the tests of others, in a pytest of its own."""
+"""The fixture for the tests of others, in a pytest of its own that finds it by its entry point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
 TESTS = """
 import os
 
@@ -45,9 +44,8 @@ def test_each_test_has_services_without_anything_in_them(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "test_account.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "local_athena.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q"]
     shell = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
-    shell["PYTHONPATH"] = str(SOURCE)
     done = subprocess.run(
         command, cwd=tmp_path, env=shell | variables, capture_output=True, text=True
     )
