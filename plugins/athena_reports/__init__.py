@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from athena_reports.inputs.input import Input
     from athena_reports.inputs.published import Published
     from athena_reports.maintenance.cleanup import RetentionPolicy
-    from athena_reports.maintenance.dags import build_cleanup, build_reconciler, build_restatement
+    from athena_reports.maintenance.dags import build_cleanup, build_restatement
     from athena_reports.periods.calendar import (
         Cadence,
         Period,
@@ -56,7 +56,6 @@ _MODULE_OF = {
     "Report": "reports.report",
     "build_cleanup": "maintenance.dags",
     "build_dag": "workflows.report_dag",
-    "build_reconciler": "maintenance.dags",
     "build_restatement": "maintenance.dags",
     "Cadence": "periods.calendar",
     "Period": "periods.calendar",
@@ -104,7 +103,6 @@ __all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
     "Report",
     "build_cleanup",
     "build_dag",
-    "build_reconciler",
     "build_restatement",
     # Periods
     "Cadence",

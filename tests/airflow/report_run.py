@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
-from athena_reports.queries.ownership import Marker
+from tests.support.query_comments import comment_of
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.client import TaskInstance
@@ -53,7 +53,7 @@ class ReportRun:
 
     Attributes:
         airflow: Where it runs.
-        services: Where its queries run; they are told by their marker.
+        services: Where its queries run; they are told by their comment.
         dag_id: DAG of the run.
         run_id: The run.
     """
@@ -100,12 +100,12 @@ class ReportRun:
             self.dag_id, self.run_id, task_id, try_number, map_index
         )
 
-    def notes(self, task_id: str) -> list[Any]:
-        """What a task has noted in Airflow's state store, one value for each clear of the run."""
+    def notes(self, task_id: str) -> list[str]:
+        """The ids of the executions that a task has noted in Airflow's state store."""
         run = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}"
         path = f"{run}/taskInstances/{task_id}/state-store"
         rows = self.airflow.client.rows(path, "task_state_store")
-        return [row["value"] for row in rows]
+        return [id_ for row in rows for ids in row["value"].values() for id_ in ids.values()]
 
     def xcom(self, task_id: str) -> Any:
         return self.airflow.client.xcom(self.dag_id, self.run_id, task_id)
@@ -170,18 +170,18 @@ def queries_of(services: Services, dag_id: str) -> list[Query]:
             for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)[
                 "QueryExecutions"
             ]:
-                marker = Marker.find(execution["Query"])
-                if marker is not None and marker.dag_id == dag_id:
-                    found.append(_query(execution, marker))
+                comment = comment_of(execution["Query"])
+                if comment.get("dag_id") == dag_id:
+                    found.append(_query(execution, comment))
     return sorted(found, key=lambda query: query.submitted)
 
 
-def _query(execution: Any, marker: Marker) -> Query:
+def _query(execution: Any, comment: dict[str, Any]) -> Query:
     status = execution["Status"]
     return Query(
         id=execution["QueryExecutionId"],
-        run_id=marker.run_id,
-        map_index=marker.map_index,
+        run_id=comment["run_id"],
+        map_index=comment["map_index"],
         state=status["State"],
         submitted=status["SubmissionDateTime"],
         completed=status.get("CompletionDateTime"),

@@ -1,4 +1,4 @@
-"""Kills and stops under a real scheduler: one query per intention, none left running."""
+"""Kills and stops under a real scheduler: one query for each clear of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services
-from local_athena.faults import Drop, End, Faults, ForgetToken, Hold, QueryFault, Slow, SlowDown
+from local_athena.faults import Drop, End, Faults, Hold, QueryFault, Slow, SlowDown
 from tests.airflow.environment import PATIENCE
 from tests.airflow.report_run import Query, ReportRun, now, until
 from tests.support.inbox import Inbox
@@ -33,7 +33,6 @@ DAGS = (
     "doomed_weekly",
     "told_weekly",
     "mapped",
-    "reconciler",
 )
 DAG_FILE = """
 from datetime import timedelta
@@ -43,7 +42,6 @@ from airflow.sdk import DAG
 
 from athena_reports import AthenaSubmitOperator, AthenaWaitSensor
 from athena_reports import Report, RetryPolicy, build_dag, transforms, weekly
-from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 
 
 def build(name, **options):
@@ -82,10 +80,6 @@ with DAG("mapped", schedule=None, is_paused_upon_creation=False, default_args=de
     run_query = submit.expand(query=queries)
     AthenaWaitSensor.partial(task_id="wait_for_query").expand(query_execution_id=run_query.output)
 
-with DAG("reconciler", schedule=None, is_paused_upon_creation=False):
-    AthenaReconcileOperator(
-        task_id="stop_unwanted_queries", workgroup="dev", environment="dev", grace=timedelta(0)
-    )
 """
 
 
@@ -140,25 +134,6 @@ class Row:
 
         until(has_struck, f"fault {fault_id} of {self._name} strikes")
 
-    def is_waited_for(self, run: ReportRun, map_index: int) -> bool:
-        """Whether the query of a mapped task is waited for;
-        its wait is expanded when each query is submitted.
-        """
-        tasks = self.airflow.client.task_instances(run.dag_id, run.run_id)
-        waits = [
-            task
-            for task in tasks
-            if (task.task_id, task.map_index) == ("wait_for_query", map_index)
-        ]
-        return [task.state for task in waits] == ["deferred"]
-
-    def reconcile(self) -> Any:
-        """Let the reconciler run, and return the ids of what it stopped."""
-        client = self.airflow.client
-        run = client.trigger("reconciler")
-        client.wait_for_runs("reconciler", [run.run_id], timeout_seconds=60)
-        return client.xcom("reconciler", run.run_id, "stop_unwanted_queries")
-
 
 @pytest.fixture
 def row(
@@ -186,13 +161,12 @@ def stopped_after(record_property: Callable[[str, object], None]) -> StoppedAfte
     return wait
 
 
-def test_a_killed_submit_leads_back_to_its_query_though_athena_forgot_the_token(row: Row) -> None:
+def test_a_killed_submit_leads_back_to_its_query(row: Row) -> None:
     drop = row.strike(Drop, times=None)
     run = row.begin()
     query = run.wait_for_query()
 
     run.process("run_query").kill()
-    row.strike(ForgetToken, times=None)
     row.faults.clear(drop)
 
     run.wait_until_success()
@@ -203,7 +177,7 @@ def test_a_killed_submit_leads_back_to_its_query_though_athena_forgot_the_token(
     assert "Process terminated by signal" in run.log("run_query")
 
 
-def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run(row: Row) -> None:
+def test_a_submit_taken_for_dead_that_comes_back_costs_no_query(row: Row) -> None:
     row.strike(Hold)
     drop = row.strike(Drop, times=None)
     run = row.begin()
@@ -218,33 +192,38 @@ def test_a_submit_taken_for_dead_that_comes_back_stops_its_query_and_not_the_run
     for each in (supervisor, process):
         each.resume()
 
-    assert run.wait_until_ended(query.id).state == "CANCELLED"
+    process.wait(60)
     row.faults.clear()
     run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
     assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (2, 1)
 
 
-def test_a_mapped_wait_whose_query_an_earlier_try_has_stopped_submits_it_again(row: Row) -> None:
-    row.strike(Hold, times=None)
-    drop = row.faults.add(Drop(sql="SELECT 1\n"))
-    # The call of the try that looks it up.
-    slow = row.faults.add(Slow(action="ListQueryExecutions", milliseconds=60_000))
+def test_a_submit_that_is_terminated_leaves_its_query_to_the_run(row: Row) -> None:
+    """As by an evicted pod, or a deployment."""
+    hold = row.strike(Hold)
+    slow = row.strike(Slow, action="StartQueryExecution", milliseconds=2_500, times=1)
+    run = row.begin()
+    row.wait_until_struck(slow)
+
+    run.process("run_query").terminate()
+    query = run.wait_for_query()
+    row.faults.clear(hold)
+
+    run.wait_until_success()
+    assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
+
+
+def test_each_instance_of_a_mapped_task_has_one_query_though_one_is_killed(row: Row) -> None:
+    drop = row.faults.add(Drop(sql="SELECT 1\n", times=None))
     run = row.begin("mapped")
     row.wait_until_struck(drop)
     run.process("run_query", 1).kill()
-    row.faults.clear(slow)
-    until(lambda: row.is_waited_for(run, 1), "the second query is waited for")
-    (query,) = (query for query in run.queries if query.map_index == 1)
-
-    # As a try does that was taken for dead.
-    row.services.athena.stop_query_execution(QueryExecutionId=query.id)
-    run.wait_until_ended(query.id)
-    row.faults.clear()
+    row.faults.clear(drop)
 
     run.wait_until_success()
     told = [(each.map_index, each.state) for each in run.queries]
-    assert sorted(told) == [(0, "SUCCEEDED"), (1, "CANCELLED"), (1, "SUCCEEDED")]
+    assert sorted(told) == [(0, "SUCCEEDED"), (1, "SUCCEEDED")]
     assert (run.task("run_query", 1).try_number, run.task("wait_for_query", 1).try_number) == (2, 1)
 
 
@@ -420,60 +399,19 @@ def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) ->
     row.airflow.restart("scheduler")
 
 
-def test_what_nobody_was_there_to_stop_is_stopped_by_the_reconciler(
-    row: Row, stopped_after: StoppedAfter
-) -> None:
-    run, query = row.begin_and_hold()
-    client = row.airflow.client
-    row.airflow.kill("triggerer")
-    client.set_state(run.dag_id, run.run_id, "failed")
-    client.request("DELETE", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
-    row.airflow.restart("triggerer")
-    assert run.states == ["RUNNING"]
-
-    asked = now()
-    assert row.reconcile() == [query.id]
-    stopped_after(run, query, asked)
-
-
-def test_a_submit_cleared_while_athena_answers_stops_its_query(
-    row: Row, stopped_after: StoppedAfter
-) -> None:
+def test_a_submit_cleared_while_athena_answers_has_one_query_for_each_clear(row: Row) -> None:
     slow = row.strike(Slow, action="StartQueryExecution", milliseconds=2_500, times=1)
     row.strike(Hold)
     run = row.begin()
     row.wait_until_struck(slow)
 
-    asked = now()
     row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
+    until(lambda: len(run.queries) == 2, "the cleared run has a query of its own")
 
-    stopped_after(run, run.wait_for_query(), asked)
     row.faults.clear()
     run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
-
-
-def test_a_submit_cleared_before_it_knows_its_query_leaves_it_to_the_reconciler(
-    row: Row, stopped_after: StoppedAfter
-) -> None:
-    drop = row.strike(Drop, times=None)
-    row.strike(Hold, times=2)
-    run = row.begin()
-    query = run.wait_for_query()
-    process = run.process("run_query")
-
-    asked = now()
-    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
-    process.wait(60)
-    row.faults.clear(drop)
-    run.wait_until_watched()
-    # It stops none if the task has found it by its marker before it died.
-    assert row.reconcile() in ([], [query.id])
-
-    stopped_after(run, query, asked)
-    row.faults.clear()
-    run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    # The first one is stopped if it was noted before the process ended.
+    assert run.states in (["CANCELLED", "SUCCEEDED"], ["SUCCEEDED", "SUCCEEDED"])
 
 
 def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
@@ -490,8 +428,8 @@ def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 1)
     assert run.xcom("run_query") == first.id
     assert run.xcom("wait_for_query")["id"] == second.id
-    assert f"It was submitted again as {second.id}" in run.log("wait_for_query")
-    assert (run.notes("run_query"), run.notes("wait_for_query")) == ([[first.id]], [[second.id]])
+    assert f"Waiting for its successor {second.id}" in run.log("wait_for_query")
+    assert (run.notes("run_query"), run.notes("wait_for_query")) == ([first.id], [second.id])
 
 
 def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
@@ -502,4 +440,4 @@ def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
 
     run.wait_until_success()
     assert run.states == ["SUCCEEDED", "SUCCEEDED"]
-    assert run.notes("run_query") == [[query.id] for query in run.queries]
+    assert run.notes("run_query") == [query.id for query in run.queries]

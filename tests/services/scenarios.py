@@ -22,13 +22,11 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.maintenance.reconcile import AthenaReconcileOperator
-from athena_reports.queries import submission
-from athena_reports.queries.ownership import Marker
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_athena.faults import Fault, Faults
 from tests.support.airflow_run import StateStore, TaskInstance
+from tests.support.query_comments import comment_of
 from tests.support.triggers import first_event, kill, through_the_database
 
 if TYPE_CHECKING:
@@ -63,13 +61,14 @@ class Run:
         deferrable: Whether there is a triggerer.
         sql: The rendered query.
         timeout: How long it is waited for.
-        workgroup: The workgroup that it runs in, and no other run: the history of the others would
-            be looked through too.
+        workgroup: The workgroup that it runs in, and no other run.
         output_location: Where its result is to lie; None for the workgroup's location.
         run_type: How the run was started.
         clear_number: How often the run was cleared.
         stores: The state stores of the two tasks; None before Airflow 3.3.
+        unload_to: Where the folders of an UNLOAD are; None for a SELECT.
         query_execution_id: What run_query returned.
+        submitted: What it pushed beside that.
         deferred: The wait that the triggerer has taken over.
     """
 
@@ -87,7 +86,9 @@ class Run:
     submitting: TaskInstance = field(default_factory=TaskInstance)
     waiting: TaskInstance = field(default_factory=lambda: TaskInstance("wait_for_query"))
     stores: tuple[StateStore, StateStore] | None = None
+    unload_to: str | None = None
     query_execution_id: str = ""
+    submitted: Any = None
     deferred: TaskDeferred | None = None
 
     @property
@@ -100,8 +101,7 @@ class Run:
         for at in range(0, len(ids), 50):
             batch = athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
             for each in batch["QueryExecutions"]:
-                marker = Marker.find(each["Query"])
-                if marker is not None and marker.dag_id == self.dag_id:
+                if comment_of(each["Query"]).get("dag_id") == self.dag_id:
                     found[each["QueryExecutionId"]] = each
         return [found[id_] for id_ in reversed(ids) if id_ in found]
 
@@ -127,6 +127,7 @@ class Run:
                 database="default",
                 workgroup=self.workgroup,
                 output_location=self.output_location,
+                unload_to=self.unload_to,
                 environment="dev",
                 aws_conn_id="aws_default",
                 retries=RETRIES,
@@ -137,6 +138,7 @@ class Run:
             return AthenaWaitSensor(
                 task_id="wait_for_query",
                 query_execution_id=self.query_execution_id,
+                submitted=self.submitted,
                 poke_interval=_POLL_SECONDS,
                 timeout=self.timeout,
                 environment="dev",
@@ -159,6 +161,7 @@ class Run:
 
     def submit(self, task: AthenaSubmitOperator | None = None) -> None:
         self.query_execution_id = (task or self.submitter()).execute(self.context(self.submitting))
+        self.submitted = self.submitting.pushed["submitted"]
 
     def look(self) -> Any:
         """Start, or resume, the wait once: what it returns, or None while it goes on."""
@@ -280,26 +283,32 @@ def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def kill_while_submitting(run: Run) -> None:
-    """SIGTERM while StartQueryExecution is answered: Airflow calls on_kill,
-    and the code goes on.
+def evict_while_submitting(run: Run) -> None:
+    """SIGTERM while StartQueryExecution is answered, as from an evicted pod: Airflow calls on_kill,
+    and then the process is gone.
     """
     task = run.submitter()
-    with _start_hook("after", task.on_kill):
+
+    def terminate() -> None:
+        task.on_kill()
+        raise CrashError
+
+    with _start_hook("after", terminate), pytest.raises(CrashError):
         run.submit(task)
+    run.submitting.begin_next_try()
 
 
-def kill_submitted(run: Run) -> None:
+def evict_submitted(run: Run) -> None:
     """SIGTERM at the end of run_query."""
     task = run.submitter()
     run.submit(task)
     task.on_kill()
+    run.submitting.begin_next_try()
 
 
 def kill_wait(run: Run) -> None:
-    """Somebody fails, clears or marks wait_for_query: its process or its trigger is told."""
+    """Somebody fails, clears or marks wait_for_query: its trigger is told, if it has one."""
     if run.deferred is None:
-        run.sensor().on_kill()
         return
     asyncio.run(kill(through_the_database(run.deferred.trigger)))
     run.deferred = None
@@ -370,27 +379,6 @@ def lift(run: Run) -> None:
     run.faults.clear()
 
 
-def crowd(run: Run) -> None:
-    """Others run more queries in the workgroup than a retry looks through."""
-    ids = []
-    for number in range(submission.LOOK_BACK + 1):
-        response = run.athena.start_query_execution(
-            QueryString=f"SELECT {number} AS others",
-            QueryExecutionContext={"Database": "default"},
-            WorkGroup=run.workgroup,
-        )
-        ids.append(response["QueryExecutionId"])
-
-    def are_over() -> bool:
-        states = set()
-        for at in range(0, len(ids), 50):
-            batch = run.athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
-            states |= {each["Status"]["State"] for each in batch["QueryExecutions"]}
-        return states == {"SUCCEEDED"}
-
-    run.until(are_over)
-
-
 def settle(run: Run) -> None:
     """Wait until all queries have ended."""
     run.until(lambda: not {"QUEUED", "RUNNING"} & set(run.states))
@@ -403,22 +391,6 @@ def give_up_after(seconds: float) -> Step:
         run.timeout = timedelta(seconds=seconds)
 
     return changing
-
-
-def reconciled(*, active: bool) -> Step:
-    """The reconciler's pass, with the run still active in Airflow or not; the grace is over."""
-
-    def reconciling(run: Run) -> None:
-        with DAG("athena_reports_reconciler", schedule=None):
-            task = AthenaReconcileOperator(
-                task_id="stop", workgroup=run.workgroup, environment="dev", grace=timedelta(0)
-            )
-        ti = TaskInstance()
-        if active:
-            ti.active_runs = {(run.dag_id, "run-1")}
-        task.execute(run.context(ti))
-
-    return reconciling
 
 
 def outcome_of(step: Step, run: Run) -> tuple[Outcome, str]:

@@ -7,18 +7,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
-from airflow.sdk import DAG
 
-from athena_reports.maintenance.dags import build_reconciler
-from athena_reports.queries.lease import LIFETIME
-from athena_reports.queries.ownership import AuthorMarker
 from local_athena.faults import Faults, Hold, Refuse
 from tests.support.flown import Flown, interrupt
+from tests.support.query_comments import comment_of
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -100,32 +95,16 @@ def test_an_error_while_the_query_is_waited_for_stops_it(
     assert states(flown, before) == ["CANCELLED"]
 
 
-def reconcile() -> list[str]:
-    """Run the task of the reconciler."""
-    dag: DAG = build_reconciler()
-    context: Any = {"ti": None}
-    (task,) = dag.tasks
-    return list(task.execute(context))
-
-
-def test_the_reconciler_stops_what_a_killed_command_left_when_it_has_expired(
+def test_a_killed_command_leaves_its_query_which_says_whose_it_is(
     flown: Flown, faults: Faults
 ) -> None:
+    """Athena's own limit ends it, or whoever reads its comment in the console."""
     before = set(flown.queries())
     with waiting(flown, faults, "plan") as process:
         process.kill()
     (query,) = new_queries(flown, before)
-    marker = AuthorMarker.find(query["Query"])
-    assert marker is not None
-    assert marker.author.startswith("arn:aws:")  # as the local STS says
-    assert marker.environment == "dev"
+    comment = comment_of(query["Query"])
+    assert comment.pop("author").startswith("arn:aws:")  # as the local STS says
+    assert comment == {"environment": "dev", "command": "plan"}
     assert states(flown, before) == ["RUNNING"]
-
-    now = datetime.now(UTC)
-    with time_machine.travel(now + LIFETIME - timedelta(minutes=2)):
-        assert reconcile() == []
-    with time_machine.travel(now + LIFETIME + timedelta(minutes=1)):
-        assert reconcile() == [query["QueryExecutionId"]]
-    while states(flown, before) == ["RUNNING"]:  # Athena takes a moment to stop it
-        time.sleep(0.05)
-    assert states(flown, before) == ["CANCELLED"]
+    flown.services.athena.stop_query_execution(QueryExecutionId=query["QueryExecutionId"])

@@ -12,7 +12,6 @@ from airflow.sdk import DAG
 
 from athena_reports import AthenaWaitSensor, RetentionPolicy
 from athena_reports.maintenance.cleanup import clean_up_bucket
-from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.settings import settings
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
@@ -34,13 +33,6 @@ def wait_for_query(_: Path) -> Any:
     with DAG("by_hand", schedule=None):
         sensor = AthenaWaitSensor(task_id="wait_for_query", query_execution_id="q-1")
     task, context = prepare(sensor, TaskInstance(dag_id="by_hand"), "run-1")
-    return execute(task, context)
-
-
-def reconcile(_: Path) -> Any:
-    with DAG("by_hand", schedule=None):
-        operator = AthenaReconcileOperator(task_id="stop", workgroup="dev", environment="dev")
-    task, context = prepare(operator, TaskInstance(dag_id="by_hand"), "run-1")
     return execute(task, context)
 
 
@@ -72,7 +64,7 @@ def misspell_the_region(patch: pytest.MonkeyPatch, _: Path) -> None:
     patch.setenv("AWS_DEFAULT_REGION", "us east 1")
 
 
-@pytest.mark.parametrize("task", [run_query, wait_for_query, reconcile, clean_up])
+@pytest.mark.parametrize("task", [run_query, wait_for_query, clean_up])
 @pytest.mark.parametrize(
     ("mistake", "named"),
     [

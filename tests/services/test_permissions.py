@@ -29,7 +29,7 @@ import pytest
 import time_machine
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
@@ -233,7 +233,7 @@ class Everything:
         self.publish_by_both_ways()
         self.look_for_what_another_report_published()
         self.backfill_and_report_again()
-        self.stop_and_reconcile()
+        self.stop()
         self.find_restatements()
         self.deliver()
         self.look_at_the_page()
@@ -337,28 +337,18 @@ class Everything:
         dag.get_task("run_query").sql_params["top"] = 5
         assert len(manifest_of(self.s3, run_dag(dag, period=WEEK))["earlier_versions"]) == 1
 
-    def stop_and_reconcile(self) -> None:
-        """Stops one query as its submitter does,
-        one as its waiter and its trigger do, one as nobody's.
-        """
-        dag, reconciler = self.dag("top_users_weekly"), self.dag("athena_reports_reconciler")
-        with self.held():
-            self.submit(dag)[0].on_kill()
+    def stop(self) -> None:
+        """Stop one query as its trigger does, and one as a wait does that gives up."""
+        dag = self.dag("top_users_weekly")
         with self.held():
             _, (wait, context) = self.submit(dag)
             with pytest.raises(TaskDeferred) as deferred:
                 wait.execute(context)
             asyncio.run(kill(deferred.value.trigger))
-            wait.on_kill()
         with self.held():
-            self.submit(dag)
-            task, context = prepare(
-                reconciler.get_task("stop_unwanted_queries"),
-                TaskInstance(dag_id=reconciler.dag_id),
-                "run",
-            )
-            task.grace = timedelta(0)
-            assert len(task.execute(context)) == 1
+            _, (wait, context) = self.submit(dag)
+            with pytest.raises(AirflowFailException):
+                wait.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
     def find_restatements(self) -> None:
         dag = self.dag("athena_reports_restatement")

@@ -20,10 +20,10 @@ from airflow.api_fastapi.core_api.datamodels.dags import DAGDetailsResponse
 from airflow.serialization.serialized_objects import DagSerialization
 from pydantic import TypeAdapter
 
-from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports_cli.authoring.report_files import declared_reports, find_report
 from tests.support.dag_files import load_dags
 from tests.support.flown import DAG_ID, EDIT, WEEKS, Flown
+from tests.support.query_comments import comment_of, query_of
 from tests.support.rest_api import TOKEN, RestApi, Unanswered, rest_api
 from tests.support.shell import Shell
 
@@ -52,15 +52,12 @@ def deploy(flown: Flown, airflow: RestApi) -> None:
 
 
 def queried(flown: Flown, before: set[str]) -> Counter[str]:
-    """The texts of the queries that are new, without the markers of an author that each has."""
+    """The texts of the queries that are new, without the comments of an author that each has."""
     texts: Counter[str] = Counter()
     for query_id, query in flown.queries().items():
         if query_id not in before:
-            submission = Submission.from_response({"QueryExecution": query})
-            assert submission is not None
-            assert isinstance(submission.marker, AuthorMarker)
-            assert submission.marker.command == "plan"
-            texts[submission.statement] += 1
+            assert comment_of(query["Query"])["command"] == "plan"
+            texts[query_of(query["Query"])] += 1
     return texts
 
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from athena_reports.aws.hook import start_request
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
-from athena_reports.queries.ownership import Marker, Submission
+from athena_reports.queries.request import QueryRequest
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import open_engine
@@ -66,28 +67,15 @@ class Lake:
     def run(self, sql: str, way: str) -> QueryExecution:
         """Run a query to its end, in one of the `WAYS`."""
         managed = way.startswith(MANAGED)
-        submission = Submission.make(
-            sql,
-            owner=Marker(
-                environment=ENVIRONMENT,
-                dag_id="sources",
-                run_id=str(uuid.uuid4()),
-                task_id="run_query",
-                generation="0",
-            ),
+        made = QueryRequest(
+            query=sql,
+            comment=str(uuid.uuid4()),
             context={"Database": f"database_{ENVIRONMENT}", "Catalog": "AwsDataCatalog"},
             workgroup=MANAGED if managed else ENVIRONMENT,
             result_configuration={} if managed else {"OutputLocation": f"s3://{RESULTS}/"},
             unload_to=f"s3://{RESULTS}/unload/" if way.endswith("UNLOAD") else None,
         )
-        request: dict[str, Any] = {
-            "QueryString": submission.sql(0),
-            "QueryExecutionContext": submission.context,
-            "WorkGroup": submission.workgroup,
-            "ClientRequestToken": submission.token(0),
-        }
-        if not managed:
-            request["ResultConfiguration"] = dict(submission.result_configuration)
+        request = start_request(**made.arguments(made.token()))
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
         deadline = time.monotonic() + 60
         execution = get_query_execution(self.services.athena, id_)

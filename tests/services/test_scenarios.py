@@ -1,7 +1,7 @@
 """The life of a query, whatever goes wrong around it: fault x point in time x kind of run.
 
 Each row takes a run through its steps, against the local Athena and its faults on demand, through
-the real operator, sensor, trigger and reconciler. It says how many queries were created and how
+the real operator, sensor and trigger. It says how many queries were created and how
 each of them ended (oldest first), how the last step's task ended, and what it told.
 """
 
@@ -17,9 +17,8 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
-from athena_reports.queries import submission
-from athena_reports.queries.submission import MAX_EXECUTIONS
-from athena_reports.steps import query_poller
+from athena_reports.steps import query_poller, wait_for_query
+from athena_reports.steps.wait_for_query import MAX_SUCCESSORS
 from athena_reports_cli.local.services import Services
 from local_athena.faults import (
     Drop,
@@ -46,16 +45,14 @@ from tests.services.scenarios import (
     clear_wait,
     crash,
     crash_wait,
-    crowd,
     edit,
+    evict_submitted,
+    evict_while_submitting,
     give_up_after,
-    kill_submitted,
     kill_wait,
-    kill_while_submitting,
     lift,
     lose_xcom,
     outcome_of,
-    reconciled,
     restart_triggerer,
     retried,
     settle,
@@ -88,6 +85,7 @@ class Scenario:
         faults: What is wrong from the start.
         sql: The query; empty for one that succeeds.
         kinds: With a triggerer, without, or both.
+        has_notes: Whether tasks have a state store, as from Airflow 3.3 on.
     """
 
     name: str
@@ -98,6 +96,7 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     sql: str = ""
     kinds: tuple[bool, ...] = EITHER
+    has_notes: bool = True
 
 
 HELD = Hold(state="RUNNING")
@@ -175,44 +174,18 @@ SUBMIT = [
         "answer of the start lost twice",
         (retried(submit), retried(submit), submit, wait),
         (DONE,),
-        # the second try finds the first query, and asks for it
-        faults=(Drop(), Drop(action="ListQueryExecutions")),
+        faults=(Drop(times=2),),
     ),
     Scenario(
         "answer of the start lost, token forgotten",
         (retried(submit), submit, wait),
-        (DONE,),
+        (DONE, DONE),
         faults=(Drop(), ForgetToken(times=None)),
-    ),
-    Scenario(
-        "answer of the start lost, token forgotten, and Athena does not look the query up",
-        (retried(submit), submit, wait),
-        (DONE,),
-        faults=(Drop(), ForgetToken(times=None), LeaveUnprocessed()),
-    ),
-    Scenario(
-        "crash after the start, and Athena neither looks the query up nor says what it does",
-        (crash("after"), retried(submit), submit, wait),
-        (DONE,),
-        faults=(
-            ForgetToken(times=None),
-            LeaveUnprocessed(times=2),
-            Throttle(action="GetQueryExecution"),
-        ),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "run ended, and Athena does not look its query up",
-        (crash("after"), reconciled(active=False)),
-        (GONE,),
-        STOPPED,
-        faults=(HELD, LeaveUnprocessed()),
-        kinds=DEFERRED,
     ),
     Scenario(
         "answer of the start lost, SQL edited",
         (retried(submit), edit, submit, lift, wait),
-        (GONE, DONE),
+        (DONE, DONE),
         faults=(Drop(), HELD),
     ),
     Scenario(
@@ -220,14 +193,6 @@ SUBMIT = [
         (retried(submit), clear_run, submit, lift, wait),
         (DONE, DONE),
         faults=(Drop(), HELD),
-    ),
-    Scenario(
-        "answer of the start lost, run ended",
-        (retried(submit), reconciled(active=False)),
-        (GONE,),
-        STOPPED,
-        faults=(Drop(), HELD),
-        kinds=DEFERRED,
     ),
     Scenario(
         "answer of the start lost, the query fails for good",
@@ -248,27 +213,27 @@ SUBMIT = [
     Scenario(
         "crash after the start, token forgotten",
         (crash("after"), submit, wait),
-        (DONE,),
+        (DONE, DONE),
         faults=(ForgetToken(times=None),),
     ),
     Scenario(
         "crash after the start, query long over, token forgotten",
         (crash("after"), settle, submit, wait),
-        (DONE,),
+        (DONE, DONE),
         faults=(ForgetToken(times=None),),
         kinds=DEFERRED,
     ),
     Scenario(
         "three crashes",
         (crash("before"), crash("after"), submit, lose_xcom, submit, wait),
-        (DONE,),
+        (DONE, DONE),
         faults=(ForgetToken(times=None),),
         kinds=DEFERRED,
     ),
     Scenario(
         "crash after the start, SQL edited",
         (crash("after"), edit, submit, lift, wait),
-        (GONE, DONE),
+        (DONE, DONE),
         faults=(HELD,),
     ),
     Scenario(
@@ -279,55 +244,46 @@ SUBMIT = [
     ),
     Scenario(
         "SQL edited, and edited back",
-        (crash("after"), edit, crash("after"), edit, submit, lift, wait),
-        (GONE, GONE, DONE),
+        (crash("after"), edit, crash("after"), edit, submit),
+        (DONE, DONE),
         faults=(Hold(state="RUNNING", times=None),),
         kinds=DEFERRED,
     ),
     Scenario(
         "crash after the start, cancelled in the console",
         (crash("after"), cancel, submit, lift, wait),
+        (GONE,),
+        FAILED,
+        "the query was cancelled",
+        faults=(HELD,),
+    ),
+    Scenario("XCom lost", (submit, lose_xcom, submit, wait), (DONE,)),
+    Scenario(
+        "XCom lost, token forgotten",
+        (submit, lose_xcom, submit, wait),
+        (DONE,),
+        faults=(ForgetToken(times=None),),
+    ),
+    Scenario(
+        "XCom lost, token forgotten, on Airflow 3.2",
+        (submit, lose_xcom, submit, wait),
+        (DONE, DONE),
+        faults=(ForgetToken(times=None),),
+        has_notes=False,
+    ),
+    Scenario(
+        "XCom lost, SQL edited, on Airflow 3.2",
+        (submit, lose_xcom, edit, submit, lift, wait),
+        (DONE, DONE),
+        faults=(HELD,),
+        has_notes=False,
+    ),
+    Scenario(
+        "XCom lost, run cleared",
+        (submit, lose_xcom, clear_run, submit, lift, wait),
         (GONE, DONE),
         faults=(HELD,),
     ),
-    Scenario(
-        "crash after the start, run ended",
-        (crash("after"), reconciled(active=False)),
-        (GONE,),
-        STOPPED,
-        faults=(HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "crash after the start, the reconciler comes before the retry",
-        (crash("after"), reconciled(active=True), lift, submit, wait),
-        (DONE,),
-        faults=(HELD,),
-    ),
-    Scenario(
-        "crash after the start, listing throttled",
-        (crash("after"), retried(submit), submit, wait),
-        (DONE,),
-        faults=(Throttle(action="ListQueryExecutions"), ForgetToken(times=None)),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "crash after the start, batch of executions throttled",
-        (crash("after"), retried(submit), submit, wait),
-        (DONE,),
-        faults=(Throttle(action="BatchGetQueryExecution"), ForgetToken(times=None)),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "crash after the start, listing not allowed",
-        (crash("after"), submit),
-        (DONE,),
-        FAILED,
-        "permission denied",
-        (Refuse(action="ListQueryExecutions", code="AccessDeniedException"),),
-        kinds=DEFERRED,
-    ),
-    Scenario("XCom lost", (submit, lose_xcom, submit, wait), (DONE,)),
     Scenario(
         "XCom lost, SQL edited",
         (submit, lose_xcom, edit, submit, lift, wait),
@@ -336,26 +292,15 @@ SUBMIT = [
         kinds=DEFERRED,
     ),
     Scenario(
-        "killed while submitting",
-        (kill_while_submitting,),
-        (GONE,),
-        RETRYABLE,
-        "killed while query",
-        (HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "killed at the end of run_query",
-        (kill_submitted,),
-        (GONE,),
-        STOPPED,
+        "evicted while submitting",
+        (evict_while_submitting, submit, lift, wait),
+        (DONE,),
         faults=(HELD,),
-        kinds=DEFERRED,
     ),
     Scenario(
-        "killed at the end of run_query, then cleared",
-        (kill_submitted, lift, clear_run, submit, wait),
-        (GONE, DONE),
+        "evicted at the end of run_query",
+        (evict_submitted, submit, lift, wait),
+        (DONE,),
         faults=(HELD,),
     ),
     Scenario(
@@ -373,7 +318,6 @@ SUBMIT = [
         "crash in a cleared run",
         (submit, wait, clear_run, crash("after"), submit, wait),
         (DONE, DONE),
-        faults=(ForgetToken(times=None),),
     ),
 ]
 
@@ -554,6 +498,24 @@ WAIT = [
     ),
     Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
     Scenario(
+        "failed in passing, on Airflow 3.2",
+        (submit, wait),
+        (BAD, DONE),
+        faults=(PASSING,),
+        kinds=DEFERRED,
+        has_notes=False,
+    ),
+    Scenario(
+        "failed in passing, on Airflow 3.2 without a triggerer",
+        (submit, wait),
+        (BAD,),
+        FAILED,
+        "throttled by a service",
+        faults=(PASSING,),
+        kinds=RESCHEDULED,
+        has_notes=False,
+    ),
+    Scenario(
         "failed in passing twice", (submit, wait), (BAD, BAD, DONE), faults=(PASSING, PASSING)
     ),
     Scenario(
@@ -567,9 +529,9 @@ WAIT = [
     Scenario(
         "failed in passing for ever",
         (submit, wait),
-        (BAD,) * MAX_EXECUTIONS,
+        (BAD,) * (1 + MAX_SUCCESSORS),
         FAILED,
-        f"{MAX_EXECUTIONS} executions of the query",
+        "[no capacity",
         (End(error_type=1602, times=None),),
     ),
     Scenario(
@@ -582,13 +544,13 @@ WAIT = [
         "failed in passing, the answer of the next start lost",
         (submit, settle, retried(wait), wait),
         (BAD, DONE),
-        faults=(PASSING, Drop(skip=1), ForgetToken(times=None)),
+        faults=(PASSING, Drop(skip=1)),
     ),
     Scenario(
         "failed in passing, the wait lost after the next start",
         (submit, settle, add(HELD), begin_wait, crash_wait, lift, wait),
         (BAD, DONE),
-        faults=(PASSING,),
+        faults=(PASSING, ForgetToken(times=None)),
     ),
     Scenario(
         "failed in passing, the wait killed after the next start",
@@ -596,13 +558,14 @@ WAIT = [
         (BAD, GONE),
         STOPPED,
         faults=(PASSING,),
+        kinds=DEFERRED,
     ),
     Scenario(
         "cancelled in the console",
         (submit, begin_wait, cancel, wait),
         (GONE,),
         FAILED,
-        "somebody cancelled the query",
+        "the query was cancelled",
         (HELD,),
     ),
     Scenario(
@@ -610,23 +573,40 @@ WAIT = [
         (submit, cancel, wait),
         (GONE,),
         FAILED,
-        "Find out who did, and why",
+        "Clear run_query",
         (HELD,),
     ),
     Scenario(
-        "killed while it waits", (submit, begin_wait, kill_wait), (GONE,), STOPPED, faults=(HELD,)
+        "killed while it waits",
+        (submit, begin_wait, kill_wait),
+        (GONE,),
+        STOPPED,
+        faults=(HELD,),
+        kinds=DEFERRED,
+    ),
+    Scenario(
+        "killed while it waits without a trigger",
+        (submit, begin_wait, kill_wait),
+        (DONE,),
+        STOPPED,
+        faults=(HELD,),
+        kinds=RESCHEDULED,
     ),
     Scenario(
         "killed while it waits, then cleared",
         (submit, begin_wait, kill_wait, lift, clear_run, submit, wait),
         (GONE, DONE),
         faults=(HELD,),
+        kinds=DEFERRED,
     ),
     Scenario(
         "the wait alone cleared",
         (submit, begin_wait, clear_wait, lift, wait),
-        (GONE, DONE),
+        (GONE,),
+        FAILED,
+        "the query was cancelled",
         faults=(HELD,),
+        kinds=DEFERRED,
     ),
     Scenario(
         "the wait alone cleared when all was done",
@@ -635,16 +615,9 @@ WAIT = [
     ),
     Scenario(
         "run cleared while it waits, nobody is told",
-        (submit, begin_wait, clear_run, submit, reconciled(active=True), lift, wait),
+        (submit, begin_wait, clear_run, submit, lift, wait),
         (GONE, DONE),
         faults=(Hold(state="RUNNING", times=None),),
-    ),
-    Scenario(
-        "run failed while it waits, nobody is told",
-        (submit, begin_wait, reconciled(active=False)),
-        (GONE,),
-        STOPPED,
-        faults=(HELD,),
     ),
     Scenario(
         "worker of the wait lost",
@@ -713,11 +686,9 @@ def faults(
     """The faults of the local Athena that every hook talks to; those of other tests are gone."""
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
-    # A scenario says when a start is repeated, by Airflow.
-    monkeypatch.setattr(submission, "PAUSES_SECONDS", ())
     be_impatient(monkeypatch)
     monkeypatch.setattr(query_poller, "ANSWER_WITHIN_SECONDS", 2.0)
-    monkeypatch.setattr(submission, "RESUBMIT_PAUSES_SECONDS", [0.0] * MAX_EXECUTIONS)
+    monkeypatch.setattr(wait_for_query, "PAUSES_SECONDS", [0.0] * MAX_SUCCESSORS)
     faults = Faults(services.endpoint_url)
     faults.clear()
     yield faults
@@ -745,7 +716,7 @@ def test_scenario(
 ) -> None:
     sql = scenario.sql or "SELECT 1 AS one"
     run = new_run(athena, faults, deferrable=deferrable, sql=sql)
-    if deferrable:  # as on Airflow 3.3; without a triggerer, as on 3.2
+    if scenario.has_notes:
         run.stores = (StateStore(), StateStore())
     for fault in scenario.faults:
         run.faults.add(fault)
@@ -761,17 +732,15 @@ def test_scenario(
         assert told.startswith(f"{run.dag_id}, environment dev: ")
 
 
-PLACES = {
-    # The workgroup's configuration, the location that the run asks for, whether a copy is told by
-    # the location that it asks for.
-    "of the client": ({"EnforceWorkGroupConfiguration": False}, f"{RESULTS}reports", True),
+PLACES: dict[str, tuple[Any, str | None]] = {
+    # The workgroup's configuration, and the location that the run asks for.
+    "of the client": ({"EnforceWorkGroupConfiguration": False}, f"{RESULTS}reports"),
     "of the client, not of the workgroup": (
         {
             "EnforceWorkGroupConfiguration": False,
-            "ResultConfiguration": {"OutputLocation": f"{RESULTS}copies/"},
+            "ResultConfiguration": {"OutputLocation": f"{RESULTS}others/"},
         },
         f"{RESULTS}reports/",
-        True,
     ),
     "of the workgroup by default": (
         {
@@ -779,95 +748,38 @@ PLACES = {
             "ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"},
         },
         None,
-        True,
     ),
     "of the workgroup, which overrules": (
         {"ResultConfiguration": {"OutputLocation": f"{RESULTS}reports/"}},
         f"{RESULTS}else/",
-        False,
     ),
-    "kept by Athena": ({"ManagedQueryResultsConfiguration": {"Enabled": True}}, None, False),
+    "kept by Athena": ({"ManagedQueryResultsConfiguration": {"Enabled": True}}, None),
 }
 
 
+@pytest.mark.parametrize("unload_to", [None, f"{RESULTS}unload/"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_retry_does_not_use_a_copy_whose_result_lies_elsewhere(
-    athena: AthenaClient, faults: Faults, place: str
+def test_two_starts_of_a_successor_are_one_request_wherever_results_lie(
+    athena: AthenaClient, faults: Faults, place: str, unload_to: str | None
 ) -> None:
-    """Somebody copied the query with its marker, and ran it in the console, where the location of
-    the results is that person's.
-    """
-    configuration, output_location, is_told = PLACES[place]
+    """Athena refuses a token with another request, and says that its parameters do not match."""
+    configuration, output_location = PLACES[place]
     run = new_run(athena, faults, configuration)
-    run.output_location = output_location
-    faults.add(HELD)
-    crash("after")(run)
-    cancel(run)
-    faults.clear()
-    asked_for: Any = {"ResultConfiguration": {"OutputLocation": f"{RESULTS}copies/"}}
-    if place == "kept by Athena":
-        asked_for = {}
-    execution = run.queries[0]
-    athena.start_query_execution(
-        QueryString=execution["Query"],
-        QueryExecutionContext=execution["QueryExecutionContext"],
-        WorkGroup=run.workgroup,
-        **asked_for,
-    )
-    settle(run)
-    assert run.states == (GONE, DONE)
-
-    submit(run)
-    wait(run)
-    assert run.states == ((GONE, DONE, DONE) if is_told else (GONE, DONE))
-
-
-@pytest.mark.parametrize("has_store", [True, False], ids=["Airflow 3.3", "Airflow 3.2"])
-def test_a_query_that_was_noted_is_found_behind_many_others(
-    athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
-) -> None:
-    """The worker dies before the id is saved, and Athena has forgotten the token."""
-    monkeypatch.setattr(submission, "LOOK_BACK", 5)
-    run = new_run(athena, faults)
-    if has_store:
-        run.stores = (StateStore(), StateStore())
-    faults.add(ForgetToken(times=None))
-    submit(run)
-    first_id = run.query_execution_id
-    lose_xcom(run)
-    crowd(run)
-    submit(run)
-    assert (run.query_execution_id == first_id) is has_store
-    wait(run)
-
-    # A clear wants the query again, whatever is noted.
-    clear_run(run)
-    submit(run)
-    assert run.query_execution_id != first_id
-    wait(run)
-    assert run.states == ((DONE, DONE) if has_store else (DONE, DONE, DONE))
-
-
-@pytest.mark.parametrize("has_store", [True, False], ids=["Airflow 3.3", "Airflow 3.2"])
-def test_a_query_that_the_wait_submitted_again_is_found_behind_many_others(
-    athena: AthenaClient, faults: Faults, monkeypatch: pytest.MonkeyPatch, has_store: bool
-) -> None:
-    monkeypatch.setattr(submission, "LOOK_BACK", 5)
-    run = new_run(athena, faults)
-    if has_store:
-        run.stores = (StateStore(), StateStore())
-    faults.add(ForgetToken(times=None))
-    faults.add(PASSING)
+    run.output_location, run.unload_to = output_location, unload_to
+    for fault in (PASSING, Drop(skip=1)):
+        faults.add(fault)
     submit(run)
     settle(run)
-    faults.add(HELD)
-    begin_wait(run)
-    crash_wait(run)
-    lift(run)
-    faults.add(ForgetToken(times=None))
-    crowd(run)
+    retried(wait)(run)
     wait(run)
-    assert run.states == ((BAD, DONE) if has_store else (BAD, DONE, DONE))
+    assert run.states == (BAD, DONE)
+    first, successor = run.queries
+    folders = []
+    for query in (first, successor):
+        result_uri = query.get("ResultConfiguration", {}).get("OutputLocation", "")
+        folders.append(result_uri.rpartition("/")[0])
+    assert folders[0] == folders[1]
+    assert (first["Query"] == successor["Query"]) == (unload_to is None)
 
 
 def test_the_matrix_is_as_large_as_it_says() -> None:

@@ -1,4 +1,4 @@
-"""An Athena in memory: queries that take their time by the test's clock, tokens, listing, stopping.
+"""An Athena in memory: queries that take their time by the test's clock, tokens, stopping.
 
 It behaves as the API reference says, and knows nothing of SQL. How each query goes is a `Plan`;
 what goes wrong with calls is up to the functions `before` and `after`, which are told each action
@@ -7,7 +7,6 @@ and may raise. The names of arguments are boto3's.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,9 +92,8 @@ class MemoryAthena:
         after: Called with each action when it is done; what it raises is the answer.
         queries: All queries, oldest first.
         calls: The actions that were asked for, each with its time.
-        configuration: That of every workgroup; if it is empty, it is left out of the answer.
-        unlisted: Ids of queries behind which others have run so many that they are not listed.
-        empty_pages: How many pages of a listing have no id and come before the others.
+        default_output: Where results lie of requests that name no location; empty for results that
+            Athena manages.
     """
 
     plan: Callable[[int], Plan] = lambda _: Plan()
@@ -105,14 +103,7 @@ class MemoryAthena:
     queries: dict[str, Query] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, datetime]] = field(default_factory=list)
-    configuration: Mapping[str, Any] = field(
-        default_factory=lambda: {
-            "EnforceWorkGroupConfiguration": False,
-            "ResultConfiguration": {"OutputLocation": "s3://results/"},
-        }
-    )
-    unlisted: set[str] = field(default_factory=set)
-    empty_pages: int = 0
+    default_output: str = "s3://results/"
 
     @property
     def meta(self) -> SimpleNamespace:
@@ -157,36 +148,6 @@ class MemoryAthena:
             if query.cancelled_at is None:
                 query.cancelled_at = self.now + timedelta(seconds=self.stop_seconds)
             return {"ResponseMetadata": {"HTTPStatusCode": 200}}
-
-    def get_work_group(self, WorkGroup: str) -> dict[str, Any]:
-        described: dict[str, Any] = {"Name": WorkGroup}
-        if self.configuration:  # the API promises none
-            described["Configuration"] = self.configuration
-        with self._called("GetWorkGroup"):
-            return {"WorkGroup": described}
-
-    def get_paginator(self, name: str) -> Any:
-        assert name == "list_query_executions"
-        return SimpleNamespace(paginate=self._pages)
-
-    def _pages(
-        self, WorkGroup: str, PaginationConfig: Mapping[str, int]
-    ) -> Iterator[dict[str, Any]]:
-        found = [
-            id_
-            for id_, query in self.queries.items()
-            if query.request["WorkGroup"] == WorkGroup and id_ not in self.unlisted
-        ]
-        newest, size = found[::-1][: PaginationConfig["MaxItems"]], PaginationConfig["PageSize"]
-        newest.sort(key=lambda id_: hashlib.sha256(id_.encode()).digest())  # AWS promises no order
-        for _ in range(self.empty_pages):
-            with self._called("ListQueryExecutions"):
-                pass
-            yield {}
-        for at in range(0, max(len(newest), 1), size):
-            with self._called("ListQueryExecutions"):
-                page = newest[at : at + size]
-            yield {"QueryExecutionIds": page}
 
     # --- what a test asks and does
 
@@ -236,16 +197,18 @@ class MemoryAthena:
                 name: value.lower() if name == "Catalog" else value
                 for name, value in query.request["QueryExecutionContext"].items()
             },
-            "ResultConfiguration": {"OutputLocation": f"{self._output(query)}{id_}.csv"},
+            "ResultConfiguration": self._result_configuration(query),
             "Status": status,
             "Statistics": {"DataScannedInBytes": query.plan.scanned_bytes},
         }
 
-    def _output(self, query: Query) -> str:
-        """The folder of a result: the client's, or else the workgroup's, which does not enforce."""
-        own = self.configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
-        output: str = query.request.get("ResultConfiguration", {}).get("OutputLocation", own)
-        return output
+    def _result_configuration(self, query: Query) -> dict[str, Any]:
+        """That of the answer: the client's, with the result object in the place of its folder."""
+        configuration = dict(query.request.get("ResultConfiguration", {}))
+        output = configuration.get("OutputLocation", self.default_output)
+        if output:
+            configuration["OutputLocation"] = f"{output}{query.id}.csv"
+        return configuration
 
     def _start(self, request: dict[str, Any]) -> str:
         token = request.pop("ClientRequestToken", None)

@@ -11,7 +11,11 @@ from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from tests.support.calendars import WEEK, WEEKS
 
-SUBMITTED = Submitted(period=WEEK, sql_sha256="").model_dump(mode="json")
+
+def pushed_by_run_query(id_: str) -> dict[str, Any]:
+    """What run_query pushes beside the id of its execution."""
+    submitted = Submitted(period=WEEK, query_execution_id=id_, sql_sha256="")
+    return submitted.model_dump(mode="json")
 
 
 def submit_task(query: str = "SELECT 1 AS a", **fields: Any) -> Any:
@@ -30,7 +34,8 @@ def submitted(given: Any, query: str = "SELECT 1 AS a", **fields: Any) -> str:
 
 
 def wait_task(id_: str = "q-1", **fields: Any) -> Any:
-    usual: dict[str, Any] = {"submitted": SUBMITTED, "environment": "dev", "retries": 3}
+    usual: dict[str, Any] = {"environment": "dev", "retries": 3}
+    usual["submitted"] = pushed_by_run_query(id_)
     with DAG("plays_weekly", schedule=None):
         return AthenaWaitSensor(task_id="wait_for_query", query_execution_id=id_, **usual | fields)
 

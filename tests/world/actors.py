@@ -1,4 +1,4 @@
-"""Who acts in a world beside the runs: reconciler, restatement, cleanup with deletion,
+"""Who acts in a world beside the runs: restatement, cleanup with deletion,
 and two kinds of readers.
 """
 
@@ -17,7 +17,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports import RetentionPolicy
 from athena_reports.errors import AthenaReportsError
 from athena_reports.maintenance.cleanup import clean_up_bucket
-from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator
 from athena_reports.publication.commit import read_manifest
 from tests.world.airflow_model import Run, task
@@ -54,7 +53,7 @@ def populate(world: World) -> None:
             add_run(world, f"rival-{number + 1}", period.id, after=after, deployment=world.rival)
     elif world.rival is not None:
         world.spawn("author of the DAG", partial(change_calendar, world, world.rival))
-    for act in (reconcile, reconcile, restate, clean_up, clean_up, read_manifests, read_table):
+    for act in (restate, clean_up, clean_up, read_manifests, read_table):
         world.spawn(act.__name__, partial(_repeat, world, act))
     if world.has_alerts:
         world.alerts = Alerts(world)
@@ -67,7 +66,7 @@ def populate(world: World) -> None:
         world.spawn("author of the channels", world.deliveries.add_channel)
         world.spawn("look for lost events", partial(_repeat, world, look_for_lost_events))
     if world.has_authors:
-        world.authors = Authors(world, partial(_try, world, reconcile))
+        world.authors = Authors(world)
         world.spawn("author", world.authors.play)
 
 
@@ -118,29 +117,6 @@ def _try(world: World, act: Callable[[World], None]) -> None:
         act(world)
     except (AirflowException, AthenaReportsError, ClientError, BotoCoreError) as error:
         world.say(f"could not: {error}")  # so it is done the next time
-
-
-def reconcile(world: World) -> None:
-    for environment in world.environments:
-        _reconcile(world, environment)
-
-
-def _reconcile(world: World, environment: str) -> None:
-    given = {"environment": environment}
-    operator = task(AthenaReconcileOperator, given, workgroup="dev")
-    context: Any = {"ti": world}
-    before = {
-        run.xcoms.get("run_query"): run
-        for run in world.runs
-        if run.active and "run_query" in run.xcoms
-    }
-    stopped = operator.execute(context)
-    for id_ in stopped:
-        run = before.get(id_)
-        wanted = run is not None and run.active and run.xcoms.get("run_query") == id_
-        assert not wanted, f"the reconciler stopped {id_}, which was still waited for"
-        if world.authors is not None:
-            world.authors.judge_stop(id_)
 
 
 def restate(world: World) -> None:

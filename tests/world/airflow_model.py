@@ -8,7 +8,6 @@ made up.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -39,12 +38,11 @@ from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.support.airflow_run import StateStore, TaskInstance
-from tests.support.memory_athena import Plan, Query
+from tests.support.memory_athena import Plan
 from tests.support.triggers import WAITING, first_event, through_the_database
 from tests.world.promises import judge_followers
 from tests.world.world import (
     BUCKET,
-    COPY,
     DEAD_AFTER_SECONDS,
     FOLDER,
     OURS,
@@ -52,6 +50,7 @@ from tests.world.world import (
     SOURCE_DATABASE,
     CrashError,
     Deployment,
+    Start,
     TurnsLoop,
     World,
 )
@@ -91,17 +90,16 @@ class Store(StateStore):
 
     def get(self, key: str, default: Any = None) -> Any:
         self._world.pause(self._world.rng.uniform(0, 0.2))
+        if self._world.attempt.outcome is not None:  # the next try has another id
+            return default
         return super().get(key, default)
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         self._world.pause(self._world.rng.uniform(0, 0.2))
+        if self._world.attempt.outcome is not None:
+            raise LookupError("There is no such task instance.")
         super().set(key, value)
         self._world.attempt.after_a_call()
-
-    @property
-    def ids(self) -> list[str]:
-        """All ids that are noted."""
-        return [id_ for value in self.values.values() for id_ in json.loads(value)]
 
 
 class WaitOverError(Exception):
@@ -266,6 +264,31 @@ class Attempt:
     calls_left: int | None = None  # before Airflow kills the process that it takes for dead
     trigger: Any = None
     deadline: float = 0.0
+    started: Start | None = None
+
+    def __post_init__(self) -> None:
+        self.clear_number = self.run.clear_number  # as Airflow tells the process when it starts
+
+    @property
+    def purpose(self) -> tuple[Any, ...]:
+        """What a query is for that run_query starts: one clear of the run, and what it asks."""
+        gaps = [gap for coverage in self.task._coverages for gap in coverage.gaps]
+        return (self.run.run_id, self.clear_number, self.task.query, *gaps)
+
+    def start(self, id_: str) -> Start:
+        """What the books say of a query that this try starts."""
+        forgotten = self.run.world.forgotten
+        if self.name == "run_query":
+            self.started = Start(id_, self.purpose, id_, 1, self.run, forgotten)
+            return self.started
+        failed = self.run.world.books[self.task.query_execution_id]
+        state = self.run.world.athena.describe(failed.id)["Status"]["State"]
+        assert state == "FAILED", f"{failed.id} is {state}, and gets a successor"
+        assert self.run.is_3_3 or self.run.deferrable, "each poke would start one"
+        self.started = Start(
+            id_, ("after", failed.id), failed.root, failed.length + 1, self.run, forgotten
+        )
+        return self.started
 
     def execute(self) -> None:
         """Do the task, and let the scheduler know how it ended."""
@@ -284,6 +307,8 @@ class Attempt:
                 self.run.note_refusal(str(error))
         except (AirflowException, ClientError, BotoCoreError) as error:
             self.run.world.say(f"to be retried: {error}")
+        if outcome == "done" and self.started is not None:
+            self.started.outlived = True
         if self.outcome is not None:
             return  # Airflow has taken it for dead
         if self.told:
@@ -292,6 +317,7 @@ class Attempt:
             outcome = "gone"
         if outcome == "done":
             self.run.xcoms[self.name] = found
+            self._judge_adoption(found)
             if self.name == "run_query":
                 self.run.coverages = self.ti.pushed["submitted"]["inputs"]
             if self.name == "run_query" and self.run.world.authors is not None:
@@ -301,6 +327,15 @@ class Attempt:
             if self.name == "publish" and self.run.world.deliveries is not None:
                 self.run.world.deliveries.announce(self.run.period.id, found["outcome"])
         self.outcome = outcome
+
+    def _judge_adoption(self, found: Any) -> None:
+        """A task hands on the query that it has started, or would have started."""
+        books = self.run.world.books
+        if self.name == "run_query":
+            assert books[found].purpose == self.purpose, f"{found} is of {books[found].purpose}"
+        if self.name == "wait_for_query":
+            root = self.run.xcoms["run_query"]
+            assert books[found["id"]].root == root, f"{found['id']} is not of {root}"
 
     def go_on(self) -> None:
         """Called when the process has slept, or has had its turn."""
@@ -328,12 +363,19 @@ class Attempt:
                 raise CrashError
 
     @property
+    def _dag_run(self) -> Run:
+        """The run as Airflow told it to the process when that started."""
+        run = copy(self.run)
+        run.clear_number = self.clear_number
+        return run
+
+    @property
     def _context(self) -> Any:
         again = int(self.ti.first_reschedule_date is not None)
         named = {
             "ti": self.ti,
             "run_id": self.run.run_id,
-            "dag_run": self.run,
+            "dag_run": self._dag_run,
             "task_reschedule_count": again,
         }
         if self.run.stores:
@@ -357,25 +399,7 @@ class Attempt:
         if self.run.world.sources is not None:
             self.task.inputs = [self.run.world.sources.source]
             self.task._run_period = self.run.period
-        if self.ti.try_number > 1:
-            self._crowd()
-        try:
-            return self.task.execute(self._context)
-        finally:
-            self.run.world.athena.unlisted -= self._noted
-
-    @property
-    def _noted(self) -> set[str]:
-        if not self.run.stores:
-            return set()
-        return set(self.run.stores["run_query"].ids)
-
-    def _crowd(self) -> None:
-        """Others may have run so many queries that none of the noted ones is among the latest."""
-        world = self.run.world
-        if self._noted and not world.is_anybody_frozen and world.happens("crowded workgroup"):
-            world.athena.unlisted |= self._noted
-            world.athena.forget_tokens()
+        return self.task.execute(self._context)
 
     def _require_calendar(self, _: Any) -> None:
         deployment = self.run.deployment
@@ -411,18 +435,10 @@ class Attempt:
         world, id_ = self.run.world, self.run.xcoms["run_query"]
         if world.happens("cancelled in the console"):
             world.athena.cancel(id_)
-        if world.happens("copied and edited in the console"):
-            request = world.athena.queries[id_].request
-            edited, copied = (
-                COPY + request["QueryString"].partition("SELECT")[2],
-                f"copy-{len(world.athena.queries)}",
-            )
-            world.athena.queries[copied] = Query(
-                copied, {**request, "QueryString": edited}, world.clock.now, Plan()
-            )
-            world.rows[copied] = "rows of somebody else"
+        submitted = Submitted(period=None, query_execution_id=id_, sql_sha256=self.run.sql)
         given = {
             "query_execution_id": id_,
+            "submitted": submitted.model_dump(mode="json"),
             "deferrable": self.run.deferrable,
             "environment": self.run.deployment.environment,
         }

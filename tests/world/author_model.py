@@ -1,11 +1,10 @@
 """An author's command in a world: it pays a query, waits for it, and is killed at any time.
 
-What submits, renews the lease and stops is the code of `preview` and `plan`.
+What submits and stops is the code of `preview` and `plan`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,16 +13,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.queries.lease import LIFETIME
 from athena_reports_cli.authoring import trial
 from tests.support.memory_athena import FINAL, Plan, Query
 from tests.world.process import Process
-from tests.world.world import Actor, World
+from tests.world.world import Actor, Start, World
 
-RECONCILE_EVERY_SECONDS = 600.0
+_LOOK_EVERY_SECONDS = 600.0
 RESULTS_URI = "s3://results/"
 _PRESENT = datetime(2025, 6, 15, tzinfo=UTC)  # of a local Athena, which this is not
-_GONE_WITHIN_SECONDS = 10_800.0
 _COMMANDS = 2
 
 
@@ -55,12 +52,18 @@ class Command(Process):
         """Whether it was frozen, or a call of it failed."""
         return self.actor is not None and self.actor.had_trouble
 
+    def start(self, id_: str) -> Start:
+        """What the books say of a query that it starts."""
+        purpose = ("command", id(self))
+        self.started = Start(id_, purpose, id_, 1, None, self.world.forgotten)
+        return self.started
+
     def plan(self, number: int) -> Plan:
         """How its query goes, which may last longer than the command."""
         self.query_id = f"q-{number + 1}"
         seconds = self.world.rng.choice([5.0, 600.0, 6000.0])
         if self.world.happens("takes too long"):
-            return Plan.endless()
+            return self.world.plan_to_limit()
         return Plan(states=(("QUEUED", 1.0), ("RUNNING", seconds)))
 
     def go_on(self) -> None:
@@ -73,9 +76,8 @@ class Command(Process):
 class Authors:
     """All commands of authors in a world. Attributes: the commands, oldest first."""
 
-    def __init__(self, world: World, reconcile: Callable[[], None]) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self._reconcile = reconcile
         self.commands: list[Command] = []
         settings = SimpleNamespace(
             environment="dev",
@@ -107,20 +109,14 @@ class Authors:
         self.commands.append(command)
         command.actor = world.spawn("preview", lambda: self._execute(command), attempt=command)
         while command.outcome is None:
-            self._reconcile()
-            world.pause(RECONCILE_EVERY_SECONDS)
-        until = world.clock.seconds + LIFETIME.total_seconds() + _GONE_WITHIN_SECONDS
-        while self._is_running(command):
-            assert world.clock.seconds < until, f"{command.query} runs, and nobody waits for it"
-            self._reconcile()
-            world.pause(RECONCILE_EVERY_SECONDS)
+            world.pause(_LOOK_EVERY_SECONDS)
 
     def _execute(self, command: Command) -> None:
         sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])  # as the runs have it
-        submission = trial._submission(sql, "database_dev", "preview", self.aws)
+        request = trial._request(sql, "database_dev", "preview", self.aws)
         errors = (AthenaReportsError, ClientError, BotoCoreError)
         try:
-            command.execute(lambda: trial._run(submission, self.aws, _PRESENT), *errors)
+            command.execute(lambda: trial._run(request, self.aws, _PRESENT), *errors)
         except Interrupted:
             self.world.say("the command was interrupted")
             command.outcome = "interrupted"
@@ -132,15 +128,6 @@ class Authors:
         if command.query is None or command.query.cancelled_at is not None:
             return False
         return command.query.state_at(self.world.clock.now) not in FINAL
-
-    def judge_stop(self, query_execution_id: str) -> None:
-        """The reconciler stops no query whose command lives and renews its lease."""
-        for command in self.commands:
-            if command.query_id != query_execution_id:
-                continue
-            was_frozen = command.actor is not None and command.actor.was_frozen
-            is_waited_for = command.outcome is None and not was_frozen
-            assert not is_waited_for, f"the reconciler stopped {query_execution_id} of a command"
 
     def judge_adoption(self, query_execution_id: str) -> None:
         """No task takes the query of a command for its own."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.world.world import Actor, CrashError, World
+from tests.world.world import Actor, CrashError, Start, World
 
 
 @dataclass(eq=False)
@@ -19,6 +19,7 @@ class Process:
         outcome: `done`, `failed` or `killed`; None while it lasts.
         result: What it has returned.
         threads: Its other threads, which die with it.
+        started: The execution that it has started last.
     """
 
     world: World
@@ -27,6 +28,7 @@ class Process:
     outcome: str | None = None
     result: Any = None
     threads: list[Actor] = field(default_factory=list)
+    started: Start | None = None
 
     def execute(self, function: Callable[[], Any], *errors: type[Exception]) -> None:
         """Do what the process is for; errors of these types are told."""

@@ -18,9 +18,8 @@ from tests.world.checker import play
 from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newer_one
 from tests.world.world import INCIDENTS, story_of
 
-# The nightly job plays 100,000 others. Three of the last four show a planted bug each. In the other
-# one a wait is cleared that was taken for dead.
-SEEDS = [*range(60), 118, 243, 1528, 3029]
+# The nightly job plays 100,000 others. Each of the last three shows a planted bug.
+SEEDS = [*range(60), 108, 137, 917]
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")

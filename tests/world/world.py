@@ -40,7 +40,6 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
 from athena_reports.publication.published_calendar import PublishedCalendar
-from athena_reports.queries.ownership import Marker
 from athena_reports.steps import partition_poller, preparation
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.query_poller import QueryPoller
@@ -76,13 +75,11 @@ INCIDENTS = {
     "XCom lost": 0.05,
     # of the query
     "tokens forgotten": 0.3,
-    "crowded workgroup": 0.3,
     "failed in passing": 0.3,
     "failed for good": 0.05,
     "takes too long": 0.05,
     "back to the queue": 0.2,
     "cancelled in the console": 0.1,
-    "copied and edited in the console": 0.2,
     # of the wait
     "triggerer restarted": 0.1,
     "wait lost": 0.05,
@@ -134,8 +131,7 @@ DEAD_AFTER_SECONDS = 300.0  # Airflow takes a task without a heartbeat for dead
 MOST_TRIES = 3  # of one call, by the AWS client
 _MOST_INCIDENTS = 20  # a day
 DAYS = 6
-COPY = "SELECT 1000 +"
-"""How a query begins that somebody has made of ours, with our marker."""
+QUERY_LIMIT_SECONDS = 2400.0  # Athena's own limit, after which it fails a query
 FOLDER = Path("/nowhere")  # of local files, which are in memory too
 
 
@@ -201,6 +197,28 @@ class Work:
     period_id: str | None
     is_over: bool = False
     is_complete: bool = False
+
+
+@dataclass(eq=False)
+class Start:
+    """What the books say of an execution, which they know by neither token nor SQL.
+
+    Attributes:
+        purpose: Who wants it, and what: no two executions may have the same one.
+        root: The execution that its chain began with.
+        length: How many executions the chain has with it.
+        run: The run; None for an author's command.
+        forgotten: How often Athena had forgotten its tokens before.
+        outlived: Whether the process that started it went on, and so has noted it.
+    """
+
+    id: str
+    purpose: tuple[Any, ...]
+    root: str
+    length: int
+    run: Run | None
+    forgotten: int
+    outlived: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,6 +294,8 @@ class World:
     runs: list[Run] = field(default_factory=list)
     lake: dict[str, int] = field(default_factory=Counter)
     rows: dict[str, str] = field(default_factory=dict)  # of each query, by its id
+    books: dict[str, Start] = field(default_factory=dict)  # by the id of the execution
+    forgotten: int = 0  # how often Athena has forgotten its tokens
     calls: int = 0
     works: list[Work] = field(default_factory=list)
     last_work: dict[str, Work] = field(default_factory=dict)
@@ -407,6 +427,7 @@ class World:
     def forget_tokens(self) -> None:
         """As Athena does after an unknown time."""
         if not self.is_anybody_frozen and self.happens("tokens forgotten"):
+            self.forgotten += 1
             self.athena.forget_tokens()
 
     @property
@@ -466,8 +487,34 @@ class World:
 
     def _plan(self, number: int) -> Plan:
         """How the next query goes, which the acting process starts."""
+        start: Start = self.attempt.start(f"q-{number + 1}")
+        self._judge_start(start)
+        self.books[start.id] = start
         plan: Plan = self.attempt.plan(number)
         return plan
+
+    def _judge_start(self, start: Start) -> None:
+        """No two executions are for the same purpose, unless Athena has forgotten the token.
+
+        And then only if the first one could not be noted.
+        """
+        for other in self.books.values():
+            if other.purpose != start.purpose:
+                continue
+            could_be_noted = start.run is not None and start.run.is_3_3 and other.outlived
+            is_excused = start.forgotten > other.forgotten and not could_be_noted
+            assert is_excused, f"{start.id} was started beside {other.id}: {start.purpose}"
+            self.judged["second query of a forgotten token"] += 1
+        assert start.length <= 4, f"{start.id} is the execution number {start.length} of a chain"
+
+    def judge_stop(self, id_: str) -> None:
+        """A task stops only queries of its own run, and run_query none that it wants."""
+        start = self.books[id_]
+        if start.run is None or self.attempt is None:
+            return
+        assert self.attempt.run is start.run, f"{id_} is of another run"
+        is_wanted = self.attempt.name == "run_query" and self.attempt.purpose == start.purpose
+        assert not is_wanted, f"{id_} was stopped, and is wanted"
 
     def plan_of_run(self, period_id: str, number: int) -> Plan:
         """How the query of a run goes, and what its rows are."""
@@ -483,7 +530,14 @@ class World:
             return Plan.failing(self.rng.choice([0, 233, 1403, 1602]))
         if self.happens("failed for good"):
             return Plan.failing(self.rng.choice([1301, 1402, 401, 1500, 9999]), category=2)
-        return Plan.endless() if self.happens("takes too long") else Plan(states=tuple(states))
+        return self.plan_to_limit() if self.happens("takes too long") else Plan(tuple(states))
+
+    @staticmethod
+    def plan_to_limit() -> Plan:
+        """A query that runs until Athena itself ends it."""
+        error = {"ErrorCategory": 1, "ErrorType": 210}
+        states = (("RUNNING", QUERY_LIMIT_SECONDS),)
+        return Plan(states, end="FAILED", reason="Query timeout", error=error)
 
     # --- faults of calls
 
@@ -515,6 +569,8 @@ class World:
             self.acting.is_frozen = False
         self.calls += 1
         self.say(action)
+        if self.attempt is not None and self.attempt.started is not None:
+            self.attempt.started.outlived = True
         if self.happens("throttled"):
             self.acting.had_trouble = True
             raise THROTTLED.with_traceback(None)  # else it would keep all that has ever raised it
@@ -522,8 +578,6 @@ class World:
             self.attempt.crash()
 
     def _after(self, action: str) -> None:
-        if action == "StartQueryExecution":
-            self._check_the_start()
         self.pause(self.rng.uniform(0, 0.4))
         if self.happens("answer lost"):
             self.acting.had_trouble = True
@@ -533,28 +587,6 @@ class World:
             raise _FAULT.with_traceback(None)
         if self.attempt is not None:
             self.attempt.after_a_call()
-
-    def _check_the_start(self) -> None:
-        """No intention may have two queries at once, or another one when it has been paid."""
-        *others, newest = self.athena.queries.values()
-        sql = newest.request["QueryString"]
-        for other in others:
-            is_same = other.request["QueryString"] == sql and not newest.id.startswith("copy")
-            if is_same and other.cancelled_at is None:
-                state = other.state_at(self.clock.now)
-                assert state == "FAILED", (
-                    f"{newest.id} was started while {other.id} is {state}: {Marker.find(sql)}"
-                )
-
-    @property
-    def paid(self) -> list[str]:
-        """The SQL of all queries that have succeeded, and that we have started."""
-        paid = []
-        for query in self.athena.queries.values():
-            sql = query.request["QueryString"]
-            if query.state_at(self.clock.now) == "SUCCEEDED" and not sql.startswith(COPY):
-                paid.append(sql)
-        return paid
 
     # --- what others ask
 
@@ -648,6 +680,13 @@ def world(seed: int) -> Iterator[World]:
     with virtual_clock() as clock, pytest.MonkeyPatch.context() as patch:
         made = World(seed, clock, patch)
         serve(made.athena, patch)
+        stop = made.athena.stop_query_execution
+
+        def judge_and_stop(QueryExecutionId: str) -> dict[str, Any]:
+            made.judge_stop(QueryExecutionId)
+            return stop(QueryExecutionId)
+
+        patch.setattr(made.athena, "stop_query_execution", judge_and_stop)
         clients: Mapping[str, Any] = {"s3": made.s3, "glue": made.glue}
         patch.setattr(SharedSessionHook, "client", lambda _, service: clients[service])
         # Nobody asks it for anything, and to make one takes longer than the rest of a task.

@@ -22,7 +22,6 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import CalendarError
-from athena_reports.queries.ownership import query_of
 from athena_reports.reports.logic_digest import UNKNOWN, is_same
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
@@ -277,7 +276,7 @@ class _Comparison:
         manifest = self.manifest
         uri = self.location.sql_uri(manifest.version, manifest.query.sql_sha256)
         content, _ = self.aws.s3.read(uri)
-        sql = query_of(content.decode())
+        sql = content.decode()
         with trial(self.declared, self.period, self.aws, command="plan", sql=sql) as done:
             _remove_result(done.execution.output_location, self.aws)
             # The engine that compares can read in its own folder alone.

@@ -1,22 +1,22 @@
 """A period's query, run for its author: transform and checks included, nothing published.
 
-The query is submitted as a run submits it: with a marker, within `max_scan`, once. It is stopped
-when its command ends before it does.
+The query is submitted as a run submits it: once, within `max_scan`, with a comment that says whose
+it is. It is stopped when its command ends before it does.
 """
 
 import getpass
-import logging
+import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
@@ -24,15 +24,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import start_request
-from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
-from athena_reports.queries.lease import LIFETIME, Lease
-from athena_reports.queries.ownership import AuthorMarker, Submission
-from athena_reports.queries.submission import recent_submissions, submit_once
+from athena_reports.queries.request import QueryRequest
 from athena_reports.rows.checks import CheckResult, failures, run_checks
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import LocalTable
@@ -66,7 +64,6 @@ class Aws:
     athena: "AthenaClient"
     glue: "GlueClient"
     s3: S3
-    athena_once: "AthenaClient | None" = None  # never repeats a request; None: as `athena` does
 
     @classmethod
     def connect(cls) -> Self:
@@ -75,12 +72,10 @@ class Aws:
         config = Config(max_pool_connections=CALLS_AT_ONCE)
         s3_client = session.client("s3", config=config)
         s3 = S3(s3_client, settings().bucket_owner, settings().encryption)
-        once = Config(retries={"total_max_attempts": 1})
         return cls(
             athena=session.client("athena"),
             glue=session.client("glue"),
             s3=s3,
-            athena_once=session.client("athena", config=once),
         )
 
     @cached_property
@@ -183,10 +178,10 @@ def trial(
             files=files or {},
         )
 
-    submission = _submission(sql, query_database, command, aws)
+    request = _request(sql, query_database, command, aws)
     timetable: Any = declared.dag.timetable
     scheduled_at = period.end_utc + timetable.delay
-    execution = _succeeded(submission, aws, present=scheduled_at, about=about, place_of=place_of)
+    execution = _succeeded(request, aws, present=scheduled_at, about=about, place_of=place_of)
     with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
         rows = write_rows(
             execution,
@@ -205,7 +200,7 @@ def trial(
 
 
 def _succeeded(
-    submission: Submission,
+    request: QueryRequest,
     aws: Aws,
     *,
     present: datetime,
@@ -215,7 +210,7 @@ def _succeeded(
     """Run a query, and return its execution if it has succeeded.
 
     Args:
-        submission: The query.
+        request: The query.
         aws: The services.
         present: What a local Athena takes for the present.
         about: Report and period, the first words of an error.
@@ -224,7 +219,7 @@ def _succeeded(
     """
     try_again = f"{_TRY_AGAIN.capitalize()}."
     try:
-        execution = _run(submission, aws, present)
+        execution = _run(request, aws, present)
     except ClientError as error:
         place = place_of(error.response["Error"].get("Message", ""))
         if not place:
@@ -280,102 +275,50 @@ def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> N
         raise ScanLimitError(refused)
 
 
-def _submission(sql: str, database: str, command: str, aws: Aws) -> Submission:
-    """Return the request, whose marker names the author and the command."""
-    marker = AuthorMarker(
-        environment=settings().environment,
-        author=aws.author,
-        command=command,
-        command_id=uuid4().hex,
-        expires_after_seconds=int(LIFETIME.total_seconds()),
-    )
+def _request(sql: str, database: str, command: str, aws: Aws) -> QueryRequest:
+    """Return the request, whose comment names the author and the command."""
+    owner = {"environment": settings().environment, "author": aws.author, "command": command}
     configuration = {}
     if settings().query_results:
         configuration = result_configuration(settings().bucket_owner, settings().encryption)
         configuration["OutputLocation"] = settings().query_results
-    return Submission.make(
-        sql,
-        owner=marker,
+    return QueryRequest(
+        query=sql,
+        comment=json.dumps(owner),
         context={"Database": database, "Catalog": "AwsDataCatalog"},
         workgroup=settings().workgroup,
         result_configuration=configuration,
     )
 
 
-@dataclass
-class _Starts:
-    """What is known of the requests that start a query."""
-
-    may_be_started: bool = False  # one was not certainly refused
-
-
-@dataclass(frozen=True)
-class _Shell:
-    """What `submit_once` calls Athena by. A task has its hook, but that logs to standard output."""
-
-    aws: Aws
-    client: Any
-    starts: _Starts = field(default_factory=_Starts)
-    log: ClassVar[logging.Logger] = logging.getLogger(__name__)
-
-    def get_conn(self) -> Any:
-        return self.client
-
-    def sending_once(self) -> "_Shell":
-        if self.aws.athena_once is None:
-            return self
-        return _Shell(self.aws, self.aws.athena_once, self.starts)
-
-    def run_query(
-        self,
-        query: str,
-        query_context: dict[str, str],
-        result_configuration: dict[str, Any],
-        client_request_token: str | None = None,
-        workgroup: str = "primary",
-    ) -> str:
-        request = start_request(
-            query=query,
-            query_context=query_context,
-            result_configuration=result_configuration,
-            client_request_token=client_request_token,
-            workgroup=workgroup,
-        )
-        was_started_before = self.starts.may_be_started
-        self.starts.may_be_started = True
-        try:
-            return str(self.client.start_query_execution(**request)["QueryExecutionId"])
-        except (ClientError, BotoCoreError) as error:
-            is_refused = not error_kind(error).retryable
-            if is_refused:
-                self.starts.may_be_started = was_started_before
-            raise
-
-
-def _run(submission: Submission, aws: Aws, present: datetime) -> QueryExecution:
+def _run(request: QueryRequest, aws: Aws, present: datetime) -> QueryExecution:
     """Submit a query, and return its execution when it has ended. Stop it if that fails."""
-    assert isinstance(submission.marker, AuthorMarker)
-    shell = _Shell(aws, aws.athena)
+    token = secrets.token_hex(32)  # no other command, and no run, gets this query
     query_execution_id = ""
-    lease = None
     # Submission and wait are in one block, so that a signal finds no gap between them.
     try:
-        with present_at(present, aws.athena):
-            query_execution_id = submit_once(submission, shell, is_retry=False)
-        lease = Lease(submission.marker, query_execution_id, aws.s3)
-        return _wait_for(query_execution_id, lease, aws)
-    except BaseException:  # a signal too
+        query_execution_id = _start(request, token, aws, present)
+        return _wait_for(query_execution_id, aws)
+    except BaseException as error:  # a signal too
         if query_execution_id:
             _stop(query_execution_id, aws)
-        elif shell.starts.may_be_started:
-            _stop_by_marker(submission, aws)
+        elif not _is_refused(error):
+            _stop_by_token(request, token, aws, present)
         raise
-    finally:
-        if lease is not None:
-            _remove(lease)
 
 
-def _wait_for(query_execution_id: str, lease: Lease, aws: Aws) -> QueryExecution:
+def _start(request: QueryRequest, token: str, aws: Aws, present: datetime) -> str:
+    with present_at(present, aws.athena):
+        response = aws.athena.start_query_execution(**start_request(**request.arguments(token)))
+    return response["QueryExecutionId"]
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Return whether Athena has certainly not started the query."""
+    return isinstance(error, ClientError | BotoCoreError) and not error_kind(error).retryable
+
+
+def _wait_for(query_execution_id: str, aws: Aws) -> QueryExecution:
     """Return the execution when it has ended; the pauses between two looks grow."""
     looks = 0
     while True:
@@ -385,39 +328,24 @@ def _wait_for(query_execution_id: str, lease: Lease, aws: Aws) -> QueryExecution
         pause_seconds = _PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)]
         time.sleep(pause_seconds)
         looks += 1
-        _renew(lease)
 
 
-def _renew(lease: Lease) -> None:
-    """Renew a lease. The query is waited for also if that fails."""
+def _stop_by_token(request: QueryRequest, token: str, aws: Aws, present: datetime) -> None:
+    """Stop a query whose id the command did not get: a repeated start returns it."""
     try:
-        lease.renew_if_due()
-    except S3Error as error:
-        warn(f"{error} The reconciler may stop the query {LIFETIME} after its start.")
-
-
-def _remove(lease: Lease) -> None:
-    try:
-        lease.remove()
-    except S3Error as error:
-        warn(f"{error} Nobody needs it any more.")
-
-
-def _stop_by_marker(submission: Submission, aws: Aws) -> None:
-    """Stop a query whose id the command did not come to know."""
-    try:
-        for recent, execution in recent_submissions(aws.athena, submission.workgroup):
-            if recent.marker == submission.marker and execution.is_running:
-                _stop(execution.id, aws)
+        query_execution_id = _start(request, token, aws, present)
     except (ClientError, BotoCoreError) as error:
-        warn(f"A query may have been started, and cannot be looked for: {error}")
+        advice = f"Look for it in the history of workgroup {request.workgroup}."
+        warn(f"A query may have been started: {error} {advice}")
+        return
+    _stop(query_execution_id, aws)
 
 
 def _stop(query_execution_id: str, aws: Aws) -> None:
     try:
         aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
     except (ClientError, BotoCoreError) as error:
-        advice = f"Stop it in the console, or the reconciler does {LIFETIME} after its start."
+        advice = "Stop it in the Athena console."
         warn(f"Query {query_execution_id} may still run: {error} {advice}")
 
 

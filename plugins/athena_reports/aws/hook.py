@@ -56,18 +56,9 @@ class SharedSessionHook(AthenaHook):
             self._clients[service] = hook.get_client_type()
         return self._clients[service]
 
-    def sending_once(self) -> Self:
-        """Return a hook in the same session whose calls botocore does not repeat.
-
-        It is the same one each time. The rest of its configuration is that of this hook.
-        """
-        return self._sending_once
-
     def with_defaults(self, defaults: Config) -> Self:
         """Return a hook in the same session that has these options where this hook has none."""
-        return self._configured(defaults.merge(self.config))
-
-    def _configured(self, config: Config) -> Self:
+        config = defaults.merge(self.config)
         hook = type(self)(self.aws_conn_id, log_query=self.log_query)
         hook.conn_config = AwsConnectionWrapper(self.conn_config, botocore_config=config)
         hook._session = self.get_session()  # in the place of the one that the hook would make
@@ -131,10 +122,6 @@ class SharedSessionHook(AthenaHook):
     @cached_property
     def _clients(self) -> dict[str, Any]:
         return {}
-
-    @cached_property
-    def _sending_once(self) -> Self:
-        return self._configured(self.config.merge(Config(retries={"total_max_attempts": 1})))
 
     @cached_property
     def _session(self) -> Any:

@@ -1,4 +1,4 @@
-"""The DAGs that keep the reports in order: reconciler, cleanup and restatement."""
+"""The DAGs that keep the reports in order: cleanup and restatement."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +10,6 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param
 
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
-from athena_reports.maintenance.reconcile import AthenaReconcileOperator
 from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
 from athena_reports.reports.report import MAINTENANCE_TAG
@@ -31,31 +30,6 @@ class CleanupDag(DAG):
 
 
 _Dag = TypeVar("_Dag", bound=DAG)
-
-
-def build_reconciler(every: timedelta = timedelta(minutes=10), doc: str | None = None) -> DAG:
-    """Build the DAG `athena_reports_reconciler`.
-
-    It stops the reports' queries that nobody waits for any more.
-    `every` says how often it runs; `doc` is Markdown for the people who operate it.
-    """
-    deployment = settings()
-    with _maintenance_dag(
-        "reconciler",
-        "Stops queries that nobody waits for",
-        every,
-        doc,
-        kind=DAG,
-        retries=0,  # the next run comes soon
-        run_timeout=every,
-    ) as dag:
-        AthenaReconcileOperator(
-            task_id="stop_unwanted_queries",
-            workgroup=deployment.workgroup,
-            environment=deployment.environment,
-            bucket_owner=deployment.bucket_owner,
-        )
-    return dag
 
 
 def build_cleanup(
@@ -142,12 +116,10 @@ def _maintenance_dag(
     doc: str | None,
     *,
     kind: type[_Dag],
-    retries: int = 1,
-    run_timeout: timedelta | None = None,
     params: Mapping[str, Param] | None = None,
 ) -> _Dag:
     deployment = settings()
-    defaults = {"owner": "airflow", "retries": retries, "aws_conn_id": deployment.aws_conn_id}
+    defaults = {"owner": "airflow", "retries": 1, "aws_conn_id": deployment.aws_conn_id}
     return kind(
         f"athena_reports_{name}",
         description=description,
@@ -157,7 +129,6 @@ def _maintenance_dag(
         is_paused_upon_creation=deployment.paused,
         allowed_run_types=ALL_BUT_BACKFILLS,
         max_active_runs=1,
-        dagrun_timeout=run_timeout,
         default_args=defaults,
         params=params,
         tags=[MAINTENANCE_TAG, deployment.environment],

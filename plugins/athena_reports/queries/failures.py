@@ -33,7 +33,8 @@ class Verdict:
     hint: str = ""  # what a person can correct
 
 
-CANCELLED = Verdict(Decision.FAIL, "somebody cancelled the query", "Find out who did, and why.")
+# Final: else nobody could stop a runaway query.
+_CANCELLED = Verdict(Decision.FAIL, "the query was cancelled")
 
 # Started again only if Athena says that it helps: the same query usually needs the same again.
 _RESOURCES_EXHAUSTED = Verdict(
@@ -124,8 +125,8 @@ VERDICTS_BY_TYPE: Mapping[int, Verdict] = {
     1002: _VALUE_DOES_NOT_FIT,  # or, with the name TYPE_MISMATCH, a mistake in the SQL
     1006: _SQL_NOT_VALID,
     1008: _REJECTED,
-    1011: CANCELLED,
-    1014: CANCELLED,
+    1011: _CANCELLED,
+    1014: _CANCELLED,
     1100: _VALUE_DOES_NOT_FIT,
     1110: _TABLE_EXISTS,
     1200: _SQL_NOT_VALID,
@@ -151,7 +152,7 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
     if "bytes scanned limit" in execution.reason.lower():
         return _SCAN_LIMIT
     if execution.state is QueryState.CANCELLED:
-        return CANCELLED
+        return _CANCELLED
     verdict = _known_verdict(execution)
     if verdict is None:
         is_athenas_fault = execution.error_category == 1
@@ -164,20 +165,6 @@ def execution_verdict(execution: QueryExecution) -> Verdict:
     if verdict.decision is Decision.RESUBMIT and execution.retryable is False:
         return replace(verdict, decision=Decision.FAIL)
     return verdict
-
-
-def is_current(execution: QueryExecution) -> bool:
-    """Return whether the execution is active, succeeded, or failed for good.
-
-    Any other is cancelled, or failed for a transient reason. The query may be submitted again.
-    """
-    if execution.state not in (QueryState.FAILED, QueryState.CANCELLED):
-        return True
-    verdict = execution_verdict(execution)
-    # The wait for a cancelled query fails at once, yet whoever submits again wants another
-    # execution.
-    was_cancelled = verdict == CANCELLED
-    return verdict.decision is Decision.FAIL and not was_cancelled
 
 
 class QueryFailedError(QueryError):

@@ -4,61 +4,108 @@ import logging
 from typing import Any
 
 from airflow.sdk import Context
+from botocore.exceptions import ClientError
+from pydantic import TypeAdapter, ValidationError
 
+from athena_reports.aws.errors import error_code
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.queries.execution import get_query_execution
+from athena_reports.queries.request import QueryRequest
+
+_KEY = "athena query executions"
 _logger = logging.getLogger(__name__)
 
 
-class TaskStateNotes:
-    """Notes of the executions that one task has started for one generation of its run.
+_NOTES = TypeAdapter(dict[str, dict[str, str]])  # the ids of executions by chain and token
+
+
+class ExecutionNotes:
+    """Notes of the executions that a task has started for one chain of tokens.
 
     They are in the task's state store (`context["task_state_store"]`), which Airflow has from 3.3
-    on. Before 3.3 nothing is noted. The notes survive retries. They survive a clear of the run too,
-    but a cleared run has another generation, and so notes of its own. Airflow keeps them for
-    `[state_store] default_retention_days`, 30 by default.
+    on. Before 3.3 nothing is noted. The notes survive retries and clears of the run. Airflow keeps
+    them for `[state_store] default_retention_days`, 30 by default. A try that was taken for dead
+    and comes back finds no notes: Airflow knows the task instance by a new id then.
 
-    If the store does not answer, that is only logged: the notes are not the only way to find a
-    query.
+    If the store does not answer, that is only logged: Athena remembers the token as well.
 
     Args:
         context: The context of the task.
-        generation: Which clear of the run wants the query, as in the query's marker.
-        known_ids: Ids of executions that the task knows from elsewhere. They count as the oldest.
+        chain: What the chain begins with: the token of the first execution, or the id of the
+            execution that a wait was given. Notes of another chain are of another clear of the run,
+            or of SQL that was edited since.
     """
 
-    def __init__(self, context: Context, generation: str, *, known_ids: tuple[str, ...] = ()):
+    def __init__(self, context: Context, chain: str) -> None:
         self._store: Any = context.get("task_state_store")
-        self._key = f"athena query executions, generation {generation}"
-        self._known_ids = known_ids
+        self._chain = chain
 
-    def ids(self) -> list[str]:
-        """Return the ids of the known and of the noted executions, the oldest first."""
-        ids = list(self._known_ids)
-        for noted_id in self._noted_ids():
-            if noted_id not in ids:
-                ids.append(noted_id)
-        return ids
+    @property
+    def are_kept(self) -> bool:
+        """Whether Airflow keeps notes."""
+        return self._store is not None
 
-    def add(self, query_execution_id: str) -> None:
+    def find(self, token: str) -> str:
+        """Return the id of the execution that was started under a token; empty for none."""
+        return self._read().get(self._chain, {}).get(token, "")
+
+    def add(self, token: str, query_execution_id: str) -> None:
         """Note an execution."""
         if self._store is None:
             return
-        # If the notes cannot be read, they are overwritten: the latest execution matters most.
-        noted_ids = self._noted_ids()
-        if query_execution_id in noted_ids:
-            return
+        notes = self._read()
+        notes.setdefault(self._chain, {})[token] = query_execution_id
         try:
-            self._store.set(self._key, [*noted_ids, query_execution_id])
+            self._store.set(_KEY, notes)
         except Exception as error:  # a deployment can have a backend with errors of its own
-            _logger.warning("Query %s could not be noted: %r", query_execution_id, error)
+            _logger.warning("Could not note query %s: %r", query_execution_id, error)
 
-    def _noted_ids(self) -> list[str]:
+    def ids_of_other_chains(self) -> list[str]:
+        """Return the ids of the noted executions that this chain does not want."""
+        ids: list[str] = []
+        for chain, ids_by_token in self._read().items():
+            if chain != self._chain:
+                ids.extend(ids_by_token.values())
+        return ids
+
+    def _read(self) -> dict[str, dict[str, str]]:
         if self._store is None:
-            return []
+            return {}
         try:
-            value = self._store.get(self._key)
+            return _NOTES.validate_python(self._store.get(_KEY, {}))
+        except ValidationError as error:  # somebody has edited it
+            _logger.warning("Ignoring the notes of queries, which are not valid: %s", error)
         except Exception as error:  # a deployment can have a backend with errors of its own
-            _logger.warning("The notes of queries could not be read: %r", error)
-            return []
-        if not isinstance(value, list):
-            return []
-        return [str(noted_id) for noted_id in value]
+            _logger.warning("Could not read the notes of queries: %r", error)
+        return {}
+
+
+def start_once(
+    request: QueryRequest, token: str, hook: SharedSessionHook, notes: ExecutionNotes
+) -> str:
+    """Return the id of the execution that is noted under a token; start the query if none is.
+
+    If the worker died before it could note the execution, Athena knows it by its token.
+    """
+    noted_id = notes.find(token)
+    if noted_id:
+        return noted_id
+    query_execution_id = hook.run_query(**request.arguments(token))
+    notes.add(token, query_execution_id)
+    return query_execution_id
+
+
+def stop_unwanted(hook: SharedSessionHook, notes: ExecutionNotes) -> None:
+    """Stop what this task started before its run was cleared, or its SQL edited."""
+    athena: Any = hook.get_conn()
+    for unwanted_id in notes.ids_of_other_chains():
+        try:
+            execution = get_query_execution(athena, unwanted_id)
+        except ClientError as error:
+            # Athena has no code of its own for an unknown id. It forgets executions after 45 days.
+            if error_code(error) != "InvalidRequestException":
+                raise
+            continue
+        if execution.is_running:
+            _logger.warning("Stopping query %s, which is not wanted any more.", unwanted_id)
+            hook.stop_query(unwanted_id)

@@ -20,7 +20,8 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest, PublishedObject, Version
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.queries.submission import Submitted, executed_sql
+from athena_reports.queries.request import executed_sql
+from athena_reports.queries.submission import Submitted
 from athena_reports.reports.column import private_names
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import CheckResult, run_checks
@@ -296,7 +297,7 @@ def keep_sql(
     Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
 
     Args:
-        sql: The SQL as it ran.
+        sql: The SQL as it ran, without UNLOAD and comment.
         sql_sha256: Digest of the SQL as run_query rendered it. It names the object.
         version: The version, whose rows are uploaded.
         location: Where the period is published.

@@ -1,4 +1,4 @@
-"""Submits a query to Athena, once per intention, and returns at once."""
+"""Submits a query to Athena, once per clear of its run, and returns at once."""
 
 import hashlib
 import json
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Context
 
 from athena_reports.aws.hook import SharedSessionHook
@@ -18,8 +17,8 @@ from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.queries.submission import Submitted, submit_once
+from athena_reports.queries.request import QueryRequest
+from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput, template_context
@@ -31,7 +30,7 @@ from athena_reports.steps.airflow_errors import (
     report_errors,
     require_connection,
 )
-from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 from athena_reports.steps.input_coverage import find_coverage
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
@@ -40,20 +39,19 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 SUBMITTED_XCOM = "submitted"
-# Not part of `submitted`, which a first try that was taken for dead pushes again when it goes on.
-RETRIED_XCOM = "retried"
 
 # Athena's names of the ways to encrypt, by S3's.
 _ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 
 
 class AthenaSubmitOperator(AthenaOperator):
-    """Submits a query to Athena, once per intention, and returns its query execution id at once.
+    """Submits a query to Athena, once per clear of its run, and returns its id at once.
 
     With a `cadence` the query is a report's template: it sees `period` and `params` and nothing
     else. Without one, Airflow's usual template context applies, with the plugin's macros. Pushes
     `Submitted` to XCom under the key `submitted`: the steps after it take the period from there.
-    From the second try on it pushes True under `retried`.
+    A retry, and a process that was killed, get the same execution by its token. So a kill of the
+    task does not stop the query.
 
     Args:
         cadence: The periods of the DAG; None for a query without a period.
@@ -70,7 +68,7 @@ class AthenaSubmitOperator(AthenaOperator):
         require: Called with the hook before anything else; what it raises fails the task, before a
             query is paid.
         query_logic: Digest of what makes the query, as `Report.query_logic` gives it.
-        environment: Name of the environment, for the query's marker and for messages.
+        environment: Name of the environment, for the query's token and for messages.
         kwargs: Arguments of AthenaOperator.
     """
 
@@ -106,7 +104,6 @@ class AthenaSubmitOperator(AthenaOperator):
         self.require = require
         self.query_logic = query_logic
         self.environment = environment
-        self.killed = False
         # What there is of each input, from the moment on when that is known.
         self._coverages: tuple[InputCoverage, ...] = ()
         # The period of the run, which is known when the query is rendered; None without a cadence.
@@ -132,9 +129,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self.period = period.model_dump(mode="json")
 
     def execute(self, context: Context) -> str:
-        """Submit the query, once per intention, and return its query execution id."""
-        ti = context["ti"]
-        is_retry = ti.try_number > 1
+        """Submit the query, or find it, and return its query execution id."""
         about = describe(self.dag_id, self._run_period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
@@ -143,29 +138,22 @@ class AthenaSubmitOperator(AthenaOperator):
                 self.require(hook)
             self._coverages = self._find_coverage()
             self._require_small_scan()
-            submission = self._submission(context)
-            self.query_execution_id = submit_once(
-                submission,
-                hook,
-                is_retry=is_retry,
-                notes=TaskStateNotes(context, _generation(context["dag_run"])),
-            )
-        if self.killed:
-            self.on_kill()
-            raise AirflowException(
-                f"{about}: killed while query {self.query_execution_id} was submitted."
-            )
+            request = self._request(context)
+            token = request.token()
+            notes = ExecutionNotes(context, chain=token)
+            stop_unwanted(hook, notes)
+            self.query_execution_id = start_once(request, token, hook, notes)
 
-        sender = hook.sending_once()  # which has a client already: that of the query's start
         AthenaQueryResultsLink.persist(
             context,
             self,
-            region_name=sender.conn_region_name,
-            aws_partition=sender.conn_partition,
+            region_name=hook.conn_region_name,
+            aws_partition=hook.conn_partition,
             query_execution_id=self.query_execution_id,
         )
         submitted = Submitted(
             period=self._run_period,
+            query_execution_id=self.query_execution_id,
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=self._coverages,
             late_by=self.late_by,
@@ -174,19 +162,15 @@ class AthenaSubmitOperator(AthenaOperator):
             ),
             query_logic=self.query_logic,
         )
-        ti.xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
-        if is_retry:
-            ti.xcom_push(key=RETRIED_XCOM, value=True)
+        context["ti"].xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
         return self.query_execution_id
 
     def on_kill(self) -> None:
-        """Stop the query.
+        """Leave the query running, which AthenaOperator would stop.
 
-        One that is being submitted right now is stopped by `execute`, as soon as its id is known.
+        A SIGTERM also comes from an evicted pod or a deployment. Then the next try gets the same
+        execution.
         """
-        self.killed = True
-        if self.query_execution_id:
-            self.hook.stop_query(self.query_execution_id)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any]":
         """Return the query and its `inputs`, for OpenLineage.
@@ -242,20 +226,20 @@ class AthenaSubmitOperator(AthenaOperator):
             return
         require_within(self.max_scan, estimate)
 
-    def _submission(self, context: Context) -> Submission:
-        """Return the request, marked as this task instance's since the last clear of its run."""
-        ti = context["ti"]
-        map_index = -1
-        if ti.map_index is not None:
-            map_index = ti.map_index
-        owner = Marker(
-            environment=self.environment,
-            dag_id=self.dag_id,
-            run_id=context["run_id"],
-            task_id=self.task_id,
-            map_index=map_index,
-            generation=_generation(context["dag_run"]),
-        )
+    def _request(self, context: Context) -> QueryRequest:
+        """Return the request, with a comment that no other task instance and clear has."""
+        run: Any = context["dag_run"]
+        map_index = context["ti"].map_index
+        started_at = run.start_date  # differs if a run was deleted and created again
+        owner = {
+            "environment": self.environment,
+            "dag_id": self.dag_id,
+            "run_id": context["run_id"],
+            "task_id": self.task_id,
+            "map_index": -1 if map_index is None else map_index,
+            "clear_number": run.clear_number or 0,
+            "run_started_at": started_at.isoformat() if started_at else "",
+        }
         execution_context = dict(self.query_execution_context)
         if self.database:
             execution_context["Database"] = self.database
@@ -263,9 +247,9 @@ class AthenaSubmitOperator(AthenaOperator):
         configuration = dict(self.result_configuration)
         if self.output_location:
             configuration["OutputLocation"] = self.output_location
-        return Submission.make(
-            self._query_with_coverage(),
-            owner=owner,
+        return QueryRequest(
+            query=self._query_with_coverage(),
+            comment=json.dumps(owner),
             context=execution_context,
             workgroup=self.workgroup,
             result_configuration=configuration,
@@ -275,8 +259,8 @@ class AthenaSubmitOperator(AthenaOperator):
     def _query_with_coverage(self) -> str:
         """Return the query, with comments that say what it lacks and which versions it reads.
 
-        Both can change between two tries. Then the query of the first one is not what the second
-        one wants, which knows it by its text.
+        Both can change between two tries. Then the second one has another token, and so a query of
+        its own.
         """
         gaps: list[str] = []
         versions: dict[str, Mapping[str, str]] = {}
@@ -309,16 +293,3 @@ def result_configuration(bucket_owner: str, encryption: Encryption | None) -> di
             encryption_configuration["KmsKey"] = encryption.kms_key
         configuration["EncryptionConfiguration"] = encryption_configuration
     return configuration
-
-
-def _generation(run: Any) -> str:
-    """Return which clear of a run this is: Airflow counts `clear_number` up at each clear.
-
-    The start tells the run from a deleted one with the same id.
-    """
-    clear_number = run.clear_number
-    if clear_number is None:
-        clear_number = 0
-    if run.start_date is None:
-        return f"{clear_number}"
-    return f"{clear_number} since {run.start_date.isoformat()}"

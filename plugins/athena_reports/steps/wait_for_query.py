@@ -1,8 +1,10 @@
 """Waits for a query in the triggerer, and acts on how it ended."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
+from random import uniform
 from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
@@ -19,7 +21,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.errors import QueryError
 from athena_reports.queries.execution import (
     QueryExecution,
     QueryState,
@@ -27,22 +28,16 @@ from athena_reports.queries.execution import (
     elapsed_since,
     get_query_execution,
 )
-from athena_reports.queries.failures import (
-    CANCELLED,
-    Decision,
-    QueryFailedError,
-    execution_verdict,
-    is_current,
-)
-from athena_reports.queries.ownership import Marker, Submission
-from athena_reports.queries.submission import Submitted, executions_of_intention, submit_once
+from athena_reports.queries.failures import Decision, QueryFailedError, execution_verdict
+from athena_reports.queries.request import QueryRequest
+from athena_reports.queries.submission import Submitted
 from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
-from athena_reports.steps.execution_notes import TaskStateNotes
-from athena_reports.steps.run_query import RETRIED_XCOM
+from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 
-# A query that is cancelled so soon after a cleared wait began again was stopped by the clear. The
-# trigger of the cleared try usually stops it within 2 s.
-CLEAR_STOPS_WITHIN = timedelta(minutes=1)
+# Seconds before each successor. Each pause is shortened at random, by half at most, so that queries
+# that failed together do not return together.
+PAUSES_SECONDS = (1.0, 2.0, 4.0)
+MAX_SUCCESSORS = len(PAUSES_SECONDS)
 _FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
 QUERY_TIMEOUT = timedelta(hours=1)
 """How long a query is waited for, if nothing else is said."""
@@ -57,9 +52,9 @@ class AthenaWaitSensor(AthenaSensor):
     """Waits until a query has succeeded, and holds neither a worker slot nor a process meanwhile.
 
     Asks Athena once; a query that is still running is then watched by the triggerer. Without a
-    triggerer (`deferrable=False`) the task is rescheduled between two calls. A query that Athena
-    failed for a reason that passes is submitted again. Whoever stops the wait stops the query.
-    Returns the `QueryExecution` that succeeded, as JSON.
+    triggerer (`deferrable=False`) the task is rescheduled between two calls. A query that failed
+    for a reason that may pass gets a successor, up to `MAX_SUCCESSORS`. A wait that gives up stops
+    the query. Returns the `QueryExecution` that succeeded, as JSON.
 
     Args:
         timeout: Seconds, or a timedelta. A query that has not ended so long after it was submitted
@@ -67,8 +62,8 @@ class AthenaWaitSensor(AthenaSensor):
             this try.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds
             it.
-        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for the UI and for
-            messages.
+        submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for messages. Only
+            the query that it names gets a successor.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
         poke_interval: Seconds, or a timedelta, between two calls without a triggerer. None for
@@ -122,8 +117,7 @@ class AthenaWaitSensor(AthenaSensor):
         self.environment = environment
         self.deferrable = deferrable
         self._submitted_at = ""  # not known before Athena has answered once
-        self._killed = False
-        self._was_rescheduled = False  # whether this try has looked before, without a triggerer
+        self._successors_left = 0
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query pushed nothing, the task fails for good."""
@@ -135,10 +129,10 @@ class AthenaWaitSensor(AthenaSensor):
         # A Jinja template renders a missing XCom as `None`.
         if self.query_execution_id in (None, "", "None"):
             raise AirflowFailException(self._no_query_problem)
-        self._context = context
-        self._ti = context["ti"]
-        self._was_rescheduled = bool(context.get("task_reschedule_count"))
+        self._begin(context)
+        self._successors_left = self._allowed_successors
         with self._translated_errors():
+            stop_unwanted(self._hook, self._notes)
             if not self.deferrable:
                 return super().execute(context)
             outcome = self.poke(context)
@@ -148,12 +142,11 @@ class AthenaWaitSensor(AthenaSensor):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has seen the end of the query, or could not ask any more."""
-        self._context = context
-        self._ti = context["ti"]
         if "error" in event:
             raise AirflowException(f"{self._about}: {event['error']}")
         execution = QueryExecution.model_validate(event["query"])
         self.query_execution_id = execution.id
+        self._successors_left = event["successors_left"]
         outcome = self._conclude(execution)
         if not outcome.is_done:
             self._defer()
@@ -164,12 +157,20 @@ class AthenaWaitSensor(AthenaSensor):
 
         Otherwise `_translated_errors` stops the query.
         """
+        from athena_reports.steps.wait_trigger import AWAITED_XCOM
+
+        self._begin(context)
+        awaited_id = self._ti.xcom_pull(
+            task_ids=self.task_id, key=AWAITED_XCOM, map_indexes=self._ti.map_index
+        )
+        if awaited_id:
+            self.query_execution_id = awaited_id
         with self._translated_errors():
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
             except (AirflowSensorTimeout, AirflowSkipException):
                 # A skip is what `soft_fail` or `never_fail` makes of a failure, such as a time-out.
-                execution = self._get_current()
+                execution = self._get_execution()
                 if execution.state is not QueryState.SUCCEEDED:
                     raise
                 return self._conclude(execution).xcom_value
@@ -189,19 +190,11 @@ class AthenaWaitSensor(AthenaSensor):
             return self._conclude(execution)
 
     def on_kill(self) -> None:
-        """Stop each running execution of the query.
+        """Leave the query running, which AthenaSensor would stop.
 
-        If the query was submitted again, `query_execution_id` may still be the id of the first
-        execution: a new process has only that one.
+        A SIGTERM also comes from an evicted pod or a deployment, and the next try waits for the
+        same execution. Once the task is deferred, its trigger stops the query.
         """
-        self._killed = True
-        running_ids: list[str] = []
-        for execution in executions_of_intention(self.hook.get_conn(), self.query_execution_id):
-            # The execution itself comes first, and may come again among the recent ones.
-            if execution.is_running and execution.id not in running_ids:
-                running_ids.append(execution.id)
-        for running_id in running_ids:
-            self.hook.stop_query(running_id)
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
         """Return the pause in seconds; BaseSensorOperator asks for it without a triggerer."""
@@ -228,58 +221,26 @@ class AthenaWaitSensor(AthenaSensor):
         return f"{problem} {advice} {by_hand}"
 
     @property
-    def _was_cleared(self) -> bool:
-        retries = self.retries or 0
-        return bool(self._ti.max_tries > retries)  # a clear adds the tries so far to max_tries
+    def _allowed_successors(self) -> int:
+        """How many successors the query may get, which the task was told to wait for.
 
-    def _may_be_stopped_by_airflow(self, execution: QueryExecution) -> bool:
-        """Whether it may not have been a person who cancelled the query."""
-        if self._may_be_stopped_by_clear(execution):
-            return True
-        return self._may_be_stopped_by_earlier_try(execution)
-
-    def _may_be_stopped_by_clear(self, execution: QueryExecution) -> bool:
-        """Whether a clear of this task, but not of the submitting one, may have stopped the query.
-
-        The trigger of the cleared try stops the query a moment before or after the new try begins.
-        A query that is cancelled later was cancelled by somebody.
+        A task that Airflow reschedules forgets them unless it can note them: each poke is a new
+        start of the task.
         """
-        if not self._was_cleared or self._was_rescheduled or not execution.completed_at:
-            return False
-        stopped_at = datetime.fromisoformat(execution.completed_at)
-        stopped_after: timedelta = stopped_at - self._ti.start_date
-        return stopped_after < CLEAR_STOPS_WITHIN
+        if not self.submitted or not (self.deferrable or self._notes.are_kept):
+            return 0
+        submitted = Submitted.model_validate(self.submitted)
+        if submitted.query_execution_id != self.query_execution_id:
+            return 0
+        return MAX_SUCCESSORS
 
-    def _may_be_stopped_by_earlier_try(self, execution: QueryExecution) -> bool:
-        """Whether an earlier try that was killed, or taken for dead, may have stopped the query.
-
-        It may be a try of this task, or of the task that submitted the query.
-        """
-        if self._ti.try_number > 1 and not self._was_cleared:
-            return True
-        submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        if submission is None or not isinstance(submission.marker, Marker):
-            return False
-        was_retried = self._ti.xcom_pull(
-            task_ids=submission.marker.task_id,
-            map_indexes=submission.marker.map_index,
-            key=RETRIED_XCOM,
-        )
-        return bool(was_retried)
+    def _begin(self, context: Context) -> None:
+        self._ti = context["ti"]
+        self._hook: Any = self.hook  # typed as AthenaSensor's
+        self._notes = ExecutionNotes(context, chain=self.query_execution_id)
 
     def _get_execution(self) -> QueryExecution:
-        return get_query_execution(self.hook.get_conn(), self.query_execution_id)
-
-    def _get_current(self) -> QueryExecution:
-        """Return the execution of the intention to wait for, and take its id from now on."""
-        executions = list(executions_of_intention(self.hook.get_conn(), self.query_execution_id))
-        current = executions[0]  # the execution itself, if there is none to wait for
-        for execution in executions:
-            if is_current(execution):
-                current = execution
-                break
-        self.query_execution_id = current.id
-        return current
+        return get_query_execution(self._hook.get_conn(), self.query_execution_id)
 
     def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
         """Decide what the state of an execution means for the wait."""
@@ -293,21 +254,8 @@ class AthenaWaitSensor(AthenaSensor):
             return PokeReturnValue(is_done=True, xcom_value=execution.model_dump(mode="json"))
 
         verdict = execution_verdict(execution)
-        if verdict.decision is Decision.RESUBMIT:
-            return self._conclude(self._resubmit(execution))
-
-        if execution.state is QueryState.CANCELLED:
-            # The query may have been submitted again under an id that this process does not know.
-            current = self._get_current()
-            is_replaced = current.id != execution.id
-            if is_replaced:
-                return self._conclude(current)
-
-        # By the verdict, not the state: Athena also cancels a query that exceeds the scan limit,
-        # and gives some cancelled queries the state FAILED.
-        is_cancelled = verdict == CANCELLED
-        if is_cancelled and self._may_be_stopped_by_airflow(execution):
-            return self._conclude(self._resubmit(execution))
+        if verdict.decision is Decision.RESUBMIT and self._successors_left:
+            return self._conclude(self._successor_of(execution))
 
         failure = QueryFailedError(execution, about=self._about, link=self._link(execution))
         raise AirflowFailException(str(failure)) from failure
@@ -319,26 +267,18 @@ class AthenaWaitSensor(AthenaSensor):
             return ""
         return console_url(execution.id, region, domain)
 
-    def _resubmit(self, execution: QueryExecution) -> QueryExecution:
-        """Return the execution to wait for after this one; it is started if there is none yet."""
-        submission = Submission.from_response(self.hook.get_query_info(execution.id))
-        if submission is None or not isinstance(submission.marker, Marker):
-            raise QueryError(
-                f"Query {execution.id} is {execution.state}, and this run did not submit it."
-            )
-        hook: Any = self.hook  # typed as AthenaSensor's
-        notes = TaskStateNotes(
-            self._context, submission.marker.generation, known_ids=(execution.id,)
-        )
-        self.query_execution_id = submit_once(submission, hook, is_retry=True, notes=notes)
-        if self._killed:
-            # The kill came while `submit_once` paused, so `on_kill` did not stop the new execution.
-            self.on_kill()
+    def _successor_of(self, failed: QueryExecution) -> QueryExecution:
+        """Return the execution after one that has failed; start it if that was not done before."""
+        request = QueryRequest.from_response(self._hook.get_query_info(failed.id))
+        token = request.token(failed.id)
+        if not self._notes.find(token):
+            time.sleep(PAUSES_SECONDS[-self._successors_left] * uniform(0.5, 1))
+        self._successors_left -= 1
+        self.query_execution_id = start_once(request, token, self._hook, self._notes)
         self.log.warning(
-            "Query %s is %s: %s. It was submitted again as %s.",
-            execution.id,
-            execution.state,
-            execution.reason,
+            "Query %s failed: %s. Waiting for its successor %s.",
+            failed.id,
+            failed.reason,
             self.query_execution_id,
         )
         return self._get_execution()
@@ -353,6 +293,7 @@ class AthenaWaitSensor(AthenaSensor):
         self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)
         trigger = AthenaWaitTrigger(
             query_execution_id=self.query_execution_id,
+            successors_left=self._successors_left,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -385,7 +326,7 @@ class AthenaWaitSensor(AthenaSensor):
             if not is_timed_out and not is_skipped:
                 raise
             with aws_errors(self._about):
-                self.on_kill()
+                self._hook.stop_query(self.query_execution_id)
             problem = str(failure)
             if is_timed_out:
                 problem = self._time_out_problem()

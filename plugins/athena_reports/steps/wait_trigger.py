@@ -21,25 +21,30 @@ AWAITED_XCOM = "awaited_query"
 
 # Long, since the first task state that a triggerer asks for takes seconds: it loads Airflow's API.
 STOP_WITHIN_SECONDS = 120
+_STOP_IT = "Stop it in the Athena console if no run needs it."
 
 
 class AthenaWaitTrigger(AthenaTrigger):
     """Fires when the query has ended, or when Athena does not answer any more.
 
-    The payload is `{"query": <QueryExecution as JSON>}` or `{"error": <why>}`. What an error means
-    is decided by the task: its next try asks Athena itself.
+    The payload is `{"query": <QueryExecution as JSON>, "successors_left": <number>}` or
+    `{"error": <why>}`. What an error means is decided by the task: its next try asks Athena itself.
     """
 
-    def __init__(self, query_execution_id: str, **connection: Any) -> None:
+    def __init__(
+        self, query_execution_id: str, *, successors_left: int = 0, **connection: Any
+    ) -> None:
         # The waiter of AthenaTrigger is not used, so its arguments have no effect.
         super().__init__(query_execution_id, waiter_delay=1, waiter_max_attempts=1, **connection)
         self.query_execution_id = query_execution_id
+        self.successors_left = successors_left
         self._stopping: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the metadata database keeps while the task is deferred."""
         fields = {
             "query_execution_id": self.query_execution_id,
+            "successors_left": self.successors_left,
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
             "verify": self.verify,
@@ -58,7 +63,12 @@ class AthenaWaitTrigger(AthenaTrigger):
             except NoAnswerError as error:
                 event = TriggerEvent({"error": str(error)})
             else:
-                event = TriggerEvent({"query": execution.model_dump(mode="json")})
+                event = TriggerEvent(
+                    {
+                        "query": execution.model_dump(mode="json"),
+                        "successors_left": self.successors_left,
+                    }
+                )
         yield event
 
     async def on_kill(self) -> None:
@@ -109,9 +119,8 @@ class AthenaWaitTrigger(AthenaTrigger):
                 await self._stop_if_unwanted()
         except TimeoutError:
             # Athena does not serve, or the process stood still.
-            problem = f"it is not known to have stopped within {STOP_WITHIN_SECONDS:g} s"
-            advice = "The reconciler stops it if nobody wants it."
-            self.log.warning("Query %s: %s. %s", self.query_execution_id, problem, advice)
+            problem = f"could not confirm within {STOP_WITHIN_SECONDS:g} s that it stopped"
+            self.log.warning("Query %s: %s. %s", self.query_execution_id, problem, _STOP_IT)
 
     async def _stop_if_unwanted(self) -> None:
         query_id = self.query_execution_id
@@ -122,9 +131,8 @@ class AthenaWaitTrigger(AthenaTrigger):
                 awaited_query = await self._awaited_query()
         except Exception as error:
             # The query may still be wanted, and a query that is stopped has to be paid again.
-            problem = f"it is not known whether its task waits for it ({error!r})"
-            advice = "The reconciler stops it if nobody wants it."
-            self.log.warning("Query %s is left running: %s. %s", query_id, problem, advice)
+            problem = f"could not get what its task waits for ({error!r})"
+            self.log.warning("Query %s is left running: %s. %s", query_id, problem, _STOP_IT)
             return
         if awaited_query == query_id:
             self.log.info(

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_reports.queries.ownership import AuthorMarker, Submission
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.command_line import main
 from athena_reports_cli.local.services import Services
 from tests.support.paths import ROOT
+from tests.support.query_comments import comment_of, query_of
 from tests.support.repository_copy import SHELL
 from tests.support.variables import kept_environment
 
@@ -236,8 +236,8 @@ class Query:
     """A query that Athena got.
 
     Attributes:
-        command: The command, as its marker names it; empty without the marker of an author.
-        sql: Its text without the marker.
+        command: The command, as its comment names it; empty without the comment of an author.
+        sql: Its text without the comment.
         workgroup: Its workgroup.
         database: Its database.
         output: Where its result was to be written.
@@ -468,16 +468,11 @@ def load_sales(shop: Project) -> int:
 
 
 def _query(execution: Any) -> Query:
-    submission = Submission.from_response({"QueryExecution": execution})
-    command, sql = "", execution["Query"]
-    if submission is not None:
-        sql = submission.statement
-        if isinstance(submission.marker, AuthorMarker):
-            assert submission.marker.environment == ENVIRONMENT
-            command = submission.marker.command
+    comment = comment_of(execution["Query"])
+    assert comment.get("environment", ENVIRONMENT) == ENVIRONMENT
     return Query(
-        command=command,
-        sql=sql,
+        command=comment.get("command", ""),
+        sql=query_of(execution["Query"]),
         workgroup=execution["WorkGroup"],
         database=execution["QueryExecutionContext"]["Database"],
         output=execution["ResultConfiguration"]["OutputLocation"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,12 +12,11 @@ import pytest
 import time_machine
 from rich.cells import cell_len
 
-from local_athena.faults import End, Fault, Hold, Refuse, Throttle, ThrottleGlue
+from local_athena.faults import End, Fault, Refuse, Throttle, ThrottleGlue
 from tests.services.commands.project import (
     ABSENT_DAY,
     ENVIRONMENT,
     ITEMS,
-    RESULTS,
     UNPUBLISHED_WEEK,
     WEEKS,
     Done,
@@ -107,7 +105,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
     assert (query.database, query.state) == (f"database_{ENVIRONMENT}", "SUCCEEDED")
     assert query.output.startswith(f"s3://athena-query-result-{ENVIRONMENT}/")
     assert query.sql in done.out
-    assert done.objects == {query.output, f"{query.output}.metadata"}  # no lease stays
+    assert done.objects == {query.output, f"{query.output}.metadata"}
 
     names, types, *rows = table(done)
     assert (names, types) == (["item", "amount"], ["varchar", "bigint"])
@@ -351,26 +349,6 @@ def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_n
     shop.write("tests/reports/items/bounds/expected.csv", "")
     assert shop.run("test", "items/bounds", "--accept").code == 0
     assert shop.run("test", "items/bounds").lines[-1] == "1 passed"  # beside no earlier period
-
-
-def test_what_a_long_query_leaves_while_it_runs_is_gone_afterwards(
-    shop: Project, strike: Strike
-) -> None:
-    """A lease says that the command still waits for it."""
-    strike(Hold(sql="What was sold", seconds=0.5))
-    seen = set()
-
-    def look(_: float) -> None:
-        found = shop.services.s3.list_objects_v2(Bucket=RESULTS, Prefix="leases/")
-        seen.update(item["Key"] for item in found.get("Contents", []))
-
-    shop.patch.setattr("athena_reports.queries.lease.RENEW_EVERY", timedelta(0))
-    shop.patch.setattr("athena_reports_cli.authoring.trial.time", SimpleNamespace(sleep=look))
-    done = shop.run("preview", "items", WEEK, "--run")
-    assert (done.code, done.err) == (0, "")
-    assert len(seen) == 1
-    (query,) = done.queries
-    assert done.objects == {query.output, f"{query.output}.metadata"}
 
 
 def test_no_rows_would_not_be_published(shop: Project) -> None:

@@ -16,7 +16,6 @@ from athena_reports import (
     Report,
     build_cleanup,
     build_dag,
-    build_reconciler,
     build_restatement,
     notify,
 )
@@ -30,7 +29,7 @@ from athena_reports.steps.prepared_version import PreparedVersion
 from tests.support.airflow_run import context
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.notifiers import Recorder
-from tests.support.tasks import SUBMITTED
+from tests.support.tasks import pushed_by_run_query
 
 QUERY = QueryExecution(id="q-1", submitted_at="2025-06-16T00:00:00.000+00:00", statement="SELECT")
 PREPARED = PreparedVersion(
@@ -38,13 +37,13 @@ PREPARED = PreparedVersion(
     version=Version(version="v", ordered=True, rows=0, columns=(), objects=()),
     checks=(),
 )
+SUBMITTED = pushed_by_run_query("q-1")
 GIVEN: dict[str, dict[str, Any]] = {
     "wait_for_inputs": {},
     "run_query": {},
     "wait_for_query": {"query_execution_id": "q-1", "submitted": SUBMITTED},
     "transform": {"op_kwargs": {"query": QUERY.model_dump(), "submitted": SUBMITTED}},
     "publish": {"prepared": PREPARED.model_dump(), "submitted": SUBMITTED},
-    "stop_unwanted_queries": {},
     "clean_up": {},
     "find": {},
     "deliver": {},
@@ -64,7 +63,7 @@ def dags() -> list[DAG]:
             delivery_policy=DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published"),
             deployment=settings(),
         )
-    maintenance = [build_reconciler(), build_cleanup(), build_restatement()]
+    maintenance = [build_cleanup(), build_restatement()]
     return [build_dag(plays, WEEKS), deliveries, *maintenance]
 
 

@@ -8,6 +8,7 @@ import boto3.session
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
 
 from athena_reports.aws.hook import SharedSessionHook
 
@@ -34,8 +35,8 @@ def test_all_clients_come_from_one_session_and_one_look_up(monkeypatch: pytest.M
     looked_up = staticmethod(lambda conn_id: made.append(conn_id) or get_connection(conn_id))
     monkeypatch.setattr(AthenaHook, "get_connection", looked_up)
     hook = SharedSessionHook(aws_conn_id="games", config={"read_timeout": 42})
-    once = hook.sending_once()
-    clients = [hook.client("s3"), hook.get_conn(), hook.client("glue"), once.get_conn()]
+    other = hook.with_defaults(Config(connect_timeout=7))
+    clients = [hook.client("s3"), hook.get_conn(), hook.client("glue"), other.get_conn()]
 
     assert [client.meta.service_model.service_name for client in clients] == [
         "s3",
@@ -77,27 +78,6 @@ def test_a_process_makes_one_client_of_a_service(monkeypatch: pytest.MonkeyPatch
 
     assert hook.client("glue") is hook.client("glue")
     assert hook.client("athena") is hook.get_conn()
-    assert hook.sending_once().get_conn() is hook.sending_once().get_conn()
-
-
-def test_a_hook_that_sends_once_keeps_what_it_was_made_with_but_the_retries(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_GAMES", CONNECTION)
-    config = {"read_timeout": 42, "retries": {"total_max_attempts": 7}}
-    hook = SharedSessionHook(
-        "games", region_name="us-west-2", verify=False, log_query=False, config=config
-    )
-    once = hook.sending_once()
-
-    kept = ("aws_conn_id", "region_name", "verify", "log_query")
-    assert [getattr(once, name) for name in kept] == ["games", "us-west-2", False, False]
-    attempts = {
-        made: made.get_conn().meta.config.retries["total_max_attempts"] for made in (hook, once)
-    }
-    assert attempts == {hook: 7, once: 1}
-    assert once.get_conn().meta.config.read_timeout == 42
-    assert once.get_conn().meta.region_name == "us-west-2"
 
 
 class CallingOperator:

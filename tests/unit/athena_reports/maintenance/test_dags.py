@@ -5,23 +5,9 @@ import pytest
 import time_machine
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import RetentionPolicy, build_cleanup, build_reconciler, build_restatement
+from athena_reports import RetentionPolicy, build_cleanup, build_restatement
 from athena_reports.maintenance.cleanup import clean_up_bucket
 from athena_reports.settings import Settings
-
-
-def test_the_contract_of_the_reconciler(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ENV": "stg", "AWS_CONN_ID": "aws_reports", "PAUSED": "true"}.items():
-        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
-    dag: Any = build_reconciler(timedelta(minutes=3), doc="# Reconciler")
-
-    (task,) = dag.tasks
-    assert (dag.dag_id, task.task_id) == ("athena_reports_reconciler", "stop_unwanted_queries")
-    assert (task.workgroup, task.environment, task.aws_conn_id) == ("stg", "stg", "aws_reports")
-    assert (dag.doc_md, dag.tags) == ("# Reconciler", {"athena-reports-maintenance", "stg"})
-    assert dag.is_paused_upon_creation
-    assert dag.dagrun_timeout == timedelta(minutes=3)  # none outlives the next
-    assert task.retries == 0  # the next one comes soon
 
 
 def test_the_contract_of_the_restatement() -> None:
@@ -45,7 +31,7 @@ def test_the_contract_of_the_restatement() -> None:
     assert restate.partial_kwargs["skip_when_already_exists"] is True
 
 
-@pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])
+@pytest.mark.parametrize("build", [build_cleanup, build_restatement])
 def test_the_first_run_comes_at_once_and_the_next_ones_at_intervals(build: Any) -> None:
     stored = DagSerialization.from_dict(DagSerialization.to_dict(build(every=timedelta(hours=3))))
     now = datetime(2026, 11, 15, 7, 30, tzinfo=UTC)
@@ -59,7 +45,7 @@ def test_the_first_run_comes_at_once_and_the_next_ones_at_intervals(build: Any) 
     assert (first.run_after, second.run_after) == (now, now + timedelta(hours=3))
 
 
-@pytest.mark.parametrize("build", [build_reconciler, build_cleanup, build_restatement])
+@pytest.mark.parametrize("build", [build_cleanup, build_restatement])
 def test_one_runs_at_a_time_and_a_backfill_is_refused(build: Any) -> None:
     dag = build(doc="# What it does")
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
@@ -72,14 +58,9 @@ def test_one_runs_at_a_time_and_a_backfill_is_refused(build: Any) -> None:
 
 def test_each_setting_reaches_the_tasks(deployment: Settings) -> None:
     policy = RetentionPolicy(keep_versions=1)
-    (stop,) = build_reconciler().tasks
     (clean_up,) = build_cleanup(policy, delete=True).tasks
     restatement: Any = build_restatement()
 
-    fields: Any = ("workgroup", "environment", "bucket_owner", "aws_conn_id")
-    assert {name: getattr(stop, name) for name in fields} == {
-        name: getattr(deployment, name) for name in fields
-    }
     assert clean_up.python_callable.func is clean_up_bucket
     assert clean_up.python_callable.keywords == {
         "policy": policy,
@@ -101,23 +82,16 @@ def test_each_setting_reaches_the_tasks(deployment: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "name", "retries"),
-    [
-        (build_reconciler, "reconciler", 0),
-        (build_cleanup, "cleanup", 1),
-        (build_restatement, "restatement", 1),
-    ],
+    ("build", "name"), [(build_cleanup, "cleanup"), (build_restatement, "restatement")]
 )
-def test_what_all_maintenance_has_in_common(
-    deployment: Settings, build: Any, name: str, retries: int
-) -> None:
+def test_what_all_maintenance_has_in_common(deployment: Settings, build: Any, name: str) -> None:
     dag = build()
     assert dag.dag_id == f"athena_reports_{name}"
     assert dag.tags == {"athena-reports-maintenance", "stg"}
     assert dag.is_paused_upon_creation
     for task_id in set(dag.task_ids) - {"restate"}:
-        assert (dag.get_task(task_id).owner, dag.get_task(task_id).retries) == ("airflow", retries)
-    assert (dag.dagrun_timeout is None) == (name != "reconciler"), "a cleanup may take hours"
+        assert (dag.get_task(task_id).owner, dag.get_task(task_id).retries) == ("airflow", 1)
+    assert dag.dagrun_timeout is None, "a cleanup may take hours"
 
 
 def test_a_cleanup_deletes_nothing_unless_it_is_told_to_and_keeps_as_documented() -> None:
@@ -132,7 +106,6 @@ def test_a_cleanup_deletes_nothing_unless_it_is_told_to_and_keeps_as_documented(
 @pytest.mark.parametrize(
     ("build", "every"),
     [
-        (build_reconciler, timedelta(minutes=10)),
         (build_cleanup, timedelta(days=1)),
         (build_restatement, timedelta(minutes=30)),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk._shared.state import TaskScope
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
@@ -19,10 +20,11 @@ from airflow.sdk.execution_time.comms import (
 )
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
 
-from athena_reports.steps.execution_notes import TaskStateNotes
+from athena_reports.steps.execution_notes import ExecutionNotes
 from athena_reports.steps.run_query import SUBMITTED_XCOM
 from tests.support.airflow_run import DagRun, context
-from tests.support.memory_athena import MemoryAthena
+from tests.support.aws_errors import api_error
+from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.tasks import submitted
 
 TI_ID = uuid4()
@@ -62,36 +64,78 @@ def given(run: DagRun | None = None, **of_task: Any) -> Any:
     return context(run, **of_task) | {"task_state_store": store}
 
 
-def test_what_is_noted_stays_beside_what_was_noted_before(supervisor: Supervisor) -> None:
-    for query_id in ("q-1", "q-2", "q-1", "q-3"):
-        TaskStateNotes(given(), "0").add(query_id)
-    assert TaskStateNotes(given(), "0").ids() == ["q-1", "q-2", "q-3"]
-    assert list(supervisor.rows.values()) == [["q-1", "q-2", "q-3"]], "each is noted once"
-    assert TaskStateNotes(given(), "1").ids() == []
-    # What is known from elsewhere counts as the oldest: of many, the latest are looked at.
-    notes = TaskStateNotes(given(), "0", known_ids=("q-2", "q-0"))
-    assert notes.ids() == ["q-2", "q-0", "q-1", "q-3"]
+def test_what_is_noted_is_found_by_its_token_in_its_own_chain(supervisor: Supervisor) -> None:
+    notes = ExecutionNotes(given(), "chain")
+    for number in (1, 2, 1):
+        notes.add(f"token {number}", f"q-{number}")
+    assert notes.are_kept
+    for reader in (notes, ExecutionNotes(given(), "chain")):
+        assert [reader.find(f"token {number}") for number in (1, 2, 3)] == ["q-1", "q-2", ""]
+        assert reader.ids_of_other_chains() == []
+    other = ExecutionNotes(given(), "another chain")
+    assert other.find("token 1") == ""
+    assert other.ids_of_other_chains() == ["q-1", "q-2"]
+    other.add("token 3", "q-3")
+    assert notes.ids_of_other_chains() == ["q-3"]
+    assert notes.find("token 1") == "q-1"
+    assert all(len(key) < 512 for key in supervisor.rows)  # as long as Airflow's column
 
 
-def test_a_retry_finds_what_was_noted_and_a_cleared_run_does_not(
+def test_a_retry_finds_what_was_noted_and_a_cleared_run_stops_it(
     athena: MemoryAthena, supervisor: Supervisor
 ) -> None:
-    """A key for each clear, so a try of before the clear cannot write over the notes of after."""
+    athena.plan = lambda _: Plan.endless()
     id_ = submitted(given())
     athena.forget_tokens()
     athena.calls.clear()
     assert submitted(given(try_number=2)) == id_
-    assert [action for action, _ in athena.calls] == ["BatchGetQueryExecution"]
+    assert athena.calls == []
 
     cleared = DagRun(clear_number=1)
-    assert submitted(given(cleared, try_number=3)) != id_
-    assert list(supervisor.rows.values()) == [[id_], ["q-2"]]
-    assert all(len(key) < 512 for key in supervisor.rows)  # as long as Airflow's column
+    other = submitted(given(cleared, try_number=3))
+    assert other != id_
+    assert athena.states == ["CANCELLED", "RUNNING"]
+    # What has ended is left alone, and so is what is noted now.
+    assert submitted(given(cleared, try_number=4)) == other
+    assert athena.count("StopQueryExecution") == 1
 
 
-def test_a_first_try_makes_no_more_calls_to_aws_than_before(
+def test_a_query_of_before_an_edit_is_stopped_before_another_one_is_paid(
     athena: MemoryAthena, supervisor: Supervisor
 ) -> None:
+    athena.plan = lambda _: Plan.endless()
+    submitted(given())
+    athena.calls.clear()
+    submitted(given(try_number=2), "SELECT 2 AS a")
+    actions = [action for action, _ in athena.calls]
+    assert actions == ["GetQueryExecution", "StopQueryExecution", "StartQueryExecution"]
+    assert athena.states == ["CANCELLED", "RUNNING"]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_ignored"),
+    [(api_error("InvalidRequestException"), True), (api_error("AccessDeniedException"), False)],
+)
+def test_only_an_execution_that_athena_has_forgotten_is_passed_over(
+    athena: MemoryAthena, supervisor: Supervisor, error: Exception, is_ignored: bool
+) -> None:
+    """It forgets executions after 45 days."""
+    submitted(given())
+
+    def refuse(action: str) -> None:
+        if action == "GetQueryExecution":
+            raise error
+
+    athena.before = refuse
+    if is_ignored:
+        assert submitted(given(try_number=2), "SELECT 2 AS a") == "q-2"
+        return
+    with pytest.raises(AirflowFailException, match="permission denied"):
+        submitted(given(try_number=2), "SELECT 2 AS a")
+    assert len(athena.queries) == 1
+
+
+def test_a_first_try_is_one_call_to_athena(athena: MemoryAthena, supervisor: Supervisor) -> None:
     submitted(given())
     assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
 
@@ -102,32 +146,32 @@ def test_a_store_that_does_not_answer_costs_no_query(
     supervisor.broken = True
     first = given()
     id_ = submitted(first)
-    _, not_read, not_noted = logged()
-    assert not_read.startswith("warning: The notes of queries could not be read: ")
-    assert not_noted.startswith(f"warning: Query {id_} could not be noted: ")
+    warnings = [line for line in logged() if line.startswith("warning: ")]
+    assert warnings[0].startswith("warning: Could not read the notes of queries: ")
+    assert warnings[-1].startswith(f"warning: Could not note query {id_}: ")
     assert first["ti"].pushed[SUBMITTED_XCOM]
-    athena.forget_tokens()
     assert submitted(given(try_number=2)) == id_
     assert len(athena.queries) == 1
 
 
-@pytest.mark.parametrize("value", ["q-1", {"q-1": 1}, 7, ["q-1", 2]])
-def test_a_note_that_somebody_has_edited_is_read_as_ids_or_not_at_all(
-    athena: MemoryAthena, supervisor: Supervisor, value: Any
+@pytest.mark.parametrize("value", ["q-1", 7, ["q-1"], {"chain": 1}, {"chain": {"token": 2}}])
+def test_a_note_that_somebody_has_edited_is_ignored(
+    supervisor: Supervisor, value: Any, logged: Callable[[], list[str]]
 ) -> None:
-    notes = TaskStateNotes(given(), "0")
-    notes.add("q-1")
+    notes = ExecutionNotes(given(), "chain")
+    notes.add("token", "q-1")
     (key,) = supervisor.rows
     supervisor.rows[key] = value
-    assert notes.ids() == (["q-1", "2"] if isinstance(value, list) else [])
-    notes.add("q-3")
-    assert notes.ids()[-1] == "q-3"
+    assert notes.find("token") == ""
+    assert logged()[-1].startswith("warning: Ignoring the notes of queries, which are not valid")
+    notes.add("token", "q-3")
+    assert notes.find("token") == "q-3"
 
 
 def test_before_airflow_3_3_nothing_is_noted_and_nothing_is_wrong(
     athena: MemoryAthena, logged: Callable[[], list[str]]
 ) -> None:
-    notes = TaskStateNotes(context(), "0", known_ids=("q-1",))
-    notes.add("q-2")
-    assert notes.ids() == ["q-1"]
+    notes = ExecutionNotes(context(), "chain")
+    notes.add("token", "q-2")
+    assert (notes.are_kept, notes.find("token"), notes.ids_of_other_chains()) == (False, "", [])
     assert logged() == []

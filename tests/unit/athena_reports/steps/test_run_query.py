@@ -10,26 +10,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
 
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
 from athena_reports.publication.scan_estimate import ScanEstimate
-from athena_reports.queries.ownership import Marker
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption
 from athena_reports.sql.literals import literal
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
-from tests.support.airflow_run import DagRun, context
+from tests.support.airflow_run import DagRun, StateStore, context
+from tests.support.aws_errors import LOST
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
 from tests.support.partition_facts import facts
+from tests.support.query_comments import comment_of
+from tests.support.submissions import request
 from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
+from tests.support.wire import answered, json_error
 from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake
 
 if TYPE_CHECKING:
@@ -150,7 +155,11 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     }
     digest = hashlib.sha256(sql.encode()).hexdigest()
     assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(
-        period=WEEK, sql_sha256=digest, late_by=lateness, query_logic="v2:query"
+        period=WEEK,
+        query_execution_id="q-1",
+        sql_sha256=digest,
+        late_by=lateness,
+        query_logic="v2:query",
     )
     (link,) = AthenaSubmitOperator.operator_extra_links
     persisted = xcoms[link.key]
@@ -324,7 +333,7 @@ def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_
     lake.serve(monkeypatch)
     dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
     lake.create(dates=dates[:7])
-    given = context()
+    given = context() | {"task_state_store": StateStore()}
     inputs = [Input("plays", missing="partial")]
 
     def next_try() -> str:
@@ -367,7 +376,7 @@ def test_a_retry_that_finds_a_part_replaced_does_not_take_the_query_that_read_th
     parts = days.parts_of(WEEK)
     for day in parts:
         publish(day, "v1")
-    given = context()
+    given = context() | {"task_state_store": StateStore()}
 
     def next_try() -> str:
         id_ = submitted(given, inputs=[days])
@@ -383,25 +392,28 @@ def test_a_retry_that_finds_a_part_replaced_does_not_take_the_query_that_read_th
     assert next_try() == second
 
 
-def test_the_marker_names_the_run_and_the_instance_of_a_mapped_task(athena: MemoryAthena) -> None:
+def test_the_comment_names_the_run_and_the_instance_of_a_mapped_task(
+    athena: MemoryAthena,
+) -> None:
     started = datetime.fromisoformat("2025-06-15T00:05:00+00:00")
     for index in (-1, 0, 1):
         submitted(context(DagRun(clear_number=2, start_date=started), map_index=index))
 
-    markers = [Marker.find(query.request["QueryString"]) for query in athena.queries.values()]
-    owner = ("dev", "plays_weekly", "run-1", "run_query")
-    assert [each and each.owner for each in markers] == [(*owner, index) for index in (-1, 0, 1)]
-    assert {each and each.generation for each in markers} == {"2 since 2025-06-15T00:05:00+00:00"}
+    comments = [comment_of(query.request["QueryString"]) for query in athena.queries.values()]
+    owner = {
+        "environment": "dev",
+        "dag_id": "plays_weekly",
+        "run_id": "run-1",
+        "task_id": "run_query",
+        "clear_number": 2,
+        "run_started_at": "2025-06-15T00:05:00+00:00",
+    }
+    assert comments == [owner | {"map_index": index} for index in (-1, 0, 1)]
 
 
 def test_a_run_whose_clears_are_not_known_counts_as_never_cleared(athena: MemoryAthena) -> None:
     unknown: Any = None  # as Airflow's API may say it
     id_ = submitted(context(DagRun(clear_number=unknown)))
-    (query,) = athena.queries.values()
-    marker = Marker.find(query.request["QueryString"])
-    assert marker is not None
-    assert marker.generation == "0"
-    athena.forget_tokens()
     assert submitted(context(DagRun(clear_number=0), try_number=2)) == id_
 
 
@@ -416,6 +428,45 @@ def test_a_retry_takes_the_query_of_its_own_run_and_of_no_other(
     cleared = replace(run, clear_number=clear_number + 1)
     submitted(context(run))
     for retried, queries in ((run, 1), (created_again, 2), (cleared, 3), (run, 3), (cleared, 3)):
-        athena.forget_tokens()
         submitted(context(retried, try_number=2))
         assert len(athena.queries) == queries
+
+
+def test_a_start_that_was_not_answered_is_one_query_of_the_next_try(athena: MemoryAthena) -> None:
+    """Also if that process died, whatever has become of the query."""
+
+    def lose(action: str) -> None:
+        if athena.count(action) == 1:
+            raise LOST
+
+    athena.after = lose
+    with pytest.raises(AirflowException, match="did not answer"):
+        submitted(context())
+    athena.cancel("q-1")
+    assert submitted(context(try_number=2)) == "q-1"
+    assert len(athena.queries) == 1
+
+
+def test_a_task_that_is_killed_leaves_its_query_to_the_next_try(athena: MemoryAthena) -> None:
+    """A SIGTERM also comes from an evicted pod or a deployment."""
+    task = submit_task()
+    given = context()
+    task.render_template_fields(given)
+    id_ = task.execute(given)
+    task.on_kill()
+    assert athena.count("StopQueryExecution") == 0
+    assert submitted(context(try_number=2)) == id_
+
+
+def test_a_start_that_botocore_repeats_has_the_same_token() -> None:
+    """So an answer that was lost is no second query."""
+    failure = json_error("InternalServerException", "Try again", 500)
+    retries = {"retries": {"total_max_attempts": 2}}
+    hook = SharedSessionHook(aws_conn_id=None, region_name="eu-west-1", config=retries)
+    with (
+        answered(hook.get_conn(), "StartQueryExecution", failure, failure) as requests,
+        pytest.raises(ClientError, match="Try again"),
+    ):
+        hook.run_query(**request().arguments("t" * 64))
+    assert len(requests) == 2
+    assert len({json.loads(sent.body)["ClientRequestToken"] for sent in requests}) == 1

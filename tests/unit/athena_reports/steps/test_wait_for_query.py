@@ -4,7 +4,7 @@ tests/services/test_scenarios.py takes it through faults, kills and clears.
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -17,24 +17,19 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
-from athena_reports.queries import submission
-from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.failures import QueryFailedError
-from athena_reports.queries.submission import PAUSES_SECONDS
 from athena_reports.steps.shared_poller import Connection
-from athena_reports.steps.wait_for_query import CLEAR_STOPS_WITHIN
+from athena_reports.steps.wait_for_query import MAX_SUCCESSORS, PAUSES_SECONDS
 from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
-from tests.support.airflow_run import DagRun, context
+from tests.support.airflow_run import DagRun, StateStore, context
 from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan, nothing
-from tests.support.submissions import of_author, start_sql
-from tests.support.submissions import start as start_all
-from tests.support.tasks import submitted, wait_task
+from tests.support.query_comments import comment_of
+from tests.support.tasks import pushed_by_run_query, submitted, wait_task
 from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
 
-CLEARED: dict[str, Any] = {"try_number": 2, "max_tries": 4}
 # As Airflow resumes a task whose trigger timed out.
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 
@@ -83,36 +78,37 @@ def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_wh
     assert message.endswith(f"{failure.advice} {failure.link}")
 
 
-def test_a_query_of_somebody_else_is_not_submitted_again(
-    athena: MemoryAthena, clock: VirtualClock
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"submitted": None},
+        {"submitted": pushed_by_run_query("q-2")},
+        {"deferrable": False},  # and no notes, as on Airflow 3.2: each poke forgets the others
+    ],
+    ids=["not told", "another query", "rescheduled without notes"],
+)
+def test_a_query_that_may_not_have_a_successor_fails_the_wait(
+    athena: MemoryAthena, clock: VirtualClock, fields: dict[str, Any]
 ) -> None:
-    of_console = start_sql(athena, "SELECT 1")
-    (of_command,) = start_all(athena, of_author())
-    for id_ in (of_console, of_command):
-        athena.queries[id_].plan = Plan.failing(1602)
-        clock.sleep(60)
-        with pytest.raises(AirflowFailException) as caught:
-            wait_task(id_).execute(context())
-        assert str(caught.value) == (
-            "plays_weekly, period 2025-06-08, environment dev:"
-            f" Query {id_} is FAILED, and this run did not submit it."
-        )
-    assert len(athena.queries) == 3
+    fate(athena, Plan.failing(1602))
+    clock.sleep(60)
+    with pytest.raises(AirflowFailException, match="Query q-1 is FAILED") as caught:
+        wait_task(**fields).execute(context())
+    assert isinstance(caught.value.__cause__, QueryFailedError)
+    assert len(athena.queries) == 1
 
 
-def test_a_query_of_somebody_else_that_was_cancelled_stays_cancelled(
-    athena: MemoryAthena, clock: VirtualClock
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("try_number", [1, 2])
+def test_a_query_that_was_cancelled_is_final_in_every_try(
+    athena: MemoryAthena, try_number: int, deferrable: bool
 ) -> None:
-    of_console = start_sql(athena, "SELECT 1")
-    (of_command,) = start_all(athena, of_author())
-    for id_ in (of_console, of_command):
-        athena.cancel(id_)
-        with pytest.raises(AirflowFailException) as caught:
-            wait_task(id_).execute(context())
-        assert f"Query {id_} is CANCELLED" in str(caught.value)
-        assert "this run did not submit it" not in str(caught.value)
-        assert isinstance(caught.value.__cause__, QueryFailedError)
-    assert len(athena.queries) == 3
+    """Else nobody could stop a runaway query."""
+    athena.cancel("q-1")
+    given = context(try_number=try_number, max_tries=4) | {"task_state_store": StateStore()}
+    with pytest.raises(AirflowFailException, match=r"the query was cancelled;.*Clear run_query"):
+        wait_task(deferrable=deferrable).execute(given)
+    assert len(athena.queries) == 1
 
 
 @pytest.mark.parametrize(
@@ -153,74 +149,110 @@ def test_without_a_region_there_is_no_link(
     assert "https://" not in str(caught.value)
 
 
-def test_a_query_that_is_submitted_again_has_a_folder_of_its_own_however_long_ago_the_first_was(
-    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+def test_a_successor_of_an_unload_writes_into_a_folder_of_its_own(
+    athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    """Athena wants an empty folder. The first one is not among its latest queries any more."""
-    monkeypatch.setattr(submission, "LOOK_BACK", 1)
+    """Athena wants an empty one."""
     first = submitted(context(), unload_to="s3://results/unload/")
     athena.queries[first].plan = Plan.failing(1602)
     clock.sleep(60)
-    submitted(context(DagRun(clear_number=7)))
-    athena.forget_tokens()
     with pytest.raises(TaskDeferred):
         wait_task(first).execute(context())
-    again = [*athena.queries.values()][-1].request["QueryString"]
-    folders = [
-        re.findall(r"/unload/[0-9a-f]+/(\d+)/'", text)
-        for text in (athena.queries[first].request["QueryString"], again)
-    ]
-    assert folders == [["0"], ["1"]]
+    texts = [query.request["QueryString"] for query in list(athena.queries.values())[1:]]
+    folders = [re.findall(r"'s3://results/unload/([0-9a-f]{64})/'", text) for text in texts]
+    assert len(folders) == 2
+    assert len({*folders[0], *folders[1]}) == 2
+    assert comment_of(texts[0]) == comment_of(texts[1])
 
 
-@pytest.mark.parametrize(
-    ("completed_at", "submitted_again"),
-    [
-        (NOW - timedelta(hours=1), True),  # the new try began late, on a busy scheduler
-        (NOW + CLEAR_STOPS_WITHIN - timedelta(milliseconds=1), True),
-        (NOW + CLEAR_STOPS_WITHIN, False),
-        (None, False),  # Athena does not say when
-    ],
-)
-def test_a_cancellation_before_or_soon_after_a_cleared_wait_began_is_the_clears_own(
-    athena: MemoryAthena, completed_at: datetime | None, submitted_again: bool
+def test_a_query_has_at_most_three_successors_after_longer_and_longer_pauses(
+    athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    """The old trigger stops the query a moment after the clear; whoever stops it later means it."""
-    athena.cancel("q-1")
-    stopped = QueryExecution.from_response(athena.get_query_execution("q-1")).model_dump(
-        mode="json"
+    failing = Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602})
+    fate(athena, failing)
+    athena.plan = lambda _: failing
+    with pytest.raises(AirflowFailException, match="Query q-4 is FAILED"):
+        wait_task().execute(context())
+    assert athena.states == ["FAILED"] * (1 + MAX_SUCCESSORS)
+    started = [query.submitted_at.timestamp() for query in athena.queries.values()]
+    pauses = [later - earlier for earlier, later in pairwise(started)]
+    assert all(
+        most / 2 <= pause <= most for pause, most in zip(pauses, PAUSES_SECONDS, strict=True)
     )
-    event = {"query": stopped | {"completed_at": completed_at.isoformat() if completed_at else ""}}
-
-    with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
-        wait_task().resume_execution("execute_complete", {"event": event}, context(**CLEARED))
-    assert len(athena.queries) == 1 + submitted_again
 
 
-@pytest.mark.parametrize(
-    ("retries", "max_tries", "submitted_again"),
-    [(0, 1, True), (0, 0, False), (2, 3, True), (2, 2, False)],
-)
-def test_more_tries_than_the_task_has_by_itself_tell_that_it_was_cleared(
-    athena: MemoryAthena, retries: int, max_tries: int, submitted_again: bool
+def test_the_successors_of_one_try_are_counted_through_its_deferrals(
+    athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    athena.cancel("q-1")
-    with pytest.raises(TaskDeferred if submitted_again else AirflowFailException):
-        wait_task(retries=retries).execute(context(max_tries=max_tries))
-    assert len(athena.queries) == 1 + submitted_again
+    athena.plan = lambda _: Plan.failing(1602)
+    fate(athena, Plan.failing(1602))
+    given = context()
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task().execute(given)
+    deferred: Any = caught.value
+    ids = []
+    while deferred is not None:
+        trigger = through_the_database(deferred.trigger)
+        ids.append(trigger.query_execution_id)
+        event = clock.run(first_event(trigger))
+        try:
+            wait_task().resume_execution("execute_complete", {"event": event}, given)
+        except TaskDeferred as again:
+            deferred = again
+        except AirflowFailException:
+            deferred = None
+    assert ids == ["q-1", "q-2", "q-3", "q-4"]
 
 
-@pytest.mark.parametrize(("looked_before", "submitted_again"), [(0, True), (1, False)])
-def test_without_a_triggerer_only_the_first_look_of_a_cleared_wait_sees_what_the_clear_stopped(
-    athena: MemoryAthena, looked_before: int, submitted_again: bool
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_the_next_try_of_a_wait_goes_on_with_the_noted_successor(
+    athena: MemoryAthena, clock: VirtualClock, deferrable: bool, is_remembered: bool
 ) -> None:
-    """A query that was running at the first look was cancelled by somebody after the clear."""
-    athena.cancel("q-1")
-    given = context(**CLEARED) | {"task_reschedule_count": looked_before}
-    ends_by = AirflowRescheduleException if submitted_again else AirflowFailException
-    with pytest.raises(ends_by):
-        wait_task(deferrable=False).execute(given)
-    assert len(athena.queries) == 1 + submitted_again
+    """As does each poke without a triggerer."""
+    fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+    given = context() | {"task_state_store": StateStore()}
+    ends_by = TaskDeferred if deferrable else AirflowRescheduleException
+    for _ in range(3):
+        with pytest.raises(ends_by):
+            wait_task(deferrable=deferrable).execute(given)
+        if not is_remembered:
+            athena.forget_tokens()
+        given["ti"].begin_next_try()
+    assert len(athena.queries) == 2
+
+
+def test_on_airflow_3_2_the_next_try_of_a_wait_gets_the_successor_by_its_token(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+    for try_number in (1, 2):
+        with pytest.raises(TaskDeferred) as caught:
+            wait_task().execute(context(try_number=try_number))
+        trigger: Any = caught.value.trigger
+        assert trigger.query_execution_id == "q-2"
+    assert len(athena.queries) == 2
+
+
+def test_a_cleared_wait_stops_the_successor_that_it_does_not_wait_for_any_more(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """The triggerer was down when the run was cleared."""
+    fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+    given = context() | {"task_state_store": StateStore()}
+    with pytest.raises(TaskDeferred):
+        wait_task().execute(given)
+    cleared = submitted(context(DagRun(clear_number=1)))
+    given["ti"].begin_next_try()
+    with pytest.raises(TaskDeferred):
+        wait_task(cleared).execute(given)
+    assert athena.states == ["FAILED", "CANCELLED", "RUNNING"]
 
 
 def test_a_retry_does_not_pay_again_what_athena_cancelled_for_its_scan_limit(
@@ -232,99 +264,6 @@ def test_a_retry_does_not_pay_again_what_athena_cancelled_for_its_scan_limit(
     with pytest.raises(AirflowFailException, match="Bytes scanned limit was exceeded"):
         wait_task().execute(context(try_number=2))
     assert len(athena.queries) == 1
-
-
-@pytest.mark.parametrize("looks_before", range(4))
-def test_a_wait_cleared_alone_succeeds_whenever_its_old_trigger_stops_the_query(
-    athena: MemoryAthena, clock: VirtualClock, looks_before: int
-) -> None:
-    """Before the new try has begun, between any two of its looks, or when it has deferred."""
-    fate(athena, Plan(states=(("RUNNING", 60),)))
-    looks = 0
-
-    def stop(action: str) -> None:
-        nonlocal looks
-        if action in ("GetQueryExecution", "BatchGetQueryExecution"):
-            if looks == looks_before:
-                athena.cancel("q-1")
-            looks += 1
-
-    athena.before = stop
-    given = context(**CLEARED)
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(given)
-    while True:
-        event = clock.run(first_event(through_the_database(caught.value.trigger)))
-        try:
-            result = wait_task().resume_execution("execute_complete", {"event": event}, given)
-            break
-        except TaskDeferred as deferred:
-            caught.value.trigger = deferred.trigger
-    assert result["state"] == "SUCCEEDED"
-    assert athena.states == ["CANCELLED", "SUCCEEDED"]
-
-
-def test_of_several_cancelled_executions_the_one_that_is_waited_for_is_named(
-    athena: MemoryAthena,
-) -> None:
-    athena.cancel("q-1")
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(context(try_number=2))
-    # Whoever has the id of the first one waits for the second one too.
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task("q-1").execute(context())
-    trigger: Any = caught.value.trigger
-    assert trigger.query_execution_id == "q-2"
-    athena.cancel("q-2")
-    for id_ in ("q-1", "q-2"):
-        with pytest.raises(AirflowFailException, match=f"Query {id_} is CANCELLED"):
-            wait_task(id_).execute(context())
-    assert athena.states == ["CANCELLED", "CANCELLED"]
-
-
-@pytest.mark.parametrize("map_index", [-1, 0, 3])
-@pytest.mark.parametrize(
-    "retried", ["run_query", "run_query, whose first try goes on", "wait_for_query"]
-)
-def test_a_query_that_an_earlier_try_may_have_stopped_is_submitted_again(
-    athena: MemoryAthena, retried: str, map_index: int
-) -> None:
-    """A try that was taken for dead comes back, and is told to stop.
-
-    It stops the query that the next try uses.
-    """
-    given = context(try_number=2, map_index=map_index)
-    id_ = submitted(given)
-    if retried != "wait_for_query":
-        given["ti"].try_number = 1
-    if retried == "run_query, whose first try goes on":
-        assert submitted(given) == id_  # and pushes its XComs over those of the second
-    athena.cancel(id_)
-    earlier = len(athena.queries)
-    with pytest.raises(TaskDeferred):
-        wait_task(id_).execute(given)
-    assert (len(athena.queries), athena.states[earlier - 1]) == (earlier + 1, "CANCELLED")
-    assert given["ti"].pushed[AWAITED_XCOM] == f"q-{earlier + 1}"
-
-
-@pytest.mark.parametrize("retried", [0, 3])
-def test_what_was_retried_of_a_mapped_task_is_told_by_its_own_index(
-    athena: MemoryAthena, retried: int
-) -> None:
-    """Of two, `retried` was, whose first try can have stopped its query and no other one."""
-    given = context()
-    ti = given["ti"]
-    ids = {}
-    for ti.map_index in (0, 3):
-        ti.try_number = 2 if ti.map_index == retried else 1
-        ids[ti.map_index] = submitted(given)
-    ti.try_number = 1
-    for id_ in ids.values():
-        athena.cancel(id_)
-    for ti.map_index, id_ in ids.items():
-        expected = TaskDeferred if ti.map_index == retried else AirflowFailException
-        with pytest.raises(expected):
-            wait_task(id_).execute(given)
 
 
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
@@ -358,10 +297,11 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
     assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-1"
 
     fate(athena, Plan.failing(1602))
+    given = context(task_id="wait_for_query")
     with pytest.raises(TaskDeferred):
-        wait_task(**fields).execute(context())
+        wait_task(**fields).execute(given)
     clock.sleep(3600)
-    assert wait_task(**fields).resume_execution(*TIMED_OUT, context())["id"] == "q-2"
+    assert wait_task(**fields).resume_execution(*TIMED_OUT, given)["id"] == "q-2"
     assert athena.states == ["FAILED", "SUCCEEDED"]
 
 
@@ -375,28 +315,29 @@ def test_a_query_that_failed_in_passing_unseen_is_not_paid_again_when_the_wait_t
     assert athena.states == ["FAILED"]
 
 
-def test_a_wait_that_is_killed_stops_every_execution_that_runs(athena: MemoryAthena) -> None:
-    """A first try of run_query that was taken for dead, and the next one, can each start one."""
-    athena.forget_tokens()
-    submitted(context())
-    for query in athena.queries.values():
-        query.plan = Plan.endless()
-    wait_task("q-1").on_kill()
-    assert athena.states == ["CANCELLED", "CANCELLED"]
-    assert athena.count("StopQueryExecution") == 2
-
-
-def test_a_wait_that_is_killed_before_the_query_is_submitted_again_stops_the_new_one(
-    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", [{}, {"soft_fail": True}, {"never_fail": True}])
+def test_a_wait_that_times_out_stops_the_successor_that_it_waits_for(
+    athena: MemoryAthena, clock: VirtualClock, option: dict[str, Any]
 ) -> None:
-    """Airflow calls `on_kill` out of the pause, and then the code goes on."""
+    """The process that is resumed was told of the first execution alone."""
     fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
     clock.sleep(60)
-    task = wait_task()
-    monkeypatch.setattr("time.sleep", lambda _: task.on_kill())
-    with pytest.raises(AirflowFailException):
-        task.execute(context())
+    given = context(task_id="wait_for_query")
+    with pytest.raises(TaskDeferred):
+        wait_task(**option).execute(given)
+    ends_by = AirflowSkipException if option else AirflowFailException
+    with pytest.raises(ends_by, match="query q-2 had not ended"):
+        wait_task(**option).resume_execution(*TIMED_OUT, given)
     assert athena.states == ["FAILED", "CANCELLED"]
+
+
+def test_a_wait_that_is_killed_leaves_its_query_to_the_next_try(athena: MemoryAthena) -> None:
+    """A SIGTERM also comes from an evicted pod or a deployment."""
+    fate(athena, Plan.endless())
+    wait_task().on_kill()
+    assert athena.states == ["RUNNING"]
+    assert athena.calls == []
 
 
 Logged = Callable[[], list[str]]
@@ -414,7 +355,7 @@ def test_the_log_says_what_becomes_of_the_query(
     so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
     assert logged() == [
         "info: Query execution id: q-2",
-        "warning: Query q-1 is FAILED: Failed with type 1602. It was submitted again as q-2.",
+        "warning: Query q-1 failed: Failed with type 1602. Waiting for its successor q-2.",
         f"info: Query q-2 is QUEUED: {so_far}",
     ]
 
@@ -539,10 +480,10 @@ def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out
 def test_what_a_retry_may_correct_is_skipped_only_by_never_fail(
     athena: MemoryAthena, option: str, raised: type[Exception]
 ) -> None:
-    """The query fails in passing, and Athena does not say which executions there are."""
+    """The query fails in passing, and Athena does not start its successor."""
 
     def refuse(action: str) -> None:
-        if action == "ListQueryExecutions" and athena.count(action) <= 1 + len(PAUSES_SECONDS):
+        if action == "StartQueryExecution":
             raise THROTTLED
 
     fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602}))

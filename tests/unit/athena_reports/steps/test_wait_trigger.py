@@ -171,8 +171,13 @@ LEFT, STOPPED = "RUNNING", "CANCELLED"
     ("states", "awaited", "state_of_query", "says"),
     [
         ({WAIT: "deferred"}, "q-1", LEFT, "Query q-1 is left running: its task still waits for it"),
-        ({WAIT: "deferred"}, None, LEFT, "Query q-1 is left running: it is not known"),
-        (RuntimeError("no database"), "q-2", LEFT, "Query q-1 is left running: it is not known"),
+        ({WAIT: "deferred"}, None, LEFT, "Query q-1 is left running: could not get what its"),
+        (
+            RuntimeError("no database"),
+            "q-2",
+            LEFT,
+            "Query q-1 is left running: could not get what its",
+        ),
         (
             {WAIT: "deferred"},
             "q-2",
@@ -281,7 +286,7 @@ def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
     clock.run(kill(start(athena, 60), "failed"))
     assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
     told = capsys.readouterr().out
-    assert "Query q-1: it is not known to have stopped within 120 s. The reconciler" in told
+    assert "Query q-1: could not confirm within 120 s that it stopped. Stop it in the" in told
 
 
 def test_a_stop_that_is_refused_is_the_error_of_the_trigger(

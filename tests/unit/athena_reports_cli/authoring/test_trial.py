@@ -16,9 +16,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.httpsession import URLLib3Session
 
 from athena_reports import Input, build_dag
-from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import AthenaReportsError, QueryError
-from athena_reports.queries.lease import Lease
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -29,9 +27,9 @@ from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.publishing import Place, facts
-from tests.support.submissions import of_author, start, submission
+from tests.support.submissions import start_sql
 from tests.support.virtual_clock import VirtualClock
-from tests.support.wire import answered, json_error, response
+from tests.support.wire import response
 
 NOBODY: Any = None
 
@@ -82,7 +80,6 @@ def test_a_trial_asks_athena_as_the_run_does(
     told = json.loads(marker_of_trial.removeprefix("-- athena-reports: "))
     assert told["author"] == getpass.getuser()  # nobody answers for STS here
     assert (told["environment"], told["command"]) == ("dev", "plan")
-    assert told["expires_after_seconds"] == 30 * 60
     assert of_run["WorkGroup"] == "reports-wg"
     sent = of_run.get("ResultConfiguration")
     assert (sent and sent.keys()) == configured, "not even an empty one for managed results"
@@ -159,15 +156,17 @@ def test_no_query_runs_on_when_its_command_has_ended(
     athena.plan = lambda _: Plan.endless()
 
     def strike(called: str) -> None:
-        looks = 0 if action == "StartQueryExecution" else 8
-        if called == action and athena.count(action) > looks:
+        first = 1 if action == "StartQueryExecution" else 9
+        struck = athena.count(action) - first
+        is_again = struck > 0 and error in SIGNALS  # a signal comes once
+        if called == action and struck >= 0 and not is_again:
             raise error
 
     if is_done:
         athena.after = strike
     else:
         athena.before = strike
-    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
+    aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
@@ -176,117 +175,69 @@ def test_no_query_runs_on_when_its_command_has_ended(
         assert len(athena.states) == 1
 
 
-def test_a_start_is_sent_once_whatever_athena_answers() -> None:
-    """A repetition could be a second query, where Athena has forgotten the token."""
-    failure = json_error("InternalServerException", "Try again", 500)
-    athena = Aws.connect().athena_once
-    assert athena is not None
-    with (
-        answered(athena, "StartQueryExecution", failure, failure) as requests,
-        pytest.raises(ClientError, match="Try again"),
-    ):
-        athena.start_query_execution(QueryString="SELECT 1")
-    assert len(requests) == 1
-
-
-@pytest.mark.parametrize("is_listed", [True, False])
-def test_a_start_that_was_not_answered_is_one_query(
-    is_listed: bool, make_report: MakeReport, athena: MemoryAthena
+@pytest.mark.parametrize("answer", [LOST, THROTTLED, KilledError()], ids=repr)
+def test_a_query_whose_start_was_not_answered_is_stopped_and_no_other_one_is_paid(
+    answer: BaseException, make_report: MakeReport, athena: MemoryAthena
 ) -> None:
-    """Athena lists it, or knows the token of its repetition."""
-    athena.plan = lambda _: Plan.failing(1006, category=2)
-
-    def lose(called: str) -> None:
-        if called == "StartQueryExecution" and athena.count(called) == 1:
-            if not is_listed:
-                athena.unlisted.update(athena.queries)
-            raise LOST
-
-    athena.after = lose
-    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
-        raise AssertionError("it has rows")
-    assert athena.states == ["FAILED"]
-
-
-@pytest.mark.parametrize("answer", [LOST, THROTTLED], ids=["none", "try again"])
-def test_a_query_whose_start_was_not_answered_is_stopped_whatever_is_refused_after_that(
-    answer: Exception, make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
-) -> None:
+    """A repeated start has the same token, and returns it."""
     athena.plan = lambda _: Plan.endless()
-    others = start(athena, submission(), of_author())  # of a run, and of another command
+    start_sql(athena, "SELECT 1")
 
     def lose(called: str) -> None:
-        if called == "StartQueryExecution":
+        if called == "StartQueryExecution" and athena.count(called) == 2:
             raise answer
 
-    def refuse(called: str) -> None:
-        if called == "ListQueryExecutions" and athena.count(called) == 1:
-            raise api_error("AccessDeniedException")
-
     athena.after = lose
+    aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    with pytest.raises(type(answer)), trial(declared, WEEK, aws, command="plan"):
+        raise AssertionError("it has rows")
+    assert athena.states == ["RUNNING", "CANCELLED"]
+
+
+def test_a_start_that_athena_refuses_is_not_repeated(
+    make_report: MakeReport, athena: MemoryAthena
+) -> None:
+    def refuse(called: str) -> None:
+        raise api_error("AccessDeniedException")
+
     athena.before = refuse
-    try_and_be_denied(make_report, athena)
-    assert athena.states == ["RUNNING"] * len(others) + ["CANCELLED"]
-
-
-def try_and_be_denied(make_report: MakeReport, athena: MemoryAthena) -> None:
-    """Run a trial that ends with AccessDenied before it has rows."""
-    aws = Aws(athena, NOBODY, NOBODY, athena_once=athena)  # type: ignore[arg-type]
+    aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
         trial(declared, WEEK, aws, command="plan"),
     ):
         raise AssertionError("it has rows")
+    assert athena.count("StartQueryExecution") == 1
 
 
-def test_a_query_whose_start_was_not_answered_is_stopped_also_if_its_repetition_is_refused(
-    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    """Athena may list a query a moment after its start."""
-    athena.plan = lambda _: Plan.endless()
-
-    def lose(called: str) -> None:
-        if called == "StartQueryExecution":
-            athena.unlisted.update(athena.queries)
-            raise LOST
-
-    def refuse(called: str) -> None:
-        if called == "StartQueryExecution" and athena.count(called) == 2:
-            athena.unlisted.clear()
-            raise api_error("AccessDeniedException")
-
-    athena.after = lose
-    athena.before = refuse
-    try_and_be_denied(make_report, athena)
-    assert athena.states == ["CANCELLED"]
-
-
-def test_a_query_that_may_run_and_cannot_be_looked_for_is_told(
-    make_report: MakeReport,
-    athena: MemoryAthena,
-    clock: VirtualClock,
-    capsys: pytest.CaptureFixture[str],
+def test_a_query_that_may_run_and_is_not_found_by_its_token_is_told(
+    make_report: MakeReport, athena: MemoryAthena, capsys: pytest.CaptureFixture[str]
 ) -> None:
     athena.plan = lambda _: Plan.endless()
 
     def lose(called: str) -> None:
-        if called == "StartQueryExecution":
-            raise LOST
-
-    def refuse(called: str) -> None:
-        if called == "ListQueryExecutions":
-            raise api_error("AccessDeniedException")
+        raise LOST
 
     athena.after = lose
-    athena.before = refuse
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(ClientError), trial(declared, WEEK, aws, command="plan"):
+    with pytest.raises(type(LOST)), trial(declared, WEEK, aws, command="plan"):
         raise AssertionError("it has rows")
-    assert "A query may have been started, and cannot be looked for" in capsys.readouterr().err
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("A query may have been started: ")
+    assert told.endswith("Look for it in the history of workgroup dev.")
+
+
+def test_two_commands_pay_two_queries(make_report: MakeReport, athena: MemoryAthena) -> None:
+    athena.plan = lambda _: Plan.failing(1006, category=2)
+    aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
+    declared = DeclaredReport(build_dag(make_report(), WEEKS))
+    for _ in range(2):
+        with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+            raise AssertionError("it has rows")
+    assert len(athena.queries) == 2
 
 
 def test_an_author_is_whose_credentials_the_shell_has(
@@ -323,15 +274,10 @@ def test_the_clients_are_those_of_the_settings_and_of_the_shell(
     aws = Aws.connect()
     assert (aws.s3.owner, aws.s3.encryption) == ("012345678901", settings().encryption)
     assert aws.s3.encryption is not None
-    once: Any = aws.athena_once
-    clients: list[Any] = [aws.athena, aws.glue, aws.s3.client, once]
+    clients: list[Any] = [aws.athena, aws.glue, aws.s3.client]
     names = [client.meta.service_model.service_name for client in clients]
-    assert names == ["athena", "glue", "s3", "athena"]
+    assert names == ["athena", "glue", "s3"]
     assert {client.meta.region_name for client in clients} == {"eu-west-1"}
-    # Whatever starts no query is sent again where that may help.
-    attempts = [client.meta.config.retries.get("total_max_attempts") for client in clients]
-    assert attempts[3] == 1
-    assert 1 not in attempts[:3]
     # As many connections as there are calls at once.
     assert aws.s3.client.meta.config.max_pool_connections == CALLS_AT_ONCE
 
@@ -367,8 +313,7 @@ def test_a_query_that_cannot_be_stopped_is_told(
         raise AssertionError("it has rows")
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("Query q-1 may still run: An error occurred (AccessDeniedException)")
-    advice = "Stop it in the console, or the reconciler does 0:30:00 after its start."
-    assert told.endswith(f" {advice}")
+    assert told.endswith(" Stop it in the Athena console.")
 
 
 def test_the_pauses_between_two_looks_grow_to_a_second(
@@ -414,35 +359,6 @@ def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
         return
     assert why() == why(warned) == ""
     assert "rows(at_least=9)" in why(warned, check)
-
-
-def test_a_lease_that_s3_refuses_is_told_and_the_query_is_waited_for(
-    make_report: MakeReport,
-    athena: MemoryAthena,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The lease keeps the reconciler from a long query; it is not what the author asked for."""
-
-    def refuse(_: Lease) -> None:
-        raise S3Error("The lease cannot be written.")
-
-    monkeypatch.setattr(Lease, "renew_if_due", refuse)
-    monkeypatch.setattr(Lease, "remove", refuse)
-    failing = Plan.failing(1006, category=2)
-    athena.plan = lambda _: replace(failing, states=(("RUNNING", 0.2),))
-    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with (
-        pytest.raises(QueryError, match="Query q-1 is FAILED"),
-        trial(declared, WEEK, aws, command="plan"),
-    ):
-        raise AssertionError("it has rows")
-    assert athena.states == ["FAILED"]  # and not stopped
-    told = capsys.readouterr().err.splitlines()
-    refused = "The lease cannot be written."
-    assert f"{refused} The reconciler may stop the query 0:30:00 after its start." in told
-    assert told[-1] == f"{refused} Nobody needs it any more."
 
 
 @pytest.mark.parametrize("other", ["", "case_1"])
