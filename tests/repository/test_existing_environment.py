@@ -329,7 +329,7 @@ def test_the_page_has_what_airflow_says_of_missing_settings_and_of_two_plugins_o
 def test_the_page_names_the_dags_of_maintenance() -> None:
     ids = load_dags(ROOT / "dags" / "athena_reports_maintenance.py")
     (row,) = re.findall(r"^\| DAG ids \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(ids) == 3
+    assert len(ids) == 2
     assert set(re.findall(r"`(athena_reports_\w+)`", row)) == set(ids)
 
 
