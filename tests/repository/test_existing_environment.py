@@ -232,7 +232,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 # A deployment has the library in its plugins folder alone.
-sys.path.remove(sys.argv[2])
+sys.path[:] = [path for path in sys.path if path != sys.argv[2]]
 bag = DagBag(sys.argv[1], collect_dags=False)
 bag.process_file(sys.argv[1], only_if_updated=False, safe_mode=True)
 print(*bag.import_errors.values(), *plugins_manager.get_import_errors().values())
