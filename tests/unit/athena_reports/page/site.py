@@ -355,6 +355,10 @@ class Site:
         self._files = files
         self._answers: dict[str, list[Any]] = {}
         self._held: list[Held] = []
+        self._in_flight: set[Request] = set()
+        page.on("request", lambda request: self._in_flight.add(request))
+        page.on("requestfinished", lambda request: self._in_flight.discard(request))
+        page.on("requestfailed", lambda request: self._in_flight.discard(request))
         page.route("**/*", self._handle)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._note)
@@ -405,6 +409,12 @@ class Site:
     def barrier(self) -> None:
         """Wait until all that the page has asked for until now has arrived here."""
         self.page.evaluate("fetch('/barrier')")
+
+    def settle(self) -> None:
+        """Wait until the page, if it is open, has the answers to all its requests."""
+        self.wait_until(lambda: not self._in_flight, "a request is not answered")
+        if self.asked:
+            self.barrier()
 
     def wait_until(self, condition: Any, problem: str) -> None:
         """Wait for what the page does, ten seconds at the most."""

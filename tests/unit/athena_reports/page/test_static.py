@@ -81,6 +81,8 @@ def site(browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]]) -> It
 def stop_clock(site: Site) -> None:
     """From here on, time passes on the page only as the test says."""
     site.page.clock.pause_at(NOW + timedelta(minutes=10))
+    # The jump fires timers, and the next timer starts only after the answer to such a request.
+    site.settle()
 
 
 def is_refreshed(site: Site) -> None:
