@@ -782,6 +782,29 @@ def test_two_starts_of_a_successor_are_one_request_wherever_results_lie(
     assert (first["Query"] == successor["Query"]) == (unload_to is None)
 
 
+def test_an_unload_that_is_repeated_finds_its_folder_full_until_run_query_is_cleared(
+    athena: AthenaClient, faults: Faults
+) -> None:
+    """Without notes, as before Airflow 3.3, a start is repeated under a token that is forgotten."""
+    run = new_run(athena, faults)
+    run.unload_to = f"{RESULTS}unload/"
+    faults.add(ForgetToken())
+    submit(run)
+    settle(run)
+    lose_xcom(run)
+    submit(run)
+
+    outcome, told = outcome_of(wait, run)
+    assert outcome is FAILED
+    assert "the folder that it writes into is not empty" in told
+    assert "Clear run_query and its downstream tasks to try again." in told
+
+    clear_run(run)
+    submit(run)
+    wait(run)
+    assert run.states == (DONE, BAD, DONE)
+
+
 def test_the_matrix_is_as_large_as_it_says() -> None:
     assert len(ROWS) >= 60
     assert len({(row.id) for row in ROWS}) == len(ROWS)

@@ -56,6 +56,9 @@ _VALUE_DOES_NOT_FIT = Verdict(
 _NO_TABLE = Verdict(Decision.FAIL, "a table does not exist", "Create it, or correct the SQL.")
 _NO_DATABASE = Verdict(Decision.FAIL, "a database does not exist", "Create it, or correct the SQL.")
 _TABLE_EXISTS = Verdict(Decision.FAIL, "the table exists already", "Correct the SQL.")
+# Such as an UNLOAD that is started twice under one token, which names its folder. A cleared run has
+# another one.
+_FOLDER_NOT_EMPTY = Verdict(Decision.FAIL, "the folder that it writes into is not empty")
 _REJECTED = Verdict(Decision.FAIL, "Athena rejected the query", "Correct what its reason says.")
 _THROTTLED = Verdict(Decision.RESUBMIT, "throttled by a service that Athena reads from")
 _TOO_MANY_VERSIONS = Verdict(
@@ -102,6 +105,7 @@ VERDICTS_BY_NAME: Mapping[str, Verdict] = {
     "TABLE_NOT_FOUND": _NO_TABLE,
     "SCHEMA_NOT_FOUND": _NO_DATABASE,
     "TABLE_ALREADY_EXISTS": _TABLE_EXISTS,
+    "HIVE_PATH_ALREADY_EXISTS": _FOLDER_NOT_EMPTY,
 }
 
 # By AthenaError.ErrorType.
