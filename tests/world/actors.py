@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -83,6 +84,9 @@ def add_run(
     run = Run(world, run_id, deployment.cadence.period(period_id), is_3_3, deferrable, deployment)
     if world.rival is not None:
         run.is_handwritten = world.rng.random() < 0.3
+    chance = random.Random(f"skips of {run_id} of {world.seed}").random()
+    if chance < 0.2:
+        run.skips_by = "soft_fail" if chance < 0.1 else "never_fail"
     world.runs.append(run)
     world.spawn(f"{run_id} ({period_id})", run.play, after=after)
 

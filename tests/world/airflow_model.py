@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
@@ -38,7 +42,7 @@ from athena_reports.steps.wait_for_inputs import InputsWaitSensor
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.support.airflow_run import StateStore, TaskInstance
-from tests.support.memory_athena import Plan
+from tests.support.memory_athena import FINAL, Plan
 from tests.support.triggers import WAITING, first_event, through_the_database
 from tests.world.promises import judge_followers
 from tests.world.world import (
@@ -74,7 +78,8 @@ def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
     """
     if kind not in _TASKS:
         with DAG(f"{REPORT}_weekly", schedule=None):
-            _TASKS[kind] = kind(task_id=kind.__name__, retries=RETRIES, **given, **options)
+            named = {"task_id": kind.__name__, **given}
+            _TASKS[kind] = kind(retries=RETRIES, **named, **options)
     made = copy(_TASKS[kind])
     for name, value in given.items():
         setattr(made, name, value)
@@ -128,6 +133,7 @@ class Run:
     active: bool = True
     has_failed: bool = False
     sql: str = "SELECT 1"
+    skips_by: str = ""  # the argument by which its wait skips instead of failing
     tasks: dict[str, TaskInstance] = field(
         default_factory=lambda: {
             name: TaskInstance(name, try_number=0, max_tries=RETRIES)
@@ -208,6 +214,8 @@ class Run:
                 )
         if attempt.outcome == "failed":
             self._give_up()
+        elif attempt.outcome == "skipped":
+            self._clear_later()
         elif attempt.outcome == "cleared":
             self.clear(self.world.rng.choice([name, "run_query"]), running=ti)
         self.world.forget_tokens()
@@ -221,8 +229,13 @@ class Run:
         if self.world.alerts is not None:
             self.world.alerts.call_back(self)
             self.world.alerts.wait_until_told(self)
-        self.world.pause(self.world.rng.uniform(1, 600))
+        self._clear_later()
         self.has_failed = False
+
+    def _clear_later(self) -> None:
+        """The run has published nothing; after a while somebody clears it."""
+        self.active = False
+        self.world.pause(self.world.rng.uniform(1, 600))
         self.active = True
         self.clear(self.task_ids[0])
 
@@ -300,6 +313,9 @@ class Attempt:
             self.run.world.say("the worker is gone")
         except WaitOverError as over:
             self.run.world.say(f"the wait is over: {over}")
+        except AirflowSkipException as error:
+            self.run.world.say(f"skipped: {error}")
+            outcome = "skipped"
         except AirflowFailException as error:
             self.run.world.say(f"failed: {error}")
             outcome = "failed"
@@ -311,6 +327,8 @@ class Attempt:
             self.started.outlived = True
         if self.outcome is not None:
             return  # Airflow has taken it for dead
+        if self.name == "wait_for_query" and outcome in ("failed", "skipped"):
+            self._judge_end()
         if self.told:
             outcome = {"task stopped": "failed", "task cleared": "cleared"}.get(self.told, "gone")
         if outcome == "done" and self.run.world.happens("XCom lost"):
@@ -336,6 +354,15 @@ class Attempt:
         if self.name == "wait_for_query":
             root = self.run.xcoms["run_query"]
             assert books[found["id"]].root == root, f"{found['id']} is not of {root}"
+
+    def _judge_end(self) -> None:
+        """A wait that ends for good leaves no query running, as nobody waits for it any more."""
+        world, root = self.run.world, self.run.xcoms["run_query"]
+        awaited = [start.id for start in world.books.values() if start.root == root][-1]
+        query = world.athena.queries[awaited]
+        is_over = query.state_at(world.clock.now) in FINAL or query.cancelled_at is not None
+        assert is_over, f"{self.run.run_id} waits no longer, and {awaited} was not stopped"
+        world.judged["wait that gave up"] += query.cancelled_at is not None
 
     def go_on(self) -> None:
         """Called when the process has slept, or has had its turn."""
@@ -437,10 +464,13 @@ class Attempt:
             world.athena.cancel(id_)
         submitted = Submitted(period=None, query_execution_id=id_, sql_sha256=self.run.sql)
         given = {
+            "task_id": self.name,
             "query_execution_id": id_,
             "submitted": submitted.model_dump(mode="json"),
             "deferrable": self.run.deferrable,
             "environment": self.run.deployment.environment,
+            "soft_fail": self.run.skips_by == "soft_fail",
+            "never_fail": self.run.skips_by == "never_fail",
         }
         return self._wait(lambda: task(AthenaWaitSensor, given, timeout=QUERY_TIMEOUT))
 

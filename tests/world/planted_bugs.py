@@ -32,7 +32,9 @@ from athena_reports.queries.request import QueryRequest
 from athena_reports.steps import wait_for_query
 from athena_reports.steps.execution_notes import ExecutionNotes
 from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
+from tests.support.airflow_run import TaskInstance
 from tests.support.memory_athena import MemoryAthena
 from tests.world.world import World
 
@@ -80,6 +82,21 @@ def the_clear_is_left_out_of_the_token(patch: pytest.MonkeyPatch) -> None:
 
 def a_cancelled_query_is_started_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(failures, "_CANCELLED", Verdict(Decision.RESUBMIT, "the query was cancelled"))
+
+
+def a_wait_that_gives_up_stops_nothing(patch: pytest.MonkeyPatch) -> None:
+    begin = AthenaWaitSensor._begin
+
+    def begin_without_stops(sensor: AthenaWaitSensor, context: Any) -> None:
+        begin(sensor, context)
+        sensor._hook = copy(sensor._hook)
+        sensor._hook.stop_query = lambda _: None
+
+    patch.setattr(AthenaWaitSensor, "_begin", begin_without_stops)
+
+
+def a_wait_that_times_out_stops_what_it_was_given(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TaskInstance, "xcom_pull", lambda *_, **__: None)
 
 
 def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
@@ -233,6 +250,8 @@ BUGS: dict[Plant, int] = {  # each with a seed that has found it
     the_note_of_another_token_is_used: 0,
     the_clear_is_left_out_of_the_token: 0,
     a_cancelled_query_is_started_again: 1,
+    a_wait_that_gives_up_stops_nothing: 2,
+    a_wait_that_times_out_stops_what_it_was_given: 71,
     an_older_query_replaces_a_newer_one: 1,
     the_cleanup_removes_young_uploads: 2,
     the_partition_comes_before_the_manifest: 108,
