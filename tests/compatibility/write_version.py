@@ -69,7 +69,6 @@ def write(kept: KeptVersion) -> None:
 
     if athena_reports.__version__ != kept.name:
         raise SystemExit(f"This is version {athena_reports.__version__}, not {kept.name}.")
-    commit = commit_of(Path(athena_reports.__file__).parent)
     weeks = weekly("sunday", "Asia/Tokyo")
     unpublished = weeks.last_complete(datetime.now(UTC))
     published = [unpublished.previous.previous, unpublished.previous]
@@ -81,7 +80,6 @@ def write(kept: KeptVersion) -> None:
         "version.json",
         {
             "version": kept.name,
-            "commit": commit,
             "airflow": airflow_version,
             "duckdb": duckdb.__version__,
             "days": [str(first_day), str(last_day)],
@@ -116,18 +114,6 @@ def write(kept: KeptVersion) -> None:
     kept.store()
     for dag_id, stored in serialized_dags(kept).items():
         kept.write(f"serialized/{dag_id}.json", stored)
-
-
-def commit_of(library: Path) -> str:
-    """The commit that the library is of."""
-    git = ["git", "-C", str(library)]
-    changes = subprocess.run(
-        [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
-    )
-    if changes.stdout:
-        raise SystemExit(f"{library} has changes that no commit has:\n{changes.stdout}")
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    return head.stdout.strip()
 
 
 def imports() -> dict[str, list[str]]:
@@ -222,7 +208,7 @@ def outputs_of(period_id: str) -> dict[str, list[str]]:
 
 def printed(*arguments: str) -> Any:
     """What a command prints as JSON."""
-    command = [sys.executable, "-m", "athena_reports", *arguments, "--json"]
+    command = [sys.executable, "-m", "athena_reports_cli", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{arguments} has failed: {done.stdout}{done.stderr}")
