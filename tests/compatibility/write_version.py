@@ -43,7 +43,8 @@ def main() -> None:
 
 def set_environment(kept: KeptVersion, home: Path) -> None:
     """Set what Airflow and the library read when they are imported."""
-    (library,) = [folder for folder in sys.path if Path(folder, "athena_reports").is_dir()]
+    # The first one is imported. That of this repository is on the path, too.
+    library = next(folder for folder in sys.path if Path(folder, "athena_reports").is_dir())
     os.environ |= {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(kept.dags),
