@@ -60,6 +60,10 @@ class ExecutionNotes:
         except Exception as error:  # a deployment can have a backend with errors of its own
             _logger.warning("Could not note query %s: %r", query_execution_id, error)
 
+    def ids_of_chain(self) -> list[str]:
+        """Return the ids of the noted executions of this chain."""
+        return list(self._read().get(self._chain, {}).values())
+
     def ids_of_other_chains(self) -> list[str]:
         """Return the ids of the noted executions that this chain does not want."""
         ids: list[str] = []

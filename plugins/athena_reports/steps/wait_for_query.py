@@ -326,7 +326,9 @@ class AthenaWaitSensor(AthenaSensor):
             if not is_timed_out and not is_skipped:
                 raise
             with aws_errors(self._about):
-                self._hook.stop_query(self.query_execution_id)
+                # If Athena did not answer, this try may not know the successor that runs.
+                for id_ in dict.fromkeys([*self._notes.ids_of_chain(), self.query_execution_id]):
+                    self._hook.stop_query(id_)
             problem = str(failure)
             if is_timed_out:
                 problem = self._time_out_problem()

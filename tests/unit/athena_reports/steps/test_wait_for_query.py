@@ -332,6 +332,29 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_waits_for(
     assert athena.states == ["FAILED", "CANCELLED"]
 
 
+def test_a_wait_that_times_out_stops_the_successor_that_it_could_not_look_up(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """Without a triggerer, each poke begins with the first execution."""
+
+    def throttle(action: str) -> None:
+        if action == "GetQueryExecution":
+            raise THROTTLED
+
+    fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+    given = context() | {"task_state_store": StateStore()}
+    with pytest.raises(AirflowRescheduleException):
+        wait_task(deferrable=False, timeout=60).execute(given)
+    given["ti"].first_reschedule_date = clock.now
+    clock.sleep(61)
+    athena.before = throttle
+    with pytest.raises(AirflowFailException):
+        wait_task(deferrable=False, timeout=60).execute(given)
+    assert athena.states == ["FAILED", "CANCELLED"]
+
+
 def test_a_wait_that_is_killed_leaves_its_query_to_the_next_try(athena: MemoryAthena) -> None:
     """A SIGTERM also comes from an evicted pod or a deployment."""
     fate(athena, Plan.endless())
