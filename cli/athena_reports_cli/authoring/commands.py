@@ -791,9 +791,11 @@ def mwaa_check(
     """
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.runs import TimedProgress
+    from athena_reports_cli.local.services import forget_aws_of_shell
     from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
     from athena_reports_cli.mwaa.check import check_in_twin
 
+    forget_aws_of_shell()
     project = find_project()
     build_bundle(project, environment, project.root / BUNDLE)
     progress = TimedProgress(Console())

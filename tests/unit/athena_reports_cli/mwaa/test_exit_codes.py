@@ -12,6 +12,7 @@ import pytest
 from botocore import exceptions as aws
 
 from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.services import Services
 from athena_reports_cli.mwaa import DeployError, check, deploy
 from tests.unit.athena_reports_cli.mwaa.repository import Repository
 from tests.unit.athena_reports_cli.mwaa.stub import StubAws
@@ -133,9 +134,11 @@ def test_a_check_is_of_the_bundle_and_the_image_that_are_asked_for(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A function stands for the twin, which takes minutes."""
+    monkeypatch.setenv("AWS_PROFILE", "absent")
     asked = []
 
     def note(project: Project, version: str, *, progress: object, **options: str) -> None:
+        Services("http://127.0.0.1:9")  # its clients take nothing of the shell
         startup = project.root / "dist" / "mwaa" / "startup.sh"
         asked.append((version, options, startup.read_text().splitlines()))
 
