@@ -16,10 +16,8 @@ from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel,
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import html_part, text_part
-from athena_reports.delivery.packages import packages_problem
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
-from athena_reports.errors import MissingPackageError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
@@ -48,14 +46,10 @@ def require_deliverable(declared: DeclaredReport, send_to: str) -> None:
 
     Raises:
         DeliveryError: The report has no channels, or no mail can be sent to the address.
-        MissingPackageError: A package that a channel needs is not installed.
     """
     dag_id = declared.dag.dag_id
     if not declared.dag.channels:
         raise DeliveryError(f"{dag_id} is not delivered: build_dag has no deliver=.")
-    problem = packages_problem(dag_id, declared.dag.channels)
-    if problem:
-        raise MissingPackageError(problem)
     if not send_to:
         return
     problem = problem_of_recipients(mail("preview", to=[send_to]), settings())

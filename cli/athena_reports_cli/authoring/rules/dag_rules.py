@@ -29,7 +29,6 @@ from airflow.models.variable import Variable as ModelsVariable
 from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports.delivery.packages import packages_problem
 from athena_reports.maintenance.dags import CleanupDag
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
@@ -243,14 +242,6 @@ def _nothing_to_ask() -> Iterator[set[str]]:
         yield asked
 
 
-def channels_have_their_packages(repository: Repository) -> list[str]:
-    """A delivery and its preview fail without a package that a channel sends with."""
-    problems = (
-        packages_problem(dag_id, dag.channels) for dag_id, dag in repository.reports.items()
-    )
-    return [problem for problem in problems if problem]
-
-
 def corrections_find_what_they_correct(repository: Repository) -> list[str]:
     """A correction says what differs from a version that was replaced.
 
@@ -297,7 +288,6 @@ RULES: list[Rule] = [
     every_report_has_an_owner,
     every_logic_is_known,
     parsing_asks_for_nothing,
-    channels_have_their_packages,
     corrections_find_what_they_correct,
     python_is_clean,
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -403,18 +402,6 @@ def test_corrections_come_while_the_cleanup_keeps_what_they_correct(
 def test_a_report_that_nobody_gets_needs_no_old_versions(make: Make) -> None:
     repository = make(maintenance=CLEANUP)
     assert dag_rules.corrections_find_what_they_correct(repository) == []
-
-
-def test_what_a_channel_needs_is_installed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    channel = 'mail("sales", to=["sales@example.com"], attach="xlsx")'
-    dag_file = DAG_FILE.replace('"Asia/Tokyo"))', f'"Asia/Tokyo"), deliver=[{channel}])')
-    repository = make(
-        dag_file.replace("import Report, build_dag", "import Report, build_dag, mail")
-    )
-    assert dag_rules.channels_have_their_packages(repository) == []
-    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    (finding,) = dag_rules.channels_have_their_packages(repository)
-    assert finding.startswith("plays_weekly: its channels need XlsxWriter, ")
 
 
 def test_a_configuration_that_ruff_cannot_read_is_no_clean_python(make: Make) -> None:
