@@ -35,13 +35,7 @@ def main() -> None:
     parser.add_argument(
         "--port", type=int, default=8080, help="port of Airflow on 127.0.0.1 (default: 8080)"
     )
-    parser.add_argument(
-        "--shell-connections",
-        action="store_true",
-        help="also use the shell's AIRFLOW_CONN_* and AIRFLOW_VAR_*: runs may reach real people",
-    )
-    options = parser.parse_args()
-    port = options.port
+    port = parser.parse_args().port
     console = Console()
     progress = TimedProgress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
@@ -56,9 +50,7 @@ def main() -> None:
     with told(console):
         require_not_running(PROJECT)
         require_free(port)
-        connections = connections_of_up(
-            PROJECT, use_shell=options.shell_connections, warn=warning(console)
-        )
+        connections = connections_of_up(PROJECT, use_shell=False, warn=warning(console))
         with local_services(PROJECT.airflow / "local-aws.log") as services:
             plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
             fill(services, ENVIRONMENT, progress, plays)

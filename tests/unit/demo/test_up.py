@@ -18,13 +18,10 @@ from demo.plays import PlaysSpec
 from demo.run import CARRIER_JOBS, PROJECT, Job
 
 
-@pytest.mark.parametrize(
-    ("options", "port", "uses_shell"),
-    [([], 8080, False), (["--port", "8099", "--shell-connections"], 8099, True)],
-)
+@pytest.mark.parametrize(("options", "port"), [([], 8080), (["--port", "8099"], 8099)])
 @time_machine.travel("2026-03-31 15:30:00+00:00", tick=False)  # April 1 in Tokyo
 def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
-    options: list[str], port: int, uses_shell: bool, monkeypatch: pytest.MonkeyPatch
+    options: list[str], port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["up", *options])
     done: list[Any] = []
@@ -80,7 +77,7 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     assert done == [
         PROJECT,
         ("port", port),
-        ("connections", PROJECT, uses_shell),
+        ("connections", PROJECT, False),
         ("services", PROJECT.airflow / "local-aws.log"),
         ("filled", services, "dev", replace(DEMO_PLAYS, end=date(2026, 4, 2))),
         ("airflow", PROJECT, services, connections, {"port": port}),
