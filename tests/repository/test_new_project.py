@@ -119,7 +119,7 @@ def test_the_commands_are_those_of_the_wheel(author: Author) -> None:
 
 
 def test_init_has_no_finding_and_its_readme_has_dates_with_data(author: Author) -> None:
-    assert "No finding in 2 DAG files, 2 DAGs of reports" in author.told
+    assert "No finding in 2 DAG files, 2 report DAGs" in author.told
     example = "athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
     assert example in (author.project / "README.md").read_text()
 

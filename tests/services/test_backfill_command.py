@@ -182,7 +182,7 @@ def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
     assert code == 0, printed
     assert airflow.begun() == [weeks]
     assert (
-        f"{DAG_ID}: {len(weeks)} of {len(weeks)} periods run\n  run: {', '.join(weeks)}\n"
+        f"{DAG_ID}: {len(weeks)} of {len(weeks)} periods to run\n  to run: {', '.join(weeks)}\n"
         in printed
     )
     link = f"{airflow.url}/dags/{DAG_ID}/backfills"
@@ -242,7 +242,7 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
     assert code == 0
     assert airflow.begun() == [ALL_WEEKS[2:]]
-    assert "2 of 4 periods run\n  run: 2013-03-18, 2013-03-25\n" in printed
+    assert "2 of 4 periods to run\n  to run: 2013-03-18, 2013-03-25\n" in printed
     assert "published already, but without a run in Airflow: 2013-03-18\n" in printed
     assert "published already, left alone: 2013-03-04, 2013-03-11\n" in printed
     (cost,) = re.findall("queries: about (.*)", printed)
@@ -515,7 +515,7 @@ def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
         )
     assert code == 0, printed
     assert "fresh_monthly: the month 2013-03 has not ended, it lasts to 2013-03-31." in printed
-    assert "2 of 2 periods run\n  run: 2013-03-04, 2013-03-11\n" in printed
+    assert "2 of 2 periods to run\n  to run: 2013-03-04, 2013-03-11\n" in printed
     assert "not ended yet, left out: 2013-03-18\n" in printed
 
 

@@ -349,10 +349,11 @@ def show(plan: BackfillPlan, console: Console) -> None:
             published.append(period)
         elif not is_run:
             with_run.append(period)
-    count = f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} periods run"
+    noun = "period" if len(plan.periods) == 1 else "periods"
+    count = f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} {noun} to run"
     console.print(count, soft_wrap=True)
     for label, periods in (
-        ("run", plan.to_run),
+        ("to run", plan.to_run),
         ("published already, but without a run in Airflow", published_again),
         ("published already, left alone", published),
         ("left alone, as Airflow has a run of it", with_run),

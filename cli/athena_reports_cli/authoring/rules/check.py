@@ -60,7 +60,9 @@ def check(project: Project, *, renew: bool) -> bool:
     result = "No finding"
     if broken:
         result = f"\nThe rules are in athena_reports_cli/authoring/rules. Findings: {broken}"
-    print(f"{result} in {files} DAG files, {dags} DAGs of reports; {seconds:.0f} s")
+    files_noun = "DAG file" if files == 1 else "DAG files"
+    dags_noun = "report DAG" if dags == 1 else "report DAGs"
+    print(f"{result} in {files} {files_noun}, {dags} {dags_noun}; {seconds:.0f} s")
     return broken == 0
 
 

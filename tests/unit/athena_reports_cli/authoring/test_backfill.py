@@ -296,8 +296,8 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int)
     of_week = "2025-01-01 to 2025-01-07 (7)"
     six = ", ".join(f"2025-01-{day:02}" for day in range(8, 14))
     assert lines == [
-        "plays_daily: 7 of 15 periods run",
-        f"  run: {of_week}",
+        "plays_daily: 7 of 15 periods to run",
+        f"  to run: {of_week}",
         "  published already, but without a run in Airflow: 2025-01-03, 2025-01-04",
         f"  published already, left alone: {six}",
         "  left alone, as Airflow has a run of it: 2025-01-14, 2025-01-15",

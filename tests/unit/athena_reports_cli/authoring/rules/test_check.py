@@ -90,7 +90,7 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
     lines = printed.splitlines()
     assert lines[0].endswith(GOLDEN)
     assert len(lines) == 2
-    assert re.fullmatch(r"No finding in 1 DAG files, 1 DAGs of reports; \d+ s", lines[1])
+    assert re.fullmatch(r"No finding in 1 DAG file, 1 report DAG; \d+ s", lines[1])
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
 
     assert shell("check", "--renew")[1].startswith("The golden files are as they should be.\n")
@@ -113,7 +113,7 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     assert not is_clean
     last = re.fullmatch(
         r"The rules are in athena_reports_cli/authoring/rules\. Findings: (\d+) in 2 DAG files, "
-        r"1 DAGs of reports; \d+ s",
+        r"1 report DAG; \d+ s",
         lines[-1],
     )
     assert last is not None
@@ -167,8 +167,8 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
         expected.append("    ... and 1 more")
     assert lines[:-2] == expected
     assert lines[-2] == ""
-    result = "The rules are in athena_reports_cli/authoring/rules. Findings: 33 in 1 DAG files"
-    assert re.fullmatch(rf"{result}, 1 DAGs of reports; \d+ s", lines[-1])
+    result = "The rules are in athena_reports_cli/authoring/rules. Findings: 33 in 1 DAG file"
+    assert re.fullmatch(rf"{result}, 1 report DAG; \d+ s", lines[-1])
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
@@ -251,4 +251,4 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     assert (done.returncode, done.stderr) == (1, "")
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
     assert "Rerun" in done.stdout
-    assert "Findings: 1 in 1 DAG files, 1 DAGs of reports" in done.stdout
+    assert "Findings: 1 in 1 DAG file, 1 report DAG" in done.stdout
