@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 _MODULE_OF_THE_EXTRA_MWAA = "uv"
 _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # the markup of rich would swallow [what is in brackets]
+)
 ReportName = Annotated[
     str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")
 ]
 PeriodId = Annotated[
-    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
+    str, typer.Argument(metavar="PERIOD", help="A period id; by default the last complete one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TableOption = Annotated[
@@ -55,15 +59,21 @@ TimeOption = Annotated[
 ]
 SinceOption = Annotated[
     datetime,
-    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date."),
+    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date with data."),
 ]
-OwnerOption = Annotated[str, typer.Option(prompt="Owner", help="Who is asked when it fails.")]
+OwnerOption = Annotated[
+    str, typer.Option(prompt="Owner", help="Who is asked when the report fails.")
+]
 UntilOption = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Last date; without it the report goes on."),
+    typer.Option(
+        formats=["%Y-%m-%d"], help="Last date with data; without it the report has no end."
+    ),
 ]
-PartitionOption = Annotated[str, typer.Option(help="The partition key, a UTC date as text.")]
-TimezoneOption = Annotated[str, typer.Option(help="IANA zone of its weeks and months.")]
+PartitionOption = Annotated[
+    str, typer.Option(help="The table's partition key, a UTC date as text.")
+]
+TimezoneOption = Annotated[str, typer.Option(help="IANA time zone of the weeks and months.")]
 EnvironmentName = Annotated[
     str, typer.Option("--env", help="The environment, as in deploy/environments.")
 ]
@@ -153,7 +163,7 @@ def init(
     folder: Annotated[
         Path,
         # What is refused is refused before the questions.
-        typer.Argument(help="Folder of the project, which has its name.", callback=_new_folder),
+        typer.Argument(help="The new folder; the project has its name.", callback=_new_folder),
     ],
     report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
     table: TableOption,
@@ -240,10 +250,7 @@ def check(
         bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
     ] = False,
 ) -> None:
-    """Hold the reports of a project against their rules.
-
-    Nothing is asked of AWS.
-    """
+    """Validate this project's reports without calling AWS."""
     from athena_reports_cli.authoring.rules.check import check as check_reports
     from athena_reports_cli.local.project import find_project
 
@@ -260,23 +267,23 @@ def load(
     ],
     time: Annotated[
         str,
-        typer.Option(help="The event time. Its date is the partition; without it there are none."),
+        typer.Option(
+            help="The event time. Its date is the partition; by default the table has none."
+        ),
     ] = "",
-    key: Annotated[
-        str, typer.Option(help="The partition key, a new column; dt if none is named.")
-    ] = "",
+    key: Annotated[str, typer.Option(help="The partition key, a new column; by default dt.")] = "",
     zone: Annotated[
-        str, typer.Option(help="IANA zone of the partitions' dates; UTC if none is named.")
+        str, typer.Option(help="IANA time zone of the partitions' dates; by default UTC.")
     ] = "",
 ) -> None:
-    """Load a file into a table of the local S3 and Glue, or load it again.
+    """Load a file into a table of the local S3 and Glue, or replace that table.
 
     The table is kept in `.lake/` too, where the other commands find it again. To remove it, delete
-    its folder there; services that run have it until they end. It refuses an AWS that is not a
-    local endpoint, and a table that it has not loaded.
+    its folder there; services that run have it until they end. An endpoint that is not local is
+    rejected, and so is a table that `load` did not write.
 
     A CSV file is in UTF-8, and begins with the names of its columns. Its fields are separated by
-    commas, semicolons, tabs or `|`: by the one that parts the header into the most names.
+    commas, semicolons, tabs or `|`, whichever splits the header into the most names.
     """
     project = _set_up(context)
     from athena_reports_cli.authoring import load as loads
@@ -293,7 +300,7 @@ def load(
         )
     lake = Lake.of_shell()
     progress = Console(stderr=True)
-    with progress.status(f"{file} is loaded."):
+    with progress.status(f"Loading {file}"):
         loaded = loads.load(source, lake, project.lake)
     loads.show(loaded, Console())
 
@@ -304,11 +311,14 @@ def preview(
     report: ReportName,
     period: PeriodId = "",
     run: Annotated[
-        bool, typer.Option("--run", help="Pay the query, and show its rows and checks.")
+        bool,
+        typer.Option(
+            "--run", help="Run the query, which costs money, and show its rows and checks."
+        ),
     ] = False,
     deliver: Annotated[
         bool,
-        typer.Option("--deliver", help="With --run: write what the channels would get as files."),
+        typer.Option("--deliver", help="With --run: write what the channels would send as files."),
     ] = False,
     to: Annotated[
         str,
@@ -339,7 +349,7 @@ def preview(
     declared, previewed_period = find_report(report, period, _reports())
     aws = Aws.connect()
     progress = Console(stderr=True)
-    with progress.status("Partitions are looked for."):
+    with progress.status("Looking for partitions"):
         unpaid = previews.preview(declared, previewed_period, aws)
     if not run:
         _show(unpaid, previews.show, as_json)
@@ -348,7 +358,7 @@ def preview(
     if deliver:
         deliver_into = project.root / _PREVIEWS / declared.dag.dag_id / previewed_period.id
     try:
-        with progress.status("Athena runs the query."):
+        with progress.status("Running the query"):
             paid = previews.run_preview(
                 unpaid,
                 declared,
@@ -374,7 +384,7 @@ def plan(
         list[str] | None,
         typer.Option(help="A column that tells rows apart; several times for more."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Pay without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Run the queries without asking.")] = False,
     apply: Annotated[
         str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")
     ] = "",
@@ -518,8 +528,8 @@ def backfill(
 ) -> None:
     """Run the periods of a report that start in a range of local dates, by a backfill of Airflow.
 
-    It shows the periods of each DAG of the report, and asks. Periods that have a run that succeeded
-    are left alone. Dates outside of the report's data are refused.
+    It shows the periods of each DAG of the report, and asks. Periods with a successful run are
+    skipped. Dates outside of the report's data are rejected.
     """
     _set_up(context, may_start=False)
     from athena_reports_cli.authoring import backfill as backfills
@@ -617,7 +627,7 @@ def status(context: typer.Context, report: ReportName, as_json: AsJson = False) 
 def costs(
     context: typer.Context,
     report: Annotated[
-        str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; else all.")
+        str, typer.Argument(metavar="REPORT", help="A report, or the id of a DAG; by default all.")
     ] = "",
     months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
     as_json: AsJson = False,
@@ -643,13 +653,13 @@ def run_cases(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REPORT or REPORT/CASE]...", help="By default all."),
+        typer.Argument(metavar="REPORT or REPORT/CASE", help="By default all."),
     ] = None,
     accept: Annotated[
         bool,
         typer.Option(
             "--accept",
-            help="Keep what comes out as expected.csv, for review. It fails if a check does.",
+            help="Write the result to expected.csv, for review. It fails if a check fails.",
         ),
     ] = False,
     folder: Annotated[
@@ -694,7 +704,7 @@ def account(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check that the account has what the settings name, and may be written to.
+    """Check that the account has what the settings name, and that it can be written to.
 
     Nothing is queried or left behind.
     """
@@ -755,10 +765,7 @@ def up(
 
 @app.command()
 def bundle(environment: EnvironmentName = "prd") -> None:
-    """Build what Amazon MWAA takes, into dist/mwaa.
-
-    Nothing is asked of AWS.
-    """
+    """Build the bundle for Amazon MWAA in dist/mwaa, without calling AWS."""
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
 
@@ -778,7 +785,7 @@ def mwaa_check(
         str,
         typer.Option(
             metavar="PATH or URL",
-            help="What the image was built with, or none; by default what is known of it.",
+            help="What the image was built with, or none; by default those that are known of it.",
         ),
     ] = "",
     python: Annotated[
@@ -806,13 +813,16 @@ def mwaa_check(
 def deploy(
     environment: EnvironmentName,
     guided: Annotated[
-        bool, typer.Option("--guided", help="Ask where to, if it is not known, and create it.")
+        bool,
+        typer.Option(
+            "--guided", help="Ask where to deploy, if that is not known, and create the stack."
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be changed.")
+        bool, typer.Option("--dry-run", help="Only show what would change.")
     ] = False,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Leave out the check in the twin.")
+        bool, typer.Option("--no-check", help="Skip the check in the twin.")
     ] = False,
 ) -> None:
     """Deploy an environment to Amazon MWAA.

@@ -64,6 +64,11 @@ def test_help_is_there_without_the_extra(alone: Flown) -> None:
         assert "Usage: athena-reports" in printed
 
 
+def test_help_shows_what_is_in_brackets(alone: Flown) -> None:
+    _, printed, _ = run(alone, "--help")
+    assert "has a table [tool.athena-reports]." in " ".join(printed.split())
+
+
 def test_a_module_that_no_extra_brings_is_an_error_of_python(
     shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
