@@ -230,6 +230,7 @@ def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) ->
         rows = run_sql(sql, Services(endpoint).athena, database="report_dev", workgroup="dev")
         published = {row["user_id"]: int(row["events"]) for row in rows}
         assert published == events_of_week(WEEK)
+        assert "5 published" in author.type("athena-reports", "status").stdout
 
         with sync_playwright() as playwright, launch(playwright) as browser:
             page = browser.new_page()
