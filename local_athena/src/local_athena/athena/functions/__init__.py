@@ -17,9 +17,9 @@ from local_athena.athena.functions import (
     maps,
     numbers,
     operators,
+    printed_values,
     regular_expressions,
     strings,
-    texts,
     urls,
     windows,
 )
@@ -36,7 +36,7 @@ from local_athena.athena.types import Expr, Type, build
 PAGES: tuple[tuple[str, tuple[Function, ...]], ...] = (
     ("Conditionals", conditionals.FUNCTIONS),
     ("Numbers and bits", numbers.FUNCTIONS),
-    ("Texts", strings.FUNCTIONS),
+    ("Strings", strings.FUNCTIONS),
     ("Regular expressions", regular_expressions.FUNCTIONS),
     ("Dates and times", datetime.FUNCTIONS),
     ("Arrays", arrays.FUNCTIONS),
@@ -60,7 +60,7 @@ WINDOWS = named(windows.WINDOWS)
 
 MACROS = (
     *operators.MACROS,
-    *texts.MACROS,
+    *printed_values.MACROS,
     *strings.MACROS,
     *numbers.MACROS,
     *datetime.MACROS,

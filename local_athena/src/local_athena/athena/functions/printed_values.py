@@ -1,4 +1,4 @@
-"""How values print where a query makes texts of them."""
+"""How doubles and intervals print where a query casts them to varchar."""
 
 from __future__ import annotations
 
