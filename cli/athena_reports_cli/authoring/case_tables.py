@@ -10,10 +10,11 @@ from uuid import uuid4
 
 from athena_reports.inputs.published import Source
 from athena_reports.publication.glue_table import parquet_descriptor
-from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, quoted, table_type
+from athena_reports.rows.columns import TABLE_TYPES, duckdb_literal, table_type
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.formats import CONTENT_TYPES
 from athena_reports.settings import settings
+from athena_reports.sql.names import quoted
 from athena_reports_cli.authoring.case_csv import CaseError, CsvFile, read_csv
 from athena_reports_cli.authoring.trial import Aws
 

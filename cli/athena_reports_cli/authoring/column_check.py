@@ -20,7 +20,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
-from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type, quoted
+from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import (
     DroppedColumnError,
@@ -29,6 +29,7 @@ from athena_reports.rows.transforms import (
     without_partial,
 )
 from athena_reports.settings import settings
+from athena_reports.sql.names import quoted
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.sql_columns import (
     QueryColumns,

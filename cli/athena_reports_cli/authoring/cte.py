@@ -3,6 +3,7 @@
 from sqlglot import TokenType
 
 from athena_reports.errors import AthenaReportsError
+from athena_reports.sql.names import quoted
 from athena_reports_cli.authoring.sql_parser import tokens
 
 
@@ -51,4 +52,4 @@ def select_from(cte: str, sql: str) -> str:
         if ctes:
             known = ", ".join(ctes)
         raise CteError(f"The SQL has no CTE {cte!r}. It has {known}.")
-    return f'{sql[:end_of_ctes]}SELECT * FROM "{cte}"'
+    return f"{sql[:end_of_ctes]}SELECT * FROM {quoted(cte)}"

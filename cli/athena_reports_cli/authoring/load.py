@@ -15,12 +15,11 @@ from athena_reports.rows.columns import (
     children,
     columns_of,
     duckdb_literal,
-    quoted,
     read_parquet,
     rewritten,
 )
 from athena_reports.rows.engine import Engine, open_engine, reason
-from athena_reports.sql.names import is_reserved
+from athena_reports.sql.names import is_reserved, quoted
 from athena_reports_cli.authoring.load_text import (
     CopiedFile,
     CsvSource,

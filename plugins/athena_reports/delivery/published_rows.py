@@ -23,10 +23,10 @@ from athena_reports.rows.columns import (
     children,
     columns_of,
     is_number,
-    quoted,
     read_parquet,
 )
 from athena_reports.rows.writer import has_json, json_text
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType

@@ -22,9 +22,10 @@ from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.queries.execution import console_url
-from athena_reports.rows.columns import is_number, quoted
+from athena_reports.rows.columns import is_number
 from athena_reports.rows.engine import open_engine, reason
 from athena_reports.settings import settings
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from athena_reports.errors import ResultError
-from athena_reports.rows.columns import duckdb_literal, quoted
+from athena_reports.rows.columns import duckdb_literal
 from athena_reports.rows.engine import Engine, reason
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

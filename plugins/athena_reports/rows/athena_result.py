@@ -22,13 +22,13 @@ from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import (
     TableColumn,
-    quoted,
     read_parquet,
     result_columns,
     rewritten,
     table_type,
 )
 from athena_reports.rows.engine import Engine, reason
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import duckdb_type, quoted
+from athena_reports.rows.columns import duckdb_type
 from athena_reports.rows.engine import Engine, reason
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from athena_reports.rows.columns import TableColumn

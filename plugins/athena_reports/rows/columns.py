@@ -3,7 +3,7 @@
 A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are
 Hive's. What a CSV carries only as printed text, such as an array, is text in DuckDB too.
 
-The last three functions write names, texts and files into SQL.
+The last two functions write texts and files into SQL.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -320,11 +322,6 @@ def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
     if not parts:
         return leaf(str(kind))
     return _NESTED_FORMS[kind.id].format(", ".join(parts))
-
-
-def quoted(name: str) -> str:
-    """Return a name as an identifier in SQL, or a text as a value of Athena's CSV."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def duckdb_literal(text: str) -> str:

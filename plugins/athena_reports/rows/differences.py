@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import TableColumn, as_called, is_number, quoted, read_parquet
+from athena_reports.rows.columns import TableColumn, as_called, is_number, read_parquet
 from athena_reports.rows.engine import Engine
+from athena_reports.sql.names import quoted
 
 Value = str | None  # a value as text; None for NULL
 _SHOWN_EXAMPLES = 3  # of each kind of change

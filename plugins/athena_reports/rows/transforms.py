@@ -25,11 +25,11 @@ from athena_reports.errors import TransformError
 from athena_reports.rows.columns import (
     duckdb_literal,
     duckdb_type,
-    quoted,
     refuse_duplicates,
     rewritten,
 )
 from athena_reports.rows.engine import Engine, current_engine
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

@@ -17,13 +17,13 @@ from athena_reports.rows.columns import (
     columns_of,
     duckdb_literal,
     is_number,
-    quoted,
     read_parquet,
     refuse_duplicates,
     rewritten,
 )
 from athena_reports.rows.engine import Engine, reason
 from athena_reports.rows.formats import Format
+from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

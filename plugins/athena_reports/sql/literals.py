@@ -22,16 +22,14 @@ def literal(value: ParamValue) -> str:
         case bool():
             return str(value).upper()
         case int() if -(2**63) < value < 2**63:
-            if value < 0:
-                return f"({value:d})"  # after another minus sign it would begin a comment
-            return f"{value:d}"
+            # After another minus sign, one without parentheses would begin a comment.
+            return f"({value:d})" if value < 0 else f"{value:d}"
         case float() if math.isfinite(value):
             return f"DOUBLE '{float(value)!r}'"
         case Decimal() if value.is_finite() and _count_digits(value) <= _MOST_DIGITS:
             return f"DECIMAL '{value:f}'"
         case str() if "\0" not in value:
-            escaped = value.replace("'", "''")
-            return f"'{escaped}'"
+            return "'" + value.replace("'", "''") + "'"
         case datetime() if value.microsecond % 1000 == 0:
             if value.tzinfo is None:
                 return f"TIMESTAMP '{wall_clock(value)}'"
@@ -44,16 +42,15 @@ def literal(value: ParamValue) -> str:
             items = ", ".join(map(literal, value))
             return f"({items})"
     raise ValueError(
-        f"{value!r} has no SQL literal: give a str without NUL, bigint, finite float,"
-        " Decimal of up to 38 digits, a bool, a date, None, a datetime in whole milliseconds,"
-        " or a list of these that is not empty."
+        f"{value!r} has no SQL literal. Use a str without NUL, a bigint, a finite float, a Decimal"
+        " of up to 38 digits, a bool, a date, a datetime in whole milliseconds, None, or a list of"
+        " these that is not empty."
     )
 
 
 def wall_clock(at: datetime) -> str:
     """Return what a clock shows at an instant of its zone, to the millisecond."""
-    text = at.isoformat(" ", "milliseconds")
-    return text[: len("2026-11-15 00:00:00.000")]  # without the offset from UTC
+    return at.replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
 def _count_digits(value: Decimal) -> int:

@@ -1,4 +1,4 @@
-"""Names of tables and columns, as a query writes them."""
+"""Names of databases, tables and columns, as a query of Athena or DuckDB writes them."""
 
 import re
 
@@ -26,8 +26,13 @@ def is_reserved(name: str) -> bool:
 
 
 def sql_name(name: str) -> str:
-    """Return a name as a query writes it: in double quotes if it has to be."""
+    """Return a name as people write it in a query of Athena: quoted only if it has to be."""
     if _PLAIN.fullmatch(name) and not is_reserved(name):
         return name
+    return quoted(name)
+
+
+def quoted(name: str) -> str:
+    """Return a name in double quotes, which Athena and DuckDB take for any name."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
