@@ -43,8 +43,7 @@ from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import PERIOD_PARAM, period_of_delivery, period_of_run
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
-from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
-from athena_reports.scheduling.timetable import PeriodTimetable
+from athena_reports.scheduling.timetable import ALL_BUT_BACKFILLS, PeriodTimetable
 from athena_reports.settings import settings
 
 _LONGEST_REASON = 4_000  # characters; XCom is no place for a whole log

@@ -13,7 +13,7 @@ from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.queries.retry_policy import RetryPolicy
 from athena_reports.reports.report import MAINTENANCE_TAG, Report
 from athena_reports.scheduling.asset_partitions import when_to_deliver
-from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
+from athena_reports.scheduling.timetable import ALL_BUT_BACKFILLS
 from athena_reports.settings import Settings
 
 # A server that is down for some hours delays a delivery, and does not lose it: with these pauses a

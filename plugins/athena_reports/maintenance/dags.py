@@ -13,7 +13,7 @@ from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
 from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
 from athena_reports.reports.report import MAINTENANCE_TAG
-from athena_reports.scheduling.run_types import ALL_BUT_BACKFILLS
+from athena_reports.scheduling.timetable import ALL_BUT_BACKFILLS
 from athena_reports.settings import settings
 
 

@@ -43,8 +43,9 @@ def when_to_deliver(dag_id: str) -> "PartitionedAssetTimetable":
     """Return the schedule of the DAG that delivers what a report's DAG publishes."""
     from airflow.sdk import IdentityMapper, PartitionedAssetTimetable
 
-    mapper: Any = IdentityMapper()
-    return PartitionedAssetTimetable(assets=delivery_asset(dag_id), default_partition_mapper=mapper)
+    return PartitionedAssetTimetable(
+        assets=delivery_asset(dag_id), default_partition_mapper=IdentityMapper()
+    )
 
 
 def when_published(
@@ -67,8 +68,9 @@ def when_published(
         parts: Any = PeriodMapper(cadence, all_of)
         window: Any = PeriodWindow(cadence, all_of)
         mapper = RollupMapper(upstream_mapper=parts, window=window)
-    asset = period_asset(f"{report}_{cadence.name}")
-    return PartitionedAssetTimetable(assets=asset, default_partition_mapper=mapper)
+    return PartitionedAssetTimetable(
+        assets=period_asset(f"{report}_{cadence.name}"), default_partition_mapper=mapper
+    )
 
 
 class _Cadences:
@@ -89,9 +91,7 @@ class _Cadences:
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Return what `serialize` stored."""
-        parts = Cadence(**data["parts"])
-        whole = Cadence(**data["whole"])
-        return cls(parts, whole)
+        return cls(Cadence(**data["parts"]), Cadence(**data["whole"]))
 
 
 class PeriodMapper(_Cadences, PartitionMapper):

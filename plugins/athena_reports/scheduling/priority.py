@@ -23,10 +23,7 @@ class ScheduleFirst(PriorityWeightStrategy):
 
     def get_weight(self, ti: "TaskInstance") -> int:
         """Return the weight of a task instance; Airflow asks when its run is created or cleared."""
-        weight = 1
-        if ti.task:
-            weight = ti.task.priority_weight
-        fills_periods = str(ti.run_id).startswith(BACKFILL_RUN_IDS)
-        if fills_periods:
+        weight = ti.task.priority_weight if ti.task else 1
+        if str(ti.run_id).startswith(BACKFILL_RUN_IDS):
             return weight
         return weight + _HEAD_START
