@@ -490,7 +490,7 @@ GOOD = "at,n\n2026-03-01 10:00:00,1\n"
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "D T"], "'D T' is not a name of Athena"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "n"], "has a column n already"),
         ("at,dt\n1,2\n", ["t", "f.csv", "--time", "at"], "has a column dt already"),
-        (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "did you mean Asia/Tokyo?"),
+        (GOOD, ["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "Asia/Tokyo"),
         (GOOD, ["t", "f.csv", "--time", "at", "--key", "from"], "'from' is a reserved word"),
         (GOOD, ["t", "f.csv", "--key", "day"], "--key and --zone are about partitions"),
         (GOOD, ["t", "f.csv", "--zone", "UTC"], "--key and --zone are about partitions"),

@@ -51,6 +51,7 @@ from local_athena.athena.clients import OWN_KEY
 from local_athena.faults import Faults, Hold, SlowDown
 from tests.support import reports
 from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.calendars import utc_dates
 from tests.support.cloudformation import local_services_with_stacks
 from tests.support.dag_files import load_dags, parse_dags
 from tests.support.examples import alerts_dag_file
@@ -263,7 +264,7 @@ class Everything:
         )
         with pytest.raises(TaskDeferred) as deferred:
             wait.execute(context)
-        for day in weeks.period(WEEK).dates_in("UTC", timedelta(0)):
+        for day in utc_dates(weeks.period(WEEK)):
             self.s3.put_object(Bucket=lake_bucket, Key=f"plays/dt={day}/_SUCCESS", Body=b"")
         assert asyncio.run(first_event(deferred.value.trigger)) == {"missing": []}
 

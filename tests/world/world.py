@@ -44,7 +44,7 @@ from athena_reports.steps import partition_poller, preparation
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.query_poller import QueryPoller
 from tests.support.aws_errors import LOST, THROTTLED, api_error
-from tests.support.calendars import WEEKS
+from tests.support.calendars import WEEKS, utc_dates
 from tests.support.memory_athena import MemoryAthena, Plan, serve
 from tests.support.memory_store import MemoryGlue, MemoryS3
 from tests.support.triggers import Supervisor
@@ -239,7 +239,7 @@ class Sources:
         patience = timedelta(hours=rng.choice([1, 6, 24]))
         wait = START + patience - PERIODS[-1].end_utc
         lands_at: dict[str, datetime | None] = {}
-        dates = {day for period in PERIODS for day in period.dates_in("UTC", timedelta(0))}
+        dates = {day for period in PERIODS for day in utc_dates(period)}
         for day in sorted(dates):
             lands_at[str(day)] = START
             if rng.random() < 0.2:
@@ -268,7 +268,7 @@ class Sources:
     def missing(self, period: Period, instant: datetime) -> list[str]:
         """The dates of a period whose partitions had not come."""
         missing = []
-        for day in period.dates_in("UTC", timedelta(0)):
+        for day in utc_dates(period):
             landed_at = self.lands_at.get(str(day))
             if landed_at is None or landed_at > instant:
                 missing.append(str(day))

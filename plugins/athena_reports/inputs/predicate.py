@@ -210,9 +210,7 @@ def _names(formats: tuple[str, ...], unit: PartitionUnit) -> bool:
 def _hours(layout: Layout, day: date) -> set[datetime]:
     """Return the hours of a date that a clock shows."""
     zone = zone_of(layout.zone)
-    # A clock that goes back over midnight shows the end of the date for the second time.
-    shown = hours_shown(zone, midnight(zone, day), midnight(zone, day + _DAY, fold=1))
-    return {hour for hour in shown if hour.date() == day}
+    return set(hours_shown(zone, midnight(zone, day), midnight(zone, day + _DAY)))
 
 
 def _whole_months(layout: Layout, whole_dates: Sequence[date]) -> Set[Partition]:

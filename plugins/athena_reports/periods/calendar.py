@@ -1,23 +1,23 @@
 """Calendar periods in a time zone: the days, weeks, months, quarters and years of reports.
 
-A period is half-open, [start, end), and begins with its first date. **A date begins at the first
-instant at which a clock in the zone reads that date's midnight or later.** So the periods of a
-cadence tile time without gap or overlap, also where a midnight does not exist or comes twice. Of a
-date that a zone skipped there is no daily period.
+A period is half-open, [start, end), and begins at the local midnight of its first date. So the
+periods of a cadence tile time without gap or overlap, also where a midnight does not exist or comes
+twice. This is exact for every IANA zone from 2012 on. Before that, an empty day stands for a date
+that a zone skipped, such as 2011-12-30 in Pacific/Apia.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from difflib import get_close_matches
-from functools import cached_property, total_ordering
-from typing import Any, Literal, NamedTuple, Self, get_args
+from functools import total_ordering
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from athena_reports.errors import PeriodError
-from athena_reports.periods.zones import dates_shown, midnight, to_utc, zone_of
+from athena_reports.periods.zones import midnight, to_utc, zone_of
 
 Unit = Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -26,44 +26,18 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 FIRST_YEAR = 1900
 LAST_YEAR = 2199
 
-_BOUNDS = ("start", "end", "start_utc", "end_utc")
-
-
-class _Naming(NamedTuple):
-    """What a period of a unit is called, and how its id is written."""
-
-    noun: str
-    form_of_id: str
-    example_of_id: str
-
-
-_NAMING = {
-    "daily": _Naming("day", "YYYY-MM-DD", "2026-11-15"),
-    "weekly": _Naming("week", "the YYYY-MM-DD of its first day", "2026-11-15"),
-    "monthly": _Naming("month", "YYYY-MM", "2026-11"),
-    "quarterly": _Naming("quarter", "YYYY-Qn", "2026-Q4"),
-    "yearly": _Naming("year", "YYYY", "2026"),
+_WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+_NOUNS = {
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "quarterly": "quarter",
+    "yearly": "year",
 }
 _MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}  # how many a period has
 # How many periods back the same time of the year before lies, of days on the same weekday.
 _PERIODS_OF_A_YEAR = {"daily": 364, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
-
-
-def _require_one_of(choices: object, value: object, field: str) -> None:
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise PeriodError(f"{field} {value!r} is not one of {', '.join(allowed)}")
-
-
-def _require_weekday(first_day: object) -> None:
-    weekdays = get_args(Weekday)
-    if first_day in weekdays:
-        return
-    known = f"first_day {first_day!r} is not one of {', '.join(weekdays)}"
-    meant = get_close_matches(str(first_day).strip().lower(), weekdays, n=1)
-    if meant:
-        raise PeriodError(f"{known}: write weekly({meant[0]!r})")
-    raise PeriodError(known)
+_EXAMPLE_DATE = date(2026, 11, 15)
 
 
 @dataclass(frozen=True)
@@ -83,13 +57,9 @@ class Cadence:
     first_day: Weekday | None = None
 
     def __post_init__(self) -> None:
-        _require_one_of(Unit, self.unit, "unit")
-        if self.unit == "weekly":
-            _require_weekday(self.first_day)
-        elif self.first_day is not None:
+        if self.unit == "weekly" and self.first_day not in _WEEKDAYS:
             raise PeriodError(
-                f"first_day {self.first_day!r} has no meaning for a {self.unit} cadence:"
-                " leave it out"
+                f"first_day {self.first_day!r} is not valid. Use one of {', '.join(_WEEKDAYS)}"
             )
         zone_of(self.timezone)
 
@@ -111,7 +81,7 @@ class Cadence:
             return f"{unit}, {self.timezone}"
         return f"{unit} from {self.first_day.capitalize()}, {self.timezone}"
 
-    @cached_property
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone at whose midnights periods begin."""
         return ZoneInfo(self.timezone)
@@ -122,14 +92,16 @@ class Cadence:
         Args:
             id: Such as "2026-11-15" (a day or a week), "2026-11", "2026-Q4" or "2026".
         """
-        first_date = self._read(id)
-        if first_date is None:
-            naming = _NAMING[self.unit]
-            expected = f"expected {naming.form_of_id}, such as {naming.example_of_id!r}"
+        period = self._with_date(_EXAMPLE_DATE)
+        with suppress(ValueError):  # not written as a date, or of a year out of range
+            period = self._with_date(self._parse(id))
+        # Python also parses other texts, such as 20261115, and not every date begins a week.
+        if period.id != id:
             raise PeriodError(
-                f"{id!r} is not the id of a {naming.noun}: {expected} ({self.description})"
+                f"{id!r} is not the id of a {self.noun} ({self.description})."
+                f" Use an id such as {period}"
             )
-        return self._beginning_on(first_date)
+        return period
 
     def containing(self, instant: datetime) -> "Period":
         """Return the period with start <= instant < end.
@@ -137,14 +109,7 @@ class Cadence:
         Raises:
             PeriodError: The instant has no time zone, or lies outside the supported years.
         """
-        utc = to_utc(instant)
-        self._check_year(utc.year)
-        index = self._index(utc.astimezone(self.zone).date())
-        # A clock that goes back over midnight shows the previous date again, although the new one
-        # has begun: then the index is one too low.
-        while self._start(index + 1) <= utc:
-            index += 1
-        return self._nearest(index, 1)
+        return self._with_date(to_utc(instant).astimezone(self.zone).date())
 
     def last_complete(self, at: datetime) -> "Period":
         """Return the latest period with end <= at; errors as for `containing`."""
@@ -173,140 +138,90 @@ class Cadence:
         first = self.containing(period.start_utc)
         return self.between(first.start_utc, period.end_utc)
 
-    def _beginning_on(self, first_date: date) -> "Period":
-        """Return the period with a nominal first date; PeriodError if there is none."""
-        self._check_year(first_date.year)
-        period = self._nearest(self._index(first_date), 1)
-        if period.first_date == first_date:
-            return period
-        after = period
-        if period.first_date < first_date:
-            after = period.next
-        around = f"the {self.noun}s around it are {after.previous} and {after}"
-        raise PeriodError(
-            f"no {self.noun} begins on {self._id(first_date)!r}; {around} ({self.description})"
-        )
-
-    @cached_property
-    def _length_in_days(self) -> int:
-        """How many days a period has, if its unit is not made of months."""
-        return 7 if self.unit == "weekly" else 1
-
-    @cached_property
-    def _origin(self) -> int:
-        """The ordinal of a date that a period begins on. In Python ordinal 1 is a Monday."""
-        if self.first_day is None:
-            return 1
-        return get_args(Weekday).index(self.first_day) + 1
-
-    def _index(self, day: date) -> int:
-        """The number of the nominal period that holds a date; they count up by one."""
-        months = _MONTHS.get(self.unit)
-        if months is not None:
-            return (day.year * 12 + day.month - 1) // months
-        return (day.toordinal() - self._origin) // self._length_in_days
-
-    def _first_date(self, index: int) -> date:
-        """The nominal first date of the period of a number."""
-        months = _MONTHS.get(self.unit)
-        if months is not None:
-            year, month_from_0 = divmod(index * months, 12)
-            return date(year, month_from_0 + 1, 1)
-        return date.fromordinal(index * self._length_in_days + self._origin)
-
-    def _start(self, index: int) -> datetime:
-        return midnight(self.zone, self._first_date(index))
-
-    def _nearest(self, index: int, step: int) -> "Period":
-        """The period of a number; if the zone skipped it, the nearest one in steps of 1 or -1."""
-        while self.unit == "daily" and self._start(index) == self._start(index + 1):
-            index += step
-        first_date = self._first_date(index)
-        self._check_year(first_date.year)
-        # It needs no validation, which would ask for it here again.
-        return Period.model_construct(cadence=self, first_date=first_date, id=self._id(first_date))
+    def _parse(self, id: str) -> date:
+        """Return the first date that an id stands for; ValueError if it is not written as one."""
+        if self.unit == "quarterly":
+            year, quarter = id.split("-Q")
+            return date(int(year), 3 * int(quarter) - 2, 1)
+        return date.fromisoformat(f"{id}-01-01"[: len("2026-01-01")])
 
     def _id(self, first_date: date) -> str:
         if self.unit == "quarterly":
             quarter = (first_date.month + 2) // 3
             return f"{first_date.year}-Q{quarter}"
-        # The other ids are the beginning of the date: all of it, or without the day or the month.
-        length = len(_NAMING[self.unit].example_of_id)
-        return first_date.isoformat()[:length]
-
-    def _read(self, id: str) -> date | None:
-        """The nominal first date that an id stands for; None if it is not written as one."""
-        try:
-            first_date = self._parse(id)
-        except (AttributeError, TypeError, ValueError):  # also for an id that is not a text
-            return None
-        # Python reads other ways to write a date, too, such as 20261115.
-        if self._id(first_date) != id:
-            return None
-        return first_date
-
-    def _parse(self, id: str) -> date:
-        if self.unit == "quarterly":
-            year, quarter = id.split("-Q")
-            first_month = 3 * int(quarter) - 2
-            return date(int(year), first_month, 1)
         if self.unit == "monthly":
-            return date.fromisoformat(id + "-01")
+            return f"{first_date:%Y-%m}"
         if self.unit == "yearly":
-            return date.fromisoformat(id + "-01-01")
-        return date.fromisoformat(id)
+            return str(first_date.year)
+        return first_date.isoformat()
 
-    def _check_year(self, year: int) -> None:
-        if not FIRST_YEAR <= year <= LAST_YEAR:
-            years = f"the years {FIRST_YEAR} to {LAST_YEAR} ({self.description})"
-            raise PeriodError(f"year {year:04} is out of range: periods begin in {years}")
+    def _with_date(self, day: date) -> "Period":
+        return self._period_at(self._index(day))
+
+    def _period_at(self, index: int) -> "Period":
+        """Return the period of a number; PeriodError if its year is not supported."""
+        first_date = self._first_date(index)
+        if not FIRST_YEAR <= first_date.year <= LAST_YEAR:
+            raise PeriodError(
+                f"year {first_date.year} is out of range. Use a year from {FIRST_YEAR} to"
+                f" {LAST_YEAR}"
+            )
+        return Period(cadence=self, first_date=first_date)
+
+    def _index(self, day: date) -> int:
+        """Return the number of the period that holds a date; they count up by one."""
+        if self.unit in _MONTHS:
+            return (day.year * 12 + day.month - 1) // _MONTHS[self.unit]
+        if self.first_day is None:
+            return day.toordinal()
+        return (day.toordinal() - self._first_weekday) // 7
+
+    def _first_date(self, index: int) -> date:
+        """Return the first date of the period of a number."""
+        if self.unit in _MONTHS:
+            year, month_from_0 = divmod(index * _MONTHS[self.unit], 12)
+            return date(year, month_from_0 + 1, 1)
+        if self.first_day is None:
+            return date.fromordinal(index)
+        return date.fromordinal(index * 7 + self._first_weekday)
+
+    @property
+    def _first_weekday(self) -> int:
+        """The ordinal of the first date on which a week begins. In Python, 1 is a Monday."""
+        return _WEEKDAYS.index(self.first_day or "monday") + 1
+
+    def _start(self, index: int) -> datetime:
+        return midnight(self.zone, self._first_date(index))
 
 
 @total_ordering
-class Period(BaseModel, frozen=True, extra="forbid"):
+class Period(BaseModel, frozen=True):
     """One period of a cadence: [start, end).
 
     Cadences make it. Only periods of one cadence have an order.
 
     It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an
-    equal period. It refuses what is not a period of its cadence, with pydantic's ValidationError.
-    The wire form also has the bounds as ISO 8601 texts, for those who read it in Airflow's UI, and
-    for what is published. They follow from the cadence and the date, so they are not read back.
+    equal period. The wire form also has the id, and the bounds as ISO 8601 texts, for those who
+    read it in Airflow's UI. They follow from the fields, so they are not read back.
 
     Attributes:
         cadence: How time is cut into periods.
-        first_date: The nominal first date. Nominal, because a zone can skip a date.
-        id: The nominal first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4",
-            "2026".
+        first_date: The local first date.
     """
 
     cadence: Cadence
     first_date: date
-    id: str
 
     @model_serializer(mode="wrap")
-    def _with_bounds(self, dump_fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        wire_form: dict[str, Any] = dump_fields(self)
-        for bound in _BOUNDS:
-            wire_form[bound] = getattr(self, bound).isoformat()
-        return wire_form
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_bounds(cls, wire_form: Any) -> Any:
-        if not isinstance(wire_form, dict):
-            return wire_form
-        return {name: value for name, value in wire_form.items() if name not in _BOUNDS}
-
-    @model_validator(mode="after")
-    def _require_period_of_its_cadence(self) -> Self:
-        if self.cadence._id(self.first_date) != self.id:
-            raise PeriodError(
-                f"{self.id!r} is not the id of a {self.cadence.noun}"
-                f" that begins on {self.first_date} ({self.cadence.description})"
-            )
-        self.cadence._beginning_on(self.first_date)
-        return self
+    def _to_wire(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {
+            **fields_of(self),
+            "id": self.id,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "start_utc": self.start_utc.isoformat(),
+            "end_utc": self.end_utc.isoformat(),
+        }
 
     def __str__(self) -> str:
         return self.id
@@ -317,16 +232,18 @@ class Period(BaseModel, frozen=True, extra="forbid"):
         return NotImplemented
 
     @property
-    def index(self) -> int:
-        """The number of the period.
+    def id(self) -> str:
+        """The first date as the cadence writes it: "2026-11-15", "2026-11", "2026-Q4", "2026"."""
+        return self.cadence._id(self.first_date)
 
-        It counts up by one from period to period, and by two over a date that the zone skipped.
-        """
+    @property
+    def index(self) -> int:
+        """The number of the period. It counts up by one from period to period."""
         return self.cadence._index(self.first_date)
 
     @property
     def last_date(self) -> date:
-        """The nominal last date, inclusive."""
+        """The local last date, inclusive."""
         return self.cadence._first_date(self.index + 1) - timedelta(days=1)
 
     @property
@@ -358,12 +275,12 @@ class Period(BaseModel, frozen=True, extra="forbid"):
     @property
     def next(self) -> "Period":
         """The period that begins when this one ends."""
-        return self.cadence._nearest(self.index + 1, 1)
+        return self.cadence._period_at(self.index + 1)
 
     @property
     def previous(self) -> "Period":
         """The period that ends when this one begins."""
-        return self.cadence._nearest(self.index - 1, -1)
+        return self.cadence._period_at(self.index - 1)
 
     @property
     def last_year(self) -> "Period":
@@ -371,34 +288,17 @@ class Period(BaseModel, frozen=True, extra="forbid"):
 
         Of a week the one 52 weeks before, and of a day too: it is the same weekday.
         """
-        return self.cadence._nearest(self.index - _PERIODS_OF_A_YEAR[self.cadence.unit], -1)
-
-    def dates_in(self, timezone: str = "UTC", late_by: timedelta = timedelta(0)) -> list[date]:
-        """Return the dates that clocks in a zone show in [start, end + late_by).
-
-        Args:
-            timezone: IANA name of the zone.
-            late_by: How long after the end events may land.
-
-        Raises:
-            PeriodError: There is no such zone, or `late_by` is negative.
-        """
-        if late_by < timedelta(0):
-            raise PeriodError(
-                f"late_by {late_by!r} is negative: it is how long after the end events may land"
-            )
-        return dates_shown(zone_of(timezone), self.start_utc, self.end_utc + late_by)
+        return self.cadence._period_at(self.index - _PERIODS_OF_A_YEAR[self.cadence.unit])
 
 
 def noun_of(unit: Unit) -> str:
     """Return what one period of a unit is called, such as "week"."""
-    return _NAMING[unit].noun
+    return _NOUNS[unit]
 
 
 def weekday_of(day: date) -> Weekday:
     """Return the day of the week of a date, as `weekly` takes it."""
-    weekdays: tuple[Weekday, ...] = get_args(Weekday)
-    return weekdays[day.weekday()]
+    return _WEEKDAYS[day.weekday()]
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
@@ -407,18 +307,12 @@ def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
     Ids of no period, such as those of weeks with another `first_day`, are left out.
     """
     for id in ids:
-        try:
-            period = cadence.period(id)
-        except PeriodError:
-            continue
-        yield period
+        with suppress(PeriodError):
+            yield cadence.period(id)
 
 
 def daily(timezone: str = "UTC") -> Cadence:
-    """Return the cadence of days in an IANA time zone.
-
-    A date that the zone skipped is not a day.
-    """
+    """Return the cadence of days in an IANA time zone."""
     return Cadence("daily", timezone)
 
 

@@ -54,28 +54,26 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
         RunPeriodError: If that is not a period of this cadence, or if a backfill has a param or
             took over a run of another period.
     """
-    start = run.data_interval_start
-    end = run.data_interval_end
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
-            f"The param {PERIOD_PARAM!r} is {param!r}, but this run belongs to a backfill,"
-            " where each run takes its own period. Start it again without the param;"
-            " if it has none, delete the run that it took over first."
+            f"A backfill does not take the param {PERIOD_PARAM!r} ({param!r}): each run reports its"
+            " own period. Start the backfill again without the param. If it has none, delete the"
+            " run that it took over first."
         )
     if param:
         try:
             return cadence.period(param)
         except PeriodError as error:
             raise RunPeriodError(f"The param {PERIOD_PARAM!r} is not valid: {error}") from error
+    start, end = run.data_interval_start, run.data_interval_end
     if start is None or end is None:
         return cadence.last_complete(run.run_after)
     # A backfill's run has an interval that begins at its logical date. That of a triggered run ends
     # at its logical date, also after a backfill has taken the run over.
-    has_taken_over = is_backfill and run.logical_date is not None and run.logical_date != start
-    if has_taken_over:
+    if is_backfill and run.logical_date not in (None, start):
         raise RunPeriodError(
-            "The backfill took over a run that was triggered with the logical date"
+            f"The backfill took over a run that was triggered with the logical date"
             f" {run.logical_date} and reports the period before it, from {start} on."
             " Delete the run, then start the backfill again."
         )
@@ -84,7 +82,7 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
         raise RunPeriodError(
             f"The run's data interval, {start.isoformat()} to {end.isoformat()}, is not a period"
             f" of {cadence.description}: the DAG's schedule has changed since the run was created."
-            f" Trigger a run with the param {PERIOD_PARAM!r} instead, for example {period.id}."
+            f" Trigger a run with the param {PERIOD_PARAM!r} instead, such as {period}."
         )
     return period
 
@@ -106,20 +104,16 @@ def period_of_delivery(cadence: Cadence, run: DeliveringRun) -> Period:
     if not period_id:
         raise RunPeriodError(
             f"The run has no period. Trigger it with the param {PERIOD_PARAM!r}, such as"
-            f" {cadence.last_complete(run.run_after).id}."
+            f" {cadence.last_complete(run.run_after)}."
         )
     return cadence.period(str(period_id))
 
 
 def require_complete(period: Period, now: datetime) -> None:
     """Raise RunPeriodError if a period has not ended at `now`, an aware datetime."""
-    if period.end_utc <= now:
-        return
-    state = "is not over"
-    if period.start_utc > now:
-        state = "has not begun"
-    last_complete = period.cadence.last_complete(now)
-    raise RunPeriodError(
-        f"The period {period.id} ({period.cadence.description}) {state}: "
-        f"it ends at {period.end.isoformat()}. The last complete one is {last_complete.id}."
-    )
+    if period.end_utc > now:
+        raise RunPeriodError(
+            f"The period {period} ({period.cadence.description}) ends at {period.end.isoformat()},"
+            " which is in the future. The last complete period is"
+            f" {period.cadence.last_complete(now)}."
+        )

@@ -241,7 +241,7 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
 @pytest.mark.parametrize(
     ("file", "text", "problem"),
     [
-        ("case.yaml", "period: 2025-06-03\n", "no week begins on '2025-06-03'"),
+        ("case.yaml", "period: 2025-06-03\n", "'2025-06-03' is not the id of a week"),
         ("case.yaml", "period: 2025-06\ncadence: weekly\n", "'2025-06' is not the id of a week"),
         ("case.yaml", "period: 2025-06-02\ncadence: daily\n", "There is no report 'items_daily'"),
         ("case.yaml", "periode: 2025-06-02\n", "case.yaml, line 1, field 'period': it is missing."),

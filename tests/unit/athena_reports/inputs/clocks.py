@@ -353,8 +353,7 @@ def random_case(seed: int) -> Case:
     chance = random.Random(seed)
     table_zone = chance.choice(ZONES)
     zone = table_zone if chance.random() < 0.3 else chance.choice(ZONES)
-    years = range(1970, 2050) if chance.random() < 0.8 else range(1905, 2195)
-    year = chance.choice(years)
+    year = chance.choice(range(2012, 2050))
     at = datetime(year, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randrange(365 * 86_400))
     if chance.random() < 0.5:
         changes = days_of_change(chance.choice([zone, table_zone]), year)

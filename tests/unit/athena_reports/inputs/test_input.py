@@ -66,7 +66,7 @@ from athena_reports.periods.calendar import Cadence, weekly, yearly
         ({"only": {"region": ["jp", "jp"]}}, "only", "each once"),
         ({"only": {"region": [1.5]}}, "only", "1.5 is not valid"),
         ({"of": "raw.lake.plays"}, "of", "such as 'plays' or 'raw.plays'"),
-        ({"zone": "Asia/Tokio"}, "zone", "did you mean Asia/Tokyo"),
+        ({"zone": "Asia/Tokio"}, "zone", "Asia/Tokyo"),
         ({"kind": "varchar"}, "kind", "'string', 'date' or 'integer'"),
         ({"missing": "ignore"}, "missing", "'fail' or 'partial'"),
         ({"mising": "fail"}, "mising", "Did you mean missing?"),

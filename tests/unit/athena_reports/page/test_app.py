@@ -952,7 +952,7 @@ def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_ro
             "/scores/weekly/2026-03-08/manifest.json does not exist: the period was never"
             " published, or its manifest was deleted. Clear the run of the period.",
         ),
-        ("periods/2026-03-02", 400, "no week begins on"),
+        ("periods/2026-03-02", 400, "is not the id of a week"),
         ("periods/..%2f..%2fsecret", 404, ""),
         ("periods/2026-03-01/objects/exe", 404, "is not published as exe"),
         (

@@ -65,10 +65,10 @@ def test_the_query_is_rendered_for_the_period_of_the_run() -> None:
 @pytest.mark.parametrize(
     ("run", "param", "says"),
     [
-        (DagRun("backfill"), "2025-06-08", "belongs to a backfill"),
-        (DagRun("manual", NOW, None, None), "2025-06-15", "is not over"),
+        (DagRun("backfill"), "2025-06-08", "backfill"),
+        (DagRun("manual", NOW, None, None), "2025-06-15", "in the future"),
         (DagRun("manual", NOW, None, None), "2025-06-09", "2025-06-08"),
-        (DagRun("backfill", NOW, WEEK.next.start_utc, WEEK.next.end_utc), "", "is not over"),
+        (DagRun("backfill", NOW, WEEK.next.start_utc, WEEK.next.end_utc), "", "in the future"),
     ],
 )
 def test_a_run_without_a_reportable_period_fails_for_good_before_anything_is_called(

@@ -71,7 +71,7 @@ def test_the_rows_of_a_cte_are_those_before_transform_and_checks(case: Path) -> 
         (
             "case.yaml",
             "# a comment\nperiod: 2025-06-16",
-            "case.yaml, line 2: scores: no week begins on '2025-06-16'",
+            "case.yaml, line 2: scores: '2025-06-16' is not the id of a week",
         ),
         (
             "case.yaml",

@@ -121,7 +121,7 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     assert counts.endswith(": 4 periods, 1 published, 3 missing")
     assert len(problems) == 2
     assert f"The partition '{unreadable}' is not of this package (version: " in problems[0]
-    assert problems[1].startswith(f"no week begins on '{tuesday}'")
+    assert problems[1].startswith(f"'{tuesday}' is not the id of a week")
     assert problems[1].endswith("If the cadence was changed, drop the partition.")
 
     code, _ = shell("status", "torn", "--json")
