@@ -210,6 +210,7 @@ class Start:
         run: The run; None for an author's command.
         forgotten: How often Athena had forgotten its tokens before.
         outlived: Whether the process that started it went on, and so has noted it.
+        is_told: Whether Athena's answer has told the process its id.
     """
 
     id: str
@@ -219,6 +220,7 @@ class Start:
     run: Run | None
     forgotten: int
     outlived: bool = False
+    is_told: bool = True
 
 
 @dataclass(frozen=True)
@@ -580,13 +582,18 @@ class World:
     def _after(self, action: str) -> None:
         self.pause(self.rng.uniform(0, 0.4))
         if self.happens("answer lost"):
-            self.acting.had_trouble = True
+            self._note_trouble_after(action)
             raise LOST.with_traceback(None)
         if self.happens("server error after the effect"):
-            self.acting.had_trouble = True
+            self._note_trouble_after(action)
             raise _FAULT.with_traceback(None)
         if self.attempt is not None:
             self.attempt.after_a_call()
+
+    def _note_trouble_after(self, action: str) -> None:
+        self.acting.had_trouble = True
+        if action == "StartQueryExecution" and self.attempt.started is not None:
+            self.attempt.started.is_told = False
 
     # --- what others ask
 
