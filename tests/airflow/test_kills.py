@@ -33,12 +33,13 @@ DAGS = (
     "doomed_weekly",
     "told_weekly",
     "mapped",
+    "edited",
 )
 DAG_FILE = """
 from datetime import timedelta
 
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-from airflow.sdk import DAG
+from airflow.sdk import DAG, XComArg
 
 from athena_reports import AthenaSubmitOperator, AthenaWaitSensor
 from athena_reports import Report, RetryPolicy, build_dag, transforms, weekly
@@ -80,6 +81,24 @@ with DAG("mapped", schedule=None, is_paused_upon_creation=False, default_args=de
     run_query = submit.expand(query=queries)
     AthenaWaitSensor.partial(task_id="wait_for_query").expand(query_execution_id=run_query.output)
 
+
+def fail_the_first_try(context, result):
+    if context["ti"].try_number == 1:
+        raise RuntimeError("It is to be tried again.")
+
+
+with DAG("edited", schedule=None, is_paused_upon_creation=False, default_args=defaults):
+    run_query = AthenaSubmitOperator(
+        task_id="run_query",
+        query="SELECT {{ ti.try_number }}",
+        workgroup="dev",
+        post_execute=fail_the_first_try,
+    )
+    AthenaWaitSensor(
+        task_id="wait_for_query",
+        query_execution_id=run_query.output,
+        submitted=XComArg(run_query, key="submitted"),
+    )
 """
 
 
@@ -127,6 +146,27 @@ class Row:
         query = run.wait_for_query()
         run.wait_until_watched()
         return run, query
+
+    def begin_and_stop_at(self, task_id: str) -> tuple[ReportRun, str]:
+        """Begin a run and bring it to a call of S3, of a task after the query, that is not served.
+
+        Returns:
+            The run, and the id of the fault.
+        """
+        hold = self.strike(Hold)
+        run = self.begin()
+        query = run.wait_for_query()
+        manifest = {"Bucket": "athena-report-dev", "Key": f"steady/weekly/{PERIOD}/manifest.json"}
+        self.services.s3.delete_object(**manifest)  # else there may be nothing to write
+        bucket, key_prefix, method = {
+            "transform": ("athena-query-result-dev", query.id, "GET"),
+            "publish": (manifest["Bucket"], manifest["Key"], "PUT"),
+        }[task_id]
+        slow_down = SlowDown(bucket=bucket, key_prefix=key_prefix, method=method, times=None)
+        fault_id = self.faults.add(slow_down)
+        self.faults.clear(hold)
+        self.wait_until_struck(fault_id)
+        return run, fault_id
 
     def wait_until_struck(self, fault_id: str) -> None:
         def has_struck() -> bool:
@@ -199,19 +239,62 @@ def test_a_submit_taken_for_dead_that_comes_back_costs_no_query(row: Row) -> Non
     assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (2, 1)
 
 
-def test_a_submit_that_is_terminated_leaves_its_query_to_the_run(row: Row) -> None:
-    """As by an evicted pod, or a deployment."""
+@pytest.mark.parametrize("who", ["task", "supervisor"])
+def test_a_submit_that_is_terminated_leaves_its_query_to_the_run(row: Row, who: str) -> None:
+    """As by an evicted pod, or a deployment, when Athena has accepted the query."""
     hold = row.strike(Hold)
-    slow = row.strike(Slow, action="StartQueryExecution", milliseconds=2_500, times=1)
+    drop = row.strike(Drop, times=None)
     run = row.begin()
-    row.wait_until_struck(slow)
-
-    run.process("run_query").terminate()
     query = run.wait_for_query()
+    process = run.process("run_query")
+
+    terminated = process if who == "task" else process.parent()
+    terminated.terminate()
+    row.faults.clear(drop)
+    run.wait_until_watched()
     row.faults.clear(hold)
 
     run.wait_until_success()
     assert [(each.id, each.state) for each in run.queries] == [(query.id, "SUCCEEDED")]
+
+
+def test_sql_edited_between_two_tries_stops_the_query_of_the_first(row: Row) -> None:
+    row.strike(Hold)
+    run = row.begin("edited")
+
+    run.wait_until_success()
+    first, second = run.queries
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    assert run.xcom("wait_for_query")["id"] == second.id
+    assert f"Stopping query {first.id}" in run.log("run_query", 2)
+
+
+def test_a_killed_wait_asks_for_the_same_query(row: Row) -> None:
+    row.strike(Hold)
+    slow = row.strike(Slow, action="GetQueryExecution", milliseconds=20_000, times=None)
+    run = row.begin()
+    row.wait_until_struck(slow)
+
+    run.process("wait_for_query").kill()
+    row.faults.clear()
+
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED"]
+    assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 2)
+
+
+def test_a_wait_killed_when_it_has_started_a_successor_finds_it(row: Row) -> None:
+    row.strike(End, error_type=1602, retryable=True, reason="no capacity")
+    row.strike(Drop, skip=1, times=None)
+    run = row.begin()
+    until(lambda: len(run.queries) == 2, "the failed query has a successor")
+
+    run.process("wait_for_query").kill()
+    row.faults.clear()
+
+    run.wait_until_success()
+    assert run.states == ["FAILED", "SUCCEEDED"]
+    assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 2)
 
 
 def test_each_instance_of_a_mapped_task_has_one_query_though_one_is_killed(row: Row) -> None:
@@ -227,23 +310,30 @@ def test_each_instance_of_a_mapped_task_has_one_query_though_one_is_killed(row: 
     assert (run.task("run_query", 1).try_number, run.task("wait_for_query", 1).try_number) == (2, 1)
 
 
-def test_a_killed_transform_is_repeated_without_a_query(row: Row) -> None:
-    hold = row.strike(Hold)
-    run = row.begin()
-    query = run.wait_for_query()
-    slow_down = row.faults.add(
-        SlowDown(bucket="athena-query-result-dev", key_prefix=query.id, method="GET", times=None)
-    )
-    row.faults.clear(hold)
-    row.wait_until_struck(slow_down)
+@pytest.mark.parametrize("task_id", ["transform", "publish"])
+def test_a_task_killed_after_the_query_is_repeated_without_one(row: Row, task_id: str) -> None:
+    run, slow_down = row.begin_and_stop_at(task_id)
 
-    run.process("transform").kill()
+    run.process(task_id).kill()
     row.faults.clear(slow_down)
 
     run.wait_until_success()
     assert run.states == ["SUCCEEDED"]
-    assert (run.task("run_query").try_number, run.task("transform").try_number) == (1, 2)
-    assert "Process terminated by signal" in run.log("transform")
+    assert (run.task("run_query").try_number, run.task(task_id).try_number) == (1, 2)
+    assert "Process terminated by signal" in run.log(task_id)
+
+
+@pytest.mark.parametrize("task_id", ["transform", "publish"])
+def test_a_run_cleared_after_its_query_has_one_more(row: Row, task_id: str) -> None:
+    run, slow_down = row.begin_and_stop_at(task_id)
+
+    row.airflow.client.clear(run.dag_id, run.run_id)
+    until(lambda: len(run.queries) == 2, "the cleared run has a query of its own")
+    row.faults.clear(slow_down)
+
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED", "SUCCEEDED"]
+    assert run.xcom("wait_for_query")["id"] == run.queries[1].id
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut-down"])
@@ -434,9 +524,39 @@ def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
     assert (run.notes("run_query"), run.notes("wait_for_query")) == ([first.id], [second.id])
 
 
+def test_a_query_cancelled_in_the_console_is_final_until_run_query_is_cleared(row: Row) -> None:
+    run, query = row.begin_and_hold()
+
+    row.services.athena.stop_query_execution(QueryExecutionId=query.id)
+    assert run.wait_until_over() == "failed"
+    assert run.task("wait_for_query").try_number == 1
+    assert "the query was cancelled" in run.log("wait_for_query")
+
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"])
+    assert run.wait_until_over() == "failed"
+    assert run.states == ["CANCELLED"]
+
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+
+
+def test_a_wait_written_by_hand_without_submitted_starts_no_successor(row: Row) -> None:
+    row.faults.add(End(sql="SELECT 1\n", error_type=1602, retryable=True, reason="no capacity"))
+    run = row.begin("mapped")
+
+    assert run.wait_until_over() == "failed"
+    told = [(each.map_index, each.state) for each in run.queries]
+    assert sorted(told) == [(0, "SUCCEEDED"), (1, "FAILED")]
+    assert run.task("wait_for_query", 1).try_number == 1
+
+
 def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
     run = row.begin()
     run.wait_until_success()
+    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["transform"])
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED"]
 
     row.airflow.client.clear(run.dag_id, run.run_id)
 
