@@ -1,7 +1,7 @@
 """A backfill under which everything is killed, frozen or refused: paid once, whole,
 and right when all is over.
 
-What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/airflow/test_chaos.py -k 8-weeks`
+What happens is drawn from one seed. `CHAOS_SEED=7 pytest tests/airflow/test_chaos.py -k 26-weeks`
 draws another plan.
 """
 
@@ -215,12 +215,9 @@ def tasks(weekly: Backfilled, state: str) -> Any:
 
 
 def assert_queries(weekly: Backfilled, periods: Sequence[Period], failed: int) -> None:
-    """One query of each run has succeeded, and is what is published; no query runs.
-
-    A task that was taken for dead stops its query when it comes back, and another one is submitted.
-    """
+    """One query of each run has succeeded, and is what is published; none was stopped or runs."""
     queries = weekly.queries
-    states = Counter(query.state for query in queries if query.state != "CANCELLED")
+    states = Counter(query.state for query in queries)
     assert states == Counter(SUCCEEDED=len(periods), FAILED=failed)
     paid = Counter(query.run_id for query in queries if query.state == "SUCCEEDED")
     assert paid == Counter(run.run_id for run in weekly.runs(periods))
@@ -274,7 +271,7 @@ def assert_whole(weekly: Backfilled, periods: Sequence[Period]) -> None:
 @pytest.mark.parametrize(
     ("number", "rounds", "seed"),
     [
-        pytest.param(8, 1, 1, id="8-weeks"),
+        pytest.param(26, 2, 1, id="26-weeks"),
         pytest.param(52, 3, 1, id="52-weeks"),
     ],
 )
