@@ -29,7 +29,7 @@ from athena_reports.alerts.notifying import (
     tell,
 )
 from athena_reports.alerts.policy import AlertPolicy, Notifiers
-from athena_reports.alerts.reason import reason_of
+from athena_reports.alerts.redaction import error_text
 from athena_reports.alerts.report_run import REASON_XCOM
 from athena_reports.alerts.sensors import (
     ALL_CLEAR_WITHIN,
@@ -179,7 +179,7 @@ def _keep_reason(context: _Context, *, has_private_columns: bool) -> None:
     exception = context.get("exception")
     if exception is None:  # the task was killed, and the DAG processor calls this
         return
-    reason = reason_of(exception, has_private_columns=has_private_columns)
+    reason = error_text(exception, has_private_columns=has_private_columns)
     context["ti"].xcom_push(REASON_XCOM, reason[:_LONGEST_REASON])
 
 
@@ -313,7 +313,7 @@ def _tell_failed_task(
     reason = "it was killed"
     exception = context.get("exception")
     if exception is not None:
-        reason = reason_of(exception, has_private_columns=report.has_private_columns)
+        reason = error_text(exception, has_private_columns=report.has_private_columns)
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from athena_reports.alerts.reason import reason_of
+from athena_reports.alerts.redaction import error_text
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import ReportError
 from athena_reports.inputs.coverage import InputCoverage
@@ -458,7 +458,7 @@ def test_an_alert_of_a_failed_transform_quotes_no_private_column(
         transformed(query, bucket, transforms=[transform])
     assert "'a,b'" in str(caught.value)
     kind = "ConversionException" if transform is failing else "ValueError"
-    told = reason_of(caught.value, has_private_columns=is_private)
+    told = error_text(caught.value, has_private_columns=is_private)
     if is_private:
         assert told == f"{kind}, whose text may quote a private column; the log of the task has it"
     else:

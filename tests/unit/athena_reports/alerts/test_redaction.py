@@ -3,7 +3,7 @@
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from athena_reports.alerts.reason import reason_of
+from athena_reports.alerts.redaction import error_text
 from athena_reports.errors import (
     CheckError,
     PublishError,
@@ -34,13 +34,13 @@ def raised(error: Exception) -> AirflowException:
 )
 def test_what_was_written_for_people_is_told(error: AirflowException) -> None:
     for has_private_columns in (False, True):
-        assert reason_of(error, has_private_columns=has_private_columns) == str(error)
+        assert error_text(error, has_private_columns=has_private_columns) == str(error)
 
 
 @pytest.mark.parametrize("error", [ValueError(VALUE), KeyError(VALUE), OSError(VALUE)])
 def test_of_an_error_that_nobody_expected_only_the_kind_is_told(error: Exception) -> None:
-    assert VALUE in reason_of(error, has_private_columns=False)
-    told = reason_of(error, has_private_columns=True)
+    assert VALUE in error_text(error, has_private_columns=False)
+    told = error_text(error, has_private_columns=True)
     assert told.startswith(f"{type(error).__name__}, whose text may quote")
     assert VALUE not in told
 
@@ -54,6 +54,6 @@ def test_of_a_transform_or_a_result_only_the_kind_of_what_went_wrong_is_told(
     caused = kind(f"transform: {VALUE}")
     caused.__cause__ = ZeroDivisionError(VALUE)
     for error, name in ((without_cause, kind.__name__), (raised(caused), "ZeroDivisionError")):
-        assert VALUE in reason_of(error, has_private_columns=False)
-        told = reason_of(error, has_private_columns=True)
+        assert VALUE in error_text(error, has_private_columns=False)
+        told = error_text(error, has_private_columns=True)
         assert told == f"{name}, whose text may quote a private column; the log of the task has it"

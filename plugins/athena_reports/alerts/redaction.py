@@ -1,4 +1,4 @@
-"""What an alert says of the error of a task. An alert leaves S3, so it has no private values."""
+"""The text of an error in an alert. An alert leaves S3, so it has no private values."""
 
 from airflow.providers.common.compat.sdk import AirflowException
 
@@ -6,11 +6,11 @@ from athena_reports.errors import ResultError, TransformError
 from athena_reports.queries.failures import QueryFailedError
 
 
-def reason_of(error: BaseException, *, has_private_columns: bool) -> str:
-    """Return the text of an error as an alert tells it.
+def error_text(error: BaseException, *, has_private_columns: bool) -> str:
+    """Return the text of an error for an alert, without private values.
 
     The texts of Athena, of DuckDB, of a transform and of a bug can quote a value of a row. If a
-    column is private, only the kind of the error is told in their place. The log of the task has
+    column is private, the kind of the error stands in for them. The log of the task has
     the text.
 
     Args:
