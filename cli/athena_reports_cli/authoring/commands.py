@@ -287,7 +287,7 @@ def load(
     """
     project = _set_up(context)
     from athena_reports_cli.authoring import load as loads
-    from athena_reports_cli.authoring.load_text import LoadError
+    from athena_reports_cli.authoring.text_files import LoadError
     from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(table, file.expanduser())

@@ -20,7 +20,7 @@ from athena_reports.rows.columns import (
 )
 from athena_reports.rows.engine import Engine, open_engine, reason
 from athena_reports.sql.names import is_reserved, quoted
-from athena_reports_cli.authoring.load_text import (
+from athena_reports_cli.authoring.text_files import (
     CopiedFile,
     CsvSource,
     LoadError,

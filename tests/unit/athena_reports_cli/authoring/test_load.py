@@ -16,7 +16,7 @@ from rich.console import Console
 from athena_reports import Input
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports_cli.authoring.load import LoadedTable, Source, load, show
-from athena_reports_cli.authoring.load_text import LoadError
+from athena_reports_cli.authoring.text_files import LoadError
 from athena_reports_cli.local.lake import Lake
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Text files that are to be loaded: the header of a CSV file, and where a file is wrong.
+"""The text files of `load`: the header of a CSV file, and where a file is wrong.
 
 DuckDB alone reads the rows, and refuses them. What it says is told in the author's words, with the
 line in the author's file.
