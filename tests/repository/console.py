@@ -9,8 +9,10 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
+from contextlib import chdir
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import botocore.session
@@ -104,7 +106,13 @@ def _python(words: list[str]) -> None:
 
 def _reports(words: list[str]) -> None:
     group: Any = typer.main.get_command(app)
-    with group.make_context("athena-reports", words, allow_extra_args=True) as context:
+    with (
+        # In a project without reports: `new` rejects the name of a report that exists.
+        TemporaryDirectory() as project,
+        chdir(project),
+        group.make_context("athena-reports", words, allow_extra_args=True) as context,
+    ):
+        Path("pyproject.toml").write_text("[tool.athena-reports]\n")
         if rest := [*context._protected_args, *context.args]:
             name, command, arguments = group.resolve_command(context, rest)
             command.make_context(name, arguments, parent=context).close()
