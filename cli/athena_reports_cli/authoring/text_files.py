@@ -1,7 +1,7 @@
 """The text files of `load`: the header of a CSV file, and where a file is wrong.
 
-DuckDB alone reads the rows, and refuses them. What it says is told in the author's words, with the
-line in the author's file.
+DuckDB reads the rows, and rejects what does not fit. Its errors are reworded, with the line of the
+author's file.
 """
 
 import csv

@@ -480,8 +480,11 @@ INLINE_CODE = re.compile(r"`athena-reports ([^`]+)`")
 
 @pytest.mark.parametrize("page", ["README.md", "AGENTS.md"])
 def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
-    page: str, tmp_path: Path
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In a project without reports: `new` rejects the name of a report that exists.
+    (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    monkeypatch.chdir(tmp_path)
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     template = report_templates().get_template(f"project/{page}.jinja")
     path = tmp_path / page
