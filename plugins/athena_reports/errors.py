@@ -40,18 +40,23 @@ class MissingPackageError(AthenaReportsError):
 
 
 class ReportError(AthenaReportsError):
-    """A report is declared wrongly.
-
-    The message names report, field and way out.
+    """What a DAG file declares is not valid.
 
     Attributes:
-        report: Name of the report.
-        field: The field that is wrong.
+        declaration: What is declared, such as `Report 'plays'`, `Column 'bigint'` or `rows()`.
+        field: The field or argument that is not valid.
     """
 
-    def __init__(self, report: str, field: str, problem: str) -> None:
-        super().__init__(f"Report {report!r}, field {field!r}: {problem}")
-        self.report = report
+    def __init__(self, declaration: str, field: str, problem: str) -> None:
+        """Make the error.
+
+        Args:
+            declaration: As above.
+            field: As above.
+            problem: Why it is not valid, and what to do.
+        """
+        super().__init__(f"{declaration}, field {field!r}: {problem}")
+        self.declaration = declaration
         self.field = field
 
 

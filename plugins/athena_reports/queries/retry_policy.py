@@ -3,10 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-from pydantic import BaseModel, Field
+import pydantic
+from pydantic import Field
+
+from athena_reports.declaration import CONFIG, Declaration
 
 
-class RetryPolicy(BaseModel, frozen=True, extra="forbid"):
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=CONFIG)
+class RetryPolicy(Declaration):
     """Pauses between the tries of a task: each is `factor` times the one before.
 
     Airflow makes a pause up to twice as long, so that tasks that failed together do not return

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
+from typing import Annotated, Self
 
 import pydantic
+from pydantic import AfterValidator, model_validator
 
-from athena_reports.inputs.declaration import CONFIG
+from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.rows.columns import glue_name, refuse_duplicates
 
 _GLUE_BYTES = 255  # of a name, and of a comment
@@ -15,7 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class Column:
+class Column(Declaration):
     """A column that a report promises.
 
     Attributes:
@@ -26,10 +27,18 @@ class Column:
         private: Whether its values stay in S3. No delivery and no alert has them.
     """
 
-    type: str
+    type: Annotated[str, AfterValidator(glue_name)]
     description: str
     unit: str = ""
     private: bool = False
+
+    @model_validator(mode="after")
+    def _require_comment(self) -> Self:
+        is_described = bool(self.description.strip())
+        if not is_described or not _fits_glue(self.comment):
+            problem = "describe it in one line of at most 255 bytes, its unit included."
+            self.refuse("description", problem)
+        return self
 
     @property
     def comment(self) -> str:
@@ -37,18 +46,6 @@ class Column:
         if not self.unit:
             return self.description
         return f"{self.description} ({self.unit})"
-
-
-def as_in_glue(column: Column) -> Column:
-    """Return a column with Glue's name of its type.
-
-    Raises:
-        ValueError: If Glue does not take its type or its comment.
-    """
-    is_described = bool(column.description.strip())
-    if not is_described or not _fits_glue(column.comment):
-        raise ValueError(f"describe it in one line; with its unit Glue takes {_GLUE_BYTES} bytes.")
-    return replace(column, type=glue_name(column.type))
 
 
 def private_names(columns: Mapping[str, Column]) -> frozenset[str]:

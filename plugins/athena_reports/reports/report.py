@@ -4,22 +4,22 @@ It is validated at once, so a mistake is an import error of its DAG file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from inspect import signature
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, ByteSize, Field, InstanceOf, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, InstanceOf, model_validator
 
-from athena_reports.errors import ReportError
-from athena_reports.inputs.declaration import CONFIG, mistake
+from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.reports.canonical import Canonical, UnreadableError
-from athena_reports.reports.column import Column, as_in_glue, named, private_names
+from athena_reports.reports.column import Column, named, private_names
 from athena_reports.reports.logic_digest import (
     UNKNOWN,
     logic_digest,
@@ -43,7 +43,10 @@ _T = TypeVar("_T")
 
 def _require_date(day: str | date) -> date:
     if isinstance(day, str):
-        day = date.fromisoformat(day)
+        try:
+            day = date.fromisoformat(day)
+        except ValueError:
+            raise ValueError("give a date, such as 2025-01-31") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise ValueError(f"give a date of the years {FIRST_YEAR} to {LAST_YEAR}")
     return day
@@ -59,6 +62,12 @@ def _require_transform(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _require_unit(size: object) -> object:
+    if isinstance(size, str) and size.isdecimal():
+        raise ValueError("give a size with its unit, such as '20 GB'")
+    return size
+
+
 def _require_literal(value: ParamValue) -> ParamValue:
     literal(value)  # refuses what SQL cannot say
     return value
@@ -66,7 +75,7 @@ def _require_literal(value: ParamValue) -> ParamValue:
 
 def _require_each_once(items: Sequence[_T]) -> tuple[_T, ...]:
     if len(set(items)) < len(items):
-        raise ValueError("name each once")
+        raise ValueError("list each item once")
     return tuple(items)
 
 
@@ -92,21 +101,19 @@ _ParamValue = Annotated[Any, AfterValidator(_require_literal)]
 _Params = Annotated[Mapping[_ParamName, _ParamValue], AfterValidator(MappingProxyType)]
 _Transform = Annotated[Callable[..., Any], AfterValidator(_require_transform)]
 _Transforms = Annotated[Sequence[_Transform], AfterValidator(tuple)]
-_Column = Annotated[InstanceOf[Column], AfterValidator(as_in_glue)]
-_Columns = Annotated[Mapping[str, _Column], AfterValidator(named)]
+_Columns = Annotated[Mapping[str, InstanceOf[Column]], AfterValidator(named)]
 _Key = Annotated[Sequence[str], AfterValidator(_require_key)]
 _Checks = Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)]
 _Inputs = Annotated[
     Sequence[InstanceOf[Input] | InstanceOf[Published]], AfterValidator(_require_each_table_once)
 ]
-_Bytes = Annotated[ByteSize, Field(gt=0)]
+_Bytes = Annotated[ByteSize, Field(gt=0), BeforeValidator(_require_unit)]
 _Formats = Annotated[Sequence[Format], Field(min_length=1), AfterValidator(_require_each_once)]
 
 
-class Report(pydantic.BaseModel, frozen=True):
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=CONFIG)
+class Report(Declaration):
     """One report: a SQL file, and what happens to its rows.
-
-    A ReportError names a field that is wrong.
 
     Attributes:
         name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin
@@ -150,8 +157,6 @@ class Report(pydantic.BaseModel, frozen=True):
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
     """
 
-    model_config = CONFIG
-
     name: _Name
     sql: str
     since: _Date
@@ -171,15 +176,6 @@ class Report(pydantic.BaseModel, frozen=True):
     max_scan: _Bytes | None = None
     outputs: _Formats = ("parquet", "csv")
     doc: str | None = None
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(fields)
-        except pydantic.ValidationError as error:
-            field, problem = mistake(error, cls.model_fields)
-            raise ReportError(str(fields.get("name")), field, problem) from None
 
     @model_validator(mode="after")
     def _require_order(self) -> Self:
@@ -349,10 +345,4 @@ class Report(pydantic.BaseModel, frozen=True):
                     f"params[{name!r}]",
                     f"the {cadence} DAG sets {override}; the report declares {stated}.",
                 )
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        fields["params"] = {**self.params, **overrides}
-        return type(self)(**fields)  # which looks at the template again, with these params
-
-    def refuse(self, field: str, problem: str) -> NoReturn:
-        """Raise a ReportError about a field of this report."""
-        raise ReportError(self.name, field, problem)
+        return replace(self, params={**self.params, **overrides})  # which validates it again

@@ -54,7 +54,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.formats:
             problem = "it is empty, so there would be nothing to read. Name a format, such as csv."
-            raise ReportError(self.report, "formats", problem)
+            raise ReportError(f"Report {self.report!r}", "formats", problem)
 
     def location(self, period: Period) -> PeriodLocation:
         """Where a period is published."""

@@ -53,14 +53,6 @@ def test_one_error_may_say_otherwise_than_its_class(
     assert class_("Query q-2 is lost.").retryable is usual
 
 
-def test_an_error_of_a_report_has_its_name_and_its_field() -> None:
-    error = ReportError("plays", "since", "it is missing")
-
-    assert (error.report, error.field) == ("plays", "since")
-    assert str(error) == "Report 'plays', field 'since': it is missing"
-    assert not error.retryable
-
-
 @pytest.mark.parametrize(
     ("class_", "base"),
     [

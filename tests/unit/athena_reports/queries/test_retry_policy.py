@@ -55,18 +55,3 @@ def test_pauses_grow_by_the_factor_and_airflow_spreads_them(
 
 def test_no_pause_is_longer_than_the_longest(sql_folder: Path) -> None:
     assert max(pauses(RetryPolicy(retries=6, factor=2, longest_pause=timedelta(minutes=1)))) == 60.0
-
-
-WRONG: list[tuple[str, Any]] = [
-    ("retries", -1),
-    ("first_pause", timedelta(-1)),
-    ("factor", 0.5),
-    ("longest_pause", timedelta(0)),
-    ("delay", 3),
-]
-
-
-@pytest.mark.parametrize(("field", "value"), WRONG)
-def test_a_policy_that_cannot_be_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"RetryPolicy[\s\S]*{field}"):
-        RetryPolicy(**{field: value})

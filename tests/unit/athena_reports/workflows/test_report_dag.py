@@ -483,7 +483,7 @@ def test_an_option_that_does_not_fit_names_the_report_and_what_is_expected(
 ) -> None:
     with pytest.raises(ReportError) as caught:
         build(**({"params": {"topp": 1}} if "[" in option else {option: value}))
-    assert (caught.value.report, caught.value.field) == ("plays", option)
+    assert (caught.value.declaration, caught.value.field) == ("Report 'plays'", option)
     assert example in str(caught.value)
 
 
