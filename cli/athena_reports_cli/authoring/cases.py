@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from athena_reports.declaration import explain
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.declaration import mistake
 from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
@@ -334,7 +334,7 @@ def _read(path: Path) -> tuple[CaseFile, dict[str, int]]:
     try:
         return CaseFile.model_validate(fields), lines
     except ValidationError as error:
-        field, problem = mistake(error, CaseFile.model_fields)
+        field, problem = explain(error, CaseFile, fields)
         line = lines.get(field, 1)
         raise CaseError(f"{path}, line {line}, field {field!r}: {problem}") from error
 

@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, fields
+from dataclasses import KW_ONLY
 from email.errors import MessageError
 from email.headerregistry import Address
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from athena_reports.delivery.errors import ChannelError
+from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.delivery.language import Language
-from athena_reports.inputs.declaration import CONFIG, mistake
 
 AttachedFormat = Literal["xlsx", "csv"]
 ChannelKind = Literal["mail", "slack", "notifier"]
@@ -69,25 +68,8 @@ _SlackChannel = Annotated[str, AfterValidator(_require_slack_channel)]
 _ConnectionId = Annotated[str, Field(min_length=1)]
 
 
-class _Channel:
-    """What all channels have in common."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, given: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(given)
-        except pydantic.ValidationError as error:
-            # Each class of a channel is a dataclass.
-            names = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
-            field, problem = mistake(error, names)
-            arguments = dict(zip(names, given.args, strict=False)) | dict(given.kwargs or {})
-            name = arguments.get("name")
-            raise ChannelError(f"Channel {name!r}, field {field!r}: {problem}") from None
-
-
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class MailChannel(_Channel):
+class MailChannel(Declaration):
     """Deliver by mail: the first rows in the mail, all of them in an attachment.
 
     Attributes:
@@ -101,9 +83,6 @@ class MailChannel(_Channel):
         template: A Jinja template for the HTML part, in the folder of the SQL files; empty for the
             usual one.
         conn_id: Airflow connection of type `smtp`.
-
-    Raises:
-        ChannelError: An argument is wrong.
     """
 
     kind: ClassVar[ChannelKind] = "mail"
@@ -119,7 +98,7 @@ class MailChannel(_Channel):
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class SlackChannel(_Channel):
+class SlackChannel(Declaration):
     """Deliver into a channel of Slack. It needs the extra `delivery`.
 
     Attributes:
@@ -129,9 +108,6 @@ class SlackChannel(_Channel):
         bar: A numeric column whose total is told.
         language: Of dates, numbers and sentences: `en` or `ja`.
         conn_id: Airflow connection of type `slack`.
-
-    Raises:
-        ChannelError: An argument is wrong.
     """
 
     kind: ClassVar[ChannelKind] = "slack"
@@ -145,7 +121,7 @@ class SlackChannel(_Channel):
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class NotifierChannel(_Channel):
+class NotifierChannel(Declaration):
     """Deliver by a notifier of Airflow. It can neither attach a file nor reply to a message.
 
     Attributes:
@@ -154,9 +130,6 @@ class NotifierChannel(_Channel):
         rows: How many of the first rows the text shows.
         bar: A numeric column whose total is told.
         language: Of dates, numbers and sentences: `en` or `ja`.
-
-    Raises:
-        ChannelError: An argument is wrong.
     """
 
     kind: ClassVar[ChannelKind] = "notifier"
