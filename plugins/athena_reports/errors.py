@@ -60,6 +60,10 @@ class ReportError(AthenaReportsError):
         self.field = field
 
 
+class SqlTemplateError(AthenaReportsError):
+    """A report's SQL template cannot be rendered."""
+
+
 class RunPeriodError(AthenaReportsError):
     """A run has no period, or one that cannot be reported yet."""
 

@@ -20,7 +20,7 @@ from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.report import Report
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
+from athena_reports.reports.sql_template import template_context, template_errors
 from athena_reports.settings import settings
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
@@ -51,12 +51,18 @@ class DeclaredReport:
         return self.dag.cadence
 
     def sql(self, period: Period, context: Any = None) -> str:
-        """Return the SQL of a period, rendered as its run renders it, or in another context."""
+        """Return the SQL of a period, rendered as its run renders it, or in another context.
+
+        Raises:
+            SqlTemplateError: The template cannot be rendered.
+        """
         report = self.report
         if context is None:
             sql_period = SqlPeriod(period, report.late_by)
             context = template_context(sql_period, report.params, report.inputs)
-        return self.template_environment.from_string(report.sql_text).render(context).strip()
+        with template_errors(report.params, report.inputs):
+            template = self.template_environment.from_string(report.sql_text)
+            return template.render(context).strip()
 
     @property
     def template_environment(self) -> Environment:

@@ -12,10 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, TemplateNotFound, meta
+from jinja2 import Environment, FileSystemLoader, meta
 
 from athena_reports.inputs.published import Published, Source
-from athena_reports.reports.canonical import Canonical, canonical
+from athena_reports.reports.canonical import UnreadableError, canonical
 from athena_reports.rows.transforms import describe
 from athena_reports.sql.literals import ParamValue, literal
 
@@ -27,9 +27,6 @@ _PART_KIND = "v2"
 
 UNKNOWN = "unknown"
 """Stands for the digest if a transform cannot be read. Two of these are not known to be equal."""
-
-# Stands for the usual format of whatever keys an input has. It was the default once.
-_DEFAULT_FORMAT = "%Y-%m-%d"
 
 
 def is_outdated(published: str, today: str) -> bool:
@@ -76,35 +73,43 @@ def query_digest(
 ) -> str:
     """Return the digest of what makes the query.
 
-    It is the same in every process, and stays the same as long as the query is made in the same
-    way.
-
     Args:
         sql: The template.
-        folder: The SQL folder, from which the template may include files. These count too.
+        folder: The SQL folder. Files that the template includes from it count too.
         params: The constants of the template.
-        inputs: The tables. What the filters on their partitions follow from counts. A table
-            without partitions has no filter, and does not count.
-        late_by: How late events may land. The filters follow from that too.
+        inputs: The tables. Those without partitions have no filter, and do not count.
+        late_by: How late events may land, which the filters follow from.
     """
-    partitioned = [source for source in inputs if source.is_partitioned]
-    inputs_by_table = sorted(partitioned, key=lambda source: source.table)
     parts = {
         "template": [sql, *_included_files(sql, folder)],
         "params": {name: literal(value) for name, value in params.items()},
-        "late_by": f"{late_by.total_seconds()!r} seconds",
-        "inputs": [_filter(source) for source in inputs_by_table],
+        "late_by": late_by.total_seconds(),
+        "inputs": sorted(_filter(source) for source in inputs if source.is_partitioned),
     }
     return _digest(_PART_KIND, parts)
 
 
-def transforms_digest(transforms: Canonical) -> str:
-    """Return the digest of the transforms: of what `read_transforms` gives.
+def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: str) -> str:
+    """Return the digest of the transforms, or of the `logic_version` if that is not empty.
 
     The other part of the logic is in the rendered SQL. If this one is the same, that SQL with
     today's transforms gives the rows of the logic of then.
+
+    Raises:
+        UnreadableError: A transform does not look the same in every process.
     """
-    return _digest(_PART_KIND, {"transforms": transforms})
+    if logic_version:
+        return _digest(_PART_KIND, {"logic_version": logic_version})
+    texts = []
+    for number, transform in enumerate(transforms, start=1):
+        try:
+            texts.append(canonical(transform))
+        except UnreadableError as error:
+            raise UnreadableError(f"{describe(transforms, number)}: {error}") from error
+        except RecursionError:
+            problem = "its values contain themselves"
+            raise UnreadableError(f"{describe(transforms, number)}: {problem}") from None
+    return _digest(_PART_KIND, {"transforms": texts})
 
 
 def _digest(kind: str, parts: Mapping[str, Any]) -> str:
@@ -113,82 +118,26 @@ def _digest(kind: str, parts: Mapping[str, Any]) -> str:
     return f"{kind}:{digest[:16]}"
 
 
-def read_transforms(transforms: Sequence[Callable[..., Any]], logic_version: str) -> Canonical:
-    """Return what tells some transforms from others.
-
-    It is the `logic_version`, or if that is empty what the transforms are: of a transform of this
-    package its public name and its arguments, of an author's function what `canonical` reads.
-
-    Raises:
-        UnreadableError: A transform is not the same in every process.
-    """
-    if logic_version:
-        return ["logic_version", logic_version]
-    texts = []
-    for number, transform in enumerate(transforms, start=1):
-        place = describe(transforms, number)
-        texts.append(canonical(transform, place))
-    return texts
-
-
-def _included_files(sql: str, folder: Path) -> list[tuple[str, str | None]]:
-    """Return name and text of the files that a template includes by names that are constants.
-
-    The text of a file that is not there is None. A template may say that it goes on without it.
-    """
+def _included_files(sql: str, folder: Path) -> list[tuple[str, str]]:
+    """Return name and text of the files that a template includes by names that are constants."""
     environment = Environment(loader=FileSystemLoader(folder))
-    text_of_file: dict[str, str | None] = {}
+    text_of_file: dict[str, str] = {}
     unread = [sql]
     while unread:
-        for name in _included_names(unread.pop(), environment):
-            if name in text_of_file:
-                continue
-            text = _text(environment, name)
-            text_of_file[name] = text
-            if text is not None:
-                unread.append(text)
-    return list(text_of_file.items())
+        template = unread.pop()
+        if "{%" not in template:  # it includes nothing, and parsing it takes long
+            continue
+        for name in meta.find_referenced_templates(environment.parse(template)):
+            if name is not None and name not in text_of_file and (folder / name).is_file():
+                text_of_file[name] = (folder / name).read_text(encoding="utf-8")
+                unread.append(text_of_file[name])
+    return sorted(text_of_file.items())
 
 
-def _included_names(template: str, environment: Environment) -> list[str]:
-    if "{%" not in template:  # then it includes nothing, and to parse it would take long
-        return []
-    # A name that is not a constant is None here.
-    names = meta.find_referenced_templates(environment.parse(template))
-    return sorted(name for name in names if name is not None)
-
-
-def _text(environment: Environment, name: str) -> str | None:
-    assert environment.loader is not None
-    try:
-        text, _, _ = environment.loader.get_source(environment, name)
-    except TemplateNotFound:
-        return None
-    return text
-
-
-def _filter(source: Source) -> dict[str, Canonical | bool]:
-    """Return what the filter on an input's partitions follows from.
-
-    What an input did not have at first counts only if it is given: a new field of an input must not
-    change the digest of reports that do without it.
-    """
+def _filter(source: Source) -> str:
+    """Return what the filter on an input's partitions follows from."""
     if isinstance(source, Published):
-        return {
-            "table": source.table,
-            "parts_of": source.cadence.description,
-            "parts": source.parts,
-        }
-    described: dict[str, Canonical | bool] = {
-        "table": source.table,
-        "columns": list(source.columns),
-        "zone": source.zone,
-        "format": _DEFAULT_FORMAT if source.format is None else source.format,
-        "kind": source.kind,
-        "previous": source.previous,
-    }
-    if source.only:
-        described["only"] = [f"{key} IN {literal(values)}" for key, values in source.only.items()]
-    if source.last_year:
-        described["last_year"] = True
-    return described
+        return repr((source.table, source.cadence.description, source.parts))
+    layout = (source.columns, source.format, source.kind, source.zone)
+    periods = (source.previous, source.last_year)
+    return repr((source.table, layout, dict(source.only), periods))

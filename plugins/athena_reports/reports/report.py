@@ -12,22 +12,21 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
+from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, InstanceOf, model_validator
 
 from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
-from athena_reports.reports.canonical import Canonical, UnreadableError
+from athena_reports.reports.canonical import UnreadableError
 from athena_reports.reports.column import Column, named, private_names
 from athena_reports.reports.logic_digest import (
     UNKNOWN,
     logic_digest,
     query_digest,
-    read_transforms,
     transforms_digest,
 )
-from athena_reports.reports.sql_template import template_problem
 from athena_reports.rows.checks import Check, promised, unique
 from athena_reports.rows.formats import Format
 from athena_reports.settings import settings
@@ -209,16 +208,8 @@ class Report(Declaration):
         return self
 
     @model_validator(mode="after")
-    def _require_template(self) -> Self:
-        problem = template_problem(
-            self.sql_text,
-            self.params,
-            settings().sql_folder,
-            self.inputs,
-            must_filter=self.max_scan is not None,
-        )
-        if problem:
-            self.refuse("sql", f"{self.sql}: {problem} Correct the SQL file.")
+    def _require_sql_file(self) -> Self:
+        _ = self.sql_text
         return self
 
     @property
@@ -300,34 +291,24 @@ class Report(Declaration):
     @cached_property
     def query_logic(self) -> str:
         """The digest of what makes the query: template, params, and the filters of the inputs."""
-        return query_digest(
-            self.sql_text,
-            settings().sql_folder,
-            params=self.params,
-            inputs=self.inputs,
-            late_by=self.late_by,
-        )
-
-    @property
-    def transforms_logic(self) -> str:
-        """The digest of the transforms, or `unknown`. What else makes the rows is in the SQL."""
-        if isinstance(self._read_transforms, UnreadableError):
-            return UNKNOWN
-        return transforms_digest(self._read_transforms)
-
-    @property
-    def unknown_logic(self) -> str:
-        """Which transform cannot be read, and why; empty if the logic is known."""
-        if isinstance(self._read_transforms, UnreadableError):
-            return str(self._read_transforms)
-        return ""
+        try:
+            return query_digest(
+                self.sql_text,
+                settings().sql_folder,
+                params=self.params,
+                inputs=self.inputs,
+                late_by=self.late_by,
+            )
+        except TemplateSyntaxError as error:
+            self.refuse("sql", f"{self.sql}, line {error.lineno}: {error.message}")
 
     @cached_property
-    def _read_transforms(self) -> Canonical | UnreadableError:
+    def transforms_logic(self) -> str:
+        """The digest of the transforms, or `unknown`. What else makes the rows is in the SQL."""
         try:
-            return read_transforms(self.transforms, self.logic_version)
-        except UnreadableError as error:
-            return error
+            return transforms_digest(self.transforms, self.logic_version)
+        except UnreadableError:
+            return UNKNOWN
 
     def with_params(self, cadence: str, overrides: Mapping[str, ParamValue]) -> Self:
         """Return the report with the params of one cadence laid over its own.

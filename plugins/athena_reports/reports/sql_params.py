@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import total_ordering
-from typing import Any
+from typing import Any, NoReturn
 
-from jinja2 import Environment
-from jinja2.filters import do_float, do_int
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError
 
 from athena_reports.sql.literals import ParamValue, literal
 
@@ -20,8 +19,8 @@ from athena_reports.sql.literals import ParamValue, literal
 class TextParam:
     """A text in a template: it is written as a literal, or compared with another text.
 
-    It is no `str`, so nothing makes other text of it, such as a filter or `~`, which could lack the
-    quotes. A template cannot read an attribute that begins with two underscores.
+    It is no `str`: a filter or `~` would make other text of it, without the quotes. A template
+    cannot read an attribute that begins with two underscores.
     """
 
     def __init__(self, text: str) -> None:
@@ -31,10 +30,7 @@ class TextParam:
         return bool(_plain(other) == self.__text__)
 
     def __lt__(self, other: object) -> bool:
-        text = _plain(other)
-        if not isinstance(text, str):
-            return NotImplemented
-        return self.__text__ < text
+        return bool(self.__text__ < _plain(other))
 
     def __hash__(self) -> int:
         return hash(self.__text__)
@@ -42,14 +38,14 @@ class TextParam:
     def __len__(self) -> int:
         return len(self.__text__)
 
-    def __str__(self) -> str:
-        raise TypeError(
+    def _refuse(self) -> NoReturn:
+        # No ValueError: the filters `int` and `float` would give 0 for it.
+        raise TemplateRuntimeError(
             "a text param can only be written or compared. Change it in SQL, such as"
             " upper({{ params.zone }}), and loop over a list instead of joining it"
         )
 
-    def __repr__(self) -> str:
-        return "<text param>"
+    __str__ = __repr__ = __int__ = __float__ = _refuse
 
 
 class DateParam(date):
@@ -75,17 +71,21 @@ def template_params(params: Mapping[str, ParamValue]) -> dict[str, Any]:
     return {name: _template_value(value) for name, value in params.items()}
 
 
-def sql_environment(environment: Environment) -> Environment:
-    """Return an environment that writes values as SQL literals.
+class SqlUndefined(StrictUndefined):
+    """What a template uses and nothing defines. Its error leaves out our classes."""
 
-    Its filters `int` and `float` reject what is no number, where Jinja's give 0.
+    @property
+    def _undefined_message(self) -> str:
+        return f"{self._undefined_name} is not defined"
+
+
+def sql_environment(environment: Environment) -> Environment:
+    """Return an environment that writes values as SQL literals, and rejects undefined names.
 
     Args:
         environment: What it has in common with the new one, such as its loader.
     """
-    overlay = environment.overlay(finalize=_written)
-    overlay.filters = {**environment.filters, "int": _int, "float": _float}
-    return overlay
+    return environment.overlay(finalize=_written, undefined=SqlUndefined)
 
 
 def _template_value(value: ParamValue) -> Any:
@@ -116,22 +116,3 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(item) for item in value]
     return value
-
-
-def _int(value: Any, default: Any = None, base: int = 10) -> Any:
-    number = do_int(value, default, base)
-    _require_number(number, value)
-    return number
-
-
-def _float(value: Any, default: Any = None) -> Any:
-    number = do_float(value, default)
-    _require_number(number, value)
-    return number
-
-
-def _require_number(number: object, value: object) -> None:
-    if number is None:
-        raise TypeError(
-            f"{value!r} is not a number. Declare a number, or a default, such as int(0)"
-        )

@@ -21,7 +21,7 @@ from athena_reports.queries.request import QueryRequest
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import SqlInput, template_context
+from athena_reports.reports.sql_template import SqlInput, template_context, template_errors
 from athena_reports.settings import Encryption
 from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
@@ -116,7 +116,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if self.cadence is None:
             super().render_template_fields(context, jinja_env)
             return
-        with report_errors(f"{self.dag_id}: "):
+        with report_errors(f"{self.dag_id}: "), template_errors(self.sql_params, self.inputs):
             period = period_of_task(self.cadence, context, self.dag)
 
             # Instead of Airflow's context: all that a report's template sees.

@@ -30,6 +30,8 @@ from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports.maintenance.dags import CleanupDag
+from athena_reports.reports.canonical import UnreadableError
+from athena_reports.reports.logic_digest import transforms_digest
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
 from athena_reports_cli.authoring.rules.sql_style import Style, violations
@@ -176,16 +178,15 @@ def every_logic_is_known(repository: Repository) -> list[str]:
     """Of a transform that cannot be read, an edit makes no published period outdated."""
     findings = []
     for dag in repository.reports.values():
-        problem = dag.report.unknown_logic
-        if not problem:
-            continue
-        finding = (
-            f'{dag.report.name}: {problem}. Write Report(logic_version="1"), and raise the number'
-            " whenever a transform changes the rows."
-        )
-        if finding not in findings:  # the DAGs of a report share its transforms
-            findings.append(finding)
-    return findings
+        report = dag.report
+        try:
+            transforms_digest(report.transforms, report.logic_version)
+        except UnreadableError as error:
+            findings.append(
+                f'{report.name}: {error}. Write Report(logic_version="1"), and raise the number'
+                " whenever a transform changes the rows."
+            )
+    return list(dict.fromkeys(findings))  # the DAGs of a report share its transforms
 
 
 def parsing_asks_for_nothing(repository: Repository) -> list[str]:

@@ -19,11 +19,11 @@ import sqlglot
 import trino_sql_validator
 from sqlglot import exp
 
-from athena_reports.errors import PeriodError
+from athena_reports.errors import PeriodError, SqlTemplateError
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
+from athena_reports.reports.sql_template import SqlInput, template_context
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
 from athena_reports_cli.authoring.rules.sql_style import shape_of
@@ -84,16 +84,30 @@ class _AskedPeriod(SqlPeriod):
         return super().partitions(*columns, **how)
 
 
+@dataclass(frozen=True)
+class _AskedInput(SqlInput):
+    """An input that notes that a template asks for its filter."""
+
+    asked: list[Source] = field(default_factory=list)
+
+    def predicate(self, alias: str | None = None) -> str:
+        self.asked.append(self.source)
+        return super().predicate(alias)
+
+
 def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Source, ...]]:
     """Return the SQL of a period, and the inputs whose partitions it does not filter."""
     report = declared.report
-    context: Any = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
     asked_period = _AskedPeriod(period, report.late_by)
-    context["period"] = asked_period
+    context: Any = template_context(asked_period, report.params, report.inputs)
+    asked_inputs: list[Source] = []
+    for source in report.inputs:
+        asked_input = _AskedInput(source, asked_period, asked=asked_inputs)
+        setattr(context["inputs"], source.table, asked_input)
     sql = declared.sql(period, context)
     unfiltered = []
     for source in report.inputs:
-        asks_input = vars(context["inputs"])[source.table].asked
+        asks_input = source in asked_inputs
         asks_period = frozenset(source.columns) in asked_period.asked
         if source.is_partitioned and not asks_input and not asks_period:
             unfiltered.append(source)
@@ -101,7 +115,23 @@ def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Sour
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
-    """Render each DAG's query for the periods of its golden files, or for its first whole one."""
+    """Render each DAG's query for the periods of its golden files, or for its first whole one.
+
+    Queries that cannot be rendered are left out.
+    """
+    for query in _queries(repository):
+        if isinstance(query, Rendered):
+            yield query
+
+
+def sql_can_be_rendered(repository: Repository) -> list[str]:
+    """Otherwise run_query fails, before it submits a query."""
+    problems = [query for query in _queries(repository) if isinstance(query, str)]
+    return list(dict.fromkeys(problems))  # the DAGs of a report share its SQL
+
+
+def _queries(repository: Repository) -> Iterator[Rendered | str]:
+    """Render each query, or say why it cannot be rendered."""
     for dag in repository.reports.values():
         declared = DeclaredReport(dag)
         report = dag.report
@@ -119,6 +149,9 @@ def rendered(repository: Repository) -> Iterator[Rendered]:
                 sql, unfiltered = _rendered(declared, cadence.period(period_id))
             except PeriodError:  # the file of no period is left over
                 continue
+            except SqlTemplateError as error:
+                yield f"{report.sql}: {error}"
+                continue
             yield Rendered(
                 report=report.name,
                 sql=f"{sql}\n",
@@ -130,8 +163,8 @@ def rendered(repository: Repository) -> Iterator[Rendered]:
 
 
 def _left_over(repository: Repository) -> set[Path]:
-    """Golden files of no DAG; none while a DAG file cannot be imported."""
-    if len(repository.imported) < len(repository.bags):
+    """Golden files of no DAG; none while a DAG file or a template has an error."""
+    if len(repository.imported) < len(repository.bags) or sql_can_be_rendered(repository):
         return set()
     files = repository.project.tests.glob("*/golden/*")
     golden = {file.relative_to(repository.root) for file in files}
@@ -352,6 +385,7 @@ def sql_reads_well(repository: Repository) -> list[str]:
 
 
 RULES: list[Rule] = [
+    sql_can_be_rendered,
     sql_is_the_golden_one,
     sql_is_one_query_that_trino_accepts,
     sql_orders_its_rows,

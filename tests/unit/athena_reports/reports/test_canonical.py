@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import io
 import json
 import math
 import os
 import re
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
-from functools import cached_property, lru_cache, partial, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path, PurePosixPath
 from types import FunctionType, MappingProxyType
 from typing import Any, NamedTuple
@@ -30,14 +28,13 @@ import pendulum
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
 
-from athena_reports import Cadence, Input, Period, literal, monthly, weekly
+from athena_reports import Cadence, Input, monthly, weekly
 from athena_reports.reports.canonical import UnreadableError, canonical
 
 
 def text(value: object) -> str:
-    return json.dumps(canonical(value, "here"))
+    return json.dumps(canonical(value))
 
 
 # --- values
@@ -65,11 +62,6 @@ class Pair(NamedTuple):
 class Limits:
     low: object
     high: object
-
-
-class Model(BaseModel):
-    low: Any
-    high: Any
 
 
 ATOMS = st.one_of(
@@ -136,7 +128,6 @@ def collections_of(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             st.integers() | st.text(max_size=2) | st.sampled_from([1.0, True, Tier.LOW, Rank.LOW])
         ),
         pairs.map(lambda two: Limits(*two)),
-        pairs.map(lambda two: Model(low=two[0], high=two[1])),
     )
 
 
@@ -166,7 +157,7 @@ def are_same(one: Any, other: Any) -> bool:
         return are_same(list(one.items()), list(other.items()))
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(are_same, one, other))
-    if isinstance(one, Limits | Model):
+    if isinstance(one, Limits):
         return are_same((one.low, one.high), (other.low, other.high))
     if isinstance(one, datetime | time):
         clocks = [(at.isoformat(), at.fold, str(at.tzinfo), type(at.tzinfo)) for at in (one, other)]
@@ -206,7 +197,7 @@ NEIGHBOURS = [
     *[PurePosixPath("a"), PurePosixPath("a/b"), "a", "b"],
     *[Rank.LOW, Rank.HIGH, Level.LOW, Tier.LOW],
     *[{"a": 1}, {"a": 2}, {"b": 1}, {"a": 1, "b": 1}],
-    *[Limits(1, 2), Limits(2, 1), Model(low=1, high=2), Model(low=2, high=1)],
+    *[Limits(1, 2), Limits(2, 1)],
     *[partial(math.pow, 2), partial(math.pow, 3), partial(math.pow, y=2), partial(math.fmod, 2)],
 ]
 
@@ -228,30 +219,6 @@ def test_a_date_of_pendulum_is_read_as_airflow_gives_it() -> None:
     at = pendulum.datetime(2025, 1, 1, tz="Asia/Tokyo")
     assert text(at) == text(pendulum.instance(at))
     assert len({text(each) for each in (at, at.add(days=1), at.in_timezone("UTC"), at.date())}) == 4
-
-
-class Counted(BaseModel, frozen=True):
-    model_config = ConfigDict(extra="allow")
-    low: int
-
-    @cached_property
-    def double(self) -> int:
-        return 2 * self.low
-
-
-def test_a_model_is_its_fields_and_not_what_was_computed_from_them() -> None:
-    asked = Counted(low=1)
-    assert asked.double == 2
-    assert text(asked) == text(Counted(low=1))
-    assert text(asked) != text(Counted(low=1, double=2))
-
-
-def test_a_name_of_this_package_is_its_public_one() -> None:
-    """A module inside of the package may be moved."""
-    for value in (Cadence, Period, weekly, literal, weekly("sunday")):
-        assert "athena_reports." not in text(value).replace("athena_reports.weekly", "").replace(
-            "athena_reports.lit", ""
-        )
 
 
 # --- functions, as they stand in a file
@@ -326,9 +293,6 @@ made = dict(
 """),
     "a lambda after letters of several bytes": Edit("""
 made = ("東京", lambda rows: rows.limit({}))[1]
-"""),
-    "a lambda inside of a lambda": Edit("""
-made = lambda rows: sorted(rows, key=lambda row: row[{}])
 """),
     "one of two lambdas in two lines": Edit(
         """
@@ -420,15 +384,6 @@ class Top(Enum):
 def made(rows, top=Top.ALL):
     return top
 """),
-    "a recursive function": Edit("""
-def make(top):
-    def again(rows, depth):
-        return again(rows, depth - 1) if depth else rows.limit(top)
-
-    return again
-
-made = make({})
-"""),
 }
 
 
@@ -459,27 +414,6 @@ def test_what_stands_beside_a_lambda_is_not_read(from_file: Callable[..., Any]) 
     assert text(from_file(source.format("you", "1"))) == text(from_file(source.format("me", "2")))
 
 
-def test_functions_that_refer_to_each_other_are_read_once(from_file: Callable[..., Any]) -> None:
-    """By each way from one to another there would be more of them than can be read."""
-    names = [f"f{number}" for number in range(30)]
-    functions = "".join(
-        f"    def {name}(rows):\n        return [{', '.join(names)}]\n\n" for name in names
-    )
-    source = f"def make():\n{functions}    return f0\n\n\nmade = make()\n"
-    whole = text(from_file(source))
-    assert whole == text(from_file(source))
-    assert whole.count("def f29") == 1
-    assert whole != text(from_file(source.replace("def f29(rows):", "def f29(rows, _=1):")))
-
-
-def test_a_value_that_is_not_there_yet_is_left_out(from_file: Callable[..., Any]) -> None:
-    source = (
-        "def make():\n    def f(rows):\n        return later\n\n    yield f\n    later ="
-        " 1\n\n\nmade = next(make())\n"
-    )
-    assert text(from_file(source)) == text(from_file(source))
-
-
 # --- in other processes
 
 
@@ -499,29 +433,17 @@ class Limits:
 
 def grade(names, tiers, limits, helpers):
     def inner(row, found=frozenset({"x", "y", "z", None, 1, 2.5, (1, "q")})):
-        return inner if row in names else tiers
+        return helpers if row in names else tiers
     return inner
 
 def first(rows):
     return rows
 
-def mutual():
-    def one(rows):
-        return [one, two, three]
-
-    def two(rows):
-        return [one, three]
-
-    def three(rows):
-        return [one, two, first]
-
-    return one, two, three
-
 made = grade(
     {"red", "green", "blue", PurePath("black")},
     {Tier.GOLD: {Tier.SILVER, Tier.GOLD}, "x": {re.compile("a"), re.compile("b"), b"c"}},
     Limits({frozenset({"m", "n", "o"}), frozenset({"p", "q"}), Limits("r")}),
-    (*mutual(), {len, print, Limits, (max, "s")}, first),
+    ({len, print, Limits, (max, "s")}, first),
 )
 """
 
@@ -536,7 +458,7 @@ def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_
         "sys.modules[sys.argv[2]] = module\n"
         "spec.loader.exec_module(module)\n"
         "from athena_reports.reports.canonical import canonical\n"
-        "print(json.dumps(canonical(module.made, 'here')))\n"
+        "print(json.dumps(canonical(module.made)))\n"
     )
     said = set()
     for seed in range(6):
@@ -612,117 +534,67 @@ def in_closure_of_a_closure(value: object) -> Any:
     return in_closure(in_closure(value))
 
 
-class OwnZone(tzinfo):
-    """A zone of an author's own: its offset may follow from anything."""
-
-    def utcoffset(self, at: datetime | None) -> timedelta:
-        return timedelta(hours=9)
-
-
-def zone_of_a_file() -> ZoneInfo:
-    """A zone that knows its rules and not its name; all of these look the same.
-
-    Its file has one rule and no changes (RFC 9636): nine hours, called JST.
-    """
-    header = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4)
-    return ZoneInfo.from_file(io.BytesIO(header + struct.pack(">lbb", 9 * 3600, 0, 0) + b"JST\0"))
-
-
-UNREADABLE: Mapping[str, tuple[Any, str]] = {
-    "object": (object(), "builtins.object"),
-    "own class": (Client(), "test_canonical.Client"),
-    "bound method": (Client().transform, "builtins.method"),
-    "builtin bound method": (bytearray().append, "builtins.builtin_function_or_method"),
-    "method of a class": (str.upper, "builtins.method_descriptor"),
-    "changeable dataclass": (Changeable(), "test_canonical.Changeable"),
-    "named tuple": (Pair(1, 2), "test_canonical.Pair"),
-    "own zone": (time(1, tzinfo=OwnZone()), "test_canonical.OwnZone"),
-    "zone without a name": (zone_of_a_file(), "zoneinfo.ZoneInfo"),
-    "view of a dictionary": (MappingProxyType({"a": 1}), "builtins.mappingproxy"),
-    "module": (json, "builtins.module"),
-    "generator": ((number for number in range(3)), "builtins.generator"),
-    "cached function": (cached, "functools._lru_cache_wrapper"),
-    "exec": (made_by_exec(), "function made, which has no source file"),
-    "set of functions": ({Client.transform}, "set of functions, which has another order"),
-    "one of two lambdas in a line": (
-        [lambda: 1, lambda: 2][0],
-        "which is not the only one that begins in its line",
-    ),
-    "a lambda made in the line of another": ((lambda: lambda: 1)(), "which is not the only one"),
+UNREADABLE: Mapping[str, Any] = {
+    "object": object(),
+    "own class": Client(),
+    "bound method": Client().transform,
+    "builtin bound method": bytearray().append,
+    "method of a class": str.upper,
+    "changeable dataclass": Changeable(),
+    "view of a dictionary": MappingProxyType({"a": 1}),
+    "module": json,
+    "generator": (number for number in range(3)),
+    "cached function": cached,
+    "exec": made_by_exec(),
+    "one of two lambdas in a line": [lambda: 1, lambda: 2][0],
+    "a lambda made in the line of another": (lambda: lambda: 1)(),
 }
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize(
-    ("inside", "place"),
+    "inside",
     [
-        (lambda value: value, "here is "),
-        (lambda value: [{"a": (1, value)}], "here is "),
-        (lambda value: Limits(1, [value]), "here, field 'high' is "),
-        (lambda value: Model(low=value, high=1), "here, field 'low' is "),
-        (lambda value: partial(max, 1, value), "here, argument 2 is "),
-        (lambda value: partial(max, key=value), "here, argument 'key' is "),
-        (
-            lambda value: partial(around(value)),
-            "here, function of the partial, default value of 'option' is ",
-        ),
-        (around, "here, default value of 'option' is "),
-        (in_closure, "here, closure variable 'value' is "),
-        (in_closure_of_a_wrapper, "here, closure variable 'value' is "),
-        (in_closure_of_a_closure, "here, closure variable 'value', closure variable 'value' is "),
+        lambda value: value,
+        lambda value: [{"a": (1, value)}],
+        lambda value: Limits(1, [value]),
+        lambda value: partial(max, 1, value),
+        lambda value: partial(max, key=value),
+        lambda value: partial(around(value)),
+        around,
+        in_closure,
+        in_closure_of_a_wrapper,
+        in_closure_of_a_closure,
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_place(
-    name: str, inside: Callable[[Any], Any], place: str
+def test_what_cannot_be_read_is_found_wherever_it_is(
+    name: str, inside: Callable[[Any], Any]
 ) -> None:
-    value, says = UNREADABLE[name]
-    with pytest.raises(UnreadableError) as caught:
-        canonical(inside(value), "here")
-    assert str(caught.value).startswith(place)
-    assert says in str(caught.value)
-    assert " at 0x" not in str(caught.value)
+    with pytest.raises(UnreadableError):
+        canonical(inside(UNREADABLE[name]))
 
 
-def test_a_list_that_contains_itself_is_refused() -> None:
-    endless: list[Any] = [1]
-    endless.append(endless)
-    with pytest.raises(UnreadableError, match="here contains itself"):
-        canonical(endless, "here")
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (Client(), "a value of type Client cannot be read the same way in every process"),
+        (made_by_exec(), "made has no source file"),
+        ([lambda: 1, lambda: 2][0], "2 lambdas start on line "),
+    ],
+)
+def test_what_cannot_be_read_is_described(value: object, problem: str) -> None:
+    with pytest.raises(UnreadableError, match=problem):
+        canonical(value)
 
 
 @pytest.mark.parametrize(
     "source", ["made = lambda rows: rows\n", "def made(rows):\n    return rows\n"]
 )
-def test_a_function_whose_file_is_gone_is_refused(
+def test_a_function_whose_file_is_gone_cannot_be_read(
     tmp_path: Path, from_file: Callable[..., Any], source: str
 ) -> None:
     made = from_file(source)
     for path in tmp_path.glob("*.py"):
         path.unlink()
-    with pytest.raises(
-        UnreadableError, match=r"here is the function .*, whose source is not there"
-    ):
-        canonical(made, "here")
-
-
-@pytest.mark.parametrize(
-    ("source", "now"),
-    [
-        ("made = lambda rows: rows\n", "made = (\n"),
-        ("made = lambda rows: rows\n", "made = None\n"),
-        ("made = lambda rows: rows\n", ""),
-        ("def made(rows):\n    return rows\n", 'def made(rows):\n    return """rows\n'),
-    ],
-    ids=["no Python", "no lambda in its line", "empty", "no end of a text"],
-)
-def test_a_function_whose_file_was_changed_after_it_was_loaded_is_refused(
-    tmp_path: Path, from_file: Callable[..., Any], source: str, now: str
-) -> None:
-    """Whoever edits a DAG file may save it at any moment."""
-    made = from_file(source)
-    (path,) = tmp_path.glob("*.py")
-    path.write_text(now)
-    with pytest.raises(
-        UnreadableError, match=r"^here is the function .*, whose source is not there$"
-    ):
-        canonical(made, "here")
+    with pytest.raises(UnreadableError):
+        canonical(made)

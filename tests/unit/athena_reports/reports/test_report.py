@@ -38,7 +38,6 @@ MISTAKES: list[tuple[str, Any]] = [
     ("sql", "/etc/passwd"),
     ("sql", "link.sql"),
     ("sql", "latin.sql"),
-    ("sql", "wrong.sql"),
     ("columns", {"a": Column("int", "a"), "A": Column("int", "a")}),
     ("columns", ["a"]),
     *(("columns", {name: Column("int", "a")}) for name in ("Period", "", "a\nb", "é" * 128)),
@@ -60,7 +59,6 @@ def test_a_mistake_names_the_report_and_the_field(
     (tmp_path / "secret.sql").write_text("SELECT 1")
     (sql_folder / "link.sql").symlink_to(tmp_path / "secret.sql")
     (sql_folder / "latin.sql").write_bytes("SELECT 'é'".encode("latin-1"))
-    (sql_folder / "wrong.sql").write_text("SELECT 1\nWHERE {{ period.contains( }}")
     with pytest.raises(ReportError) as caught:
         make_report(**{field: value})
 
@@ -177,19 +175,6 @@ def test_a_report_knows_whether_it_has_private_columns(
     assert private_names(columns) == ({"salary"} if is_private else set())
 
 
-def test_a_limit_needs_sql_that_asks_for_the_filter_of_its_inputs(
-    make_report: MakeReport, sql_folder: Path
-) -> None:
-    (sql_folder / "all.sql").write_text("SELECT 1 AS a FROM plays")
-    with pytest.raises(ReportError) as caught:
-        make_report(max_scan="20 GB", inputs=[Input("plays")], sql="all.sql")
-    assert caught.value.field == "sql"
-    assert "{{ inputs.plays.partitions }}" in str(caught.value)
-    make_report(inputs=[Input("plays")], sql="all.sql")
-    (sql_folder / "some.sql").write_text("SELECT 1 AS a WHERE {{ inputs.plays.partitions }}")
-    make_report(max_scan="20 GB", inputs=[Input("plays")], sql="some.sql")
-
-
 def names_of_checks(report: Report) -> list[tuple[str, str]]:
     return [(check.name, check.severity) for check in report.all_checks]
 
@@ -281,27 +266,6 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
     with pytest.raises(ReportError) as caught:
         report.with_params("monthly", overrides)
     assert (caught.value.declaration, caught.value.field) == ("Report 'plays'", field)
-    assert says in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("format", "says"),
-    [
-        ("%Y/%m/%d/%H:%M", "it has a directive finer than an hour"),
-        ("%m-%d", "does not name the day, month or year"),
-    ],
-)
-def test_a_template_that_asks_for_partitions_that_are_no_dates_is_a_mistake_of_its_dag_file(
-    make_report: MakeReport, sql_folder: Path, format: str, says: str
-) -> None:
-    sql = f"SELECT 1 FROM plays\nWHERE {{{{ period.partitions('datehour', format='{format}') }}}}"
-    (sql_folder / "hours.sql").write_text(sql)
-    with pytest.raises(ReportError) as caught:
-        make_report(sql="hours.sql")
-    assert caught.value.field == "sql"
-    assert f"hours.sql: line 2: it cannot be rendered: partitions(): format '{format}'" in str(
-        caught.value
-    )
     assert says in str(caught.value)
 
 

@@ -100,6 +100,11 @@ def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
         rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
 
 
+def test_a_template_that_cannot_be_rendered_is_not_retried() -> None:
+    with pytest.raises(AirflowFailException, match="line 1 of the SQL: top is not defined"):
+        rendered("SELECT {{ params.top }}", DagRun())
+
+
 @pytest.mark.parametrize(
     "text", ["{{ period.id }}", "{% for x in '' %}{% endfor %}", "'; --", "{# #}", "a.sql"]
 )

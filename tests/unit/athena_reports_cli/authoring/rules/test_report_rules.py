@@ -826,6 +826,21 @@ def test_sql_that_cannot_be_read_is_the_matter_of_one_rule(make: Make) -> None:
     assert findings(repository).keys() == {"sql_is_one_query_that_trino_accepts"}
 
 
+def test_sql_that_cannot_be_rendered_is_a_finding_and_keeps_its_golden_files(
+    make: Make, sql_folder: Path
+) -> None:
+    root = make().root
+    (sql_folder / "plays.sql").write_text("SELECT 1\nFROM {{ params.table }}")
+    repository = Repository(Project.usual(root))
+
+    found = findings(repository)
+    assert found.keys() == {"sql_can_be_rendered"}
+    (finding,) = found["sql_can_be_rendered"]
+    assert finding.startswith("plays.sql: line 2 of the SQL: table is not defined.")
+    assert sql_rules.renew(repository) == []
+    assert (root / FIRST).is_file()
+
+
 def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
     make: Make, sql_folder: Path
 ) -> None:
