@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from athena_reports.errors import SettingsError
 
@@ -23,8 +24,6 @@ PAGE_PATH = "/athena-reports"  # of the Reports page in Airflow's API server
 ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names too long for S3
 
 _PREFIX = "ATHENA_REPORTS_"
-_ENDPOINT = "AWS_ENDPOINT_URL"
-_DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 # A domain, or a channel of Slack by its name or its id, in lower case.
 _RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+|[cgd][a-z0-9]{6,}"
@@ -86,7 +85,13 @@ _Identifier = Annotated[
 _Boolean = Annotated[bool, Field(title="true or false")]
 
 
-class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_docstrings=True):
+class Settings(
+    BaseModel,
+    frozen=True,
+    extra="forbid",
+    alias_generator=_variable,
+    use_attribute_docstrings=True,
+):
     """The names that one deployment uses.
 
     Each field is the variable that docs/reference/settings.md lists. `query_results` is None if the
@@ -95,7 +100,10 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
 
     environment: Annotated[
         str,
-        _text(ENVIRONMENT_NAME, "up to 15 lower-case letters and digits, such as stg or prd"),
+        _text(
+            ENVIRONMENT_NAME,
+            "the environment's name, such as prd: up to 15 lower-case letters and digits",
+        ),
     ]
     """The environment. The defaults below contain its name."""
     database: _Identifier
@@ -153,7 +161,7 @@ class Settings(BaseModel, frozen=True, alias_generator=_variable, use_attribute_
     """
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
-    sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists")]
+    sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists, with the SQL files")]
     """The folder of the SQL files. The default is beside Airflow's DAGs folder, or inside it."""
     paused: _Boolean = False
     """Whether a new DAG starts paused."""
@@ -177,91 +185,66 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables. An empty one counts as not set.
 
     Raises:
-        SettingsError: If a variable is missing, wrong or unknown.
+        SettingsError: If variables are missing, wrong or unknown. The message has a line for each.
     """
-    ours = {name: text for name, text in variables.items() if name.startswith(_PREFIX)}
-    fields = {_variable(field): field for field in Settings.model_fields}
-    _refuse_unknown(ours, list(fields))
-
-    values = _defaults(variables)
-    for name, text in ours.items():
-        if text:
+    values = defaults(variables)
+    for name, text in variables.items():
+        if name.startswith(_PREFIX) and text:
             values[name] = text
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        expected = Settings.model_fields[fields[name]].title
-        if first["type"] == "missing":
-            problem = f"{name} is not set. "
-            problem += f"Away from a local endpoint ({_ENDPOINT}), set it to {expected}."
-        else:
-            problem = f"{name} is {first['input']!r}: expected {expected}."
-        raise SettingsError(problem) from None
+        raise SettingsError("\n".join(map(_problem, error.errors()))) from None
 
 
-def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
-    for name in sorted(names):
-        if name not in known:
-            nearest = get_close_matches(name.upper(), sorted(known), n=1, cutoff=0)[0]
-            problem = f"{name} is set, and there is no such setting. Did you mean {nearest}?"
-            raise SettingsError(problem)
+def _problem(details: ErrorDetails) -> str:
+    name = str(details["loc"][0])
+    titles = {field.alias: field.title for field in Settings.model_fields.values()}
+    if details["type"] == "missing":
+        return f"{name} is not set. Set it to {titles[name]}."
+    if details["type"] == "extra_forbidden":
+        nearest = get_close_matches(name.upper(), map(str, titles), n=1)
+        advice = f" Did you mean {nearest[0]}?" if nearest else ""
+        return f"{name} is not a setting.{advice}"
+    return f"{name} is {str(details['input'])!r}. Set it to {titles[name]}."
 
 
-def _defaults(variables: Mapping[str, str]) -> dict[str, object]:
-    """Return the default of each variable that has one.
+def defaults(variables: Mapping[str, str]) -> dict[str, object]:
+    """Return the default of each variable that has one which follows from others.
 
     The environment and the buckets have one at a local endpoint only.
     """
-    endpoint = variables.get(_ENDPOINT, "")
-    if endpoint and not re.match(r"https?://[^/]", endpoint):
-        raise SettingsError(
-            f"{_ENDPOINT} is {endpoint!r}: expected a URL, such as http://127.0.0.1:4566."
-        )
-
+    has_endpoint = bool(variables.get("AWS_ENDPOINT_URL"))
     environment = variables.get(_variable("environment"), "")
-    if endpoint and not environment:
+    if has_endpoint and not environment:
         environment = "dev"
-    defaults: dict[str, object] = {
+    values: dict[str, object] = {
         _variable("database"): f"database_{environment}",
         _variable("report_database"): f"report_{environment}",
         _variable("workgroup"): environment,
     }
-    if endpoint:  # bucket names are global in AWS: no default there
-        defaults[_variable("environment")] = environment
-        defaults[_variable("query_results")] = f"s3://athena-query-result-{environment}/"
-        defaults[_variable("report_bucket")] = f"athena-report-{environment}"
-
-    sql_folder = _variable("sql_folder")
-    if not variables.get(sql_folder):
-        defaults[sql_folder] = _sql_folder(variables)
-    return defaults
+    if has_endpoint:  # bucket names are global in AWS: no default there
+        values[_variable("environment")] = environment
+        values[_variable("query_results")] = f"s3://athena-query-result-{environment}/"
+        values[_variable("report_bucket")] = f"athena-report-{environment}"
+    if not variables.get(_variable("sql_folder")):
+        values[_variable("sql_folder")] = _sql_folder(variables)
+    return values
 
 
 def _sql_folder(variables: Mapping[str, str]) -> Path:
-    """Return the folder of the SQL files: beside Airflow's DAGs folder, else inside it.
+    """Return the folder of the SQL files: inside Airflow's DAGs folder, or beside it.
 
     It may be inside because Amazon MWAA ships only a DAGs folder.
     """
-    dags_folder = variables.get(_DAGS_FOLDER)
-    if not dags_folder:
-        dags_folder = _configured_dags_folder()
+    dags_folder = variables.get("AIRFLOW__CORE__DAGS_FOLDER")
+    if not dags_folder:  # importing Airflow takes long
+        from airflow.configuration import conf
+
+        dags_folder = conf.get_mandatory_value("core", "dags_folder")
     dags = Path(dags_folder).absolute()
-    folders = [dags.parent / "include" / "sql", dags / "include" / "sql"]
-    for folder in folders:
-        if folder.is_dir():
-            return folder
-    places = " or ".join(str(folder) for folder in folders)
-    name = _variable("sql_folder")
-    raise SettingsError(f"No folder of SQL files at {places}: create one, or name it in {name}.")
-
-
-def _configured_dags_folder() -> str:
-    """Return the DAGs folder of Airflow's configuration.
-
-    It is asked only here: a process whose environment names the folder need not import Airflow.
-    """
-    from airflow.configuration import conf
-
-    return conf.get_mandatory_value("core", "dags_folder")
+    inside = dags / "include" / "sql"
+    beside = dags.parent / "include" / "sql"
+    if inside.is_dir() and not beside.is_dir():
+        return inside
+    return beside

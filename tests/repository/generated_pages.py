@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 from cfnlint.decode import decode
 
-from athena_reports.settings import Settings, _defaults, read_settings
+from athena_reports.settings import Settings, defaults, read_settings
 from athena_reports_cli.authoring.commands import app
 from tests.repository import api_page
 
@@ -87,7 +87,7 @@ it bills by the hour.
 def settings_page() -> str:
     """Each variable with its default: away from a local endpoint some have none."""
     local = dict(read_settings({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}))
-    away = _defaults({"ATHENA_REPORTS_ENV": "dev"})
+    away = defaults({"ATHENA_REPORTS_ENV": "dev"})
     rows = []
     for name, field in Settings.model_fields.items():
         value = local[name]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from airflow.configuration import conf
 from jinja2 import Environment
 
-from athena_reports.errors import AthenaReportsError, PeriodError
+from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
@@ -138,8 +138,8 @@ def declared_reports() -> Declared:
     for path in dag_files(folder):
         try:
             dags = _report_dags(path)
-        except KeyboardInterrupt:
-            raise
+        except (KeyboardInterrupt, SettingsError):
+            raise  # no fault of the file
         except BaseException as error:  # whatever a file of an author raises, SystemExit too
             reason = f"{_place(path, error)}{_reason(error)}"
             broken_files.append(BrokenFile(path, reason))

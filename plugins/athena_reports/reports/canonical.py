@@ -82,7 +82,8 @@ def _field_names(value: object) -> list[str]:
     kind: Any = type(value)
     if issubclass(kind, BaseModel):
         return list(kind.model_fields)
-    if dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen:
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is not None and parameters.frozen:
         return [field.name for field in dataclasses.fields(kind)]
     problem = "cannot be read the same way in every process"
     raise UnreadableError(f"a value of type {kind.__qualname__} {problem}")

@@ -412,7 +412,11 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
         ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region. Set AWS_DEFAULT_REGION"),
         ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "absent"),
         ({"ATHENA_REPORTS_WORKGROUP": "absent"}, ["--run"], "WorkGroup absent is not found"),
-        ({"ATHENA_REPORTS_ENV": "Shop"}, [], "ATHENA_REPORTS_ENV is 'Shop': expected up to 15"),
+        (
+            {"ATHENA_REPORTS_ENV": "Shop"},
+            [],
+            "ATHENA_REPORTS_ENV is 'Shop'. Set it to the environment's name",
+        ),
         ({"ATHENA_REPORTS_BUKET": "b"}, [], "Did you mean ATHENA_REPORTS_BUCKET?"),
         ({"AWS_ENDPOINT_URL": "here"}, [], "AWS_ENDPOINT_URL is 'here': expected a URL"),
     ],

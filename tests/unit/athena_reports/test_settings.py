@@ -18,7 +18,7 @@ PRODUCTION = {
 NAME = "a name of letters, digits, '_', '-' and '.'"
 # What an error says that a variable may be.
 EXPECTED = {
-    "ENV": "up to 15 lower-case letters and digits, such as stg or prd",
+    "ENV": "the environment's name, such as prd: up to 15 lower-case letters and digits",
     "DATABASE": NAME,
     "WORKGROUP": NAME,
     "QUERY_RESULTS": "an S3 location, such as s3://my-results/reports/, or 'managed'",
@@ -30,7 +30,7 @@ EXPECTED = {
     "MEMORY_LIMIT": "an amount of memory, such as 256MB",
     "RECIPIENTS": "domains of mail and Slack channels, such as example.com,#sales",
     "AWS_CONN_ID": "an Airflow connection id",
-    "SQL_FOLDER": "a folder that exists",
+    "SQL_FOLDER": "a folder that exists, with the SQL files",
     "PAUSED": "true or false",
     "CATCHUP": "true or false",
     "DEFERRABLE": "true or false",
@@ -68,7 +68,7 @@ def test_the_names_of_an_environment_follow_from_it(environment: str) -> None:
 )
 def test_a_name_may_be_so_long(variable: str, value: str, refused: str) -> None:
     assert value in dict(local(variable, value)).values()
-    with pytest.raises(SettingsError, match=f"^ATHENA_REPORTS_{variable} is '{refused}': "):
+    with pytest.raises(SettingsError, match=f"^ATHENA_REPORTS_{variable} is '{refused}'. "):
         local(variable, refused)
 
 
@@ -80,16 +80,17 @@ def test_recipients_are_domains_and_channels_in_any_case() -> None:
     assert local("RECIPIENTS", "").recipients == frozenset()
 
 
-def test_away_from_a_local_endpoint_environment_and_buckets_must_be_named() -> None:
-    for variable in PRODUCTION:
-        with pytest.raises(SettingsError) as caught:
-            read_settings({name: value for name, value in PRODUCTION.items() if name != variable})
-        expected = EXPECTED[variable.removeprefix("ATHENA_REPORTS_")]
-        assert str(caught.value) == (
-            f"{variable} is not set. Away from a local endpoint (AWS_ENDPOINT_URL),"
-            f" set it to {expected}."
-        )
+def test_all_variables_that_are_missing_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"ATHENA_REPORTS_POOL": "my pool"})
+    lines = str(caught.value).splitlines()
+    names = ["ENV", "QUERY_RESULTS", "BUCKET"]
+    missing = [f"ATHENA_REPORTS_{name} is not set. Set it to {EXPECTED[name]}." for name in names]
+    assert set(missing) < set(lines)
+    assert any(line.startswith("ATHENA_REPORTS_POOL is 'my pool'. ") for line in lines)
 
+
+def test_environment_and_buckets_are_enough() -> None:
     names = read_settings(PRODUCTION)  # the others follow from them
     assert (names.database, names.workgroup) == ("database_prd", "prd")
     assert (names.query_results, names.report_bucket) == (
@@ -153,8 +154,8 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_value(
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         local(variable, value)
-    expected = EXPECTED[variable]
-    assert str(caught.value) == f"ATHENA_REPORTS_{variable} is {value!r}: expected {expected}."
+    lines = str(caught.value).splitlines()
+    assert f"ATHENA_REPORTS_{variable} is {value!r}. Set it to {EXPECTED[variable]}." in lines
 
 
 @pytest.mark.parametrize(
@@ -179,12 +180,8 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
         for others in ({}, empty, relative):
             assert read_settings(variables | others).sql_folder == tmp_path / found
         return
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError, match=r"ATHENA_REPORTS_SQL_FOLDER is .*/include/sql'"):
         read_settings(variables)
-    places = f"{tmp_path / 'include' / 'sql'} or {tmp_path / 'dags' / 'include' / 'sql'}"
-    assert str(caught.value) == (
-        f"No folder of SQL files at {places}: create one, or name it in ATHENA_REPORTS_SQL_FOLDER."
-    )
 
 
 def test_the_sql_folder_follows_the_dags_folder_of_airflows_configuration(tmp_path: Path) -> None:
@@ -227,11 +224,8 @@ def test_a_setting_that_nothing_reads_is_refused_with_the_one_meant(
     assert read_settings(PRODUCTION | strange) == read_settings(PRODUCTION)
 
     with pytest.raises(SettingsError) as caught:
-        read_settings(PRODUCTION | {misspelt: ""})
-    assert (
-        str(caught.value)
-        == f"{misspelt} is set, and there is no such setting. Did you mean {meant}?"
-    )
+        read_settings(PRODUCTION | {misspelt: "x"})
+    assert str(caught.value) == f"{misspelt} is not a setting. Did you mean {meant}?"
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "https://localhost:4566"])
@@ -248,12 +242,6 @@ def test_each_setting_has_its_default() -> None:
     )
     assert (names.bucket_owner, names.encryption) == ("", None)
     assert (names.paused, names.catchup, names.deferrable) == (False, False, True)
-
-
-@pytest.mark.parametrize("endpoint", ["127.0.0.1:4566", "s3://bucket", "http://"])
-def test_an_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
-    with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL is "):
-        read_settings(PRODUCTION | {"AWS_ENDPOINT_URL": endpoint})
 
 
 KEY = "arn:aws:kms:eu-west-1:012345678901:key/1"

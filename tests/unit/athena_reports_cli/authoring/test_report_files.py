@@ -21,6 +21,7 @@ from athena_reports import (
     weekly,
     yearly,
 )
+from athena_reports.errors import SettingsError
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.settings import Settings
@@ -188,6 +189,17 @@ def test_ctrl_c_ends_the_import_of_all_files(
     (tmp_path / "stops.py").write_text(f"{HEAD}raise KeyboardInterrupt")
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
+        declared_reports()
+
+
+def test_a_setting_that_is_missing_is_no_fault_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plays.py").write_text(
+        f"{HEAD}from athena_reports.settings import read_settings\nread_settings({{}})\n"
+    )
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
         declared_reports()
 
 

@@ -357,7 +357,7 @@ def test_where_no_environment_is_described_that_is_said(tmp_path: Path) -> None:
         ("ATHENA_REPORTS_POOL=a\n# b\nATHENA_REPORTS_POOL=a", "line 3: 'ATHENA_REPORTS_POOL=a' is"),
         (
             "ATHENA_REPORTS_BUCKET=Acme_Reports",
-            "ATHENA_REPORTS_BUCKET is 'Acme_Reports': expected a bucket",
+            "ATHENA_REPORTS_BUCKET is 'Acme_Reports'. Set it to a bucket",
         ),
     ],
 )
