@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import DIGITS
 from athena_reports.rows.columns import (
-    as_called,
     children,
     columns_of,
     is_number,
     read_parquet,
+    resolve_names,
 )
 from athena_reports.rows.writer import has_json, json_text
 from athena_reports.sql.names import quoted
@@ -261,7 +261,7 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
 
     source = read_parquet(path)
     present = columns_of(engine.connection.sql(f"FROM {source}"))
-    names = as_called([column], present)
+    names = resolve_names([column], present)
     if not names:
         return None
     types = {item.name: item.type for item in present}
@@ -301,7 +301,7 @@ def _names(
 ) -> tuple[str, ...]:
     names = []
     for column in columns:
-        spelt = as_called([column], present)
+        spelt = resolve_names([column], present)
         if not spelt:
             known = ", ".join(item.name for item in present)
             raise DeliveryError(

@@ -27,7 +27,7 @@ from athena_reports.rows.columns import (
     rewritten,
     table_type,
 )
-from athena_reports.rows.engine import Engine, reason
+from athena_reports.rows.engine import Engine
 from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -84,16 +84,18 @@ def read_result(
 
     Raises:
         ResultError: The result cannot be read; `retryable` if Athena did not serve the call.
-        S3Error: S3 refused the call, or did not serve it.
+        S3Error: S3 refused a call, or did not serve it.
     """
     try:
         if query.statement != "UNLOAD":
             return ResultRows(_selected_rows(query, engine, athena, s3), ordered=True)
-        uris = _unloaded_uris(query, engine, athena, s3)
+        uris = _unloaded_uris(query, athena, s3)
         if uris:
             return ResultRows(_unloaded_rows(query, uris, engine, s3), ordered=False)
         rows = _no_rows(query, engine, published_columns())
         return ResultRows(rows, ordered=False, has_published_columns=True)
+    except (ClientError, BotoCoreError) as error:  # of Athena: those of S3 are S3Errors
+        raise _athena_error(query, engine, error) from error
     except (MissingObjectError, ConditionError) as error:
         problem = f"its result is missing or expired, or was replaced: {error}"
         advice = f"{engine.run_again.capitalize()}."
@@ -102,71 +104,48 @@ def read_result(
         raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
 
+def _athena_error(
+    query: FinishedQuery, engine: Engine, error: ClientError | BotoCoreError
+) -> ResultError:
+    problem = f"Query {query.id}: GetQueryResults failed: {error}"
+    verdict = call_verdict(error)
+    if verdict == INVALID_REQUEST:  # Athena has no code of its own for an expired result
+        advice = f"{engine.run_again.capitalize()}."
+        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {advice}")
+    advice = f"{verdict.hint} {engine.read_again.capitalize()}."
+    return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)
+
+
 def _selected_rows(
     query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3
 ) -> DuckDBPyRelation:
     path = engine.folder / "result.csv"
     if query.output_location:
         # The file has the rows, and only a page has the types of the columns.
-        first_page = next(_pages(query, engine, athena, max_results=1))
+        first_page = next(_pages(query, athena, MaxResults=1))
         s3.download(query.output_location, path)
     else:
-        pages = _pages(query, engine, athena, max_results=_ROWS_OF_A_PAGE)
+        pages = _pages(query, athena)
         first_page = next(pages)
         _write_csv(path, chain([first_page], pages))
     try:
         columns = result_columns(first_page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
         raise ResultError(f"Query {query.id}: {error}") from error
-    _require_header(query, path, columns, engine)
     return read_csv(path, columns, engine, about=f"Query {query.id}")
 
 
 def _pages(
-    query: FinishedQuery,
-    engine: Engine,
-    athena: AthenaClient,
-    *,
-    max_results: int,
-    result_type: str = "DATA_ROWS",
+    query: FinishedQuery, athena: AthenaClient, **options: Any
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the pages of GetQueryResults.
-
-    Args:
-        query: The query.
-        engine: Knows how a person tries again.
-        athena: Has its result.
-        max_results: The number of rows of a page.
-        result_type: Athena's QueryResultType: `DATA_ROWS`, or `DATA_MANIFEST` for the addresses of
-            the files of an UNLOAD.
-    """
-    request: dict[str, Any] = {"QueryExecutionId": query.id, "MaxResults": max_results}
-    if result_type != "DATA_ROWS":
-        request["QueryResultType"] = result_type
+    """Yield the pages of GetQueryResults; `options` are more of its parameters."""
+    request = {"QueryExecutionId": query.id, "MaxResults": _ROWS_OF_A_PAGE, **options}
     while True:
-        try:
-            page = athena.get_query_results(**request)
-        except (ClientError, BotoCoreError) as error:
-            raise _page_error(query, engine, error) from error
+        page = athena.get_query_results(**request)
         yield page
         if "NextToken" not in page:
             return
         request["NextToken"] = page["NextToken"]
-
-
-def _page_error(
-    query: FinishedQuery, engine: Engine, error: ClientError | BotoCoreError
-) -> ResultError:
-    problem = f"Query {query.id}: GetQueryResults does not return its result: {error}"
-    verdict = call_verdict(error)
-    is_gone = verdict == INVALID_REQUEST  # Athena has no code of its own for an expired result
-    if is_gone:
-        advice = f"{engine.run_again.capitalize()}."
-        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {advice}")
-    advice = f"{verdict.hint} {engine.read_again.capitalize()}."
-    if engine.read_again != engine.run_again:
-        advice = f"{verdict.hint} The query need not run again: {engine.read_again}."
-    return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)
 
 
 def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
@@ -181,112 +160,40 @@ def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
                 file.write(csv_line(values))
 
 
-def _require_header(
-    query: FinishedQuery, path: Path, columns: Mapping[str, str], engine: Engine
-) -> None:
-    """Raise ResultError if a CSV does not begin with the names of the columns.
-
-    Its values are read by their place, so they have to be of the columns that Athena describes.
-    """
-    header = csv_line(columns).encode()
-    with path.open("rb") as file:
-        beginning = file.read(len(header))
-    if beginning != header:
-        text = beginning.decode(errors="replace")
-        problem = (
-            f"it begins with {text!r:.200}, but its metadata names the columns {list(columns)}"
-        )
-        advice = f"{engine.run_again.capitalize()}."
-        raise ResultError(f"Query {query.id}: its result cannot be read: {problem}. {advice}")
-
-
-def _unloaded_uris(query: FinishedQuery, engine: Engine, athena: AthenaClient, s3: S3) -> list[str]:
+def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
     """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows.
 
     They are the lines of the data manifest, which is an object in S3 or, for a managed result,
     pages.
     """
     lines: list[str] = []
-    is_managed = not query.output_location
     if query.data_manifest:
         content, _ = s3.read(query.data_manifest)
         lines = content.decode().splitlines()
-    elif is_managed:
-        pages = _pages(
-            query, engine, athena, max_results=_ROWS_OF_A_PAGE, result_type="DATA_MANIFEST"
-        )
-        for page in pages:
+    elif not query.output_location:
+        for page in _pages(query, athena, QueryResultType="DATA_MANIFEST"):
             for row in page["ResultSet"]["Rows"]:
                 lines.append(row["Data"][0].get("VarCharValue", ""))
-
-    uris = []
-    for line in lines:
-        uri = line.strip().strip('"')
-        if uri.startswith("s3://"):
-            uris.append(uri)
-    return sorted(uris)
+    # A line can be empty, a header, or in quotes.
+    uris = [line.strip().strip('"') for line in lines]
+    return sorted(uri for uri in uris if uri.startswith("s3://"))
 
 
 def _unloaded_rows(
     query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3
 ) -> DuckDBPyRelation:
-    columns: dict[str, DuckDBPyType] = {}
-    paths: list[Path] = []
-    for uri, path in _downloads(uris, engine.folder, s3):
-        file_columns = _parquet_columns(query, uri, path, engine)
-        if not paths:
-            columns = file_columns
-        paths.append(path)
-        if list(file_columns.items()) != list(columns.items()):
-            problem = f"file {uri} has the columns ({_described(file_columns)})"
-            problem += f", the first file has ({_described(columns)})"
-            advice = f"CAST them in the SQL. {engine.run_again.capitalize()}."
-            raise ResultError(f"Query {query.id}, {problem}. {advice}")
-
+    paths = [engine.folder / f"unloaded-{number:06}.parquet" for number in range(len(uris))]
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as threads:
+        list(threads.map(s3.download, uris, paths))  # after an error the rest is not downloaded
     source = read_parquet(*paths)
-    identifiers = [quoted(name) for name in columns]
-    readings = {name: _stored(kind) for name, kind in columns.items()}
-    return read(source, identifiers, readings, engine, about=f"Query {query.id}")
+    files = engine.connection.sql(f"FROM {source}")
+    readings = {}
+    for name, kind in zip(files.columns, files.types, strict=True):
+        readings[name] = _reading(kind)
+    return read(source, readings, engine, about=f"Query {query.id}")
 
 
-def _downloads(uris: Sequence[str], folder: Path, s3: S3) -> Iterator[tuple[str, Path]]:
-    """Yield each address with the file that it was downloaded to, in order.
-
-    While one is read, the next one is downloaded.
-    """
-    paths = [folder / f"unloaded-{number:06}.parquet" for number in range(len(uris))]
-    threads = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
-    try:
-        downloads = [
-            threads.submit(s3.download, uri, path) for uri, path in zip(uris, paths, strict=True)
-        ]
-        for uri, path, download in zip(uris, paths, downloads, strict=True):
-            download.result()
-            yield uri, path
-    finally:
-        # After an error the rest is not downloaded.
-        threads.shutdown(cancel_futures=True)
-
-
-def _parquet_columns(
-    query: FinishedQuery, uri: str, path: Path, engine: Engine
-) -> dict[str, DuckDBPyType]:
-    import duckdb
-
-    try:
-        file = engine.connection.from_parquet(str(path))
-    except duckdb.Error as error:
-        problem = f"file {uri} does not read as Parquet: {reason(error)}"
-        advice = f"{engine.run_again.capitalize()}."
-        raise ResultError(f"Query {query.id}, {problem}. {advice}") from error
-    return dict(zip(file.columns, file.types, strict=True))
-
-
-def _described(columns: Mapping[str, DuckDBPyType]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
-
-
-def _stored(kind: DuckDBPyType) -> Reading:
+def _reading(kind: DuckDBPyType) -> Reading:
     """Return how a type of an UNLOAD's file is read.
 
     A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
@@ -299,8 +206,8 @@ def _stored(kind: DuckDBPyType) -> Reading:
     return Reading(
         read_as=stored_type,
         value=value,
-        refused=f"({value})::{kind} IS DISTINCT FROM {{c}}",
-        problem="it is finer than timestamp(3)",
+        rejected=f"({value})::{kind} IS DISTINCT FROM {{c}}",
+        problem="is finer than timestamp(3)",
     )
 
 

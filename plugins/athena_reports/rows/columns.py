@@ -1,4 +1,4 @@
-"""One place for the names of types: Athena's in a result, DuckDB's, and Glue's in a table.
+"""The types of columns: as Athena calls them in a result, DuckDB, and Glue in a table.
 
 A result's types are Trino's ("Data types in Amazon Athena" in the user guide), a table's are
 Hive's. What a CSV carries only as printed text, such as an array, is text in DuckDB too.
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -22,92 +22,61 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from duckdb.sqltypes import DuckDBPyType
 
-# DuckDB's name of a type, and the one of a Glue table.
-_GLUE_NAMES = {
-    "BOOLEAN": "boolean",
-    "TINYINT": "tinyint",
-    "SMALLINT": "smallint",
-    "INTEGER": "int",
-    "BIGINT": "bigint",
-    "FLOAT": "float",
-    "DOUBLE": "double",
-    "DATE": "date",
-    "VARCHAR": "string",
-    "BLOB": "binary",
-    "TIMESTAMP_MS": "timestamp",
+
+class _Type(NamedTuple):
+    duckdb: str
+    glue: str
+
+
+_TEXT = _Type("VARCHAR", "string")
+# Every type without parts, by its names in a result and in a Glue table.
+_TYPES = {
+    "boolean": _Type("BOOLEAN", "boolean"),
+    "tinyint": _Type("TINYINT", "tinyint"),
+    "smallint": _Type("SMALLINT", "smallint"),
+    "int": _Type("INTEGER", "int"),
+    "integer": _Type("INTEGER", "int"),
+    "bigint": _Type("BIGINT", "bigint"),
+    "float": _Type("FLOAT", "float"),
+    "real": _Type("FLOAT", "float"),
+    "double": _Type("DOUBLE", "double"),
+    "date": _Type("DATE", "date"),
+    "timestamp": _Type("TIMESTAMP_MS", "timestamp"),
+    "timestamp with time zone": _Type("TIMESTAMP WITH TIME ZONE", "timestamp"),
+    "binary": _Type("BLOB", "binary"),
+    "varbinary": _Type("BLOB", "binary"),
+    "string": _TEXT,
+    "char": _TEXT,
+    "varchar": _TEXT,
+    # A table has no such types, so they stay the text that Athena prints.
+    "time": _TEXT,
+    "time with time zone": _TEXT,
+    "interval day to second": _TEXT,
+    "interval year to month": _TEXT,
+    "json": _TEXT,
+    "uuid": _TEXT,
+    "ipaddress": _TEXT,
+    "unknown": _TEXT,
 }
-# The types of a Glue table, for an author who asks which there are; of those with parts an example.
+_GLUE_NAMES = {kind.duckdb: kind.glue for kind in _TYPES.values()}
+# The types of a Glue table, for an author who needs one; examples of those with parts.
 TABLE_TYPES = (
-    *_GLUE_NAMES.values(),
+    *dict.fromkeys(_GLUE_NAMES.values()),
     "decimal(10,2)",
     "array<string>",
     "map<string,int>",
     "struct<name:string>",
 )
-# The name of a type in a result or in a Glue table, and DuckDB's.
-_DUCKDB_NAMES = {
-    "boolean": "BOOLEAN",
-    "tinyint": "TINYINT",
-    "smallint": "SMALLINT",
-    "int": "INTEGER",
-    "integer": "INTEGER",
-    "bigint": "BIGINT",
-    "float": "FLOAT",
-    "real": "FLOAT",
-    "double": "DOUBLE",
-    "date": "DATE",
-    "time": "TIME",
-    "timestamp": "TIMESTAMP_MS",
-    "timestamp with time zone": "TIMESTAMP WITH TIME ZONE",
-    "string": "VARCHAR",
-    "char": "VARCHAR",
-    "varchar": "VARCHAR",
-    "binary": "BLOB",
-    "varbinary": "BLOB",
-}
-# What an author means by a name that Athena has not: by that of Python, pandas or another database.
-# Each is a name of a table, which can also stand in an array.
-MEANT_NAMES = {
-    "bool": "boolean",
-    "byte": "tinyint",
-    "int8": "tinyint",
-    "short": "smallint",
-    "int16": "smallint",
-    "int32": "int",
-    "int64": "bigint",
-    "long": "bigint",
-    "float32": "float",
-    "float64": "double",
-    "number": "bigint or double or decimal(18,2)",
-    "numeric": "decimal(18,2)",
-    "str": "string",
-    "text": "string",
-    "bytes": "binary",
-    "blob": "binary",
-    "datetime": "timestamp",
-    "timestamptz": "timestamp",
-}
 # How DuckDB writes a nested type; its parts stand in the place of `{}`. An array of a fixed length
 # is written as a list, since Athena has no lengths.
 _NESTED_FORMS = {"list": "{}[]", "array": "{}[]", "map": "MAP({})", "struct": "STRUCT({})"}
-# The types of a result that come as printed text.
-_PRINTED = re.compile(
-    r"array|map|row|struct|json|uuid|ipaddress|time with time zone|interval .*|unknown"
-)
-_ARGUMENTS = re.compile(r"\s*[(<].*[)>]", re.DOTALL)  # such as `(20)`, or `<int>`
+_NUMBER_OF_PARTS = {"array": 1, "map": 2}
+_NESTED_IN_RESULT = re.compile(r"(array|map|row|struct)\b")
+_NESTED_IN_GLUE = re.compile(r"(?P<container>array|map|struct)<(?P<parts>.+)>")
+_ARGUMENTS = re.compile(r"\s*\(.*\)")  # such as `(20)`
 _DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
-_OTHER_DECIMAL = re.compile(r"^(numeric|number)\b")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
-# In a Glue type: a type that is not nested, a nested type without another one in it, and the
-# beginning of a field.
-_GLUE_LEAF = re.compile(r"\w+(\([\d,]+\))?(?![\w:<(])")
-_GLUE_NESTED = re.compile(r"(?P<container>array|map|struct)<(?P<parts>[^<>]+)>")
-_GLUE_FIELD = re.compile(r"(\w+):")
-# A nested type whose parts are `?` in the place of types.
-_GLUE_WHOLE = re.compile(r"array<\?>|map<\?,\?>|struct<\w+:\?(,\w+:\?)*>")
-_GLUE_FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
-_BEGINS_NESTED = re.compile(r"(array|map|row|struct)\b")
-_TRINO_NESTED = re.compile(r"(array|map|row)\s*\(")  # as Athena's SQL writes it
+_FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
 
 
 class TableColumn(BaseModel, frozen=True):
@@ -129,93 +98,96 @@ def duckdb_type(name: str) -> str:
     """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If the type is not supported.
     """
-    lowered = name.strip().lower()
-    decimal = _DECIMAL.fullmatch(lowered)
-    if decimal is not None:
-        digits = decimal.groupdict(default="0")
-        precision = int(digits["precision"])
-        scale = int(digits["scale"])
-        if not 1 <= precision <= 38 or scale > precision:
-            raise ValueError(f"{name} is not a valid type; it has 1 to 38 digits.")
-        return f"DECIMAL({precision},{scale})"
-
-    without_arguments = " ".join(_ARGUMENTS.sub("", lowered).split())
-    if _PRINTED.fullmatch(without_arguments):
-        return "VARCHAR"
-    if without_arguments == "decimal":
-        raise ValueError(f"its type {name} lacks its digits: write them, such as decimal(18,2).")
-    if without_arguments in MEANT_NAMES:
-        meant = _with_digits(lowered) or MEANT_NAMES[without_arguments]
-        raise ValueError(f"its type {name} is not known: write {meant}.")
-    if without_arguments not in _DUCKDB_NAMES:
-        raise ValueError(
-            f"its type {name} is not known. CAST it in the SQL, to varchar for example."
-        )
-    return _DUCKDB_NAMES[without_arguments]
-
-
-def _with_digits(name: str) -> str:
-    """Return the decimal that a type such as `numeric(10,2)` means; empty if it is no such type."""
-    decimal = _OTHER_DECIMAL.sub("decimal", name)
-    if not _DECIMAL.fullmatch(decimal):
-        return ""
-    duckdb_type(decimal)  # refuses digits that no decimal has
-    return decimal
+    if _NESTED_IN_RESULT.match(name.strip().lower()):
+        return _TEXT.duckdb
+    return _plain_type(name).duckdb
 
 
 def table_type(glue: str) -> str:
     """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`.
 
     Raises:
-        ValueError: If no table has such a type.
+        ValueError: If the type is not supported.
     """
-    kind = _GLUE_LEAF.sub(lambda leaf: duckdb_type(leaf[0]), glue)
-    # Each round replaces an innermost nested type. What replaces it has no `<` and `>`, so the type
-    # around it is an innermost one then.
-    nested = _GLUE_NESTED.search(kind)
-    while nested is not None:
-        parts = _GLUE_FIELD.sub(r'"\1" ', nested["parts"])
-        in_duckdb = _NESTED_FORMS[nested["container"]].format(parts)
-        kind = kind.replace(nested[0], in_duckdb)
-        nested = _GLUE_NESTED.search(kind)
-    if not _is_whole(glue):
-        raise ValueError(f"{glue} is not a type of a table.")
-    return kind
-
-
-def _is_whole(glue: str) -> bool:
-    """Return whether a type of a Glue table has all of its brackets and parts, and nothing else."""
-    shape = "".join(_GLUE_LEAF.sub("?", glue).split())
-    outer_shape = _GLUE_WHOLE.sub("?", shape)
-    while outer_shape != shape:
-        shape = outer_shape
-        outer_shape = _GLUE_WHOLE.sub("?", shape)
-    return shape == "?"
+    return _table_type(glue).duckdb
 
 
 def glue_name(name: str) -> str:
     """Return what a Glue table calls a type of Athena or Glue.
 
     Raises:
-        ValueError: If a Glue table has no such type.
+        ValueError: If the type is not supported.
     """
-    lowered = name.strip().lower()
-    if _BEGINS_NESTED.match(lowered):
-        if "<" not in lowered or _TRINO_NESTED.search(lowered):
-            raise ValueError(f"{name}: write it as a table has it, such as array<string>.")
-        table_type(lowered)  # refuses one that no table has
-        return lowered.replace(" ", "")
+    return _table_type(name).glue
 
-    kind = duckdb_type(lowered)
-    if kind.startswith("DECIMAL"):
-        return kind.lower()
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return "timestamp"
-    if kind not in _GLUE_NAMES:
-        raise ValueError(f"a table has no type {name}. CAST it in the SQL, to varchar for example.")
-    return _GLUE_NAMES[kind]
+
+def _table_type(name: str) -> _Type:
+    nested = _NESTED_IN_GLUE.fullmatch("".join(name.lower().split()))
+    if nested is None:
+        return _plain_type(name)
+    container = nested["container"]
+    parts = _split_parts(nested["parts"])
+    if container == "struct":
+        return _struct_type(parts)
+    if len(parts) != _NUMBER_OF_PARTS[container]:
+        raise _unsupported(name)
+    kinds = [_table_type(part) for part in parts]
+    in_duckdb = ", ".join(kind.duckdb for kind in kinds)
+    in_glue = ",".join(kind.glue for kind in kinds)
+    return _Type(_NESTED_FORMS[container].format(in_duckdb), f"{container}<{in_glue}>")
+
+
+def _struct_type(fields: Sequence[str]) -> _Type:
+    in_duckdb = []
+    in_glue = []
+    for field in fields:
+        name, _, type_name = field.partition(":")
+        if not _FIELD_NAME.fullmatch(name):
+            raise _unsupported(f"struct<{field}>")
+        kind = _table_type(type_name)
+        in_duckdb.append(f"{quoted(name)} {kind.duckdb}")
+        in_glue.append(f"{name}:{kind.glue}")
+    return _Type(f"STRUCT({', '.join(in_duckdb)})", f"struct<{','.join(in_glue)}>")
+
+
+def _split_parts(text: str) -> list[str]:
+    """Split a text at the commas outside of brackets."""
+    parts = [""]
+    depth = 0
+    for character in text:
+        if character in "<(":
+            depth += 1
+        elif character in ">)":
+            depth -= 1
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _plain_type(name: str) -> _Type:
+    """Return a type without parts."""
+    lowered = name.strip().lower()
+    decimal = _DECIMAL.fullmatch(lowered)
+    if decimal is not None:
+        precision = int(decimal["precision"])
+        scale = int(decimal["scale"] or 0)
+        if 1 <= precision <= 38 and scale <= precision:
+            return _Type(f"DECIMAL({precision},{scale})", f"decimal({precision},{scale})")
+    without_arguments = " ".join(_ARGUMENTS.sub("", lowered).split())
+    if without_arguments not in _TYPES:
+        raise _unsupported(name)
+    return _TYPES[without_arguments]
+
+
+def _unsupported(name: str) -> ValueError:
+    return ValueError(
+        f"{name} is not a supported type. Use one of {', '.join(TABLE_TYPES)},"
+        " or CAST it to varchar in the SQL."
+    )
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -260,22 +232,22 @@ def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
     return tuple(columns)
 
 
-def as_called(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple[str, ...]:
-    """Return names of columns as a table spells them; empty if it lacks one of them.
+def resolve_names(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple[str, ...]:
+    """Return names as the columns spell them, or none if a column is missing.
 
     DuckDB finds a column in any case of its letters.
     """
-    spelt = {column.name.lower(): column.name for column in columns}
-    if not all(name.lower() in spelt for name in names):
+    spellings = {column.name.lower(): column.name for column in columns}
+    if not all(name.lower() in spellings for name in names):
         return ()
-    return tuple(spelt[name.lower()] for name in names)
+    return tuple(spellings[name.lower()] for name in names)
 
 
 def _glue_type(kind: DuckDBPyType) -> str:
     """Return what a Glue table calls a type of DuckDB; an empty text if it has none."""
     if kind.id == "decimal":
         return str(kind).lower()
-    if kind.id.startswith("timestamp"):  # Athena reads one with a zone as its UTC instant.
+    if kind.id.startswith("timestamp"):  # Athena reads one with a time zone as its UTC instant.
         return "timestamp"
     parts = children(kind)
     if not parts:
@@ -284,7 +256,7 @@ def _glue_type(kind: DuckDBPyType) -> str:
     glue_parts = []
     for name, child in parts:
         glue = _glue_type(child)
-        if not glue or not _GLUE_FIELD_NAME.fullmatch(name):
+        if not glue or not _FIELD_NAME.fullmatch(name):
             return ""
         if kind.id == "struct":
             glue = f"{name}:{glue}"
@@ -299,10 +271,9 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
         return []
     parts = []
     for name, child in kind.children:
-        # An array has its length here too, and only a type that is not nested has a list.
-        if isinstance(child, int | list):
-            continue
-        parts.append((name, child))
+        # An array has its length here too, and only an enum has a list.
+        if not isinstance(child, int | list):
+            parts.append((name, child))
     return parts
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import TableColumn, as_called, is_number, read_parquet
+from athena_reports.rows.columns import TableColumn, is_number, read_parquet, resolve_names
 from athena_reports.rows.engine import Engine
 from athena_reports.sql.names import quoted
 
@@ -115,7 +115,7 @@ def find_differences(
     """
     columns = _compare_columns(old_columns, new_columns)
     shared = [column for column in new_columns if column.name in columns.shared]
-    row_key = as_called(key, shared)
+    row_key = resolve_names(key, shared)
     is_keyed = (
         bool(row_key) and _is_unique(row_key, old, engine) and _is_unique(row_key, new, engine)
     )

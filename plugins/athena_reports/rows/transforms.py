@@ -14,12 +14,23 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import partial
-from inspect import Parameter, signature
+from inspect import signature
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    NaiveDatetime,
+    TypeAdapter,
+    ValidationError,
+)
 
 from athena_reports.errors import TransformError
 from athena_reports.rows.columns import (
@@ -55,34 +66,55 @@ END AS {into}
 """
 _READ_ROWS = """
 SELECT {values}
-FROM read_json({path}, format = 'array', columns = {{{columns}}})
+FROM read_json({path}, format = 'newline_delimited', columns = {{{columns}}})
 """
 
-# DuckDB's types are called as in `DuckDBPyType.id` here.
-_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
-# How many bits of an integer a column of floats keeps, and how many the greatest one has.
-_FLOAT_BITS = {"float": (24, 128), "double": (53, 1024)}
-# The types of Python whose values each_row takes for a column. For any other column it takes texts.
-_PYTHON_TYPES: dict[str, set[type]] = {
-    "boolean": {bool},
-    "tinyint": {int},
-    "smallint": {int},
-    "integer": {int},
-    "bigint": {int},
-    "hugeint": {int},
-    "float": {float, int},
-    "double": {float, int},
-    "decimal": {Decimal, int},
-    "blob": {bytes},
-    "date": {date},
-    "time": {time},
-    "timestamp": {datetime},
-    "timestamp_ms": {datetime},
-    "timestamp with time zone": {datetime},
-    "list": {list, dict},
-    "array": {list, dict},
-    "map": {list, dict},
-    "struct": {list, dict},
+
+def _integer(bits: int) -> Any:
+    limit = 2 ** (bits - 1)
+    return Annotated[int, Field(ge=-limit, lt=limit)]
+
+
+def _float(exact_bits: int) -> Any:
+    """Return the type of floats, and of the integers that a float of so many bits has exactly."""
+    limit = 2**exact_bits
+    return InstanceOf[float] | Annotated[int, Field(ge=-limit, le=limit)]
+
+
+def _decimal(precision: int, scale: int) -> Any:
+    limit = 10 ** (precision - scale)
+    exact = Annotated[Decimal, Field(max_digits=precision, decimal_places=scale)]
+    return exact | Annotated[int, Field(gt=-limit, lt=limit)]
+
+
+def _whole_milliseconds(at: datetime) -> datetime:
+    if at.microsecond % 1000:
+        raise ValueError
+    return at
+
+
+_PARTS = InstanceOf[list[Any]] | InstanceOf[dict[Any, Any]]
+# The values that each_row takes for a column, by `DuckDBPyType.id`. Validation is strict, so that
+# DuckDB rounds or converts none. Any other column takes texts.
+_VALUES: dict[str, Any] = {
+    "boolean": bool,
+    "tinyint": _integer(8),
+    "smallint": _integer(16),
+    "integer": _integer(32),
+    "bigint": _integer(64),
+    "hugeint": _integer(128),
+    "float": _float(24),
+    "double": _float(53),
+    "blob": bytes,
+    "date": date,
+    "time": time,
+    "timestamp": NaiveDatetime,
+    "timestamp_ms": Annotated[NaiveDatetime, AfterValidator(_whole_milliseconds)],
+    "timestamp with time zone": AwareDatetime,
+    "list": _PARTS,
+    "array": _PARTS,
+    "map": _PARTS,
+    "struct": _PARTS,
 }
 
 
@@ -172,11 +204,6 @@ def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
     import duckdb
 
     if isinstance(rows, duckdb.DuckDBPyRelation):
-        try:
-            # DuckDB refuses to join relations of two connections. The join is made, and not run.
-            engine.connection.sql("SELECT 1").cross(rows)
-        except duckdb.InvalidInputException as error:
-            raise TransformError("it returned a relation of another connection.") from error
         return rows
     if type(rows).__module__.partition(".")[0] == "pandas":
         return engine.connection.from_df(rows)
@@ -241,8 +268,8 @@ def each_row(
 
     Args:
         function: Takes a row as a dict and returns one with every column that is published, or None
-            to leave the row out. A value of DuckDB's type JSON is its text. A second parameter gets
-            the Period, whatever its name is. `*args` is none.
+            to leave the row out. A value of DuckDB's type JSON is its text. If it takes a second
+            argument, that is the Period.
         adds: Columns that are new or change their type, each with the name of its type in Athena,
             such as `bigint`, `varchar` or `decimal(10,2)`.
         drops: Columns to leave out. The function may return them or not.
@@ -270,21 +297,14 @@ def _each_row(
         raise DroppedColumnError(unknown, rows.columns)
     engine = current_engine.get()
     types = _types_after(rows, adds, drops, engine)
+    adapters = {name: _adapter(kind) for name, kind in types.items()}
     path = engine.folder / f"each_row-{next(_numbers)}.json"
     encode = json.JSONEncoder(ensure_ascii=False, default=_json_text).encode
     with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        separator = ""
         for batch in _batches(_with_period(function, period), rows, engine):
-            _refuse_other_columns(batch, types, drops)
-            _refuse_changed_values(batch, types)
-            if batch:
-                array = encode(list(batch.values()))
-                array_without_brackets = array[1:-1]  # all batches are one array
-                file.write(separator + array_without_brackets)
-                separator = ","
-        file.write("]")
-
+            _require_columns(batch, types, drops)
+            _require_exact_values(batch, types, adapters)
+            file.writelines(f"{encode(row)}\n" for row in batch.values())
     return _read_rows(path, types, engine)
 
 
@@ -302,17 +322,11 @@ def _types_after(
 
 def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
     """Return a function of a row alone."""
-    by_position = 0
-    for parameter in signature(function).parameters.values():
-        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
-            by_position += 1
-    if by_position < 2:
+    try:
+        signature(function).bind(None, period)
+    except TypeError:
         return function
-
-    def of_row(row: dict[str, Any]) -> Any:
-        return function(row, period)
-
-    return of_row
+    return lambda row: function(row, period)
 
 
 def _batches(
@@ -344,96 +358,51 @@ def _batches(
         yield batch
 
 
-def _refuse_other_columns(
+def _require_columns(
     rows: Mapping[int, Any], types: Mapping[str, DuckDBPyType], drops: frozenset[str]
 ) -> None:
-    """Refuse what is not a row, or has other columns. It may have the columns that are dropped."""
+    """Reject what is not a row, or has other columns. It may have the columns that are dropped."""
     for number, row in rows.items():
         if not isinstance(row, Mapping):
-            problem = f"the function returned a {type(row).__name__} for row {number:,}"
-            raise TransformError(f"{problem}. Return a dict, or None to leave the row out.")
-        if row.keys() == types.keys():
-            continue
-        missing_or_unknown = row.keys() ^ types.keys()
-        if missing_or_unknown - drops:
-            returned = ", ".join(map(str, row))
-            problem = f"row {number:,} was returned with {returned}, not {', '.join(types)}"
             raise TransformError(
-                f"{problem}. Declare a new column in `adds`, and give None for no value."
+                f"the function returned a {type(row).__name__} for row {number:,}."
+                " Return a dict, or None to leave the row out."
+            )
+        if (row.keys() ^ types.keys()) - drops:
+            raise TransformError(
+                f"the function returned the columns {', '.join(map(str, row))} for row {number:,};"
+                f" expected {', '.join(types)}. Declare a new column in `adds`, and return None for"
+                " a missing value."
             )
 
 
-def _refuse_changed_values(
-    rows: Mapping[int, Mapping[str, Any]], types: Mapping[str, DuckDBPyType]
+def _require_exact_values(
+    rows: Mapping[int, Mapping[str, Any]],
+    types: Mapping[str, DuckDBPyType],
+    adapters: Mapping[str, TypeAdapter[Any]],
 ) -> None:
-    """Refuse a value that would not stay the same in its column."""
-    for name, kind in types.items():
+    """Reject a value that would not stay the same in its column."""
+    for name, adapter in adapters.items():
         values = [row[name] for row in rows.values()]
-        if _stay_the_same(values, kind):
-            continue
-        # The check of all values at once is fast. Only one that fails looks for the row.
-        for number, row in rows.items():
-            value = row[name]
-            if not _stay_the_same([value], kind):
-                problem = (
-                    f"row {number:,} has {value!r:.80} in {name!r}, which is a column of {kind}"
-                )
-                way_out = "Convert it, or change its type in `adds`."
-                raise TransformError(f"{problem}: its value would change. {way_out}")
+        try:
+            adapter.validate_python(values)
+        except ValidationError as error:
+            place = int(error.errors()[0]["loc"][0])
+            number = list(rows)[place]
+            raise TransformError(
+                f"row {number:,}, column {name!r}: {values[place]!r:.80} is not a value of"
+                f" {types[name]}."
+                " Convert it, or change the type of the column in `adds`."
+            ) from error
 
 
-def _stay_the_same(values: Sequence[Any], kind: DuckDBPyType) -> bool:
-    """Return whether all values stay the same in a column of a type."""
-    present = [value for value in values if value is not None]
-    if not present:
-        return True
-    # A bool is an int and a datetime is a date, so `isinstance` would not tell them apart.
-    python_types = set(map(type, present))
-    if not python_types <= _PYTHON_TYPES.get(kind.id, {str}):
-        return False
-    if kind.id in _INTEGER_BITS:
-        return _fit_integer(present, _INTEGER_BITS[kind.id])
-    if kind.id in _FLOAT_BITS:
-        kept_bits, most_bits = _FLOAT_BITS[kind.id]
-        return _fit_float(present, kept_bits, most_bits)
+def _adapter(kind: DuckDBPyType) -> TypeAdapter[Any]:
+    """Return what validates the values of a column."""
+    values = _VALUES.get(kind.id, str)
     if kind.id == "decimal":
-        sizes = dict(kind.children)
-        return _fit_decimal(present, int(str(sizes["precision"])), int(str(sizes["scale"])))
-    if kind.id == "timestamp":
-        return all(value.tzinfo is None for value in present)
-    if kind.id == "timestamp_ms":  # of whole milliseconds
-        return all(value.tzinfo is None and value.microsecond % 1000 == 0 for value in present)
-    if kind.id == "timestamp with time zone":
-        return all(value.tzinfo is not None for value in present)
-    return True  # the type of Python is all that matters
-
-
-def _fit_integer(values: Sequence[int], bits: int) -> bool:
-    limit: int = 2 ** (bits - 1)
-    return min(values) >= -limit and max(values) < limit
-
-
-def _fit_float(values: Sequence[int | float], kept_bits: int, most_bits: int) -> bool:
-    """Return whether the integers among values stay the same in a column of floats.
-
-    A float does not count: a FLOAT has fewer digits than Python's, and takes it rounded.
-    """
-    for value in values:
-        if isinstance(value, float):
-            continue
-        bits = value.bit_length()
-        lost_bits = max(bits - kept_bits, 0)
-        if bits > most_bits or value % 2**lost_bits != 0:
-            return False
-    return True
-
-
-def _fit_decimal(values: Sequence[Decimal | int], precision: int, scale: int) -> bool:
-    """Return whether no value has more than `precision` digits, or `scale` after the point."""
-    smallest_step = Decimal(1).scaleb(-scale)
-    # Without traps, a value with too many digits becomes NaN, which no value equals.
-    context = Context(prec=precision, traps=[])
-    return all(context.quantize(Decimal(value), smallest_step) == value for value in values)
+        (_, precision), (_, scale) = kind.children
+        values = _decimal(int(str(precision)), int(str(scale)))
+    return TypeAdapter(list[values | None], config=ConfigDict(strict=True))  # type: ignore[valid-type]
 
 
 def _json_text(value: Any) -> str:

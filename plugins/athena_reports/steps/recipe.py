@@ -9,7 +9,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.reports.column import Column, private_names
 from athena_reports.rows.checks import Check
-from athena_reports.rows.columns import as_called
+from athena_reports.rows.columns import resolve_names
 from athena_reports.rows.formats import Format
 
 if TYPE_CHECKING:
@@ -73,5 +73,5 @@ class Recipe:
                 description = self.columns[column.name].comment
             update = {"description": description, "private": column.name.lower() in private}
             columns.append(column.model_copy(update=update))
-        key = as_called(self.key, version.columns)
+        key = resolve_names(self.key, version.columns)
         return version.model_copy(update={"columns": tuple(columns), "key": key})

@@ -7,9 +7,12 @@ from athena_reports.errors import ReportError
 @pytest.mark.parametrize(
     ("type", "description", "unit", "field"),
     [
-        *((kind, "a", "", "type") for kind in ("bigit", "", "array", "time", "decimal(40,2)")),
         *(
-            ("int", text, "", "description")
+            (Column(kind, "a"), "is not a supported type")
+            for kind in ("bigit", "array(varchar)", "array<int", "decimal(40,2)")
+        ),
+        *(
+            (Column("int", text), "in one line")
             for text in ("", " ", "a\nb", "a\x7fb", "a\x1fb", "あ" * 86, "a" * 256)
         ),
         ("int", "a" * 251, "kg", "description"),

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -66,74 +65,52 @@ def test_a_wall_time_that_comes_twice_is_refused_and_never_guessed(at: datetime,
     local = at.astimezone(ZoneInfo(zone))
     printed = f'"{local:%Y-%m-%d %H:%M:%S}.000 {zone}"'.encode()
     if local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
-        with pytest.raises(ResultError, match=r"row 2: column 'x'.*use AT TIME ZONE 'UTC'"):
+        with pytest.raises(ResultError, match=r"column 'x': .*use AT TIME ZONE 'UTC'"):
             values_of("timestamp with time zone", b"", printed)
     else:
         assert values_of("timestamp with time zone", b"", printed) == [None, at]
 
 
 ZONED = "timestamp with time zone"
-BAD_VALUES = [
-    ("boolean", "maybe", "maybe"),
-    ("tinyint", "128", "128"),
-    ("bigint", str(2**63), str(2**63)),
-    ("bigint", "", "'' is not a valid BIGINT"),
-    ("double", "one", "one"),
-    ("time", "25:00:00.000", "25:00:00.000"),
-    ("varbinary", "6", "not hexadecimal"),
-    ("varbinary", "zz", "zz"),
-    ("varbinary", "0102", "not hexadecimal"),
-    *(("date", f"{day}", "years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
-    ("timestamp", "+10000-01-01 00:00:00.000", "10000-01-01"),
-    ("timestamp", "0000-12-31 23:59:59.999", "years 0001 to 9999"),
-    ("timestamp", "2026-11-24 00:00:00.000001", r"000001'.*finer than timestamp\(3\)"),
-    (ZONED, "2026-11-24 00:00:00.000001 Asia/Tokyo", r"not a timestamp\(3\) with a time zone"),
-    (ZONED, "0001-01-01 00:59:59.999 +01:00", "years 0001 to 9999"),
-    (ZONED, "2026-11-24 00:00:00.000", r"not a timestamp\(3\) with a time zone"),
-    (ZONED, "2026-11-24 00:00:00.000 Asia/Atlantis", "Asia/Atlantis"),
+WRONG_VALUES = [
+    ("boolean", "maybe", """column "x". Could not convert string "maybe" to 'BOOLEAN'"""),
+    ("tinyint", "128", """column "x". Could not convert string "128" to 'TINYINT'"""),
+    ("bigint", "", """column "x". Could not convert string "" to 'BIGINT'"""),
+    *(("varbinary", value, "is not hexadecimal") for value in ("6", "zz", "0102")),
+    *(("date", day, "is not in the years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
+    ("timestamp", "+10000-01-01 00:00:00.000", "Could not convert string"),
+    ("timestamp", "0000-12-31 23:59:59.999", "is not in the years 0001 to 9999"),
+    ("timestamp", "2026-11-24 00:00:00.000001", "is finer than timestamp(3)"),
+    (ZONED, "2026-11-24 00:00:00.000001 Asia/Tokyo", "is not a timestamp(3) with a time zone"),
+    (ZONED, "0001-01-01 00:59:59.999 +01:00", "is not in the years 0001 to 9999"),
+    (ZONED, "2026-11-24 00:00:00.000", "is not a timestamp(3) with a time zone"),
+    (ZONED, "2026-11-24 00:00:00.000 Asia/Atlantis", "is not a timestamp(3) with a time zone"),
     (ZONED, "2026-03-29 02:30:00.000 Europe/Berlin", "or never"),
-    (ZONED, "9999-12-31 23:00:00.000 -02:00", "years 0001 to 9999"),
-    (ZONED, "a day Asia/Tokyo", "a day"),
+    (ZONED, "9999-12-31 23:00:00.000 -02:00", "is not in the years 0001 to 9999"),
+    (ZONED, "a day Asia/Tokyo", "is not a timestamp(3) with a time zone"),
 ]
-GOOD_VALUES = {
-    "boolean": "true",
-    "tinyint": "1",
-    "bigint": "1",
-    "double": "1.0",
-    "varbinary": "01",
-    "time": "00:00:00.000",
-    "date": "2026-11-24",
-    "timestamp": "2026-11-24 00:00:00.000",
-    ZONED: "2026-11-24 00:00:00.000 Asia/Tokyo",
-}
 
 
-@pytest.mark.parametrize("before", [16, 20_000])
-@pytest.mark.parametrize(("type", "bad", "says"), BAD_VALUES)
-def test_a_value_that_is_not_of_its_type_is_named_with_its_row_and_column(
-    type: str, bad: str, says: str, before: int
-) -> None:
-    columns = [ResultColumn("a\nb", "varchar"), ResultColumn("the value", type)]
-    good = f'"two\nlines","{GOOD_VALUES[type]}"\n'
-    content = f'"a\nb","the value"\n{good * before}"x","{bad}"\n{good * 20}'.encode()
-
-    expected = (
-        rf"(?s)^Query q-1: .* row {before + 1:,}: column 'the value': .*{says}.*CAST it in the SQL"
-    )
-    with pytest.raises(ResultError, match=expected) as caught:
-        read_csv(columns, content)
-    assert str(caught.value).endswith(
-        ". CAST it in the SQL, then clear run_query and its downstream tasks."
-    )
-    assert "Possible" not in str(caught.value)
-
-
-@pytest.mark.parametrize("type", ["bigint", "varbinary"])
-def test_of_a_long_value_that_is_not_of_its_type_the_beginning_is_named(type: str) -> None:
+@pytest.mark.parametrize(("type", "wrong", "problem"), WRONG_VALUES)
+def test_a_wrong_value_is_rejected_with_its_column(type: str, wrong: str, problem: str) -> None:
     with pytest.raises(ResultError) as caught:
-        values_of(type, b'"' + b"x" * 1000 + b'"')
-    (quoted,) = re.findall("'x{2,}", str(caught.value))
-    assert quoted == "'" + "x" * 199
+        values_of(type, b"", f'"{wrong}"'.encode())
+    assert str(caught.value).startswith("Query q-1: cannot read its result: ")
+    assert problem in str(caught.value)
+
+
+def test_a_value_that_cannot_be_read_is_told_with_its_row_and_what_to_do() -> None:
+    content = (
+        b'"a\nb","the value"\n' + b'"two\nlines","1"\n' * 20_000 + b'"x","' + b"y" * 1000 + b'"\n'
+    )
+    columns = [ResultColumn("a\nb", "varchar"), ResultColumn("the value", "bigint")]
+    with pytest.raises(ResultError) as caught:
+        read_csv(columns, content)
+    problem = 'row 20,001: column "the value". Could not convert string "' + "y" * 1000
+    assert str(caught.value) == (
+        f"Query q-1: cannot read its result: {problem[:400]}. Correct the value in the SQL, with"
+        " CAST for example, then clear run_query and its downstream tasks."
+    )
 
 
 def test_times_with_a_zone_are_read_to_the_ends_of_the_calendar() -> None:
@@ -144,28 +121,22 @@ def test_times_with_a_zone_are_read_to_the_ends_of_the_calendar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "problem"),
     [
-        (b'"a","b"\n"1","2"\n"3","4","5"\n', "row 2: it has more or fewer values"),
-        (b'"a","b"\n"1","2"\n"3"\n', "row 2: it has more or fewer values"),
+        (b'"3","4","5"\n', "Expected Number of Columns: 2 Found: 3"),
+        (b'"3"\n', "Expected Number of Columns: 2 Found: 1"),
+        (b'"3","4', "Value with unterminated quote found"),
+        (b'"\xff","4"\n', "Invalid unicode"),
         (
-            b'"a","b"\n"1","2"\n"3","4',
-            "row 2: the file ends inside a quoted value. Clear run_query and its downstream tasks",
-        ),
-        (
-            b'"a","b"\n"1","2"\n"\xff","4"\n',
-            r"row 2: it is not valid UTF-8\. CAST it in the SQL, with from_utf8 for example\.$",
-        ),
-        (
-            b'"a","b"\n"1","2"\n"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n',
-            r"row 2: it is longer than 16,777,216 bytes\. Select less of its longest column\.$",
+            b'"3","' + b"x" * (MAX_ROW_BYTES + 1) + b'"\n',
+            "Maximum line size of 16777216 bytes exceeded",
         ),
     ],
     ids=range(5),
 )
-def test_a_row_that_is_not_one_of_the_columns_is_named(content: bytes, says: str) -> None:
-    with pytest.raises(ResultError, match=f"(?s)^Query q-1: .*{says}"):
-        read_csv(TEXTS, content)
+def test_a_row_that_cannot_be_read_is_named(content: bytes, problem: str) -> None:
+    with pytest.raises(ResultError, match=f"^Query q-1: .* row 2: {problem}"):
+        read_csv(TEXTS, b'"a","b"\n"1","2"\n' + content)
 
 
 def test_a_row_may_be_long_and_a_last_row_may_lack_its_line_break() -> None:

