@@ -81,14 +81,12 @@ END
 class LocalTable(BaseModel, frozen=True):
     """The rows of a report as one Parquet file in the engine's folder.
 
-    `query_columns` are those of the query's result, if transforms have made other rows of it.
     `private_columns` are those whose values no message may quote, in lower case.
     """
 
     path: Path
     rows: int
     columns: tuple[TableColumn, ...]
-    query_columns: tuple[TableColumn, ...] | None = None
     private_columns: frozenset[str] = frozenset()
 
     @property

@@ -25,7 +25,7 @@ from athena_reports.queries.submission import Submitted
 from athena_reports.reports.column import private_names
 from athena_reports.rows.athena_result import FinishedQuery, PublishedColumns, read_result
 from athena_reports.rows.checks import CheckResult, run_checks
-from athena_reports.rows.columns import TableColumn, columns_of
+from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.engine import Engine
 from athena_reports.rows.formats import CONTENT_TYPES
 from athena_reports.rows.transforms import apply, columns_from_previous
@@ -181,9 +181,6 @@ def write_rows(
         transforms = ()
     relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
     table = write_table(relation, engine)
-    if transforms:
-        # A check of the columns says by them whether the SQL or a transform is to be corrected.
-        table = table.model_copy(update={"query_columns": columns_of(result.relation)})
     table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
     return WrittenRows(table, result.ordered)
 

@@ -66,16 +66,9 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
 
 
-def test_great_numbers_of_rows_are_told_with_commas() -> None:
-    found = result(checks.rows(at_most=1), scores([1] * 1000))
-    assert found.message == "There are 1,000 rows; expected at_most=1."
+def test_large_numbers_of_rows_have_separators() -> None:
     found = result(checks.not_null("score"), scores([None] * 1000))
     assert found.message == "1,000 of 1,000 rows have NULL in score."
-
-
-@pytest.mark.parametrize(("count", "passed"), [(1, False), (2, True), (3, False)])
-def test_rows_may_have_to_be_an_exact_number(count: int, passed: bool) -> None:
-    assert result(checks.rows(at_least=2, at_most=2), scores([1] * count)).passed == passed
 
 
 def test_there_may_have_to_be_no_row() -> None:
@@ -241,7 +234,6 @@ def assert_found(
 @pytest.mark.parametrize(
     ("check", "says"),
     [
-        (checks.expression("score"), "the condition is a bigint; it has to be true or false."),
         (checks.expression("score >"), "syntax error"),
         (checks.expression("sum(score) > 1"), "aggregates"),
         (
@@ -261,26 +253,20 @@ def assert_found(
                 checks.unique("plays"),
                 checks.not_null("score", "plays"),
                 checks.in_range("plays", at_least=0),
-                checks.expression("plays > 1"),
                 checks.change("plays", within=0),
             )
         ),
         *(
-            (check, f"there is no column {made}. The columns are score, word, odd.")
+            (checks.expression(f'"{made}" = 1'), f'Referenced column "{made}" not found')
             for made in ("row number", "number", "is_true", "file_row_number", "filename")
-            for check in (
-                checks.not_null(made),
-                checks.change(made, within=0),
-                checks.expression(f'"{made}" = 1'),
-            )
         ),
     ],
     ids=lambda value: value.name if isinstance(value, Check) else value,
 )
-def test_a_check_that_cannot_be_made_fails(check: Check, says: str) -> None:
+def test_a_check_that_cannot_run_fails(check: Check, says: str) -> None:
     found = result(check, table(score=[1, 2], word=["a", "b"], odd=[math.inf, 1.0]))
     assert not found.passed
-    assert found.message.startswith("It cannot be checked: ")
+    assert found.message.startswith("Cannot run this check: ")
     assert says in found.message
     assert "\n" not in found.message
     assert not re.search("(Binder|Parser|Catalog|Conversion) Error", found.message)
@@ -333,8 +319,16 @@ def test_change_compares_with_what_it_was_told_to() -> None:
 
     found = run([period, version], scores([1] * 100), previous_period=few, previous_version=many)
     assert [(each.passed, each.message) for each in found] == [
-        (False, "100 rows, after 1 in the previous period (+9900.0%); expected within 10.0%."),
-        (True, "100 rows, after 100 in the previous version (+0.0%); expected within 10.0%."),
+        (
+            False,
+            "The number of rows is 100, after 1 in the previous period (+9900.0%); expected within"
+            " 10.0%.",
+        ),
+        (
+            True,
+            "The number of rows is 100, after 100 in the previous version (+0.0%); expected within"
+            " 10.0%.",
+        ),
     ]
 
 
@@ -356,21 +350,6 @@ def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_an
         assert (found.passed, found.message) == (True, nothing)
 
 
-def test_change_tells_the_rows_and_the_total_of_a_column_that_is_called_so_apart() -> None:
-    """No report can declare a check of a column `rows`; its values stay private."""
-    with engine() as opened:
-        rows = opened.connection.from_arrow(table(rows=[5, 6]))
-        local = write_table(rows, opened).model_copy(update={"private_columns": {"rows"}})
-        baseline = SimpleNamespace(rows=1, checks=[])
-        (found,) = run_checks(
-            [checks.change("rows", within=1)], local, opened, previous_period=baseline
-        )
-    assert (found.passed, found.message) == (
-        True,
-        "2 rows, after 1 in the previous period (+100.0%); expected within 100.0%.",
-    )
-
-
 def test_change_is_exact_for_great_numbers() -> None:
     check = checks.change("score", within=0)
     before = manifest(check, scores([2**63 - 1, 2**63 - 1, 1]))
@@ -380,7 +359,7 @@ def test_change_is_exact_for_great_numbers() -> None:
     assert not result(check, scores([2**63 - 1, 2**63 - 1, 2]), previous_period=before).passed
 
 
-# --- schema, and the columns that a report promises
+# --- the columns
 
 
 TYPED = pa.schema(
@@ -389,84 +368,48 @@ TYPED = pa.schema(
         ("score", pa.decimal128(10, 2)),
         ("at", pa.timestamp("ms")),
         ("tags", pa.list_(pa.string())),
-        ("clock", pa.time32("ms")),
     ]
 )
 NAMED = {
     "rank": "bigint",
     "score": "DECIMAL(10, 2)",
     "at": "timestamp",
-    "tags": "array<string>",
-    "clock": "time",
+    "tags": "array<varchar>",
 }
 
 
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        (NAMED, "The columns are as expected."),
-        ({**NAMED, "rank": "integer"}, "rank is BIGINT, expected integer"),
-        ({**NAMED, "score": "decimal(10,3)"}, "score is DECIMAL(10,2), expected decimal(10,3)"),
-        ({**NAMED, "tags": "array<bigint>"}, "tags is VARCHAR[], expected array<bigint>"),
-        ({**NAMED, "plays": "bigint"}, "plays is missing, expected bigint"),
-        (
-            {name: NAMED[name] for name in list(NAMED)[1:]},
-            "rank is BIGINT, expected no such column",
-        ),
-        (
-            dict(reversed(NAMED.items())),
-            "they come as rank, score, at, tags, clock, expected clock, tags,",
-        ),
-    ],
-)
-def test_schema(columns: dict[str, str], says: str) -> None:
-    found = result(checks.schema(columns), TYPED.empty_table())
-    assert found.passed == says.endswith("as expected.")
-    assert says in found.message
-    assert found.message.count(";") == 0
-    assert found.passed or found.message.startswith("The columns differ: ")
-
-
-WITHOUT_CLOCK = TYPED.remove(TYPED.get_field_index("clock"))
-IN_GLUE = {
-    "rank": "bigint",
-    "score": "decimal(10,2)",
-    "at": "timestamp",
-    "tags": "array<string>",
-}
-PROMISE_IS_KEPT = "The columns are those that the report declares."
-PROMISE_IS_BROKEN = "The columns are not those that the report declares: "
-WAY_OUT = " CAST or name them in the SQL (AS), or correct the columns of the report."
-
-
-@pytest.mark.parametrize("columns", [IN_GLUE, dict(reversed(IN_GLUE.items()))])
-def test_promised_columns_may_come_in_any_order(columns: dict[str, str]) -> None:
-    found = result(promised(columns), WITHOUT_CLOCK.empty_table())
-    assert (found.passed, found.message) == (True, PROMISE_IS_KEPT)
-
-
+@pytest.mark.parametrize("declare", [checks.schema, promised])
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [
-        (IN_GLUE, "'clock' is TIME, declared as no column"),
-        ({**IN_GLUE, "clock": "string"}, "'clock' is TIME, declared as string"),
-        (
-            {**IN_GLUE, "tags": "bigint", "plays": "int", "clock": "time"},
-            "'tags' is array<string>, declared as bigint; 'clock' is TIME, declared as time;"
-            " 'plays' is missing, declared as int",
-        ),
+        ({**NAMED, "rank": "integer"}, "'rank' is bigint, declared as int"),
+        ({**NAMED, "score": "decimal(10,3)"}, "'score' is decimal(10,2), declared as"),
+        ({**NAMED, "tags": "array<bigint>"}, "'tags' is array<string>, declared as array<bigint>"),
+        ({**NAMED, "plays": "bigint"}, "'plays' is missing, declared as bigint"),
+        ({"at": "timestamp", "tags": "string"}, "'score' is decimal(10,2), declared as no column"),
     ],
 )
-def test_other_columns_than_those_promised_are_named(columns: dict[str, str], problem: str) -> None:
-    found = result(promised(columns), TYPED.empty_table())
+def test_other_columns_than_those_declared_are_named(
+    declare: Any, columns: dict[str, str], problem: str
+) -> None:
+    found = result(declare(columns), TYPED.empty_table())
     assert not found.passed
-    assert found.message.startswith(PROMISE_IS_BROKEN)
-    assert found.message.endswith(WAY_OUT)
-    problems = found.message.removeprefix(PROMISE_IS_BROKEN).removesuffix(f".{WAY_OUT}")
-    assert sorted(problems.split("; ")) == sorted(problem.split("; "))
+    assert found.message.startswith("The columns are not as declared: ")
+    assert problem in found.message
+    assert found.message.endswith(
+        ". CAST or name them in the SQL (AS) or in the transform, or correct the declaration."
+    )
 
 
-def test_an_array_that_athena_printed_as_text_is_not_the_array_that_is_promised() -> None:
+def test_the_order_of_columns_counts_for_a_schema_only() -> None:
+    in_other_order = dict(reversed(NAMED.items()))
+    for check in (checks.schema(NAMED), promised(NAMED), promised(in_other_order)):
+        assert result(check, TYPED.empty_table()).message == "The columns are as declared."
+    found = result(checks.schema(in_other_order), TYPED.empty_table())
+    assert "the order is rank, score, at, tags, declared as tags, at, score, rank" in found.message
+
+
+def test_an_array_that_athena_printed_as_text_is_not_an_array() -> None:
     found = result(promised({"tags": "array<string>"}), table(tags=["[a, b]"]))
     assert "'tags' is string, declared as array<string>" in found.message
 
@@ -485,9 +428,9 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
     ]
     assert (
         failures(run(declared, rows))
-        == "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of one before. For example"
-        " row number 2, user_id u1, score NULL. Check in_range(score, at_least=2) failed: 1 of 2"
-        " rows have a score outside the range at_least=2. For example row number 1, score 1,"
+        == "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of an earlier row. For"
+        " example row number 2, user_id u1, score NULL. Check in_range(score, at_least=2) failed: 1"
+        " of 2 rows have a score outside the range at_least=2. For example row number 1, score 1,"
         " user_id u1."
     )
     assert failures(run([warns], rows)) == ""
@@ -529,12 +472,12 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
     ("declare", "says"),
     [
         (lambda: checks.rows(), "give at_least, at_most, or both."),
-        (lambda: checks.rows(at_least=2, at_most=1), "nothing is at_least=2, at_most=1"),
-        (lambda: checks.unique(), "at least one column"),
-        (lambda: checks.unique("a", "a"), "each once"),
+        (lambda: checks.rows(at_least=2, at_most=1), "at_least (2) is greater than at_most (1)."),
+        (lambda: checks.rows(at_least=-5), "rows(at_least=-5): a number of rows is 0 or more."),
+        (lambda: checks.unique(), "columns []: list at least one column, each only once."),
+        (lambda: checks.unique("a", "a"), "each only once"),
         (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
-        (lambda: checks.expression(" "), "give a condition in SQL, such as 'score >= plays'."),
         *(
             (
                 lambda part=part: checks.change("a", within=part),
@@ -542,14 +485,19 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
             )
             for part in (-0.1, math.nan, math.inf)
         ),
-        (lambda: checks.change("a", within=1, against="yesterday"), "against"),  # type: ignore[arg-type]
-        (lambda: checks.schema({"a": "bigit"}), "its type bigit"),
-        (lambda: checks.schema({}), "give the type of each column"),
-        (lambda: checks.unique("a", severity="error"), "severity"),  # type: ignore[arg-type]
+        (
+            lambda: checks.change("a", within=1, against="yesterday"),  # type: ignore[arg-type]
+            "against is 'yesterday', expected previous_period or previous_version.",
+        ),
+        (lambda: checks.schema({"a": "bigit"}), "bigit is not a supported type"),
+        (
+            lambda: checks.unique("a", severity="error"),  # type: ignore[arg-type]
+            "unique(a): severity is 'error', expected fail or warn.",
+        ),
     ],
 )
 def test_a_mistake_is_refused_where_it_is_declared(declare: Any, says: str) -> None:
-    with pytest.raises((ValueError, TypeError)) as caught:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
         declare()
     assert says in str(caught.value)
 

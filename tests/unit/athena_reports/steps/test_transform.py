@@ -234,9 +234,12 @@ def test_a_change_is_measured_against_the_numbers_of_the_period_before(
 
     nothing = "the previous period has nothing to compare with."
     assert messages == [
-        [f"2 rows; {nothing}", f"The total of rank is 5; {nothing}"],
+        [f"The number of rows is 2; {nothing}", f"The total of rank is 5; {nothing}"],
         [
-            "4 rows, after 2 in the previous period (+100.0%); expected within 900.0%.",
+            (
+                "The number of rows is 4, after 2 in the previous period (+100.0%); expected within"
+                " 900.0%."
+            ),
             (
                 "The total of rank is 16, after 5 in the previous period (+220.0%);"
                 " expected within 900.0%."
