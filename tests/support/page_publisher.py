@@ -110,13 +110,15 @@ class Publisher:
                 location,
                 s3,
                 ordered=True,
-                read_by_next=lambda: digest_of(table, engine, without=["movement"]),
             )
+            digest = digest_of(table, engine, without=["movement"])
             said = (
                 each.model_copy(update={"description": f"meaning of {each.name}"})
                 for each in version.columns
             )
-            version = version.model_copy(update={"columns": tuple(said), "key": tuple(key)})
+            version = version.model_copy(
+                update={"columns": tuple(said), "key": tuple(key), "read_by_next": digest}
+            )
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
             keep_sql(query, sha256, version, location, s3, engine.folder)

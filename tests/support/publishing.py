@@ -58,9 +58,9 @@ def upload(
             location,
             s3,
             ordered=ordered,
-            read_by_next=lambda: digest_of(table, shared),
         )
-    return version.model_copy(update={"key": tuple(key)})
+        digest = digest_of(table, shared)
+    return version.model_copy(update={"key": tuple(key), "read_by_next": digest})
 
 
 def facts(

@@ -520,8 +520,8 @@ class Attempt:
                 location,
                 self.run.world.store,
                 ordered=True,
-                read_by_next=lambda: path.name,
             )
+        version = version.model_copy(update={"read_by_next": path.name})
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")
 

@@ -25,7 +25,7 @@ from athena_reports.rows.columns import (
     read_parquet,
     resolve_names,
 )
-from athena_reports.rows.writer import has_json, json_text
+from athena_reports.rows.formats import json_text
 from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ def _value(name: str, kind: DuckDBPyType) -> str:
         return f"{column}::VARCHAR::DOUBLE"
     if kind.id == "blob":
         return f"lower(hex({column}))"
-    if children(kind) and has_json(kind):
+    if children(kind):
         return json_text(column, kind)
     if kind.id not in _OF_PYTHON:
         return f"{column}::VARCHAR"

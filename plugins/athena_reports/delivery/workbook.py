@@ -30,7 +30,7 @@ from athena_reports.delivery.sentences import sentences
 from athena_reports.delivery.shown_table import is_grouped, width_of, with_unit
 from athena_reports.errors import MissingPackageError
 from athena_reports.rows.columns import is_number
-from athena_reports.rows.writer import copy_rows
+from athena_reports.rows.formats import copy_rows
 
 if TYPE_CHECKING:
     from athena_reports.delivery.published_rows import PublishedRows

@@ -28,8 +28,8 @@ from athena_reports.publication.manifest import (
 from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
+from athena_reports.rows.differences import find_differences
 from athena_reports.rows.engine import open_engine
-from athena_reports.rows.writer import count_differences
 
 Outcome = Literal["published", "settled", "unchanged", "superseded"]
 # `publish` refuses an upload that is older than this, and a cleanup removes only those that are
@@ -507,16 +507,13 @@ def _difference(
             s3.download(location.uri(old.parquet_key), old_path)
         except MissingObjectError:
             return None
-        # Whole rows, as multisets.
-        added = new.rows
-        removed = old.rows
-        if has_same_columns:
-            added, removed = count_differences(engine, [new_path], [old_path])
-        if not key:
-            return Difference(added=added, removed=removed)
-        added_keys, removed_keys = count_differences(engine, [new_path], [old_path], key)
-        # A row with other values for the same key was counted as one added and one removed.
-        return Difference(added=added_keys, removed=removed_keys, changed=added - added_keys)
+        found = find_differences(
+            old_path, new_path, old.columns, new.columns, key, engine, with_examples=False
+        )
+        changed = found.changed
+        if not has_same_columns:
+            changed = new.rows - found.added
+        return Difference(added=found.added, removed=found.removed, changed=changed)
 
 
 def _shared_key(new: Version, old: Version) -> tuple[str, ...]:

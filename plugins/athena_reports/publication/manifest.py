@@ -43,6 +43,7 @@ class Version(BaseModel, frozen=True):
     reads the source tables, not these rows. But if the tables change, the rows do. So it is a
     digest of the rows, without the columns that come from the period before this one, which the
     next period does not read. A change of the tables that leaves the rows as they are is not seen.
+    It is empty if the SQL of the report does not read the period before.
     """
 
     version: Text

@@ -59,6 +59,16 @@ _TYPES = {
     "unknown": _TEXT,
 }
 _GLUE_NAMES = {kind.duckdb: kind.glue for kind in _TYPES.values()}
+# What a type of DuckDB that Athena does not have is stored as; any other one becomes text.
+_STORED_TYPES = {
+    "UTINYINT": "SMALLINT",
+    "USMALLINT": "INTEGER",
+    "UINTEGER": "BIGINT",
+    "UBIGINT": "DECIMAL(20,0)",
+    "HUGEINT": "DECIMAL(38,0)",  # of a sum of integers
+    "UHUGEINT": "DECIMAL(38,0)",
+    "TIMESTAMP_NS": "TIMESTAMP",
+}
 # The types of a Glue table, for an author who needs one; examples of those with parts.
 TABLE_TYPES = (
     *dict.fromkeys(_GLUE_NAMES.values()),
@@ -188,6 +198,14 @@ def _unsupported(name: str) -> ValueError:
         f"{name} is not a supported type. Use one of {', '.join(TABLE_TYPES)},"
         " or CAST it to varchar in the SQL."
     )
+
+
+def stored_type(kind: str) -> str:
+    """Return what DuckDB's type without parts is published as, so that Athena reads it."""
+    if kind in _STORED_TYPES:
+        return _STORED_TYPES[kind]
+    is_of_athena = kind in _GLUE_NAMES or kind.startswith(("DECIMAL", "TIMESTAMP"))
+    return kind if is_of_athena else _TEXT.duckdb
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -20,6 +20,7 @@ _IS_UNIQUE = """
 SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {key} FROM {file}))
 FROM {file}
 """
+# Rows are paired by a hash of their key, or of the whole row: DuckDB holds less of them in memory.
 # A row that only one version has is beside a row of NULLs, whose `is_there` is NULL too. `kind` is
 # NULL for a row that is the same in both versions.
 _PAIRS = """
@@ -36,7 +37,7 @@ _PAIRS = """
         [{changes}]::BOOLEAN[] AS changes
     FROM (SELECT {columns} FROM {old_file} AS file) AS old_row
     FULL JOIN (SELECT {columns} FROM {new_file} AS file) AS new_row
-    ON {is_same_row}
+    ON old_row.pair = new_row.pair AND old_row.repetition = new_row.repetition
 )
 """
 _COUNTS = """
@@ -101,6 +102,8 @@ def find_differences(
     new_columns: Sequence[TableColumn],
     key: Sequence[str],
     engine: Engine,
+    *,
+    with_examples: bool = True,
 ) -> Differences:
     """Compare two versions of a period's rows.
 
@@ -112,23 +115,20 @@ def find_differences(
         key: The columns that tell rows apart. Whole rows are compared if there are none, if a
             version does not have them, or if two rows of a version have the same values in them.
         engine: The engine that compares.
+        with_examples: Whether to look for examples too, which takes longer than to count.
     """
     columns = _compare_columns(old_columns, new_columns)
     shared = [column for column in new_columns if column.name in columns.shared]
     row_key = resolve_names(key, shared)
-    is_keyed = (
-        bool(row_key) and _is_unique(row_key, old, engine) and _is_unique(row_key, new, engine)
-    )
-    if is_keyed:
-        paired_by = list(row_key)
+    if not row_key or not all(_is_unique(row_key, file, engine) for file in (old, new)):
+        row_key = ()
+    compared = []
+    if row_key:
         compared = [name for name in columns.shared if name not in row_key]
-    else:
-        paired_by = columns.shared
-        compared = []
-    pairs = _pairs(old, new, paired_by, compared, columns.retyped, is_keyed)
+    pairs = _pairs(old, new, row_key or columns.shared, compared, columns.retyped)
     counts = _count(pairs, compared, engine)
     return Differences(
-        key=row_key if is_keyed else (),
+        key=row_key,
         added=counts.added,
         removed=counts.removed,
         changed=counts.changed,
@@ -136,7 +136,7 @@ def find_differences(
         columns_added=tuple(columns.added),
         columns_removed=tuple(columns.removed),
         columns_retyped=columns.retyped,
-        examples=_examples(pairs, compared, engine),
+        examples=_examples(pairs, compared, engine) if with_examples else (),
     )
 
 
@@ -179,35 +179,27 @@ def _pairs(
     paired_by: Sequence[str],
     compared: Sequence[str],
     retyped: Mapping[str, tuple[str, str]],
-    is_keyed: bool,
 ) -> str:
     """Return the SQL of the rows of both versions, each beside its row in the other version.
 
     Columns are called by their places: an author's column may have any name, also one of those
     here.
     """
-    columns = ["true AS is_there"]
-    whole_row = []
+    keys = [_comparable(name, retyped) for name in paired_by]
+    values = [_comparable(name, retyped) for name in compared]
+    pair = f"hash({', '.join(['true', *keys])})"
+    # Rows may be equal: the second one of a version is beside the second one of the other version.
+    repetition = f"row_number() OVER (PARTITION BY {pair})"
+    columns = ["true AS is_there", f"{pair} AS pair", f"{repetition} AS repetition"]
     key = []
-    same_row_conditions = []
-    for place, name in enumerate(paired_by):
-        value = _comparable(name, retyped)
+    for place, value in enumerate(keys):
         columns.append(f"{value} AS key_{place}")
-        whole_row.append(value)
         key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
-        same_row_conditions.append(f"old_row.key_{place} IS NOT DISTINCT FROM new_row.key_{place}")
-    if not is_keyed:
-        # Rows may be equal: the second one of a version is beside the second one of the other
-        # version.
-        window = f"PARTITION BY {', '.join(whole_row)}" if whole_row else ""
-        columns.append(f"row_number() OVER ({window}) AS repetition")
-        same_row_conditions.append("old_row.repetition = new_row.repetition")
-
     old_values = []
     new_values = []
     changes = []
-    for place, name in enumerate(compared):
-        columns.append(f"{_comparable(name, retyped)} AS value_{place}")
+    for place, value in enumerate(values):
+        columns.append(f"{value} AS value_{place}")
         old_values.append(f"old_row.value_{place}::VARCHAR")
         new_values.append(f"new_row.value_{place}::VARCHAR")
         changes.append(f"old_row.value_{place} IS DISTINCT FROM new_row.value_{place}")
@@ -216,20 +208,21 @@ def _pairs(
         old_values=", ".join(old_values),
         new_values=", ".join(new_values),
         changes=", ".join(changes),
-        is_changed=" OR ".join(changes) if changes else "false",
+        is_changed=" OR ".join(["false", *changes]),
         columns=", ".join(columns),
         old_file=read_parquet(old),
         new_file=read_parquet(new),
-        is_same_row=" AND ".join(same_row_conditions),
     )
 
 
 def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
-    """Return the value of a column, as a text if its types in both versions cannot be compared."""
+    """Return the value of a column, in one type if its types in both versions differ."""
     value = f"file.{quoted(name)}"
-    if name in retyped and not all(map(is_number, retyped[name])):
-        value += "::VARCHAR"
-    return value
+    if name not in retyped:
+        return value
+    if all(map(is_number, retyped[name])):
+        return f"{value}::DOUBLE"
+    return f"{value}::VARCHAR"
 
 
 class _Counts(NamedTuple):

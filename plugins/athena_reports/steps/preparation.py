@@ -4,8 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,7 +98,9 @@ def prepare(
     if not rows.table.rows and recipe.empty != "publish":
         raise no_rows_error
     checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
-    version = _write_and_upload(rows, recipe, location, engine, s3)
+    version = _write_and_upload(
+        rows, recipe, location, engine, s3, with_digest=submission.reads_previous
+    )
     with aws_errors(engine.about, task="transform"):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
@@ -218,22 +220,32 @@ def check_rows(
 
 
 def _write_and_upload(
-    rows: WrittenRows, recipe: Recipe, location: PeriodLocation, engine: Engine, s3: S3
+    rows: WrittenRows,
+    recipe: Recipe,
+    location: PeriodLocation,
+    engine: Engine,
+    s3: S3,
+    *,
+    with_digest: bool,
 ) -> Version:
     """Upload what is written already, while a thread writes the other formats and the digest."""
-    not_read_by_next = columns_from_previous(recipe.transforms)
+    digest: Future[str] | None = None
     writer = ThreadPoolExecutor(max_workers=1)  # DuckDB's connection does one thing at a time
     try:
         files = [writer.submit(write_file, rows.table, format, engine) for format in recipe.formats]
-        digest = writer.submit(digest_of, rows.table, engine, without=not_read_by_next)
-        return upload_version(
+        if with_digest:
+            not_read_by_next = columns_from_previous(recipe.transforms)
+            digest = writer.submit(digest_of, rows.table, engine, without=not_read_by_next)
+        version = upload_version(
             (file.result() for file in files),
             rows.table,
             location,
             s3,
             ordered=rows.ordered,
-            read_by_next=digest.result,
         )
+        if digest is None:
+            return version
+        return version.model_copy(update={"read_by_next": digest.result()})
     finally:
         # After an error the rest is not written. What is being written ends before its folder does.
         writer.shutdown(cancel_futures=True)
@@ -246,7 +258,6 @@ def upload_version(
     s3: S3,
     *,
     ordered: bool,
-    read_by_next: Callable[[], str],
 ) -> Version:
     """Upload the rows of a period as an unpublished version.
 
@@ -259,8 +270,6 @@ def upload_version(
         location: Where the period is published.
         s3: The client of the report bucket.
         ordered: Whether the order of the rows has a meaning.
-        read_by_next: Returns a digest of what the next period reads of them, see `Version`. It is
-            called after the uploads.
 
     Raises:
         S3Error: S3 refused a call, or did not serve it.
@@ -282,7 +291,6 @@ def upload_version(
         rows=table.rows,
         columns=table.columns,
         objects=tuple(objects),
-        read_by_next=read_by_next(),
     )
 
 

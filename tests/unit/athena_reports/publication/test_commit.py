@@ -480,8 +480,8 @@ def test_the_same_rows_stay_the_version_that_they_are(place: Place) -> None:
         ([], "('a', 1), ('b', 2), ('c', 3)", "('a', 1), ('b', 5), ('d', 3)", (2, 2, 0)),
         (["name"], "('a', 1)", "('a', 2)", (0, 0, 1)),
         (["name", "n"], "('a', 1), (NULL, 1)", "('a', 2), (NULL, 1)", (1, 1, 0)),
-        # Rows that share a key are paired as far as they go.
-        (["name"], "('a', 1), ('a', 2)", "('a', 1), ('a', 3), ('a', 4)", (1, 0, 1)),
+        # Rows that share a key are compared as a whole.
+        (["name"], "('a', 1), ('a', 2)", "('a', 1), ('a', 3), ('a', 4)", (2, 1, 0)),
     ],
 )
 def test_a_difference_counts_by_the_key(

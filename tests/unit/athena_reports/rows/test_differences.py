@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from athena_reports.rows.columns import columns_of
 from athena_reports.rows.differences import Differences, find_differences
+from athena_reports.rows.engine import open_engine
 from tests.support.engines import engine
 
 Row = tuple[str | None, int | None]
@@ -188,3 +189,17 @@ def test_each_kind_of_change_has_examples() -> None:
 
 def test_a_key_that_a_version_has_not_is_none() -> None:
     assert compared([("a", 1)], [("a", 1)], "nobody").key == ()
+
+
+@pytest.mark.parametrize("key", [(), ("t",)])
+def test_differences_of_nested_columns_and_of_more_rows_than_memory_holds(
+    key: tuple[str, ...],
+) -> None:
+    nested = "SELECT [range] AS l, {'a': range} AS s, repeat(md5(range::VARCHAR), 3) AS t"
+    with open_engine("64MB") as opened:
+        old, new = opened.folder / "old", opened.folder / "new"
+        for path, rows in {old: "range(0, 99_990)", new: "range(5, 100_000)"}.items():
+            opened.connection.sql(f"{nested} FROM {rows}").write_parquet(str(path))
+        columns = columns_of(opened.connection.from_parquet(str(old)))
+        found = find_differences(old, new, columns, columns, key, opened, with_examples=False)
+    assert (found.added, found.removed, found.changed, found.examples) == (10, 5, 0, ())

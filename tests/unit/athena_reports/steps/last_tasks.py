@@ -34,10 +34,12 @@ def transformed(
     inputs: tuple[InputCoverage, ...] = (),
     period: Period = WEEK,
     ran: str = "",
+    reads_previous: bool = False,
     **recipe: Any,
 ) -> dict[str, Any]:
     usual: dict[str, Any] = {"report": "plays", "bucket": bucket, "formats": ["csv"]}
-    return transform_result(query, submitted(inputs, period, ran), recipe=Recipe(**usual | recipe))
+    handed_on = submitted(inputs, period, ran, reads_previous=reads_previous)
+    return transform_result(query, handed_on, recipe=Recipe(**usual | recipe))
 
 
 def published(
