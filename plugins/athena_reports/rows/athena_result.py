@@ -122,7 +122,7 @@ def _selected_rows(
     path = engine.folder / "result.csv"
     if query.output_location:
         # The file has the rows, and only a page has the types of the columns.
-        first_page = next(_pages(query, athena, MaxResults=1))
+        first_page = next(_pages(query, athena, page_size=1))
         s3.download(query.output_location, path)
     else:
         pages = _pages(query, athena)
@@ -136,16 +136,14 @@ def _selected_rows(
 
 
 def _pages(
-    query: FinishedQuery, athena: AthenaClient, **options: Any
+    query: FinishedQuery, athena: AthenaClient, *, page_size: int = _ROWS_OF_A_PAGE, **options: Any
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the pages of GetQueryResults; `options` are more of its parameters."""
-    request = {"QueryExecutionId": query.id, "MaxResults": _ROWS_OF_A_PAGE, **options}
-    while True:
-        page = athena.get_query_results(**request)
-        yield page
-        if "NextToken" not in page:
-            return
-        request["NextToken"] = page["NextToken"]
+    """Return the pages of GetQueryResults; `options` are more of its parameters."""
+    paginator: Any = athena.get_paginator("get_query_results")
+    pages = paginator.paginate(
+        QueryExecutionId=query.id, PaginationConfig={"PageSize": page_size}, **options
+    )
+    return iter(pages)
 
 
 def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:

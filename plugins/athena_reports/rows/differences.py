@@ -5,7 +5,6 @@ By a key, rows are added, removed or changed, the latter in some of their column
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -40,6 +39,8 @@ _PAIRS = """
     ON old_row.pair = new_row.pair AND old_row.repetition = new_row.repetition
 )
 """
+_KEY = "coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR"
+_IS_CHANGED = "old_row.value_{place} IS DISTINCT FROM new_row.value_{place}"
 _COUNTS = """
 SELECT
     count(*) FILTER (WHERE kind = 'added'),
@@ -117,53 +118,31 @@ def find_differences(
         engine: The engine that compares.
         with_examples: Whether to look for examples too, which takes longer than to count.
     """
-    columns = _compare_columns(old_columns, new_columns)
-    shared = [column for column in new_columns if column.name in columns.shared]
+    before = {column.name: column.type for column in old_columns}
+    after = {column.name: column.type for column in new_columns}
+    shared = [column for column in new_columns if column.name in before]
+    names = [column.name for column in shared]
+    retyped = {}
+    for name in names:
+        if before[name] != after[name]:
+            retyped[name] = (before[name], after[name])
     row_key = resolve_names(key, shared)
     if not row_key or not all(_is_unique(row_key, file, engine) for file in (old, new)):
         row_key = ()
-    compared = []
-    if row_key:
-        compared = [name for name in columns.shared if name not in row_key]
-    pairs = _pairs(old, new, row_key or columns.shared, compared, columns.retyped)
-    counts = _count(pairs, compared, engine)
+    compared = [name for name in names if row_key and name not in row_key]
+    pairs = _pairs(old, new, row_key or names, compared, retyped)
+    added, removed, changed, changed_by_column = _count(pairs, compared, engine)
     return Differences(
         key=row_key,
-        added=counts.added,
-        removed=counts.removed,
-        changed=counts.changed,
-        columns=counts.columns,
-        columns_added=tuple(columns.added),
-        columns_removed=tuple(columns.removed),
-        columns_retyped=columns.retyped,
+        added=added,
+        removed=removed,
+        changed=changed,
+        columns={name: count for name, count in changed_by_column.items() if count},
+        columns_added=tuple(name for name in after if name not in before),
+        columns_removed=tuple(name for name in before if name not in after),
+        columns_retyped=retyped,
         examples=_examples(pairs, compared, engine) if with_examples else (),
     )
-
-
-class _Columns(NamedTuple):
-    shared: list[str]
-    added: list[str]
-    removed: list[str]
-    retyped: dict[str, tuple[str, str]]
-
-
-def _compare_columns(
-    old_columns: Sequence[TableColumn], new_columns: Sequence[TableColumn]
-) -> _Columns:
-    before = {column.name: column.type for column in old_columns}
-    after = {column.name: column.type for column in new_columns}
-    shared = []
-    added = []
-    retyped = {}
-    for name, new_type in after.items():
-        if name not in before:
-            added.append(name)
-            continue
-        shared.append(name)
-        if before[name] != new_type:
-            retyped[name] = (before[name], new_type)
-    removed = [name for name in before if name not in after]
-    return _Columns(shared, added, removed, retyped)
 
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
@@ -191,18 +170,12 @@ def _pairs(
     # Rows may be equal: the second one of a version is beside the second one of the other version.
     repetition = f"row_number() OVER (PARTITION BY {pair})"
     columns = ["true AS is_there", f"{pair} AS pair", f"{repetition} AS repetition"]
-    key = []
-    for place, value in enumerate(keys):
-        columns.append(f"{value} AS key_{place}")
-        key.append(f"coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR")
-    old_values = []
-    new_values = []
-    changes = []
-    for place, value in enumerate(values):
-        columns.append(f"{value} AS value_{place}")
-        old_values.append(f"old_row.value_{place}::VARCHAR")
-        new_values.append(f"new_row.value_{place}::VARCHAR")
-        changes.append(f"old_row.value_{place} IS DISTINCT FROM new_row.value_{place}")
+    columns += [f"{value} AS key_{place}" for place, value in enumerate(keys)]
+    columns += [f"{value} AS value_{place}" for place, value in enumerate(values)]
+    key = [_KEY.format(place=place) for place in range(len(keys))]
+    old_values = [f"old_row.value_{place}::VARCHAR" for place in range(len(values))]
+    new_values = [f"new_row.value_{place}::VARCHAR" for place in range(len(values))]
+    changes = [_IS_CHANGED.format(place=place) for place in range(len(values))]
     return _PAIRS.format(
         key=", ".join(key),
         old_values=", ".join(old_values),
@@ -225,14 +198,9 @@ def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
     return f"{value}::VARCHAR"
 
 
-class _Counts(NamedTuple):
-    added: int
-    removed: int
-    changed: int
-    columns: dict[str, int]
-
-
-def _count(pairs: str, compared: Sequence[str], engine: Engine) -> _Counts:
+def _count(
+    pairs: str, compared: Sequence[str], engine: Engine
+) -> tuple[int, int, int, dict[str, int]]:
     """Return how many rows are added, removed and changed, and how many of these in each column."""
     places = range(1, len(compared) + 1)  # DuckDB counts the items of a list from 1
     sql = _COUNTS.format(
@@ -240,12 +208,7 @@ def _count(pairs: str, compared: Sequence[str], engine: Engine) -> _Counts:
         pairs=pairs,
     )
     added, removed, changed, changed_by_column = engine.connection.execute(sql).fetchall()[0]
-    columns = {}
-    for place, name in enumerate(compared):
-        count = changed_by_column[place]
-        if count > 0:
-            columns[name] = count
-    return _Counts(added, removed, changed, columns)
+    return added, removed, changed, dict(zip(compared, changed_by_column, strict=True))
 
 
 def _examples(pairs: str, compared: Sequence[str], engine: Engine) -> tuple[Change, ...]:

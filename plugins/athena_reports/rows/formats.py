@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -70,23 +69,19 @@ def copy_rows(source: str, format: Format, path: Path, engine: Engine) -> None:
         values.append(f"{_value(format, name, kind)} AS {header}")
         if kind.id in ("varchar", "blob"):
             text_headers.append(header)
+    options = "FORMAT json"
+    if format != "jsonl":
+        options = "FORMAT csv, HEADER true"
+        # A text has quotes, also an empty one. NULL is an empty field without quotes.
+        if text_headers:
+            options += f", FORCE_QUOTE ({', '.join(text_headers)})"
     sql = _COPY.format(
         values=", ".join(values),
         source=source,
         path=duckdb_literal(str(path)),
-        options=_copy_options(format, text_headers),
+        options=options,
     )
     engine.connection.execute(sql)
-
-
-def _copy_options(format: Format, text_headers: Sequence[str]) -> str:
-    if format == "jsonl":
-        return "FORMAT json"
-    options = "FORMAT csv, HEADER true"
-    # A text has quotes, also an empty one. NULL is an empty field without quotes.
-    if text_headers:
-        options += f", FORCE_QUOTE ({', '.join(text_headers)})"
-    return options
 
 
 def _header(format: Format, name: str) -> str:

@@ -1,10 +1,11 @@
 """Results as Athena gives them, for whoever reads them."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,6 +57,19 @@ class FakeAthena:
     ) -> None:
         self._pages, self._failing_after, self._error = pages, failing_after, error
         self.calls: list[dict[str, Any]] = []
+
+    def get_paginator(self, _operation: str) -> Any:
+        return SimpleNamespace(paginate=self._paginate)
+
+    def _paginate(
+        self, *, PaginationConfig: dict[str, int], **request: Any
+    ) -> Iterator[dict[str, Any]]:
+        request["MaxResults"] = PaginationConfig["PageSize"]
+        page = self.get_query_results(**request)
+        yield page
+        while "NextToken" in page:
+            page = self.get_query_results(**request, NextToken=page["NextToken"])
+            yield page
 
     def get_query_results(self, **request: Any) -> dict[str, Any]:
         self.calls.append(request)

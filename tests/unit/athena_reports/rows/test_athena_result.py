@@ -2,7 +2,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from time import sleep
 from typing import Any
 
 import boto3
@@ -252,26 +251,6 @@ def test_a_file_of_an_unload_is_downloaded_while_the_one_before_is(
     monkeypatch.setattr(S3, "download", download_beside_the_next_one)
     files = [parquet_of(pa.table({"n": [number]})) for number in range(3)]
     assert read_unload(*files) == [(0,), (1,), (2,)]
-
-
-def test_after_an_error_the_files_behind_it_are_not_downloaded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    started: list[str] = []
-    first_failed = Event()
-
-    def fail(_: S3, uri: str, __: Path) -> None:
-        started.append(uri)
-        if uri.endswith("000_part"):
-            first_failed.set()
-            raise S3Error("the first one is refused")
-        assert first_failed.wait(timeout=30)
-        sleep(0.05)  # so that the error of the first one is taken first
-
-    monkeypatch.setattr(S3, "download", fail)
-    with pytest.raises(S3Error):
-        read_unload(*[b""] * 50)
-    assert len(started) < 50
 
 
 @pytest.mark.parametrize("retryable", [True, False])

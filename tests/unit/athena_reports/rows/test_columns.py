@@ -23,17 +23,12 @@ from tests.unit.athena_reports.rows.athena_output import ResultColumn
     ("names", "expected"),
     [
         (["boolean", "BOOLEAN"], "BOOLEAN"),
-        (["tinyint"], "TINYINT"),
-        (["smallint"], "SMALLINT"),
         (["integer", "int", "Integer"], "INTEGER"),
-        (["bigint"], "BIGINT"),
         (["float", "real"], "FLOAT"),
-        (["double"], "DOUBLE"),
-        (["decimal(5)"], "DECIMAL(5,0)"),
         (["varbinary", "binary"], "BLOB"),
+        (["decimal(5)"], "DECIMAL(5,0)"),
         (["decimal(10,2)", "decimal( 10 , 2 )", "DECIMAL(10, 2)"], "DECIMAL(10,2)"),
         (["char", "char(3)", "varchar", "varchar(20)", "string"], "VARCHAR"),
-        (["date"], "DATE"),
         (["timestamp", "timestamp(3)", "timestamp(6)"], "TIMESTAMP_MS"),
         (
             [

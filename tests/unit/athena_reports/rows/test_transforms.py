@@ -5,7 +5,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -98,25 +97,12 @@ def test_a_transform_may_return_arrow_or_a_frame(kind: str, after: list[Any]) ->
     assert run(lambda _, __: MADE[kind](), *after) == ({"b": "BIGINT"}, [(1,), (2,)])
 
 
-def test_the_index_of_a_frame_is_no_column_and_what_is_missing_is_null() -> None:
-    frame = pd.DataFrame({"b": [1, 2, 3], "c": [0.5, None, 1.5], "d": ["x", None, "雪"]})
-    assert run(lambda _, __: frame[frame["b"] > 1]) == (
-        {"b": "BIGINT", "c": "DOUBLE", "d": "VARCHAR"},
-        [(2, None, None), (3, 1.5, "雪")],
-    )
-
-
 def doubled(rows: Any, period: Any) -> Any:
     return rows.query("rows", f"SELECT a * 2 AS a, '{period.id}' AS period FROM rows")
 
 
 def _selected(column: str, rows: Any, _period: Any) -> Any:
     return rows.project(column)
-
-
-def test_transforms_are_applied_in_order_and_see_the_period() -> None:
-    found = run(doubled, lambda rows, _: rows.project("a + 1 AS a, period"))
-    assert found == ({"a": "BIGINT", "period": "VARCHAR"}, [(3, "2026-11-15")])
 
 
 @pytest.mark.parametrize(

@@ -284,20 +284,6 @@ def test_no_digest_is_made_of_rows_that_no_next_period_reads(
     assert transformed(query, bucket)["version"]["read_by_next"] == ""
 
 
-def test_a_previous_rank_is_left_out_however_its_letters_are_written(
-    s3: S3Client, bucket: str, query: dict[str, Any]
-) -> None:
-    """DuckDB finds the column in any case."""
-    read = set()
-    for previous_rank in (3, 7):
-        body = f'"rank","previous_rank","user_name"\n"1","{previous_rank}","a"\n'
-        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body.encode())
-        movement = transforms.movement(rank="RANK", previous_rank="Previous_Rank")
-        prepared = transformed(query, bucket, transforms=[movement], reads_previous=True)
-        read.add(prepared["version"]["read_by_next"])
-    assert len(read) == 1
-
-
 def test_a_check_that_fails_names_the_rows_and_leaves_the_version_for_inspection(
     s3: S3Client, bucket: str, query: dict[str, Any]
 ) -> None:
@@ -427,18 +413,6 @@ def test_a_recipe_without_formats_is_refused_before_there_is_a_run() -> None:
     with pytest.raises(ReportError, match="'plays', field 'formats': it is empty") as caught:
         Recipe(report="plays", bucket="reports", formats=[])
     assert caught.value.field == "formats"
-
-
-@pytest.mark.parametrize("is_private", [False, True])
-def test_no_check_that_cannot_run_quotes_a_private_column(
-    bucket: str, query: dict[str, Any], is_private: bool
-) -> None:
-    """It would leave S3 by an alert, and by the manifest."""
-    columns = {"user_name": Column("string", "name", private=is_private)}
-    unchecked = checks.expression("user_name::BIGINT > 0")
-    with pytest.raises(AirflowFailException) as caught:
-        transformed(query, bucket, checks=[unchecked], columns=columns)
-    assert ("'a,b'" in str(caught.value)) is not is_private
 
 
 def failing(rows: Any, _: Any) -> Any:
