@@ -716,7 +716,8 @@ def world(seed: int) -> Iterator[World]:
         # DuckDB is not what is looked at: the rows are a text.
         engine = SimpleNamespace(folder=FOLDER)
         patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(engine))
-        patch.setattr(commit, "count_differences", lambda *_: (1, 1))
+        difference = SimpleNamespace(added=1, removed=1, changed=0)
+        patch.setattr(commit, "find_differences", lambda *_, **__: difference)
         try:
             yield made
         finally:

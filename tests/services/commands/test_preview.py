@@ -116,7 +116,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
     assert done.lines[caption + 1 :] == [
         "passed columns: The columns are those that the report declares.",
         "passed rows(at_least=1): There are 3 rows; expected at_least=1.",
-        "passed unique(item): 0 of 3 rows repeat the item of one before.",
+        "passed unique(item): 0 of 3 rows repeat the item of an earlier row.",
         f"It scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing is published.",
     ]
 
@@ -311,7 +311,7 @@ ORDER BY sold_at
     assert [row[0] for row in rows[:3]] == list(ITEMS)
     assert rows[0][1] == "90"
     assert any("10 of 21 rows" in line for line in done.lines)
-    assert "fail   unique(item): 18 of 21 rows repeat the item of one before." in done.lines
+    assert "fail   unique(item): 18 of 21 rows repeat the item of an earlier row." in done.lines
     (failed,) = [line for line in done.lines if line.startswith("It would not be published. ")]
     assert failed.startswith(
         "It would not be published. Check unique(item) failed: 18 of 21 rows repeat"
