@@ -18,7 +18,6 @@ import pytest
 from athena_reports import Input, weekly
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputPartitions
-from athena_reports.inputs.predicate import input_predicate
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports_cli.local.services import Services
@@ -281,7 +280,7 @@ def assert_the_filter_and_coverage_are_right(asked: Asked) -> None:
     contains = SqlPeriod(PERIOD).contains("played_at")
     for key, values in asked.source.only.items():
         contains += f" AND {key} IN ({', '.join(repr(value) for value in values)})"
-    filtered = input_predicate(asked.source, PERIOD, timedelta(0))
+    filtered = asked.source.predicate(PERIOD, timedelta(0))
     expected = [
         play.event_id
         for play in PLAYS
@@ -310,7 +309,7 @@ def test_a_table_without_partitions_is_only_looked_for(services: Services) -> No
     lake.create()
     whole = Partitioning({}, lambda _: ())
     asked = Asked(lake, declared(WITHOUT_PARTITIONS), whole, is_projected=False)
-    with pytest.raises(InputError, match="is not in Glue"):
+    with pytest.raises(InputError, match="does not exist in Glue"):
         asked.look()
     lake.add_table("products", whole, [(play, play.played_at) for play in PLAYS], [])
     found = asked.look()

@@ -343,6 +343,6 @@ def test_a_dimension_that_is_not_in_glue_is_told_before_a_query_is_paid(
 ) -> None:
     project.edit('Input("users"', 'Input("customers"', "report")
     before = executions(services)
-    with pytest.raises(Exception, match=r"The input several_tables\.customers is not in Glue"):
+    with pytest.raises(Exception, match=r"several_tables\.customers does not exist in Glue"):
         run_dag(load_dags(project.report)["country_revenue_weekly"], period=WEEK)
     assert executions(services) == before

@@ -22,7 +22,6 @@ from rich.text import Text
 
 from athena_reports.declaration import explain
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
@@ -291,7 +290,7 @@ def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
     missing = []
     for source in declared.report.inputs:
         # Which a case cannot replace.
-        is_of_other_database = isinstance(source, Input) and source.database is not None
+        is_of_other_database = source.database is not None and not source.dag_id
         if source.table not in tables and not is_of_other_database:
             missing.append(source.table)
     if not missing:

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from athena_reports.inputs.published import Published
 from athena_reports.reports.column import Column
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -51,10 +50,7 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
     published = [_published_row(declared) for declared in dags]
     inputs = []
     for source in report.inputs:
-        if isinstance(source, Published):
-            periods = f"{source.cadence.noun}, as published"
-            inputs.append([source.table, periods, source.cadence.timezone, source.missing])
-        elif source.is_partitioned:
+        if source.is_partitioned:
             partition_keys = ", ".join(source.columns)
             inputs.append([source.table, partition_keys, source.zone, source.missing])
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from rich.console import Console
 from rich.table import Table as Grid
 
-from athena_reports.inputs.layout import DATE_KEYS
+from athena_reports.inputs.layout import format_argument
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
     children,
@@ -204,8 +204,7 @@ def _declaration(source: Source) -> str:
     zone = ""
     if source.zone != "UTC":
         zone = f', zone="{source.zone}"'
-    format = "" if source.key in DATE_KEYS else ', format="%Y-%m-%d"'
-    return f'Input("{source.table}", "{source.key}"{format}{zone})'
+    return f'Input("{source.table}", "{source.key}"{format_argument(source.key)}{zone})'
 
 
 # --- what is asked for

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
-from athena_reports.inputs.layout import DATE_KEYS
+from athena_reports.inputs.layout import format_argument
 from athena_reports.periods.calendar import Period, weekly
 from athena_reports.sql.names import is_reserved, sql_name
 from athena_reports_cli.authoring.case_tables import EXPECTED_FILE
@@ -127,7 +127,7 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
         "key_column": _key_column(report.key),
-        "input_format": "" if report.partition in DATE_KEYS else ', format="%Y-%m-%d"',
+        "input_format": format_argument(report.partition),
         "count": "event_count" if report.key == "events" else "events",
         "week": week,
         "input_columns": _input_columns(report),

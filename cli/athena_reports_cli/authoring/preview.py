@@ -24,9 +24,7 @@ from athena_reports.errors import (
     RunPeriodError,
 )
 from athena_reports.inputs.coverage import InputPartitions
-from athena_reports.inputs.layout import bounds_of_events
-from athena_reports.inputs.predicate import partitions_predicate
-from athena_reports.inputs.published import Published, Source
+from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import conflict_in_folder
@@ -36,7 +34,6 @@ from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.prices import price_usd
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import SqlInput
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
@@ -396,13 +393,11 @@ def _filters(source: Source, sql_period: SqlPeriod) -> set[str]:
 
     They are that of the input itself, and those of the single periods that it reads.
     """
-    predicates = {SqlInput(source, sql_period).partitions}
-    if isinstance(source, Published):
-        return predicates
-    for read_period in source.periods_read(sql_period.period):
-        start, end = bounds_of_events(read_period, sql_period.late_by)
-        predicates.add(partitions_predicate(source.layout, start, end, source.columns))
-    return predicates
+    period, late_by = sql_period.period, sql_period.late_by
+    return {
+        source.predicate(period, late_by),
+        *source.period_predicates(period, late_by),
+    }
 
 
 def _undeclared(uses: TableUses, inputs: Sequence[InputPreview]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
 It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
 is the last one between `since` and `until` for which no partition of the inputs is missing. There
-is none for a report that declares no inputs, or whose table or bucket of done objects is missing.
+is none for a report that declares no inputs, or whose table or bucket of markers is missing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _is_table_missing(error: InputError) -> bool:
 
 
 def _is_bucket_missing(error: InputError) -> bool:
-    """Whether there is no bucket for the done objects: the twin has the tables alone."""
+    """Whether there is no bucket for the success markers: the twin has the tables alone."""
     refused = error.__cause__
     return (
         isinstance(refused, S3Error)

@@ -1,4 +1,4 @@
-"""What there is of an input for one period, and what a query would miss."""
+"""What exists of an input for one period, and what a query would miss."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ _SHOWN_GAPS = 5  # how many a message names
 
 
 class InputCoverage(BaseModel, frozen=True):
-    """What there is of one input for one period; partitions are written as `dt=2025-06-29`.
+    """What exists of one input for one period; partitions are written as `dt=2025-06-29`.
 
     Of a report that is read (`Published`), the partitions are its periods, such as
     `period=2025-06-29`, and `dag_id` is the DAG that publishes them. `versions` has the version of
@@ -22,10 +22,10 @@ class InputCoverage(BaseModel, frozen=True):
     is_partitioned: bool = True
     missing: Literal["fail", "partial"]  # what the input declares
     needed: int  # 0 for a table without partitions
-    present: tuple[str, ...] = ()  # the needed ones that the query sees
+    present: tuple[str, ...] = ()  # the required ones that the query sees
     absent: tuple[str, ...] = ()  # Glue does not have them
     outside: tuple[str, ...] = ()  # outside the range of the table's projection
-    not_done: tuple[str, ...] = ()  # there is no object that says that they are complete
+    not_done: tuple[str, ...] = ()  # they have no success marker
     unpublished: tuple[str, ...] = ()  # periods of a report that are not published
     partial: tuple[str, ...] = ()  # periods of a report that lack some of their own input
     dag_id: str = ""
@@ -34,56 +34,49 @@ class InputCoverage(BaseModel, frozen=True):
 
     @property
     def lacks_partitions(self) -> bool:
-        """Whether a needed partition is not there, which a run may wait for."""
+        """Whether a required partition is missing, which a run may wait for."""
         return bool(self.absent or self.outside or self.not_done or self.unpublished)
 
     @property
     def gaps(self) -> list[str]:
-        """Every needed partition that the query cannot see, or not completely, with its table."""
+        """Every required partition that the query cannot see in full, with its table."""
         missing = (*self.absent, *self.outside, *self.not_done, *self.unpublished, *self.partial)
         return [f"{self.table}/{partition}" for partition in missing]
 
     @property
     def stops_run(self) -> bool:
-        """Whether a run does not start its query, as it lacks a partition that it needs."""
+        """Whether a run does not start its query, as a partition that it requires is missing."""
         return self.lacks_partitions and self.missing == "fail"
 
     @property
     def remedy(self) -> str:
-        """How what a run needs comes to be there, as a clause without its end."""
+        """How the missing partitions come to exist, as a clause without its end."""
         if self.dag_id:
-            return f"Wait for them or run {self.dag_id} for them"
-        return "Wait for them or register them"
+            return f"Wait for them, or run {self.dag_id} for them"
+        return "Wait for them, or register them"
 
     def __str__(self) -> str:
         if not self.is_partitioned:
             return f"{self.table} has no partitions"
         problems = {
-            "are not registered in Glue": self.absent,
-            "lie outside the range of its partition projection": self.outside,
-            "have no done object": self.not_done,
-            "are not published": self.unpublished,
-            "are published as partial": self.partial,
+            "missing in Glue": self.absent,
+            "outside the range of its partition projection": self.outside,
+            "without a success marker": self.not_done,
+            "not published": self.unpublished,
+            "published as partial": self.partial,
         }
         descriptions = []
         for problem, partitions in problems.items():
             if partitions:
-                descriptions.append(self._describe_gaps(partitions, problem))
-        if descriptions:
-            return "; ".join(descriptions)
-        return f"all {self.needed} partitions of {self.table} that it needs are there"
-
-    def _describe_gaps(self, partitions: Sequence[str], problem: str) -> str:
-        shown = ", ".join(partitions[:_SHOWN_GAPS])
-        count = f"{len(partitions)} of the {self.needed} partitions of {self.table} that it needs"
-        text = f"{count} {problem}: {shown}"
-        if len(partitions) > _SHOWN_GAPS:
-            text += f" and {len(partitions) - _SHOWN_GAPS} more"
-        return text
+                count = f"{len(partitions)} of {self.needed} required partitions"
+                descriptions.append(f"{count} {problem}: {_shown(partitions)}")
+        if not descriptions:
+            return f"{self.table}: all {self.needed} required partitions exist"
+        return f"{self.table}: {'; '.join(descriptions)}"
 
 
 class InputPartitions(NamedTuple):
-    """The partitions of an input that a period needs.
+    """The partitions of an input that a period requires.
 
     Attributes:
         coverage: Which of them are missing.
@@ -96,14 +89,17 @@ class InputPartitions(NamedTuple):
 
 
 def why_empty(inputs: Sequence[InputCoverage]) -> str:
-    """Return a sentence that says why a query may have given no rows.
-
-    Partitions may be missing, or lie outside a projection, or there are no events.
-    """
+    """Return sentences that say why a query may have given no rows."""
     if not inputs:
         return "The report declares no inputs, so its partitions were not checked."
     with_gaps = [str(coverage) for coverage in inputs if coverage.gaps]
     if with_gaps:
-        return f"Perhaps because {'; '.join(with_gaps)}."
-    without_gaps = "; ".join(map(str, inputs))
-    return f"There are no events: {without_gaps}."
+        return f"The cause may be {'; '.join(with_gaps)}."
+    return f"{'; '.join(map(str, inputs))}. No row matched."
+
+
+def _shown(partitions: Sequence[str]) -> str:
+    shown = ", ".join(partitions[:_SHOWN_GAPS])
+    if len(partitions) > _SHOWN_GAPS:
+        return f"{shown} and {len(partitions) - _SHOWN_GAPS} more"
+    return shown

@@ -3,116 +3,63 @@
 Its partition filter, the look for gaps and the estimate follow from one declaration.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, field
-from datetime import timedelta
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, field, fields
+from datetime import datetime, timedelta
 from functools import cached_property
-from types import MappingProxyType
+from itertools import product
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import pydantic
 import pydantic_core
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.layout import Layout, Partition, PartitionKind
+from athena_reports.inputs.predicate import only_predicate, partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.zones import zone_of
-
-_OPTIONS_OF_PARTITIONS = (
-    "zone",
-    "format",
-    "kind",
-    "only",
-    "previous",
-    "last_year",
-    "missing",
-    "wait",
-    "done",
-    "of",
-)
-_DATE = "{date}"
-_DONE_OBJECT = re.compile(r"s3://[^/{}]+/[^{}]*\{date\}([^{}]*[^/{}])?")
-_TABLE_BELOW = re.compile(r"[^.\s]+(\.[^.\s]+)?")
+from athena_reports.sql.names import sql_name
 
 KeyValue = str | int
 
+_OF_A_TABLE = ("table", "columns", "database")  # the other fields say which partitions are read
+_DATE = "{date}"
+_durations = TypeAdapter(timedelta)
+_INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
 
-def _in_a_sequence(keys: object) -> object:
-    if isinstance(keys, str):
-        return (keys,)
-    return keys
+
+def _one_as_several(keys: Any) -> Any:
+    return (keys,) if isinstance(keys, str) else keys
+
+
+def _read_wait(wait: Any) -> Any:
+    """Read the wire form of a need, in which it is a text."""
+    return _durations.validate_python(wait) if isinstance(wait, str) else wait
 
 
 def _as_tuple(values: Any) -> Any:
-    if isinstance(values, list):
-        return tuple(values)
-    return values
-
-
-def _require_each_once(keys: Sequence[str]) -> tuple[str, ...]:
-    if len(set(keys)) < len(keys):
-        raise ValueError("name each partition key once")
-    return tuple(keys)
+    return tuple(values) if isinstance(values, list) else values
 
 
 def _require_zone(name: str) -> str:
     return zone_of(name).key
 
 
-def _require_lists(only: Any) -> Any:
-    if isinstance(only, Mapping):
-        for key, values in only.items():
-            if (
-                not isinstance(values, list | tuple)
-                or len(set(values)) != len(values)
-                or not values
-            ):
-                raise ValueError(f"give the values of {key!r} in a list, each once: ['jp', 'us']")
-    return only
-
-
-def _unchangeable(only: Mapping[str, Sequence[KeyValue]]) -> Mapping[str, tuple[KeyValue, ...]]:
-    return MappingProxyType({key: tuple(values) for key, values in only.items()})
-
-
-def _require_table_below(table: str) -> str:
-    if _TABLE_BELOW.fullmatch(table) is None:
-        raise ValueError("give the table that the view reads, such as 'plays' or 'raw.plays'")
-    return table
-
-
-def _require_time(wait: timedelta) -> timedelta:
-    if wait <= timedelta(0):
-        raise ValueError("give more than zero, such as timedelta(hours=6)")
-    return wait
-
-
-def _require_done_object(address: str) -> str:
-    if _DONE_OBJECT.fullmatch(address) is None:
-        raise ValueError(
-            f"give the S3 address of an object with {_DATE} once in its key and no other braces, "
-            f"such as 's3://lake/plays/dt={_DATE}/_SUCCESS'"
-        )
+def _require_marker(address: str) -> str:
+    if not address.startswith("s3://") or address.count("{") != 1 or _DATE not in address:
+        example = f"'s3://lake/plays/dt={_DATE}/_SUCCESS'"
+        raise ValueError(f"give the S3 address of a success marker with {_DATE}, such as {example}")
     return address
 
 
-_Keys = Annotated[
-    Sequence[str], BeforeValidator(_in_a_sequence), AfterValidator(_require_each_once)
-]
-_Zone = Annotated[str, AfterValidator(_require_zone)]
+_Keys = Annotated[Sequence[str], BeforeValidator(_one_as_several), AfterValidator(tuple)]
 _Formats = Annotated[str | Sequence[str], AfterValidator(_as_tuple)]
 _Kinds = Annotated[PartitionKind | Sequence[PartitionKind], AfterValidator(_as_tuple)]
-_Only = Annotated[
-    Mapping[str, Sequence[KeyValue]],
-    BeforeValidator(_require_lists),
-    AfterValidator(_unchangeable),
-]
-_TableBelow = Annotated[str, AfterValidator(_require_table_below)]
-Wait = Annotated[timedelta, AfterValidator(_require_time)]
-_DoneObject = Annotated[str, AfterValidator(_require_done_object)]
+_Values = Annotated[Sequence[KeyValue], Field(min_length=1), AfterValidator(tuple)]
+Wait = Annotated[timedelta, BeforeValidator(_read_wait), Field(gt=timedelta(0))]
+_Table = Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)?$")]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
@@ -129,8 +76,9 @@ class Input:
             or two to four that hold year, month, day and hour; `()` for a table without partitions.
             Further keys of the table need not be named: a date is there if any value of them is.
         zone: IANA zone in which the partitions are dated.
-        format: How each key writes its part of the time (`strftime`), such as `%Y/%m/%d/%H` for the
-            hours of one key, or `("%Y-%m-%d", "%-H")` for a date and an hour. None only for keys
+        format: How each key writes its part of the time, such as `%Y/%m/%d/%H` for the hours of one
+            key, or `("%Y-%m-%d", "%-H")` for a date and an hour. The directives are `%Y`, `%m`,
+            `%d` and `%H`, and `%-m`, `%-d` and `%-H` without leading zeros. None only for keys
             named after what they hold: `dt`, `date` or `day` (`%Y-%m-%d`; `%Y%m%d` of an integer),
             alone or with `hour` (`%H`), and `year`, `month`, `day`, `hour` (`%Y`, `%m`, `%d`,
             `%H`).
@@ -143,10 +91,11 @@ class Input:
             `partial`.
         wait: How long after the end of the period a run waits for its partitions, before `missing`
             decides; None to query at once.
-        done: With `wait`, the S3 address of an object that says that a partition is complete. A
-            partition counts as missing without it. `{date}` stands for the partition's key as
-            `format` writes it; with several keys for the time as YYYY-MM-DD or YYYY-MM-DD-HH. A
-            table whose partitions are projected needs it, as Glue does not know them.
+        done: With `wait`, the S3 address of a success marker: an object that says that a partition
+            is complete. A partition counts as missing without it. `{date}` stands for the
+            partition's key as `format` writes it; with several keys for the time as YYYY-MM-DD or
+            YYYY-MM-DD-HH. A table whose partitions are projected needs it, as Glue does not know
+            them.
         of: If `table` is a view, the table that it reads, whose partitions have the same keys:
             `plays`, or `raw.plays` of another database.
         database: Glue database; None for the environment's.
@@ -155,16 +104,16 @@ class Input:
     table: str
     columns: _Keys = ("dt",)
     _: KW_ONLY
-    zone: _Zone = "UTC"
+    zone: Annotated[str, AfterValidator(_require_zone)] = "UTC"
     format: _Formats | None = None
     kind: _Kinds = "string"
-    only: _Only = field(default_factory=dict, hash=False)
+    only: Mapping[str, _Values] = field(default_factory=dict, hash=False)
     previous: bool = False
     last_year: bool = False
     missing: Literal["fail", "partial"] = "fail"
     wait: Wait | None = None
-    done: _DoneObject | None = None
-    of: _TableBelow | None = None
+    done: Annotated[str, AfterValidator(_require_marker)] | None = None
+    of: _Table | None = None
     database: str | None = None
 
     @model_validator(mode="wrap")
@@ -178,38 +127,29 @@ class Input:
             raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
 
     @model_validator(mode="after")
-    def _refuse_options_of_partitions(self) -> Self:
-        if self.is_partitioned:
-            return self
-        for name in _OPTIONS_OF_PARTITIONS:
-            option = type(self).__dataclass_fields__[name]
-            default = {} if name == "only" else option.default
-            if getattr(self, name) != default:
-                problem = "it has no meaning for a table without partitions (columns=())."
-                self._refuse(name, f"{problem} Leave it out.")
-        return self
-
-    @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
+            for option in fields(self):
+                is_given = getattr(self, option.name) not in (option.default, {})
+                if is_given and option.name not in _OF_A_TABLE:
+                    problem = "it is for tables with partitions. Remove it, or columns=()."
+                    self._refuse(option.name, problem)
             return self
         for key in self.only:
             if key in self.columns:
-                self._refuse("only", f"{key!r} tells the time already. Leave it out here.")
+                self._refuse("only", f"{key!r} is one of columns= already. Remove it here.")
         try:
             _ = self.layout
         except ValueError as error:
-            name = "columns" if self.format is None else "format"
-            problem = str(error).removesuffix(".")
-            self._refuse(name, f"{problem}.")
+            self._refuse("columns" if self.format is None else "format", f"{error}.")
+        if self.done is not None and self.wait is None:
+            self._refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
         return self
 
-    @model_validator(mode="after")
-    def _require_wait(self) -> Self:
-        if self.done is not None and self.wait is None:
-            problem = "it is looked for only by a run that waits."
-            self._refuse("done", f"{problem} Give wait=timedelta(hours=6) too, or leave it out.")
-        return self
+    @property
+    def dag_id(self) -> str:
+        """The DAG that publishes the table: none."""
+        return ""
 
     @property
     def is_partitioned(self) -> bool:
@@ -230,22 +170,79 @@ class Input:
             periods.insert(0, period.last_year)
         return list(dict.fromkeys(periods))  # of a year, the year before is both
 
-    def done_object(self, partition: Partition) -> str:
-        """Return the address of the object that says that a partition is complete.
+    def required_partitions(
+        self, period: Period, late_by: timedelta, now: datetime
+    ) -> list[Partition]:
+        """Return the partitions that have to exist: the values of their keys, and of `only`.
+
+        Partitions that only late events fill are required from `late_by` after the end of the
+        period on. No partition that begins in the future, in the zone of the input, is required.
 
         Args:
-            partition: The values of its keys, as `Layout.partition` gives them.
-
-        Raises:
-            ValueError: The input declares no `done`.
+            period: The period of the report. The table has partitions.
+            late_by: How long after the end of a period its events may land.
+            now: When the query starts.
         """
-        if self.done is None:
-            raise ValueError(f"{self.table} has no done objects")
+        of_time: dict[Partition, None] = {}  # each once, in order
+        for read in self.periods_read(period):
+            end = read.end_utc
+            if end + late_by <= now:
+                end += late_by
+            begun = self.layout.partitions(read.start_utc, min(end, now + _INSTANT))
+            of_time.update(dict.fromkeys(begun))
+        only = [[str(value) for value in values] for values in self.only.values()]
+        return [(*partition, *values) for partition in of_time for values in product(*only)]
+
+    def period_predicates(
+        self, period: Period, late_by: timedelta, alias: str | None = None
+    ) -> list[str]:
+        """Return a predicate on the partitions of each period that is read.
+
+        Args:
+            period: The period of the report. The table has partitions.
+            late_by: How long after the end of a period its events may land.
+            alias: What the query calls the table, such as `p`; None if it needs no name.
+        """
+        names = _names(self.columns, alias)
+        predicates = []
+        for read in self.periods_read(period):
+            partitions = self.layout.partitions(read.start_utc, read.end_utc + late_by)
+            predicates.append(partitions_predicate(self.layout, partitions, names))
+        return predicates
+
+    def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
+        """Return the predicate on exactly the partitions that a period needs.
+
+        Arguments are those of `period_predicates`.
+        """
+        predicates = self.period_predicates(period, late_by, alias)
+        predicate = predicates[0] if len(predicates) == 1 else f"({' OR '.join(predicates)})"
+        if self.only:
+            return f"({predicate} AND {only_predicate(self.only, _names(self.only, alias))})"
+        return predicate
+
+    def success_marker(self, partition: Partition) -> str:
+        """Return the address of the object that marks a partition as complete; `done` is given.
+
+        Args:
+            partition: The values of its keys, as `Layout.partitions` gives them.
+        """
+        assert self.done is not None
         date = "-".join(value.zfill(2) for value in partition)  # of several keys, as YYYY-MM-DD
         return self.done.replace(_DATE, date)
 
+    def lookup(self, period: Period) -> Hashable:
+        """Return what tells one look at the account from another: the same for any period."""
+        keys = (self.columns, self.format, self.kind, tuple(self.only.items()))
+        return self.table, self.of, keys, self.done
+
     def _refuse(self, name: str, problem: str) -> NoReturn:
         raise InputError(f"Input {self.table!r}, field {name!r}: {problem}")
+
+
+def _names(keys: Iterable[str], alias: str | None) -> list[str]:
+    prefix = "" if alias is None else f"{alias}."
+    return [f"{prefix}{sql_name(key)}" for key in keys]
 
 
 def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:

@@ -1,12 +1,11 @@
-"""How the partitions of a table tell time: which of them can hold the events of some time."""
+"""How the partition keys of a table tell time, and which partitions hold the events of a time."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal, NamedTuple, Self, TypeAlias
 
-from athena_reports.inputs.partition_format import PartitionUnit, partition_unit
-from athena_reports.periods.calendar import Period
 from athena_reports.periods.zones import dates_shown, hours_shown, zone_of
 
 PartitionKind = Literal["string", "date", "integer"]
@@ -14,13 +13,25 @@ PartitionKind = Literal["string", "date", "integer"]
 # The values of a table's partition keys, in the order of the keys that its input declares.
 Partition: TypeAlias = tuple[str, ...]
 
-DATE_KEYS = frozenset({"dt", "date", "day"})
-"""Names of keys that hold a date if no other part of a time stands before them."""
+KEYS_OF_TIME = ("year", "month", "dt", "date", "day", "hour")
+"""Names of keys that need no format, the longest time first."""
 
-_FORMATS_OF_A_DATE = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
+_DATE_KEYS = ("dt", "date", "day")
+_DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
-_PARTS = tuple(_FORMATS_OF_PARTS)
-_EXAMPLE = datetime(2025, 1, 2, 3)  # noqa: DTZ001  # what a clock shows
+_PARTS = "YmdH"  # of a time, as letters of directives
+_DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
+_TOUCHING = re.compile(r"%-(.)[%0-9]")
+_DIGITS = {
+    "%Y": "[0-9]{4}",
+    "%m": "[0-9]{2}",
+    "%d": "[0-9]{2}",
+    "%H": "[0-9]{2}",
+    "%-m": "[1-9][0-9]?",
+    "%-d": "[1-9][0-9]?",
+    "%-H": "[0-9][0-9]?",
+}
+"""What each supported directive of `strftime` writes."""
 
 
 class PartitionKey(NamedTuple):
@@ -28,7 +39,8 @@ class PartitionKey(NamedTuple):
 
     Attributes:
         name: Its name in Glue.
-        format: How it writes its part of the time (`strftime`).
+        format: How it writes its part of the time: text with the directives `%Y`, `%m`, `%d` and
+            `%H`, or `%-m`, `%-d` and `%-H` without leading zeros.
         kind: Its type.
     """
 
@@ -36,12 +48,20 @@ class PartitionKey(NamedTuple):
     format: str
     kind: PartitionKind
 
-    def text(self, moment: date) -> str:
-        """Return its value for a moment that a clock shows, as Glue has it."""
+    @property
+    def directives(self) -> list[str]:
+        """The directives of its format, in order."""
+        return _DIRECTIVE.findall(self.format)
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the time that it tells, as letters of directives, the longest first."""
+        return [part for part in _PARTS if {f"%{part}", f"%-{part}"} & {*self.directives}]
+
+    def value(self, moment: date) -> str:
+        """Return its value for an hour or a date that a clock shows, as Glue has it."""
         text = moment.strftime(self.format)
-        if self.kind == "integer":
-            return str(int(text))
-        return text
+        return str(int(text)) if self.kind == "integer" else text
 
 
 @dataclass(frozen=True)
@@ -68,143 +88,109 @@ class Layout:
         """Return the layout of some keys.
 
         Args:
-            names: The names of the keys, one at least.
+            names: The names of the keys, at least one.
             formats: A format for each key; for one key the text alone. None if the keys are named
-                after what they hold: a date (`DATE_KEYS`), alone or with an hour, or a year, with
-                month, day and hour as far as there are any.
+                after what they hold: a date (`dt`, `date`, `day`), alone or with an hour, or a
+                year, with month, day and hour as far as the partitions go.
             kinds: The type of each key, or of all.
             zone: IANA zone.
 
         Raises:
-            ValueError: There is not one format and one type for each key, the keys need a format,
-                the formats do not name an hour, a day, a month or a year, or the type of a key
-                cannot hold its texts.
+            ValueError: The keys need a format, a format is not supported or does not fit the type
+                of its key, or the keys do not name an hour, a day, a month or a year.
         """
-        kind_of_keys = _kinds(names, kinds)
-        format_of_keys = _formats(names, formats, kind_of_keys)
-        partition_unit(tuple(format_of_keys))
-        keys = []
-        for name, format, kind in zip(names, format_of_keys, kind_of_keys, strict=True):
-            key = PartitionKey(name, format, kind)
-            _require_kind(key)
-            keys.append(key)
-        return cls(tuple(keys), zone)
+        if isinstance(kinds, str):
+            kinds = [kinds] * len(names)
+        if isinstance(formats, str):
+            formats = [formats]
+        if formats is None:
+            formats = _default_formats(names, kinds)
+        if not len(names) == len(formats) == len(kinds):
+            raise ValueError(f"give one format and one kind for each key: {', '.join(names)}")
+        keys = tuple(map(PartitionKey, names, formats, kinds))
+        for key in keys:
+            _require_format(key)
+        told = {part for key in keys for part in key.parts}
+        if told != {*_PARTS[: len(told)]}:
+            raise ValueError(
+                "name the year, and month, day and hour as far as the partitions go, such as"
+                " %Y-%m-%d or %Y-%m"
+            )
+        return cls(keys, zone)
 
     @property
-    def unit(self) -> PartitionUnit:
-        """What a partition holds: an hour, or dates."""
-        return partition_unit(tuple(key.format for key in self.keys))
-
-    def moments(self, start: datetime, end: datetime) -> list[date]:
-        """Return the hours or the dates that a clock in the zone shows in [start, end).
-
-        Args:
-            start: An instant in UTC.
-            end: An instant in UTC.
-
-        Returns:
-            Full hours without a zone, or dates, in order.
-        """
-        zone = zone_of(self.zone)
-        if self.unit == "hour":
-            return [*hours_shown(zone, start, end)]
-        return dates_shown(zone, start, end)
-
-    def partition(self, moment: date) -> Partition:
-        """Return the partition of an hour or a date that a clock shows."""
-        return tuple(key.text(moment) for key in self.keys)
+    def has_hours(self) -> bool:
+        """Whether a partition holds an hour. Otherwise it holds a day, a month or a year."""
+        return any("H" in key.parts for key in self.keys)
 
     def partitions(self, start: datetime, end: datetime) -> list[Partition]:
         """Return the partitions that can hold an event of [start, end), in order and each once.
 
-        Arguments are those of `moments`. A partition may hold several dates, such as a month.
+        Args:
+            start: An instant in UTC.
+            end: An instant in UTC.
         """
-        partitions = [self.partition(moment) for moment in self.moments(start, end)]
+        shown = hours_shown if self.has_hours else dates_shown
+        moments: Sequence[date] = shown(zone_of(self.zone), start, end)
+        partitions = [tuple(key.value(moment) for key in self.keys) for moment in moments]
         return list(dict.fromkeys(partitions))
 
 
-def bounds_of_events(period: Period, late_by: timedelta) -> tuple[datetime, datetime]:
-    """Return from when until when, in UTC, events of a period land: up to `late_by` after its end.
+def may_write(format: str, value: str) -> bool:
+    """Return whether a value has the form of a format."""
+    pattern = re.escape(format)
+    for directive, digits in _DIGITS.items():
+        pattern = pattern.replace(re.escape(directive), digits)
+    return re.fullmatch(pattern, value) is not None
 
-    Raises:
-        ValueError: `late_by` is negative.
+
+def as_argument(values: Sequence[str]) -> str:
+    """Return the value of each key as the argument of an `Input`."""
+    listed = ", ".join(f'"{value}"' for value in values)
+    return listed if len(values) == 1 else f"({listed})"
+
+
+def format_argument(key: str) -> str:
+    """Return the argument `format` that an `Input` of a key of dates needs; empty if it needs none.
+
+    The dates are texts such as 2025-06-21.
     """
-    if late_by < timedelta(0):
-        raise ValueError(
-            f"late_by {late_by!r} is negative: it is how long after the end events may land"
-        )
-    return period.start_utc, period.end_utc + late_by
+    return "" if key in _DATE_KEYS else ', format="%Y-%m-%d"'
 
 
-def _kinds(
-    names: Sequence[str], kinds: PartitionKind | Sequence[PartitionKind]
-) -> Sequence[PartitionKind]:
-    if isinstance(kinds, str):
-        return [kinds] * len(names)
-    _require_one_for_each(names, kinds, "type (kind)")
-    return kinds
-
-
-def _formats(
-    names: Sequence[str], formats: str | Sequence[str] | None, kinds: Sequence[PartitionKind]
-) -> Sequence[str]:
-    if formats is None:
-        return _default_formats(names, kinds)
-    if isinstance(formats, str):
-        formats = (formats,)
-    _require_one_for_each(names, formats, "format")
-    return formats
-
-
-def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> Sequence[str]:
+def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> list[str]:
     """Return the formats of keys that are named after what they hold."""
-    lower_names = tuple(name.lower() for name in names)
-    date_format = _FORMATS_OF_A_DATE[kinds[0]]
-    if lower_names[0] in DATE_KEYS and lower_names[1:] in ((), ("hour",)):
+    lower_names = [name.lower() for name in names]
+    date_format = _DATE_FORMATS[kinds[0]]
+    if lower_names[0] in _DATE_KEYS and lower_names[1:] in ([], ["hour"]):
         return [date_format, "%H"][: len(names)]
-    if lower_names == _PARTS[: len(names)]:
-        return [_FORMATS_OF_PARTS[name] for name in lower_names]
-    in_order = tuple(part for part in _PARTS if part in lower_names)
-    if sorted(lower_names) == sorted(in_order) and lower_names != in_order:
+    if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
+        return list(_FORMATS_OF_PARTS.values())[: len(names)]
+    if len(names) > 1:
         raise ValueError(
-            f"the keys {', '.join(names)} are in another order than {', '.join(in_order)}."
-            " Give the longest time first; the order in Glue does not matter"
+            f"the keys {', '.join(names)} have no default format. Write the format of each, such as"
+            ' format=("%Y-%m-%d", "%H"), and leave out keys that do not tell time'
         )
-    if len(names) == 1:
-        raise ValueError(
-            f'the key {names[0]} has no default format. Write it, such as format="{date_format}"'
-        )
-    example = [date_format, "%H"]
-    if len(names) > len(example):
-        example = list(_FORMATS_OF_PARTS.values())[: len(names)]
-    listed = ", ".join(f'"{format}"' for format in example)
+    example = {"month": "%Y-%m", "hour": "%Y-%m-%d-%H"}.get(lower_names[0], date_format)
     raise ValueError(
-        f"the keys {', '.join(names)} have no default format. Write the format of each, such as"
-        f" format=({listed}), and leave out keys that tell no time"
+        f'the key {names[0]} has no default format. Write it, such as format="{example}"'
     )
 
 
-def _require_one_for_each(names: Sequence[str], values: Sequence[str], what: str) -> None:
-    if len(values) != len(names):
-        raise ValueError(
-            f"give one {what} for each key: {len(values)} for the {len(names)} keys"
-            f" {', '.join(names)}"
-        )
-
-
-def _require_kind(key: PartitionKey) -> None:
-    """Raise ValueError if the type of a key cannot hold its texts."""
-    text = _EXAMPLE.strftime(key.format)
-    try:
-        match key.kind:
-            case "integer":
-                int(text)
-            case "date":
-                date.fromisoformat(text)
-            case "string":
-                pass
-    except ValueError:
-        raise ValueError(
-            f"the key {key.name} is of kind {key.kind!r}, and its format {key.format!r} gives texts"
-            f" such as {text!r}"
-        ) from None
+def _require_format(key: PartitionKey) -> None:
+    """Raise ValueError for a format that is not supported, or that the type of a key rules out."""
+    for directive in key.directives or [key.format]:
+        if directive not in _DIGITS:
+            raise ValueError(
+                f"{directive!r} of the key {key.name} is not supported. Write %Y, %m, %d and %H, or"
+                " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
+                " out and filter by period.contains alone"
+            )
+    touching = _TOUCHING.search(key.format)
+    if touching is not None:
+        raise ValueError(f"%-{touching[1]} of the key {key.name} has no end. Write %{touching[1]}")
+    digits = _DIRECTIVE.sub("", key.format)
+    if key.kind == "integer" and digits and not digits.isdecimal():
+        raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")
+    if key.kind == "date" and key.format != "%Y-%m-%d":
+        raise ValueError(f"the key {key.name} is a date. Write %Y-%m-%d")

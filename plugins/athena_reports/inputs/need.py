@@ -1,17 +1,19 @@
 """What a period needs of an input, in the form in which a waiting task keeps it."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Hashable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter, field_serializer, field_validator
+from pydantic import BaseModel, Discriminator, Tag
 
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.published import Published, Source
-from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.inputs.published import Published
+from athena_reports.periods.calendar import Period
 
-_cadences = TypeAdapter(Cadence)
+
+def _kind(source: Any) -> str:
+    names = source if isinstance(source, Mapping) else vars(source)
+    return "report" if "report" in names else "table"
 
 
 class InputNeed(BaseModel, frozen=True):
@@ -24,43 +26,15 @@ class InputNeed(BaseModel, frozen=True):
         database: The database of an input that names none.
     """
 
-    source: Source
+    source: Annotated[
+        Annotated[Input, Tag("table")] | Annotated[Published, Tag("report")], Discriminator(_kind)
+    ]
     period: Period
     late_by: timedelta
     database: str
 
-    @field_serializer("source")
-    def _source_to_wire(self, source: Source) -> dict[str, Any]:
-        wire_form = {field.name: getattr(source, field.name) for field in fields(source)}
-        if isinstance(source, Input):
-            wire_form["only"] = dict(source.only)
-        else:
-            wire_form["cadence"] = _cadences.dump_python(source.cadence)
-        if source.wait is not None:
-            wire_form["wait"] = source.wait.total_seconds()
-        return wire_form
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _source_from_wire(cls, wire_form: Any) -> Any:
-        if not isinstance(wire_form, Mapping):
-            return wire_form
-        arguments = dict(wire_form)
-        if arguments["wait"] is not None:
-            arguments["wait"] = timedelta(seconds=arguments["wait"])
-        if "cadence" in arguments:
-            cadence = _cadences.validate_python(arguments.pop("cadence"))
-            return Published(cadence=cadence, **arguments)
-        return Input(**arguments)
-
     @property
-    def lookup(self) -> tuple[object, ...]:
+    def lookup(self) -> Hashable:
         """What one look at the account can answer: equal for needs that it answers together."""
-        source = self.source
-        database = source.database or self.database
-        if isinstance(source, Published):
-            # A broken part of one period must not hide what there is of another.
-            return database, source.table, source.cadence, self.period
-        only = tuple(source.only.items())
-        keys = (source.columns, source.format, source.kind)
-        return database, source.table, source.of, keys, only, source.done
+        database = self.source.database or self.database
+        return database, self.source.lookup(self.period)

@@ -1,15 +1,17 @@
 """A report that another report reads: its published periods are the input."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import KW_ONLY
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import pydantic
-from pydantic import Field, InstanceOf, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.input import Input, Wait
+from athena_reports.inputs.layout import Partition
 from athena_reports.periods.calendar import Cadence, Period, Unit
 from athena_reports.settings import settings
 from athena_reports.sql.literals import literal
@@ -24,6 +26,14 @@ _WHOLES: dict[Unit, Sequence[Unit]] = {
     "quarterly": ("quarterly", "yearly"),
     "yearly": ("yearly",),
 }
+
+_cadences = TypeAdapter(Cadence)
+
+
+def _read_cadence(cadence: Any) -> Any:
+    """Read the wire form of a need, in which it is a mapping."""
+    return _cadences.validate_python(cadence) if isinstance(cadence, dict) else cadence
+
 
 _ReportName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -48,7 +58,7 @@ class Published:
     """
 
     report: _ReportName
-    cadence: InstanceOf[Cadence]
+    cadence: Annotated[Cadence, BeforeValidator(_read_cadence)]
     _: KW_ONLY
     parts: Literal["whole", "overlapping"] = "whole"
     missing: Literal["fail", "partial"] = "fail"
@@ -72,6 +82,21 @@ class Published:
     def columns(self) -> Sequence[str]:
         """The partition keys of its table."""
         return (KEY,)
+
+    @property
+    def zone(self) -> str:
+        """The IANA zone in which the parts are dated."""
+        return self.cadence.timezone
+
+    @property
+    def previous(self) -> bool:
+        """Whether the SQL reads what the previous period reads too: it does not."""
+        return False
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that publishes the table, whose name it has."""
+        return self.table
 
     @property
     def table(self) -> str:
@@ -106,16 +131,31 @@ class Published:
                 ' or write parts="overlapping" to read all that overlap.'
             )
 
-    def predicate(self, period: Period, alias: str | None = None) -> str:
-        """Return the predicate on the parts of a period.
+    def required_partitions(
+        self, period: Period, late_by: timedelta, now: datetime
+    ) -> list[Partition]:
+        """Return the partitions of the parts of a period; arguments as for `Input`."""
+        return [(part.id,) for part in self.parts_of(period)]
 
-        Args:
-            period: The period that reads them.
-            alias: What the query calls the table; None if it needs no name.
-        """
+    def period_predicates(
+        self, period: Period, late_by: timedelta, alias: str | None = None
+    ) -> list[str]:
+        """Return the one predicate on the parts of a period; arguments as for `Input`."""
         key = KEY if alias is None else f"{alias}.{KEY}"
-        return f"({key} IN {literal([part.id for part in self.parts_of(period)])})"
+        return [f"({key} IN {literal([part.id for part in self.parts_of(period)])})"]
+
+    def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
+        """Return the predicate on the parts of a period; arguments as for `Input`."""
+        (predicate,) = self.period_predicates(period, late_by, alias)
+        return predicate
+
+    def lookup(self, period: Period) -> Hashable:
+        """Return what tells one look at the account from another.
+
+        A broken part of one period must not hide what there is of another.
+        """
+        return self.table, self.cadence, period
 
 
 Source: TypeAlias = Input | Published
-"""What a report reads: a table, or another report."""
+"""What a report reads: a table, or another report. What both have serves for either."""

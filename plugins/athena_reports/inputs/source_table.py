@@ -7,12 +7,11 @@ no rows, or would be paid and fail.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import Layout
+from athena_reports.inputs.layout import KEYS_OF_TIME, Layout, as_argument, may_write
 from athena_reports.inputs.projection import Projection
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ _TYPE_OF_KIND = {
     "integer": re.compile(r"tinyint|smallint|int|integer|bigint"),
     "date": re.compile(r"date"),
 }
-_KEYS_OF_TIME = ("year", "month", "day", "hour")
 _USUAL_FORMATS = (
     "%Y-%m-%d",
     "%Y/%m/%d",
@@ -39,9 +37,7 @@ _USUAL_FORMATS = (
     "%d-%m-%Y",
     "%Y",
 )
-
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # of rows whose key is NULL or empty
-_EXAMPLE = datetime(2024, 1, 2, 3)  # noqa: DTZ001  # what a clock shows
 
 
 @dataclass(frozen=True)
@@ -75,26 +71,42 @@ class SourceTable:
 
         Raises:
             InputError: Glue has no such table, it is laid out otherwise than the input says, its
-                projection cannot be read, or it is waited for and cannot be.
+                projection is not supported, or it is waited for and cannot be.
         """
         database = source.database or database
-        response = _get_table(source, database, source.table, glue)
-        if source.of is not None:
-            _require_view(source, database, response)
-            *of_database, table = source.of.split(".")
-            database = of_database[0] if of_database else database
-            response = _get_table(source, database, table, glue)
-        keys = {key["Name"]: key.get("Type", "") for key in response.get("PartitionKeys", [])}
-        name = f"{database}.{response['Name']}"
-        _require_keys(source, name, response)
-        _require_types(source, name, keys)
-        _require_only(source, name, keys)
-        projection = Projection.of(name, response.get("Parameters", {}))
-        if projection is not None and source.is_partitioned:
-            projection.require(source.layout)
-            _require_done(source, name)
-        location = response.get("StorageDescriptor", {}).get("Location", "")
-        return cls(source, database, response["Name"], keys, location, projection)
+        *of_database, name = (source.of or source.table).split(".")
+        database = of_database[0] if of_database else database
+        try:
+            response: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=name)["Table"]
+        except glue.exceptions.EntityNotFoundException as error:
+            raise InputError(
+                f"The input {database}.{name} does not exist in Glue. Correct the input, or create"
+                " the table."
+            ) from error
+        table = cls(
+            source=source,
+            database=database,
+            table=response["Name"],
+            keys={key["Name"]: key.get("Type", "") for key in response.get("PartitionKeys", [])},
+            location=response.get("StorageDescriptor", {}).get("Location", ""),
+            projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),
+        )
+        if source.is_partitioned and response.get("TableType") == "VIRTUAL_VIEW":
+            raise InputError(
+                f"The input {table.name} is a view. Name the table that it reads, such as"
+                f' Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
+            )
+        table._require_keys()
+        table._require_only()
+        if source.is_partitioned and table.projection is not None:
+            table.projection.require(source.layout)
+            if source.wait is not None and source.done is None:
+                raise InputError(
+                    f"The input {table.name} has wait=, but Glue does not know its partitions: they"
+                    " are projected. Name a success marker, such as"
+                    " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
+                )
+        return table
 
     @property
     def name(self) -> str:
@@ -114,205 +126,90 @@ class SourceTable:
     @property
     def kinds(self) -> Sequence[str]:
         """The kind of each of the `selected_keys`."""
-        kinds: list[str] = [key.kind for key in self.source.layout.keys]
-        kinds += [_kind_of_type(self.keys[key]) for key in self.source.only]
-        return kinds
+        return [_kind_of_type(self.keys[key]) for key in self.selected_keys]
 
-    def require_readable(self, stored: Mapping[str, str]) -> None:
-        """Raise InputError if the keys of a stored partition are written otherwise than declared.
-
-        Args:
-            stored: The values of any partition, by key.
-        """
-        for key in self.source.layout.keys:
-            value = stored[key.name]
-            if key.kind == "integer" or value == _NO_VALUE or _may_be(value, key.format):
-                continue
-            problem = (
-                f"The input {self.name}: Glue has the partition {key.name}={value}, which is not"
-                f" written as {key.format!r}."
-            )
-            usual = [format for format in _USUAL_FORMATS if _may_be(value, format)]
-            if usual and len(self.source.columns) == 1 and key.kind == "string":
-                raise InputError(f'{problem} Write format="{usual[0]}".')
-            raise InputError(f"{problem} Write format= as the table has it.")
-
-
-def _get_table(source: Input, database: str, table: str, glue: "GlueClient") -> Mapping[str, Any]:
-    try:
-        response: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=table)["Table"]
-    except glue.exceptions.EntityNotFoundException as error:
-        problem = f"The input {database}.{table} is not in Glue."
-        if table != source.table:
-            problem = f"The table {database}.{table} below the view {source.table} is not in Glue."
-        raise InputError(f"{problem} Correct the input, or create the table.") from error
-    return response
-
-
-def _is_view(table: Mapping[str, Any]) -> bool:
-    return bool(table.get("TableType") == "VIRTUAL_VIEW")
-
-
-def _require_view(source: Input, database: str, view: Mapping[str, Any]) -> None:
-    """Raise InputError if an input with `of` is not a view with the columns that it names."""
-    name = f"{database}.{source.table}"
-    if not _is_view(view):
-        raise InputError(f"The input {name} is not a view. Leave out of={source.of!r}.")
-    columns = [column["Name"] for column in view.get("StorageDescriptor", {}).get("Columns", [])]
-    for key in (*source.columns, *source.only):
-        if key not in columns:
-            raise InputError(
-                f"The view {name} has no column {key!r}, so its SQL cannot be filtered by the "
-                f"partitions of {source.of}. It has {', '.join(columns)}. Let the view select "
-                f"{key}, or read {source.of}."
-            )
-
-
-def _require_keys(source: Input, name: str, table: Mapping[str, Any]) -> None:
-    """Raise InputError if the table lacks a key of the input, or the input names none."""
-    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
-    has_all = set(source.columns) <= set(keys)
-    if has_all and bool(keys) == source.is_partitioned:
-        return
-    if _is_view(table) and source.is_partitioned:
-        raise InputError(
-            f"The input {name} is a view, which has no partitions. Name the table below it, such "
-            f'as Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
+    def require_readable(self, glue: "GlueClient") -> None:
+        """Raise InputError if a partition that Glue has is written otherwise than declared."""
+        response = glue.get_partitions(
+            DatabaseName=self.database,
+            TableName=self.table,
+            MaxResults=1,
+            ExcludeColumnSchema=True,
         )
-    stored = ", ".join(keys) or "nothing"
-    declared = ", ".join(source.columns) or "nothing"
-    raise InputError(
-        f"{name} is partitioned by {stored}, the report's input says {declared}."
-        f" {_fitting_declaration(source, table)}"
-    )
+        for stored in response.get("Partitions", []):
+            values = dict(zip(self.keys, stored["Values"], strict=True))
+            for key in self.source.layout.keys:
+                value = values[key.name]
+                if key.kind != "string" or value == _NO_VALUE or may_write(key.format, value):
+                    continue
+                usual = [format for format in _USUAL_FORMATS if may_write(format, value)]
+                example = f', such as format="{usual[0]}"' if usual else ""
+                raise InputError(
+                    f"The input {self.name}: Glue has the partition {key.name}={value}, which does"
+                    f" not have the format {key.format!r}. Write its format{example}."
+                )
+
+    def _require_keys(self) -> None:
+        """Raise InputError if the table does not have the keys of the input, of their kinds."""
+        declared = {}
+        if self.source.is_partitioned:
+            declared = {key.name: key.kind for key in self.source.layout.keys}
+        stored = {key: _kind_of_type(type) for key, type in self.keys.items()}
+        if declared.items() <= stored.items() and bool(declared) == bool(stored):
+            return
+        raise InputError(
+            f"{self.name} is partitioned by {_listed(self.keys)}, and the input declares"
+            f" {_listed(declared)}. {_advice(self.source, stored)}"
+        )
+
+    def _require_only(self) -> None:
+        """Raise InputError if `only` names what is not a key, or values that it cannot have."""
+        for key, values in self.source.only.items():
+            types = {"string": str, "integer": int}
+            expected = types.get(_kind_of_type(self.keys.get(key, "")))
+            if expected is None or any(type(value) is not expected for value in values):
+                raise InputError(
+                    f"The input {self.name}, only=: {key!r} has to be a partition key of type"
+                    f" string or int, with values of that type. The table is partitioned by"
+                    f" {_listed(self.keys)}. Filter by {key} in the SQL, or correct only=."
+                )
 
 
-def _fitting_declaration(source: Input, table: Mapping[str, Any]) -> str:
+def _advice(source: Input, kinds: Mapping[str, str]) -> str:
     """Return what to write for the keys of a table, as far as their names and types tell."""
-    types = {key["Name"]: key.get("Type", "") for key in table.get("PartitionKeys", [])}
-    if not types:
+    if not kinds:
         return f'Write Input("{source.table}", columns=()).'
-    names = list(types)
-    if len(types) > 1:
-        names = [name for name in _KEYS_OF_TIME if name in types]
-    kinds = [_kind_of_type(types[name]) for name in names]
-    is_alone_of_several = len(names) == 1 and len(types) > 1  # such as `year` beside `region`
-    if is_alone_of_several or not _is_layout(names, None, kinds):
-        return "Correct the input: name those of its keys that hold the date or the hour."
-    listed = ", ".join(f'"{name}"' for name in names)
-    kind = ""
-    if set(kinds) != {"string"}:
-        kind = f", {_as_argument(kinds)}"
-    return f'Write Input("{source.table}", columns=[{listed}]{kind}).'
-
-
-def _is_layout(names: Sequence[str], formats: Any, kinds: Sequence[str]) -> bool:
-    """Whether an input may have some keys, formats and kinds."""
-    if not names or "" in kinds:
-        return False
-    known_kinds: Any = kinds
-    try:
-        Layout.of(names, formats=formats, kinds=known_kinds, zone="UTC")
-    except ValueError:
-        return False
-    return True
-
-
-def _as_argument(kinds: Sequence[str]) -> str:
-    """Return the argument `kind` for the kinds of some keys."""
-    if len(set(kinds)) == 1:
-        return f'kind="{kinds[0]}"'
-    listed = ", ".join(f'"{kind}"' for kind in kinds)
-    return f"kind=({listed})"
-
-
-def _require_types(source: Input, name: str, keys: Mapping[str, str]) -> None:
-    """Raise InputError if Athena could not compare a key with what the input says of it."""
-    if not source.is_partitioned:
-        return
-    kinds = []
-    for key in source.layout.keys:
-        kind = _kind_of_type(keys[key.name])
-        kinds.append(kind)
-        if not kind:
-            raise InputError(
-                f"The input {name}: its partition key {key.name} is a {keys[key.name]}, which is"
-                " not supported. Leave the Input out, and filter by period.contains alone."
-            )
-    for key, kind in zip(source.layout.keys, kinds, strict=True):
-        if kind == key.kind:
+    names = source.columns
+    if not names or not {*names} <= kinds.keys():
+        names = [name for name in KEYS_OF_TIME if name in kinds]
+    known_kinds: Any = [kinds[name] for name in names]
+    for formats in (source.format, None):
+        if not names or "" in known_kinds:
+            break
+        try:
+            Layout.of(names, formats=formats, kinds=known_kinds, zone="UTC")
+        except ValueError:
             continue
-        way_out = f"Write {_as_argument(kinds)}"
-        if not _is_layout(source.columns, source.format, kinds):
-            way_out += ", and a format= whose texts are of that kind"
-            if _is_layout(source.columns, None, kinds):
-                way_out += ", or none"
-        raise InputError(
-            f"The input {name}: its partition key {key.name} is of type {keys[key.name]} in Glue,"
-            f" and the report's input says {key.kind!r}. {way_out}."
-        )
-
-
-def _require_only(source: Input, name: str, keys: Mapping[str, str]) -> None:
-    """Raise InputError if `only` names what is not a key, or values that it cannot have."""
-    for key, values in source.only.items():
-        if key not in keys:
-            others = [other for other in keys if other not in source.columns]
-            raise InputError(
-                f"The input {name}: only= names {key!r}, which is not one of its partition keys."
-                f" Its further keys are: {', '.join(others) or 'none'}."
-            )
-        kind = _kind_of_type(keys[key])
-        if kind not in ("string", "integer"):
-            raise InputError(
-                f"The input {name}: its partition key {key} is of type {keys[key]} in Glue, and"
-                " only= knows texts and integers alone. Leave it out of only=, and filter by it in"
-                " the SQL."
-            )
-        expected = int if kind == "integer" else str
-        for value in values:
-            if type(value) is not expected:
-                raise InputError(
-                    f"The input {name}: its partition key {key} is of type {keys[key]} in Glue, and"
-                    f" only= gives {value!r}. Give {expected.__name__} values."
-                )
-            if value in ("", _NO_VALUE):
-                raise InputError(
-                    f"The input {name}: only= gives {value!r} for {key}, which is NULL in Athena,"
-                    f" and equals nothing. Leave it out, and filter by {key} in the SQL."
-                )
-
-
-def _require_done(source: Input, name: str) -> None:
-    """Raise InputError for a projected table that is waited for without done objects."""
-    if source.wait is None or source.done is not None:
-        return
-    problem = "but its partitions are projected, so Glue does not know which of them are there."
-    example = "done='s3://lake/plays/dt={date}/_SUCCESS'"
-    raise InputError(
-        f"The input {name} has wait=, {problem} Name the object that says that a partition is "
-        f"complete, such as {example}, or leave out wait=."
+        written = f'Input("{source.table}", {as_argument(names)}'
+        if formats is not None:
+            written += f", format={as_argument([formats] if isinstance(formats, str) else formats)}"
+        if {*known_kinds} != {"string"}:
+            is_one = len({*known_kinds}) == 1
+            written += f", kind={as_argument(known_kinds[:1] if is_one else known_kinds)}"
+        return f"Write {written})."
+    return (
+        "Name the keys that hold the date or the hour, of type string, int or date, with their"
+        " format=. For other tables leave the Input out, and filter by period.contains alone."
     )
+
+
+def _listed(keys: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({type})" for name, type in keys.items()) or "nothing"
 
 
 def _kind_of_type(glue_type: str) -> str:
-    """Return the kind of a partition key; empty if its type is not known."""
+    """Return the kind of a partition key; empty if its type is not supported."""
     for kind, pattern in _TYPE_OF_KIND.items():
         if pattern.fullmatch(glue_type.strip().lower()):
             return kind
     return ""
-
-
-def _may_be(value: str, format: str) -> bool:
-    """Whether a format gives a text, as far as that can be told."""
-    # `strptime` knows no directive without zeros, and reads texts with and without them.
-    format_to_read = format.replace("%-", "%")
-    try:
-        datetime.strptime(_EXAMPLE.strftime(format_to_read), format_to_read)  # noqa: DTZ007
-    except (ValueError, re.error):
-        return True  # `strptime` does not read all that `strftime` writes, such as %F
-    try:
-        moment = datetime.strptime(value, format_to_read)  # noqa: DTZ007
-    except ValueError:
-        return False
-    return moment.strftime(format) == value

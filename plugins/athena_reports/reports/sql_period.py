@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from athena_reports.inputs.layout import Layout, PartitionKind, bounds_of_events
+from athena_reports.inputs.layout import Layout, PartitionKind
 from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.sql.literals import wall_clock
@@ -110,9 +110,8 @@ class SqlPeriod:
         try:
             names = [column.rpartition(".")[2].strip('"') for column in columns]  # of `p."dt"`
             layout = Layout.of(names, formats=format, kinds=kind, zone=zone)
-            return partitions_predicate(
-                layout, *bounds_of_events(self.period, self.late_by), columns
-            )
+            partitions = layout.partitions(self.start_utc, self.end_utc + self.late_by)
+            return partitions_predicate(layout, partitions, columns)
         except ValueError as error:
             problem = str(error).removesuffix(".")
             given = "" if format is None else f"format {format!r} is not valid: "

@@ -11,8 +11,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.debug import rewrite_traceback_stack
 
 from athena_reports.errors import SqlTemplateError
-from athena_reports.inputs.predicate import input_predicate
-from athena_reports.inputs.published import Published, Source
+from athena_reports.inputs.published import Source
 from athena_reports.reports.sql_params import template_params
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.sql.literals import ParamValue
@@ -113,7 +112,7 @@ class SqlInput:
     def table(self) -> str:
         """The table, with its database if that is not the one of the query."""
         database = self.source.database
-        if isinstance(self.source, Published) and not self.has_published:
+        if self.source.dag_id and not self.has_published:
             database = None
         names = [self.source.table] if database is None else [database, self.source.table]
         return ".".join(map(sql_name, names))
@@ -146,7 +145,4 @@ class SqlInput:
         source = self.source
         if not source.is_partitioned:
             raise ValueError(f"{source.table} has no partitions (columns=()). Remove the filter")
-        period = self.period.period
-        if isinstance(source, Published):
-            return source.predicate(period, alias)
-        return input_predicate(source, period, self.period.late_by, alias=alias)
+        return source.predicate(self.period.period, self.period.late_by, alias)

@@ -14,14 +14,13 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.inputs.input import Input
-from athena_reports.inputs.published import Published, Source
+from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.queries.request import QueryRequest
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import SqlInput, template_context, template_errors
+from athena_reports.reports.sql_template import template_context, template_errors
 from athena_reports.settings import Encryption
 from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
@@ -31,7 +30,7 @@ from athena_reports.steps.airflow_errors import (
     require_connection,
 )
 from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
-from athena_reports.steps.input_coverage import find_coverage
+from athena_reports.steps.input_coverage import find_partitions, require_partitions
 from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
 
@@ -97,7 +96,7 @@ class AthenaSubmitOperator(AthenaOperator):
         self.inputs = tuple(inputs)
         # The DAGs of the reports that it reads. As a template field Airflow stores it, and the
         # Reports page knows it.
-        self.reads = [source.table for source in inputs if isinstance(source, Published)]
+        self.reads = [source.dag_id for source in inputs if source.dag_id]
         self.unload_to = unload_to
         self.max_scan = max_scan
         self.measured = measured
@@ -157,9 +156,7 @@ class AthenaSubmitOperator(AthenaOperator):
             sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
             inputs=self._coverages,
             late_by=self.late_by,
-            reads_previous=any(
-                isinstance(source, Input) and source.previous for source in self.inputs
-            ),
+            reads_previous=any(source.previous for source in self.inputs),
             query_logic=self.query_logic,
         )
         context["ti"].xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
@@ -193,7 +190,7 @@ class AthenaSubmitOperator(AthenaOperator):
         if not database:
             database = "default"  # which Athena takes, too
         hook: Any = self.hook
-        coverages = find_coverage(
+        partitions = find_partitions(
             self.inputs,
             self._run_period,
             late_by=self.late_by,
@@ -202,12 +199,13 @@ class AthenaSubmitOperator(AthenaOperator):
             glue=hook.client("glue"),
             s3=S3(hook.client("s3")),
         )
-        sql_period = SqlPeriod(self._run_period, self.late_by)
+        coverages = tuple(found.coverage for found in partitions)
+        require_partitions(coverages)
         for source, coverage in zip(self.inputs, coverages, strict=True):
             level = logging.WARNING if coverage.gaps else logging.INFO
             self.log.log(level, "%s.", coverage)
             if source.is_partitioned:
-                predicate = SqlInput(source, sql_period).partitions
+                predicate = source.predicate(self._run_period, self.late_by)
                 self.log.info("The filter on %s: %s", coverage.table, predicate)
         return coverages
 

@@ -14,10 +14,10 @@ from athena_reports.aws.errors import call_verdict
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.done_objects import is_done
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Source
 from athena_reports.inputs.source_table import SourceTable
+from athena_reports.inputs.success_markers import has_success_marker
 from athena_reports.periods.calendar import Cadence
 from athena_reports.publication.folder import require_calendar
 from athena_reports.publication.glue_table import Table, published_tables
@@ -120,7 +120,7 @@ def check_account(
     has_table: bool = True,
     inputs: Iterable[Source] = (),
 ) -> Iterator[AccountCheck]:
-    """Look at workgroup, buckets, databases, source tables and done objects.
+    """Look at workgroup, buckets, databases, source tables and success markers.
 
     It yields a check for each.
 
@@ -149,7 +149,7 @@ def check_account(
     for (database, table), sources in _source_tables(all_inputs, settings.database).items():
         yield _check(f"table {database}.{table}", partial(_require_table, database, sources, glue))
     for done in sorted({source.done for source in all_inputs if source.done is not None}):
-        yield _check(f"done objects {done}", partial(is_done, done, s3))
+        yield _check(f"success markers {done}", partial(has_success_marker, done, s3))
 
 
 def _has_columns(table: Table) -> bool:

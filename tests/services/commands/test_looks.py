@@ -468,7 +468,7 @@ def test_what_is_there_has_a_check_mark_and_nothing_is_left_behind(shop: Project
             "DATABASE",
             "absent",
             "table absent.sales",
-            "is not in Glue. Correct the input, or create",
+            "does not exist in Glue. Correct the input, or create",
         ),
     ],
 )

@@ -207,9 +207,9 @@ def test_a_period_whose_run_would_fail_for_want_of_a_partition_is_refused_and_no
 ) -> None:
     day = ABSENT_DAY.isoformat()
     problem = (
-        f"stores_daily, period {day}, environment {ENVIRONMENT}: 1 of the 1 partitions of"
-        f" database_{ENVIRONMENT}.sales that it needs are not registered in Glue: dt={day}."
-        ' Wait for them or register them, or declare missing="partial".'
+        f"stores_daily, period {day}, environment {ENVIRONMENT}:"
+        f" database_{ENVIRONMENT}.sales: 1 of 1 required partitions missing in Glue: dt={day}."
+        ' Wait for them, or register them, or declare missing="partial".'
     )
     looked = shop.run("preview", "stores", day, **WIDE)
     assert (looked.code, looked.err) == (0, "")

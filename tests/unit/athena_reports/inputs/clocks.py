@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -120,17 +120,6 @@ class KeysOfTime:
         return Input("plays", **self.declared, **fields)
 
 
-def iso_week(h: datetime) -> str:
-    """The week by ISO 8601: that of the Thursday between its Monday and its Sunday."""
-    thursday = h.date() + timedelta(days=3 - h.weekday())
-    first_of_year = date(thursday.year, 1, 1)
-    return f"{thursday.year}-W{(thursday - first_of_year).days // 7 + 1:02}"
-
-
-def day_of_year(h: datetime) -> int:
-    return (h.date() - date(h.year, 1, 1)).days + 1
-
-
 PARTS = ("year", "month", "day", "hour")
 TEXTS = ("VARCHAR",) * 4
 INTEGERS = ("INTEGER",) * 4
@@ -155,7 +144,6 @@ LAYOUTS = [
         lambda h: (f"{h.year}{h.month:02}{h.day:02}",),
         ("INTEGER",),
     ),
-    KeysOfTime({"columns": "dt", "format": "%Y-%j"}, lambda h: (f"{h.year}-{day_of_year(h):03}",)),
     # Hours in one key.
     KeysOfTime(
         {"columns": "datehour", "format": "%Y/%m/%d/%H"},
@@ -169,10 +157,6 @@ LAYOUTS = [
     KeysOfTime(
         {"columns": "datehour", "format": "%d-%m-%Y-%H"},
         lambda h: (f"{h.day:02}-{h.month:02}-{h.year}-{h.hour:02}",),
-    ),
-    KeysOfTime(
-        {"columns": "datehour", "format": "%y%m%d%H"},
-        lambda h: (f"{h.year % 100:02}{h.month:02}{h.day:02}{h.hour:02}",),
     ),
     # Hours in several keys.
     KeysOfTime(
@@ -215,17 +199,7 @@ LAYOUTS = [
         ("VARCHAR", "VARCHAR"),
     ),
     KeysOfTime(
-        {"columns": ("year", "week", "dt", "hour"), "format": ("%Y", "%G-W%V", "%F", "%H")},
-        lambda h: (
-            str(h.year),
-            iso_week(h),
-            f"{h.year}-{h.month:02}-{h.day:02}",
-            f"{h.hour:02}",
-        ),
-        TEXTS,
-    ),
-    KeysOfTime(
-        {"columns": ("month", "dt", "hour"), "format": ("%m", "%F", "%H")},
+        {"columns": ("month", "dt", "hour"), "format": ("%m", "%Y-%m-%d", "%H")},
         lambda h: (f"{h.month:02}", f"{h.year}-{h.month:02}-{h.day:02}", f"{h.hour:02}"),
         TEXTS[:3],
     ),
@@ -235,14 +209,13 @@ LAYOUTS = [
         lambda h: (str(h.year), str(h.month), str(h.day)),
         INTEGERS[:3],
     ),
-    # Months, weeks and years.
+    # Months and years.
     KeysOfTime(
         {"columns": PARTS[:2]}, lambda h: (str(h.year), f"{h.month:02}"), ("VARCHAR", "VARCHAR")
     ),
     KeysOfTime(
         {"columns": "billing_period", "format": "%Y-%m"}, lambda h: (f"{h.year}-{h.month:02}",)
     ),
-    KeysOfTime({"columns": "week", "format": "%G-W%V"}, lambda h: (iso_week(h),)),
     KeysOfTime(
         {"columns": "year", "format": "%Y", "kind": "integer"},
         lambda h: (str(h.year),),

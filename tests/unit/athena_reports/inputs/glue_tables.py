@@ -67,15 +67,9 @@ def create_table(
         )
 
 
-def followed(advice: str, fields: Mapping[str, Any]) -> Input:
+def followed(advice: str) -> Input:
     """The input that is written if somebody does what a refusal says."""
-    whole = re.search(r"Write (Input\(.*\))\.$", advice)
-    if whole is not None:
-        declared: Input = eval(whole[1], {"Input": Input})
-        return declared
-    option = re.search(r"Write (format|kind)=(.*?)(\.$|, and a format=.*, or none\.$)", advice)
-    assert option is not None, advice
-    corrected = {**fields, option[1]: eval(option[2])}
-    if "or none" in option[3]:
-        del corrected["format"]
-    return Input("plays", **corrected)
+    written = re.search(r"Write (Input\(.*\))\.$", advice)
+    assert written is not None, advice
+    declared: Input = eval(written[1], {"Input": Input})
+    return declared

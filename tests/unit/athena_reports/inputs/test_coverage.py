@@ -20,18 +20,18 @@ def coverage(**fields: Any) -> InputCoverage:
 @pytest.mark.parametrize(
     ("problem", "says", "may_be_waited_for"),
     [
-        ("absent", "are not registered in Glue", True),
-        ("outside", "lie outside the range of its partition projection", True),
-        ("not_done", "have no done object", True),
-        ("unpublished", "are not published", True),
-        ("partial", "are published as partial", False),
+        ("absent", "missing in Glue", True),
+        ("outside", "outside the range of its partition projection", True),
+        ("not_done", "without a success marker", True),
+        ("unpublished", "not published", True),
+        ("partial", "published as partial", False),
     ],
 )
 def test_each_kind_of_gap_is_said_and_a_run_stops_for_those_that_may_still_come(
     problem: str, says: str, may_be_waited_for: bool
 ) -> None:
     one = coverage(**{problem: DAYS[:1]})
-    assert str(one) == f"1 of the 7 partitions of lake.plays that it needs {says}: {DAYS[0]}"
+    assert str(one) == f"lake.plays: 1 of 7 required partitions {says}: {DAYS[0]}"
     assert one.gaps == [f"lake.plays/{DAYS[0]}"]
     assert (one.lacks_partitions, one.stops_run) == (may_be_waited_for, may_be_waited_for)
     assert not coverage(**{problem: DAYS[:1]}, missing="partial").stops_run
@@ -48,27 +48,28 @@ def test_all_kinds_of_gaps_are_said_one_after_the_other() -> None:
     kinds = ("absent", "outside", "not_done", "unpublished", "partial")
     each = {kind: (day,) for kind, day in zip(kinds, DAYS, strict=False)}
     whole = coverage(**each)
-    assert str(whole) == "; ".join(str(coverage(**{kind: each[kind]})) for kind in kinds)
+    parts = [str(coverage(**{kind: each[kind]})).partition(": ")[2] for kind in kinds]
+    assert str(whole) == f"lake.plays: {'; '.join(parts)}"
     assert whole.gaps == [f"lake.plays/{day}" for day in DAYS[:5]]
 
 
 def test_what_is_whole_is_said_too() -> None:
     there = coverage(present=DAYS, settles_at=datetime(2025, 7, 1, tzinfo=UTC))
-    assert str(there) == "all 7 partitions of lake.plays that it needs are there"
+    assert str(there) == "lake.plays: all 7 required partitions exist"
     assert (there.gaps, there.lacks_partitions, there.stops_run) == ([], False, False)
     unpartitioned = coverage(is_partitioned=False, needed=0)
     assert str(unpartitioned) == "lake.plays has no partitions"
 
 
 def test_who_makes_what_is_missing_is_named() -> None:
-    assert coverage().remedy == "Wait for them or register them"
-    assert coverage(dag_id="plays_daily").remedy == "Wait for them or run plays_daily for them"
+    assert coverage().remedy == "Wait for them, or register them"
+    assert coverage(dag_id="plays_daily").remedy == "Wait for them, or run plays_daily for them"
 
 
 def test_why_there_are_no_rows_is_said_by_the_gaps_of_the_inputs() -> None:
     gap, whole = coverage(absent=DAYS[:1]), coverage(table="lake.users")
     assert why_empty([]) == "The report declares no inputs, so its partitions were not checked."
-    assert why_empty([gap, whole]) == f"Perhaps because {gap}."
+    assert why_empty([gap, whole]) == f"The cause may be {gap}."
     some = coverage(partial=DAYS[:1])
-    assert why_empty([whole, some, gap]) == f"Perhaps because {some}; {gap}."
-    assert why_empty([whole, coverage()]) == f"There are no events: {whole}; {coverage()}."
+    assert why_empty([whole, some, gap]) == f"The cause may be {some}; {gap}."
+    assert why_empty([whole, coverage()]) == f"{whole}; {coverage()}. No row matched."

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import pytest
 
-from athena_reports.inputs.layout import bounds_of_events
-from tests.support.calendars import WEEK
+from athena_reports import Input
+from athena_reports.errors import InputError
+from athena_reports.inputs.layout import format_argument, may_write
 from tests.unit.athena_reports.inputs.clocks import (
-    LAYOUTS,
     ROUNDS,
     Case,
     KeysOfTime,
-    days_of_change,
     hours_on_a_clock,
     random_case,
     some_layouts,
-    stretches,
 )
 
 
@@ -39,150 +37,126 @@ def test_the_partitions_are_those_whose_hours_a_clock_shows(seeds: range) -> Non
             assert_partitions(case, keys)
 
 
-def minutes_of_a_clock(zone: str, start: datetime, end: datetime) -> set[datetime]:
-    """The hours that a clock shows, read every second minute and at the last instant."""
-    readings = [start, end - timedelta(microseconds=1)]
-    while readings[-2] < end - timedelta(minutes=2):
-        readings.insert(-1, readings[-2] + timedelta(minutes=2))
-    shown = {reading.astimezone(ZoneInfo(zone)) for reading in readings}
-    return {face.replace(tzinfo=None, minute=0, second=0, microsecond=0, fold=0) for face in shown}
+# --- formats
+
+# The values of the partition that holds 3:00 on 2 January 2025.
+EXAMPLES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    # Keys that need no format.
+    ({}, ("2025-01-02",)),
+    ({"kind": "date"}, ("2025-01-02",)),
+    ({"kind": "integer"}, ("20250102",)),
+    ({"columns": "Day"}, ("2025-01-02",)),
+    ({"columns": "date"}, ("2025-01-02",)),
+    ({"columns": "year"}, ("2025",)),
+    ({"columns": ("dt", "hour")}, ("2025-01-02", "03")),
+    ({"columns": ("day", "hour"), "kind": "integer"}, ("20250102", "3")),
+    ({"columns": ("Year", "MONTH")}, ("2025", "01")),
+    ({"columns": ("year", "month", "day")}, ("2025", "01", "02")),
+    ({"columns": ("year", "month", "day", "hour"), "kind": "integer"}, ("2025", "1", "2", "3")),
+    # A format of one key.
+    ({"format": "%Y/%m/%d"}, ("2025/01/02",)),
+    ({"format": "%d.%m.%Y"}, ("02.01.2025",)),
+    ({"format": "%Y-%-m-%-d"}, ("2025-1-2",)),
+    ({"format": "%Y-%m"}, ("2025-01",)),
+    ({"format": "%Y%m", "kind": "integer"}, ("202501",)),
+    ({"format": "%Y"}, ("2025",)),
+    ({"format": "%Y/%m/%d/%H"}, ("2025/01/02/03",)),
+    ({"format": "%-H h, %d %m %Y"}, ("3 h, 02 01 2025",)),
+    # Of several keys, in any order.
+    ({"columns": ("y", "m"), "format": ("%Y", "%-m")}, ("2025", "1")),
+    ({"columns": ("month", "dt"), "format": ("%Y-%m", "%Y-%m-%d")}, ("2025-01", "2025-01-02")),
+    ({"columns": ("hour", "dt"), "format": ("%H", "%Y%m%d")}, ("03", "20250102")),
+    (
+        {"columns": ("dt", "hour"), "kind": ("date", "integer")},
+        ("2025-01-02", "3"),
+    ),
+]
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe"])
-def test_the_clocks_that_this_is_held_against_are_read_right(zone: str) -> None:
-    start = datetime(2011, 12, 20, 3, 7, tzinfo=UTC)
-    end = datetime(2012, 1, 5, 11, 1, tzinfo=UTC)
-    assert set(hours_on_a_clock(zone, start, end)) == minutes_of_a_clock(zone, start, end)
+@pytest.mark.parametrize(("fields", "values"), EXAMPLES, ids=str)
+def test_an_example_of_each_format(fields: dict[str, Any], values: tuple[str, ...]) -> None:
+    layout = Input("plays", **fields).layout
+    start = datetime(2025, 1, 2, 3, tzinfo=UTC)
+    assert layout.partitions(start, start + timedelta(minutes=59)) == [values]
+    assert layout.has_hours == any("H" in key.format for key in layout.keys)
+    for key, value in zip(layout.keys, values, strict=True):
+        assert key.kind == "integer" or may_write(key.format, value)
+
+
+NOT_SUPPORTED = (
+    " of the key dt is not supported. Write %Y, %m, %d and %H, or %-m, %-d and %-H without leading"
+    " zeros. To read a table by weeks, leave the Input out and filter by period.contains alone."
+)
+NO_TIME = (
+    "name the year, and month, day and hour as far as the partitions go, such as %Y-%m-%d or %Y-%m."
+)
 
 
 @pytest.mark.parametrize(
-    ("zone", "start", "end", "first", "last", "count"),
+    ("fields", "field", "problem"),
     [
-        # Half past an hour of UTC: both border hours.
-        ("UTC", "2025-06-20T18:30", "2025-06-21T18:30", "2025-06-20T18", "2025-06-21T18", 25),
-        (
-            "Asia/Kolkata",
-            "2025-06-21T00:00",
-            "2025-06-22T00:00",
-            "2025-06-21T05",
-            "2025-06-22T05",
-            25,
+        ({"format": "%G-W%V"}, "format", f"'%G'{NOT_SUPPORTED}"),
+        ({"format": "%Y/%m/%d/%H/%M"}, "format", "'%M' of the key dt is not supported"),
+        *(
+            ({"format": format}, "format", "of the key dt is not supported")
+            for format in ("%F", "%Y-%j", "%y%m%d", "%Y%%", "%Y-%", "%Y-%m-%d %p", "%-Y", "x", "")
         ),
-        (
-            "Asia/Kathmandu",
-            "2025-06-20T18:15",
-            "2025-06-21T18:15",
-            "2025-06-21T00",
-            "2025-06-21T23",
-            24,
+        ({"columns": ("dt", "hour"), "format": ("%Y-%m-%d", "x")}, "format", "'x' of the key hour"),
+        ({"format": "%Y%-m%-d"}, "format", "%-m of the key dt has no end. Write %m."),
+        ({"format": "%-d2%m-%Y"}, "format", "%-d of the key dt has no end"),
+        *(
+            ({"format": format}, "format", NO_TIME)
+            for format in ("%m-%d", "%Y-%d", "%d", "%Y-%H", "%Y-%m-%H", "%H")
         ),
-        # A day of 23 hours, one of 25 hours in which a clock shows an hour twice.
+        ({"columns": ("m", "d"), "format": ("%m", "%d")}, "format", NO_TIME),
         (
-            "America/New_York",
-            "2025-03-09T05:00",
-            "2025-03-10T04:00",
-            "2025-03-09T00",
-            "2025-03-09T23",
-            23,
+            {"kind": "integer", "format": "%Y-%m-%d"},
+            "format",
+            "the key dt is an integer. Write digits alone, such as %Y%m%d.",
         ),
+        ({"kind": "date", "format": "%d.%m.%Y"}, "format", "the key dt is a date. Write %Y-%m-%d."),
         (
-            "America/New_York",
-            "2025-11-02T04:00",
-            "2025-11-03T05:00",
-            "2025-11-02T00",
-            "2025-11-02T23",
-            24,
+            {"columns": ("dt", "hour"), "format": "%Y"},
+            "format",
+            "give one format and one kind for each key: dt, hour.",
         ),
-        # The clock goes back by half an hour, from 2:00 to 1:30.
+        ({"columns": ("dt", "hour"), "kind": ["date"]}, "columns", "one kind for each key"),
         (
-            "Australia/Lord_Howe",
-            "2025-04-05T13:00",
-            "2025-04-06T13:30",
-            "2025-04-06T00",
-            "2025-04-06T23",
-            24,
+            {"columns": "ds"},
+            "columns",
+            'the key ds has no default format. Write it, such as format="%Y-%m-%d".',
         ),
-        # There was no 30th of December.
+        ({"columns": "ymd", "kind": "integer"}, "columns", 'such as format="%Y%m%d".'),
+        ({"columns": "month"}, "columns", 'such as format="%Y-%m".'),
+        ({"columns": "hour"}, "columns", 'such as format="%Y-%m-%d-%H".'),
         (
-            "Pacific/Apia",
-            "2011-12-30T09:00",
-            "2011-12-30T11:00",
-            "2011-12-29T23",
-            "2011-12-31T00",
-            2,
+            {"columns": ("dt", "region")},
+            "columns",
+            "the keys dt, region have no default format. Write the format of each, such as"
+            ' format=("%Y-%m-%d", "%H"), and leave out keys that do not tell time.',
         ),
-        # Until 1911 the clocks of Paris were 9 minutes and 21 seconds before Greenwich.
-        (
-            "Europe/Paris",
-            "1905-06-01T23:50:38",
-            "1905-06-01T23:50:40",
-            "1905-06-01T23",
-            "1905-06-02T00",
-            2,
-        ),
-    ],
-)
-def test_hours_of_unusual_clocks(
-    zone: str, start: str, end: str, first: str, last: str, count: int
-) -> None:
-    """Written by hand, from what is known of these clocks."""
-    datehour = next(keys for keys in LAYOUTS if keys.names == ["datehour"])
-    layout = datehour.source(zone=zone).layout
-    hours = layout.partitions(
-        datetime.fromisoformat(start).replace(tzinfo=UTC),
-        datetime.fromisoformat(end).replace(tzinfo=UTC),
-    )
-    assert (hours[0], hours[-1], len(hours)) == (
-        (f"{datetime.fromisoformat(first):%Y/%m/%d/%H}",),
-        (f"{datetime.fromisoformat(last):%Y/%m/%d/%H}",),
-        count,
-    )
-
-
-@pytest.mark.parametrize(
-    "zone",
-    [
-        "Australia/Lord_Howe",  # by half an hour
-        "Antarctica/Troll",  # by two hours
-        "Asia/Kathmandu",  # by a quarter, in 1986
-        "Asia/Pyongyang",
-        "America/Caracas",
-        "Antarctica/Casey",  # by three hours, and back
-        "Pacific/Apia",  # over a date
-        "Pacific/Kwajalein",  # back by 23 hours, and over a date
-        "Africa/Monrovia",  # by 44 minutes and 30 seconds, in 1972
-        "America/St_Johns",  # at a minute past midnight
-    ],
-)
-def test_the_hours_around_a_change_are_seen_from_any_minute_on(zone: str) -> None:
-    datehour = next(keys for keys in LAYOUTS if keys.names == ["datehour"])
-    layout = datehour.source(zone=zone).layout
-    changes = 0
-    for year in range(1968, 2030):
-        for day in days_of_change(zone, year):
-            change = next(
-                begin
-                for begin, _, _ in stretches(ZoneInfo(zone), day, day + timedelta(days=1))
-                if begin > day
+        *(
+            ({"columns": columns}, "columns", "have no default format. Write the format of each")
+            for columns in (
+                *(("month", "year"), ("year", "day"), ("month", "day"), ("dt", "hour", "minute")),
+                *(("y", "m", "d"), ("dt", "dt"), tuple("abcde")),
             )
-            changes += 1
-            for minutes in range(0, 120, 13):
-                start = change - timedelta(minutes=minutes, seconds=7)
-                end = start + timedelta(hours=2)
-                expected = [datehour.values(hour) for hour in hours_on_a_clock(zone, start, end)]
-                assert layout.partitions(start, end) == expected, start
-    assert changes > 0
+        ),
+    ],
+)
+def test_what_tells_no_time_is_refused_with_what_to_write(
+    fields: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        Input("plays", **fields)
+    assert str(refused.value).startswith(f"Input 'plays', field '{field}': ")
+    assert problem in str(refused.value)
 
 
-@pytest.mark.parametrize("keys", LAYOUTS, ids=str)
-def test_no_time_has_no_partitions(keys: KeysOfTime) -> None:
-    at = datetime(2025, 6, 21, tzinfo=UTC)
-    assert keys.source().layout.partitions(at, at) == []
-
-
-def test_events_land_until_late_by_has_passed_and_never_before_the_end() -> None:
-    late_by = timedelta(hours=9)
-    assert bounds_of_events(WEEK, late_by) == (WEEK.start_utc, WEEK.end_utc + late_by)
-    assert bounds_of_events(WEEK, timedelta(0)) == (WEEK.start_utc, WEEK.end_utc)
-    with pytest.raises(ValueError, match=r"^late_by .* is negative: it is how long after the end"):
-        bounds_of_events(WEEK, timedelta(microseconds=-1))
+def test_the_format_of_a_key_of_dates_is_declared_unless_its_name_tells_it() -> None:
+    """As `load` and `new` write it."""
+    for key in ("dt", "date", "day", "event_date", "hour", "year"):
+        declaration = f'Input("plays", "{key}"{format_argument(key)})'
+        source = eval(declaration, {"Input": Input})
+        assert [part.format for part in source.layout.keys] == ["%Y-%m-%d"]
+        assert ("format=" in declaration) == (key not in ("dt", "date", "day"))

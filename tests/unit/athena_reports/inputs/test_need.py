@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports import Input, Published, daily
+from athena_reports import Input, Published, daily, weekly
 from athena_reports.inputs.need import InputNeed
 from tests.support.calendars import WEEK
 
@@ -30,9 +30,9 @@ FIELDS: dict[str, Any] = {
 # What one look at Glue and S3 depends on. The other fields say which partitions are looked for.
 OF_A_LOOK: dict[str, Any] = {
     "table": "songs",
-    "columns": ("dt", "hour"),
-    "format": ("%Y%j", "%H"),
-    "kind": "string",
+    "columns": ("day", "hr"),
+    "format": ("%d%m%Y", "%H"),
+    "kind": ("string", "integer"),
     "only": {"region": ("jp", "de")},
     "done": "s3://lake/{date}/other",
     "of": "plays",
@@ -60,9 +60,17 @@ def test_a_need_survives_the_database_with_each_field() -> None:
     assert FIELDS.keys() | {"table"} == Input.__dataclass_fields__.keys()
     kept = InputNeed.model_validate_json(need().model_dump_json())
     assert kept == need()
+    assert hash(kept) == hash(need())
     for name, value in FIELDS.items():
         assert getattr(kept.source, name) == value
         assert getattr(Input("plays"), name) != value
+
+
+def test_a_need_of_parts_survives_the_database() -> None:
+    weeks = weekly("sunday", "Asia/Tokyo")
+    parts = need_of(Published("plays", weeks, wait=WAIT, missing="partial", parts="overlapping"))
+    kept = InputNeed.model_validate_json(parts.model_dump_json())
+    assert (kept, hash(kept), kept.lookup) == (parts, hash(parts), parts.lookup)
 
 
 @pytest.mark.parametrize("name", OF_A_LOOK)

@@ -2,29 +2,24 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError, InputError, MissingPartitionsError
-from athena_reports.inputs.coverage import InputCoverage, why_empty
+from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.need import InputNeed
-from athena_reports.inputs.partitions import needed_partitions
 from athena_reports.periods.calendar import Period, yearly
-from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.steps.input_coverage import (
     complete_periods,
-    find_coverage,
     find_partitions,
     find_together,
+    require_partitions,
 )
 from tests.support.calendars import WEEKS
 from tests.support.wire import answered, json_response, s3_error
@@ -45,18 +40,12 @@ WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06
 NO_S3: Any = None  # these inputs have no done objects
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
 PLAYS = Input("plays", missing="partial")
-BY_PARTS = Input(
-    "plays", ["year", "month", "day"], kind="integer", previous=True, missing="partial"
-)
-
-
-INTEGERS = ("year", "month", "day")
 
 
 def create(
     glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
 ) -> None:
-    columns: Any = [{"Name": key, "Type": "int" if key in INTEGERS else "string"} for key in keys]
+    columns: Any = [{"Name": key, "Type": "string"} for key in keys]
     glue.create_table(
         DatabaseName=database,
         TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
@@ -73,9 +62,9 @@ def look(
     period: Period = WEEK,
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> InputCoverage:
-    when: Any = {"late_by": timedelta(0), "now": now}
-    (found,) = find_coverage([source], period, **when, database=database, glue=glue, s3=NO_S3)
-    return found
+    need = InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
+    ((coverage, _),) = find_together([need], now=NOW, glue=glue, s3=NO_S3)
+    return coverage
 
 
 def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: str) -> None:
@@ -86,35 +75,6 @@ def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: s
     assert not lists  # how partitions are written is not in doubt
     assert found.absent == ("dt=2025-06-23", "dt=2025-06-25")
     assert found.gaps == [f"{database}.plays/dt=2025-06-23", f"{database}.plays/dt=2025-06-25"]
-    which = f"2 of the 8 partitions of {database}.plays that it needs"
-    assert str(found) == f"{which} are not registered in Glue: dt=2025-06-23, dt=2025-06-25"
-
-
-@pytest.mark.parametrize("form", ["{}", "{:02d}"])
-def test_three_keys_in_any_order_and_numbers_with_or_without_zeros(
-    glue: GlueClient, database: str, form: str
-) -> None:
-    create(
-        glue,
-        database,
-        ["day", "year", "month"],
-        [[str(day), "2025", form.format(6)] for day in range(14, 28)],
-    )
-
-    assert look(glue, database, BY_PARTS).absent == ("year=2025/month=6/day=28",)
-
-
-def test_more_partitions_than_a_call_of_glue_takes(glue: GlueClient, database: str) -> None:
-    stored = [["2025", "6", "1"], ["2025", "12", "31"], ["2025", "09", "08"], ["2024", "02", "03"]]
-    create(glue, database, ["year", "month", "day"], stored)
-
-    found = look(glue, database, BY_PARTS, yearly().period("2025"))
-    assert found.needed == 366 + 365
-    absent = {day for day in found.absent if "year" in day}
-    assert len(absent) == found.needed - 4
-    for year, month, day in stored:
-        assert f"year={year}/month={int(month)}/day={int(day)}" not in absent
-    assert "and 722 more" in str(found)
 
 
 def test_two_years_of_hours_take_18_calls(glue: GlueClient, database: str) -> None:
@@ -197,8 +157,8 @@ def test_a_glue_that_leaves_all_partitions_unprocessed_is_not_asked_without_end(
     ):
         look(glue, database)
     assert str(caught.value) == (
-        f"Glue has not looked up 8 partitions of {database}.plays: it returned all of them as"
-        " unprocessed. Try again later, or see the AWS health dashboard."
+        f"{database}.plays: Glue returned 8 partitions as unprocessed. Try again later, or see the"
+        " AWS health dashboard."
     )
     assert caught.value.retryable
     assert len(requests) == 1
@@ -232,100 +192,6 @@ def test_a_projection_answers_for_glue(
 
     found = look(glue, database)
     assert (found.outside, found.absent) == (tuple(f"dt={day}" for day in outside), ())
-    assert ("outside the range of its partition projection" in str(found)) == bool(outside)
-
-
-@pytest.mark.parametrize(
-    ("range_", "longest"),
-    [("NOW-1YEAR,NOW", timedelta(days=366)), ("NOW-1MONTH,NOW", timedelta(days=31))],
-)
-def test_a_moving_bound_has_the_longest_length_of_its_unit(
-    glue: GlueClient, database: str, range_: str, longest: timedelta
-) -> None:
-    """A date that Athena may see is not told to be outside."""
-    parameters = {
-        "projection.enabled": "true",
-        "projection.dt.type": "date",
-        "projection.dt.range": range_,
-    }
-    create(glue, database, ["dt"], [], **parameters)
-    first = datetime.fromisoformat(DAYS[0]).replace(tzinfo=UTC)
-
-    assert look(glue, database, now=first + longest).outside == ()
-    day_later = look(glue, database, now=first + longest + timedelta(days=1))
-    assert day_later.outside == (f"dt={DAYS[0]}",)
-
-
-@pytest.mark.parametrize(
-    ("template", "folder"),
-    [
-        ("s3://lake/by-day/${dt}", "s3://lake/by-day/2025-06-21"),
-        (
-            "s3://lake/${DT}/${region}",
-            "s3://lake/2025-06-21/${region}",
-        ),  # Glue's keys are lower-case
-        (None, "s3://lake/plays/dt=2025-06-21/"),
-    ],
-)
-def test_the_folder_of_a_projected_partition_is_the_one_that_athena_reads(
-    glue: GlueClient, database: str, template: str | None, folder: str
-) -> None:
-    parameters = {
-        "projection.enabled": "true",
-        "projection.dt.type": "date",
-        "projection.dt.range": "2025-01-01,NOW",
-    }
-    if template is not None:
-        parameters["storage.location.template"] = template
-    table: Any = {
-        "Name": "plays",
-        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-        "StorageDescriptor": {"Location": "s3://lake/plays"},
-        "Parameters": parameters,
-    }
-    glue.create_table(DatabaseName=database, TableInput=table)
-
-    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
-    (partitions,) = find_partitions([PLAYS], WEEK, **when, database=database, glue=glue, s3=NO_S3)
-    assert partitions.folders["dt=2025-06-21"] == folder
-
-
-def test_a_projection_that_cannot_be_read_is_named(glue: GlueClient, database: str) -> None:
-    parameters = {
-        "projection.enabled": "true",
-        "projection.dt.type": "date",
-        "projection.dt.range": "yesterday,NOW",
-    }
-    create(glue, database, ["dt"], [], **parameters)
-    with pytest.raises(
-        InputError,
-        match="has the range or value 'yesterday' of dt, which is not of the form 'yyyy-MM-dd'",
-    ):
-        look(glue, database)
-
-
-@pytest.mark.parametrize("keys", [None, [], ["day"], ["date", "country"]])
-def test_a_table_that_is_not_there_or_has_other_keys_is_named(
-    glue: GlueClient, database: str, keys: Any
-) -> None:
-    if keys is not None:
-        create(glue, database, keys, [])
-    says = "is not in Glue" if keys is None else "is partitioned by .*, the report's input says dt"
-    with pytest.raises(InputError, match=rf"{database}\.plays {says}"):
-        look(glue, database)
-
-
-def test_a_table_without_partitions_only_has_to_be_there(glue: GlueClient, database: str) -> None:
-    source = Input("plays", columns=())
-    with pytest.raises(InputError, match=rf"The input {database}\.plays is not in Glue"):
-        look(glue, database, source)
-
-    create(glue, database, [], [])
-    found = look(glue, database, source)
-    assert (found.needed, found.gaps) == (0, [])
-    assert str(found) == f"{database}.plays has no partitions"
-    assert why_empty([found]) == f"There are no events: {database}.plays has no partitions."
-    assert InputCoverage.model_validate(found.model_dump(mode="json")) == found
 
 
 @pytest.mark.parametrize("location", ["s3://lake/plays/", ""])
@@ -338,52 +204,7 @@ def test_a_table_without_partitions_has_one_folder_and_a_view_has_none(
     where: Any = {"database": database, "glue": glue, "s3": NO_S3}
     (found,) = find_partitions([Input("plays", columns=())], WEEK, **when, **where)
     assert found.folders == ({"": location} if location else {})
-
-
-@pytest.mark.parametrize(
-    ("keys", "columns", "says"),
-    [
-        ([], "dt", 'nothing, the report\'s input says dt. Write Input("plays", columns=()).'),
-        (["dt"], (), 'dt, the report\'s input says nothing. Write Input("plays", columns=["dt"]).'),
-        (
-            ["year", "month", "day"],
-            (),
-            "year, month, day, the report's input says nothing."
-            ' Write Input("plays", columns=["year", "month", "day"], kind="integer").',
-        ),
-        (["a", "b"], (), "a, b, the report's input says nothing. Correct the input"),
-    ],
-)
-def test_other_keys_than_declared_are_refused_with_what_to_write(
-    glue: GlueClient, database: str, keys: list[str], columns: Any, says: str
-) -> None:
-    create(glue, database, keys, [])
-    with pytest.raises(InputError) as refused:
-        look(glue, database, Input("plays", columns))
-    assert f"{database}.plays is partitioned by {says}" in str(refused.value)
-
-
-LATE = timedelta(days=1)
-INSTANTS = st.timedeltas(timedelta(0), timedelta(days=50)).map(
-    lambda past: datetime(2025, 6, 1, tzinfo=UTC) + past
-)
-
-
-@given(INSTANTS, st.booleans())
-def test_needed_is_what_the_sql_reads_as_far_as_it_can_be_there(
-    now: datetime, previous: bool
-) -> None:
-    period = WEEKS.last_complete(now)
-    needed = needed_partitions(Input("plays", previous=previous), period, LATE, now)
-
-    late_events_have_landed = now >= period.end_utc + LATE
-    late = LATE if late_events_have_landed else timedelta(0)
-    filters = [
-        SqlPeriod(period, late).partitions("dt"),
-        SqlPeriod(period.previous, LATE).partitions("dt"),
-    ]
-    read = re.findall(r"'(.+?)'", "".join(filters[: 1 + previous]))
-    assert [day for (day,) in needed] == sorted({day for day in read if day <= str(now.date())})
+    assert (found.coverage.needed, found.coverage.is_partitioned) == (0, False)
 
 
 def must_be_there(case: Case, now: datetime) -> set[datetime]:
@@ -412,25 +233,19 @@ def test_needed_is_what_has_begun_by_any_clock(seeds: range) -> None:
             source = keys.source(
                 zone=case.zone, previous=case.previous, last_year=case.last_year, only=only
             )
-            needed = needed_partitions(source, case.period, case.late_by, now)
+            needed = source.required_partitions(case.period, case.late_by, now)
             of_time = set(map(keys.values, hours))
             expected = {(*values, level) for values in of_time for level in ("1", "20")}
             assert set(needed) == expected, (case, str(keys), now)
             assert len(needed) == len(expected)
 
 
-def test_an_empty_result_is_told_apart() -> None:
-    whole = InputCoverage(table="lake.plays", missing="partial", needed=8)
-    absent = whole.model_copy(update={"absent": ("dt=2025-06-21",)})
-    outside = whole.model_copy(update={"outside": ("dt=2025-06-21",)})
-
-    assert "declares no inputs" in why_empty([])
-    assert "no events" in why_empty([whole])
-    assert re.search("Perhaps.*not registered", why_empty([absent]))
-    assert re.search("Perhaps.*projection", why_empty([outside]))
-
-
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WAITED_FOR = Input("plays", wait=timedelta(days=1), missing="partial")
+
+
+def need_of(source: Input, database: str, period: Period = WEEK) -> InputNeed:
+    return InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
 
 
 def with_done(missing: Literal["fail", "partial"], bucket: str) -> Input:
@@ -439,7 +254,7 @@ def with_done(missing: Literal["fail", "partial"], bucket: str) -> Input:
 
 
 @pytest.mark.parametrize("is_projected", [False, True])
-def test_a_partition_without_its_done_object_is_missing(
+def test_a_partition_without_its_success_marker_is_missing(
     glue: GlueClient, database: str, s3: S3Client, bucket: str, is_projected: bool
 ) -> None:
     """So a query that is started when the wait is over knows of it."""
@@ -447,24 +262,23 @@ def test_a_partition_without_its_done_object_is_missing(
     create(glue, database, ["dt"], [] if is_projected else [[day] for day in DAYS], **parameters)
     for day in DAYS[1:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
     # Whose bucket it is, is not asked: the lake may belong to another account.
-    look |= {"database": database, "glue": glue, "s3": S3(s3, owner="999999999999")}
+    look: Any = {"now": NOW, "glue": glue, "s3": S3(s3, owner="999999999999")}
     asked: list[Any] = []
     s3.meta.events.register("provide-client-params.s3", lambda params, **_: asked.append(params))
-    (found,) = find_coverage([with_done("partial", bucket)], WEEK, **look)
-    assert found.gaps == [f"{database}.plays/dt=2025-06-21"]
-    assert str(found).endswith("that it needs have no done object: dt=2025-06-21")
+    needs = [need_of(with_done(missing, bucket), database) for missing in ("partial", "fail")]
+    partial, fail = [coverage for coverage, _ in find_together(needs, **look)]
+    assert partial.gaps == fail.gaps == [f"{database}.plays/dt=2025-06-21"]
+    require_partitions([partial])
     with pytest.raises(MissingPartitionsError) as refused:
-        find_coverage([with_done("fail", bucket)], WEEK, **look)
+        require_partitions([partial, fail])
     assert str(refused.value) == (
-        f"{found}. No query was started. Wait for them or register them, then clear run_query;"
-        ' or declare missing="partial".'
+        f"{fail}. No query was started. Wait for them, or register them, then clear run_query; or"
+        ' declare missing="partial".'
     )
 
     s3.put_object(Bucket=bucket, Key=f"done/{DAYS[0]}")
-    (found,) = find_coverage([with_done("fail", bucket)], WEEK, **look)
-    assert found.gaps == []
+    assert [coverage.gaps for coverage, _ in find_together(needs, **look)] == [[], []]
     assert asked
     assert not [params for params in asked if "ExpectedBucketOwner" in params]
 
@@ -477,7 +291,7 @@ def test_a_partition_without_its_done_object_is_missing(
         ("SlowDown", 503, S3Error, "Please reduce"),  # nothing of the input has to be changed
     ],
 )
-def test_a_done_object_that_cannot_be_looked_for_names_the_way_out_where_there_is_one(
+def test_a_success_marker_that_cannot_be_looked_for_names_the_way_out_where_there_is_one(
     glue: GlueClient,
     database: str,
     new_s3_client: Callable[[], S3Client],
@@ -491,30 +305,25 @@ def test_a_done_object_that_cannot_be_looked_for_names_the_way_out_where_there_i
     monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
     create(glue, database, ["dt"], [[day] for day in DAYS])
     s3 = new_s3_client()
-    need = InputNeed(
-        source=with_done("fail", bucket), period=WEEK, late_by=timedelta(0), database=database
-    )
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     # More errors than botocore makes attempts, for all days.
     refused = [s3_error(code, "Please reduce", status) for _ in range(9 * len(DAYS))]
     with answered(s3, "ListObjectsV2", *refused), pytest.raises(AthenaReportsError) as caught:
-        find_together([need], now=now, glue=glue, s3=S3(s3))
+        find_together([need_of(with_done("fail", bucket), database)], now=NOW, glue=glue, s3=S3(s3))
     assert type(caught.value) is kind
     assert says.format(bucket=bucket) in str(caught.value)
-    told_of_the_input = f"The done object s3://{bucket}/done/" in str(caught.value)
-    assert told_of_the_input == (kind is InputError)
+    names_the_marker = f"Could not look for the success marker s3://{bucket}/done/"
+    assert (names_the_marker in str(caught.value)) == (kind is InputError)
 
 
-def test_the_values_of_only_are_no_part_of_a_done_objects_address(
+def test_the_values_of_only_are_no_part_of_a_success_marker(
     glue: GlueClient, database: str, s3: S3Client, bucket: str
 ) -> None:
     regions = ("jp", "us")
     create(glue, database, ["dt", "region"], [[day, name] for day in DAYS for name in regions])
     for day in DAYS[1:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    source = replace(with_done("partial", bucket), only={"region": regions})
-    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
-    (found,) = find_coverage([source], WEEK, **when, database=database, glue=glue, s3=S3(s3))
+    need = need_of(replace(with_done("partial", bucket), only={"region": regions}), database)
+    ((found, _),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
     assert found.not_done == tuple(f"dt={DAYS[0]}/region={name}" for name in regions)
 
 
@@ -524,32 +333,10 @@ def test_what_glue_lacks_and_what_is_not_done_are_told_apart(
     create(glue, database, ["dt"], [[day] for day in DAYS[1:]])
     for day in DAYS[2:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    need = InputNeed(
-        source=with_done("partial", bucket), period=WEEK, late_by=timedelta(0), database=database
-    )
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    ((found, folders),) = find_together([need], now=now, glue=glue, s3=S3(s3))
+    need = need_of(with_done("partial", bucket), database)
+    ((found, folders),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
     assert (found.absent, found.not_done) == (("dt=2025-06-21",), ("dt=2025-06-22",))
-    assert str(found) == (
-        f"1 of the 8 partitions of {database}.plays that it needs are not registered in Glue: "
-        f"dt=2025-06-21; 1 of the 8 partitions of {database}.plays that it needs have no done "
-        "object: dt=2025-06-22"
-    )
     assert len(folders) == 7
-
-
-def test_a_projected_table_cannot_be_waited_for_without_done_objects(
-    glue: GlueClient, database: str
-) -> None:
-    create(glue, database, ["dt"], [], **{"projection.enabled": "true"})
-    assert look(glue, database).gaps == []
-    with pytest.raises(InputError) as refused:
-        look(glue, database, WAITED_FOR)
-    assert str(refused.value) == (
-        f"The input {database}.plays has wait=, but its partitions are projected, so Glue does not"
-        " know which of them are there. Name the object that says that a partition is complete,"
-        " such as done='s3://lake/plays/dt={date}/_SUCCESS', or leave out wait=."
-    )
 
 
 def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
@@ -561,35 +348,11 @@ def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
         Input("plays", wait=timedelta(days=2)),
         Input("plays", zone="Asia/Tokyo"),
     ]
-    needs = [
-        InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
-        for source in sources
-        for period in (WEEK, WEEK.next)
-    ]
+    needs = [need_of(source, database, week) for source in sources for week in (WEEK, WEEK.next)]
     assert len({need.lookup for need in needs}) == 1
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
-        together = find_together(needs, now=now, glue=glue, s3=NO_S3)
+        together = find_together(needs, now=NOW, glue=glue, s3=NO_S3)
     assert (len(tables), len(batches)) == (1, 1)
-    alone = [find_together([need], now=now, glue=glue, s3=NO_S3)[0] for need in needs]
+    alone = [find_together([need], now=NOW, glue=glue, s3=NO_S3)[0] for need in needs]
     assert together == alone
     assert [len(coverage.gaps) for coverage, _ in together] == [0, 7, 0, 7, 0, 7]
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"columns": ["year", "month", "day"], "kind": "integer", "previous": True},
-        {"wait": timedelta(days=400, microseconds=1), "done": "s3://lake/{date}"},
-        {"columns": (), "database": "other"},
-        {"columns": ["dt", "hour"], "format": ["%F", "%-H"], "kind": ("date", "string")},
-        {"only": {"region": ["jp", "us"], "shard": (1, 2)}, "of": "raw.plays", "last_year": True},
-    ],
-)
-def test_a_need_survives_the_database(fields: dict[str, Any]) -> None:
-    need = InputNeed(
-        source=Input("plays", **fields), period=WEEK, late_by=timedelta(hours=36), database="lake"
-    )
-    read = InputNeed.model_validate_json(need.model_dump_json())
-    assert (read, hash(read)) == (need, hash(need))

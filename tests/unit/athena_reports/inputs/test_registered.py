@@ -11,10 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports import Input
-from athena_reports.errors import InputError
-from athena_reports.inputs.registered import registered_folders, some_partition
+from athena_reports.inputs.registered import registered_folders
 from athena_reports.inputs.source_table import SourceTable
-from athena_reports.periods.calendar import daily, weekly
+from athena_reports.periods.calendar import Period, daily, weekly
 from athena_reports.steps.input_coverage import complete_periods, find_partitions
 from tests.support.wire import answered, json_error, json_response
 from tests.unit.athena_reports.inputs.glue_tables import create_table
@@ -52,25 +51,6 @@ def test_integers_are_found_with_and_without_zeros(
     assert folders["2025", "6", "1", "9"] == {
         "year=2025/month=6/day=1/hour=9": f"s3://lake/plays/{path}/"
     }
-
-
-@pytest.mark.parametrize("form", ["{}", "{:02}"])
-def test_after_the_first_call_integers_are_asked_for_as_glue_has_them(
-    glue: GlueClient, database: str, form: str
-) -> None:
-    keys = dict.fromkeys(("year", "month", "day", "hour"), "int")
-    there = []
-    wanted = []
-    for day, hour in product(range(1, 31), range(24)):
-        for month in (5, 6, 7):
-            there.append(["2025", form.format(month), form.format(day), form.format(hour)])
-            wanted.append(("2025", str(month), str(day), str(hour)))
-    create_table(glue, database, keys, there)
-    table = SourceTable.read(Input("plays", tuple(keys), kind="integer"), database, glue)
-    with answered(glue, "BatchGetPartition") as requests:
-        assert list(registered_folders(table, wanted, glue)) == wanted
-    # Of 2,160 partitions.
-    assert len(requests) == (3 if form == "{}" else 4)
 
 
 FREE = [
@@ -117,25 +97,6 @@ def test_a_time_is_there_if_any_value_of_a_free_key_is(
     assert not [each for each in expressions_of(requests) if "DATE" in each]  # it has texts alone
 
 
-def test_a_key_of_any_name_is_looked_up_among_all_partitions(
-    glue: GlueClient, database: str
-) -> None:
-    keys = {"event date": "string", "region": "string"}
-    create_table(glue, database, keys, [*product(DAYS[:3], ("jp", "us"))])
-    table = SourceTable.read(Input("plays", "event date", format="%F"), database, glue)
-    folders = registered_folders(table, [(DAYS[1],), (DAYS[7],)], glue)
-    assert {partition: len(found) for partition, found in folders.items()} == {(DAYS[1],): 2}
-
-
-def test_one_of_several_keys_may_have_any_name(glue: GlueClient, database: str) -> None:
-    keys = {"dt": "string", "hour of day": "string", "region": "string"}
-    create_table(glue, database, keys, [(DAYS[0], "01", "jp"), (DAYS[1], "02", "us")])
-    source = Input("plays", ("dt", "hour of day"), format=("%F", "%H"))
-    table = SourceTable.read(source, database, glue)
-    wanted = [(DAYS[0], "01"), (DAYS[0], "02")]
-    assert list(registered_folders(table, wanted, glue)) == wanted[:1]
-
-
 def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
     there = [*product(HOURS[:240], ("de", "jp", "us"))]
     create_table(glue, database, {"datehour": "string", "region": "string"}, there)
@@ -146,23 +107,6 @@ def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
     assert list(folders) == [(hour,) for hour in HOURS[:240]]
     assert all(len(of_regions) == 3 for of_regions in folders.values())
     assert len({*expressions_of(requests)}) == 1
-
-
-def test_hours_of_several_keys_among_others_are_asked_for_in_short_expressions(
-    glue: GlueClient, database: str
-) -> None:
-    keys = {"dt": "string", "hour": "int", "region": "string"}
-    there = [[day, str(hour), "jp"] for day in DAYS[:4] for hour in range(0, 24, 2)]
-    create_table(glue, database, keys, there)
-    source = Input("plays", ("dt", "hour"), format=("%F", "%H"), kind=("string", "integer"))
-    table = SourceTable.read(source, database, glue)
-    wanted = [(day, str(hour)) for day in DAYS[:7] for hour in range(24)]
-    with answered(glue, "GetPartitions") as requests:
-        folders = registered_folders(table, wanted, glue)
-    assert list(folders) == [(day, hour) for day, hour, _ in there]
-    expressions = expressions_of(requests)
-    assert all(1000 < len(expression) <= 2048 for expression in expressions[:-1])
-    assert len(expressions) > 1
 
 
 def test_periods_in_any_order_are_looked_up_together(glue: GlueClient, database: str) -> None:
@@ -211,53 +155,59 @@ def test_values_of_only_are_needed_one_by_one(glue: GlueClient, database: str) -
     )
 
 
-def test_the_time_is_that_of_its_own_key_beside_values_of_another_kind(
-    glue: GlueClient, database: str
+@pytest.mark.parametrize(
+    ("keys", "fields", "period", "expected"),
+    [
+        (
+            {"level": "int", "dt": "date", "region": "string"},
+            {"kind": "date", "only": {"level": [1, 2]}},
+            daily().period("2025-06-02"),
+            ["(dt IN ('2025-06-02'))"],  # a date is a text here
+        ),
+        (
+            {"year": "int", "month": "int", "region": "string"},
+            {"columns": ("year", "month"), "kind": "integer"},
+            weekly("sunday").period("2025-06-29"),
+            ["(year IN (2025) AND month IN (6, 7))"],
+        ),
+        (
+            {"datehour": "string", "region": "string"},
+            {"columns": "datehour", "format": "%Y/%m/%d/%H"},
+            daily().period("2025-06-02"),
+            ["(datehour BETWEEN '2025/06/02/00' AND '2025/06/02/23')"],
+        ),
+        (
+            {"event date": "string", "region": "string"},
+            {"columns": "event date", "format": "%Y-%m-%d"},
+            daily().period("2025-06-02"),
+            [""],  # how it quotes a name is not documented
+        ),
+    ],
+)
+def test_partitions_of_a_table_with_free_keys_are_listed_by_an_expression(
+    glue: GlueClient,
+    database: str,
+    keys: dict[str, str],
+    fields: dict[str, Any],
+    period: Period,
+    expected: list[str],
 ) -> None:
-    keys = {"level": "int", "region": "string", "dt": "string"}
-    create_table(glue, database, keys, [*product("01", ("jp", "us"), DAYS[:4])])
-    table = SourceTable.read(Input("plays", only={"level": [1, 2]}), database, glue)
-    with answered(glue, "GetPartitions") as requests:
-        folders = registered_folders(table, [*product(DAYS[1:3], "12")], glue)
-    assert {partition: sorted(found) for partition, found in folders.items()} == {
-        (day, "1"): [f"dt={day}/level=1/region={region}" for region in ("jp", "us")]
-        for day in DAYS[1:3]
-    }
-    assert expressions_of(requests) == [f"dt >= '{DAYS[1]}' AND dt <= '{DAYS[2]}'"]
-
-
-def test_integers_of_one_key_are_asked_for_in_the_order_of_numbers(
-    glue: GlueClient, database: str
-) -> None:
-    keys = {"day_of_era": "int", "region": "string"}
-    create_table(glue, database, keys, [*product(("998", "999", "1000"), ("jp",))])
-    source = Input("plays", "day_of_era", kind="integer", format="%Y")
+    create_table(glue, database, keys)
+    source = Input("plays", **fields)
+    required = source.required_partitions(period, timedelta(0), datetime(2026, 1, 1, tzinfo=UTC))
     table = SourceTable.read(source, database, glue)
-    wanted = [("1000",), ("999",)]
     with answered(glue, "GetPartitions") as requests:
-        assert list(registered_folders(table, wanted, glue)) == wanted
-    assert expressions_of(requests) == ["day_of_era >= 999 AND day_of_era <= 1000"]
+        registered_folders(table, required, glue)
+    assert expressions_of(requests) == expected
 
 
-def test_times_that_do_not_sort_as_texts_are_named_one_by_one(
-    glue: GlueClient, database: str
-) -> None:
-    """A range from the first to the last would list most of the table."""
-    create_table(glue, database, {"dt": "string", "region": "string"}, [["01-07-2025", "jp"]])
-    table = SourceTable.read(Input("plays", format="%d-%m-%Y"), database, glue)
-    wanted = [("30-06-2025",), ("01-07-2025",)]
+def test_an_expression_is_no_longer_than_glue_takes_it(glue: GlueClient, database: str) -> None:
+    days = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
+    create_table(glue, database, {"dt": "string", "region": "string"}, [*product(days, ("jp",))])
+    table = SourceTable.read(Input("plays"), database, glue)
     with answered(glue, "GetPartitions") as requests:
-        assert list(registered_folders(table, wanted, glue)) == wanted[1:]
-    assert expressions_of(requests) == ["(dt = '30-06-2025') OR (dt = '01-07-2025')"]
-
-
-def test_an_expression_is_as_long_as_glue_takes_it(glue: GlueClient, database: str) -> None:
-    create_table(glue, database, {"landed": "string", "region": "string"})
-    table = SourceTable.read(Input("plays", "landed", format="%d-%m-%Y"), database, glue)
-    days = [date(2025, 1, 1) + timedelta(days=number) for number in range(77)]
-    with answered(glue, "GetPartitions") as requests:
-        registered_folders(table, [(f"{day:%d-%m-%Y}",) for day in days], glue)
-    assert [len(expression) for expression in expressions_of(requests)] == [2048, 23]
+        assert len(registered_folders(table, [(day,) for day in days], glue)) == 365
+    assert [len(expression) <= 2048 for expression in expressions_of(requests)] == [True] * 4
 
 
 # --- rare answers
@@ -274,45 +224,6 @@ def test_a_partition_that_is_no_number_is_passed_over(
     with answered(glue, "GetPartitions", json_response(answer)):
         folders = registered_folders(table, [("20250601",), ("20250602",)], glue)
     assert folders == {("20250601",): {"dt=20250601/region=jp": "s3://lake/b/"}}
-
-
-def test_a_table_of_which_only_the_default_partition_is_there_lacks_the_others(
-    glue: GlueClient, database: str
-) -> None:
-    create_table(glue, database, {"dt": "string"}, [[NO_VALUE]])
-    look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC), "s3": None}
-    look |= {"database": database, "glue": glue}
-    (found,) = find_partitions([Input("plays")], daily().period("2025-06-01"), **look)
-    assert found.coverage.absent == ("dt=2025-06-01",)
-
-
-def test_a_partition_without_a_storage_descriptor_has_no_folder(
-    glue: GlueClient, database: str
-) -> None:
-    create_table(glue, database, {"dt": "string"})
-    table = SourceTable.read(Input("plays"), database, glue)
-    with answered(
-        glue, "BatchGetPartition", json_response({"Partitions": [{"Values": [DAYS[0]]}]})
-    ):
-        folders = registered_folders(table, [(DAYS[0],), (DAYS[1],)], glue)
-    assert folders == {(DAYS[0],): {f"dt={DAYS[0]}": ""}}
-
-
-@pytest.mark.parametrize("values", [("2025-06-01",), ("2025-06-01", "jp", "1")])
-def test_a_partition_of_other_keys_than_those_of_the_table_is_named(
-    glue: GlueClient, database: str, values: tuple[str, ...]
-) -> None:
-    create_table(glue, database, {"dt": "string", "region": "string"})
-    table = SourceTable.read(Input("plays"), database, glue)
-    answer = json_response({"Partitions": [stored("a", *values)]})
-    says = (
-        rf"The partition {'/'.join(values)} of {database}\.plays has {len(values)} values, and the"
-        " table has 2 keys"
-    )
-    with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):
-        registered_folders(table, [("2025-06-01",)], glue)
-    with answered(glue, "GetPartitions", answer), pytest.raises(InputError, match=says):
-        some_partition(table, glue)
 
 
 @pytest.mark.parametrize("call", ["GetPartitions", "BatchGetPartition"])

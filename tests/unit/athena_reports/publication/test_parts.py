@@ -48,7 +48,7 @@ def coverage(glue: Any) -> InputCoverage:
 def test_nothing_is_published_of_a_report_without_a_table(glue: MemoryGlue) -> None:
     found = coverage(glue)
     assert found.unpublished == NAMES
-    assert found.remedy == "Wait for them or run days_daily for them"
+    assert found.remedy == "Wait for them, or run days_daily for them"
 
 
 def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGlue) -> None:

@@ -269,11 +269,11 @@ def test_partitions_longer_than_a_day_are_named_once() -> None:
         ((), {}, "name the partition keys"),
         (("p.dt", "region"), {}, "the keys dt, region have no default format"),
         (("ds",), {}, "the key ds has no default format. Write it, such as format="),
-        (("y", "m"), {"format": "%Y-%m"}, "1 for the 2 keys"),
-        (("month", "year"), {}, "another order than year, month"),
+        (("y", "m"), {"format": "%Y-%m"}, "one format and one kind for each key"),
+        (("month", "year"), {}, "the keys month, year have no default format"),
         (("dt",), {"kind": "varchar"}, "'varchar'.*string, date, integer"),
-        (("dt",), {"kind": "integer", "format": "%Y-%m-%d"}, "'integer'.*'2025-01-02'"),
-        (("dt",), {"kind": "date", "format": "%d.%m.%Y"}, "'date'.*'02.01.2025'"),
+        (("dt",), {"kind": "integer", "format": "%Y-%m-%d"}, "dt is an integer"),
+        (("dt",), {"kind": "date", "format": "%d.%m.%Y"}, "dt is a date"),
     ],
 )
 def test_a_partition_filter_that_cannot_be_is_refused(

@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.predicate import input_predicate
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
 from athena_reports.publication.scan_estimate import ScanEstimate
@@ -248,7 +247,7 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
     submitted(given, inputs=inputs)
     found = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
     plays, users = found.inputs
-    predicate = input_predicate(inputs[0], WEEK, timedelta(0))
+    predicate = inputs[0].predicate(WEEK, timedelta(0))
     assert logged() == [
         f"warning: {plays}.",
         f"info: The filter on {DATABASE}.plays: {predicate}",

@@ -316,9 +316,7 @@ def test_a_result_without_rows_is_refused_before_anything_is_uploaded(
     else:
         s3.put_object(Bucket=bucket, Key="q-1-manifest.csv", Body=b"")
         query |= {"statement": "UNLOAD", "data_manifest": f"s3://{bucket}/q-1-manifest.csv"}
-    with pytest.raises(
-        error, match=r"query q-1 returned no rows.*not registered in Glue: dt=2025-06-14"
-    ):
+    with pytest.raises(error, match=r"query q-1 returned no rows.*missing in Glue: dt=2025-06-14"):
         transformed(query, bucket, inputs=(GAP,), empty=empty)
     assert keys_in(s3, bucket) == []
 

@@ -66,7 +66,7 @@ def test_an_input_of_another_database_is_looked_for_there_once(services: Service
 
 
 def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
-    """The partitions of a projected table, and done objects that nobody may look for."""
+    """The partitions of a projected table, and success markers that nobody may look for."""
     projected: Any = {
         "Name": "projected",
         "PartitionKeys": [{"Name": "dt", "Type": "string"}],
@@ -85,14 +85,14 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     )[4:]
     assert [check.name for check in checks] == [
         "table database_dev.projected",
-        "done objects s3://markers-of-a-lake/plays/{date}",
-        f"done objects s3://{NO_BUCKET}/plays/{{date}}",
+        "success markers s3://markers-of-a-lake/plays/{date}",
+        f"success markers s3://{NO_BUCKET}/plays/{{date}}",
     ]
     assert [check.problem for check in checks[:2]] == ["", ""]
     assert f"Correct done= of the input, or create the bucket {NO_BUCKET}." in checks[2].problem
 
     (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
-    assert "has wait=, but its partitions are projected" in check.problem
+    assert "has wait=, but Glue does not know its partitions" in check.problem
 
 
 def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> None:

@@ -142,7 +142,7 @@ def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
     assert code == 0, text
     lines = text.splitlines()
     assert "| users | none |  |  |" in lines
-    assert "| best_daily | day, as published | UTC | partial |" in lines
+    assert "| best_daily | period | UTC | partial |" in lines
     assert "Owner: ops \\| &lt;b&gt;. Formats: parquet, csv. Key of the rows: user\\|id." in lines
     assert (
         "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 | 2025-03-31 |"

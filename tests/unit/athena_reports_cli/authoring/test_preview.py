@@ -247,8 +247,8 @@ def test_each_input_is_looked_for_in_its_own_database_and_one_without_data_refus
     assert result.estimate is not None
     assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
     assert result.refused.startswith(
-        "plays_weekly, period 2025-06-15, environment dev: 7 of the 7 partitions of"
-        f" {other}.visits that it needs are not registered in Glue: day=2025-06-15, "
+        "plays_weekly, period 2025-06-15, environment dev:"
+        f" {other}.visits: 7 of 7 required partitions missing in Glue: day=2025-06-15, "
     )
 
 
