@@ -270,13 +270,12 @@ def test_input_that_comes_late_and_in_parts_is_waited_for(
     wait_until_deferred(run)
     first, second = lake.late_dates(week_of(run.run_id))
     said = said_on_the_page(run)
-    assert said.startswith("Waits for its input since 20")
-    assert "2 of the 8 partitions of database_dev.plays that it needs" in said
-    assert f"are not registered in Glue: dt={first}, dt={second}." in said
+    assert said.startswith("Waiting for inputs since 20")
+    assert f"2 of 8 required partitions missing in Glue: dt={first}, dt={second}." in said
 
     lake.land(first)
     until(
-        lambda: f"are not registered in Glue: dt={second}." in said_on_the_page(run),
+        lambda: f"missing in Glue: dt={second}." in said_on_the_page(run),
         "the page says what is missing now",
     )
     assert run.queries == []
@@ -287,7 +286,7 @@ def test_input_that_comes_late_and_in_parts_is_waited_for(
     assert manifest_of(run)["partial"] is False
     assert len(run.queries) == 1
     events = [json.loads(line)["event"] for line in log_of(run).splitlines()]
-    told = {event for event in events if event.startswith("Waits for its input")}
+    told = {event for event in events if event.startswith("Waiting for inputs")}
     assert len(told) == 2, events
 
 
@@ -296,8 +295,7 @@ def test_a_done_object_is_waited_for_though_glue_has_the_partition(
 ) -> None:
     run = runs["has-a-marker"]
     wait_until_deferred(run)
-    assert "8 of the 8 partitions" in said_on_the_page(run)
-    assert "have no done object" in said_on_the_page(run)
+    assert "8 of 8 required partitions without a success marker" in said_on_the_page(run)
     first = dt.date.fromisoformat(week_of(run.run_id)) - dt.timedelta(days=1)
     for days in range(8):
         key = f"plays/{first + dt.timedelta(days=days)}"

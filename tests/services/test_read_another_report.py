@@ -181,14 +181,14 @@ def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
     wait = dag.get_task("wait_for_inputs")
     (source,) = wait.awaited
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wait, "awaited", (replace(source, wait=timedelta(days=36500)),))
+        patch.setattr(wait, "inputs", (replace(source, wait=timedelta(days=36500)),))
         task, context = prepare(
             wait, TaskInstance(dag_id=dag.dag_id), "run", params={"period": WEEK}
         )
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(context)
     (sentence,) = context["ti"].values["wait_for_inputs", "missing_inputs"]["missing"]
-    assert sentence.endswith(f"daily_scores_daily that it needs are not published: {missing}")
+    assert sentence.endswith(f" required partitions not published: {missing}")
     yield
     trigger = through_the_database(deferred.value.trigger)
     with pytest.MonkeyPatch.context() as patch:

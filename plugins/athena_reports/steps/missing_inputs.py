@@ -21,4 +21,4 @@ class MissingInputs(BaseModel, frozen=True):
 
     def __str__(self) -> str:
         since = self.since.astimezone(UTC)
-        return f"Waits for its input since {since:%Y-%m-%d %H:%M} UTC: {'; '.join(self.missing)}."
+        return f"Waiting for inputs since {since:%Y-%m-%d %H:%M} UTC: {'; '.join(self.missing)}."

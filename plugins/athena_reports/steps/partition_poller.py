@@ -1,7 +1,7 @@
 """One poller for all the partitions that the waits of a triggerer wait for.
 
 It asks Glue for each table once, and for up to 1,000 partitions in a call, whatever the number of
-waits. Done objects are asked for one by one, each address once.
+waits. Success markers are asked for one by one, each address once.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
@@ -45,28 +43,34 @@ class InputsWait:
         self.needs = needs
         self._missing = None if missing is None else tuple(missing)
         self._is_failing = False
-        self._changes: asyncio.Queue[tuple[str, ...] | str] = asyncio.Queue()
+        self._changes: asyncio.Queue[tuple[str, ...] | Exception] = asyncio.Queue()
 
     async def next_change(self) -> tuple[str, ...]:
         """Return what is missing once it is something else than before; empty if nothing is."""
         while True:
             change = await self._changes.get()
-            if not isinstance(change, str):
+            if not isinstance(change, Exception):
                 return change
-            log.warning("It is not known what is missing, and asked again: %s", change)
+            log.warning("Could not check the inputs; will retry: %s", change)
 
-    def note_answer(self, missing: tuple[str, ...]) -> None:
-        """Note what is missing; whoever waits learns of a change."""
+    def note(self, found: Mapping[InputNeed, InputCoverage | Exception]) -> None:
+        """Note what a look found, unless it left out something that this wait needs."""
+        missing = []
+        for need in self.needs:
+            coverage = found.get(need)
+            if coverage is None:
+                return
+            if isinstance(coverage, Exception):
+                if not self._is_failing:  # of several errors in a row, the first one is logged
+                    self._changes.put_nowait(coverage)
+                self._is_failing = True
+                return
+            if coverage.lacks_partitions:
+                missing.append(str(coverage))
         self._is_failing = False
-        if missing != self._missing:
-            self._missing = missing
-            self._changes.put_nowait(missing)
-
-    def note_no_answer(self, reason: str) -> None:
-        """Note that AWS did not tell what is missing, and why."""
-        if not self._is_failing:
-            self._changes.put_nowait(reason)
-        self._is_failing = True
+        if tuple(missing) != self._missing:
+            self._missing = tuple(missing)
+            self._changes.put_nowait(self._missing)
 
 
 class PartitionPoller(SharedPoller[InputsWait]):
@@ -101,59 +105,39 @@ class PartitionPoller(SharedPoller[InputsWait]):
 
         A look ends at the first table for which AWS throttles.
         """
-        needs_by_lookup: dict[object, dict[InputNeed, None]] = {}
+        needs_by_lookup: dict[object, dict[InputNeed, None]] = {}  # each once, in order
         for wait in self.waits:
             for need in wait.needs:
                 needs_by_lookup.setdefault(need.lookup, {})[need] = None
         # Those that a look has left out come first in the next one.
         lookups = sorted(needs_by_lookup, key=lambda lookup: self._looked_at.get(lookup, 0.0))
-        found: dict[InputNeed, InputCoverage | str] = {}
+        found: dict[InputNeed, InputCoverage | Exception] = {}
         keeps_pace = True
-        for number, lookup in enumerate(lookups):
+        for lookup in lookups:
             needs = list(needs_by_lookup[lookup])
             await _turns.wait(TABLES_PER_SECOND)
             self._looked_at[lookup] = time.monotonic()
             try:
-                coverages = await self._find(needs)
+                found.update(await self._find(needs))
             except Exception as error:  # whatever it is: without the poller no wait would ever end
-                found.update(dict.fromkeys(needs, str(error)))
+                is_first = not found
+                found.update(dict.fromkeys(needs, error))
                 if _is_throttled(error):
-                    keeps_pace = number > 0
+                    keeps_pace = not is_first
                     break
                 self.drop_clients()
-            else:
-                found.update(zip(needs, coverages, strict=True))
         for wait in self.waits:
-            _tell(wait, found)
+            wait.note(found)
         return keeps_pace
 
-    async def _find(self, needs: Sequence[InputNeed]) -> list[InputCoverage]:
+    async def _find(self, needs: Sequence[InputNeed]) -> dict[InputNeed, InputCoverage]:
         glue, s3 = await self.clients()
         partitions = await asyncio.to_thread(
             find_together, needs, now=datetime.now(UTC), glue=glue, s3=s3
         )
-        return [coverage for coverage, _ in partitions]
-
-
-def _tell(wait: InputsWait, found: Mapping[InputNeed, InputCoverage | str]) -> None:
-    """Let a wait know what was found, unless the look has left out something that it needs."""
-    missing = []
-    for need in wait.needs:
-        coverage = found.get(need)
-        if coverage is None:
-            return
-        if isinstance(coverage, str):
-            wait.note_no_answer(coverage)
-            return
-        if coverage.lacks_partitions:
-            missing.append(str(coverage))
-    wait.note_answer(tuple(missing))
+        return {need: coverage for need, (coverage, _) in zip(needs, partitions, strict=True)}
 
 
 def _is_throttled(error: Exception) -> bool:
-    cause: BaseException | None = error
-    if isinstance(error, S3Error):
-        cause = error.__cause__
-    if not isinstance(cause, (ClientError, BotoCoreError)):
-        return False
-    return error_kind(cause) is ErrorKind.THROTTLED
+    cause = error.__cause__ if isinstance(error, S3Error) else error
+    return isinstance(cause, Exception) and error_kind(cause) is ErrorKind.THROTTLED

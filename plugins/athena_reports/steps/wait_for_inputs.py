@@ -49,6 +49,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
     """
 
     aws_hook_class = SharedSessionHook
+    _run_period: Period  # known when the task is rendered
     template_fields: Sequence[str] = ("period", *AwsBaseSensor.template_fields)
 
     def __init__(
@@ -62,21 +63,19 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.awaited = tuple(source for source in inputs if source.wait is not None)
-        longest_wait = max(source.wait for source in self.awaited if source.wait is not None)
+        longest_wait = max(source.wait for source in inputs if source.wait is not None)
         super().__init__(
             mode="reschedule", poke_interval=_PAUSE_SECONDS, timeout=longest_wait, **kwargs
         )
         self.cadence = cadence
         self.late_by = late_by
+        self.inputs = inputs
         self.database = database
         self.environment = environment
         self.deferrable = deferrable
-        # The period of the run, which is known when the task is rendered.
-        self._run_period: Period | None = None
-        # The same in its wire form: as a template field, it is what Airflow's UI shows.
+        # The period of the run in its wire form: a template field, which Airflow's UI shows.
         self.period: dict[str, Any] | None = None
-        self._missing: Sequence[str] | None = None  # by the last look; None if it told nothing
+        self._missing: Sequence[str] | None = None  # by the last look; None if it failed
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Decide on the run's period before anything is looked at."""
@@ -90,9 +89,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         require_connection(self.hook, self._about)
         if not self.deferrable:
             return super().execute(context)
-        if not self.poke(context):
-            self._defer(context)
-        return None
+        return self.execute_complete(context)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Look again when the trigger has found everything, or when an input's time is over."""
@@ -109,21 +106,30 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
     def poke(self, context: Context) -> bool:
         """Look once, and return whether the query may be started."""
         now = datetime.now(UTC)
-        needs = self._needs(now)
-        if not needs:
-            self.log.info("The inputs are not waited for any longer: their time is over.")
+        awaited = list(self._deadlines(now))
+        if not awaited:
+            self.log.info("The wait for the inputs is over.")
             return True
         with aws_errors(self._about, task=self.task_id):
             try:
-                self._missing = self._find_missing(needs, now)
+                partitions = find_partitions(
+                    awaited,
+                    self._run_period,
+                    late_by=self.late_by,
+                    now=now,
+                    database=self.database,
+                    glue=self.hook.client("glue"),
+                    s3=S3(self.hook.client("s3")),
+                )
             except (AthenaReportsError, ClientError, BotoCoreError) as error:
-                if not _may_pass(error):
+                if not _is_retryable(error):
                     raise
-                self.log.warning("It is not known what is missing, and asked again: %s", error)
+                self.log.warning("Could not check the inputs; will retry: %s", error)
                 self._missing = None
                 return False
+        self._missing = [str(coverage) for coverage, _ in partitions if coverage.lacks_partitions]
         if not self._missing:
-            self.log.info("Nothing is missing.")
+            self.log.info("No required partition is missing.")
             return True
         waiting = MissingInputs(since=self._since(context), missing=tuple(self._missing))
         self.log.info("%s", waiting)
@@ -134,40 +140,13 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
     def _about(self) -> str:
         return describe(self.dag_id, self._run_period, self.environment)
 
-    @property
-    def _known_period(self) -> Period:
-        assert self._run_period is not None, "the task was not rendered"
-        return self._run_period
-
-    def _needs(self, now: datetime) -> list[InputNeed]:
-        """Return what is still waited for."""
-        return [
-            InputNeed(
-                source=source,
-                period=self._known_period,
-                late_by=self.late_by,
-                database=self.database,
-            )
-            for source in self.awaited
-            if now < self._deadline(source)
-        ]
-
-    def _deadline(self, source: Source) -> datetime:
-        """Return when the time of an input is over: it counts from the end of the period."""
-        assert source.wait is not None
-        return self._known_period.end_utc + source.wait
-
-    def _find_missing(self, needs: Sequence[InputNeed], now: datetime) -> list[str]:
-        partitions = find_partitions(
-            [need.source for need in needs],
-            self._known_period,
-            late_by=self.late_by,
-            now=now,
-            database=self.database,
-            glue=self.hook.client("glue"),
-            s3=S3(self.hook.client("s3")),
-        )
-        return [str(coverage) for coverage, _ in partitions if coverage.lacks_partitions]
+    def _deadlines(self, now: datetime) -> dict[Source, datetime]:
+        """Return until when each input is waited for, as far as that is not over."""
+        deadlines = {}
+        for source in self.inputs:
+            if source.wait is not None and now < self._run_period.end_utc + source.wait:
+                deadlines[source] = self._run_period.end_utc + source.wait
+        return deadlines
 
     def _since(self, context: Context) -> datetime:
         """Return since when the task waits."""
@@ -181,8 +160,17 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
 
     def _defer(self, context: Context) -> NoReturn:
         now = datetime.now(UTC)
-        needs = self._needs(now)
-        nearest_deadline = min((self._deadline(need.source) for need in needs), default=now)
+        deadlines = self._deadlines(now)
+        needs = [
+            InputNeed(
+                source=source,
+                period=self._run_period,
+                late_by=self.late_by,
+                database=self.database,
+            )
+            for source in deadlines
+        ]
+        nearest_deadline = min(deadlines.values(), default=now)
         trigger = InputsTrigger(
             needs=[need.model_dump_json() for need in needs],
             since=self._since(context).isoformat(),
@@ -195,7 +183,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=nearest_deadline - now)
 
 
-def _may_pass(error: AthenaReportsError | ClientError | BotoCoreError) -> bool:
+def _is_retryable(error: AthenaReportsError | ClientError | BotoCoreError) -> bool:
     """Return whether a look may succeed later."""
     if isinstance(error, AthenaReportsError):
         return error.retryable

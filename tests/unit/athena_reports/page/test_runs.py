@@ -121,7 +121,7 @@ def test_a_run_that_waits_for_its_input_says_since_when_and_for_what(session: Se
     dags = report_dags(["plays_weekly"], session)
     assert unfinished_runs(dags, session) == {"plays_weekly": expected}
     assert str(waiting) == (
-        "Waits for its input since 2026-03-07 15:00 UTC: a is missing; b is missing."
+        "Waiting for inputs since 2026-03-07 15:00 UTC: a is missing; b is missing."
     )
 
 

@@ -77,14 +77,14 @@ def test_each_change_is_told_once_until_nothing_is_missing(
     lake.create(dates=DATES[:6])
     changes, _ = waited(clock, changes_of([need()]), landing(lake, DATES[6:], 100))
     assert [len(change) for change in changes] == [1, 1, 0]
-    assert f"2 of the 8 partitions of {DATABASE}.plays" in changes[0][0]
-    assert changes[1][0].endswith(f"are not registered in Glue: dt={DATES[7]}")
+    assert changes[0][0].startswith(f"{DATABASE}.plays: 2 of 8 ")
+    assert changes[1][0].endswith(f": dt={DATES[7]}")
     assert 200 <= clock.seconds <= 200 + PAUSE_SECONDS + 1
 
 
 def test_what_is_known_to_be_missing_is_no_change(lake: SourceLake, clock: VirtualClock) -> None:
     lake.create(dates=DATES[:7])
-    known = f"1 of the 8 partitions of {DATABASE}.plays that it needs are not registered in Glue: "
+    known = f"{DATABASE}.plays: 1 of 8 required partitions missing in Glue: "
     changes, _ = waited(
         clock,
         changes_of([need()], [f"{known}dt={DATES[7]}"]),
@@ -107,8 +107,8 @@ def test_late_partitions_are_needed_once_all_of_them_can_have_landed(
 
     late = need(late_by=timedelta(days=4))
     changes, _ = waited(clock, changes_of([late]), land_all_later())
-    counts = [change[0].partition(" partitions")[0] for change in changes if change]
-    assert counts == ["1 of the 8", "5 of the 12"]
+    counts = [change[0].split()[1:4] for change in changes if change]
+    assert counts == [["1", "of", "8"], ["5", "of", "12"]]
     assert changes[-1] == ()
 
 
@@ -165,31 +165,7 @@ def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
     assert early_end <= 100 + 2 * PAUSE_SECONDS < 1100 <= late_end
 
 
-def test_a_part_that_is_published_as_partial_is_not_waited_for(
-    lake: SourceLake, clock: VirtualClock
-) -> None:
-    """It says of itself what it lacks, and may never be whole."""
-    days = Published("days", daily(WEEK.cadence.timezone), wait=timedelta(days=30))
-    first, *others = days.parts_of(WEEK)
-    lake.publish(days, first, partial="true")
-    for day in others[1:]:
-        lake.publish(days, day)
-    of_week = InputNeed(source=days, period=WEEK, late_by=timedelta(0), database=DATABASE)
-
-    async def publish_last() -> None:
-        await asyncio.sleep(100)
-        lake.publish(days, others[0])
-
-    async def two_changes() -> list[tuple[str, ...]]:
-        with PartitionPoller.of(CONNECTION).waiting([of_week], None) as wait:
-            return [await wait.next_change(), await wait.next_change()]
-
-    ((missing,), nothing), _ = waited(clock, two_changes(), publish_last())
-    assert missing.startswith("1 of the 7 partitions of")
-    assert nothing == ()
-
-
-def test_a_done_object_is_waited_for_and_asked_for_once_for_all_waits(
+def test_a_success_marker_is_waited_for_and_asked_for_once_for_all_waits(
     lake: SourceLake, clock: VirtualClock
 ) -> None:
     lake.create(dates=DATES)
@@ -207,7 +183,7 @@ def test_a_done_object_is_waited_for_and_asked_for_once_for_all_waits(
     *changes, _ = waited(clock, changes_of([marked]), changes_of([marked]), mark_the_last())
     for own in changes:
         assert [len(change) for change in own] == [1, 0]
-        assert own[0][0].endswith(f"have no done object: dt={DATES[7]}")
+        assert own[0][0].endswith(f"without a success marker: dt={DATES[7]}")
     assert clock.seconds > 4 * PAUSE_SECONDS - 1
 
 
@@ -227,7 +203,7 @@ def test_no_error_ends_a_wait_and_it_is_told_once(
     assert changes[-1] == ()
     assert 5000 <= clock.seconds <= 5000 + LONGEST_PAUSE_SECONDS
     told = [record.getMessage() for record in caplog.records]
-    told = [line for line in told if "asked again" in line]
+    told = [line for line in told if "will retry" in line]
     assert len(told) == 1
     assert str(error) in told[0]
 
@@ -246,7 +222,7 @@ def test_a_second_time_without_answers_is_told_too(
     lake.before = refuse
     waited(clock, changes_of([need()]), landing(lake, DATES[7:], 2000))
     told = [record.getMessage() for record in caplog.records]
-    told = [line for line in told if "asked again" in line]
+    told = [line for line in told if "will retry" in line]
     assert len(told) == 2
     assert str(NO_NETWORK) in told[0]
     assert str(DENIED) in told[1]
