@@ -181,7 +181,7 @@ def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
     wait = dag.get_task("wait_for_inputs")
     (source,) = wait.awaited
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wait, "inputs", (replace(source, wait=timedelta(days=36500)),))
+        patch.setattr(wait, "awaited", (replace(source, wait=timedelta(days=36500)),))
         task, context = prepare(
             wait, TaskInstance(dag_id=dag.dag_id), "run", params={"period": WEEK}
         )

@@ -74,15 +74,16 @@ class SourceTable:
                 projection is not supported, or it is waited for and cannot be.
         """
         database = source.database or database
-        *of_database, name = (source.of or source.table).split(".")
-        database = of_database[0] if of_database else database
-        try:
-            response: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=name)["Table"]
-        except glue.exceptions.EntityNotFoundException as error:
+        name = source.table
+        if source.of is not None:
+            *of_database, name = source.of.split(".")
+            database = of_database[0] if of_database else database
+        response = _get_table(database, name, glue)
+        if source.is_partitioned and response.get("TableType") == "VIRTUAL_VIEW":
             raise InputError(
-                f"The input {database}.{name} does not exist in Glue. Correct the input, or create"
-                " the table."
-            ) from error
+                f"The input {database}.{name} is a view. Name the table that it reads, such as"
+                f' Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
+            )
         table = cls(
             source=source,
             database=database,
@@ -91,21 +92,11 @@ class SourceTable:
             location=response.get("StorageDescriptor", {}).get("Location", ""),
             projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),
         )
-        if source.is_partitioned and response.get("TableType") == "VIRTUAL_VIEW":
-            raise InputError(
-                f"The input {table.name} is a view. Name the table that it reads, such as"
-                f' Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
-            )
         table._require_keys()
         table._require_only()
-        if source.is_partitioned and table.projection is not None:
+        if table.projection is not None and source.is_partitioned:
             table.projection.require(source.layout)
-            if source.wait is not None and source.done is None:
-                raise InputError(
-                    f"The input {table.name} has wait=, but Glue does not know its partitions: they"
-                    " are projected. Name a success marker, such as"
-                    " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
-                )
+            table._require_success_marker()
         return table
 
     @property
@@ -149,6 +140,16 @@ class SourceTable:
                     f" not have the format {key.format!r}. Write its format{example}."
                 )
 
+    def _require_success_marker(self) -> None:
+        """Raise InputError if a projected table is waited for without a success marker."""
+        if self.source.wait is None or self.source.done is not None:
+            return
+        raise InputError(
+            f"The input {self.name} has wait=, but Glue does not know its partitions: they are"
+            " projected. Name a success marker, such as"
+            " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
+        )
+
     def _require_keys(self) -> None:
         """Raise InputError if the table does not have the keys of the input, of their kinds."""
         declared = {}
@@ -164,15 +165,27 @@ class SourceTable:
 
     def _require_only(self) -> None:
         """Raise InputError if `only` names what is not a key, or values that it cannot have."""
+        types = {"string": str, "integer": int}
         for key, values in self.source.only.items():
-            types = {"string": str, "integer": int}
             expected = types.get(_kind_of_type(self.keys.get(key, "")))
-            if expected is None or any(type(value) is not expected for value in values):
+            if {type(value) for value in values} != {expected}:
                 raise InputError(
                     f"The input {self.name}, only=: {key!r} has to be a partition key of type"
                     f" string or int, with values of that type. The table is partitioned by"
                     f" {_listed(self.keys)}. Filter by {key} in the SQL, or correct only=."
                 )
+
+
+def _get_table(database: str, name: str, glue: "GlueClient") -> Mapping[str, Any]:
+    try:
+        response: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=name)
+    except glue.exceptions.EntityNotFoundException as error:
+        raise InputError(
+            f"The input {database}.{name} does not exist in Glue. Correct the input, or create the"
+            " table."
+        ) from error
+    table: Mapping[str, Any] = response["Table"]
+    return table
 
 
 def _advice(source: Input, kinds: Mapping[str, str]) -> str:

@@ -63,13 +63,13 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        longest_wait = max(source.wait for source in inputs if source.wait is not None)
+        self.awaited = tuple(source for source in inputs if source.wait is not None)
+        longest_wait = max(source.wait for source in self.awaited if source.wait is not None)
         super().__init__(
             mode="reschedule", poke_interval=_PAUSE_SECONDS, timeout=longest_wait, **kwargs
         )
         self.cadence = cadence
         self.late_by = late_by
-        self.inputs = inputs
         self.database = database
         self.environment = environment
         self.deferrable = deferrable
@@ -143,7 +143,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
     def _deadlines(self, now: datetime) -> dict[Source, datetime]:
         """Return until when each input is waited for, as far as that is not over."""
         deadlines = {}
-        for source in self.inputs:
+        for source in self.awaited:
             if source.wait is not None and now < self._run_period.end_utc + source.wait:
                 deadlines[source] = self._run_period.end_utc + source.wait
         return deadlines
