@@ -8,14 +8,12 @@ from dataclasses import KW_ONLY, field, fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
-import pydantic_core
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
-from athena_reports.errors import InputError
-from athena_reports.inputs.declaration import CONFIG, mistake
+from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.inputs.layout import Layout, Partition, PartitionKind
 from athena_reports.inputs.predicate import only_predicate, partitions_predicate
 from athena_reports.periods.calendar import Period
@@ -63,8 +61,8 @@ _Table = Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)?$")]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class Input:
-    """A table that a report reads; InputError if a field is wrong.
+class Input(Declaration):
+    """A table that a report reads.
 
     Its partition keys say which hours, days, months or years a partition holds, or it has no
     partitions (`columns=()`). Without partitions a query reads all of it, and besides `table` and
@@ -116,16 +114,6 @@ class Input:
     of: _Table | None = None
     database: str | None = None
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(fields)
-        except pydantic.ValidationError as error:
-            field, problem = mistake(error, cls.__annotations__)
-            table = _table_of(fields)
-            raise InputError(f"Input {table!r}, field {field!r}: {problem}") from None
-
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
@@ -133,17 +121,17 @@ class Input:
                 is_given = getattr(self, option.name) not in (option.default, {})
                 if is_given and option.name not in _OF_A_TABLE:
                     problem = "it is for tables with partitions. Remove it, or columns=()."
-                    self._refuse(option.name, problem)
+                    self.refuse(option.name, problem)
             return self
         for key in self.only:
             if key in self.columns:
-                self._refuse("only", f"{key!r} is one of columns= already. Remove it here.")
+                self.refuse("only", f"{key!r} is one of columns= already. Remove it here.")
         try:
             _ = self.layout
         except ValueError as error:
-            self._refuse("columns" if self.format is None else "format", f"{error}.")
+            self.refuse("columns" if self.format is None else "format", f"{error}.")
         if self.done is not None and self.wait is None:
-            self._refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
+            self.refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
         return self
 
     @property
@@ -236,19 +224,7 @@ class Input:
         keys = (self.columns, self.format, self.kind, tuple(self.only.items()))
         return self.table, self.of, keys, self.done
 
-    def _refuse(self, name: str, problem: str) -> NoReturn:
-        raise InputError(f"Input {self.table!r}, field {name!r}: {problem}")
-
 
 def _names(keys: Iterable[str], alias: str | None) -> list[str]:
     prefix = "" if alias is None else f"{alias}."
     return [f"{prefix}{sql_name(key)}" for key in keys]
-
-
-def _table_of(arguments: pydantic_core.ArgsKwargs) -> object:
-    """Return the table that a call of `Input` names; None if it names none."""
-    if arguments.args:
-        return arguments.args[0]
-    if arguments.kwargs:
-        return arguments.kwargs.get("table")
-    return None

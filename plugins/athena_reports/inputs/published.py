@@ -3,13 +3,13 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import KW_ONLY
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter
 
+from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.errors import InputError
-from athena_reports.inputs.declaration import CONFIG, mistake
 from athena_reports.inputs.input import Input, Wait
 from athena_reports.inputs.layout import Partition
 from athena_reports.periods.calendar import Cadence, Period, Unit
@@ -39,8 +39,8 @@ _ReportName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
-class Published:
-    """The published periods of another report; InputError if a field is wrong.
+class Published(Declaration):
+    """The published periods of another report.
 
     A report reads those that make up its own period: the days of a week, or the months of a
     quarter. They are called its parts.
@@ -63,15 +63,6 @@ class Published:
     parts: Literal["whole", "overlapping"] = "whole"
     missing: Literal["fail", "partial"] = "fail"
     wait: Wait | None = None
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, fields: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(fields)
-        except pydantic.ValidationError as error:
-            field, problem = mistake(error, cls.__annotations__)
-            raise InputError(f"Published, field {field!r}: {problem}") from None
 
     @property
     def is_partitioned(self) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_reports import Input
-from athena_reports.errors import InputError
+from athena_reports.errors import InputError, ReportError
 from athena_reports.periods.calendar import daily, weekly
 from athena_reports.steps.input_coverage import find_partitions
 from tests.unit.athena_reports.inputs.trino import assert_trino_accepts
@@ -59,7 +59,7 @@ def inputs(draw: st.DrawFn) -> Input:
     fields["previous"] = draw(st.booleans())
     try:
         return Input("plays", **fields)
-    except InputError:
+    except ReportError:
         return Input(
             "plays", columns[:1], format="%Y-%m-%d", missing="partial", previous=fields["previous"]
         )

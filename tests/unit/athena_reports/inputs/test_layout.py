@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from athena_reports import Input
-from athena_reports.errors import InputError
+from athena_reports.errors import ReportError
 from athena_reports.inputs.layout import format_argument, may_write
 from tests.unit.athena_reports.inputs.clocks import (
     ROUNDS,
@@ -147,7 +147,7 @@ NO_TIME = (
 def test_what_tells_no_time_is_refused_with_what_to_write(
     fields: dict[str, Any], field: str, problem: str
 ) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(ReportError) as refused:
         Input("plays", **fields)
     assert str(refused.value).startswith(f"Input 'plays', field '{field}': ")
     assert problem in str(refused.value)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import Published, daily, monthly, quarterly, weekly, yearly
-from athena_reports.errors import InputError
+from athena_reports.errors import InputError, ReportError
 from athena_reports.periods.calendar import Cadence
 from athena_reports.settings import settings
 
@@ -124,10 +124,9 @@ def test_the_table_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_mistake_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
     arguments = {"report": "plays", "cadence": daily(), **fields}
-    with pytest.raises(InputError, match=f"Published, field '{named}'") as caught:
+    with pytest.raises(ReportError, match=f"^Published .*, field '{named}'") as caught:
         Published(**arguments)
     assert says in str(caught.value)
-    assert "Value error" not in str(caught.value)  # which are pydantic's words
 
 
 def test_a_name_of_64_characters_is_accepted() -> None:
