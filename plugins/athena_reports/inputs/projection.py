@@ -27,6 +27,7 @@ _LONGEST_OF_UNIT = {
 }
 _UNITS = {"Y": "YEAR", "m": "MONTH", "d": "DAY", "H": "HOUR"}  # by the part of the time
 
+_PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 # A text in quotes (two quotes are one), or equal letters.
 _TOKEN = re.compile(r"'([^']*)'|(([A-Za-z])\3*)")
 # The letters of Java's DateTimeFormatter, and how `strftime` writes the same.
@@ -121,12 +122,8 @@ class Projection:
         for other_values in product(*choices):
             all_values = {**values, **dict(zip(other_keys, other_values, strict=True))}
             name = "/".join(f"{key}={value}" for key, value in all_values.items())
-            folder = template
-            for key, value in all_values.items():
-                # Glue has the names of keys in lower case, and the template as it was written.
-                placeholder = re.compile(re.escape(f"${{{key}}}"), re.IGNORECASE)
-                folder = placeholder.sub(value.zfill(self._digits(key)), folder)
-            folders[name] = folder
+            texts = {key: value.zfill(self._digits(key)) for key, value in all_values.items()}
+            folders[name] = _filled(template, texts)
         return folders
 
     def _parameter(self, key: str, name: str, default: str = "") -> str:
@@ -197,6 +194,14 @@ class Projection:
             case "enum":
                 return value in self._enum(key)
         return True
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    def value_of(placeholder: re.Match[str]) -> str:
+        # Glue has the names of keys in lower case, and the template as it was written.
+        return values.get(placeholder[1].lower(), placeholder[0])
+
+    return _PLACEHOLDER.sub(value_of, template)
 
 
 def _instant(text: str, format: str, now: datetime) -> datetime:

@@ -46,7 +46,7 @@ DONE = "give the S3 address of a success marker with {date}, such as"
 def test_an_input_that_cannot_be_names_the_field(
     fields: dict[str, Any], named: str, says: str
 ) -> None:
-    with pytest.raises(ReportError, match="^Input 'plays', field ") as caught:
+    with pytest.raises(ReportError, match=r"^Input 'plays', field ") as caught:
         Input("plays", **fields)
     assert caught.value.field == named
     assert says in str(caught.value)

@@ -140,7 +140,7 @@ def test_an_input_that_is_declared_wrongly_fails_the_check(
     (folder / "carriers.py").write_text(text.replace('"flights", "dt"', '"flights", "day"'))
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(SQL))
     monkeypatch.setattr(sys, "argv", ["report_periods.py", str(folder)])
-    with pytest.raises(InputError, match="the report's input says day"):
+    with pytest.raises(InputError, match="the input declares day"):
         report_periods.main()
 
 
@@ -173,7 +173,7 @@ def test_done_objects_that_may_not_be_listed_fail_the_check_and_a_bucket_that_is
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
     monkeypatch.setattr(sys, "argv", ["report_periods.py", str(dags)])
     if fails:
-        with pytest.raises(InputError, match=r"cannot be looked for.*not for you"):
+        with pytest.raises(InputError, match=r"Could not look for.*not for you"):
             report_periods.main()
     else:
         report_periods.main()
