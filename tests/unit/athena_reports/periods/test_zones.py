@@ -96,7 +96,11 @@ def require_as_clocks_show(names: list[str]) -> None:
                     assert (day == daily(name).containing(at(instant))) == (start <= instant < end)
                 week = weekly(weekday_of(number), name).containing(at(end - 1))
                 assert (week.id, week.start_utc) == (day.id, at(start)), (name, week)
-                for since, until in ((start, end), (start - HOUR, change), (start, end + 2 * DAY)):
+                for since, until in (
+                    (start, end),
+                    (start - HOUR, change + 100),
+                    (start, end + 2 * DAY),
+                ):
                     hours = shown(stretches, since, until, HOUR)
                     dates = [moment.date() for moment in shown(stretches, since, until, DAY)]
                     assert hours_shown(zone, at(since), at(until)) == hours, (name, at(since))
