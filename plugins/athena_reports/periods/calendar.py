@@ -57,6 +57,8 @@ class Cadence:
     first_day: Weekday | None = None
 
     def __post_init__(self) -> None:
+        if self.unit not in _NOUNS:  # such as that of a DAG that a later release has stored
+            raise PeriodError(f"unit {self.unit!r} is not valid. Use one of {', '.join(_NOUNS)}")
         if self.unit == "weekly" and self.first_day not in _WEEKDAYS:
             raise PeriodError(
                 f"first_day {self.first_day!r} is not valid. Use one of {', '.join(_WEEKDAYS)}"

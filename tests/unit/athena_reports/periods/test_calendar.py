@@ -224,6 +224,14 @@ def test_a_week_begins_with_a_weekday_in_lower_case(first_day: Any) -> None:
     assert str(error.value) == f"first_day {first_day!r} is not valid. Use one of {weekdays}"
 
 
+def test_a_cadence_of_another_release_is_refused() -> None:
+    unit: Any = "hourly"
+    with pytest.raises(
+        PeriodError, match=r"^unit 'hourly' is not valid\. Use one of daily, weekly,"
+    ):
+        Cadence(unit)
+
+
 def test_periods_of_two_cadences_have_no_order() -> None:
     week, other = WEEKS.period("2026-11-15"), weekly("sunday", "UTC").period("2026-11-15")
     assert len({week, other, WEEKS.period("2026-11-15")}) == 2
