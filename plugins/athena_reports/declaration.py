@@ -1,6 +1,7 @@
 """What authors declare: pydantic validates it, and a `ReportError` explains what is not valid."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
@@ -64,7 +65,10 @@ class Declaration:
 
 
 def validated(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Decorate a function that an author calls, so that a wrong argument raises ReportError."""
+    """Decorate a function that an author calls, so that a wrong argument raises ReportError.
+
+    The error names the declaration that the function works on, if that is its first argument.
+    """
     validated_function = pydantic.validate_call(config=CONFIG)(function)
 
     @wraps(function)
@@ -73,6 +77,8 @@ def validated(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
             return validated_function(*args, **kwargs)
         except pydantic.ValidationError as error:
             field, problem = explain(error, function, kwargs)
+            if args and isinstance(args[0], Declaration):
+                args[0].refuse(field, problem)
             raise ReportError(f"{function.__name__}()", field, problem) from None
 
     return call
@@ -105,7 +111,10 @@ def explain(
     mapping = kwargs.get(field)
     if isinstance(mapping, Mapping) and inside and inside[0] in mapping:
         field = f"{field}[{inside[0]!r}]"
-    return field, f"{first['input']!r} is not valid: {_advice(first, others)}."
+    shown = repr(first["input"])
+    if isinstance(first["input"], timedelta):
+        shown = str(first["input"])
+    return field, f"{shown} is not valid: {_advice(first, others)}."
 
 
 def _positional_field(position: int, parameters: Sequence[Parameter]) -> str:

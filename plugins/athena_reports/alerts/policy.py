@@ -6,8 +6,6 @@ from datetime import timedelta
 
 from airflow.sdk import BaseNotifier
 
-from athena_reports.reports.report import Report
-
 Notifiers = Sequence[BaseNotifier]
 
 
@@ -45,13 +43,3 @@ class AlertPolicy:
         if self.on_late:
             return self.on_late
         return self.on_warning
-
-
-def require_notifiers(report: Report, option: str, notifiers: object) -> None:
-    """Raise ReportError if an option is not a list of notifiers."""
-    if isinstance(notifiers, Sequence) and all(
-        isinstance(item, BaseNotifier) for item in notifiers
-    ):
-        return
-    expected = "give a list of Airflow notifiers, such as [SnsNotifier(...)]."
-    report.refuse(option, f"{notifiers!r} is not valid: {expected}")

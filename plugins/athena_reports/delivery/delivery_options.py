@@ -23,7 +23,7 @@ from athena_reports.settings import settings
 
 
 def require_deliveries(
-    report: Report, channels: Any, policy: DeliveryPolicy, *, delay: timedelta
+    report: Report, channels: Sequence[Any], policy: DeliveryPolicy, *, delay: timedelta
 ) -> tuple[Channel, ...]:
     """Return the channels of a report.
 
@@ -36,14 +36,9 @@ def require_deliveries(
     Raises:
         ReportError: A channel or an option of deliveries does not fit.
     """
-    is_list = isinstance(channels, Sequence) and all(
-        isinstance(item, MailChannel | SlackChannel | NotifierChannel) for item in channels
-    )
-    if not is_list:
+    if not all(isinstance(item, MailChannel | SlackChannel | NotifierChannel) for item in channels):
         expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
         report.refuse("deliver", f"{channels!r} is not valid: {expected}")
-    if not channels:
-        return ()
     if not HAS_KEYED_EVENTS:
         report.refuse("deliver", "it needs Airflow 3.3 or later. Leave it out, or upgrade.")
     if not report.has_table:

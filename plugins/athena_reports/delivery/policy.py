@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from athena_reports.reports.report import Report
-
 
 @dataclass(frozen=True)
 class DeliveryPolicy:
@@ -22,13 +20,3 @@ class DeliveryPolicy:
     within: timedelta
     correct_within: timedelta
     when: Literal["published", "final"]
-
-
-def require_policy(report: Report, policy: DeliveryPolicy) -> None:
-    """Raise ReportError if an option is of a wrong type or value."""
-    options = {"deliver_within": policy.within, "correct_within": policy.correct_within}
-    for option, value in options.items():
-        if not isinstance(value, timedelta) or value < timedelta(0):
-            report.refuse(option, f"{value!r} is not valid: give a timedelta, zero or more.")
-    if policy.when not in ("published", "final"):
-        report.refuse("deliver_when", f"{policy.when!r} is not valid: give 'published' or 'final'.")

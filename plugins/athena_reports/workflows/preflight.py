@@ -20,7 +20,7 @@ from athena_reports.inputs.source_table import SourceTable
 from athena_reports.inputs.success_markers import has_success_marker
 from athena_reports.periods.calendar import Cadence
 from athena_reports.publication.folder import require_calendar
-from athena_reports.publication.glue_table import Table, published_tables
+from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.settings import Settings
@@ -91,24 +91,20 @@ def require_account(
     Raises:
         AccountError: Something is missing. The message has a line for each problem.
     """
-    glue = hook.client("glue")
-    if has_table and _has_columns(Table(settings.report_database, location, glue)):
-        return  # a period is published, which adds the columns
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
-    if _can_be_read(s3, location.latest_uri):
-        return  # a period is published, which writes this object
-    checks = check_account(settings, hook.client("athena"), glue, s3, has_table=has_table)
+    if _is_published(location, s3):
+        return
+    clients = (hook.client("athena"), hook.client("glue"), s3)
+    checks = check_account(settings, *clients, has_table=has_table)
     problems = [check for check in checks if check.problem]
     if not problems:
         return
-    message = "the first run needs what is not there. No query was started."
-    # One problem that may pass by itself is enough for a retry, which looks at all of them again.
-    retryable = False
-    for check in problems:
-        message += f"\n{check.name}: {check.problem}"
-        if check.retryable:
-            retryable = True
-    raise AccountError(message, retryable=retryable)
+    lines = [f"{check.name}: {check.problem}" for check in problems]
+    # A retry checks all of them again, and one problem that may pass is enough for it.
+    raise AccountError(
+        "\n".join(["The first run cannot start; no query was submitted.", *lines]),
+        retryable=any(check.retryable for check in problems),
+    )
 
 
 def check_account(
@@ -137,51 +133,32 @@ def check_account(
     """
     yield _check(f"workgroup {settings.workgroup}", partial(_require_workgroup, settings, athena))
     if settings.query_results:
-        list_results = partial(s3.list, settings.query_results)
-        yield _check(f"query results {settings.query_results}", partial(_begin, list_results))
+        objects = s3.list(settings.query_results)
+        yield _check(f"query results {settings.query_results}", partial(next, objects, None))
     report_bucket = f"s3://{settings.report_bucket}/"
     yield _check(f"report bucket {settings.report_bucket}", partial(s3.try_upload, report_bucket))
     if has_table:
-        list_tables = partial(published_tables, settings.report_database, glue)
-        yield _check(f"report database {settings.report_database}", partial(_begin, list_tables))
+        tables = published_tables(settings.report_database, glue)
+        yield _check(f"report database {settings.report_database}", partial(next, tables, None))
     # Nothing need be published yet of a report that another one reads.
     all_inputs = [source for source in inputs if isinstance(source, Input)]
-    for (database, table), sources in _source_tables(all_inputs, settings.database).items():
-        yield _check(f"table {database}.{table}", partial(_require_table, database, sources, glue))
+    inputs_by_table: dict[tuple[str, str], list[Input]] = {}
+    for source in all_inputs:
+        table = (source.database or settings.database, source.table)
+        inputs_by_table.setdefault(table, []).append(source)
+    for (database, name), sources in sorted(inputs_by_table.items()):
+        yield _check(f"table {database}.{name}", partial(_require_table, database, sources, glue))
     for done in sorted({source.done for source in all_inputs if source.done is not None}):
         yield _check(f"success markers {done}", partial(has_success_marker, done, s3))
 
 
-def _has_columns(table: Table) -> bool:
-    """Whether Glue has the table; False also if Glue cannot be read."""
+def _is_published(location: ReportLocation, s3: S3) -> bool:
+    """Return whether a period is published, which writes the object of the latest one."""
     try:
-        return bool(table.columns())
-    except AthenaReportsError:  # the check of the report database gives the reason
-        return False
-
-
-def _can_be_read(s3: S3, uri: str) -> bool:
-    try:
-        s3.read(uri)
-    except S3Error:  # it is not there, or the check of the report bucket gives the reason
+        s3.read(location.latest_uri)
+    except S3Error:  # it does not exist, or the check of the report bucket gives the reason
         return False
     return True
-
-
-def _begin(list_items: Callable[[], Iterator[object]]) -> None:
-    """Send the first call of a listing. A generator sends none until an item is taken from it."""
-    next(list_items(), None)
-
-
-def _source_tables(
-    inputs: Iterable[Input], default_database: str
-) -> dict[tuple[str, str], list[Input]]:
-    """Return the inputs of each table by its database and name, sorted."""
-    inputs_by_table: dict[tuple[str, str], list[Input]] = {}
-    for source in inputs:
-        database = source.database or default_database
-        inputs_by_table.setdefault((database, source.table), []).append(source)
-    return dict(sorted(inputs_by_table.items()))
 
 
 def _require_table(database: str, sources: Iterable[Input], glue: "GlueClient") -> None:
@@ -194,7 +171,7 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
     workgroup: Any = athena.get_work_group(WorkGroup=settings.workgroup)["WorkGroup"]
     if workgroup.get("State", "ENABLED") != "ENABLED":
         raise AccountError(
-            "it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another."
+            "it is disabled. Enable it, or set ATHENA_REPORTS_WORKGROUP to another workgroup."
         )
     managed_results = workgroup.get("Configuration", {}).get("ManagedQueryResultsConfiguration", {})
     is_managed = managed_results.get("Enabled", False)
@@ -204,8 +181,7 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
         )
     if not is_managed and not settings.query_results:
         raise AccountError(
-            "it does not manage query results. "
-            "Let ATHENA_REPORTS_QUERY_RESULTS name an S3 location."
+            "it does not manage query results. Set ATHENA_REPORTS_QUERY_RESULTS to an S3 location."
         )
 
 

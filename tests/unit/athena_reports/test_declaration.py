@@ -62,7 +62,7 @@ class Game(Declaration):
         (
             {"wait": timedelta(0)},
             "wait",
-            "datetime.timedelta(0) is not valid: give more than 0 seconds.",
+            "0:00:00 is not valid: give more than 0 seconds.",
         ),
         ({"day": 5}, "day", "5 is not valid: give a date or text."),
         ({"size": "big"}, "size", "'big' is not valid: give a size, such as '20 GB'."),

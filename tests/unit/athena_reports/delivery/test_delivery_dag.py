@@ -223,21 +223,6 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         ),
         (
             [SALES],
-            {"deliver_within": 7},
-            "field 'deliver_within': 7 is not valid: give a timedelta, zero or more",
-        ),
-        (
-            [SALES],
-            {"correct_within": timedelta(-1)},
-            "field 'correct_within': datetime.timedelta(days=-1) is not",
-        ),
-        (
-            [SALES],
-            {"deliver_when": "never"},
-            "field 'deliver_when': 'never' is not valid: give 'published' or 'final'",
-        ),
-        (
-            [SALES],
             {"deliver_when": "final", "late_by": timedelta(days=7)},
             "field 'deliver_within': 7 days, 0:00:00 is over before the first version can be sent,"
             " 7 days, 0:00:00 after the end of the period. Give more time.",
@@ -279,13 +264,11 @@ def test_what_does_not_fit_is_refused_where_it_is_declared(
     assert str(caught.value).startswith("Report 'plays', field '")
 
 
-@pytest.mark.parametrize(("channels", "shown"), [(None, "None"), (SALES, repr(SALES)), ({}, "{}")])
-def test_channels_are_a_list(make_report: MakeReport, channels: Any, shown: str) -> None:
+@pytest.mark.parametrize("channels", [None, SALES, {}])
+def test_channels_are_a_list(make_report: MakeReport, channels: Any) -> None:
     with pytest.raises(ReportError) as caught:
         build_dag(make_report(), WEEKS, deliver=channels)
-    expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
-    says = f"Report 'plays', field 'deliver': {shown} is not valid: {expected}"
-    assert str(caught.value) == says
+    assert caught.value.field == "deliver"
     for one in ([SALES], (SALES,)):
         assert build_dag(make_report(), WEEKS, deliver=one).channels == (SALES,)
 

@@ -85,24 +85,6 @@ def test_the_airflowignore_of_a_subfolder_counts_below_it_and_outweighs_those_ab
     ]
 
 
-@pytest.mark.parametrize(
-    ("lines", "ignored"),
-    [
-        (r"^idea\.py$", {"idea.py"}),
-        ("include/  # ours", {"include/helper.py", "team/include/kept.py"}),
-        ("ideas|second", {"drafts/deep/second.py"}),
-        ("^team$", {"team/local.py", "team/kept.py", "team/include/kept.py"}),
-    ],
-)
-def test_the_lines_can_be_regular_expressions(
-    folder: Path, lines: str, ignored: set[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", "regexp")
-    every = set(listed(folder))
-    (folder / ".airflowignore").write_text(lines)
-    assert every - set(listed(folder)) == ignored
-
-
 def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

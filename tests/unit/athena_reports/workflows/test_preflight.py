@@ -102,13 +102,12 @@ def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> 
         (
             "resting",
             "s3://athena-query-result-dev/",
-            "it is disabled. Enable it in Athena, or let ATHENA_REPORTS_WORKGROUP name another.",
+            "it is disabled. Enable it, or set ATHENA_REPORTS_WORKGROUP to another workgroup.",
         ),
         (
             "dev",
             None,
-            "it does not manage query results. Let ATHENA_REPORTS_QUERY_RESULTS name an S3"
-            " location.",
+            "it does not manage query results. Set ATHENA_REPORTS_QUERY_RESULTS to an S3 location.",
         ),
     ):
         checks = looked_at(services, changed(workgroup=workgroup, query_results=results))
@@ -195,7 +194,7 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
     with pytest.raises(AccountError) as refused:
         require_account(hook, settings=names, location=location, has_table=True)
     first, *problems = str(refused.value).splitlines()
-    assert first == "the first run needs what is not there. No query was started."
+    assert first == "The first run cannot start; no query was submitted."
     assert [problem.partition(":")[0] for problem in problems] == [
         f"report bucket {NO_BUCKET}",
         "report database absent",
@@ -253,18 +252,6 @@ def test_the_owner_and_the_encryption_are_those_of_the_deployment(
     require_place(hook, settings=names, location=location, cadence=weekly("sunday"), has_table=True)
     assert len(made_s3) > 1, "the account and the folder are looked at"
     assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
-
-
-def test_a_table_that_cannot_be_read_is_left_to_the_look_at_the_database(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
-    refused = [json_error("AccessDeniedException", "not authorized") for _ in range(9)]
-    location = ReportLocation("athena-report-dev", "unreadable", "weekly")
-    hook: Any = Hook(services, [])
-    with answered(services.glue, "GetTable", *refused):
-        require_account(hook, settings=settings(), location=location, has_table=True)
-    assert "athena" in hook.asked
 
 
 def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
