@@ -74,11 +74,6 @@ def test_each_name_is_the_same_object_as_an_attribute_and_by_an_import_in_any_or
     assert done.stdout.splitlines()[-1] == str(len(athena_reports.__all__))
 
 
-def test_the_module_of_the_settings_is_exported_beside_their_class() -> None:
-    assert athena_reports.settings is sys.modules["athena_reports.settings"]
-    assert athena_reports.settings.Settings is athena_reports.Settings
-
-
 def named_for_type_checkers() -> dict[str, Any]:
     """What the imports are that a type checker reads and Python does not, by name."""
     tree = ast.parse(Path(athena_reports.__file__).read_text(encoding="utf-8"))

@@ -200,14 +200,6 @@ def test_a_file_that_is_not_there_is_another_one_than_an_empty_one(sql_folder: P
     assert made_by(sql_folder, sql=sql) != without
 
 
-def test_an_edit_of_a_file_that_an_included_one_includes_is_other_logic(sql_folder: Path) -> None:
-    digests = set()
-    for text in ("-- a", "-- b"):
-        (sql_folder / "more.sql").write_text(text)
-        digests.add(made_by(sql_folder, included="{% include 'more.sql' %}"))
-    assert len(digests) == 2
-
-
 @pytest.mark.parametrize(
     "sql",
     ["{% import 'more.sql' as more %}SELECT 1", "{%- from 'more.sql' import a %} SELECT {{ a }}"],
@@ -225,20 +217,6 @@ def test_a_template_with_tags_that_cannot_be_parsed_is_told_with_its_line(
 ) -> None:
     with pytest.raises(ReportError, match=r"logic\.sql, line 2: Unexpected end of template"):
         made_by(sql_folder, sql="SELECT 1\n{% if true %}")
-
-
-def test_files_that_include_each_other_are_read_once(sql_folder: Path) -> None:
-    (sql_folder / "more.sql").write_text("{% if false %}{% include 'filter.sql' %}{% endif %}")
-    included = "{% include 'more.sql' %}"
-    assert made_by(sql_folder, included=included) == made_by(sql_folder, included=included)
-
-
-def test_what_a_query_may_scan_does_not_make_its_rows(sql_folder: Path) -> None:
-    sql = (
-        "SELECT 1 FROM plays, users WHERE {{ inputs.plays.partitions }} AND {{"
-        " inputs.users.partitions }}"
-    )
-    assert made_by(sql_folder, sql=sql, max_scan="1 TB") == made_by(sql_folder, sql=sql)
 
 
 # --- transforms
@@ -351,12 +329,6 @@ def test_the_params_of_a_cadence_make_another_digest_and_keep_the_version(sql_fo
     report = Report(name="logic", params={"top": 5}, logic_version="2", **fields)
     assert report.with_params("monthly", {"top": 5}).logic == report.logic
     assert report.with_params("monthly", {"top": 6}).logic != report.logic
-
-
-@pytest.mark.parametrize("version", [2, None, ["2"]])
-def test_a_version_is_a_text(sql_folder: Path, version: object) -> None:
-    with pytest.raises(ReportError, match="field 'logic_version'"):
-        made_by(sql_folder, logic_version=version)
 
 
 # --- the comparison

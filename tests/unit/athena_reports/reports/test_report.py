@@ -139,11 +139,6 @@ def test_sql_may_lie_in_a_sub_folder_and_is_never_taken_for_a_file_name(
     )
 
 
-def test_a_report_may_end_on_the_date_that_it_begins_with(make_report: MakeReport) -> None:
-    report = make_report(since="2025-01-01", until="2025-01-01")
-    assert (str(report.since), str(report.until)) == ("2025-01-01", "2025-01-01")
-
-
 @pytest.mark.parametrize(
     "fields",
     [
@@ -225,10 +220,6 @@ def test_a_key_that_the_report_does_not_promise_is_a_mistake(make_report: MakeRe
         "Report 'plays', field 'key': 'age' is not a column of the report."
         " Choose among department, sales."
     )
-
-
-def test_a_key_changes_no_rows_and_so_no_digest(make_report: MakeReport) -> None:
-    assert make_report(key=["user_id"]).logic == make_report().logic
 
 
 def test_a_report_cannot_be_changed_through_what_it_was_made_of(make_report: MakeReport) -> None:
