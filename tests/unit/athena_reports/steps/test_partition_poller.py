@@ -13,7 +13,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import Input, Published, daily
-from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.inputs.need import InputNeed
 from athena_reports.periods.calendar import Period
 from athena_reports.steps.partition_poller import (
@@ -80,17 +79,6 @@ def test_each_change_is_told_once_until_nothing_is_missing(
     assert changes[0][0].startswith(f"{DATABASE}.plays: 2 of 8 ")
     assert changes[1][0].endswith(f": dt={DATES[7]}")
     assert 200 <= clock.seconds <= 200 + PAUSE_SECONDS + 1
-
-
-def test_what_is_known_to_be_missing_is_no_change(lake: SourceLake, clock: VirtualClock) -> None:
-    lake.create(dates=DATES[:7])
-    known = f"{DATABASE}.plays: 1 of 8 required partitions missing in Glue: "
-    changes, _ = waited(
-        clock,
-        changes_of([need()], [f"{known}dt={DATES[7]}"]),
-        landing(lake, DATES[7:], 100),
-    )
-    assert changes == [()]
 
 
 def test_late_partitions_are_needed_once_all_of_them_can_have_landed(
@@ -226,27 +214,6 @@ def test_a_second_time_without_answers_is_told_too(
     assert len(told) == 2
     assert str(NO_NETWORK) in told[0]
     assert str(DENIED) in told[1]
-
-
-def test_credentials_that_were_corrected_are_used(
-    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client has those of when it was made."""
-    old, new = SourceLake(), SourceLake()
-    for lake in (old, new):
-        lake.create(dates=DATES)
-
-    def refuse(action: str) -> None:
-        raise DENIED
-
-    def client(_: SharedSessionHook, service: str) -> Any:
-        lake = old if clock.seconds < 100 else new
-        return {"glue": lake.glue, "s3": lake.s3}[service]
-
-    old.before = refuse
-    monkeypatch.setattr(SharedSessionHook, "client", client)
-    at_most = 100 + 2 * PAUSE_SECONDS
-    assert clock.run(asyncio.wait_for(changes_of([need()]), at_most)) == [()]
 
 
 def test_a_table_that_cannot_be_looked_at_leaves_the_other_waits_alone(
