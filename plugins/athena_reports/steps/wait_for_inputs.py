@@ -131,7 +131,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         if not self._missing:
             self.log.info("No required partition is missing.")
             return True
-        waiting = MissingInputs(since=self._since(context), missing=tuple(self._missing))
+        waiting = MissingInputs(since=_start_of_run(context), missing=tuple(self._missing))
         self.log.info("%s", waiting)
         context["ti"].xcom_push(key=MISSING_XCOM, value=waiting.model_dump(mode="json"))
         return False
@@ -148,16 +148,6 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                 deadlines[source] = self._run_period.end_utc + source.wait
         return deadlines
 
-    def _since(self, context: Context) -> datetime:
-        """Return since when the task waits."""
-        ti: Any = context["ti"]
-        # Airflow clears it when the task is rescheduled, and keeps it over a deferral.
-        earlier = ti.xcom_pull(task_ids=self.task_id, key=MISSING_XCOM, map_indexes=ti.map_index)
-        if earlier:
-            return MissingInputs.model_validate(earlier).since
-        first_look: datetime | None = ti.get_first_reschedule_date(context)
-        return first_look or datetime.now(UTC)
-
     def _defer(self, context: Context) -> NoReturn:
         now = datetime.now(UTC)
         deadlines = self._deadlines(now)
@@ -173,7 +163,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         nearest_deadline = min(deadlines.values(), default=now)
         trigger = InputsTrigger(
             needs=[need.model_dump_json() for need in needs],
-            since=self._since(context).isoformat(),
+            since=_start_of_run(context).isoformat(),
             missing=self._missing,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -181,6 +171,11 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             botocore_config=self.botocore_config,
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=nearest_deadline - now)
+
+
+def _start_of_run(context: Context) -> datetime:
+    """Return since when the run waits: the wait is its first task."""
+    return context["dag_run"].start_date or datetime.now(UTC)
 
 
 def _is_retryable(error: AthenaReportsError | ClientError | BotoCoreError) -> bool:

@@ -66,7 +66,7 @@ def rendered(task: Any, given: Any) -> Any:
 
 
 def new_context(**of_task: Any) -> Any:
-    return context(task_id="wait_for_inputs", **of_task)
+    return context(DagRun(start_date=START), task_id="wait_for_inputs", **of_task)
 
 
 def deferred_of(task: Any, given: Any, resumed: tuple[str, Any] | None = None) -> TaskDeferred:
