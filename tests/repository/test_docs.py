@@ -386,7 +386,7 @@ def test_the_inputs_that_are_waited_for() -> None:
     names, _ = run_page(WAIT, Input=Input, timedelta=timedelta)
     (source,) = names["inputs"]
     assert source.wait == timedelta(hours=12)
-    assert source.done_object(["2026-11-14"]) == "s3://lake/plays/dt=2026-11-14/_SUCCESS"
+    assert source.success_marker(["2026-11-14"]) == "s3://lake/plays/dt=2026-11-14/_SUCCESS"
 
 
 @pytest.mark.usefixtures("published")

@@ -18,7 +18,7 @@ from athena_reports.periods.calendar import Cadence, Period, daily, monthly, wee
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.sql.literals import ParamValue, literal
 from tests.support.calendars import WEEKS
-from tests.support.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
+from tests.unit.athena_reports.reports.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 
 WEEK = SqlPeriod(WEEKS.period("2026-11-15"))
 # With and without DST, whole and odd offsets, a date that was skipped, midnights that do not exist.
