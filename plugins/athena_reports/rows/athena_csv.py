@@ -117,10 +117,7 @@ _SHOWN_CHARACTERS = 400
 
 def csv_line(values: Iterable[str | None]) -> str:
     """Return a row as Athena writes it into a CSV."""
-    cells = []
-    for value in values:
-        cell = "" if value is None else quoted(value)
-        cells.append(cell)
+    cells = ["" if value is None else quoted(value) for value in values]
     return ",".join(cells) + "\n"
 
 

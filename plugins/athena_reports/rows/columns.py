@@ -243,11 +243,10 @@ def refuse_duplicates(names: Iterable[str]) -> None:
 
 def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
     """Return the columns of a relation."""
-    columns = []
-    for name, kind in zip(relation.columns, relation.types, strict=True):
-        column = TableColumn(name=name, type=str(kind), glue=_glue_type(kind))
-        columns.append(column)
-    return tuple(columns)
+    types = zip(relation.columns, relation.types, strict=True)
+    return tuple(
+        TableColumn(name=name, type=str(kind), glue=_glue_type(kind)) for name, kind in types
+    )
 
 
 def resolve_names(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple[str, ...]:

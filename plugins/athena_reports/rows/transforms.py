@@ -209,9 +209,8 @@ def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
         return engine.connection.from_df(rows)
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
         return engine.connection.from_arrow(rows)
-    kind = type(rows).__name__
     raise TransformError(
-        f"it returned a {kind}. Return a relation, an Arrow table or a data frame."
+        f"it returned a {type(rows).__name__}. Return a relation, an Arrow table or a data frame."
     )
 
 
@@ -277,9 +276,7 @@ def each_row(
     Raises:
         ValueError: A type is not known.
     """
-    added_types = {}
-    for name, kind in (adds or {}).items():
-        added_types[name] = duckdb_type(kind)
+    added_types = {name: duckdb_type(kind) for name, kind in (adds or {}).items()}
     arguments = {"function": function, "adds": added_types, "drops": frozenset(drops)}
     return LibraryTransform("each_row", arguments, _each_row)
 
@@ -313,11 +310,8 @@ def _types_after(
 ) -> dict[str, DuckDBPyType]:
     """Return the columns of the rows that a function makes, and their types."""
     types = dict(zip(rows.columns, rows.types, strict=True))
-    for name, kind in adds.items():
-        types[name] = engine.connection.sqltype(kind)
-    for name in drops:
-        del types[name]
-    return types
+    types |= {name: engine.connection.sqltype(kind) for name, kind in adds.items()}
+    return {name: kind for name, kind in types.items() if name not in drops}
 
 
 def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
