@@ -169,7 +169,7 @@ NOT_SERVED = st.one_of(
     st.sampled_from(
         ["ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"]
     ).map(api_error),
-    st.builds(api_error, st.text(), st.text(), st.integers(500, 599)),
+    st.builds(api_error, st.just("AnyCode"), st.text(), st.integers(500, 599)),
     st.builds(EndpointConnectionError, endpoint_url=st.just(ENDPOINT)),
     st.builds(ConnectionClosedError, endpoint_url=st.just(ENDPOINT)),
     st.builds(ConnectTimeoutError, endpoint_url=st.just(ENDPOINT)),
