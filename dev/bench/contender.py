@@ -177,7 +177,6 @@ def ours(task: Task) -> Iterator[None]:
             prepared=prepared,
             submitted=submitted,
             environment="bench",
-            calendar_checked=True,
             **place,
         )
         ti = SimpleNamespace(max_tries=0)

@@ -30,8 +30,7 @@ _MOVEMENT_STYLES = {"up": "green", "down": "red", "new": "cyan", "same": "dim"}
 
 def latest_manifest(s3: S3Client, bucket: str, report: str, cadence: str) -> Mapping[str, Any]:
     """Return the manifest of the latest period that is published."""
-    latest = json.loads(_read(s3, bucket, f"{report}/{cadence}/latest.json"))
-    manifest: Mapping[str, Any] = json.loads(_read(s3, bucket, latest["manifest"]))
+    manifest: Mapping[str, Any] = json.loads(_read(s3, bucket, f"{report}/{cadence}/latest.json"))
     return manifest
 
 

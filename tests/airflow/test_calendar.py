@@ -94,7 +94,7 @@ class Calendar:
     Attributes:
         first_day: The day that they begin with.
         timezone: Where.
-        message: How messages call them.
+        message: How messages describe them.
     """
 
     first_day: str
@@ -107,9 +107,9 @@ class Calendar:
         return f"Weekly from {self.first_day.capitalize()}, {self.timezone}, +5 min"
 
 
-SUNDAYS = Calendar("sunday", TOKYO, "weeks from Sunday in Asia/Tokyo")
-MONDAYS = Calendar("monday", TOKYO, "weeks from Monday in Asia/Tokyo")
-SUNDAYS_OF_UTC = Calendar("sunday", "UTC", "weeks from Sunday in UTC")
+SUNDAYS = Calendar("sunday", TOKYO, "Weekly from Sunday, Asia/Tokyo")
+MONDAYS = Calendar("monday", TOKYO, "Weekly from Monday, Asia/Tokyo")
+SUNDAYS_OF_UTC = Calendar("sunday", "UTC", "Weekly from Sunday, UTC")
 
 
 @pytest.fixture(scope="module")
@@ -320,10 +320,8 @@ def test_a_second_environment_in_a_bucket_pays_nothing_and_changes_nothing(
 
     for period in (FIRST, SECOND):
         log = stg.refusal("played_weekly", period)
-        assert (
-            f"s3://{BUCKET}/played/weekly/ belongs to the environment dev, and this is stg" in log
-        )
-        assert "publish to another bucket (ATHENA_REPORTS_BUCKET), or under another report" in log
+        folder = f"s3://{BUCKET}/played/weekly/"
+        assert f"{folder} belongs to environment dev; this is environment stg" in log
     assert services.glue.get_tables(DatabaseName="report_stg")["TableList"] == []
 
     before = objects(services, "played/")
@@ -361,8 +359,8 @@ def test_a_report_whose_weeks_are_edited_publishes_under_a_new_name_only(
     dev.edit(name, calendar)
     log = dev.refusal(dag_id, period)
     folder = f"s3://{BUCKET}/{name}/weekly/"
-    assert f"{folder} has {SUNDAYS.message}, and this report has {calendar.message}" in log
-    assert "Give the report a new name, or its old cadence again." in log
+    assert f"{folder} holds periods of report {name}, {SUNDAYS.message}" in log
+    assert f"report {name}, {calendar.message}, would reuse the same period ids" in log
     for week in (FIRST, SECOND):
         assert read_table(services, dag_id, week) == ranking(plays, week)
 

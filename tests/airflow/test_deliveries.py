@@ -20,7 +20,9 @@ from tests.airflow.environment import PATIENCE
 from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
 from tests.support.mail_server import MailServer, mail_server
+from tests.support.partition_facts import changed_facts
 from tests.support.paths import ROOT
+from tests.support.published import facts_in
 from tests.support.reports import SQL
 from tests.support.slack_server import SlackServer, slack_server
 
@@ -318,9 +320,9 @@ def let_time_pass(services: Services, period_id: str) -> None:
     """Let a period look as if it was published an hour ago."""
     table = {"DatabaseName": "report_dev", "TableName": "delivered_weekly"}
     partition = services.glue.get_partition(**table, PartitionValues=[period_id])["Partition"]
-    published_at = dt.datetime.fromisoformat(partition["Parameters"]["published_at"])
+    published_at = dt.datetime.fromisoformat(facts_in(partition)["published_at"])
     earlier = (published_at - dt.timedelta(hours=1)).isoformat(timespec="milliseconds")
-    parameters = {**partition["Parameters"], "published_at": earlier}
+    parameters = changed_facts(partition["Parameters"], published_at=earlier)
     services.glue.update_partition(
         **table,
         PartitionValueList=[period_id],

@@ -27,8 +27,9 @@ from tests.airflow.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, we
 from tests.airflow.environment import PATIENCE
 from tests.airflow.report_run import now, until
 from tests.support.examples import consumers_dag_file
+from tests.support.partition_facts import changed_facts
 from tests.support.paths import ROOT
-from tests.support.published import rows_of
+from tests.support.published import facts_in, rows_of
 from tests.support.reports import DAGS, SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
@@ -164,13 +165,9 @@ class Reports:
     def age(self, week: Period) -> None:
         """Let the query of a week be an hour older: queries of one minute count as run together."""
         partition = self.partition(week)
-        submitted = dt.datetime.fromisoformat(
-            partition["Parameters"]["submitted_at"]
-        ) - dt.timedelta(hours=1)
-        parameters = {
-            **partition["Parameters"],
-            "submitted_at": submitted.isoformat(timespec="milliseconds"),
-        }
+        submitted = dt.datetime.fromisoformat(facts_in(partition)["query"]["submitted_at"])
+        earlier = (submitted - dt.timedelta(hours=1)).isoformat(timespec="milliseconds")
+        parameters = changed_facts(partition["Parameters"], submitted_at=earlier)
         entry = {"StorageDescriptor": partition["StorageDescriptor"], "Parameters": parameters}
         self.weekly.services.glue.update_partition(
             DatabaseName="report_dev",
@@ -390,17 +387,9 @@ def a_provisional_week_is_restated_by_itself_once_its_late_events_have_landed(
     )
 
     partition = reports.partition(LATE)
-    assert (
-        partition["Parameters"].items()
-        >= {
-            "version": manifest["version"],
-            "rows": str(TOP),
-            "provisional": "false",
-            "restated_at": manifest["restated_at"],
-            "run_id": run.run_id,
-            "earlier": "1",
-        }.items()
-    )
+    facts = facts_in(partition)
+    assert (facts["version"], facts["rows"], facts["earlier"]) == (manifest["version"], TOP, 1)
+    assert (facts["provisional"], facts["run"]["run_id"]) == (False, run.run_id)
     assert f"/versions/{manifest['version']}/" in partition["StorageDescriptor"]["Location"]
     events = reports.events(source_run_id=run.run_id)
     assert [(event["extra"]["outcome"], event["extra"]["version"]) for event in events] == [

@@ -48,7 +48,13 @@ from tests.compatibility.visits import (
 from tests.compatibility.write_version import commands, imports, outputs_of, settings_of_dev
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags, parse_dags
-from tests.support.published import assert_followed, partitions_of, read_complete, read_json
+from tests.support.published import (
+    assert_followed,
+    facts_in,
+    partitions_of,
+    read_complete,
+    read_json,
+)
 from tests.support.shell import Shell
 from tests.support.task_runner import execute, prepare, run_dag
 from tests.support.variables import reaching
@@ -321,7 +327,7 @@ def test_late_rows_make_a_new_version_of_it(restored: KeptVersion, late_visit: V
     location = location_of(period)
     s3 = boto3.client("s3")
     glue = boto3.client("glue")
-    facts_before = partitions_of(glue, DATABASE, WEEKLY)[period.id]["Parameters"]
+    facts_before = facts_in(partitions_of(glue, DATABASE, WEEKLY)[period.id])
     latest_before = read_json(s3, location.report.latest_uri)
     before = expected_rows(restored, period)
     dag = load_dags(restored.dags / "page_visits.py")[WEEKLY]
@@ -342,7 +348,7 @@ def test_late_rows_make_a_new_version_of_it(restored: KeptVersion, late_visit: V
     # Who reads these, with programs of their own, finds every field again.
     assert missing_fields(written_manifest(restored, location), document) == []
     assert missing_fields(latest_before, read_json(s3, location.report.latest_uri)) == []
-    assert partitions[period.id]["Parameters"].keys() >= facts_before.keys()
+    assert missing_fields(facts_before, facts_in(partitions[period.id])) == []
     with_late = sorted([*before, (0, late_visit.page, 1)], key=lambda row: (-row[2], row[1]))
     expected = [(rank, page, visits) for rank, (_, page, visits) in enumerate(with_late, 1)]
     assert read_rows(WEEKLY, period) == expected

@@ -449,7 +449,7 @@ def test_a_folder_of_another_calendar_is_refused_before_a_run_begins(
     airflow.deploy(file, DAG_ID)
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
     assert code == 1, printed
-    assert "this report has weeks from Monday in Europe/London" in printed
+    assert "Weekly from Monday, Europe/London, would reuse" in printed
     assert airflow.begun() == []
 
 

@@ -125,7 +125,7 @@ def test_a_publication_that_fails_names_what_it_was_about_to_publish(
     services.s3.put_object(**manifest, Body=b"{}")  # it is not ours, and not overwritten
 
     copy, context = prepare(publish, xcoms, "failing", None, {"period": "2025-04-27"})
-    with pytest.raises(AirflowException, match="is not of this package"):
+    with pytest.raises(AirflowException, match="is not a document of this report"):
         execute(copy, context)
     lineage = DefaultExtractor(copy).extract_on_failure(xcoms)
     services.s3.delete_object(**manifest)

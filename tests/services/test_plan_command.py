@@ -212,9 +212,14 @@ def test_a_start_that_is_never_answered_is_not_called_a_run_that_has_not_begun(
 @pytest.mark.parametrize(
     ("variables", "old", "new", "says"),
     [
-        ({}, 'weekly("monday",', 'weekly("sunday",', "weeks from Sunday in America/New_York"),
-        ({}, '"America/New_York"', '"UTC"', "weeks from Monday in UTC"),
-        ({"ATHENA_REPORTS_ENV": "stg"}, "", "", "belongs to the environment dev, and this is stg"),
+        ({}, 'weekly("monday",', 'weekly("sunday",', "Weekly from Sunday, America/New_York"),
+        ({}, '"America/New_York"', '"UTC"', "Weekly from Monday, UTC"),
+        (
+            {"ATHENA_REPORTS_ENV": "stg"},
+            "",
+            "",
+            "belongs to environment dev; this is environment stg",
+        ),
     ],
     ids=["first day", "zone", "environment"],
 )

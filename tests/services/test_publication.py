@@ -20,7 +20,7 @@ from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
 from tests.support.local_athena import run_sql
-from tests.support.published import manifest_of, object_of, rows_of
+from tests.support.published import facts_in, manifest_of, object_of, rows_of
 from tests.support.retried import raises_retried
 from tests.support.task_runner import run_dag
 
@@ -271,7 +271,7 @@ def test_a_restatement_says_what_changed_and_the_table_follows(
     (partition,) = services.glue.get_partitions(DatabaseName="report_dev", TableName=table)[
         "Partitions"
     ]
-    assert partition["Parameters"]["version"] == second["version"]
+    assert facts_in(partition)["version"] == second["version"]
     assert count_rows(services, table, "period = '2013-02'") == 15
 
 

@@ -25,6 +25,7 @@ from athena_reports.rows.formats import Format
 from athena_reports.rows.writer import digest_of, write_files, write_table
 from athena_reports.steps.preparation import keep_sql, upload_version
 from athena_reports_cli.local.services import Services
+from tests.support.partition_facts import changed_facts
 
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
@@ -152,8 +153,8 @@ class Publisher:
         glue_table = Table(self.database, location.report, self.services.glue)
         publish(version, facts, location=location, s3=s3, table=glue_table, memory_limit="128MB")
 
-    def alter(self, period: Period, **parameters: str) -> None:
-        """Let the partition of a period say something else."""
+    def alter(self, period: Period, **changes: Any) -> None:
+        """Let the partition of a period say something else; as `changed_facts` has it."""
         glue = self.services.glue
         partition = glue.get_partition(
             DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id]
@@ -165,7 +166,7 @@ class Publisher:
             PartitionInput={
                 "Values": [period.id],
                 "StorageDescriptor": partition["StorageDescriptor"],
-                "Parameters": {**partition["Parameters"], **parameters},
+                "Parameters": changed_facts(partition["Parameters"], **changes),
             },
         )
 

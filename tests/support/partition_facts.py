@@ -1,10 +1,17 @@
 """What Glue says of published periods, for tests that need no Glue."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.manifest import (
+    PartitionFacts,
+    PublishedPeriod,
+    QueryFacts,
+    RunFacts,
+)
 
 
 def periods_from(period: Period, number: int) -> list[Period]:
@@ -15,21 +22,40 @@ def text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def facts(period: Period, **changes: str) -> dict[str, str]:
-    """What the partition of a period says, published an hour after the period."""
-    times = dict.fromkeys(
-        ["published_at", "submitted_at", "settles_at"], text(period.end_utc + timedelta(hours=1))
-    )
-    places = {
-        "start": period.start.isoformat(),
-        "end": period.end.isoformat(),
-        "restated_at": "",
-        "broken": "",
+def facts(period: Period, /, **changes: Any) -> PartitionFacts:
+    """What the partition of a period says, published an hour after the period.
+
+    Changes are those of its fields, and of the fields of its query.
+    """
+    at = text(period.end_utc + timedelta(hours=1))
+    query = {"id": "q-1", "submitted_at": at}
+    for name in QueryFacts.model_fields.keys() & changes.keys():
+        query[name] = changes.pop(name)
+    usual: dict[str, Any] = {
+        "report": "plays",
+        "environment": "dev",
+        "period": PublishedPeriod.of(period),
+        "settles_at": at,
+        "provisional": False,
+        "partial": False,
+        "published_at": at,
+        "query": query,
+        "run": RunFacts(dag_id="plays_weekly", run_id="run-1"),
+        "version": "v1",
+        "rows": 1,
+        "bytes": 0,
+        "checks_warned": 0,
+        "readings": (),
+        "earlier": 0,
+        "ledger": {},
     }
-    return (
-        dict.fromkeys(PartitionFacts.model_fields, "0")
-        | {"rows": "1", "paid": "{}", "parts": "{}", "readings": "{}"}
-        | times
-        | places
-        | changes
-    )
+    return PartitionFacts.model_validate(usual | changes)
+
+
+def changed_facts(parameters: Mapping[str, str], **changes: Any) -> dict[str, str]:
+    """Return the parameters of a partition with other facts, and other fields of its query."""
+    facts = PartitionFacts.from_parameters(parameters)
+    assert facts is not None
+    query = {name: changes.pop(name) for name in QueryFacts.model_fields.keys() & changes.keys()}
+    changes["query"] = facts.query.model_copy(update=query)
+    return facts.model_copy(update=changes).as_parameters()

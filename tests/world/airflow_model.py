@@ -26,9 +26,8 @@ from airflow.utils.state import TaskInstanceState
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import CalendarError, require_calendar
 from athena_reports.publication.location import PeriodLocation, ReportLocation
-from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.rows.columns import TableColumn
@@ -540,7 +539,6 @@ class Attempt:
             "submitted": submitted.model_dump(mode="json"),
             "database": self.run.deployment.database,
             "environment": self.run.deployment.environment,
-            "calendar_checked": not self.run.is_handwritten,
         }
         if self.run.world.deliveries is not None:
             given |= self.run.world.deliveries.options_of_publish

@@ -6,8 +6,7 @@ import json
 from datetime import datetime
 
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.manifest import Manifest
-from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.publication.manifest import Manifest, PublishedPeriod
 from tests.world.actors import clean_up, populate
 from tests.world.promises import judge_followers
 from tests.world.world import (
@@ -111,8 +110,10 @@ def _owner(made: World) -> None:
         if not place.endswith("/manifest.json"):
             continue
         for body in bodies:
-            calendar = PublishedCalendar.of_facts(Manifest.model_validate_json(body))
-            assert calendar == made.owner.calendar, f"{place} is of {calendar}"
+            manifest = Manifest.model_validate_json(body)
+            period = PublishedPeriod.of(made.owner.cadence.period(manifest.period.id))
+            of_owner = (made.owner.environment, period)
+            assert (manifest.environment, manifest.period) == of_owner, place
     for run in made.runs:
         if run.deployment != made.owner and not run.is_handwritten:
             paid = [start.id for start in made.books.values() if start.run is run]
@@ -120,11 +121,9 @@ def _owner(made: World) -> None:
 
 
 def _latest(made: World) -> None:
-    """`latest.json` names the manifest of the last period."""
+    """`latest.json` is the manifest of the last period."""
     location = made.location(PERIODS[-1].id)
     manifest, _ = read_manifest(location, made.store)
     assert manifest is not None
     found = json.loads(made.s3.objects[location.report.latest_uri.removeprefix("s3://")].body)
-    assert found == json.loads(manifest.latest(location).model_dump_json()), (
-        f"latest.json says {found}"
-    )
+    assert found == manifest.model_dump(mode="json"), f"latest.json says {found}"

@@ -23,6 +23,7 @@ from athena_reports.delivery.sending import Sent
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance import cleanup
 from athena_reports.publication import commit, folder
+from athena_reports.publication.documents import write_document
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
@@ -100,18 +101,15 @@ def a_wait_that_times_out_stops_what_it_was_given(patch: pytest.MonkeyPatch) -> 
 
 
 def an_older_query_replaces_a_newer_one(patch: pytest.MonkeyPatch) -> None:
-    update = commit._update
+    succeed = commit.succeed
 
-    def forgetful(uri: str, read: Callable[[], Any], change: Callable[[Any], Any], s3: S3) -> Any:
-        def change_anything(present: Any) -> Any:
-            if isinstance(present, Manifest):
-                query = present.query.model_copy(update={"submitted_at": "0"})
-                return change(present.model_copy(update={"query": query}))
-            return change(present)
+    def forgetful(current: Manifest | None, *given: Any, **named: Any) -> Any:
+        if current is not None:
+            query = current.query.model_copy(update={"submitted_at": "0"})
+            current = current.model_copy(update={"query": query})
+        return succeed(current, *given, **named)
 
-        return update(uri, read, change_anything, s3)
-
-    patch.setattr(commit, "_update", forgetful)
+    patch.setattr(commit, "succeed", forgetful)
 
 
 def the_cleanup_removes_young_uploads(patch: pytest.MonkeyPatch) -> None:
@@ -120,29 +118,22 @@ def the_cleanup_removes_young_uploads(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
-    prepare, update = Table.prepare, commit._update
+    prepare = Table.prepare
     tables: dict[Any, Table] = {}  # of each actor
 
-    def remember(table: Table, columns: Any, **options: Any) -> dict[str, str]:
+    def remember(table: Table, columns: Any, **options: Any) -> Any:
         tables[getcurrent()] = table
         return prepare(table, columns, **options)
 
-    def early(uri: str, read: Callable[[], Any], change: Callable[[Any], Any], s3: S3) -> Any:
-        def change_and_follow(present: Any) -> Any:
-            changed = change(present)
-            manifest = changed.document
-            if isinstance(manifest, Manifest) and manifest != present:
-                table = tables[getcurrent()]
-                location = table.location.period_folder(manifest.period.id)
-                table.put_partition(
-                    manifest.period.id, manifest.columns, manifest.partition(location)
-                )
-            return changed
-
-        return update(uri, read, change_and_follow, s3)
+    def early(document: Any, uri: str, s3: S3, **options: Any) -> bool:
+        if uri.endswith("/manifest.json"):
+            table = tables[getcurrent()]
+            location = table.location.period_folder(document.period.id)
+            table.put_partition(document.period.id, document.columns, document.partition(location))
+        return write_document(document, uri, s3, **options)
 
     patch.setattr(Table, "prepare", remember)
-    patch.setattr(commit, "_update", early)
+    patch.setattr(commit, "write_document", early)
 
 
 def follow_does_not_read_the_manifest_again(patch: pytest.MonkeyPatch) -> None:
@@ -152,7 +143,7 @@ def follow_does_not_read_the_manifest_again(patch: pytest.MonkeyPatch) -> None:
         if table is not None:
             partition = manifest.partition(location)
             table.put_partition(location.period_id, manifest.columns, partition)
-        commit._update_latest(manifest, location, s3)
+        commit._update_latest(manifest, location.report, s3)
 
     patch.setattr(commit, "follow", follow)
     patch.setattr(cleanup, "follow", follow)
@@ -195,7 +186,7 @@ def a_notifier_is_called_without_a_claim(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_owner_of_a_folder_is_not_compared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(folder, "_refuse_conflict", lambda *_: None)
+    patch.setattr(folder, "_conflict", lambda *_: "")
 
 
 def a_cleanup_does_not_ask_whose_folder_it_is(patch: pytest.MonkeyPatch) -> None:

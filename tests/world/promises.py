@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.world.world import PERIODS, World
 
 
@@ -56,6 +54,6 @@ def _judge_latest(world: World, period_id: str) -> None:
     manifest = world.manifest_now(period_id)
     assert manifest is not None, f"{period_id} has no manifest"
     location = world.location(period_id)
-    expected = json.loads(manifest.latest(location).model_dump_json())
+    expected = manifest.model_dump(mode="json")
     latest = world.latest_now(location)
     assert latest == expected, f"latest.json says {latest}, before a cleanup"

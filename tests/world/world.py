@@ -34,12 +34,12 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.input import Input
 from athena_reports.periods.calendar import Cadence, Period
-from athena_reports.publication import commit
+from athena_reports.publication import differences
 from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.folder import PublishedCalendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.steps import partition_poller, preparation
 from athena_reports.steps.partition_poller import PartitionPoller
 from athena_reports.steps.query_poller import QueryPoller
@@ -153,7 +153,7 @@ class Deployment:
 
     @property
     def calendar(self) -> PublishedCalendar:
-        return PublishedCalendar.of(self.environment, REPORT, self.cadence)
+        return PublishedCalendar(environment=self.environment, report=REPORT, cadence=self.cadence)
 
 
 OURS = Deployment("dev", WEEKS)
@@ -715,9 +715,9 @@ def world(seed: int) -> Iterator[World]:
         patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)
         # DuckDB is not what is looked at: the rows are a text.
         engine = SimpleNamespace(folder=FOLDER)
-        patch.setattr(commit, "open_engine", lambda *_, **__: nullcontext(engine))
+        patch.setattr(differences, "open_engine", lambda *_, **__: nullcontext(engine))
         difference = SimpleNamespace(added=1, removed=1, changed=0)
-        patch.setattr(commit, "find_differences", lambda *_, **__: difference)
+        patch.setattr(differences, "find_differences", lambda *_, **__: difference)
         try:
             yield made
         finally:

@@ -340,7 +340,7 @@ def preview(
 
         use_connections(project)
     from athena_reports.errors import MissingPartitionsError, RunPeriodError
-    from athena_reports.publication.published_calendar import CalendarError
+    from athena_reports.publication.folder import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
     from athena_reports_cli.authoring import preview as previews
     from athena_reports_cli.authoring.report_files import find_report

@@ -17,11 +17,10 @@ from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.folder import conflict_in_folder
+from athena_reports.publication.folder import CalendarError, conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
-from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.reports.logic_digest import UNKNOWN, is_same
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences

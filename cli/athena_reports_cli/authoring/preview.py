@@ -27,10 +27,9 @@ from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
-from athena_reports.publication.folder import conflict_in_folder
+from athena_reports.publication.folder import CalendarError, conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
-from athena_reports.publication.published_calendar import CalendarError
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.prices import price_usd
 from athena_reports.reports.sql_period import SqlPeriod

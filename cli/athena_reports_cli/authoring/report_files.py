@@ -15,8 +15,8 @@ from jinja2 import Environment
 
 from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
 from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.publication.folder import PublishedCalendar
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.report import Report
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
@@ -82,7 +82,9 @@ class DeclaredReport:
     @property
     def calendar(self) -> PublishedCalendar:
         """Whose folder that has to be, and what its periods mean."""
-        return PublishedCalendar.of(settings().environment, self.report.name, self.cadence)
+        return PublishedCalendar(
+            environment=settings().environment, report=self.report.name, cadence=self.cadence
+        )
 
     @property
     def database(self) -> str | None:

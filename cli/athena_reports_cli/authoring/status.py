@@ -1,7 +1,7 @@
 """Which periods of a report are published, and which of them by other logic than today's."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from athena_reports.page.coverage import Cell, State, period_coverage
 from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws
@@ -57,7 +58,7 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
     dag: Any = declared.dag
     coverage = period_coverage(
         dag.timetable,
-        _published_partitions(declared, aws),
+        _published_periods(declared, aws),
         runs={},
         since=dag.start_date,
         until=dag.end_date,
@@ -88,15 +89,11 @@ def _versions(declared: DeclaredReport, aws: Aws, table: str) -> dict[str, str]:
     return {}  # it reads that report no more, and so is outdated
 
 
-def _published_partitions(declared: DeclaredReport, aws: Aws) -> dict[str, dict[str, str]]:
-    """Return the parameters of each partition of the report's table, by period id."""
+def _published_periods(declared: DeclaredReport, aws: Aws) -> Mapping[str, PartitionFacts]:
+    """Return the facts of each partition of the report's table, by period id."""
     if declared.database is None:
         return {}
-    table = Table(declared.database, declared.location, aws.glue)
-    parameters_of_period = {}
-    for period_id, partition in table.partitions().items():
-        parameters_of_period[period_id] = dict(partition.parameters)
-    return parameters_of_period
+    return Table(declared.database, declared.location, aws.glue).published_periods()
 
 
 def _period_status(cell: Cell) -> PeriodStatus:

@@ -13,18 +13,12 @@ from pydantic import BaseModel, Field
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, StoredObject
 from athena_reports.errors import AthenaReportsError, PublishError
-from athena_reports.publication.commit import (
-    PUBLISHED_WITHIN,
-    damage,
-    follow,
-    read_manifest,
-    repair_latest,
-)
-from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.commit import follow, read_manifest, repair_latest
+from athena_reports.publication.folder import CalendarError, find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import Manifest, Partition
-from athena_reports.publication.published_calendar import CalendarError
+from athena_reports.publication.successor import PUBLISHED_WITHIN, damage
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
 
@@ -200,9 +194,6 @@ def clean_up(
     for period_id in sorted(folders | partitions.keys()):
         location = table.location.period_folder(period_id)
         partition = partitions.get(period_id)
-        is_of_others = partition is not None and not _is_ours(partition, location)
-        if period_id not in folders and is_of_others:
-            continue  # another program made the partition
         summary.periods += 1
         with summary.noting():
             objects = list(s3.list(location.folder_uri))
@@ -257,15 +248,12 @@ def _repair(
     """Mark a broken period and raise why. Make the partition of a whole one follow its manifest."""
     with _marking(table, location, partition):
         _require_whole(objects, manifest, partition, location, s3)
-    if manifest is None or _is_followed(manifest, partition, location):
+    # Without Parquet there is no partition.
+    if manifest is None or not manifest.parquet_key or partition == manifest.partition(location):
         return
     follow(manifest, location=location, s3=s3, table=table)
     report = location.report
     summary.repaired.append(f"{report.name}/{report.cadence_name}/{location.period_id}")
-
-
-def _is_ours(partition: Partition, location: PeriodLocation) -> bool:
-    return partition.parameters.get("manifest") == location.manifest_uri
 
 
 @contextmanager
@@ -279,10 +267,8 @@ def _marking(table: Table, location: PeriodLocation, partition: Partition | None
         yield
     except PublishError as error:
         why = str(error)
-        if partition is not None and _is_ours(partition, location):
-            is_marked = partition.parameters.get("broken") == why
-            if not is_marked:
-                table.mark_broken(location.period_id, partition, why)
+        if partition is not None and partition.facts.broken != why:
+            table.mark_broken(location.period_id, partition, why)
         raise
 
 
@@ -309,19 +295,6 @@ def _require_whole(
             raise PublishError(
                 f"{problem}. Clear run_query of the period and its downstream tasks."
             )
-
-
-def _is_followed(manifest: Manifest, partition: Partition | None, location: PeriodLocation) -> bool:
-    """Whether the partition says what the manifest says."""
-    if not manifest.parquet_key:
-        return True  # without Parquet there is no partition
-    if partition is None:
-        return False
-    expected = manifest.partition(location)
-    if partition.location != expected.location:
-        return False
-    # Glue and others may add parameters.
-    return expected.parameters.items() <= partition.parameters.items()
 
 
 def plan(

@@ -3,7 +3,7 @@
 These are provisional periods whose late events have arrived, and stale ones.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -14,11 +14,8 @@ from airflow.sdk import Context
 
 from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.publication.folder import find_calendar
-from athena_reports.publication.glue_table import Table
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.manifest import PartitionFacts, Reading
 from athena_reports.publication.parts import changed_parts
-from athena_reports.publication.published_calendar import first_day_of
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
@@ -104,9 +101,9 @@ def find_restatements(
         restatement = Restatement(
             dag_id=dag_id,
             period_id=period_id,
-            start=datetime.fromisoformat(facts.start),
+            start=datetime.fromisoformat(facts.period.start),
             reason=reason,
-            submitted_at=facts.submitted_at,
+            submitted_at=facts.query.submitted_at,
             days_due=_whole_days_due(facts, now),
             open_parts=_open_parts(facts, open_periods),
         )
@@ -146,32 +143,32 @@ def stale_periods(partitions: Mapping[str, PartitionFacts]) -> list[str]:
     had then, or if only columns changed that come from a still earlier period, such as a previous
     rank.
     """
-    readings_by_end = {facts.end: facts.readings for facts in partitions.values()}
+    readings_by_end = {facts.period.end: facts.readings for facts in partitions.values()}
     stale = []
     for period_id, facts in partitions.items():
-        readings = readings_by_end.get(facts.start)
-        if not facts.reads_previous or not readings:
+        readings = readings_by_end.get(facts.period.start)
+        if not facts.query.reads_previous or not readings:
             continue
-        submitted_at = datetime.fromisoformat(facts.submitted_at)
-        found_digest = _digest_at(submitted_at + TOGETHER, readings)
-        latest = max(readings, key=datetime.fromisoformat)
-        if found_digest != readings[latest]:
+        submitted_at = datetime.fromisoformat(facts.query.submitted_at)
+        if _digest_at(submitted_at + TOGETHER, readings) != readings[0].digest:
             stale.append(period_id)
     return stale
 
 
-def _digest_at(instant: datetime, readings: Mapping[str, str]) -> str:
+def _digest_at(instant: datetime, readings: Sequence[Reading]) -> str:
     """Return the digest of what a query of the next period found in a period at an instant.
 
     A query that was submitted before the first one of the period itself found what that one did:
     both read the same tables.
+
+    Args:
+        instant: The instant.
+        readings: Those of the period, latest first.
     """
-    earliest_first = sorted(readings, key=datetime.fromisoformat)
-    digest = readings[earliest_first[0]]
-    for since in earliest_first:
-        if datetime.fromisoformat(since) <= instant:
-            digest = readings[since]
-    return digest
+    for reading in readings:
+        if datetime.fromisoformat(reading.since) <= instant:
+            return reading.digest
+    return readings[-1].digest
 
 
 def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
@@ -182,7 +179,7 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     Dates would not do: many periods become due just before midnight UTC, and their runs are still
     active after it.
     """
-    submitted_at = datetime.fromisoformat(facts.submitted_at)
+    submitted_at = datetime.fromisoformat(facts.query.submitted_at)
     settles_at = datetime.fromisoformat(facts.settles_at)
     time_due = now - max(submitted_at, settles_at)
     # It is negative for a stale period that is restated before its own late events have arrived.
@@ -196,13 +193,12 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the arguments of each TriggerDagRunOperator, the oldest period first.
 
-        A period that has an active run is left out, and so is one whose parts are not final, and a
-        week that its report no longer has.
+        A period that has an active run is left out, and so is one whose parts are not final.
         There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
         returns more.
 
         Raises:
-            AirflowFailException: AWS refused a call, or a folder has what is not of this package.
+            AirflowFailException: AWS refused a call.
             AirflowException: AWS did not serve a call.
         """
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)
@@ -245,48 +241,11 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
             # Not from the cache: what is published of all reports does not fit into memory, and few
             # of them are read by others.
             partitions = table.published_periods()
-            of_table = find_restatements(
+            restatements += find_restatements(
                 dag_id, partitions, published_of, now, with_stale=with_stale
             )
-            if self._has_weeks_of_several_days(table, partitions):
-                of_table = self._without_former_weeks(of_table, table)
-            restatements += of_table
         restatements.sort(key=lambda restatement: restatement.start)
         return restatements
-
-    @staticmethod
-    def _has_weeks_of_several_days(table: Table, period_ids: Iterable[str]) -> bool:
-        """Whether published weeks begin on different days.
-
-        A release without `calendar.json` could publish them so.
-        """
-        cadence = table.location.cadence_name
-        first_days = {first_day_of(cadence, period_id) for period_id in period_ids}
-        return len(first_days) > 1
-
-    def _without_former_weeks(
-        self, restatements: Sequence[Restatement], table: Table
-    ) -> list[Restatement]:
-        """Return them without the weeks that begin on another day than the folder's calendar says.
-
-        The report no longer has such a week, so its run would fail each day anew.
-        """
-        calendar = find_calendar(table.location, self._s3)
-        if calendar is None:
-            return list(restatements)
-        kept = []
-        for restatement in restatements:
-            if first_day_of(calendar.cadence, restatement.period_id) == calendar.first_day:
-                kept.append(restatement)
-                continue
-            self.log.info(
-                "%s, period %s: %s, but weeks begin on %s now; drop the partition",
-                restatement.dag_id,
-                restatement.period_id,
-                restatement.reason,
-                calendar.first_day,
-            )
-        return kept
 
 
 def _has_active_run(restatement: Restatement, context: Context) -> bool:

@@ -102,7 +102,7 @@ class AthenaUndeliveredOperator(PublishedReportsOperator):
                 facts = partitions[period_id]
                 had = last_versions(table.location.period_folder(period_id), self._s3)
                 missing = channels_without(facts, had)
-                found = Undelivered(dag_id, period_id, facts.version, facts.submitted_at)
+                found = Undelivered(dag_id, period_id, facts.version, facts.query.submitted_at)
                 if missing and self._trigger(found):
                     names = ", ".join(missing)
                     self.log.info("%s, period %s: %s has not got it", dag_id, period_id, names)

@@ -57,7 +57,7 @@ class PeriodRow(NamedTuple):
             date=date,
             days=days,
             states=cell.states,
-            run_id=run_id or published.run_id,
+            run_id=run_id or published.run.run_id,
             waits=waits,
             version=published.version,
             rows=published.rows,
@@ -65,8 +65,8 @@ class PeriodRow(NamedTuple):
             published_at=published.published_at,
             checks_warned=published.checks_warned,
             earlier=published.earlier,
-            scanned_bytes=published.scanned_bytes,
-            price_usd=published.price_usd,
+            scanned_bytes=published.query.scanned_bytes,
+            price_usd=published.query.price_usd,
             broken=published.broken,
         )
 

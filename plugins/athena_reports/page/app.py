@@ -456,9 +456,10 @@ def _is_folder_in_doubt(
     if problems or not published:
         return True
     newest = published[-1]
-    if newest.environment and newest.environment != lake.environment:
-        return True
-    return newest.timezone != dag.cadence.timezone
+    return (newest.environment, newest.period.timezone) != (
+        lake.environment,
+        dag.cadence.timezone,
+    )
 
 
 def _coverage(
@@ -481,7 +482,7 @@ def _coverage(
         first_listed = first.previous.id
     coverage = period_coverage(
         dag.timetable,
-        lake.published_partitions(dag.dag_id, first_listed),
+        lake.published_periods(dag.dag_id, first_listed),
         runs,
         since=begin,
         until=dag.until,

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from athena_reports.errors import PeriodError
 from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
@@ -18,9 +16,6 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.publication.parts import changed_parts
 from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
-
-PublishedPartitions = Mapping[str, Mapping[str, str]]
-"""The parameters of each partition of a report's Glue table, by period id."""
 
 
 class State(StrEnum):
@@ -77,7 +72,7 @@ class Cell(NamedTuple):
 
 
 class PeriodCoverage(NamedTuple):
-    """All periods of a report in order, and a sentence about each partition that is of none."""
+    """All periods of a report in order, and a problem for each partition that is of none."""
 
     cells: Sequence[Cell]
     problems: Sequence[str]
@@ -85,7 +80,7 @@ class PeriodCoverage(NamedTuple):
 
 def period_coverage(
     timetable: PeriodTimetable,
-    partitions: PublishedPartitions,
+    published: Mapping[str, PartitionFacts],
     runs: Mapping[str, Run],
     *,
     since: datetime,
@@ -100,7 +95,7 @@ def period_coverage(
 
     Args:
         timetable: When the report runs.
-        partitions: The partitions of its Glue table.
+        published: The facts of the partitions of its Glue table, by period id.
         runs: Of each period the run that counts, by period id.
         since: The first instant at which a period that is due may start.
         until: The last such instant; None if the report goes on.
@@ -109,7 +104,7 @@ def period_coverage(
         versions_of: Returns the present versions of the periods of another report, by its table:
             of one that this report reads. It is asked once for each.
     """
-    published, problems = _read_partitions(partitions)
+    problems = []
     periods = _due_periods(timetable, since, until, now)
     other_ids = {*published, *runs} - periods.keys()
     for period_id in sorted(other_ids):
@@ -134,23 +129,6 @@ def period_coverage(
             shown_run = run
         cells.append(Cell(period, states, facts, shown_run))
     return PeriodCoverage(cells, problems)
-
-
-def _read_partitions(
-    partitions: PublishedPartitions,
-) -> tuple[dict[str, PartitionFacts], list[str]]:
-    """Return what the partitions say, by period id, and a sentence about each that is not ours."""
-    published = {}
-    problems = []
-    for period_id, parameters in partitions.items():
-        try:
-            published[period_id] = PartitionFacts.from_parameters(parameters)
-        except ValidationError as error:
-            first = error.errors()[0]
-            why = f"{first['loc'][0]}: {first['msg']}"
-            advice = "Drop it, or clear the run of its period."
-            problems.append(f"The partition {period_id!r} is not of this package ({why}). {advice}")
-    return published, problems
 
 
 def _due_periods(

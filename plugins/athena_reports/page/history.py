@@ -119,7 +119,7 @@ def _first_entries(
 
 def _period_ids(lake: Lake, dag: ReportDag, last_id: str) -> list[str]:
     """Return the last published periods up to one, earliest first."""
-    periods = periods_among(dag.cadence, lake.published_partitions(dag.dag_id))
+    periods = periods_among(dag.cadence, lake.published_periods(dag.dag_id))
     earlier_ids = sorted(period.id for period in periods if period.id < last_id)
     return [*earlier_ids[-(HISTORY_PERIODS - 1) :], last_id]
 

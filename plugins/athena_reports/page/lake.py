@@ -14,13 +14,11 @@ from cachetools import TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
-from athena_reports.page.coverage import PublishedPartitions
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.folder import conflict_in_folder
+from athena_reports.publication.folder import PublishedCalendar, conflict_in_folder
 from athena_reports.publication.location import PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import Manifest
-from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.publication.manifest import Manifest, PartitionFacts
 from athena_reports.queries.execution import console_url
 from athena_reports.rows.columns import is_number
 from athena_reports.rows.engine import open_engine, reason
@@ -238,13 +236,15 @@ class Lake:
 
         If the folder cannot be read, say that.
         """
-        calendar = PublishedCalendar.of(self.environment, dag.report, dag.cadence)
+        calendar = PublishedCalendar(
+            environment=self.environment, report=dag.report, cadence=dag.cadence
+        )
         conflict: str = self._conflict(calendar)
         return conflict
 
     @cached(_conflicts, condition=Condition())  # type: ignore[untyped-decorator]
     def _conflict(self, calendar: PublishedCalendar) -> str:
-        location = ReportLocation(self.bucket, calendar.report, calendar.cadence)
+        location = ReportLocation.of(self.bucket, calendar.report, calendar.cadence)
         try:
             return conflict_in_folder(location, calendar, self.s3)
         except AthenaReportsError as error:
@@ -254,26 +254,24 @@ class Lake:
         """Return where a period of a report is; PeriodError if the report has no such period."""
         return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
-    def published_partitions(self, table: str, first_id: str = "") -> PublishedPartitions:
-        """Return the parameters of a table's partitions by period id, from `first_id` on.
+    def published_periods(self, table: str, first_id: str = "") -> Mapping[str, PartitionFacts]:
+        """Return the facts of a table's partitions by period id, from `first_id` on.
 
         There are none without a table. LakeError if Glue does not list them.
         """
-        partitions: PublishedPartitions | str = self._partitions_or_problem(table, first_id)
-        if isinstance(partitions, str):
-            raise LakeError(partitions)
-        return partitions
+        periods: Mapping[str, PartitionFacts] | str = self._periods_or_problem(table, first_id)
+        if isinstance(periods, str):
+            raise LakeError(periods)
+        return periods
 
     def versions(self, table: str) -> Mapping[str, str]:
         """Return the present version of each period of a table; LakeError as above."""
-        partitions = self.published_partitions(table)
-        return {
-            period_id: parameters.get("version", "") for period_id, parameters in partitions.items()
-        }
+        published = self.published_periods(table)
+        return {period_id: facts.version for period_id, facts in published.items()}
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def _partitions_or_problem(self, table: str, first_id: str) -> PublishedPartitions | str:
-        """Return partitions, or why they are not known.
+    def _periods_or_problem(self, table: str, first_id: str) -> Mapping[str, PartitionFacts] | str:
+        """Return the facts of partitions, or why they cannot be read.
 
         The cache keeps what is returned, but no exception. While one call for a table and a first
         id is under way, all others wait for it and share its answer.
@@ -287,12 +285,13 @@ class Lake:
             Expression=expression,
             ExcludeColumnSchema=True,
         )
-        partitions = {}
+        published = {}
         try:
             for page in pages:
                 for partition in page.get("Partitions", []):
-                    period_id = partition["Values"][0]
-                    partitions[period_id] = partition.get("Parameters", {})
+                    facts = PartitionFacts.from_parameters(partition.get("Parameters", {}))
+                    if facts is not None:
+                        published[partition["Values"][0]] = facts
         except self.glue.exceptions.EntityNotFoundException:
             return {}
         except (ClientError, BotoCoreError) as error:
@@ -300,7 +299,7 @@ class Lake:
                 f"The Glue table {self.database}.{table} cannot be read: {error}. Allow "
                 "glue:GetPartitions for the connection's role, or see why Glue does not answer."
             )
-        return partitions
+        return published
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period.

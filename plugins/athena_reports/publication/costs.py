@@ -1,8 +1,9 @@
 """What queries scanned and cost, by the UTC month of their submission, as AWS bills it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -34,40 +35,21 @@ class CostSummary(BaseModel, frozen=True):
     growth: float | None
 
 
-class _PaidQuery(Protocol):
-    """The facts of a query that its cost follows from."""
-
-    @property
-    def submitted_at(self) -> str: ...
-    @property
-    def scanned_bytes(self) -> int: ...
-    @property
-    def price_usd(self) -> float | None: ...
-
-
-def paid_for(query: _PaidQuery) -> Ledger:
-    """Return the ledger of one query, by its facts in a manifest or a partition."""
-    month = query.submitted_at[:7]
-    if query.price_usd is None:
-        return {month: Cost(queries=1, scanned_bytes=query.scanned_bytes, unpriced=1)}
-    return {month: Cost(queries=1, scanned_bytes=query.scanned_bytes, price_usd=query.price_usd)}
-
-
 def merged(ledgers: Iterable[Ledger]) -> dict[str, Cost]:
     """Return the sum of ledgers, by month."""
-    sums: dict[str, Cost] = {}
+    costs: dict[str, list[Cost]] = defaultdict(list)
     for ledger in ledgers:
         for month, cost in ledger.items():
-            sums[month] = _added(sums.get(month, Cost()), cost)
-    return dict(sorted(sums.items()))
+            costs[month].append(cost)
+    return {month: _total(costs[month]) for month in sorted(costs)}
 
 
-def _added(cost: Cost, other: Cost) -> Cost:
+def _total(costs: Sequence[Cost]) -> Cost:
     return Cost(
-        queries=cost.queries + other.queries,
-        scanned_bytes=cost.scanned_bytes + other.scanned_bytes,
-        price_usd=cost.price_usd + other.price_usd,
-        unpriced=cost.unpriced + other.unpriced,
+        queries=sum(cost.queries for cost in costs),
+        scanned_bytes=sum(cost.scanned_bytes for cost in costs),
+        price_usd=sum(cost.price_usd for cost in costs),
+        unpriced=sum(cost.unpriced for cost in costs),
     )
 
 
@@ -89,27 +71,21 @@ def last_months(number: int, now: datetime) -> list[str]:
 def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
     """Return what the queries of some months scanned and cost; the months are oldest first."""
     costs = [ledger[month] for month in months if month in ledger]
-    total = Cost()
-    for cost in costs:
-        total = _added(total, cost)
+    total = _total(costs)
     price = None
     if total.unpriced < total.queries:
         price = round(total.price_usd, 6)
+    growth = None
+    if len(costs) > 1 and costs[0].scanned_bytes:
+        growth = _bytes_per_query(costs[-1]) / _bytes_per_query(costs[0]) - 1
     return CostSummary(
         queries=total.queries,
         scanned_bytes=total.scanned_bytes,
         price_usd=price,
         unpriced=total.unpriced,
-        growth=_growth(costs),
+        growth=growth,
     )
 
 
-def _growth(costs: Sequence[Cost]) -> float | None:
-    """Return by which fraction the bytes per query grew from the first month to the last one."""
-    if len(costs) < 2:
-        return None
-    first = costs[0].scanned_bytes / costs[0].queries
-    last = costs[-1].scanned_bytes / costs[-1].queries
-    if not first:
-        return None
-    return last / first - 1
+def _bytes_per_query(cost: Cost) -> float:
+    return cost.scanned_bytes / cost.queries

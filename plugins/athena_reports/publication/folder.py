@@ -1,113 +1,107 @@
 """The folder of a report belongs to one environment and has one calendar.
 
-Both are read and compared here. The first run of a report claims its folder.
+Two environments would overwrite each other's reports. The ids of two kinds of week look alike, and
+so do those of two time zones. The first run of a report claims its folder.
 """
 
-from athena_reports.aws.s3 import S3, ConditionError
-from athena_reports.publication.commit import newest_manifest, not_ours, read_document
-from athena_reports.publication.glue_table import ATTEMPTS, changed_by_others
+from typing import Literal
+
+from pydantic import BaseModel
+
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import PublishError
+from athena_reports.periods.calendar import Cadence
+from athena_reports.publication.documents import contested, read_document, write_document
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
+
+
+class CalendarError(PublishError):
+    """A folder belongs to another environment, or has periods of another calendar."""
+
+    retryable = False
+
+
+class PublishedCalendar(BaseModel, frozen=True):
+    """`calendar.json`: the environment and the report of a folder, and how its periods are cut."""
+
+    calendar_format: Literal[1] = 1
+    environment: str
+    report: str
+    cadence: Cadence
 
 
 def find_calendar(location: ReportLocation, s3: S3) -> PublishedCalendar | None:
-    """Return the calendar of a folder: its `calendar.json`, else that of its newest manifest.
-
-    None if the folder has neither.
+    """Return the calendar of a folder; None if no run has claimed it.
 
     Raises:
-        PublishError: One of them is not of this package and folder, or of a newer release.
-        S3Error: S3 refused a call, or did not serve it.
+        PublishError: `calendar.json` is not of this package.
+        S3Error: S3 refused the call, or did not serve it.
     """
-    calendar = _read_calendar(location, s3)
-    if calendar is not None:
-        return calendar
-    newest = newest_manifest(location, s3)
-    if newest is None:
-        return None
-    manifest, _ = newest
-    return PublishedCalendar.of_facts(manifest)
+    calendar, _ = read_document(PublishedCalendar, location.calendar_uri, s3)
+    return calendar
 
 
 def conflict_in_folder(location: ReportLocation, calendar: PublishedCalendar, s3: S3) -> str:
-    """Say why a report cannot publish to a folder, as its run says it; empty if it can.
+    """Return why a report cannot publish to a folder; empty if it can.
 
     Args:
         location: The folder.
-        calendar: The calendar of the report that wants to publish there.
+        calendar: The calendar of the report.
         s3: The client of the report bucket.
 
     Raises:
-        PublishError: As `find_calendar` does.
-        S3Error: As `find_calendar` does.
+        PublishError: `calendar.json` is not of this package.
+        S3Error: S3 refused the call, or did not serve it.
     """
     published = find_calendar(location, s3)
     if published is None:
         return ""
-    return _conflict(published, calendar, location, s3)
+    return _conflict(published, calendar, location)
 
 
 def require_calendar(location: ReportLocation, calendar: PublishedCalendar, s3: S3) -> None:
-    """Require that a folder has a certain calendar. A folder that has none yet gets it.
+    """Require that a folder has a certain calendar. An unclaimed folder gets it.
 
-    If the folder has it in `calendar.json`, this is one call.
+    For a claimed folder, this is one call.
 
     Args:
         location: The folder.
-        calendar: The calendar of the report that wants to publish there.
+        calendar: The calendar of the report.
         s3: The client of the report bucket.
 
     Raises:
-        CalendarError: The folder has another environment or calendar. The message names both.
-        PublishError: What lies there is not of this package and folder, or of a newer release; or
-            others write and delete `calendar.json` each time.
+        CalendarError: The folder has another environment or calendar.
+        PublishError: `calendar.json` is not of this package; or, `retryable`, another process
+            writes it at the same time.
         S3Error: S3 refused a call, or did not serve it.
     """
-    for _ in range(ATTEMPTS):
-        published = _read_calendar(location, s3)
-        if published is not None:
-            _refuse_conflict(published, calendar, location, s3)
-            return
-        newest = newest_manifest(location, s3)
-        if newest is not None:  # a release without calendars has published it
-            manifest, _ = newest
-            _refuse_conflict(PublishedCalendar.of_facts(manifest), calendar, location, s3)
-        body = calendar.model_dump_json(indent=2).encode()
-        try:
-            s3.write(location.calendar_uri, body, "application/json", replacing=None)
-        except ConditionError:
-            continue  # another run was faster, or S3 did this write and its answer was lost
-        return
-    raise changed_by_others(location.calendar_uri)
-
-
-def _refuse_conflict(
-    published: PublishedCalendar, calendar: PublishedCalendar, location: ReportLocation, s3: S3
-) -> None:
-    conflict = _conflict(published, calendar, location, s3)
+    published = find_calendar(location, s3)
+    if published is None:
+        write_document(calendar, location.calendar_uri, s3, replacing=None)
+        published = find_calendar(location, s3)  # that of another run, if that was faster
+    if published is None:
+        raise contested(location.calendar_uri)
+    conflict = _conflict(published, calendar, location)
     if conflict:
         raise CalendarError(conflict)
 
 
 def _conflict(
-    published: PublishedCalendar, calendar: PublishedCalendar, location: ReportLocation, s3: S3
+    published: PublishedCalendar, calendar: PublishedCalendar, location: ReportLocation
 ) -> str:
-    """Say why a report cannot publish to a folder that has a calendar; empty if it can."""
-    conflict = published.conflict_with(calendar, location.folder_uri)
-    # A first run that failed has claimed the folder, and published nothing.
-    if conflict and newest_manifest(location, s3) is None:
-        conflict += (
-            " Nothing is published there yet. If no run is about to publish, delete "
+    if published == calendar:
+        return ""
+    if published.environment != calendar.environment:
+        return (
+            f"{location.folder_uri} belongs to environment {published.environment}; this is "
+            f"environment {calendar.environment}. Publish to another bucket (ATHENA_REPORTS_BUCKET)"
+            " or under another report name. If nothing is published there, delete "
             f"{location.calendar_uri} instead."
         )
-    return conflict
-
-
-def _read_calendar(location: ReportLocation, s3: S3) -> PublishedCalendar | None:
-    calendar, _ = read_document(PublishedCalendar, location.calendar_uri, s3)
-    if calendar is None:
-        return None
-    if (calendar.report, calendar.cadence) != (location.name, location.cadence_name):
-        problem = f"it is of {calendar.report}/{calendar.cadence}"
-        raise not_ours(location.calendar_uri, "folder") from ValueError(problem)
-    return calendar
+    return (
+        f"{location.folder_uri} holds periods of report {published.report}, "
+        f"{published.cadence.description}; report {calendar.report}, "
+        f"{calendar.cadence.description}, would reuse the same period ids. Rename the report or "
+        f"restore its cadence. If nothing is published there, delete {location.calendar_uri} "
+        "instead."
+    )

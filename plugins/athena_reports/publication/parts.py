@@ -27,15 +27,23 @@ def find_parts(
         glue: The client that knows its table.
 
     Raises:
-        InputError: A part is broken, is of another time zone or is not of this package; or,
-            `retryable`, Glue left all partitions unprocessed that it was asked for.
+        InputError: A part is broken or of another time zone; or, `retryable`, Glue left all
+            partitions unprocessed that it was asked for.
     """
     part_ids: dict[str, None] = {}  # each once, in order
     for published, period in readings:
         part_ids.update(dict.fromkeys(part.id for part in published.parts_of(period)))
     first, _ = readings[0]
-    stored = _stored_parts(first, list(part_ids), glue)
-    return [_parts_of(published, period, stored) for published, period in readings]
+    parts: dict[str, Partition] = {}
+    values = [[part_id] for part_id in part_ids]
+    try:
+        for stored in stored_partitions(first.database, first.table, values, glue):
+            partition = Partition.of(stored)
+            if partition is not None:
+                parts[stored["Values"][0]] = partition
+    except glue.exceptions.EntityNotFoundException:
+        parts.clear()  # nothing of the report is published yet
+    return [_parts_of(published, period, parts) for published, period in readings]
 
 
 def changed_parts(
@@ -47,8 +55,8 @@ def changed_parts(
 
     Args:
         periods: What is published of the periods that read them, by id.
-        versions_of: Returns the present versions of a table by period id. It is asked once for each
-            table.
+        versions_of: Returns the present versions of a table by period id. It is called once for
+            each table.
 
     Returns:
         Their tables and ids, such as `plays_daily 2025-06-03`, for each period that has some.
@@ -65,24 +73,8 @@ def changed_parts(
     return changed
 
 
-def _stored_parts(
-    published: Published, part_ids: Sequence[str], glue: "GlueClient"
-) -> dict[str, Partition]:
-    """Return what Glue says of the parts that it has, by their ids."""
-    parts = {}
-    values = [[part_id] for part_id in part_ids]
-    try:
-        for stored in stored_partitions(published.database, published.table, values, glue):
-            (part_id,) = stored["Values"]
-            folder = stored.get("StorageDescriptor", {}).get("Location", "")
-            parts[part_id] = Partition(folder, stored.get("Parameters", {}))
-    except glue.exceptions.EntityNotFoundException:
-        return {}  # nothing of the report is published yet
-    return parts
-
-
 def _parts_of(
-    published: Published, period: Period, stored: Mapping[str, Partition]
+    published: Published, period: Period, parts: Mapping[str, Partition]
 ) -> InputPartitions:
     """Return what is published of the parts of one period."""
     needed = published.parts_of(period)
@@ -93,11 +85,12 @@ def _parts_of(
     settling_times = []
     for part in needed:
         name = f"{KEY}={part.id}"
-        if part.id not in stored:
+        if part.id not in parts:
             unpublished.append(name)
             continue
-        facts = _facts(published, part.id, stored[part.id])
-        folders[name] = stored[part.id].location
+        folder, facts = parts[part.id]
+        _require_rows_of(part, facts, published)
+        folders[name] = folder
         versions[part.id] = facts.version
         if facts.partial:
             partial.append(name)
@@ -117,22 +110,14 @@ def _parts_of(
     return InputPartitions(coverage, folders)
 
 
-def _facts(published: Published, part_id: str, stored: Partition) -> PartitionFacts:
-    """Return what a partition says; InputError if its rows are not those of the part."""
-    about = f"The input {published.database}.{published.table}, period {part_id}"
-    try:
-        facts = PartitionFacts.from_parameters(stored.parameters)
-    except ValueError as error:
-        raise InputError(
-            f"{about}: its partition is not of this package. Drop it, or clear the run of its"
-            " period."
-        ) from error
+def _require_rows_of(part: Period, facts: PartitionFacts, published: Published) -> None:
+    """Raise InputError if the rows of a partition are not those of the part."""
+    about = f"Input {published.database}.{published.table}, period {part.id}"
     if facts.broken:
         raise InputError(f"{about} is broken: {facts.broken}. Clear the run of its period.")
     # The days of two time zones have the same ids.
-    if facts.timezone != published.cadence.timezone:
+    if facts.period.timezone != published.cadence.timezone:
         raise InputError(
-            f"{about} is published in {facts.timezone}, the report's input says"
-            f" {published.cadence.timezone}. Use the cadence of its build_dag."
+            f"{about} is published in time zone {facts.period.timezone}; the input declares "
+            f"{published.cadence.timezone}. Use the cadence of the report's build_dag."
         )
-    return facts

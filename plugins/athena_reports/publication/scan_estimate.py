@@ -50,12 +50,10 @@ def _estimate(
 ) -> ScanEstimate:
     from statistics import median
 
-    scanned_bytes = median(published[period].scanned_bytes for period in nearest)
+    scanned_bytes = median(published[period].query.scanned_bytes for period in nearest)
     basis = f"median of {', '.join(map(str, nearest))}"
-    prices = []
-    for period in nearest:
-        price = published[period].price_usd
-        if price is None:
-            return ScanEstimate(round(scanned_bytes), basis)
-        prices.append(price)
-    return ScanEstimate(round(scanned_bytes), basis, median(prices))
+    prices = [published[period].query.price_usd for period in nearest]
+    known_prices = [price for price in prices if price is not None]
+    if len(known_prices) < len(prices):
+        return ScanEstimate(round(scanned_bytes), basis)
+    return ScanEstimate(round(scanned_bytes), basis, median(known_prices))

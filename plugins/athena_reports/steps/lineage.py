@@ -63,8 +63,9 @@ def query_lineage(
         facets: dict[str, Any] = {}
         if coverage.is_partitioned:
             facets["subset"] = InputSubsetInputDatasetFacet(_partitions(coverage.present))
-        dataset = InputDataset(name.get_namespace(), name.get_name(), inputFacets=facets)
-        lineage.inputs.append(dataset)
+        lineage.inputs.append(
+            InputDataset(name.get_namespace(), name.get_name(), inputFacets=facets)
+        )
     return lineage
 
 
@@ -85,15 +86,16 @@ def published_dataset(
         database: Glue database of the published table; None for no table.
         region: The region of Athena.
     """
-    fields = []
-    for column in version.columns:
-        kind = column.glue or column.type
-        field = SchemaDatasetFacetFields(column.name, kind, column.description or None)
-        fields.append(field)
-    assertions = []
-    for check in checks:
-        severity = _SEVERITIES[check.severity]
-        assertions.append(Assertion(check.name, check.passed, severity=severity))
+    fields = [
+        SchemaDatasetFacetFields(
+            column.name, column.glue or column.type, column.description or None
+        )
+        for column in version.columns
+    ]
+    assertions = [
+        Assertion(check.name, check.passed, severity=_SEVERITIES[check.severity])
+        for check in checks
+    ]
     facets: dict[str, Any] = {
         "schema": SchemaDatasetFacet(fields),
         "version": DatasetVersionDatasetFacet(version.version),

@@ -13,7 +13,6 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
@@ -24,13 +23,8 @@ from athena_reports.version import __version__
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from athena_reports.publication.commit import Publication
-    from athena_reports.publication.manifest import (
-        Manifest,
-        PublicationFacts,
-        QueryFacts,
-        RunFacts,
-    )
+    from athena_reports.publication.manifest import Manifest, PublicationFacts
+    from athena_reports.publication.successor import Publication
     from athena_reports.steps.prepared_version import PreparedVersion
 
 
@@ -46,13 +40,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`.
         bucket: The report bucket.
         report: Name of the report.
-        environment: Name of the environment, for the manifest.
+        environment: Name of the environment. The folder of the report belongs to it.
         may_lose_rows: Whether a version without rows may replace one with rows without a warning.
         channels: Names of the channels that the version is to be delivered to.
         deliver_within: How long after the end of the period a channel gets its first version of it.
         correct_within: How long after the end of the period a channel gets a correction.
-        calendar_checked: Whether an earlier task has compared the calendar of the folder. Otherwise
-            this task does.
         keyed_outlets: Further assets, whose events have the id of the period as partition key.
             Airflow has such events from 3.3 on; before, these assets are left out.
         delivery_outlets: The same, with events only for what is to be delivered: within
@@ -79,7 +71,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         channels: Sequence[str] = (),
         deliver_within: timedelta = timedelta(0),
         correct_within: timedelta = timedelta(0),
-        calendar_checked: bool = False,
         keyed_outlets: Sequence[Asset] = (),
         delivery_outlets: Sequence[Asset] = (),
         database: str | None = None,
@@ -98,7 +89,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.channels = tuple(channels)
         self.deliver_within = deliver_within
         self.correct_within = correct_within
-        self.calendar_checked = calendar_checked
         self.keyed_outlets = list(keyed_outlets) if HAS_KEYED_EVENTS else []
         self.delivery_outlets = list(delivery_outlets) if HAS_KEYED_EVENTS else []
         self.add_outlets([*self.keyed_outlets, *self.delivery_outlets])
@@ -106,12 +96,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         self.memory_limit = memory_limit
         self.bucket_owner = bucket_owner
         self.encryption = encryption
-        # What came of publishing, once it has.
-        self._publication: Publication | None = None
+        self._publication: Publication | None = None  # what `execute` published, for OpenLineage
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query did not push `submitted`, the task fails for good."""
-        with required_xcoms(self._no_period_problem):
+        with required_xcoms(self._missing_xcoms):
             super().render_template_fields(context, jinja_env)
 
     @report_errors()
@@ -119,54 +108,48 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         """Publish, and return the address of the manifest and its main facts.
 
         Raises:
-            AirflowFailException: The version or the period of the query is not known, the folder is
+            AirflowFailException: The version or the period of the query is missing, the folder is
                 of another environment or calendar, the upload or the manifest is not right, or AWS
                 refused a call.
             AirflowException: AWS did not serve a call, or other programs are always faster.
         """
         # Not above: every step's process reads this module, and only that of this step needs them.
         from athena_reports.publication.commit import publish
-        from athena_reports.publication.folder import require_calendar
+        from athena_reports.publication.folder import PublishedCalendar, require_calendar
         from athena_reports.publication.glue_table import Table
-        from athena_reports.publication.published_calendar import PublishedCalendar
         from athena_reports.steps.prepared_version import PreparedVersion
 
         submission = None
         if self.submitted:
             submission = Submitted.model_validate(self.submitted)
-        if submission is None or submission.period is None:
-            raise PublishError(self._no_period_problem, retryable=False)
-        if not self.prepared:
-            raise PublishError(
-                f"Report {self.report!r}: publish has no version to publish. If transform was "
-                "marked as success, clear transform and its downstream tasks. In a DAG of your "
-                "own, give publish prepared=transform.output.",
-                retryable=False,
-            )
+        if not self.prepared or submission is None or submission.period is None:
+            raise PublishError(self._missing_xcoms, retryable=False)
         prepared = PreparedVersion.model_validate(self.prepared)
         period = submission.period
         location = PeriodLocation.of(self.bucket, self.report, period)
+        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
         table = None
         if self.database:
             table = Table(self.database, location.report, self.hook.client("glue"))
-        s3 = S3(self.hook.client("s3"), self.bucket_owner, self.encryption)
-        if not self.calendar_checked:
-            calendar = PublishedCalendar.of(self.environment, self.report, period.cadence)
-            require_calendar(location.report, calendar, s3)
-        self._publication = publish(
+        calendar = PublishedCalendar(
+            environment=self.environment, report=self.report, cadence=period.cadence
+        )
+        require_calendar(location.report, calendar, s3)
+        publication = publish(
             prepared.version,
-            self._facts(prepared, submission, period, self._run_facts(context)),
+            self._facts(prepared, submission, period, context),
             location=location,
             s3=s3,
             table=table,
             memory_limit=self.memory_limit,
             may_lose_rows=self.may_lose_rows,
         )
-        outcome, manifest = self._publication
+        self._publication = publication
+        manifest = publication.manifest
         warnings = [check for check in manifest.checks if not check.passed]
-        event = {
+        event: dict[str, Any] = {
             "manifest": location.manifest_uri,
-            "outcome": outcome,
+            "outcome": publication.outcome,
             "period": manifest.period.model_dump(mode="json"),
             "provisional": manifest.provisional,
             "partial": manifest.partial,
@@ -175,8 +158,13 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             "rows": manifest.rows,
             "warnings": [check.name for check in warnings],
         }
-        self.outlets = self._outlets_with_event(self._publication, location, s3)
-        self._announce(event, period, context)
+        # Airflow makes an event for each outlet that a task has at its end. A running task may
+        # change them: Airflow's `@task` (DecoratedOperator) does so too.
+        self.outlets = self._outlets_with_event(publication, location, s3)
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = event
+            if outlet in (*self.keyed_outlets, *self.delivery_outlets):
+                context["outlet_events"][outlet].add_partitions(period.id)
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
         for check in warnings:
             self.log.warning("check %s: %s", check.name, check.message)
@@ -195,7 +183,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         sql, _ = s3.read(location.sql_uri(prepared.version.version, submission.sql_sha256))
         query = prepared.query
         lineage = query_lineage(sql.decode(), query.id, submission.inputs, query.region)
-
         version = prepared.version
         checks = prepared.checks
         if self._publication is not None:
@@ -214,26 +201,23 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         return self.get_openlineage_facets_on_start()
 
     @property
-    def _no_period_problem(self) -> str:
+    def _missing_xcoms(self) -> str:
         return (
-            f"Report {self.report!r}: publish needs the period of the query. If run_query was "
-            "marked as success, clear run_query and its downstream tasks. In a DAG of your own, "
-            "give run_query its cadence, and publish submitted=XComArg(run_query, key='submitted')."
+            f"Report {self.report!r}: publish needs the query with its period, and the version "
+            "that transform prepared. If a task before publish was marked as success, clear it and "
+            "its downstream tasks. In a DAG of your own, give run_query its cadence, and publish "
+            "prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
         )
 
     def _facts(
-        self, prepared: "PreparedVersion", submission: Submitted, period: Period, run: "RunFacts"
+        self, prepared: "PreparedVersion", submission: Submitted, period: Period, context: Context
     ) -> "PublicationFacts":
         """Return what the manifest says besides the version."""
-        from athena_reports.publication.manifest import (
-            PlannedDelivery,
-            PublicationFacts,
-            PublishedPeriod,
-        )
+        from athena_reports.publication import manifest
 
+        query = prepared.query
         settles_at = period.end_utc + submission.late_by
-        submitted_at = datetime.fromisoformat(prepared.query.submitted_at)
-        is_provisional = submitted_at < settles_at
+        is_provisional = datetime.fromisoformat(query.submitted_at) < settles_at
         missing_partitions: list[str] = []
         parts: dict[str, Mapping[str, str]] = {}
         for coverage in submission.inputs:
@@ -245,23 +229,35 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 settles_at = max(settles_at, coverage.settles_at)
         delivery = None
         if self.channels:
-            delivery = PlannedDelivery(
+            delivery = manifest.PlannedDelivery(
                 channels=self.channels,
                 until=(period.end_utc + self.deliver_within).isoformat(),
                 correct_until=(period.end_utc + self.correct_within).isoformat(),
             )
-        return PublicationFacts(
+        ti: Any = context["ti"]
+        return manifest.PublicationFacts(
             report=self.report,
             environment=self.environment,
-            period=PublishedPeriod.of(period),
+            period=manifest.PublishedPeriod.of(period),
             settles_at=settles_at.isoformat(),
             provisional=is_provisional,
             partial=bool(missing_partitions),
             missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=self._query_facts(prepared.query, submission),
+            query=manifest.QueryFacts(
+                id=query.id,
+                submitted_at=query.submitted_at,
+                statement=query.statement,
+                reads_previous=submission.reads_previous,
+                sql_sha256=submission.sql_sha256,
+                scanned_bytes=query.scanned_bytes,
+                price_usd=query.price_usd,
+                engine_version=query.engine_version,
+            ),
             checks=prepared.checks,
-            run=run,
+            run=manifest.RunFacts(
+                dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries
+            ),
             code_version=__version__,
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             transforms_logic=prepared.transforms_logic,
@@ -269,59 +265,24 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             parts=parts,
         )
 
-    def _run_facts(self, context: Context) -> "RunFacts":
-        from athena_reports.publication.manifest import RunFacts
-
-        ti: Any = context["ti"]
-        return RunFacts(dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries)
-
-    def _query_facts(self, query: QueryExecution, submission: Submitted) -> "QueryFacts":
-        from athena_reports.publication.manifest import QueryFacts
-
-        price_usd = query.price_usd
-        if price_usd is not None:
-            price_usd = round(price_usd, 6)
-        return QueryFacts(
-            id=query.id,
-            submitted_at=query.submitted_at,
-            statement=query.statement,
-            reads_previous=submission.reads_previous,
-            sql_sha256=submission.sql_sha256,
-            scanned_bytes=query.scanned_bytes,
-            price_usd=price_usd,
-            engine_version=query.engine_version,
-        )
-
     def _outlets_with_event(
         self, publication: "Publication", location: PeriodLocation, s3: S3
     ) -> list[Any]:
-        """Return the outlets that have an event of the publication.
-
-        Airflow makes an event for each outlet that a task has at its end. A running task may change
-        them: Airflow's `@task` (DecoratedOperator) does so too.
-        """
+        """Return the outlets that have an event of the publication."""
         if publication.outcome not in ("published", "settled"):
             return []  # nothing new was published
-        if self._is_to_be_delivered(publication.manifest, location, s3):
+        if _is_to_be_delivered(publication.manifest, location, s3):
             return self.outlets
         return [outlet for outlet in self.outlets if outlet not in self.delivery_outlets]
 
-    @staticmethod
-    def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) -> bool:
-        """Return whether the version was published in time for a channel."""
-        planned = manifest.delivery
-        if planned is None:
-            return False
-        if planned.is_in_time(manifest.published_at, is_correction=False):
-            return True
-        if not planned.is_in_time(manifest.published_at, is_correction=True):
-            return False
-        return any(True for _ in s3.list(location.receipts_uri))
 
-    def _announce(self, event: dict[str, Any], period: Period, context: Context) -> None:
-        """Give each outlet its event."""
-        keyed_outlets = [*self.keyed_outlets, *self.delivery_outlets]
-        for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = event
-            if outlet in keyed_outlets:
-                context["outlet_events"][outlet].add_partitions(period.id)
+def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) -> bool:
+    """Return whether the version was published in time for a channel."""
+    planned = manifest.delivery
+    if planned is None:
+        return False
+    if planned.is_in_time(manifest.published_at, is_correction=False):
+        return True
+    if not planned.is_in_time(manifest.published_at, is_correction=True):
+        return False
+    return any(True for _ in s3.list(location.receipts_uri))

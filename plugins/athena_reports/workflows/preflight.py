@@ -19,10 +19,9 @@ from athena_reports.inputs.published import Source
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.inputs.success_markers import has_success_marker
 from athena_reports.periods.calendar import Cadence
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +72,9 @@ def require_place(
     """
     require_account(hook, settings=settings, location=location, has_table=has_table)
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
-    calendar = PublishedCalendar.of(settings.environment, location.name, cadence)
+    calendar = PublishedCalendar(
+        environment=settings.environment, report=location.name, cadence=cadence
+    )
     require_calendar(location, calendar, s3)
 
 

@@ -90,7 +90,6 @@ def add_tasks(
         channels=[channel.name for channel in channels],
         deliver_within=delivery_policy.within,
         correct_within=delivery_policy.correct_within,
-        calendar_checked=True,  # by run_query
         # Without a uri: a consumer that names the asset could not know it.
         outlets=[Asset(dag_id)],
         keyed_outlets=[period_asset(dag_id)],

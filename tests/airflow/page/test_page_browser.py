@@ -456,7 +456,7 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: AirflowRuntime)
 @pytest.mark.parametrize(
     ("period", "says"),
     [
-        (WEEK[-3], "is not of this package and period"),
+        (WEEK[-3], "is not a document of this report"),
         (WEEK[-4], "its manifest was deleted. Clear the run of the period"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from athena_reports.publication.manifest import Reading
 from athena_reports_cli.local.client import DagRun
 from athena_reports_cli.local.runtime import COMPONENTS, AirflowRuntime
 from athena_reports_cli.local.services import Services
@@ -88,9 +88,10 @@ def test_holes_are_filled_and_stale_periods_restated(
     # Queries of one minute count as run together, so this one has to be older.
     read = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds")
     restated_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    readings = {BY_FORM[0].end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
-    publisher.alter(BY_FORM[0], readings=json.dumps(readings))
-    publisher.alter(BY_FORM[1], reads_previous="true", submitted_at=read)
+    ended_at = BY_FORM[0].end_utc.isoformat(timespec="milliseconds")
+    readings = (Reading(digest="b", since=restated_at), Reading(digest="a", since=ended_at))
+    publisher.alter(BY_FORM[0], readings=readings)
+    publisher.alter(BY_FORM[1], reads_previous=True, submitted_at=read)
     page = enter("admin")
     page.set_viewport_size({"width": 1440, "height": 680})  # the pictures end where the page does
     open_page(page, airflow)

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 import yaml
 
+from athena_reports.publication.costs import Cost
 from local_athena.faults import Fault, ThrottleGlue
 from tests.services.commands.project import (
     DAYS,
@@ -21,6 +22,7 @@ from tests.services.commands.project import (
     Done,
     Project,
 )
+from tests.support.partition_facts import changed_facts
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -317,7 +319,7 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
     where = {"DatabaseName": database, "TableName": "items_weekly"}
     partition = glue.get_partition(**where, PartitionValues=[week])["Partition"]
     kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
-    broken = kept | {"Parameters": kept["Parameters"] | {"broken": "true"}}
+    broken = kept | {"Parameters": changed_facts(kept["Parameters"], broken="true")}
     shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
     glue.update_partition(**where, PartitionValueList=[week], PartitionInput=broken)
     try:
@@ -337,11 +339,11 @@ def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) ->
     shop.edit(DAGS, 'weekly("monday"', 'weekly("sunday"')
     done = shop.run("status", "items")
     assert (done.code, done.err) == (1, "")
-    assert "this report has weeks from Sunday in Asia/Tokyo" in done.lines[1]
+    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in done.lines[1]
     assert all("If the cadence was changed, drop the" in line for line in done.lines[2:5])
     as_json = shop.run("status", "items", "--json")
     assert as_json.code == 1
-    assert "this report has weeks from Sunday in Asia/Tokyo" in as_json.json[0]["problems"][0]
+    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in as_json.json[0]["problems"][0]
     assert shop.run("status", "audit").code == 0
 
 
@@ -412,9 +414,13 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
     partition: Any = glue.get_partition(**where, PartitionValues=[week])["Partition"]
     kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
     # Queries, bytes, price, and how many of the queries have none.
-    paid = {"2025-09": [1, 1000, 0.25, 0], "2025-10": [1, 1000, 0.5, 0], "2025-11": [2, 9000, 0, 2]}
-    paid["2025-08"] = [2, 2000, 0.125, 1]
-    other = kept | {"Parameters": kept["Parameters"] | {"paid": json.dumps(paid)}}
+    ledger = {
+        "2025-08": Cost(2, 2000, 0.125, 1),
+        "2025-09": Cost(1, 1000, 0.25),
+        "2025-10": Cost(1, 1000, 0.5),
+        "2025-11": Cost(2, 9000, 0, 2),
+    }
+    other = kept | {"Parameters": changed_facts(kept["Parameters"], ledger=ledger)}
     glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
     try:
         with time_machine.travel("2025-11-15 12:00:00+00:00"):

@@ -449,7 +449,7 @@ def test_a_folder_of_another_calendar_refuses_the_run_and_the_payment(shop: Proj
     done = shop.run("preview", "items", "2025-06-08", "--run", **WIDE)
     assert (done.code, done.queries) == (1, ())
     assert done.lines[0] == "items_weekly"
-    assert "this report has weeks from Sunday in Asia/Tokyo" in done.err
+    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in done.err
 
 
 def test_in_a_narrow_terminal_no_cell_and_no_line_of_sql_is_lost(shop: Project) -> None:

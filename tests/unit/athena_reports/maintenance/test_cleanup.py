@@ -20,11 +20,11 @@ from athena_reports.maintenance.cleanup import (
 )
 from athena_reports.periods.calendar import daily
 from athena_reports.publication.commit import repair_latest
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import EarlierVersion, Manifest, Partition, Version
-from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
 from athena_reports.settings import Encryption
+from tests.support.published import facts_in
 from tests.support.publishing import Place, facts, week
 from tests.support.retried import raises_retried
 from tests.support.wire import answered, response
@@ -346,7 +346,7 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
     abandoned = tabled.upload("never published")
     lost = tabled.at("2026-11-08")
     lost.upload("a")
-    others = PublishedCalendar.of("stg", "sales", daily())
+    others = PublishedCalendar(environment="stg", report="sales", cadence=daily())
     of_others = ReportLocation(bucket, "sales", "daily")
     require_calendar(of_others, others, tabled.s3)
     uploaded_at = max(item.modified for item in tabled.s3.list(tabled.location.versions_uri))
@@ -446,7 +446,7 @@ def all_gone(place: Place, _: Version) -> None:
         ),
         (
             lambda place, _: place.put(place.location.manifest_uri, b"{}"),
-            "is not of this package and period",
+            "is not a document of this report",
         ),
         (gone, "part-0.parquet is missing"),
         (
@@ -466,7 +466,7 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     published(other, "b")
 
     def marks() -> dict[str, str]:
-        return {each: found["Parameters"]["broken"] for each, found in tabled.partitions().items()}
+        return {each: facts_in(found)["broken"] for each, found in tabled.partitions().items()}
 
     assert tabled.table is not None
     for writes in (1, 0):
@@ -475,7 +475,7 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
         assert len(requests) == writes
         assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
         assert why in problem
-        assert "lear run_query" in problem or "lear publish" in problem
+        assert "lear " in problem, "it names the task to clear"
     for key, body in before.items():
         tabled.s3.client.put_object(Bucket=tabled.location.report.bucket, Key=key, Body=body)
     assert cleaned(tabled).problems == []
@@ -498,7 +498,7 @@ def test_a_period_that_is_published_while_the_cleanup_looks_at_it_is_not_broken(
 
     monkeypatch.setattr(S3, "list", publish_after_the_first_list)
     assert cleaned(tabled).problems == []
-    said = tabled.partitions()["2026-11-15"]["Parameters"]
+    said = facts_in(tabled.partitions()["2026-11-15"])
     assert (said["version"], said["broken"]) == (later[0].version, "")
 
 
@@ -517,7 +517,7 @@ def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(table
     events.register("before-send.glue.GetPartitions", publish_before_the_second_look)
     (problem,) = cleaned(tabled).problems
     assert "is missing" in problem
-    said = tabled.partitions()["2026-11-15"]["Parameters"]
+    said = facts_in(tabled.partitions()["2026-11-15"])
     assert (said["version"], said["broken"]) == (looks[1].version, "")
 
 
@@ -582,7 +582,7 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
     summary = cleaned(tabled)
     events.unregister("before-call.glue.UpdatePartition", refuse)
     (problem,) = summary.problems
-    assert "the period cannot be marked: " in problem
+    assert "UpdatePartition" in problem
     assert summary.repaired == ["plays/weekly/2026-11-08"]
 
 
@@ -601,7 +601,7 @@ def test_where_glue_does_not_list_partitions_nothing_is_removed(
     summary = cleaned(tabled, 100, delete=True)
     assert summary.removals == {}
     (problem,) = summary.problems
-    assert "its partitions cannot be listed" in problem
+    assert "GetPartitions" in problem
 
 
 def test_the_records_of_alerts_are_not_taken_for_a_report(
@@ -656,9 +656,8 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
     names = {"DatabaseName": tabled.table.database, "TableName": tabled.table.name}
     period_id = tabled.location.period_id
 
-    def parameters_with(folder: str = "", **changed: str) -> dict[str, str]:
+    def change(folder: str = "", **added: str) -> None:
         partition = tabled.partitions()[period_id]
-        parameters = {**partition["Parameters"], **changed}
         if folder:
             partition["StorageDescriptor"]["Location"] = folder
         glue.update_partition(
@@ -667,24 +666,23 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
             PartitionInput={
                 "Values": [period_id],
                 "StorageDescriptor": partition["StorageDescriptor"],
-                "Parameters": parameters,
+                "Parameters": {**partition["Parameters"], **added},
             },
         )
-        return parameters
 
-    added = parameters_with(CrawlerSchemaSerializerVersion="1.0")
+    change(CrawlerSchemaSerializerVersion="1.0")
     assert cleaned(tabled).repaired == []
-    assert tabled.partitions()[period_id]["Parameters"] == added
 
-    parameters_with(rows="12345")
+    facts_before = facts_in(tabled.partitions()[period_id])
+    change(athena_reports="another text")
     assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
-    assert tabled.partitions()[period_id]["Parameters"]["rows"] == added["rows"]
-    assert cleaned(tabled).repaired == []
+    assert facts_in(tabled.partitions()[period_id]) == facts_before
 
     own_folder = tabled.partitions()[period_id]["StorageDescriptor"]["Location"]
-    parameters_with("s3://elsewhere/plays/")
+    change("s3://elsewhere/plays/")
     assert cleaned(tabled).repaired == [f"plays/weekly/{period_id}"]
     assert tabled.partitions()[period_id]["StorageDescriptor"]["Location"] == own_folder
+    assert cleaned(tabled).repaired == []
 
 
 def test_a_period_without_parquet_gets_no_partition(tabled: Place) -> None:
@@ -700,17 +698,19 @@ def test_a_period_without_parquet_gets_no_partition(tabled: Place) -> None:
 def test_a_partition_that_another_program_has_made_is_no_period_of_ours(tabled: Place) -> None:
     published(tabled, "a")
     assert tabled.table is not None
-    columns = tabled.table.columns()
-    assert columns
-    of_others = Partition("s3://elsewhere/2026-11-08/", {"rows": "1"})
-    tabled.table.put_partition("2026-11-08", columns, of_others)
+    of_others: Any = {
+        "Values": ["2026-11-08"],
+        "StorageDescriptor": {"Location": "s3://elsewhere/"},
+        "Parameters": {"rows": "1"},
+    }
+    tabled.table.glue.create_partition(
+        DatabaseName=tabled.table.database, TableName=tabled.table.name, PartitionInput=of_others
+    )
     summary = cleaned(tabled)
     assert (summary.periods, summary.repaired, summary.problems) == (1, [], [])
     # Not even where a period of ours is uploaded, and not published.
     tabled.at("2026-11-08").upload("a")
-    summary = cleaned(tabled)
-    (problem,) = summary.problems
-    assert "2026-11-08/manifest.json is missing, but Glue has the period" in problem
+    assert cleaned(tabled).problems == []
     assert tabled.partitions()["2026-11-08"]["Parameters"] == {"rows": "1"}
 
 
@@ -748,7 +748,6 @@ def test_a_latest_period_without_any_manifest_stays_and_is_said(
     (problem,) = summary.problems
     assert tabled.latest() == before
     assert tabled.location.report.latest_uri in problem
-    assert "2026-11-15" in problem
 
 
 def test_a_latest_period_whose_manifest_cannot_be_read_stays(tabled: Place) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,34 +14,32 @@ from athena_reports.maintenance.restatement import (
     Restatement,
     find_restatements,
 )
-from athena_reports.periods.calendar import Cadence, quarterly, weekly
-from athena_reports.publication.folder import require_calendar
+from athena_reports.periods.calendar import Cadence, quarterly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.publication.manifest import PartitionFacts, Reading
 from athena_reports.rows.columns import TableColumn
 from tests.support.airflow_run import TaskInstance
 from tests.support.calendars import UTC_WEEKS
+from tests.support.partition_facts import facts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
-    from mypy_boto3_s3 import S3Client
 
 DAY = timedelta(days=1)
 FIRST, SECOND, THIRD = "2025-06-01", "2025-06-08", "2025-06-15"
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def parameters(
+def partition(
     period_id: str,
     *,
     restated: timedelta | None = None,
     submitted: timedelta = DAY / 24,
     cadence: Cadence = UTC_WEEKS,
-    **facts: str,
-) -> dict[str, str]:
-    """Parameters of a period that was reported some time after its end.
+    **changes: Any,
+) -> PartitionFacts:
+    """The partition of a period that was reported some time after its end.
 
     Its events may arrive a day late.
     """
@@ -51,27 +48,17 @@ def parameters(
     def after(delay: timedelta) -> str:
         return (period.end_utc + delay).isoformat(timespec="milliseconds")
 
-    readings = {after(DAY / 24): "first rows"}
+    readings = [Reading(digest="first rows", since=after(DAY / 24))]
     if restated is not None:
-        readings[after(restated)] = "other rows"
-    return {
-        **dict.fromkeys(PartitionFacts.model_fields, "0"),
-        "paid": "{}",
-        "parts": "{}",
-        "start": period.start.isoformat(),
-        "end": period.end.isoformat(),
+        readings.insert(0, Reading(digest="other rows", since=after(restated)))
+    usual = {
         "submitted_at": after(submitted),
         "settles_at": (period.end_utc + DAY).isoformat(),
-        "provisional": str(submitted < DAY).lower(),
-        "restated_at": "" if restated is None else after(restated),
-        "readings": json.dumps(readings),
-        "reads_previous": "true",
-        **facts,
+        "provisional": submitted < DAY,
+        "readings": tuple(readings),
+        "reads_previous": True,
     }
-
-
-def partition(period_id: str, **options: Any) -> PartitionFacts:
-    return PartitionFacts.from_parameters(parameters(period_id, **options))
+    return facts(period, **usual | changes)
 
 
 def found(
@@ -104,7 +91,7 @@ def test_a_provisional_period_is_due_when_its_late_events_have_arrived(
         ({"submitted": 13 * DAY - timedelta(seconds=0.4)}, False),
         ({"submitted": 13 * DAY - timedelta(minutes=1)}, False),
         ({"submitted": 13 * DAY - timedelta(minutes=1, milliseconds=1)}, True),
-        ({"submitted": 2 * DAY, "reads_previous": "false"}, False),
+        ({"submitted": 2 * DAY, "reads_previous": False}, False),
     ],
 )
 def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
@@ -131,7 +118,6 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
         ([(1, "a"), (5, "b"), (12, "a")], True),
         ([(12, "a")], False),  # the later period was published first
         ([(12, "a"), (13, "b")], True),
-        ([], False),  # an older release wrote the partition
     ],
 )
 def test_a_period_is_stale_only_if_what_it_has_read_is_not_what_is_there_now(
@@ -141,9 +127,12 @@ def test_a_period_is_stale_only_if_what_it_has_read_is_not_what_is_there_now(
     nine days after that.
     """
     end = UTC_WEEKS.period(FIRST).end_utc
-    by_time = {(end + day * DAY).isoformat(timespec="milliseconds"): read for day, read in readings}
+    latest_first = tuple(
+        Reading(digest=read, since=(end + day * DAY).isoformat(timespec="milliseconds"))
+        for day, read in reversed(readings)
+    )
     partitions = {
-        FIRST: partition(FIRST, submitted=20 * DAY, readings=json.dumps(by_time)),
+        FIRST: partition(FIRST, submitted=20 * DAY, readings=latest_first),
         SECOND: partition(SECOND, submitted=2 * DAY),
     }
     assert [each.period_id for each in found(partitions, stale=True)] == [SECOND] * stale
@@ -199,11 +188,11 @@ Triggers = Callable[..., list[tuple[str, str]]]
 def publish(glue: GlueClient, database: str, bucket: str) -> Publish:
     """Puts provisional periods into the table of a report."""
 
-    def publish(report: str, cadence: Cadence, *period_ids: str, **facts: Any) -> None:
+    def publish(report: str, cadence: Cadence, *period_ids: str, **options: Any) -> None:
         table = Table(database, ReportLocation.of(bucket, report, cadence), glue)
         columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
         for period_id in period_ids:
-            of_period = parameters(period_id, cadence=cadence, **facts)
+            of_period = partition(period_id, cadence=cadence, **options)
             table.put_partition(period_id, columns, Partition("s3://bucket/x/", of_period))
 
     return publish
@@ -238,31 +227,6 @@ def test_the_periods_of_all_reports_come_in_the_order_in_which_they_start(
         ("plays_weekly", THIRD),
         ("sales_quarterly", "2025-Q3"),
     ]
-
-
-def test_weeks_that_begin_on_another_day_than_those_of_the_folder_are_left_out(
-    publish: Publish,
-    triggers: Triggers,
-    s3: S3Client,
-    bucket: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A release without calendars published both. A run of one of them would fail each day."""
-    publish("plays", UTC_WEEKS, FIRST)
-    mondays = weekly("monday", "Asia/Tokyo")
-    publish("plays", mondays, "2025-06-16")
-    publish("sales", quarterly(), "2025-Q2")
-    both = [("sales_quarterly", "2025-Q2"), ("plays_weekly", FIRST), ("plays_weekly", "2025-06-16")]
-    assert triggers(TaskInstance()) == both, "no folder says which of them the report has"
-
-    location = ReportLocation.of(bucket, "plays", UTC_WEEKS)
-    calendar = PublishedCalendar.of("dev", "plays", mondays)
-    require_calendar(location, calendar, S3(s3))
-    assert triggers(TaskInstance()) == [both[0], both[2]]
-    left_out = f"plays_weekly, period {FIRST}: late events have arrived, but weeks begin on monday"
-    told = capsys.readouterr().out
-    assert left_out in told
-    assert told.count("weeks begin on") == 1
 
 
 def test_stale_periods_are_triggered_if_somebody_asks_for_them(
@@ -322,7 +286,7 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
 def test_the_parts_of_a_period_are_triggered_before_it(
     publish: Publish, triggers: Triggers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = json.dumps({"plays_weekly": {FIRST: "0"}, "gone_weekly": {FIRST: "0"}})
+    parts = {"plays_weekly": {FIRST: "v1"}, "gone_weekly": {FIRST: "v1"}}
     publish("sums", UTC_WEEKS, FIRST, parts=parts)
     publish("plays", UTC_WEEKS, FIRST)
     assert triggers(TaskInstance()) == [("plays_weekly", FIRST)]
@@ -366,10 +330,8 @@ NOW = LATER
 
 def reading(version: str, *, settled: bool = True, **parts: dict[str, str]) -> PartitionFacts:
     """A period that has read some parts, by table and period id, in some versions."""
-    return PartitionFacts.from_parameters(
-        parameters(FIRST, submitted=2 * DAY if settled else DAY / 24)
-        | {"version": version, "parts": json.dumps(parts), "reads_previous": "false"}
-    )
+    submitted = 2 * DAY if settled else DAY / 24
+    return partition(FIRST, submitted=submitted, version=version, parts=parts, reads_previous=False)
 
 
 PublishedReports = Mapping[str, Mapping[str, PartitionFacts]]

@@ -8,25 +8,23 @@ from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.answers import PeriodRow, ReceiptRow
 from athena_reports.page.coverage import Cell, Run, State
 from athena_reports.periods.calendar import monthly
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.manifest import RunFacts
 from tests.support.calendars import WEEKS
 from tests.support.partition_facts import facts, text
 
 WEEK = WEEKS.period("2026-03-01")
-PUBLISHED = PartitionFacts.from_parameters(
-    facts(
-        WEEK,
-        version="v1",
-        rows="11",
-        bytes="12",
-        published_at="2026-03-08T01:00:00.000+00:00",
-        checks_warned="13",
-        earlier="14",
-        scanned_bytes="15",
-        price_usd="0.16",
-        broken="the manifest is gone",
-        run_id="of the publication",
-    )
+PUBLISHED = facts(
+    WEEK,
+    version="v1",
+    rows=11,
+    bytes=12,
+    published_at="2026-03-08T01:00:00.000+00:00",
+    checks_warned=13,
+    earlier=14,
+    scanned_bytes=15,
+    price_usd=0.16,
+    broken="the manifest is gone",
+    run=RunFacts(dag_id="scores_weekly", run_id="of the publication"),
 )
 OF_PUBLICATION = {
     "version": "v1",

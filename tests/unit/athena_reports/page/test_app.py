@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import re
 import socket
 import sys
@@ -51,9 +50,9 @@ from athena_reports.page.lake import SHOWN_ROWS, LakeError
 from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.periods.run_period import period_of_run
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.location import PeriodLocation, ReportLocation
-from athena_reports.publication.published_calendar import PublishedCalendar
+from athena_reports.publication.manifest import Reading
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
@@ -469,7 +468,7 @@ def test_coverage_has_every_period_that_is_due(
         active.id: Run("run-2", "queued"),
     }
     publisher.put(broken := active.next)
-    publisher.alter(broken, broken="the manifest is gone", provisional="true")
+    publisher.alter(broken, broken="the manifest is gone", provisional=True)
     cells = coverage(client)
     assert cells[-1]["id"] == "2026-05-03"
     assert [(cell["id"], cell["states"], cell["run_id"]) for cell in cells[:6]] == [
@@ -491,14 +490,14 @@ def test_the_recent_periods_are_those_that_the_page_shows_at_first(
     client: TestClient, publisher: Publisher
 ) -> None:
     """Six months, and what is wrong with their partitions."""
+    monday = weekly("monday", WEEKS.timezone).containing(NOW - timedelta(days=60))
     first = WEEKS.containing(NOW - timedelta(days=183))
     publisher.put(first)
-    publisher.put(WEEK)
-    publisher.alter(WEEK, rows="many")
+    publisher.put(monday)
     row = listed(client, recent=True)["scores_weekly"]
     assert row["cells"][0]["id"] == first.id
     (problem,) = row["problems"]
-    assert problem.startswith(f"The partition '{WEEK.id}' is not of this package (rows: ")
+    assert problem.startswith(f"'{monday.id}' is not the id of a week")
 
 
 def test_the_end_of_a_report_and_its_logic_are_those_of_its_dag(
@@ -544,9 +543,10 @@ def test_the_recent_periods_are_the_last_ones_of_all(
     publisher.put(edge.previous)
     publisher.put(edge)
     restated_at = NOW.isoformat(timespec="milliseconds")
-    readings = {edge.end_utc.isoformat(timespec="milliseconds"): "a", restated_at: "b"}
-    publisher.alter(edge.previous, readings=json.dumps(readings))
-    publisher.alter(edge, reads_previous="true")
+    edge_end = edge.end_utc.isoformat(timespec="milliseconds")
+    readings = (Reading(digest="b", since=restated_at), Reading(digest="a", since=edge_end))
+    publisher.alter(edge.previous, readings=readings)
+    publisher.alter(edge, reads_previous=True)
     recent, everything = coverage(client, recent=True), coverage(client)
     assert recent == everything[-len(recent) :]
     assert (recent[0]["id"], recent[0]["states"]) == (edge.id, ["stale", "published"])
@@ -573,9 +573,9 @@ def test_what_cannot_be_read_of_one_report_hides_no_other(
 @pytest.mark.parametrize(
     ("environment", "cadence", "says"),
     [
-        ("stg", WEEKS, "belongs to the environment stg, and this is dev"),
-        ("dev", weekly("sunday"), "has weeks from Sunday in UTC, and this report has weeks from"),
-        ("dev", weekly("monday", "Asia/Tokyo"), "has weeks from Monday in Asia/Tokyo, and this"),
+        ("stg", WEEKS, "belongs to environment stg; this is environment dev"),
+        ("dev", weekly("sunday"), "holds periods of report scores, Weekly from Sunday, UTC"),
+        ("dev", weekly("monday", "Asia/Tokyo"), "Weekly from Monday, Asia/Tokyo"),
     ],
 )
 @pytest.mark.parametrize("in_table", ["nothing", "theirs", "ours and then theirs"])
@@ -589,7 +589,7 @@ def test_a_report_that_no_run_could_publish_says_so(
 ) -> None:
     """Two environments usually have a table each, and one folder if they share a bucket."""
     location = ReportLocation.of(account.bucket, "scores", cadence)
-    calendar = PublishedCalendar.of(environment, "scores", cadence)
+    calendar = PublishedCalendar(environment=environment, report="scores", cadence=cadence)
     require_calendar(location, calendar, account.lake.s3)
     if in_table == "ours and then theirs":
         account.publisher("scores", WEEKS).put(WEEK)
@@ -610,7 +610,7 @@ def test_a_report_whose_calendar_cannot_be_read_says_so(
     key = uri.removeprefix(f"s3://{account.bucket}/")
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
     (problem,) = listed(client)["scores_weekly"]["problems"]
-    assert problem.startswith(f"{uri} is not of this package and folder")
+    assert problem.startswith(f"{uri} is not a document of this report")
 
 
 @pytest.mark.usefixtures("published")
@@ -621,7 +621,7 @@ def test_the_folder_of_a_report_is_read_only_if_its_table_leaves_it_open(
         for _ in range(2):
             rows = listed(client)
     assert [row["problems"] for row in rows.values()] == [[], []]
-    assert calls == ["GetObject", "ListObjectsV2"], "of the empty report, once"
+    assert calls == ["GetObject"], "of the empty report, once"
 
 
 def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
@@ -1287,7 +1287,7 @@ def test_a_plan_is_the_requests_that_start_it(
 ) -> None:
     """Each as Airflow's REST API takes it; the run with a logical date reports the very period."""
     cleared, occupied, free = WEEK, WEEK.next, WEEK.next.next
-    published.alter(cleared, provisional="true")
+    published.alter(cleared, provisional=True)
     runs["dated"] = {
         cleared.id: DatedRun("scheduled__2026-02-28T15:00:00+00:00/1", can_run_period=True),
         occupied.id: DatedRun("backfill__2026-03-07T15:00:00+00:00", can_run_period=False),
@@ -1336,7 +1336,7 @@ def test_what_is_broken_in_s3_is_told_where_it_is_needed_and_hides_nothing(
         if path.endswith("/manifest"):  # it is what somebody would look at
             assert answer.json() == {"hello": 1}
         else:
-            assert (answer.status_code, "is not of this package and period" in answer.text) == (
+            assert (answer.status_code, "is not a document of this report" in answer.text) == (
                 502,
                 True,
             ), path

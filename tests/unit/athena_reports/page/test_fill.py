@@ -1,6 +1,5 @@
 """Which periods a fill runs, what it costs, and by which requests it runs them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.page.coverage import Cell, PublishedPartitions, Run, State, period_coverage
+from athena_reports.page.coverage import Cell, Run, State, period_coverage
 from athena_reports.page.fill import ReadReport, plan_fill
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import Period, daily
+from athena_reports.publication.manifest import PartitionFacts, Reading
 from athena_reports.publication.scan_estimate import estimate_scans
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.calendars import WEEKS
-from tests.support.partition_facts import facts, periods_from
+from tests.support.partition_facts import facts, periods_from, text
 
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)
@@ -29,7 +29,7 @@ DAY_DAG = ReportDag("days_daily", PeriodTimetable(DAILY), DAYS[0].start_utc, is_
 
 
 def cells_of(
-    partitions: PublishedPartitions,
+    partitions: Mapping[str, PartitionFacts],
     runs: Mapping[str, Run] = {},
     *,
     periods: Sequence[Period] = PERIODS,
@@ -48,7 +48,7 @@ def cells_of(
 
 
 @given(
-    st.dictionaries(st.sampled_from(IDS), st.sampled_from(["true", "false"])),
+    st.dictionaries(st.sampled_from(IDS), st.booleans()),
     st.dictionaries(st.sampled_from(IDS), st.sampled_from(["failed", "queued", "running"])),
     st.sets(st.sampled_from([State.MISSING, State.FAILED, State.PARTIAL])),
     st.tuples(st.sampled_from(IDS), st.sampled_from(IDS)).map(sorted),
@@ -70,10 +70,10 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
 def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     """A lake grows: what a period of long ago cost says little, and one odd price less."""
     weeks = periods_from(WEEKS.period(IDS[0]), 40)
-    prices = ["0.25"] * 10 + ["0.75"] * 30
-    prices[38] = "900"
+    prices: list[float] = [0.25] * 10 + [0.75] * 30
+    prices[38] = 900
     partitions = {
-        week.id: facts(week, scanned_bytes=str(4000 * float(price)), price_usd=price)
+        week.id: facts(week, scanned_bytes=int(4000 * price), price_usd=price)
         for week, price in zip(weeks, prices, strict=True)
         if week not in (weeks[0], weeks[4], weeks[39])
     }
@@ -85,19 +85,19 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
     both = plan_fill(cells, weeks[0].id, weeks[39].id, [State.MISSING], [])
     assert (len(both.periods), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
-    del partitions[weeks[38].id]["price_usd"]  # of a query on a reservation
+    partitions[weeks[38].id] = facts(weeks[38], scanned_bytes=3_600_000)  # on a reservation
     cells = cells_of(partitions, periods=weeks)
     assert plan_fill(cells, weeks[39].id, weeks[39].id, [State.MISSING], [])[1:] == (3000, None, [])
     # The nearest ones lie on both sides of a hole.
     middle = {
-        week.id: facts(week, scanned_bytes=number, price_usd="0.25")
+        week.id: facts(week, scanned_bytes=int(number), price_usd=0.25)
         for week, number in zip(weeks[:11], "11123x45999", strict=True)
         if number != "x"
     }
     cells = cells_of(middle, periods=weeks[:11])
     assert plan_fill(cells, weeks[5].id, weeks[5].id, [State.MISSING], []).scanned_bytes == 3
     # A query that scanned nothing costs nothing, which is a price.
-    nothing = {week.id: facts(week, scanned_bytes="0", price_usd="0") for week in weeks[:10]}
+    nothing = {week.id: facts(week, scanned_bytes=0, price_usd=0) for week in weeks[:10]}
     cells = cells_of(nothing, periods=weeks[:11])
     free = plan_fill(cells, weeks[10].id, weeks[10].id, [State.MISSING], [])
     assert (free.scanned_bytes, free.price_usd) == (0, 0)
@@ -108,7 +108,7 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
 def test_a_plan_estimates_a_scan_as_its_run_does() -> None:
     megabytes = [10, 30, 40, 50, 60]  # of a lake that grows
     partitions = {
-        period.id: facts(period, scanned_bytes=f"{size}000000")
+        period.id: facts(period, scanned_bytes=size * 10**6)
         for period, size in zip(PERIODS, megabytes, strict=False)
     }
     cells = cells_of(partitions)
@@ -160,7 +160,7 @@ def test_a_period_waits_for_parts_of_which_the_page_has_no_cell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "run", "holds"),
+    ("changes", "run", "holds"),
     [
         ({}, None, False),
         ({"broken": "the manifest is gone"}, None, True),
@@ -168,24 +168,23 @@ def test_a_period_waits_for_parts_of_which_the_page_has_no_cell() -> None:
         ({}, Run("x", "queued"), True),
         # It is published and whole, however it came about.
         ({}, Run("x", "failed", "2030-01-01T00:00:00.000+00:00"), False),
-        ({"partial": "true"}, None, False),
-        ({"provisional": "true"}, None, False),
-        ({"checks_warned": "1"}, None, False),
+        ({"partial": True}, None, False),
+        ({"provisional": True}, None, False),
+        ({"checks_warned": 1}, None, False),
         ({"logic": "v3:other"}, None, False),
         # The day before was restated after this one had read it.
-        ({"reads_previous": "true"}, None, True),
+        ({"reads_previous": True}, None, True),
     ],
 )
 def test_a_part_comes_first_if_it_is_not_there_or_will_be_another_one(
-    parameters: dict[str, str], run: Run | None, holds: bool
+    changes: dict[str, Any], run: Run | None, holds: bool
 ) -> None:
     first, day = DAYS[:2]
     partitions = {each.id: facts(each) for each in DAYS[:7]}
-    partitions[day.id] |= parameters
-    if "reads_previous" in parameters:
-        later = (day.end_utc + timedelta(days=1)).isoformat(timespec="milliseconds")
-        readings = {first.end_utc.isoformat(timespec="milliseconds"): "a", later: "b"}
-        partitions[first.id]["readings"] = json.dumps(readings)
+    partitions[day.id] = facts(day, **changes)
+    later = Reading(digest="b", since=text(day.end_utc + timedelta(days=1)))
+    earlier = Reading(digest="a", since=text(first.end_utc))
+    partitions[first.id] = facts(first, readings=(later, earlier))
     cells = period_coverage(
         PeriodTimetable(DAILY),
         partitions,

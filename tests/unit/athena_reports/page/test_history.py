@@ -220,7 +220,7 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     history = find_history(account.lake, SCORES, weeks[-1].id)
     assert history.values == {"total": [(None, None, "4")]}
     damaged_manifest, _ = history.problems
-    assert "is not of this package and period" in damaged_manifest
+    assert "is not a document of this report" in damaged_manifest
 
 
 def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(

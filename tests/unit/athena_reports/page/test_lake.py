@@ -21,14 +21,14 @@ from athena_reports.errors import PublishError
 from athena_reports.page import lake as page
 from athena_reports.page.lake import ColumnRoles, LakeError, label_of, names_of_entries
 from athena_reports.page.runs import ReportDag
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Manifest
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import ranking
+from tests.support.partition_facts import facts
 from tests.support.wire import answered, json_error, json_response, s3_error
 from tests.unit.athena_reports.page.account import Account
 
@@ -143,12 +143,12 @@ def test_a_connection_that_has_changed_is_noticed_after_some_minutes(
 def test_a_folder_that_another_report_has_taken_is_noticed_after_a_minute(account: Account) -> None:
     assert account.lake.conflict(DAG) == ""
     location = ReportLocation.of(account.bucket, "scores", WEEKS)
-    calendar = PublishedCalendar.of("stg", "scores", WEEKS)
+    calendar = PublishedCalendar(environment="stg", report="scores", cadence=WEEKS)
     require_calendar(location, calendar, account.lake.s3)
     page._conflicts.expire(time.monotonic() + 30)  # as time does
     assert account.lake.conflict(DAG) == ""
     page._conflicts.expire(time.monotonic() + 90)
-    assert "belongs to the environment stg" in account.lake.conflict(DAG)
+    assert "belongs to environment stg" in account.lake.conflict(DAG)
 
 
 def test_a_connection_that_cannot_be_used_is_named(
@@ -176,14 +176,14 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
         lambda params, **_: calls.append(json.loads(params["body"])),
     )
     for _ in range(2):
-        assert account.lake.published_partitions(DAG.dag_id) == {}
+        assert account.lake.published_periods(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
     (call,) = calls
     assert call["ExcludeColumnSchema"] is True, "it is as large as all else"
     account.publisher("scores", WEEKS).put(WEEK.next)
     page._partitions.clear()  # as time does
-    assert set(account.lake.published_partitions(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
-    assert set(account.lake.published_partitions(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
+    assert set(account.lake.published_periods(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
+    assert set(account.lake.published_periods(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
 
 
 def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> None:
@@ -191,18 +191,18 @@ def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> No
 
     A calendar of days has thousands of partitions.
     """
-    many = [{"Values": [f"{number:04}"]} for number in range(2_000)]
+    parameters = facts(WEEK).as_parameters()
+    ids = [f"{number:04}" for number in range(2_000)]
+    many = [{"Values": [period_id], "Parameters": parameters} for period_id in ids]
     pages = [
-        {"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}], "NextToken": "a"},
+        {"Partitions": many[:1], "NextToken": "a"},
         {"NextToken": "b"},
-        {"Partitions": many[:1_000], "NextToken": "c"},
-        {"Partitions": many[1_000:], "NextToken": "d"},
-        {"Partitions": [{"Values": [WEEK.next.id]}]},
+        {"Partitions": many[1:1_000], "NextToken": "c"},
+        {"Partitions": many[1_000:]},
     ]
     with answered(account.glue, "GetPartitions", *map(json_response, pages)):
-        partitions = account.lake.published_partitions(DAG.dag_id)
-    expected: dict[str, dict[str, str]] = {each["Values"][0]: {} for each in many}
-    assert partitions == expected | {WEEK.id: {"rows": "1"}, WEEK.next.id: {}}
+        published = account.lake.published_periods(DAG.dag_id)
+    assert published == dict.fromkeys(ids, facts(WEEK))
 
 
 def test_partitions_that_are_throttled_in_the_middle_are_not_taken_for_all(
@@ -215,7 +215,7 @@ def test_partitions_that_are_throttled_in_the_middle_are_not_taken_for_all(
         answered(account.glue, "GetPartitions", first, *throttled),
         pytest.raises(LakeError, match=r"scores_weekly cannot be read: .*Rate exceeded"),
     ):
-        account.lake.published_partitions(DAG.dag_id)
+        account.lake.published_periods(DAG.dag_id)
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
@@ -230,7 +230,7 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(account.lake.published_partitions, DAG.dag_id) for _ in range(8)]
+        asked = [threads.submit(account.lake.published_periods, DAG.dag_id) for _ in range(8)]
         hangs.set()
         problems = [str(each.exception()) for each in asked]
     assert len(calls) == 1
@@ -372,7 +372,7 @@ def test_rows_are_read_from_their_period_alone(account: Account) -> None:
     key = f"scores/weekly/{WEEK.id}/manifest.json"
     body = manifest.model_dump_json().replace(f"/{WEEK.id}/versions/", f"/{WEEK.next.id}/versions/")
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
-    with pytest.raises(PublishError, match="is not of this package and period"):
+    with pytest.raises(PublishError, match="is not a document of this report"):
         account.lake.manifest(DAG, WEEK.id)
 
 
@@ -467,7 +467,7 @@ def test_the_versions_of_a_table_are_those_of_its_partitions(account: Account) -
     page._partitions.clear()
     of_others = json_response({"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}]})
     with answered(account.glue, "GetPartitions", of_others):
-        assert account.lake.versions(DAG.dag_id) == {WEEK.id: ""}
+        assert account.lake.versions(DAG.dag_id) == {}
 
 
 def test_of_a_report_without_parquet_no_rows_are_shown(account: Account) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from itertools import count
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import Cost, last_months, merged, summary
-from athena_reports.publication.manifest import PartitionFacts, QueryFacts
-from tests.support import partition_facts
-from tests.support.calendars import WEEK
+from athena_reports.publication.manifest import QueryFacts
 from tests.support.publishing import Place, facts
 
 # Of each run of `transform` and `publish`: the number of its query, later ones of later queries,
@@ -83,17 +79,6 @@ def test_whatever_versions_its_queries_make_a_period_counts_each_query_that_was_
     assert manifest.ledger == {"2026-11": (len(published), scanned, float(len(published)), 0)}
 
 
-def test_a_partition_of_an_older_release_counts_its_own_query(tabled: Place) -> None:
-    assert tabled.table is not None
-    tabled.publish(tabled.upload("a"), facts(query=query("2026-09", 5, None)))
-    (partition,) = tabled.table.partitions().values()
-    parameters = {name: text for name, text in partition.parameters.items() if name != "paid"}
-    assert PartitionFacts.from_parameters(parameters).ledger == {"2026-09": (1, 5, 0.0, 1)}
-    for broken in ("", "{", json.dumps({"2026-09": [1]})[:-1]):
-        with pytest.raises(ValueError, match="paid"):
-            PartitionFacts.from_parameters({**parameters, "paid": broken})
-
-
 def test_a_summary_is_of_its_months_alone_and_growth_is_per_query() -> None:
     ledger = merged(
         [
@@ -126,14 +111,3 @@ def test_from_a_month_that_scanned_nothing_no_growth_can_be_told() -> None:
     assert summary(grown, months).growth is None
     assert summary({**grown, "2026-01": Cost(2, 1, 0.0)}, months).growth == 199.0
     assert summary({"2026-01": Cost(1, 100, 1.0), "2026-02": Cost(1, 0, 0.0)}, months).growth == -1
-
-
-@pytest.mark.parametrize(
-    ("price", "cost"), [({"price_usd": "0.5"}, Cost(1, 20, 0.5, 0)), ({}, Cost(1, 20, 0.0, 1))]
-)
-def test_of_what_an_older_release_published_only_the_present_query_is_known(
-    price: dict[str, str], cost: Cost
-) -> None:
-    parameters = partition_facts.facts(WEEK, scanned_bytes="20")
-    del parameters["paid"], parameters["price_usd"]
-    assert PartitionFacts.from_parameters(parameters | price).ledger == {"2025-06": cost}

@@ -4,35 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3, split_uri
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
-from athena_reports.periods.calendar import Cadence, monthly, weekly
+from athena_reports.periods.calendar import Cadence, Unit, Weekday, weekly
 from athena_reports.publication.folder import (
+    CalendarError,
+    PublishedCalendar,
     conflict_in_folder,
     find_calendar,
     require_calendar,
 )
-from athena_reports.publication.location import PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import Manifest, PublishedPeriod, Version
-from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
+from athena_reports.publication.location import ReportLocation
 from tests.support.calendars import UTC_WEEKS
 from tests.support.memory_store import MemoryS3
-from tests.support.publishing import Place, facts
+from tests.support.publishing import Place
 from tests.support.wire import CONFLICT, answered, s3_error
-from tests.unit.athena_reports.publication.cadences import cadences
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DEV = PublishedCalendar.of("dev", "plays", UTC_WEEKS)
-STG = PublishedCalendar.of("stg", "plays", UTC_WEEKS)
+DEV = PublishedCalendar(environment="dev", report="plays", cadence=UTC_WEEKS)
+STG = PublishedCalendar(environment="stg", report="plays", cadence=UTC_WEEKS)
+LOCATION = ReportLocation.of("reports", "plays", UTC_WEEKS)
+# Some of them skipped a date, or put their clocks over midnight.
+ZONES = ["UTC", "Asia/Tokyo", "Pacific/Apia", "America/Sao_Paulo", "Asia/Beirut", "Etc/UTC"]
+
+
+@st.composite
+def cadences(draw: st.DrawFn) -> Cadence:
+    unit: Unit = draw(st.sampled_from(["daily", "weekly", "monthly"]))
+    first_day: Weekday | None = None
+    if unit == "weekly":
+        first_day = draw(st.sampled_from(["sunday", "monday", "friday"]))
+    return Cadence(unit, draw(st.sampled_from(ZONES)), first_day)
 
 
 class Counted:
@@ -48,116 +60,72 @@ class Counted:
         return do()
 
 
-def location_of(cadence: Cadence) -> ReportLocation:
-    return ReportLocation.of("reports", "plays", cadence)
-
-
-def put_manifest(s3: S3, cadence: Cadence, period_id: str = "", environment: str = "dev") -> None:
-    """Publish a period as a release without calendars did."""
-    period = cadence.period(period_id) if period_id else cadence.containing(WEEK_START)
-    location = PeriodLocation(location_of(cadence), period.id)
-    published = facts(period=PublishedPeriod.of(period), environment=environment)
-    version = Version(version="0123456789abcdef", ordered=True, rows=0, columns=(), objects=())
-    manifest = Manifest.of(version, published)
-    body = manifest.model_dump_json().encode()
-    s3.write(location.manifest_uri, body, "application/json", replacing=None)
-
-
-def test_a_calendar_of_a_newer_release_is_left_alone_and_said() -> None:
+@given(cadences(), cadences())
+def test_the_second_calendar_is_refused_exactly_if_it_differs(one: Cadence, two: Cadence) -> None:
     s3 = Counted().s3
-    location = location_of(UTC_WEEKS)
-    body = DEV.model_dump_json().replace('"calendar_format":1', '"calendar_format":2').encode()
-    s3.write(location.calendar_uri, body, "application/json", replacing=None)
-    says = f"^{location.calendar_uri} is of a newer release .* has another calendar_format"
-    for look in (
-        lambda: require_calendar(location, DEV, s3),
-        lambda: find_calendar(location, s3),
-        lambda: conflict_in_folder(location, DEV, s3),
-    ):
-        with pytest.raises(PublishError, match=says) as caught:
-            look()
-        assert not caught.value.retryable
-
-
-WEEK_START = UTC_WEEKS.period("2026-11-15").start_utc
-
-
-@given(cadences(), cadences(), st.booleans())
-def test_the_second_calendar_is_refused_exactly_if_it_differs(
-    one: Cadence, two: Cadence, is_from_before: bool
-) -> None:
-    s3 = Counted().s3
-    first = PublishedCalendar.of("dev", "plays", one)
-    if is_from_before:
-        put_manifest(s3, one)
-    else:
-        require_calendar(location_of(one), first, s3)
-    second = PublishedCalendar.of("dev", "plays", two)
-    shares_folder = one.unit == two.unit
-    conflict = conflict_in_folder(location_of(two), second, s3)
-    if shares_folder and one != two:
+    first, second = (
+        PublishedCalendar(environment="dev", report="plays", cadence=cadence)
+        for cadence in (one, two)
+    )
+    here, there = (ReportLocation.of("reports", "plays", cadence) for cadence in (one, two))
+    require_calendar(here, first, s3)
+    conflict = conflict_in_folder(there, second, s3)
+    if here == there and one != two:
         with pytest.raises(CalendarError) as refused:
-            require_calendar(location_of(two), second, s3)
-        assert first.description in str(refused.value)
-        assert second.description in str(refused.value)
+            require_calendar(there, second, s3)
         assert not refused.value.retryable
         assert conflict == str(refused.value)
     else:
         assert conflict == ""
-        require_calendar(location_of(two), second, s3)
-        assert find_calendar(location_of(two), s3) == second
-    require_calendar(location_of(one), first, s3)
+        require_calendar(there, second, s3)
+        assert find_calendar(there, s3) == second
+    assert find_calendar(here, s3) == first
 
 
-def test_a_folder_that_was_only_claimed_may_be_freed() -> None:
+@pytest.mark.parametrize(
+    ("published", "problem"),
+    [
+        (
+            STG,
+            f"{LOCATION.folder_uri} belongs to environment stg; this is environment dev. Publish to"
+            " another bucket (ATHENA_REPORTS_BUCKET) or under another report name. If nothing is"
+            f" published there, delete {LOCATION.calendar_uri} instead.",
+        ),
+        (
+            DEV.model_copy(update={"cadence": weekly("monday", "Asia/Tokyo")}),
+            f"{LOCATION.folder_uri} holds periods of report plays, Weekly from Monday, Asia/Tokyo;"
+            " report plays, Weekly from Sunday, UTC, would reuse the same period ids. Rename the"
+            " report or restore its cadence. If nothing is published there, delete"
+            f" {LOCATION.calendar_uri} instead.",
+        ),
+    ],
+)
+def test_a_conflict_says_what_differs_and_what_to_do(
+    published: PublishedCalendar, problem: str
+) -> None:
     s3 = Counted().s3
-    location = location_of(UTC_WEEKS)
-    require_calendar(location, DEV, s3)
-    ours = PublishedCalendar.of("stg", "plays", UTC_WEEKS)
-    advice = (
-        " Nothing is published there yet. If no run is about to publish, delete "
-        f"{location.calendar_uri} instead."
+    require_calendar(LOCATION, published, s3)
+    assert conflict_in_folder(LOCATION, DEV, s3) == problem
+
+
+def test_the_bytes_of_a_calendar() -> None:
+    calendar = DEV.model_copy(update={"cadence": weekly("sunday", "Asia/Tokyo")})
+    body = (
+        '{"calendar_format":1,"environment":"dev","report":"plays",'
+        '"cadence":{"unit":"weekly","timezone":"Asia/Tokyo","first_day":"sunday"}}'
     )
-    assert conflict_in_folder(location, ours, s3).endswith(advice)
-    put_manifest(s3, UTC_WEEKS)
-    conflict = conflict_in_folder(location, ours, s3)
-    assert conflict
-    assert advice not in conflict
+    assert calendar.model_dump_json() == body
+    assert PublishedCalendar.model_validate_json(body) == calendar
 
 
-def test_a_folder_that_has_a_calendar_takes_one_call() -> None:
+def test_a_claimed_folder_takes_one_call_and_a_look_writes_nothing() -> None:
     counted = Counted()
-    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
+    assert conflict_in_folder(LOCATION, DEV, counted.s3) == ""
+    assert counted.memory.objects == {}
+    require_calendar(LOCATION, DEV, counted.s3)
     counted.calls.clear()
-    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
+    require_calendar(LOCATION, DEV, counted.s3)
     assert counted.calls == ["GetObject calendar.json"]
-
-
-def test_looking_at_a_folder_writes_nothing() -> None:
-    counted = Counted()
-    assert find_calendar(location_of(UTC_WEEKS), counted.s3) is None
-    put_manifest(counted.s3, UTC_WEEKS)
-    before = dict(counted.memory.objects)
-    assert find_calendar(location_of(UTC_WEEKS), counted.s3) == DEV
-    assert counted.memory.objects == before
-
-
-def test_the_newest_manifest_decides_about_a_folder_from_before() -> None:
-    """The folder has weeks of two kinds, other folders, and versions that were not published."""
-    s3 = Counted().s3
-    mondays = weekly("monday")
-    put_manifest(s3, UTC_WEEKS, "2026-11-01")
-    put_manifest(s3, mondays, "2026-11-16")
-    put_manifest(s3, UTC_WEEKS, "2026-11-08", environment="stg")
-    folder = location_of(UTC_WEEKS).folder_uri
-    for name in ("2026-11-23/versions/x/csv/part-0.csv", "notes/read-me.txt"):
-        s3.write(f"{folder}{name}", b"", "text/plain", replacing=None)
-
-    with pytest.raises(CalendarError, match=r"has weeks from Monday in UTC, and this .* Sunday"):
-        require_calendar(location_of(UTC_WEEKS), DEV, s3)
-    calendar = PublishedCalendar.of("dev", "plays", mondays)
-    require_calendar(location_of(mondays), calendar, s3)
-    assert find_calendar(location_of(mondays), s3) == calendar
 
 
 def test_of_first_runs_at_once_those_of_one_environment_win(
@@ -182,81 +150,44 @@ def test_of_first_runs_at_once_those_of_one_environment_win(
     assert won == [calendar.environment if calendar == present else "" for calendar in calendars]
 
 
-def test_an_answer_that_was_lost_is_no_conflict() -> None:
+def test_a_claim_whose_response_was_lost_is_no_conflict() -> None:
     """S3 has written the calendar, and the client's second try finds that there is one."""
     counted = Counted()
 
-    def lose_the_answer(name: str, do: Callable[[], Any]) -> Any:
+    def lose_the_response(name: str, do: Callable[[], Any]) -> Any:
         if name.startswith("PutObject"):
             do()
         return do()
 
-    counted.memory.call = lose_the_answer
-    require_calendar(location_of(UTC_WEEKS), DEV, counted.s3)
-    assert find_calendar(location_of(UTC_WEEKS), counted.s3) == DEV
+    counted.memory.call = lose_the_response
+    require_calendar(LOCATION, DEV, counted.s3)
+    assert find_calendar(LOCATION, counted.s3) == DEV
 
 
-@pytest.mark.parametrize("is_of_another", [False, True])
-def test_a_calendar_whose_write_conflicts_with_another_one_is_read_again(
-    place: Place, is_of_another: bool
-) -> None:
-    """S3 answers 409: another run writes the calendar at the same time."""
-    report = place.location.report
-    written = STG if is_of_another else DEV
-
-    def write_first(**_: Any) -> AWSResponse:
-        events.unregister("before-send.s3.PutObject", write_first)
-        place.put(report.calendar_uri, written.model_dump_json().encode())
-        return s3_error(*CONFLICT)
-
-    events = place.s3.client.meta.events
-    events.register("before-send.s3.PutObject", write_first)
-    if is_of_another:
-        with pytest.raises(CalendarError, match="belongs to the environment stg"):
-            require_calendar(report, DEV, place.s3)
-    else:
-        require_calendar(report, DEV, place.s3)
-    assert find_calendar(report, place.s3) == written
-
-
-def test_a_calendar_that_others_change_at_each_attempt_is_a_retryable_error(
-    place: Place,
-) -> None:
-    conflicts = [s3_error(*CONFLICT) for _ in range(10)]
+def test_a_claim_beside_another_write_may_pass_later(place: Place) -> None:
+    """S3 answers 409 while another run writes the calendar."""
     with (
-        answered(place.s3.client, "PutObject", *conflicts) as requests,
-        pytest.raises(
-            PublishError, match=r"calendar\.json was changed by others at each of 10"
-        ) as caught,
+        answered(place.s3.client, "PutObject", s3_error(*CONFLICT)),
+        pytest.raises(PublishError, match=place.location.report.calendar_uri) as caught,
     ):
         require_calendar(place.location.report, DEV, place.s3)
     assert caught.value.retryable
-    assert len(requests) == 10
-    assert place.everything() == {}
+    require_calendar(place.location.report, DEV, place.s3)
 
 
-@pytest.mark.parametrize(
-    "content", [b"not JSON", b"[]", b"{}", monthly("UTC").description.encode()]
-)
+@pytest.mark.parametrize("content", [b"not JSON", b"{}", b'{"calendar_format": 2}'])
 def test_a_calendar_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
     uri = place.location.report.calendar_uri
     place.put(uri, content)
-    with pytest.raises(PublishError, match="is not of this package and folder") as refused:
+    with pytest.raises(PublishError, match=uri) as refused:
         require_calendar(place.location.report, DEV, place.s3)
-    assert uri in str(refused.value)
     assert not refused.value.retryable
-    assert place.everything()[split_uri(uri)[1]] == content
+    assert place.s3.read(uri)[0] == content
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        PublishedCalendar.of("dev", "flights", UTC_WEEKS),
-        PublishedCalendar.of("dev", "plays", monthly()),
-    ],
-)
-def test_a_calendar_of_another_folder_is_not_ours(place: Place, other: PublishedCalendar) -> None:
-    uri = place.location.report.calendar_uri
-    place.put(uri, other.model_dump_json().encode())
-    with pytest.raises(PublishError, match="is not of this package and folder"):
-        find_calendar(place.location.report, place.s3)
+@given(cadences(), st.datetimes(datetime(1902, 1, 2), datetime(2198, 12, 30)))  # noqa: DTZ001
+def test_the_ids_of_a_calendar_sort_by_time(cadence: Cadence, at: datetime) -> None:
+    """The newest manifest is found by the names of the folders."""
+    period = cadence.containing(at.replace(tzinfo=UTC))
+    periods = [period.previous, period, period.next]
+    assert all(one.id < two.id and one.start_utc < two.start_utc for one, two in pairwise(periods))

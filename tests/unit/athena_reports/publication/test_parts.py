@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from athena_reports import Published, daily
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.publication.parts import changed_parts, find_parts
 from athena_reports.steps.input_coverage import complete_periods
 from tests.support.calendars import WEEK
@@ -23,7 +22,6 @@ from tests.support.partition_facts import facts
 DAYS = Published("days", daily(WEEK.cadence.timezone), missing="partial")
 PARTS = DAYS.parts_of(WEEK)
 NAMES = tuple(f"period={part.id}" for part in PARTS)
-FINAL = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
 
 
 @pytest.fixture
@@ -31,12 +29,12 @@ def glue() -> MemoryGlue:
     return MemoryGlue(lambda _, effect: effect(), lambda _: None)
 
 
-def publish(glue: MemoryGlue, day: Period, **changes: str) -> None:
+def publish(glue: MemoryGlue, day: Period, **changes: Any) -> None:
     glue.tables[DAYS.database, DAYS.table] = {"Name": DAYS.table}
     glue.partitions[DAYS.database, DAYS.table, day.id] = {
         "Values": [day.id],
         "StorageDescriptor": {"Location": f"s3://reports/{day.id}/"},
-        "Parameters": facts(day, **FINAL, version="v1") | changes,
+        "Parameters": facts(day, **changes).as_parameters(),
     }
 
 
@@ -46,17 +44,21 @@ def coverage(glue: Any) -> InputCoverage:
 
 
 def test_nothing_is_published_of_a_report_without_a_table(glue: MemoryGlue) -> None:
-    found = coverage(glue)
-    assert found.unpublished == NAMES
-    assert found.remedy == "Wait for them, or run days_daily for them"
+    assert coverage(glue).unpublished == NAMES
+
+
+def test_a_partition_of_another_program_is_not_published(glue: MemoryGlue) -> None:
+    publish(glue, PARTS[0])
+    glue.partitions[DAYS.database, DAYS.table, PARTS[0].id]["Parameters"] = {}
+    assert coverage(glue).unpublished == NAMES
 
 
 def test_what_a_part_lacks_or_may_still_get_is_that_of_its_reader(glue: MemoryGlue) -> None:
     publish(glue, PARTS[0])
-    publish(glue, PARTS[1], partial="true")
+    publish(glue, PARTS[1], partial=True)
     late, later = "2025-07-01T09:00:00+09:00", "2025-07-01T00:00:01+00:00"
-    publish(glue, PARTS[2], provisional="true", settles_at=later)
-    publish(glue, PARTS[3], provisional="true", settles_at=late)
+    publish(glue, PARTS[2], provisional=True, settles_at=later)
+    publish(glue, PARTS[3], provisional=True, settles_at=late)
     found = coverage(glue)
 
     assert (found.partial, found.unpublished) == (NAMES[1:2], NAMES[4:])
@@ -86,7 +88,7 @@ def test_a_period_is_not_complete_while_a_part_of_it_is_partial(glue: Any) -> No
     following = WEEK.next
     for part in (*PARTS, *DAYS.parts_of(following)):
         publish(glue, part)
-    publish(glue, PARTS[1], partial="true")
+    publish(glue, PARTS[1], partial=True)
     complete = complete_periods(
         [DAYS],
         [following, WEEK],
@@ -103,12 +105,14 @@ def test_a_period_is_not_complete_while_a_part_of_it_is_partial(glue: Any) -> No
     ("changes", "says"),
     [
         ({"broken": "s3://x is missing"}, "is broken: s3://x is missing. Clear the run of its"),
-        ({"submitted_at": ""}, "its partition is not of this package. Drop it, or clear the run"),
-        ({"timezone": "UTC"}, "is published in UTC, the report's input says Asia/Tokyo. Use the"),
+        (
+            {"period": PublishedPeriod.of(daily("UTC").period(PARTS[0].id))},
+            "is published in time zone UTC; the input declares Asia/Tokyo. Use the cadence of",
+        ),
     ],
 )
 def test_a_part_that_would_give_other_rows_is_refused(
-    glue: MemoryGlue, changes: dict[str, str], says: str
+    glue: MemoryGlue, changes: dict[str, Any], says: str
 ) -> None:
     publish(glue, PARTS[0], **changes)
     with pytest.raises(InputError, match=says) as caught:
@@ -124,10 +128,7 @@ def test_the_versions_of_a_report_are_asked_for_once_however_many_periods_read_i
         "second": {"days_daily": {"2": "v2", "gone": "v1"}},
         "third": {"days_daily": {"1": "v2"}, "gone_daily": {"1": "v1"}},
     }
-    periods = {
-        period_id: PartitionFacts.from_parameters(facts(WEEK, **FINAL, parts=json.dumps(parts)))
-        for period_id, parts in read.items()
-    }
+    periods = {period_id: facts(WEEK, parts=parts) for period_id, parts in read.items()}
     present = {"days_daily": {"1": "v1", "2": "v2"}, "weeks_weekly": {"1": "v3"}}
     asked = []
 

@@ -15,11 +15,11 @@ from tests.support.partition_facts import facts, periods_from
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 12)
 
 
-def published_from(scans: Mapping[Period, int], **parameters: str) -> dict[Period, PartitionFacts]:
+def published_from(
+    scans: Mapping[Period, int], price_usd: float | None = 0.25
+) -> dict[Period, PartitionFacts]:
     return {
-        period: PartitionFacts.from_parameters(
-            facts(period, scanned_bytes=str(scanned_bytes), **parameters)
-        )
+        period: facts(period, scanned_bytes=scanned_bytes, price_usd=price_usd)
         for period, scanned_bytes in scans.items()
     }
 
@@ -31,7 +31,7 @@ def published_from(scans: Mapping[Period, int], **parameters: str) -> dict[Perio
 def test_a_scan_is_the_median_of_the_three_nearest_published_periods(
     scans: dict[Period, int], periods: set[Period]
 ) -> None:
-    estimates = estimate_scans(sorted(periods), published_from(scans, price_usd="0.25"))
+    estimates = estimate_scans(sorted(periods), published_from(scans))
     assert list(estimates) == sorted(periods)
     for period, estimate in estimates.items():
         nearest = sorted(scans, key=lambda other: (abs(other.index - period.index), other))[:3]
@@ -45,7 +45,7 @@ def test_without_a_published_period_there_is_no_estimate() -> None:
 
 
 def test_without_each_price_there_is_no_price() -> None:
-    published = published_from(dict.fromkeys(PERIODS[:3], 1000), price_usd="0.25")
-    without_price = published[PERIODS[1]].model_copy(update={"price_usd": None})
-    (estimate,) = estimate_scans([PERIODS[3]], published | {PERIODS[1]: without_price}).values()
+    published = published_from(dict.fromkeys(PERIODS[:3], 1000))
+    published |= published_from({PERIODS[1]: 1000}, price_usd=None)
+    (estimate,) = estimate_scans([PERIODS[3]], published).values()
     assert (estimate.bytes, estimate.price_usd) == (1000, None)

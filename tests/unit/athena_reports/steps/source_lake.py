@@ -59,13 +59,13 @@ class SourceLake:
         partition = {"Values": [date], "StorageDescriptor": {"Location": f"s3://lake/{date}"}}
         self.glue.partitions[DATABASE, table, date] = partition
 
-    def publish(self, report: Published, part: Period, **changes: str) -> None:
+    def publish(self, report: Published, part: Period, **changes: Any) -> None:
         """Publish a part that another report reads: final and whole, but for the changes."""
-        final = {"timezone": part.cadence.timezone, "provisional": "false", "partial": "false"}
         self.glue.tables[report.database, report.table] = {"Name": report.table}
         self.glue.partitions[report.database, report.table, part.id] = {
             "Values": [part.id],
-            "Parameters": facts(part, **final) | changes,
+            "StorageDescriptor": {"Location": f"s3://reports/{part.id}"},
+            "Parameters": facts(part, **changes).as_parameters(),
         }
 
     def mark(self, place: str) -> None:

@@ -17,11 +17,10 @@ from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.folder import PublishedCalendar, find_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import PlannedDelivery
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
@@ -335,45 +334,31 @@ def test_a_restated_period_makes_only_the_one_after_it_stale(
     assert publish(weeks[1], b'"1","1","a"\n"2","2","b"\n', days[4]) == []
 
 
-@pytest.mark.parametrize("without", [None, {"period": None, "sql_sha256": ""}])
-def test_publish_without_a_period_names_the_way_out(
-    without: Any, bucket: str, query: dict[str, Any]
+@pytest.mark.parametrize(
+    "missing",
+    [{"prepared": None}, {"submitted": None}, {"submitted": {"period": None, "sql_sha256": ""}}],
+)
+def test_publish_without_a_version_or_a_period_names_the_way_out(
+    missing: dict[str, Any], bucket: str, query: dict[str, Any]
 ) -> None:
-    prepared = transformed(query, bucket)
+    given = {"prepared": transformed(query, bucket), "submitted": submitted()} | missing
     with DAG("plays_weekly", schedule=None):
         task = S3PublishOperator(
-            task_id="publish",
-            prepared=prepared,
-            submitted=without,
-            bucket=bucket,
-            report="plays",
-            environment="dev",
+            task_id="publish", bucket=bucket, report="plays", environment="dev", **given
         )
-    with pytest.raises(
-        AirflowFailException, match=r"^Report 'plays': .*clear run_query.*submitted=XComArg"
-    ):
-        task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
-
-
-@pytest.mark.parametrize("prepared", [None, {}])
-def test_publish_without_a_version_names_the_way_out(bucket: str, prepared: Any) -> None:
     with pytest.raises(AirflowFailException) as caught:
-        published(prepared, bucket)
+        task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
     assert str(caught.value) == (
-        "Report 'plays': publish has no version to publish. If transform was marked as success,"
-        " clear transform and its downstream tasks. In a DAG of your own, give publish"
-        " prepared=transform.output."
+        "Report 'plays': publish needs the query with its period, and the version that transform"
+        " prepared. If a task before publish was marked as success, clear it and its downstream"
+        " tasks. In a DAG of your own, give run_query its cadence, and publish"
+        " prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
     )
 
 
-@pytest.mark.parametrize("is_checked", [True, False])
-def test_the_folder_is_looked_at_unless_run_query_did(
-    query: dict[str, Any], s3: S3Client, bucket: str, is_checked: bool
+def test_the_folder_gets_the_calendar_of_the_report(
+    query: dict[str, Any], s3: S3Client, bucket: str
 ) -> None:
-    """A DAG that is written by hand has a `run_query` that knows no folder."""
-    published(transformed(query, bucket), bucket, calendar_checked=is_checked)
+    published(transformed(query, bucket), bucket)
     calendar = find_calendar(ReportLocation.of(bucket, "plays", WEEK.cadence), S3(s3))
-    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
-    has_calendar = "plays/weekly/calendar.json" in [item["Key"] for item in listed]
-    assert has_calendar is not is_checked
-    assert calendar == PublishedCalendar.of("dev", "plays", WEEK.cadence)
+    assert calendar == PublishedCalendar(environment="dev", report="plays", cadence=WEEK.cadence)

@@ -367,14 +367,13 @@ def test_a_retry_that_finds_a_part_replaced_does_not_take_the_query_that_read_th
     lake = SourceLake()
     lake.serve(monkeypatch)
     days = Published("days", daily(WEEK.cadence.timezone))
-    final = {"timezone": WEEK.cadence.timezone, "provisional": "false", "partial": "false"}
     lake.glue.tables[days.database, days.table] = {"Name": days.table}
 
     def publish(day: Period, version: str) -> None:
         lake.glue.partitions[days.database, days.table, day.id] = {
             "Values": [day.id],
             "StorageDescriptor": {"Location": f"s3://reports/days/{day.id}/{version}/"},
-            "Parameters": facts(day, version=version, **final),
+            "Parameters": facts(day, version=version).as_parameters(),
         }
 
     parts = days.parts_of(WEEK)

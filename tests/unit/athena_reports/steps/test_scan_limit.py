@@ -9,11 +9,12 @@ import pytest
 from athena_reports.periods.calendar import Cadence, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import Partition, PartitionFacts
+from athena_reports.publication.manifest import Partition
 from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.rows.columns import TableColumn
 from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 from tests.support.calendars import WEEKS
+from tests.support.partition_facts import facts
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -26,15 +27,8 @@ def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> No
     """Put a partition for each period, whose query scanned so many bytes."""
     columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
     for period_id, scanned_bytes in scanned_by_id.items():
-        assert cadence.period(period_id)
-        parameters = dict.fromkeys(PartitionFacts.model_fields, "0")
-        parameters |= {
-            "scanned_bytes": str(scanned_bytes),
-            "paid": "{}",
-            "parts": "{}",
-            "readings": "{}",
-        }
-        table.put_partition(period_id, columns, Partition("s3://reports/x/", parameters))
+        of_period = facts(cadence.period(period_id), scanned_bytes=scanned_bytes, price_usd=0.0)
+        table.put_partition(period_id, columns, Partition("s3://reports/x/", of_period))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from botocore.exceptions import ConnectTimeoutError
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import weekly
-from athena_reports.publication.folder import find_calendar
+from athena_reports.publication.folder import CalendarError, PublishedCalendar, find_calendar
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.settings import Encryption, Settings, settings
 from athena_reports.workflows.preflight import (
     AccountCheck,
@@ -277,7 +276,7 @@ def test_the_account_is_looked_at_before_the_folder_and_the_folder_each_time(
 
     require_place(hook, settings=settings(), **place)
     calendar = find_calendar(location, S3(services.s3))
-    assert calendar == PublishedCalendar.of("dev", "placed", weeks)
+    assert calendar == PublishedCalendar(environment="dev", report="placed", cadence=weeks)
     require_place(hook, settings=settings(), **place)
     with pytest.raises(CalendarError, match="environment dev, and this is stg"):
         require_place(hook, settings=changed(environment="stg"), **place)

@@ -354,7 +354,7 @@ def test_each_setting_and_field_reaches_its_steps(
     assert attributes(
         dag.get_task("publish"),
         *("bucket", "report", "database", "channels", "deliver_within", "correct_within"),
-        *("calendar_checked", "memory_limit", "bucket_owner", "encryption"),
+        *("memory_limit", "bucket_owner", "encryption"),
     ) == {
         "bucket": "acme-reports",
         "report": "plays",
@@ -362,7 +362,6 @@ def test_each_setting_and_field_reaches_its_steps(
         "channels": ("sales",),
         "deliver_within": timedelta(days=7),
         "correct_within": timedelta(days=30),
-        "calendar_checked": True,
         "memory_limit": "512MB",
         "bucket_owner": "012345678901",
         "encryption": encryption,

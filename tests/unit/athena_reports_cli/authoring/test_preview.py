@@ -23,10 +23,9 @@ from rich.console import Console
 from athena_reports import Input, build_dag, weekly
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
-from athena_reports.publication.folder import require_calendar
+from athena_reports.publication.folder import CalendarError, PublishedCalendar, require_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PublishedPeriod
-from athena_reports.publication.published_calendar import CalendarError, PublishedCalendar
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanLimitError
@@ -370,7 +369,7 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
 ) -> None:
     declared = declare(make_report, max_scan=max_scan)
     assert preview(declared, NEXT, aws).refused == ""
-    mondays = PublishedCalendar.of("dev", "plays", weekly("monday"))
+    mondays = PublishedCalendar(environment="dev", report="plays", cadence=weekly("monday"))
     body = mondays.model_dump_json().encode()
     aws.s3.write(declared.location.calendar_uri, body, "application/json", replacing=None)
 

@@ -22,8 +22,8 @@ from athena_reports import (
     yearly,
 )
 from athena_reports.errors import SettingsError
+from athena_reports.publication.folder import PublishedCalendar
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.published_calendar import PublishedCalendar
 from athena_reports.settings import Settings
 from athena_reports_cli.authoring.report_files import (
     BrokenFile,
@@ -99,7 +99,9 @@ def test_it_is_published_where_the_run_publishes_it(
     location = PeriodLocation.of(publish.bucket, publish.report, period)
     assert (declared.location, declared.prefix) == (location.report, location.report.folder_uri)
     assert declared.database == publish.database
-    assert declared.calendar == PublishedCalendar.of(deployment.environment, "plays", weeks)
+    assert declared.calendar == PublishedCalendar(
+        environment=deployment.environment, report="plays", cadence=weeks
+    )
 
 
 def test_reports_are_the_dags_that_were_built_and_no_others(
