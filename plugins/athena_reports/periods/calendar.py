@@ -73,7 +73,7 @@ class Cadence:
     @property
     def noun(self) -> str:
         """What one period is called: "week"."""
-        return noun_of(self.unit)
+        return _NOUNS[self.unit]
 
     @property
     def description(self) -> str:
@@ -291,16 +291,6 @@ class Period(BaseModel, frozen=True):
         Of a week the one 52 weeks before, and of a day too: it is the same weekday.
         """
         return self.cadence._period_at(self.index - _PERIODS_OF_A_YEAR[self.cadence.unit])
-
-
-def noun_of(unit: Unit) -> str:
-    """Return what one period of a unit is called, such as "week"."""
-    return _NOUNS[unit]
-
-
-def weekday_of(day: date) -> Weekday:
-    """Return the day of the week of a date, as `weekly` takes it."""
-    return _WEEKDAYS[day.weekday()]
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
