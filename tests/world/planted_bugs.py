@@ -246,7 +246,7 @@ BUGS: dict[Plant, int] = {  # each with a seed that has found it
     an_older_query_replaces_a_newer_one: 1,
     the_cleanup_removes_young_uploads: 2,
     the_partition_comes_before_the_manifest: 108,
-    follow_does_not_read_the_manifest_again: 137,
+    follow_does_not_read_the_manifest_again: 170,
     a_version_is_named_by_its_content: 17,
     the_client_repeats_a_start: 7,
     the_owner_of_a_folder_is_not_compared: 0,
