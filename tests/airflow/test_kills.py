@@ -476,7 +476,7 @@ def test_a_wait_that_is_given_up_stops_its_query_and_says_so(
     assert run.states == ["CANCELLED"]
     wait = run.task("wait_for_query")
     assert (wait.state, wait.try_number) == ("failed", 1)
-    assert "had not ended after 0:00:05, so it was stopped" in run.log("wait_for_query")
+    assert "timed out after 0:00:05 and was stopped" in run.log("wait_for_query")
 
 
 def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:

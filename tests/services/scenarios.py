@@ -21,7 +21,8 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
-from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.queries.request import QueryRequest
+from athena_reports.steps.execution_notes import ExecutionNotes
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_athena.faults import Fault, Faults
@@ -268,18 +269,11 @@ def _raise_crash() -> None:
 
 @contextmanager
 def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
-    original = SharedSessionHook.run_query
-
-    def run_query(self: SharedSessionHook, *args: Any, **kwargs: Any) -> str:
-        if when == "before":
-            do()
-        id_ = original(self, *args, **kwargs)
-        if when == "after":
-            do()
-        return id_
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SharedSessionHook, "run_query", run_query)
+        if when == "before":
+            patch.setattr(QueryRequest, "start_arguments", lambda *_: do())
+        else:
+            patch.setattr(ExecutionNotes, "add", lambda *_: do())
         yield
 
 

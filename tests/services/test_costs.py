@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from athena_reports import Report, build_dag, monthly
-from athena_reports.queries.prices import price_usd
+from athena_reports.queries.execution import price_usd
 from athena_reports.settings import settings
 from athena_reports_cli.authoring import costs as view
 from athena_reports_cli.authoring.report_files import DeclaredReport

@@ -92,7 +92,7 @@ def test_a_query_that_fails_is_told_as_its_run_tells_it_but_for_the_next_try(
     assert code == 1
     assert f"top_users_monthly, period {MONTH}: Query " in printed
     assert (
-        " is FAILED: COLUMN_NOT_FOUND: line 1:8 [the SQL is not valid; category 2, type 1006; "
+        " is FAILED: COLUMN_NOT_FOUND: line 1:8 [starting it again does not help; category 2, type 1006; "
         in printed
     )
-    assert "]. Correct it. Run the command again." in printed
+    assert "]. Correct what the reason names. Run the command again." in printed

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from athena_reports.aws.hook import start_request
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.queries.execution import QueryExecution, get_query_execution
@@ -75,7 +74,7 @@ class Lake:
             result_configuration={} if managed else {"OutputLocation": f"s3://{RESULTS}/"},
             unload_to=f"s3://{RESULTS}/unload/" if way.endswith("UNLOAD") else None,
         )
-        request = start_request(**made.arguments(made.token()))
+        request = made.start_arguments(made.token())
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
         deadline = time.monotonic() + 60
         execution = get_query_execution(self.services.athena, id_)

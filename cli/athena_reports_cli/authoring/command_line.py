@@ -93,11 +93,11 @@ def _aws_problem(error: Exception) -> str:
     """Return what an error of a call of AWS means; empty if it is another error."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from athena_reports.aws.errors import call_verdict
+    from athena_reports.aws.errors import error_kind
 
     if not isinstance(error, BotoCoreError | ClientError):
         return ""
-    return f"{error} {call_verdict(error).hint}"
+    return f"{error} {error_kind(error).advice}"
 
 
 def _flush_output() -> None:

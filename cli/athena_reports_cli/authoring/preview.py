@@ -31,7 +31,7 @@ from athena_reports.publication.folder import CalendarError, conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
-from athena_reports.queries.prices import price_usd
+from athena_reports.queries.execution import price_usd
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings

@@ -23,7 +23,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
-from athena_reports.aws.hook import start_request
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
@@ -309,7 +308,7 @@ def _run(request: QueryRequest, aws: Aws, present: datetime) -> QueryExecution:
 
 def _start(request: QueryRequest, token: str, aws: Aws, present: datetime) -> str:
     with present_at(present, aws.athena):
-        response = aws.athena.start_query_execution(**start_request(**request.arguments(token)))
+        response = aws.athena.start_query_execution(**request.start_arguments(token))
     return response["QueryExecutionId"]
 
 

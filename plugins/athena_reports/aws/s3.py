@@ -17,7 +17,7 @@ from botocore.response import StreamingBody
 from pydantic import BaseModel
 from s3transfer.exceptions import S3DownloadFailedError
 
-from athena_reports.aws.errors import ErrorKind, error_code, error_kind, kind_of_code
+from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.errors import AthenaReportsError
 from athena_reports.settings import Encryption
 
@@ -25,18 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MULTIPART_BYTES = 64 * 1024**2  # a larger upload goes in parts
+_TRANSFER_THREADS = 4
 _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
-_ALLOW = "Allow it in IAM and in the bucket's policy, and check ATHENA_REPORTS_BUCKET_OWNER."
-_ADVICE = {  # by the code of S3's error
-    "NoSuchBucket": (
-        "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS."
-    ),
-    "PermanentRedirect": (
-        "The bucket is in another region: set the region of the Airflow connection."
-    ),
-    "AccessDenied": _ALLOW,
-    "403": _ALLOW,  # of a HEAD request, whose response has no body
-}
 
 
 class S3Error(AthenaReportsError):
@@ -129,7 +119,7 @@ class S3:
         bucket, key = split_uri(uri)
         # boto3 sends If-Match, with the ETag of the HEAD request before, only in GETs of a range.
         # With a threshold of one byte, every GET is one.
-        config = _transfer(multipart_threshold=1)
+        config = TransferConfig(multipart_threshold=1, max_concurrency=_TRANSFER_THREADS)
         with _explained(uri, "read"):
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
@@ -144,10 +134,15 @@ class S3:
         """
         bucket, key = split_uri(uri)
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
-        arguments: dict[str, Any] = {"Metadata": {"sha256": sha256}, "ChecksumAlgorithm": "SHA256"}
-        arguments.update(self._owner)
-        arguments.update(self._write_arguments(content_type))
-        config = _transfer(multipart_threshold=MULTIPART_BYTES)
+        arguments = {
+            "Metadata": {"sha256": sha256},
+            "ChecksumAlgorithm": "SHA256",
+            **self._owner,
+            **self._write_arguments(content_type),
+        }
+        config = TransferConfig(
+            multipart_threshold=MULTIPART_BYTES, max_concurrency=_TRANSFER_THREADS
+        )
         with _explained(uri, "written"):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
@@ -201,20 +196,14 @@ class S3:
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             batch = uris[start : start + _DELETED_AT_ONCE]
             bucket, _ = split_uri(batch[0])
-            keys: list[Any] = []
-            for uri in batch:
-                _, key = split_uri(uri)
-                keys.append({"Key": key})
+            objects: Any = [{"Key": uri.removeprefix(f"s3://{bucket}/")} for uri in batch]
             with _explained(batch[0], "deleted"):
-                response = self.client.delete_objects(
-                    Bucket=bucket, Delete={"Objects": keys, "Quiet": True}, **self._owner
+                response: Any = self.client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **self._owner
                 )
             for failure in response.get("Errors", []):
-                code = failure["Code"]
-                kind = kind_of_code(code, status=None)
-                uri = f"s3://{bucket}/{failure['Key']}"
-                problem = f"{uri} cannot be deleted: {code}: {failure.get('Message')}."
-                raise S3Error(_with_advice(problem, code), retryable=kind.retryable)
+                with _explained(f"s3://{bucket}/{failure['Key']}", "deleted"):
+                    raise ClientError({"Error": failure}, "DeleteObjects")
 
     def _listed(
         self, prefix_uri: str, field: str, key_field: str, **options: Any
@@ -251,10 +240,6 @@ class S3:
         return arguments
 
 
-def _transfer(multipart_threshold: int) -> TransferConfig:
-    return TransferConfig(multipart_threshold=multipart_threshold, max_concurrency=4)
-
-
 @contextmanager
 def _explained(uri: str, done: str) -> Iterator[None]:
     """Raise an S3Error in the place of an error of boto3.
@@ -269,7 +254,7 @@ def _explained(uri: str, done: str) -> Iterator[None]:
         cause = _cause(error)
         kind = error_kind(cause)
         error_type = _ERROR_TYPES.get(kind, S3Error)
-        message = _with_advice(f"{uri} cannot be {done}: {cause}.", error_code(cause))
+        message = f"{uri} cannot be {done}: {cause}. {kind.advice}".rstrip()
         raise error_type(message, retryable=kind.retryable) from error
 
 
@@ -285,9 +270,3 @@ def _cause(error: Exception) -> Exception:
     if isinstance(error.__context__, ClientError):  # of an upload, whose response says more
         return error.__context__
     return error
-
-
-def _with_advice(problem: str, code: str) -> str:
-    if code not in _ADVICE:
-        return problem
-    return f"{problem} {_ADVICE[code]}"

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, Field
 
-from athena_reports.queries import prices
-
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
+
+# By AWS's price list of 2026-03-22, from secondary sources. A region that is not here has no price.
+USD_PER_TB = {
+    "ap-northeast-1": 5.0,
+    "ap-southeast-1": 5.0,
+    "eu-central-1": 5.0,
+    "eu-west-1": 5.0,
+    "sa-east-1": 9.0,
+    "us-east-1": 5.0,
+    "us-east-2": 5.0,
+    "us-west-1": 6.75,
+    "us-west-2": 5.0,
+}
+_BYTES_PER_TB = 1e12
+_LEAST_BILLED_TB = 1e-5  # 10 MB
 
 
 class QueryState(StrEnum):
@@ -87,7 +100,7 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
             return None
         if self.state is QueryState.FAILED:
             return 0.0
-        return prices.price_usd(self.scanned_bytes, self.region)
+        return price_usd(self.scanned_bytes, self.region)
 
     @property
     def progress(self) -> str:
@@ -97,6 +110,14 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
             f"Query {self.id} is {self.state}: queued for {queue_seconds:.1f} s, "
             f"{self.scanned_bytes:,} bytes scanned so far."
         )
+
+
+def price_usd(scanned_bytes: int, region: str) -> float | None:
+    """Return the price of a query by the bytes that it scans; None if the region has no price."""
+    if region not in USD_PER_TB:
+        return None
+    billed_tb = max(scanned_bytes / _BYTES_PER_TB, _LEAST_BILLED_TB)
+    return billed_tb * USD_PER_TB[region]
 
 
 def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> QueryExecution:

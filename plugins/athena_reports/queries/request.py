@@ -93,15 +93,18 @@ class QueryRequest(BaseModel, frozen=True):
             statement = f"{statement}\n-- athena-reports: {self.comment}"
         return statement
 
-    def arguments(self, token: str) -> dict[str, Any]:
-        """Return the arguments of a hook's `run_query` for a start under a token."""
-        return {
-            "query": self.statement(token),
-            "query_context": dict(self.context),
-            "result_configuration": dict(self.result_configuration),
-            "client_request_token": token,
-            "workgroup": self.workgroup,
+    def start_arguments(self, token: str) -> dict[str, Any]:
+        """Return the arguments of StartQueryExecution for a start under a token."""
+        arguments = {
+            "QueryString": self.statement(token),
+            "QueryExecutionContext": dict(self.context),
+            "WorkGroup": self.workgroup,
+            "ClientRequestToken": token,
         }
+        # A workgroup with managed query results rejects even an empty configuration.
+        if self.result_configuration:
+            arguments["ResultConfiguration"] = dict(self.result_configuration)
+        return arguments
 
 
 def _parts_of(statement: str) -> dict[str, Any]:

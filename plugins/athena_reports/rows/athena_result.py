@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.aws.errors import INVALID_REQUEST, call_verdict
+from athena_reports.aws.errors import error_code, error_kind
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
@@ -108,12 +108,13 @@ def _athena_error(
     query: FinishedQuery, engine: Engine, error: ClientError | BotoCoreError
 ) -> ResultError:
     problem = f"Query {query.id}: GetQueryResults failed: {error}"
-    verdict = call_verdict(error)
-    if verdict == INVALID_REQUEST:  # Athena has no code of its own for an expired result
+    # Athena has no code of its own for an expired result.
+    if error_code(error) == "InvalidRequestException":
         advice = f"{engine.run_again.capitalize()}."
         return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {advice}")
-    advice = f"{verdict.hint} {engine.read_again.capitalize()}."
-    return ResultError(f"{problem} [{verdict.meaning}]. {advice}", retryable=verdict.retryable)
+    kind = error_kind(error)
+    advice = f"{kind.advice} {engine.read_again.capitalize()}."
+    return ResultError(f"{problem}. {advice}", retryable=kind.retryable)
 
 
 def _selected_rows(

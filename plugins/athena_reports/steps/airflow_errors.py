@@ -7,9 +7,11 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat import sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import call_verdict
+from athena_reports.aws.errors import error_kind
 from athena_reports.errors import AthenaReportsError, SkipPeriodError
 from athena_reports.periods.calendar import Period
+
+_CLEAR_TASK = "Clear this task and its downstream tasks to try again."
 
 
 def describe(dag_id: str, period: Period | None, environment: str) -> str:
@@ -29,37 +31,18 @@ def describe(dag_id: str, period: Period | None, environment: str) -> str:
 
 
 @contextmanager
-def aws_errors(about: str, *, task: str = "run_query") -> Iterator[None]:
-    """Translate errors as `report_errors` does. For errors of botocore, say which task to clear.
+def report_errors(about: str = "") -> Iterator[None]:
+    """Translate errors of this package and of botocore into Airflow's.
+
+    Errors of S3 and Glue are mostly errors of this package already. Those of botocore come from
+    calls to Athena, and from clients that cannot be made.
 
     Args:
-        about: Whose call it is, for the beginning of the message.
-        task: The task that the message says to clear.
+        about: The beginning of the message, such as `plays_weekly: `; empty if the errors have it.
 
     Raises:
-        AirflowException: AWS did not serve the call, or an error of this package is `retryable`.
-        AirflowFailException: AWS refused the call, or an error of this package is not `retryable`.
-        AirflowSkipException: The block raised SkipPeriodError.
-    """
-    advice = f" Clear {task} and its downstream tasks to try again."
-    with report_errors(f"{about}: ", advice=advice):
-        yield
-
-
-@contextmanager
-def report_errors(about: str = "", *, advice: str = "") -> Iterator[None]:
-    """Translate this package's errors: what is `retryable` is retried, SkipPeriodError skips.
-
-    Errors of botocore are translated too. Those of S3 and Glue are mostly errors of this package
-    already. What is left comes from calls to Athena, and from clients that cannot be made.
-
-    Args:
-        about: The beginning of the message; empty if the messages of the errors have it.
-        advice: The end of the message for an error of botocore. It begins with a space.
-
-    Raises:
-        AirflowException: The error is `retryable`.
-        AirflowFailException: The error is not `retryable`.
+        AirflowException: The error is retryable.
+        AirflowFailException: The error is not retryable.
         AirflowSkipException: It is a SkipPeriodError.
     """
     try:
@@ -69,9 +52,10 @@ def report_errors(about: str = "", *, advice: str = "") -> Iterator[None]:
     except AthenaReportsError as error:
         raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
     except (ClientError, BotoCoreError) as error:
-        verdict = call_verdict(error)
-        message = f"{about}{error} [{verdict.meaning}]. {verdict.hint}{advice}"
-        raise _airflow_error(message, retryable=verdict.retryable) from error
+        kind = error_kind(error)
+        problem = str(error).rstrip(".")
+        message = f"{about}{problem}. {kind.advice} {_CLEAR_TASK}"
+        raise _airflow_error(message, retryable=kind.retryable) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import Context
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from athena_reports.aws.errors import error_code
 from athena_reports.aws.hook import SharedSessionHook
@@ -13,10 +13,8 @@ from athena_reports.queries.execution import get_query_execution
 from athena_reports.queries.request import QueryRequest
 
 _KEY = "athena query executions"
-_logger = logging.getLogger(__name__)
-
-
 _NOTES = TypeAdapter(dict[str, dict[str, str]])  # the ids of executions by chain and token
+_logger = logging.getLogger(__name__)
 
 
 class ExecutionNotes:
@@ -27,7 +25,7 @@ class ExecutionNotes:
     them for `[state_store] default_retention_days`, 30 by default. A try that was taken for dead
     and comes back finds no notes: Airflow knows the task instance by a new id then.
 
-    If the store does not answer, that is only logged: Athena remembers the token as well.
+    A store that does not answer is only logged: Athena remembers the token as well.
 
     Args:
         context: The context of the task.
@@ -65,23 +63,19 @@ class ExecutionNotes:
         return list(self._read().get(self._chain, {}).values())
 
     def ids_of_other_chains(self) -> list[str]:
-        """Return the ids of the noted executions that this chain does not want."""
-        ids: list[str] = []
-        for chain, ids_by_token in self._read().items():
-            if chain != self._chain:
-                ids.extend(ids_by_token.values())
-        return ids
+        """Return the ids of the noted executions that do not belong to this chain."""
+        notes = self._read()
+        notes.pop(self._chain, None)
+        return [noted_id for ids_by_token in notes.values() for noted_id in ids_by_token.values()]
 
     def _read(self) -> dict[str, dict[str, str]]:
         if self._store is None:
             return {}
         try:
             return _NOTES.validate_python(self._store.get(_KEY, {}))
-        except ValidationError as error:  # somebody has edited it
-            _logger.warning("Ignoring the notes of queries, which are not valid: %s", error)
-        except Exception as error:  # a deployment can have a backend with errors of its own
+        except Exception as error:  # of the backend, or somebody has edited the notes
             _logger.warning("Could not read the notes of queries: %r", error)
-        return {}
+            return {}
 
 
 def start_once(
@@ -94,8 +88,11 @@ def start_once(
     noted_id = notes.find(token)
     if noted_id:
         return noted_id
-    query_execution_id = hook.run_query(**request.arguments(token))
+    athena: Any = hook.get_conn()
+    response = athena.start_query_execution(**request.start_arguments(token))
+    query_execution_id: str = response["QueryExecutionId"]
     notes.add(token, query_execution_id)
+    _logger.info("Started query %s.", query_execution_id)
     return query_execution_id
 
 
@@ -111,5 +108,5 @@ def stop_unwanted(hook: SharedSessionHook, notes: ExecutionNotes) -> None:
                 raise
             continue
         if execution.is_running:
-            _logger.warning("Stopping query %s, which is not wanted any more.", unwanted_id)
+            _logger.warning("Stopping query %s, which this run no longer needs.", unwanted_id)
             hook.stop_query(unwanted_id)

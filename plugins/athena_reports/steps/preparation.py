@@ -36,7 +36,7 @@ from athena_reports.rows.writer import (
     write_file,
     write_table,
 )
-from athena_reports.steps.airflow_errors import aws_errors
+from athena_reports.steps.airflow_errors import report_errors
 from athena_reports.steps.prepared_version import PreparedVersion
 from athena_reports.steps.recipe import Recipe
 
@@ -101,7 +101,7 @@ def prepare(
     version = _write_and_upload(
         rows, recipe, location, engine, s3, with_digest=submission.reads_previous
     )
-    with aws_errors(engine.about, task="transform"):
+    with report_errors(f"{engine.about}: "):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
     return PreparedVersion(

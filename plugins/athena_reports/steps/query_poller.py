@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,8 +31,6 @@ CALLS_PER_SECOND = 5.0
 ANSWER_WITHIN_SECONDS = 300.0
 """A wait whose query could not be asked about for so long ends with an error."""
 IDS_PER_CALL = 50
-MOST_REFUSALS = 3
-"""After so many queries were refused in a look, it is not one query that is refused."""
 _STOP_ATTEMPTS, _STOP_PAUSE_SECONDS = 5, 1.0
 
 log = logging.getLogger(__name__)
@@ -41,14 +38,7 @@ _turns = Turns()
 
 
 class NoAnswerError(AthenaReportsError):
-    """Athena could not be asked about a query."""
-
-
-@dataclass(frozen=True)
-class Unanswered:
-    """Athena said nothing of a query."""
-
-    reason: str
+    """The status of a query was not available for a long time."""
 
 
 class Wait:
@@ -63,13 +53,13 @@ class Wait:
         self.asked_at = time.monotonic()
         self._state = ""
         self._unanswered_since: float | None = None
-        self._changes: asyncio.Queue[QueryExecution | Unanswered | NoAnswerError] = asyncio.Queue()
+        self._changes: asyncio.Queue[QueryExecution | NoAnswerError | str] = asyncio.Queue()
 
     async def next_change(self) -> QueryExecution:
         """Return the query once its state is another one than before.
 
         Raises:
-            NoAnswerError: Athena could not be asked about the query for a long time.
+            NoAnswerError: The status of the query was not available for a long time.
         """
         while True:
             change = await self._changes.get()
@@ -77,7 +67,7 @@ class Wait:
                 return change
             if isinstance(change, NoAnswerError):
                 raise change
-            log.warning("Athena did not answer, and is asked again: %s", change.reason)
+            log.warning("No response from Athena; will ask again: %s", change)
 
     def note_answer(self, execution: QueryExecution) -> None:
         """Note what Athena says of the query; whoever waits learns of a new state."""
@@ -91,12 +81,11 @@ class Wait:
         now = time.monotonic()
         if self._unanswered_since is None:
             self._unanswered_since = now
-            self._changes.put_nowait(Unanswered(reason))
-            return
+            self._changes.put_nowait(reason)
         unanswered_seconds = now - self._unanswered_since
         if unanswered_seconds >= ANSWER_WITHIN_SECONDS:
             error = NoAnswerError(
-                f"Athena could not be asked about query {self.query_execution_id} "
+                f"Could not get the status of query {self.query_execution_id} "
                 f"for {unanswered_seconds:.0f} s: {reason}"
             )
             self._changes.put_nowait(error)
@@ -109,11 +98,9 @@ class QueryPoller(SharedPoller[Wait]):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._refused_ids: set[str] = set()  # each is asked for alone
-        # Of the look that is going on: whether it had an answer, and the queries that were refused
-        # one after the other.
-        self._is_answered = False
-        self._refusals: list[ClientError] = []
+        # A query that may not be read must not keep the others waiting. After Athena has refused a
+        # call, each of its queries is asked for alone until that succeeds.
+        self._refused_ids: set[str] = set()
 
     @property
     def pauses_seconds(self) -> tuple[float, float]:
@@ -136,12 +123,11 @@ class QueryPoller(SharedPoller[Wait]):
                 await asyncio.to_thread(
                     athena.stop_query_execution, QueryExecutionId=query_execution_id
                 )
+                return
             except (ClientError, BotoCoreError) as error:
                 if not attempts_left or not error_kind(error).retryable:
                     raise
                 await asyncio.sleep(_STOP_PAUSE_SECONDS)
-            else:
-                return
 
     async def look(self) -> bool:
         """Ask for each query once; return False if Athena throttled the first call already.
@@ -152,82 +138,48 @@ class QueryPoller(SharedPoller[Wait]):
         waits = sorted(self.waits, key=lambda wait: wait.asked_at)
         ids = list(dict.fromkeys(wait.query_execution_id for wait in waits))
         self._refused_ids.intersection_update(ids)
-        self._is_answered = False
-        self._refusals = []
+        is_any_served = False
         for number, ids_of_call in enumerate(self._calls(ids)):
-            if self._are_all_refused and self._refused_ids.issuperset(ids_of_call):
-                self._note_no_answer(ids_of_call, self._refusals[-1])
-                continue
-            is_throttled = await self._ask(ids_of_call)
-            if is_throttled:
+            error = await self._ask(ids_of_call)
+            if error is None or error.retryable:
+                is_any_served = True
+            if error is ErrorKind.THROTTLED:
                 return number > 0
-        if self._refusals and not self._is_answered:
-            # The credentials may have been corrected meanwhile.
-            self.drop_clients()
+        if not is_any_served:
+            self.drop_clients()  # the credentials may have been corrected meanwhile
         return True
-
-    @property
-    def _are_all_refused(self) -> bool:
-        return len(self._refusals) >= MOST_REFUSALS
 
     def _calls(self, ids: Sequence[str]) -> list[list[str]]:
         """Return the ids of each call: 50 together, and at last each refused one alone."""
         together = [query_id for query_id in ids if query_id not in self._refused_ids]
-        calls = [
-            together[first : first + IDS_PER_CALL]
-            for first in range(0, len(together), IDS_PER_CALL)
-        ]
+        starts = range(0, len(together), IDS_PER_CALL)
+        calls = [together[start : start + IDS_PER_CALL] for start in starts]
         calls += [[query_id] for query_id in ids if query_id in self._refused_ids]
         return calls
 
-    async def _ask(self, ids: Sequence[str]) -> bool:
-        """Ask for queries in one call, and return whether Athena throttled it."""
+    async def _ask(self, ids: Sequence[str]) -> ErrorKind | None:
+        """Ask for queries in one call; return what kept Athena from answering, if anything did."""
         await _turns.wait(CALLS_PER_SECOND)
-        for wait in self._waits_for(ids):
+        waits = [wait for wait in self.waits if wait.query_execution_id in ids]
+        for wait in waits:
             wait.asked_at = time.monotonic()
         try:
             executions, problems = await self._batch_get(ids)
-        except ClientError as error:
+        except Exception as error:  # whatever it is: without the poller no wait would ever end
             kind = error_kind(error)
             if not kind.retryable:
-                return await self._take_refusal(ids, error)
-            self._note_no_answer(ids, error)
-            return kind is ErrorKind.THROTTLED
-        except Exception as error:  # whatever it is: without the poller no wait would ever end
-            is_retryable = isinstance(error, BotoCoreError) and error_kind(error).retryable
-            if not is_retryable:
-                self.drop_clients()
-            self._note_no_answer(ids, error)
-            return False
-        self._is_answered = True
-        self._refusals = []
+                self._refused_ids.update(ids)
+            for wait in waits:
+                wait.note_no_answer(str(error))
+            return kind
         self._refused_ids.difference_update(ids)
-        for wait in self._waits_for(ids):
+        for wait in waits:
             query_id = wait.query_execution_id
             if query_id in executions:
                 wait.note_answer(executions[query_id])
             else:
-                wait.note_no_answer(problems.get(query_id, "the answer does not have it"))
-        return False
-
-    async def _take_refusal(self, ids: Sequence[str], error: ClientError) -> bool:
-        """Find the queries for which a call was refused; return whether Athena throttled a call.
-
-        A query that may not be read must not keep the others waiting. It is found by halves, and
-        asked for alone from then on. If one query after the other is refused, all are.
-        """
-        if len(ids) > 1 and not self._are_all_refused:
-            middle = len(ids) // 2
-            return await self._ask(ids[:middle]) or await self._ask(ids[middle:])
-        if len(ids) == 1:
-            self._refusals.append(error)
-            self._refused_ids.update(ids)
-        self._note_no_answer(ids, error)
-        return False
-
-    def _note_no_answer(self, ids: Sequence[str], error: Exception) -> None:
-        for wait in self._waits_for(ids):
-            wait.note_no_answer(str(error))
+                wait.note_no_answer(problems.get(query_id, "the response does not have it"))
+        return None
 
     async def _batch_get(
         self, ids: Sequence[str]
@@ -238,9 +190,9 @@ class QueryPoller(SharedPoller[Wait]):
             athena.batch_get_query_execution, QueryExecutionIds=list(ids)
         )
         executions: dict[str, QueryExecution] = {}
-        for described in response.get("QueryExecutions", []):
+        for item in response.get("QueryExecutions", []):
             execution = QueryExecution.from_response(
-                {"QueryExecution": described}, athena.meta.region_name
+                {"QueryExecution": item}, athena.meta.region_name
             )
             executions[execution.id] = execution
         problems: dict[str, str] = {}
@@ -249,6 +201,3 @@ class QueryPoller(SharedPoller[Wait]):
             message = unprocessed.get("ErrorMessage", "")
             problems[unprocessed["QueryExecutionId"]] = f"{message} ({code})"
         return executions, problems
-
-    def _waits_for(self, ids: Sequence[str]) -> list[Wait]:
-        return [wait for wait in self.waits if wait.query_execution_id in ids]

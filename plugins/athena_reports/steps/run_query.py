@@ -24,7 +24,6 @@ from athena_reports.reports.sql_template import template_context, template_error
 from athena_reports.settings import Encryption
 from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
-    aws_errors,
     describe,
     report_errors,
     require_connection,
@@ -68,7 +67,8 @@ class AthenaSubmitOperator(AthenaOperator):
             query is paid.
         query_logic: Digest of what makes the query, as `Report.query_logic` gives it.
         environment: Name of the environment, for the query's token and for messages.
-        kwargs: Arguments of AthenaOperator.
+        kwargs: Arguments of AthenaOperator. Those about polling and the log, such as `sleep_time`
+            and `log_query`, have no effect.
     """
 
     aws_hook_class = SharedSessionHook
@@ -132,7 +132,7 @@ class AthenaSubmitOperator(AthenaOperator):
         about = describe(self.dag_id, self._run_period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
-        with aws_errors(about):
+        with report_errors(f"{about}: "):
             if self.require is not None:
                 self.require(hook)
             self._coverages = self._find_coverage()

@@ -127,7 +127,10 @@ class SharedPoller(ABC, Generic[W]):
             read_timeout=_READ_SECONDS,
             retries={"total_max_attempts": self.most_attempts},
         )
-        return self.new_clients(self.connection.new_hook().with_defaults(defaults))
+        hook = self.connection.new_hook()
+        # Options of the connection or the task take the place of these.
+        hook.conn_config.botocore_config = defaults.merge(hook.config)
+        return self.new_clients(hook)
 
     async def _poll(self) -> None:
         shortest, longest = self.pauses_seconds

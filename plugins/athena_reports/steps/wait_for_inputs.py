@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import call_verdict
+from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
@@ -17,7 +17,6 @@ from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.steps.airflow_errors import (
-    aws_errors,
     describe,
     report_errors,
     require_connection,
@@ -110,7 +109,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         if not awaited:
             self.log.info("The wait for the inputs is over.")
             return True
-        with aws_errors(self._about, task=self.task_id):
+        with report_errors(f"{self._about}: "):
             try:
                 partitions = find_partitions(
                     awaited,
@@ -182,4 +181,4 @@ def _is_retryable(error: AthenaReportsError | ClientError | BotoCoreError) -> bo
     """Return whether a look may succeed later."""
     if isinstance(error, AthenaReportsError):
         return error.retryable
-    return call_verdict(error).retryable
+    return error_kind(error).retryable

@@ -1,9 +1,9 @@
 """Waits for a query in the triggerer, and acts on how it ended."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from random import uniform
 from typing import Any, NoReturn
 
@@ -16,7 +16,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
 )
 from airflow.sdk import Context, PokeReturnValue
-from airflow.sdk.exceptions import AirflowRescheduleException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
@@ -28,24 +27,18 @@ from athena_reports.queries.execution import (
     elapsed_since,
     get_query_execution,
 )
-from athena_reports.queries.failures import Decision, QueryFailedError, execution_verdict
+from athena_reports.queries.failures import QueryFailedError, may_pass
 from athena_reports.queries.request import QueryRequest
 from athena_reports.queries.submission import Submitted
-from athena_reports.steps.airflow_errors import aws_errors, describe, required_xcoms
+from athena_reports.steps.airflow_errors import describe, report_errors, required_xcoms
 from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 
 # Seconds before each successor. Each pause is shortened at random, by half at most, so that queries
 # that failed together do not return together.
 PAUSES_SECONDS = (1.0, 2.0, 4.0)
 MAX_SUCCESSORS = len(PAUSES_SECONDS)
-_FINAL = (AirflowFailException, AirflowSensorTimeout)  # no retry follows
 QUERY_TIMEOUT = timedelta(hours=1)
-"""How long a query is waited for, if nothing else is said."""
-
-# Without a triggerer: each pause between two calls is a fifth longer than the one before.
-_FIRST_PAUSE_SECONDS = 1.0
-_PAUSE_GROWTH = 1.2
-_LONGEST_PAUSE_SECONDS = 60.0
+"""The time that a query has by default."""
 
 
 class AthenaWaitSensor(AthenaSensor):
@@ -62,19 +55,16 @@ class AthenaWaitSensor(AthenaSensor):
             this try.
         mode: Without a triggerer, `reschedule` frees the worker between two calls, and `poke` holds
             it.
+        poke_interval: Seconds, or a timedelta, before the second call without a triggerer. A
+            triggerer asks once a second.
+        exponential_backoff: Whether the pauses between the calls without a triggerer grow.
+        max_wait: Seconds, or a timedelta: the longest of these pauses.
         submitted: What `AthenaSubmitOperator` pushed under the key `submitted`, for messages. Only
             the query that it names gets a successor.
         environment: Name of the environment, for messages.
         deferrable: Whether the triggerer waits.
-        poke_interval: Seconds, or a timedelta, between two calls without a triggerer. None for
-            pauses that grow from a second to a minute. A triggerer asks once a second.
-        sleep_time: Refused, as `poke_interval` takes its place.
-        max_retries: Refused, as `timeout` takes its place.
-        kwargs: Arguments of AthenaSensor. A wait that `soft_fail` or `never_fail` skips stops the
-            query. `exponential_backoff` and `max_wait` are refused, as the pauses grow anyway.
-
-    Raises:
-        ValueError: A refused argument is given, here or in `default_args`.
+        kwargs: Arguments of AthenaSensor; its `sleep_time` and `max_retries` have no effect. A wait
+            that `soft_fail` or `never_fail` skips stops the query.
     """
 
     aws_hook_class = SharedSessionHook
@@ -85,34 +75,23 @@ class AthenaWaitSensor(AthenaSensor):
         *,
         timeout: timedelta | float = QUERY_TIMEOUT,
         mode: str = "reschedule",
+        poke_interval: timedelta | float = 1.0,
+        exponential_backoff: bool = True,
+        max_wait: timedelta | float = 30.0,
         submitted: Any = None,
         environment: str = "",
         deferrable: bool = True,
-        poke_interval: timedelta | float | None = None,
-        sleep_time: int | None = None,
-        max_retries: int | None = None,
         **kwargs: Any,
     ) -> None:
-        # Before the arguments are looked at: it also takes some of them from `default_args`.
         super().__init__(
-            mode=mode,
-            poke_interval=_FIRST_PAUSE_SECONDS if poke_interval is None else poke_interval,
             timeout=timeout,
+            # In the other mode Airflow would ask for the start of a reschedule that never comes.
+            mode="poke" if deferrable else mode,
+            poke_interval=poke_interval,
+            exponential_backoff=exponential_backoff,
+            max_wait=max_wait,
             **kwargs,
         )
-        refused: list[str] = []
-        if sleep_time is not None:
-            refused.append("sleep_time")
-        if max_retries is not None:
-            refused.append("max_retries")
-        if self.exponential_backoff:
-            refused.append("exponential_backoff")
-        if self.max_wait is not None:
-            refused.append("max_wait")
-        if refused:
-            advice = "poke_interval and timeout say when to ask and when to give up."
-            raise ValueError(f"{self.task_id}: leave out {', '.join(refused)}. {advice}")
-        self.has_fixed_pauses = poke_interval is not None
         self.submitted = submitted
         self.environment = environment
         self.deferrable = deferrable
@@ -121,42 +100,43 @@ class AthenaWaitSensor(AthenaSensor):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query pushed nothing, the task fails for good."""
-        with required_xcoms(self._no_query_problem):
+        problem = (
+            f"{self.dag_id}: {self.task_id} has no query to wait for. "
+            "If run_query was marked as success, clear run_query and its downstream tasks. "
+            "In a DAG of your own, give query_execution_id=run_query.output and "
+            "submitted=XComArg(run_query, key='submitted')."
+        )
+        with required_xcoms(problem):
             super().render_template_fields(context, jinja_env)
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
-        # A Jinja template renders a missing XCom as `None`.
-        if self.query_execution_id in (None, "", "None"):
-            raise AirflowFailException(self._no_query_problem)
         self._begin(context)
-        self._successors_left = self._allowed_successors
-        with self._translated_errors():
+        if self._may_have_successors():
+            self._successors_left = MAX_SUCCESSORS
+        with report_errors(f"{self._about}: "):
             stop_unwanted(self._hook, self._notes)
-            if not self.deferrable:
-                return super().execute(context)
-            outcome = self.poke(context)
-            if not outcome.is_done:
-                self._defer()
-            return outcome.xcom_value
+        return self._until_given_up(partial(super().execute, context))
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on when the trigger has seen the end of the query, or could not ask any more."""
-        if "error" in event:
-            raise AirflowException(f"{self._about}: {event['error']}")
-        execution = QueryExecution.model_validate(event["query"])
-        self.query_execution_id = execution.id
-        self._successors_left = event["successors_left"]
-        outcome = self._conclude(execution)
-        if not outcome.is_done:
-            self._defer()
-        return outcome.xcom_value
+    def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
+        """Ask Athena once; defer if the query is running, or Athena not available."""
+        # BaseSensorOperator decides by the class of an error whether `soft_fail` skips the task.
+        with report_errors(f"{self._about}: "):
+            try:
+                execution = self._get_execution()
+            except (ClientError, BotoCoreError) as error:
+                if not error_kind(error).retryable:
+                    raise
+                self.log.warning("No response from Athena; will ask again: %s", error)
+                result = None
+            else:
+                result = self._result_of(execution)
+            if result is None and self.deferrable:
+                self._defer()
+            return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
-        """Go on after a deferral. A wait that has timed out succeeds if its query has meanwhile.
-
-        Otherwise `_translated_errors` stops the query.
-        """
+        """Go on after a deferral with the execution that the task was waiting for."""
         from athena_reports.steps.wait_trigger import AWAITED_XCOM
 
         self._begin(context)
@@ -165,29 +145,21 @@ class AthenaWaitSensor(AthenaSensor):
         )
         if awaited_id:
             self.query_execution_id = awaited_id
-        with self._translated_errors():
-            try:
-                return super().resume_execution(next_method, next_kwargs, context)
-            except (AirflowSensorTimeout, AirflowSkipException):
-                # A skip is what `soft_fail` or `never_fail` makes of a failure, such as a time-out.
-                execution = self._get_execution()
-                if execution.state is not QueryState.SUCCEEDED:
-                    raise
-                return self._conclude(execution).xcom_value
+        resume = partial(super().resume_execution, next_method, next_kwargs, context)
+        return self._until_given_up(resume)
 
-    def poke(self, context: Context) -> PokeReturnValue:  # type: ignore[override]  # as BaseSensorOperator allows
-        """Ask Athena once; a call that is not served is repeated at the next poke."""
-        # BaseSensorOperator calls this without a triggerer. It decides by the class of an error
-        # whether `soft_fail` skips the task, so errors are translated here already.
-        with aws_errors(self._about):
-            try:
-                execution = self._get_execution()
-            except (ClientError, BotoCoreError) as error:
-                if not error_kind(error).retryable:
-                    raise
-                self.log.warning("Athena did not answer: %s", error)
-                return PokeReturnValue(is_done=False)
-            return self._conclude(execution)
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on when the trigger has seen the end of the query, or could not ask any more."""
+        if "error" in event:
+            raise AirflowException(f"{self._about}: {event['error']}")
+        execution = QueryExecution.model_validate(event["query"])
+        self.query_execution_id = execution.id
+        self._successors_left = event["successors_left"]
+        with report_errors(f"{self._about}: "):
+            result = self._result_of(execution)
+            if result is None:
+                self._defer()
+            return result
 
     def on_kill(self) -> None:
         """Leave the query running, which AthenaSensor would stop.
@@ -196,76 +168,56 @@ class AthenaWaitSensor(AthenaSensor):
         same execution. Once the task is deferred, its trigger stops the query.
         """
 
-    def _get_next_poke_interval(self, started_at: Any, run_duration: Any, poke_count: int) -> float:
-        """Return the pause in seconds; BaseSensorOperator asks for it without a triggerer."""
-        if self.has_fixed_pauses:
-            return float(self.poke_interval)
-        return pause_after(run_duration())
-
-    @property
-    def _about(self) -> str:
-        period = None
-        if self.submitted:
-            period = Submitted.model_validate(self.submitted).period
-        return describe(self.dag_id, period, self.environment)
-
-    @property
-    def _no_query_problem(self) -> str:
-        about = describe(self.dag_id, None, self.environment)
-        problem = f"{about}: {self.task_id} has no query to wait for."
-        advice = "If run_query was marked as success, clear run_query and its downstream tasks."
-        by_hand = (
-            "In a DAG of your own, give query_execution_id=run_query.output and "
-            "submitted=XComArg(run_query, key='submitted')."
-        )
-        return f"{problem} {advice} {by_hand}"
-
-    @property
-    def _allowed_successors(self) -> int:
-        """How many successors the query may get, which the task was told to wait for.
-
-        A task that Airflow reschedules forgets them unless it can note them: each poke is a new
-        start of the task.
-        """
-        if not self.submitted or not (self.deferrable or self._notes.are_kept):
-            return 0
-        submitted = Submitted.model_validate(self.submitted)
-        if submitted.query_execution_id != self.query_execution_id:
-            return 0
-        return MAX_SUCCESSORS
-
     def _begin(self, context: Context) -> None:
         self._ti = context["ti"]
         self._hook: Any = self.hook  # typed as AthenaSensor's
         self._notes = ExecutionNotes(context, chain=self.query_execution_id)
 
+    @property
+    def _submission(self) -> Submitted | None:
+        if not self.submitted:
+            return None
+        return Submitted.model_validate(self.submitted)
+
+    @property
+    def _about(self) -> str:
+        submission = self._submission
+        period = None if submission is None else submission.period
+        return describe(self.dag_id, period, self.environment)
+
+    def _may_have_successors(self) -> bool:
+        """Return whether the query is the one that was submitted, and the wait can count.
+
+        A task that Airflow reschedules forgets the successors unless it can note them: each poke is
+        a new start of the task.
+        """
+        submission = self._submission
+        if submission is None or submission.query_execution_id != self.query_execution_id:
+            return False
+        return self.deferrable or self._notes.are_kept
+
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self._hook.get_conn(), self.query_execution_id)
 
-    def _conclude(self, execution: QueryExecution) -> PokeReturnValue:
-        """Decide what the state of an execution means for the wait."""
+    def _result_of(self, execution: QueryExecution) -> dict[str, Any] | None:
+        """Return the execution that succeeded as JSON; None if it or its successor is running."""
         if execution.is_running:
             self._submitted_at = execution.submitted_at
             self.log.info(execution.progress)
-            return PokeReturnValue(is_done=False)
-
+            return None
         if execution.state is QueryState.SUCCEEDED:
             self.log.info(execution.progress)
-            return PokeReturnValue(is_done=True, xcom_value=execution.model_dump(mode="json"))
-
-        verdict = execution_verdict(execution)
-        if verdict.decision is Decision.RESUBMIT and self._successors_left:
-            return self._conclude(self._successor_of(execution))
-
+            return execution.model_dump(mode="json")
+        if may_pass(execution) and self._successors_left:
+            return self._result_of(self._successor_of(execution))
         failure = QueryFailedError(execution, about=self._about, link=self._link(execution))
         raise AirflowFailException(str(failure)) from failure
 
     def _link(self, execution: QueryExecution) -> str:
-        region = self.hook.conn_region_name
-        domain = AthenaQueryResultsLink.get_aws_domain(self.hook.conn_partition)
-        if not region or not domain:
+        domain = AthenaQueryResultsLink.get_aws_domain(self._hook.conn_partition)
+        if not domain:
             return ""
-        return console_url(execution.id, region, domain)
+        return console_url(execution.id, execution.region, domain)
 
     def _successor_of(self, failed: QueryExecution) -> QueryExecution:
         """Return the execution after one that has failed; start it if that was not done before."""
@@ -301,73 +253,32 @@ class AthenaWaitSensor(AthenaSensor):
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=time_left)
 
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        """Translate errors, and stop the query when the task gives up before the query has ended.
+    def _until_given_up(self, wait: Callable[[], Any]) -> Any:
+        """Return what a part of the wait returns; stop the query if the task gives it up.
 
-        The task gives up, and the query is stopped, in these cases:
-
-        - The wait has timed out: the task fails for good.
-        - `never_fail` skips the task at any failure, `soft_fail` at a final one. BaseSensorOperator
-          may have turned the failure into a skip already.
-
-        Any other failure is raised as it is: a retry waits for the query again, or the query has
-        ended already.
+        The task gives up at a time-out, and where `soft_fail` or `never_fail` skips it. A query
+        that has succeeded meanwhile is not thrown away. Any other failure is raised as it is: a
+        retry waits for the query again, or the query has ended already.
         """
         try:
-            with aws_errors(self._about):
-                yield
-        except AirflowRescheduleException:  # not a failure: the task comes back later
-            raise
-        except AirflowException as error:
-            failure = _failure_behind(error)
-            is_timed_out = isinstance(failure, AirflowSensorTimeout)
-            is_skipped = isinstance(error, AirflowSkipException) or self._skips(failure)
-            if not is_timed_out and not is_skipped:
-                raise
-            with aws_errors(self._about):
+            with report_errors(f"{self._about}: "):
+                return wait()
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            with report_errors(f"{self._about}: "):
+                execution = self._get_execution()
+                if execution.state is QueryState.SUCCEEDED:
+                    return self._result_of(execution)
                 # If Athena did not answer, this try may not know the successor that runs.
-                for id_ in dict.fromkeys([*self._notes.ids_of_chain(), self.query_execution_id]):
-                    self._hook.stop_query(id_)
-            problem = str(failure)
-            if is_timed_out:
-                problem = self._time_out_problem()
-            if is_skipped:
+                for chain_id in {*self._notes.ids_of_chain(), execution.id}:
+                    self._hook.stop_query(chain_id)
+            if isinstance(error, AirflowSkipException):
+                self.log.warning("Gave up query %s: %s", execution.id, error.__cause__ or error)
+                raise
+            problem = (
+                f"{self._about}: query {execution.id} timed out after "
+                f"{timedelta(seconds=self.timeout)} and was stopped. Scan fewer partitions or "
+                "columns, or increase `wait=` of build_dag. Then clear run_query."
+            )
+            if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(problem) from error
             raise AirflowFailException(problem) from error
-
-    def _skips(self, failure: BaseException) -> bool:
-        if self.never_fail:
-            return True
-        is_final = isinstance(failure, _FINAL)
-        return bool(self.soft_fail) and is_final
-
-    def _time_out_problem(self) -> str:
-        query = f"{self._about}: query {self.query_execution_id}"
-        problem = (
-            f"{query} had not ended after {timedelta(seconds=self.timeout)}, so it was stopped."
-        )
-        advice = (
-            "Make it lighter or wait longer for it (`wait=` of build_dag), then clear run_query."
-        )
-        return f"{problem} {advice}"
-
-
-def _failure_behind(error: AirflowException) -> BaseException:
-    """Return the failure that BaseSensorOperator made a skip of; else the error itself."""
-    if isinstance(error, AirflowSkipException) and error.__cause__ is not None:
-        return error.__cause__
-    return error
-
-
-def pause_after(elapsed_seconds: float) -> float:
-    """Return the seconds until the next call of a wait without a triggerer.
-
-    The pause follows from the time that this try has lasted. So each process that it is
-    rescheduled to keeps to the same schedule.
-    """
-    elapsed = max(elapsed_seconds, 0.0)
-    # Pauses p, pf, pf^2, ... add up to e = p(f^n - 1)/(f - 1).
-    # So the next one, pf^n, is p + (f - 1)e.
-    pause = _FIRST_PAUSE_SECONDS + (_PAUSE_GROWTH - 1) * elapsed
-    return min(pause, _LONGEST_PAUSE_SECONDS)

@@ -6,11 +6,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
 from athena_reports.steps.query_poller import NoAnswerError, QueryPoller
@@ -21,23 +20,27 @@ AWAITED_XCOM = "awaited_query"
 
 # Long, since the first task state that a triggerer asks for takes seconds: it loads Airflow's API.
 STOP_WITHIN_SECONDS = 120
-_STOP_IT = "Stop it in the Athena console if no run needs it."
 
 
-class AthenaWaitTrigger(AthenaTrigger):
+class AthenaWaitTrigger(BaseTrigger):
     """Fires when the query has ended, or when Athena does not answer any more.
 
     The payload is `{"query": <QueryExecution as JSON>, "successors_left": <number>}` or
     `{"error": <why>}`. What an error means is decided by the task: its next try asks Athena itself.
+
+    Args:
+        query_execution_id: The query.
+        successors_left: How many successors it may get.
+        connection: The arguments of `Connection`.
     """
 
     def __init__(
-        self, query_execution_id: str, *, successors_left: int = 0, **connection: Any
+        self, query_execution_id: str, successors_left: int = 0, **connection: Any
     ) -> None:
-        # The waiter of AthenaTrigger is not used, so its arguments have no effect.
-        super().__init__(query_execution_id, waiter_delay=1, waiter_max_attempts=1, **connection)
+        super().__init__()  # type: ignore[no-untyped-call]
         self.query_execution_id = query_execution_id
         self.successors_left = successors_left
+        self.connection = connection
         self._stopping: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -45,31 +48,23 @@ class AthenaWaitTrigger(AthenaTrigger):
         fields = {
             "query_execution_id": self.query_execution_id,
             "successors_left": self.successors_left,
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": self.botocore_config,
+            **self.connection,
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until Athena reports the end of the query."""
+        payload: dict[str, Any] = {"successors_left": self.successors_left}
         with self._poller.waiting(self.query_execution_id) as wait:
             try:
                 execution = await wait.next_change()
                 while execution.is_running:
                     self.log.info(execution.progress)
                     execution = await wait.next_change()
+                payload["query"] = execution.model_dump(mode="json")
             except NoAnswerError as error:
-                event = TriggerEvent({"error": str(error)})
-            else:
-                event = TriggerEvent(
-                    {
-                        "query": execution.model_dump(mode="json"),
-                        "successors_left": self.successors_left,
-                    }
-                )
-        yield event
+                payload = {"error": str(error)}
+        yield TriggerEvent(payload)
 
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
@@ -87,72 +82,44 @@ class AthenaWaitTrigger(AthenaTrigger):
         done in a task of its own.
         """
         self._stopping = asyncio.create_task(self._stop_unless_awaited())
-        await self._stop_has_ended()
-        self._stopping.result()
+        await self.cleanup()
 
     async def cleanup(self) -> None:
-        """Let the stop end, if one has begun. Airflow calls this last."""
-        # Airflow calls `on_kill` in `asyncio.wait_for`, which in Python 3.11 does not wait for it
-        # after a second cancel. What is still at work when the trigger has ended may be cancelled.
-        await self._stop_has_ended()
+        """Wait for the stop, if one has begun. Airflow calls this last.
 
-    @cached_property
-    def _poller(self) -> QueryPoller:
-        """The poller that this trigger shares. A worker, which only makes the trigger, has none."""
-        connection = Connection(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            botocore_config=self.botocore_config,
-        )
-        return QueryPoller.of(connection)
-
-    async def _stop_has_ended(self) -> None:
-        """Wait for the stop, if one has begun. Cancels of this task do not end the wait."""
+        Cancels of this task do not end the wait. Airflow calls `on_kill` in `asyncio.wait_for`,
+        which in Python 3.11 does not wait for it after a second cancel. What is still at work when
+        the trigger has ended may be cancelled.
+        """
         while self._stopping is not None and not self._stopping.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([self._stopping])
 
+    @cached_property
+    def _poller(self) -> QueryPoller:
+        """The poller that this trigger shares. A worker, which only makes the trigger, has none."""
+        return QueryPoller.of(Connection(**self.connection))
+
     async def _stop_unless_awaited(self) -> None:
+        query_id = self.query_execution_id
         try:
             async with asyncio.timeout(STOP_WITHIN_SECONDS):
-                await self._stop_if_unwanted()
-        except TimeoutError:
-            # Athena does not serve, or the process stood still.
-            problem = f"could not confirm within {STOP_WITHIN_SECONDS:g} s that it stopped"
-            self.log.warning("Query %s: %s. %s", self.query_execution_id, problem, _STOP_IT)
-
-    async def _stop_if_unwanted(self) -> None:
-        query_id = self.query_execution_id
-        awaited_query: str | None = None
-        try:
-            state = await self._task_state()
-            if state == TaskInstanceState.DEFERRED:
-                awaited_query = await self._awaited_query()
+                if await self._is_awaited():
+                    self.log.info("Query %s goes on: another trigger waits for it.", query_id)
+                    return
+                self.log.warning("Stopping query %s: its task no longer waits for it.", query_id)
+                await self._poller.stop(query_id)
         except Exception as error:
-            # The query may still be wanted, and a query that is stopped has to be paid again.
-            problem = f"could not get what its task waits for ({error!r})"
-            self.log.warning("Query %s is left running: %s. %s", query_id, problem, _STOP_IT)
-            return
-        if awaited_query == query_id:
-            self.log.info(
-                "Query %s is left running: its task still waits for it, in another trigger.",
-                query_id,
-            )
-            return
-        if awaited_query is not None:
-            reason = f"waits for query {awaited_query} now"
-        elif state is not None:
-            reason = f"is {state}"
-        else:
-            reason = "was cleared or deleted"
-        self.log.warning("Stopping query %s: its task %s.", query_id, reason)
-        await self._poller.stop(query_id)
+            # If Airflow does not answer, the query may still be wanted, and one that is stopped has
+            # to be paid again.
+            problem = f"could not stop it within {STOP_WITHIN_SECONDS:g} s ({error!r})"
+            advice = "It may still be running. Stop it in the Athena console if no run needs it."
+            self.log.warning("Query %s: %s. %s", query_id, problem, advice)
 
-    async def _task_state(self) -> str | None:
-        """Ask Airflow for the state of the task.
+    async def _is_awaited(self) -> bool:
+        """Ask Airflow whether the task is deferred, and waits for this query.
 
-        None if the task was cleared, or is gone with its run.
+        It waits for another one if the run was cleared.
         """
         task: Any = self.task_instance
         request = GetTaskStates(
@@ -165,22 +132,13 @@ class AthenaWaitTrigger(AthenaTrigger):
         key = task.task_id
         if task.map_index >= 0:
             key = f"{task.task_id}_{task.map_index}"  # as Airflow names the state of a mapped task
-        states: dict[str, str | None] = response.task_states.get(task.run_id, {})
-        return states.get(key)
-
-    async def _awaited_query(self) -> str:
-        """Ask Airflow for the query that the deferred task waits for.
-
-        It is another one than that of this trigger if the run was cleared.
-        """
-        task: Any = self.task_instance
-        query_id: str | None = await XCom.aget_one(
+        if response.task_states.get(task.run_id, {}).get(key) != TaskInstanceState.DEFERRED:
+            return False
+        awaited_id: str | None = await XCom.aget_one(
             key=AWAITED_XCOM,
             dag_id=task.dag_id,
             run_id=task.run_id,
             task_id=task.task_id,
             map_index=task.map_index,
         )
-        if query_id is None:
-            raise LookupError(f"it has no XCom {AWAITED_XCOM}")
-        return query_id
+        return awaited_id in (None, self.query_execution_id)

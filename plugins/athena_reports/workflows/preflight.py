@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import call_verdict
+from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
@@ -193,6 +193,6 @@ def _check(name: str, look: Callable[[], object]) -> AccountCheck:
     except AthenaReportsError as error:
         return AccountCheck(name, str(error), error.retryable)
     except (ClientError, BotoCoreError) as error:
-        verdict = call_verdict(error)
-        return AccountCheck(name, f"{error}. {verdict.hint}", verdict.retryable)
+        kind = error_kind(error)
+        return AccountCheck(name, f"{error}. {kind.advice}", kind.retryable)
     return AccountCheck(name)

@@ -409,7 +409,7 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
             [],
             "Unable to locate credentials",
         ),
-        ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region. Set AWS_DEFAULT_REGION"),
+        ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region. Correct the region"),
         ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "absent"),
         ({"ATHENA_REPORTS_WORKGROUP": "absent"}, ["--run"], "WorkGroup absent is not found"),
         (

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from athena_reports.queries.execution import QueryExecution, QueryState
+from athena_reports.queries.execution import QueryExecution, QueryState, price_usd
 
 
 def test_an_execution_is_read_from_what_athena_answers() -> None:
@@ -79,3 +79,22 @@ def test_progress_is_one_sentence_with_its_units() -> None:
     )
     says = "Query q-1 is RUNNING: queued for 1.5 s, 20,000,000 bytes scanned so far."
     assert execution.progress == says
+
+
+@pytest.mark.parametrize(
+    ("region", "scanned_bytes", "usd"),
+    [
+        ("us-east-1", 0, 5e-5),  # 10 MB at least
+        ("us-east-1", 10**7, 5e-5),
+        ("us-east-1", 2 * 10**11, 1.0),
+        ("sa-east-1", 10**12, 9.0),
+    ],
+)
+def test_a_scan_costs_by_the_terabyte_and_region(
+    region: str, scanned_bytes: int, usd: float
+) -> None:
+    assert price_usd(scanned_bytes, region) == pytest.approx(usd)
+
+
+def test_a_region_whose_price_is_not_known_has_none() -> None:
+    assert price_usd(10**12, "mars-east-1") is None

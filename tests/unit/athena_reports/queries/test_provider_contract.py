@@ -6,14 +6,11 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
-from airflow.providers.common.sql.hooks import lineage
 from airflow.sdk import DAG
-from airflow.sdk.lineage import HookLineageCollector
 
-from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.steps.run_query import AthenaSubmitOperator
+from athena_reports.steps.shared_poller import Connection
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.support.airflow_run import context
 from tests.support.memory_athena import MemoryAthena
 from tests.support.retried import raises_retried
@@ -63,11 +60,15 @@ def test_the_providers_arguments_are_taken_and_kept_and_reach_the_hook(
 
     given |= OPERATOR if kind is AthenaSubmitOperator else CONNECTION
     assert {name: getattr(task, name) for name in given} == given
-    trigger: Any = AthenaWaitTrigger("q-1", **CONNECTION)
-    for hook in (task.hook, trigger.hook()):
+    for hook in (task.hook, Connection(**CONNECTION).new_hook()):
         assert isinstance(hook, AthenaHook)
-        found = (hook.aws_conn_id, hook._region_name, hook._verify, hook._config.read_timeout)  # type: ignore[union-attr]
-        assert found == ("aws_games", "eu-west-1", False, 42)
+        assert (hook.aws_conn_id, hook._region_name, hook._verify) == (
+            "aws_games",
+            "eu-west-1",
+            False,
+        )
+        assert hook._config is not None
+        assert hook._config.read_timeout == 42
 
 
 @pytest.mark.parametrize(
@@ -101,51 +102,6 @@ def test_what_the_request_holds_beside_the_query_reaches_athena(athena: MemoryAt
         "OutputLocation": "s3://results/",
     }
     assert not athena.tokens.keys() & {*token.values()}
-
-
-def started_by(
-    kind: type[AthenaHook],
-    configuration: dict[str, Any],
-    log_query: bool,
-    athena: MemoryAthena,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[dict[str, Any], list[tuple[Any, ...]], list[Any]]:
-    """Start a query; return its request, what the hook logged, and its lineage."""
-    lines: list[tuple[Any, ...]] = []
-    collector = HookLineageCollector()
-    monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
-    hook = kind("aws_games", log_query=log_query)
-    monkeypatch.setattr(hook.log, "info", lambda *given: lines.append(given))
-    id_ = hook.run_query("SELECT 1", {"Database": "games"}, configuration, "t" * 32, "analysts")
-    request = dict(athena.queries.pop(id_).request)
-    athena.tokens.clear()
-    extras = [(extra.key, extra.value) for extra in collector.collected_assets.extra]
-    return request, lines, extras
-
-
-@pytest.mark.parametrize("log_query", [True, False])
-def test_the_hook_starts_a_query_as_the_providers_does(
-    log_query: bool, athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The request, the log and the lineage are the same."""
-    configuration = {"OutputLocation": "s3://elsewhere/"}
-    theirs, ours = (
-        started_by(kind, configuration, log_query, athena, monkeypatch)
-        for kind in (AthenaHook, SharedSessionHook)
-    )
-    assert ours == theirs
-    assert (len(ours[1]), len(ours[2])) == (1 + log_query, 1)
-
-
-def test_differs_an_empty_result_configuration_is_not_sent(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Athena rejects it in a workgroup with managed query results."""
-    theirs, ours = (
-        started_by(kind, {}, False, athena, monkeypatch) for kind in (AthenaHook, SharedSessionHook)
-    )
-    assert ours[0] | {"ResultConfiguration": {}} == theirs[0]
-    assert "ResultConfiguration" not in ours[0]
 
 
 def test_differs_a_connection_that_is_missing_is_no_other_one(

@@ -161,14 +161,14 @@ def test_athena_takes_two_derivations_of_a_successor_for_one_request(
 
 
 def start(athena: MemoryAthena, made: QueryRequest, token: str) -> str:
-    response = athena.start_query_execution(
-        QueryString=made.statement(token),
-        QueryExecutionContext=made.context,
-        ResultConfiguration=made.result_configuration,
-        WorkGroup=made.workgroup,
-        ClientRequestToken=token,
-    )
-    return str(response["QueryExecutionId"])
+    return str(athena.start_query_execution(**made.start_arguments(token))["QueryExecutionId"])
+
+
+def test_an_empty_result_configuration_is_not_sent() -> None:
+    """Athena rejects it in a workgroup with managed query results."""
+    assert "ResultConfiguration" not in request(output="").start_arguments("t")
+    made = request(output="s3://results/")
+    assert made.start_arguments("t")["ResultConfiguration"] == made.result_configuration
 
 
 @given(TEXTS, TEXTS)

@@ -5,15 +5,17 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
+from botocore.exceptions import NoRegionError
 
 from athena_reports import errors
+from athena_reports.aws.errors import error_kind
 from athena_reports.periods.calendar import yearly
 from athena_reports.steps.airflow_errors import (
-    aws_errors,
     describe,
     report_errors,
     require_connection,
 )
+from tests.support.aws_errors import LOST
 from tests.support.retried import raises_retried
 
 
@@ -34,7 +36,7 @@ def test_only_what_may_pass_is_left_to_the_retries(
 ) -> None:
     with (
         pytest.raises(AirflowException) as caught,
-        aws_errors(describe("plays", yearly().period("2025"), "")),
+        report_errors(f"{describe('plays', yearly().period('2025'), '')}: "),
     ):
         raise error
 
@@ -44,8 +46,21 @@ def test_only_what_may_pass_is_left_to_the_retries(
     ) + str(error)
 
 
+@pytest.mark.parametrize(
+    ("error", "raised"), [(LOST, AirflowException), (NoRegionError(), AirflowFailException)]
+)
+def test_an_error_of_botocore_says_what_to_do(error: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(AirflowException) as caught, report_errors("plays: "):
+        raise error
+    assert type(caught.value) is raised
+    assert str(caught.value) == (
+        f"plays: {str(error).rstrip('.')}. {error_kind(error).advice} "
+        "Clear this task and its downstream tasks to try again."
+    )
+
+
 def test_errors_of_others_pass_through() -> None:
-    with pytest.raises(KeyError), aws_errors(""), report_errors():
+    with pytest.raises(KeyError), report_errors():
         raise KeyError("of somebody else")
 
 

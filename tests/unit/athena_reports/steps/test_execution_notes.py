@@ -130,7 +130,7 @@ def test_only_an_execution_that_athena_has_forgotten_is_passed_over(
     if is_ignored:
         assert submitted(given(try_number=2), "SELECT 2 AS a") == "q-2"
         return
-    with pytest.raises(AirflowFailException, match="permission denied"):
+    with pytest.raises(AirflowFailException, match="AccessDeniedException"):
         submitted(given(try_number=2), "SELECT 2 AS a")
     assert len(athena.queries) == 1
 
@@ -163,7 +163,7 @@ def test_a_note_that_somebody_has_edited_is_ignored(
     (key,) = supervisor.rows
     supervisor.rows[key] = value
     assert notes.find("token") == ""
-    assert logged()[-1].startswith("warning: Ignoring the notes of queries, which are not valid")
+    assert logged()[-1].startswith("warning: Could not read the notes of queries: ")
     notes.add("token", "q-3")
     assert notes.find("token") == "q-3"
 

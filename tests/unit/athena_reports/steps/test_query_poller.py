@@ -25,7 +25,6 @@ from athena_reports.steps.query_poller import (
     CALLS_PER_SECOND,
     IDS_PER_CALL,
     LONGEST_PAUSE_SECONDS,
-    MOST_REFUSALS,
     PAUSE_SECONDS,
     NoAnswerError,
     QueryPoller,
@@ -183,7 +182,7 @@ def test_a_time_without_answers_fails_no_wait_and_a_long_one_each(
     ended, failed = clock.run(wait_for_both())
     assert ended.state == "SUCCEEDED"
     assert isinstance(failed, NoAnswerError)
-    assert f"Athena could not be asked about query {late} for 30" in str(failed)
+    assert f"Could not get the status of query {late} for 30" in str(failed)
     assert str(error) in str(failed)
     assert clock.seconds == pytest.approx(
         500 + ANSWER_WITHIN_SECONDS, abs=2 * LONGEST_PAUSE_SECONDS
@@ -294,55 +293,10 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     reasons = {
         "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
         "of the call": "not authorized",
-        "without a word": "the answer does not have it",
+        "without a word": "the response does not have it",
     }
     assert reasons[refusal] in str(failed)
     assert len(ended) == len(ids)
-
-
-def test_refused_ids_do_not_keep_a_look_from_asking_for_the_others(
-    athena: MemoryAthena,
-    clock: VirtualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """After many refusals in a row, a look leaves out only the ids that were refused before."""
-    unknown = [f"unknown-{number}" for number in range(MOST_REFUSALS)]
-    known = [start(athena, 10) for _ in range(2 * IDS_PER_CALL - len(unknown))]
-    # They end the first call: no answer comes between their refusals and the second call.
-    ids = [*known[: IDS_PER_CALL - len(unknown)], *unknown, *known[IDS_PER_CALL - len(unknown) :]]
-    answer = athena.batch_get_query_execution
-    made: list[float] = []
-    refused: list[list[str]] = []
-
-    def batch_get(QueryExecutionIds: list[str]) -> Any:
-        if not set(unknown).isdisjoint(QueryExecutionIds):
-            refused.append(QueryExecutionIds)
-            raise DENIED
-        return answer(QueryExecutionIds)
-
-    def get_conn(_: AthenaHook) -> MemoryAthena:
-        made.append(clock.seconds)
-        return athena
-
-    monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
-    monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
-
-    async def wait_for_known() -> None:
-        waits = {id_: asyncio.create_task(end_of(id_)) for id_ in ids}
-        await asyncio.gather(*(waits[id_] for id_ in known))
-        for id_ in unknown:
-            waits[id_].cancel()
-
-    clock.run(wait_for_known())
-    said = [record.getMessage() for record in caplog.records if "answer" in record.getMessage()]
-    assert len(said) == len(unknown)
-    assert len(made) == 1
-    # They are found once, and asked for alone from then on.
-    is_alone = [len(ids_of_call) == 1 for ids_of_call in refused]
-    first_look = 10  # at most so many refused calls find them by halves
-    assert is_alone.index(True) < first_look < len(refused)
-    assert all(is_alone[first_look:])
 
 
 def test_one_failed_call_after_a_long_time_fails_no_wait(
@@ -365,7 +319,7 @@ def test_one_failed_call_after_a_long_time_fails_no_wait(
     assert clock.run(freeze()).state == "SUCCEEDED"
 
 
-def test_a_refusal_of_all_queries_costs_few_calls_and_clients(
+def test_a_refusal_of_all_queries_is_asked_with_new_clients_and_ends_with_its_cause(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[float] = []
@@ -378,17 +332,13 @@ def test_a_refusal_of_all_queries_costs_few_calls_and_clients(
         if 10 < clock.seconds < 130:
             raise DENIED
 
-    ids = [start(athena, 200) for _ in range(200)]
+    ids = [start(athena, 200) for _ in range(100)]
     monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
     athena.before = refuse
     ended = clock.run(ends_of(ids, clock))
-    refused_calls = [at for at in calls_of(athena) if 10 < at < 130]
-    # Each look makes one client. The first look halves a call of 50 ids until three ids are refused
-    # alone, which takes 14 calls at most. Each of the three other calls is made once, and not
-    # halved.
-    for begin, end in pairwise(made):
-        assert len([at for at in refused_calls if begin <= at < end]) <= 14 + 3
-    assert 1 + 120 / 5 < len(made) <= 1 + 120  # a look begins at least each five seconds
+    looks = 120 / (100 / CALLS_PER_SECOND)  # each query is asked for alone
+    assert 2 < len(made) <= 1 + 1 + looks
+    assert max(Counter(int(at) for at in calls_of(athena)).values()) <= CALLS_PER_SECOND
     assert max(ended.values()) - 200 <= 2
 
 
@@ -501,6 +451,6 @@ def test_a_wait_says_once_that_athena_does_not_answer_and_the_look_says_nothing(
     query = start(athena, 60)
     with caplog.at_level(logging.INFO):
         clock.run(end_of(query))
-    said = [record.getMessage() for record in caplog.records if "answer" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "response" in record.getMessage()]
     assert len(said) == 2
     assert all("https://athena.example" in line for line in said)

@@ -252,7 +252,7 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
         f"warning: {plays}.",
         f"info: The filter on {DATABASE}.plays: {predicate}",
         f"info: {users}.",
-        "info: Query execution id: q-1",
+        "info: Started query q-1.",
     ]
     assert "dt=2025-06-14" in str(plays)
     lake.land(dates[7])
@@ -308,7 +308,7 @@ def test_a_limit_that_cannot_be_checked_is_said(
 ) -> None:
     submitted(context(), max_scan=1)
     says = "No period is published yet, so there is no estimate: max_scan is not checked."
-    assert logged() == [f"warning: {says}", "info: Query execution id: q-1"]
+    assert logged() == [f"warning: {says}", "info: Started query q-1."]
 
 
 def test_the_estimate_is_of_the_period_of_the_run(
@@ -443,7 +443,7 @@ def test_a_start_that_was_not_answered_is_one_query_of_the_next_try(athena: Memo
             raise LOST
 
     athena.after = lose
-    with pytest.raises(AirflowException, match="did not answer"):
+    with pytest.raises(AirflowException, match="Connection was closed"):
         submitted(context())
     athena.cancel("q-1")
     assert submitted(context(try_number=2)) == "q-1"
@@ -470,6 +470,6 @@ def test_a_start_that_botocore_repeats_has_the_same_token() -> None:
         answered(hook.get_conn(), "StartQueryExecution", failure, failure) as requests,
         pytest.raises(ClientError, match="Try again"),
     ):
-        hook.run_query(**request().arguments("t" * 64))
+        hook.get_conn().start_query_execution(**request().start_arguments("t" * 64))
     assert len(requests) == 2
     assert len({json.loads(sent.body)["ClientRequestToken"] for sent in requests}) == 1
