@@ -55,7 +55,7 @@ _KnownOrOtherState = Annotated[QueryState | str, Field(union_mode="left_to_right
 Instant = Annotated[str, BeforeValidator(_iso_utc)]  # UTC, milliseconds: such texts sort by time
 
 
-class QueryExecution(BaseModel, frozen=True, validate_by_name=True):
+class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=True):
     """What Athena knows of one query execution; what it left out is empty or None."""
 
     id: str = _at("QueryExecutionId")

@@ -31,7 +31,7 @@ def _without_semicolon(query: str) -> str:
     return query.rstrip().removesuffix(";").rstrip()
 
 
-class QueryRequest(BaseModel, frozen=True):
+class QueryRequest(BaseModel, frozen=True, defer_build=True):
     """A request of StartQueryExecution, without its token and what the token names.
 
     Attributes:

@@ -8,7 +8,7 @@ from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
 
 
-class Submitted(BaseModel, frozen=True):
+class Submitted(BaseModel, frozen=True, defer_build=True):
     """What the submitting task hands on.
 
     Attributes:

@@ -1,6 +1,7 @@
 """The notes that a task makes of its query executions, in Airflow's task state store."""
 
 import logging
+from functools import cached_property
 from typing import Any
 
 from airflow.sdk import Context
@@ -45,16 +46,15 @@ class ExecutionNotes:
 
     def find(self, token: str) -> str:
         """Return the id of the execution that was started under a token; empty for none."""
-        return self._read().get(self._chain, {}).get(token, "")
+        return self._ids_by_chain.get(self._chain, {}).get(token, "")
 
     def add(self, token: str, query_execution_id: str) -> None:
         """Note an execution."""
         if self._store is None:
             return
-        notes = self._read()
-        notes.setdefault(self._chain, {})[token] = query_execution_id
+        self._ids_by_chain.setdefault(self._chain, {})[token] = query_execution_id
         try:
-            self._store.set(_KEY, notes)
+            self._store.set(_KEY, self._ids_by_chain)
         except Exception as error:  # a deployment can have a backend with errors of its own
             _logger.warning("Could not note query %s: %r", query_execution_id, error)
 
@@ -64,9 +64,16 @@ class ExecutionNotes:
 
     def ids_of_other_chains(self) -> list[str]:
         """Return the ids of the noted executions that do not belong to this chain."""
-        notes = self._read()
-        notes.pop(self._chain, None)
-        return [noted_id for ids_by_token in notes.values() for noted_id in ids_by_token.values()]
+        ids: list[str] = []
+        for chain, ids_by_token in self._ids_by_chain.items():
+            if chain != self._chain:
+                ids.extend(ids_by_token.values())
+        return ids
+
+    @cached_property
+    def _ids_by_chain(self) -> dict[str, dict[str, str]]:
+        """The notes. They are read once: each read is a call to Airflow's API server."""
+        return self._read()
 
     def _read(self) -> dict[str, dict[str, str]]:
         if self._store is None:

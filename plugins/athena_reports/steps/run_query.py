@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -130,7 +130,7 @@ class AthenaSubmitOperator(AthenaOperator):
     def execute(self, context: Context) -> str:
         """Submit the query, or find it, and return its query execution id."""
         about = describe(self.dag_id, self._run_period, self.environment)
-        hook: Any = self.hook  # typed as AthenaOperator's
+        hook = self._shared_hook
         require_connection(hook, about)
         with report_errors(f"{about}: "):
             if self.require is not None:
@@ -177,10 +177,12 @@ class AthenaSubmitOperator(AthenaOperator):
         """
         from athena_reports.steps.lineage import query_lineage
 
-        hook: Any = self.hook
-        return query_lineage(
-            self.query, self.query_execution_id, self._coverages, hook.conn_region_name
-        )
+        region = self._shared_hook.conn_region_name
+        return query_lineage(self.query, self.query_execution_id, self._coverages, region)
+
+    @property
+    def _shared_hook(self) -> SharedSessionHook:
+        return cast(SharedSessionHook, self.hook)  # typed as AthenaOperator's
 
     def _find_coverage(self) -> tuple[InputCoverage, ...]:
         """Return what there is of each input; a gap that the input does not allow is an error."""
@@ -215,28 +217,24 @@ class AthenaSubmitOperator(AthenaOperator):
             return
         estimate = None
         if self.measured is not None:
-            hook: Any = self.hook
-            estimate = self.measured(self._run_period, hook.client("glue"))
+            estimate = self.measured(self._run_period, self._shared_hook.client("glue"))
         if estimate is None:
-            self.log.warning(
-                "No period is published yet, so there is no estimate: max_scan is not checked."
-            )
-            return
-        require_within(self.max_scan, estimate)
+            self.log.warning("No published period to estimate the scan by; max_scan is not checked")
+        else:
+            require_within(self.max_scan, estimate)
 
     def _request(self, context: Context) -> QueryRequest:
         """Return the request, with a comment that no other task instance and clear has."""
         run: Any = context["dag_run"]
-        map_index = context["ti"].map_index
-        started_at = run.start_date  # differs if a run was deleted and created again
         owner = {
             "environment": self.environment,
             "dag_id": self.dag_id,
             "run_id": context["run_id"],
             "task_id": self.task_id,
-            "map_index": -1 if map_index is None else map_index,
-            "clear_number": run.clear_number or 0,
-            "run_started_at": started_at.isoformat() if started_at else "",
+            "map_index": context["ti"].map_index,
+            "clear_number": run.clear_number,
+            # Differs if the run was deleted and created again.
+            "run_started_at": str(run.start_date),
         }
         execution_context = dict(self.query_execution_context)
         if self.database:
@@ -260,15 +258,11 @@ class AthenaSubmitOperator(AthenaOperator):
         Both can change between two tries. Then the second one has another token, and so a query of
         its own.
         """
-        gaps: list[str] = []
-        versions: dict[str, Mapping[str, str]] = {}
-        for coverage in self._coverages:
-            gaps.extend(coverage.gaps)
-            if coverage.versions:
-                versions[coverage.table] = coverage.versions
         lines = []
+        gaps = [gap for coverage in self._coverages for gap in coverage.gaps]
         if gaps:
             lines.append(f"-- missing: {', '.join(gaps)}")
+        versions = [coverage.versions for coverage in self._coverages if coverage.versions]
         if versions:
             digest = hashlib.sha256(json.dumps(versions).encode()).hexdigest()
             lines.append(f"-- versions of parts: {digest[:16]}")

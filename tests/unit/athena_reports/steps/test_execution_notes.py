@@ -36,9 +36,11 @@ class Supervisor:
     def __init__(self) -> None:
         self.rows: dict[str, Any] = {}
         self.broken = False
+        self.asked: list[type[Any]] = []
 
     def send(self, message: Any) -> Any:
         assert message.ti_id == TI_ID
+        self.asked.append(type(message))
         if self.broken:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
         if isinstance(message, SetTaskStateStore):
@@ -76,8 +78,9 @@ def test_what_is_noted_is_found_by_its_token_in_its_own_chain(supervisor: Superv
     assert other.find("token 1") == ""
     assert other.ids_of_other_chains() == ["q-1", "q-2"]
     other.add("token 3", "q-3")
-    assert notes.ids_of_other_chains() == ["q-3"]
-    assert notes.find("token 1") == "q-1"
+    again = ExecutionNotes(given(), "chain")
+    assert again.ids_of_other_chains() == ["q-3"]
+    assert again.find("token 1") == "q-1"
     assert all(len(key) < 512 for key in supervisor.rows)  # as long as Airflow's column
 
 
@@ -135,9 +138,12 @@ def test_only_an_execution_that_athena_has_forgotten_is_passed_over(
     assert len(athena.queries) == 1
 
 
-def test_a_first_try_is_one_call_to_athena(athena: MemoryAthena, supervisor: Supervisor) -> None:
+def test_a_first_try_is_one_call_to_athena_and_two_to_airflow(
+    athena: MemoryAthena, supervisor: Supervisor
+) -> None:
     submitted(given())
     assert [action for action, _ in athena.calls] == ["StartQueryExecution"]
+    assert supervisor.asked == [GetTaskStateStore, SetTaskStateStore]
 
 
 def test_a_store_that_does_not_answer_costs_no_query(
@@ -158,9 +164,9 @@ def test_a_store_that_does_not_answer_costs_no_query(
 def test_a_note_that_somebody_has_edited_is_ignored(
     supervisor: Supervisor, value: Any, logged: Callable[[], list[str]]
 ) -> None:
-    notes = ExecutionNotes(given(), "chain")
-    notes.add("token", "q-1")
+    ExecutionNotes(given(), "chain").add("token", "q-1")
     (key,) = supervisor.rows
+    notes = ExecutionNotes(given(), "chain")
     supervisor.rows[key] = value
     assert notes.find("token") == ""
     assert logged()[-1].startswith("warning: Could not read the notes of queries: ")

@@ -307,7 +307,7 @@ def test_a_limit_that_cannot_be_checked_is_said(
     athena: MemoryAthena, logged: Callable[[], list[str]]
 ) -> None:
     submitted(context(), max_scan=1)
-    says = "No period is published yet, so there is no estimate: max_scan is not checked."
+    says = "No published period to estimate the scan by; max_scan is not checked"
     assert logged() == [f"warning: {says}", "info: Started query q-1."]
 
 
@@ -409,15 +409,9 @@ def test_the_comment_names_the_run_and_the_instance_of_a_mapped_task(
         "run_id": "run-1",
         "task_id": "run_query",
         "clear_number": 2,
-        "run_started_at": "2025-06-15T00:05:00+00:00",
+        "run_started_at": "2025-06-15 00:05:00+00:00",
     }
     assert comments == [owner | {"map_index": index} for index in (-1, 0, 1)]
-
-
-def test_a_run_whose_clears_are_not_known_counts_as_never_cleared(athena: MemoryAthena) -> None:
-    unknown: Any = None  # as Airflow's API may say it
-    id_ = submitted(context(DagRun(clear_number=unknown)))
-    assert submitted(context(DagRun(clear_number=0), try_number=2)) == id_
 
 
 @pytest.mark.parametrize("clear_number", [0, 1])
