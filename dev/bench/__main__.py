@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import backfill, delivery, page, parse, partitions, results_path, wait
+from bench import backfill, delivery, page, parse, partitions, results_path, tasks, wait
 from bench.results import Row, keep, show
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "results-small": results_path.measure_small,
     "page": page.measure,
     "backfill": backfill.measure,
+    "tasks": tasks.measure,
     "delivery": delivery.measure,
     "partitions": partitions.measure,
 }

@@ -199,7 +199,7 @@ SUBMIT = [
         (retried(submit), settle, submit, wait),
         (BAD,),
         FAILED,
-        "a table does not exist",
+        "TABLE_NOT_FOUND",
         (Drop(), End(error_type=1301, category=2, reason="TABLE_NOT_FOUND: line 1:15")),
     ),
     Scenario(
@@ -355,7 +355,7 @@ WAIT = [
         (submit, begin_wait, add(Report(state="PAUSED")), wait),
         (DONE,),
         FAILED,
-        "Look at the query in the console",
+        "[starting it again does not help",
         (HELD,),
     ),
     Scenario(
@@ -463,7 +463,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "[no known reason; category 3, type 9999; 7,000,000,000 bytes scanned (about 0.00000 USD)]",
+        "[starting it again does not help; category 3, type 9999; 7,000,000,000 bytes scanned",
         (End(error_type=9999, category=3, retryable=True, scanned_bytes=7_000_000_000),),
         kinds=DEFERRED,
     ),
@@ -510,7 +510,7 @@ WAIT = [
         (submit, wait),
         (BAD,),
         FAILED,
-        "throttled by a service",
+        "[throttled",
         faults=(PASSING,),
         kinds=RESCHEDULED,
         has_notes=False,
@@ -531,7 +531,7 @@ WAIT = [
         (submit, wait),
         (BAD,) * (1 + MAX_SUCCESSORS),
         FAILED,
-        "[no capacity",
+        "[a failure that may pass",
         (End(error_type=1602, times=None),),
     ),
     Scenario(
@@ -645,7 +645,7 @@ WAIT = [
         (give_up_after(0.4), submit, settle, add(HELD), wait),
         (BAD, GONE),
         FAILED,
-        "wait longer for it (`wait=` of build_dag)",
+        "increase `wait=` of build_dag",
         (PASSING,),
     ),
     Scenario(
@@ -653,7 +653,7 @@ WAIT = [
         (give_up_after(0.3), submit, retried(wait), wait),
         (GONE,),
         FAILED,
-        "so it was stopped",
+        "and was stopped",
         (HELD, Throttle(action="StopQueryExecution")),
     ),
 ]

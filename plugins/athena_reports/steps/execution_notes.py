@@ -60,7 +60,7 @@ class ExecutionNotes:
 
     def ids_of_chain(self) -> list[str]:
         """Return the ids of the noted executions of this chain."""
-        return list(self._read().get(self._chain, {}).values())
+        return list(self._ids_by_chain.get(self._chain, {}).values())
 
     def ids_of_other_chains(self) -> list[str]:
         """Return the ids of the noted executions that do not belong to this chain."""

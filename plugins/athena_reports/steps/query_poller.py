@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
@@ -31,10 +32,13 @@ CALLS_PER_SECOND = 5.0
 ANSWER_WITHIN_SECONDS = 300.0
 """A wait whose query could not be asked about for so long ends with an error."""
 IDS_PER_CALL = 50
-_STOP_ATTEMPTS, _STOP_PAUSE_SECONDS = 5, 1.0
 
 log = logging.getLogger(__name__)
 _turns = Turns()
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, (ClientError, BotoCoreError)) and error_kind(error).retryable
 
 
 class NoAnswerError(AthenaReportsError):
@@ -115,19 +119,16 @@ class QueryPoller(SharedPoller[Wait]):
         """Look at a query for as long as the context lasts."""
         return self.joined(Wait(query_execution_id))
 
+    @retry(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_attempt(5),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
     async def stop(self, query_execution_id: str) -> None:
         """Stop a query. A call that Athena does not serve is repeated."""
         athena = await self.clients()
-        for attempts_left in reversed(range(_STOP_ATTEMPTS)):
-            try:
-                await asyncio.to_thread(
-                    athena.stop_query_execution, QueryExecutionId=query_execution_id
-                )
-                return
-            except (ClientError, BotoCoreError) as error:
-                if not attempts_left or not error_kind(error).retryable:
-                    raise
-                await asyncio.sleep(_STOP_PAUSE_SECONDS)
+        await asyncio.to_thread(athena.stop_query_execution, QueryExecutionId=query_execution_id)
 
     async def look(self) -> bool:
         """Ask for each query once; return False if Athena throttled the first call already.

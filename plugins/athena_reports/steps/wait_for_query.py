@@ -122,14 +122,9 @@ class AthenaWaitSensor(AthenaSensor):
         """Ask Athena once; defer if the query is running, or Athena not available."""
         # BaseSensorOperator decides by the class of an error whether `soft_fail` skips the task.
         with report_errors(f"{self._about}: "):
-            try:
-                execution = self._get_execution()
-            except (ClientError, BotoCoreError) as error:
-                if not error_kind(error).retryable:
-                    raise
-                self.log.warning("No response from Athena; will ask again: %s", error)
-                result = None
-            else:
+            execution = self._try_to_get_execution()
+            result = None
+            if execution is not None:
                 result = self._result_of(execution)
             if result is None and self.deferrable:
                 self._defer()
@@ -199,6 +194,15 @@ class AthenaWaitSensor(AthenaSensor):
     def _get_execution(self) -> QueryExecution:
         return get_query_execution(self._hook.get_conn(), self.query_execution_id)
 
+    def _try_to_get_execution(self) -> QueryExecution | None:
+        try:
+            return self._get_execution()
+        except (ClientError, BotoCoreError) as error:
+            if not error_kind(error).retryable:
+                raise
+            self.log.warning("No response from Athena: %s", error)
+            return None
+
     def _result_of(self, execution: QueryExecution) -> dict[str, Any] | None:
         """Return the execution that succeeded as JSON; None if it or its successor is running."""
         if execution.is_running:
@@ -265,17 +269,19 @@ class AthenaWaitSensor(AthenaSensor):
                 return wait()
         except (AirflowSensorTimeout, AirflowSkipException) as error:
             with report_errors(f"{self._about}: "):
-                execution = self._get_execution()
-                if execution.state is QueryState.SUCCEEDED:
+                execution = self._try_to_get_execution()
+                if execution is not None and execution.state is QueryState.SUCCEEDED:
                     return self._result_of(execution)
                 # If Athena did not answer, this try may not know the successor that runs.
-                for chain_id in {*self._notes.ids_of_chain(), execution.id}:
+                for chain_id in {*self._notes.ids_of_chain(), self.query_execution_id}:
                     self._hook.stop_query(chain_id)
             if isinstance(error, AirflowSkipException):
-                self.log.warning("Gave up query %s: %s", execution.id, error.__cause__ or error)
+                self.log.warning(
+                    "Gave up query %s: %s", self.query_execution_id, error.__cause__ or error
+                )
                 raise
             problem = (
-                f"{self._about}: query {execution.id} timed out after "
+                f"{self._about}: query {self.query_execution_id} timed out after "
                 f"{timedelta(seconds=self.timeout)} and was stopped. Scan fewer partitions or "
                 "columns, or increase `wait=` of build_dag. Then clear run_query."
             )

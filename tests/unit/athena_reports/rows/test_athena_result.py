@@ -206,9 +206,7 @@ def test_a_page_that_is_not_served_may_be_asked_for_again_and_the_query_is_not(
 def test_a_page_that_is_not_allowed_is_final_but_the_query_need_not_be_paid_again(
     query: FinishedQuery, code: str
 ) -> None:
-    with pytest.raises(
-        ResultError, match=r"Query q-1: .*[cC]lear transform"
-    ) as caught:
+    with pytest.raises(ResultError, match=r"Query q-1: .*[cC]lear transform") as caught:
         read(query, FakeAthena([], failing_after=0, error=api_error(code)), s3_of({}))
 
     assert not caught.value.retryable

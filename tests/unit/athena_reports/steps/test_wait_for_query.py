@@ -366,7 +366,7 @@ def test_the_log_says_what_becomes_of_the_query(
     athena.before = throttle
     with pytest.raises(TaskDeferred):
         wait_task().execute(given)
-    assert logged() == [f"warning: No response from Athena; will ask again: {THROTTLED}"]
+    assert logged() == [f"warning: No response from Athena: {THROTTLED}"]
     athena.before = nothing
     clock.sleep(60)
     wait_task("q-2").execute(given)
