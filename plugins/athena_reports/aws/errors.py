@@ -64,13 +64,22 @@ class ErrorKind(Enum):
         (
             "BadDigest",
             "IDPCommunicationError",
+            "FederationSourceException",
             "FederationSourceRetryableException",
+            "GlueEncryptionException",
+            "InvalidStateException",
             "OperationTimeoutException",
             "ResourceNotReadyException",
+            "ResourceNumberLimitExceededException",
         ),
     )
     THROTTLED = ("throttled", True, "Run less at once, or raise the account's quota.")
-    REFUSED = ("the request is not valid", False, "Correct what the error names.")
+    REFUSED = (
+        "the request is not valid",
+        False,
+        "Correct what the error names.",
+        ("InvalidRequestException", "InvalidInputException", "ValidationException"),
+    )
     DENIED = (
         "permission denied",
         False,
@@ -85,6 +94,11 @@ class ErrorKind(Enum):
             "ExpiredTokenException",
             "403",
         ),
+    )
+    NO_WORKGROUP = (
+        "no such workgroup",
+        False,
+        "Create the workgroup, or set ATHENA_REPORTS_WORKGROUP to another one.",
     )
     NO_BUCKET = (
         "no such bucket",
@@ -181,6 +195,9 @@ def _kind_of_response(error: ClientError) -> ErrorKind:
         return ErrorKind.THROTTLED
     if _TRANSIENT.is_retryable(context):
         return ErrorKind.UNAVAILABLE
+    message = error.response.get("Error", {}).get("Message", "")
+    if message.startswith("WorkGroup") and "is not found" in message:  # it has no code of its own
+        return ErrorKind.NO_WORKGROUP
     kind = _KINDS_BY_CODE.get(error_code(error))
     if kind is not None:
         return kind

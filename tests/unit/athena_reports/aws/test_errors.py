@@ -29,6 +29,13 @@ KINDS = {
     "FederationSourceRetryableException": ErrorKind.UNAVAILABLE,
     "OperationTimeoutException": ErrorKind.UNAVAILABLE,
     "ResourceNotReadyException": ErrorKind.UNAVAILABLE,
+    "FederationSourceException": ErrorKind.UNAVAILABLE,
+    "GlueEncryptionException": ErrorKind.UNAVAILABLE,
+    "InvalidStateException": ErrorKind.UNAVAILABLE,
+    "ResourceNumberLimitExceededException": ErrorKind.UNAVAILABLE,
+    "InvalidRequestException": ErrorKind.REFUSED,
+    "InvalidInputException": ErrorKind.REFUSED,
+    "ValidationException": ErrorKind.REFUSED,
     "NoSuchBucket": ErrorKind.NO_BUCKET,
     "PermanentRedirect": ErrorKind.WRONG_REGION,
     "NoSuchKey": ErrorKind.NO_OBJECT,
@@ -107,7 +114,19 @@ def test_too_many_requests_may_pass_whatever_the_code(code: str) -> None:
 def test_an_unknown_code_is_final_only_if_the_service_blames_the_request(
     status: int, kind: ErrorKind
 ) -> None:
-    assert error_kind(api_error("InvalidRequestException", status=status)) is kind
+    assert error_kind(api_error("SomethingNew", status=status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("WorkGroup stg is not found.", ErrorKind.NO_WORKGROUP),
+        ("WorkGroup stg is disabled.", ErrorKind.REFUSED),
+        ("QueryExecution 1 is not found.", ErrorKind.REFUSED),
+    ],
+)
+def test_a_workgroup_that_is_missing_is_known_by_the_message(message: str, kind: ErrorKind) -> None:
+    assert error_kind(api_error("InvalidRequestException", message)) is kind
 
 
 @pytest.mark.parametrize("response", [{}, {"Error": {}}, {"Error": {"Code": "SomethingNew"}}])

@@ -149,7 +149,7 @@ def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
     )
     problems = {check.name: check.problem for check in looked_at(services, names)}
     ways_out = {
-        "workgroup absent": "Create it, or correct ATHENA_REPORTS_WORKGROUP.",
+        "workgroup absent": "or set ATHENA_REPORTS_WORKGROUP to another one.",
         f"query results s3://{NO_BUCKET}-1/": f"s3://{NO_BUCKET}-1/ cannot be listed: ",
         f"report bucket {NO_BUCKET}-2": f"s3://{NO_BUCKET}-2/ cannot be written: ",
         "report database absent": "set ATHENA_REPORTS_REPORT_DATABASE to another one.",
