@@ -321,7 +321,7 @@ def test_a_restated_period_makes_only_the_one_after_it_stale(
         s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
         run = query | {"id": f"q at {submitted_at}", "submitted_at": submitted_at}
         recipe = {"transforms": [transforms.movement()], "formats": ["parquet"]}
-        prepared = transformed(query, bucket, period=period, **recipe)
+        prepared = transformed(query, bucket, period=period, reads_previous=True, **recipe)
         prepared["query"] = run
         published(prepared, bucket, period=period, reads_previous=True, database=database)
         return stale_periods(Table(database, location, glue).published_periods())

@@ -278,5 +278,5 @@ def test_the_account_is_looked_at_before_the_folder_and_the_folder_each_time(
     calendar = find_calendar(location, S3(services.s3))
     assert calendar == PublishedCalendar(environment="dev", report="placed", cadence=weeks)
     require_place(hook, settings=settings(), **place)
-    with pytest.raises(CalendarError, match="environment dev, and this is stg"):
+    with pytest.raises(CalendarError, match="environment dev; this is environment stg"):
         require_place(hook, settings=changed(environment="stg"), **place)
