@@ -16,7 +16,6 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.providers.amazon.aws.triggers.athena import AthenaTrigger
 from botocore.exceptions import ClientError
 
-from athena_reports.aws.hook import SharedSessionHook
 from athena_reports_cli.local.services import Services
 
 ENDLESS = (
@@ -79,9 +78,9 @@ def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -
     services.athena.create_work_group(
         Name=group, Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}}
     )
-    execution_id = SharedSessionHook("aws_default").run_query(
-        "SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group
-    )
+    execution_id = services.athena.start_query_execution(
+        QueryString="SELECT 1 AS one", WorkGroup=group
+    )["QueryExecutionId"]
     with pytest.raises(ClientError, match="ResultConfiguration cannot be set together"):
         hook.run_query("SELECT 1 AS one", {"Database": "default"}, {}, workgroup=group)
     assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
