@@ -169,6 +169,7 @@ OTHER_CALENDARS = [
 class Actor:
     """Whoever acts beside others; `attempt` is the task's process that it is,
     `scheduler` who waits for its end. One that had trouble was frozen, or had a call that failed.
+    `missed_start` if the answer to the start of a query was lost.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Actor:
     is_frozen: bool = False
     was_frozen: bool = False
     had_trouble: bool = False
+    missed_start: bool = False
     work: Work | None = None
 
 
@@ -210,7 +212,6 @@ class Start:
         run: The run; None for an author's command.
         forgotten: How often Athena had forgotten its tokens before.
         outlived: Whether the process that started it went on, and so has noted it.
-        is_told: Whether Athena's answer has told the process its id.
     """
 
     id: str
@@ -220,7 +221,6 @@ class Start:
     run: Run | None
     forgotten: int
     outlived: bool = False
-    is_told: bool = True
 
 
 @dataclass(frozen=True)
@@ -592,8 +592,8 @@ class World:
 
     def _note_trouble_after(self, action: str) -> None:
         self.acting.had_trouble = True
-        if action == "StartQueryExecution" and self.attempt.started is not None:
-            self.attempt.started.is_told = False
+        if action == "StartQueryExecution":
+            self.acting.missed_start = True
 
     # --- what others ask
 
