@@ -91,7 +91,7 @@ def test_values_that_differ_in_one_part_have_different_texts() -> None:
     assert [values for values in values_of_text.values() if len(values) > 1] == []
 
 
-@pytest.mark.parametrize("value", NEIGHBOURS, ids=repr)
+@pytest.mark.parametrize("value", NEIGHBOURS)
 def test_a_copy_of_a_value_has_its_text(value: object) -> None:
     assert text(copy.deepcopy(value)) == text(value)
 
