@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
 import time_machine
+from airflow.sdk.bases import sensor
 
 from athena_reports.steps import partition_poller, query_poller, shared_poller
 from athena_reports.steps.shared_poller import Turns
@@ -23,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class VirtualClock:
-    """The clock of a test: that of `datetime.now`, of `query_poller`, and of the event loop.
+    """The clock of a test: that of `datetime.now`, of pollers and sensors, and of the event loop.
 
     Attributes:
         seconds: Since the clock was started.
@@ -63,6 +66,11 @@ def virtual_clock() -> Iterator[VirtualClock]:
         for module in (query_poller, partition_poller):
             patch.setattr(module, "_turns", Turns())
         patch.setattr(shared_poller, "_pollers", {})
+        # A sensor without a triggerer: its pauses depend on when it began.
+        sensor_time = SimpleNamespace(
+            monotonic=clock.monotonic, sleep=lambda seconds: time.sleep(seconds)
+        )
+        patch.setattr(sensor, "time", sensor_time)
         patch.setattr("time.sleep", clock.sleep)
         yield clock
 

@@ -357,12 +357,13 @@ class Attempt:
     def _judge_end(self) -> None:
         """A wait that ends for good leaves no query running, as nobody waits for it any more.
 
-        `never_fail` also skips a wait that has not heard of the successor that it started.
+        `soft_fail` and `never_fail` also skip one that has not heard of the successor that it
+        started.
         """
         world, root = self.run.world, self.run.xcoms["run_query"]
         awaited = [start.id for start in world.books.values() if start.root == root][-1]
-        if self.run.skips_by == "never_fail" and world.acting.missed_start:
-            world.judged["successor that never_fail leaves"] += 1
+        if self.run.skips_by and world.acting.missed_start:
+            world.judged["successor that a skip leaves"] += 1
             return
         query = world.athena.queries[awaited]
         is_over = query.state_at(world.clock.now) in FINAL or query.cancelled_at is not None

@@ -19,7 +19,7 @@ from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newe
 from tests.world.world import INCIDENTS, story_of
 
 # The nightly job plays 100,000 others. Each of the last five shows a planted bug.
-SEEDS = [*range(60), 71, 108, 124, 170, 917]
+SEEDS = [*range(60), 71, 101, 124, 170, 182]
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
