@@ -117,11 +117,7 @@ class Input(Declaration):
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
-            for option in fields(self):
-                is_given = getattr(self, option.name) not in (option.default, {})
-                if is_given and option.name not in _OF_A_TABLE:
-                    problem = "it is for tables with partitions. Remove it, or columns=()."
-                    self.refuse(option.name, problem)
+            self._require_no_partition_options()
             return self
         for key in self.only:
             if key in self.columns:
@@ -133,6 +129,14 @@ class Input(Declaration):
         if self.done is not None and self.wait is None:
             self.refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
         return self
+
+    def _require_no_partition_options(self) -> None:
+        for option in fields(self):
+            if option.name in _OF_A_TABLE:
+                continue
+            if getattr(self, option.name) not in (option.default, {}):  # {} is the default of only
+                problem = "it is for tables with partitions. Remove it, or columns=()."
+                self.refuse(option.name, problem)
 
     @property
     def dag_id(self) -> str:
@@ -171,15 +175,17 @@ class Input(Declaration):
             late_by: How long after the end of a period its events may land.
             now: When the query starts.
         """
-        of_time: dict[Partition, None] = {}  # each once, in order
+        partitions_of_time: list[Partition] = []
         for read in self.periods_read(period):
             end = read.end_utc
             if end + late_by <= now:
                 end += late_by
-            begun = self.layout.partitions(read.start_utc, min(end, now + _INSTANT))
-            of_time.update(dict.fromkeys(begun))
-        only = [[str(value) for value in values] for values in self.only.values()]
-        return [(*partition, *values) for partition in of_time for values in product(*only)]
+            not_in_future = min(end, now + _INSTANT)
+            partitions_of_time += self.layout.partitions(read.start_utc, not_in_future)
+        values_of_only = [map(str, values) for values in self.only.values()]
+        combinations = list(product(*values_of_only))
+        distinct = dict.fromkeys(partitions_of_time)  # two periods may share a partition
+        return [(*partition, *values) for partition in distinct for values in combinations]
 
     def period_predicates(
         self, period: Period, late_by: timedelta, alias: str | None = None

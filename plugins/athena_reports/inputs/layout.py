@@ -1,7 +1,7 @@
 """How the partition keys of a table tell time, and which partitions hold the events of a time."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, NamedTuple, Self, TypeAlias
@@ -56,7 +56,8 @@ class PartitionKey(NamedTuple):
     @property
     def parts(self) -> list[str]:
         """The parts of the time that it tells, as letters of directives, the longest first."""
-        return [part for part in _PARTS if {f"%{part}", f"%-{part}"} & {*self.directives}]
+        told = {directive[-1] for directive in self.directives}
+        return [part for part in _PARTS if part in told]
 
     def value(self, moment: date) -> str:
         """Return its value for an hour or a date that a clock shows, as Glue has it."""
@@ -111,7 +112,8 @@ class Layout:
         for key in keys:
             _require_format(key)
         told = {part for key in keys for part in key.parts}
-        if told != {*_PARTS[: len(told)]}:
+        longest_parts = set(_PARTS[: len(told)])
+        if told != longest_parts:
             raise ValueError(
                 "name the year, and month, day and hour as far as the partitions go, such as"
                 " %Y-%m-%d or %Y-%m"
@@ -134,6 +136,11 @@ class Layout:
         moments: Sequence[date] = shown(zone_of(self.zone), start, end)
         partitions = [tuple(key.value(moment) for key in self.keys) for moment in moments]
         return list(dict.fromkeys(partitions))
+
+
+def partition_name(values: Mapping[str, str]) -> str:
+    """Return the name of a partition by the values of its keys, such as `dt=2025-06-29`."""
+    return "/".join(f"{key}={value}" for key, value in values.items())
 
 
 def may_write(format: str, value: str) -> bool:

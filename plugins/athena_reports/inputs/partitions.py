@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import Partition
+from athena_reports.inputs.layout import Partition, partition_name
 from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.registered import registered_folders
 from athena_reports.inputs.source_table import SourceTable
@@ -79,7 +79,7 @@ def _visible_folders(
         return registered
     projected = {}
     for partition in required:
-        values = dict(zip(table.selected_keys, partition, strict=True))
+        values = table.selected_values(partition)
         if table.projection.reaches(values, now):
             folders = table.projection.folders(values, list(table.keys), table.location)
             projected[partition] = folders
@@ -110,26 +110,26 @@ def _partitions_of(
     """Return what exists of the partitions that one need requires."""
     folders: dict[str, str] = {}
     present = []
-    invisible = []
+    absent: list[str] = []
+    outside: list[str] = []
     not_done = []
     for partition in required:
-        pairs = zip(table.selected_keys, partition, strict=True)
-        name = "/".join(f"{key}={value}" for key, value in pairs)
+        name = partition_name(table.selected_values(partition))
         if partition not in visible:
+            invisible = absent if table.projection is None else outside
             invisible.append(name)
             continue
         present.append(name)
         folders.update(visible[partition])
         if partition in unmarked:
             not_done.append(name)
-    is_projected = table.projection is not None
     coverage = InputCoverage(
         table=table.name,
         missing=missing,
         needed=len(required),
         present=tuple(present),
-        absent=() if is_projected else tuple(invisible),
-        outside=tuple(invisible) if is_projected else (),
+        absent=tuple(absent),
+        outside=tuple(outside),
         not_done=tuple(not_done),
     )
     return InputPartitions(coverage, folders)

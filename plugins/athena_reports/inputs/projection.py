@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 from athena_reports.errors import InputError
-from athena_reports.inputs.layout import Layout, PartitionKey, as_argument
+from athena_reports.inputs.layout import Layout, PartitionKey, as_argument, partition_name
 
 # Bounds of a range that move with the time, such as NOW-3YEARS. A year and a month have their
 # longest length in days.
@@ -72,10 +72,12 @@ class Projection:
         formats = [self._format(key) for key in layout.keys]
         for key, format in zip(layout.keys, formats, strict=True):
             if format != key.format:
+                projected = _EXAMPLE.strftime(format)
+                declared = _EXAMPLE.strftime(key.format)
                 raise InputError(
                     f"The input {self.table}: its partition projection writes {key.name} as"
-                    f" {_EXAMPLE.strftime(format)!r}, and the input as"
-                    f" {_EXAMPLE.strftime(key.format)!r}. Write format={as_argument(formats)}."
+                    f" {projected!r}, and the input as {declared!r}."
+                    f" Write format={as_argument(formats)}."
                 )
             self._require_every_partition(key)
 
@@ -89,7 +91,7 @@ class Projection:
         """
         for key, value in values.items():
             try:
-                if not self._reaches(key, value, now):
+                if not self._has_value(key, value, now):
                     return False
             except (ValueError, OverflowError):
                 bounds = self._parameter(key, "range")
@@ -117,13 +119,12 @@ class Projection:
             below = "/".join(f"{key}=${{{key}}}" for key in keys)
             template = f"{location.rstrip('/')}/{below}/"
         other_keys = [key for key in keys if key not in values]
-        choices = [self._enum(key) for key in other_keys]
         folders = {}
-        for other_values in product(*choices):
-            all_values = {**values, **dict(zip(other_keys, other_values, strict=True))}
-            name = "/".join(f"{key}={value}" for key, value in all_values.items())
+        for other_values in product(*map(self._enum, other_keys)):
+            all_values = dict(values)
+            all_values.update(zip(other_keys, other_values, strict=True))
             texts = {key: value.zfill(self._digits(key)) for key, value in all_values.items()}
-            folders[name] = _filled(template, texts)
+            folders[partition_name(all_values)] = _filled(template, texts)
         return folders
 
     def _parameter(self, key: str, name: str, default: str = "") -> str:
@@ -160,15 +161,19 @@ class Projection:
 
     def _format(self, key: PartitionKey) -> str:
         """Return the format in which the projection writes a key."""
-        match self._type(key.name):
-            case "date":
-                return self._date_format(key.name)
-            case "integer" if key.kind == "string":
-                format = "".join(key.directives)
-                if self._digits(key.name) > 1:
-                    return format.replace("%-", "%")
-                return re.sub("^%([mdH])", r"%-\1", format)
+        type_of_key = self._type(key.name)
+        if type_of_key == "date":
+            return self._date_format(key.name)
+        if type_of_key == "integer" and key.kind == "string":
+            return self._integer_format(key)
         return key.format
+
+    def _integer_format(self, key: PartitionKey) -> str:
+        """Return the format of digits alone, with leading zeros only if `digits` asks for them."""
+        digits_only = "".join(key.directives)
+        if self._digits(key.name) > 1:
+            return digits_only.replace("%-", "%")
+        return re.sub("^%([mdH])", r"%-\1", digits_only)
 
     def _require_every_partition(self, key: PartitionKey) -> None:
         """Raise InputError for an interval between two partitions that is not the usual one."""
@@ -181,12 +186,12 @@ class Projection:
                 f" {interval} {unit} of {key.name}, which is not supported. {_WAY_OUT}"
             )
 
-    def _reaches(self, key: str, value: str, now: datetime) -> bool:
+    def _has_value(self, key: str, value: str, now: datetime) -> bool:
         match self._type(key):
             case "date":
                 format = self._date_format(key)
-                first, last = self._parameter(key, "range").split(",")
-                start, end = _instant(first, format, now), _instant(last, format, now)
+                bounds = self._parameter(key, "range").split(",")
+                start, end = (_instant(bound, format, now) for bound in bounds)
                 return start <= _instant(value, format, now) <= end
             case "integer":
                 first, last = self._parameter(key, "range").split(",")

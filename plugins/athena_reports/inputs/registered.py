@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
-from athena_reports.inputs.layout import Partition
+from athena_reports.inputs.layout import Partition, partition_name
 from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.sql.names import sql_name
@@ -63,8 +63,8 @@ def stored_partitions(
         values_of_partitions[start : start + _KEYS_PER_CALL]
         for start in range(0, len(values_of_partitions), _KEYS_PER_CALL)
     ]
-    for values in batches[:1]:
-        yield from get(values)
+    for first_batch in batches[:1]:  # most periods need one call, and no thread
+        yield from get(first_batch)
     with ThreadPoolExecutor(_CALLS_AT_ONCE) as threads:
         for partitions in threads.map(get, batches[1:]):
             yield from partitions
@@ -100,7 +100,7 @@ def _look_up(
     with_zeros = [_with_zeros(table, partition) for partition in required]
     values_of_partitions = []
     for partition in dict.fromkeys([*required, *with_zeros]):
-        values = dict(zip(table.selected_keys, partition, strict=True))
+        values = table.selected_values(partition)
         values_of_partitions.append([values[key] for key in table.keys])
     return stored_partitions(table.database, table.table, values_of_partitions, glue)
 
@@ -146,20 +146,22 @@ def _expressions(table: SourceTable, partitions: Sequence[Partition]) -> Iterato
 
 def _folders(
     table: SourceTable, stored_partitions: Iterable[Mapping[str, Any]]
-) -> dict[Partition, Mapping[str, str]]:
-    """Return the folders of partitions as Glue has them, by their names."""
+) -> Mapping[Partition, Mapping[str, str]]:
+    """Return the folders of each partition as Glue has them, by their names."""
     folders: dict[Partition, dict[str, str]] = {}
-    free_keys = [key for key in table.keys if key not in table.selected_keys]
     for stored in stored_partitions:
-        values = dict(zip(table.keys, stored["Values"], strict=True))
+        free_values = dict(zip(table.keys, stored["Values"], strict=True))
+        selected_values = {}
         for key, kind in zip(table.selected_keys, table.kinds, strict=True):
+            value = free_values.pop(key)
             if kind == "integer":
-                values[key] = values[key].lstrip("0") or "0"
-        partition = tuple(values[key] for key in table.selected_keys)
-        name = "/".join(f"{key}={values[key]}" for key in [*table.selected_keys, *free_keys])
+                value = value.lstrip("0") or "0"
+            selected_values[key] = value
+        partition = tuple(selected_values.values())
+        name = partition_name({**selected_values, **free_values})
         folder = stored.get("StorageDescriptor", {}).get("Location", "")
         folders.setdefault(partition, {})[name] = folder
-    return {**folders}
+    return folders
 
 
 def _with_zeros(table: SourceTable, partition: Partition) -> Partition:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import KEYS_OF_TIME, Layout, as_argument, may_write
+from athena_reports.inputs.layout import KEYS_OF_TIME, Layout, Partition, as_argument, may_write
 from athena_reports.inputs.projection import Projection
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ class SourceTable:
         """The keys whose values the input says: those that tell time, and those of `only`."""
         return [*self.source.columns, *self.source.only]
 
+    def selected_values(self, partition: Partition) -> dict[str, str]:
+        """Return the values of a partition by the `selected_keys`, whose order they have."""
+        return dict(zip(self.selected_keys, partition, strict=True))
+
     @property
     def has_free_keys(self) -> bool:
         """Whether it has keys of which the input says no value."""
@@ -156,7 +160,8 @@ class SourceTable:
         if self.source.is_partitioned:
             declared = {key.name: key.kind for key in self.source.layout.keys}
         stored = {key: _kind_of_type(type) for key, type in self.keys.items()}
-        if declared.items() <= stored.items() and bool(declared) == bool(stored):
+        has_declared_keys = declared.items() <= stored.items()
+        if has_declared_keys and bool(declared) == bool(stored):
             return
         raise InputError(
             f"{self.name} is partitioned by {_listed(self.keys)}, and the input declares"
@@ -168,7 +173,7 @@ class SourceTable:
         types = {"string": str, "integer": int}
         for key, values in self.source.only.items():
             expected = types.get(_kind_of_type(self.keys.get(key, "")))
-            if {type(value) for value in values} != {expected}:
+            if any(type(value) is not expected for value in values):
                 raise InputError(
                     f"The input {self.name}, only=: {key!r} has to be a partition key of type"
                     f" string or int, with values of that type. The table is partitioned by"
@@ -193,27 +198,42 @@ def _advice(source: Input, kinds: Mapping[str, str]) -> str:
     if not kinds:
         return f'Write Input("{source.table}", columns=()).'
     names = source.columns
-    if not names or not {*names} <= kinds.keys():
+    if not names or not kinds.keys() >= set(names):
         names = [name for name in KEYS_OF_TIME if name in kinds]
-    known_kinds: Any = [kinds[name] for name in names]
-    for formats in (source.format, None):
-        if not names or "" in known_kinds:
-            break
-        try:
-            Layout.of(names, formats=formats, kinds=known_kinds, zone="UTC")
-        except ValueError:
-            continue
-        written = f'Input("{source.table}", {as_argument(names)}'
-        if formats is not None:
-            written += f", format={as_argument([formats] if isinstance(formats, str) else formats)}"
-        if {*known_kinds} != {"string"}:
-            is_one = len({*known_kinds}) == 1
-            written += f", kind={as_argument(known_kinds[:1] if is_one else known_kinds)}"
-        return f"Write {written})."
+    kinds_of_names = [kinds[name] for name in names]
+    if names and "" not in kinds_of_names:
+        for formats in (source.format, None):
+            if _is_layout(names, formats, kinds_of_names):
+                return f"Write {_declaration(source.table, names, formats, kinds_of_names)}."
     return (
         "Name the keys that hold the date or the hour, of type string, int or date, with their"
         " format=. For other tables leave the Input out, and filter by period.contains alone."
     )
+
+
+def _is_layout(names: Sequence[str], formats: str | Sequence[str] | None, kinds: Any) -> bool:
+    try:
+        Layout.of(names, formats=formats, kinds=kinds, zone="UTC")
+    except ValueError:
+        return False
+    return True
+
+
+def _declaration(
+    table: str, names: Sequence[str], formats: str | Sequence[str] | None, kinds: Sequence[str]
+) -> str:
+    """Return the Input of a table, without the arguments that have their defaults."""
+    arguments = [f'"{table}"', as_argument(names)]
+    if isinstance(formats, str):
+        formats = [formats]
+    if formats is not None:
+        arguments.append(f"format={as_argument(formats)}")
+    different_kinds = set(kinds)
+    if len(different_kinds) > 1:
+        arguments.append(f"kind={as_argument(kinds)}")
+    elif different_kinds != {"string"}:
+        arguments.append(f"kind={as_argument(kinds[:1])}")
+    return f"Input({', '.join(arguments)})"
 
 
 def _listed(keys: Mapping[str, str]) -> str:
