@@ -39,7 +39,10 @@ _PAIRS = """
     ON old_row.pair = new_row.pair AND old_row.repetition = new_row.repetition
 )
 """
+# Of each column, by its place from 0.
 _KEY = "coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR"
+_OLD_VALUE = "old_row.value_{place}::VARCHAR"
+_NEW_VALUE = "new_row.value_{place}::VARCHAR"
 _IS_CHANGED = "old_row.value_{place} IS DISTINCT FROM new_row.value_{place}"
 _COUNTS = """
 SELECT
@@ -49,7 +52,8 @@ SELECT
     [{changed_by_column}]
 FROM {pairs}
 """
-_CHANGED = "count(*) FILTER (WHERE kind = 'changed' AND changes[{place}])"
+# DuckDB counts the items of a list from 1.
+_CHANGED = "count(*) FILTER (WHERE kind = 'changed' AND changes[{place} + 1])"
 # Only so many rows of each kind are held in memory.
 _EXAMPLES = """
 SELECT kind, example.key, example.old_values, example.new_values
@@ -126,11 +130,13 @@ def find_differences(
     for name in names:
         if before[name] != after[name]:
             retyped[name] = (before[name], after[name])
-    row_key = resolve_names(key, shared)
-    if not row_key or not all(_is_unique(row_key, file, engine) for file in (old, new)):
-        row_key = ()
-    compared = [name for name in names if row_key and name not in row_key]
-    pairs = _pairs(old, new, row_key or names, compared, retyped)
+    row_key = _row_key(key, shared, [old, new], engine)
+    paired_by: Sequence[str] = names
+    compared: Sequence[str] = []
+    if row_key:
+        paired_by = row_key
+        compared = [name for name in names if name not in row_key]
+    pairs = _pairs(old, new, paired_by, compared, retyped)
     added, removed, changed, changed_by_column = _count(pairs, compared, engine)
     return Differences(
         key=row_key,
@@ -143,6 +149,17 @@ def find_differences(
         columns_retyped=retyped,
         examples=_examples(pairs, compared, engine) if with_examples else (),
     )
+
+
+def _row_key(
+    key: Sequence[str], shared: Sequence[TableColumn], files: Sequence[Path], engine: Engine
+) -> tuple[str, ...]:
+    """Return the key in the spelling of the columns; empty if it does not tell rows apart."""
+    row_key = resolve_names(key, shared)
+    for file in files:
+        if row_key and not _is_unique(row_key, file, engine):
+            return ()
+    return row_key
 
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
@@ -172,20 +189,21 @@ def _pairs(
     columns = ["true AS is_there", f"{pair} AS pair", f"{repetition} AS repetition"]
     columns += [f"{value} AS key_{place}" for place, value in enumerate(keys)]
     columns += [f"{value} AS value_{place}" for place, value in enumerate(values)]
-    key = [_KEY.format(place=place) for place in range(len(keys))]
-    old_values = [f"old_row.value_{place}::VARCHAR" for place in range(len(values))]
-    new_values = [f"new_row.value_{place}::VARCHAR" for place in range(len(values))]
-    changes = [_IS_CHANGED.format(place=place) for place in range(len(values))]
+    changes = _for_each(values, _IS_CHANGED)
     return _PAIRS.format(
-        key=", ".join(key),
-        old_values=", ".join(old_values),
-        new_values=", ".join(new_values),
+        key=", ".join(_for_each(keys, _KEY)),
+        old_values=", ".join(_for_each(values, _OLD_VALUE)),
+        new_values=", ".join(_for_each(values, _NEW_VALUE)),
         changes=", ".join(changes),
         is_changed=" OR ".join(["false", *changes]),
         columns=", ".join(columns),
         old_file=read_parquet(old),
         new_file=read_parquet(new),
     )
+
+
+def _for_each(columns: Sequence[str], template: str) -> list[str]:
+    return [template.format(place=place) for place in range(len(columns))]
 
 
 def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
@@ -202,11 +220,8 @@ def _count(
     pairs: str, compared: Sequence[str], engine: Engine
 ) -> tuple[int, int, int, dict[str, int]]:
     """Return how many rows are added, removed and changed, and how many of these in each column."""
-    places = range(1, len(compared) + 1)  # DuckDB counts the items of a list from 1
-    sql = _COUNTS.format(
-        changed_by_column=", ".join(_CHANGED.format(place=place) for place in places),
-        pairs=pairs,
-    )
+    counts = ", ".join(_for_each(compared, _CHANGED))
+    sql = _COUNTS.format(changed_by_column=counts, pairs=pairs)
     added, removed, changed, changed_by_column = engine.connection.execute(sql).fetchall()[0]
     return added, removed, changed, dict(zip(compared, changed_by_column, strict=True))
 

@@ -54,7 +54,6 @@ FROM (
 WHERE number IN ({numbers})
 ORDER BY number
 """
-_SHORT_TEXT = "left(coalesce({column}::VARCHAR, 'NULL'), {characters})"
 
 
 class FailingRows(NamedTuple):
@@ -103,18 +102,23 @@ def _examples(
     numbers: Sequence[int], first_columns: Sequence[str], table: LocalTable, engine: Engine
 ) -> tuple[dict[str, str], ...]:
     """Return rows as short texts by the names of their columns, without private columns."""
-    names = dict.fromkeys([*first_columns, *(column.name for column in table.columns)])
-    shown = [name for name in names if name != _ROW_NUMBER and not table.is_private(name)]
-    shown = shown[:_SHOWN_COLUMNS]
-    texts = [
-        _SHORT_TEXT.format(column=quoted(name), characters=_SHOWN_CHARACTERS) for name in shown
-    ]
+    all_columns = [column.name for column in table.columns]
+    names = dict.fromkeys([*first_columns, *all_columns])  # each once
+    public = [name for name in names if not table.is_private(name)]
+    shown = [name for name in public if name != _ROW_NUMBER][:_SHOWN_COLUMNS]
+    values = ["row_number() OVER ()", *map(_short_text, shown)]
     sql = _SHOW.format(
-        values=", ".join(["row_number() OVER ()", *texts]),
+        values=", ".join(values),
         source=table.source,
         numbers=", ".join(map(str, numbers)),
     )
     examples = []
-    for number, *values in engine.connection.execute(sql).fetchall():
-        examples.append({_ROW_NUMBER: str(number), **dict(zip(shown, values, strict=True))})
+    for number, *texts in engine.connection.execute(sql).fetchall():
+        example = {_ROW_NUMBER: str(number)}
+        example.update(zip(shown, texts, strict=True))
+        examples.append(example)
     return tuple(examples)
+
+
+def _short_text(column: str) -> str:
+    return f"left(coalesce({quoted(column)}::VARCHAR, 'NULL'), {_SHOWN_CHARACTERS})"
