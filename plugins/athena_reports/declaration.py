@@ -54,7 +54,9 @@ class Declaration:
             return handler(given)
         except pydantic.ValidationError as error:
             kwargs = given.kwargs or {}
-            name = given.args[0] if given.args else kwargs.get(_first_field(cls))
+            name = kwargs.get(_first_field(cls))
+            if given.args:
+                name = given.args[0]
             field, problem = explain(error, cls, kwargs)
             raise ReportError(_label(cls, name), field, problem) from None
 
@@ -109,7 +111,7 @@ def explain(
         advice = f" Did you mean {nearest[0]}?" if nearest else ""
         return field, f"there is no such field.{advice}"
     mapping = kwargs.get(field)
-    if isinstance(mapping, Mapping) and inside and inside[0] in mapping:
+    if inside and isinstance(mapping, Mapping) and inside[0] in mapping:
         field = f"{field}[{inside[0]!r}]"
     shown = repr(first["input"])
     if isinstance(first["input"], timedelta):
@@ -119,7 +121,9 @@ def explain(
 
 def _positional_field(position: int, parameters: Sequence[Parameter]) -> str:
     positional = [item.name for item in parameters if item.kind is not Parameter.KEYWORD_ONLY]
-    return positional[min(position, len(positional) - 1)]  # the last one may be `*columns`
+    if position < len(positional):
+        return positional[position]
+    return positional[-1]  # such as `*columns`, which takes all further arguments
 
 
 def _advice(first: ErrorDetails, others: Sequence[ErrorDetails]) -> str:
@@ -127,8 +131,8 @@ def _advice(first: ErrorDetails, others: Sequence[ErrorDetails]) -> str:
     if "error" in context:  # a ValueError of a validator of ours
         return str(context["error"]).removesuffix(".")
     # Each branch of a union has an error about the same value.
-    branches = [first, *(other for other in others if other["input"] is first["input"])]
-    expected = dict.fromkeys(map(_expected, branches))
+    same_value = [other for other in others if other["input"] is first["input"]]
+    expected = dict.fromkeys(map(_expected, [first, *same_value]))  # each once
     return f"give {' or '.join(expected)}"
 
 

@@ -20,7 +20,7 @@ class AthenaReportsError(Exception):
 
         Args:
             message: What happened, and what to do next.
-            retryable: What this error says otherwise than its class; None for the same.
+            retryable: Whether the same call may succeed later; None for the default of the class.
         """
         super().__init__(message)
         if retryable is not None:
@@ -36,7 +36,7 @@ class SettingsError(AthenaReportsError):
 
 
 class MissingPackageError(AthenaReportsError):
-    """A Python package is not installed here. It does not come by itself, so nothing is retried."""
+    """A Python package is not installed here. A retry does not install it."""
 
 
 class ReportError(AthenaReportsError):
@@ -48,13 +48,7 @@ class ReportError(AthenaReportsError):
     """
 
     def __init__(self, declaration: str, field: str, problem: str) -> None:
-        """Make the error.
-
-        Args:
-            declaration: As above.
-            field: As above.
-            problem: Why it is not valid, and what to do.
-        """
+        """Make the error; `problem` is why the field is not valid, and what to do."""
         super().__init__(f"{declaration}, field {field!r}: {problem}")
         self.declaration = declaration
         self.field = field
@@ -83,11 +77,11 @@ class MissingPartitionsError(InputError):
 
 
 class EmptyResultError(AthenaReportsError):
-    """A query returned no rows, and the report needs some."""
+    """A query returned no rows, and the report requires some."""
 
 
 class SkipPeriodError(EmptyResultError):
-    """A query returned no rows, and the report publishes nothing then."""
+    """A query returned no rows, and the report skips such periods."""
 
 
 class ResultError(AthenaReportsError):

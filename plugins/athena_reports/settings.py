@@ -61,7 +61,7 @@ def _none_if_managed(location: str) -> str | None:
     return None if location == "managed" else location
 
 
-def _split(text: str) -> list[str]:
+def _split_recipients(text: str) -> list[str]:
     """Return the recipients of a text; ValueError if one is neither a domain nor a channel."""
     recipients = [item.strip().lower() for item in text.split(",")]
     if not all(re.fullmatch(_RECIPIENT, item) for item in recipients):
@@ -152,7 +152,7 @@ class Settings(
     """The memory of DuckDB in one task. Beyond it, DuckDB writes to the disk."""
     recipients: Annotated[
         frozenset[str],
-        BeforeValidator(_split),
+        BeforeValidator(_split_recipients),
         Field(title="domains of mail and Slack channels, such as example.com,#sales"),
     ] = frozenset()
     """Whom deliveries may go to: domains of mail and Slack channels, with commas between.
