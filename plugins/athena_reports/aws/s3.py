@@ -37,7 +37,7 @@ class S3Error(AthenaReportsError):
 
 
 class MissingObjectError(S3Error):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class ConditionError(S3Error):
@@ -96,10 +96,10 @@ class S3:
                 return body.read(), response["ETag"]
 
     def exists(self, uri: str) -> bool:
-        """Return whether there is an object.
+        """Return whether an object exists.
 
-        It asks for a listing: without the right to list, S3 refuses a request for the object itself
-        if there is none, and with that right it needs no right to read the object.
+        It lists the address, which needs s3:ListBucket alone. HeadObject needs s3:GetObject, and
+        without s3:ListBucket it does not tell a missing object from a denied one.
         """
         bucket, key = split_uri(uri)
         with _explained(uri, "looked for"):

@@ -94,16 +94,16 @@ class Cadence:
         Args:
             id: Such as "2026-11-15" (a day or a week), "2026-11", "2026-Q4" or "2026".
         """
-        period = self._with_date(_EXAMPLE_DATE)
+        closest = self._with_date(_EXAMPLE_DATE)
         with suppress(ValueError):  # not written as a date, or of a year out of range
-            period = self._with_date(self._parse(id))
+            closest = self._with_date(self._parse(id))
         # Python also parses other texts, such as 20261115, and not every date begins a week.
-        if period.id != id:
+        if closest.id != id:
             raise PeriodError(
                 f"{id!r} is not the id of a {self.noun} ({self.description})."
-                f" Use an id such as {period}"
+                f" Use an id such as {closest}"
             )
-        return period
+        return closest
 
     def containing(self, instant: datetime) -> "Period":
         """Return the period with start <= instant < end.
