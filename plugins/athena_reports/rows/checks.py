@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import BaseModel
 
+from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.columns import glue_name
 from athena_reports.rows.engine import Engine, reason
 from athena_reports.rows.failing_rows import FailingRows, not_satisfying, repeating
@@ -371,7 +372,7 @@ def _columns_check(
     return Check(name, severity, find)
 
 
-class _DeclarationError(ValueError):
+class _DeclarationError(AthenaReportsError, ValueError):
     """A check does not fit the columns of the rows. The text quotes no value of a row."""
 
 
