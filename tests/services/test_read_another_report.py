@@ -8,7 +8,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -179,9 +178,9 @@ def restatements(lake: Lake, dag_id: str, now: datetime = LATER) -> list[Restate
 def waits_for_part(dag: Any, missing: str) -> Iterator[None]:
     """Check that a run defers since this is missing, and goes on after the body of the `with`."""
     wait = dag.get_task("wait_for_inputs")
-    (source,) = wait.awaited
+    (source,) = wait.waits
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wait, "awaited", (replace(source, wait=timedelta(days=36500)),))
+        patch.setattr(wait, "waits", {source: timedelta(days=36500)})
         task, context = prepare(
             wait, TaskInstance(dag_id=dag.dag_id), "run", params={"period": WEEK}
         )

@@ -453,7 +453,7 @@ class Attempt:
 
         def new_process() -> Any:
             made = task(InputsWaitSensor, given)
-            made.awaited = [sources.source]
+            made.waits = {sources.source: sources.source.wait}
             made._run_period = self.run.period
             made.poke_interval = 600.0  # else it would look for hours
             return made

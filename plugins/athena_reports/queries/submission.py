@@ -1,6 +1,7 @@
 """What the submitting task hands on."""
 
 from datetime import timedelta
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -29,3 +30,8 @@ class Submitted(BaseModel, frozen=True, defer_build=True):
     late_by: timedelta = timedelta(0)
     reads_previous: bool = False
     query_logic: str = ""
+
+    @classmethod
+    def from_xcom(cls, value: Any) -> Self | None:
+        """Read the XCom of the submitting task; None if it pushed nothing."""
+        return cls.model_validate(value) if value else None

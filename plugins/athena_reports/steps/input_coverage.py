@@ -98,8 +98,8 @@ def complete_periods(
             InputNeed(source=source, period=period, late_by=late_by, database=database)
             for period in periods
         ]
-        found = find_together(needs, now=now, glue=glue, s3=s3)
-        incomplete |= {
-            need.period for need, (coverage, _) in zip(needs, found, strict=True) if coverage.gaps
-        }
+        partitions = find_together(needs, now=now, glue=glue, s3=s3)
+        for need, found in zip(needs, partitions, strict=True):
+            if found.coverage.gaps:
+                incomplete.add(need.period)
     return [period for period in periods if period not in incomplete]

@@ -86,12 +86,11 @@ def published_dataset(
         database: Glue database of the published table; None for no table.
         region: The region of Athena.
     """
-    fields = [
-        SchemaDatasetFacetFields(
-            column.name, column.glue or column.type, column.description or None
-        )
-        for column in version.columns
-    ]
+    fields = []
+    for column in version.columns:
+        kind = column.glue or column.type
+        description = column.description or None
+        fields.append(SchemaDatasetFacetFields(column.name, kind, description))
     assertions = [
         Assertion(check.name, check.passed, severity=_SEVERITIES[check.severity])
         for check in checks
@@ -117,6 +116,7 @@ def _partitions(names: Sequence[str]) -> PartitionSubsetCondition:
     """Return partitions by their names, such as `year=2025/month=6/day=3`."""
     partitions = []
     for name in names:
-        dimensions = dict(part.split("=", 1) for part in _BETWEEN_KEYS.split(name))
+        parts = _BETWEEN_KEYS.split(name)
+        dimensions = dict(part.split("=", 1) for part in parts)
         partitions.append(Partition(dimensions, identifier=name))
     return PartitionSubsetCondition(partitions)

@@ -80,7 +80,10 @@ def prepare(
         if recipe.empty != "publish":
             raise no_rows_error
         if recipe.columns:
-            return _declared_columns(recipe)
+            return [
+                TableColumn(name=name, type="", glue=column.type)
+                for name, column in recipe.columns.items()
+            ]
         if recipe.database:
             return Table(recipe.database, location.report, hook.client("glue")).columns()
         return None
@@ -124,13 +127,6 @@ def _no_rows_error(
     if recipe.empty == "skip":
         return SkipPeriodError(message)
     return EmptyResultError(message)
-
-
-def _declared_columns(recipe: Recipe) -> list[TableColumn]:
-    columns = []
-    for name, column in recipe.columns.items():
-        columns.append(TableColumn(name=name, type="", glue=column.type))
-    return columns
 
 
 class WrittenRows(NamedTuple):

@@ -119,9 +119,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         from athena_reports.publication.glue_table import Table
         from athena_reports.steps.prepared_version import PreparedVersion
 
-        submission = None
-        if self.submitted:
-            submission = Submitted.model_validate(self.submitted)
+        submission = Submitted.from_xcom(self.submitted)
         if not self.prepared or submission is None or submission.period is None:
             raise PublishError(self._missing_xcoms, retryable=False)
         prepared = PreparedVersion.model_validate(self.prepared)

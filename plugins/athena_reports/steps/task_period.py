@@ -22,9 +22,7 @@ def period_of_task(cadence: Cadence, context: Context, dag: DAG) -> Period:
         RunPeriodError: The run has no period, or one that has not ended.
     """
     _refuse_misspelt_period(context, dag)
-    param = context["params"].get(PERIOD_PARAM)
-    if param is None:
-        param = ""
+    param = context["params"].get(PERIOD_PARAM) or ""
     period = period_of_run(cadence, context["dag_run"], param=param)
     require_complete(period, datetime.now(UTC))
     return period
@@ -38,5 +36,4 @@ def _refuse_misspelt_period(context: Context, dag: DAG) -> None:
     unknown = context["params"].keys() - dag.params.keys() - {PERIOD_PARAM}
     misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
     if misspelt:
-        problem = f"There is no param {misspelt[0]!r}."
-        raise RunPeriodError(f"{problem} Did you mean {PERIOD_PARAM!r}?")
+        raise RunPeriodError(f"There is no param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")

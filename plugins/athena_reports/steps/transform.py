@@ -55,9 +55,7 @@ def transform_result(
     from athena_reports.steps.preparation import prepare
 
     with report_errors():
-        submission = None
-        if submitted:
-            submission = Submitted.model_validate(submitted)
+        submission = Submitted.from_xcom(submitted)
         if not query or submission is None or submission.period is None:
             raise ResultError(
                 f"Report {recipe.report!r}: transform needs the query and its period. "
@@ -76,7 +74,7 @@ def transform_result(
                 f"{about}: query {execution.id} ran an older SQL than the report has now. "
                 "Clear run_query and its downstream tasks."
             )
-        with open_engine(memory_limit, about=about) as engine, _older_sql_named(older_sql):
+        with open_engine(memory_limit, about=about) as engine, _explain_older_sql(older_sql):
             prepared = prepare(
                 execution, submission, period, recipe, engine=engine, hook=hook, s3=s3
             )
@@ -95,8 +93,8 @@ def transform_result(
 
 
 @contextmanager
-def _older_sql_named(older_sql: str) -> Iterator[None]:
-    """Begin an error of the rows with a sentence about their SQL; with none if that is empty."""
+def _explain_older_sql(older_sql: str) -> Iterator[None]:
+    """Begin an error of the rows with what is said of their SQL; empty if it is the present one."""
     try:
         yield
     except SkipPeriodError:

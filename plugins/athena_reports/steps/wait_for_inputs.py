@@ -62,8 +62,8 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.awaited = tuple(source for source in inputs if source.wait is not None)
-        longest_wait = max(source.wait for source in self.awaited if source.wait is not None)
+        self.waits = {source: source.wait for source in inputs if source.wait is not None}
+        longest_wait = max(self.waits.values())
         super().__init__(
             mode="reschedule", poke_interval=_PAUSE_SECONDS, timeout=longest_wait, **kwargs
         )
@@ -142,9 +142,10 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
     def _deadlines(self, now: datetime) -> dict[Source, datetime]:
         """Return until when each input is waited for, as far as that is not over."""
         deadlines = {}
-        for source in self.awaited:
-            if source.wait is not None and now < self._run_period.end_utc + source.wait:
-                deadlines[source] = self._run_period.end_utc + source.wait
+        for source, wait in self.waits.items():
+            deadline = self._run_period.end_utc + wait
+            if now < deadline:
+                deadlines[source] = deadline
         return deadlines
 
     def _defer(self, context: Context) -> NoReturn:

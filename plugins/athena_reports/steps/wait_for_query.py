@@ -170,9 +170,7 @@ class AthenaWaitSensor(AthenaSensor):
 
     @property
     def _submission(self) -> Submitted | None:
-        if not self.submitted:
-            return None
-        return Submitted.model_validate(self.submitted)
+        return Submitted.from_xcom(self.submitted)
 
     @property
     def _about(self) -> str:

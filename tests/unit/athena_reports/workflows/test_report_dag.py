@@ -320,13 +320,13 @@ def test_each_setting_and_field_reaches_its_steps(
         dag.get_task("wait_for_query"), "timeout", "deferrable", "reschedule", "pool"
     ) == {"timeout": 7200, "deferrable": False, "reschedule": True, "pool": "athena"}
     assert attributes(
-        dag.get_task("wait_for_inputs"), "cadence", "late_by", "database", "deferrable", "awaited"
+        dag.get_task("wait_for_inputs"), "cadence", "late_by", "database", "deferrable", "waits"
     ) == {
         "cadence": WEEKS,
         "late_by": timedelta(days=1),
         "database": "lake_db",
         "deferrable": False,
-        "awaited": (inputs[0],),
+        "waits": {inputs[0]: timedelta(hours=6)},
     }
     transform = dag.get_task("transform").python_callable
     assert transform.func is transform_result
@@ -606,7 +606,7 @@ def test_a_report_waits_for_its_inputs_if_one_of_them_says_so(
     assert stored(dag).get_task("wait_for_inputs").downstream_task_ids == {"run_query"}
     wait = dag.get_task("wait_for_inputs")
     assert (wait.pool, dag.get_task("run_query").pool) == ("default_pool", "athena")
-    assert [source.table for source in wait.awaited] == ["plays"]
+    assert [source.table for source in wait.waits] == ["plays"]
     assert (wait.late_by, wait.database) == (timedelta(days=1), "database_dev")
     assert wait.deferrable is deferrable
 
