@@ -128,8 +128,11 @@ def _included_files(sql: str, folder: Path) -> list[tuple[str, str]]:
         if "{%" not in template:  # it includes nothing, and parsing it takes long
             continue
         for name in meta.find_referenced_templates(environment.parse(template)):
-            if name is not None and name not in text_of_file and (folder / name).is_file():
-                text_of_file[name] = (folder / name).read_text(encoding="utf-8")
+            if name is None or name in text_of_file:  # None stands for a name that is computed
+                continue
+            path = folder / name
+            if path.is_file():
+                text_of_file[name] = path.read_text(encoding="utf-8")
                 unread.append(text_of_file[name])
     return sorted(text_of_file.items())
 

@@ -141,7 +141,7 @@ class SqlInput:
         raise TypeError(f"write its filter, {{{{ inputs.{table}.partitions }}}}")
 
     def predicate(self, alias: str | None = None) -> str:
-        """Return the predicate on the keys of an alias; None if the query needs none."""
+        """Return the predicate on the partition keys; `alias` is the query's name of the table."""
         source = self.source
         if not source.is_partitioned:
             raise ValueError(f"{source.table} has no partitions (columns=()). Remove the filter")

@@ -15,7 +15,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.published import Source
+from athena_reports.inputs.published import Published, Source
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.inputs.success_markers import has_success_marker
 from athena_reports.periods.calendar import Cadence
@@ -95,8 +95,8 @@ def require_account(
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     if _is_published(location, s3):
         return
-    clients = (hook.client("athena"), hook.client("glue"), s3)
-    checks = check_account(settings, *clients, has_table=has_table)
+    athena = hook.client("athena")
+    checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
     if not problems:
         return
@@ -141,15 +141,18 @@ def check_account(
     if has_table:
         tables = published_tables(settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(next, tables, None))
-    # Nothing need be published yet of a report that another one reads.
-    all_inputs = [source for source in inputs if isinstance(source, Input)]
     inputs_by_table: dict[tuple[str, str], list[Input]] = {}
-    for source in all_inputs:
+    success_markers: set[str] = set()
+    for source in inputs:
+        if isinstance(source, Published):
+            continue  # nothing of it need be published yet
         table = (source.database or settings.database, source.table)
         inputs_by_table.setdefault(table, []).append(source)
+        if source.done is not None:
+            success_markers.add(source.done)
     for (database, name), sources in sorted(inputs_by_table.items()):
         yield _check(f"table {database}.{name}", partial(_require_table, database, sources, glue))
-    for done in sorted({source.done for source in all_inputs if source.done is not None}):
+    for done in sorted(success_markers):
         yield _check(f"success markers {done}", partial(has_success_marker, done, s3))
 
 

@@ -48,7 +48,7 @@ def add_tasks(
     channels: Sequence["Channel"],
     delivery_policy: DeliveryPolicy,
 ) -> None:
-    """Add the tasks to the DAG of the context."""
+    """Add the tasks to the DAG of the context, whose default_args have what all of them take."""
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     # The weight rule is not in default_args. There Airflow would store the address of the object,
     # which differs in each process, and so make a new version of the DAG at each parse.
@@ -97,7 +97,6 @@ def add_tasks(
         memory_limit=deployment.memory_limit,
         bucket_owner=deployment.bucket_owner,
         encryption=deployment.encryption,
-        aws_conn_id=deployment.aws_conn_id,
         weight_rule=ScheduleFirst(),
         priority_weight=_WEIGHT_OF_STARTED_RUNS,
     )
@@ -147,7 +146,6 @@ def _run_query(
         ),
         query_logic=report.query_logic,
         unload_to=unload_to,
-        environment=deployment.environment,
         database=deployment.database,
         workgroup=deployment.workgroup,
         output_location=deployment.query_results,
