@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -40,8 +41,8 @@ class InputCoverage(BaseModel, frozen=True):
     @property
     def gaps(self) -> list[str]:
         """Every required partition that the query cannot see in full, with its table."""
-        missing = (*self.absent, *self.outside, *self.not_done, *self.unpublished, *self.partial)
-        return [f"{self.table}/{partition}" for partition in missing]
+        partitions = chain.from_iterable(self._partitions_by_problem.values())
+        return [f"{self.table}/{partition}" for partition in partitions]
 
     @property
     def stops_run(self) -> bool:
@@ -55,18 +56,21 @@ class InputCoverage(BaseModel, frozen=True):
             return f"Wait for them, or run {self.dag_id} for them"
         return "Wait for them, or register them"
 
-    def __str__(self) -> str:
-        if not self.is_partitioned:
-            return f"{self.table} has no partitions"
-        problems = {
+    @property
+    def _partitions_by_problem(self) -> Mapping[str, tuple[str, ...]]:
+        return {
             "missing in Glue": self.absent,
             "outside the range of its partition projection": self.outside,
             "without a success marker": self.not_done,
             "not published": self.unpublished,
             "published as partial": self.partial,
         }
+
+    def __str__(self) -> str:
+        if not self.is_partitioned:
+            return f"{self.table} has no partitions"
         descriptions = []
-        for problem, partitions in problems.items():
+        for problem, partitions in self._partitions_by_problem.items():
             if partitions:
                 count = f"{len(partitions)} of {self.needed} required partitions"
                 descriptions.append(f"{count} {problem}: {_shown(partitions)}")

@@ -134,8 +134,10 @@ class Layout:
         """
         shown = hours_shown if self.has_hours else dates_shown
         moments: Sequence[date] = shown(zone_of(self.zone), start, end)
-        partitions = [tuple(key.value(moment) for key in self.keys) for moment in moments]
-        return list(dict.fromkeys(partitions))
+        return list(dict.fromkeys(map(self._partition, moments)))
+
+    def _partition(self, moment: date) -> Partition:
+        return tuple(key.value(moment) for key in self.keys)
 
 
 def partition_name(values: Mapping[str, str]) -> str:

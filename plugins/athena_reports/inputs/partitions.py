@@ -46,7 +46,10 @@ def find_in_table(
     table = SourceTable.read(source, needs[0].database, glue)
     if not source.is_partitioned:
         folders = {"": table.location} if table.location else {}
-        return [InputPartitions(_whole_table(table, need), folders) for need in needs]
+        whole = InputCoverage(
+            table=table.name, is_partitioned=False, missing=source.missing, needed=0
+        )
+        return [InputPartitions(whole, folders) for _ in needs]
     required_by_need = [
         need.source.required_partitions(need.period, need.late_by, now) for need in needs
     ]
@@ -57,12 +60,6 @@ def find_in_table(
         _partitions_of(table, need.source.missing, partitions, visible, unmarked)
         for need, partitions in zip(needs, required_by_need, strict=True)
     ]
-
-
-def _whole_table(table: SourceTable, need: InputNeed) -> InputCoverage:
-    return InputCoverage(
-        table=table.name, is_partitioned=False, missing=need.source.missing, needed=0
-    )
 
 
 def _visible_folders(

@@ -166,7 +166,8 @@ def _folders(
 
 def _with_zeros(table: SourceTable, partition: Partition) -> Partition:
     """Return a partition whose integers of one digit have a zero before them."""
-    return tuple(
-        value.zfill(2) if kind == "integer" else value
-        for value, kind in zip(partition, table.kinds, strict=True)
-    )
+    values = list(partition)
+    for place, kind in enumerate(table.kinds):
+        if kind == "integer":
+            values[place] = values[place].zfill(2)
+    return tuple(values)

@@ -84,12 +84,14 @@ class SourceTable:
                 f"The input {database}.{name} is a view. Name the table that it reads, such as"
                 f' Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
             )
+        partition_keys = response.get("PartitionKeys", [])
+        descriptor = response.get("StorageDescriptor", {})
         table = cls(
             source=source,
             database=database,
             table=response["Name"],
-            keys={key["Name"]: key.get("Type", "") for key in response.get("PartitionKeys", [])},
-            location=response.get("StorageDescriptor", {}).get("Location", ""),
+            keys={key["Name"]: key.get("Type", "") for key in partition_keys},
+            location=descriptor.get("Location", ""),
             projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),
         )
         table._require_keys()

@@ -30,12 +30,12 @@ def find_parts(
         InputError: A part is broken or of another time zone; or, `retryable`, Glue left all
             partitions unprocessed that it was asked for.
     """
-    part_ids: dict[str, None] = {}  # each once, in order
+    needed: list[Period] = []
     for published, period in readings:
-        part_ids.update(dict.fromkeys(part.id for part in published.parts_of(period)))
+        needed += published.parts_of(period)
+    values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
     first, _ = readings[0]
     parts: dict[str, Partition] = {}
-    values = [[part_id] for part_id in part_ids]
     try:
         for stored in stored_partitions(first.database, first.table, values, glue):
             partition = Partition.of(stored)

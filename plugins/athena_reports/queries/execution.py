@@ -72,7 +72,6 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=
     data_manifest: str = _at("Statistics", "DataManifestLocation")
     scanned_bytes: int = _at("Statistics", "DataScannedInBytes", default=0)
     queue_milliseconds: int = _at("Statistics", "QueryQueueTimeInMillis", default=0)
-    run_milliseconds: int = _at("Statistics", "EngineExecutionTimeInMillis", default=0)
     engine_version: str = _at("EngineVersion", "EffectiveEngineVersion")
     # Of a capacity reservation; None for a query that is billed by the bytes that it scans.
     dpu_count: float | None = _at("Statistics", "DpuCount", default=None)

@@ -23,7 +23,6 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
             "DataScannedInBytes": 123,
             "DataManifestLocation": "s3://results/m.csv",
             "QueryQueueTimeInMillis": 1500,
-            "EngineExecutionTimeInMillis": 2500,
         },
         "ResultConfiguration": {"OutputLocation": "s3://results/q-1"},
         "EngineVersion": {"EffectiveEngineVersion": "Athena engine version 3"},
@@ -44,7 +43,6 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
         data_manifest="s3://results/m.csv",
         scanned_bytes=123,
         queue_milliseconds=1500,
-        run_milliseconds=2500,
         engine_version="Athena engine version 3",
     )
     assert QueryExecution.from_response({"QueryExecution": description}) == expected
