@@ -19,6 +19,7 @@ from athena_reports import (
     build_restatement,
     notify,
 )
+from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import AthenaReportsError
@@ -86,6 +87,7 @@ def test_an_error_of_ours_is_final_in_every_task(
 
     (task,) = (task for dag in dags() for task in dag.tasks if task.task_id == task_id)
     monkeypatch.setattr(AwsGenericHook, "get_client_type", get_client_type)
+    monkeypatch.setattr(SharedSessionHook, "client", get_client_type)
     given = context()
     given["params"] |= {"stale": False}
     if task_id == "topic":
