@@ -389,7 +389,7 @@ class Everything:
         Lake.connect.cache_clear()
         published = Lake.connect()
         Lake.connect.cache_clear()
-        assert WEEK in published.published_partitions(dag.dag_id)
+        assert WEEK in published.published_periods(dag.dag_id)
         manifest = published.manifest(report, WEEK)
         assert len(published.rows(report, manifest, ["user_id", "score"])) == 5
         for item in manifest.objects:
