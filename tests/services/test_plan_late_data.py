@@ -200,7 +200,7 @@ PUBLISHED_SQL = "-- The miles of each carrier"
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        (End(sql=PUBLISHED_SQL, error_type=1301, category=2), "a table does not exist"),
+        (End(sql=PUBLISHED_SQL, error_type=1301, category=2), "type 1301"),
         (Refuse(sql=PUBLISHED_SQL, message="No more today"), "No more today"),
     ],
     ids=lambda value: type(value).__name__,
