@@ -114,7 +114,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
     assert amount == f"about {kilobytes(query.scanned_bytes)}, 0.00005 USD"
     caption = done.lines.index(next(line for line in done.lines if "3 of 3 rows" in line))
     assert done.lines[caption + 1 :] == [
-        "passed columns: The columns are those that the report declares.",
+        "passed columns: The columns are as declared.",
         "passed rows(at_least=1): There are 3 rows; expected at_least=1.",
         "passed unique(item): 0 of 3 rows repeat the item of an earlier row.",
         f"It scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing is published.",
@@ -409,7 +409,7 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
             [],
             "Unable to locate credentials",
         ),
-        ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region. Correct the region"),
+        ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region."),
         ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "absent"),
         ({"ATHENA_REPORTS_WORKGROUP": "absent"}, ["--run"], "WorkGroup absent is not found"),
         (
@@ -418,7 +418,6 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
             "ATHENA_REPORTS_ENV is 'Shop'. Set it to the environment's name",
         ),
         ({"ATHENA_REPORTS_BUKET": "b"}, [], "Did you mean ATHENA_REPORTS_BUCKET?"),
-        ({"AWS_ENDPOINT_URL": "here"}, [], "AWS_ENDPOINT_URL is 'here': expected a URL"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
