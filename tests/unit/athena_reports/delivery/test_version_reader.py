@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ class Told:
         report: Report = self.make_report()
         with engine() as shared:
             reader = VersionReader(
-                report=report.model_copy(update={"columns": declaring(private, declared)}),
+                report=replace(report, columns=declaring(private, declared)),
                 environment="dev",
                 period=WEEK,
                 location=self.location,
@@ -483,7 +484,7 @@ def test_a_file_that_is_too_large_is_where_people_read_it_best(
     declared = declaring(private, ("user_id", "score")) if private else {}
     with engine() as shared:
         reader = VersionReader(
-            report=told.make_report().model_copy(update={"columns": declared}),
+            report=replace(told.make_report(), columns=declared),
             environment="dev",
             period=WEEK,
             location=told.location,

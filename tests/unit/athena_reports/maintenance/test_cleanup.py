@@ -555,7 +555,8 @@ def test_what_s3_does_not_delete_is_said_and_the_next_period_is_cleaned_up(table
     with answered(tabled.s3.client, "DeleteObjects", refused):
         summary = cleaned(tabled, 2, policy=policy, delete=True)
     (problem,) = summary.problems
-    assert f"{key} cannot be deleted: AccessDenied: It is locked" in problem
+    assert f"{key} cannot be deleted: " in problem
+    assert "It is locked" in problem
     assert {each.uri.split("/")[7] for each in summary.removals} == {old[free].version}
 
     again = cleaned(tabled, 2, policy=policy, delete=True)

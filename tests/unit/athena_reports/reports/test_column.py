@@ -8,11 +8,11 @@ from athena_reports.errors import ReportError
     ("type", "description", "unit", "field"),
     [
         *(
-            (Column(kind, "a"), "is not a supported type")
+            (kind, "a", "", "type")
             for kind in ("bigit", "array(varchar)", "array<int", "decimal(40,2)")
         ),
         *(
-            (Column("int", text), "in one line")
+            ("int", text, "", "description")
             for text in ("", " ", "a\nb", "a\x7fb", "a\x1fb", "あ" * 86, "a" * 256)
         ),
         ("int", "a" * 251, "kg", "description"),

@@ -664,7 +664,7 @@ def test_the_declaration_of_a_key_of_any_name_is_an_input(
     source = Source("seen", file).partitioned("at", key=key)
     declaration = printed(load(source, lake, tmp_path / ".lake"))[-1].partition("write ")[2]
     assert declaration == f'Input("seen", {declared})'
-    assert eval(declaration, {"Input": Input}).layout.unit == "date"
+    assert eval(declaration, {"Input": Input}).layout.keys[0].format == "%Y-%m-%d"
 
 
 def test_a_date_is_that_of_its_partition_also_west_of_utc(tmp_path: Path, lake: Lake) -> None:
