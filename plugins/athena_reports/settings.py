@@ -187,6 +187,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: If variables are missing, wrong or unknown. The message has a line for each.
     """
+    endpoint_url = variables.get("AWS_ENDPOINT_URL", "")
+    if endpoint_url and not re.match("https?://[^/]", endpoint_url):
+        raise SettingsError(
+            f"AWS_ENDPOINT_URL is {endpoint_url!r}. Set it to a URL, such as http://127.0.0.1:4566."
+        )
     values = defaults(variables)
     for name, text in variables.items():
         if name.startswith(_PREFIX) and text:

@@ -19,6 +19,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     MetadataRetrievalError,
     NoCredentialsError,
+    ParamValidationError,
 )
 from botocore.retries.standard import (
     RetryContext,
@@ -172,6 +173,8 @@ def error_kind(error: Exception) -> ErrorKind:
     """
     if isinstance(error, ClientError):
         return _kind_of_response(error)
+    if isinstance(error, ParamValidationError):
+        return ErrorKind.REFUSED
     if isinstance(error, _CREDENTIAL_ERRORS):
         return ErrorKind.NO_CREDENTIALS
     is_transient = _TRANSIENT.is_retryable(RetryContext(1, caught_exception=error))

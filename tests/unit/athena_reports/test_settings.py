@@ -217,6 +217,12 @@ def test_an_endpoint_gives_the_names_that_aws_has_no_default_for(endpoint: str) 
     assert read_settings({"AWS_ENDPOINT_URL": endpoint}).report_bucket == "athena-report-dev"
 
 
+@pytest.mark.parametrize("endpoint", ["here", "127.0.0.1:4566", "ftp://127.0.0.1", "http:///x"])
+def test_an_endpoint_that_is_no_url_is_rejected(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=f"AWS_ENDPOINT_URL is {endpoint!r}. Set it to a URL"):
+        read_settings({"AWS_ENDPOINT_URL": endpoint})
+
+
 def test_each_setting_has_its_default() -> None:
     names = read_settings(LOCAL)
     assert (names.pool, names.memory_limit, names.aws_conn_id) == (

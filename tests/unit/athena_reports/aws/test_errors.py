@@ -73,7 +73,7 @@ OF_BOTOCORE = {
     "ResponseStreamingError": ErrorKind.UNAVAILABLE,
     "SSLError": ErrorKind.UNAVAILABLE,
     "NoRegionError": ErrorKind.NOT_SENT,
-    "ParamValidationError": ErrorKind.NOT_SENT,
+    "ParamValidationError": ErrorKind.REFUSED,
     "PartialCredentialsError": ErrorKind.NOT_SENT,
     "ProfileNotFound": ErrorKind.NOT_SENT,
     "TokenRetrievalError": ErrorKind.NOT_SENT,
