@@ -19,7 +19,7 @@ from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newe
 from tests.world.world import INCIDENTS, story_of
 
 # The nightly job plays 100,000 others. Each of the last five shows a planted bug.
-SEEDS = [*range(60), 71, 101, 124, 170, 182]
+SEEDS = [*range(60), 88, 101, 124, 170, 182]
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
@@ -47,7 +47,7 @@ def test_the_worlds_hold_every_incident() -> None:
 @pytest.mark.parametrize(("plant", "seed"), BUGS.items(), ids=[plant.__name__ for plant in BUGS])
 def test_a_planted_bug_is_found(plant: Plant, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    seeds = (seed, *SEEDS)  # a seed that has found it comes first, to save time
+    seeds = (seed, *range(400))  # a seed that has found it comes first, to save time
     assert seed in SEEDS
     assert any(map(_finds_something, seeds))
 
