@@ -137,7 +137,7 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
 
 def follow_does_not_read_the_manifest_again(patch: pytest.MonkeyPatch) -> None:
     def follow(
-        manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None
+        manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None, **_: Any
     ) -> None:
         if table is not None:
             partition = manifest.partition(location)

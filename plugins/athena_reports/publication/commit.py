@@ -5,6 +5,7 @@ stored: a reader gets the old version or the new one, complete. Glue has no cond
 each run of a period repairs what follows its manifest.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
@@ -64,20 +65,28 @@ def publish(
             may_lose_rows=may_lose_rows,
         )
         manifest = publication.manifest
+        table_columns = None
         if manifest != current:
             if manifest.version != version.version:
                 _copy_sql(facts.query.sql_sha256, version, manifest, location, s3)
             if table is not None:
                 # Columns that do not fit are refused before anything is visible.
-                table.prepare(manifest.columns, commented=True)
+                table_columns = table.prepare(manifest.columns, commented=True)
             if not write_document(manifest, location.manifest_uri, s3, replacing=etag):
                 continue
-        follow(manifest, location=location, s3=s3, table=table)
+        follow(manifest, location=location, s3=s3, table=table, table_columns=table_columns)
         return publication
     raise contested(location.manifest_uri)
 
 
-def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None) -> None:
+def follow(
+    manifest: Manifest,
+    *,
+    location: PeriodLocation,
+    s3: S3,
+    table: Table | None,
+    table_columns: Sequence[Mapping[str, str]] | None = None,
+) -> None:
     """Make the period's partition and `latest.json` say what the manifest says.
 
     Args:
@@ -85,6 +94,8 @@ def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table
         location: Where the period is published.
         s3: The client of the report bucket.
         table: The table that lists the period; None for no table.
+        table_columns: The columns of the table as `Table.prepare` returned them for this manifest;
+            None if it was not prepared.
 
     Raises:
         PublishError: The manifest was deleted; another process changes it each time; or it or
@@ -96,7 +107,7 @@ def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table
     for _ in range(ATTEMPTS):
         if table is not None and manifest.parquet_key:
             partition = manifest.partition(location)
-            table.put_partition(location.period_id, manifest.columns, partition)
+            table.put_partition(location.period_id, manifest.columns, partition, table_columns)
         _update_latest(manifest, location.report, s3)
         # Glue has no conditional write. If another run has changed the manifest meanwhile, its
         # partition may have been overwritten here, so follow that manifest.
@@ -105,7 +116,7 @@ def follow(manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table
             raise PublishError(f"{location.manifest_uri} was deleted. Clear publish.")
         if present == manifest:
             return
-        manifest = present
+        manifest, table_columns = present, None
     raise contested(location.manifest_uri)
 
 

@@ -114,7 +114,11 @@ class Table:
         raise contested(self._about)
 
     def put_partition(
-        self, period_id: str, columns: Sequence[TableColumn], partition: Partition
+        self,
+        period_id: str,
+        columns: Sequence[TableColumn],
+        partition: Partition,
+        table_columns: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         """Create the partition of a period, or replace it.
 
@@ -122,15 +126,19 @@ class Table:
             period_id: The id of the period.
             columns: The columns of the period's version.
             partition: Its partition.
+            table_columns: The columns of the table, as `prepare` returned them; None to prepare it
+                here.
 
         Raises:
             SchemaError: The columns do not fit the table.
             TableError: Glue refused a call, or the table is not ours.
             PublishError: Another process changes the table each time.
         """
+        if table_columns is None:
+            table_columns = self.prepare(columns)
         # Some readers go by the position of a column: so the partition has the table's columns in
         # their order. The types are those of its files, and Athena widens them.
-        types = {column["Name"]: column["Type"] for column in self.prepare(columns)}
+        types = {column["Name"]: column["Type"] for column in table_columns}
         types.update({column.name.lower(): column.glue for column in columns})
         partition_input = {
             "Values": [period_id],
