@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from botocore.exceptions import ClientError
 
-from athena_reports.aws.errors import ErrorKind, error_code, error_kind
+from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.s3 import S3, S3Error, split_uri
 from athena_reports.errors import InputError
 
@@ -29,7 +29,7 @@ def has_success_marker(uri: str, s3: S3) -> bool:
             raise
         if error_kind(cause) is ErrorKind.DENIED:
             action = f"Grant s3:ListBucket on the bucket {bucket} to the role of the workers"
-        elif error_code(cause) == "NoSuchBucket":
+        elif error_kind(cause) is ErrorKind.NO_BUCKET:
             action = f"Correct done= of the input, or create the bucket {bucket}"
         else:
             raise
