@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
+from athena_reports import AthenaWaitSensor
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags
@@ -49,11 +50,29 @@ def test_the_next_task_fails_for_good_and_says_what_to_clear(
     message = str(caught.value)
     assert "top_users" in message
     assert "marked as success" in message
-    assert re.search(rf"clear ({cleared}|it) and its downstream tasks", message)
+    (advised,) = re.findall(r"lear (\w+) and its downstream tasks", message)
+    assert advised == cleared
 
     # The advice is followed.
-    for name in names[names.index(cleared) :]:
+    for name in names[names.index(advised) :]:
         for key in [key for key in xcoms.values if key[0] == name]:
             del xcoms.values[key]
-    run_tasks(dag, xcoms, names[names.index(cleared) :])
+    run_tasks(dag, xcoms, names[names.index(advised) :])
     assert manifest_of(services.s3, xcoms)["rows"] > 0
+
+
+@pytest.mark.parametrize("missing", [None, "", "None"])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wait_in_a_dag_of_ones_own_calls_nothing_without_a_query(
+    services: Services, missing: str | None, deferrable: bool
+) -> None:
+    """A Jinja template makes the text `None` of a missing XCom."""
+    with DAG("by_hand", schedule=None):
+        sensor = AthenaWaitSensor(
+            task_id="wait_for_query", query_execution_id=missing, deferrable=deferrable
+        )
+    task, context = prepare(sensor, TaskInstance(dag_id="by_hand"), "run-1")
+    with pytest.raises(
+        AirflowFailException, match=r"^by_hand: .*marked as success, clear run_query"
+    ):
+        execute(task, context)

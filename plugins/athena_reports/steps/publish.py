@@ -100,7 +100,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query did not push `submitted`, the task fails for good."""
-        with required_xcoms(self._missing_xcoms):
+        with required_xcoms(self._not_handed_on("run_query")):
             super().render_template_fields(context, jinja_env)
 
     @report_errors()
@@ -120,8 +120,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         from athena_reports.steps.prepared_version import PreparedVersion
 
         submission = Submitted.from_xcom(self.submitted)
-        if not self.prepared or submission is None or submission.period is None:
-            raise PublishError(self._missing_xcoms, retryable=False)
+        if submission is None or submission.period is None:
+            raise PublishError(self._not_handed_on("run_query"), retryable=False)
+        if not self.prepared:
+            raise PublishError(self._not_handed_on("transform"), retryable=False)
         prepared = PreparedVersion.model_validate(self.prepared)
         period = submission.period
         location = PeriodLocation.of(self.bucket, self.report, period)
@@ -198,12 +200,12 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         """Return the same with the version that readers get now, also when the task has failed."""
         return self.get_openlineage_facets_on_start()
 
-    @property
-    def _missing_xcoms(self) -> str:
+    def _not_handed_on(self, task_id: str) -> str:
+        """Return the problem that a task before this one has pushed no XCom."""
         return (
             f"Report {self.report!r}: publish needs the query with its period, and the version "
-            "that transform prepared. If a task before publish was marked as success, clear it and "
-            "its downstream tasks. In a DAG of your own, give run_query its cadence, and publish "
+            f"that transform prepared. If {task_id} was marked as success, clear {task_id} and its "
+            "downstream tasks. In a DAG of your own, give run_query its cadence, and publish "
             "prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
         )
 

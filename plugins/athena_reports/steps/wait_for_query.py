@@ -100,17 +100,14 @@ class AthenaWaitSensor(AthenaSensor):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the arguments. If run_query pushed nothing, the task fails for good."""
-        problem = (
-            f"{self.dag_id}: {self.task_id} has no query to wait for. "
-            "If run_query was marked as success, clear run_query and its downstream tasks. "
-            "In a DAG of your own, give query_execution_id=run_query.output and "
-            "submitted=XComArg(run_query, key='submitted')."
-        )
-        with required_xcoms(problem):
+        with required_xcoms(self._no_query_problem):
             super().render_template_fields(context, jinja_env)
 
     def execute(self, context: Context) -> Any:
         """Ask once, then defer to the triggerer, or come back later."""
+        # A Jinja template renders a missing XCom as `None`.
+        if self.query_execution_id in (None, "", "None"):
+            raise AirflowFailException(self._no_query_problem)
         self._begin(context)
         if self._may_have_successors():
             self._successors_left = MAX_SUCCESSORS
@@ -177,6 +174,15 @@ class AthenaWaitSensor(AthenaSensor):
         submission = self._submission
         period = None if submission is None else submission.period
         return describe(self.dag_id, period, self.environment)
+
+    @property
+    def _no_query_problem(self) -> str:
+        return (
+            f"{self.dag_id}: {self.task_id} has no query to wait for. "
+            "If run_query was marked as success, clear run_query and its downstream tasks. "
+            "In a DAG of your own, give query_execution_id=run_query.output and "
+            "submitted=XComArg(run_query, key='submitted')."
+        )
 
     def _may_have_successors(self) -> bool:
         """Return whether the query is the one that was submitted, and the wait can count.

@@ -418,6 +418,7 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
             "ATHENA_REPORTS_ENV is 'Shop'. Set it to the environment's name",
         ),
         ({"ATHENA_REPORTS_BUKET": "b"}, [], "Did you mean ATHENA_REPORTS_BUCKET?"),
+        ({"AWS_ENDPOINT_URL": "here"}, [], "AWS_ENDPOINT_URL is 'here'. Set it to a URL"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )

@@ -335,11 +335,15 @@ def test_a_restated_period_makes_only_the_one_after_it_stale(
 
 
 @pytest.mark.parametrize(
-    "missing",
-    [{"prepared": None}, {"submitted": None}, {"submitted": {"period": None, "sql_sha256": ""}}],
+    ("missing", "cleared"),
+    [
+        ({"prepared": None}, "transform"),
+        ({"submitted": None}, "run_query"),
+        ({"submitted": {"period": None, "sql_sha256": ""}}, "run_query"),
+    ],
 )
 def test_publish_without_a_version_or_a_period_names_the_way_out(
-    missing: dict[str, Any], bucket: str, query: dict[str, Any]
+    missing: dict[str, Any], cleared: str, bucket: str, query: dict[str, Any]
 ) -> None:
     given = {"prepared": transformed(query, bucket), "submitted": submitted()} | missing
     with DAG("plays_weekly", schedule=None):
@@ -350,7 +354,7 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
     assert str(caught.value) == (
         "Report 'plays': publish needs the query with its period, and the version that transform"
-        " prepared. If a task before publish was marked as success, clear it and its downstream"
+        f" prepared. If {cleared} was marked as success, clear {cleared} and its downstream"
         " tasks. In a DAG of your own, give run_query its cadence, and publish"
         " prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
     )
