@@ -125,6 +125,8 @@ bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/be
 
 # setuptools leaves files beside what it builds, and puts those of an earlier build into the wheel. So it builds a copy.
 SOURCE := dist/.source
+# The address that the wheels name. A fork has another one, so it comes from who publishes them: release.yaml.
+REPOSITORY_URL :=
 
 .PHONY: build
 build: $(READY) ## Build the three wheels into dist: athena-reports, athena-reports-cli and local-athena
@@ -133,6 +135,9 @@ build: $(READY) ## Build the three wheels into dist: athena-reports, athena-repo
 	@find $(SOURCE) -name '*.egg-info' -prune -exec rm -rf {} +
 	@cp LICENSE $(SOURCE)/cli && cp LICENSE $(SOURCE)/local_athena
 	@for package in . cli local_athena; do \
+		if [ -n "$(REPOSITORY_URL)" ]; then \
+			printf '\n[project.urls]\nRepository = "%s"\n' '$(REPOSITORY_URL)' >>$(SOURCE)/$$package/pyproject.toml; \
+		fi; \
 		$(UV) build --quiet --wheel --out-dir dist --no-create-gitignore $(SOURCE)/$$package || exit 1; \
 	done
 	@rm -rf $(SOURCE)

@@ -41,10 +41,13 @@ def _index_of_pip() -> str:
     return index
 
 
+REPOSITORY_URL = "https://example.com/athena-reports"
+
+
 def build_wheels(folder: Path) -> Path:
-    """Build the wheels in a copy of the repository, as `make build` does; returns their folder."""
+    """Build the wheels in a copy of the repository, as a release does; returns their folder."""
     root = copy_repository(folder)
-    done = make(root, "build", f"UV={UV}", **index_variables())
+    done = make(root, "build", f"UV={UV}", f"REPOSITORY_URL={REPOSITORY_URL}", **index_variables())
     assert done.returncode == 0, done.stdout + done.stderr
     return root / "dist"
 

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tests.repository.installed import Installed, build_wheels, index_variables
+from tests.repository.installed import REPOSITORY_URL, Installed, build_wheels, index_variables
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
@@ -81,6 +81,12 @@ def test_the_page_on_a_package_index_has_no_link_into_the_repository(
     targets = re.findall(r"\]\(([^)\s]+)", description)
     targets += re.findall(r"(?:src|srcset|href)=\"([^\"]+)\"", description)
     assert [target for target in targets if not target.startswith("https://")] == []
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_wheel_names_the_repository_it_is_built_from(name: str, wheels: Path) -> None:
+    urls = metadata(wheel(wheels, name)).get_all("Project-URL")
+    assert urls == [f"Repository, {REPOSITORY_URL}"]
 
 
 def test_a_build_leaves_nothing_but_the_wheels(wheels: Path) -> None:
