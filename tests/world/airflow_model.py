@@ -357,12 +357,13 @@ class Attempt:
     def _judge_end(self) -> None:
         """A wait that ends for good leaves no query running, as nobody waits for it any more.
 
-        `soft_fail` and `never_fail` also skip one that has not heard of the successor that it
-        started.
+        `soft_fail` and `never_fail` also skip one that has not heard of the successor that it, or a
+        try before it, has started.
         """
         world, root = self.run.world, self.run.xcoms["run_query"]
         awaited = [start.id for start in world.books.values() if start.root == root][-1]
-        if self.run.skips_by and world.acting.missed_start:
+        is_unheard = world.acting.missed_start or world.books[awaited].unanswered
+        if self.run.skips_by and is_unheard:
             world.judged["successor that a skip leaves"] += 1
             return
         query = world.athena.queries[awaited]

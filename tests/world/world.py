@@ -212,6 +212,7 @@ class Start:
         run: The run; None for an author's command.
         forgotten: How often Athena had forgotten its tokens before.
         outlived: Whether the process that started it went on, and so has noted it.
+        unanswered: Whether the answer to its start was lost.
     """
 
     id: str
@@ -221,6 +222,7 @@ class Start:
     run: Run | None
     forgotten: int
     outlived: bool = False
+    unanswered: bool = False
 
 
 @dataclass(frozen=True)
@@ -594,6 +596,8 @@ class World:
         self.acting.had_trouble = True
         if action == "StartQueryExecution":
             self.acting.missed_start = True
+            if self.attempt.started is not None:  # else Athena returned the query of an earlier try
+                self.attempt.started.unanswered = True
 
     # --- what others ask
 
