@@ -185,7 +185,10 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
 
 
 def _update_latest(manifest: Manifest, report: ReportLocation, s3: S3) -> None:
-    """Make `latest.json` this manifest, unless it is of a later period, or a later query of it."""
+    """Make `latest.json` this manifest, unless it is a later one.
+
+    A process that Airflow takes for dead may come back with a manifest that was replaced meanwhile.
+    """
     uri = report.latest_uri
     for _ in range(ATTEMPTS):
         latest, etag = read_document(Manifest, uri, s3)
@@ -196,8 +199,8 @@ def _update_latest(manifest: Manifest, report: ReportLocation, s3: S3) -> None:
     raise contested(uri)
 
 
-def _order(manifest: Manifest) -> tuple[str, str]:
-    return manifest.period.start_utc, manifest.query.submitted_at
+def _order(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.period.start_utc, manifest.query.submitted_at, manifest.published_at
 
 
 def _copy_sql(

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -92,6 +93,19 @@ def test_the_latest_period_follows_where_one_query_gave_two_versions(place: Plac
 
     place.publish(changed, facts())
     assert place.latest()["version"] == changed.version
+
+
+def test_the_latest_period_keeps_the_later_of_two_versions_of_one_query(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen publish goes on after its task was cleared, and dies before it looks again."""
+    replaced = place.publish(place.upload("a"), facts(published_at=EARLY)).manifest
+    newer = place.publish(place.upload("b"), facts(published_at=LATE)).manifest
+
+    monkeypatch.setattr(commit, "read_manifest", Mock(side_effect=SystemExit))
+    with pytest.raises(SystemExit):
+        commit.follow(replaced, location=place.location, s3=place.s3, table=None)
+    assert place.latest()["version"] == newer.version
 
 
 def test_a_later_run_of_an_older_query_repairs_what_a_crash_left_behind(tabled: Place) -> None:
