@@ -6,8 +6,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
-# The SAM CLI requires another boto3 than Airflow, so it has an environment of its own.
-SAM := .venv-deploy/.ready
 PY := $(VENV)/bin/python
 # For the demo and the benchmarks; the packages themselves are installed into .venv.
 DEV := PYTHONPATH=plugins:cli:local_athena/src:dev $(PY)
@@ -48,11 +46,6 @@ $(READY): dev/pins/uv.txt dev/pins/dev.txt cli/pyproject.toml local_athena/pypro
 	@$(call PLUGINS_ON_PATH,$(PY))
 	@touch $@
 
-$(SAM): dev/pins/deploy.txt | $(READY)
-	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
-	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
-	@touch $@
-
 # The demo's lakes, kept as tables that `athena-reports` finds, as `athena-reports load` keeps them.
 LAKES := .lake/.demo
 
@@ -61,7 +54,7 @@ $(LAKES): | $(READY)
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) $(SAM) $(LAKES) ## Install all tools, and write the demo's tables for `athena-reports preview` and others
+setup: $(READY) $(LAKES) ## Install all tools, and write the demo's tables for `athena-reports preview` and others
 
 .PHONY: demo
 demo: $(READY) ## Run both reports in Airflow on local services, to their end
@@ -92,7 +85,7 @@ CI_FILES = tests/airflow \
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they poll one
 # another until they are ready.
 .PHONY: test-ci
-test-ci: $(READY) $(SAM) ## Run the longer tests; they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
+test-ci: $(READY) ## Run the longer tests; they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
 	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full"
 
 .PHONY: test-nightly
@@ -149,9 +142,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: lock
 lock: $(READY) ## Renew the locks in dev/pins from the groups of pyproject.toml (UPGRADE="duckdb ruff" for newer versions)
-	@for group in uv deploy; do \
-		$(LOCK) --group $$group --output-file dev/pins/$$group.txt >/dev/null || exit 1; \
-	done
+	@$(LOCK) --group uv --output-file dev/pins/uv.txt >/dev/null
 	@$(LOCK) requirements.txt --group dev --constraint dev/pins/uv.txt --output-file dev/pins/dev.txt >/dev/null
 
 .PHONY: format

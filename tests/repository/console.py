@@ -39,7 +39,8 @@ _AWS_OPTIONS = {
 }
 
 
-_AWS_CUSTOM = {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("configure", "export-credentials")}
+_AWS_CUSTOM = {("s3", command) for command in ("cp", "ls", "rm", "sync")}
+_AWS_CUSTOM |= {("configure", "export-credentials")}
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ def _check_words(words: list[str]) -> None:
         words = words[1:]
     if not words or words[0] in _SHELL:
         return
-    check = _PROGRAMS.get(re.sub(r"^\.venv(-deploy)?/bin/", "", words[0]))
+    check = _PROGRAMS.get(re.sub(r"^\.venv/bin/", "", words[0]))
     assert check, f"no check for the program {words[0]}: add one to {Path(__file__).name}"
     check(words[1:])
 
@@ -118,7 +119,8 @@ def _reports(words: list[str]) -> None:
             command.make_context(name, arguments, parent=context).close()
 
 
-def _aws(words: list[str]) -> None:
+def check_aws(words: list[str]) -> None:
+    """Hold the options of a call of the AWS CLI against botocore's model of the operation."""
     service, operation, *rest = words
     if (service, operation) in _AWS_CUSTOM:
         return
@@ -176,6 +178,13 @@ def _export(words: list[str]) -> None:
     assert not unknown, f"no such setting: {sorted(unknown)}"
 
 
+def _deploy(words: list[str]) -> None:
+    script = (ROOT / "deploy" / "deploy.sh").read_text(encoding="utf-8")
+    environment, *options = words
+    assert (ROOT / "deploy" / "environments" / f"{environment}.yaml").is_file()
+    assert all(f"{option})" in script for option in options)
+
+
 _SHELL = {".", "echo", "cd", "eval", "git", "curl", "id"}
 # Those of docs/how-to/existing-environment.md, which the unit tests of the bundle run.
 _SHELL |= {"cat", "mkdir", "rm", "sed", "unzip", "zip"}
@@ -185,10 +194,11 @@ _PROGRAMS = {
     "make": _make,
     "athena-reports": _reports,
     "python": _python,
-    "aws": _aws,
+    "aws": check_aws,
     "local-athena": _local_athena,
     "airflow": _airflow,
     "docker": _docker,
     "pytest": _pytest,
     "export": _export,
+    "deploy/deploy.sh": _deploy,
 }

@@ -43,8 +43,8 @@ has kept, for as long as they run. `backfill`, `plan`, `status`, `costs` and `ch
 none: nothing is published in new services. Airflow's home is `.airflow` in the project, unless the
 shell names an `AIRFLOW_HOME`.
 
-`athena-reports --install-completion` lets the shell complete commands and options. `bundle`,
-`mwaa-check` and `deploy` need the extra `mwaa` (`pip install 'athena-reports-cli[mwaa]'`).
+`athena-reports --install-completion` lets the shell complete commands and options. `bundle`
+and `mwaa-check` need the extra `mwaa` (`pip install 'athena-reports-cli[mwaa]'`).
 
 | exit code | when |
 | --- | --- |
@@ -58,7 +58,7 @@ shell names an `AIRFLOW_HOME`.
 _STACK = f"""# The stack
 
 `cli/athena_reports_cli/mwaa/stack.yaml` is a CloudFormation template of what the reports of one
-environment need. [`athena-reports deploy`](../how-to/deploy.md) creates and changes it.
+environment need. [A script](../how-to/deploy.md) creates and changes it.
 This page is generated from the template:
 {RENEW}
 

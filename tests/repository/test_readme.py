@@ -19,9 +19,7 @@ from tests.support.repository_copy import copy_repository, make
 JAPANESE = ROOT / "README.ja.md"
 SAMPLE = ROOT / "dags" / "user_ranking.py"
 # An author writes the files of reports and may delete the samples. The guide writes its answers.
-OF_AUTHORS = re.compile(
-    r"dags/(?!athena_reports_).+|include/sql/.*|tests/reports/.*|deploy/samconfig\.toml"
-)
+OF_AUTHORS = re.compile(r"dags/(?!athena_reports_).+|include/sql/.*|tests/reports/.*")
 # The changelog names what is gone.
 NAMING = [page for page in PAGES if page.name != "CHANGELOG.md"]
 of_our_readme = pytest.mark.skipif(README not in PAGES, reason="a team has written its own")

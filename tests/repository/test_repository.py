@@ -30,7 +30,7 @@ from setuptools import build_meta
 pathlib.Path("made").mkdir()
 build_meta.prepare_metadata_for_build_wheel("made")
 """
-LOCKS = {"uv": "uv", "deploy": "deploy", "local": "dev", "dev": "dev"}
+LOCKS = {"uv": "uv", "local": "dev", "dev": "dev"}
 """The lock of each group. That of `dev` has requirements.txt too."""
 
 

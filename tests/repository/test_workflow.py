@@ -192,7 +192,7 @@ def test_each_image_of_mwaa_whose_packages_are_kept_is_tested_and_the_newest_air
         for path in (ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images").iterdir()
     }
     assert set(JOBS["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
-    assert "athena-reports mwaa-check --version newest" in TEXTS["nightly"]
+    assert 'athena-reports mwaa-check --version "$newest"' in TEXTS["nightly"]
 
 
 def test_each_night_the_wheels_meet_the_newest_packages_that_they_allow() -> None:
@@ -205,7 +205,7 @@ def test_each_night_the_wheels_meet_the_newest_packages_that_they_allow() -> Non
 def test_only_a_person_deploys_and_only_where_the_role_is_known() -> None:
     # YAML reads the key `on` as true.
     assert PARSED["deploy"][True].keys() == {"workflow_dispatch"}
-    deploying = [name for name, text in TEXTS.items() if "athena-reports deploy" in text]
+    deploying = [name for name, text in TEXTS.items() if "deploy/deploy.sh" in text]
     calling = [name for name, text in TEXTS.items() if "workflows/deploy.yaml" in text]
     assert (deploying, calling) == (["deploy"], [])
 
@@ -297,7 +297,7 @@ def test_packages_are_installed_before_there_are_credentials() -> None:
     names = [step.get("run") or step["uses"].partition("@")[0] for step in DEPLOY["steps"]]
     credentials = names.index("aws-actions/configure-aws-credentials")
     assert names.index("make setup PYTHON=python") < credentials
-    assert names[credentials + 1 :] == ['.venv/bin/athena-reports deploy --env "$TARGET"']
+    assert names[credentials + 1 :] == ['PATH="$PWD/.venv/bin:$PATH" deploy/deploy.sh "$TARGET"']
     assert DEPLOY["steps"][credentials]["with"] == {
         "role-to-assume": "${{ vars.AWS_DEPLOY_ROLE }}",
         "aws-region": "${{ vars.AWS_REGION }}",

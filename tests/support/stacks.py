@@ -11,11 +11,12 @@ from cfnlint.decode import decode
 from tests.support.paths import ROOT
 
 REPORTS_TEMPLATE = ROOT / "cli" / "athena_reports_cli" / "mwaa" / "stack.yaml"
+TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of reports.yaml.
+    """A stack of stack.yaml.
 
     Attributes:
         name: Its name.
@@ -36,9 +37,7 @@ def kept_parameters(environment: str) -> dict[str, str]:
 
 def secrets_backend(environment: str) -> tuple[str, dict[str, Any]]:
     """The class and the arguments of the secrets backend that an environment gets."""
-    template, problems = decode(str(REPORTS_TEMPLATE))
-    assert not problems
-    options = template["Resources"]["Airflow"]["Properties"]["AirflowConfigurationOptions"]
+    options = TEMPLATE["Resources"]["Airflow"]["Properties"]["AirflowConfigurationOptions"]
     arguments = options["secrets.backend_kwargs"]["Fn::Sub"].replace("${Environment}", environment)
     return options["secrets.backend"], json.loads(arguments)
 

@@ -42,12 +42,12 @@ def requirement_of(wheel: Path) -> str:
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
-def keep_small_wheel(repository: Path) -> Path:
-    """Put a wheel in the place where a repository keeps what it has downloaded."""
-    return write_wheel(repository / CACHE, "duckdb", "2.0.1")
-
-
 def carry_small_wheel(repository: Path) -> None:
-    """Let a copy of the repository carry that wheel: its bundle needs no network then."""
+    """Let a copy of the repository carry a wheel of some bytes: its bundle needs no network."""
     assert repository != ROOT
-    (repository / LIST).write_text(requirement_of(keep_small_wheel(repository)))
+    wheel = write_wheel(repository / CACHE, "duckdb", "2.0.1")
+    line = requirement_of(wheel)
+    (repository / LIST).write_text(line)
+    folder = repository / CACHE / hashlib.sha256(line.encode()).hexdigest()[:12]
+    folder.mkdir()
+    wheel.rename(folder / wheel.name)

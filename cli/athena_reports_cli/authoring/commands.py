@@ -767,81 +767,31 @@ def up(
 def bundle(environment: EnvironmentName = "prd") -> None:
     """Build the bundle for Amazon MWAA in dist/mwaa, without calling AWS."""
     from athena_reports_cli.local.project import find_project
-    from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
+    from athena_reports_cli.mwaa.bundle import build_bundle
 
-    project = find_project()
-    folder = project.root / BUNDLE
-    built = build_bundle(project, environment, folder)
-    print(f"{len(built.files)} files of {environment} are in {folder}")
+    folder = build_bundle(find_project(), environment)
+    print(f"The bundle of {environment} is in {folder}")
 
 
 @app.command("mwaa-check")
 def mwaa_check(
-    version: Annotated[
-        str, typer.Option(help="The image's version of Airflow, such as 3.3.1; or newest.")
-    ],
+    version: Annotated[str, typer.Option(help="The image's version of Airflow, such as 3.3.1.")],
     environment: EnvironmentName = "prd",
-    constraints: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH or URL",
-            help="What the image was built with, or none; by default those that are known of it.",
-        ),
-    ] = "",
-    python: Annotated[
-        str, typer.Option(metavar="PATH", help="A Python 3.12; by default the first one found.")
-    ] = "",
 ) -> None:
     """Build the bundle, and run it in a twin of MWAA's image, without Docker.
 
-    The reports whose tables are kept in `.lake/` run, one period of each DAG.
+    It runs one period of each DAG whose tables are kept in `.lake/`.
     """
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.runs import TimedProgress
     from athena_reports_cli.local.services import forget_aws_of_shell
-    from athena_reports_cli.mwaa.bundle import BUNDLE, build_bundle
+    from athena_reports_cli.mwaa.bundle import build_bundle
     from athena_reports_cli.mwaa.check import check_in_twin
 
     forget_aws_of_shell()
     project = find_project()
-    build_bundle(project, environment, project.root / BUNDLE)
-    progress = TimedProgress(Console())
-    check_in_twin(project, version, progress=progress, constraints=constraints, python=python)
-
-
-@app.command()
-def deploy(
-    environment: EnvironmentName,
-    guided: Annotated[
-        bool,
-        typer.Option(
-            "--guided", help="Ask where to deploy, if that is not known, and create the stack."
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would change.")
-    ] = False,
-    no_check: Annotated[
-        bool, typer.Option("--no-check", help="Skip the check in the twin.")
-    ] = False,
-) -> None:
-    """Deploy an environment to Amazon MWAA.
-
-    Its bundle is checked in a twin first. The SAM CLI then changes the stack.
-    """
-    from athena_reports_cli.local.project import find_project
-    from athena_reports_cli.mwaa.deploy import Options
-    from athena_reports_cli.mwaa.deploy import deploy as run_deploy
-
-    options = Options(guided=guided, check=not no_check, dry_run=dry_run)
-    try:
-        run_deploy(find_project(), environment, options)
-    except KeyboardInterrupt:
-        print_problem(
-            "\nInterrupted. A change of the stack goes on in AWS;"
-            " once it is over, the same command finishes the rest."
-        )
-        raise
+    folder = build_bundle(project, environment)
+    check_in_twin(project, folder, version, TimedProgress(Console()))
 
 
 def _print_checks(checks: "list[AccountCheck]") -> None:

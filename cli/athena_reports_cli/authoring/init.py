@@ -37,6 +37,7 @@ _TEMPLATES = {
     ".gitignore": "gitignore",
     ".github/workflows/ci.yaml": "ci.yaml",
     ".github/workflows/deploy.yaml": "deploy.yaml",
+    "deploy/deploy.sh": "deploy.sh",
     "dags/.airflowignore": "airflowignore",
     "dags/athena_reports_maintenance.py": "maintenance.py",
     "plugins/README.md": "plugins.md",
@@ -99,12 +100,14 @@ def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> d
     }
     templates = report_templates()
     texts = {}
-    for path, template in _TEMPLATES.items():
-        texts[path] = templates.get_template(f"project/{template}.jinja").render(values)
+    for path, name_of_template in _TEMPLATES.items():
+        template = templates.get_template(f"project/{name_of_template}.jinja")
+        texts[path] = template.render(values)
     for environment in _ENVIRONMENTS:
-        template_of_environment = templates.get_template("project/environment.env.jinja")
-        path = f"deploy/environments/{environment}.env"
-        texts[path] = template_of_environment.render(environment=environment)
+        for suffix in ("env", "yaml"):
+            template = templates.get_template(f"project/environment.{suffix}.jinja")
+            path = f"deploy/environments/{environment}.{suffix}"
+            texts[path] = template.render(environment=environment, airflow=values["airflow"])
     return texts
 
 

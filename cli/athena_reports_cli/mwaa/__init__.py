@@ -1,4 +1,4 @@
-"""The bundle for Amazon MWAA, its check in a twin of MWAA's image, and its deployment."""
+"""The bundle for Amazon MWAA, and its check in a twin of MWAA's image."""
 
 from pathlib import PurePosixPath
 
@@ -8,5 +8,5 @@ HOME = PurePosixPath("/usr/local/airflow")
 """AIRFLOW_HOME on MWAA; `dags/`, `plugins/`, `requirements/` and `startup/` lie in it."""
 
 
-class DeployError(AthenaReportsError):
-    """Something is wrong with what was asked for; the message says what, and what to do."""
+class BundleError(AthenaReportsError):
+    """The bundle cannot be built, or its check fails."""

@@ -20,29 +20,21 @@ class _Missing(MetaPathFinder):
     """Finds none of the modules of some packages."""
 
     def __init__(self, packages: list[str]) -> None:
-        files = set()
+        self._files = set()
         for name in packages:
             for file in distribution(name).files or ():
-                files.add(str(file.locate()))
-        self._files = files
+                self._files.add(str(file.locate()))
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin in self._files:
-            raise ModuleNotFoundError(
-                f"No module named {fullname!r} without requirements.txt", name=fullname
-            )
+            raise ModuleNotFoundError(f"No module named {fullname!r} without requirements.txt")
         return None
 
 
-def main() -> None:
-    """Import the plugins."""
+if __name__ == "__main__":
     folder, *packages = sys.argv[1:]
     sys.meta_path.insert(0, _Missing(packages))
     sys.path.append(folder)
     for plugin in sorted(Path(folder).glob("*.py")):
         import_module(plugin.stem)
-
-
-if __name__ == "__main__":
-    main()

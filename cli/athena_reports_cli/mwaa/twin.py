@@ -1,44 +1,33 @@
 """A twin of MWAA's image for Airflow 3, without Docker.
 
-It has the image's packages and folders, and does with a bundle what the image does: a virtual
-environment beside a folder that stands for the image's root. It is kept by the name of what it is
-made of. Facts are from github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
+It has the image's packages and folders, and treats a bundle as the image does: a virtual
+environment beside a folder that stands for the image's root. Facts are from
+github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import NamedTuple
-from urllib.request import urlopen
 
 from packaging.utils import canonicalize_name
+from pydantic import BaseModel, TypeAdapter
 from uv import find_uv_bin
 
 from athena_reports_cli.local.runtime import Progress, tail
 from athena_reports_cli.local.services import environment_without
-from athena_reports_cli.mwaa import HOME, DeployError
-from athena_reports_cli.mwaa.requirements import LIBRARY
-from athena_reports_cli.mwaa.wheels import FOLDER, PYTHON
+from athena_reports_cli.mwaa import HOME, BundleError
 
-PIP_SECONDS = 9 * 60
-"""How long requirements.txt may take; after that MWAA goes on without what is missing."""
-STARTUP_SECONDS = 5 * 60
-_IMAGE_SECONDS = 30 * 60
-"""How long the packages of the image may take: two of them are compiled."""
 PACKAGES = (
-    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}"
-    " aiobotocore gunicorn statsd"
+    "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}",
+    *("aiobotocore", "gunicorn", "statsd"),
 )
 """What every image has, where the list of its packages is not kept in images/."""
 ESSENTIAL = (
@@ -83,23 +72,15 @@ _PROTECTED = re.compile(
     r"|AIRFLOW__LOGGING__(COLORED_CONSOLE_LOG|LOGGING_CONFIG_CLASS)"
     r"|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
 )
+_CUT_OFF = ("--isolated", "--no-index", "--retries", "0", "--proxy", "http://127.0.0.1:9")
+"""With these, pip reaches no index and no URL: port 9 is that of the discard service."""
+_OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
 
-_VARIABLES_OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
-
-_KEPT = Path(__file__).with_name("images")
+_HERE = Path(__file__).parent
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
-_NOBODY = "http://127.0.0.1:9"  # the port of the discard service, where nobody listens
-_CUT_OFF = (
-    *("--isolated", "--no-cache-dir", "--retries", "0"),
-    *("--index-url", _NOBODY, "--proxy", _NOBODY),
-)
-"""With these, pip reaches no package index, not even one that requirements.txt names."""
-_IMPORT_PLUGINS = Path(__file__).with_name("import_plugins.py")
-_REPORT_PERIODS = Path(__file__).with_name("report_periods.py")
-_USABLE = f"import sys, venv, ensurepip; assert sys.version_info[:2] == {PYTHON}"
 
 
-class ReportPeriod(NamedTuple):
+class ReportPeriod(BaseModel, frozen=True):
     """A period of a report, in one cadence."""
 
     report: str
@@ -107,23 +88,45 @@ class ReportPeriod(NamedTuple):
     period: str
 
 
+_PERIODS = TypeAdapter(dict[str, ReportPeriod])
+
+
+class Installed(BaseModel, frozen=True):
+    """What requirements.txt has installed.
+
+    Attributes:
+        added: The versions of the packages that the image has not, or has in another version.
+        needs_index: Whether pip had to ask a package index for any of them.
+    """
+
+    added: dict[str, str]
+    needs_index: bool
+
+
 class Twin:
     """A twin with a bundle in it.
 
     Attributes:
-        folder: Where all of it is.
+        folder: The folder of all of it.
         python: Its Python.
         home: What stands for AIRFLOW_HOME on MWAA.
-        added: The packages that its requirements.txt has brought, with their versions.
-        needs_index: Whether pip had to ask a package index for any of them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
         self.home = folder / "root" / HOME.relative_to("/")
-        self.added: dict[str, str] = {}
-        self.needs_index = False
+        self._record = folder / "installed.json"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the image's packages and requirements.txt are installed."""
+        return self._record.exists()
+
+    @property
+    def installed(self) -> Installed:
+        """What requirements.txt has installed."""
+        return Installed.model_validate_json(self._record.read_bytes())
 
     def lay_out(self, bundle: Path) -> None:
         """Put the parts of a bundle where MWAA puts them, in place of what is there."""
@@ -135,131 +138,78 @@ class Twin:
         (self.home / "startup").mkdir()
         shutil.copy(bundle / "startup.sh", self.home / "startup")
 
-    def install(self, image: str, constraints: str, requirements: str) -> None:
-        """Install the image's packages, then requirements.txt by the image's rules.
+    def install(self, version: str, requirements: str) -> None:
+        """Install the packages of an image with uv, then requirements.txt with pip, as MWAA does.
 
-        The wheels of the plugins folder come first, with the network cut: an environment without a
-        route to a package index has nothing else. Then requirements.txt as a whole, without the
-        network if that is enough. Only here a failure is an error; MWAA goes on without the
-        packages.
-
-        Args:
-            image: The image's packages, as lines of a requirements.txt.
-            constraints: What the image was built with, as lines of a constraints file.
-            requirements: The bundle's requirements.txt.
+        pip gets no package index first: an environment without a route to one has nothing else.
 
         Raises:
-            DeployError: uv or pip failed, or pip has installed the library too.
+            BundleError: uv or pip failed. MWAA would only log that pip failed, and run on without
+                the packages.
         """
-        self._install_image(image, constraints)
-        before = self._versions()
-        self._install_requirements(requirements, before)
-        self.added = {}
-        for name, version in self._versions().items():
-            if before.get(name) != version:
-                self.added[name] = version
-        if LIBRARY in self.added:
-            raise DeployError(
-                f"requirements.txt installs {LIBRARY} {self.added[LIBRARY]}, and plugins.zip has"
-                " the library too. Airflow would use the installed one, and show an import error of"
-                " its plugin. Remove the line that installs it, perhaps in a file that"
-                " requirements.txt names."
-            )
-
-    def _install_image(self, image: str, constraints: str) -> None:
-        """Install with uv, which is faster: MWAA runs pip only for requirements.txt."""
-        pinned = {_name(line) for line in image.splitlines() if "==" in line}
-        # The list wins: an image may have another version than its constraints say.
-        others = [line for line in constraints.splitlines() if _name(line) not in pinned]
-        packages = self._file("image.txt", image)
-        limits = self._file("constraints.txt", "\n".join(others))
+        self._make_environment()
         # The twin lies in the project, whose [tool.uv] may ask for other versions.
-        install = [find_uv_bin(), "pip", "install", "--no-config", "--python", str(self.python)]
-        arguments = ["--compile-bytecode", "-r", packages, "-c", limits]
-        log = self.folder / "image.log"
-        code = self._run([*install, *arguments], log, _IMAGE_SECONDS)
-        advice = (
-            "psycopg2 and pycurl need a compiler and the headers of libpq and libcurl."
-            " To use another package index than PyPI, set UV_DEFAULT_INDEX."
-        )
-        _require_success("uv", code, _IMAGE_SECONDS, advice, log)
+        uv = [find_uv_bin(), "pip", "install", "--no-config", "--python", str(self.python)]
+        self._run([*uv, "--compile-bytecode", *_image(version)])
+        of_image = self._versions()
+        needs_index = self._install_requirements(requirements, of_image)
+        added = dict(self._versions().items() - of_image.items())
+        record = Installed(added=added, needs_index=needs_index)
+        self._record.write_text(record.model_dump_json())
 
-    def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> None:
-        """Install requirements.txt beside the packages of the image, whose versions are given."""
-        essential_names = ESSENTIAL.split()
-        essential = ""
-        for name, version in of_image.items():
-            if name in essential_names:
-                essential += f"{name}=={version}\n"
-        local = requirements.replace(f"{HOME}/", f"{self.home}/")
-        packages = self._file("requirements.txt", local)
-        limits = self._file("essential.txt", essential)
-
-        wheels = f"{self.home / 'plugins' / FOLDER}/"
-        carried = [line for line in local.splitlines() if line.startswith(wheels)]
-        if carried:
-            advice = "The bundle carries a wheel that the image cannot install without a network."
-            self._pip("pip-wheels.log", advice, [*_CUT_OFF, "-c", limits, *carried])
-        arguments = ["-c", limits, "-r", packages]
-        code = self._run_pip("pip-cut-off.log", [*_CUT_OFF, *arguments])
-        self.needs_index = code != 0
-        if self.needs_index:
-            advice = "MWAA only logs that, and runs on without the packages."
-            self._pip("pip.log", advice, arguments)
+    def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> bool:
+        """Install requirements.txt beside the image; return whether that needs an index."""
+        pins = ""
+        for name in ESSENTIAL.split():
+            if name in of_image:
+                pins += f"{name}=={of_image[name]}\n"
+        essential = self.folder / "essential.txt"
+        essential.write_text(pins)
+        packages = self.folder / "requirements.txt"
+        packages.write_text(requirements.replace(f"{HOME}/", f"{self.home}/"))
+        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
+        pip += ["--no-input", "--constraint", str(essential), "--requirement", str(packages)]
+        try:
+            self._run([*pip, *_CUT_OFF])
+        except BundleError:
+            self._run(pip)
+            return True
+        return False
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed, as MWAA may do.
 
         Raises:
-            DeployError: A plugin needs one of those packages when it is imported.
+            BundleError: A plugin needs one of its packages when it is imported.
         """
-        log = self.folder / "import.log"
-        script = [str(_IMPORT_PLUGINS), str(self.home / "plugins"), *self.added]
-        # In a home of its own: Airflow writes its configuration into that at its first import.
-        environment = {"AIRFLOW_HOME": str(self.folder / "import")}
-        code = self._run_python(["-P", *script], log, 120, environment)
-        if code != 0:
-            raise DeployError(
-                "A plugin cannot be imported without what requirements.txt installs"
-                f" ({', '.join(self.added)}). On MWAA that breaks components: import such a package"
-                f" in a function that uses it.\n{tail(log)}"
-            )
+        plugins = str(self.home / "plugins")
+        self._run_script("import_plugins.py", [plugins, *self.installed.added])
 
-    def startup_variables(self, progress: Progress) -> dict[str, str]:
-        """Run startup.sh and return what it exports, but for the variables that MWAA protects.
-
-        Args:
-            progress: Told which variables those are.
+    def startup_variables(self) -> tuple[dict[str, str], list[str]]:
+        """Run startup.sh; return what it exports, and the names of variables that MWAA protects.
 
         Raises:
-            DeployError: startup.sh failed, or took too long.
+            BundleError: startup.sh failed.
         """
-        before = {**_clean_environment(), "AIRFLOW_HOME": str(self.home), **DEFAULTS}
-        # The exit trap also answers for a script that calls exit.
+        before = {**_clean_environment(), **DEFAULTS, "AIRFLOW_HOME": str(self.home)}
+        # The exit trap also runs for a script that calls exit.
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
-        command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
-        try:
-            done = subprocess.run(
-                command, env=before, capture_output=True, text=True, timeout=STARTUP_SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            raise DeployError(f"startup.sh took longer than {STARTUP_SECONDS} s.") from None
+        startup = self.home / "startup" / "startup.sh"
+        command = ["bash", "-c", script, str(startup)]
+        done = subprocess.run(command, env=before, capture_output=True, text=True)
         if done.returncode != 0:
-            raise DeployError(f"startup.sh ended with exit code {done.returncode}:\n{done.stderr}")
+            raise BundleError(f"startup.sh failed with exit code {done.returncode}:\n{done.stderr}")
         exported = {}
-        ignored = []
+        protected = []
         for entry in sorted(done.stdout.split("\0")):
             name, _, value = entry.partition("=")
-            is_of_bash = name in _VARIABLES_OF_BASH
-            if not name or is_of_bash or before.get(name) == value:
+            if not name or name in _OF_BASH or before.get(name) == value:
                 continue
-            if _is_protected(name):
-                ignored.append(name)
+            if name in FORCED or _PROTECTED.fullmatch(name):
+                protected.append(name)
             else:
                 exported[name] = value
-        if ignored:
-            progress(f"startup.sh: MWAA keeps its own value of {', '.join(ignored)}")
-        return exported
+        return exported, protected
 
     def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
         """Return a period of each report's DAG for which the local tables have the data, by DAG id.
@@ -268,196 +218,109 @@ class Twin:
             variables: What the DAG files are imported with, and how AWS is reached.
 
         Raises:
-            DeployError: A DAG file cannot be imported.
+            BundleError: A DAG file cannot be imported.
         """
-        log = self.folder / "periods.log"
         dags = str(self.home / "dags")
-        # In a home of its own, as for the plugins.
         environment = dict(variables)
-        environment["AIRFLOW_HOME"] = str(self.folder / "import")
         environment["AIRFLOW__CORE__DAGS_FOLDER"] = dags
         environment["PYTHONPATH"] = str(self.home / "plugins")
-        code = self._run_python(["-P", str(_REPORT_PERIODS), dags], log, 300, environment)
-        if code != 0:
-            raise DeployError(f"The reports of the bundle cannot be imported.\n{tail(log)}")
+        log = self._run_script("report_periods.py", [dags], environment)
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
-        periods = {}
-        for dag_id, fields in json.loads(last_line).items():
-            periods[dag_id] = ReportPeriod(**fields)
-        return periods
+        return _PERIODS.validate_json(last_line)
 
-    def _pip(self, log_name: str, advice: str, arguments: list[str]) -> None:
-        code = self._run_pip(log_name, arguments)
-        _require_success("pip", code, PIP_SECONDS, advice, self.folder / log_name)
+    def _make_environment(self) -> None:
+        """Make the virtual environment, by the first Python 3.12 that uv finds or downloads.
 
-    def _run_pip(self, log_name: str, arguments: list[str]) -> int | None:
-        """Let pip install; returns its exit code, or None if it took too long."""
-        install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        return self._run_python([*install, *arguments], self.folder / log_name, PIP_SECONDS)
+        uv does not look for versions of pyenv.
+        """
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+        folders = [str(folder) for folder in pyenv.glob("versions/3.12*/bin")]
+        path = os.pathsep.join([*folders, os.environ["PATH"]])
+        command = [find_uv_bin(), "venv", "--no-config", "--clear", "--seed", "--python", "3.12"]
+        self._run([*command, str(self.folder / "venv")], {"PATH": path})
 
-    def _run_python(
-        self, arguments: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
-    ) -> int | None:
-        return self._run([str(self.python), *arguments], log, seconds, more)
+    def _run_script(
+        self, name: str, arguments: list[str], variables: Mapping[str, str] | None = None
+    ) -> Path:
+        """Run a script of this folder in the twin's Python, and return its log."""
+        # Without -P, Python would take modules beside the script for those that are imported.
+        command = [str(self.python), "-P", str(_HERE / name), *arguments]
+        environment = dict(variables or {})
+        # Airflow writes its configuration into its home at the first import.
+        environment["AIRFLOW_HOME"] = str(self.folder / "import")
+        return self._run(command, environment)
 
-    def _run(
-        self, command: list[str], log: Path, seconds: float, more: Mapping[str, str] | None = None
-    ) -> int | None:
-        """Run a command with its output in a file, and `more` variables.
+    def _run(self, command: list[str], variables: Mapping[str, str] | None = None) -> Path:
+        """Run a command, and return its log.
 
-        Returns the exit code; None if it took too long.
+        Raises:
+            BundleError: It failed; the message has the end of the log.
         """
         environment = _clean_environment()
-        environment.update(more or {})
-        with log.open("w") as output, suppress(subprocess.TimeoutExpired):
+        environment.update(variables or {})
+        log = self.folder / "command.log"
+        with log.open("w") as output:
             done = subprocess.run(
                 command,
                 env=environment,
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                timeout=seconds,
             )
-            return done.returncode
-        return None
+        if done.returncode != 0:
+            shown = " ".join(command[:5])
+            raise BundleError(f"{shown} ... failed.\n{tail(log)}")
+        return log
 
     def _versions(self) -> dict[str, str]:
         """Return the versions of the installed packages by their normalised names."""
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
         versions = {}
         for package in distributions(path=[str(packages)]):
-            versions[_name(package.metadata["Name"])] = package.version
+            versions[canonicalize_name(package.metadata["Name"])] = package.version
         return versions
 
-    def _file(self, name: str, text: str) -> str:
-        (self.folder / name).write_text(text)
-        return str(self.folder / name)
 
-
-def build_twin(
-    version: str, constraints: str, bundle: Path, work: Path, python: str, progress: Progress
-) -> Twin:
-    """Make the twin of an image, or take the one that is there, and put a bundle into it.
+def build_twin(version: str, bundle: Path, work: Path, progress: Progress) -> Twin:
+    """Make the twin of an image, or take the one that exists, and put a bundle into it.
 
     Args:
         version: The image's version of Airflow.
-        constraints: Those that the image was built with: path or URL, or `none`. If it is empty,
-            they are those of images/, with the list of the image's packages. An image that is not
-            there has those that Airflow publishes.
         bundle: The folder of the bundle.
-        work: A folder for all twins.
-        python: A Python 3.12; empty for the first one that is found.
+        work: The folder of all twins.
         progress: Told what happens.
 
     Raises:
-        DeployError: There is no usable Python, the constraints cannot be read, or uv or pip failed.
+        BundleError: uv or pip failed.
     """
     requirements = (bundle / "requirements.txt").read_text()
-    image, constraints = _packages_of_image(version, constraints)
-    made_of = "\0".join([image, constraints, requirements])
-    digest = hashlib.sha256(made_of.encode()).hexdigest()
+    digest = hashlib.sha256(requirements.encode()).hexdigest()
     twin = Twin(work.absolute() / f"{version}-{digest[:12]}")
     twin.lay_out(bundle)
-    record = twin.folder / "installed.json"
-    if record.exists():
-        progress(f"the twin is there: {twin.folder}")
-        installed = json.loads(record.read_text())
-        twin.added = installed["added"]
-        twin.needs_index = installed["needs_index"]
-        return twin
-    progress(f"making a twin of the image for Airflow {version}; it takes minutes")
-    make_environment(python, twin)
-    twin.install(image, constraints, requirements)
-    record.write_text(json.dumps({"added": twin.added, "needs_index": twin.needs_index}))
+    if not twin.is_installed:
+        progress(
+            f"installing the packages of MWAA's image for Airflow {version} into {twin.folder}"
+        )
+        twin.install(version, requirements)
     return twin
 
 
-def _packages_of_image(version: str, constraints: str) -> tuple[str, str]:
-    """Return the packages of an image, and the constraints that it was built with, as texts."""
-    installed = _KEPT / f"{version}-installed.txt"
-    if not constraints and installed.is_file():
-        return installed.read_text(), (_KEPT / f"{version}-constraints.txt").read_text()
-    image = PACKAGES.format(version=version).replace(" ", "\n")
-    if constraints == "none":
-        return image, ""
-    if not constraints:
-        constraints = _PUBLISHED.format(version)
-    return image, _text(constraints)
+def _image(version: str) -> list[str]:
+    """Return what `uv pip install` takes for the packages of an image.
 
-
-def make_environment(python: str, twin: Twin) -> None:
-    """Make the twin's virtual environment, by the first usable Python.
-
-    A name can exist and still fail, as a shim of pyenv does.
-
-    Args:
-        python: What is tried first; empty for nothing.
-        twin: Whose environment it is.
-
-    Raises:
-        DeployError: None is usable.
+    The lists in images/ lack some packages that others require.
     """
-    candidates = [sys.executable, "python3.12"]
-    if python:
-        candidates.insert(0, python)
-    pyenv = os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"
-    versions = Path(pyenv) / "versions"
-    candidates += [str(path) for path in sorted(versions.glob("3.12*/bin/python"))]
-    venv = str(twin.folder / "venv")
-    for candidate in candidates:
-        try:
-            subprocess.run([candidate, "-c", _USABLE], capture_output=True, check=True)
-            subprocess.run([candidate, "-m", "venv", "--clear", venv], check=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return
-    raise DeployError(
-        "MWAA runs Python 3.12, and there is no usable one with venv:"
-        f" tried {', '.join(candidates)}."
-        " Install it, or name it: `athena-reports mwaa-check --python /path/to/python3.12`."
-    )
-
-
-def _is_protected(variable: str) -> bool:
-    """Whether MWAA keeps its own value of a variable, whatever startup.sh exports."""
-    return variable in FORCED or _PROTECTED.fullmatch(variable) is not None
-
-
-def _text(source: str) -> str:
-    """Return the text at a path or a URL."""
-    url = source
-    if "://" not in source:
-        url = Path(source).absolute().as_uri()
-    try:
-        with urlopen(url, timeout=30) as response:
-            return str(response.read().decode())
-    except OSError as error:
-        raise DeployError(
-            f"{source} cannot be read: {error}. Name the image's constraints: `athena-reports"
-            " mwaa-check --constraints <path or URL>`."
-        ) from error
-
-
-def _name(requirement: str) -> str:
-    """Return the name of a package as indexes compare it, of a line such as `Flask==3.0`."""
-    return canonicalize_name(requirement.split("==")[0].strip())
+    installed = _HERE / "images" / f"{version}-installed.txt"
+    if installed.is_file():
+        constraints = installed.with_name(f"{version}-constraints.txt")
+        return ["--requirement", str(installed), "--constraint", str(constraints)]
+    packages = [package.format(version=version) for package in PACKAGES]
+    return [*packages, "--constraint", _PUBLISHED.format(version)]
 
 
 def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
     """Return Airflow's variables on MWAA: its defaults, what startup.sh exports, what it forces."""
     return {**DEFAULTS, **exported, **FORCED}
-
-
-def _require_success(
-    program: str, code: int | None, seconds: float, advice: str, log: Path
-) -> None:
-    """Raise a DeployError with the end of a program's log, if it failed or took too long."""
-    if code == 0:
-        return
-    reason = f"took longer than {seconds} s"
-    if code is not None:
-        reason = f"failed with exit code {code}"
-    raise DeployError(f"{program} {reason}. {advice} Log: {log}\n{tail(log)}")
 
 
 def _clean_environment() -> dict[str, str]:

@@ -40,8 +40,7 @@ OPTIONS = {
     "check-account": ["--airflow", "--json"],
     "up": ["--port"],
     "bundle": ["--env"],
-    "mwaa-check": ["--version", "--env", "--constraints", "--python"],
-    "deploy": ["--env", "--guided", "--dry-run", "--no-check"],
+    "mwaa-check": ["--version", "--env"],
 }
 
 
@@ -346,9 +345,7 @@ def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
     assert [query.state for query in done.queries] == ["CANCELLED"]
 
 
-@pytest.mark.parametrize(
-    "command", ["docs items", "check", "up", "bundle", "deploy --env stg", "new best"]
-)
+@pytest.mark.parametrize("command", ["docs items", "check", "up", "bundle", "new best"])
 def test_outside_of_any_project_a_command_says_so_and_does_nothing(
     command: str, shop: Project
 ) -> None:
@@ -374,5 +371,5 @@ def test_a_shell_completes_commands_and_options(shop: Project) -> None:
         return shop.run(_ATHENA_REPORTS_COMPLETE="complete_bash", **asked).lines
 
     assert completed("athena-reports pre", 1) == ["preview"]
-    assert set(completed("athena-reports deploy --", 2)) >= {"--env", "--guided", "--dry-run"}
+    assert set(completed("athena-reports mwaa-check --", 2)) >= {"--env", "--version"}
     assert "athena-reports" in shop.run(_ATHENA_REPORTS_COMPLETE="source_bash").out

@@ -46,9 +46,13 @@ FILES = {
     "dags/.airflowignore",
     "dags/athena_reports_maintenance.py",
     "dags/best_users.py",
+    "deploy/deploy.sh",
     "deploy/environments/dev.env",
+    "deploy/environments/dev.yaml",
     "deploy/environments/prd.env",
+    "deploy/environments/prd.yaml",
     "deploy/environments/stg.env",
+    "deploy/environments/stg.yaml",
     "docker-compose.yaml",
     "include/sql/best_users.sql",
     "plugins/README.md",
@@ -195,6 +199,8 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
         lines = written[f"deploy/environments/{environment}.env"].decode().splitlines()
         assert {line[0] for line in lines} == {"#"}  # nothing is set before somebody decides it
         assert f"# ATHENA_REPORTS_POOL=athena_{environment}" in lines
+        parameters = yaml.safe_load(written[f"deploy/environments/{environment}.yaml"])
+        assert parameters == {"AirflowVersion": airflow}
     assert yaml.safe_load(written["docker-compose.yaml"])["name"] == "reports"
 
 
@@ -402,9 +408,9 @@ def rendered(template: str, **changed: object) -> str:
 
 def test_what_this_machine_makes_is_in_no_repository_and_all_else_is(tmp_path: Path) -> None:
     made = [".airflow/up/airflow.db", ".lake/plays/table.json", "dist/mwaa/plugins.zip"]
-    made += [".venv/bin/python", ".venv-deploy/bin/sam", "dags/__pycache__/a.pyc"]
+    made += [".venv/bin/python", "dags/__pycache__/a.pyc"]
     made += ["logs/a.log", "config/airflow.cfg", ".env", ".ruff_cache/a"]
-    kept = [*FILES, "wheels/a.whl", "deploy/samconfig.toml", "config/airflow_local_settings.py"]
+    kept = [*FILES, "wheels/a.whl", "config/airflow_local_settings.py"]
     (tmp_path / ".gitignore").write_text(rendered("gitignore"))
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     done = subprocess.run(
@@ -545,9 +551,8 @@ def test_a_deployment_installs_before_it_has_credentials_and_deploys_behind_them
         "actions/checkout",
         "actions/setup-python",
         "python -m pip install --requirement requirements-dev.txt",
-        "python -m venv .venv-deploy && .venv-deploy/bin/pip install aws-sam-cli",
         "aws-actions/configure-aws-credentials",
-        'athena-reports deploy --env "$TARGET"',
+        'bash deploy/deploy.sh "$TARGET"',
     ]
 
 

@@ -1,212 +1,305 @@
-"""`athena-reports deploy` with the real SAM CLI: on the local services,
-and on a stub for what moto does not do.
-"""
+"""deploy/deploy.sh, with programs of the test's own in place of athena-reports, aws and sam."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from typing import Any
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
+import jmespath
 import pytest
 
-from athena_reports_cli.local.project import Project
-from athena_reports_cli.mwaa.bundle import build_bundle
-from athena_reports_cli.mwaa.store import Store
-from local_athena import LocalAws
-from tests.unit.athena_reports_cli.mwaa.repository import (
-    ACCOUNT,
-    BUCKET,
-    LAKE,
-    REGION,
-    Repository,
-    keys,
-)
-from tests.unit.athena_reports_cli.mwaa.stub import NAME, StubAws
+from tests.repository.console import check_aws
+from tests.support.paths import ROOT
+from tests.support.stacks import REPORTS_TEMPLATE, TEMPLATE
 
-pytestmark = pytest.mark.ci
+SCRIPT = ROOT / "deploy" / "deploy.sh"
+TEMPLATES = ROOT / "cli" / "athena_reports_cli" / "authoring" / "templates" / "project"
+STACK = "athena-reports-stg"
+PARAMETERS = "AirflowVersion: 3.2.1\nSourceDataArns: [arn:aws:s3:::lake]\n"
+BUILT = {
+    "plugins.zip": "plugins 1",
+    "requirements.txt": "requirements 1",
+    "startup.sh": "export ATHENA_REPORTS_ENV=stg\n",
+    "stack.yaml": "",
+    "stack-policy.json": "",
+    "dags/plays.py": "",
+    "dags/include/sql/plays.sql": "",
+}
+OUTPUTS = [
+    {"OutputKey": "MwaaBucket", "OutputValue": "mwaa", "Description": "Bucket for dags/"},
+    {"OutputKey": "A", "OutputValue": "stg", "Description": "ATHENA_REPORTS_ENV"},
+    {"OutputKey": "B", "OutputValue": "b", "Description": "ATHENA_REPORTS_BUCKET"},
+]
+# Each writes its call into a file. The account is a folder with the bucket, the versions of its
+# objects, and a file for the stack.
+PROGRAM = f"""#!{sys.executable} -SE
+import base64, hashlib, json, os, shutil, sys
+from pathlib import Path
 
-AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
-
-
-def stack_of(aws: LocalAws) -> dict[str, Any]:
-    (stack,) = aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
-    return dict(
-        stack,
-        Parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]},
-    )
-
-
-def library(s3: Any, version: str) -> str:
-    content = s3.get_object(Bucket=BUCKET, Key="plugins.zip", VersionId=version)["Body"].read()
-    with zipfile.ZipFile(io.BytesIO(content)) as plugins:
-        return plugins.read("library/__init__.py").decode()
-
-
-def test_a_stack_is_created_changed_and_taken_back_by_what_is_checked_out(
-    aws: LocalAws, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    s3 = aws.client("s3")
-    (repository.folder / "deploy" / "samconfig.toml").unlink()
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"mars-1\n{REGION}\nno arn\n{LAKE}\n\n\n"))
-    said = repository.deploy("--guided")
-    assert "'mars-1' does not match" in said
-    assert said.endswith("stg is deployed. It has no MWAA environment.\n")
-    first = stack_of(aws)
-    assert first["EnableTerminationProtection"]
-    assert library(s3, first["Parameters"]["PluginsVersion"]) == "VERSION = 1\n"
-    startup = s3.get_object(
-        Bucket=BUCKET, Key="startup.sh", VersionId=first["Parameters"]["StartupVersion"]
-    )
-    assert (
-        f"ATHENA_REPORTS_BUCKET=athena-report-stg-123456789012-{REGION}\n"
-        in startup["Body"].read().decode()
-    )
-    assert {"dags/plays.py", "dags/include/sql/plays.sql"} < keys(s3).keys()
-    repository.commit()
-    repository.git("tag", "v1")
-
-    # SQL alone: the versions that the environment pins stay.
-    repository.write("include/sql/plays.sql", "SELECT 2\n")
-    said = repository.deploy()
-    assert "Nothing changes in the stack." in said
-    assert keys(s3)["dags/include/sql/plays.sql"] == b"SELECT 2\n"
-    assert stack_of(aws)["Parameters"] == first["Parameters"]
-
-    # A changed parameter, and a changed library.
-    config = repository.folder / "deploy" / "samconfig.toml"
-    config.write_text(
-        config.read_text().replace(
-            '"Environment=stg"', '"Environment=stg", "ScanCutoffBytes=30000000"'
-        )
-    )
-    repository.write("plugins/library/__init__.py", "VERSION = 2\n")
-    repository.write("dags/new.py", "# airflow dag\n")
-    repository.deploy()
-    second = stack_of(aws)["Parameters"]
-    assert library(s3, second["PluginsVersion"]) == "VERSION = 2\n"
-    assert second["RequirementsVersion"] == first["Parameters"]["RequirementsVersion"]
-    group = aws.client("athena").get_work_group(WorkGroup="stg")["WorkGroup"]["Configuration"]
-    assert group["BytesScannedCutoffPerQuery"] == 30_000_000
-    repository.commit()
-
-    repository.git("checkout", "--quiet", "v1")
-    repository.deploy()
-    third = stack_of(aws)["Parameters"]
-    assert library(s3, third["PluginsVersion"]) == "VERSION = 1\n"
-    # It is not in the file any more.
-    assert third["ScanCutoffBytes"] == first["Parameters"]["ScanCutoffBytes"]
-    assert keys(s3)["dags/include/sql/plays.sql"] == b"SELECT 1\n"
-    assert "dags/new.py" not in keys(s3)
+program = Path(sys.argv[0]).name
+words = sys.argv[1:]
+account = Path(os.environ["ACCOUNT"])
+with (account / "calls").open("a") as calls:
+    calls.write(json.dumps([program, *words]) + "\\n")
+if os.environ.get("FAILS", "none") in f"{{program}} {{' '.join(words)}}":
+    sys.exit(f"{{program}} fails")
+stack = account / "stack.json"
+versions = account / "versions.json"
+options = dict(zip(words, words[1:]))
 
 
-def test_the_first_deployment_ends_with_an_environment_and_its_pool(
-    stub: StubAws, repository: Repository
-) -> None:
-    repository.configure(**AIRFLOW)
-    repository.write("deploy/environments/stg.env", "ATHENA_REPORTS_POOL=athena_stg\n")
-    repository.deploy("--guided")
-    assert stub.status == "UPDATE_COMPLETE"
-    # First the buckets, then the environment that needs one.
-    assert stub.operations.count("ExecuteChangeSet") == 2
-    assert "MwaaEnvironmentName" in stub.outputs
-    assert [(pool["name"], pool["include_deferred"]) for pool in stub.pools] == [
-        ("athena_stg", True)
-    ]
+def local(uri):
+    if uri.startswith("s3://"):
+        return account / "bucket" / uri.removeprefix("s3://mwaa/")
+    return Path(uri)
 
-    said = repository.deploy()
-    assert "Nothing changes in the stack." in said
-    assert stub.operations.count("ExecuteChangeSet") == 2
-    assert len(stub.pools) == 1
+
+def copy(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy(source, target)
+
+
+def show(answer):
+    sys.path.append({str(Path(jmespath.__file__).parents[1])!r})
+    import jmespath
+
+    found = jmespath.search(options["--query"], answer)
+    rows = found if isinstance(found, list) else [found]
+    if not any(isinstance(row, list) for row in rows):
+        rows = [rows]
+    print("\\n".join("\\t".join(row) for row in rows))
+
+
+if program == "athena-reports":
+    shutil.rmtree("dist/mwaa", ignore_errors=True)
+    shutil.copytree("built", "dist/mwaa")
+elif program == "sam":
+    stack.touch()
+elif words[1] == "describe-stacks":
+    if not stack.exists():
+        sys.exit(f"Stack with id {{options['--stack-name']}} does not exist")
+    show({{"Stacks": [{{"Outputs": {OUTPUTS!r}}}]}})
+elif words[0] == "s3":
+    paths = [local(word) for word in words[2:] if not word.startswith("--")]
+    if words[1] == "rm":
+        paths[0].unlink()
+    elif words[1] == "cp" or paths[0].exists():
+        copy(*paths)
+elif words[0] == "s3api":
+    numbers = json.loads(versions.read_text()) if versions.exists() else {{}}
+    key = options["--key"]
+    stored = account / "bucket" / key
+    if words[1] == "put-object":
+        numbers[key] = numbers.get(key, 0) + 1
+        versions.write_text(json.dumps(numbers))
+        copy(Path(options["--body"]), stored)
+    elif not stored.exists():
+        sys.exit("Not Found")
+    checksum = base64.b64encode(hashlib.sha256(stored.read_bytes()).digest()).decode()
+    show({{"ChecksumSHA256": checksum, "VersionId": f"{{key}}.{{numbers[key]}}"}})
+"""
+
+
+class Shell:
+    """A project whose script runs, and the account that it deploys to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.account = folder / "account"
+        self._programs = folder / "bin"
+        for path in (self.account, self._programs):
+            path.mkdir()
+        for name in ("athena-reports", "aws", "sam"):
+            (self._programs / name).write_text(PROGRAM)
+            (self._programs / name).chmod(0o755)
+        for path, text in BUILT.items():
+            self.write(f"built/{path}", text)
+        self.write("deploy/environments/stg.yaml", PARAMETERS)
+        shutil.copy(SCRIPT, self.project / "deploy")
+
+    def write(self, path: str, text: str) -> None:
+        file = self.project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def deploy(self, *options: str, code: int = 0, **variables: str) -> str:
+        """Run the script for stg; return what it prints."""
+        path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
+        environment = {"PATH": path, "ACCOUNT": str(self.account), **variables}
+        command = ["bash", str(self.project / "deploy" / "deploy.sh"), *options]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def calls(self) -> list[list[str]]:
+        """Return the calls since the last time."""
+        file = self.account / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+    def versions_given(self) -> list[Mapping[str, str]]:
+        """Return the versions that each call of sam since the last time has given to the stack."""
+        found = []
+        for program, *words in self.calls():
+            if program == "sam":
+                pairs = dict(word.split("=", 1) for word in words if "=" in word)
+                found.append({name: pairs[name] for name in pairs if name.endswith("Version")})
+        return found
+
+    def stored(self) -> dict[str, str]:
+        bucket = self.account / "bucket"
+        paths = [path for path in bucket.rglob("*") if path.is_file()]
+        return {str(path.relative_to(bucket)): path.read_text() for path in paths}
 
 
 @pytest.fixture
-def deployed(stub: StubAws, bucket: Any, repository: Repository) -> Repository:
-    """A repository whose environment runs what is in it."""
-    repository.configure(**AIRFLOW)
-    stub.status = "UPDATE_COMPLETE"
-    settings = {
-        description: value
-        for value, description in stub.outputs.values()
-        if "REPORTS" in description
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def deployed(shell: Shell) -> Shell:
+    shell.deploy("stg", "--create")
+    shell.calls()
+    return shell
+
+
+def test_the_stack_is_created_then_what_it_pins_then_airflow_and_dags_last(shell: Shell) -> None:
+    assert shell.deploy("stg", "--create").endswith("stg is deployed.\n")
+    calls = shell.calls()
+    check, *others = calls
+    assert check == ["athena-reports", "mwaa-check", "--env", "stg", "--version", "3.2.1"]
+    for program, *words in others:
+        if program == "aws":
+            check_aws(words)
+    changing = [
+        words[1:3] if words[0] == "aws" else words[:2]
+        for words in others
+        if not {"describe-stacks", "head-object", "sync"} & set(words)
+    ]
+    assert changing == [
+        ["sam", "deploy"],
+        ["cloudformation", "set-stack-policy"],
+        ["cloudformation", "update-termination-protection"],
+        *[["s3api", "put-object"]] * 3,
+        ["sam", "deploy"],
+        *[["s3", "cp"]] * 3,
+    ]
+    copied = [words[-1] for words in others if words[1:3] == ["s3", "cp"]]
+    assert copied == [
+        "s3://mwaa/dags/include",
+        "s3://mwaa/dags",
+        "s3://mwaa/deployed/dags.txt",
+    ]
+    create, change = [words for words in others if words[0] == "sam"]
+    given = ["file://deploy/environments/stg.yaml", "Environment=stg"]
+    assert create[-2:] == given
+    assert change[-5:] == [
+        *given,
+        "PluginsVersion=plugins.zip.1",
+        "RequirementsVersion=requirements.txt.1",
+        "StartupVersion=startup.sh.1",
+    ]
+    assert change[change.index("--stack-name") + 1] == STACK
+    # The names in AWS come first, so that those of the environment win.
+    assert shell.stored()["startup.sh"].splitlines() == [
+        "export ATHENA_REPORTS_ENV=stg",
+        "export ATHENA_REPORTS_BUCKET=b",
+        "export ATHENA_REPORTS_ENV=stg",
+    ]
+
+
+def test_an_account_without_the_stack_is_refused(shell: Shell) -> None:
+    assert f"Stack with id {STACK} does not exist" in shell.deploy("stg", code=1)
+    assert shell.versions_given() == []
+    assert shell.stored() == {}
+
+
+def test_what_is_unchanged_keeps_the_version_that_airflow_runs(deployed: Shell) -> None:
+    before = deployed.stored()
+    deployed.deploy("stg", "--no-check")
+    assert deployed.stored() == before
+    (first,) = deployed.versions_given()
+    deployed.write("built/plugins.zip", "plugins 2")
+    deployed.deploy("stg", "--no-check")
+    (second,) = deployed.versions_given()
+    assert first["PluginsVersion"] == "plugins.zip.1"
+    assert second == {**first, "PluginsVersion": "plugins.zip.2"}
+
+
+@pytest.mark.parametrize("fails", ["athena-reports mwaa-check", "sam deploy", "put-object"])
+def test_no_dag_is_deployed_if_a_step_before_fails(fails: str, deployed: Shell) -> None:
+    deployed.write("built/plugins.zip", "plugins 2")
+    deployed.write("built/dags/new.py", "")
+    deployed.deploy("stg", code=1, FAILS=fails)
+    assert "dags/new.py" not in deployed.stored()
+    # The same command finishes it.
+    deployed.deploy("stg")
+    assert "dags/new.py" in deployed.stored()
+
+
+def test_a_removed_file_goes_and_those_of_others_stay(deployed: Shell) -> None:
+    theirs = deployed.account / "bucket" / "dags" / "theirs.py"
+    theirs.touch()
+    for path in ("dags/plays.py", "dags/include/sql/plays.sql"):
+        (deployed.project / "built" / path).unlink()
+    deployed.write("built/dags/include/sql/games.sql", "")
+    deployed.deploy("stg")
+    dags = {path for path in deployed.stored() if path.startswith("dags/")}
+    assert dags == {"dags/theirs.py", "dags/include/sql/games.sql"}
+    theirs.unlink()
+    deployed.deploy("stg")  # also of what others have removed
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "problem"),
+    [
+        ([], 1, "Usage: deploy/deploy.sh ENVIRONMENT"),
+        (["qa"], 2, "deploy/environments/qa.yaml"),
+        (["stg", "--force"], 2, "Unknown option --force"),
+    ],
+)
+def test_a_wrong_call_does_nothing(
+    options: list[str], code: int, problem: str, shell: Shell
+) -> None:
+    assert problem in shell.deploy(*options, code=code)
+    assert shell.calls() == []
+
+
+def test_an_update_replaces_nothing_that_has_a_name_and_keeps_airflow() -> None:
+    """By the elements of a stack policy in CloudFormation's user guide."""
+    path = REPORTS_TEMPLATE.with_name("stack-policy.json")
+    allow, *denials = json.loads(path.read_text())["Statement"]
+    assert (allow["Effect"], allow["Action"]) == ("Allow", "Update:*")
+    denied = {
+        statement["Action"]: set(statement["Condition"]["StringEquals"]["ResourceType"])
+        for statement in denials
     }
-    project = Project.usual(repository.folder)
-    bundle = build_bundle(project, "stg", project.root / "dist" / "mwaa", settings)
-    store = Store(bucket, BUCKET, ACCOUNT, bundle.files)
-    stub.parameters |= AIRFLOW | store.upload()
-    store.synchronise()
-    return repository
+    resources = TEMPLATE["Resources"].values()
+    named = {"Name", "BucketName", "DatabaseInput"}
+    assert denied == {
+        "Update:Replace": {
+            resource["Type"] for resource in resources if named & resource["Properties"].keys()
+        },
+        "Update:Delete": {"AWS::MWAA::Environment"},
+    }
 
 
-def test_a_dry_run_shows_the_change_set_and_the_sync_and_changes_nothing(
-    stub: StubAws, bucket: Any, deployed: Repository
-) -> None:
-    before = keys(bucket), stub.parameters
-    deployed.write("plugins/library/__init__.py", "VERSION = 2\n")
-    deployed.write("include/sql/plays.sql", "SELECT 2\n")
-    deployed.write("dags/new.py", "# airflow dag\n")
-    (deployed.folder / "dags" / "plays.py").unlink()
-    said = deployed.deploy("--dry-run")
-    assert "Modify  Airflow (AWS::MWAA::Environment), replacement: False" in said
-    for line in (
-        "write   dags/include/sql/plays.sql",
-        "write   dags/new.py",
-        "remove  dags/plays.py",
-    ):
-        assert line in said.splitlines()
-    assert (keys(bucket), stub.parameters) == before
-    assert "ExecuteChangeSet" not in stub.operations
-
-
-@pytest.mark.parametrize("changed", [{"SubnetIds": "subnet-1,subnet-3"}, {"SubnetIds": ""}])
-def test_an_environment_is_neither_replaced_nor_removed(
-    stub: StubAws, deployed: Repository, changed: dict[str, str]
-) -> None:
-    deployed.configure(**AIRFLOW | changed)
-    assert "Airflow would be replaced or removed." in deployed.deploy(code=1)
-    assert "ExecuteChangeSet" not in stub.operations
-
-
-def test_an_update_that_fails_leaves_dags_alone_and_the_next_one_finishes(
-    stub: StubAws, bucket: Any, deployed: Repository
-) -> None:
-    before = keys(bucket)
-    deployed.write("plugins/library/__init__.py", "VERSION = 2\n")
-    deployed.write("dags/plays.py", "# airflow dag of version 2\n")
-    stub.fails_with = "The archive is broken"
-    said = deployed.deploy(code=1)
-    assert "Airflow: The archive is broken What ran before still runs" in said
-    assert keys(bucket) == before
-
-    deployed.deploy()
-    assert stub.status == "UPDATE_COMPLETE"
-    assert keys(bucket)["dags/plays.py"] == b"# airflow dag of version 2\n"
-
-
-def test_a_creation_that_fails_says_why_and_what_to_remove(
-    stub: StubAws, repository: Repository
-) -> None:
-    stub.fails_with = f"{BUCKET} already exists"
-    said = repository.deploy("--guided", code=1)
-    assert (
-        f"{NAME} is ROLLBACK_COMPLETE. Airflow: {BUCKET} already exists It was not created" in said
-    )
-    assert f"aws cloudformation delete-stack --region {REGION} --stack-name {NAME}" in said
-    assert "is ROLLBACK_COMPLETE" in repository.deploy(code=1)  # until then
-
-
-def test_of_two_deployments_at_once_one_is_refused(stub: StubAws, deployed: Repository) -> None:
-    """The other one begins after this one has looked at the stack."""
-    look = stub.describe_stacks
-
-    def begin(**asked: Any) -> dict[str, Any]:
-        answer = look(**asked)
-        stub.status = "UPDATE_IN_PROGRESS"
-        return answer
-
-    stub.describe_stacks = begin  # type: ignore[method-assign]
-    deployed.write("plugins/library/__init__.py", "VERSION = 2\n")
-    said = deployed.deploy(code=1)
-    assert "UPDATE_IN_PROGRESS state and can not be updated" in said
-    assert "Nothing was changed in the stack." in said
-    assert "ExecuteChangeSet" not in stub.operations
+def test_a_project_has_this_script_and_its_parameters() -> None:
+    template = TEMPLATES / "deploy.sh.jinja"
+    assert template.read_text() == SCRIPT.read_text()
+    # What a project begins with, most of it as comments.
+    declared = (ROOT / "deploy" / "environments" / "stg.yaml").read_text()
+    names = re.findall(r"^(?:# )?(\w+): ", declared, re.MULTILINE)
+    assert len(names) >= 5
+    assert set(names) <= TEMPLATE["Parameters"].keys()

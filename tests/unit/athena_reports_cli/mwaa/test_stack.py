@@ -4,30 +4,65 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from string import Template
+from typing import Any, ClassVar
 
 import botocore.session
 import pytest
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
 from botocore.validate import ParamValidator
 from cfnlint.api import lint_file
+from moto.core.common_models import CloudFormationModel
 
 from athena_reports.settings import ENVIRONMENT_NAME, read_settings
 from local_athena import LocalAws
+from tests.support.cloudformation import local_services_with_stacks
 from tests.support.paths import ROOT
-from tests.support.stacks import REPORTS_TEMPLATE, Stack, secrets_backend
-from tests.unit.athena_reports_cli.mwaa.repository import ACCOUNT, REGION
-from tests.unit.athena_reports_cli.mwaa.template import (
-    AIRFLOW,
-    KEY,
+from tests.support.stacks import (
+    REPORTS_TEMPLATE,
     TEMPLATE,
-    Environment,
-    as_list,
-    policies_of,
+    Stack,
+    create_stack,
+    kept_parameters,
+    secrets_backend,
 )
 
+ACCOUNT, REGION = "123456789012", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+AIRFLOW = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
+AIRFLOW |= {
+    f"{name}Version": f"version-of-{name.lower()}"
+    for name in ("Plugins", "Requirements", "Startup")
+}
+# AWS's limit for a managed policy, in characters that are no white space.
+POLICY_CHARACTERS = 6144
+# "Amazon MWAA execution role" in the user guide of Amazon MWAA: its example policy. Each action
+# with the resource that it is granted on.
+HERE = f"{REGION}:{ACCOUNT}"
+USER_GUIDE = {
+    "airflow:PublishMetrics": f"arn:aws:airflow:{HERE}:environment/athena-reports-dev",
+    **dict.fromkeys(("s3:GetObject*", "s3:GetBucket*", "s3:List*"), "{bucket} {bucket}/*"),
+    **dict.fromkeys(
+        (
+            *("logs:CreateLogStream", "logs:CreateLogGroup", "logs:PutLogEvents"),
+            *("logs:GetLogEvents", "logs:GetLogRecord", "logs:GetLogGroupFields"),
+            "logs:GetQueryResults",
+        ),
+        f"arn:aws:logs:{HERE}:log-group:airflow-athena-reports-dev-*",
+    ),
+    "logs:DescribeLogGroups": "*",
+    "s3:GetAccountPublicAccessBlock": "*",
+    "cloudwatch:PutMetricData": "*",
+    **dict.fromkeys(
+        (
+            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage"),
+        ),
+        f"arn:aws:sqs:{REGION}:*:airflow-celery-*",
+    ),
+}
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
 # What Amazon MWAA's user guide grants on every resource,
 # because these actions know none, or by a pattern.
@@ -37,6 +72,79 @@ ON_EVERY_RESOURCE = {
     "s3:GetAccountPublicAccessBlock",
 }
 BY_PATTERN = {"s3:GetBucket*", "s3:GetObject*", "s3:List*", "kms:GenerateDataKey*"}
+
+
+class Environment(CloudFormationModel):
+    """An environment of Amazon MWAA, which moto has not: keeps what was asked for."""
+
+    properties: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, name: str) -> None:
+        self.physical_resource_id = name
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::MWAA::Environment"
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return attr == "WebserverUrl"
+
+    def get_cfn_attribute(self, attribute_name: str) -> str:
+        return "airflow.example.com"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, *asked: Any, **_: Any) -> Environment:
+        cls.properties = asked[1]["Properties"]
+        return cls(cls.properties["Name"])
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    with local_services_with_stacks() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(local_aws: LocalAws) -> LocalAws:
+    """Local services that are empty."""
+    local_aws.reset()
+    return local_aws
+
+
+@pytest.fixture
+def new_stack(aws: LocalAws) -> Callable[..., Stack]:
+    """Creates stacks in an account that is empty before the first one."""
+    Environment.properties = {}
+
+    def create(environment: str = "dev", **parameters: str) -> Stack:
+        return create_stack(aws.client("cloudformation"), kept_parameters(environment) | parameters)
+
+    return create
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def policies_of(aws: LocalAws, stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    """The statements of both policies of the execution role, by the policy's logical id."""
+    iam = aws.client("iam")
+    role = stack.outputs["ExecutionRoleArn"].rpartition("/")[2]
+    assert iam.list_role_policies(RoleName=role)["PolicyNames"] == []
+    found = {}
+    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+        policy = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)[
+            "PolicyVersion"
+        ]
+        assert len(json.dumps(policy["Document"], separators=(",", ":"))) <= POLICY_CHARACTERS
+        found[attached["PolicyName"].split("-")[-2]] = policy["Document"]["Statement"]
+    return found
 
 
 def touches(statement: Mapping[str, Any], arn: str) -> bool:
@@ -82,6 +190,25 @@ def test_cfn_lint_has_nothing_to_say() -> None:
 
 def test_an_environment_is_named_as_the_settings_say() -> None:
     assert TEMPLATE["Parameters"]["Environment"]["AllowedPattern"] == ENVIRONMENT_NAME
+
+
+@pytest.mark.parametrize(
+    ("parameter", "taken", "refused"),
+    [
+        ("SourceDatabase", ["", "lake_1-a"], ["Lake", "a b"]),
+        ("SourceKmsKeyArn", ["", KEY], ["alias/key", f"{KEY} ", KEY.replace("key/", "alias/")]),
+        ("KmsKeyArn", ["", KEY], ["alias/key", f"{KEY} ", KEY.replace("key/", "alias/")]),
+        ("MwaaEnvironmentName", ["", "A_b-1", "a" * 80], ["1a", "-a", "a" * 81, "a b"]),
+        ("AlertEmail", ["", "a+b@example.com"], ["a", "a@", "a@b@c", "a b@example.com"]),
+        ("MaintenanceStart", ["MON:00:00", "SUN:23:30"], ["mon:00:00", "MON:24:00", "MON:12:15"]),
+    ],
+)
+def test_a_wrong_value_of_a_parameter_is_refused(
+    parameter: str, taken: list[str], refused: list[str]
+) -> None:
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+    assert [value for value in taken if not re.fullmatch(pattern, value)] == []
+    assert [value for value in refused if re.fullmatch(pattern, value)] == []
 
 
 # --- What is created ------------------------------------------------------------------------------
@@ -235,6 +362,61 @@ def test_a_role_touches_its_own_environment_and_no_other(
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": environment},
     }
+
+
+def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    stack = new_stack("dev")
+    bucket = f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
+    granted = {}
+    for statement in policies_of(aws, stack)["MwaaPolicy"]:
+        actions = as_list(statement["Action"])
+        if statement["Effect"] == "Deny":
+            assert actions == ["s3:ListAllMyBuckets"]
+        elif "NotResource" in statement:  # the key of MWAA's own queue
+            assert statement["NotResource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*"
+        else:
+            granted |= dict.fromkeys(actions, " ".join(as_list(statement["Resource"])))
+    assert granted == {action: place.format(bucket=bucket) for action, place in USER_GUIDE.items()}
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_the_policies_for_another_role_grant_what_the_stack_grants(
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str
+) -> None:
+    """They are filled in as docs/how-to/existing-environment.md does it."""
+    stack = new_stack("dev", KmsKeyArn=key, SourceKmsKeyArn=key, FormerKmsKeyArns=key)
+    results = stack.outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/")
+    names = {
+        "partition": "aws",
+        "region": REGION,
+        "account": ACCOUNT,
+        "environment": "dev",
+        "workgroup": stack.outputs["Workgroup"],
+        "source_database": "database_dev",
+        "source_bucket": "my-company-lake-dev",
+        "report_database": stack.outputs["ReportDatabase"],
+        "report_bucket": stack.outputs["ReportBucket"],
+        "query_results_bucket": results,
+        "alert_topic": stack.outputs["AlertTopicArn"].rpartition(":")[2],
+        **dict.fromkeys(("kms_key_arn", "former_kms_key_arn", "source_kms_key_arn"), key),
+    }
+    files = ["reports-policy.json"]
+    if key:
+        files.append("reports-policy-keys.json")
+    filled = {}
+    for file in files:
+        text = Template(REPORTS_TEMPLATE.with_name(file).read_text()).substitute(names)
+        filled |= {each["Sid"]: listed(each) for each in json.loads(text)["Statement"]}
+    statements = policies_of(aws, stack)["ReportsPolicy"]
+    assert {each["Sid"]: listed(each) for each in statements} == filled
+
+
+def listed(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement whose actions and resources are lists, whatever one of them is written as."""
+    lists = {name: sorted(as_list(statement[name])) for name in ("Action", "Resource")}
+    return statement | lists
 
 
 # --- The Amazon MWAA environment ------------------------------------------------------------------
