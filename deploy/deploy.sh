@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys an environment to Amazon MWAA, in the account and region of the shell's AWS credentials.
 #
-#   deploy/deploy.sh ENVIRONMENT [--create] [--no-check]
+#   bash deploy/deploy.sh ENVIRONMENT [--create] [--no-check]
 #
 # --create creates the stack first. Without it, an account or a region without the stack is refused.
 # --no-check skips the check in a twin of MWAA's image, which takes minutes.
@@ -13,7 +13,7 @@ export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 create=no check=yes
-environment=${1:?Usage: deploy/deploy.sh ENVIRONMENT [--create] [--no-check]}
+environment=${1:?Usage: bash deploy/deploy.sh ENVIRONMENT [--create] [--no-check]}
 shift
 for option in "$@"; do
     case $option in

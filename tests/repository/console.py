@@ -179,8 +179,8 @@ def _export(words: list[str]) -> None:
 
 
 def _deploy(words: list[str]) -> None:
-    script = (ROOT / "deploy" / "deploy.sh").read_text(encoding="utf-8")
-    environment, *options = words
+    path, environment, *options = words
+    script = (ROOT / path).read_text(encoding="utf-8")
     assert (ROOT / "deploy" / "environments" / f"{environment}.yaml").is_file()
     assert all(f"{option})" in script for option in options)
 
@@ -200,5 +200,5 @@ _PROGRAMS = {
     "docker": _docker,
     "pytest": _pytest,
     "export": _export,
-    "deploy/deploy.sh": _deploy,
+    "bash": _deploy,
 }

@@ -297,7 +297,9 @@ def test_packages_are_installed_before_there_are_credentials() -> None:
     names = [step.get("run") or step["uses"].partition("@")[0] for step in DEPLOY["steps"]]
     credentials = names.index("aws-actions/configure-aws-credentials")
     assert names.index("make setup PYTHON=python") < credentials
-    assert names[credentials + 1 :] == ['PATH="$PWD/.venv/bin:$PATH" deploy/deploy.sh "$TARGET"']
+    assert names[credentials + 1 :] == [
+        'PATH="$PWD/.venv/bin:$PATH" bash deploy/deploy.sh "$TARGET"'
+    ]
     assert DEPLOY["steps"][credentials]["with"] == {
         "role-to-assume": "${{ vars.AWS_DEPLOY_ROLE }}",
         "aws-region": "${{ vars.AWS_REGION }}",

@@ -275,7 +275,7 @@ class Twin:
     def _versions(self) -> dict[str, str]:
         """Return the versions of the installed packages by their normalised names."""
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
-        versions = {}
+        versions: dict[str, str] = {}
         for package in distributions(path=[str(packages)]):
             versions[canonicalize_name(package.metadata["Name"])] = package.version
         return versions

@@ -109,14 +109,16 @@ elif words[0] == "s3api":
 """
 
 
-class Shell:
-    """A project whose script runs, and the account that it deploys to."""
+class Script:
+    """The script in a project, and the account that it deploys to, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
         self.account = folder / "account"
         self._programs = folder / "bin"
-        for path in (self.account, self._programs):
+        if folder.exists():
+            return
+        for path in (folder, self.account, self._programs):
             path.mkdir()
         for name in ("athena-reports", "aws", "sam"):
             (self._programs / name).write_text(PROGRAM)
@@ -163,20 +165,28 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path / "new")
+
+
+@pytest.fixture(scope="module")
+def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deployed") / "once"
+    script = Script(folder)
+    script.deploy("stg", "--create")
+    script.calls()
+    return folder
 
 
 @pytest.fixture
-def deployed(shell: Shell) -> Shell:
-    shell.deploy("stg", "--create")
-    shell.calls()
-    return shell
+def deployed(deployed_once: Path, tmp_path: Path) -> Script:
+    """A project that is deployed."""
+    return Script(shutil.copytree(deployed_once, tmp_path / "deployed"))
 
 
-def test_the_stack_is_created_then_what_it_pins_then_airflow_and_dags_last(shell: Shell) -> None:
-    assert shell.deploy("stg", "--create").endswith("stg is deployed.\n")
-    calls = shell.calls()
+def test_the_stack_is_created_then_what_it_pins_then_airflow_and_dags_last(script: Script) -> None:
+    assert script.deploy("stg", "--create").endswith("stg is deployed.\n")
+    calls = script.calls()
     check, *others = calls
     assert check == ["athena-reports", "mwaa-check", "--env", "stg", "--version", "3.2.1"]
     for program, *words in others:
@@ -212,20 +222,20 @@ def test_the_stack_is_created_then_what_it_pins_then_airflow_and_dags_last(shell
     ]
     assert change[change.index("--stack-name") + 1] == STACK
     # The names in AWS come first, so that those of the environment win.
-    assert shell.stored()["startup.sh"].splitlines() == [
+    assert script.stored()["startup.sh"].splitlines() == [
         "export ATHENA_REPORTS_ENV=stg",
         "export ATHENA_REPORTS_BUCKET=b",
         "export ATHENA_REPORTS_ENV=stg",
     ]
 
 
-def test_an_account_without_the_stack_is_refused(shell: Shell) -> None:
-    assert f"Stack with id {STACK} does not exist" in shell.deploy("stg", code=1)
-    assert shell.versions_given() == []
-    assert shell.stored() == {}
+def test_an_account_without_the_stack_is_refused(script: Script) -> None:
+    assert f"Stack with id {STACK} does not exist" in script.deploy("stg", code=1)
+    assert script.versions_given() == []
+    assert script.stored() == {}
 
 
-def test_what_is_unchanged_keeps_the_version_that_airflow_runs(deployed: Shell) -> None:
+def test_what_is_unchanged_keeps_the_version_that_airflow_runs(deployed: Script) -> None:
     before = deployed.stored()
     deployed.deploy("stg", "--no-check")
     assert deployed.stored() == before
@@ -237,8 +247,8 @@ def test_what_is_unchanged_keeps_the_version_that_airflow_runs(deployed: Shell) 
     assert second == {**first, "PluginsVersion": "plugins.zip.2"}
 
 
-@pytest.mark.parametrize("fails", ["athena-reports mwaa-check", "sam deploy", "put-object"])
-def test_no_dag_is_deployed_if_a_step_before_fails(fails: str, deployed: Shell) -> None:
+@pytest.mark.parametrize("fails", ["athena-reports mwaa-check", "sam deploy"])
+def test_no_dag_is_deployed_if_a_step_before_fails(fails: str, deployed: Script) -> None:
     deployed.write("built/plugins.zip", "plugins 2")
     deployed.write("built/dags/new.py", "")
     deployed.deploy("stg", code=1, FAILS=fails)
@@ -248,7 +258,7 @@ def test_no_dag_is_deployed_if_a_step_before_fails(fails: str, deployed: Shell) 
     assert "dags/new.py" in deployed.stored()
 
 
-def test_a_removed_file_goes_and_those_of_others_stay(deployed: Shell) -> None:
+def test_a_removed_file_goes_and_those_of_others_stay(deployed: Script) -> None:
     theirs = deployed.account / "bucket" / "dags" / "theirs.py"
     theirs.touch()
     for path in ("dags/plays.py", "dags/include/sql/plays.sql"):
@@ -264,16 +274,16 @@ def test_a_removed_file_goes_and_those_of_others_stay(deployed: Shell) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        ([], 1, "Usage: deploy/deploy.sh ENVIRONMENT"),
+        ([], 1, "Usage: bash deploy/deploy.sh ENVIRONMENT [--create]"),
         (["qa"], 2, "deploy/environments/qa.yaml"),
         (["stg", "--force"], 2, "Unknown option --force"),
     ],
 )
 def test_a_wrong_call_does_nothing(
-    options: list[str], code: int, problem: str, shell: Shell
+    options: list[str], code: int, problem: str, script: Script
 ) -> None:
-    assert problem in shell.deploy(*options, code=code)
-    assert shell.calls() == []
+    assert problem in script.deploy(*options, code=code)
+    assert script.calls() == []
 
 
 def test_an_update_replaces_nothing_that_has_a_name_and_keeps_airflow() -> None:
