@@ -81,7 +81,7 @@ class BuiltTwin(Twin):
     """A twin with given answers."""
 
     periods: Mapping[str, ReportPeriod] = PERIODS
-    installed = Installed(added={"duckdb": "1.5", "six": "1"}, needs_index=False)  # type: ignore[assignment]
+    installed = Installed(added={"duckdb": "1.5", "six": "1"}, needs_index=False)
 
     def import_plugins(self) -> None:
         pass
