@@ -10,7 +10,7 @@ from typing import Any
 
 from pathspec import PathSpec
 
-_Ignore = tuple[Path, PathSpec[Any]]
+_Ignore = tuple[Path, "PathSpec[Any]"]  # pathspec is generic from 1.1 on
 """The patterns of an `.airflowignore`, which are relative to its folder."""
 
 
