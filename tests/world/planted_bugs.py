@@ -124,12 +124,12 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
         tables[getcurrent()] = table
         return prepare(table, columns, **options)
 
-    def early(document: Any, uri: str, s3: S3, **options: Any) -> bool:
+    def early(document: Any, uri: str, s3: S3, **options: Any) -> None:
         if uri.endswith("/manifest.json"):
             table = tables[getcurrent()]
             location = table.location.period_folder(document.period.id)
             table.put_partition(document.period.id, document.columns, document.partition(location))
-        return write_document(document, uri, s3, **options)
+        write_document(document, uri, s3, **options)
 
     patch.setattr(Table, "prepare", remember)
     patch.setattr(commit, "write_document", early)

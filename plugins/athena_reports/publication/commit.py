@@ -11,8 +11,7 @@ from contextlib import suppress
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import PublishError
 from athena_reports.publication.documents import (
-    ATTEMPTS,
-    contested,
+    decided_anew,
     foreign_document,
     read_document,
     write_document,
@@ -23,6 +22,7 @@ from athena_reports.publication.manifest import Manifest, PublicationFacts, Vers
 from athena_reports.publication.successor import Publication, succeed
 
 
+@decided_anew
 def publish(
     version: Version,
     facts: PublicationFacts,
@@ -53,30 +53,27 @@ def publish(
         AthenaReportsError: The rows cannot be compared with the published ones for lack of memory
             or disk.
     """
-    for _ in range(ATTEMPTS):
-        current, etag = read_manifest(location, s3)
-        publication = succeed(
-            current,
-            version,
-            facts,
-            location=location,
-            s3=s3,
-            memory_limit=memory_limit,
-            may_lose_rows=may_lose_rows,
-        )
-        manifest = publication.manifest
-        table_columns = None
-        if manifest != current:
-            if manifest.version != version.version:
-                _copy_sql(facts.query.sql_sha256, version, manifest, location, s3)
-            if table is not None:
-                # Columns that do not fit are refused before anything is visible.
-                table_columns = table.prepare(manifest.columns, commented=True)
-            if not write_document(manifest, location.manifest_uri, s3, replacing=etag):
-                continue
-        follow(manifest, location=location, s3=s3, table=table, table_columns=table_columns)
-        return publication
-    raise contested(location.manifest_uri)
+    current, etag = read_manifest(location, s3)
+    publication = succeed(
+        current,
+        version,
+        facts,
+        location=location,
+        s3=s3,
+        memory_limit=memory_limit,
+        may_lose_rows=may_lose_rows,
+    )
+    manifest = publication.manifest
+    table_columns = None
+    if manifest != current:
+        if manifest.version != version.version:
+            _copy_sql(facts.query.sql_sha256, version, manifest, location, s3)
+        if table is not None:
+            # Columns that do not fit are refused before anything is visible.
+            table_columns = table.prepare(manifest.columns, commented=True)
+        write_document(manifest, location.manifest_uri, s3, replacing=etag)
+    follow(manifest, location=location, s3=s3, table=table, table_columns=table_columns)
+    return publication
 
 
 def follow(
@@ -98,26 +95,23 @@ def follow(
             None if it was not prepared.
 
     Raises:
-        PublishError: The manifest was deleted; another process changes it each time; or it or
-            `latest.json` is not of this package.
+        PublishError: The manifest was deleted; it or `latest.json` is not of this package; or
+            another process writes `latest.json` each time.
         SchemaError: The columns do not fit the table.
         TableError: Glue refused a call, or did not serve it; or the table is not ours.
         S3Error: S3 refused a call, or did not serve it.
     """
-    for _ in range(ATTEMPTS):
-        if table is not None and manifest.parquet_key:
-            partition = manifest.partition(location)
-            table.put_partition(location.period_id, manifest.columns, partition, table_columns)
-        _update_latest(manifest, location.report, s3)
-        # Glue has no conditional write. If another run has changed the manifest meanwhile, its
-        # partition may have been overwritten here, so follow that manifest.
-        present, _ = read_manifest(location, s3)
-        if present is None:
-            raise PublishError(f"{location.manifest_uri} was deleted. Clear publish.")
-        if present == manifest:
-            return
-        manifest, table_columns = present, None
-    raise contested(location.manifest_uri)
+    if table is not None and manifest.parquet_key:
+        partition = manifest.partition(location)
+        table.put_partition(location.period_id, manifest.columns, partition, table_columns)
+    _update_latest(manifest, location.report, s3)
+    # Glue has no conditional write. If another run has changed the manifest meanwhile, its
+    # partition may have been overwritten here, so follow that manifest.
+    present, _ = read_manifest(location, s3)
+    if present is None:
+        raise PublishError(f"{location.manifest_uri} was deleted. Clear publish.")
+    if present != manifest:
+        follow(present, location=location, s3=s3, table=table)
 
 
 def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, str | None]:
@@ -154,6 +148,7 @@ def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
     return None
 
 
+@decided_anew
 def repair_latest(report: ReportLocation, s3: S3) -> bool:
     """Make `latest.json` the newest manifest; True if it had to be written.
 
@@ -165,38 +160,34 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
             this package; or another process writes it each time.
         S3Error: S3 refused a call, or did not serve it.
     """
-    uri = report.latest_uri
-    is_repaired = False
-    for _ in range(ATTEMPTS):
-        # Read before the manifests. A run writes its manifest first, so a manifest that is missing
-        # after this was withdrawn.
-        latest, etag = read_document(Manifest, uri, s3)
-        newest = newest_manifest(report, s3)
-        if newest == latest:
-            return is_repaired
-        if newest is None:
-            raise PublishError(
-                f"{uri} exists, but no period has a manifest. Delete it, or restore the manifest."
-            )
-        # Look once more after the write. A run of a newer period may have read `latest.json` before
-        # it, and left it alone because it was of a still later period, which was withdrawn.
-        is_repaired = write_document(newest, uri, s3, replacing=etag)
-    raise contested(uri)
+    # Read before the manifests. A run writes its manifest first, so a manifest that is missing after
+    # this was withdrawn.
+    latest, etag = read_document(Manifest, report.latest_uri, s3)
+    newest = newest_manifest(report, s3)
+    if newest == latest:
+        return False
+    if newest is None:
+        raise PublishError(
+            f"{report.latest_uri} exists, but no period has a manifest. Delete it, or restore the "
+            "manifest."
+        )
+    write_document(newest, report.latest_uri, s3, replacing=etag)
+    # Look once more after the write. A run of a newer period may have read `latest.json` before it,
+    # and left it alone because it was of a still later period, which was withdrawn.
+    repair_latest(report, s3)
+    return True
 
 
+@decided_anew
 def _update_latest(manifest: Manifest, report: ReportLocation, s3: S3) -> None:
     """Make `latest.json` this manifest, unless it is a later one.
 
     A process that Airflow takes for dead may come back with a manifest that was replaced meanwhile.
     """
-    uri = report.latest_uri
-    for _ in range(ATTEMPTS):
-        latest, etag = read_document(Manifest, uri, s3)
-        if latest is not None and (latest == manifest or _order(latest) > _order(manifest)):
-            return
-        if write_document(manifest, uri, s3, replacing=etag):
-            return
-    raise contested(uri)
+    latest, etag = read_document(Manifest, report.latest_uri, s3)
+    if latest is not None and (latest == manifest or _order(latest) > _order(manifest)):
+        return
+    write_document(manifest, report.latest_uri, s3, replacing=etag)
 
 
 def _order(manifest: Manifest) -> tuple[str, str, str]:

@@ -3,16 +3,36 @@
 S3 user guide, "Conditional requests".
 """
 
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_attempt
 
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import PublishError
 
-ATTEMPTS = 10  # of a change that other writers may come before
-
 _Document = TypeVar("_Document", bound=BaseModel)
+
+
+class ContestedError(PublishError):
+    """Another process has changed what this one read, before this one could write it."""
+
+
+def _give_up(state: RetryCallState) -> NoReturn:
+    outcome: Any = state.outcome
+    error = outcome.exception()
+    raise PublishError(
+        f"{error} Another process writes to it at each attempt. Stop that process, then clear the "
+        "failed task."
+    ) from error
+
+
+decided_anew = retry(
+    retry=retry_if_exception_type(ContestedError),
+    stop=stop_after_attempt(10),
+    retry_error_callback=_give_up,
+)
+"""Decorates what reads, decides and writes: if it is contested, all of that is done again."""
 
 
 def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document | None, str | None]:
@@ -32,22 +52,19 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document |
         raise foreign_document(uri) from error
 
 
-def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> bool:
+def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> None:
     """Write a document in place of one with a certain ETag; None for no document.
 
-    Returns:
-        Whether it was written. Otherwise another writer has changed or deleted the document, or S3
-        wrote it and the response was lost.
-
     Raises:
+        ContestedError: Another process has changed or deleted the document; or S3 wrote it, and the
+            response was lost.
         S3Error: S3 refused the call, or did not serve it.
     """
     body = document.model_dump_json(indent=2).encode()
     try:
         s3.write(uri, body, "application/json", replacing=replacing)
-    except (ConditionError, MissingObjectError):
-        return False
-    return True
+    except (ConditionError, MissingObjectError) as error:
+        raise ContestedError(f"{uri} changed meanwhile.") from error
 
 
 def foreign_document(uri: str) -> PublishError:
@@ -57,12 +74,4 @@ def foreign_document(uri: str) -> PublishError:
         "athena-reports wrote it, upgrade athena-reports; otherwise move it elsewhere. Then clear "
         "the failed task.",
         retryable=False,
-    )
-
-
-def contested(what: str) -> PublishError:
-    """Return the error for something that others change whenever this process is about to."""
-    return PublishError(
-        f"{what} changed during each attempt to write it: another process is writing to it. Stop "
-        "that process, then clear the failed task."
     )

@@ -4,6 +4,7 @@ Two environments would overwrite each other's reports. The ids of two kinds of w
 so do those of two time zones. The first run of a report claims its folder.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Cadence
-from athena_reports.publication.documents import contested, read_document, write_document
+from athena_reports.publication.documents import decided_anew, read_document, write_document
 from athena_reports.publication.location import ReportLocation
 
 
@@ -53,13 +54,16 @@ def conflict_in_folder(location: ReportLocation, calendar: PublishedCalendar, s3
         PublishError: `calendar.json` is not of this package.
         S3Error: S3 refused the call, or did not serve it.
     """
-    published = find_calendar(location, s3)
-    if published is None:
-        return ""
-    return _conflict(published, calendar, location)
+    return _conflict(find_calendar(location, s3), calendar, location)
 
 
-def require_calendar(location: ReportLocation, calendar: PublishedCalendar, s3: S3) -> None:
+@decided_anew
+def require_calendar(
+    location: ReportLocation,
+    calendar: PublishedCalendar,
+    s3: S3,
+    before_claim: Callable[[], None] | None = None,
+) -> None:
     """Require that a folder has a certain calendar. An unclaimed folder gets it.
 
     For a claimed folder, this is one call.
@@ -68,28 +72,28 @@ def require_calendar(location: ReportLocation, calendar: PublishedCalendar, s3: 
         location: The folder.
         calendar: The calendar of the report.
         s3: The client of the report bucket.
+        before_claim: Called if the folder is unclaimed, and leaves it so if it raises an error.
 
     Raises:
         CalendarError: The folder has another environment or calendar.
         PublishError: `calendar.json` is not of this package; or, `retryable`, another process
-            writes it at the same time.
+            writes it each time.
         S3Error: S3 refused a call, or did not serve it.
     """
     published = find_calendar(location, s3)
-    if published is None:
-        write_document(calendar, location.calendar_uri, s3, replacing=None)
-        published = find_calendar(location, s3)  # that of another run, if that was faster
-    if published is None:
-        raise contested(location.calendar_uri)
     conflict = _conflict(published, calendar, location)
     if conflict:
         raise CalendarError(conflict)
+    if published is None:
+        if before_claim is not None:
+            before_claim()
+        write_document(calendar, location.calendar_uri, s3, replacing=None)
 
 
 def _conflict(
-    published: PublishedCalendar, calendar: PublishedCalendar, location: ReportLocation
+    published: PublishedCalendar | None, calendar: PublishedCalendar, location: ReportLocation
 ) -> str:
-    if published == calendar:
+    if published is None or published == calendar:
         return ""
     if published.environment != calendar.environment:
         return (

@@ -7,14 +7,15 @@ have is NULL there.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import ErrorKind, error_code, error_kind
+from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
-from athena_reports.publication.documents import ATTEMPTS, contested
+from athena_reports.publication.documents import ContestedError, decided_anew
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
 from athena_reports.rows.columns import TableColumn
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 _MARK = {"written_by": "athena-reports"}  # parameter of our tables
-_INTEGERS = ("tinyint", "smallint", "int", "bigint")  # each holds the values of those before it
+# A type, and one that holds each of its values.
+_WIDENED = {("float", "double"), *combinations(("tinyint", "smallint", "int", "bigint"), 2)}
 _DECIMAL = re.compile(r"decimal\((?P<precision>\d+),(?P<scale>\d+)\)")
 # The fields of GetTable's response that UpdateTable takes, without the columns.
 _TABLE_INPUT = {
@@ -37,12 +39,6 @@ _TABLE_INPUT = {
 }
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 _CHANGED_MEANWHILE = {ErrorKind.ENTITY_EXISTS, ErrorKind.ENTITY_CHANGED}
-_ADVICE = {  # by the code of Glue's error
-    "EntityNotFoundException": (
-        " Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one."
-    ),
-    "AccessDeniedException": " Allow it for the connection's role in IAM and in Lake Formation.",
-}
 
 
 class TableError(PublishError):
@@ -79,6 +75,7 @@ class Table:
         )
         return columns or None
 
+    @decided_anew
     def prepare(
         self, columns: Sequence[TableColumn], *, commented: bool = False
     ) -> list[dict[str, str]]:
@@ -97,21 +94,16 @@ class Table:
         """
         for column in columns:
             self._require_place(column)
-        for _ in range(ATTEMPTS):
-            table = self._find()
-            present: list[dict[str, str]] = []
-            if table is not None:
-                present = table["StorageDescriptor"]["Columns"]
-            merged = self._merged(present, columns, commented=commented)
-            if table is None:
-                response = self._create(merged)
-            elif merged == present:
-                return merged
-            else:
-                response = self._update(table, merged)
-            if response is not None:
-                return merged
-        raise contested(self._about)
+        table = self._find()
+        if table is None:
+            columns_of_table = self._merged([], columns, commented=commented)
+            self._create(columns_of_table)
+            return columns_of_table
+        present = table["StorageDescriptor"]["Columns"]
+        columns_of_table = self._merged(present, columns, commented=commented)
+        if columns_of_table != present:
+            self._update(table, columns_of_table)
+        return columns_of_table
 
     def put_partition(
         self,
@@ -250,8 +242,7 @@ class Table:
                 entry["Comment"] = column.description
         return list(merged.values())
 
-    def _create(self, columns: Sequence[Mapping[str, str]]) -> Any:
-        """Create the table; None if another process has created it meanwhile."""
+    def _create(self, columns: Sequence[Mapping[str, str]]) -> None:
         descriptor = parquet_descriptor({}, self.location.folder_uri)
         descriptor["Columns"] = columns
         table_input = {
@@ -261,18 +252,15 @@ class Table:
             "StorageDescriptor": descriptor,
             "PartitionKeys": [{"Name": "period", "Type": "string"}],
         }
-        return self._call(
-            self.glue.create_table, expected=_CHANGED_MEANWHILE, TableInput=table_input
-        )
+        self._call(self.glue.create_table, TableInput=table_input)
 
-    def _update(self, table: Mapping[str, Any], columns: Sequence[Mapping[str, str]]) -> Any:
-        """Give the table other columns; None if another process has changed it meanwhile."""
+    def _update(self, table: Mapping[str, Any], columns: Sequence[Mapping[str, str]]) -> None:
         table_input = {name: value for name, value in table.items() if name in _TABLE_INPUT}
         table_input["StorageDescriptor"] = {**table["StorageDescriptor"], "Columns": columns}
         arguments: dict[str, Any] = {"TableInput": table_input}
         if "VersionId" in table:  # Glue refuses the update of another version than the present one
             arguments["VersionId"] = table["VersionId"]
-        return self._call(self.glue.update_table, expected=_CHANGED_MEANWHILE, **arguments)
+        self._call(self.glue.update_table, **arguments)
 
     def _replace(self, partition_input: Mapping[str, Any]) -> None:
         self._call(
@@ -349,31 +337,37 @@ def _listing(glue: "GlueClient", operation: Any, items: str) -> Callable[..., li
 def _response(
     about: str, call: Callable[..., Any], *, expected: Collection[ErrorKind] = (), **arguments: Any
 ) -> Any:
-    """Return Glue's response to a call; None if it refuses for an expected reason."""
+    """Return Glue's response to a call; None if it refuses for an expected reason.
+
+    ContestedError if another process has changed the table meanwhile.
+    """
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:
         kind = error_kind(error)
         if kind in expected:
             return None
-        advice = _ADVICE.get(error_code(error), "")
-        raise TableError(f"{about}: {error}.{advice}", retryable=kind.retryable) from error
+        if kind in _CHANGED_MEANWHILE:
+            raise ContestedError(f"{about} changed meanwhile.") from error
+        message = f"{about}: {error}. {kind.advice}".rstrip()
+        raise TableError(message, retryable=kind.retryable) from error
 
 
 def _holds(wide: str, narrow: str) -> bool:
     """Whether a type holds every value of another."""
-    if wide == narrow:
+    if wide == narrow or (narrow, wide) in _WIDENED:
         return True
-    if wide == "double" and narrow == "float":
-        return True
-    if wide in _INTEGERS and narrow in _INTEGERS:
-        return _INTEGERS.index(wide) > _INTEGERS.index(narrow)
-    wide_decimal = _DECIMAL.fullmatch(wide)
-    narrow_decimal = _DECIMAL.fullmatch(narrow)
-    if wide_decimal is None or narrow_decimal is None:
+    wide_digits = _digits(wide)
+    narrow_digits = _digits(narrow)
+    if wide_digits is None or narrow_digits is None:
         return False
-    wide_scale = int(wide_decimal["scale"])
-    narrow_scale = int(narrow_decimal["scale"])
-    wide_whole_digits = int(wide_decimal["precision"]) - wide_scale
-    narrow_whole_digits = int(narrow_decimal["precision"]) - narrow_scale
-    return wide_scale >= narrow_scale and wide_whole_digits >= narrow_whole_digits
+    return wide_digits[0] >= narrow_digits[0] and wide_digits[1] >= narrow_digits[1]
+
+
+def _digits(kind: str) -> tuple[int, int] | None:
+    """Return how many digits a decimal has before and after its point; None for another type."""
+    decimal = _DECIMAL.fullmatch(kind)
+    if decimal is None:
+        return None
+    scale = int(decimal["scale"])
+    return int(decimal["precision"]) - scale, scale

@@ -164,15 +164,25 @@ def test_a_claim_whose_response_was_lost_is_no_conflict() -> None:
     assert find_calendar(LOCATION, counted.s3) == DEV
 
 
-def test_a_claim_beside_another_write_may_pass_later(place: Place) -> None:
+def test_a_claim_beside_another_write_is_tried_again(place: Place) -> None:
     """S3 answers 409 while another run writes the calendar."""
-    with (
-        answered(place.s3.client, "PutObject", s3_error(*CONFLICT)),
-        pytest.raises(PublishError, match=place.location.report.calendar_uri) as caught,
-    ):
+    with answered(place.s3.client, "PutObject", s3_error(*CONFLICT)) as requests:
         require_calendar(place.location.report, DEV, place.s3)
-    assert caught.value.retryable
-    require_calendar(place.location.report, DEV, place.s3)
+    assert len(requests) == 2
+    assert find_calendar(place.location.report, place.s3) == DEV
+
+
+def test_a_folder_is_not_claimed_if_what_comes_before_fails() -> None:
+    s3 = Counted().s3
+
+    def refuse() -> None:
+        raise PublishError("not today")
+
+    with pytest.raises(PublishError, match="not today"):
+        require_calendar(LOCATION, DEV, s3, before_claim=refuse)
+    assert find_calendar(LOCATION, s3) is None
+    require_calendar(LOCATION, DEV, s3)
+    require_calendar(LOCATION, DEV, s3, before_claim=refuse)
 
 
 @pytest.mark.parametrize("content", [b"not JSON", b"{}", b'{"calendar_format": 2}'])
