@@ -61,7 +61,7 @@ def by_carrier(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["carrier"]))
 
 
-@pytest.mark.parametrize(("unload", "most"), [(False, 17), (True, 18)])
+@pytest.mark.parametrize(("unload", "most"), [(False, 16), (True, 17)])
 def test_a_small_report_takes_few_calls(
     run_report: RunReport, monkeypatch: pytest.MonkeyPatch, unload: bool, most: int
 ) -> None:

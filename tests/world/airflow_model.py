@@ -435,7 +435,7 @@ class Attempt:
             self.task._run_period = self.run.period
         return self.task.execute(self._context)
 
-    def _require_calendar(self, _: Any) -> None:
+    def _require_calendar(self, *_: Any) -> None:
         deployment = self.run.deployment
         location = ReportLocation.of(BUCKET, REPORT, deployment.cadence)
         require_calendar(location, deployment.calendar, self.run.world.store)

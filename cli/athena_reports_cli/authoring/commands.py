@@ -720,7 +720,8 @@ def account(
     all_reports = _reports()
     for declared in all_reports.reports:
         inputs.extend(declared.report.inputs)
-    checks = list(check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs))
+    found = check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs)
+    checks = list(dict.fromkeys(found))  # reports that read a table in different ways
     if airflow:
         checks.append(check_pool(connect(airflow), deployment.pool))
     if as_json:

@@ -277,16 +277,12 @@ def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> N
 def _request(sql: str, database: str, command: str, aws: Aws) -> QueryRequest:
     """Return the request, whose comment names the author and the command."""
     owner = {"environment": settings().environment, "author": aws.author, "command": command}
-    configuration = {}
-    if settings().query_results:
-        configuration = result_configuration(settings().bucket_owner, settings().encryption)
-        configuration["OutputLocation"] = settings().query_results
     return QueryRequest(
         query=sql,
         comment=json.dumps(owner),
         context={"Database": database, "Catalog": "AwsDataCatalog"},
         workgroup=settings().workgroup,
-        result_configuration=configuration,
+        result_configuration=result_configuration(settings()),
     )
 
 

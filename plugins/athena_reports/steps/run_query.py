@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.athena import AthenaQueryResultsLink
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -21,7 +21,7 @@ from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context, template_errors
-from athena_reports.settings import Encryption
+from athena_reports.settings import Settings
 from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
     describe,
@@ -30,7 +30,6 @@ from athena_reports.steps.airflow_errors import (
 )
 from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 from athena_reports.steps.input_coverage import find_partitions, require_partitions
-from athena_reports.steps.scan_limit import ScanEstimator, require_within
 from athena_reports.steps.task_period import period_of_task
 
 if TYPE_CHECKING:
@@ -60,11 +59,8 @@ class AthenaSubmitOperator(AthenaOperator):
             the period before (`previous`), this one is stale as soon as that one changes.
         unload_to: `s3://` prefix with the closing slash for the rows as Parquet files; None for
             Athena's usual CSV.
-        max_scan: The most bytes that the query may scan, by `measured`; None for no limit.
-        measured: Function of the period and a Glue client that says what the query will scan; None
-            if nothing does.
-        require: Called with the hook before anything else; what it raises fails the task, before a
-            query is paid.
+        require: Called with the hook and the period before anything else; what it raises fails the
+            task, before a query is paid.
         query_logic: Digest of what makes the query, as `Report.query_logic` gives it.
         environment: Name of the environment, for the query's token and for messages.
         kwargs: Arguments of AthenaOperator. Those about polling and the log, such as `sleep_time`
@@ -82,9 +78,7 @@ class AthenaSubmitOperator(AthenaOperator):
         sql_params: Mapping[str, ParamValue] | None = None,
         inputs: Sequence[Source] = (),
         unload_to: str | None = None,
-        max_scan: int | None = None,
-        measured: ScanEstimator | None = None,
-        require: Callable[[SharedSessionHook], None] | None = None,
+        require: Callable[[SharedSessionHook, Any], None] | None = None,
         query_logic: str = "",
         environment: str = "",
         **kwargs: Any,
@@ -98,8 +92,6 @@ class AthenaSubmitOperator(AthenaOperator):
         # Reports page knows it.
         self.reads = [source.dag_id for source in inputs if source.dag_id]
         self.unload_to = unload_to
-        self.max_scan = max_scan
-        self.measured = measured
         self.require = require
         self.query_logic = query_logic
         self.environment = environment
@@ -130,13 +122,12 @@ class AthenaSubmitOperator(AthenaOperator):
     def execute(self, context: Context) -> str:
         """Submit the query, or find it, and return its query execution id."""
         about = describe(self.dag_id, self._run_period, self.environment)
-        hook = self._shared_hook
+        hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
         with report_errors(f"{about}: "):
             if self.require is not None:
-                self.require(hook)
-            self._coverages = self._find_coverage()
-            self._require_small_scan()
+                self.require(hook, self._run_period)
+            self._coverages = self._find_coverage(hook)
             request = self._request(context)
             token = request.token()
             notes = ExecutionNotes(context, chain=token)
@@ -177,51 +168,28 @@ class AthenaSubmitOperator(AthenaOperator):
         """
         from athena_reports.steps.lineage import query_lineage
 
-        region = self._shared_hook.conn_region_name
+        region: Any = self.hook.conn_region_name
         return query_lineage(self.query, self.query_execution_id, self._coverages, region)
 
-    @property
-    def _shared_hook(self) -> SharedSessionHook:
-        return cast(SharedSessionHook, self.hook)  # typed as AthenaOperator's
-
-    def _find_coverage(self) -> tuple[InputCoverage, ...]:
+    def _find_coverage(self, hook: SharedSessionHook) -> tuple[InputCoverage, ...]:
         """Return what there is of each input; a gap that the input does not allow is an error."""
         if self._run_period is None or not self.inputs:
             return ()
-        database = self.database
-        if not database:
-            database = "default"  # which Athena takes, too
-        hook: Any = self.hook
         partitions = find_partitions(
             self.inputs,
             self._run_period,
             late_by=self.late_by,
             now=datetime.now(UTC),
-            database=database,
+            database=self.database or "default",  # which Athena takes, too
             glue=hook.client("glue"),
             s3=S3(hook.client("s3")),
         )
         coverages = tuple(found.coverage for found in partitions)
         require_partitions(coverages)
-        for source, coverage in zip(self.inputs, coverages, strict=True):
+        for coverage in coverages:
             level = logging.WARNING if coverage.gaps else logging.INFO
             self.log.log(level, "%s.", coverage)
-            if source.is_partitioned:
-                predicate = source.predicate(self._run_period, self.late_by)
-                self.log.info("The filter on %s: %s", coverage.table, predicate)
         return coverages
-
-    def _require_small_scan(self) -> None:
-        """Raise ScanLimitError if the query is expected to scan more than its report allows."""
-        if self._run_period is None or self.max_scan is None:
-            return
-        estimate = None
-        if self.measured is not None:
-            estimate = self.measured(self._run_period, self._shared_hook.client("glue"))
-        if estimate is None:
-            self.log.warning("No published period to estimate the scan by; max_scan is not checked")
-        else:
-            require_within(self.max_scan, estimate)
 
     def _request(self, context: Context) -> QueryRequest:
         """Return the request, with a comment that no other task instance and clear has."""
@@ -269,19 +237,22 @@ class AthenaSubmitOperator(AthenaOperator):
         return "\n".join([*lines, self.query])
 
 
-def result_configuration(bucket_owner: str, encryption: Encryption | None) -> dict[str, Any]:
-    """Return the operator's `result_configuration`, the ResultConfiguration of Athena's API.
+def result_configuration(deployment: Settings) -> dict[str, Any]:
+    """Return the ResultConfiguration of Athena's API, which is the operator's argument too.
 
-    Args:
-        bucket_owner: Id of the account that must own the bucket; empty for any.
-        encryption: How results are encrypted; None for the bucket's default.
+    It is empty if the workgroup manages its results: Athena rejects a request with one then.
     """
     configuration: dict[str, Any] = {}
-    if bucket_owner:
-        configuration["ExpectedBucketOwner"] = bucket_owner
+    if not deployment.query_results:
+        return configuration
+    configuration["OutputLocation"] = deployment.query_results
+    if deployment.bucket_owner:
+        configuration["ExpectedBucketOwner"] = deployment.bucket_owner
+    encryption = deployment.encryption
     if encryption is not None:
-        encryption_configuration = {"EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]}
+        configuration["EncryptionConfiguration"] = {
+            "EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]
+        }
         if encryption.kms_key:
-            encryption_configuration["KmsKey"] = encryption.kms_key
-        configuration["EncryptionConfiguration"] = encryption_configuration
+            configuration["EncryptionConfiguration"]["KmsKey"] = encryption.kms_key
     return configuration

@@ -3,7 +3,6 @@
 What it will scan is estimated from the published periods of the report.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from athena_reports.errors import AthenaReportsError
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
 
 class ScanLimitError(AthenaReportsError):
     """A query would scan more than its report allows, so it was not started."""
-
-
-ScanEstimator = Callable[[Period, "GlueClient"], ScanEstimate | None]
-"""Says what the query of a period will scan; None if that is not known."""
 
 
 def measured_scan(

@@ -1,9 +1,10 @@
-"""Whether a query may be paid: the account has what it needs, and the folder is the report's own.
+"""Whether a query may be paid.
 
-The folder is looked at before each query, the account before the first one of a report. The command
-`check-account` looks at the account too.
+The folder has to be the report's own, and the scan within its limit. Before the first query of a
+report the account has to have what it needs, which the command `check-account` looks at too.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,21 +13,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
-from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.inputs.success_markers import has_success_marker
-from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.location import ReportLocation
 from athena_reports.settings import Settings
+from athena_reports.steps.scan_limit import measured_scan, require_within
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_glue import GlueClient
+
+_logger = logging.getLogger(__name__)
 
 
 class AccountError(AthenaReportsError):
@@ -47,54 +50,58 @@ class AccountCheck(NamedTuple):
     retryable: bool = False
 
 
-def require_place(
+def require_payable(
     hook: SharedSessionHook,
+    period: Period,
     *,
     settings: Settings,
     location: ReportLocation,
-    cadence: Cadence,
     has_table: bool,
+    max_scan: int | None,
 ) -> None:
-    """Require what a report needs to be published, before its query is paid.
+    """Require what the query of a period needs before it is paid.
 
     Args:
         hook: Gives the clients of AWS.
+        period: The period.
         settings: What the account must have.
         location: Where the report is published.
-        cadence: The kind of periods that it is published for.
         has_table: Whether it has a table in Glue.
+        max_scan: The most bytes that the query may scan; None for no limit.
 
     Raises:
-        AccountError: Nothing is published yet, and the account lacks something.
+        AccountError: The report has no folder yet, and the account lacks something.
         CalendarError: The folder has another environment or calendar.
+        ScanLimitError: The query is expected to scan more.
         PublishError: What lies there is not of this package, or of a newer release.
         S3Error: S3 refused a call, or did not serve it.
     """
-    require_account(hook, settings=settings, location=location, has_table=has_table)
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     calendar = PublishedCalendar(
-        environment=settings.environment, report=location.name, cadence=cadence
+        environment=settings.environment, report=location.name, cadence=period.cadence
     )
-    require_calendar(location, calendar, s3)
+    look = partial(require_account, hook, s3, settings, has_table=has_table)
+    require_calendar(location, calendar, s3, before_claim=look)
+    if max_scan is None:
+        return
+    estimate = None
+    if has_table:
+        glue = hook.client("glue")
+        estimate = measured_scan(period, glue, database=settings.report_database, location=location)
+    if estimate is None:
+        _logger.warning("No published period to estimate the scan by; max_scan is not checked")
+    else:
+        require_within(max_scan, estimate)
 
 
 def require_account(
-    hook: SharedSessionHook, *, settings: Settings, location: ReportLocation, has_table: bool
+    hook: SharedSessionHook, s3: S3, settings: Settings, *, has_table: bool
 ) -> None:
-    """Require what the settings name, if nothing of the report is published yet.
-
-    Args:
-        hook: Gives the clients of AWS.
-        settings: What the account must have.
-        location: Where the report is published.
-        has_table: Whether it has a table in Glue.
+    """Require what the settings name.
 
     Raises:
         AccountError: Something is missing. The message has a line for each problem.
     """
-    s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
-    if _is_published(location, s3):
-        return
     athena = hook.client("athena")
     checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
@@ -119,7 +126,7 @@ def check_account(
 ) -> Iterator[AccountCheck]:
     """Look at workgroup, buckets, databases, source tables and success markers.
 
-    It yields a check for each.
+    It yields a check for each, and for each way in which the reports read a table.
 
     In the report bucket an upload is begun and aborted, which shows that the role may write there.
     No object is written.
@@ -130,7 +137,7 @@ def check_account(
         glue: Client of Glue.
         s3: The client of S3.
         has_table: Whether a database for published tables is needed.
-        inputs: The inputs of all reports. A table that several of them read is looked at once.
+        inputs: The inputs of all reports.
     """
     yield _check(f"workgroup {settings.workgroup}", partial(_require_workgroup, settings, athena))
     if settings.query_results:
@@ -141,34 +148,15 @@ def check_account(
     if has_table:
         tables = published_tables(settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(next, tables, None))
-    inputs_by_table: dict[tuple[str, str], list[Input]] = {}
-    success_markers: set[str] = set()
-    for source in inputs:
+    for source in dict.fromkeys(inputs):
         if isinstance(source, Published):
             continue  # nothing of it need be published yet
-        table = (source.database or settings.database, source.table)
-        inputs_by_table.setdefault(table, []).append(source)
+        database = source.database or settings.database
+        read_table = partial(SourceTable.read, source, database, glue)
+        yield _check(f"table {database}.{source.table}", read_table)
         if source.done is not None:
-            success_markers.add(source.done)
-    for (database, name), sources in sorted(inputs_by_table.items()):
-        yield _check(f"table {database}.{name}", partial(_require_table, database, sources, glue))
-    for done in sorted(success_markers):
-        yield _check(f"success markers {done}", partial(has_success_marker, done, s3))
-
-
-def _is_published(location: ReportLocation, s3: S3) -> bool:
-    """Return whether a period is published, which writes the object of the latest one."""
-    try:
-        s3.read(location.latest_uri)
-    except S3Error:  # it does not exist, or the check of the report bucket gives the reason
-        return False
-    return True
-
-
-def _require_table(database: str, sources: Iterable[Input], glue: "GlueClient") -> None:
-    """Require that a source table is there, and is laid out as its inputs say."""
-    for source in sources:
-        SourceTable.read(source, database, glue)
+            look_for_marker = partial(has_success_marker, source.done, s3)
+            yield _check(f"success markers {source.done}", look_for_marker)
 
 
 def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:

@@ -6,13 +6,13 @@ one step works with, is imported where it is used.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import Asset, XComArg
 
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.periods.calendar import Cadence
+from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.location import ReportLocation
 from athena_reports.reports.report import Report
 from athena_reports.scheduling.asset_partitions import delivery_asset, period_asset
@@ -25,7 +25,6 @@ from athena_reports.steps.run_query import (
     AthenaSubmitOperator,
     result_configuration,
 )
-from athena_reports.steps.scan_limit import ScanEstimator, measured_scan
 from athena_reports.steps.transform import transform_result
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 
@@ -49,10 +48,9 @@ def add_tasks(
     delivery_policy: DeliveryPolicy,
 ) -> None:
     """Add the tasks to the DAG of the context, whose default_args have what all of them take."""
-    location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     # The weight rule is not in default_args. There Airflow would store the address of the object,
     # which differs in each process, and so make a new version of the DAG at each parse.
-    run_query = _run_query(report, cadence, deployment, location)
+    run_query = _run_query(report, cadence, deployment)
     submitted = XComArg(run_query, key=SUBMITTED_XCOM)
     wait_for_query = AthenaWaitSensor(
         task_id="wait_for_query",
@@ -118,16 +116,11 @@ def add_tasks(
         wait_for_inputs >> run_query
 
 
-def _run_query(
-    report: Report, cadence: Cadence, deployment: Settings, location: ReportLocation
-) -> AthenaSubmitOperator:
-    # Athena rejects a request that names them where the workgroup manages its results.
-    configuration = None
-    if deployment.query_results:
-        configuration = result_configuration(deployment.bucket_owner, deployment.encryption)
+def _run_query(report: Report, cadence: Cadence, deployment: Settings) -> AthenaSubmitOperator:
     unload_to = None
     if report.unload:
         unload_to = f"{deployment.query_results}unload/"
+    location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     return AthenaSubmitOperator(
         task_id="run_query",
         query=report.sql_text,
@@ -135,21 +128,18 @@ def _run_query(
         late_by=report.late_by,
         sql_params=report.params,
         inputs=report.inputs,
-        max_scan=report.max_scan,
-        measured=_scan_estimator(_table_database(report, deployment), location),
         require=partial(
-            _require_place,
-            deployment=deployment,
+            _require_payable,
+            settings=deployment,
             location=location,
-            cadence=cadence,
             has_table=report.has_table,
+            max_scan=report.max_scan,
         ),
         query_logic=report.query_logic,
         unload_to=unload_to,
         database=deployment.database,
         workgroup=deployment.workgroup,
-        output_location=deployment.query_results,
-        result_configuration=configuration,
+        result_configuration=result_configuration(deployment),
         pool=deployment.pool,
         weight_rule=ScheduleFirst(),
     )
@@ -175,24 +165,8 @@ def _table_database(report: Report, deployment: Settings) -> str | None:
     return deployment.report_database if report.has_table else None
 
 
-def _scan_estimator(database: str | None, location: ReportLocation) -> ScanEstimator | None:
-    """Return what estimates a query's scan by the published table; None without a table."""
-    if database is None:
-        return None
-    return partial(measured_scan, database=database, location=location)
+def _require_payable(hook: "SharedSessionHook", period: Period, **report: Any) -> None:
+    """Require what the query needs before it is paid; `run_query` calls this."""
+    from athena_reports.workflows.preflight import require_payable
 
-
-def _require_place(
-    hook: "SharedSessionHook",
-    *,
-    deployment: Settings,
-    location: ReportLocation,
-    cadence: Cadence,
-    has_table: bool,
-) -> None:
-    """Require what the report needs to be published; `run_query` calls this."""
-    from athena_reports.workflows.preflight import require_place
-
-    require_place(
-        hook, settings=deployment, location=location, cadence=cadence, has_table=has_table
-    )
+    require_payable(hook, period, **report)

@@ -13,13 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from botocore.exceptions import ClientError
 
 from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.errors import QueryError
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period, daily, yearly
-from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.settings import Encryption
+from athena_reports.settings import Encryption, Settings
 from athena_reports.sql.literals import literal
 from athena_reports.steps import run_query
 from athena_reports.steps.run_query import SUBMITTED_XCOM, AthenaSubmitOperator
@@ -195,17 +195,34 @@ ENCRYPTIONS = [
 
 
 @pytest.mark.parametrize(("encryption", "told"), ENCRYPTIONS)
-def test_owner_and_encryption_reach_athena(
-    athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str]
+def test_location_owner_and_encryption_reach_athena(
+    athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str], deployment: Settings
 ) -> None:
-    submitted(
-        context(), result_configuration=run_query.result_configuration("012345678901", encryption)
-    )
+    named = deployment.model_copy(update={"encryption": encryption})
+    configuration = run_query.result_configuration(named)
+    submitted(context(), output_location=None, result_configuration=configuration)
 
-    expected = {"OutputLocation": "s3://results/", "ExpectedBucketOwner": "012345678901"}
+    expected = {
+        "OutputLocation": "s3://acme-results/reports/",
+        "ExpectedBucketOwner": "012345678901",
+    }
     expected |= {"EncryptionConfiguration": told} if told else {}  # type: ignore[dict-item]
     assert athena.queries["q-1"].request["ResultConfiguration"] == expected
-    assert run_query.result_configuration("", None) == {}
+
+
+def test_what_is_required_is_required_for_the_period_before_a_query_is_paid(
+    athena: MemoryAthena,
+) -> None:
+    asked = []
+
+    def refuse(hook: Any, period: Period) -> None:
+        asked.append((type(hook), period))
+        raise QueryError("not today")
+
+    with pytest.raises(AirflowFailException, match="^plays_weekly, period 2025-06-08.*not today"):
+        submitted(context(), require=refuse)
+    assert asked == [(SharedSessionHook, WEEK)]
+    assert athena.calls == []
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(
@@ -247,17 +264,15 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
     submitted(given, inputs=inputs)
     found = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
     plays, users = found.inputs
-    predicate = inputs[0].predicate(WEEK, timedelta(0))
     assert logged() == [
         f"warning: {plays}.",
-        f"info: The filter on {DATABASE}.plays: {predicate}",
         f"info: {users}.",
         "info: Started query q-1.",
     ]
     assert "dt=2025-06-14" in str(plays)
     lake.land(dates[7])
     submitted(context(), inputs=inputs)
-    assert [line.partition(":")[0] for line in logged()] == ["info"] * 4
+    assert [line.partition(":")[0] for line in logged()] == ["info"] * 3
 
 
 @pytest.mark.parametrize(
@@ -301,32 +316,6 @@ def test_a_query_without_a_database_reads_that_which_athena_takes(
     assert plays.table == "default.plays"
     request = athena.queries["q-1"].request
     assert request["QueryExecutionContext"] == {"Catalog": "AwsDataCatalog"}
-
-
-def test_a_limit_that_cannot_be_checked_is_said(
-    athena: MemoryAthena, logged: Callable[[], list[str]]
-) -> None:
-    submitted(context(), max_scan=1)
-    says = "No published period to estimate the scan by; max_scan is not checked"
-    assert logged() == [f"warning: {says}", "info: Started query q-1."]
-
-
-def test_the_estimate_is_of_the_period_of_the_run(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
-    asked = []
-
-    def measured(period: Period, glue: Any) -> ScanEstimate:
-        asked.append((period, glue))
-        return ScanEstimate(11, "median of some")
-
-    with pytest.raises(AirflowFailException, match="max_scan is 10"):
-        submitted(context(), max_scan=10, measured=measured)
-    assert not athena.queries
-    submitted(context(), max_scan=11, measured=measured)
-    assert asked == [(WEEK, lake.glue)] * 2
 
 
 def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_them(

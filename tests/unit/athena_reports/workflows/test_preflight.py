@@ -4,6 +4,7 @@ tests/services/test_account.py shows it as a command.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,18 +15,23 @@ from botocore.exceptions import ConnectTimeoutError
 
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
-from athena_reports.periods.calendar import weekly
 from athena_reports.publication.folder import CalendarError, PublishedCalendar, find_calendar
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.manifest import Partition
+from athena_reports.rows.columns import TableColumn
 from athena_reports.settings import Encryption, Settings, settings
+from athena_reports.steps.scan_limit import ScanLimitError
 from athena_reports.workflows.preflight import (
     AccountCheck,
     AccountError,
     check_account,
     require_account,
-    require_place,
+    require_payable,
 )
 from athena_reports_cli.local.services import Services
+from tests.support.calendars import WEEK
+from tests.support.partition_facts import facts
 from tests.support.wire import answered, json_error
 
 NO_BUCKET = "there-is-no-such-bucket"
@@ -58,10 +64,6 @@ def test_an_input_of_another_database_is_looked_for_there_once(services: Service
     tables = [check for check in checks if check.name.startswith("table")]
     assert [check.name for check in tables] == ["table elsewhere.plays"]
     assert tables[0].problem
-    names = [
-        check.name for check in looked_at(services, settings(), Input("z"), elsewhere, Input("a"))
-    ]
-    assert names[4:] == ["table database_dev.a", "table database_dev.z", "table elsewhere.plays"]
 
 
 def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
@@ -85,10 +87,13 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     assert [check.name for check in checks] == [
         "table database_dev.projected",
         "success markers s3://markers-of-a-lake/plays/{date}",
+        "table database_dev.projected",
         f"success markers s3://{NO_BUCKET}/plays/{{date}}",
+        "table database_dev.projected",
     ]
-    assert [check.problem for check in checks[:2]] == ["", ""]
-    assert f"Correct done= of the input, or create the bucket {NO_BUCKET}." in checks[2].problem
+    *found, unlisted, last = checks
+    assert {check.problem for check in (*found, last)} == {""}
+    assert f"Correct done= of the input, or create the bucket {NO_BUCKET}." in unlisted.problem
 
     (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
     assert "has wait=, but Glue does not know its partitions" in check.problem
@@ -186,25 +191,38 @@ class Hook:
         return getattr(self.services, service)
 
 
-def test_a_first_run_names_each_problem(services: Services) -> None:
-    names = changed(report_bucket=NO_BUCKET, report_database="absent")
-    location = ReportLocation(NO_BUCKET, "first", "weekly")
+def require(
+    services: Services,
+    names: Settings,
+    *,
+    report: str = "first",
+    has_table: bool = True,
+    max_scan: int | None = None,
+) -> list[str]:
+    """What a run requires before it pays a query; the services that are asked."""
     hook: Any = Hook(services, [])
+    require_payable(
+        hook,
+        WEEK,
+        settings=names,
+        location=ReportLocation.of(names.report_bucket, report, WEEK.cadence),
+        has_table=has_table,
+        max_scan=max_scan,
+    )
+    return hook.asked
+
+
+def test_a_first_run_names_each_problem(services: Services) -> None:
+    names = changed(workgroup="absent", report_database="absent")
     with pytest.raises(AccountError) as refused:
-        require_account(hook, settings=names, location=location, has_table=True)
+        require(services, names)
     first, *problems = str(refused.value).splitlines()
     assert first == "The first run cannot start; no query was submitted."
-    assert [problem.partition(":")[0] for problem in problems] == [
-        f"report bucket {NO_BUCKET}",
-        "report database absent",
-    ]
     found = [check for check in looked_at(services, names) if check.problem]
+    assert [check.name for check in found] == ["workgroup absent", "report database absent"]
     assert problems == [f"{check.name}: {check.problem}" for check in found]
-
-    require_account(hook, settings=settings(), location=location, has_table=True)
     # Without a table it needs no database.
-    names = changed(report_database="absent")
-    require_account(hook, settings=names, location=location, has_table=False)
+    require(services, changed(report_database="absent"), has_table=False)
 
 
 @pytest.mark.parametrize(
@@ -228,14 +246,13 @@ def test_a_first_run_is_tried_again_if_any_problem_may_pass_by_itself(
     monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
     throttled = [json_error("ThrottlingException", "Rate exceeded") for _ in range(9)]
     hook: Any = Hook(services, [])
-    location = ReportLocation(report_bucket, "first", "weekly")
     with ExitStack() as stack:
         for operation in operations:
             client = services.athena if operation == "GetWorkGroup" else services.glue
             stack.enter_context(answered(client, operation, *throttled))
         refused = stack.enter_context(pytest.raises(AccountError))
         names = changed(report_bucket=report_bucket)
-        require_account(hook, settings=names, location=location, has_table=True)
+        require_account(hook, S3(services.s3), names, has_table=True)
     assert refused.value.retryable == retryable
     problems = str(refused.value).splitlines()[1:]
     assert len(problems) == len(operations) + (report_bucket == NO_BUCKET)
@@ -245,38 +262,42 @@ def test_the_owner_and_the_encryption_are_those_of_the_deployment(
     services: Services, made_s3: list[S3]
 ) -> None:
     encryption = Encryption.from_text("AES256")
-    names = changed(bucket_owner="123456789012", encryption=encryption)
-    location = ReportLocation("athena-report-dev", "owned", "weekly")
-    hook: Any = Hook(services, [])
-    require_place(hook, settings=names, location=location, cadence=weekly("sunday"), has_table=True)
-    assert len(made_s3) > 1, "the account and the folder are looked at"
+    require(services, changed(bucket_owner="123456789012", encryption=encryption), report="owned")
     assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
 
 
-def test_after_a_publication_nothing_is_looked_at(services: Services) -> None:
-    location = ReportLocation("athena-report-dev", "without_table", "weekly")
-    S3(services.s3).write(location.latest_uri, b"{}", "application/json", replacing=None)
-    hook: Any = Hook(services, [])
-    require_account(hook, settings=changed(workgroup="absent"), location=location, has_table=False)
-    assert "athena" not in hook.asked
-
-
-def test_the_account_is_looked_at_before_the_folder_and_the_folder_each_time(
+def test_the_account_is_looked_at_before_the_folder_is_claimed_and_the_folder_each_time(
     services: Services,
 ) -> None:
-    hook: Any = Hook(services, [])
-    weeks = weekly("sunday")
-    location = ReportLocation.of("athena-report-dev", "placed", weeks)
-    place = {"location": location, "cadence": weeks, "has_table": True}
-    missing = ReportLocation.of(NO_BUCKET, "placed", weeks)
+    location = ReportLocation.of("athena-report-dev", "placed", WEEK.cadence)
     with pytest.raises(AccountError):
-        require_place(
-            hook, settings=changed(report_bucket=NO_BUCKET), **place | {"location": missing}
-        )
+        require(services, changed(workgroup="absent"), report="placed")
+    assert find_calendar(location, S3(services.s3)) is None
 
-    require_place(hook, settings=settings(), **place)
+    assert "athena" in require(services, settings(), report="placed")
     calendar = find_calendar(location, S3(services.s3))
-    assert calendar == PublishedCalendar(environment="dev", report="placed", cadence=weeks)
-    require_place(hook, settings=settings(), **place)
+    assert calendar == PublishedCalendar(environment="dev", report="placed", cadence=WEEK.cadence)
+    assert require(services, changed(workgroup="absent"), report="placed") == ["s3"]
     with pytest.raises(CalendarError, match="environment dev; this is environment stg"):
-        require_place(hook, settings=changed(environment="stg"), **place)
+        require(services, changed(environment="stg"), report="placed")
+
+
+def test_a_scan_is_limited_by_what_the_report_has_published(
+    services: Services, logged: Callable[[], list[str]]
+) -> None:
+    says = "No published period to estimate the scan by; max_scan is not checked"
+    require(services, settings(), report="scanned", max_scan=10)
+    assert logged() == [f"warning: {says}"]
+    require(services, settings(), report="scanned", has_table=False, max_scan=10)
+    assert logged() == [f"warning: {says}"]
+
+    location = ReportLocation.of("athena-report-dev", "scanned", WEEK.cadence)
+    columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
+    published = Partition("s3://reports/x/", facts(WEEK.previous, scanned_bytes=11))
+    table = Table(settings().report_database, location, services.glue)
+    table.put_partition(WEEK.previous.id, columns, published)
+    with pytest.raises(ScanLimitError, match=f"median of {WEEK.previous.id}"):
+        require(services, settings(), report="scanned", max_scan=10)
+    require(services, settings(), report="scanned", max_scan=11)
+    require(services, settings(), report="scanned")
+    assert logged() == []

@@ -41,7 +41,6 @@ from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
 from athena_reports.steps import publish as publish_step
 from athena_reports.steps.recipe import Recipe
-from athena_reports.steps.scan_limit import measured_scan
 from athena_reports.steps.transform import transform_result
 from athena_reports.workflows.report_dag import BuiltDag
 from tests.support.calendars import WEEKS
@@ -275,6 +274,7 @@ def test_each_setting_and_field_reaches_its_steps(
         inputs=inputs,
         empty="skip",
         unload=True,
+        max_scan="5 MB",
         outputs=["jsonl", "parquet"],
     )
     channel = mail("sales", to=["sales@example.com"])
@@ -286,9 +286,8 @@ def test_each_setting_and_field_reaches_its_steps(
     run_query = dag.get_task("run_query")
     assert attributes(
         run_query,
-        *("query", "cadence", "late_by", "sql_params", "inputs", "unload_to", "max_scan"),
-        "query_logic",
-        *("database", "workgroup", "output_location", "result_configuration", "pool"),
+        *("query", "cadence", "late_by", "sql_params", "inputs", "unload_to", "query_logic"),
+        *("database", "workgroup", "result_configuration", "pool"),
     ) == {
         "query": report.sql_text,
         "cadence": WEEKS,
@@ -296,25 +295,22 @@ def test_each_setting_and_field_reaches_its_steps(
         "sql_params": {"top": 100},
         "inputs": tuple(inputs),
         "unload_to": "s3://acme-results/reports/unload/",
-        "max_scan": None,
         "query_logic": report.query_logic,
         "database": "lake_db",
         "workgroup": "reports-wg",
-        "output_location": "s3://acme-results/reports/",
         "result_configuration": {
+            "OutputLocation": "s3://acme-results/reports/",
             "ExpectedBucketOwner": "012345678901",
             "EncryptionConfiguration": {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
         },
         "pool": "athena",
     }
     assert run_query.require.keywords == {
-        "deployment": deployment,
+        "settings": deployment,
         "location": location,
-        "cadence": WEEKS,
         "has_table": True,
+        "max_scan": 5_000_000,
     }
-    assert run_query.measured.func is measured_scan
-    assert run_query.measured.keywords == {"database": "reports_db", "location": location}
 
     assert attributes(
         dag.get_task("wait_for_query"), "timeout", "deferrable", "reschedule", "pool"
@@ -404,7 +400,6 @@ def test_a_report_without_parquet_has_no_table(make_report: MakeReport) -> None:
     assert dag.tags == {"athena-report", "weekly", "dev", "no-table"}
     run_query = dag.get_task("run_query")
     assert run_query.require.keywords["has_table"] is False
-    assert run_query.measured is None
     assert dag.get_task("transform").python_callable.keywords["recipe"].database is None
     assert dag.get_task("publish").database is None
 
@@ -416,8 +411,7 @@ def test_a_workgroup_that_keeps_its_results_is_told_neither_place_nor_encryption
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
     settings.cache_clear()
     run_query = build().get_task("run_query")
-    assert not run_query.result_configuration
-    assert (run_query.output_location, run_query.unload_to) == (None, None)
+    assert (run_query.result_configuration, run_query.unload_to) == ({}, None)
 
 
 def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -> None:
@@ -485,8 +479,6 @@ def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
-
-    assert build().get_task("run_query").output_location is None
     says = (
         "Report 'plays', field 'unload': the workgroup manages its results."
         " Remove it, or set ATHENA_REPORTS_QUERY_RESULTS."
