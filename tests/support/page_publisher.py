@@ -122,7 +122,7 @@ class Publisher:
             )
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
-            keep_sql(query, sha256, version, location, s3, engine.folder)
+            keep_sql(query, sha256, version, location, s3)
         when = (at or period.end_utc + timedelta(minutes=6)).isoformat(timespec="milliseconds")
         number = hashlib.sha256(f"{query} {when}".encode()).hexdigest()[:12]
         facts = PublicationFacts(

@@ -182,7 +182,7 @@ def trial(
     scheduled_at = period.end_utc + timetable.delay
     execution = _succeeded(request, aws, present=scheduled_at, about=about, place_of=place_of)
     with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
-        rows = write_rows(
+        table, ordered = write_rows(
             execution,
             recipe,
             period,
@@ -192,10 +192,10 @@ def trial(
             published_columns=lambda: None,  # only an UNLOAD asks for them, which this is not
         )
         if database:
-            checks = run_checks(recipe.checks, rows.table, engine)
+            checks = run_checks(recipe.checks, table, engine)
         else:
-            checks = check_rows(rows.table, recipe, period, engine=engine, s3=aws.s3)
-        yield Trial(execution, engine, rows.table, rows.ordered, checks)
+            checks = check_rows(table, recipe, period, engine=engine, s3=aws.s3)
+        yield Trial(execution, engine, table, ordered, checks)
 
 
 def _succeeded(

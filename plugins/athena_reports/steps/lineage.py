@@ -55,8 +55,9 @@ def query_lineage(
     """
     lineage: OperatorLineage[Any, Any] = OperatorLineage(job_facets={"sql": SQLJobFacet(sql)})
     if query_execution_id:
-        external_query = ExternalQueryRunFacet(query_execution_id, source="awsathena")
-        lineage.run_facets["externalQuery"] = external_query
+        lineage.run_facets["externalQuery"] = ExternalQueryRunFacet(
+            query_execution_id, source="awsathena"
+        )
     for coverage in inputs:
         database, _, table = coverage.table.partition(".")
         name = Athena(region, _CATALOG, database, table)
@@ -86,11 +87,12 @@ def published_dataset(
         database: Glue database of the published table; None for no table.
         region: The region of Athena.
     """
-    fields = []
-    for column in version.columns:
-        kind = column.glue or column.type
-        description = column.description or None
-        fields.append(SchemaDatasetFacetFields(column.name, kind, description))
+    fields = [
+        SchemaDatasetFacetFields(
+            column.name, column.glue or column.type, column.description or None
+        )
+        for column in version.columns
+    ]
     assertions = [
         Assertion(check.name, check.passed, severity=_SEVERITIES[check.severity])
         for check in checks
@@ -116,7 +118,6 @@ def _partitions(names: Sequence[str]) -> PartitionSubsetCondition:
     """Return partitions by their names, such as `year=2025/month=6/day=3`."""
     partitions = []
     for name in names:
-        parts = _BETWEEN_KEYS.split(name)
-        dimensions = dict(part.split("=", 1) for part in parts)
+        dimensions = dict(part.split("=", 1) for part in _BETWEEN_KEYS.split(name))
         partitions.append(Partition(dimensions, identifier=name))
     return PartitionSubsetCondition(partitions)

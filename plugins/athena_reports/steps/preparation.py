@@ -3,15 +3,15 @@
 `write_rows` and `check_rows` are shared with an author's trial of a report, which uploads nothing.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3, split_uri
+from athena_reports.aws.s3 import S3, ConditionError, split_uri
 from athena_reports.errors import EmptyResultError, SkipPeriodError
 from athena_reports.inputs.coverage import why_empty
 from athena_reports.periods.calendar import Period
@@ -88,7 +88,7 @@ def prepare(
             return Table(recipe.database, location.report, hook.client("glue")).columns()
         return None
 
-    rows = write_rows(
+    table, ordered = write_rows(
         execution,
         recipe,
         period,
@@ -98,15 +98,22 @@ def prepare(
         published_columns=published_columns,
     )
     # A SELECT may have returned no rows, or the transforms may have left none.
-    if not rows.table.rows and recipe.empty != "publish":
+    if not table.rows and recipe.empty != "publish":
         raise no_rows_error
-    checks = check_rows(rows.table, recipe, period, engine=engine, s3=s3)
-    version = _write_and_upload(
-        rows, recipe, location, engine, s3, with_digest=submission.reads_previous
-    )
+    checks = check_rows(table, recipe, period, engine=engine, s3=s3)
+    with ThreadPoolExecutor(max_workers=1) as writer:  # DuckDB's connection does one thing at once
+        # The thread writes the other formats and the digest while a format is uploaded.
+        files = writer.map(partial(write_file, table, engine=engine), recipe.formats)
+        not_read_by_next = columns_from_previous(recipe.transforms)
+        digest = None
+        if submission.reads_previous:
+            digest = writer.submit(digest_of, table, engine, without=not_read_by_next)
+        version = upload_version(files, table, location, s3, ordered=ordered)
+        if digest is not None:
+            version = version.model_copy(update={"read_by_next": digest.result()})
     with report_errors(f"{engine.about}: "):
         sql = executed_sql(athena, execution.id)
-    keep_sql(sql, submission.sql_sha256, version, location, s3, engine.folder)
+    keep_sql(sql, submission.sql_sha256, version, location, s3)
     return PreparedVersion(
         query=execution,
         version=recipe.described(version),
@@ -129,16 +136,6 @@ def _no_rows_error(
     return EmptyResultError(message)
 
 
-class WrittenRows(NamedTuple):
-    """The rows of a period as a file in the engine's folder.
-
-    `ordered` says whether they come in the order of the query.
-    """
-
-    table: LocalTable
-    ordered: bool
-
-
 def write_rows(
     execution: QueryExecution,
     recipe: Recipe,
@@ -148,7 +145,7 @@ def write_rows(
     athena: "AthenaClient",
     s3: S3,
     published_columns: PublishedColumns,
-) -> WrittenRows:
+) -> tuple[LocalTable, bool]:
     """Read the result of a query, transform it, and write the rows into the engine's folder.
 
     Args:
@@ -160,6 +157,9 @@ def write_rows(
         s3: The client that reads the result.
         published_columns: Returns the columns of the published table, or None. It is called only
             for an UNLOAD without rows, which wrote no file, and so no columns.
+
+    Returns:
+        The rows, and whether they come in the order of the query.
 
     Raises:
         ResultError: The result cannot be read.
@@ -180,7 +180,7 @@ def write_rows(
     relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
     table = write_table(relation, engine)
     table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
-    return WrittenRows(table, result.ordered)
+    return table, result.ordered
 
 
 def check_rows(
@@ -215,38 +215,6 @@ def check_rows(
     )
 
 
-def _write_and_upload(
-    rows: WrittenRows,
-    recipe: Recipe,
-    location: PeriodLocation,
-    engine: Engine,
-    s3: S3,
-    *,
-    with_digest: bool,
-) -> Version:
-    """Upload what is written already, while a thread writes the other formats and the digest."""
-    digest: Future[str] | None = None
-    writer = ThreadPoolExecutor(max_workers=1)  # DuckDB's connection does one thing at a time
-    try:
-        files = [writer.submit(write_file, rows.table, format, engine) for format in recipe.formats]
-        if with_digest:
-            not_read_by_next = columns_from_previous(recipe.transforms)
-            digest = writer.submit(digest_of, rows.table, engine, without=not_read_by_next)
-        version = upload_version(
-            (file.result() for file in files),
-            rows.table,
-            location,
-            s3,
-            ordered=rows.ordered,
-        )
-        if digest is None:
-            return version
-        return version.model_copy(update={"read_by_next": digest.result()})
-    finally:
-        # After an error the rest is not written. What is being written ends before its folder does.
-        writer.shutdown(cancel_futures=True)
-
-
 def upload_version(
     files: Iterable[LocalFile],
     table: LocalTable,
@@ -277,10 +245,11 @@ def upload_version(
         uri = f"{location.version_uri(version)}{file.format}/part-0.{extension}"
         s3.upload(file.path, uri, CONTENT_TYPES[file.format], sha256=file.sha256)
         _, key = split_uri(uri)
-        published = PublishedObject(
-            format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows
+        objects.append(
+            PublishedObject(
+                format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows
+            )
         )
-        objects.append(published)
     return Version(
         version=version,
         ordered=ordered,
@@ -290,9 +259,7 @@ def upload_version(
     )
 
 
-def keep_sql(
-    sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3, folder: Path
-) -> None:
+def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3) -> None:
     """Keep the SQL that a version was made by beside its rows.
 
     Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
@@ -303,15 +270,10 @@ def keep_sql(
         version: The version, whose rows are uploaded.
         location: Where the period is published.
         s3: The client of the report bucket.
-        folder: A local folder for the file that is uploaded.
 
     Raises:
         S3Error: S3 refused a call, or did not serve it.
     """
-    content = sql.encode()
-    path = folder / "query.sql"
-    path.write_bytes(content)
     uri = location.sql_uri(version.version, sql_sha256)
-    # Not `sql_sha256`: the SQL that ran may differ from what run_query rendered.
-    sha256 = hashlib.sha256(content).hexdigest()
-    s3.upload(path, uri, "text/plain; charset=utf-8", sha256=sha256)
+    with suppress(ConditionError):  # it was kept before, maybe by a call whose response was lost
+        s3.write(uri, sql.encode(), "text/plain; charset=utf-8", replacing=None)

@@ -1,6 +1,6 @@
 """The operator that publishes a prepared version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -216,17 +216,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         from athena_reports.publication import manifest
 
         query = prepared.query
-        settles_at = period.end_utc + submission.late_by
-        is_provisional = datetime.fromisoformat(query.submitted_at) < settles_at
-        missing_partitions: list[str] = []
-        parts: dict[str, Mapping[str, str]] = {}
-        for coverage in submission.inputs:
-            missing_partitions.extend(coverage.gaps)
-            if coverage.versions:
-                parts[coverage.dag_id] = coverage.versions  # the name of its table too
-            if coverage.settles_at is not None:  # a part was provisional when it was read
-                is_provisional = True
-                settles_at = max(settles_at, coverage.settles_at)
+        own_settles_at = period.end_utc + submission.late_by
+        # Parts that were provisional when they were read may still change, and so may this period.
+        parts_settle_at = [each.settles_at for each in submission.inputs if each.settles_at]
+        is_early = datetime.fromisoformat(query.submitted_at) < own_settles_at
+        missing_partitions = [gap for each in submission.inputs for gap in each.gaps]
         delivery = None
         if self.channels:
             delivery = manifest.PlannedDelivery(
@@ -239,8 +233,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             report=self.report,
             environment=self.environment,
             period=manifest.PublishedPeriod.of(period),
-            settles_at=settles_at.isoformat(),
-            provisional=is_provisional,
+            settles_at=max([own_settles_at, *parts_settle_at]).isoformat(),
+            provisional=is_early or bool(parts_settle_at),
             partial=bool(missing_partitions),
             missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -262,7 +256,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             transforms_logic=prepared.transforms_logic,
             delivery=delivery,
-            parts=parts,
+            # By the DAG of each report that was read, which is the name of its table too.
+            parts={each.dag_id: each.versions for each in submission.inputs if each.versions},
         )
 
     def _outlets_with_event(

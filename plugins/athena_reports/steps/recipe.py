@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.reports.column import Column, private_names
@@ -34,9 +33,6 @@ class Recipe:
             rows are of another query, an error says so.
         transforms_logic: Digest of the transforms, as `Report.transforms_logic` gives it. Together
             with that of the query that ran, it is the logic of the version.
-
-    Raises:
-        ReportError: There are no formats.
     """
 
     report: str
@@ -51,11 +47,6 @@ class Recipe:
     query_logic: str = ""
     transforms_logic: str = ""
 
-    def __post_init__(self) -> None:
-        if not self.formats:
-            problem = "it is empty, so there would be nothing to read. Name a format, such as csv."
-            raise ReportError(f"Report {self.report!r}", "formats", problem)
-
     def location(self, period: Period) -> PeriodLocation:
         """Where a period is published."""
         return PeriodLocation.of(self.bucket, self.report, period)
@@ -68,10 +59,9 @@ class Recipe:
         private = private_names(self.columns)
         columns = []
         for column in version.columns:
-            description = ""
+            update: dict[str, Any] = {"private": column.name.lower() in private}
             if column.name in self.columns:
-                description = self.columns[column.name].comment
-            update = {"description": description, "private": column.name.lower() in private}
+                update["description"] = self.columns[column.name].comment
             columns.append(column.model_copy(update=update))
         key = resolve_names(self.key, version.columns)
         return version.model_copy(update={"columns": tuple(columns), "key": key})

@@ -1,21 +1,13 @@
 """The callable of the task that makes an unpublished version of a finished query's result."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import (
-    CheckError,
-    EmptyResultError,
-    ResultError,
-    SkipPeriodError,
-    TransformError,
-)
+from athena_reports.errors import CheckError, ResultError
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.queries.submission import Submitted
-from athena_reports.rows.checks import failed_checks, failures
+from athena_reports.rows.checks import failures
 from athena_reports.rows.engine import open_engine
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -68,38 +60,17 @@ def transform_result(
         hook = SharedSessionHook(aws_conn_id=aws_conn_id)
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
         about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
-        older_sql = ""
         if recipe.query_logic and submission.query_logic not in ("", recipe.query_logic):
-            older_sql = (
-                f"{about}: query {execution.id} ran an older SQL than the report has now. "
-                "Clear run_query and its downstream tasks."
-            )
-        with open_engine(memory_limit, about=about) as engine, _explain_older_sql(older_sql):
+            about += ", by an older SQL than the report has now (clear run_query to run that)"
+        with open_engine(memory_limit, about=about) as engine:
             prepared = prepare(
                 execution, submission, period, recipe, engine=engine, hook=hook, s3=s3
             )
-        failed = failed_checks(prepared.checks)
-        if failed:
-            problem = f"{about}: {failures(prepared.checks)}"
-            if older_sql:
-                # Without what the checks advise: the SQL of today may be right.
-                names = ", ".join(check.name for check in failed)
-                problem = f"{older_sql} Its rows fail these checks: {names}."
+        problem = failures(prepared.checks)
+        if problem:
             uploaded = recipe.location(period).version_uri(prepared.version.version)
             raise CheckError(
-                f"{problem} Nothing is published. The rows are at {uploaded} for inspection."
+                f"{about}: {problem} Nothing is published. The rows are at {uploaded} for "
+                "inspection."
             )
     return prepared.model_dump(mode="json")
-
-
-@contextmanager
-def _explain_older_sql(older_sql: str) -> Iterator[None]:
-    """Begin an error of the rows with what is said of their SQL; empty if it is the present one."""
-    try:
-        yield
-    except SkipPeriodError:
-        raise
-    except (EmptyResultError, ResultError, TransformError) as error:
-        if not older_sql or error.retryable:  # a retry may read the result
-            raise
-        raise TransformError(f"{older_sql} Its rows fail: {error}") from error

@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from athena_reports.alerts.redaction import error_text
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import ReportError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedPeriod
@@ -402,13 +401,6 @@ def test_a_worker_without_duckdb_fails_at_once_and_says_where_to_look(
     assert "requirements_install" in message
     assert message.endswith("then clear the failed task, or open the page again.")
     assert keys_in(s3, bucket) == []
-
-
-def test_a_recipe_without_formats_is_refused_before_there_is_a_run() -> None:
-    """Its versions would have no rows to read, and all would count as the same."""
-    with pytest.raises(ReportError, match="'plays', field 'formats': it is empty") as caught:
-        Recipe(report="plays", bucket="reports", formats=[])
-    assert caught.value.field == "formats"
 
 
 def failing(rows: Any, _: Any) -> Any:
