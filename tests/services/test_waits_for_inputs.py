@@ -81,11 +81,11 @@ def after_some_looks(patch: pytest.MonkeyPatch, happens: Callable[[], None]) -> 
     """Let something happen when the triggerer has looked three times; the list of its looks."""
     look, looks = PartitionPoller.look, list[int]()
 
-    async def counted(of_all: PartitionPoller) -> bool:
-        looks.append(len(of_all.waits))
+    async def counted(of_all: PartitionPoller, keys: Any) -> bool:
+        looks.append(len(keys))
         if len(looks) == 3:
             happens()
-        return await look(of_all)
+        return await look(of_all, keys)
 
     patch.setattr(PartitionPoller, "look", counted)
     patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(None), raising=False)

@@ -61,7 +61,7 @@ def virtual_clock() -> Iterator[VirtualClock]:
     """Stop the clock, and hand it over."""
     with time_machine.travel(START, tick=False) as traveller, pytest.MonkeyPatch.context() as patch:
         clock = VirtualClock(traveller)
-        for module in (shared_poller, query_poller, partition_poller):
+        for module in (shared_poller, query_poller):
             patch.setattr(module, "time", clock)
         for module in (query_poller, partition_poller):
             patch.setattr(module, "_turns", Turns())

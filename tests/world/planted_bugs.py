@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, cast
 
 import pytest
@@ -48,7 +49,9 @@ def no_condition_on_writes(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_read_from_the_notes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ExecutionNotes, "_read", lambda _: {})
+    nothing: Any = cached_property(lambda _: {})
+    nothing.__set_name__(ExecutionNotes, "_ids_by_chain")
+    patch.setattr(ExecutionNotes, "_ids_by_chain", nothing)
 
 
 def a_successor_is_not_noted(patch: pytest.MonkeyPatch) -> None:
@@ -62,7 +65,7 @@ def a_successor_is_not_noted(patch: pytest.MonkeyPatch) -> None:
 
 def the_note_of_another_token_is_used(patch: pytest.MonkeyPatch) -> None:
     def find_any(notes: ExecutionNotes, _: str) -> str:
-        ids = [id_ for ids in notes._read().values() for id_ in ids.values()]
+        ids = [id_ for ids in notes._ids_by_chain.values() for id_ in ids.values()]
         return ids[-1] if ids else ""
 
     patch.setattr(ExecutionNotes, "find", find_any)

@@ -64,18 +64,12 @@ class ExecutionNotes:
 
     def ids_of_other_chains(self) -> list[str]:
         """Return the ids of the noted executions that do not belong to this chain."""
-        ids: list[str] = []
-        for chain, ids_by_token in self._ids_by_chain.items():
-            if chain != self._chain:
-                ids.extend(ids_by_token.values())
-        return ids
+        others = [ids for chain, ids in self._ids_by_chain.items() if chain != self._chain]
+        return [query_execution_id for ids in others for query_execution_id in ids.values()]
 
     @cached_property
     def _ids_by_chain(self) -> dict[str, dict[str, str]]:
         """The notes. They are read once: each read is a call to Airflow's API server."""
-        return self._read()
-
-    def _read(self) -> dict[str, dict[str, str]]:
         if self._store is None:
             return {}
         try:

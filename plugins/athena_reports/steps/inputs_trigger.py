@@ -50,13 +50,11 @@ class InputsTrigger(BaseTrigger):
         """Wait until nothing is missing."""
         needs = [InputNeed.model_validate_json(need) for need in self.needs]
         poller = PartitionPoller.of(Connection(**self.connection))
-        with poller.waiting(needs, self.missing) as wait:
-            missing = await wait.next_change()
-            while missing:
-                waiting = MissingInputs(since=self.since, missing=missing)
+        async for missing in poller.changes(needs, self.missing):
+            if missing:
+                waiting = MissingInputs(since=self.since, missing=tuple(missing))
                 self.log.info("%s", waiting)
                 await self._push(waiting)
-                missing = await wait.next_change()
         yield TriggerEvent({"missing": []})
 
     async def _push(self, waiting: MissingInputs) -> None:

@@ -6,9 +6,7 @@ waits. Success markers are asked for one by one, each address once.
 
 import asyncio
 import logging
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,54 +29,11 @@ log = logging.getLogger(__name__)
 _turns = Turns()
 
 
-class InputsWait:
-    """One wait for the inputs of a period.
+class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
+    """Looks at the inputs of all waits of one connection.
 
-    The poller notes what it finds. Whoever waits calls `next_change`, in the context of the
-    task, so that its lines are in the task's log. No error ends the wait: the scheduler does, when
-    its time is over.
+    The answer to a need is what exists of it, or what kept the look from that.
     """
-
-    def __init__(self, needs: Sequence[InputNeed], missing: Sequence[str] | None) -> None:
-        self.needs = needs
-        self._missing = None if missing is None else tuple(missing)
-        self._is_failing = False
-        self._changes: asyncio.Queue[tuple[str, ...] | Exception] = asyncio.Queue()
-
-    async def next_change(self) -> tuple[str, ...]:
-        """Return what is missing once it is something else than before; empty if nothing is."""
-        while True:
-            change = await self._changes.get()
-            if not isinstance(change, Exception):
-                return change
-            log.warning("Could not check the inputs; will retry: %s", change)
-
-    def note(self, found: Mapping[InputNeed, InputCoverage | Exception]) -> None:
-        """Note what a look found, unless it left out something that this wait needs."""
-        missing = []
-        for need in self.needs:
-            coverage = found.get(need)
-            if coverage is None:
-                return
-            if isinstance(coverage, Exception):
-                if not self._is_failing:  # of several errors in a row, the first one is logged
-                    self._changes.put_nowait(coverage)
-                self._is_failing = True
-                return
-            if coverage.lacks_partitions:
-                missing.append(str(coverage))
-        self._is_failing = False
-        if tuple(missing) != self._missing:
-            self._missing = tuple(missing)
-            self._changes.put_nowait(self._missing)
-
-
-class PartitionPoller(SharedPoller[InputsWait]):
-    """Looks at the inputs of all waits of one connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self._looked_at: dict[object, float] = {}
 
     @property
     def pauses_seconds(self) -> tuple[float, float]:
@@ -89,53 +44,59 @@ class PartitionPoller(SharedPoller[InputsWait]):
         """Make clients of Glue and S3."""
         return hook.client("glue"), S3(hook.client("s3"))
 
-    def waiting(
+    async def changes(
         self, needs: Sequence[InputNeed], missing: Sequence[str] | None
-    ) -> AbstractContextManager[InputsWait]:
-        """Look at the inputs of a period for as long as the context lasts.
+    ) -> AsyncIterator[Sequence[str]]:
+        """Yield what is missing of a period's inputs once it is something else; at last nothing.
+
+        No error ends the wait: the scheduler does, when its time is over.
 
         Args:
             needs: What the period needs.
             missing: What is known to be missing; None if nothing is known.
         """
-        return self.joined(InputsWait(needs, missing))
+        is_failing = False
+        while missing is None or missing:
+            answers = await asyncio.gather(*map(self.ask, needs))
+            errors = [answer for answer in answers if isinstance(answer, Exception)]
+            if errors and not is_failing:  # of several errors in a row, the first one is logged
+                log.warning("Could not check the inputs; will retry: %s", errors[0])
+            is_failing = bool(errors)
+            coverages = [answer for answer in answers if isinstance(answer, InputCoverage)]
+            now_missing = [str(coverage) for coverage in coverages if coverage.lacks_partitions]
+            if not errors and now_missing != missing:
+                missing = now_missing
+                yield missing
 
-    async def look(self) -> bool:
+    async def look(self, keys: Sequence[InputNeed]) -> bool:
         """Look at each table once; return False if AWS throttled the first one already.
 
         A look ends at the first table for which AWS throttles.
         """
-        needs_by_lookup: dict[object, dict[InputNeed, None]] = {}  # each once, in order
-        for wait in self.waits:
-            for need in wait.needs:
-                needs_by_lookup.setdefault(need.lookup, {})[need] = None
-        # Those that a look has left out come first in the next one.
-        lookups = sorted(needs_by_lookup, key=lambda lookup: self._looked_at.get(lookup, 0.0))
-        found: dict[InputNeed, InputCoverage | Exception] = {}
-        keeps_pace = True
-        for lookup in lookups:
-            needs = list(needs_by_lookup[lookup])
+        needs_by_lookup: dict[object, list[InputNeed]] = {}
+        for need in keys:
+            needs_by_lookup.setdefault(need.lookup, []).append(need)
+        for number, needs in enumerate(needs_by_lookup.values()):
             await _turns.wait(TABLES_PER_SECOND)
-            self._looked_at[lookup] = time.monotonic()
             try:
-                found.update(await self._find(needs))
+                coverages = await self._find(needs)
             except Exception as error:  # whatever it is: without the poller no wait would ever end
-                is_first = not found
-                found.update(dict.fromkeys(needs, error))
+                for need in needs:
+                    self.answer(need, error)
                 if _is_throttled(error):
-                    keeps_pace = not is_first
-                    break
+                    return number > 0
                 self.drop_clients()
-        for wait in self.waits:
-            wait.note(found)
-        return keeps_pace
+                continue
+            for need, coverage in zip(needs, coverages, strict=True):
+                self.answer(need, coverage)
+        return True
 
-    async def _find(self, needs: Sequence[InputNeed]) -> dict[InputNeed, InputCoverage]:
+    async def _find(self, needs: Sequence[InputNeed]) -> list[InputCoverage]:
         glue, s3 = await self.clients()
         partitions = await asyncio.to_thread(
             find_together, needs, now=datetime.now(UTC), glue=glue, s3=s3
         )
-        return {need: coverage for need, (coverage, _) in zip(needs, partitions, strict=True)}
+        return [found.coverage for found in partitions]
 
 
 def _is_throttled(error: Exception) -> bool:

@@ -10,8 +10,7 @@ reference.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,58 +44,11 @@ class NoAnswerError(AthenaReportsError):
     """The status of a query was not available for a long time."""
 
 
-class Wait:
-    """One wait for the end of a query.
+class QueryPoller(SharedPoller[str, QueryExecution | str]):
+    """Looks at the queries of all waits of one connection.
 
-    The poller notes what Athena says. Whoever waits calls `next_change`, in the context of the
-    task, so that its lines are in the task's log.
+    The answer to the id of a query is the query, or why Athena does not say what it is.
     """
-
-    def __init__(self, query_execution_id: str) -> None:
-        self.query_execution_id = query_execution_id
-        self.asked_at = time.monotonic()
-        self._state = ""
-        self._unanswered_since: float | None = None
-        self._changes: asyncio.Queue[QueryExecution | NoAnswerError | str] = asyncio.Queue()
-
-    async def next_change(self) -> QueryExecution:
-        """Return the query once its state is another one than before.
-
-        Raises:
-            NoAnswerError: The status of the query was not available for a long time.
-        """
-        while True:
-            change = await self._changes.get()
-            if isinstance(change, QueryExecution):
-                return change
-            if isinstance(change, NoAnswerError):
-                raise change
-            log.warning("No response from Athena; will ask again: %s", change)
-
-    def note_answer(self, execution: QueryExecution) -> None:
-        """Note what Athena says of the query; whoever waits learns of a new state."""
-        self._unanswered_since = None
-        if execution.state != self._state:
-            self._state = execution.state
-            self._changes.put_nowait(execution)
-
-    def note_no_answer(self, reason: str) -> None:
-        """Note that Athena said nothing of the query. In the end, the wait fails."""
-        now = time.monotonic()
-        if self._unanswered_since is None:
-            self._unanswered_since = now
-            self._changes.put_nowait(reason)
-        unanswered_seconds = now - self._unanswered_since
-        if unanswered_seconds >= ANSWER_WITHIN_SECONDS:
-            error = NoAnswerError(
-                f"Could not get the status of query {self.query_execution_id} "
-                f"for {unanswered_seconds:.0f} s: {reason}"
-            )
-            self._changes.put_nowait(error)
-
-
-class QueryPoller(SharedPoller[Wait]):
-    """Looks at the queries of all waits of one connection."""
 
     most_attempts = 1  # a call that fails is made again by the next look
 
@@ -115,9 +67,33 @@ class QueryPoller(SharedPoller[Wait]):
         """Make a client of Athena."""
         return hook.get_conn()
 
-    def waiting(self, query_execution_id: str) -> AbstractContextManager[Wait]:
-        """Look at a query for as long as the context lasts."""
-        return self.joined(Wait(query_execution_id))
+    async def states(self, query_execution_id: str) -> AsyncIterator[QueryExecution]:
+        """Yield a query whenever its state is another one than before, until it has ended.
+
+        Raises:
+            NoAnswerError: The status of the query was not available for a long time.
+        """
+        state = ""
+        unanswered_since: float | None = None
+        while True:
+            answer = await self.ask(query_execution_id)
+            if isinstance(answer, QueryExecution):
+                unanswered_since = None
+                if answer.state != state:
+                    state = answer.state
+                    yield answer
+                if not answer.is_running:
+                    return
+                continue
+            if unanswered_since is None:
+                unanswered_since = time.monotonic()
+                log.warning("No response from Athena; will ask again: %s", answer)
+            unanswered_seconds = time.monotonic() - unanswered_since
+            if unanswered_seconds >= ANSWER_WITHIN_SECONDS:
+                raise NoAnswerError(
+                    f"Could not get the status of query {query_execution_id} "
+                    f"for {unanswered_seconds:.0f} s: {answer}"
+                )
 
     @retry(
         retry=retry_if_exception(_may_pass),
@@ -130,18 +106,15 @@ class QueryPoller(SharedPoller[Wait]):
         athena = await self.clients()
         await asyncio.to_thread(athena.stop_query_execution, QueryExecutionId=query_execution_id)
 
-    async def look(self) -> bool:
+    async def look(self, keys: Sequence[str]) -> bool:
         """Ask for each query once; return False if Athena throttled the first call already.
 
         A look ends at the first call that Athena throttles.
         """
-        # Those that a look has left out come first in the next one.
-        waits = sorted(self.waits, key=lambda wait: wait.asked_at)
-        ids = list(dict.fromkeys(wait.query_execution_id for wait in waits))
-        self._refused_ids.intersection_update(ids)
+        self._refused_ids.intersection_update(keys)
         is_any_served = False
-        for number, ids_of_call in enumerate(self._calls(ids)):
-            error = await self._ask(ids_of_call)
+        for number, ids in enumerate(self._calls(keys)):
+            error = await self._ask_for(ids)
             if error is None or error.retryable:
                 is_any_served = True
             if error is ErrorKind.THROTTLED:
@@ -158,47 +131,30 @@ class QueryPoller(SharedPoller[Wait]):
         calls += [[query_id] for query_id in ids if query_id in self._refused_ids]
         return calls
 
-    async def _ask(self, ids: Sequence[str]) -> ErrorKind | None:
+    async def _ask_for(self, ids: Sequence[str]) -> ErrorKind | None:
         """Ask for queries in one call; return what kept Athena from answering, if anything did."""
         await _turns.wait(CALLS_PER_SECOND)
-        waits = [wait for wait in self.waits if wait.query_execution_id in ids]
-        for wait in waits:
-            wait.asked_at = time.monotonic()
         try:
-            executions, problems = await self._batch_get(ids)
+            athena = await self.clients()
+            response = await asyncio.to_thread(
+                athena.batch_get_query_execution, QueryExecutionIds=list(ids)
+            )
         except Exception as error:  # whatever it is: without the poller no wait would ever end
             kind = error_kind(error)
             if not kind.retryable:
                 self._refused_ids.update(ids)
-            for wait in waits:
-                wait.note_no_answer(str(error))
+            for query_id in ids:
+                self.answer(query_id, str(error))
             return kind
         self._refused_ids.difference_update(ids)
-        for wait in waits:
-            query_id = wait.query_execution_id
-            if query_id in executions:
-                wait.note_answer(executions[query_id])
-            else:
-                wait.note_no_answer(problems.get(query_id, "the response does not have it"))
-        return None
-
-    async def _batch_get(
-        self, ids: Sequence[str]
-    ) -> tuple[Mapping[str, QueryExecution], Mapping[str, str]]:
-        """Return the queries that Athena knows, by id, and for others why it does not say more."""
-        athena = await self.clients()
-        response = await asyncio.to_thread(
-            athena.batch_get_query_execution, QueryExecutionIds=list(ids)
-        )
-        executions: dict[str, QueryExecution] = {}
+        answers: dict[str, QueryExecution | str] = {}
         for item in response.get("QueryExecutions", []):
-            execution = QueryExecution.from_response(
+            answers[item["QueryExecutionId"]] = QueryExecution.from_response(
                 {"QueryExecution": item}, athena.meta.region_name
             )
-            executions[execution.id] = execution
-        problems: dict[str, str] = {}
-        for unprocessed in response.get("UnprocessedQueryExecutionIds", []):
-            code = unprocessed.get("ErrorCode", "")
-            message = unprocessed.get("ErrorMessage", "")
-            problems[unprocessed["QueryExecutionId"]] = f"{message} ({code})"
-        return executions, problems
+        for item in response.get("UnprocessedQueryExecutionIds", []):
+            problem = f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
+            answers[item["QueryExecutionId"]] = problem
+        for query_id in ids:
+            self.answer(query_id, answers.get(query_id, "the response does not have it"))
+        return None

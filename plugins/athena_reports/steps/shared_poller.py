@@ -10,8 +10,7 @@ import contextvars
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -20,10 +19,10 @@ from botocore.config import Config
 
 from athena_reports.aws.hook import SharedSessionHook
 
-W = TypeVar("W")  # what one wait is
+_Key = TypeVar("_Key", bound=Hashable)  # what a wait asks for
+_Answer = TypeVar("_Answer")
 
-# By class and connection. A poller is here for as long as somebody waits.
-_pollers: dict[tuple[type, str], Any] = {}
+_pollers: dict[tuple[type, str], Any] = {}  # by class and connection
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 
 
@@ -53,8 +52,8 @@ class Connection:
         )
 
 
-class SharedPoller(ABC, Generic[W]):
-    """Looks for all waits of one connection, for as long as there are any.
+class SharedPoller(ABC, Generic[_Key, _Answer]):
+    """Looks for what all waits of one connection ask for, for as long as any of them asks.
 
     Attributes:
         most_attempts: How often botocore sends a call. Meanwhile no other wait is looked for.
@@ -64,15 +63,17 @@ class SharedPoller(ABC, Generic[W]):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.waits: list[W] = []
+        # What is asked for. What a look leaves out comes first in the next one: what is asked for
+        # again after an answer goes to the end.
+        self._asked: dict[_Key, asyncio.Future[_Answer]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._made_clients: Any = None
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
         """Return the poller that all waits of this connection share."""
-        poller: Self | None = _pollers.get((cls, connection.key))
-        return cls(connection) if poller is None else poller
+        poller: Self = _pollers.setdefault((cls, connection.key), cls(connection))
+        return poller
 
     @property
     @abstractmethod
@@ -84,28 +85,21 @@ class SharedPoller(ABC, Generic[W]):
         """Make the clients that a look calls."""
 
     @abstractmethod
-    async def look(self) -> bool:
-        """Ask for all waits once; return False if AWS throttled the first call already."""
+    async def look(self, keys: Sequence[_Key]) -> bool:
+        """Answer what is asked for; return False if AWS throttled the first call already."""
 
-    @contextmanager
-    def joined(self, wait: W) -> Iterator[W]:
-        """Look for a wait for as long as the context lasts."""
-        key = (type(self), self.connection.key)
-        _pollers[key] = self
-        self.waits.append(wait)
+    async def ask(self, key: _Key) -> _Answer:
+        """Return what the next look finds."""
+        loop = asyncio.get_running_loop()
+        answer = self._asked.setdefault(key, loop.create_future())
         if self._polling is None or self._polling.done():
             # In the context of the first wait, what is logged would be in the log of its task.
-            self._polling = asyncio.get_running_loop().create_task(
-                self._poll(), context=contextvars.Context()
-            )
-        try:
-            yield wait
-        finally:
-            self.waits.remove(wait)
-            if not self.waits:
-                self._polling.cancel()
-                if _pollers.get(key) is self:
-                    del _pollers[key]
+            self._polling = loop.create_task(self._poll(), context=contextvars.Context())
+        return await asyncio.shield(answer)  # which others may wait for too
+
+    def answer(self, key: _Key, answer: _Answer) -> None:
+        """Give an answer to whoever asks."""
+        self._asked.pop(key).set_result(answer)
 
     async def clients(self) -> Any:
         """Return the clients. They are made at the first call, in a thread, as it takes a while.
@@ -135,11 +129,14 @@ class SharedPoller(ABC, Generic[W]):
     async def _poll(self) -> None:
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
-        while self.waits:
+        while True:
             # The pause comes first: the task of a new wait has just asked.
             await asyncio.sleep(pause_seconds)
+            if not self._asked:
+                break
             keeps_pace = await self._look_unless_cancelled()
             pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
+        self.drop_clients()  # before somebody asks again, the connection may have changed
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.
@@ -147,7 +144,7 @@ class SharedPoller(ABC, Generic[W]):
         Airflow cancels the requests of its triggers when it loses its supervisor.
         """
         try:
-            return await self.look()
+            return await self.look(list(self._asked))
         except asyncio.CancelledError:
             this_task = asyncio.current_task()
             if this_task is None or this_task.cancelling():

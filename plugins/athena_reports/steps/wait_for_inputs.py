@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
 from airflow.sdk import Context
-from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Cadence, Period
@@ -92,8 +93,9 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Look again when the trigger has found everything, or when an input's time is over."""
-        if not self.poke(context):
-            self._defer(context)
+        awaited = self._look(context)
+        if awaited:
+            self._defer(awaited, context)
 
     def resume_execution(self, next_method: str, next_kwargs: Any, context: Context) -> Any:
         """Go on after a deferral, also after one whose time is over."""
@@ -104,13 +106,22 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
 
     def poke(self, context: Context) -> bool:
         """Look once, and return whether the query may be started."""
+        return not self._look(context)
+
+    @property
+    def _about(self) -> str:
+        return describe(self.dag_id, self._run_period, self.environment)
+
+    def _look(self, context: Context) -> list[Source]:
+        """Look once, and return the inputs to wait for; none if the query may be started."""
         now = datetime.now(UTC)
-        awaited = list(self._deadlines(now))
+        end = self._run_period.end_utc
+        awaited = [source for source, wait in self.waits.items() if now < end + wait]
         if not awaited:
             self.log.info("The wait for the inputs is over.")
-            return True
-        with report_errors(f"{self._about}: "):
-            try:
+            return []
+        try:
+            with report_errors(f"{self._about}: "):
                 partitions = find_partitions(
                     awaited,
                     self._run_period,
@@ -120,37 +131,22 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                     glue=self.hook.client("glue"),
                     s3=S3(self.hook.client("s3")),
                 )
-            except (AthenaReportsError, ClientError, BotoCoreError) as error:
-                if not _is_retryable(error):
-                    raise
-                self.log.warning("Could not check the inputs; will retry: %s", error)
-                self._missing = None
-                return False
+        except AirflowFailException:
+            raise
+        except AirflowException as error:  # a look may succeed later
+            self.log.warning("Could not check the inputs; will retry: %s", error.__cause__)
+            self._missing = None
+            return awaited
         self._missing = [str(coverage) for coverage, _ in partitions if coverage.lacks_partitions]
         if not self._missing:
             self.log.info("No required partition is missing.")
-            return True
+            return []
         waiting = MissingInputs(since=_start_of_run(context), missing=tuple(self._missing))
         self.log.info("%s", waiting)
         context["ti"].xcom_push(key=MISSING_XCOM, value=waiting.model_dump(mode="json"))
-        return False
+        return awaited
 
-    @property
-    def _about(self) -> str:
-        return describe(self.dag_id, self._run_period, self.environment)
-
-    def _deadlines(self, now: datetime) -> dict[Source, datetime]:
-        """Return until when each input is waited for, as far as that is not over."""
-        deadlines = {}
-        for source, wait in self.waits.items():
-            deadline = self._run_period.end_utc + wait
-            if now < deadline:
-                deadlines[source] = deadline
-        return deadlines
-
-    def _defer(self, context: Context) -> NoReturn:
-        now = datetime.now(UTC)
-        deadlines = self._deadlines(now)
+    def _defer(self, awaited: Sequence[Source], context: Context) -> NoReturn:
         needs = [
             InputNeed(
                 source=source,
@@ -158,9 +154,9 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                 late_by=self.late_by,
                 database=self.database,
             )
-            for source in deadlines
+            for source in awaited
         ]
-        nearest_deadline = min(deadlines.values(), default=now)
+        deadline = self._run_period.end_utc + min(self.waits[source] for source in awaited)
         trigger = InputsTrigger(
             needs=[need.model_dump_json() for need in needs],
             since=_start_of_run(context).isoformat(),
@@ -170,16 +166,11 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=nearest_deadline - now)
+        self.defer(
+            trigger=trigger, method_name="execute_complete", timeout=deadline - datetime.now(UTC)
+        )
 
 
 def _start_of_run(context: Context) -> datetime:
     """Return since when the run waits: the wait is its first task."""
     return context["dag_run"].start_date or datetime.now(UTC)
-
-
-def _is_retryable(error: AthenaReportsError | ClientError | BotoCoreError) -> bool:
-    """Return whether a look may succeed later."""
-    if isinstance(error, AthenaReportsError):
-        return error.retryable
-    return error_kind(error).retryable

@@ -55,15 +55,14 @@ class AthenaWaitTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until Athena reports the end of the query."""
         payload: dict[str, Any] = {"successors_left": self.successors_left}
-        with self._poller.waiting(self.query_execution_id) as wait:
-            try:
-                execution = await wait.next_change()
-                while execution.is_running:
+        try:
+            async for execution in self._poller.states(self.query_execution_id):
+                if execution.is_running:
                     self.log.info(execution.progress)
-                    execution = await wait.next_change()
-                payload["query"] = execution.model_dump(mode="json")
-            except NoAnswerError as error:
-                payload = {"error": str(error)}
+                else:
+                    payload["query"] = execution.model_dump(mode="json")
+        except NoAnswerError as error:
+            payload = {"error": str(error)}
         yield TriggerEvent(payload)
 
     async def on_kill(self) -> None:

@@ -50,11 +50,8 @@ def start(athena: MemoryAthena, seconds: float) -> str:
 
 async def end_of(query_id: str, connection: Connection = CONNECTION) -> QueryExecution:
     """Wait for the end of a query."""
-    with QueryPoller.of(connection).waiting(query_id) as wait:
-        while True:
-            execution = await wait.next_change()
-            if not execution.is_running:
-                return execution
+    executions = [each async for each in QueryPoller.of(connection).states(query_id)]
+    return executions[-1]
 
 
 async def ends_of(query_ids: Sequence[str], clock: VirtualClock) -> dict[str, float]:
