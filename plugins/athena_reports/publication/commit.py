@@ -160,8 +160,8 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
             this package; or another process writes it each time.
         S3Error: S3 refused a call, or did not serve it.
     """
-    # Read before the manifests. A run writes its manifest first, so a manifest that is missing after
-    # this was withdrawn.
+    # Read before the manifests. A run writes its manifest first, so a manifest that is missing
+    # after this was withdrawn.
     latest, etag = read_document(Manifest, report.latest_uri, s3)
     newest = newest_manifest(report, s3)
     if newest == latest:

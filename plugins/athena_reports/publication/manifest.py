@@ -354,9 +354,10 @@ class Manifest(Version, PublicationFacts, frozen=True):
     def ledger(self) -> Ledger:
         """What the queries of the period cost, each query counted once."""
         # One query has several versions if its transform was changed and cleared.
-        queries = {self.query.id: self.query}
-        queries.update({version.query.id: version.query for version in self.earlier_versions})
-        queries.update({query.id: query for query in self.repeated_queries})
+        earlier_queries = [version.query for version in self.earlier_versions]
+        queries = {
+            query.id: query for query in (self.query, *earlier_queries, *self.repeated_queries)
+        }
         return merged(query.ledger for query in queries.values())
 
     def partition(self, location: PeriodLocation) -> Partition:

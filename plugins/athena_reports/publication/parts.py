@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from athena_reports.errors import InputError
@@ -30,9 +31,7 @@ def find_parts(
         InputError: A part is broken or of another time zone; or, `retryable`, Glue left all
             partitions unprocessed that it was asked for.
     """
-    needed: list[Period] = []
-    for published, period in readings:
-        needed += published.parts_of(period)
+    needed = chain.from_iterable(published.parts_of(period) for published, period in readings)
     values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
     first, _ = readings[0]
     parts: dict[str, Partition] = {}
@@ -78,36 +77,28 @@ def _parts_of(
 ) -> InputPartitions:
     """Return what is published of the parts of one period."""
     needed = published.parts_of(period)
-    folders = {}
-    versions = {}
-    unpublished = []
-    partial = []
-    settling_times = []
-    for part in needed:
-        name = f"{KEY}={part.id}"
-        if part.id not in parts:
-            unpublished.append(name)
-            continue
-        folder, facts = parts[part.id]
-        _require_rows_of(part, facts, published)
-        folders[name] = folder
-        versions[part.id] = facts.version
-        if facts.partial:
-            partial.append(name)
-        if facts.provisional:
-            settling_times.append(datetime.fromisoformat(facts.settles_at))
+    present = {part: parts[part.id] for part in needed if part.id in parts}
+    for part, partition in present.items():
+        _require_rows_of(part, partition.facts, published)
+    facts = {part: partition.facts for part, partition in present.items()}
+    settling_times = [each.settles_at for each in facts.values() if each.provisional]
     coverage = InputCoverage(
         table=f"{published.database}.{published.table}",
         missing=published.missing,
         needed=len(needed),
-        present=tuple(folders),
-        unpublished=tuple(unpublished),
-        partial=tuple(partial),
+        present=tuple(map(_name, present)),
+        unpublished=tuple(_name(part) for part in needed if part not in present),
+        partial=tuple(_name(part) for part, each in facts.items() if each.partial),
         dag_id=published.table,
-        versions=versions,
-        settles_at=max(settling_times, default=None),
+        versions={part.id: each.version for part, each in facts.items()},
+        settles_at=max(map(datetime.fromisoformat, settling_times), default=None),
     )
+    folders = {_name(part): partition.location for part, partition in present.items()}
     return InputPartitions(coverage, folders)
+
+
+def _name(part: Period) -> str:
+    return f"{KEY}={part.id}"
 
 
 def _require_rows_of(part: Period, facts: PartitionFacts, published: Published) -> None:

@@ -112,10 +112,11 @@ def _keep(current: Manifest, version: Version, facts: PublicationFacts) -> Publi
     version.
     """
     # The columns as they are declared now, except that what was private in the kept rows stays so.
-    columns = []
-    for column in version.columns:
-        is_private = column.private or column.name in current.private_columns
-        columns.append(column.model_copy(update={"private": is_private}))
+    kept_private = current.private_columns
+    columns = [
+        column.model_copy(update={"private": column.private or column.name in kept_private})
+        for column in version.columns
+    ]
     kept_facts = {
         **dict(facts),
         "delivery": current.delivery,

@@ -62,7 +62,6 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=
     state: _KnownOrOtherState = _at("Status", "State", default="UNKNOWN")
     reason: str = _at("Status", "StateChangeReason")
     submitted_at: Instant = _at("Status", "SubmissionDateTime")
-    completed_at: Instant = _at("Status", "CompletionDateTime")
     error_category: int | None = _at("Status", "AthenaError", "ErrorCategory", default=None)
     error_type: int | None = _at("Status", "AthenaError", "ErrorType", default=None)
     retryable: bool | None = _at("Status", "AthenaError", "Retryable", default=None)

@@ -109,7 +109,8 @@ class QueryFailedError(QueryError):
         scanned = f"{execution.scanned_bytes:,} bytes scanned"
         if execution.price_usd is not None:
             scanned += f" (about {execution.price_usd:.5f} USD)"
-        error = f"category {execution.error_category}, type {execution.error_type}"
-        explanation = f"{self.kind.meaning}; {error}; {scanned}"
-        problem = f"{self._about}: Query {execution.id} is {execution.state}: {reason}"
-        return f"{problem} [{explanation}]. {self.advice} {self.link}".rstrip()
+        return (
+            f"{self._about}: Query {execution.id} is {execution.state}: {reason} "
+            f"[{self.kind.meaning}; category {execution.error_category}, "
+            f"type {execution.error_type}; {scanned}]. {self.advice} {self.link}"
+        ).rstrip()

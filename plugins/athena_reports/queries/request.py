@@ -123,5 +123,4 @@ def _parts_of(statement: str) -> dict[str, Any]:
 def executed_sql(athena: Any, query_execution_id: str) -> str:
     """Return the query that ran, without UNLOAD and comment."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
-    query: str = _parts_of(response["QueryExecution"].get("Query", ""))["query"]
-    return query
+    return str(_parts_of(response["QueryExecution"].get("Query", ""))["query"])

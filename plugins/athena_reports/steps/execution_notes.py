@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from athena_reports.aws.errors import error_code
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.queries.execution import get_query_execution
 from athena_reports.queries.request import QueryRequest
 
 _KEY = "athena query executions"
@@ -99,15 +98,10 @@ def start_once(
 
 def stop_unwanted(hook: SharedSessionHook, notes: ExecutionNotes) -> None:
     """Stop what this task started before its run was cleared, or its SQL edited."""
-    athena: Any = hook.get_conn()
     for unwanted_id in notes.ids_of_other_chains():
         try:
-            execution = get_query_execution(athena, unwanted_id)
+            hook.stop_query(unwanted_id)  # which does nothing to a query that has ended
         except ClientError as error:
             # Athena has no code of its own for an unknown id. It forgets executions after 45 days.
             if error_code(error) != "InvalidRequestException":
                 raise
-            continue
-        if execution.is_running:
-            _logger.warning("Stopping query %s, which this run no longer needs.", unwanted_id)
-            hook.stop_query(unwanted_id)

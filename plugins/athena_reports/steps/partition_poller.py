@@ -16,7 +16,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.need import InputNeed
 from athena_reports.steps.input_coverage import find_together
-from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
+from athena_reports.steps.shared_poller import SharedPoller, Turns
 
 PAUSE_SECONDS = 20.0
 """The pause between two looks."""

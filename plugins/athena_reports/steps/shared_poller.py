@@ -10,7 +10,7 @@ import contextvars
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -33,7 +33,7 @@ class Connection:
     aws_conn_id: str | None
     region_name: str | None = None
     verify: bool | str | None = None
-    botocore_config: Mapping[str, Any] | None = None
+    botocore_config: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -43,12 +43,11 @@ class Connection:
 
     def new_hook(self) -> SharedSessionHook:
         """Make a hook. Its clients read files, and ask Airflow for the connection."""
-        config = None if self.botocore_config is None else dict(self.botocore_config)
         return SharedSessionHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
-            config=config,
+            config=self.botocore_config,
         )
 
 

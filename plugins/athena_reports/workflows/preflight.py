@@ -86,8 +86,9 @@ def require_payable(
         return
     estimate = None
     if has_table:
-        glue = hook.client("glue")
-        estimate = measured_scan(period, glue, database=settings.report_database, location=location)
+        estimate = measured_scan(
+            period, hook.client("glue"), database=settings.report_database, location=location
+        )
     if estimate is None:
         _logger.warning("No published period to estimate the scan by; max_scan is not checked")
     else:

@@ -33,7 +33,6 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
         state=QueryState.FAILED,
         reason="TABLE_NOT_FOUND: line 1:15",
         submitted_at="2026-11-21T15:05:01.023+00:00",
-        completed_at="2026-11-21T15:05:03.000+00:00",
         error_category=2,
         error_type=1301,
         retryable=False,

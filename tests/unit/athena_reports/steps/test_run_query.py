@@ -219,7 +219,7 @@ def test_what_is_required_is_required_for_the_period_before_a_query_is_paid(
         asked.append((type(hook), period))
         raise QueryError("not today")
 
-    with pytest.raises(AirflowFailException, match="^plays_weekly, period 2025-06-08.*not today"):
+    with pytest.raises(AirflowFailException, match=r"^plays_weekly, period 2025-06-08.*not today"):
         submitted(context(), require=refuse)
     assert asked == [(SharedSessionHook, WEEK)]
     assert athena.calls == []
