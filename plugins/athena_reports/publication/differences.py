@@ -30,8 +30,9 @@ def count_difference(
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:
         return None
-    about = f"Report {location.report.name!r}, period {location.period_id}"
-    with open_engine(memory_limit, about=about) as engine:
+    with open_engine(
+        memory_limit, about=f"Report {location.report.name!r}, period {location.period_id}"
+    ) as engine:
         new_path = engine.folder / "new.parquet"
         old_path = engine.folder / "old.parquet"
         try:

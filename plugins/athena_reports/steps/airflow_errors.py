@@ -53,8 +53,7 @@ def report_errors(about: str = "") -> Iterator[None]:
         raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
     except (ClientError, BotoCoreError) as error:
         kind = error_kind(error)
-        problem = str(error).rstrip(".")
-        message = f"{about}{problem}. {kind.advice} {_CLEAR_TASK}"
+        message = f"{about}{str(error).rstrip('.')}. {kind.advice} {_CLEAR_TASK}"
         raise _airflow_error(message, retryable=kind.retryable) from error
 
 
@@ -102,7 +101,8 @@ def require_connection(hook: AthenaHook, about: str) -> None:
     try:
         hook.get_connection(connection_id)
     except sdk.AirflowNotFoundException as error:
-        problem = f"{about}: there is no Airflow connection {connection_id!r}."
-        advice = "Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one."
         # A secrets backend that does not answer gives the same error, so the task is retried.
-        raise sdk.AirflowException(f"{problem} {advice}") from error
+        raise sdk.AirflowException(
+            f"{about}: there is no Airflow connection {connection_id!r}. Create it, or set "
+            "ATHENA_REPORTS_AWS_CONN_ID to another one."
+        ) from error

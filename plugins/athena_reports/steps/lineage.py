@@ -105,8 +105,9 @@ def published_dataset(
     report = location.report
     if database:
         table = Athena(region, _CATALOG, database, report.table_name)
-        symlink = Identifier(table.get_namespace(), table.get_name(), "TABLE")
-        facets["symlinks"] = SymlinksDatasetFacet([symlink])
+        facets["symlinks"] = SymlinksDatasetFacet(
+            [Identifier(table.get_namespace(), table.get_name(), "TABLE")]
+        )
     name = S3(report.bucket, f"{report.name}/{report.cadence_name}")
     period = OutputSubsetOutputDatasetFacet(_partitions([f"period={location.period_id}"]))
     return OutputDataset(

@@ -173,10 +173,8 @@ def write_rows(
         s3=s3,
         published_columns=published_columns,
     )
-    transforms = recipe.transforms
-    if result.has_published_columns:
-        # The published columns are those that the transforms make, not those that they take.
-        transforms = ()
+    # The published columns are those that the transforms make, not those that they take.
+    transforms = () if result.has_published_columns else recipe.transforms
     relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
     table = write_table(relation, engine)
     table = table.model_copy(update={"private_columns": private_names(recipe.columns)})

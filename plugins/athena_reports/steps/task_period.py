@@ -22,8 +22,9 @@ def period_of_task(cadence: Cadence, context: Context, dag: DAG) -> Period:
         RunPeriodError: The run has no period, or one that has not ended.
     """
     _refuse_misspelt_period(context, dag)
-    param = context["params"].get(PERIOD_PARAM) or ""
-    period = period_of_run(cadence, context["dag_run"], param=param)
+    period = period_of_run(
+        cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or ""
+    )
     require_complete(period, datetime.now(UTC))
     return period
 

@@ -111,9 +111,13 @@ class AthenaWaitTrigger(BaseTrigger):
         except Exception as error:
             # If Airflow does not answer, the query may still be wanted, and one that is stopped has
             # to be paid again.
-            problem = f"could not stop it within {STOP_WITHIN_SECONDS:g} s ({error!r})"
-            advice = "It may still be running. Stop it in the Athena console if no run needs it."
-            self.log.warning("Query %s: %s. %s", query_id, problem, advice)
+            self.log.warning(
+                "Query %s: could not stop it within %d s (%r). It may still be running. "
+                "Stop it in the Athena console if no run needs it.",
+                query_id,
+                STOP_WITHIN_SECONDS,
+                error,
+            )
 
     async def _is_awaited(self) -> bool:
         """Ask Airflow whether the task is deferred, and waits for this query.

@@ -220,23 +220,22 @@ def _default_args(
     report: Report, deployment: Settings, retry: RetryPolicy, alert_policy: AlertPolicy
 ) -> dict[str, Any]:
     """Return the arguments of all tasks of the DAG, also of those that its author adds."""
-    arguments: dict[str, Any] = {
+    keep_reason = None
+    if alert_policy.all_notifiers:
+        from athena_reports.alerts.alerts_dag import reason_callback
+
+        keep_reason = reason_callback(report)
+    return {
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
         # Of a task Airflow's API shows neither its template fields nor its arguments, but of a DAG
         # its default_args: `backfill` and `plan --apply` compare these, and the page shows them.
         "environment": deployment.environment,
         "logic": report.logic,
-        "on_failure_callback": None,
-        "on_retry_callback": None,
+        "on_failure_callback": keep_reason,
+        "on_retry_callback": keep_reason,
+        **retry.arguments,
     }
-    if alert_policy.all_notifiers:
-        from athena_reports.alerts.alerts_dag import reason_callback
-
-        keep_reason = reason_callback(report)
-        arguments["on_failure_callback"] = keep_reason
-        arguments["on_retry_callback"] = keep_reason
-    return arguments | retry.arguments
 
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
