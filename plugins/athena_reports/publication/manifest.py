@@ -100,9 +100,12 @@ class QueryFacts(BaseModel, frozen=True):
     @property
     def ledger(self) -> Ledger:
         """What it cost, by the UTC month of its submission."""
-        cost = Cost(queries=1, scanned_bytes=self.scanned_bytes, unpriced=1)
-        if self.price_usd is not None:
-            cost = cost._replace(price_usd=self.price_usd, unpriced=0)
+        cost = Cost(
+            queries=1,
+            scanned_bytes=self.scanned_bytes,
+            price_usd=self.price_usd or 0.0,
+            unpriced=int(self.price_usd is None),
+        )
         return {self.submitted_at[:7]: cost}
 
 

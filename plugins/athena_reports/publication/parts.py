@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -60,14 +61,12 @@ def changed_parts(
     Returns:
         Their tables and ids, such as `plays_daily 2025-06-03`, for each period that has some.
     """
-    versions: dict[str, Mapping[str, str]] = {}
+    versions_of = cache(versions_of)
     changed: dict[str, list[str]] = {}
     for period_id, facts in periods.items():
         for table, versions_read in facts.parts.items():
-            if table not in versions:
-                versions[table] = versions_of(table)
             for part_id, version in versions_read.items():
-                if versions[table].get(part_id, version) != version:
+                if versions_of(table).get(part_id, version) != version:
                     changed.setdefault(period_id, []).append(f"{table} {part_id}")
     return changed
 

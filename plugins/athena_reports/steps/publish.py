@@ -216,6 +216,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         from athena_reports.publication import manifest
 
         query = prepared.query
+        query_facts = manifest.QueryFacts.model_validate(query, from_attributes=True)
         own_settles_at = period.end_utc + submission.late_by
         # Parts that were provisional when they were read may still change, and so may this period.
         parts_settle_at = [each.settles_at for each in submission.inputs if each.settles_at]
@@ -238,15 +239,11 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             partial=bool(missing_partitions),
             missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=manifest.QueryFacts(
-                id=query.id,
-                submitted_at=query.submitted_at,
-                statement=query.statement,
-                reads_previous=submission.reads_previous,
-                sql_sha256=submission.sql_sha256,
-                scanned_bytes=query.scanned_bytes,
-                price_usd=query.price_usd,
-                engine_version=query.engine_version,
+            query=query_facts.model_copy(
+                update={
+                    "reads_previous": submission.reads_previous,
+                    "sql_sha256": submission.sql_sha256,
+                }
             ),
             checks=prepared.checks,
             run=manifest.RunFacts(

@@ -153,12 +153,12 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                 period=self._run_period,
                 late_by=self.late_by,
                 database=self.database,
-            )
+            ).model_dump_json()
             for source in awaited
         ]
         deadline = self._run_period.end_utc + min(self.waits[source] for source in awaited)
         trigger = InputsTrigger(
-            needs=[need.model_dump_json() for need in needs],
+            needs=needs,
             since=_start_of_run(context).isoformat(),
             missing=self._missing,
             aws_conn_id=self.aws_conn_id,

@@ -120,9 +120,7 @@ class AthenaWaitSensor(AthenaSensor):
         # BaseSensorOperator decides by the class of an error whether `soft_fail` skips the task.
         with report_errors(f"{self._about}: "):
             execution = self._try_to_get_execution()
-            result = None
-            if execution is not None:
-                result = self._result_of(execution)
+            result = None if execution is None else self._result_of(execution)
             if result is None and self.deferrable:
                 self._defer()
             return PokeReturnValue(is_done=result is not None, xcom_value=result)

@@ -106,14 +106,13 @@ def require_account(
     athena = hook.client("athena")
     checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
-    if not problems:
-        return
-    lines = [f"{check.name}: {check.problem}" for check in problems]
-    # A retry checks all of them again, and one problem that may pass is enough for it.
-    raise AccountError(
-        "\n".join(["The first run cannot start; no query was submitted.", *lines]),
-        retryable=any(check.retryable for check in problems),
-    )
+    if problems:
+        lines = [f"{check.name}: {check.problem}" for check in problems]
+        # A retry checks all of them again, and one problem that may pass is enough for it.
+        raise AccountError(
+            "\n".join(["The first run cannot start; no query was submitted.", *lines]),
+            retryable=any(check.retryable for check in problems),
+        )
 
 
 def check_account(
