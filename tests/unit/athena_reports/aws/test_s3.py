@@ -16,7 +16,6 @@ from athena_reports.aws import s3 as module
 from athena_reports.aws.errors import ErrorKind
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.settings import Encryption
-from tests.support.aws_errors import api_error
 from tests.support.wire import CONFLICT, answered, response, s3_error
 
 if TYPE_CHECKING:
@@ -245,24 +244,6 @@ def test_an_error_says_what_to_do_and_whether_it_may_pass(
             CALLS[call](S3(s3), "s3://bucket/key", path)
     assert str(caught.value).endswith(f". {kind.advice}")
     assert caught.value.retryable is kind.retryable
-
-
-@pytest.mark.parametrize(
-    ("code", "error_type"),
-    [
-        ("NoSuchKey", MissingObjectError),
-        ("PreconditionFailed", ConditionError),
-        ("InternalError", S3Error),
-    ],
-)
-def test_the_message_has_the_address_and_the_reason(code: str, error_type: type[S3Error]) -> None:
-    error = api_error(code, "not now", 500)
-    client: Any = Mock(get_object=Mock(side_effect=error))
-    with pytest.raises(S3Error) as caught:
-        S3(client).read("s3://bucket/key")
-
-    assert type(caught.value) is error_type
-    assert str(caught.value).startswith(f"s3://bucket/key cannot be read: {error}.")
 
 
 @pytest.mark.parametrize(

@@ -186,30 +186,6 @@ def test_a_time_without_answers_fails_no_wait_and_a_long_one_each(
     )
 
 
-def test_a_wait_that_begins_during_an_outage_has_its_time_too(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    first, second = start(athena, 10_000), start(athena, 10_000)
-    failed_at: dict[str, float] = {}
-
-    async def note_failure(query_id: str) -> None:
-        with pytest.raises(NoAnswerError):
-            await end_of(query_id)
-        failed_at[query_id] = clock.seconds
-
-    async def one_after_the_other() -> None:
-        waiting = asyncio.create_task(note_failure(first))
-        await asyncio.sleep(100)
-        await asyncio.gather(waiting, note_failure(second))
-
-    def refuse(action: str) -> None:
-        raise NO_NETWORK
-
-    athena.before = refuse
-    clock.run(one_after_the_other())
-    assert failed_at[second] - failed_at[first] == pytest.approx(100, abs=2)
-
-
 def test_it_gives_way_while_athena_throttles(athena: MemoryAthena, clock: VirtualClock) -> None:
     def throttle(action: str) -> None:
         if clock.seconds < 120:

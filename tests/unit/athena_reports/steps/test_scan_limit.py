@@ -31,43 +31,6 @@ def publish(table: Table, cadence: Cadence, scanned_by_id: dict[str, int]) -> No
         table.put_partition(period_id, columns, Partition("s3://reports/x/", of_period))
 
 
-@pytest.mark.parametrize(
-    ("scanned_by_id", "expected"),
-    [
-        ({}, None),
-        ({"2025-06-08": 7}, ScanEstimate(7, "median of 2025-06-08", 0.0)),
-        # The mean of two.
-        (
-            {"2025-06-08": 10, "2025-06-01": 20},
-            ScanEstimate(15, "median of 2025-06-01, 2025-06-08", 0.0),
-        ),
-        # The three nearest, of a report that has grown.
-        (
-            {"2025-01-05": 1, "2025-05-25": 30, "2025-06-01": 50, "2025-06-08": 40},
-            ScanEstimate(40, "median of 2025-05-25, 2025-06-01, 2025-06-08", 0.0),
-        ),
-        # It was published before, and so was the next one; of two as near, the earlier one counts.
-        (
-            {"2025-06-01": 1, "2025-06-08": 20, "2025-06-15": 30, "2025-06-22": 10},
-            ScanEstimate(20, "median of 2025-06-08, 2025-06-15, 2025-06-22", 0.0),
-        ),
-        (
-            {"2025-06-01": 1, "2025-06-08": 20, "2025-06-22": 30, "2025-06-29": 90},
-            ScanEstimate(20, "median of 2025-06-01, 2025-06-08, 2025-06-22", 0.0),
-        ),
-    ],
-)
-def test_the_estimate_is_the_median_of_the_nearest_published_periods(
-    glue: GlueClient,
-    database: str,
-    scanned_by_id: dict[str, int],
-    expected: ScanEstimate | None,
-) -> None:
-    publish(Table(database, LOCATION, glue), WEEKS, scanned_by_id)
-
-    assert measured_scan(PERIOD, glue, database=database, location=LOCATION) == expected
-
-
 def test_weeks_of_another_first_day_measure_nothing(glue: GlueClient, database: str) -> None:
     table = Table(database, LOCATION, glue)
     publish(table, weekly("monday", "Asia/Tokyo"), {"2025-06-02": 1, "2025-06-09": 1})

@@ -353,11 +353,3 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
         (told,) = supervisor.told
         assert datetime.fromisoformat(told["since"]) == START
         assert [sentence.endswith(f"dt={DATES[7]}") for sentence in told["missing"]] == [True]
-
-
-def test_an_error_of_a_trigger_is_retried(lake: SourceLake) -> None:
-    """As of one whose class this deployment does not have."""
-    given = new_context()
-    task = rendered(wait_task(Input("plays", wait=LONG)), given)
-    with raises_retried():
-        task.resume_execution("__fail__", {"error": "Trigger failure"}, given)
