@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock, patch
+from unittest.mock import patch
 
 import boto3
 import time_machine
@@ -106,12 +106,19 @@ class ScriptedAthena:
     def virtual_time(self) -> Iterator[None]:
         """Let sleeping move the clock, and hooks reach this Athena."""
         hook = {"get_conn": lambda _: self.client, "conn": self.client, "run_query": lambda *_: "q"}
+        yield_once = partial(asyncio.sleep, 0)
+
+        async def sleep(seconds: float) -> None:
+            for _ in range(5):  # whoever has an answer goes on before time passes
+                await yield_once()
+            clock.shift(seconds)
+
         with (
             time_machine.travel(START, tick=False) as clock,
             patch.object(time, "sleep", clock.shift),
             patch.object(time, "monotonic", lambda: dt.datetime.now(dt.UTC).timestamp()),
             patch.object(query_poller, "_turns", Turns()),
-            patch.object(asyncio, "sleep", AsyncMock(side_effect=clock.shift)),
+            patch.object(asyncio, "sleep", sleep),
             patch.multiple(AthenaHook, **hook),
         ):
             yield
@@ -169,7 +176,8 @@ def waited(how: str, duration_seconds: float) -> Waited:
     """Wait for a query of some length."""
     athena = ScriptedAthena(duration_seconds)
     with athena.virtual_time():
-        task = SimpleNamespace(max_tries=0, xcom_push=lambda **_: None)
+        nothing = dict.fromkeys(("xcom_push", "xcom_pull"), lambda **_: None)
+        task = SimpleNamespace(max_tries=0, map_index=-1, **nothing)
         slots = WAITS[how]({"ti": task, "task_reschedule_count": 0})
         return Waited(max(elapsed_seconds() - duration_seconds, 0.0), slots, athena.calls)
 

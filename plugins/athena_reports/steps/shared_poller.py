@@ -128,14 +128,16 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
     async def _poll(self) -> None:
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
-        while True:
-            # The pause comes first: the task of a new wait has just asked.
-            await asyncio.sleep(pause_seconds)
-            if not self._asked:
-                break
-            keeps_pace = await self._look_unless_cancelled()
-            pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
-        self.drop_clients()  # before somebody asks again, the connection may have changed
+        try:
+            while True:
+                # The pause comes first: the task of a new wait has just asked.
+                await asyncio.sleep(pause_seconds)
+                if not self._asked:
+                    return
+                keeps_pace = await self._look_unless_cancelled()
+                pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
+        finally:
+            self.drop_clients()  # before somebody asks again, the connection may have changed
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.
