@@ -18,8 +18,8 @@ from tests.world.checker import play
 from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newer_one
 from tests.world.world import INCIDENTS, story_of
 
-# The nightly job plays 100,000 others. Each of the last five shows a planted bug.
-SEEDS = [*range(60), 88, 101, 124, 170, 182]
+# The nightly job plays 100,000 others. Each of the last three shows a planted bug.
+SEEDS = [*range(62), 70, 212, 214]
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed-{seed}")
