@@ -141,8 +141,7 @@ def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
         S3Error: S3 refused a call, or did not serve it.
     """
     for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
-        period_id = folder_uri.split("/")[-2]
-        manifest, _ = read_manifest(report.period_folder(period_id), s3)
+        manifest, _ = read_manifest(report.period_folder(folder_uri.split("/")[-2]), s3)
         if manifest is not None:
             return manifest
     return None

@@ -257,10 +257,8 @@ class Table:
     def _update(self, table: Mapping[str, Any], columns: Sequence[Mapping[str, str]]) -> None:
         table_input = {name: value for name, value in table.items() if name in _TABLE_INPUT}
         table_input["StorageDescriptor"] = {**table["StorageDescriptor"], "Columns": columns}
-        arguments: dict[str, Any] = {"TableInput": table_input}
-        if "VersionId" in table:  # Glue refuses the update of another version than the present one
-            arguments["VersionId"] = table["VersionId"]
-        self._call(self.glue.update_table, **arguments)
+        # Glue refuses the update of another version than the present one.
+        self._call(self.glue.update_table, TableInput=table_input, VersionId=table["VersionId"])
 
     def _replace(self, partition_input: Mapping[str, Any]) -> None:
         self._call(

@@ -153,8 +153,9 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
                 {"QueryExecution": item}, athena.meta.region_name
             )
         for item in response.get("UnprocessedQueryExecutionIds", []):
-            problem = f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
-            answers[item["QueryExecutionId"]] = problem
+            answers[item["QueryExecutionId"]] = (
+                f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
+            )
         for query_id in ids:
             self.answer(query_id, answers.get(query_id, "the response does not have it"))
         return None

@@ -22,7 +22,8 @@ from athena_reports.aws.hook import SharedSessionHook
 _Key = TypeVar("_Key", bound=Hashable)  # what a wait asks for
 _Answer = TypeVar("_Answer")
 
-_pollers: dict[tuple[type, str], Any] = {}  # by class and connection
+# By class and connection. A poller is here for as long as somebody asks.
+_pollers: dict[tuple[type, str], Any] = {}
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 
 
@@ -137,7 +138,8 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
                 keeps_pace = await self._look_unless_cancelled()
                 pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
         finally:
-            self.drop_clients()  # before somebody asks again, the connection may have changed
+            # Before somebody asks again, the connection may have changed.
+            _pollers.pop((type(self), self.connection.key), None)
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.

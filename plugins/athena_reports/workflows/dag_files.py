@@ -27,8 +27,7 @@ def _python_files(folder: Path, ignores: Sequence[_Ignore], seen: set[Path]) -> 
     """Yield the files below a folder. A link can lead back to one of those that were `seen`."""
     ignore_file = folder / ".airflowignore"
     if ignore_file.is_file():
-        text = ignore_file.read_text(encoding="utf-8")
-        without_comments = re.sub(r"\s*#.*", "", text)
+        without_comments = re.sub(r"\s*#.*", "", ignore_file.read_text(encoding="utf-8"))
         patterns = PathSpec.from_lines("gitignore", without_comments.splitlines())
         ignores = [*ignores, (folder, patterns)]
     for path in folder.glob("*"):
