@@ -3,8 +3,6 @@
 A message names report, period and query, and says what happened and what to do next.
 """
 
-import errno
-
 
 class AthenaReportsError(Exception):
     """Base of every error of this package.
@@ -106,10 +104,3 @@ class SchemaError(PublishError):
     """The columns do not fit the published table."""
 
     retryable = False
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error says that the disk or the quota is full."""
-    if not isinstance(error, OSError):
-        return False
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -441,8 +441,7 @@ def test_the_transforms_of_the_page() -> None:
             names["transform"],
             rows,
             weekly("sunday").period("2026-11-15"),
-            engine=engine,
-            about="docs",
+            engine,
         )
         assert made.columns == ["rank", "user", "score", "day", "share", "grade"]
         found = made.fetchall()

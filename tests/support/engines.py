@@ -32,7 +32,7 @@ def engine() -> Iterator[Engine]:
     """
     first = _first_engine()
     with TemporaryDirectory(dir=first.folder) as folder:
-        shared = replace(first, folder=Path(folder), explainers=[])
+        shared = replace(first, folder=Path(folder))
         token = current_engine.set(shared)
         try:
             yield shared

@@ -23,7 +23,6 @@ from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.columns import TableColumn, columns_of, duckdb_type
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.transforms import (
-    DroppedColumnError,
     LibraryTransform,
     apply,
     without_partial,
@@ -343,7 +342,6 @@ class _Attempts(NamedTuple):
     declared: DeclaredReport
     period: Period
     engine: Engine
-    about: str
 
     def without_rows(self, *, extra: str = "") -> tuple[TableColumn, ...]:
         """Return the columns that are made of no rows; `extra` is SQL of another column."""
@@ -356,7 +354,7 @@ class _Attempts(NamedTuple):
     def _columns(self, sql: str) -> tuple[TableColumn, ...]:
         rows = self.engine.connection.sql(sql)
         transforms = self.declared.report.transforms
-        made = apply(transforms, rows, self.period, engine=self.engine, about=self.about)
+        made = apply(transforms, rows, self.period, self.engine)
         return columns_of(made)
 
 
@@ -385,7 +383,7 @@ def _transformed(
     for name, kind in zip(names, types, strict=True):
         values.append(f"CAST({_UNREADABLE} AS {duckdb_type(kind)}) AS {quoted(name)}")
     with open_engine(settings().memory_limit, about=about) as engine:
-        attempts = _Attempts(f"SELECT {', '.join(values)}", declared, period, engine, about)
+        attempts = _Attempts(f"SELECT {', '.join(values)}", declared, period, engine)
         try:
             made = attempts.without_rows()
         except TransformError as error:
@@ -434,8 +432,6 @@ def _missing_column(error: TransformError) -> str:
     import duckdb
 
     cause = error.__cause__
-    if isinstance(cause, DroppedColumnError):
-        return cause.names[0]
     if not isinstance(cause, duckdb.BinderException):
         return ""
     found = _NOT_FOUND.search(str(cause))

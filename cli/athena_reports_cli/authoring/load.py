@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from rich.console import Console
 from rich.table import Table as Grid
 
+from athena_reports.errors import ResultError
 from athena_reports.inputs.layout import format_argument
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
@@ -297,7 +298,7 @@ def _write_files(
             shutil.move(stored, folder)
     except duckdb.Error as error:
         explained = engine.explain(error)
-        if explained is None:
+        if explained is None or isinstance(explained, ResultError):  # it is no query's result
             _raise_fault(file, kind, csv, engine, error)
             problem = reason(error).replace(str(file.copy), source.file.name)
             explained = LoadError(f"{source.file} cannot be read: {problem}.")

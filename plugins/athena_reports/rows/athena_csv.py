@@ -7,14 +7,12 @@ or a microsecond, is rejected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from athena_reports.errors import ResultError
 from athena_reports.rows.columns import duckdb_literal
-from athena_reports.rows.engine import Engine
+from athena_reports.rows.engine import REJECTED_VALUE, Engine
 from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -100,19 +98,6 @@ CASE
     ELSE {value}
 END
 """
-# What an error of DuckDB says: a value that `_CHECKED_VALUE` rejects, or the line of a file and
-# what is wrong with it.
-_REJECTED = re.compile(r"athena_reports: (.*)", re.DOTALL)
-_LINE = re.compile(r"CSV Error on Line: (\d+)")
-_LINE_PROBLEM = re.compile(
-    r"column \".*?\"\. Could not convert string \".*?\" to '.*?'"
-    r"|Expected Number of Columns: \d+ Found: \d+"
-    r"|Value with unterminated quote found"
-    r"|Invalid unicode"
-    r"|Maximum line size of \d+ bytes exceeded",
-    re.DOTALL,
-)
-_SHOWN_CHARACTERS = 400
 
 
 def csv_line(values: Iterable[str | None]) -> str:
@@ -121,9 +106,7 @@ def csv_line(values: Iterable[str | None]) -> str:
     return ",".join(cells) + "\n"
 
 
-def read_csv(
-    path: Path, columns: Mapping[str, str], engine: Engine, *, about: str
-) -> DuckDBPyRelation:
+def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPyRelation:
     """Return the rows of a CSV with DuckDB's types.
 
     The rows are read when they are used. The engine raises a ResultError then if a row or a value
@@ -133,7 +116,6 @@ def read_csv(
         path: The file, in the engine's folder.
         columns: DuckDB's type for each name, in the order of the file.
         engine: The engine that reads.
-        about: The query, the first words of an error.
     """
     readings = {}
     types = []
@@ -147,12 +129,10 @@ def read_csv(
         columns="{" + ", ".join(types) + "}",
     )
     engine.connection.execute(_MACROS)
-    return read(source, readings, engine, about=about)
+    return read(source, readings, engine)
 
 
-def read(
-    source: str, readings: Mapping[str, Reading], engine: Engine, *, about: str
-) -> DuckDBPyRelation:
+def read(source: str, readings: Mapping[str, Reading], engine: Engine) -> DuckDBPyRelation:
     """Return what readings make of the columns of a source.
 
     The rows are read when they are used. The engine raises a ResultError then if a reading rejects
@@ -162,7 +142,6 @@ def read(
         source: A table, or a function that gives one, in DuckDB's SQL.
         readings: How each column is read, by its name.
         engine: The engine that reads.
-        about: The query, the first words of an error.
     """
     values = []
     for name, reading in readings.items():
@@ -171,37 +150,11 @@ def read(
         if reading.rejected:
             value = _CHECKED_VALUE.format(
                 rejected=reading.rejected.replace("{c}", column),
-                column_name=duckdb_literal(f"athena_reports: column {name!r}: "),
+                column_name=duckdb_literal(f"{REJECTED_VALUE}column {name!r}: "),
                 column=column,
                 problem=duckdb_literal(f" {reading.problem}"),
                 value=value,
             )
         values.append(f"{value} AS {column}")
 
-    def explain(error: Exception) -> ResultError | None:
-        problem = _problem(str(error))
-        if not problem:
-            return None
-        return ResultError(
-            f"{about}: cannot read its result: {problem:.{_SHOWN_CHARACTERS}}. Correct the value"
-            f" in the SQL, with CAST for example, then {engine.run_again}."
-        )
-
-    engine.explainers.append(explain)
     return engine.connection.sql(f"SELECT {', '.join(values)} FROM {source}")
-
-
-def _problem(error: str) -> str:
-    """Return what an error of DuckDB says of the rows; empty if it is about something else."""
-    rejected = _REJECTED.search(error)
-    if rejected is not None:
-        return rejected[1]
-    line = _LINE.search(error)
-    if line is None:
-        return ""
-    # A line is a row: DuckDB does not count the line breaks in values. The first is the header.
-    row = int(line[1]) - 1
-    problem = _LINE_PROBLEM.search(error)
-    if problem is None:
-        return f"row {row:,}"
-    return f"row {row:,}: {problem[0]}"

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from athena_reports.aws.errors import error_code, error_kind
-from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
 from athena_reports.rows.columns import (
@@ -91,7 +91,7 @@ def read_result(
             return ResultRows(_selected_rows(query, engine, athena, s3), ordered=True)
         uris = _unloaded_uris(query, athena, s3)
         if uris:
-            return ResultRows(_unloaded_rows(query, uris, engine, s3), ordered=False)
+            return ResultRows(_unloaded_rows(uris, engine, s3), ordered=False)
         rows = _no_rows(query, engine, published_columns())
         return ResultRows(rows, ordered=False, has_published_columns=True)
     except (ClientError, BotoCoreError) as error:  # of Athena: those of S3 are S3Errors
@@ -100,8 +100,6 @@ def read_result(
         problem = f"its result is missing or expired, or was replaced: {error}"
         advice = f"{engine.run_again.capitalize()}."
         raise ResultError(f"Query {query.id}: {problem} {advice}") from error
-    except S3Error as error:
-        raise S3Error(f"Query {query.id}: {error}", retryable=error.retryable) from error
 
 
 def _athena_error(
@@ -133,7 +131,7 @@ def _selected_rows(
         columns = result_columns(first_page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"])
     except ValueError as error:
         raise ResultError(f"Query {query.id}: {error}") from error
-    return read_csv(path, columns, engine, about=f"Query {query.id}")
+    return read_csv(path, columns, engine)
 
 
 def _pages(
@@ -178,9 +176,7 @@ def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[s
     return sorted(uri for uri in uris if uri.startswith("s3://"))
 
 
-def _unloaded_rows(
-    query: FinishedQuery, uris: Sequence[str], engine: Engine, s3: S3
-) -> DuckDBPyRelation:
+def _unloaded_rows(uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelation:
     paths = [engine.folder / f"unloaded-{number:06}.parquet" for number in range(len(uris))]
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as threads:
         list(threads.map(s3.download, uris, paths))  # after an error the rest is not downloaded
@@ -189,7 +185,7 @@ def _unloaded_rows(
     readings = {}
     for name, kind in zip(files.columns, files.types, strict=True):
         readings[name] = _reading(kind)
-    return read(source, readings, engine, about=f"Query {query.id}")
+    return read(source, readings, engine)
 
 
 def _reading(kind: DuckDBPyType) -> Reading:
@@ -211,9 +207,7 @@ def _reading(kind: DuckDBPyType) -> Reading:
 
 
 def _milliseconds_without_zone(kind: str) -> str:
-    if kind.startswith("TIMESTAMP"):
-        return "TIMESTAMP_MS"
-    return kind
+    return "TIMESTAMP_MS" if kind.startswith("TIMESTAMP") else kind
 
 
 def _no_rows(

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import errno
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
-from athena_reports.errors import AthenaReportsError, MissingPackageError, is_disk_full
+from athena_reports.errors import AthenaReportsError, MissingPackageError, ResultError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+REJECTED_VALUE = "athena_reports: "
+"""Begins the text of an error of DuckDB that says why a value of a result is rejected."""
+
+_REJECTED = re.compile(rf"{REJECTED_VALUE}(.*)", re.DOTALL)
+# What DuckDB says of a CSV: the line, and what is wrong with it.
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_LINE_PROBLEM = re.compile(
+    r"column \".*?\"\. Could not convert string \".*?\" to '.*?'"
+    r"|Expected Number of Columns: \d+ Found: \d+"
+    r"|Value with unterminated quote found"
+    r"|Invalid unicode"
+    r"|Maximum line size of \d+ bytes exceeded",
+    re.DOTALL,
+)
+_SHOWN_CHARACTERS = 400
 
 
 class MemoryLimitError(AthenaReportsError):
@@ -36,14 +54,13 @@ class Engine:
     # How a person lets the query run again, and how its result is read again.
     run_again: str = "clear run_query and its downstream tasks"
     read_again: str = "clear transform and its downstream tasks"
-    # Whoever makes a relation adds one: the relation raises its errors later, when it is used.
-    explainers: list[Callable[[Exception], AthenaReportsError | None]] = field(default_factory=list)
 
     def explain(self, error: Exception) -> AthenaReportsError | None:
         """Return our error for one of DuckDB or of the disk; None if its cause is not known."""
         text = str(error)
         cannot_spill = "No space left on device" in text or "max_temp_directory_size" in text
-        if cannot_spill or is_disk_full(error):
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if cannot_spill or is_full:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. "
                 f"Free space in {gettempdir()}, or set TMPDIR to a larger disk, "
@@ -54,10 +71,13 @@ class Engine:
                 f"{self.about}: the rows need more memory than allowed: {reason(error)}. "
                 "Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
             )
-        for explain in self.explainers:
-            explained = explain(error)
-            if explained is not None:
-                return explained
+        problem = _problem_of_result(text)
+        if problem:
+            return ResultError(
+                f"{self.about}: cannot read the result of the query:"
+                f" {problem:.{_SHOWN_CHARACTERS}}. Correct the value in the SQL, with CAST for"
+                f" example, then {self.run_again}."
+            )
         return None
 
 
@@ -92,7 +112,12 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
     try:
         import duckdb
     except ImportError as error:
-        raise _missing_duckdb(about, again, error) from error
+        raise MissingPackageError(
+            f"{about}: DuckDB cannot be imported here: {error}. pip has not installed"
+            " requirements.txt, or not all of it. On Amazon MWAA only the log stream"
+            " requirements_install says why. Remove the cause, update the environment, then try"
+            " again."
+        ) from error
 
     with TemporaryDirectory(prefix="athena-reports-") as path:
         folder = Path(path).resolve()
@@ -119,16 +144,20 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
                 current_engine.reset(token)
 
 
-def _missing_duckdb(about: str, again: str, error: ImportError) -> MissingPackageError:
-    problem = f"DuckDB cannot be imported here: {error}."
-    if about:
-        problem = f"{about}: {problem}"
-    then = again or "clear the failed task, or open the page again"
-    return MissingPackageError(
-        f"{problem} pip has not installed requirements.txt, or not all of it. On Amazon MWAA only"
-        " the log stream requirements_install says why. Remove the cause, update the environment,"
-        f" then {then}."
-    )
+def _problem_of_result(error: str) -> str:
+    """Return what an error says of the rows of a result; empty if it is about something else."""
+    rejected = _REJECTED.search(error)
+    if rejected is not None:
+        return rejected[1]
+    line = _LINE.search(error)
+    if line is None:
+        return ""
+    # A line is a row: DuckDB does not count the line breaks in values. The first is the header.
+    row = int(line[1]) - 1
+    problem = _LINE_PROBLEM.search(error)
+    if problem is None:
+        return f"row {row:,}"
+    return f"row {row:,}: {problem[0]}"
 
 
 def reason(error: Exception) -> str:

@@ -118,14 +118,6 @@ _VALUES: dict[str, Any] = {
 }
 
 
-class DroppedColumnError(TransformError):
-    """A transform drops columns that its rows do not have; `names` are these."""
-
-    def __init__(self, names: Sequence[str], columns: Sequence[str]) -> None:
-        super().__init__(f"it drops {', '.join(names)}; the rows have {', '.join(columns)}.")
-        self.names = tuple(names)
-
-
 @dataclass(frozen=True, eq=False)
 class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
@@ -149,9 +141,7 @@ def apply(
     transforms: Sequence[Transform],
     relation: DuckDBPyRelation,
     period: Period,
-    *,
     engine: Engine,
-    about: str,
 ) -> DuckDBPyRelation:
     """Return what the transforms, applied in order, make of the rows.
 
@@ -160,7 +150,6 @@ def apply(
         relation: The rows.
         period: The period of the rows.
         engine: The engine of the rows.
-        about: Report and period, the first words of an error.
 
     Raises:
         TransformError: A transform fails, or returns something else than rows.
@@ -178,7 +167,7 @@ def apply(
             if not isinstance(error, TransformError):
                 problem = f"{type(error).__name__}: {error}"
             name = describe(transforms, number)
-            raise TransformError(f"{about}: {name} failed: {problem}") from error
+            raise TransformError(f"{engine.about}: {name} failed: {problem}") from error
     return relation
 
 
@@ -194,9 +183,7 @@ def describe(transforms: Sequence[Transform], number: int) -> str:
 
 def without_partial(transform: Transform) -> Transform:
     """Return the function that a `partial` calls; a transform that is none as it is."""
-    if isinstance(transform, partial):
-        return transform.func
-    return transform
+    return transform.func if isinstance(transform, partial) else transform
 
 
 def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
@@ -236,11 +223,8 @@ def columns_from_previous(transforms: Sequence[Transform]) -> list[str]:
 
     Only the transforms of this package say so.
     """
-    columns: list[str] = []
-    for transform in transforms:
-        if isinstance(transform, LibraryTransform):
-            columns.extend(transform.from_previous)
-    return columns
+    of_package = [item for item in transforms if isinstance(item, LibraryTransform)]
+    return [column for transform in of_package for column in transform.from_previous]
 
 
 def _movement(
@@ -271,7 +255,7 @@ def each_row(
             argument, that is the Period.
         adds: Columns that are new or change their type, each with the name of its type in Athena,
             such as `bigint`, `varchar` or `decimal(10,2)`.
-        drops: Columns to leave out. The function may return them or not.
+        drops: Columns to leave out, if the rows have them. The function may return them or not.
 
     Raises:
         ValueError: A type is not known.
@@ -289,9 +273,6 @@ def _each_row(
     adds: Mapping[str, str],
     drops: frozenset[str],
 ) -> DuckDBPyRelation:
-    unknown = sorted(drops.difference(rows.columns))
-    if unknown:
-        raise DroppedColumnError(unknown, rows.columns)
     engine = current_engine.get()
     types = _types_after(rows, adds, drops, engine)
     adapters = {name: _adapter(kind) for name, kind in types.items()}
@@ -425,6 +406,4 @@ def _read_rows(path: Path, types: Mapping[str, DuckDBPyType], engine: Engine) ->
 def _type_in_file(kind: str) -> str:
     # A function gets and gives a value of JSON as its text, which is written as a string. Read as
     # JSON, it would stay a string: its text in quotes.
-    if kind == "JSON":
-        return "VARCHAR"
-    return kind
+    return "VARCHAR" if kind == "JSON" else kind

@@ -77,7 +77,7 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
 
     Raises:
         TransformError: If the rows cannot be computed, or two columns have one name.
-        AthenaReportsError: If the engine knows the cause better.
+        duckdb.Error: If `Engine.explain` knows the cause better.
     """
     import duckdb
 
@@ -89,11 +89,10 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
         sql = _WRITE_PARQUET.format(path=duckdb_literal(str(path)))
         counts = engine.connection.execute(sql).fetchall()  # COPY returns the number of rows
     except (ValueError, duckdb.Error) as error:
-        explained = engine.explain(error)
-        if explained is None:
-            problem = f"{engine.about}: the rows cannot be computed: {reason(error)}."
-            explained = TransformError(problem)
-        raise explained from error
+        if engine.explain(error) is not None:
+            raise  # `open_engine` raises the explained error in its place
+        problem = f"{engine.about}: the rows cannot be computed: {reason(error)}."
+        raise TransformError(problem) from error
     return LocalTable(path=path, rows=counts[0][0], columns=columns_of(table))
 
 

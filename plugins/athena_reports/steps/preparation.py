@@ -175,7 +175,7 @@ def write_rows(
     )
     # The published columns are those that the transforms make, not those that they take.
     transforms = () if result.has_published_columns else recipe.transforms
-    relation = apply(transforms, result.relation, period, engine=engine, about=engine.about)
+    relation = apply(transforms, result.relation, period, engine)
     table = write_table(relation, engine)
     table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
     return table, result.ordered

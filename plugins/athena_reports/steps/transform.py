@@ -59,7 +59,7 @@ def transform_result(
         period = submission.period
         hook = SharedSessionHook(aws_conn_id=aws_conn_id)
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
-        about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.name})"
+        about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.unit})"
         if recipe.query_logic and submission.query_logic not in ("", recipe.query_logic):
             about += ", by an older SQL than the report has now (clear run_query to run that)"
         with open_engine(memory_limit, about=about) as engine:

@@ -1,6 +1,5 @@
 """What callers may rely on in an error of the package, whichever room it is of."""
 
-import errno
 import inspect
 import pkgutil
 from importlib import import_module
@@ -9,7 +8,7 @@ import pytest
 
 import athena_reports
 from athena_reports import errors
-from athena_reports.errors import AthenaReportsError, ReportError, is_disk_full
+from athena_reports.errors import AthenaReportsError, ReportError
 
 # The errors after which the same call may succeed; an error of any other class is final.
 RETRYABLE = {"DiskFullError", "MissingPartitionsError", "PublishError", "TableError"}
@@ -68,17 +67,3 @@ def test_an_error_is_handled_as_the_more_general_one(
 ) -> None:
     with pytest.raises(base, match="what happened"):
         raise class_("what happened")
-
-
-@pytest.mark.parametrize(
-    ("error", "is_full"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), True),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
-        (OSError("No space left on device"), False),
-        (ValueError("No space left on device"), False),
-    ],
-)
-def test_a_full_disk_is_told_by_its_number(error: Exception, is_full: bool) -> None:
-    assert is_disk_full(error) is is_full

@@ -23,7 +23,7 @@ def read_csv(columns: Sequence[ResultColumn], content: bytes) -> list[tuple[Any,
     with engine() as opened:
         path = opened.folder / "result.csv"
         path.write_bytes(content)
-        return athena_csv.read_csv(path, types, opened, about="Query q-1").fetchall()
+        return athena_csv.read_csv(path, types, opened).fetchall()
 
 
 def values_of(type: str, *values: bytes) -> list[Any]:
@@ -95,7 +95,7 @@ WRONG_VALUES = [
 def test_a_wrong_value_is_rejected_with_its_column(type: str, wrong: str, problem: str) -> None:
     with pytest.raises(ResultError) as caught:
         values_of(type, b"", f'"{wrong}"'.encode())
-    assert str(caught.value).startswith("Query q-1: cannot read its result: ")
+    assert str(caught.value).startswith("Report 'plays', period ")
     assert problem in str(caught.value)
 
 
@@ -108,8 +108,9 @@ def test_a_value_that_cannot_be_read_is_told_with_its_row_and_what_to_do() -> No
         read_csv(columns, content)
     problem = 'row 20,001: column "the value". Could not convert string "' + "y" * 1000
     assert str(caught.value) == (
-        f"Query q-1: cannot read its result: {problem[:400]}. Correct the value in the SQL, with"
-        " CAST for example, then clear run_query and its downstream tasks."
+        "Report 'plays', period 2026-11-15 (weekly): cannot read the result of the query:"
+        f" {problem[:400]}. Correct the value in the SQL, with CAST for example, then clear"
+        " run_query and its downstream tasks."
     )
 
 
@@ -135,7 +136,7 @@ def test_times_with_a_zone_are_read_to_the_ends_of_the_calendar() -> None:
     ids=range(5),
 )
 def test_a_row_that_cannot_be_read_is_named(content: bytes, problem: str) -> None:
-    with pytest.raises(ResultError, match=f"^Query q-1: .* row 2: {problem}"):
+    with pytest.raises(ResultError, match=f" row 2: {problem}"):
         read_csv(TEXTS, b'"a","b"\n"1","2"\n' + content)
 
 

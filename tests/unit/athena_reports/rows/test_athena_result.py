@@ -17,7 +17,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import ResultError
 from athena_reports.rows.athena_result import FinishedQuery, read_result
 from athena_reports.rows.columns import TableColumn
@@ -249,19 +249,6 @@ def test_a_file_of_an_unload_is_downloaded_while_the_one_before_is(
     monkeypatch.setattr(S3, "download", download_beside_the_next_one)
     files = [parquet_of(pa.table({"n": [number]})) for number in range(3)]
     assert read_unload(*files) == [(0,), (1,), (2,)]
-
-
-@pytest.mark.parametrize("retryable", [True, False])
-def test_a_file_that_s3_does_not_give_is_of_the_query_and_may_be_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, retryable: bool
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise S3Error("S3 says why.", retryable=retryable)
-
-    monkeypatch.setattr(S3, "download", refuse)
-    with pytest.raises(S3Error) as caught:
-        read_csv(WORDS, b"")
-    assert (str(caught.value), caught.value.retryable) == ("Query q-1: S3 says why.", retryable)
 
 
 def test_the_files_of_an_unload_are_read_by_key_also_if_athena_lists_them() -> None:

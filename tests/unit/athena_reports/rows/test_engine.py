@@ -160,8 +160,8 @@ with open_engine("64MB") as engine:
     path = engine.folder / "x.csv"
     path.write_text('"a","at"\\n"1","2026-11-24 21:00:00.000 Asia/Tokyo"\\n"2",\\n')
     columns = {"a": "BIGINT", "at": "TIMESTAMP WITH TIME ZONE"}
-    rows = read_csv(path, columns, engine, about="q")
-    table = write_table(transforms.apply(steps, rows, None, engine=engine, about=""), engine)
+    rows = read_csv(path, columns, engine)
+    table = write_table(transforms.apply(steps, rows, None, engine), engine)
     assert all(found.passed for found in checks.run_checks(declared, table, engine))
     files = write_files(table, ["parquet", "csv", "jsonl"], engine)
     twice = [table.path, table.path, table.columns, table.columns]

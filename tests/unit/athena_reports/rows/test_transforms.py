@@ -25,7 +25,7 @@ ONE = "SELECT 1::BIGINT AS a"
 
 def run(*transforms: Any, sql: str = ONE) -> tuple[dict[str, str], list[Any]]:
     with engine() as opened:
-        rows = apply(transforms, opened.connection.sql(sql), WEEK, engine=opened, about=ABOUT)
+        rows = apply(transforms, opened.connection.sql(sql), WEEK, opened)
         table = opened.connection.sql(f"FROM {write_table(rows, opened).source}")
         return dict(zip(rows.columns, map(str, rows.types), strict=True)), table.fetchall()
 
@@ -129,8 +129,8 @@ def test_a_transform_that_fails_or_returns_something_else_is_named(
     ("transform", "name"),
     [
         (movement(rank="nope"), "movement"),
-        (each_row(lambda row: row, drops=["nope"]), "each_row"),
-        (partial(each_row(lambda row: row, drops=["nope"])), "each_row"),
+        (each_row(lambda row: row["nope"]), "each_row"),
+        (partial(each_row(lambda row: row["nope"])), "each_row"),
         (partial(_selected, "nope"), "selected"),
     ],
 )
@@ -152,11 +152,11 @@ def test_an_error_of_the_result_is_not_blamed_on_the_transform(transforms: list[
     def write(opened: Engine) -> None:
         path = opened.folder / "x.csv"
         path.write_text('"a"\n"1"\n"x"\n')
-        rows = read_csv(path, {"a": "BIGINT"}, opened, about="Query q-1")
-        write_table(apply(transforms, rows, WEEK, engine=opened, about=ABOUT), opened)
+        rows = read_csv(path, {"a": "BIGINT"}, opened)
+        write_table(apply(transforms, rows, WEEK, opened), opened)
 
     with (
-        pytest.raises(ResultError, match=r'^Query q-1: .* row 2: column "a"'),
+        pytest.raises(ResultError, match=r' row 2: column "a"'),
         engine() as opened,
     ):
         write(opened)
@@ -381,8 +381,6 @@ def test_each_row_knows_its_columns_without_rows() -> None:
     none = f"{ONE} WHERE false"
     transform = each_row(lambda row: row, adds={"grade": "decimal(5,1)"}, drops=["a"])
     assert run(transform, sql=none) == ({"grade": "DECIMAL(5,1)"}, [])
-    assert "it drops b; the rows have a." in refusal(
-        each_row(lambda row: row, drops=["a", "b"]), sql=none
-    )
+    assert run(each_row(lambda row: row, drops=["b"]), sql=none) == ({"a": "BIGINT"}, [])
     with pytest.raises(ValueError, match="decimel is not a supported type"):
         each_row(lambda row: row, adds={"b": "decimel"})

@@ -272,9 +272,7 @@ def test_the_rows_are_computed_once_whatever_follows() -> None:
     with engine() as opened:
         reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), batches())
         rows = opened.connection.from_arrow(reader)
-        rows = apply(
-            [each_row(called, adds={"calls": "bigint"})], rows, period, engine=opened, about=""
-        )
+        rows = apply([each_row(called, adds={"calls": "bigint"})], rows, period, opened)
         table = write_table(rows.project("*, n * 2 AS twice"), opened)
         declared = [
             checks.unique("n"),

@@ -399,7 +399,7 @@ def test_a_worker_without_duckdb_fails_at_once_and_says_where_to_look(
     message = str(caught.value)
     assert message.startswith("Report 'plays', period 2025-06-08 (weekly): DuckDB cannot be")
     assert "requirements_install" in message
-    assert message.endswith("then clear the failed task, or open the page again.")
+    assert message.endswith("update the environment, then try again.")
     assert keys_in(s3, bucket) == []
 
 
