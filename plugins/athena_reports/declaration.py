@@ -24,6 +24,7 @@ _EXPECTED = {
     "callable_type": "a function",
     "date_type": "a date",
     "dict_type": "a dictionary",
+    "finite_number": "a number that is finite",
     "float_type": "a number",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
@@ -113,9 +114,8 @@ def explain(
     mapping = kwargs.get(field)
     if inside and isinstance(mapping, Mapping) and inside[0] in mapping:
         field = f"{field}[{inside[0]!r}]"
-    shown = repr(first["input"])
-    if isinstance(first["input"], timedelta):
-        shown = str(first["input"])
+    given = first["input"]
+    shown = str(given) if isinstance(given, timedelta) else repr(given)
     return field, f"{shown} is not valid: {_advice(first, others)}."
 
 

@@ -4,7 +4,7 @@ They are declared in a report, and each is a SQL query over the rows as they wer
 
     checks=[checks.unique("user_id"), checks.change("rows", within=0.5, severity="warn")]
 
-A check that is declared wrongly, such as a range without a bound, raises ValueError.
+A check that is declared wrongly, such as a range without a bound, raises ReportError or ValueError.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from athena_reports.declaration import validated
 from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.columns import glue_name
 from athena_reports.rows.engine import Engine, reason
@@ -33,24 +34,31 @@ __all__ = ["change", "expression", "in_range", "not_null", "rows", "schema", "un
 
 Severity = Literal["fail", "warn"]
 Against = Literal["previous_period", "previous_version"]
-Bound = int | float | Decimal | date
+Bound = int | float | Decimal | date | datetime
+_Count = Annotated[int, Field(ge=0)]
+_Part = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _ERROR_KIND = re.compile(r"^(\w+ )?\w+ Error: ")  # how DuckDB's errors begin
 _ONE_ROW = "FROM (FROM {source}) WHERE ({condition}\n)"
 _TOTAL = "SELECT coalesce(sum({column}), 0) FROM (FROM {source})"
 
 
-class CheckResult(BaseModel, frozen=True):
-    """What a check found."""
+class Finding(BaseModel, frozen=True):
+    """What a check found in some rows."""
 
-    name: str
-    severity: Severity
     passed: bool
     message: str
     # A few offending rows as text, with their `row number`, from 1.
     rows: tuple[dict[str, str], ...] = ()
     # The number of rows, or of rows that failed; for `change` the total.
     value: int | float | None = None
+
+
+class CheckResult(Finding, frozen=True):
+    """What a check of a report found."""
+
+    name: str
+    severity: Severity
 
 
 class Baseline(Protocol):
@@ -62,21 +70,12 @@ class Baseline(Protocol):
     def checks(self) -> Sequence[CheckResult]: ...
 
 
-class _Finding(NamedTuple):
-    """What a check finds, apart from what it is called."""
-
-    passed: bool
-    message: str
-    rows: tuple[dict[str, str], ...] = ()
-    value: int | float | None = None
-
-
 @dataclass(frozen=True)
 class Check:
     """A check as a report declares it.
 
-    `find` takes the LocalTable, the Engine and the Baseline, and returns a `_Finding`. `key` has
-    the columns that tell rows apart, if that is what is checked: see `Report.row_key`.
+    `find` takes the LocalTable, the Engine and the Baseline, and returns a Finding. `key` has the
+    columns that tell rows apart, if that is what is checked: see `Report.row_key`.
     """
 
     name: str
@@ -84,15 +83,6 @@ class Check:
     find: Callable[..., Any]
     against: Against | None = None
     key: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.severity not in get_args(Severity):
-            raise ValueError(f"{self.name}: severity is {self.severity!r}, expected fail or warn.")
-        if self.against not in (None, *get_args(Against)):
-            raise ValueError(
-                f"{self.name}: against is {self.against!r},"
-                f" expected {' or '.join(get_args(Against))}."
-            )
 
 
 def run_checks(
@@ -131,8 +121,8 @@ def run_checks(
             may_quote = not isinstance(error, _DeclarationError | duckdb.BinderException)
             if table.private_columns and may_quote:
                 problem = f"{type(error).__name__}, whose text may quote a private column"
-            finding = _Finding(False, f"Cannot run this check: {problem}.")
-        result = CheckResult(name=check.name, severity=check.severity, **finding._asdict())
+            finding = Finding(passed=False, message=f"Cannot run this check: {problem}.")
+        result = CheckResult(name=check.name, severity=check.severity, **dict(finding))
         results.append(result)
     return tuple(results)
 
@@ -158,23 +148,23 @@ def _example(row: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.items())
 
 
+@validated
 def rows(
-    *, at_least: int | None = None, at_most: int | None = None, severity: Severity = "fail"
+    *, at_least: _Count | None = None, at_most: _Count | None = None, severity: Severity = "fail"
 ) -> Check:
     """Check the number of rows. The severity of a check is `fail` or `warn`."""
     interval = _interval(at_least, at_most)
-    if min(at_least or 0, at_most or 0) < 0:
-        raise ValueError(f"rows({interval}): a number of rows is 0 or more.")
 
-    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> Finding:
         is_too_few = at_least is not None and table.rows < at_least
         is_too_many = at_most is not None and table.rows > at_most
         message = f"There are {table.rows:,} rows; expected {interval}."
-        return _Finding(not is_too_few and not is_too_many, message, value=table.rows)
+        return Finding(passed=not is_too_few and not is_too_many, message=message, value=table.rows)
 
     return Check(f"rows({interval})", severity, find)
 
 
+@validated
 def unique(*columns: str, severity: Severity = "fail") -> Check:
     """Check that no two rows have the same values in these columns, taken together.
 
@@ -182,7 +172,7 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     """
     names = _listed(columns)
 
-    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> Finding:
         _require_columns(columns, table)
         failing = repeating(columns, table, engine)
         return _finding(failing, f"repeat the {names} of an earlier row", table)
@@ -190,12 +180,13 @@ def unique(*columns: str, severity: Severity = "fail") -> Check:
     return Check(f"unique({names})", severity, find, key=columns)
 
 
+@validated
 def not_null(*columns: str, severity: Severity = "fail") -> Check:
     """Check that no row has NULL in any of these columns."""
     names = _listed(columns)
     condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
 
-    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> Finding:
         _require_columns(columns, table)
         failing = not_satisfying(condition, columns, table, engine)
         return _finding(failing, f"have NULL in {' or '.join(columns)}", table)
@@ -203,6 +194,7 @@ def not_null(*columns: str, severity: Severity = "fail") -> Check:
     return Check(f"not_null({names})", severity, find)
 
 
+@validated
 def in_range(
     column: str,
     *,
@@ -228,7 +220,7 @@ def in_range(
         limits.append(f"{name} <= {_sql_bound(math.inf)}")
     condition = f"{name} IS NULL OR ({' AND '.join(limits)})"
 
-    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> Finding:
         _require_columns([column], table)
         failing = not_satisfying(condition, [column], table, engine)
         return _finding(failing, f"have a {column} outside the range {interval}", table)
@@ -236,6 +228,7 @@ def in_range(
     return Check(f"in_range({column}, {interval})", severity, find)
 
 
+@validated
 def expression(condition: str, *, description: str = "", severity: Severity = "fail") -> Check:
     """Check a condition of your own on each row.
 
@@ -245,7 +238,7 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     if not description:
         description = condition
 
-    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> Finding:
         # Made, not run: in WHERE DuckDB rejects an aggregate or a window, as a condition is of one
         # row.
         engine.connection.sql(_ONE_ROW.format(condition=condition, source=table.source))
@@ -255,8 +248,9 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     return Check(f"expression({description})", severity, find)
 
 
+@validated
 def change(
-    what: str, *, within: float, against: Against = "previous_period", severity: Severity = "fail"
+    what: str, *, within: _Part, against: Against = "previous_period", severity: Severity = "fail"
 ) -> Check:
     """Check that a figure has not changed by too much.
 
@@ -268,13 +262,9 @@ def change(
             If there is none, or it was published without this check, the check passes and says so.
         severity: `fail` or `warn`.
     """
-    if not 0 <= within < math.inf:
-        raise ValueError(
-            f"change({what!r}): within is {within!r}, expected 0 or more, such as 0.5."
-        )
     baseline_name = against.replace("_", " ")
 
-    def find(table: LocalTable, engine: Engine, baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, engine: Engine, baseline: Baseline | None) -> Finding:
         name = "The number of rows"
         current: int | float = table.rows
         previous: int | float | None = baseline.rows if baseline else None
@@ -287,7 +277,7 @@ def change(
         figure = f"{name} is {_shown(current, is_private)}"
         if previous is None:
             message = f"{figure}; the {baseline_name} has nothing to compare with."
-            return _Finding(True, message, value=current)
+            return Finding(passed=True, message=message, value=current)
 
         difference = _exact(current) - _exact(previous)
         allowed_difference = _exact(within) * abs(_exact(previous))
@@ -295,7 +285,7 @@ def change(
         if previous != 0:
             comparison += f" ({float(difference / _exact(previous)):+.1%})"
         message = f"{figure}, after {comparison}; expected within {within:.1%}."
-        return _Finding(abs(difference) <= allowed_difference, message, value=current)
+        return Finding(passed=abs(difference) <= allowed_difference, message=message, value=current)
 
     name = f"change({what}, within={within}, against={against})"
     return Check(name, severity, find, against)
@@ -315,12 +305,9 @@ def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
 
 def _published_total(column: str, baseline: Baseline | None) -> int | float | None:
     """Return the total that a check of the column found, whatever it allowed; None without one."""
-    if baseline is None:
-        return None
-    for result in baseline.checks:
-        if result.name.startswith(f"change({column}, "):
-            return result.value
-    return None
+    results = baseline.checks if baseline else ()
+    totals = [result.value for result in results if result.name.startswith(f"change({column}, ")]
+    return totals[0] if totals else None
 
 
 def _shown(figure: int | float, is_private: bool) -> str:
@@ -332,6 +319,7 @@ def _exact(figure: int | float) -> Fraction:
     return Fraction(str(figure))
 
 
+@validated
 def schema(columns: Mapping[str, str], *, severity: Severity = "fail") -> Check:
     """Check that the rows have exactly these columns, in this order.
 
@@ -351,7 +339,7 @@ def _columns_check(
 ) -> Check:
     declared = {column: glue_name(kind) for column, kind in columns.items()}
 
-    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> _Finding:
+    def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> Finding:
         written = {column.name: column.glue or column.type for column in table.columns}
         problems = []
         for column in dict.fromkeys([*declared, *written]):
@@ -362,11 +350,11 @@ def _columns_check(
         if has_order and not problems and list(written) != list(declared):
             problems.append(f"the order is {', '.join(written)}, declared as {', '.join(declared)}")
         if not problems:
-            return _Finding(True, "The columns are as declared.")
-        return _Finding(
-            False,
-            f"The columns are not as declared: {'; '.join(problems)}. CAST or name them in the SQL"
-            " (AS) or in the transform, or correct the declaration.",
+            return Finding(passed=True, message="The columns are as declared.")
+        return Finding(
+            passed=False,
+            message=f"The columns are not as declared: {'; '.join(problems)}. CAST or name them in"
+            " the SQL (AS) or in the transform, or correct the declaration.",
         )
 
     return Check(name, severity, find)
@@ -388,9 +376,11 @@ def _require_columns(names: Sequence[str], table: LocalTable) -> None:
             raise _DeclarationError(f"there is no column {name}. The columns are {columns}")
 
 
-def _finding(failing: FailingRows, problem: str, table: LocalTable) -> _Finding:
+def _finding(failing: FailingRows, problem: str, table: LocalTable) -> Finding:
     message = f"{failing.total:,} of {table.rows:,} rows {problem}."
-    return _Finding(failing.total == 0, message, failing.examples, failing.total)
+    return Finding(
+        passed=failing.total == 0, message=message, rows=failing.examples, value=failing.total
+    )
 
 
 def _sql_bound(bound: Bound) -> str:
@@ -415,12 +405,10 @@ def _listed(columns: Sequence[str]) -> str:
 
 def _interval(at_least: Any, at_most: Any) -> str:
     """Return bounds as the name of a check has them; ValueError if nothing lies within them."""
-    if at_least is None and at_most is None:
+    bounds = {"at_least": at_least, "at_most": at_most}
+    given = [f"{name}={bound}" for name, bound in bounds.items() if bound is not None]
+    if not given:
         raise ValueError("give at_least, at_most, or both.")
-    if at_least is None:
-        return f"at_most={at_most}"
-    if at_most is None:
-        return f"at_least={at_least}"
-    if at_least > at_most:
+    if len(given) == len(bounds) and at_least > at_most:
         raise ValueError(f"at_least ({at_least}) is greater than at_most ({at_most}).")
-    return f"at_least={at_least}, at_most={at_most}"
+    return ", ".join(given)

@@ -104,8 +104,8 @@ def _examples(
     """Return rows as short texts by the names of their columns, without private columns."""
     all_columns = [column.name for column in table.columns]
     names = dict.fromkeys([*first_columns, *all_columns])  # each once
-    public = [name for name in names if not table.is_private(name)]
-    shown = [name for name in public if name != _ROW_NUMBER][:_SHOWN_COLUMNS]
+    public = [name for name in names if name != _ROW_NUMBER and not table.is_private(name)]
+    shown = public[:_SHOWN_COLUMNS]
     values = ["row_number() OVER ()", *map(_short_text, shown)]
     sql = _SHOW.format(
         values=", ".join(values),

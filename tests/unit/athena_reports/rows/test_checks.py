@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from athena_reports.errors import ReportError
 from athena_reports.rows import checks
 from athena_reports.rows.checks import (
     Check,
@@ -386,11 +387,6 @@ def test_the_order_of_columns_counts_for_a_schema_only() -> None:
     assert "the order is rank, score, at, tags, declared as tags, at, score, rank" in found.message
 
 
-def test_an_array_that_athena_printed_as_text_is_not_an_array() -> None:
-    found = result(promised({"tags": "array<string>"}), table(tags=["[a, b]"]))
-    assert "'tags' is string, declared as array<string>" in found.message
-
-
 # --- all of them
 
 
@@ -425,31 +421,28 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
     [
         (lambda: checks.rows(), "give at_least, at_most, or both."),
         (lambda: checks.rows(at_least=2, at_most=1), "at_least (2) is greater than at_most (1)."),
-        (lambda: checks.rows(at_least=-5), "rows(at_least=-5): a number of rows is 0 or more."),
+        (lambda: checks.rows(at_least=-5), "field 'at_least': -5 is not valid: give 0 or more."),
         (lambda: checks.unique(), "columns []: list at least one column, each only once."),
         (lambda: checks.unique("a", "a"), "each only once"),
         (lambda: checks.not_null(""), "at least one column"),
         (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
         *(
-            (
-                lambda part=part: checks.change("a", within=part),
-                f"change('a'): within is {part!r}, expected 0 or more, such as 0.5.",
-            )
+            (lambda part=part: checks.change("a", within=part), f"field 'within': {part} is not")
             for part in (-0.1, math.nan, math.inf)
         ),
         (
             lambda: checks.change("a", within=1, against="yesterday"),  # type: ignore[arg-type]
-            "against is 'yesterday', expected previous_period or previous_version.",
+            "'yesterday' is not valid: give 'previous_period' or 'previous_version'.",
         ),
         (lambda: checks.schema({"a": "bigit"}), "bigit is not a supported type"),
         (
             lambda: checks.unique("a", severity="error"),  # type: ignore[arg-type]
-            "unique(a): severity is 'error', expected fail or warn.",
+            "unique(), field 'severity': 'error' is not valid: give 'fail' or 'warn'.",
         ),
     ],
 )
 def test_a_mistake_is_refused_where_it_is_declared(declare: Any, says: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises((ReportError, ValueError)) as caught:
         declare()
     assert says in str(caught.value)
 
