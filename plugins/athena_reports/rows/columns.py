@@ -266,32 +266,24 @@ def _glue_type(kind: DuckDBPyType) -> str:
         return str(kind).lower()
     if kind.id.startswith("timestamp"):  # Athena reads one with a time zone as its UTC instant.
         return "timestamp"
-    parts = children(kind)
-    if not parts:
+    types = {name: _glue_type(child) for name, child in children(kind)}
+    if not types:
         return _GLUE_NAMES.get(kind.id.upper(), "")
-
-    glue_parts = []
-    for name, child in parts:
-        glue = _glue_type(child)
-        if not glue or not _FIELD_NAME.fullmatch(name):
-            return ""
-        if kind.id == "struct":
-            glue = f"{name}:{glue}"
-        glue_parts.append(glue)
+    if not all(types.values()) or not all(map(_FIELD_NAME.fullmatch, types)):
+        return ""
+    if kind.id == "struct":
+        fields = [f"{name}:{glue}" for name, glue in types.items()]
+        return f"struct<{','.join(fields)}>"
     container = "array" if kind.id == "list" else kind.id
-    return f"{container}<{','.join(glue_parts)}>"
+    return f"{container}<{','.join(types.values())}>"
 
 
 def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
     """Return the names and types of the parts of a nested type; of another type, none."""
     if kind.id not in _NESTED_FORMS:
         return []
-    parts = []
-    for name, child in kind.children:
-        # An array has its length here too, and only an enum has a list.
-        if not isinstance(child, int | list):
-            parts.append((name, child))
-    return parts
+    # An array has its length here too, and only an enum has a list.
+    return [(name, child) for name, child in kind.children if not isinstance(child, int | list)]
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import TableColumn, is_number, read_parquet, resolve_names
+from athena_reports.rows.columns import TableColumn, read_parquet, resolve_names
 from athena_reports.rows.engine import Engine
 from athena_reports.sql.names import quoted
 
@@ -126,10 +126,7 @@ def find_differences(
     after = {column.name: column.type for column in new_columns}
     shared = [column for column in new_columns if column.name in before]
     names = [column.name for column in shared]
-    retyped = {}
-    for name in names:
-        if before[name] != after[name]:
-            retyped[name] = (before[name], after[name])
+    retyped = {name: (before[name], after[name]) for name in names if before[name] != after[name]}
     row_key = _row_key(key, shared, [old, new], engine)
     paired_by: Sequence[str] = names
     compared: Sequence[str] = []
@@ -207,13 +204,9 @@ def _for_each(columns: Sequence[str], template: str) -> list[str]:
 
 
 def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
-    """Return the value of a column, in one type if its types in both versions differ."""
+    """Return the value of a column, as text if its types in both versions differ."""
     value = f"file.{quoted(name)}"
-    if name not in retyped:
-        return value
-    if all(map(is_number, retyped[name])):
-        return f"{value}::DOUBLE"
-    return f"{value}::VARCHAR"
+    return f"{value}::VARCHAR" if name in retyped else value
 
 
 def _count(

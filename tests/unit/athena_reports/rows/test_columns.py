@@ -187,24 +187,6 @@ def test_a_glue_type_with_a_missing_or_extra_sign_is_rejected(
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        "int,int",
-        "map<int>",
-        "array<int,int>",
-        "struct<a:int,>",
-        "struct<:int>",
-        "array(int)",
-        "array<row(a int)>",
-        "array<int>,array<int>",
-    ],
-)
-def test_a_glue_type_with_the_wrong_parts_is_rejected(wrong: str) -> None:
-    with pytest.raises(ValueError, match="is not a supported type"):
-        table_type(wrong)
-
-
-@pytest.mark.parametrize(
     ("kinds", "glue"),
     [
         (["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"], "timestamp"),
