@@ -309,7 +309,7 @@ def test_a_bucket_of_done_objects_that_is_not_there_fails_the_run_at_once(
 ) -> None:
     run = runs["may-not-look"]
     assert run.wait_until_over() == "failed"
-    assert "Correct done= of the input, or create the bucket nowhere." in log_of(run)
+    assert "correct its name in the settings or in done= of the input." in log_of(run)
     assert run.task(TASK).try_number == 1
     assert run.queries == []
 

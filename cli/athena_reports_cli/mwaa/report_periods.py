@@ -87,7 +87,7 @@ def main() -> None:
             if period is not None:
                 periods[dag.dag_id] = {
                     "report": dag.report.name,
-                    "cadence": dag.cadence.name,
+                    "cadence": dag.cadence.unit,
                     "period": period.id,
                 }
     print(json.dumps(periods))

@@ -104,7 +104,7 @@ class ErrorKind(Enum):
     NO_BUCKET = (
         "no such bucket",
         False,
-        "Create the bucket, or change ATHENA_REPORTS_BUCKET or ATHENA_REPORTS_QUERY_RESULTS.",
+        "Create the bucket, or correct its name in the settings or in done= of the input.",
         ("NoSuchBucket",),
     )
     WRONG_REGION = (

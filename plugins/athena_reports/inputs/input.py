@@ -4,7 +4,7 @@ Its partition filter, the look for gaps and the estimate follow from one declara
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, field, fields
+from dataclasses import KW_ONLY, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import product
@@ -22,7 +22,6 @@ from athena_reports.sql.names import sql_name
 
 KeyValue = str | int
 
-_OF_A_TABLE = ("table", "columns", "database")  # the other fields say which partitions are read
 _DATE = "{date}"
 _durations = TypeAdapter(timedelta)
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
@@ -117,7 +116,9 @@ class Input(Declaration):
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
-            self._require_no_partition_options()
+            if self.wait or self.done or self.of or self.only:
+                problem = "without partitions, remove wait=, done=, of= and only=."
+                self.refuse("columns", problem)
             return self
         for key in self.only:
             if key in self.columns:
@@ -129,14 +130,6 @@ class Input(Declaration):
         if self.done is not None and self.wait is None:
             self.refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
         return self
-
-    def _require_no_partition_options(self) -> None:
-        for option in fields(self):
-            if option.name in _OF_A_TABLE:
-                continue
-            if getattr(self, option.name) not in (option.default, {}):  # {} is the default of only
-                problem = "it is for tables with partitions. Remove it, or columns=()."
-                self.refuse(option.name, problem)
 
     @property
     def dag_id(self) -> str:

@@ -13,25 +13,12 @@ PartitionKind = Literal["string", "date", "integer"]
 # The values of a table's partition keys, in the order of the keys that its input declares.
 Partition: TypeAlias = tuple[str, ...]
 
-KEYS_OF_TIME = ("year", "month", "dt", "date", "day", "hour")
-"""Names of keys that need no format, the longest time first."""
-
 _DATE_KEYS = ("dt", "date", "day")
 _DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 _PARTS = "YmdH"  # of a time, as letters of directives
 _DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
-_TOUCHING = re.compile(r"%-(.)[%0-9]")
-_DIGITS = {
-    "%Y": "[0-9]{4}",
-    "%m": "[0-9]{2}",
-    "%d": "[0-9]{2}",
-    "%H": "[0-9]{2}",
-    "%-m": "[1-9][0-9]?",
-    "%-d": "[1-9][0-9]?",
-    "%-H": "[0-9][0-9]?",
-}
-"""What each supported directive of `strftime` writes."""
+_SUPPORTED = ("%Y", "%m", "%d", "%H", "%-m", "%-d", "%-H")  # directives of `strftime`
 
 
 class PartitionKey(NamedTuple):
@@ -134,23 +121,13 @@ class Layout:
         """
         shown = hours_shown if self.has_hours else dates_shown
         moments: Sequence[date] = shown(zone_of(self.zone), start, end)
-        return list(dict.fromkeys(map(self._partition, moments)))
-
-    def _partition(self, moment: date) -> Partition:
-        return tuple(key.value(moment) for key in self.keys)
+        values = [tuple(key.value(moment) for key in self.keys) for moment in moments]
+        return list(dict.fromkeys(values))
 
 
 def partition_name(values: Mapping[str, str]) -> str:
     """Return the name of a partition by the values of its keys, such as `dt=2025-06-29`."""
     return "/".join(f"{key}={value}" for key, value in values.items())
-
-
-def may_write(format: str, value: str) -> bool:
-    """Return whether a value has the form of a format."""
-    pattern = re.escape(format)
-    for directive, digits in _DIGITS.items():
-        pattern = pattern.replace(re.escape(directive), digits)
-    return re.fullmatch(pattern, value) is not None
 
 
 def as_argument(values: Sequence[str]) -> str:
@@ -175,29 +152,22 @@ def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> li
         return [date_format, "%H"][: len(names)]
     if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
         return list(_FORMATS_OF_PARTS.values())[: len(names)]
-    if len(names) > 1:
-        raise ValueError(
-            f"the keys {', '.join(names)} have no default format. Write the format of each, such as"
-            ' format=("%Y-%m-%d", "%H"), and leave out keys that do not tell time'
-        )
-    example = {"month": "%Y-%m", "hour": "%Y-%m-%d-%H"}.get(lower_names[0], date_format)
     raise ValueError(
-        f'the key {names[0]} has no default format. Write it, such as format="{example}"'
+        f"there is no default format for {', '.join(names)}. Write the format of each key, such as"
+        f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and leave out keys that do not tell'
+        " time"
     )
 
 
 def _require_format(key: PartitionKey) -> None:
     """Raise ValueError for a format that is not supported, or that the type of a key rules out."""
     for directive in key.directives or [key.format]:
-        if directive not in _DIGITS:
+        if directive not in _SUPPORTED:
             raise ValueError(
                 f"{directive!r} of the key {key.name} is not supported. Write %Y, %m, %d and %H, or"
                 " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
                 " out and filter by period.contains alone"
             )
-    touching = _TOUCHING.search(key.format)
-    if touching is not None:
-        raise ValueError(f"%-{touching[1]} of the key {key.name} has no end. Write %{touching[1]}")
     digits = _DIRECTIVE.sub("", key.format)
     if key.kind == "integer" and digits and not digits.isdecimal():
         raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")

@@ -4,6 +4,7 @@ Without the others a query would give fewer rows, and no error.
 """
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,6 @@ from athena_reports.inputs.layout import Partition, partition_name
 from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.registered import registered_folders
 from athena_reports.inputs.source_table import SourceTable
-from athena_reports.inputs.success_markers import has_success_marker
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -37,9 +37,9 @@ def find_in_table(
 
     Raises:
         InputError: The table does not exist, is laid out otherwise than the input says, or cannot
-            be waited for; its projection is not supported; its success markers may not be listed;
-            or, `retryable`, Glue left all partitions unprocessed that it was asked for.
-        S3Error: S3 did not serve a call.
+            be waited for; its projection is not supported; or, `retryable`, Glue left all
+            partitions unprocessed that it was asked for.
+        S3Error: S3 refused a call, or did not serve it.
     """
     source = needs[0].source
     assert isinstance(source, Input)
@@ -49,7 +49,7 @@ def find_in_table(
         whole = InputCoverage(
             table=table.name, is_partitioned=False, missing=source.missing, needed=0
         )
-        return [InputPartitions(whole, folders) for _ in needs]
+        return [InputPartitions(whole, folders)] * len(needs)
     required_by_need = [
         need.source.required_partitions(need.period, need.late_by, now) for need in needs
     ]
@@ -62,18 +62,20 @@ def find_in_table(
     ]
 
 
+def has_success_marker(uri: str, s3: S3) -> bool:
+    """Return whether a success marker exists; S3Error if S3 did not serve the call.
+
+    The owner of its bucket is not checked: the lake may belong to another account.
+    """
+    return replace(s3, owner="").exists(uri)
+
+
 def _visible_folders(
     table: SourceTable, required: Sequence[Partition], now: datetime, glue: "GlueClient"
 ) -> Mapping[Partition, Mapping[str, str]]:
-    """Return the folders of each partition that a query sees, by their names.
-
-    InputError if it sees none because they are written otherwise than the input says.
-    """
+    """Return the folders of each partition that a query sees, by their names."""
     if table.projection is None:
-        registered = registered_folders(table, required, glue)
-        if required and not registered:
-            table.require_readable(glue)
-        return registered
+        return registered_folders(table, required, glue)
     projected = {}
     for partition in required:
         values = table.selected_values(partition)
@@ -107,26 +109,25 @@ def _partitions_of(
     """Return what exists of the partitions that one need requires."""
     folders: dict[str, str] = {}
     present = []
-    absent: list[str] = []
-    outside: list[str] = []
+    invisible = []
     not_done = []
     for partition in required:
         name = partition_name(table.selected_values(partition))
         if partition not in visible:
-            invisible = absent if table.projection is None else outside
             invisible.append(name)
             continue
         present.append(name)
         folders.update(visible[partition])
         if partition in unmarked:
             not_done.append(name)
+    is_projected = table.projection is not None
     coverage = InputCoverage(
         table=table.name,
         missing=missing,
         needed=len(required),
         present=tuple(present),
-        absent=tuple(absent),
-        outside=tuple(outside),
+        absent=() if is_projected else tuple(invisible),
+        outside=tuple(invisible) if is_projected else (),
         not_done=tuple(not_done),
     )
     return InputPartitions(coverage, folders)

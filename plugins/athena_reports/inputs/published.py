@@ -92,7 +92,7 @@ class Published(Declaration):
     @property
     def table(self) -> str:
         """The table of what is published: `<report>_<cadence>`, which is the DAG's id too."""
-        return f"{self.report}_{self.cadence.name}"
+        return f"{self.report}_{self.cadence.unit}"
 
     @property
     def database(self) -> str:

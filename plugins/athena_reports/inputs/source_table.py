@@ -1,43 +1,33 @@
 """The table of an input as Glue has it, and whether it is laid out as the input says.
 
-A declaration that does not fit is refused, with the one that would. Otherwise the query would find
-no rows, or would be paid and fail.
+A declaration that does not fit is refused. Otherwise the query would find no rows, or would be paid
+and fail.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import KEYS_OF_TIME, Layout, Partition, as_argument, may_write
+from athena_reports.inputs.layout import Partition
 from athena_reports.inputs.projection import Projection
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-# The types of partition keys in Glue, by the kind of the key.
-_TYPE_OF_KIND = {
-    "string": re.compile(r"string|(varchar|char)( *\( *\d+ *\))?"),
-    "integer": re.compile(r"tinyint|smallint|int|integer|bigint"),
-    "date": re.compile(r"date"),
+# The kind of a partition key by its type in Glue, without the length of `varchar(10)`.
+_KIND_OF_TYPE = {
+    "string": "string",
+    "varchar": "string",
+    "char": "string",
+    "tinyint": "integer",
+    "smallint": "integer",
+    "int": "integer",
+    "integer": "integer",
+    "bigint": "integer",
+    "date": "date",
 }
-_USUAL_FORMATS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%Y%m%d",
-    "%Y-%m-%d-%H",
-    "%Y/%m/%d/%H",
-    "%Y-%m-%d %H",
-    "%Y%m%d%H",
-    "%Y-%m",
-    "%Y/%m",
-    "%Y%m",
-    "%d-%m-%Y",
-    "%Y",
-)
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # of rows whose key is NULL or empty
 
 
 @dataclass(frozen=True)
@@ -79,11 +69,6 @@ class SourceTable:
             *of_database, name = source.of.split(".")
             database = of_database[0] if of_database else database
         response = _get_table(database, name, glue)
-        if source.is_partitioned and response.get("TableType") == "VIRTUAL_VIEW":
-            raise InputError(
-                f"The input {database}.{name} is a view. Name the table that it reads, such as"
-                f' Input("{source.table}", of="..."), or write Input("{source.table}", columns=()).'
-            )
         partition_keys = response.get("PartitionKeys", [])
         descriptor = response.get("StorageDescriptor", {})
         table = cls(
@@ -125,27 +110,6 @@ class SourceTable:
         """The kind of each of the `selected_keys`."""
         return [_kind_of_type(self.keys[key]) for key in self.selected_keys]
 
-    def require_readable(self, glue: "GlueClient") -> None:
-        """Raise InputError if a partition that Glue has is written otherwise than declared."""
-        response = glue.get_partitions(
-            DatabaseName=self.database,
-            TableName=self.table,
-            MaxResults=1,
-            ExcludeColumnSchema=True,
-        )
-        for stored in response.get("Partitions", []):
-            values = dict(zip(self.keys, stored["Values"], strict=True))
-            for key in self.source.layout.keys:
-                value = values[key.name]
-                if key.kind != "string" or value == _NO_VALUE or may_write(key.format, value):
-                    continue
-                usual = [format for format in _USUAL_FORMATS if may_write(format, value)]
-                example = f', such as format="{usual[0]}"' if usual else ""
-                raise InputError(
-                    f"The input {self.name}: Glue has the partition {key.name}={value}, which does"
-                    f" not have the format {key.format!r}. Write its format{example}."
-                )
-
     def _require_success_marker(self) -> None:
         """Raise InputError if a projected table is waited for without a success marker."""
         if self.source.wait is None or self.source.done is not None:
@@ -158,16 +122,19 @@ class SourceTable:
 
     def _require_keys(self) -> None:
         """Raise InputError if the table does not have the keys of the input, of their kinds."""
-        declared = {}
+        declared: dict[str, str] = {}
         if self.source.is_partitioned:
             declared = {key.name: key.kind for key in self.source.layout.keys}
-        stored = {key: _kind_of_type(type) for key, type in self.keys.items()}
+        stored = {key: _kind_of_type(type) or type for key, type in self.keys.items()}
         has_declared_keys = declared.items() <= stored.items()
         if has_declared_keys and bool(declared) == bool(stored):
             return
         raise InputError(
-            f"{self.name} is partitioned by {_listed(self.keys)}, and the input declares"
-            f" {_listed(declared)}. {_advice(self.source, stored)}"
+            f"{self.name} is partitioned by {_listed(stored)}, and the input declares"
+            f" {_listed(declared)}. Declare the keys of type string, integer or date that hold the"
+            " date or the hour, with their kind= and format=; columns=() for a table without"
+            " partitions; of= for a view of a table with partitions. For other tables leave the"
+            " Input out, and filter by period.contains alone."
         )
 
     def _require_only(self) -> None:
@@ -195,56 +162,11 @@ def _get_table(database: str, name: str, glue: "GlueClient") -> Mapping[str, Any
     return table
 
 
-def _advice(source: Input, kinds: Mapping[str, str]) -> str:
-    """Return what to write for the keys of a table, as far as their names and types tell."""
-    if not kinds:
-        return f'Write Input("{source.table}", columns=()).'
-    names = source.columns
-    if not names or not kinds.keys() >= set(names):
-        names = [name for name in KEYS_OF_TIME if name in kinds]
-    kinds_of_names = [kinds[name] for name in names]
-    if names and "" not in kinds_of_names:
-        for formats in (source.format, None):
-            if _is_layout(names, formats, kinds_of_names):
-                return f"Write {_declaration(source.table, names, formats, kinds_of_names)}."
-    return (
-        "Name the keys that hold the date or the hour, of type string, int or date, with their"
-        " format=. For other tables leave the Input out, and filter by period.contains alone."
-    )
-
-
-def _is_layout(names: Sequence[str], formats: str | Sequence[str] | None, kinds: Any) -> bool:
-    try:
-        Layout.of(names, formats=formats, kinds=kinds, zone="UTC")
-    except ValueError:
-        return False
-    return True
-
-
-def _declaration(
-    table: str, names: Sequence[str], formats: str | Sequence[str] | None, kinds: Sequence[str]
-) -> str:
-    """Return the Input of a table, without the arguments that have their defaults."""
-    arguments = [f'"{table}"', as_argument(names)]
-    if isinstance(formats, str):
-        formats = [formats]
-    if formats is not None:
-        arguments.append(f"format={as_argument(formats)}")
-    different_kinds = set(kinds)
-    if len(different_kinds) > 1:
-        arguments.append(f"kind={as_argument(kinds)}")
-    elif different_kinds != {"string"}:
-        arguments.append(f"kind={as_argument(kinds[:1])}")
-    return f"Input({', '.join(arguments)})"
-
-
 def _listed(keys: Mapping[str, str]) -> str:
     return ", ".join(f"{name} ({type})" for name, type in keys.items()) or "nothing"
 
 
 def _kind_of_type(glue_type: str) -> str:
     """Return the kind of a partition key; empty if its type is not supported."""
-    for kind, pattern in _TYPE_OF_KIND.items():
-        if pattern.fullmatch(glue_type.strip().lower()):
-            return kind
-    return ""
+    name = glue_type.partition("(")[0].strip().lower()
+    return _KIND_OF_TYPE.get(name, "")

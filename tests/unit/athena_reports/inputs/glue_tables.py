@@ -1,12 +1,9 @@
-"""Tables in Glue, as others have made them, and the advice of refusals, followed."""
+"""Tables in Glue, as others have made them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from athena_reports import Input
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -65,11 +62,3 @@ def create_table(
             TableName=name,
             PartitionInputList=inputs[start : start + 100],
         )
-
-
-def followed(advice: str) -> Input:
-    """The input that is written if somebody does what a refusal says."""
-    written = re.search(r"Write (Input\(.*\))\.$", advice)
-    assert written is not None, advice
-    declared: Input = eval(written[1], {"Input": Input})
-    return declared

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from athena_reports.aws.s3 import S3, S3Error
-from athena_reports.errors import AthenaReportsError, InputError, MissingPartitionsError
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import InputError, MissingPartitionsError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.need import InputNeed
@@ -22,7 +21,7 @@ from athena_reports.steps.input_coverage import (
     require_partitions,
 )
 from tests.support.calendars import WEEKS
-from tests.support.wire import answered, json_response, s3_error
+from tests.support.wire import answered, json_response
 from tests.unit.athena_reports.inputs.clocks import (
     INSTANT,
     ROUNDS,
@@ -283,38 +282,6 @@ def test_a_partition_without_its_success_marker_is_missing(
     assert not [params for params in asked if "ExpectedBucketOwner" in params]
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "kind", "says"),
-    [
-        ("AccessDenied", 403, InputError, "Grant s3:ListBucket on the bucket {bucket} to the role"),
-        ("NoSuchBucket", 404, InputError, "Correct done= of the input, or create the bucket "),
-        ("SlowDown", 503, S3Error, "Please reduce"),  # nothing of the input has to be changed
-    ],
-)
-def test_a_success_marker_that_cannot_be_looked_for_names_the_way_out_where_there_is_one(
-    glue: GlueClient,
-    database: str,
-    new_s3_client: Callable[[], S3Client],
-    bucket: str,
-    code: str,
-    status: int,
-    kind: type[Exception],
-    says: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
-    create(glue, database, ["dt"], [[day] for day in DAYS])
-    s3 = new_s3_client()
-    # More errors than botocore makes attempts, for all days.
-    refused = [s3_error(code, "Please reduce", status) for _ in range(9 * len(DAYS))]
-    with answered(s3, "ListObjectsV2", *refused), pytest.raises(AthenaReportsError) as caught:
-        find_together([need_of(with_done("fail", bucket), database)], now=NOW, glue=glue, s3=S3(s3))
-    assert type(caught.value) is kind
-    assert says.format(bucket=bucket) in str(caught.value)
-    names_the_marker = f"Could not look for the success marker s3://{bucket}/done/"
-    assert (names_the_marker in str(caught.value)) == (kind is InputError)
-
-
 def test_the_values_of_only_are_no_part_of_a_success_marker(
     glue: GlueClient, database: str, s3: S3Client, bucket: str
 ) -> None:
@@ -325,18 +292,6 @@ def test_the_values_of_only_are_no_part_of_a_success_marker(
     need = need_of(replace(with_done("partial", bucket), only={"region": regions}), database)
     ((found, _),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
     assert found.not_done == tuple(f"dt={DAYS[0]}/region={name}" for name in regions)
-
-
-def test_what_glue_lacks_and_what_is_not_done_are_told_apart(
-    glue: GlueClient, database: str, s3: S3Client, bucket: str
-) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS[1:]])
-    for day in DAYS[2:]:
-        s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    need = need_of(with_done("partial", bucket), database)
-    ((found, folders),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
-    assert (found.absent, found.not_done) == (("dt=2025-06-21",), ("dt=2025-06-22",))
-    assert len(folders) == 7
 
 
 def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(

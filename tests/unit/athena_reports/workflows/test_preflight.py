@@ -93,7 +93,7 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     ]
     *found, unlisted, last = checks
     assert {check.problem for check in (*found, last)} == {""}
-    assert f"Correct done= of the input, or create the bucket {NO_BUCKET}." in unlisted.problem
+    assert "correct its name in the settings or in done= of the input." in unlisted.problem
 
     (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
     assert "has wait=, but Glue does not know its partitions" in check.problem
