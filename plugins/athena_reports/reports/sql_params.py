@@ -4,13 +4,15 @@ A template calculates with them, compares them and loops over them. `sql_environ
 outcome of an expression as a literal. What a template says as text, it writes as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import total_ordering
 from typing import Any, NoReturn
 
-from jinja2 import Environment, StrictUndefined, TemplateRuntimeError
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 
 from athena_reports.sql.literals import ParamValue, literal
 
@@ -79,13 +81,30 @@ class SqlUndefined(StrictUndefined):
         return f"{self._undefined_name} is not defined"
 
 
+class RejectFilterBlocks(Extension):
+    """Rejects `{% filter %}`, which would change a text param that is written as a literal."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """Yield the tokens of a template, as Jinja asks for them."""
+        for token in stream:
+            if token.type == "block_begin" and stream.current.test("name:filter"):
+                raise TemplateSyntaxError(
+                    "the block filter is not supported. Write each value by {{ }}, and change it in"
+                    " SQL, such as upper({{ params.zone }})",
+                    token.lineno,
+                )
+            yield token
+
+
 def sql_environment(environment: Environment) -> Environment:
     """Return an environment that writes values as SQL literals, and rejects undefined names.
 
     Args:
         environment: What it has in common with the new one, such as its loader.
     """
-    return environment.overlay(finalize=_written, undefined=SqlUndefined)
+    return environment.overlay(
+        finalize=_written, undefined=SqlUndefined, extensions=[RejectFilterBlocks]
+    )
 
 
 def _template_value(value: ParamValue) -> Any:

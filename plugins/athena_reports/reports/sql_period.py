@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from athena_reports.inputs.layout import Layout, PartitionKind
+from athena_reports.inputs.input import Input
+from athena_reports.inputs.layout import PartitionKind
 from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.sql.literals import wall_clock
@@ -98,24 +99,15 @@ class SqlPeriod:
             kind: Type of the keys, or of each key: `string`, `date` or `integer`.
 
         Raises:
-            ValueError: An argument is wrong, such as a format that has no year.
+            ReportError: An argument is wrong, such as a format that has no year.
+            ValueError: There are no columns.
         """
         if not columns:
             raise ValueError("partitions(): name the partition keys, such as 'dt'.")
-        kinds = (kind,) if isinstance(kind, str) else kind
-        for key_kind in kinds:
-            if key_kind not in get_args(PartitionKind):
-                expected = ", ".join(get_args(PartitionKind))
-                raise ValueError(f"partitions(): kind is {key_kind!r}, expected one of {expected}.")
-        try:
-            names = [column.rpartition(".")[2].strip('"') for column in columns]  # of `p."dt"`
-            layout = Layout.of(names, formats=format, kinds=kind, zone=zone)
-            partitions = layout.partitions(self.start_utc, self.end_utc + self.late_by)
-            return partitions_predicate(layout, partitions, columns)
-        except ValueError as error:
-            problem = str(error).removesuffix(".")
-            given = "" if format is None else f"format {format!r} is not valid: "
-            raise ValueError(f"partitions(): {given}{problem}.") from error
+        names = [column.rpartition(".")[2].strip('"') for column in columns]  # of `p."dt"`
+        layout = Input("period.partitions()", names, zone=zone, format=format, kind=kind).layout
+        partitions = layout.partitions(self.start_utc, self.end_utc + self.late_by)
+        return partitions_predicate(layout, partitions, columns)
 
     def __str__(self) -> str:
         return self.period.id

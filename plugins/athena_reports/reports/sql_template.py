@@ -1,6 +1,5 @@
 """A report's SQL: a Jinja template that sees `period`, `params` and `inputs`, and nothing else."""
 
-import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,14 +9,12 @@ from types import SimpleNamespace
 from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.debug import rewrite_traceback_stack
 
-from athena_reports.errors import SqlTemplateError
+from athena_reports.errors import ReportError, SqlTemplateError
 from athena_reports.inputs.published import Source
 from athena_reports.reports.sql_params import template_params
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.sql.literals import ParamValue
 from athena_reports.sql.names import sql_name
-
-_ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def template_context(
@@ -58,7 +55,14 @@ def template_errors(params: Mapping[str, ParamValue], inputs: Sequence[Source]) 
         yield
     except TemplateSyntaxError as error:
         raise SqlTemplateError(f"line {error.lineno} of the SQL: {error.message}") from error
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (
+        TemplateError,
+        ReportError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         problem = str(error).removesuffix(".")
         known_params = ", ".join(params) or "none"
         known_inputs = ", ".join(source.table for source in inputs) or "none"
@@ -129,11 +133,8 @@ class SqlInput:
             alias: The name that the query gives to the table, such as `p` in `FROM plays AS p`.
 
         Raises:
-            ValueError: The table has no partitions, or the alias is not a name.
+            ValueError: The table has no partitions.
         """
-        if not _ALIAS.fullmatch(alias):
-            problem = f"inputs.{self.source.table}.partitions_of(): {alias!r} is not a name"
-            raise ValueError(f"{problem}. Give the alias of the table, such as p")
         return self.predicate(sql_name(alias))
 
     def __str__(self) -> str:
