@@ -5,11 +5,8 @@ read.
 """
 
 import ast
-import dataclasses
 import inspect
 import json
-import re
-import sys
 from collections.abc import Sequence
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
@@ -17,9 +14,7 @@ from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, TypeAlias
-
-from pydantic import BaseModel
+from typing import TypeAlias
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.transforms import LibraryTransform
@@ -35,8 +30,7 @@ def canonical(value: object) -> Canonical:
     """Return a value as nested lists of texts: the same for an equal value of the same type.
 
     Args:
-        value: A function, a partial, a class, a plain value, a collection, a frozen
-            dataclass or a pydantic model.
+        value: A function, a partial, a class, a plain value or a collection.
 
     Raises:
         UnreadableError: The value, or one inside of it, is something else.
@@ -50,8 +44,6 @@ def canonical(value: object) -> Canonical:
             return [kind, repr(value)]
         case date() | time() | timedelta() | tzinfo() | PurePath():
             return [kind, repr(value)]
-        case re.Pattern():
-            return [kind, repr(value.pattern), str(value.flags)]
         case list() | tuple():
             return [kind, *map(canonical, value)]
         case set() | frozenset():
@@ -65,38 +57,13 @@ def canonical(value: object) -> Canonical:
         case partial():
             keywords = sorted(value.keywords.items())
             return [kind, canonical(value.func), canonical(value.args), canonical(keywords)]
-        case FunctionType() if _is_of_a_library(str(value.__globals__.get("__name__"))):
-            # Its closure may have an author's function, such as one made by `contextmanager`.
-            return [kind, value.__code__.co_qualname, canonical(_closure(value))]
         case FunctionType():
             defaults = (value.__defaults__, value.__kwdefaults__)
-            return [kind, _source(value), canonical(defaults), canonical(_closure(value))]
+            closure = dict(inspect.getclosurevars(value).nonlocals)
+            return [kind, _source(value), canonical(defaults), canonical(closure)]
         case BuiltinFunctionType() if isinstance(value.__self__, ModuleType):
             return [kind, value.__self__.__name__, value.__qualname__]
-    fields = [(name, getattr(value, name)) for name in _field_names(value)]
-    return [kind, canonical(fields)]
-
-
-def _field_names(value: object) -> list[str]:
-    """Return the fields of a frozen dataclass or a pydantic model."""
-    kind: Any = type(value)
-    if issubclass(kind, BaseModel):
-        return list(kind.model_fields)
-    parameters = getattr(kind, "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
-        return [field.name for field in dataclasses.fields(kind)]
-    problem = "cannot be read the same way in every process"
-    raise UnreadableError(f"a value of type {kind.__qualname__} {problem}")
-
-
-def _is_of_a_library(module: str) -> bool:
-    """Whether a module is of the standard library or of this package."""
-    package = module.partition(".")[0]
-    return package == __name__.partition(".")[0] or package in sys.stdlib_module_names
-
-
-def _closure(function: FunctionType) -> dict[str, object]:
-    return dict(inspect.getclosurevars(function).nonlocals)
+    raise UnreadableError(f"a value of type {kind} cannot be read the same way in every process")
 
 
 def _source(function: FunctionType) -> str:
@@ -111,8 +78,7 @@ def _source(function: FunctionType) -> str:
     except OSError as error:
         raise UnreadableError(f"{function.__qualname__} has no source file") from error
     # `inspect` loses the further lines of a lambda.
-    nodes = ast.walk(ast.parse(file))
-    lambdas = [node for node in nodes if isinstance(node, ast.Lambda)]
+    lambdas = [node for node in ast.walk(ast.parse(file)) if isinstance(node, ast.Lambda)]
     starting_here = [node for node in lambdas if node.lineno == code.co_firstlineno]
     if len(starting_here) != 1:
         raise UnreadableError(f"{len(starting_here)} lambdas start on line {code.co_firstlineno}")

@@ -38,9 +38,8 @@ def is_outdated(published: str, today: str) -> bool:
         published: The digest of the period, as `logic_digest` gave it.
         today: The digest of today's logic.
     """
-    prefix = f"{KIND}:"
-    is_known = published.startswith(prefix) and today.startswith(prefix)
-    return is_known and published != today
+    are_known = all(digest.startswith(f"{KIND}:") for digest in (published, today))
+    return are_known and published != today
 
 
 def is_same(published: str, today: str) -> bool:
@@ -104,11 +103,8 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
     for number, transform in enumerate(transforms, start=1):
         try:
             texts.append(canonical(transform))
-        except UnreadableError as error:
+        except (UnreadableError, RecursionError) as error:  # a value may contain itself
             raise UnreadableError(f"{describe(transforms, number)}: {error}") from error
-        except RecursionError:
-            problem = "its values contain themselves"
-            raise UnreadableError(f"{describe(transforms, number)}: {problem}") from None
     return _digest(_PART_KIND, {"transforms": texts})
 
 
