@@ -24,6 +24,7 @@ PAGE_PATH = "/athena-reports"  # of the Reports page in Airflow's API server
 ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names too long for S3
 
 _PREFIX = "ATHENA_REPORTS_"
+_SHORT_NAMES = {"environment": "ENV", "report_bucket": "BUCKET"}
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 # A domain, or a channel of Slack by its name or its id, in lower case.
 _RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+|[cgd][a-z0-9]{6,}"
@@ -71,11 +72,7 @@ def _split_recipients(text: str) -> list[str]:
 
 def _variable(field: str) -> str:
     """Return the environment variable of a field."""
-    if field == "environment":
-        return f"{_PREFIX}ENV"
-    if field == "report_bucket":
-        return f"{_PREFIX}BUCKET"
-    return _PREFIX + field.upper()
+    return _PREFIX + _SHORT_NAMES.get(field, field.upper())
 
 
 _Identifier = Annotated[
@@ -229,9 +226,11 @@ def defaults(variables: Mapping[str, str]) -> dict[str, object]:
         _variable("workgroup"): environment,
     }
     if has_endpoint:  # bucket names are global in AWS: no default there
-        values[_variable("environment")] = environment
-        values[_variable("query_results")] = f"s3://athena-query-result-{environment}/"
-        values[_variable("report_bucket")] = f"athena-report-{environment}"
+        values |= {
+            _variable("environment"): environment,
+            _variable("query_results"): f"s3://athena-query-result-{environment}/",
+            _variable("report_bucket"): f"athena-report-{environment}",
+        }
     if not variables.get(_variable("sql_folder")):
         values[_variable("sql_folder")] = _sql_folder(variables)
     return values

@@ -34,10 +34,10 @@ class Column(Declaration):
 
     @model_validator(mode="after")
     def _require_comment(self) -> Self:
-        is_described = bool(self.description.strip())
-        if not is_described or not _fits_glue(self.comment):
-            problem = "describe it in one line of at most 255 bytes, its unit included."
-            self.refuse("description", problem)
+        if not self.description.strip() or not _fits_glue(self.comment):
+            self.refuse(
+                "description", "describe it in one line of at most 255 bytes, its unit included."
+            )
         return self
 
     @property
@@ -57,8 +57,7 @@ def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
     """Return the columns, read-only; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)
     for name in columns:
-        is_taken = name.lower() == "period"
-        if not name or is_taken or not _fits_glue(name):
+        if name.lower() in ("", "period") or not _fits_glue(name):
             raise ValueError(
                 f"{name!r} cannot be a column:"
                 " `period` is the partition key, a name is one short line."

@@ -177,59 +177,38 @@ class Report(Declaration):
     doc: str | None = None
 
     @model_validator(mode="after")
-    def _require_order(self) -> Self:
+    def _require_agreement(self) -> Self:
         if self.until is not None and str(self.until) < str(self.since):
             self.refuse(
                 "until",
                 f"{self.until} is before since, {self.since}. Give the last date that has data.",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _require_inputs(self) -> Self:
         if self.max_scan is not None and not self.inputs:
             self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
-        return self
-
-    @model_validator(mode="after")
-    def _require_empty_periods(self) -> Self:
         if self.may_lose_rows and self.empty != "publish":
             self.refuse("may_lose_rows", 'it needs empty="publish". Set both, or leave it out.')
-        return self
-
-    @model_validator(mode="after")
-    def _require_known_key(self) -> Self:
         for name in self.key:
             if self.columns and name not in self.columns:
-                declared = ", ".join(self.columns)
                 self.refuse(
-                    "key", f"{name!r} is not a column of the report. Choose among {declared}."
+                    "key",
+                    f"{name!r} is not a column of the report."
+                    f" Choose among {', '.join(self.columns)}.",
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _require_sql_file(self) -> Self:
-        _ = self.sql_text
+        _ = self.sql_text  # which has to exist
         return self
 
     @property
     def transforms(self) -> Sequence[Callable[..., Any]]:
         """The transforms, in order."""
-        if self.transform is None:
-            return ()
         if callable(self.transform):
             return (self.transform,)
-        return self.transform
+        return self.transform or ()
 
     @property
     def row_key(self) -> Sequence[str]:
         """The columns that tell rows apart, declared or of a check; empty if none are known to."""
-        if self.key:
-            return self.key
-        for check in self.checks:
-            if check.key:
-                return check.key
-        return ()
+        keys = [self.key, *(check.key for check in self.checks)]
+        return next(filter(None, keys), ())
 
     @property
     def all_checks(self) -> Sequence[Check]:
@@ -239,8 +218,7 @@ class Report(Declaration):
         """
         implied = []
         if self.columns:
-            types = {name: column.type for name, column in self.columns.items()}
-            implied.append(promised(types))
+            implied.append(promised({name: column.type for name, column in self.columns.items()}))
         if self.key and not any(set(check.key) == set(self.key) for check in self.checks):
             implied.append(unique(*self.key))
         return (*implied, *self.checks)
@@ -263,17 +241,14 @@ class Report(Declaration):
         """
         folder = settings().sql_folder
         path = folder / self.sql
-        if not path.resolve().is_relative_to(folder.resolve()):
-            self.refuse(
-                "sql", f"{self.sql!r} lies outside {folder}. Move the file into that folder."
-            )
-        if not path.is_file():
+        is_inside = path.resolve().is_relative_to(folder.resolve())
+        if not is_inside or not path.is_file():
             files = sorted(file.name for file in folder.glob("*.sql"))
-            present = ", ".join(files) or "none"
-            way_out = (
-                f"Correct the name (files there: {present}), or set ATHENA_REPORTS_SQL_FOLDER."
+            self.refuse(
+                "sql",
+                f"there is no {self.sql!r} in {folder}. Correct the name (files there:"
+                f" {', '.join(files) or 'none'}), or set ATHENA_REPORTS_SQL_FOLDER.",
             )
-            self.refuse("sql", f"there is no {self.sql!r} in {folder}. {way_out}")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -321,9 +296,9 @@ class Report(Declaration):
         for name, value in overrides.items():
             if declared.get(name) != type(value).__name__:
                 stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
-                override = f"{type(value).__name__} {name}"
                 self.refuse(
                     f"params[{name!r}]",
-                    f"the {cadence} DAG sets {override}; the report declares {stated}.",
+                    f"the {cadence} DAG sets {type(value).__name__} {name}; the report declares"
+                    f" {stated}.",
                 )
         return replace(self, params={**self.params, **overrides})  # which validates it again

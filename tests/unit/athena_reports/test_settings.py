@@ -70,6 +70,8 @@ def test_all_variables_that_are_missing_are_named_at_once() -> None:
     missing = [f"ATHENA_REPORTS_{name} is not set. Set it to {EXPECTED[name]}." for name in names]
     assert set(missing) < set(lines)
     assert any(line.startswith("ATHENA_REPORTS_POOL is 'my pool'. ") for line in lines)
+    with pytest.raises(SettingsError, match="ATHENA_REPORTS_BUCKET is not set"):
+        read_settings({"ATHENA_REPORTS_ENV": "prd"})  # another account may own a default name
 
 
 def test_environment_and_buckets_are_enough() -> None:

@@ -84,7 +84,6 @@ def test_a_mistake_names_the_report_and_the_field(
             {"sql": "plaiz.sql"},
             "Correct the name (files there: plays.sql), or set ATHENA_REPORTS_SQL_FOLDER.",
         ),
-        ({"sql": "../settings.sql"}, "Move the file into that folder."),
         ({"key": ["user_id", ""]}, "a column has no name."),
         (
             {"columns": {"period": Column("int", "a")}},
@@ -258,18 +257,3 @@ def test_params_of_a_cadence_lie_over_those_of_the_report_if_they_fit(
         report.with_params("monthly", overrides)
     assert (caught.value.declaration, caught.value.field) == ("Report 'plays'", field)
     assert says in str(caught.value)
-
-
-def test_the_digest_of_the_transforms_alone_changes_with_them_and_with_nothing_else(
-    make_report: MakeReport, sql_folder: Path
-) -> None:
-    report = make_report()
-    (sql_folder / "edited.sql").write_text("SELECT {{ params.top }}")
-    edited = make_report(
-        sql="edited.sql", params={"top": 5}, inputs=[Input("plays")], late_by=timedelta(days=1)
-    )
-    transformed = make_report(transform=lambda rows, _: rows)
-    assert edited.logic != report.logic
-    assert edited.transforms_logic == report.transforms_logic
-    assert transformed.transforms_logic != report.transforms_logic
-    assert make_report(logic_version="2").transforms_logic != report.transforms_logic
