@@ -65,7 +65,7 @@ class Publisher:
 
     @property
     def table(self) -> str:
-        return f"{self.report}_{self.cadence.name}"
+        return f"{self.report}_{self.cadence.unit}"
 
     def put(
         self,

@@ -116,7 +116,7 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
         allowed_run_types=ALL_BUT_BACKFILLS,
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args=default_args,
-        tags=[MAINTENANCE_TAG, cadence.name, settings().environment],
+        tags=[MAINTENANCE_TAG, cadence.unit, settings().environment],
     ):
         WhenDueSensor(
             task_id=WHEN_DUE_TASK,

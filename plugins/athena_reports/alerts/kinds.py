@@ -89,7 +89,7 @@ def all_clear_alert(dag_id: str, period: Period, manifest: Manifest | None) -> A
 
 def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
     """Return the alert that checks warn of the published version, which has `warnings_of`."""
-    dag_id = f"{report.name}_{period.cadence.name}"
+    dag_id = f"{report.name}_{period.cadence.unit}"
     findings = [f"{check.name}: {check.message}" for check in warnings_of(manifest)]
     manifest_uri = location_of(report, period).manifest_uri
     next_step = (

@@ -80,7 +80,7 @@ class _PeriodSensor(BaseSensorOperator):
     @property
     def report_dag_id(self) -> str:
         """The report's DAG."""
-        return f"{self.report.name}_{self.cadence.name}"
+        return f"{self.report.name}_{self.cadence.unit}"
 
     def _late_from(self, period: Period, context: Context) -> datetime:
         """Return the time from which on the period is late."""

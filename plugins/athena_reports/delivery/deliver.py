@@ -189,7 +189,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
 
     def _page_url(self, period: Period) -> str:
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
-        return f"{base_url}{PAGE_PATH}/#{self.report.name}_{self.cadence.name}/{period.id}"
+        return f"{base_url}{PAGE_PATH}/#{self.report.name}_{self.cadence.unit}/{period.id}"
 
     def _query_url(self, query_execution_id: str) -> str:
         """Return the query's address in Athena's console; empty where AWS has none."""

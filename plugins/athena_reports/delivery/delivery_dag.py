@@ -79,7 +79,7 @@ def build_delivery_dag(
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args=default_args,
         params={PERIOD_PARAM: _period_param()},
-        tags=[MAINTENANCE_TAG, cadence.name, deployment.environment],
+        tags=[MAINTENANCE_TAG, cadence.unit, deployment.environment],
     ):
         for channel in channels:
             DeliverOperator(

@@ -427,7 +427,7 @@ def _report_row(
     return ReportRow(
         dag_id=dag.dag_id,
         report=dag.report,
-        cadence=dag.cadence.name,
+        cadence=dag.cadence.unit,
         noun=dag.cadence.noun,
         description=_description(dag),
         is_paused=dag.is_paused,

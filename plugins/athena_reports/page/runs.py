@@ -49,7 +49,7 @@ class ReportDag:
     @property
     def report(self) -> str:
         """Name of the report."""
-        return self.dag_id.removesuffix(f"_{self.cadence.name}")
+        return self.dag_id.removesuffix(f"_{self.cadence.unit}")
 
 
 class DatedRun(NamedTuple):

@@ -34,7 +34,9 @@ _NOUNS = {
     "quarterly": "quarter",
     "yearly": "year",
 }
-_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}  # how many a period has
+_DAYS = {"daily": 1, "weekly": 7}  # how many a period has
+_MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
+_ID_FORMATS = {"monthly": "%Y-%m", "yearly": "%Y"}  # of other units the whole first date
 # How many periods back the same time of the year before lies, of days on the same weekday.
 _PERIODS_OF_A_YEAR = {"daily": 364, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 _EXAMPLE_DATE = date(2026, 11, 15)
@@ -64,11 +66,6 @@ class Cadence:
                 f"first_day {self.first_day!r} is not valid. Use one of {', '.join(_WEEKDAYS)}"
             )
         zone_of(self.timezone)
-
-    @property
-    def name(self) -> str:
-        """The cadence in one word: "weekly"."""
-        return self.unit
 
     @property
     def noun(self) -> str:
@@ -151,11 +148,7 @@ class Cadence:
         if self.unit == "quarterly":
             quarter = (first_date.month + 2) // 3
             return f"{first_date.year}-Q{quarter}"
-        if self.unit == "monthly":
-            return f"{first_date:%Y-%m}"
-        if self.unit == "yearly":
-            return str(first_date.year)
-        return first_date.isoformat()
+        return first_date.strftime(_ID_FORMATS.get(self.unit, "%Y-%m-%d"))
 
     def _with_date(self, day: date) -> "Period":
         return self._period_at(self._index(day))
@@ -174,22 +167,18 @@ class Cadence:
         """Return the number of the period that holds a date; they count up by one."""
         if self.unit in _MONTHS:
             return (day.year * 12 + day.month - 1) // _MONTHS[self.unit]
-        if self.first_day is None:
-            return day.toordinal()
-        return (day.toordinal() - self._first_weekday) // 7
+        return (day.toordinal() - self._first_weekday) // _DAYS[self.unit]
 
     def _first_date(self, index: int) -> date:
         """Return the first date of the period of a number."""
         if self.unit in _MONTHS:
             year, month_from_0 = divmod(index * _MONTHS[self.unit], 12)
             return date(year, month_from_0 + 1, 1)
-        if self.first_day is None:
-            return date.fromordinal(index)
-        return date.fromordinal(index * 7 + self._first_weekday)
+        return date.fromordinal(index * _DAYS[self.unit] + self._first_weekday)
 
     @property
     def _first_weekday(self) -> int:
-        """The ordinal of the first date on which a week begins. In Python, 1 is a Monday."""
+        """The ordinal of the first date on which a period begins. In Python, 1 is a Monday."""
         return _WEEKDAYS.index(self.first_day or "monday") + 1
 
     def _start(self, index: int) -> datetime:

@@ -35,7 +35,7 @@ class ReportLocation:
     @classmethod
     def of(cls, bucket: str, report: str, cadence: Cadence) -> Self:
         """Return where a bucket has a report in a cadence, by the name of the report."""
-        return cls(bucket, report, cadence.name)
+        return cls(bucket, report, cadence.unit)
 
     @classmethod
     def of_folder(cls, folder_uri: str) -> Self:

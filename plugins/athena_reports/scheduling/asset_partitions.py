@@ -69,7 +69,7 @@ def when_published(
         window: Any = PeriodWindow(cadence, all_of)
         mapper = RollupMapper(upstream_mapper=parts, window=window)
     return PartitionedAssetTimetable(
-        assets=period_asset(f"{report}_{cadence.name}"), default_partition_mapper=mapper
+        assets=period_asset(f"{report}_{cadence.unit}"), default_partition_mapper=mapper
     )
 
 

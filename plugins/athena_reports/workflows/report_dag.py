@@ -146,7 +146,7 @@ def build_dag(
         from athena_reports.delivery.delivery_options import require_deliveries
 
         channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
-    report = report.with_params(cadence.name, params or {})
+    report = report.with_params(cadence.unit, params or {})
     callbacks: dict[str, Any] = {}
     failed_delivery_callbacks = None
     if alert_policy.all_notifiers:
@@ -156,7 +156,7 @@ def build_dag(
         callbacks["on_success_callback"] = alerts_dag.warning_callback(report, cadence, on_warning)
         failed_delivery_callbacks = alerts_dag.failed_delivery_callback(report, cadence, on_failure)
     with BuiltDag(
-        f"{report.name}_{cadence.name}",
+        f"{report.name}_{cadence.unit}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
         schedule=PeriodTimetable(cadence, delay),
@@ -236,7 +236,7 @@ def _default_args(
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
     """Return the tags of the DAG, by which the Reports page and the maintenance DAGs know it."""
-    tags = [REPORT_TAG, cadence.name, deployment.environment]
+    tags = [REPORT_TAG, cadence.unit, deployment.environment]
     if not report.has_table:
         tags.append(NO_TABLE_TAG)
     return tags

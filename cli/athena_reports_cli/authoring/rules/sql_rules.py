@@ -138,7 +138,7 @@ def _queries(repository: Repository) -> Iterator[Rendered | str]:
         cadence = dag.cadence
         tests = repository.project.tests.relative_to(repository.root)
         folder = tests / report.name / "golden"
-        prefix = f"{cadence.name}_"
+        prefix = f"{cadence.unit}_"
         files = sorted((repository.root / folder).glob(f"{prefix}*.sql"))
         period_ids = [file.stem.removeprefix(prefix) for file in files]
         if not period_ids:

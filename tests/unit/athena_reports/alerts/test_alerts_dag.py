@@ -567,8 +567,8 @@ def test_periods_are_looked_for_as_long_as_the_report_goes_on(
     first, last = (datetime.combine(day, time.min, cadence.zone) for day in (since, until))
     with time_machine.travel(first.astimezone(UTC), tick=False):
         dags = parse_dags(tmp_path / "plays.py")
-        report = scheduled(dags[f"plays_{cadence.name}"])
-        looked_for = scheduled(dags[f"plays_{cadence.name}_alerts"])
+        report = scheduled(dags[f"plays_{cadence.unit}"])
+        looked_for = scheduled(dags[f"plays_{cadence.unit}_alerts"])
 
     hours = (first + timedelta(hours=hour) for hour in range(-24, 24 * (until - since).days + 25))
     periods = {cadence.containing(hour.astimezone(UTC)) for hour in hours}

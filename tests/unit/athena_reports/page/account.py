@@ -17,7 +17,7 @@ WEEK = WEEKS.period("2026-03-01")
 def report_dag(report: str, cadence: Any = WEEKS, **facts: Any) -> ReportDag:
     timetable = PeriodTimetable(cadence, timedelta(minutes=5))
     return ReportDag(
-        f"{report}_{cadence.name}", timetable, WEEK.start_utc, **{"is_paused": False} | facts
+        f"{report}_{cadence.unit}", timetable, WEEK.start_utc, **{"is_paused": False} | facts
     )
 
 
