@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import duckdb
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,16 +138,3 @@ def test_there_is_a_coverage_or_an_input_error(
 def test_any_predicate_is_sql(source: Input, alias: str | None) -> None:
     predicate = source.predicate(daily().period("2025-06-22"), timedelta(0), alias)
     assert_trino_accepts(predicate)
-
-
-@pytest.mark.parametrize("column", ["order", "event date", 'say "x"', "2day", "end", "from"])
-def test_keys_of_any_name_are_filtered(column: str) -> None:
-    source = Input("plays", column, format="%Y-%m-%d", only={"group": ["jp"]})
-    predicate = source.predicate(daily().period("2025-06-22"), timedelta(0), "p")
-    quoted = column.replace('"', '""')
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            f"SELECT 1 FROM (SELECT '2025-06-22' AS \"{quoted}\", 'jp' AS \"group\") AS p"
-            f" WHERE {predicate}"
-        ).fetchall()
-    assert rows == [(1,)]

@@ -117,9 +117,7 @@ def test_the_table_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
             for name in ("Plays", "1st", "", "a" * 65, "plays\n")
         ),
         ({"cadence": "daily"}, "cadence", "'daily' is not valid"),
-        ({"parts": "some"}, "parts", "'some' is not valid"),
         ({"wait": timedelta(0)}, "wait", "is not valid"),
-        ({"partz": "whole"}, "partz", "Did you mean parts?"),
     ],
 )
 def test_a_mistake_names_the_field(fields: dict[str, Any], named: str, says: str) -> None:
@@ -127,7 +125,3 @@ def test_a_mistake_names_the_field(fields: dict[str, Any], named: str, says: str
     with pytest.raises(ReportError, match=f"^Published .*, field '{named}'") as caught:
         Published(**arguments)
     assert says in str(caught.value)
-
-
-def test_a_name_of_64_characters_is_accepted() -> None:
-    assert Published("a" * 64, daily()).report == "a" * 64

@@ -30,31 +30,3 @@ def test_a_column_that_glue_does_not_take_is_rejected(
 def test_a_column_without_a_description_is_told_what_to_write() -> None:
     with pytest.raises(ReportError, match="describe it in one line of at most 255 bytes"):
         Column("int", "")
-
-
-@pytest.mark.parametrize(
-    ("type", "glue"),
-    [
-        *(
-            ("VARCHAR", "string"),
-            ("varchar(20)", "string"),
-            ("integer", "int"),
-            ("real", "float"),
-            ("json", "string"),
-        ),
-        *(
-            ("decimal( 10 , 2 )", "decimal(10,2)"),
-            ("timestamp(3) with time zone", "timestamp"),
-            ("date", "date"),
-        ),
-        *(
-            ("varbinary", "binary"),
-            (
-                "array<struct<a:int, b:map<string,double>>>",
-                "array<struct<a:int,b:map<string,double>>>",
-            ),
-        ),
-    ],
-)
-def test_a_type_may_be_called_as_in_athena_or_in_glue(type: str, glue: str) -> None:
-    assert Column(type, "a").type == glue

@@ -289,14 +289,6 @@ def test_a_version_that_is_given_stands_for_the_transforms(sql_folder: Path) -> 
     assert made_by(sql_folder, params={"top": 6, "game": "go"}, logic_version="3") not in digests
 
 
-def test_the_params_of_a_cadence_make_another_digest_and_keep_the_version(sql_folder: Path) -> None:
-    (sql_folder / "top.sql").write_text("SELECT {{ params.top }}")
-    fields: dict[str, Any] = {"sql": "top.sql", "since": "2025-01-01", "transform": scaled(CLIENT)}
-    report = Report(name="logic", params={"top": 5}, logic_version="2", **fields)
-    assert report.with_params("monthly", {"top": 5}).logic == report.logic
-    assert report.with_params("monthly", {"top": 6}).logic != report.logic
-
-
 # --- the comparison
 
 
