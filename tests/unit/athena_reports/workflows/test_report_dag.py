@@ -268,8 +268,7 @@ def test_each_setting_and_field_reaches_its_steps(
         params={"top": 100},
         transform=transforms.movement(),
         columns=columns,
-        key=["user_id"],
-        checks=[checks.rows(at_least=1)],
+        checks=[checks.unique("user_id"), checks.rows(at_least=1)],  # the first tells rows apart
         inputs=inputs,
         empty="skip",
         unload=True,
