@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from athena_reports_cli.local.lake import KeptTable, is_kept, keep, new_version
+from athena_reports_cli.local.lake import KeptTable, keep, kept_tables, locked
 from athena_reports_cli.local.services import Services
 from demo import flights, plays
 
@@ -103,9 +104,10 @@ def keep_demo(folder: Path) -> None:
     Args:
         folder: Where tables are kept.
     """
-    if not is_kept("plays", folder):
+    kept = kept_tables(folder, print)
+    if "plays" not in kept:
         keep_table(folder, "plays", plays.SCHEMA, plays.generate(DEMO_PLAYS))
-    if not is_kept("flights", folder):
+    if "flights" not in kept:
         keep_table(folder, "flights", flights.SCHEMA, flights.partitions(flights.read_flights()))
 
 
@@ -118,21 +120,18 @@ def keep_table(
     """Write partitions as a table that a project keeps, with the objects that `load` would put."""
     dates = []
     number = 0
-    with new_version(table, folder) as version:
+    with TemporaryDirectory() as files:
         for date, rows in partitions:
-            file = version.folder / f"dt={date}" / "part-0.parquet"
-            file.parent.mkdir()
+            file = Path(files, "table", f"dt={date}", "part-0.parquet")
+            file.parent.mkdir(parents=True)
             file.write_bytes(_parquet(rows))
             dates.append(str(date))
             number += rows.num_rows
         kept = KeptTable(
-            version=version.name,
-            columns=_glue_types(schema),
-            key="dt",
-            rows=number,
-            dates=tuple(dates),
+            columns=_glue_types(schema), key="dt", rows=number, partitions=tuple(dates)
         )
-        keep(table, kept, version)
+        with locked(folder):
+            keep(table, kept, Path(files, "table"), folder)
 
 
 def land_late_plays(

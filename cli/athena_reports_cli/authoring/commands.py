@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import BaseModel
@@ -268,12 +268,31 @@ def load(
     time: Annotated[
         str,
         typer.Option(
-            help="The event time. Its date is the partition; by default the table has none."
+            help="The event time, whose date is the partition; without it there are no partitions."
         ),
     ] = "",
-    key: Annotated[str, typer.Option(help="The partition key, a new column; by default dt.")] = "",
+    by: Annotated[
+        Literal["day", "hour"], typer.Option(help="Whether a partition is a day or an hour.")
+    ] = "day",
+    partition_key: Annotated[
+        str, typer.Option(help="The partition key of --time, a new column.")
+    ] = "dt",
     zone: Annotated[
-        str, typer.Option(help="IANA time zone of the partitions' dates; by default UTC.")
+        str, typer.Option(help="IANA time zone of the partitions' dates and hours.")
+    ] = "UTC",
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="COLUMN=TYPE",
+            help="A column's type in Glue, such as `price=decimal(10,2)`; several times for more.",
+        ),
+    ] = None,
+    date_format: Annotated[
+        str,
+        typer.Option(
+            help="How dates and timestamps are written, such as `%d.%m.%Y`; by default ISO 8601."
+        ),
     ] = "",
 ) -> None:
     """Load a file into a table of the local S3 and Glue, or replace that table.
@@ -282,27 +301,29 @@ def load(
     its folder there; services that run have it until they end. An endpoint that is not local is
     rejected, and so is a table that `load` did not write.
 
-    A CSV file is in UTF-8, and begins with the names of its columns. Its fields are separated by
-    commas, semicolons, tabs or `|`, whichever splits the header into the most names.
+    A CSV file is in UTF-8, and begins with the names of its columns, or with their names and types,
+    such as `price decimal(10,2)`. Its fields are separated by commas, semicolons, tabs or `|`,
+    whichever splits the header into the most names. A column without a type has the first type
+    that prints its values as they are in the file; `007`, `1E5` and `NO` are text.
     """
     project = _set_up(context)
     from athena_reports_cli.authoring import load as loads
-    from athena_reports_cli.authoring.text_files import LoadError
     from athena_reports_cli.local.lake import Lake
 
-    source = loads.Source(table, file.expanduser())
-    if time:
-        source = source.partitioned(time, key=key, zone=zone)
-    elif key or zone:
-        raise LoadError(
-            "--key and --zone are about partitions, which are the dates of --time. Name the time,"
-            " or leave them out."
-        )
+    source = loads.Source(
+        table=table,
+        file=file.expanduser(),
+        types=loads.parse_types(types or []),
+        date_format=date_format,
+        time=time,
+        unit=by,
+        key=partition_key,
+        zone=zone,
+    )
     lake = Lake.of_shell()
-    progress = Console(stderr=True)
-    with progress.status(f"Loading {file}"):
-        loaded = loads.load(source, lake, project.lake)
-    loads.show(loaded, Console())
+    with Console(stderr=True).status(f"Loading {file}") as status:
+        kept = loads.load(source, lake, project.lake, lambda step: status.update(escape(step)))
+    loads.show(source, kept, Console())
 
 
 @app.command()

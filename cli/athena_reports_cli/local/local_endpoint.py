@@ -4,6 +4,12 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
+from athena_reports.errors import AthenaReportsError
+
+
+class RemoteEndpointError(AthenaReportsError):
+    """A command that writes to local services only would call others."""
+
 
 def remote_endpoint(client: Any) -> str:
     """Return where a client calls its service, as `The glue of this shell is https://...`.
@@ -19,6 +25,18 @@ def remote_endpoint(client: Any) -> str:
         return ""
     service = client.meta.service_model.service_name
     return f"The {service} of this shell is {url}"
+
+
+def require_local(*clients: Any) -> None:
+    """Raise RemoteEndpointError unless all clients call local services."""
+    for client in clients:
+        endpoint = remote_endpoint(client)
+        if endpoint:
+            raise RemoteEndpointError(
+                f"{endpoint}, which is not a local endpoint. This command writes to local services"
+                " only: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have some started, or set"
+                " AWS_ENDPOINT_URL to yours."
+            )
 
 
 def _is_local(host: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +22,6 @@ SALES = "item string,amount bigint,sold_at timestamp,dt string\n"
 
 def without_seconds(done: Done) -> list[str]:
     return [re.sub(r"  \d+\.\d s$", "", line) for line in done.lines]
-
-
-def differences(done: Done) -> list[list[str]]:
-    """The rows of the table of differences, header first."""
-    lines = [line for line in done.lines if line.startswith(("┃", "│"))]
-    return [[cell.strip() for cell in line[1:-1].split(line[0])] for line in lines]
 
 
 def left_behind(shop: Project) -> list[str]:
@@ -79,7 +71,7 @@ def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: 
     ]
     for case in done.json:
         assert (case["outcome"], case["problem"]) == ("passed", "")
-        assert (case["expected"], case["found"]) == ([], [])
+        assert case["expected"] == case["found"] != []
         assert 0 < case["seconds"] < 60
     assert len(done.queries) == len(cases)
 
@@ -87,10 +79,13 @@ def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["items/bound"], "There is no such case in tests/reports: items/bound. It has: items/"),
-        (["items/month", "stores"], "There is no such case in tests/reports: stores. It has: it"),
-        (["itms", "items"], ": itms. It has: items/bounds, items/month. A case is a folder with"),
-        (["--folder", "nowhere"], "There is no such case in nowhere. It has: none."),
+        (
+            ["items/bound"],
+            "tests/reports has no case items/bound. It has: items/bounds, items/month.",
+        ),
+        (["items/month", "stores"], "tests/reports has no case stores."),
+        (["itms", "items"], "has no case itms."),
+        (["--folder", "nowhere"], "nowhere has no case. A case is a folder with a case.yaml."),
     ],
 )
 def test_a_name_that_matches_nothing_runs_nothing(
@@ -103,56 +98,17 @@ def test_a_name_that_matches_nothing_runs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "rows"),
+    ("old", "new", "line"),
     [
-        (
-            '"茶",3',
-            '"茶",4',
-            "line 3, column amount: expected '4'; found '3'.",
-            [["expected", "茶", "4"], ["found", "茶", "3"]],
-        ),
-        (
-            '"b",\n',
-            "",
-            "after line 1: expected no row; found the row 'b', NULL.",
-            [["found", "b", "NULL"]],
-        ),
-        (
-            '"b",\n"茶",3\n',
-            '"茶",3\n"b",\n',
-            "line 3: expected the row 'b', NULL; found no row.",
-            [["found", "b", "NULL"], ["expected", "b", "NULL"]],
-        ),
-        (
-            '"item",amount\n',
-            '"item",total\n',
-            "line 1: expected the columns item, total; found item, amount.",
-            [],
-        ),
-        (
-            '"b",\n',
-            '"b",\n"c",1\n',
-            "line 3: expected the row 'c', '1'; found no row.",
-            [["expected", "c", "1"]],
-        ),
-        (
-            '"b",\n',
-            '"b",""\n',
-            "line 2, column amount: expected ''; found NULL.",
-            [["expected", "b", ""], ["found", "b", "NULL"]],
-        ),
-        (
-            '"b",\n"茶",3\n',
-            "",
-            "after line 1: expected no row; found the row '茶', '3'.",
-            [["found", "b", "NULL"], ["found", "茶", "3"]],
-        ),
-        ("amount\n", "amount,\n", "expected.csv", []),
+        ('"茶",3', '"茶",4', "line 3, column amount: expected '4'; found '3'."),
+        ('"b",\n', "", "after line 1: expected no row; found 'b', NULL."),
+        ('"item",amount\n', '"item",total\n', "line 1: expected the columns 'item', 'total'; fo"),
+        ('"b",\n', '"b",\n"c",1\n', "line 3: expected the row 'c', '1'; found no row."),
+        ('"b",\n', '"b",""\n', "line 2, column amount: expected ''; found NULL."),
     ],
-    ids=["cell", "surplus", "order", "header", "missing", "NULL", "no rows", "column"],
 )
-def test_other_rows_than_expected_fail_and_are_shown_side_by_side(
-    old: str, new: str, line: str, rows: list[list[str]], shop: Project
+def test_other_rows_than_expected_fail_with_their_lines(
+    old: str, new: str, line: str, shop: Project
 ) -> None:
     shop.write(f"{CASE}/expected.csv", EXPECTED.replace(old, new))
     done = shop.run("test", "items/bounds")
@@ -161,25 +117,6 @@ def test_other_rows_than_expected_fail_and_are_shown_side_by_side(
     assert done.lines[1].startswith(f"  {CASE}/expected.csv")
     assert line in done.out
     assert done.lines[-1] == "1 failed"
-    shown = differences(done)
-    assert shown == ([["", "item", "amount"], *rows] if rows else [])
-
-
-def test_what_differs_is_found_behind_rows_that_are_equal(shop: Project) -> None:
-    sales = "".join(f"i{n},{n},2025-06-04 00:00:00,2025-06-04\n" for n in range(10, 60))
-    rows = [["item", "amount"], *([f"i{n}", str(n)] for n in range(10, 60))]
-    rows[40] = ["i49", "490"]
-    shop.write(f"{CASE}/sales.csv", SALES + sales)
-    expected = io.StringIO()
-    csv.writer(expected, lineterminator="\n").writerows(rows)
-    shop.write(f"{CASE}/expected.csv", expected.getvalue())
-    done = shop.run("test", "items/bounds")
-    assert done.code == 1
-    assert differences(done)[1:] == [["expected", "i49", "490"], ["found", "i49", "49"]]
-    (case,) = shop.run("test", "items/bounds", "--json").json
-    assert case["outcome"] == "failed"
-    assert case["expected"] == rows
-    assert case["found"][40] == ["i49", "49"]
 
 
 def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> None:
@@ -190,7 +127,6 @@ def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> Non
     assert without_seconds(done)[1] == "failed   items/month"
     assert "Check rows(at_least=2) failed: There are 1 rows" in done.lines[2]
     assert done.lines[-1] == "1 passed, 1 failed"
-    assert differences(done) == []
 
 
 def test_a_check_that_only_warns_fails_no_case(shop: Project) -> None:
@@ -242,37 +178,12 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
     ("file", "text", "problem"),
     [
         ("case.yaml", "period: 2025-06-03\n", "'2025-06-03' is not the id of a week"),
-        ("case.yaml", "period: 2025-06\ncadence: weekly\n", "'2025-06' is not the id of a week"),
-        ("case.yaml", "period: 2025-06-02\ncadence: daily\n", "There is no report 'items_daily'"),
-        ("case.yaml", "periode: 2025-06-02\n", "case.yaml, line 1, field 'period': it is missing."),
-        ("case.yaml", "period: [\n", "case.yaml, line 2: it is not YAML: expected"),
-        ("case.yaml", "", "case.yaml, line 1: expected fields, such as"),
-        ("case.yaml", "period: 2025-06-02\ncte: sums\n", "has no CTE 'sums': it does not begin"),
-        ("sales.csv", "item,amount\na,1\n", "column of the header needs a type"),
-        (
-            "sales.csv",
-            "item string,amount bigint\na,1\n",
-            "sales.csv, line 1: expected the column dt, by which",
-        ),
-        ("sales.csv", SALES.replace("bigint", "bigit"), "'amount' has the type 'bigit', which"),
-        (
-            "sales.csv",
-            SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n",
-            "line 2, column amount: expected a value of type bigint; found 'x'.",
-        ),
-        (
-            "sales.csv",
-            SALES + "a,1,2025-06-04 00:00:00,\n",
-            "sales.csv, line 2, column dt: expected a value",
-        ),
-        ("sales.csv", SALES + "a,1\n", "line 2: expected 4 fields"),
-        (
-            "sales.csv",
-            SALES + "a,1,2025-06-04 00:00:00,2025-06-04,x\n",
-            "line 2: expected 4 fields",
-        ),
-        ("sales.csv", None, "sales.csv is missing: the report 'items' reads"),
-        ("expected.csv", None, "expected.csv is missing. --accept writes what came out."),
+        ("case.yaml", "period: [\n", "case.yaml cannot be read: "),
+        ("sales.csv", "item,amount\na,1\n", "column item: the header declares no type"),
+        ("sales.csv", SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n", "line 2, column amount: exp"),
+        ("sales.csv", SALES + "a,1\n", "line 2: the row has fewer fields"),
+        ("sales.csv", None, "has no rows of sales, which the report items reads"),
+        ("expected.csv", None, "expected.csv is missing."),
     ],
 )
 def test_a_case_that_cannot_be_read_fails_and_leaves_nothing(
@@ -307,25 +218,6 @@ def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> Non
     file = f"{shop.root}/dags/gone.py"
     assert f"There is no report 'gone'. It may be in {file}, which cannot be" in done.lines[1]
     assert done.lines[-1] == "1 failed, 2 passed"
-
-
-@pytest.mark.parametrize("cte", ["sums", "SUMS"])
-def test_a_cte_is_expected_without_transform_and_checks(cte: str, shop: Project) -> None:
-    sql = (shop.root / SQL).read_text().removeprefix("-- What was sold of each item.\n")
-    sql = sql.replace("ORDER BY item\n", "")
-    shop.write(SQL, f"with sums as (\n{sql}) /* SELECT */\nSELECT item, 0 AS amount FROM sums")
-    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=9)")
-    shop.write(f"{CASE}/case.yaml", f"period: 2025-06-02\ncte: {cte}\n")
-    shop.write(f"{CASE}/sales.csv", f"{SALES}茶,3,2025-06-04 00:00:00,2025-06-04\n")
-    shop.write(f"{CASE}/expected.csv", '"item",amount\n"茶",3\n')
-    done = shop.run("test", "items/bounds", "--json")
-    (case,) = done.json
-    if cte == "sums":
-        assert (case["outcome"], done.code) == ("passed", 0), case
-    else:
-        assert case["problem"] == (
-            f"{CASE}/case.yaml, line 2: The SQL has no CTE 'SUMS'. It has sums."
-        )
 
 
 # --- --accept
@@ -385,7 +277,7 @@ def test_rows_that_a_check_forbids_are_written_and_fail(shop: Project) -> None:
     done = shop.run("test", "items/bounds", "--accept")
     assert (done.code, done.lines[-1]) == (1, "1 failed")
     file = f"{CASE}/expected.csv"
-    assert f"The rows that came out are in {file}. A run would not publish them: Check" in done.out
+    assert f"{file} has the rows, but a run would not publish them: Check" in done.out
     assert shop.files()[file].decode() == EXPECTED
     done_again = shop.run("test", "items/bounds")
     assert done_again.code == 1
@@ -405,10 +297,7 @@ def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
     before = shop.files()
     done = shop.run("test", "--accept", **account)
     assert (done.code, done.out) == (1, "")
-    assert done.err == (
-        "Cases write their tables into the local services: unset ATHENA_REPORTS_ENV to have"
-        " some started, or set AWS_ENDPOINT_URL.\n"
-    )
+    assert "which is not a local endpoint" in done.err
     assert shop.files() == before
     assert done.changed_nothing
 

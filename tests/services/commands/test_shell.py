@@ -29,7 +29,7 @@ OPTIONS = {
     ],
     "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
     "check": ["--renew"],
-    "load": ["--time", "--key", "--zone"],
+    "load": ["--time", "--by", "--partition-key", "--zone", "--type", "--date-format"],
     "preview": ["--run", "--json"],
     "plan": ["--last", "--key", "--yes", "--apply", "--json"],
     "backfill": ["--from", "--to", "--airflow", "--yes"],

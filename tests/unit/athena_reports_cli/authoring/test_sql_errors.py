@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from athena_reports import build_dag
-from athena_reports_cli.authoring.cte import select_from
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.sql_errors import failed_place
 from tests.support.aws_errors import api_error
@@ -94,20 +93,6 @@ def test_of_a_column_that_is_not_found_the_columns_of_every_table_are_told(
 )
 def test_a_reason_names_a_place_or_none(reason: str, place: str, declared: DeclaredReport) -> None:
     assert place_of(declared, reason) == place
-
-
-def test_the_place_in_a_cte_of_a_case_is_that_in_the_file(declare: Declare) -> None:
-    """A case runs another query after the CTEs of the file."""
-    template = "{# plays #}\n\nWITH a AS (\n    SELECT usr FROM plays\n)\nSELECT * FROM a\n"
-    declared = declare(template)
-    sql = select_from("a", declared.sql(WEEK))
-    glue: Any = SimpleNamespace(get_table=get_table)
-    reason = "COLUMN_NOT_FOUND: line 2:12: Column 'usr' cannot be resolved"
-    files = {"teams": Path("teams.csv")}
-    assert failed_place(reason, declared, WEEK, sql, database="lake", glue=glue, files=files) == (
-        "It is in sql/plays.sql, line 4: there is no column 'usr' in plays. Did you mean user_id?"
-        " The columns are user_id, dt."
-    )
 
 
 def test_of_a_column_of_a_cte_those_of_the_cte_are_told(declare: Declare) -> None:

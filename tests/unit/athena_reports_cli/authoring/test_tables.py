@@ -9,7 +9,6 @@ from unicodedata import east_asian_width
 import pytest
 from rich.console import Console
 
-from athena_reports_cli.authoring.cases import CaseResult, show
 from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
 from tests.support.flown import Flown
 from tests.support.shell import Shell
@@ -91,25 +90,6 @@ def test_no_line_is_wider_than_the_terminal_and_no_value_is_cut(width: int) -> N
     characters = "".join("".join(lines).split())
     assert "…" not in characters
     assert set("山田太郎さん") <= set(characters)
-
-
-def test_rows_of_a_case_that_do_not_fit_are_turned_under_their_labels() -> None:
-    header = tuple(f"a_long_column_{number}" for number in range(9))
-    result = CaseResult(
-        report="scores",
-        case="wide",
-        outcome="failed",
-        seconds=0.1,
-        problem="expected.csv: other rows came out.",
-        expected=(header, ("1",) * 9),
-        found=(header, ("1",) * 8 + (None,)),
-    )
-    output = StringIO()
-    show(result, Console(file=output, width=80))
-    lines = [line.rstrip() for line in output.getvalue().splitlines()]
-    assert [line for line in lines if not line.startswith("  ")][1:] == ["expected", "found"]
-    assert lines[-1] == "  a_long_column_8  NULL"
-    assert lines.count("  a_long_column_8  1") == 1
 
 
 @pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
-from collections.abc import Iterator
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,21 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from athena_reports.aws.s3 import S3
 from athena_reports_cli.local.lake import (
     KeptTable,
     Lake,
-    LakeError,
     create_table,
     fill_services,
-    is_kept,
     keep,
     kept_tables,
-    new_version,
-    remove_other_objects,
-    require_loaded,
+    location_of_loaded,
+    locked,
     restore,
-    upload,
 )
+from athena_reports_cli.local.local_endpoint import RemoteEndpointError
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -37,34 +34,37 @@ DAYS = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(250)]
 
 
 @pytest.fixture
-def lake(s3: S3Client, glue: GlueClient, database: str, bucket: str) -> Iterator[Lake]:
-    return Lake(s3, glue, bucket, database)
+def lake(s3: S3Client, glue: GlueClient, database: str, bucket: str) -> Lake:
+    return Lake(S3(s3), glue, bucket, database)
 
 
-def kept_table(version: str = "v1", **changes: Any) -> KeptTable:
-    made = KeptTable(
-        version=version, columns={"user": "string", "n": "bigint"}, key="dt", rows=3, dates=("d",)
-    )
+def kept_table(*days: str, **changes: Any) -> KeptTable:
+    columns = {"user": "string", "n": "bigint"}
+    made = KeptTable(columns=columns, key="dt", rows=len(days), partitions=days)
     return made.model_copy(update=changes)
 
 
-def keep_version(folder: Path, table: str, dates: tuple[str, ...]) -> KeptTable:
+def write_files(folder: Path, table: str, kept: KeptTable) -> Path:
+    """Write a file for each partition, as `load` does."""
+    for day in kept.partitions:
+        file = folder / f"dt={day}" / "part-0.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"{table} {kept.version} {day}")
+    return folder
+
+
+def keep_version(folder: Path, table: str, *days: str) -> KeptTable:
     """Keep a version of a table with a file for each of some dates."""
-    with new_version(table, folder) as version:
-        for day in dates:
-            file = version.folder / f"dt={day}" / "part-0.parquet"
-            file.parent.mkdir()
-            file.write_text(f"{table} {version.name} {day}")
-        kept = kept_table(version.name, dates=dates, rows=len(dates))
-        keep(table, kept, version)
+    kept = kept_table(*days)
+    with locked(folder):
+        keep(table, kept, write_files(folder.with_name("written"), table, kept), folder)
     return kept
 
 
 def objects(lake: Lake) -> dict[str, str]:
-    listed = lake.s3.list_objects_v2(Bucket=lake.bucket).get("Contents", [])
+    uri = f"s3://{lake.bucket}/"
     return {
-        item["Key"]: lake.s3.get_object(Bucket=lake.bucket, Key=item["Key"])["Body"].read().decode()
-        for item in listed
+        item.uri.removeprefix(uri): lake.s3.read(item.uri)[0].decode() for item in lake.s3.list(uri)
     }
 
 
@@ -72,86 +72,93 @@ def objects(lake: Lake) -> dict[str, str]:
     ("table", "amount"),
     [
         (
-            kept_table(rows=1_234, dates=("2025-01-01", "2025-01-02", "2025-02-01")),
-            "1,234 rows, 3 partitions, 2025-01-01 to 2025-02-01",
+            kept_table("2025-01-01", "2025-02-01", rows=1_234),
+            "1,234 rows, 2 partitions, 2025-01-01 to 2025-02-01",
         ),
+        (kept_table("2025-01-01"), "1 row, 1 partition, 2025-01-01 to 2025-01-01"),
         (
-            kept_table(dates=tuple(DAYS) * 5),
+            kept_table(*DAYS * 5, rows=3),
             f"3 rows, 1,250 partitions, {DAYS[0]} to {DAYS[-1]}",
         ),
-        (kept_table(key="", dates=()), "3 rows, no partitions"),
+        (kept_table(rows=3, key=""), "3 rows, no partitions"),
     ],
 )
 def test_a_table_says_how_much_it_has(table: KeptTable, amount: str) -> None:
     assert table.amount() == amount
 
 
-@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 250])
+@pytest.mark.parametrize("number", [0, 1, 100, 250])
 def test_a_table_has_a_partition_for_each_date_and_glue_gets_a_hundred_in_a_call(
-    lake: Lake, number: int
+    lake: Lake, tmp_path: Path, number: int
 ) -> None:
     calls: list[int] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:
         calls.append(params["body"].count(b'"Values"'))
 
+    kept = kept_table(*DAYS[:number])
+    files = write_files(tmp_path / "files", "plays", kept)
     event = "before-call.glue.BatchCreatePartition"
     lake.glue.meta.events.register(event, note)
     try:
-        create_table("plays", kept_table(dates=tuple(DAYS[:number])), lake)
+        create_table("plays", kept, files, lake)
     finally:
         lake.glue.meta.events.unregister(event, note)
     assert calls == [100] * (number // 100) + [number % 100] * (number % 100 > 0)
-    table = lake.glue.get_table(DatabaseName=lake.database, Name="plays")["Table"]
-    assert table["TableType"] == "EXTERNAL_TABLE"
-    keys = [(key["Name"], key["Type"]) for key in table["PartitionKeys"]]
-    assert keys == [("dt", "string")]
-    assert table["Parameters"]["classification"] == "parquet"
-    assert table["StorageDescriptor"]["Location"] == f"s3://{lake.bucket}/plays/v1/"
     pages = lake.glue.get_paginator("get_partitions").paginate(
         DatabaseName=lake.database, TableName="plays"
     )
-    found = {}
-    for partition in (each for page in pages for each in page["Partitions"]):
-        descriptor = partition["StorageDescriptor"]
-        columns = [(column["Name"], column["Type"]) for column in descriptor["Columns"]]
-        assert columns == [("user", "string"), ("n", "bigint")]
-        found[partition["Values"][0]] = descriptor["Location"]
-    assert found == {day: f"s3://{lake.bucket}/plays/v1/dt={day}/" for day in DAYS[:number]}
+    found = {
+        partition["Values"][0]: partition["StorageDescriptor"]["Location"]
+        for page in pages
+        for partition in page["Partitions"]
+    }
+    folder = f"s3://{lake.bucket}/plays/{kept.version}"
+    assert found == {day: f"{folder}/dt={day}/" for day in DAYS[:number]}
 
 
-def test_a_table_takes_the_place_of_an_earlier_one_of_its_name(lake: Lake) -> None:
-    create_table("plays", kept_table(), lake)
-    create_table("plays", kept_table("v2", key="", dates=(), columns={"x": "double"}), lake)
+def test_a_table_takes_the_place_of_the_loaded_one_and_of_nothing_else(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """Other files below the same folder may be those of a table that somebody else has made."""
+    assert location_of_loaded("plays", lake) == ""
+    old, new = kept_table(*DAYS[:2]), kept_table(DAYS[0], columns={"x": "double"})
+    create_table("plays", old, write_files(tmp_path / "old", "plays", old), lake)
+    other = "plays/raw/part-0.parquet"
+    lake.s3.write(f"s3://{lake.bucket}/{other}", b"theirs", "text/plain", replacing=None)
+    for _ in range(2):  # services may have it already
+        create_table("plays", new, write_files(tmp_path / new.version, "plays", new), lake)
+        shutil.rmtree(tmp_path / new.version)
+        assert sorted(objects(lake)) == sorted(
+            [f"plays/{new.version}/dt={DAYS[0]}/part-0.parquet", other]
+        )
     table = lake.glue.get_table(DatabaseName=lake.database, Name="plays")["Table"]
-    assert table.get("PartitionKeys", []) == []
     columns = table["StorageDescriptor"]["Columns"]
     assert [(column["Name"], column["Type"]) for column in columns] == [("x", "double")]
-    require_loaded("plays", lake)
-    require_loaded("absent", lake)
+    assert location_of_loaded("plays", lake) == f"s3://{lake.bucket}/plays/{new.version}/"
 
 
-def test_what_is_kept_is_brought_into_services_and_what_cannot_be_is_told(
+def test_what_is_kept_is_brought_into_services_and_what_cannot_be_is_reported(
     lake: Lake, tmp_path: Path
 ) -> None:
     folder = tmp_path / ".lake"
-    kept = {table: keep_version(folder, table, tuple(DAYS[:2])) for table in ("c", "a", "b")}
-    keep_version(folder, "theirs", (DAYS[0],))
+    kept = {table: keep_version(folder, table, *DAYS[:2]) for table in ("c", "a", "b")}
+    keep_version(folder, "theirs", DAYS[0])
     lake.glue.create_table(DatabaseName=lake.database, TableInput={"Name": "theirs"})
-    keep_version(folder, "broken", (DAYS[0],))
+    keep_version(folder, "broken", DAYS[0])
     (folder / "broken" / "table.json").write_text("{")
     lines: list[str] = []
     for _ in range(2):  # services may have them already
         lines.clear()
         restore(folder, lake, lines.append, leave_out=["b"])
     broken, *others = lines
-    assert broken.startswith(f"{folder / 'broken' / 'table.json'} is left out: ")
+    assert broken.startswith(f"{folder / 'broken' / 'table.json'} is skipped: ")
     assert others == [
         f"table {table}, from .lake/: 2 rows, 2 partitions, {DAYS[0]} to {DAYS[1]}"
         for table in ("a", "c")
     ] + [
-        f"{folder / 'theirs' / 'table.json'} is left out: {lake.database} has a table theirs that"
-        " was not loaded by this command. It is left as it is: choose another name."
+        f"{folder / 'theirs' / 'table.json'} is skipped: {lake.database} has a table theirs that"
+        " was not loaded by this command. Choose another name."
     ]
     assert objects(lake) == {
         f"{table}/{kept[table].version}/dt={day}/part-0.parquet": (
@@ -167,63 +174,44 @@ def test_services_get_what_an_environment_needs_and_then_the_tables(
 ) -> None:
     def prepare(environment: str) -> None:
         lake.glue.create_database(DatabaseInput={"Name": f"database_{environment}"})
+        region: Any = lake.s3.client.meta.region_name
+        lake.s3.client.create_bucket(
+            Bucket=f"athena-lake-{environment}",
+            CreateBucketConfiguration={"LocationConstraint": region},
+        )
 
     environment = lake.database.replace("_", "")  # of this test alone
     folder = tmp_path / ".lake"
-    keep_version(folder, "plays", (DAYS[0],))
-    services: Any = SimpleNamespace(s3=lake.s3, glue=lake.glue, prepare=prepare)
+    keep_version(folder, "plays", DAYS[0])
+    services: Any = SimpleNamespace(s3=lake.s3.client, glue=lake.glue, prepare=prepare)
     lines: list[str] = []
     fill_services(services, environment, folder, lines.append)
-    assert lines == [f"table plays, from .lake/: 1 rows, 1 partitions, {DAYS[0]} to {DAYS[0]}"]
+    assert lines == [f"table plays, from .lake/: 1 row, 1 partition, {DAYS[0]} to {DAYS[0]}"]
     table = lake.glue.get_table(DatabaseName=f"database_{environment}", Name="plays")["Table"]
     location = table["StorageDescriptor"]["Location"]
     assert location.startswith(f"s3://athena-lake-{environment}/plays/")
 
 
-def test_a_version_replaces_the_one_before_and_one_that_fails_leaves_nothing(
-    tmp_path: Path,
-) -> None:
+def test_a_version_replaces_the_one_before(tmp_path: Path) -> None:
     folder = tmp_path / ".lake"
-    assert not is_kept("plays", folder)
     assert kept_tables(folder, pytest.fail) == {}
-    first = keep_version(folder, "plays", (DAYS[0],))
-    with new_version("plays", folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):  # nobody else uses the tables meanwhile
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        os.close(descriptor)
-    assert is_kept("plays", folder)
-
-    def fail() -> None:
-        with new_version("plays", folder) as version:
-            (version.folder / "part-0.parquet").write_text("half")
-            raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="full"):
-        fail()
+    first = keep_version(folder, "plays", DAYS[0])
+    (folder / "plays" / "0123456789ab").mkdir()  # by a load that was killed
+    (folder / "plays_2" / "0123456789ab").mkdir(parents=True)
     assert kept_tables(folder, pytest.fail) == {"plays": first}
-    assert [path.name for path in folder.iterdir()] == ["plays"]
-    left = folder / ".plays-0123456789ab"
-    left.mkdir()  # by a load that was killed
-    for other in (".plays-mine", ".plays-0123456789ab.bak"):
-        (folder / other).mkdir()
-    second = keep_version(folder, "plays", (DAYS[1],))
+    second = keep_version(folder, "plays", DAYS[1])
     assert second.version != first.version
     assert kept_tables(folder, pytest.fail) == {"plays": second}
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == [".plays-0123456789ab.bak", ".plays-mine", "plays"]
     assert {path.name for path in (folder / "plays").iterdir()} == {"table.json", second.version}
+    assert [path.name for path in (folder / "plays_2").iterdir()] == ["0123456789ab"]
 
 
-def test_the_files_of_other_versions_of_a_table_are_removed_and_of_no_other_table(
-    lake: Lake, tmp_path: Path
-) -> None:
-    file = tmp_path / "part-0.parquet"
-    file.write_text("x")
-    for table, version in (("a", "v1"), ("a", "v2"), ("a", "v22"), ("a_b", "v1")):
-        upload(table, kept_table(version), tmp_path, lake)
-    remove_other_objects("a", "v2", lake)
-    assert sorted(objects(lake)) == ["a/v2/part-0.parquet", "a_b/v1/part-0.parquet"]
+def test_one_command_at_a_time_uses_the_kept_tables(tmp_path: Path) -> None:
+    with locked(tmp_path / ".lake"):
+        descriptor = os.open(tmp_path / ".lake", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("service", ["S3", "GLUE"])
@@ -235,10 +223,10 @@ def test_the_lake_of_a_shell_is_a_local_one_of_its_environment(
     assert (lake.bucket, lake.database) == ("athena-lake-dev", "events")
     url = "https://aws.example.com"
     monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
-    says = (
-        f"The {service.lower()} of this shell is {url}, which is not a local endpoint, so nothing"
-        " was read or written. Unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have local services"
+    with pytest.raises(RemoteEndpointError) as refused:
+        Lake.of_shell()
+    assert str(refused.value) == (
+        f"The {service.lower()} of this shell is {url}, which is not a local endpoint. This command"
+        " writes to local services only: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have some"
         " started, or set AWS_ENDPOINT_URL to yours."
     )
-    with pytest.raises(LakeError, match=f"^{re.escape(says)}$"):
-        Lake.of_shell()

@@ -35,4 +35,4 @@ def test_a_project_that_keeps_no_table_restores_none(tmp_path: Path) -> None:
     lines: list[str] = []
     lake.restore(tmp_path / ".lake", nowhere, lines.append)
     assert lines == []
-    assert not lake.is_kept("plays", tmp_path / ".lake")
+    assert not (tmp_path / ".lake").exists()

@@ -1,0 +1,318 @@
+"""CSV files as people have them. DuckDB reads the values as text, and rejects what is no row.
+
+The header decides what separates the fields. An empty field is NULL, and `""` is the empty text, as
+in what a report publishes.
+"""
+
+import csv
+import gzip
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+from uuid import uuid4
+
+from athena_reports.errors import AthenaReportsError, ResultError
+from athena_reports.rows.columns import duckdb_literal, glue_name, read_parquet
+from athena_reports.rows.engine import Engine, open_engine, reason
+from athena_reports.settings import settings
+from athena_reports.sql.names import quoted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_DELIMITERS = ",;\t|"
+_LONGEST_ROW = 2_000_000  # bytes that DuckDB reads
+_READ = """
+COPY (FROM read_csv(
+    {file}, auto_detect = false, columns = {{{columns}}}, header = false, skip = {header_end},
+    delim = {delimiter}, quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false,
+    store_rejects = true, rejects_limit = 1
+)) TO {texts} (FORMAT parquet)
+"""
+_REJECTED = """
+SELECT line_byte_position, error_type, error_message, csv_line FROM reject_errors
+ORDER BY line_byte_position LIMIT 1
+"""
+_MIXED_LINE_ENDS = "state machine reached an invalid state"
+_NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
+_PROBLEMS = {  # by DuckDB's type of a rejected row
+    "MISSING COLUMNS": (
+        "the row has fewer fields than the header. Leave the field of a missing value empty."
+    ),
+    "TOO MANY COLUMNS": (
+        "the row has more fields than the header. Put a value that contains the separator in double"
+        " quotes."
+    ),
+    "UNQUOTED VALUE": (
+        "a double quote is not closed, or text follows it. Put the whole value in double quotes,"
+        " and double each quote in it."
+    ),
+    "INVALID ENCODING": _NOT_UTF8,
+}
+_SHOWN_CHARACTERS = 60  # of a row in a message
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9_]+")
+
+
+class DataFileError(AthenaReportsError):
+    """A file of data cannot be read, or a value is not one of its column's type."""
+
+
+class Header(NamedTuple):
+    """The header of a CSV file.
+
+    Attributes:
+        fields: What it says of each column.
+        delimiter: What separates fields.
+        line: The line on which it begins, from 1.
+        end: The line on which it ends.
+    """
+
+    fields: tuple[str, ...]
+    delimiter: str
+    line: int
+    end: int
+
+
+class CsvRow(NamedTuple):
+    """The values of a row, and the line on which it begins, from 1."""
+
+    line: int
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file that an engine has read.
+
+    Attributes:
+        path: The file.
+        header: Its header.
+        rows: The rows as texts. The columns are called `0`, `1` and so on.
+        copy: What was read: the file in the folder of the engine.
+    """
+
+    path: Path
+    header: Header
+    rows: "DuckDBPyRelation"
+    copy: Path
+
+    def lines(self) -> Iterator[int]:
+        """Return the lines on which the header and each row begin, from 1."""
+        yield self.header.line
+        csv.field_size_limit(_LONGEST_ROW)
+        with open_text(self.copy) as stream:
+            below = islice(stream, self.header.end, None)
+            reader = csv.reader(below, delimiter=self.header.delimiter, skipinitialspace=True)
+            line = self.header.end + 1
+            for record in reader:
+                if record or len(self.header.fields) == 1:  # an empty line of one field is NULL
+                    yield line
+                line = self.header.end + reader.line_num + 1
+
+    def place(self, row: int) -> str:
+        """Return the file and the line of a row, by its number from 1; 0 is the header."""
+        line = next(islice(self.lines(), row, None))
+        return f"{self.path}, line {line}"
+
+    def place_at(self, byte: int) -> str:
+        """Return the file and the line of a row that DuckDB finds at a byte.
+
+        DuckDB counts rows instead of lines. Its byte may be in the line ends before the row.
+        """
+        line = 0
+        with open_text(self.copy, encoding="latin-1") as stream:  # a character for each byte
+            for text in stream:
+                line += 1
+                byte -= len(text)
+                if byte < 0 and text.strip("\r\n"):
+                    break
+        return f"{self.path}, line {line}"
+
+
+def read_csv(path: Path, engine: Engine) -> CsvFile:
+    """Read a CSV file in UTF-8, which may be compressed (.gz).
+
+    In its header a separator in brackets is part of the field, as in `price decimal(10,2)`.
+
+    Raises:
+        DataFileError: The file cannot be read, or a row has not as many fields as the header.
+    """
+    copy = copy_into(engine, path)
+    texts = copy.with_suffix(".texts")
+    with explained_errors(path, engine):
+        headers = [_read_header(copy, delimiter) for delimiter in _DELIMITERS]
+        header = max(headers, key=lambda header: len(header.fields))
+        if not header.fields:
+            raise DataFileError(
+                f"{path} is empty. Write the names of the columns on its first line."
+            )
+        if "\N{REPLACEMENT CHARACTER}" in "".join(header.fields):
+            raise DataFileError(f"{path}, line {header.line}: {_NOT_UTF8}")
+        columns = [f"'{number}': 'VARCHAR'" for number in range(len(header.fields))]
+        sql = _READ.format(
+            file=duckdb_literal(str(copy)),
+            columns=", ".join(columns),
+            header_end=header.end,
+            delimiter=duckdb_literal(header.delimiter),
+            texts=duckdb_literal(str(texts)),
+        )
+        engine.connection.execute(sql)
+        rejected = engine.connection.execute(_REJECTED).fetchone()
+        rows = engine.connection.sql(f"FROM {read_parquet(texts)}")
+    file = CsvFile(path, header, rows, copy)
+    if rejected is not None:
+        byte, kind, problem, text = rejected
+        problem = _PROBLEMS.get(kind, problem)
+        row = shown(text.strip()[:_SHOWN_CHARACTERS])
+        raise DataFileError(f"{file.place_at(byte)}: {problem} The row begins with {row}.")
+    return file
+
+
+def read_csv_rows(path: Path) -> list[CsvRow]:
+    """Return the header and the rows of a small CSV file, as `read_csv` reads it."""
+    with open_engine(settings().memory_limit, about=str(path)) as engine:
+        file = read_csv(path, engine)
+        rows = [file.header.fields, *file.rows.fetchall()]
+        return [CsvRow(*row) for row in zip(file.lines(), rows, strict=True)]
+
+
+def typed_header(file: CsvFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of a file's columns and their types in Glue, as the header declares them.
+
+    Raises:
+        DataFileError: A column has no type, or one that no table has.
+    """
+    names = []
+    types = []
+    for field in file.header.fields:
+        name, _, written_type = field.partition(" ")
+        about = f"{file.place(0)}, column {name}"
+        if not written_type:
+            raise DataFileError(
+                f"{about}: the header declares no type. Write one after the name, such as"
+                f" `{name} bigint`."
+            )
+        try:
+            types.append(glue_name(written_type))
+        except ValueError as error:
+            raise DataFileError(f"{about}: {error}") from error
+        names.append(name)
+    return tuple(names), tuple(types)
+
+
+def column_name(written: str) -> str:
+    """Return the name of a column in the table: lower-case letters, digits and `_`."""
+    name = _NOT_IN_A_NAME.sub("_", written.strip().lower())
+    if name[:1].isdigit():
+        name = f"_{name}"
+    return name
+
+
+def name_columns(
+    rows: "DuckDBPyRelation", written_names: Sequence[str], about: str
+) -> "DuckDBPyRelation":
+    """Return rows whose columns have the names that they have in a table.
+
+    Args:
+        rows: The rows.
+        written_names: The names of their columns in the file.
+        about: The place of the names.
+
+    Raises:
+        DataFileError: A column has no name in a table, or two would have the same.
+    """
+    numbers: dict[str, int] = {}
+    columns = []
+    for number, (column, written) in enumerate(zip(rows.columns, written_names, strict=True), 1):
+        name = column_name(written)
+        if not name.strip("_"):
+            raise DataFileError(
+                f"{about}, column {number}: {written!r} is not a valid name in Athena. Use"
+                " letters from a to z, digits and _."
+            )
+        if name in numbers:
+            raise DataFileError(
+                f"{about}: columns {numbers[name]} and {number} both have the name {name}. Rename"
+                " one of them."
+            )
+        numbers[name] = number
+        columns.append(f"{quoted(column)} AS {quoted(name)}")
+    return rows.select(", ".join(columns))
+
+
+def copy_into(engine: Engine, file: Path) -> Path:
+    """Copy a file into the folder of an engine, which reads no other one.
+
+    Raises:
+        DataFileError: The file cannot be read.
+    """
+    copy = engine.folder / f"{uuid4().hex}{file.suffix.lower()}"
+    try:
+        shutil.copyfile(file, copy)
+    except OSError as error:
+        raise DataFileError(f"{file} cannot be read: {error.strerror}.") from error
+    return copy
+
+
+@contextmanager
+def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
+    """Raise DataFileError, or what the engine knows better, for what a file cannot be read for."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
+        explained = engine.explain(error)
+        if explained is None or isinstance(explained, ResultError):  # it is no query's result
+            copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
+            problem = re.sub(copy, str(file), reason(error))
+            if _MIXED_LINE_ENDS in problem:
+                problem = "some lines end with \\n, and others with \\r\\n; make them alike"
+            explained = DataFileError(f"{file} cannot be read: {problem}.")
+        raise explained from error
+
+
+def shown(value: str | None) -> str:
+    """Return a value as text. A text has quotes, so that NULL and the empty text are two things."""
+    if value is None:
+        return "NULL"
+    return repr(value)
+
+
+def open_text(copy: Path, encoding: str = "utf-8-sig") -> TextIO:
+    """Open a copied file as text with its line ends. A byte that is not UTF-8 is replaced."""
+    opens: Callable[..., TextIO] = gzip.open if copy.suffix == ".gz" else open
+    return opens(copy, "rt", encoding=encoding, errors="replace", newline="")
+
+
+def _read_header(copy: Path, delimiter: str) -> Header:
+    """Return the first record that is not empty as the header; without fields if there is none."""
+    with open_text(copy) as stream:
+        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
+        line = 1
+        for record in reader:
+            if any(record):
+                return Header(_fields(record, delimiter), delimiter, line, reader.line_num)
+            line = reader.line_num + 1
+    return Header((), delimiter, 1, 1)
+
+
+def _fields(record: Sequence[str], delimiter: str) -> tuple[str, ...]:
+    """Return the fields of a header, where those that a delimiter in brackets parts are one."""
+    fields: list[str] = []
+    for part in record:
+        if fields and _is_open(fields[-1]):
+            fields[-1] += f"{delimiter}{part}"
+        else:
+            fields.append(part)
+    return tuple(field.strip() for field in fields)
+
+
+def _is_open(text: str) -> bool:
+    return text.count("(") + text.count("<") > text.count(")") + text.count(">")
