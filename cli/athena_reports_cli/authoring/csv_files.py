@@ -169,8 +169,9 @@ def read_csv(path: Path, engine: Engine) -> CsvFile:
     if rejected is not None:
         byte, kind, problem, text = rejected
         problem = _PROBLEMS.get(kind, problem)
+        names = shown(header.delimiter.join(header.fields)[:_SHOWN_CHARACTERS])
         row = shown(text.strip()[:_SHOWN_CHARACTERS])
-        raise DataFileError(f"{file.place_at(byte)}: {problem} The row begins with {row}.")
+        raise DataFileError(f"{file.place_at(byte)}: {problem} Header: {names}; row: {row}.")
     return file
 
 
@@ -233,8 +234,8 @@ def name_columns(
         name = column_name(written)
         if not name.strip("_"):
             raise DataFileError(
-                f"{about}, column {number}: {written!r} is not a valid name in Athena. Use"
-                " letters from a to z, digits and _."
+                f"{about}, column {number}: {written!r} is not a valid name in Athena. Use letters"
+                " from a to z, digits and _ in the file, or remove the column."
             )
         if name in numbers:
             raise DataFileError(

@@ -201,11 +201,11 @@ NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
         ),
         (",a\n0,1\n", ", line 1, column 1: '' is not a valid name in Athena."),
         # The rows.
-        ("a,b\n1,2\n3\n6,7\n", f", line 3: {FEWER} The row begins with '3'."),
-        ("a;b\n1;2;3\n3;4;5\n", f", line 2: {MORE} The row begins with '1;2;3'."),
-        ('a,b\n1,"x"y\n3,4\n', f", line 2: {QUOTE} The row begins with '1,\"x\"y'."),
-        ('a,b\n1,2\n3,"4\n' + "5,6\n" * 9, f", line 3: {QUOTE} The row begins with "),
-        ("a,b\n1,é\n2,ü\n".encode("latin-1"), f", line 2: {NOT_UTF8} The row begins with "),
+        ("a,b\n1,2\n3\n6,7\n", f", line 3: {FEWER} Header: 'a,b'; row: '3'."),
+        ("a;b\n1;2;3\n3;4;5\n", f", line 2: {MORE} Header: 'a;b'; row: '1;2;3'."),
+        ('a,b\n1,"x"y\n3,4\n', f", line 2: {QUOTE} Header: 'a,b'; row: '1,\"x\"y'."),
+        ('a,b\n1,2\n3,"4\n' + "5,6\n" * 9, f", line 3: {QUOTE} Header: 'a,b'; row: "),
+        ("a,b\n1,é\n2,ü\n".encode("latin-1"), f", line 2: {NOT_UTF8} Header: 'a,b'; row: "),
         ("a,b\n1,2\n" + "x" * 2_000_000 + ",4\n", ", line 3: Maximum line size of 2000000 bytes"),
         (
             "a,b\r\n1,2\r\n3,4\n",
