@@ -10,10 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from bench import backfill, delivery, page, parse, partitions, results_path, tasks, wait
+from bench import (
+    backfill,
+    command_help,
+    delivery,
+    page,
+    parse,
+    partitions,
+    results_path,
+    tasks,
+    wait,
+)
 from bench.results import Row, keep, show
 
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
+    "help": command_help.measure,
     "parse": parse.measure,
     "wait": wait.measure,
     "results": results_path.measure,

@@ -194,7 +194,7 @@ def start(client: AirflowClient, job: Job) -> bool:
     first, last = (
         datetime.fromisoformat(date).replace(tzinfo=zone) for date in (job.first, job.last)
     )
-    dag = client.request("GET", f"/api/v2/dags/{job.dag_id}/details")
+    dag = client.dag_details(job.dag_id)
     first = max(first, datetime.fromisoformat(dag["start_date"]))
     if dag["end_date"] is not None:
         last = min(last, datetime.fromisoformat(dag["end_date"]))

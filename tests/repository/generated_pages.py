@@ -39,18 +39,18 @@ shows them at work. This page is generated from the commands: {RENEW}
 They use the AWS endpoint, region and credentials of the shell, and the [settings](settings.md). If
 the shell names neither `AWS_ENDPOINT_URL` nor `ATHENA_REPORTS_ENV`, they use the services of the
 `up` that runs in the project. If none runs, they start local services with the tables that `load`
-has kept, for as long as they run. `backfill`, `plan`, `status`, `costs` and `check-account` start
-none: nothing is published in new services. Airflow's home is `.airflow` in the project, unless the
-shell names an `AIRFLOW_HOME`.
+has kept, for as long as they run. `run`, `backfill`, `plan`, `list`, `status`, `costs` and
+`check-account` start none: nothing is published in new services. Airflow's home is `.airflow` in
+the project, unless the shell names an `AIRFLOW_HOME`.
 
 `athena-reports --install-completion` lets the shell complete commands and options. `bundle`
 and `mwaa-check` need the extra `mwaa` (`pip install 'athena-reports-cli[mwaa]'`).
 
 | exit code | when |
 | --- | --- |
-| 0 | Nothing is wrong. |
-| 1 | Something is wrong, or a question was not answered with yes. It is printed. |
-| 2 | There is no such command or option, or an argument is missing or not valid. |
+| 0 | Success. |
+| 1 | A finding or a failure, which is printed; or a question was not answered with yes. |
+| 2 | Usage: an unknown command or option, or an argument that is missing or not valid. |
 | 130 | Ctrl-C (SIGINT) has ended the command. |
 | 143 | SIGTERM has, as when a CI job is cancelled. |
 | 129 | SIGHUP has, as when a terminal is closed. |

@@ -24,7 +24,7 @@ FILES = {
 GOLDEN = "tests/reports/busy_users/golden"
 ASKED = {
     "--table": "plays",
-    "--key": "user_id",
+    "--ranked": "user_id",
     "--time": "played_at",
     "--since": "2025-01-01",
     "--owner": "us",
@@ -71,9 +71,9 @@ def test_the_case_of_a_new_report_passes(timezone: str, shell: Shell, root: Path
         ("weekly", {}),  # what the file imports
         ("checks", {"owner": "Données 🦊"}),
         ("report", {"owner": """It's the "best" \\ team"""}),
-        ("order", {"table": "order", "key": "end", "time": "from"}),  # reserved words of SQL
-        ("range", {"table": "table", "key": "user", "time": "limit"}),
-        ("events", {"table": "events", "key": "events", "time": "at"}),
+        ("order", {"table": "order", "ranked": "end", "time": "from"}),  # reserved words of SQL
+        ("range", {"table": "table", "ranked": "user", "time": "limit"}),
+        ("events", {"table": "events", "ranked": "events", "time": "at"}),
     ],
 )
 def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(

@@ -115,7 +115,9 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
             assert (found.added, found.removed, found.changed) == counted, (edit, period)
             assert found.columns == columns, (edit, period)
         assert bool(made.changed) == (edit != "no change")
-        assert f"{len(made.changed)} of {len(months)} periods change" in planning.markdown(made)
+        assert f"{len(made.changed)} of {len(months)} periods would change" in planning.markdown(
+            made
+        )
 
 
 def test_a_plan_publishes_nothing_and_leaves_no_result(

@@ -146,54 +146,6 @@ def test_they_are_told_apart_where_the_published_sql_was_an_unload(
     assert not [statement for statement in paid if statement.startswith("UNLOAD")]
 
 
-@pytest.mark.usefixtures("late")
-def test_where_the_transforms_were_edited_the_newer_partitions_are_named(
-    shell: Shell, flown: Flown
-) -> None:
-    edit_transform(flown)
-    period = planned(shell)
-    assert period["separation"] is None
-    assert period["not_separated"] == "the transforms were edited."
-    assert period["newer_partitions"] == [f"database_dev.flights/dt={LATE_DAY}"]
-    code, printed = shell(*PLAN)
-    assert code == 0
-    assert f"newer than what is published: database_dev.flights/dt={LATE_DAY}." in printed
-    assert "No partition of its inputs is newer than what is published." in printed
-
-
-@pytest.mark.usefixtures("late")
-def test_a_newer_table_without_partitions_is_named_as_a_whole(shell: Shell, flown: Flown) -> None:
-    glue = flown.services.glue
-    descriptor: Any = {
-        "Columns": [{"Name": "carrier", "Type": "string"}],
-        "Location": f"s3://{LAKE}/flights/dt={LATE_DAY}/",
-    }
-    table: Any = {"Name": "of_a_day", "StorageDescriptor": descriptor}
-    edit_transform(flown)
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace("inputs=[", 'inputs=[Input("of_a_day", columns=()), '))
-    glue.create_table(DatabaseName="database_dev", TableInput=table)
-    try:
-        period = planned(shell)
-    finally:
-        glue.delete_table(DatabaseName="database_dev", Name="of_a_day")
-    assert period["newer_partitions"] == [
-        "database_dev.of_a_day",
-        f"database_dev.flights/dt={LATE_DAY}",
-    ]
-
-
-@pytest.mark.usefixtures("late")
-def test_a_no_to_the_second_question_pays_the_edit_alone(shell: Shell, flown: Flown) -> None:
-    flown.edit(*EDIT)
-    before = len(flown.queries())
-    code, printed = shell("plan", DAG_ID, "--last", "2", answer="y\nn\n")
-    assert code == 0, printed
-    assert len(flown.queries()) == before + 2
-    assert "the published SQL was not run" in printed
-    assert f"newer than what is published: database_dev.flights/dt={LATE_DAY}." in printed
-
-
 PUBLISHED_SQL = "-- The miles of each carrier"
 
 
@@ -217,7 +169,7 @@ def test_published_sql_that_fails_today_is_told_and_the_plan_goes_on(
     finally:
         faults.clear(fault_id)
     assert period["separation"] is None
-    assert period["not_separated"].startswith("the published SQL gives no rows today: ")
+    assert period["not_separated"].startswith("could not run the published SQL today: ")
     assert problem in period["not_separated"]
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))
 
@@ -234,8 +186,7 @@ def test_a_call_for_the_published_sql_that_fails_is_told_and_the_plan_goes_on(
     flown.edit(*EDIT)
     monkeypatch.setattr("athena_reports_cli.authoring.plan.trial", trial_of_edited)
     period = planned(shell)
-    assert period["not_separated"] == f"the published SQL gives no rows today: {error}"
-    assert period["newer_partitions"] == []
+    assert period["not_separated"] == f"could not run the published SQL today: {error}"
     assert counts(period["differences"]) == (0, 0, len(flew(EDITED_DAY)))
 
 
@@ -271,16 +222,6 @@ def other_manifest(flown: Flown, change: Callable[[dict[str, Any]], Any]) -> Ite
         s3.put_object(**place, Body=body)
 
 
-@pytest.mark.usefixtures("late")
-def test_what_came_while_the_published_query_ran_is_newer(shell: Shell, flown: Flown) -> None:
-    """It need not have read that."""
-    edit_transform(flown)
-    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    with other_manifest(flown, lambda manifest: manifest.update(published_at=later)):
-        period = planned(shell)
-    assert period["newer_partitions"] == [f"database_dev.flights/dt={LATE_DAY}"]
-
-
 @pytest.fixture
 def untold(flown: Flown) -> Iterator[None]:
     """The publication of the edited week does not tell its transforms, as one of an old release."""
@@ -303,25 +244,15 @@ def test_transforms_whose_logic_is_unknown_are_not_taken_for_the_published_ones(
 
 
 @pytest.mark.usefixtures("untold")
-@pytest.mark.parametrize(
-    "error",
-    [None, S3Error("It cannot be listed."), api_error("AccessDeniedException"), LOST],
-    ids=repr,
-)
-def test_where_the_transforms_are_not_told_the_partitions_are_looked_at_if_they_can_be(
-    error: Exception | None, shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
+def test_transforms_that_the_manifest_does_not_name_are_not_taken_for_todays(
+    shell: Shell, flown: Flown
 ) -> None:
     flown.edit(*EDIT)
-    if error is not None:
-
-        def refuse(*_: Any, **__: Any) -> None:
-            raise error
-
-        monkeypatch.setattr("athena_reports_cli.authoring.plan.find_partitions", refuse)
     period = planned(shell)
     assert period["separation"] is None
-    assert period["not_separated"] == ("the publication does not tell which transforms made it.")
-    assert period["newer_partitions"] == ([] if error is None else None)
+    assert period["not_separated"] == (
+        "the manifest does not name the transforms of the publication."
+    )
 
 
 def test_a_workgroup_that_manages_its_results_leaves_nothing_to_remove(
@@ -332,5 +263,5 @@ def test_a_workgroup_that_manages_its_results_leaves_nothing_to_remove(
     monkeypatch.setenv("ATHENA_REPORTS_WORKGROUP", "managed-plans")
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
     code, printed = shell("plan", DAG_ID, "--last", "1", "--yes")
-    assert (code, printed.splitlines()[0]) == (0, f"### {DAG_ID}: 0 of 1 periods change")
+    assert (code, printed.splitlines()[0]) == (0, f"### {DAG_ID}: 0 of 1 period would change")
     assert "expires" not in shell.errors

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from athena_reports_cli.local.client import AirflowClient
+from athena_reports_cli.local.client import AirflowClient, RestAirflow
 from athena_reports_cli.local.runtime import free_port
 from tests.support.paths import ROOT
 
@@ -70,6 +70,6 @@ def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
             assert login is not None, said
             assert exported is not None, said
             variables = dict(word.split("=", 1) for word in exported[1].split())
-            yield AirflowClient(f"http://127.0.0.1:{port}", *login.groups()), variables
+            yield RestAirflow(f"http://127.0.0.1:{port}", login=login.groups()), variables
         finally:
             os.killpg(up.pid, signal.SIGINT)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 TOKEN = "token"
 
@@ -64,8 +64,21 @@ class RestApi:
         run_path = f"{path}/{quote(body['dag_run_id'], safe='')}"
         if run_path in self.runs:
             return HTTPStatus.CONFLICT, {"detail": "The run exists."}
-        self.runs[run_path] = {"dag_run_id": body["dag_run_id"], "state": "queued"}
+        dag_id = unquote(path.removesuffix(RUNS).rpartition("/")[2])
+        self.runs[run_path] = run_of(body["dag_run_id"], "queued", dag_id)
         return None if fault else (status, self.runs[run_path])
+
+
+def run_of(run_id: str, state: str, dag_id: str) -> dict[str, Any]:
+    """A run as the API shows it."""
+    run: dict[str, Any] = dict.fromkeys(
+        (
+            *("logical_date", "data_interval_start", "data_interval_end"),
+            *("start_date", "end_date", "conf"),
+        )
+    )
+    run |= {"dag_id": dag_id, "dag_run_id": run_id, "run_type": "manual", "state": state}
+    return run | {"run_after": "2026-03-08T00:05:00Z"}
 
 
 @contextmanager

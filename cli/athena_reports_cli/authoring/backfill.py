@@ -8,31 +8,25 @@ would lose the first period in a zone east of it, and the last period in a zone 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from rich.console import Console
 
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, yearly
-from athena_reports.settings import settings
-from athena_reports_cli.authoring.airflow_api import (
-    CONFLICT,
-    Airflow,
-    AirflowApiError,
-    DeployedDag,
-    active_backfill,
-    begin_backfill,
-    require_dag,
-    runs_of_backfill,
-)
 from athena_reports_cli.authoring.plan import check_folder
 from athena_reports_cli.authoring.preview import expected_cost
 from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.start_runs import deployed_dag, start_backfill
 from athena_reports_cli.authoring.status import status
 from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.client import CONFLICT, AirflowApiError, AirflowClient
+from athena_reports_cli.local.words import counted
 
 _NOON = time(12)  # a midnight may not exist in the zone; noon of a date is certainly in it
+# Failed runs are cleared and run again, runs that succeeded are left alone.
+_REPROCESS = {"reprocess_behavior": "failed"}
 _NAMED_PERIODS = 6  # of a longer list only the first and the last are shown
 
 
@@ -69,7 +63,7 @@ def date_range(first: str, last: str) -> DateRange:
     """
     dates = DateRange(_dates_of("--from", first), _dates_of("--to", last))
     if dates.last_date < dates.first_date:
-        raise BackfillError(f"--from {first} lies after --to {last}. Exchange them.")
+        raise BackfillError(f"--from {first} is after --to {last}. Exchange them.")
     return dates
 
 
@@ -80,8 +74,8 @@ def _dates_of(option: str, text: str) -> Period:
         except PeriodError:
             continue
     raise BackfillError(
-        f"{option} {text!r} is not a date, such as 2026-11-15, nor the id of a period: a month"
-        " 2026-11, a quarter 2026-Q4, or a year 2026."
+        f'{option} "{text}" is not a date or a period. Use a date 2026-11-15, a month 2026-11, a'
+        " quarter 2026-Q4 or a year 2026."
     )
 
 
@@ -117,17 +111,17 @@ def choose_periods(declared: DeclaredReport, dates: DateRange, now: datetime) ->
     today = now.astimezone(cadence.zone).date()
     if since is not None and dates.first_date < since:
         raise BackfillError(
-            f"{dag_id} has data from {since} on (since), and --from is {dates.first}."
-            " Begin there, or change since."
+            f"{dag_id} has data from {since} (since=), and --from is {dates.first}."
+            f" Use --from {since}, or change since=."
         )
     if until is not None and dates.last.first_date > until:
         raise BackfillError(
-            f"{dag_id} has data up to {until} (until), and --to is {dates.last}."
-            " End there, or change until."
+            f"{dag_id} has data until {until} (until=), and --to is {dates.last}."
+            f" Use --to {until}, or change until=."
         )
     if dates.last.first_date > today:
         raise BackfillError(
-            f"--to {dates.last} lies in the future: it is {today} in {cadence.timezone}."
+            f"--to {dates.last} is in the future: today is {today} in {cadence.timezone}."
             f" The last complete {cadence.noun} is {cadence.last_complete(now)}."
         )
     last_date = dates.last_date
@@ -154,18 +148,16 @@ def require_some(all_chosen: Sequence[ChosenPeriods], dates: DateRange) -> None:
 
 
 def none_complete(chosen: ChosenPeriods, dates: DateRange) -> str:
-    """Say that no complete period of a DAG starts in a range of dates, and which is near."""
+    """Return that no complete period of a DAG starts in a range of dates, and which are near."""
     dag_id = chosen.declared.dag.dag_id
     cadence = chosen.declared.cadence
     if chosen.unfinished:
         period = chosen.unfinished[0]
-        return (
-            f"{dag_id}: the {cadence.noun} {period} has not ended, it lasts to {period.last_date}."
-        )
+        return f"{dag_id}: the {cadence.noun} {period} is not over until {period.last_date}."
     around = cadence.containing(datetime.combine(dates.first_date, _NOON, cadence.zone))
     return (
         f"{dag_id}: no {cadence.noun} starts from {dates.first_date} to {dates.last_date}."
-        f" Near are {around} and {around.next}."
+        f" The nearest are {around} and {around.next}."
     )
 
 
@@ -197,10 +189,10 @@ class BackfillPlan:
         to_run: Those that Airflow would run.
         published: The ids of those that are published already.
         unfinished: Those of the range that have not ended, and are left out.
-        is_paused: Whether runs of this DAG wait until somebody unpauses it in Airflow.
+        is_paused: Whether runs of this DAG wait until it is unpaused in Airflow.
         cost: What the queries will scan and cost.
-        ordering_checks: The names of the checks that compare with the period before. Runs at the
-            same time would have nothing to compare with, so then there is one at a time.
+        ordering_checks: The names of the checks that compare with the previous period. Concurrent
+            runs would have nothing to compare with, so then there is one at a time.
     """
 
     dag_id: str
@@ -213,12 +205,12 @@ class BackfillPlan:
     ordering_checks: tuple[str, ...]
 
     @property
-    def bounds(self) -> tuple[datetime, datetime]:
-        """The starts of the first and the last period that are run. There has to be one."""
-        return self.to_run[0].start_utc, self.to_run[-1].start_utc
+    def starts(self) -> list[datetime]:
+        """The starts of the periods that Airflow would run, in order."""
+        return [period.start_utc for period in self.to_run]
 
 
-def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> BackfillPlan:
+def plan_backfill(chosen: ChosenPeriods, airflow: AirflowClient, aws: Aws) -> BackfillPlan:
     """Return what a backfill of a DAG would do. Nothing is started.
 
     Args:
@@ -227,9 +219,9 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
         aws: The services that the report is published in.
 
     Raises:
-        AirflowApiError: This Airflow has not the DAG of these files, or does not answer.
-        BackfillError: The DAG has other periods in this Airflow, or no data for those that are
-            chosen. Or a backfill of it is active.
+        DeploymentError: This Airflow does not have the DAG of these files.
+        AirflowApiError: Airflow rejected a request, or did not respond.
+        BackfillError: A backfill of the DAG is active.
         CalendarError: No run could publish the report.
         ScanLimitError: A run of a period would not start its query.
         ClientError: AWS refused a call, or did not serve it.
@@ -237,20 +229,20 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
     """
     declared = chosen.declared
     dag_id = declared.dag.dag_id
-    environment = settings().environment
-    deployed = require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
-    _require_periods(chosen, deployed)
-    require_no_backfill(airflow, dag_id)
+    deployed = deployed_dag(declared, airflow)
+    active = airflow.active_backfill(dag_id)
+    if active is not None:
+        raise _still_active(dag_id, f"backfill {active.id}")
     check_folder(declared, aws)
     first = chosen.complete[0].start_utc
     last = chosen.complete[-1].start_utc
-    logical_dates = set(runs_of_backfill(airflow, dag_id, first, last))
+    logical_dates = set(airflow.backfill_dates(dag_id, first, last, **_REPROCESS))
     to_run = [period for period in chosen.complete if period.start_utc in logical_dates]
     all_published = set()
     for period_status in status(declared, aws).periods:
         if period_status.version:
             all_published.add(period_status.period)
-    cost = "the price is not known before the first publication"
+    cost = "unknown until the first period is published"
     if all_published:
         cost = expected_cost(declared, to_run, aws)
     return BackfillPlan(
@@ -259,7 +251,7 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
         to_run=tuple(to_run),
         published=frozenset(all_published.intersection(period.id for period in chosen.complete)),
         unfinished=chosen.unfinished,
-        is_paused=deployed.is_paused,
+        is_paused=deployed["is_paused"],
         cost=cost,
         ordering_checks=tuple(
             check.name for check in declared.report.checks if check.against == "previous_period"
@@ -267,97 +259,56 @@ def plan_backfill(chosen: ChosenPeriods, airflow: Airflow, aws: Aws) -> Backfill
     )
 
 
-def _require_periods(chosen: ChosenPeriods, deployed: DeployedDag) -> None:
-    """Raise BackfillError unless the DAG in Airflow has the chosen periods, and data for them.
-
-    Airflow cuts the time between the bounds by the cadence that is deployed, and looks neither at
-    the start date of the DAG nor at its end date (`SerializedDAG.iter_dagrun_infos_between`).
-    """
-    dag_id = chosen.declared.dag.dag_id
-    cadence = chosen.declared.cadence
-    advice = "Deploy these files, then run the command again."
-    if deployed.calendar != cadence.description:
-        raise BackfillError(
-            f"{dag_id} has other periods in this Airflow ({deployed.calendar}) than in these files"
-            f" ({cadence.description}). {advice}"
-        )
-    first = chosen.complete[0]
-    if deployed.since is not None and first.start_utc < deployed.since:
-        since = deployed.since.astimezone(cadence.zone).date()
-        raise BackfillError(
-            f"{dag_id} has data from {since} on (since) in this Airflow, and the backfill would run"
-            f" {first}. {advice}"
-        )
-    last = chosen.complete[-1]
-    if deployed.until is not None and last.start_utc > deployed.until:
-        until = deployed.until.astimezone(cadence.zone).date()
-        raise BackfillError(
-            f"{dag_id} has data up to {until} (until) in this Airflow, and the backfill would run"
-            f" {last}. {advice}"
-        )
-
-
-def require_no_backfill(airflow: Airflow, dag_id: str) -> None:
-    """Raise BackfillError if a backfill of a DAG is active: Airflow has one at a time."""
-    active = active_backfill(airflow, dag_id)
-    if active is not None:
-        raise _still_active(dag_id, f"backfill {active.id}")
-
-
 def _still_active(dag_id: str, backfill: str) -> BackfillError:
     return BackfillError(
-        f"{dag_id} has {backfill} that has not ended, and Airflow runs one of a DAG at a time."
-        " Repeat the command when its runs are done: Airflow notices that within 30 seconds."
+        f"{dag_id} already has {backfill} that is active, and Airflow runs one per DAG at a time."
+        " Repeat the command once its runs are done; Airflow notices within 30 seconds."
     )
 
 
-def begin(plan: BackfillPlan, airflow: Airflow) -> str:
+def require_active(plans: Sequence[BackfillPlan]) -> None:
+    """Raise BackfillError if a DAG is paused: nobody could wait for its runs."""
+    for plan in plans:
+        if plan.is_paused:
+            raise BackfillError(
+                f"{plan.dag_id} is paused in this Airflow. Unpause it first, or omit --wait."
+            )
+
+
+def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
     """Begin the backfill, and return what began, with a link.
 
     Raises:
         BackfillError: Another backfill of the DAG has begun meanwhile.
-        AirflowApiError: It is refused. Or Airflow does not answer: then it may have begun.
+        AirflowApiError: Airflow rejected it, or did not respond. Then it may have begun.
     """
-    first, last = plan.bounds
+    options: dict[str, Any] = dict(_REPROCESS)
+    if plan.ordering_checks:
+        options["max_active_runs"] = 1
     try:
-        is_serial = plan.ordering_checks != ()
-        backfill = begin_backfill(airflow, plan.dag_id, first, last, is_serial=is_serial)
+        backfill_id = start_backfill(
+            airflow, plan.dag_id, plan.starts[0], plan.starts[-1], **options
+        )
     except AirflowApiError as error:
         if error.status == CONFLICT:
             raise _still_active(plan.dag_id, "a backfill") from error
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")
-    count = f"{len(plan.to_run)} periods"
-    if len(plan.to_run) == 1:
-        count = "1 period"
-    begun = f"backfill {backfill.id}, with {count},"
-    return f"{plan.dag_id}: {begun} has begun. See {link}"
+    periods = counted(len(plan.to_run), "period")
+    return f"{plan.dag_id}: started backfill {backfill_id} of {periods}. See {link}"
 
 
 def show(plan: BackfillPlan, console: Console) -> None:
     """Print what a backfill would do."""
-    run_ids = {period.id for period in plan.to_run}
-    published_again = []
-    published = []
-    with_run = []
-    for period in plan.periods:
-        is_published = period.id in plan.published
-        is_run = period.id in run_ids
-        if is_run and is_published:
-            published_again.append(period)
-        elif is_published:
-            published.append(period)
-        elif not is_run:
-            with_run.append(period)
-    noun = "period" if len(plan.periods) == 1 else "periods"
-    count = f"{plan.dag_id}: {len(plan.to_run)} of {len(plan.periods)} {noun} to run"
-    console.print(count, soft_wrap=True)
+    republished = [period for period in plan.to_run if period.id in plan.published]
+    skipped = [period for period in plan.periods if period not in plan.to_run]
+    periods_in_range = counted(len(plan.periods), "period")
+    console.print(f"{plan.dag_id}: {len(plan.to_run)} of {periods_in_range} to run", soft_wrap=True)
     for label, periods in (
         ("to run", plan.to_run),
-        ("published already, but without a run in Airflow", published_again),
-        ("published already, left alone", published),
-        ("left alone, as Airflow has a run of it", with_run),
-        ("not ended yet, left out", plan.unfinished),
+        ("already published, but without a run in Airflow", republished),
+        ("skipped, because Airflow has a run", skipped),
+        ("not over yet, skipped", plan.unfinished),
     ):
         if periods:
             console.print(f"  {label}: {_named(periods)}", highlight=False, soft_wrap=True)
@@ -365,10 +316,10 @@ def show(plan: BackfillPlan, console: Console) -> None:
         console.print(f"  queries: {plan.cost}", highlight=False, soft_wrap=True)
     if plan.to_run and plan.ordering_checks:
         names = ", ".join(plan.ordering_checks)
-        order = f"  one at a time, in order, to compare with the period before: {names}"
+        order = f"  one at a time, in order, to compare with the previous period: {names}"
         console.print(order, highlight=False, soft_wrap=True)
     if plan.to_run and plan.is_paused:
-        problem = "  The DAG is paused: its runs wait until somebody unpauses it."
+        problem = "  The DAG is paused: its runs wait until you unpause it in Airflow."
         console.print(problem, style="yellow", soft_wrap=True)
 
 

@@ -3,79 +3,167 @@
 A command imports what it needs when it runs, so that help and completion need none of it.
 """
 
+import getpass
 import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 
 from athena_reports.errors import AthenaReportsError
+from athena_reports.version import __version__
+from athena_reports_cli.authoring.report_name import (
+    require_column_name,
+    require_date,
+    require_name,
+    require_owner,
+    require_partition_key,
+    require_table_name,
+)
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from athena_reports.inputs.published import Source
     from athena_reports.workflows.preflight import AccountCheck
-    from athena_reports_cli.authoring.airflow_api import Airflow
-    from athena_reports_cli.authoring.plan import ChangePlan
     from athena_reports_cli.authoring.report_files import Declared, DeclaredReport
     from athena_reports_cli.local.project import Project
+    from athena_reports_cli.local.running import Running
 
 _MODULE_OF_THE_EXTRA_MWAA = "uv"
 _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
+_EXAMPLES = """\b
+Examples:
+  athena-reports init my-reports                     write a new project
+  athena-reports load plays plays.csv --time at      bring in a table
+  athena-reports preview best_users_weekly --run     run a query, publish nothing
+  athena-reports up                                  start Airflow on this machine
+  athena-reports run best_users_weekly 2025-06-02    publish a period there
+  athena-reports status                              show what is published
+"""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # the markup of rich would swallow [what is in brackets]
+    rich_markup_mode=None,  # plain text, in which brackets stay
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXAMPLES,
 )
 ReportName = Annotated[
     str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")
 ]
+AnyReportName = Annotated[
+    str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; by default all.")
+]
 PeriodId = Annotated[
-    str, typer.Argument(metavar="PERIOD", help="A period id; by default the last complete one.")
+    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TableOption = Annotated[
-    str, typer.Option(prompt="Table of events", help="The table of events, in Glue.")
-]
-KeyOption = Annotated[
+AirflowAddress = Annotated[
     str,
     typer.Option(
-        prompt="Column to rank",
-        help="The column whose values are ranked. The partition key ranks dates.",
+        metavar="URL or mwaa:NAME",
+        help="The Airflow that runs it; by default that of `up`, or of AIRFLOW_URL.",
+    ),
+]
+
+
+def _require(check: Callable[[str], None]) -> Callable[[str], str]:
+    """Return a callback that asks again for what is not valid, or rejects it."""
+
+    def callback(text: str) -> str:
+        try:
+            check(text)
+        except AthenaReportsError as error:
+            raise typer.BadParameter(str(error)) from error
+        return text
+
+    return callback
+
+
+def _asked(question: str, explanation: str, check: Callable[[str], None], *, metavar: str) -> Any:
+    """Return an option that is asked for, and whose answer is validated at once."""
+    return typer.Option(
+        prompt=question,
+        show_default=False,
+        metavar=metavar,
+        help=explanation,
+        callback=_require(check),
+    )
+
+
+TableOption = Annotated[
+    str,
+    _asked("Table of events", "The table of events, in Glue.", require_table_name, metavar="NAME"),
+]
+RankedOption = Annotated[
+    str,
+    _asked(
+        "Column to rank",
+        "The column whose values are ranked. The partition key ranks dates.",
+        require_column_name,
+        metavar="COLUMN",
     ),
 ]
 TimeOption = Annotated[
-    str, typer.Option(prompt="Event time (a timestamp in UTC)", help="The event time.")
+    str,
+    _asked(
+        "Event time (a timestamp in UTC)",
+        "The column of the event time.",
+        require_column_name,
+        metavar="COLUMN",
+    ),
 ]
 SinceOption = Annotated[
-    datetime,
-    typer.Option(prompt="First date with data", formats=["%Y-%m-%d"], help="First date with data."),
+    str,
+    _asked("First date with data", "The first date that has data.", require_date, metavar="DATE"),
 ]
+
+
+def _owner(owner: str) -> str:
+    return _require(require_owner)(owner or getpass.getuser())
+
+
 OwnerOption = Annotated[
-    str, typer.Option(prompt="Owner", help="Who is asked when the report fails.")
+    str,
+    typer.Option(
+        show_default="your user name",
+        metavar="NAME",
+        help="Who is notified when the report fails.",
+        callback=_owner,
+    ),
 ]
 UntilOption = Annotated[
     datetime | None,
     typer.Option(
-        formats=["%Y-%m-%d"], help="Last date with data; without it the report has no end."
+        formats=["%Y-%m-%d"],
+        metavar="DATE",
+        help="Last date with data; without it the report has no end.",
     ),
 ]
 PartitionOption = Annotated[
-    str, typer.Option(help="The table's partition key, a UTC date as text.")
+    str,
+    typer.Option(
+        metavar="COLUMN",
+        help="The table's partition key, a UTC date as text.",
+        callback=_require(require_partition_key),
+    ),
 ]
-TimezoneOption = Annotated[str, typer.Option(help="IANA time zone of the weeks and months.")]
+TimezoneOption = Annotated[
+    str, typer.Option(metavar="ZONE", help="IANA time zone of the weeks and months.")
+]
 EnvironmentName = Annotated[
-    str, typer.Option("--env", help="The environment, as in deploy/environments.")
+    str, typer.Option("--env", metavar="NAME", help="The environment, as in deploy/environments.")
 ]
 
 
@@ -83,9 +171,21 @@ class MissingExtraError(AthenaReportsError):
     """A command needs a package that is not installed."""
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"athena-reports {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
     dags: Annotated[
         Path | None,
         typer.Option(
@@ -95,12 +195,12 @@ def options(
         ),
     ] = None,
 ) -> None:
-    """Tools for those who write reports and deploy them.
+    """Write, check, run and deploy reports from Amazon Athena on Apache Airflow.
 
-    They look at the project of the working directory: the nearest folder above it whose
-    pyproject.toml has a table [tool.athena-reports]. They use the AWS endpoint, account and region
-    of the shell. If it names neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, they use the services
-    of the `up` that runs in the project, or start local services for as long as they run.
+    The project is the nearest folder, from the working directory upwards, whose pyproject.toml has
+    a table [tool.athena-reports]. The AWS endpoint, account and region are those of the shell. If
+    it sets neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, the services are those of the `up` that
+    runs in the project, or local ones that are started for the command.
     """
     context.with_resource(_extra_named())
     if dags is not None:
@@ -121,7 +221,7 @@ def _extra_named() -> Iterator[None]:
         ) from error
 
 
-def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
+def _set_up(context: typer.Context) -> "Project":
     """Return the project, and let this process use its folders, and services until it ends.
 
     It comes before what imports Airflow.
@@ -129,8 +229,20 @@ def _set_up(context: typer.Context, *, may_start: bool = True) -> "Project":
     from athena_reports_cli.local.beside import services_beside
 
     project = _configured_project()
-    context.with_resource(services_beside(project, may_start=may_start))
+    context.with_resource(services_beside(project, may_start=True))
     return project
+
+
+def _use_published(context: typer.Context) -> "Running | None":
+    """Let this process use the project's folders, and services that have publications.
+
+    Return the `up` that these belong to; None if they are others. It comes before what imports
+    Airflow.
+    """
+    from athena_reports_cli.local.beside import services_beside
+
+    project = _configured_project()
+    return context.with_resource(services_beside(project, may_start=False))
 
 
 def _configured_project() -> "Project":
@@ -145,8 +257,10 @@ def _configured_project() -> "Project":
 
 def _new_folder(folder: Path) -> Path:
     from athena_reports_cli.authoring.project_folder import require_new_folder
+    from athena_reports_cli.authoring.project_wheels import kept_wheels
 
     require_new_folder(folder.absolute())
+    kept_wheels()
     return folder
 
 
@@ -163,21 +277,30 @@ def init(
     folder: Annotated[
         Path,
         # What is refused is refused before the questions.
-        typer.Argument(help="The new folder; the project has its name.", callback=_new_folder),
+        typer.Argument(
+            metavar="FOLDER",
+            help="The new folder; the project has its name.",
+            callback=_new_folder,
+        ),
     ],
-    report: Annotated[str, typer.Option(prompt="First report", help="Name of the first report.")],
-    table: TableOption,
-    key: KeyOption,
-    time: TimeOption,
-    since: SinceOption,
-    owner: OwnerOption,
+    report: Annotated[
+        str,
+        _asked(
+            "Name of the first report", "Name of the first report.", require_name, metavar="NAME"
+        ),
+    ] = "",
+    table: TableOption = "",
+    ranked: RankedOption = "",
+    time: TimeOption = "",
+    since: SinceOption = "",
+    owner: OwnerOption = "",
     until: UntilOption = None,
     partition: PartitionOption = "dt",
     timezone: TimezoneOption = "UTC",
 ) -> None:
     """Write a new project with its first report.
 
-    It asks for what is not given, and overwrites nothing.
+    Asks for the options that are needed and not given. Overwrites nothing.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import Project
@@ -189,36 +312,41 @@ def init(
         first_report = NewReport(
             name=report,
             table=table,
-            key=key,
+            ranked=ranked,
             time=time,
             owner=owner,
-            since=since,
+            since=date.fromisoformat(since),
             until=until,
             partition=partition,
             timezone=timezone,
         )
         write_project(folder, first_report)
-    print(f"{folder} is a project of reports. Its README.md says what to run.")
+    print(f"{folder} is ready. Next: cd {folder}, then see README.md.")
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the report.", callback=_new_report_name)],
-    table: TableOption,
-    key: KeyOption,
-    time: TimeOption,
-    since: SinceOption,
-    owner: OwnerOption,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Name of the report.", callback=_new_report_name),
+    ],
+    table: TableOption = "",
+    ranked: RankedOption = "",
+    time: TimeOption = "",
+    since: SinceOption = "",
+    owner: OwnerOption = "",
     until: UntilOption = None,
     partition: PartitionOption = "dt",
     timezone: TimezoneOption = "UTC",
 ) -> None:
-    """Write a report: DAG file, SQL, a case and the golden SQL.
+    """Write a new report.
 
-    It asks for what is not given, and overwrites nothing.
+    That is a DAG file, its SQL, a test case and the rendered SQL. Asks for the options that are
+    needed and not given. Overwrites nothing.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.local.running import find_running
 
     project = find_project()
     with environment_of_rules(project):
@@ -230,10 +358,10 @@ def new(
         report = NewReport(
             name=name,
             table=table,
-            key=key,
+            ranked=ranked,
             time=time,
             owner=owner,
-            since=since,
+            since=date.fromisoformat(since),
             until=until,
             partition=partition,
             timezone=timezone,
@@ -242,6 +370,13 @@ def new(
         files += write_golden(Repository(project), name)
     for file in files:
         print(file.relative_to(project.root))
+    running = find_running(project)
+    if running is not None:
+        print(
+            f"The `up` at {running.airflow} reads these files within a minute, and runs the last"
+            f" week and month. Load {table} first, or pause both DAGs.",
+            file=sys.stderr,
+        )
 
 
 @app.command()
@@ -364,10 +499,10 @@ def preview(
     from athena_reports.publication.folder import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
     from athena_reports_cli.authoring import preview as previews
-    from athena_reports_cli.authoring.report_files import find_report
+    from athena_reports_cli.authoring.report_files import find_complete_period
     from athena_reports_cli.authoring.trial import Aws
 
-    declared, previewed_period = find_report(report, period, _reports())
+    declared, previewed_period = find_complete_period(report, period, _reports())
     aws = Aws.connect()
     progress = Console(stderr=True)
     with progress.status("Looking for partitions"):
@@ -401,25 +536,21 @@ def plan(
     context: typer.Context,
     report: ReportName,
     last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
-    key: Annotated[
+    row_key: Annotated[
         list[str] | None,
-        typer.Option(help="A column that tells rows apart; several times for more."),
+        typer.Option(help="A column that identifies rows; repeat it for more."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Run the queries without asking.")] = False,
-    apply: Annotated[
-        str, typer.Option(metavar="URL or mwaa:NAME", help="Let this Airflow restate what changes.")
-    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what an edited report would change in its last published periods, as Markdown.
+    """Show what an edit would change in published periods.
 
+    Runs the last published periods with the edited report, and prints the differences as Markdown.
     Nothing is published. It fails if a period would not be published. Of a report with several DAGs
-    it takes the first, and names the others.
+    it takes the first, and names the others. It ends with the command that restates what changes.
     """
-    _set_up(context, may_start=False)
-    from athena_reports.settings import settings
+    _use_published(context)
     from athena_reports_cli.authoring import plan as plans
-    from athena_reports_cli.authoring.airflow_api import connect, require_dag
     from athena_reports_cli.authoring.preview import cost_of, expected_cost
     from athena_reports_cli.authoring.report_files import find_dags
     from athena_reports_cli.authoring.trial import Aws
@@ -431,101 +562,87 @@ def plan(
     if others:
         other_ids = " or ".join(other.dag.dag_id for other in others)
         show_progress(f"Only {dag_id} is planned. For another DAG, name it: {other_ids}")
-    key_columns = tuple(key) if key else ()
+    key_columns = tuple(row_key) if row_key else ()
     aws = Aws.connect()
-    airflow = None
-    if apply:
-        airflow = connect(apply)
     plans.check_folder(declared, aws)
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
     for subject in plans.check_sql(declared, periods, aws):
         show_progress(f"not checked: {subject}")
-    environment = settings().environment
-    if airflow is not None:  # it is asked before anything is paid, and again at the end
-        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
 
     # This also ends the command if a run would not start one of the queries. So it is called even
     # if nobody is asked for a yes.
     cost = expected_cost(declared, periods, aws)
-    separable = plans.with_published_sql(declared, periods, aws)
-    separated = list(separable)
-    if not yes:
-        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
-    if not yes and separable:
-        published_cost = cost_of(list(separable.values()), aws)
-        question = (
-            "To tell late data from the edit, query the published SQL too, where rows change:"
+    question = f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}."
+    scans = plans.scans_of_published_sql(declared, periods, aws)
+    if scans:
+        question += (
+            " To separate late data from the edit, the published SQL runs too where rows change:"
+            f" {cost_of(scans, aws)} more."
         )
-        if not _confirms(f"{question} {published_cost} more. Pay?"):
-            separated = []
+    if not yes:
+        _ask_to_pay(f"{question} Pay?")
 
-    change_plan = plans.make_plan(
-        declared, periods, key_columns, aws, show_progress, separated=separated
-    )
+    change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
     if as_json:
         print(change_plan.model_dump_json(indent=2))
     else:
         print(plans.markdown(change_plan))
-    if airflow is not None:
-        # Once more: somebody may have deployed while the queries ran.
-        require_dag(airflow, dag_id, environment=environment, logic=declared.logic)
-        _restate(change_plan, declared, airflow, progress)
+    if change_plan.restatable:
+        show_progress(
+            "To restate what changes, deploy the edit, then: athena-reports run"
+            f" {dag_id} {' '.join(change_plan.restatable)}"
+        )
     if change_plan.failed:
         raise typer.Exit(1)
 
 
 def _ask_to_pay(question: str) -> None:
     """End the command unless the answer is a yes."""
-    if not _confirms(question):
-        raise typer.Abort
-
-
-def _confirms(question: str) -> bool:
-    """Return whether the answer is a yes. Without an answer the command ends."""
     # With typer's own `err` the last character of the question still goes to standard output.
     with redirect_stdout(sys.stderr):
-        return typer.confirm(question)
+        typer.confirm(question, abort=True)
 
 
-def _restate(
-    change_plan: "ChangePlan", declared: "DeclaredReport", airflow: "Airflow", progress: Console
+@app.command()
+def run(
+    context: typer.Context,
+    report: ReportName,
+    period_ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PERIOD]...", help="Period ids; by default the last complete period."
+        ),
+    ] = None,
+    airflow: AirflowAddress = "",
 ) -> None:
-    """Let Airflow restate what changes, and list what began, also if an error ends it."""
-    from athena_reports_cli.authoring.airflow_api import AirflowApiError, restate, restating_run_id
+    """Run a period now in Airflow, and follow it to its end.
 
-    dag_id = change_plan.dag_id
-    outcomes = []
-    unanswered_period = ""  # whose run was asked for, but not yet answered
-    not_begun = [planned.period for planned in change_plan.restatable]
-    try:
-        for planned in change_plan.restatable:
-            run_id = restating_run_id(planned.period, declared.logic, planned.version)
-            unanswered_period = planned.period
-            run = restate(airflow, dag_id, planned.period, run_id)
-            unanswered_period = ""
-            not_begun.remove(planned.period)
-            outcome = f"{dag_id} restates {planned.period} in run {run_id}."
-            if run.is_earlier:
-                outcome += f" It began before, and is {run.state}."
-            if run.state in ("failed", "success"):
-                outcome += " Clear it in Airflow to run it again."
-            outcomes.append(outcome)
-    except AirflowApiError as error:
-        if error.is_refusal:
-            unanswered_period = ""
-        raise
-    finally:
-        for outcome in outcomes:
-            progress.print(outcome, soft_wrap=True)
-        for period_id in change_plan.failed:
-            problem = f"{dag_id} does not restate {period_id}, which would not be published."
-            progress.print(problem, soft_wrap=True)
-        for period_id in not_begun:
-            problem = f"{dag_id} has not begun to restate {period_id}."
-            if period_id == unanswered_period:
-                problem = f"{dag_id} may have begun to restate {period_id}."
-            progress.print(problem, soft_wrap=True)
+    A published period is queried, and paid, again. Ctrl-C ends only the command: the run goes on.
+    """
+    running = _use_published(context)
+    from urllib.parse import quote
+
+    from athena_reports_cli.authoring import start_runs
+    from athena_reports_cli.authoring.report_files import find_complete_period
+    from athena_reports_cli.local.runs import TimedProgress, follow_run, require_success
+
+    all_reports = _reports()
+    chosen = [
+        find_complete_period(report, period_id, all_reports) for period_id in period_ids or [""]
+    ]
+    client = start_runs.airflow_of(airflow, running)
+    for declared, _ in chosen:
+        start_runs.require_active(declared, client)
+    progress = TimedProgress(Console())
+    for declared, period in chosen:
+        dag_id = declared.dag.dag_id
+        run_id = start_runs.start_run(client, dag_id, period.id)
+        page = client.link(f"/dags/{dag_id}/runs/{quote(run_id)}")
+        progress(f"{dag_id} {period}: started. See {page}")
+        ended = follow_run(client, dag_id, run_id, progress)
+        require_success(client, ended)
+        progress(f"{dag_id} {period}: {ended.state}")
 
 
 @app.command()
@@ -538,40 +655,32 @@ def backfill(
     last: Annotated[
         str, typer.Option("--to", metavar="DATE", help="Last date, or a month, quarter or year.")
     ],
-    airflow: Annotated[
-        str,
-        typer.Option(
-            metavar="URL or mwaa:NAME",
-            help="The Airflow that runs them; by default that of AIRFLOW_URL, or of `up`.",
-        ),
-    ] = "",
+    airflow: AirflowAddress = "",
     yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the runs; fail if one of them fails.")
+    ] = False,
 ) -> None:
-    """Run the periods of a report that start in a range of local dates, by a backfill of Airflow.
+    """Run past periods by a backfill of Airflow.
 
-    It shows the periods of each DAG of the report, and asks. Periods with a successful run are
-    skipped. Dates outside of the report's data are rejected.
+    They are the periods that start in a range of local dates. Shows those of each DAG of the
+    report, and asks. Periods with a successful run are skipped. Dates outside of the report's data
+    are rejected.
     """
-    _set_up(context, may_start=False)
+    running = _use_published(context)
     from athena_reports_cli.authoring import backfill as backfills
-    from athena_reports_cli.authoring.airflow_api import AirflowApiError, connect
     from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.start_runs import airflow_of
     from athena_reports_cli.authoring.trial import Aws
+    from athena_reports_cli.local.runs import TimedProgress, follow_backfill, require_success
 
-    if not airflow:
-        airflow = os.environ.get("AIRFLOW_URL", "")
-    if not airflow:
-        raise AirflowApiError(
-            "Name the Airflow that runs the periods: --airflow URL or mwaa:NAME."
-            " On this machine, start `athena-reports up` first."
-        )
     dates = backfills.date_range(first, last)
     now = datetime.now(UTC)
     dags = find_dags(report, _reports())
     all_chosen = [backfills.choose_periods(declared, dates, now) for declared in dags]
     backfills.require_some(all_chosen, dates)
 
-    connection = connect(airflow)
+    client = airflow_of(airflow, running)
     aws = Aws.connect()
     console = Console()
     plans = []
@@ -579,59 +688,79 @@ def backfill(
         if not chosen.complete:
             console.print(backfills.none_complete(chosen, dates), soft_wrap=True, highlight=False)
             continue
-        plan = backfills.plan_backfill(chosen, connection, aws)
+        plan = backfills.plan_backfill(chosen, client, aws)
         backfills.show(plan, console)
         if plan.to_run:
             plans.append(plan)
     if not plans:
-        console.print("There is nothing to run.")
+        console.print("Nothing to run.")
         return
+    if wait:
+        backfills.require_active(plans)
     if not yes:
         _ask_to_pay("Start these runs?")
     for plan in plans:
-        console.print(backfills.begin(plan, connection), soft_wrap=True, highlight=False)
+        console.print(backfills.begin(plan, client), soft_wrap=True, highlight=False)
+    if wait:
+        progress = TimedProgress(console)
+        for plan in plans:
+            for ended in follow_backfill(client, plan.dag_id, plan.starts, progress):
+                require_success(client, ended)
 
 
 @app.command()
-def docs(
-    report: ReportName,
-    odcs: Annotated[
-        bool, typer.Option("--odcs", help="Print an ODCS data contract as YAML.")
-    ] = False,
-) -> None:
+def docs(report: ReportName) -> None:
     """Describe a report as Markdown, for its readers.
 
-    They see its schedule, inputs, columns and checks, and where it is published. It does not call
-    AWS.
+    Shows its schedule, inputs, columns and checks, and where it is published. Does not call AWS.
     """
     from athena_reports_cli.local.beside import use_local_names
 
     _configured_project()
     use_local_names()
-    from athena_reports_cli.authoring.docs import contract, markdown
+    from athena_reports_cli.authoring.docs import markdown
     from athena_reports_cli.authoring.report_files import find_dags
 
-    dags = find_dags(report, _reports())
-    if odcs:
-        print(contract(dags))
-    else:
-        print(markdown(dags))
+    print(markdown(find_dags(report, _reports())))
 
 
-@app.command()
-def status(context: typer.Context, report: ReportName, as_json: AsJson = False) -> None:
-    """Show which periods of each DAG of a report are published, and what is wrong with them.
+@app.command("list")
+def list_reports(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the reports and their last published periods.
 
-    It names those that were published by other SQL, params or transform than today's, and what
-    cannot be read.
+    Without an environment or a running `up`, these periods are not shown.
     """
-    _set_up(context, may_start=False)
-    from athena_reports_cli.authoring import status as statuses
-    from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.local.beside import NoServicesError, use_local_names
+
+    try:
+        _use_published(context)
+        has_services = True
+    except NoServicesError:
+        use_local_names()
+        has_services = False
+    from athena_reports_cli.authoring import report_list
     from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
-    dags = find_dags(report, all_reports)
+    aws = Aws.connect() if has_services else None
+    _show(report_list.list_reports(all_reports.reports, aws), report_list.show, as_json)
+    if all_reports.broken_files:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(context: typer.Context, report: AnyReportName = "", as_json: AsJson = False) -> None:
+    """Show which periods are published or need attention.
+
+    Names those that were published by other SQL, params or transforms than today's, and what
+    cannot be read.
+    """
+    _use_published(context)
+    from athena_reports_cli.authoring import status as statuses
+    from athena_reports_cli.authoring.trial import Aws
+
+    all_reports = _reports()
+    dags = _dags(report, all_reports)
     aws = Aws.connect()
     all_status = [statuses.status(declared, aws) for declared in dags]
     if as_json:
@@ -647,22 +776,20 @@ def status(context: typer.Context, report: ReportName, as_json: AsJson = False) 
 @app.command()
 def costs(
     context: typer.Context,
-    report: Annotated[
-        str, typer.Argument(metavar="REPORT", help="A report, or the id of a DAG; by default all.")
-    ] = "",
+    report: AnyReportName = "",
     months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Show what reports, their owners and months scanned and cost, the most expensive first."""
-    _set_up(context, may_start=False)
+    """Show what queries scanned and cost.
+
+    The totals are by report, by owner and by month, the most expensive first.
+    """
+    _use_published(context)
     from athena_reports_cli.authoring import costs as cost_totals
-    from athena_reports_cli.authoring.report_files import find_dags
     from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
-    dags = all_reports.reports
-    if report:
-        dags = find_dags(report, all_reports)
+    dags = _dags(report, all_reports)
     totals = cost_totals.costs(dags, months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
     if all_reports.broken_files:  # the reports of a broken file are not among them
@@ -725,15 +852,16 @@ def account(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check that the account has what the settings name, and that it can be written to.
+    """Check that the account has what the settings name.
 
-    Nothing is queried or left behind.
+    Also checks that it can be written to. Nothing is queried or left behind.
     """
-    _set_up(context, may_start=False)
+    _use_published(context)
     from athena_reports.settings import settings
     from athena_reports.workflows.preflight import check_account
-    from athena_reports_cli.authoring.airflow_api import check_pool, connect
+    from athena_reports_cli.authoring.start_runs import check_pool
     from athena_reports_cli.authoring.trial import Aws
+    from athena_reports_cli.local.client import connect
 
     aws = Aws.connect()
     deployment = settings()
@@ -765,13 +893,13 @@ def up(
         ),
     ] = False,
 ) -> None:
-    """Run Airflow with the reports and the Reports page on this machine until it is stopped.
+    """Run Airflow with the reports on this machine.
 
-    It has local services with the tables that `load` has kept. The other commands of the project
-    use them meanwhile. Connections and variables of Airflow come from `.airflow.env` in the
-    project's folder. What is created in the UI is gone at the next `up`.
+    It runs until it is stopped, with the Reports page, and with local services that have the tables
+    kept by `load`. The other commands of the project use both meanwhile. Connections and variables
+    of Airflow come from `.airflow.env` in the project's folder. What is created in the UI is gone
+    at the next `up`.
     """
-    from athena_reports_cli.local.interrupts import exit_code
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.services import forget_aws_of_shell
     from athena_reports_cli.local.up import up as run_up
@@ -780,9 +908,9 @@ def up(
     console = Console()
     try:
         run_up(find_project(), port, console, shell_connections=shell_connections)
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         console.print("\nInterrupted; all that was started has been stopped.")
-        raise typer.Exit(exit_code(interrupt)) from interrupt
+        raise
 
 
 @app.command()
@@ -838,12 +966,21 @@ def _reports() -> "Declared":
     return all_reports
 
 
+def _dags(report: str, all_reports: "Declared") -> "list[DeclaredReport]":
+    """Return the DAGs of a report, or all of them for an empty name."""
+    from athena_reports_cli.authoring.report_files import find_dags
+
+    if not report:
+        return all_reports.reports
+    return find_dags(report, all_reports)
+
+
 def print_problem(problem: str) -> None:
     """Print what is wrong to standard error."""
     Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _show(result: BaseModel, show: Callable[[Any, Console], None], as_json: bool) -> None:
+def _show(result: "BaseModel", show: Callable[[Any, Console], None], as_json: bool) -> None:
     """Print a result as JSON, or as `show` prints it for a person."""
     if as_json:
         print(result.model_dump_json(indent=2))

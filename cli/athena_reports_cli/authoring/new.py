@@ -3,8 +3,6 @@
 They run as they are, and are meant to be edited. Their texts are the templates in `templates/`.
 """
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -16,22 +14,17 @@ from pydantic import BaseModel
 
 from athena_reports.inputs.layout import format_argument
 from athena_reports.periods.calendar import Period, weekly
-from athena_reports.sql.names import is_reserved, sql_name
+from athena_reports.sql.names import sql_name
 from athena_reports_cli.authoring.case_tables import EXPECTED_FILE
 from athena_reports_cli.authoring.cases import CASE_FILE
 from athena_reports_cli.authoring.report_name import (
     NewReportError,
     dag_file,
     require_absent,
-    require_name,
     sql_file,
 )
 from athena_reports_cli.local.project import Project
 
-_COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
-_TABLE = re.compile(r"[a-z][a-z0-9_]*")  # a template cannot read `inputs._table`
-# Categories of Unicode: control characters, surrogates, separators of lines and of paragraphs.
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 _TICK = timedelta(milliseconds=1)  # the smallest step of Athena's timestamp
 
 
@@ -43,9 +36,9 @@ class NewReport(BaseModel, frozen=True):
     Attributes:
         name: Name of the report.
         table: The table of events.
-        key: The column whose values are ranked. It may be the partition key, to rank dates.
+        ranked: The column whose values are ranked. It may be the partition key, to rank dates.
         time: The event time, a timestamp in UTC.
-        owner: Who is asked when it fails.
+        owner: Who is notified when it fails.
         since: First date that has data.
         until: Last date that has data; None if it goes on.
         partition: The partition key, a UTC date as text.
@@ -54,7 +47,7 @@ class NewReport(BaseModel, frozen=True):
 
     name: str
     table: str
-    key: str
+    ranked: str
     time: str
     owner: str
     since: date
@@ -70,11 +63,13 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
         NewReportError: The report could not run as it is written, one of its files is there
             already, or they cannot be written. Then none is written.
     """
-    _require_names(report)
-    _require_owner(report.owner)
+    if report.time in (report.ranked, report.partition):
+        raise NewReportError(
+            f"{report.time} is the event time. Name other columns to rank and for the partition."
+        )
     if report.until is not None and report.until < report.since:
         raise NewReportError(
-            f"The last date, {report.until}, is before the first one, {report.since}."
+            f"The last date {report.until} is before the first date {report.since}."
         )
     files = _files(report, project)
     require_absent(files, project)
@@ -87,35 +82,8 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
         for path in files:
             if path.is_file():
                 path.unlink()
-        raise NewReportError(f"{error}, so nothing is written.") from error
+        raise NewReportError(f"{error}. Nothing was written.") from error
     return list(files)
-
-
-def _require_names(report: NewReport) -> None:
-    require_name(report.name)
-    columns = {"key": report.key, "time": report.time, "partition": report.partition}
-    wrong = {field: name for field, name in columns.items() if not _COLUMN.fullmatch(name)}
-    if not _TABLE.fullmatch(report.table):
-        wrong["table"] = report.table
-    if wrong:
-        way_out = "use lower-case letters, digits and '_', and begin a table with a letter."
-        raise NewReportError(f"{wrong} are not names of Athena: {way_out}")
-    if report.time in (report.key, report.partition):
-        raise NewReportError(
-            f"{columns}: the time is a column of its own. Name another one for the key and the"
-            " partition."
-        )
-    if is_reserved(report.partition):
-        raise NewReportError(
-            f"The partition key {report.partition!r} is a reserved word of SQL."
-            " Write the report by hand."
-        )
-
-
-def _require_owner(owner: str) -> None:
-    is_one_line = not any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner)
-    if not owner.strip() or not is_one_line:
-        raise NewReportError(f"{owner!r} is not an owner: give one line of text.")
 
 
 def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
@@ -126,9 +94,9 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
     values: dict[str, object] = {
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
-        "key_column": _key_column(report.key),
+        "key_column": _key_column(report.ranked),
         "input_format": format_argument(report.partition),
-        "count": "event_count" if report.key == "events" else "events",
+        "count": "event_count" if report.ranked == "events" else "events",
         "week": week,
         "input_columns": _input_columns(report),
         "input_rows": [_input_row(event, report) for event in _events_around(week)],
@@ -181,8 +149,8 @@ def _events_around(week: Period) -> list[_Event]:
 
 def _input_columns(report: NewReport) -> list[str]:
     """Return the columns of the case's input, with their types."""
-    columns = [f"{report.key} string", f"{report.time} timestamp"]
-    if report.partition != report.key:
+    columns = [f"{report.ranked} string", f"{report.time} timestamp"]
+    if report.partition != report.ranked:
         columns.append(f"{report.partition} string")
     return columns
 
@@ -190,14 +158,14 @@ def _input_columns(report: NewReport) -> list[str]:
 def _input_row(event: _Event, report: NewReport) -> list[str]:
     """Return the values of an event in these columns."""
     values = [_key_of(event, report), event.time]
-    if report.partition != report.key:
+    if report.partition != report.ranked:
         values.append(event.date)
     return values
 
 
 def _key_of(event: _Event, report: NewReport) -> str:
     """Return what an event has in the column of the key."""
-    if report.partition == report.key:
+    if report.partition == report.ranked:
         return event.date
     return event.key
 

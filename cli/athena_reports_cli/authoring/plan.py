@@ -1,12 +1,11 @@
 """What an edited report would change.
 
 Its last published periods are queried again, and compared with what is published. The data may have
-changed too since then: late data. What changes by it is told apart from the edit, where it can be.
+changed too since then: late data. Where possible, its changes are separated from those of the edit.
 """
 
 import shutil
-from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +25,10 @@ from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
 from athena_reports.settings import settings
-from athena_reports.steps.input_coverage import find_partitions
 from athena_reports_cli.authoring.column_check import check_columns
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws, trial, warn, why_not_published
+from athena_reports_cli.local.words import counted
 
 
 class PlanError(AthenaReportsError):
@@ -53,10 +52,8 @@ class Separation(BaseModel, frozen=True):
 class PlannedPeriod(BaseModel, frozen=True):
     """A period as it is published, and as it would be.
 
-    If something changes, either `separation` tells late data from the edit, or `not_separated` says
-    why they are not told apart. In the second case `newer_partitions` has the partitions of its
-    inputs, with their tables, that were written after the published query was submitted; None if
-    they cannot be looked at.
+    If something changes, either `separation` separates late data from the edit, or `not_separated`
+    says why it cannot.
     """
 
     period: str
@@ -68,7 +65,6 @@ class PlannedPeriod(BaseModel, frozen=True):
     price_usd: float | None
     separation: Separation | None = None
     not_separated: str = ""
-    newer_partitions: tuple[str, ...] | None = ()
 
 
 class ChangePlan(BaseModel, frozen=True):
@@ -83,10 +79,10 @@ class ChangePlan(BaseModel, frozen=True):
         return [planned.period for planned in self.periods if not planned.differences.is_empty]
 
     @property
-    def restatable(self) -> list[PlannedPeriod]:
-        """The periods that would change, and that would be published."""
+    def restatable(self) -> list[str]:
+        """The ids of the periods that would change, and that would be published."""
         return [
-            planned
+            planned.period
             for planned in self.periods
             if not planned.differences.is_empty and not planned.failed
         ]
@@ -106,7 +102,7 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published"
-            " in Glue, so there is nothing to compare with."
+            " in Glue: there is nothing to compare with."
         )
     return published[-number:]
 
@@ -129,9 +125,9 @@ def check_comparable(
         columns = [column.name for column in _published(declared, period, aws).columns]
         for name in key:
             if name not in columns:
-                about = f"{declared.dag.dag_id}, period {period.id}"
                 raise PlanError(
-                    f"{about} has no column {name!r}. Choose a key among {', '.join(columns)}."
+                    f'{declared.dag.dag_id}, period {period.id} has no column "{name}". Choose the'
+                    f" row key among {', '.join(columns)}."
                 )
 
 
@@ -150,20 +146,20 @@ def check_sql(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> 
     return list(dict.fromkeys(not_checked))
 
 
-def with_published_sql(
+def scans_of_published_sql(
     declared: DeclaredReport, periods: Sequence[Period], aws: Aws
-) -> dict[Period, int]:
-    """Return the periods whose published SQL can tell late data from the edit, if it is run too.
+) -> list[int]:
+    """Return the bytes that the published SQL scanned, where it is run again if rows change.
 
-    Of each it returns the bytes that this SQL scanned when it was published. These are the periods
-    whose SQL was edited since, or anything else that shows in it, but not the transforms.
+    These are the periods whose SQL was edited since, or anything else that shows in it, but not the
+    transforms.
     """
-    scanned_bytes = {}
+    scanned_bytes = []
     for period in periods:
         manifest = _published(declared, period, aws)
         is_edited = not is_same(manifest.logic, declared.logic)
         if is_edited and is_same(manifest.transforms_logic, declared.report.transforms_logic):
-            scanned_bytes[period] = manifest.query.scanned_bytes
+            scanned_bytes.append(manifest.query.scanned_bytes)
     return scanned_bytes
 
 
@@ -173,8 +169,6 @@ def make_plan(
     key: Sequence[str],
     aws: Aws,
     show_progress: Callable[[str], None],
-    *,
-    separated: Collection[Period] = (),
 ) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones.
 
@@ -187,7 +181,6 @@ def make_plan(
         key: The columns that tell rows apart; empty for the key of the report.
         aws: The services.
         show_progress: Is called with a line of text before each query.
-        separated: Periods of `with_published_sql` whose published SQL is paid too, if they change.
 
     Raises:
         ScanLimitError: A run of a period would not start its query.
@@ -199,8 +192,7 @@ def make_plan(
     planned = []
     for period in periods:
         show_progress(f"{declared.dag.dag_id} {period.id}")
-        comparison = _Comparison(declared, period, key, aws)
-        planned.append(comparison.planned(is_separated=period in separated))
+        planned.append(_Comparison(declared, period, key, aws).planned())
     return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
 
@@ -219,11 +211,8 @@ class _Comparison:
         self.location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
         self.manifest = _published(declared, period, aws)
 
-    def planned(self, *, is_separated: bool) -> PlannedPeriod:
-        """Run the edited report and compare.
-
-        `is_separated` says whether the published SQL may be paid too.
-        """
+    def planned(self) -> PlannedPeriod:
+        """Run the edited report and compare."""
         with trial(self.declared, self.period, self.aws, command="plan") as done:
             _remove_result(done.execution.output_location, self.aws)
             published = _Rows(done.engine.folder / "published.parquet", self.manifest.columns)
@@ -245,29 +234,27 @@ class _Comparison:
                 nothing = self._differences(edited, edited, done.engine)
                 separation = Separation(late_data=differences, edit=nothing)
                 return planned.model_copy(update={"separation": separation})
-            problem = self._why_not_separated(is_separated=is_separated)
-            if not problem:
-                try:
-                    separation = self._separate(published, edited, done.engine)
-                    return planned.model_copy(update={"separation": separation})
-                # The edited query is paid already, so its plan is shown anyway. And the edit may be
-                # what lets the SQL run again.
-                except (AthenaReportsError, BotoCoreError, ClientError) as error:
-                    problem = f"the published SQL gives no rows today: {error}"
-        newer = self._newer_partitions()
-        return planned.model_copy(update={"not_separated": problem, "newer_partitions": newer})
+            problem = self._why_not_separated()
+            if problem:
+                return planned.model_copy(update={"not_separated": problem})
+            try:
+                separation = self._separate(published, edited, done.engine)
+            # The edited query is paid already, so its plan is shown anyway. And the edit may be
+            # what lets the SQL run again.
+            except (AthenaReportsError, BotoCoreError, ClientError) as error:
+                problem = f"could not run the published SQL today: {error}"
+                return planned.model_copy(update={"not_separated": problem})
+            return planned.model_copy(update={"separation": separation})
 
-    def _why_not_separated(self, *, is_separated: bool) -> str:
+    def _why_not_separated(self) -> str:
         published_transforms = self.manifest.transforms_logic
         transforms = self.declared.report.transforms_logic
         if not published_transforms:
-            return "the publication does not tell which transforms made it."
+            return "the manifest does not name the transforms of the publication."
         if UNKNOWN in (published_transforms, transforms):
             return "the logic of the transforms is unknown. Set logic_version= on the report."
         if published_transforms != transforms:
             return "the transforms were edited."
-        if not is_separated:
-            return "the published SQL was not run."
         return ""
 
     def _separate(self, published: "_Rows", edited: "_Rows", engine: Engine) -> Separation:
@@ -300,36 +287,6 @@ class _Comparison:
             engine=engine,
         )
 
-    def _newer_partitions(self) -> tuple[str, ...] | None:
-        """Return the partitions that were written after the published query was submitted.
-
-        None if they cannot be looked at: the query is paid already, so the plan is shown anyway.
-        """
-        try:
-            return self._find_newer_partitions()
-        except (AthenaReportsError, BotoCoreError, ClientError):
-            return None
-
-    def _find_newer_partitions(self) -> tuple[str, ...]:
-        submitted_at = datetime.fromisoformat(self.manifest.query.submitted_at)
-        inputs = find_partitions(
-            self.declared.report.inputs,
-            self.period,
-            database=settings().database,
-            glue=self.aws.glue,
-            late_by=self.declared.report.late_by,
-            now=datetime.now(UTC),
-            s3=self.aws.s3,
-        )
-        newer = []
-        for partitions in inputs:
-            for name, folder_uri in partitions.folders.items():
-                objects = self.aws.s3.list(f"{folder_uri.rstrip('/')}/")
-                if any(stored.modified > submitted_at for stored in objects):
-                    # The folder of a table without partitions has no name.
-                    newer.append(f"{partitions.coverage.table}/{name}".rstrip("/"))
-        return tuple(newer)
-
 
 class _Rows(NamedTuple):
     """Rows of a period as a Parquet file in the folder of the engine that compares."""
@@ -344,7 +301,7 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
         raise PlanError(
-            f"{location.manifest_uri} names no Parquet to compare with. Publish the period again."
+            f"{location.manifest_uri} has no Parquet to compare with. Publish the period again."
         )
     return manifest
 
@@ -363,7 +320,8 @@ def _remove_result(uri: str, aws: Aws) -> None:
 def markdown(plan: ChangePlan) -> str:
     """Return a plan as Markdown, for a pull request."""
     lines = [
-        f"### {plan.dag_id}: {len(plan.changed)} of {len(plan.periods)} periods change",
+        f"### {plan.dag_id}: {len(plan.changed)} of {counted(len(plan.periods), 'period')}"
+        " would change",
         "",
         "| period | rows | added | removed | changed | in columns | scanned bytes | USD |",
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
@@ -377,7 +335,8 @@ def markdown(plan: ChangePlan) -> str:
         if planned.failed:
             lines += ["", f"{planned.period} would not be published. {planned.failed}"]
         if planned.not_separated:
-            lines += ["", _doubt(planned)]
+            problem = f"could not separate late data from the edit: {planned.not_separated}"
+            lines += ["", f"{planned.period}: {problem}"]
         if planned.separation is None:
             lines += _examples(planned.period, planned.differences)
         else:
@@ -411,19 +370,6 @@ def _separations(plan: ChangePlan) -> list[str]:
     if len(lines) == header_lines:
         return []
     return lines
-
-
-def _doubt(planned: PlannedPeriod) -> str:
-    """Say that a part of the changes may not be due to the edit."""
-    if planned.newer_partitions is None:
-        newer = "The partitions of its inputs cannot be looked at."
-    elif not planned.newer_partitions:
-        newer = "No partition of its inputs is newer than what is published."
-    else:
-        partitions = ", ".join(planned.newer_partitions)
-        newer = f"These partitions are newer than what is published: {partitions}."
-    problem = planned.not_separated
-    return f"{planned.period}: late data and the edit are not told apart: {problem} {newer}"
 
 
 def _examples(about: str, differences: Differences) -> list[str]:

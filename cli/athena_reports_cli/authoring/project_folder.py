@@ -1,6 +1,6 @@
 """The folder of a new project: what its name may be, and where it can be.
 
-The command `init` asks it before its questions, so it imports nothing that imports Airflow.
+The command `init` looks at it before its questions, so it imports nothing that imports Airflow.
 """
 
 import keyword
@@ -30,8 +30,7 @@ def require_new_folder(folder: Path) -> None:
         folder_beside(folder).cleanup()
     except OSError as error:
         raise InitError(
-            f"{folder} cannot be written: {error.strerror}. Choose another folder. Nothing is"
-            " written."
+            f"Cannot write {folder}: {error.strerror}. Choose another folder."
         ) from error
 
 
@@ -43,27 +42,22 @@ def folder_beside(folder: Path) -> TemporaryDirectory[str]:
 def _require_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InitError(
-            f"{name!r} is not the name of a project: use lower-case letters, digits, '-' and '_',"
-            " and begin with a letter. Nothing is written."
+            f'"{name}" is not a valid project name: use lower-case letters, digits, - and _, and'
+            " begin with a letter."
         )
     if keyword.iskeyword(name):
-        raise InitError(
-            f"{name!r} is a keyword of Python. Choose another name. Nothing is written."
-        )
+        raise InitError(f'"{name}" is a keyword of Python. Choose another name.')
 
 
 def _require_place(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InitError(f"{folder} is not a folder. Choose another name. Nothing is written.")
+        raise InitError(f"{folder} is not a folder. Choose another name.")
     if folder.is_dir() and any(folder.iterdir()):
-        raise InitError(
-            f"{folder} is not empty. Choose another folder, such as {folder.name}-2, and move what"
-            " you want. Nothing is written."
-        )
+        raise InitError(f"{folder} is not empty. Choose another folder, such as {folder.name}-2.")
     if folder == Path.cwd():
         raise InitError(
-            f"{folder} is the working directory, which is replaced. Go to the folder above it, and"
-            f" run `athena-reports init {folder.name}`. Nothing is written."
+            f"{folder} is the working directory, and would be replaced. Go to the folder above it,"
+            f" and run `athena-reports init {folder.name}`."
         )
     if not folder.parent.is_dir():
-        raise InitError(f"There is no folder {folder.parent}. Create it. Nothing is written.")
+        raise InitError(f"The folder {folder.parent} does not exist. Create it first.")

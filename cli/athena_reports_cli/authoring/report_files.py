@@ -15,6 +15,7 @@ from jinja2 import Environment
 
 from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
 from athena_reports.periods.calendar import Cadence, Period
+from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import PublishedCalendar
 from athena_reports.publication.location import ReportLocation
 from athena_reports.reports.report import Report
@@ -166,21 +167,14 @@ def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
 
 
 def _no_such_report(name: str, known_names: list[str], broken_paths: Sequence[Path]) -> str:
-    problem = f"There is no report {name!r}."
+    problem = f'There is no report "{name}".'
     if broken_paths:
         files = " or ".join(map(str, broken_paths))
         problem += f" It may be in {files}, which cannot be imported: correct that first."
-    if broken_paths and not known_names:
-        return problem
-    return f"{problem} Is it one of these: {_suggestions(name, known_names)}?"
-
-
-def _suggestions(name: str, known_names: list[str]) -> str:
-    """Return the names that resemble a name; if none does, all; "none" if there are none at all."""
-    if not known_names:
-        return "none"
-    similar_names = get_close_matches(name, known_names, n=3, cutoff=0.3)
-    return ", ".join(similar_names or known_names)
+    close_names = get_close_matches(name, known_names)
+    if close_names:
+        return f"{problem} Did you mean {', '.join(close_names)}?"
+    return f"{problem} `athena-reports list` shows all reports."
 
 
 def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
@@ -205,6 +199,15 @@ def find_report(name: str, period_id: str, declared: Declared) -> tuple[Declared
         except PeriodError as error:
             problems.append(str(error))
     raise UnknownReportError(f"{name}: " + "; ".join(problems))
+
+
+def find_complete_period(
+    name: str, period_id: str, declared: Declared
+) -> tuple[DeclaredReport, Period]:
+    """Return what `find_report` does, if the period is over; else raise RunPeriodError."""
+    declared_report, period = find_report(name, period_id, declared)
+    require_complete(period, datetime.now(UTC))
+    return declared_report, period
 
 
 def _report_dags(path: Path) -> list[BuiltDag]:

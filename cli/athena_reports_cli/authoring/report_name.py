@@ -1,15 +1,24 @@
-"""Whether a report of a name can be written. The command `new` asks it before its questions.
+"""What a new report's names may be. The command line asks it at each question of `init` and `new`.
 
 So it imports nothing that imports Airflow.
 """
 
+from __future__ import annotations
+
 import re
+import unicodedata
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.reports.report import NAME_PATTERN
-from athena_reports_cli.local.project import Project
+
+if TYPE_CHECKING:
+    from athena_reports_cli.local.project import Project
+
+# Categories of Unicode: control characters, surrogates, separators of lines and of paragraphs.
+_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 class NewReportError(AthenaReportsError):
@@ -24,22 +33,63 @@ def require_new_name(name: str, project: Project) -> None:
 
 def require_name(name: str) -> None:
     """Raise NewReportError if a report cannot have a name."""
+    from athena_reports.reports.report import NAME_PATTERN
+
     if not re.fullmatch(NAME_PATTERN, name):
         raise NewReportError(
-            f"{name!r} is not a name: use up to 64 lower-case letters, digits and '_'."
+            f'"{name}" is not a valid report name: use up to 64 lower-case letters, digits and _,'
+            " and begin with a letter."
         )
+
+
+def require_table_name(name: str) -> None:
+    """Raise NewReportError if a template could not name a table `inputs.<name>`."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise NewReportError(
+            f'"{name}" is not a valid table name: use lower-case letters, digits and _, and begin'
+            " with a letter."
+        )
+
+
+def require_column_name(name: str) -> None:
+    """Raise NewReportError if a column of Glue cannot have a name."""
+    if not re.fullmatch("[a-z_][a-z0-9_]*", name):
+        raise NewReportError(
+            f'"{name}" is not a valid column name: use lower-case letters, digits and _.'
+        )
+
+
+def require_partition_key(name: str) -> None:
+    """Raise NewReportError if the filter of the partitions could not name a column."""
+    from athena_reports.sql.names import is_reserved
+
+    require_column_name(name)
+    if is_reserved(name):
+        raise NewReportError(f'The partition key "{name}" is a reserved word of SQL.')
+
+
+def require_date(text: str) -> None:
+    """Raise NewReportError if a text is no date."""
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise NewReportError(f'"{text}" is not a date, such as 2025-06-01.') from error
+
+
+def require_owner(owner: str) -> None:
+    """Raise NewReportError if a text is not one line."""
+    is_one_line = not any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner)
+    if not owner.strip() or not is_one_line:
+        raise NewReportError("The owner must be one line of text.")
 
 
 def require_absent(files: Iterable[Path], project: Project) -> None:
     """Raise NewReportError if one of the files of a new report is in the project already."""
     existing = [str(path.relative_to(project.root)) for path in files if path.exists()]
     if existing:
-        verb = "exist"
-        if len(existing) == 1:
-            verb = "exists"
-        advice = "Choose another name, or delete what is there."
         raise NewReportError(
-            f"{', '.join(existing)} {verb} already, so nothing is written. {advice}"
+            f"Already in the project: {', '.join(existing)}. Choose another name, or delete them."
+            " Nothing was written."
         )
 
 

@@ -18,6 +18,7 @@ from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws
+from athena_reports_cli.local.words import counted
 
 # The states after which something has to be done, so their periods are named one by one.
 _STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)
@@ -135,8 +136,8 @@ def _counts(periods: Sequence[PeriodStatus]) -> str:
         number_of_state.update(period.states)
     if not number_of_state:
         return "no periods"
-    noun = "period" if len(periods) == 1 else "periods"
-    counts = f"{len(periods)} {noun}, {_numbers(number_of_state, _WHETHER_PUBLISHED)}"
+    states = _numbers(number_of_state, _WHETHER_PUBLISHED)
+    counts = f"{counted(len(periods), 'period')}, {states}"
     others = [state for state in State if state not in _WHETHER_PUBLISHED]
     if not any(number_of_state[state] for state in others):
         return counts

@@ -43,13 +43,15 @@ def _set_unless_named(variable: str, value: str) -> None:
 
 
 @contextmanager
-def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
+def services_beside(project: Project, *, may_start: bool) -> Iterator[Running | None]:
     """Let this process reach services of AWS, for as long as the context lasts.
 
     Where the shell names an AWS endpoint or an environment, they are those. Else they are those of
     the `up` that runs in the project. If none runs, services are started, with the tables that the
     project keeps. Beside an `up` or started services, AWS_* and the profiles of the shell are
     ignored. What is set in the environment of this process stays set after the context.
+
+    Yields the `up` whose services they are; None if they are others.
 
     Args:
         project: The project.
@@ -61,18 +63,18 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         ServicesError: The services could not be started.
     """
     running = find_running(project)
-    if _shell_names_environment():
-        if running is not None and _shell_names_services_of(running):
-            _use(running, keep_airflow=_shell_names_airflow())
-        yield
+    if _shell_names_environment() and (running is None or not _shell_names_services_of(running)):
+        yield None
         return
     if running is not None:
-        _tell(
-            f"Using the `up` at {running.airflow}."
-            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
-        )
-        _use(running, keep_airflow=False)
-        yield
+        if not _shell_names_environment():
+            _print_note(
+                f"Using the `up` at {running.airflow}."
+                " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
+            )
+        forget_aws_of_shell()
+        os.environ.update(running.environment)
+        yield running
         return
     if not may_start:
         raise NoServicesError(
@@ -85,10 +87,12 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[None]:
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "local-aws.log") as services,
     ):
-        _tell("Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.")
+        _print_note(
+            "Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others."
+        )
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
-        yield
+        yield None
 
 
 def use_local_names() -> None:
@@ -98,7 +102,7 @@ def use_local_names() -> None:
     """
     if _shell_names_environment():
         return
-    _tell(
+    _print_note(
         f"Using the names of the local environment {ENVIRONMENT}."
         " Set ATHENA_REPORTS_ENV for another."
     )
@@ -111,21 +115,9 @@ def _shell_names_environment() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
 
 
-def _use(running: Running, *, keep_airflow: bool) -> None:
-    """Let this process reach the services of an `up`, and its Airflow too unless it keeps one."""
-    forget_aws_of_shell()
-    os.environ.update(running.environment)
-    if not keep_airflow:
-        os.environ.update(running.variables())
-
-
 def _shell_names_services_of(running: Running) -> bool:
     return os.environ.get("AWS_ENDPOINT_URL") == running.environment["AWS_ENDPOINT_URL"]
 
 
-def _shell_names_airflow() -> bool:
-    return bool(os.environ.get("AIRFLOW_URL") or os.environ.get("AIRFLOW_TOKEN"))
-
-
-def _tell(message: str) -> None:
+def _print_note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)

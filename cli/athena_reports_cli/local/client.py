@@ -1,19 +1,31 @@
-"""A client of Airflow's REST API, as far as reports need it."""
+"""A client of Airflow's REST API: of an Airflow at an address, or of an Amazon MWAA environment."""
 
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
+import boto3
 import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, Field
 
 from athena_reports.errors import AthenaReportsError
 
-_DAGS = "/api/v2/dags"
+NOT_FOUND = 404
+CONFLICT = 409
+_SERVER_ERROR = 500
+_API = "/api/v2"
+_DAGS = f"{_API}/dags"
+_TOKEN_VARIABLE = "AIRFLOW_TOKEN"
+_SHOWN_CHARACTERS = 1000  # of a response that is an error
 
 
 class AirflowRuntimeError(AthenaReportsError):
@@ -21,17 +33,24 @@ class AirflowRuntimeError(AthenaReportsError):
 
 
 class AirflowApiError(AirflowRuntimeError):
-    """The REST API refused a request; `status` and `body` are those of its answer."""
+    """The REST API rejected a request, or did not respond.
 
-    def __init__(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self.body = response.text
-        request = f"{response.request.method} {response.request.url.path}"
-        super().__init__(f"{request} was answered with {self.status}: {self.body}")
+    Attributes:
+        status: The HTTP status of the response; None if there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether Airflow certainly did nothing. Otherwise it may have done what was asked."""
+        return self.status is not None and self.status < _SERVER_ERROR
 
 
 class DagRun(BaseModel):
-    """A DAG run as the API tells it."""
+    """A DAG run, as the API shows it."""
 
     dag_id: str
     run_id: str = Field(alias="dag_run_id")
@@ -58,7 +77,7 @@ def all_finished(runs: Sequence[DagRun]) -> bool:
 
 
 class TaskInstance(BaseModel):
-    """The latest try of a task as the API tells it. One not yet considered has no state."""
+    """The latest try of a task, as the API shows it. One not yet scheduled has no state."""
 
     id: str
     run_id: str = Field(alias="dag_run_id")
@@ -72,36 +91,38 @@ class TaskInstance(BaseModel):
     rendered_fields: dict[str, Any]
 
 
-class AirflowClient:
-    """Airflow's REST API; each method raises AirflowRuntimeError if it refuses or does not answer.
+class Backfill(BaseModel):
+    """A backfill of a DAG, as the API shows it. Its bounds are the starts of periods."""
 
-    `check` is called while waiting, and when there is no answer; it raises to end the wait with a
+    id: int
+    from_date: datetime
+    to_date: datetime
+
+
+class AirflowClient(ABC):
+    """Airflow's REST API. Each method raises AirflowApiError if it is rejected or not answered.
+
+    `check` is called while waiting, and when there is no response; it raises to end the wait with a
     better reason.
     """
 
-    def __init__(
-        self, url: str, username: str, password: str, check: Callable[[], None] = lambda: None
-    ) -> None:
-        self.url = url
-        self._login = {"username": username, "password": password}
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
-        self._http = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
+    @abstractmethod
     def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
-        """Send a request, logged in, and return the decoded answer."""
-        try:
-            response = self._http.request(method, path, params=params, json=json)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                login = self._http.post("/auth/token", json=self._login).raise_for_status()
-                token = login.json()["access_token"]
-                self._http.headers["Authorization"] = f"Bearer {token}"
-                response = self._http.request(method, path, params=params, json=json)
-        except httpx.HTTPError as error:
-            self._check()
-            raise AirflowRuntimeError(f"{method} {self.url}{path}: {error!r}") from error
-        if not response.is_success:
-            raise AirflowApiError(response)
-        return response.json() if response.content else None
+        """Send a request, once, and return the JSON of the response.
+
+        Args:
+            method: The HTTP method.
+            path: The path at the web server, such as `/api/v2/pools/athena`.
+            params: The parameters of the query string.
+            json: The body.
+        """
+
+    @abstractmethod
+    def link(self, path: str) -> str:
+        """Return where a person sees a page of Airflow, such as `/dags/best_weekly`."""
 
     def rows(self, path: str, key: str, **params: Any) -> list[Any]:
         """All rows of a listing, page by page."""
@@ -113,75 +134,110 @@ class AirflowClient:
             if not response[key] or len(rows) >= response["total_entries"]:
                 return rows
 
-    def health(self) -> Mapping[str, Any]:
-        """What each component says of itself."""
-        health: Mapping[str, Any] = self.request("GET", "/api/v2/monitor/health")
-        return health
+    def health(self) -> Any:
+        """What each component reports about itself."""
+        return self.request("GET", f"{_API}/monitor/health")
+
+    def dag_details(self, dag_id: str) -> Any:
+        """A DAG with its schedule and its default arguments."""
+        return self.request("GET", f"{_dag(dag_id)}/details")
+
+    def pool(self, name: str) -> Any:
+        """A pool."""
+        return self.request("GET", f"{_API}/pools/{_quoted(name)}")
 
     def pause(self, dag_id: str) -> None:
         """Let a DAG begin no tasks."""
-        self.request("PATCH", f"{_DAGS}/{dag_id}", json={"is_paused": True})
+        self.request("PATCH", _dag(dag_id), json={"is_paused": True})
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
-        self.request("PATCH", f"{_DAGS}/{dag_id}", json={"is_paused": False})
+        self.request("PATCH", _dag(dag_id), json={"is_paused": False})
 
     def trigger(
-        self, dag_id: str, *, conf: Mapping[str, Any] | None = None, **dates: datetime
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        **dates: datetime,
     ) -> DagRun:
-        """Make a manual run.
+        """Make a manual run. By default Airflow chooses its id.
 
         Without a logical date, as from the UI's plain trigger, it has no data interval.
         """
         body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
+        if run_id is not None:
+            body["dag_run_id"] = run_id
         for name, date in dates.items():
             body[name] = date.isoformat()
-        return DagRun(**self.request("POST", f"{_DAGS}/{dag_id}/dagRuns", json=body))
+        return DagRun(**self.request("POST", f"{_dag(dag_id)}/dagRuns", json=body))
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
         """Make a run of each period that begins from `first` to `last` and has ended.
 
         A DAG has one backfill at a time, and the scheduler looks every 30 s whether it has ended:
-        until then a second one is refused with 409. `options` are further fields of the request.
+        until then a second one is rejected with 409. `options` are further fields of the request.
         Returns the backfill's id.
         """
-        body = {
-            "dag_id": dag_id,
-            "from_date": first.isoformat(),
-            "to_date": last.isoformat(),
-            **options,
-        }
-        return int(self.request("POST", "/api/v2/backfills", json=body)["id"])
+        body = _backfill_request(dag_id, first, last, options)
+        return int(self.request("POST", f"{_API}/backfills", json=body)["id"])
+
+    def backfill_dates(
+        self, dag_id: str, first: datetime, last: datetime, **options: Any
+    ) -> list[datetime]:
+        """The logical dates of the runs that `backfill` would make. None is made."""
+        body = _backfill_request(dag_id, first, last, options)
+        response = self.request("POST", f"{_API}/backfills/dry_run", json=body)
+        return [datetime.fromisoformat(run["logical_date"]) for run in response["backfills"]]
+
+    def active_backfill(self, dag_id: str) -> Backfill | None:
+        """The backfill of a DAG that has not ended; None if there is none."""
+        params = {"dag_id": dag_id, "order_by": "-id"}
+        response = self.request("GET", f"{_API}/backfills", params=params)
+        for row in response["backfills"]:
+            if row["completed_at"] is None:
+                return Backfill(**row)
+        return None
 
     def cancel_backfill(self, backfill_id: int) -> None:
         """End a backfill: its queued runs fail, its running ones go on."""
-        self.request("PUT", f"/api/v2/backfills/{backfill_id}/cancel")
+        self.request("PUT", f"{_API}/backfills/{backfill_id}/cancel")
 
-    def runs(self, dag_id: str) -> list[DagRun]:
-        """All runs of a DAG, in the order of their run_after."""
-        rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns", "dag_runs", order_by="run_after")
+    def runs(self, dag_id: str, **filters: str) -> list[DagRun]:
+        """All runs of a DAG, or those that the filters leave, in the order of their run_after."""
+        path = f"{_dag(dag_id)}/dagRuns"
+        rows = self.rows(path, "dag_runs", order_by="run_after", **filters)
         return [DagRun(**row) for row in rows]
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """One run."""
-        return DagRun(**self.request("GET", f"{_DAGS}/{dag_id}/dagRuns/{run_id}"))
+        return DagRun(**self.request("GET", _run(dag_id, run_id)))
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """The tasks of a run; `~` is all runs."""
-        rows = self.rows(f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+        rows = self.rows(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
         return [TaskInstance(**row) for row in rows]
+
+    def log_events(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> list[dict[str, Any]]:
+        """The events in the log of one try of a task."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
+        log = self.request("GET", path, params={"full_content": True, "map_index": map_index})
+        events: list[dict[str, Any]] = log["content"]
+        return events
 
     def task_log(
         self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
     ) -> str:
         """The log of one try of a task, an event a line."""
-        path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        log = self.request("GET", path, params={"full_content": True, "map_index": map_index})
-        return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in log["content"])
+        events = self.log_events(dag_id, run_id, task_id, try_number, map_index)
+        return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""
-        path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.request("GET", path, params={"deserialize": False})["value"]
 
     def clear(self, dag_id: str, run_id: str, **options: Any) -> None:
@@ -193,7 +249,7 @@ class AirflowClient:
             "include_downstream": True,
             **options,
         }
-        self.request("POST", f"{_DAGS}/{dag_id}/clearTaskInstances", json=body)
+        self.request("POST", f"{_dag(dag_id)}/clearTaskInstances", json=body)
 
     def set_state(
         self,
@@ -205,7 +261,7 @@ class AirflowClient:
         include_downstream: bool = False,
     ) -> None:
         """Mark a run, or one task of it and perhaps those behind it, as if it had ended so."""
-        path = f"{_DAGS}/{dag_id}/dagRuns/{run_id}"
+        path = _run(dag_id, run_id)
         if task_id is None:
             self.request("PATCH", path, json={"state": state})
         else:
@@ -239,3 +295,163 @@ class AirflowClient:
                     f"runs of {dag_id} not done within {timeout_seconds:g} s: {states}"
                 )
             time.sleep(0.2)
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _dag(dag_id: str) -> str:
+    return f"{_DAGS}/{_quoted(dag_id)}"
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"{_dag(dag_id)}/dagRuns/{_quoted(run_id)}"
+
+
+def _backfill_request(
+    dag_id: str, first: datetime, last: datetime, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "dag_id": dag_id,
+        "from_date": first.isoformat(),
+        "to_date": last.isoformat(),
+        **options,
+    }
+
+
+class RestAirflow(AirflowClient):
+    """The Airflow at an address.
+
+    Args:
+        url: The address of its web server.
+        token: Its token; by default there is one after the login.
+        login: User name and password, for a new token when the API asks for one.
+        check: See AirflowClient.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        login: tuple[str, str] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(check)
+        self.url = url.rstrip("/")
+        self._login = login
+        # A proxy of the shell is not for this machine.
+        local: Any = {"all://127.0.0.1": None}
+        self._http = httpx.Client(timeout=60, mounts=local)
+        if token:
+            self._use(token)
+
+    def _use(self, token: str) -> None:
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
+        """Send a request with the token, and once more with a new token if it has expired."""
+        url = f"{self.url}{path}"
+        try:
+            response = self._http.request(method, url, params=params, json=json)
+            if response.status_code == httpx.codes.UNAUTHORIZED and self._login:
+                self._use(self._log_in(*self._login))
+                response = self._http.request(method, url, params=params, json=json)
+            response.raise_for_status()
+            return response.json() if response.content else None
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            reason = f"{error.response.reason_phrase}: {error.response.text[:_SHOWN_CHARACTERS]}"
+            raise _rejected(method, path, status, reason) from error
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            self._check()
+            raise _not_answered(method, path, f"{self.url}: {error!r}") from error
+
+    def _log_in(self, user: str, password: str) -> str:
+        body = {"username": user, "password": password}
+        response = self._http.post(f"{self.url}/auth/token", json=body).raise_for_status()
+        token: str = response.json()["access_token"]
+        return token
+
+    def link(self, path: str) -> str:
+        """Return the address of a page."""
+        return f"{self.url}{path}"
+
+
+class MwaaAirflow(AirflowClient):
+    """The Airflow of an Amazon MWAA environment, by MWAA's InvokeRestApi.
+
+    It needs no token, and no network path to the web server.
+
+    Args:
+        mwaa: The client of MWAA. It must not repeat a request, which could start a second run.
+        name: The name of the environment.
+    """
+
+    def __init__(self, mwaa: Any, name: str) -> None:
+        super().__init__()
+        self.mwaa = mwaa
+        self.name = name
+
+    def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
+        """Send a request through AWS, which takes a path without `/api/v2`."""
+        request = {"Name": self.name, "Method": method, "Path": path.removeprefix(_API)}
+        if json is not None:
+            request["Body"] = json
+        if params is not None:
+            request["QueryParameters"] = params
+        try:
+            return self.mwaa.invoke_rest_api(**request)["RestApiResponse"]
+        except ClientError as error:
+            response: Any = error.response
+            status = response.get("RestApiStatusCode")
+            if status is not None:
+                reason = str(response.get("RestApiResponse"))
+                raise _rejected(method, path, status, reason) from error
+            # Airflow was not reached, so the status is that of AWS.
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            raise _rejected(method, path, status, str(error)) from error
+        except BotoCoreError as error:
+            raise _not_answered(method, path, str(error)) from error
+
+    def link(self, path: str) -> str:
+        """Return the page with the name of the environment, whose web address MWAA may change."""
+        return f"{path} of the MWAA environment {self.name}"
+
+
+def _rejected(method: str, path: str, status: int, reason: str) -> AirflowApiError:
+    problem = f"Airflow rejected {method} {path}: {status} {reason.removesuffix('.')}."
+    return AirflowApiError(problem, status=status)
+
+
+def _not_answered(method: str, path: str, reason: str) -> AirflowApiError:
+    return AirflowApiError(f"No response from Airflow to {method} {path}: {reason}.")
+
+
+def connect(address: str) -> AirflowClient:
+    """Return the Airflow of an address.
+
+    Args:
+        address: `https://HOST`, for the token in AIRFLOW_TOKEN, or `mwaa:<name>` for the MWAA
+            environment of a name, with the credentials of the shell.
+
+    Raises:
+        AirflowApiError: It is neither, or there is no token.
+        BotoCoreError: The shell has no region for MWAA.
+    """
+    if address.startswith("mwaa:"):
+        config = Config(retries={"total_max_attempts": 1})
+        mwaa = boto3.Session().client("mwaa", config=config)
+        return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
+    if not address.startswith(("http://", "https://")):
+        raise AirflowApiError(
+            f'"{address}" is not the address of an Airflow. Use https://HOST or mwaa:ENVIRONMENT.'
+        )
+    token = os.environ.get(_TOKEN_VARIABLE)
+    if not token:
+        raise AirflowApiError(
+            f"{_TOKEN_VARIABLE} is not set. Set it to a token from"
+            f" {address.rstrip('/')}/auth/token, or use mwaa:ENVIRONMENT."
+        )
+    return RestAirflow(address, token=token)

@@ -12,28 +12,18 @@ from typing import Any
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does.
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, with the signal's name.
 
-    While one is handled, further signals are ignored: what it has begun to stop is stopped.
+    No other exception: the import of DAG files catches all but this one, and typer's questions end
+    by it. While one is handled, further signals are ignored: what it has begun to stop is stopped.
     """
 
     def interrupt(number: int, _: object) -> None:
-        if not is_interrupt_handled():
+        if interrupt_behind(sys.exception()) is None:
             raise KeyboardInterrupt(signal.Signals(number).name)
 
     with _handling(interrupt):
         yield
-
-
-def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit code of a process that an interrupt ends, as a shell has it for its signal.
-
-    One that names no signal is a Ctrl-C.
-    """
-    number = signal.SIGINT
-    if interrupt.args:
-        number = signal.Signals[str(interrupt.args[0])]
-    return 128 + number
 
 
 @contextmanager
@@ -46,14 +36,13 @@ def signals_put_off() -> Iterator[None]:
         raise KeyboardInterrupt(signal.Signals(pending[0]).name)
 
 
-def is_interrupt_handled() -> bool:
-    """Return whether the code that runs now is a handler of KeyboardInterrupt, or called by one."""
-    error = sys.exception()
+def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interrupt that an exception is, or was raised in the handling of."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return True
+            return error
         error = error.__context__
-    return False
+    return None
 
 
 @contextmanager
@@ -62,7 +51,8 @@ def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
     # Python lets no other thread set the handler of a signal.
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            previous[number] = signal.signal(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # which nohup sets, to stay so
+                previous[number] = signal.signal(number, handler)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What `up` tells the other commands of a project while it runs.
+"""Where the other commands of a project find its `up` while it runs.
 
 It writes a file, and keeps it locked. A lock ends with its process: a file without a lock was left
 behind by an `up` that was killed.
@@ -12,8 +12,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
-
-import httpx
 
 from athena_reports_cli.local.project import Project
 
@@ -35,23 +33,10 @@ class Running(NamedTuple):
     password: str
     environment: Mapping[str, str]
 
-    def variables(self) -> dict[str, str]:
-        """Return the variables by which `athena-reports backfill` reaches this Airflow.
-
-        There are none if Airflow does not answer.
-        """
-        login = {"username": self.user, "password": self.password}
-        try:
-            response = httpx.post(f"{self.airflow}/auth/token", json=login, trust_env=False)
-            response.raise_for_status()
-        except httpx.HTTPError:
-            return {}
-        return {"AIRFLOW_URL": self.airflow, "AIRFLOW_TOKEN": response.json()["access_token"]}
-
 
 @contextmanager
 def announced(running: Running, project: Project) -> Iterator[None]:
-    """Tell the other commands of a project for as long as the context lasts."""
+    """Announce an `up` to the other commands of a project for as long as the context lasts."""
     file = project.airflow / _FILE
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # it has the password
     with os.fdopen(descriptor, "r+") as stream:
@@ -66,7 +51,7 @@ def announced(running: Running, project: Project) -> Iterator[None]:
 
 
 def find_running(project: Project) -> Running | None:
-    """Return what `up` tells; None if none runs in the project."""
+    """Return the `up` of a project; None if none runs."""
     try:
         with (project.airflow / _FILE).open() as stream:
             try:

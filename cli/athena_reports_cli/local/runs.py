@@ -1,32 +1,43 @@
-"""Waits for runs in a local Airflow, and says how far they are."""
+"""Waits for runs in an Airflow, and reports their progress."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError, DagRun
+from athena_reports_cli.local.client import (
+    AirflowClient,
+    AirflowRuntimeError,
+    DagRun,
+    all_finished,
+)
+
+_POLL_SECONDS = 1.0
+_SHOWN_EVENTS = 10  # of a log without an exception
 
 
 class Watch:
-    """Says every few seconds how many tasks of all runs are done."""
+    """Reports every few seconds how many tasks of all runs are done."""
 
     def __init__(self, client: AirflowClient, progress: Callable[[str], None]) -> None:
         self._client = client
         self._progress = progress
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def all_finished(self, runs: Sequence[DagRun]) -> bool:
         """Whether the runs have finished; called at each look."""
-        if time.monotonic() - self._told_at > 5:
+        if time.monotonic() - self._reported_at > 5:
             done = self._tasks(state="success")
             created = self._tasks()
             self._progress(f"{done} of {created} tasks done")
-            self._told_at = time.monotonic()
-        return all(run.finished for run in runs)
+            self._reported_at = time.monotonic()
+        return all_finished(runs)
 
     def _tasks(self, **filters: str) -> int:
         """Return how many tasks of all runs the filters of the API leave."""
@@ -49,18 +60,79 @@ class TimedProgress:
 
 
 def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
-    """Wait for all runs of a DAG.
-
-    Raises:
-        AirflowRuntimeError: A run failed; the message says which task, and how its log ends.
-    """
+    """Wait for all runs of a DAG; AirflowRuntimeError with the reason if one failed."""
     for run in client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=600):
-        if run.state != "success":
-            tasks = client.task_instances(dag_id, run.run_id)
-            ends_of_logs = []
-            for task in tasks:
-                if task.state == "failed":
-                    log = client.task_log(dag_id, run.run_id, task.task_id, task.try_number)
-                    ends_of_logs.append(log[-2000:])
-            ends = "\n".join(ends_of_logs)
-            raise AirflowRuntimeError(f"run {run.run_id} of {dag_id} is {run.state}.\n{ends}")
+        require_success(client, run)
+
+
+def follow_run(
+    client: AirflowClient, dag_id: str, run_id: str, progress: Callable[[str], None]
+) -> DagRun:
+    """Wait for a run, and report each state of its tasks."""
+    reported: set[tuple[str, int, str | None]] = set()
+    while True:
+        # Before its tasks, so that the last states of the tasks are reported too.
+        run = client.run(dag_id, run_id)
+        for task in client.task_instances(dag_id, run_id):
+            state = (task.task_id, task.map_index, task.state)
+            if task.state and state not in reported:
+                progress(f"{task.task_id}: {task.state}")
+                reported.add(state)
+        if run.finished:
+            return run
+        time.sleep(_POLL_SECONDS)
+
+
+def follow_backfill(
+    client: AirflowClient,
+    dag_id: str,
+    starts: Collection[datetime],
+    progress: Callable[[str], None],
+) -> list[DagRun]:
+    """Wait for the runs of a backfill, and report how many are in which state.
+
+    Args:
+        client: The Airflow.
+        dag_id: The DAG.
+        starts: The logical dates of the runs: the starts of their periods.
+        progress: Is called with a line of text whenever a number has changed.
+    """
+    reported = ""
+    while True:
+        in_range = client.runs(
+            dag_id,
+            logical_date_gte=min(starts).isoformat(),
+            logical_date_lte=max(starts).isoformat(),
+        )
+        runs = [run for run in in_range if run.logical_date in starts]
+        number_of_state = Counter(run.state for run in runs)
+        numbers = ", ".join(f"{number} {state}" for state, number in number_of_state.items())
+        if numbers != reported:
+            progress(f"{dag_id}: {numbers}")
+            reported = numbers
+        if runs and all_finished(runs):
+            return runs
+        time.sleep(_POLL_SECONDS)
+
+
+def require_success(client: AirflowClient, run: DagRun) -> None:
+    """Raise AirflowRuntimeError if a run failed; it has the reason of each failed task."""
+    if run.state == "success":
+        return
+    lines = [f"Run {run.run_id} of {run.dag_id} is {run.state}."]
+    for task in client.task_instances(run.dag_id, run.run_id):
+        if task.state == "failed":
+            events = client.log_events(
+                run.dag_id, run.run_id, task.task_id, task.try_number, task.map_index
+            )
+            lines.append(f"{task.task_id}: {_reason(events)}")
+    raise AirflowRuntimeError("\n".join(lines))
+
+
+def _reason(events: Sequence[dict[str, Any]]) -> str:
+    """Return the exception that ended a task, or the last events of its log if it has none."""
+    for event in reversed(events):
+        if event.get("error_detail"):
+            exception = event["error_detail"][0]
+            return f"{exception['exc_type']}: {exception['exc_value']}"
+    return "\n".join(str(event["event"]) for event in events[-_SHOWN_EVENTS:])

@@ -24,7 +24,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
-from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.client import AirflowRuntimeError, RestAirflow
 from athena_reports_cli.local.interrupts import signals_as_interrupts, signals_put_off
 from athena_reports_cli.local.processes import Process, end_recorded
 from athena_reports_cli.local.services import environment_without
@@ -88,7 +88,7 @@ class AirflowRuntime:
         on_progress: Told what happens.
     """
 
-    client: AirflowClient
+    client: RestAirflow
 
     def __init__(
         self,
@@ -281,7 +281,8 @@ class AirflowRuntime:
         since = datetime.now(UTC)
         for name in self._commands:
             self._start_process(name)
-        self.client = AirflowClient(f"http://127.0.0.1:{port}", user, password, self.check_alive)
+        url = f"http://127.0.0.1:{port}"
+        self.client = RestAirflow(url, login=self.admin_login, check=self.check_alive)
         self._wait_until_none(lambda: self._unhealthy(config.components, since), "healthy")
         self.wait_until_parsed(self._dag_ids)
         self._progress(f"Airflow is ready at {self.url}")

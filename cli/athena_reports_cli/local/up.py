@@ -13,7 +13,7 @@ from rich.console import Console
 
 from athena_reports_cli.local.client import AirflowRuntimeError
 from athena_reports_cli.local.connections import connections_of_up
-from athena_reports_cli.local.lake import fill_services
+from athena_reports_cli.local.lake import fill_services, kept_tables
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, announced, find_running
 from athena_reports_cli.local.runs import TimedProgress
@@ -57,6 +57,8 @@ def _run(project: Project, port: int, console: Console, connections: Mapping[str
     progress = TimedProgress(console)
     with local_services(project.airflow / "local-aws.log") as services:
         fill_services(services, ENVIRONMENT, project.lake, progress)
+        if not kept_tables(project.lake, progress):
+            progress("no table is loaded: scheduled runs fail until `athena-reports load` adds it")
         with airflow_of(project, services, progress, connections, port=port) as airflow:
             stay_up(airflow, services, project, console)
 
@@ -66,7 +68,7 @@ def require_not_running(project: Project) -> None:
     running = find_running(project)
     if running is not None:
         raise AirflowRuntimeError(
-            f"`up` of this project runs already, at {running.airflow}. Use it, or stop it with"
+            f"`up` already runs in this project, at {running.airflow}. Use it, or stop it with"
             " Ctrl-C where it was started."
         )
 
@@ -77,8 +79,7 @@ def require_free(port: int) -> None:
         free_port(port)
     except OSError as error:
         raise AirflowRuntimeError(
-            f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Stop what has it, or name"
-            " another port."
+            f"Cannot use port {port} of 127.0.0.1: {error.strerror}. Use --port to name another."
         ) from error
 
 
@@ -125,7 +126,7 @@ def stay_up(
     project: Project,
     console: Console,
 ) -> NoReturn:
-    """Tell where an Airflow is, a person and the other commands of the project, and watch over it.
+    """Announce an Airflow, to a person and to the other commands of the project, and watch over it.
 
     Args:
         airflow: An Airflow that runs.
@@ -144,7 +145,7 @@ def stay_up(
         f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
         f"Reports  {running.airflow}/athena-reports/",
         f"Shell    export {_assignments(exported)}",
-        "Yours    athena-reports backfill REPORT --from DATE --to DATE, in another shell",
+        "Publish  athena-reports run REPORT PERIOD, in another shell",
     ]
     with announced(running, project):
         console.print()

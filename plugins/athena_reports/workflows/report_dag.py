@@ -225,7 +225,7 @@ def _default_args(
         "owner": report.owner,
         "aws_conn_id": deployment.aws_conn_id,
         # Of a task Airflow's API shows neither its template fields nor its arguments, but of a DAG
-        # its default_args: `backfill` and `plan --apply` compare these, and the page shows them.
+        # its default_args: `run` and `backfill` compare these, and the page shows them.
         "environment": deployment.environment,
         "logic": report.logic,
         "on_failure_callback": keep_reason,

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import time_machine
-import yaml
 
 from athena_reports.publication.costs import Cost
 from local_athena.faults import Fault, ThrottleGlue
@@ -50,16 +49,17 @@ def named(command: str) -> list[str]:
 # --- what they have in common
 
 
-@pytest.mark.parametrize("command", ["docs", "status", "preview", "plan"])
+@pytest.mark.parametrize("command", ["docs", "status", "preview", "plan", "run"])
 def test_without_a_report_or_with_an_unknown_one_nothing_is_looked_for(
     command: str, shop: Project
 ) -> None:
-    done = shop.run(command, COLUMNS="200")
-    assert (done.code, done.out) == (2, "")
-    assert "Missing argument 'REPORT'" in done.err
+    if command != "status":
+        done = shop.run(command, COLUMNS="200")
+        assert (done.code, done.out) == (2, "")
+        assert "Missing argument 'REPORT'" in done.err
     done = shop.run(command, "item")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("There is no report 'item'. Is it one of these: items, ")
+    assert done.err.startswith('There is no report "item". Did you mean items')
     assert done.changed_nothing
 
 
@@ -97,7 +97,7 @@ def test_a_folder_without_reports(command: str, shop: Project) -> None:
     done = shop.run("--dags", "empty", command, *arguments)
     if command in ("docs", "status"):
         assert (done.code, done.out) == (1, "")
-        assert done.err == "There is no report 'items'. Is it one of these: none?\n"
+        assert done.err.startswith('There is no report "items".')
     else:
         assert (done.code, done.err) == (0, "")
         assert "sales" not in done.out
@@ -110,7 +110,7 @@ def test_the_folder_of_the_option_goes_before_that_of_the_shell(shop: Project) -
     variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(shop.root / "dags")}
     assert shop.run("docs", "items", **variables).code == 0
     done = shop.run("--dags", "other", "docs", "items", **variables)
-    assert done.err == "There is no report 'items'. Is it one of these: audit, audit_weekly?\n"
+    assert done.err.startswith('There is no report "items".')
     variables = {"AIRFLOW__CORE__DAGS_FOLDER": "other"}
     assert shop.run("docs", "audit", **variables).code == 0
     assert shop.run("docs", "items", **variables).code == 1
@@ -154,6 +154,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("plan", "items"),
         ("check-account",),
         ("backfill", "items", "--from", "2025-06-02", "--to", "2025-06-08"),
+        ("run", "items"),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -216,11 +217,8 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
 
 
 @pytest.mark.usefixtures("nothing_starts")
-@pytest.mark.parametrize("options", [(), ("--odcs",)])
-def test_docs_without_an_environment_have_the_names_of_the_local_one(
-    options: tuple[str, ...], shop: Project
-) -> None:
-    done = shop.run("docs", "items", *options, **NO_AWS)
+def test_docs_without_an_environment_have_the_names_of_the_local_one(shop: Project) -> None:
+    done = shop.run("docs", "items", **NO_AWS)
     assert done.code == 0, done.err
     assert "s3://athena-report-dev/items/weekly/" in done.out
     assert len(done.err.splitlines()) == 1
@@ -242,35 +240,28 @@ def test_docs_of_a_report_without_a_table_and_columns_have_its_own_text(shop: Pr
     assert "## Columns" not in done.lines
 
 
-def test_a_data_contract_promises_the_same(shop: Project) -> None:
-    contract = yaml.safe_load(shop.run("docs", "items", "--odcs").out)
-    assert (contract["name"], contract["team"]) == ("items", {"name": "ops"})
-    assert contract["description"] == {"purpose": "items"}
-    servers = [(server["server"], server["type"]) for server in contract["servers"]]
-    assert servers == [("items_weekly", "s3"), ("items_monthly", "s3"), ("athena", "athena")]
-    athena = contract["servers"][-1]
-    assert athena["stagingDir"] == f"s3://athena-query-result-{ENVIRONMENT}/"
-    assert athena["schema"] == f"report_{ENVIRONMENT}"
-    weekly, monthly = contract["schema"]
-    assert weekly["description"] == "Weekly from Monday, Asia/Tokyo"
-    assert [item["unique"] for item in weekly["properties"][:2]] == [True, False]
-    assert monthly["properties"] == weekly["properties"]
-    levels = {(level["element"], level["property"]): level for level in contract["slaProperties"]}
-    assert levels["items_monthly", "frequency"]["unit"] == "month"
-    assert levels["items_weekly", "latency"]["value"] == 36.083
-    # Midnight of Tokyo is the day before in UTC.
-    assert levels["items_weekly", "generalAvailability"]["value"] == "2025-06-02"
+# --- list
 
-    stores = yaml.safe_load(shop.run("docs", "stores", "--odcs").out)
-    assert [server["type"] for server in stores["servers"]] == ["s3"]
-    assert stores["schema"][0]["quality"] == [
-        {"name": "not_null(amount)", "type": "text", "severity": "warning"}
+
+def test_list_has_each_dag_with_its_last_published_period(shop: Project) -> None:
+    done = shop.run("list", COLUMNS="200")
+    assert (done.code, done.err, done.changed_nothing) == (0, "", True)
+    ((header, *rows),) = grids(done)
+    assert header == ["report", "DAG", "schedule", "owner", "last published"]
+    assert rows[1:3] == [
+        ["items", "items_monthly", "Monthly, Asia/Tokyo, +5 min", "ops", ""],
+        ["items", "items_weekly", "Weekly from Monday, Asia/Tokyo, +5 min", "ops", WEEKS[-1]],
     ]
-    managed = shop.run("docs", "items", "--odcs", ATHENA_REPORTS_QUERY_RESULTS="managed")
-    assert [server["type"] for server in yaml.safe_load(managed.out)["servers"]] == ["s3", "s3"]
-    shop.edit(DAGS, 'checks.unique("item")', 'checks.unique("item", "amount")')
-    contract = yaml.safe_load(shop.run("docs", "items", "--odcs").out)
-    assert [item["unique"] for item in contract["schema"][0]["properties"][:2]] == [False, False]
+    listed = shop.run("list", "--json").json["reports"]
+    assert [report["dag_id"] for report in listed] == [row[1] for row in rows]
+    assert (listed[2]["cadence"], listed[2]["last_published"]) == ("weekly", WEEKS[-1])
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_list_needs_no_environment(shop: Project) -> None:
+    done = shop.run("list", "--json", **NO_AWS)
+    assert done.code == 0
+    assert {report["last_published"] for report in done.json["reports"]} == {None}
 
 
 # --- status
@@ -293,6 +284,14 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     counts, outdated, _ = done.lines
     assert counts.endswith(": 4 periods, 3 published, 1 missing; of these 3 outdated, 1 partial")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
+
+
+def test_status_of_all_reports(shop: Project) -> None:
+    everything = shop.run("status", "--json").json
+    dag_ids = {dag["dag_id"] for dag in everything}
+    assert dag_ids == {"items_weekly", "items_monthly", "stores_daily", "audit_weekly"}
+    (items, _) = shop.run("status", "items", "--json").json
+    assert items in everything
 
 
 def test_status_as_json_has_each_period_with_its_version(shop: Project) -> None:
@@ -383,7 +382,7 @@ def test_costs_of_one_report_have_all_its_dags(shop: Project) -> None:
     assert seen["owners"]["ops"]["queries"] == 3
     done = shop.run("costs", "itms")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("There is no report 'itms'.")
+    assert done.err.startswith('There is no report "itms".')
 
 
 def test_months_are_the_last_ones_of_utc(shop: Project) -> None:
@@ -522,4 +521,4 @@ def test_the_pool_of_the_settings_is_looked_for(pool: str, shop: Project, airflo
         assert "ATHENA_REPORTS_POOL" in done.lines[-1]
     without_token = shop.run(*options, ATHENA_REPORTS_POOL=pool)
     assert (without_token.code, without_token.out) == (1, "")
-    assert without_token.err.startswith("AIRFLOW_TOKEN is not set: get a token from")
+    assert without_token.err.startswith("AIRFLOW_TOKEN is not set.")

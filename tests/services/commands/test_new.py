@@ -7,8 +7,8 @@ import pytest
 from tests.services.commands.project import CTRL_C, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-ASKED = ["sales", "item", "sold_at", "2025-06-01", "ops"]
-OPTIONS = ["--table", "--key", "--time", "--since", "--owner"]
+ASKED = ["sales", "item", "sold_at", "2025-06-01"]
+OPTIONS = ["--table", "--ranked", "--time", "--since"]
 WRITTEN = [
     "dags/best.py",
     "include/sql/best.sql",
@@ -33,7 +33,6 @@ def test_what_is_not_given_is_asked_for_in_order(shop: Project) -> None:
     assert (done.code, done.err) == (0, "")
     questions = (
         "Table of events: Column to rank: Event time (a timestamp in UTC): First date with data: "
-        "Owner: "
     )
     assert done.out == questions + "".join(f"{path}\n" for path in WRITTEN)
     new = {name: content.decode() for name, content in shop.files().items() if name not in before}
@@ -85,7 +84,7 @@ def test_every_option_is_in_what_is_written(shop: Project) -> None:
 
 @pytest.mark.parametrize("timezone", ["UTC", "Asia/Tokyo", "America/New_York"])
 def test_the_key_may_be_the_partition_key(timezone: str, shop: Project) -> None:
-    done = shop.run("new", "best", *new_options(key="dt", timezone=timezone))
+    done = shop.run("new", "best", *new_options(ranked="dt", timezone=timezone))
     assert (done.code, done.err) == (0, "")
     case = (shop.root / "tests/reports/best/bounds/sales.csv").read_text().splitlines()
     assert case[0] == "dt string,sold_at timestamp"
@@ -103,16 +102,16 @@ def test_answers_that_end_early_write_nothing(number: int, end: str, shop: Proje
     answers = "".join(f"{answer}\n" for answer in ASKED[:number]) + end
     done = shop.run("new", "best", answers=answers)
     assert done.code == 1
-    assert done.err.endswith("Aborted.\n")
+    assert done.err.endswith("Aborted!\n")
     assert shop.files() == before
 
 
 def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
-    answers = ["sales", "item", "sold_at", "June 1st", "2025-06-01", "ops"]
+    answers = ["sales", "item", "sold_at", "June 1st", "2025-06-01"]
     done = shop.run("new", "best", answers="".join(f"{answer}\n" for answer in answers))
     assert done.code == 0
     assert done.out.count("First date with data: ") == 2
-    assert "'June 1st' does not match the format" in done.out
+    assert 'Error: "June 1st" is not a date' in done.out
     done = shop.run("new", "other", *new_options(since="June 1st"), COLUMNS="200")
     assert done.code == 2
     assert "Invalid value for '--since'" in done.err
@@ -121,17 +120,16 @@ def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
 @pytest.mark.parametrize(
     ("name", "changed", "code", "problem"),
     [
-        ("Best", {}, 1, "'Best' is not a name: use up to 64 lower-case letters, digits and '_'."),
-        ("best", {"table": "a b"}, 1, "{'table': 'a b'} are not names of Athena"),
-        ("best", {"key": "A"}, 1, "{'key': 'A'} are not names of Athena"),
-        ("best", {"key": "sold_at"}, 1, "the time is a column of its own."),
-        ("best", {"partition": "sold_at"}, 1, "the time is a column of its own."),
-        ("best", {"partition": "order"}, 1, "The partition key 'order' is a reserved word of SQL"),
-        ("best", {"owner": " "}, 1, "' ' is not an owner: give one line of text."),
+        ("Best", {}, 1, '"Best" is not a valid report name'),
+        ("best", {"table": "a b"}, 2, "Invalid value for '--table'"),
+        ("best", {"ranked": "A"}, 2, "Invalid value for '--ranked'"),
+        ("best", {"ranked": "sold_at"}, 1, "sold_at is the event time."),
+        ("best", {"partition": "order"}, 2, "Invalid value for '--partition'"),
+        ("best", {"owner": " "}, 2, "Invalid value for '--owner'"),
         ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),
-        ("best", {"until": "2025-05-31"}, 1, "The last date, 2025-05-31, is before the first one,"),
+        ("best", {"until": "2025-05-31"}, 1, "The last date 2025-05-31 is before"),
         ("best", {"until": "never"}, 2, "Invalid value for '--until'"),
-        ("items", {}, 1, "include/sql/items.sql exists already, so nothing is"),
+        ("items", {}, 1, "Already in the project: include/sql/items.sql"),
     ],
 )
 def test_what_could_not_run_is_not_written(
@@ -147,8 +145,8 @@ def test_what_could_not_run_is_not_written(
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("Best", "'Best' is not a name"),
-        ("items", "include/sql/items.sql exists already"),
+        ("Best", '"Best" is not a valid report name'),
+        ("items", "include/sql/items.sql"),
     ],
 )
 def test_a_name_that_cannot_be_taken_is_refused_before_the_questions(
@@ -163,7 +161,7 @@ def test_a_case_of_another_report_is_not_overwritten(shop: Project) -> None:
     shop.write("tests/reports/best/bounds/sales.csv", "mine")
     done = shop.run("new", "best", *new_options())
     assert (done.code, done.out) == (1, "")
-    assert "tests/reports/best/bounds/sales.csv exists already, so nothing is" in done.err
+    assert "Already in the project: tests/reports/best/bounds/sales.csv" in done.err
     assert (shop.root / "tests/reports/best/bounds/sales.csv").read_text() == "mine"
 
 
@@ -179,5 +177,5 @@ def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:
     before = shop.files()
     done = shop.run("new", "best", *new_options())
     assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("so nothing is written.\n")
+    assert done.err.endswith("Nothing was written.\n")
     assert shop.files() == before

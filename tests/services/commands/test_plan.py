@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
-from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 
-from athena_reports_cli.authoring.airflow_api import restating_run_id
 from local_athena.faults import End, Fault, Hold, Refuse
 from tests.services.commands.project import (
     CTRL_C,
@@ -23,7 +19,6 @@ from tests.services.commands.project import (
     Project,
     sold,
 )
-from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 Strike = Callable[[Fault], None]
@@ -81,7 +76,7 @@ def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Projec
         f" Pay? [y/N]: items_weekly {WEEKS[0]}"
     )
     assert progress == [f"items_weekly {week}" for week in WEEKS[1:]]
-    assert done.lines[0] == "### items_weekly: 0 of 3 periods change"
+    assert done.lines[0] == "### items_weekly: 0 of 3 periods would change"
     (rows,) = tables(done)
     assert [row["period"] for row in rows] == list(WEEKS)
     for row in rows:
@@ -97,24 +92,24 @@ def test_without_a_yes_nothing_is_paid(answers: str, shop: Project) -> None:
     shop.edit(SQL, *EDIT)
     done = shop.run("plan", "items", answers=answers)
     assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("Aborted.\n")
+    assert done.err.endswith("Aborted!\n")
     assert done.err.count("Pay?") == 1 + answers.startswith("what")
     assert done.changed_nothing
 
 
-def test_of_an_edit_the_second_yes_pays_the_published_sql_of_what_changes(shop: Project) -> None:
+def test_of_an_edit_a_yes_pays_the_published_sql_of_what_changes_too(shop: Project) -> None:
     (published,) = sql_of(shop, EDITED_WEEK)
     shop.edit(SQL, *EDIT)
-    done = shop.run("plan", "items", answers="y\ny\n")
+    done = shop.run("plan", "items", answers="y\n")
     assert done.code == 0
     assert paid(done) == Counter([*sql_of(shop, *WEEKS), published])
-    questions = done.err.split("[y/N]: ")
     published_bytes = sum(query.scanned_bytes for query in done.queries if query.sql != published)
-    assert questions[1] == (
-        "To tell late data from the edit, query the published SQL too, where rows change: about"
-        f" {published_bytes / 1000:.1f} kB, 0.00015 USD more. Pay? "
+    question, _, _ = done.err.partition(" Pay? ")
+    assert question.endswith(
+        " To separate late data from the edit, the published SQL runs too where rows change: about"
+        f" {published_bytes / 1000:.1f} kB, 0.00015 USD more."
     )
-    assert done.lines[0] == "### items_weekly: 1 of 3 periods change"
+    assert done.lines[0] == "### items_weekly: 1 of 3 periods would change"
     rows, separations = tables(done)
     assert [(row["period"], row["changed"]) for row in rows] == [
         (WEEKS[0], "0"),
@@ -135,30 +130,6 @@ def test_of_an_edit_the_second_yes_pays_the_published_sql_of_what_changes(shop: 
         f"- changed: item 茶; amount {amounts['茶']} → {amounts['茶'] + 900}",
     ]
     assert done.objects == set()
-
-
-@pytest.mark.parametrize("answers", ["y\nn\n", "y\n\n"])
-def test_a_no_to_the_second_question_pays_the_edit_alone(answers: str, shop: Project) -> None:
-    shop.edit(SQL, *EDIT)
-    done = shop.run("plan", "items", answers=answers)
-    assert done.code == 0
-    assert paid(done) == Counter(sql_of(shop, *WEEKS))
-    (line,) = [line for line in done.lines if "not told apart" in line]
-    assert line == (
-        f"{EDITED_WEEK}: late data and the edit are not told apart: the published SQL was not run."
-        " No partition of its inputs is newer than what is published."
-    )
-
-
-@pytest.mark.parametrize("answers", ["y\n", "y\n" + CTRL_C])
-def test_without_an_answer_to_the_second_question_nothing_is_paid(
-    answers: str, shop: Project
-) -> None:
-    shop.edit(SQL, *EDIT)
-    done = shop.run("plan", "items", answers=answers)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("Aborted.\n")
-    assert done.changed_nothing
 
 
 def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -> None:
@@ -189,7 +160,7 @@ def test_the_last_periods_are_those_that_are_published(
 
 def test_rows_are_told_apart_by_the_key_that_is_named(shop: Project) -> None:
     shop.edit(SQL, *EDIT)
-    options = ("--last", "2", "--yes", "--json", "--key", "item", "--key", "amount")
+    options = ("--last", "2", "--yes", "--json", "--row-key", "item", "--row-key", "amount")
     changed, _ = shop.run("plan", "items", *options).json["periods"]
     assert changed["differences"]["key"] == ["item", "amount"]
     counts = [changed["differences"][name] for name in ("added", "removed", "changed")]
@@ -223,7 +194,7 @@ def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
     done = shop.run("plan", "items", "--yes", "--last", "1")
     assert done.code == 1
     changed = "1" if name == SQL else "0"
-    assert done.lines[0] == f"### items_weekly: {changed} of 1 periods change"
+    assert done.lines[0] == f"### items_weekly: {changed} of 1 period would change"
     (line,) = [line for line in done.lines if "would not be published" in line]
     assert line.startswith(f"{WEEKS[-1]} would not be published. {reason}")
     assert "would not be published" not in done.err
@@ -252,14 +223,12 @@ def test_the_prices_of_scan_limits_and_checks_come_before_any_question(shop: Pro
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (["itms"], 1, "There is no report 'itms'. Is it one of these: items, "),
+        (["itms"], 1, 'There is no report "itms". Did you mean items'),
         (["items_monthly"], 1, "No period of items_monthly (Monthly, Asia/Tokyo) is published"),
-        (["stores"], 1, "No period of stores_daily (Daily, UTC) is published in Glue, so there"),
-        (["items", "--key", "colour"], 1, "has no column 'colour'. Choose a key among item, am"),
+        (["stores"], 1, "No period of stores_daily (Daily, UTC) is published in Glue: there"),
+        (["items", "--row-key", "colour"], 1, 'no column "colour". Choose the row key among item'),
         (["items", "--last", "0"], 2, "Invalid value for '--last'"),
         (["items", "--last", "two"], 2, "Invalid value for '--last'"),
-        (["items", "--apply", "reports"], 1, "'reports' is not the address of an Airflow."),
-        (["items", "--apply", "http://127.0.0.1:9"], 1, "AIRFLOW_TOKEN is not set"),
         (["items", WEEKS[0]], 2, "Got unexpected extra argument"),
     ],
 )
@@ -292,128 +261,32 @@ def test_a_query_that_fails_among_others_ends_the_plan(
     assert len(done.queries) == number
 
 
-def test_an_edited_transform_and_a_partition_that_came_late_are_not_told_apart(
-    shop: Project,
-) -> None:
-    s3, bucket = shop.services.s3, f"athena-lake-{ENVIRONMENT}"
-    # The second one is in the next week, and in the 36 hours for late events of this one.
-    folders = ["sales/dt=2025-06-12", "sales/dt=2025-06-17"]
-    for folder in folders:
-        source = f"{bucket}/{folder}/part-0.parquet"
-        s3.copy_object(Bucket=bucket, Key=f"{folder}/late.parquet", CopySource=source)
+def test_an_edited_transform_is_not_separated_from_late_data(shop: Project) -> None:
     shop.edit(DAGS, "checks, daily", "checks, transforms, daily")
     transform = "transforms.each_row(lambda row: row | {'amount': row['amount'] + 1})"
     shop.edit(DAGS, "    late_by", f"    transform={transform},\n    late_by")
-    try:
-        done = shop.run("plan", "items", "--last", "2", answers="y\n")
-    finally:
-        for folder in folders:
-            s3.delete_object(Bucket=bucket, Key=f"{folder}/late.parquet")
+    done = shop.run("plan", "items", "--last", "2", answers="y\n")
     assert done.code == 0, done.err
-    assert done.err.count("Pay?") == 1  # the published SQL could not tell
+    assert "published SQL" not in done.err  # it could not tell
     assert len(done.queries) == 2
-    first, second = [line for line in done.lines if "not told apart" in line]
-    reason = "late data and the edit are not told apart: the transforms were edited."
-    newer = f"{reason} These partitions are newer than what is published:"
-    tables = [f"database_{ENVIRONMENT}.{folder}" for folder in folders]
-    assert first == f"{WEEKS[1]}: {newer} {', '.join(tables)}."
-    assert second == f"{WEEKS[2]}: {newer} {tables[1]}."
+    reason = "could not separate late data from the edit: the transforms were edited."
+    assert [line for line in done.lines if "could not separate" in line] == [
+        f"{week}: {reason}" for week in WEEKS[1:]
+    ]
 
 
-@pytest.fixture
-def airflow(shop: Project) -> Iterator[RestApi]:
-    """An Airflow that has the DAG of the report, with the logic that a test gives it."""
-    details = "GET /api/v2/dags/items_weekly/details"
-    runs = "POST /api/v2/dags/items_weekly/dagRuns"
-    with rest_api({details: HTTPStatus.OK, runs: HTTPStatus.OK}) as api:
-        yield api
-
-
-def deploy(airflow: RestApi, shop: Project, environment: str = ENVIRONMENT) -> None:
-    """Let Airflow have the report as the author's files have it now."""
-    logic = shop.run("status", "items", "--json").json[0]["logic"]
-    details = {"default_args": {"environment": environment, "logic": logic}}
-    airflow.bodies = {"GET /api/v2/dags/items_weekly/details": details}
-
-
-def runs(airflow: RestApi) -> list[Any]:
-    """The runs that Airflow was asked for, each in a form that it takes."""
-    bodies = [body for request, body in airflow.requests if request.startswith("POST")]
-    for body in bodies:
-        TriggerDAGRunPostBody.model_validate(body)
-    return bodies
-
-
-def test_an_applied_plan_restates_what_changes_and_could_be_published(
-    shop: Project, airflow: RestApi
+def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_published(
+    shop: Project,
 ) -> None:
     # Each week changes, and the last one has an amount that a check forbids.
     shop.edit(SQL, "SUM(amount)", "SUM(amount) + IF(SUM(amount) > 1100, 100000, 1)")
     shop.edit(DAGS, "checks.rows(at", 'checks.in_range("amount", at_most=9999), checks.rows(at')
-    deploy(airflow, shop)
-    apply = ("--apply", airflow.url, "--yes")
-    done = shop.run("plan", "items", *apply, AIRFLOW_TOKEN=TOKEN, COLUMNS="40")
+    done = shop.run("plan", "items", "--yes", COLUMNS="40")
     assert done.code == 1
-    assert done.lines[0] == "### items_weekly: 3 of 3 periods change"
-    assert [body["conf"] for body in runs(airflow)] == [{"period": week} for week in WEEKS[:2]]
-    assert {body["logical_date"] for body in runs(airflow)} == {None}
-    ids = [body["dag_run_id"] for body in runs(airflow)]
-    # Late data makes another version, and so another run of the same logic.
-    (status,) = shop.run("status", "items_weekly", "--json").json
-    versions = {period["period"]: period["version"] for period in status["periods"]}
-    for week, run_id in zip(WEEKS, ids, strict=False):
-        assert run_id == restating_run_id(week, status["logic"], versions[week])
-    assert [line for line in done.err.splitlines() if "restate" in line] == [
-        f"items_weekly restates {WEEKS[0]} in run {ids[0]}.",
-        f"items_weekly restates {WEEKS[1]} in run {ids[1]}.",
-        f"items_weekly does not restate {WEEKS[2]}, which would not be published.",
-    ]
-    # It is asked for the DAG before anything is paid, and again before anything is begun.
-    assert [request.split()[0] for request, _ in airflow.requests] == ["GET", "GET", "POST", "POST"]
-
-    for run, state in zip(airflow.runs.values(), ("failed", "success"), strict=True):
-        run["state"] = state
-    done = shop.run("plan", "items", *apply, "--json", AIRFLOW_TOKEN=TOKEN)
-    assert [period["period"] for period in done.json["periods"]] == list(WEEKS)
-    for week, run_id, state in zip(WEEKS, ids, ("failed", "success"), strict=False):
-        restates = f"items_weekly restates {week} in run {run_id}. It began before, and is {state}."
-        assert f"{restates} Clear it in Airflow to run it again." in done.err.splitlines()
-    assert len(airflow.runs) == 2
-
-
-def test_an_airflow_that_is_deployed_to_meanwhile_restates_nothing(
-    shop: Project, airflow: RestApi, strike: Strike
-) -> None:
-    shop.edit(SQL, *EDIT)
-    deploy(airflow, shop)
-    answer = airflow.answer
-
-    def answer_once(method: str, path: str, body: Any, authorization: str | None) -> Any:
-        response = answer(method, path, body, authorization)
-        airflow.bodies = {key: {"default_args": {}} for key in airflow.bodies}
-        return response
-
-    airflow.answer = answer_once  # type: ignore[method-assign]
-    done = shop.run("plan", "items", "--apply", airflow.url, "--yes", AIRFLOW_TOKEN=TOKEN)
-    assert done.code == 1
-    assert done.lines[0] == "### items_weekly: 1 of 3 periods change"  # it is paid, and so shown
-    assert done.err.splitlines()[-1].startswith("items_weekly is of environment None in this Air")
-    assert runs(airflow) == []
-
-
-@pytest.mark.parametrize("environment", ["prd", ENVIRONMENT])
-def test_an_airflow_of_another_environment_or_without_the_edit_pays_nothing(
-    environment: str, shop: Project, airflow: RestApi
-) -> None:
-    deploy(airflow, shop, environment)
-    shop.edit(SQL, *EDIT)
-    done = shop.run("plan", "items", "--apply", airflow.url, "--yes", AIRFLOW_TOKEN=TOKEN)
-    assert (done.code, done.out) == (1, "")
-    if environment == "prd":
-        assert "is of environment prd in this Airflow, and the shell is set to shop." in done.err
-    else:
-        assert "items_weekly has other logic in this Airflow" in done.err
-    assert done.changed_nothing
+    assert done.lines[0] == "### items_weekly: 3 of 3 periods would change"
+    command = f"athena-reports run items_weekly {WEEKS[0]} {WEEKS[1]}"
+    assert done.err.splitlines()[-1].endswith(f": {command}")
+    assert "athena-reports run" not in shop.run("plan", "audit", "--yes").err  # nothing changes
 
 
 def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike) -> None:

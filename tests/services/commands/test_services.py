@@ -105,7 +105,7 @@ class AirflowWithLogin(RestApi):
         return HTTPStatus.OK, {"access_token": TOKEN}
 
 
-def test_the_airflow_of_an_up_runs_a_backfill_unless_the_shell_names_another(
+def test_the_airflow_of_an_up_runs_a_backfill_unless_the_command_names_another(
     shop: Project,
 ) -> None:
     """Where the shell names the services of the `up`."""
@@ -124,11 +124,13 @@ def test_the_airflow_of_an_up_runs_a_backfill_unless_the_shell_names_another(
         assert [request for request, _ in of_up.requests] == [asked]
         of_up.requests.clear()
 
-        url, token = {"AIRFLOW_URL": of_shell.url}, {"AIRFLOW_TOKEN": TOKEN}
-        assert "AIRFLOW_TOKEN is not set" in shop.run(*backfill, **url).err
-        assert "Name the Airflow that runs the periods" in shop.run(*backfill, **token).err
+        # That of the shell is another environment's.
+        named = {"AIRFLOW_URL": of_shell.url, "AIRFLOW_TOKEN": TOKEN}
+        assert "has no DAG items_weekly" in shop.run(*backfill, **named).err
         assert of_shell.requests == []
-        assert "has no DAG items_weekly" in shop.run(*backfill, **url, **token).err
+        of_up.requests.clear()
+        done = shop.run(*backfill, "--airflow", of_shell.url, **named)
+        assert "has no DAG items_weekly" in done.err
         assert [request for request, _ in of_shell.requests] == [asked]
         assert of_up.requests == []
 
@@ -148,7 +150,13 @@ def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
         (shop.root / old).rename(shop.root / new)
     done = shop.run("test", "items/bounds")
     assert (done.code, done.lines[-1]) == (0, "1 passed"), done.err
-    options = ["--table=sales", "--key=item", "--time=sold_at", "--since=2025-06-01", "--owner=us"]
+    options = [
+        "--table=sales",
+        "--ranked=item",
+        "--time=sold_at",
+        "--since=2025-06-01",
+        "--owner=us",
+    ]
     done = shop.run("new", "best", *options)
     assert done.code == 0, done.err
     written = [str(Path(line).parent) for line in done.lines]

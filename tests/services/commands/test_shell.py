@@ -24,16 +24,18 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 Strike = Callable[[Fault], None]
 OPTIONS = {
     "init": [
-        *("--report", "--table", "--key", "--time", "--since", "--owner", "--until"),
+        *("--report", "--table", "--ranked", "--time", "--since", "--owner", "--until"),
         *("--partition", "--timezone"),
     ],
-    "new": ["--table", "--key", "--time", "--since", "--owner", "--until", "--partition"],
+    "new": ["--table", "--ranked", "--time", "--since", "--owner", "--until", "--partition"],
     "check": ["--renew"],
     "load": ["--time", "--by", "--partition-key", "--zone", "--type", "--date-format"],
     "preview": ["--run", "--json"],
-    "plan": ["--last", "--key", "--yes", "--apply", "--json"],
-    "backfill": ["--from", "--to", "--airflow", "--yes"],
-    "docs": ["--odcs"],
+    "plan": ["--last", "--row-key", "--yes", "--json"],
+    "run": ["--airflow"],
+    "backfill": ["--from", "--to", "--airflow", "--yes", "--wait"],
+    "docs": [],
+    "list": ["--json"],
     "status": ["--json"],
     "costs": ["--months", "--json"],
     "test": ["--accept", "--folder", "--json"],
@@ -59,9 +61,11 @@ def test_without_a_command_the_help_names_them_all(shop: Project) -> None:
     done = shop.run()
     assert done.code == 2
     asked = shop.run("--help")
-    assert (asked.code, asked.out.strip()) == (0, done.out.strip())
-    named = [line.split()[1] for line in asked.lines if line.startswith("│ ") and line[2] != " "]
-    assert [name for name in named if not name.startswith("-")] == list(OPTIONS)
+    assert (asked.code, asked.out.strip()) == (0, done.err.strip())
+    _, _, commands = asked.out.partition("Commands:\n")
+    listed, _, examples = commands.partition("\n\n")
+    assert [line.split()[0] for line in listed.splitlines() if line[2] != " "] == list(OPTIONS)
+    assert "athena-reports init my-reports" in examples
     assert shop.run("previw").code == 2
 
 
@@ -186,7 +190,7 @@ def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(answers: str, shop: Pro
         done = shop.ended(plan)
     os.close(terminal)
     assert (done.code, done.out) == (1, "")
-    assert done.err.strip() == "Aborted."
+    assert done.err.strip() == "Aborted!"
     assert done.changed_nothing
 
 
@@ -200,7 +204,7 @@ def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project)
         _press_ctrl_c(terminal, new)
         done = shop.ended(new)
     os.close(terminal)
-    assert (done.code, done.err.strip()) == (1, "Aborted.")
+    assert (done.code, done.err.strip()) == (1, "Aborted!")
     assert shop.files() == before
 
 
@@ -228,7 +232,7 @@ def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) ->
     before = shop.files()
     done = shop.shell(*command.split(), shell='"$@" <&-')
     assert done.code == 1
-    assert done.err.rstrip().endswith("Aborted.")
+    assert done.err.rstrip().endswith("Aborted!")
     assert "Traceback" not in done.err
     assert done.changed_nothing
     assert shop.files() == before

@@ -19,7 +19,7 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 
 from athena_reports.periods.calendar import weekly
-from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.client import AirflowRuntimeError, RestAirflow
 from athena_reports_cli.local.services import ServicesError
 from demo import run
 from demo.lake import DEMO_PLAYS
@@ -101,7 +101,7 @@ def runtime(airflow: DemoAirflow, dags_folder: Path, *files: str) -> Any:
     for name in files:
         (dags_folder / name).touch()
     return SimpleNamespace(
-        client=AirflowClient(airflow.url, "admin", "secret"),
+        client=RestAirflow(airflow.url, login=("admin", "secret")),
         config=SimpleNamespace(dags_folder=dags_folder),
         wait_until_files_parsed=waited_for.append,
         waited_for=waited_for,
@@ -123,7 +123,7 @@ def test_a_job_backfills_what_its_report_has_data_for_and_triggers_single_period
 ) -> None:
     end = last_date and f"{last_date}T00:00:00+09:00"
     airflow.bounds = {"plays_weekly": (f"{first_date}T00:00:00+09:00", end)}
-    assert start(AirflowClient(airflow.url, "admin", "secret"), WEEKLY)
+    assert start(RestAirflow(airflow.url, login=("admin", "secret")), WEEKLY)
     login, backfill, run = airflow.requests
     assert login == ("/auth/token", {"username": "admin", "password": "secret"})
     assert backfill == (
@@ -150,7 +150,7 @@ def test_a_job_beyond_the_data_of_its_report_starts_nothing(
     bounds: tuple[str, str | None], airflow: DemoAirflow
 ) -> None:
     airflow.bounds = {"plays_weekly": bounds}
-    assert not start(AirflowClient(airflow.url, "admin", "secret"), WEEKLY)
+    assert not start(RestAirflow(airflow.url, login=("admin", "secret")), WEEKLY)
     assert [path for path, _ in airflow.requests] == ["/auth/token"]
 
 
@@ -224,7 +224,7 @@ def test_a_run_that_fails_ends_the_demo(airflow: DemoAirflow, tmp_path: Path) ->
     airflow.bounds = {job.dag_id: ("2013-01-01T00:00:00Z", None) for job in JOBS}
     airflow.failing = ["carrier_ranking_monthly"]
     runs = runtime(airflow, tmp_path, "user_ranking.py", "carrier_ranking.py")
-    with pytest.raises(AirflowRuntimeError, match="run run of carrier_ranking_monthly is failed"):
+    with pytest.raises(AirflowRuntimeError, match="Run run of carrier_ranking_monthly is failed"):
         run_jobs(SimpleNamespace(s3=MemoryS3()), runs, lambda _: None)  # type: ignore[arg-type]
 
 

@@ -364,7 +364,7 @@ def test_each_setting_and_field_reaches_its_steps(
         assert task.owner == "analytics"
         assert getattr(task, "aws_conn_id", "aws_reports") == "aws_reports"
         assert getattr(task, "environment", "stg") == "stg"
-    # Airflow stores these two. The Reports page reads the logic, and `plan --apply` compares both.
+    # Airflow stores these two. The Reports page reads the logic, and `run` compares both.
     assert dag.default_args["environment"] == "stg"
     # A template may include another one of the folder, and a name that nobody has set is an error.
     environment = dag.get_template_env()

@@ -5,8 +5,7 @@ tests/services/test_backfill_command.py has the command.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from typing import Any
@@ -20,7 +19,6 @@ from rich.console import Console
 
 from athena_reports import Cadence, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.periods.calendar import Period
-from athena_reports_cli.authoring.airflow_api import AirflowApiError
 from athena_reports_cli.authoring.backfill import (
     BackfillError,
     BackfillPlan,
@@ -28,11 +26,12 @@ from athena_reports_cli.authoring.backfill import (
     choose_periods,
     date_range,
     none_complete,
-    plan_backfill,
+    require_active,
     require_some,
     show,
 )
 from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.local.client import AirflowApiError, AirflowClient
 from tests.support.declared import MakeReport
 
 ZONE = ZoneInfo("America/New_York")
@@ -69,7 +68,7 @@ def test_an_end_of_a_range_is_a_date_or_all_dates_of_a_period(
     ("first", "last"), [("2025-03-04", "2025-03-03"), ("2025-03", "2025-02"), ("2025", "2024-Q4")]
 )
 def test_a_range_the_wrong_way_round_is_refused(first: str, last: str) -> None:
-    with pytest.raises(BackfillError, match=f"--from {first} lies after --to {last}. Exchange"):
+    with pytest.raises(BackfillError, match=f"--from {first} is after --to {last}. Exchange"):
         date_range(first, last)
 
 
@@ -80,8 +79,8 @@ def test_what_is_no_date_is_told_with_its_option(first: str, last: str, option: 
     with pytest.raises(BackfillError) as refused:
         date_range(first, last)
     assert str(refused.value) == (
-        f"{option} 'May' is not a date, such as 2026-11-15, nor the id of a period: a month"
-        " 2026-11, a quarter 2026-Q4, or a year 2026."
+        f'{option} "May" is not a date or a period. Use a date 2026-11-15, a month 2026-11, a'
+        " quarter 2026-Q4 or a year 2026."
     )
 
 
@@ -100,7 +99,7 @@ def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_w
     report = declared(make_report, cadence, **fields)
     dates = date_range(first.isoformat(), last.isoformat())
     if until is not None and last > until:
-        with pytest.raises(BackfillError, match=f"has data up to {until} .until., and --to is"):
+        with pytest.raises(BackfillError, match=f"has data until {until} .until=., and --to is"):
             choose_periods(report, dates, NOW)
         return
     chosen = choose_periods(report, dates, NOW)
@@ -144,26 +143,26 @@ def test_the_end_of_a_range_may_be_a_month_or_a_year_that_goes_on(
         (
             "2025-01-14",
             "2025-06-01",
-            "plays_daily has data from 2025-01-15 on (since), and --from is 2025-01-14."
-            " Begin there, or change since.",
+            "plays_daily has data from 2025-01-15 (since=), and --from is 2025-01-14."
+            " Use --from 2025-01-15, or change since=.",
         ),
         # A month at this end would lose its first dates without a word.
         (
             "2025-01",
             "2025-06-01",
-            "plays_daily has data from 2025-01-15 on (since), and --from is 2025-01."
-            " Begin there, or change since.",
+            "plays_daily has data from 2025-01-15 (since=), and --from is 2025-01."
+            " Use --from 2025-01-15, or change since=.",
         ),
         (
             "2025-06-01",
             "2025-08-13",
-            "plays_daily has data up to 2025-08-12 (until), and --to is 2025-08-13."
-            " End there, or change until.",
+            "plays_daily has data until 2025-08-12 (until=), and --to is 2025-08-13."
+            " Use --to 2025-08-12, or change until=.",
         ),
         (
             "2025-06-01",
             "2025-07-02",
-            "--to 2025-07-02 lies in the future: it is 2025-07-01 in America/New_York."
+            "--to 2025-07-02 is in the future: today is 2025-07-01 in America/New_York."
             " The last complete day is 2025-06-30.",
         ),
     ],
@@ -195,10 +194,11 @@ def test_a_period_that_ends_in_this_instant_has_not_ended_for_airflow(
         (
             "2025-06-24",
             "2025-06-29",
-            "no week starts from 2025-06-24 to 2025-06-29. Near are 2025-06-23 and 2025-06-30.",
+            "no week starts from 2025-06-24 to 2025-06-29."
+            " The nearest are 2025-06-23 and 2025-06-30.",
         ),
-        ("2025-06-30", "2025-07-01", "the week 2025-06-30 has not ended, it lasts to 2025-07-06."),
-        ("2025-06-30", "2025-07", "the week 2025-06-30 has not ended, it lasts to 2025-07-06."),
+        ("2025-06-30", "2025-07-01", "the week 2025-06-30 is not over until 2025-07-06."),
+        ("2025-06-30", "2025-07", "the week 2025-06-30 is not over until 2025-07-06."),
     ],
 )
 def test_a_range_without_a_complete_period_names_those_that_are_near(
@@ -220,42 +220,10 @@ def test_of_several_dags_one_with_a_period_is_enough_and_each_without_one_is_tol
     with pytest.raises(BackfillError) as refused:
         require_some([choose_periods(report, dates, NOW) for report in reports], dates)
     assert str(refused.value) == (
-        "plays_quarterly: no quarter starts from 2025-05-02 to 2025-05-31. Near are 2025-Q2 and"
-        " 2025-Q3. plays_monthly: no month starts from 2025-05-02 to 2025-05-31. Near are 2025-05"
-        " and 2025-06."
+        "plays_quarterly: no quarter starts from 2025-05-02 to 2025-05-31. The nearest are 2025-Q2"
+        " and 2025-Q3. plays_monthly: no month starts from 2025-05-02 to 2025-05-31. The nearest"
+        " are 2025-05 and 2025-06."
     )
-
-
-@pytest.mark.parametrize(
-    ("deployed", "problem"),
-    [
-        (
-            {"start_date": "2025-03-03T15:00:00Z"},
-            "plays_daily has data from 2025-03-04 on (since) in this Airflow, and the backfill"
-            " would run 2025-03-03.",
-        ),
-        (
-            {"start_date": None, "end_date": "2025-03-03T15:00:00Z"},
-            "plays_daily has data up to 2025-03-04 (until) in this Airflow, and the backfill would"
-            " run 2025-03-05.",
-        ),
-    ],
-)
-def test_what_airflow_has_data_for_is_told_by_the_dates_of_the_zone(
-    deployed: dict[str, Any], problem: str, make_report: MakeReport
-) -> None:
-    """A midnight of Tokyo lies on the date before in UTC."""
-    report = declared(make_report, daily("Asia/Tokyo"))
-    chosen = choose_periods(report, date_range("2025-03-03", "2025-03-05"), NOW)
-    details = {
-        "default_args": {"environment": "dev", "logic": report.logic},
-        "timetable_description": "Daily, Asia/Tokyo",
-        **deployed,
-    }
-    nothing: Any = None
-    with pytest.raises(BackfillError) as refused:
-        plan_backfill(chosen, OneStart(details=details), nothing)
-    assert str(refused.value) == f"{problem} Deploy these files, then run the command again."
 
 
 # --- What is shown
@@ -293,17 +261,14 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int)
         published=(*days(3, 4), *days(8, 13)),
         unfinished=days(16, 17),
     )
-    of_week = "2025-01-01 to 2025-01-07 (7)"
-    six = ", ".join(f"2025-01-{day:02}" for day in range(8, 14))
     assert lines == [
         "plays_daily: 7 of 15 periods to run",
-        f"  to run: {of_week}",
-        "  published already, but without a run in Airflow: 2025-01-03, 2025-01-04",
-        f"  published already, left alone: {six}",
-        "  left alone, as Airflow has a run of it: 2025-01-14, 2025-01-15",
-        "  not ended yet, left out: 2025-01-16, 2025-01-17",
+        "  to run: 2025-01-01 to 2025-01-07 (7)",
+        "  already published, but without a run in Airflow: 2025-01-03, 2025-01-04",
+        "  skipped, because Airflow has a run: 2025-01-08 to 2025-01-15 (8)",
+        "  not over yet, skipped: 2025-01-16, 2025-01-17",
         "  queries: about 1 kB",
-        "  The DAG is paused: its runs wait until somebody unpauses it.",
+        "  The DAG is paused: its runs wait until you unpause it in Airflow.",
     ]
 
 
@@ -312,7 +277,7 @@ def test_that_a_dag_is_paused_is_told_where_something_would_wait(
     to_run: tuple[Period, ...],
 ) -> None:
     lines = shown(to_run, periods=days(1, 1), unfinished=(), is_paused=True)
-    told = "  The DAG is paused: its runs wait until somebody unpauses it."
+    told = "  The DAG is paused: its runs wait until you unpause it in Airflow."
     assert (told in lines) == (to_run != ())
     assert ("  queries: about 1 kB" in lines) == (to_run != ())
 
@@ -320,47 +285,36 @@ def test_that_a_dag_is_paused_is_told_where_something_would_wait(
 # --- What begins
 
 
-@dataclass
-class OneStart:
-    """An Airflow that begins a backfill, or refuses it.
+class OneStart(AirflowClient):
+    """An Airflow that begins a backfill, or rejects it. `bodies` are those of each start."""
 
-    Attributes:
-        refusal: What a start raises; None if it begins.
-        details: What it tells of the DAG.
-        bounds: Those of each start.
-    """
+    def __init__(self, rejection: AirflowApiError | None = None) -> None:
+        super().__init__()
+        self.rejection = rejection
+        self.bodies: list[Any] = []
 
-    refusal: AirflowApiError | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    bounds: list[tuple[str, str]] = field(default_factory=list)
-
-    def request(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
-    ) -> Any:
-        if path.endswith("/details"):
-            return self.details
-        if method == "GET":
-            return {"backfills": []}
-        self.bounds.append((body["from_date"], body["to_date"]))
-        if self.refusal is not None:
-            raise self.refusal
-        return {**body, "id": 7, "completed_at": None}
+    def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
+        self.bodies.append(json)
+        if self.rejection is not None:
+            raise self.rejection
+        return {"id": 7}
 
     def link(self, path: str) -> str:
         return f"https://x{path}"
 
 
-def plan_of(to_run: Sequence[Period]) -> BackfillPlan:
-    return BackfillPlan(
-        dag_id="plays/daily",
-        periods=days(1, 9),
-        to_run=tuple(to_run),
-        published=frozenset(),
-        unfinished=(),
-        is_paused=False,
-        cost="",
-        ordering_checks=(),
-    )
+def plan_of(to_run: Sequence[Period], **changed: Any) -> BackfillPlan:
+    fields: dict[str, Any] = {
+        "dag_id": "plays/daily",
+        "periods": days(1, 9),
+        "to_run": tuple(to_run),
+        "published": frozenset(),
+        "unfinished": (),
+        "is_paused": False,
+        "cost": "",
+        "ordering_checks": (),
+    }
+    return BackfillPlan(**fields | changed)
 
 
 @pytest.mark.parametrize(
@@ -369,14 +323,14 @@ def plan_of(to_run: Sequence[Period]) -> BackfillPlan:
 def test_what_begins_is_told_with_its_page(to_run: tuple[Period, ...], count: str) -> None:
     airflow = OneStart()
     assert begin(plan_of(to_run), airflow) == (
-        f"plays/daily: backfill 7, with {count}, has begun."
-        " See https://x/dags/plays%2Fdaily/backfills"
+        f"plays/daily: started backfill 7 of {count}. See https://x/dags/plays%2Fdaily/backfills"
     )
-    first, last = to_run[0], to_run[-1]
-    assert airflow.bounds == [(first.start_utc.isoformat(), last.start_utc.isoformat())]
+    (body,) = airflow.bodies
+    bounds = [to_run[0].start_utc.isoformat(), to_run[-1].start_utc.isoformat()]
+    assert [body["from_date"], body["to_date"]] == bounds
 
 
-def test_a_refusal_is_told_and_one_that_is_a_conflict_with_the_way_out() -> None:
+def test_a_rejection_is_told_and_one_that_is_a_conflict_with_the_way_out() -> None:
     forbidden = AirflowApiError("Not yours.", status=403)
     with pytest.raises(AirflowApiError) as refused:
         begin(plan_of(days(2, 2)), OneStart(forbidden))
@@ -385,6 +339,12 @@ def test_a_refusal_is_told_and_one_that_is_a_conflict_with_the_way_out() -> None
     with pytest.raises(BackfillError) as active:
         begin(plan_of(days(2, 2)), OneStart(conflict))
     assert str(active.value) == (
-        "plays/daily has a backfill that has not ended, and Airflow runs one of a DAG at a time."
-        " Repeat the command when its runs are done: Airflow notices that within 30 seconds."
+        "plays/daily already has a backfill that is active, and Airflow runs one per DAG at a time."
+        " Repeat the command once its runs are done; Airflow notices within 30 seconds."
     )
+
+
+def test_runs_of_a_paused_dag_are_not_waited_for() -> None:
+    require_active([plan_of(days(2, 2))])
+    with pytest.raises(BackfillError, match=r"plays/daily is paused .*, or omit --wait\."):
+        require_active([plan_of(days(2, 2)), plan_of(days(2, 2), is_paused=True)])

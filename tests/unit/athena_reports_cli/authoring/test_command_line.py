@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from athena_reports import __version__
 from athena_reports_cli.local.services import Services
 from tests.support.flown import Flown, write
 from tests.support.shell import Shell
@@ -58,7 +58,7 @@ def test_a_command_names_the_extra_that_it_requires(deployable: Flown) -> None:
 
 
 def test_help_is_there_without_the_extra(alone: Flown) -> None:
-    for arguments in (["--help"], ["mwaa-check", "--help"]):
+    for arguments in (["--help"], ["-h"], ["mwaa-check", "--help"]):
         code, printed, errors = run(alone, *arguments)
         assert (code, errors) == (0, "")
         assert "Usage: athena-reports" in printed
@@ -67,6 +67,8 @@ def test_help_is_there_without_the_extra(alone: Flown) -> None:
 def test_help_shows_what_is_in_brackets(alone: Flown) -> None:
     _, printed, _ = run(alone, "--help")
     assert "has a table [tool.athena-reports]." in " ".join(printed.split())
+    _, printed, _ = run(alone, "init", "--help")
+    assert "[required]" not in printed.partition("Options:")[2]  # it asks
 
 
 def test_a_module_that_no_extra_brings_is_an_error_of_python(
@@ -80,51 +82,5 @@ def test_a_module_that_no_extra_brings_is_an_error_of_python(
         shell("check")
 
 
-OF_VERSIONS = """
-import importlib.metadata, json, sys
-versions = json.loads(sys.argv.pop(1))
-if versions["python"]:
-    sys.version_info = (*versions["python"], "final", 0)
-version = importlib.metadata.version
-def version_of(package):
-    if package in versions:
-        return versions[package]
-    if package.startswith("apache-airflow"):
-        raise importlib.metadata.PackageNotFoundError(package)
-    return version(package)
-importlib.metadata.version = version_of
-from athena_reports_cli.authoring.command_line import main
-main()
-"""
-CORE = "apache-airflow-core"
-INSTALL = "Install apache-airflow==3.2.1 or later."
-
-
-@pytest.mark.parametrize(
-    ("versions", "problem"),
-    [
-        (
-            {"python": [3, 10, 13], CORE: "3.3.1"},
-            "athena-reports needs Python 3.11, 3.12 or 3.13, and this is Python 3.10.13."
-            " Install it into an environment of one of them.",
-        ),
-        (
-            {"python": None, CORE: "3.2.0"},
-            f"athena-reports needs Airflow 3.2.1 or later, and this is 3.2.0. {INSTALL}",
-        ),
-        (
-            {"python": None, "apache-airflow": "2.11.0"},
-            f"athena-reports needs Airflow 3.2.1 or later, and this is 2.11.0. {INSTALL}",
-        ),
-        ({"python": None}, f"athena-reports needs Airflow, which is not installed. {INSTALL}"),
-        ({"python": None, CORE: "3.2.1"}, ""),
-        ({"python": None, CORE: "3.10.0rc1"}, ""),
-    ],
-)
-def test_another_python_or_airflow_is_one_message(
-    versions: dict[str, object], problem: str, alone: Flown
-) -> None:
-    with alone.start("--help", program=("-c", OF_VERSIONS, json.dumps(versions))) as process:
-        _, errors = process.communicate("")
-    assert process.returncode == (1 if problem else 0)
-    assert errors == (f"{problem}\n" if problem else "")
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    assert shell("--version") == (0, f"athena-reports {__version__}\n")

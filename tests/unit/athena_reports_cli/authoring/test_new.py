@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,21 @@ from athena_reports.reports.sql_template import template_context
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports_cli.authoring import new as new_module
 from athena_reports_cli.authoring.new import NewReport, write_report
-from athena_reports_cli.authoring.report_name import NewReportError
+from athena_reports_cli.authoring.report_name import (
+    NewReportError,
+    require_column_name,
+    require_date,
+    require_name,
+    require_owner,
+    require_partition_key,
+    require_table_name,
+)
 from athena_reports_cli.local.project import Project
 from tests.support.sql_words import words_of_sql
 
 FIELDS: dict[str, Any] = {
     "table": "plays",
-    "key": "user_id",
+    "ranked": "user_id",
     "time": "played_at",
     "owner": "analytics",
 }
@@ -157,7 +166,7 @@ def test_an_owner_is_written_in_the_quotes_of_the_formatter(root: Path) -> None:
 
 
 def test_digits_and_underscores_may_stand_in_names(root: Path) -> None:
-    report = new_report(table="plays_2", key="_user_2", time="_at_2", partition="_dt_2")
+    report = new_report(table="plays_2", ranked="_user_2", time="_at_2", partition="_dt_2")
     assert parsed(root, report).keys() == ids({"busy_users"})
     sql = (root / "include" / "sql" / "busy_users.sql").read_text()
     assert "FROM plays_2\n" in sql
@@ -168,7 +177,7 @@ def test_digits_and_underscores_may_stand_in_names(root: Path) -> None:
 
 def test_the_number_has_another_name_than_the_key(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    _, sql_file, case, _, expected = write_report(new_report(key="events"), Project.usual(root))
+    _, sql_file, case, _, expected = write_report(new_report(ranked="events"), Project.usual(root))
     assert case.name == "case.yaml"
     assert "    events,\n    COUNT(*) AS event_count\n" in sql_file.read_text()
     assert expected.read_text() == '"events",event_count\n"first",1\n"last",1\n'
@@ -219,24 +228,14 @@ def test_the_templates_of_a_report_are_no_dag_files() -> None:
     assert dag_files(folder) == []
 
 
-@pytest.mark.parametrize(
-    "owner",
-    ["", " ", "a\nb", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\u2029b", "a\x85b", "a\udce9b"],
-)
-def test_an_owner_that_is_no_line_of_text_is_refused(root: Path, owner: str) -> None:
-    shutil.rmtree(root, ignore_errors=True)
-    with pytest.raises(NewReportError, match="is not an owner: give one line of text"):
-        write_report(new_report(owner=owner), Project.usual(root))
-    assert not root.exists()
-
-
 def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> None:
     words = words_of_sql()
     assert {"order", "select", "user", "end", "limit", "date"} <= set(words)
     shutil.rmtree(root, ignore_errors=True)
     for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
         _, file, *_ = write_report(
-            new_report(name=f"report_{key}", table=table, key=key, time=time), Project.usual(root)
+            new_report(name=f"report_{key}", table=table, ranked=key, time=time),
+            Project.usual(root),
         )
         context = template_context(
             SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")]
@@ -259,21 +258,11 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"name": "busy-users"}, "'busy-users' is not a name: use up to 64 lower-case letters"),
-        (
-            {"table": "plays of", "key": "user-id", "time": "at time", "partition": "dt;"},
-            "{'key': 'user-id', 'time': 'at time', 'partition': 'dt;', 'table': 'plays of'}"
-            " are not names of Athena: use lower-case letters, digits and '_', and begin a table"
-            " with a letter.",
-        ),
-        ({"table": "_plays"}, "{'table': '_plays'} are not names of Athena: "),
-        ({"key": "2nd"}, "{'key': '2nd'} are not names of Athena: "),
-        ({"key": "played_at"}, "the time is a column of its own"),
-        ({"partition": "played_at"}, "the time is a column of its own"),
-        ({"partition": "order"}, "The partition key 'order' is a reserved word"),
+        ({"ranked": "played_at"}, "played_at is the event time. Name other columns to rank and"),
+        ({"partition": "played_at"}, "played_at is the event time. Name other columns to rank"),
         (
             {"until": date(2024, 12, 31)},
-            "The last date, 2024-12-31, is before the first one, 2025-01-01",
+            "The last date 2024-12-31 is before the first date 2025-01-01.",
         ),
     ],
 )
@@ -284,6 +273,46 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     with pytest.raises(NewReportError, match=re.escape(problem)):
         write_report(new_report(**changed), Project.usual(root))
     assert not root.exists()
+
+
+LETTERS = "use lower-case letters, digits and _"
+
+
+@pytest.mark.parametrize(
+    ("require", "text", "problem"),
+    [
+        (
+            require_name,
+            "busy-users",
+            '"busy-users" is not a valid report name: use up to 64 lower-case letters, digits and'
+            " _, and begin with a letter.",
+        ),
+        (
+            require_table_name,
+            "_plays",
+            f'"_plays" is not a valid table name: {LETTERS}, and begin with a letter.',
+        ),
+        (require_column_name, "2nd", f'"2nd" is not a valid column name: {LETTERS}.'),
+        (require_partition_key, "order", 'The partition key "order" is a reserved word of SQL.'),
+        (require_date, "June 1st", '"June 1st" is not a date, such as 2025-06-01.'),
+        (require_owner, "a\nb", "The owner must be one line of text."),
+    ],
+)
+def test_an_answer_that_is_not_valid_is_told_with_what_is(
+    require: Callable[[str], None], text: str, problem: str
+) -> None:
+    with pytest.raises(NewReportError) as refused:
+        require(text)
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize(
+    "owner", ["", " ", "a\tb", "a\r", "a\x00b", "a\u2028b", "a\u2029b", "a\x85b", "a\udce9b"]
+)
+def test_an_owner_is_a_line_of_text(owner: str) -> None:
+    require_owner("The best team")
+    with pytest.raises(NewReportError):
+        require_owner(owner)
 
 
 def test_a_report_is_written_as_a_person_would_write_it(root: Path) -> None:
@@ -353,15 +382,12 @@ def test_what_is_there_already_is_named_and_left_alone(number: int, root: Path) 
     if number == 1:
         sql_file.unlink()
     dag_file.write_text("mine")
-    existing = {
-        1: "dags/busy_users.py exists",
-        2: "dags/busy_users.py, include/sql/busy_users.sql exist",
-    }
+    existing = ["dags/busy_users.py", "include/sql/busy_users.sql"][:number]
     with pytest.raises(NewReportError) as refused:
         write_report(new_report(), project)
     assert str(refused.value) == (
-        f"{existing[number]} already, so nothing is written. Choose another name, or delete what is"
-        " there."
+        f"Already in the project: {', '.join(existing)}. Choose another name, or delete them."
+        " Nothing was written."
     )
     assert dag_file.read_text() == "mine"
     assert not any(path.exists() for path in others)

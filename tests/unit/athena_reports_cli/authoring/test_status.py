@@ -270,4 +270,4 @@ def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere
 def test_an_unknown_report_is_one_message(shell: Shell, flown: Flown) -> None:
     code, printed = shell("status", "flow")
     assert code == 1
-    assert printed.startswith("There is no report 'flow'. Is it one of these: flown")
+    assert printed.startswith('There is no report "flow".')

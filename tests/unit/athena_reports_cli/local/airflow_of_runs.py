@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.support.rest_api import TOKEN, RestApi
+from tests.support.rest_api import TOKEN, RestApi, run_of
 
 DAG_ID = "best_weekly"
 _RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"
@@ -23,6 +24,7 @@ class AirflowOfRuns(RestApi):
         tries: The number of tries of the failed task of a run.
         events: How many events stand in a log before the last one.
         logins: What was sent to log in.
+        starts: The logical dates of runs.
     """
 
     looks: Sequence[dict[str, str]] = ({},)
@@ -30,6 +32,7 @@ class AirflowOfRuns(RestApi):
     events = 0
     number_of_looks = 0
     logins: list[Any] = field(default_factory=list)
+    starts: dict[str, datetime] = field(default_factory=dict)
 
     def answer(
         self, method: str, path: str, body: Any, authorization: str | None
@@ -43,8 +46,13 @@ class AirflowOfRuns(RestApi):
         if path == _RUNS:
             states = self.looks[min(self.number_of_looks, len(self.looks) - 1)]
             self.number_of_looks += 1
-            runs = [run_of(run_id, state) for run_id, state in states.items()]
+            runs = [self._run(run_id, state) for run_id, state in states.items()]
             return HTTPStatus.OK, {"dag_runs": runs, "total_entries": len(runs)}
+        if path.startswith(_RUNS) and path.count("/") == _RUNS.count("/") + 1:
+            run_id = path.rpartition("/")[2]
+            states = self.looks[min(self.number_of_looks, len(self.looks) - 1)]
+            self.number_of_looks += 1
+            return HTTPStatus.OK, self._run(run_id, states[run_id])
         if path.endswith("/taskInstances"):
             run_id = path.split("/")[-2]
             tasks = [task_of(run_id, "run_query", "success", 1)]
@@ -58,17 +66,11 @@ class AirflowOfRuns(RestApi):
         content = [{"event": f"event {event}"} for event in range(self.events)]
         return HTTPStatus.OK, {"content": [*content, {"event": f"try {number} of {task_id}"}]}
 
-
-def run_of(run_id: str, state: str) -> dict[str, Any]:
-    """A run as the API tells it."""
-    run: dict[str, Any] = dict.fromkeys(
-        (
-            *("logical_date", "data_interval_start", "data_interval_end"),
-            *("start_date", "end_date", "conf"),
-        )
-    )
-    run |= {"dag_id": DAG_ID, "dag_run_id": run_id, "run_type": "manual", "state": state}
-    return run | {"run_after": "2026-03-08T00:05:00Z"}
+    def _run(self, run_id: str, state: str) -> dict[str, Any]:
+        run = run_of(run_id, state, DAG_ID)
+        if run_id in self.starts:
+            run["logical_date"] = self.starts[run_id].isoformat()
+        return run
 
 
 def task_of(run_id: str, task_id: str, state: str, tries: int) -> dict[str, Any]:

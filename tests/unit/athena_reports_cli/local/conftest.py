@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from athena_reports_cli.local.client import AirflowClient
+from athena_reports_cli.local.client import AirflowClient, RestAirflow
 from tests.support.rest_api import rest_api
 from tests.unit.athena_reports_cli.local.airflow_of_runs import AirflowOfRuns
 
@@ -22,7 +22,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowOfRuns]:
 
 @pytest.fixture
 def client(airflow: AirflowOfRuns) -> AirflowClient:
-    return AirflowClient(airflow.url, "admin", "secret")
+    return RestAirflow(airflow.url, login=("admin", "secret"))
 
 
 @pytest.fixture(autouse=True)

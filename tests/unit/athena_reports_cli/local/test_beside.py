@@ -73,8 +73,8 @@ def test_without_a_folder_of_sql_the_library_looks_by_itself(tmp_path: Path) -> 
 UP = "http://127.0.0.1:4566"
 ENDPOINT = "AWS_ENDPOINT_URL"
 ENVIRONMENT = "ATHENA_REPORTS_ENV"
-OF_UP = {"AIRFLOW_URL": "http://127.0.0.1:8080", "AIRFLOW_TOKEN": "token"}
-SET = (ENDPOINT, ENVIRONMENT, "AWS_ACCESS_KEY_ID", *OF_UP)
+RUNNING = Running("http://127.0.0.1:8080", "admin", "secret", {ENDPOINT: UP})
+SET = (ENDPOINT, ENVIRONMENT, "AWS_ACCESS_KEY_ID")
 
 
 @pytest.fixture
@@ -100,13 +100,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return done
 
 
-class UpThatRuns(Running):
-    """An `up` whose Airflow answers."""
-
-    def variables(self) -> dict[str, str]:
-        return dict(OF_UP)
-
-
 def beside_of(
     project: Project,
     shell: Mapping[str, str],
@@ -114,49 +107,46 @@ def beside_of(
     is_up: bool,
     monkeypatch: pytest.MonkeyPatch,
     may_start: bool = True,
-) -> dict[str, str]:
-    """The variables within the context, of those that a command looks at."""
-    running = UpThatRuns("http://127.0.0.1:8080", "admin", "secret", {ENDPOINT: UP})
-    monkeypatch.setattr(beside, "find_running", lambda _: running if is_up else None)
+) -> tuple[dict[str, str], Running | None]:
+    """The variables within the context, of those that a command looks at, and what it yields."""
+    monkeypatch.setattr(beside, "find_running", lambda _: RUNNING if is_up else None)
     with kept_environment():
         for name in SET:
             os.environ.pop(name, None)
         os.environ |= shell
-        with services_beside(project, may_start=may_start):
-            return {name: os.environ[name] for name in SET if name in os.environ}
+        with services_beside(project, may_start=may_start) as running:
+            return {name: os.environ[name] for name in SET if name in os.environ}, running
 
 
 @pytest.mark.parametrize(
-    ("shell", "is_up", "variables"),
+    ("shell", "is_up", "variables", "running"),
     [
         # Nothing is named: those of the `up`.
-        ({}, True, {ENDPOINT: UP, **OF_UP}),
-        ({ENDPOINT: ""}, True, {ENDPOINT: UP, **OF_UP}),
-        # The same services are named, as by the line that `up` prints: its Airflow too.
-        ({ENDPOINT: UP}, True, {ENDPOINT: UP, **OF_UP}),
-        ({ENDPOINT: UP, ENVIRONMENT: "stg"}, True, {ENDPOINT: UP, ENVIRONMENT: "stg", **OF_UP}),
-        # Others are named, or another Airflow: they are left alone.
-        ({ENDPOINT: "http://other"}, True, {ENDPOINT: "http://other"}),
-        ({ENVIRONMENT: "prd"}, True, {ENVIRONMENT: "prd"}),
-        *(
-            ({ENDPOINT: UP, name: "x"}, True, {ENDPOINT: UP, name: "x"})
-            for name in ("AIRFLOW_URL", "AIRFLOW_TOKEN")
-        ),
-        ({ENDPOINT: UP}, False, {ENDPOINT: UP}),
-        ({ENVIRONMENT: "prd"}, False, {ENVIRONMENT: "prd"}),
+        ({}, True, {ENDPOINT: UP}, RUNNING),
+        ({ENDPOINT: ""}, True, {ENDPOINT: UP}, RUNNING),
+        # The same services are named, as by the line that `up` prints.
+        ({ENDPOINT: UP}, True, {ENDPOINT: UP}, RUNNING),
+        ({ENDPOINT: UP, ENVIRONMENT: "stg"}, True, {ENDPOINT: UP, ENVIRONMENT: "stg"}, RUNNING),
+        # Others are named: they are left alone.
+        ({ENDPOINT: "http://other"}, True, {ENDPOINT: "http://other"}, None),
+        ({ENVIRONMENT: "prd"}, True, {ENVIRONMENT: "prd"}, None),
+        ({ENDPOINT: UP}, False, {ENDPOINT: UP}, None),
+        ({ENVIRONMENT: "prd"}, False, {ENVIRONMENT: "prd"}, None),
     ],
 )
 def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
     shell: dict[str, str],
     is_up: bool,
     variables: dict[str, str],
+    running: Running | None,
     tmp_path: Path,
     started: list[Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = Project.usual(tmp_path)
-    assert beside_of(project, shell, is_up=is_up, monkeypatch=monkeypatch) == variables
+    found = beside_of(project, shell, is_up=is_up, monkeypatch=monkeypatch)
+    assert found == (variables, running)
     assert started == []
     told = capsys.readouterr()
     assert told.out == ""
@@ -176,7 +166,7 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = Project.usual(tmp_path)
-    variables = beside_of(project, {}, is_up=False, monkeypatch=monkeypatch)
+    variables, _ = beside_of(project, {}, is_up=False, monkeypatch=monkeypatch)
     url = "http://127.0.0.1:4999"
     assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
     assert started == ["services", (url, "dev", project.lake), "end"]
@@ -274,7 +264,7 @@ def test_every_client_calls_the_services_that_a_command_says_it_uses(
     config.write_text(PROFILES)
     files = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(config)}
     url = UP if is_up else "http://127.0.0.1:4999"
-    running = UpThatRuns("http://127.0.0.1:8080", "admin", "secret", Services(UP).environment)
+    running = Running("http://127.0.0.1:8080", "admin", "secret", Services(UP).environment)
     monkeypatch.setattr(beside, "find_running", lambda _: running if is_up else None)
     with kept_environment():
         for name in SET:

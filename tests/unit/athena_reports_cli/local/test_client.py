@@ -1,4 +1,4 @@
-"""The client of a local Airflow; tests/airflow/test_runtime.py has it talk to a real one."""
+"""The client of an Airflow; tests/airflow/test_runtime.py has it talk to a real one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,27 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import boto3
+import httpx
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.stub import Stubber
 
-from athena_reports_cli.local.client import AirflowApiError, AirflowClient, AirflowRuntimeError
-from tests.support.rest_api import TOKEN, RestApi, rest_api
+from athena_reports_cli.local.client import (
+    AirflowApiError,
+    AirflowClient,
+    AirflowRuntimeError,
+    Backfill,
+    MwaaAirflow,
+    RestAirflow,
+    connect,
+)
+from tests.support.rest_api import TOKEN, RestApi, rest_api, run_of
+from tests.support.wire import answered as wire_answered
+from tests.support.wire import json_error
 from tests.unit.athena_reports_cli.local.airflow_of_runs import (
     DAG_ID,
     AirflowOfRuns,
-    run_of,
     task_of,
 )
 
@@ -71,7 +84,7 @@ def test_a_wait_ends_with_the_reason_of_the_check(airflow: AirflowOfRuns) -> Non
         raise AirflowRuntimeError("the scheduler has ended")
 
     airflow.looks = [{"a": "running"}]
-    client = AirflowClient(airflow.url, "admin", "secret", check)
+    client = RestAirflow(airflow.url, login=("admin", "secret"), check=check)
     with pytest.raises(AirflowRuntimeError, match="the scheduler has ended"):
         client.wait_for_runs(DAG_ID, timeout_seconds=60)
 
@@ -112,7 +125,7 @@ def asked() -> Iterator[Asked]:
         yield api
 
 
-RUN = run_of("a", "success")
+RUN = run_of("a", "success", DAG_ID)
 RUNS = "/api/v2/dags/best_weekly/dagRuns"
 TASKS = f"{RUNS}/a/taskInstances"
 FIRST = datetime(2025, 3, 1, tzinfo=UTC)
@@ -164,6 +177,35 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
             "to_date": "2025-03-03T00:00:00+00:00",
             "max_active_runs": 3,
         },
+    ),
+    "backfill_dates": (
+        lambda client: client.backfill_dates(DAG_ID, FIRST, LAST, reprocess_behavior="failed"),
+        {"backfills": []},
+        "POST /api/v2/backfills/dry_run",
+        {
+            "dag_id": DAG_ID,
+            "from_date": "2025-03-01T00:00:00+00:00",
+            "to_date": "2025-03-03T00:00:00+00:00",
+            "reprocess_behavior": "failed",
+        },
+    ),
+    "active_backfill": (
+        lambda client: client.active_backfill(DAG_ID),
+        {"backfills": []},
+        f"GET /api/v2/backfills?dag_id={DAG_ID}&order_by=-id",
+        None,
+    ),
+    "a pool with any name": (
+        lambda client: client.pool("a b/c"),
+        {},
+        "GET /api/v2/pools/a%20b%2Fc",
+        None,
+    ),
+    "a DAG and a run with any name": (
+        lambda client: client.run("a/b", "c+d"),
+        RUN,
+        "GET /api/v2/dags/a%2Fb/dagRuns/c%2Bd",
+        None,
     ),
     "cancel_backfill": (
         lambda client: client.cancel_backfill(7),
@@ -235,7 +277,7 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
 @pytest.mark.parametrize("name", CALLS)
 def test_each_method_asks_the_api_for_what_it_says(name: str, asked: Asked) -> None:
     call, asked.reply, request, body = CALLS[name]
-    call(AirflowClient(asked.url, "admin", "secret"))
+    call(RestAirflow(asked.url, login=("admin", "secret")))
     assert asked.logins == [{"username": "admin", "password": "secret"}]
     ((found, found_body),) = asked.requests
     path, expected_path = urlsplit(found), urlsplit(request)
@@ -245,7 +287,7 @@ def test_each_method_asks_the_api_for_what_it_says(name: str, asked: Asked) -> N
 
 
 def test_what_the_api_tells_is_returned(asked: Asked) -> None:
-    client = AirflowClient(asked.url, "admin", "secret")
+    client = RestAirflow(asked.url, login=("admin", "secret"))
     asked.reply = {"id": "7"}
     assert client.backfill(DAG_ID, FIRST, LAST) == 7
     asked.reply = {"value": {"a": 1}}
@@ -267,6 +309,18 @@ def test_what_the_api_tells_is_returned(asked: Asked) -> None:
     )
 
 
+@pytest.mark.parametrize("ended_at", [None, "2026-03-08T00:00:00Z"])
+def test_a_backfill_is_active_until_it_has_ended(ended_at: str | None, asked: Asked) -> None:
+    """A paused one is active: Airflow begins no other one beside it."""
+    bounds = {"from_date": FIRST.isoformat(), "to_date": LAST.isoformat()}
+    asked.reply = {"backfills": [{"id": 4, "completed_at": ended_at, "is_paused": True, **bounds}]}
+    active = RestAirflow(asked.url, login=("admin", "secret")).active_backfill(DAG_ID)
+    if ended_at:
+        assert active is None
+    else:
+        assert active == Backfill(id=4, from_date=FIRST, to_date=LAST)
+
+
 @pytest.mark.parametrize(
     ("state", "finished"),
     [("queued", False), ("running", False), ("success", True), ("failed", True)],
@@ -274,8 +328,8 @@ def test_what_the_api_tells_is_returned(asked: Asked) -> None:
 def test_a_run_has_finished_if_it_succeeded_or_failed(
     state: str, finished: bool, asked: Asked
 ) -> None:
-    asked.reply = run_of("a", state)
-    assert AirflowClient(asked.url, "admin", "secret").run(DAG_ID, "a").finished == finished
+    asked.reply = run_of("a", state, DAG_ID)
+    assert RestAirflow(asked.url, login=("admin", "secret")).run(DAG_ID, "a").finished == finished
 
 
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 250])
@@ -292,29 +346,35 @@ def test_a_listing_is_read_page_by_page(number: int, asked: Asked) -> None:
         return HTTPStatus.OK, {"rows": rows[first : first + limit], "total_entries": number}
 
     asked.answer = answer  # type: ignore[method-assign]
-    assert AirflowClient(asked.url, "a", "b").rows("/x", "rows", state="failed") == rows
+    assert RestAirflow(asked.url, login=("a", "b")).rows("/x", "rows", state="failed") == rows
     assert len(asked.requests) == max(1, -(-number // 100))
 
 
 def test_a_listing_that_shrinks_meanwhile_ends(asked: Asked) -> None:
     asked.reply = {"rows": [], "total_entries": 5}
-    assert AirflowClient(asked.url, "admin", "secret").rows("/x", "rows") == []
+    assert RestAirflow(asked.url, login=("admin", "secret")).rows("/x", "rows") == []
 
 
 def test_a_refusal_tells_request_status_and_body(asked: Asked) -> None:
     asked.status, asked.reply = HTTPStatus.CONFLICT, {"detail": "There is one."}
     with pytest.raises(AirflowApiError) as refused:
-        AirflowClient(asked.url, "admin", "secret").unpause(DAG_ID)
-    assert (refused.value.status, refused.value.body) == (409, '{"detail": "There is one."}')
+        RestAirflow(asked.url, login=("admin", "secret")).unpause(DAG_ID)
+    assert refused.value.status == 409
     assert str(refused.value) == (
-        'PATCH /api/v2/dags/best_weekly was answered with 409: {"detail": "There is one."}'
+        "Airflow rejected PATCH /api/v2/dags/best_weekly: 409 Conflict:"
+        ' {"detail": "There is one."}.'
     )
 
 
 def test_an_api_that_does_not_answer_is_told_with_its_address_or_why() -> None:
     checks = []
-    client = AirflowClient("http://127.0.0.1:9", "admin", "secret", lambda: checks.append(1))
-    problem = r"GET http://127\.0\.0\.1:9/api/v2/monitor/health: ConnectError\("
+    client = RestAirflow(
+        "http://127.0.0.1:9", login=("admin", "secret"), check=lambda: checks.append(1)
+    )
+    problem = (
+        r"No response from Airflow to GET /api/v2/monitor/health: http://127\.0\.0\.1:9:"
+        r" ConnectError\("
+    )
     with pytest.raises(AirflowRuntimeError, match=problem):
         client.health()
     assert checks == [1]
@@ -323,4 +383,148 @@ def test_an_api_that_does_not_answer_is_told_with_its_address_or_why() -> None:
 def test_a_login_that_is_refused_is_an_error(asked: Asked) -> None:
     asked.answer = lambda *_: (HTTPStatus.UNAUTHORIZED, {})  # type: ignore[method-assign]
     with pytest.raises(AirflowRuntimeError, match="401"):
-        AirflowClient(asked.url, "admin", "wrong").health()
+        RestAirflow(asked.url, login=("admin", "wrong")).health()
+
+
+@pytest.mark.parametrize("text", ["http://[", "http://a\tb", "http://127.0.0.1:99999"])
+def test_an_address_that_cannot_be_one_may_not_have_done_anything(text: str) -> None:
+    with pytest.raises(AirflowApiError) as failed:
+        RestAirflow(text, token=TOKEN).health()
+    assert not failed.value.is_rejection
+
+
+def test_an_answer_that_is_not_json_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the page of a login."""
+
+    def answer(_: httpx.Client, method: str, url: str, **__: Any) -> httpx.Response:
+        return httpx.Response(200, text="<html>Log in</html>", request=httpx.Request(method, url))
+
+    monkeypatch.setattr(httpx.Client, "request", answer)
+    with pytest.raises(AirflowApiError) as failed:
+        RestAirflow("https://x", token=TOKEN).health()
+    assert not failed.value.is_rejection
+
+
+def test_a_page_is_below_the_address() -> None:
+    assert RestAirflow("https://x/airflow/").link("/dags/a") == "https://x/airflow/dags/a"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_rejection"),
+    [(HTTPStatus.UNPROCESSABLE_ENTITY, True), (HTTPStatus.INTERNAL_SERVER_ERROR, False)],
+)
+def test_an_error_of_the_server_may_have_done_what_was_asked(
+    status: HTTPStatus, is_rejection: bool, asked: Asked
+) -> None:
+    asked.status = status
+    with pytest.raises(AirflowApiError) as failed:
+        RestAirflow(asked.url, token=TOKEN).unpause(DAG_ID)
+    assert failed.value.is_rejection is is_rejection
+
+
+# --- an address
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("reports", '"reports" is not the address of an Airflow. Use https://HOST or mwaa:'),
+        ("ftp://x", '"ftp://x" is not the address of an Airflow.'),
+        ("https://x", "AIRFLOW_TOKEN is not set. Set it to a token from https://x/auth/token,"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_an_error_with_the_way_out(
+    address: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", "")
+    with pytest.raises(AirflowApiError) as refused:
+        connect(address)
+    assert str(refused.value).startswith(problem)
+
+
+def test_at_an_address_airflow_is_asked_with_the_token_of_the_shell(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.reply = {"slots": 1}
+    monkeypatch.setenv("AIRFLOW_TOKEN", TOKEN)
+    assert connect(f"{asked.url}/").pool("athena") == {"slots": 1}
+    monkeypatch.setenv("AIRFLOW_TOKEN", "expired")
+    with pytest.raises(AirflowApiError) as refused:
+        connect(asked.url).pool("athena")
+    assert refused.value.status == 401
+
+
+# --- Amazon MWAA
+
+
+def test_on_mwaa_airflow_is_reached_by_invoke_rest_api() -> None:
+    client = boto3.client("mwaa", region_name="us-east-1")
+    airflow = MwaaAirflow(client, "reports-stg")
+    params = {"dag_id": DAG_ID, "order_by": "-id"}
+    look = {"Method": "GET", "Path": "/backfills", "QueryParameters": params}
+    unpause = {"Method": "PATCH", "Path": f"/dags/{DAG_ID}", "Body": {"is_paused": False}}
+    with Stubber(client) as stubber:
+        for request, response in ((look, {"backfills": []}), (unpause, {})):
+            stubber.add_response(
+                "invoke_rest_api",
+                {"RestApiStatusCode": 200, "RestApiResponse": response},
+                {"Name": "reports-stg", **request},
+            )
+        assert airflow.active_backfill(DAG_ID) is None
+        airflow.unpause(DAG_ID)
+        stubber.assert_no_pending_responses()
+        stubber.add_client_error(
+            "invoke_rest_api",
+            "RestApiClientException",
+            modeled_fields={"RestApiStatusCode": 404, "RestApiResponse": {"detail": "None."}},
+        )
+        with pytest.raises(AirflowApiError) as refused:
+            airflow.pool("athena")
+    assert str(refused.value) == (
+        "Airflow rejected GET /api/v2/pools/athena: 404 {'detail': 'None.'}."
+    )
+    link = airflow.link("/dags/best_weekly/backfills")
+    assert link == "/dags/best_weekly/backfills of the MWAA environment reports-stg"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "is_rejection"),
+    [
+        ("AccessDeniedException", 403, True),
+        ("ResourceNotFoundException", 404, True),
+        ("InternalServerException", 500, False),
+    ],
+)
+def test_what_aws_refuses_before_airflow_is_reached_has_done_nothing(
+    code: str, status: int, is_rejection: bool
+) -> None:
+    """Such as a role without the right to call Airflow, or an environment that does not exist."""
+    client = boto3.client("mwaa", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("invoke_rest_api", code, "Not now.", status)
+        with pytest.raises(AirflowApiError) as refused:
+            MwaaAirflow(client, "reports-stg").pool("athena")
+    assert (refused.value.status, refused.value.is_rejection) == (status, is_rejection)
+
+
+def test_a_request_to_mwaa_is_sent_once_and_may_have_been_done_without_a_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A repetition could start a second run."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    airflow: Any = connect("mwaa:reports-stg")
+    failure = json_error("InternalServerException", "Try again", 500)
+    with (
+        wire_answered(airflow.mwaa, "InvokeRestApi", failure, failure) as requests,
+        pytest.raises(AirflowApiError),
+    ):
+        airflow.pool("athena")
+    assert len(requests) == 1
+
+    def time_out(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://airflow")
+
+    monkeypatch.setattr(airflow.mwaa, "invoke_rest_api", time_out)
+    with pytest.raises(AirflowApiError) as failed:
+        airflow.pool("athena")
+    assert not failed.value.is_rejection

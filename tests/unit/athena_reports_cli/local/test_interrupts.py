@@ -11,13 +11,12 @@ from contextlib import AbstractContextManager
 import pytest
 
 from athena_reports_cli.local.interrupts import (
-    exit_code,
-    is_interrupt_handled,
+    interrupt_behind,
     signals_as_interrupts,
     signals_put_off,
 )
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def unnoticed() -> Iterator[list[int]]:
     """The signals that reached the handlers that were there before."""
     received: list[int] = []
     before = {}
-    for number, _ in SIGNALS:
+    for number in SIGNALS:
         before[number] = signal.signal(number, lambda number, _: received.append(number))
     yield received
     for number, handler in before.items():
@@ -33,11 +32,10 @@ def unnoticed() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("context", [signals_as_interrupts, signals_put_off])
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_a_signal_is_an_interrupt_whose_exit_code_is_that_of_the_signal(
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_an_interrupt_with_its_name(
     context: Callable[[], AbstractContextManager[None]],
     number: signal.Signals,
-    code: int,
     unnoticed: list[int],
 ) -> None:
     """SIGHUP comes when the terminal is closed."""
@@ -48,9 +46,8 @@ def test_a_signal_is_an_interrupt_whose_exit_code_is_that_of_the_signal(
             os.kill(os.getpid(), number)
             reached.append("the end of the block")
 
-    with pytest.raises(KeyboardInterrupt) as interrupted:
+    with pytest.raises(KeyboardInterrupt, match=number.name):
         work()
-    assert exit_code(interrupted.value) == code
     assert bool(reached) == (context is signals_put_off)
     assert unnoticed == []
 
@@ -65,9 +62,8 @@ def test_of_several_signals_that_were_put_off_the_first_one_counts() -> None:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 os.kill(os.getpid(), number)
 
-    with pytest.raises(KeyboardInterrupt) as interrupted:
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         work()
-    assert exit_code(interrupted.value) == 143
 
 
 @pytest.mark.parametrize("context", [signals_as_interrupts, signals_put_off])
@@ -85,27 +81,32 @@ def test_another_thread_leaves_the_signals_alone(
     assert unnoticed == [signal.SIGTERM]
 
 
-def test_an_interrupt_is_handled_until_its_handler_has_ended_whatever_fails_there() -> None:
-    assert not is_interrupt_handled()
-    try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt:
+def test_an_interrupt_is_behind_what_its_handler_raises() -> None:
+    interrupt = KeyboardInterrupt("SIGTERM")
+
+    def stop() -> None:
         try:
-            raise OSError("it cannot be stopped")
-        except OSError:
-            assert is_interrupt_handled()
-    try:
-        raise OSError
-    except OSError:
-        assert not is_interrupt_handled()
+            raise interrupt
+        except KeyboardInterrupt:
+            raise OSError("it cannot be stopped")  # noqa: B904
+
+    with pytest.raises(OSError, match="it cannot be stopped") as failed:
+        stop()
+    assert interrupt_behind(failed.value) is interrupt
+    assert interrupt_behind(OSError()) is None
+    assert interrupt_behind(None) is None
 
 
-def test_an_interrupt_without_a_signal_is_a_ctrl_c() -> None:
-    assert exit_code(KeyboardInterrupt()) == 130
+def test_a_signal_that_the_shell_ignores_stays_ignored(unnoticed: list[int]) -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with signals_as_interrupts():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert unnoticed == []
 
 
 @pytest.mark.usefixtures("unnoticed")
-@pytest.mark.parametrize("second", [number for number, _ in SIGNALS])
+@pytest.mark.parametrize("second", SIGNALS)
 def test_a_second_signal_does_not_break_off_what_the_first_one_has_begun(
     second: signal.Signals,
 ) -> None:
@@ -123,7 +124,6 @@ def test_a_second_signal_does_not_break_off_what_the_first_one_has_begun(
         with signals_as_interrupts(), Component():
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt) as interrupted:
+    with pytest.raises(KeyboardInterrupt, match="SIGINT"):
         work()
     assert stopped == ["the component"]
-    assert exit_code(interrupted.value) == 130

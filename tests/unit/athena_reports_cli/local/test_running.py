@@ -1,17 +1,14 @@
-"""What `up` tells the other commands of its project."""
+"""Where the other commands of a project find its `up`."""
 
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, announced, find_running
-from tests.support.rest_api import TOKEN, rest_api
-from tests.unit.athena_reports_cli.local.airflow_of_runs import AirflowOfRuns
 
 RUNNING = Running("http://127.0.0.1:8080", "admin", "secret", {"AWS_ENDPOINT_URL": "http://x"})
 
@@ -42,16 +39,3 @@ def test_what_one_that_was_killed_has_told_is_not_taken_for_one_that_runs(
 ) -> None:
     (project.airflow / "up.json").write_text(json.dumps(RUNNING._asdict()))
     assert find_running(project) is None
-
-
-@pytest.mark.usefixtures("_proxy")
-def test_a_command_logs_in_as_its_user(airflow: AirflowOfRuns) -> None:
-    running = RUNNING._replace(airflow=airflow.url)
-    assert running.variables() == {"AIRFLOW_URL": airflow.url, "AIRFLOW_TOKEN": TOKEN}
-    assert airflow.logins == [{"username": "admin", "password": "secret"}]
-
-
-def test_an_airflow_that_does_not_let_in_or_answer_gives_no_variables() -> None:
-    with rest_api({"POST /auth/token": HTTPStatus.UNAUTHORIZED}) as api:
-        assert RUNNING._replace(airflow=api.url).variables() == {}
-    assert RUNNING._replace(airflow="http://127.0.0.1:9").variables() == {}

@@ -1,7 +1,8 @@
-"""Waiting for all runs of a DAG, as the demo does."""
+"""Waiting for runs, as the demo and the commands do."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
 
@@ -10,7 +11,13 @@ from rich.console import Console
 
 from athena_reports_cli.local import runs
 from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports_cli.local.runs import TimedProgress, Watch, finish
+from athena_reports_cli.local.runs import (
+    TimedProgress,
+    Watch,
+    finish,
+    follow_backfill,
+    follow_run,
+)
 from tests.unit.athena_reports_cli.local.airflow_of_runs import DAG_ID, AirflowOfRuns
 
 
@@ -27,9 +34,7 @@ def test_a_run_that_fails_is_told_with_the_log_of_the_try_that_failed_for_good(
     airflow.tries = 3
     with pytest.raises(AirflowRuntimeError) as failed:
         finish(client, DAG_ID, Watch(client, lambda _: None))
-    problem, *logs = str(failed.value).splitlines()
-    assert problem == f"run b of {DAG_ID} is failed."
-    assert logs == ['{"event": "try 3 of transform"}']
+    assert str(failed.value) == f"Run b of {DAG_ID} is failed.\ntransform: try 3 of transform"
 
 
 def test_of_a_long_log_the_end_is_told(airflow: AirflowOfRuns, client: AirflowClient) -> None:
@@ -37,9 +42,50 @@ def test_of_a_long_log_the_end_is_told(airflow: AirflowOfRuns, client: AirflowCl
     airflow.events = 1000
     with pytest.raises(AirflowRuntimeError) as failed:
         finish(client, DAG_ID, Watch(client, lambda _: None))
-    *_, last_event, last = str(failed.value).splitlines()
-    assert (last_event, last) == ('{"event": "event 999"}', '{"event": "try 1 of transform"}')
-    assert len(str(failed.value)) < 2100
+    _, *events = str(failed.value).splitlines()
+    assert events[0] == "transform: event 991"
+    assert events[-2:] == ["event 999", "try 1 of transform"]
+
+
+def test_the_exception_of_a_task_is_its_reason(
+    airflow: AirflowOfRuns, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = {"exc_type": "CheckError", "exc_value": "rows(at_least=1) failed", "frames": []}
+    log = [{"event": "Task failed", "error_detail": [error]}, {"event": "Done", "error_detail": []}]
+    monkeypatch.setattr(type(client), "log_events", lambda *_: log)
+    airflow.looks = [{"a": "failed"}]
+    with pytest.raises(AirflowRuntimeError, match=r"transform: CheckError: rows\("):
+        finish(client, DAG_ID, Watch(client, lambda _: None))
+
+
+def test_each_state_of_each_task_of_a_run_is_reported_once(
+    airflow: AirflowOfRuns, client: AirflowClient
+) -> None:
+    airflow.looks = [{"a": "running"}, {"a": "running"}, {"a": "failed"}]
+    lines: list[str] = []
+    assert follow_run(client, DAG_ID, "a", lines.append).state == "failed"
+    assert lines == ["run_query: success", "transform: failed", "publish: upstream_failed"]
+
+
+def test_the_numbers_of_a_backfill_are_reported_when_they_change(
+    airflow: AirflowOfRuns, client: AirflowClient
+) -> None:
+    """Beside a run of another period in the range."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    airflow.starts = {"a": start, "b": start + timedelta(days=14)}
+    airflow.looks = [
+        {"a": "queued", "other": "running"},
+        {"a": "running", "b": "queued", "other": "running"},
+        {"a": "running", "b": "queued", "other": "running"},
+        {"a": "success", "b": "failed", "other": "running"},
+    ]
+    lines: list[str] = []
+    runs = follow_backfill(client, DAG_ID, list(airflow.starts.values()), lines.append)
+    assert [run.run_id for run in runs] == ["a", "b"]
+    assert lines == [
+        f"{DAG_ID}: {numbers}"
+        for numbers in ("1 queued", "1 running, 1 queued", "1 success, 1 failed")
+    ]
 
 
 def test_every_few_seconds_it_is_told_how_many_tasks_are_done(

@@ -78,8 +78,8 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         problem = (
-            f"^Port {port} of 127.0.0.1 cannot be used: Address already in use.*\\. Stop"
-            " what has it, or name another port."
+            f"^Cannot use port {port} of 127.0.0.1: Address already in use.*\\. Use --port to name"
+            " another."
         )
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
@@ -94,7 +94,9 @@ def test_a_second_one_is_told_where_the_first_one_runs(tmp_path: Path) -> None:
     project.airflow.mkdir()
     with (
         announced(Running("http://127.0.0.1:9", "admin", "secret", {}), project),
-        pytest.raises(AirflowRuntimeError, match=r"runs already, at http://127\.0\.0\.1:9\. "),
+        pytest.raises(
+            AirflowRuntimeError, match=r"already runs .*, at http://127\.0\.0\.1:9\. "
+        ),
     ):
         up.up(project, free_port(), Console(file=StringIO()))
 
@@ -132,11 +134,11 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     assert looks == [running] * 3
     assert find_running(project) is None
     _, *lines = output.getvalue().splitlines()
-    assert [line[:9] for line in lines[:4]] == ["Airflow  ", "Reports  ", "Shell    ", "Yours    "]
-    told_airflow, reports, shell, yours = (line[9:] for line in lines[:4])
+    assert [line[:9] for line in lines[:4]] == ["Airflow  ", "Reports  ", "Shell    ", "Publish  "]
+    told_airflow, reports, shell, publish = (line[9:] for line in lines[:4])
     assert told_airflow == "http://127.0.0.1:8080  user admin, password sec[ret"
     assert reports == "http://127.0.0.1:8080/athena-reports/"
-    assert yours == ("athena-reports backfill REPORT --from DATE --to DATE, in another shell")
+    assert publish == "athena-reports run REPORT PERIOD, in another shell"
     assert lines[4:] == ["Ctrl-C stops all of it."]
     expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
     exported = subprocess.run(
@@ -208,7 +210,8 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
         assert "AIRFLOW_CONN_OF_SHELL" in lines.pop(0)
     assert "smtp://" not in output.getvalue()
     told = [line[9:].strip() for line in lines]
-    assert told == ["table plays", "starting Airflow", ""]
+    no_table = "no table is loaded: scheduled runs fail until `athena-reports load` adds it"
+    assert told == ["table plays", no_table, "starting Airflow", ""]
     assert output.getvalue().endswith("it stays\n")
     assert done == [
         project.airflow / "local-aws.log",

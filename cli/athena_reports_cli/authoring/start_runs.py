@@ -1,0 +1,201 @@
+"""Starts periods of a report in an Airflow: each once, also if a request is not answered."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.settings import settings
+from athena_reports.workflows.preflight import AccountCheck
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.local.client import (
+    CONFLICT,
+    NOT_FOUND,
+    AirflowApiError,
+    AirflowClient,
+    RestAirflow,
+    connect,
+)
+from athena_reports_cli.local.running import Running
+
+_Started = TypeVar("_Started")
+_PAUSES_SECONDS = (1.0, 2.0, 4.0)  # between the attempts to start what was not answered
+
+
+class DeploymentError(AthenaReportsError):
+    """An Airflow cannot run a report as the files here have it."""
+
+
+def airflow_of(address: str, running: Running | None) -> AirflowClient:
+    """Return the Airflow that runs periods.
+
+    Args:
+        address: Its address, or `mwaa:<name>`; empty for that of the `up` whose services this
+            process uses, else that of AIRFLOW_URL.
+        running: That `up`; None if there is none.
+    """
+    if not address and running is not None:
+        return RestAirflow(running.airflow, login=(running.user, running.password))
+    address = address or os.environ.get("AIRFLOW_URL", "")
+    if not address:
+        raise DeploymentError(
+            "No Airflow is named. Use --airflow URL or --airflow mwaa:NAME."
+            " On this machine, start `athena-reports up` first."
+        )
+    return connect(address)
+
+
+def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
+    """Return the details of a DAG in an Airflow that has it as the files here.
+
+    `build_dag` puts environment and logic into the `default_args`, which Airflow shows. Airflow
+    cuts the time of a backfill into the periods that are deployed, and looks neither at the start
+    date of the DAG nor at its end date (`SerializedDAG.iter_dagrun_infos_between`).
+
+    Raises:
+        DeploymentError: It has no such DAG, or one of another environment, logic or schedule.
+        AirflowApiError: It rejected the request, or did not respond.
+    """
+    dag: Any = declared.dag
+    try:
+        details = airflow.dag_details(dag.dag_id)
+    except AirflowApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+        raise DeploymentError(
+            f"{error} This Airflow has no DAG {dag.dag_id}. Airflow takes a minute to read a new"
+            " file. Then run the command again."
+        ) from error
+    arguments = details.get("default_args") or {}
+    environment = settings().environment
+    if arguments.get("environment") != environment:
+        raise DeploymentError(
+            f"{dag.dag_id} is of environment {arguments.get('environment')} in this Airflow, and"
+            f" this shell is set to {environment}. Use --airflow to name that of {environment}."
+        )
+    zone = declared.cadence.zone
+    for fact, deployed, ours in (
+        ("logic", arguments.get("logic"), declared.logic),
+        ("schedule", details.get("timetable_description"), declared.cadence.description),
+        ("since", _local_date(details.get("start_date"), zone), _date(dag.start_date, zone)),
+        ("until", _local_date(details.get("end_date"), zone), _date(dag.end_date, zone)),
+    ):
+        if deployed != ours:
+            raise DeploymentError(
+                f"{dag.dag_id} has another {fact} in this Airflow ({deployed}) than in these files"
+                f" ({ours}). Deploy these files. Airflow takes a minute to read an edited file."
+                " Then run the command again."
+            )
+    return details
+
+
+def require_active(declared: DeclaredReport, airflow: AirflowClient) -> None:
+    """Raise DeploymentError unless an Airflow has a DAG as the files here, and runs it."""
+    if deployed_dag(declared, airflow)["is_paused"]:
+        raise DeploymentError(
+            f"{declared.dag.dag_id} is paused in this Airflow, so its run would wait."
+            " Unpause it first."
+        )
+
+
+def _local_date(text: str | None, zone: ZoneInfo) -> str:
+    return _date(datetime.fromisoformat(text), zone) if text else "none"
+
+
+def _date(instant: datetime | None, zone: ZoneInfo) -> str:
+    return instant.astimezone(zone).date().isoformat() if instant else "none"
+
+
+def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:
+    """Start a run of a period now, and return its id.
+
+    It has no logical date: only one run of a DAG can have that of the period, and that is the
+    scheduled run.
+
+    Raises:
+        AirflowApiError: Airflow rejected it, or did not respond. Then the run may have started,
+            which the message says.
+    """
+    run_id = f"run__{period_id}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+
+    def start() -> str:
+        airflow.trigger(dag_id, run_id=run_id, conf={PERIOD_PARAM: period_id})
+        return run_id
+
+    def find() -> str | None:
+        try:
+            airflow.run(dag_id, run_id)
+        except AirflowApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+        return run_id
+
+    return _start_once(start, find, f"Run {run_id} of {dag_id}")
+
+
+def start_backfill(
+    airflow: AirflowClient, dag_id: str, first: datetime, last: datetime, **options: Any
+) -> int:
+    """Start a backfill, and return its id.
+
+    Args:
+        airflow: The Airflow.
+        dag_id: The DAG. It has no active backfill.
+        first: The start of the first period, an instant.
+        last: The start of the last period, inclusive.
+        options: Further fields of the request.
+
+    Raises:
+        AirflowApiError: Airflow rejected it, or did not respond. Then the backfill may have
+            started, which the message says.
+    """
+
+    def start() -> int:
+        return airflow.backfill(dag_id, first, last, **options)
+
+    def find() -> int | None:
+        active = airflow.active_backfill(dag_id)
+        if active is None or (active.from_date, active.to_date) != (first, last):
+            return None
+        return active.id
+
+    return _start_once(start, find, f"The backfill of {dag_id}")
+
+
+def _start_once(
+    start: Callable[[], _Started], find: Callable[[], _Started | None], subject: str
+) -> _Started:
+    """Start something, and look for it before another attempt if there was no response."""
+    problem: AirflowApiError | None = None
+    for pause_seconds in (0.0, *_PAUSES_SECONDS):
+        time.sleep(pause_seconds)
+        try:
+            if problem is not None:
+                started = find()
+                if started is not None:
+                    return started
+            return start()
+        except AirflowApiError as error:
+            # After an attempt without a response, a conflict may be with what that has started.
+            may_be_ours = problem is not None and error.status == CONFLICT
+            if error.is_rejection and not may_be_ours:
+                raise
+            problem = error
+    raise AirflowApiError(
+        f"{problem} {subject} may have started: look for it in Airflow before you repeat this."
+    ) from problem
+
+
+def check_pool(airflow: AirflowClient, name: str) -> AccountCheck:
+    """Look for a pool in Airflow, and return what was found as a check of the account."""
+    try:
+        airflow.pool(name)
+    except AirflowApiError as error:
+        problem = f"{error} Create it, or let ATHENA_REPORTS_POOL name another."
+        return AccountCheck(f"pool {name}", problem)
+    return AccountCheck(f"pool {name}")
