@@ -128,6 +128,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
             else each.metavar or each.name.upper()
         )
         default = f"`{each.default}`" if each.default not in (None, "", False) else ""
+        if isinstance(each.show_default, str):
+            default = each.show_default
         default = (
             "asked for"
             if getattr(each, "prompt", None)

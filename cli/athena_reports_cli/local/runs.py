@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -15,6 +14,7 @@ from athena_reports_cli.local.client import (
     AirflowClient,
     AirflowRuntimeError,
     DagRun,
+    TaskInstance,
     all_finished,
 )
 
@@ -68,16 +68,20 @@ def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
 def follow_run(
     client: AirflowClient, dag_id: str, run_id: str, progress: Callable[[str], None]
 ) -> DagRun:
-    """Wait for a run, and report each state of its tasks."""
-    reported: set[tuple[str, int, str | None]] = set()
+    """Wait for a run, and report each state of its tasks, with the reason of a retry."""
+    reported: set[tuple[str, int, int, str | None]] = set()
     while True:
         # Before its tasks, so that the last states of the tasks are reported too.
         run = client.run(dag_id, run_id)
         for task in client.task_instances(dag_id, run_id):
-            state = (task.task_id, task.map_index, task.state)
-            if task.state and state not in reported:
-                progress(f"{task.task_id}: {task.state}")
-                reported.add(state)
+            state = (task.task_id, task.map_index, task.try_number, task.state)
+            if not task.state or state in reported:
+                continue
+            reported.add(state)
+            line = f"{task.task_id}: {task.state}"
+            if task.state == "up_for_retry":
+                line += f" after {_reason(client, dag_id, task)}"
+            progress(line)
         if run.finished:
             return run
         time.sleep(_POLL_SECONDS)
@@ -119,18 +123,15 @@ def require_success(client: AirflowClient, run: DagRun) -> None:
     """Raise AirflowRuntimeError if a run failed; it has the reason of each failed task."""
     if run.state == "success":
         return
-    lines = [f"Run {run.run_id} of {run.dag_id} is {run.state}."]
-    for task in client.task_instances(run.dag_id, run.run_id):
-        if task.state == "failed":
-            events = client.log_events(
-                run.dag_id, run.run_id, task.task_id, task.try_number, task.map_index
-            )
-            lines.append(f"{task.task_id}: {_reason(events)}")
-    raise AirflowRuntimeError("\n".join(lines))
+    tasks = client.task_instances(run.dag_id, run.run_id)
+    failed = [task for task in tasks if task.state == "failed"]
+    reasons = [f"\n{task.task_id}: {_reason(client, run.dag_id, task)}" for task in failed]
+    raise AirflowRuntimeError(f"Run {run.run_id} of {run.dag_id} is {run.state}.{''.join(reasons)}")
 
 
-def _reason(events: Sequence[dict[str, Any]]) -> str:
+def _reason(client: AirflowClient, dag_id: str, task: TaskInstance) -> str:
     """Return the exception that ended a task, or the last events of its log if it has none."""
+    events = client.log_events(dag_id, task.run_id, task.task_id, task.try_number, task.map_index)
     for event in reversed(events):
         if event.get("error_detail"):
             exception = event["error_detail"][0]

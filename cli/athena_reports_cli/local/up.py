@@ -55,6 +55,7 @@ def warning(console: Console) -> Callable[[str], None]:
 
 def _run(project: Project, port: int, console: Console, connections: Mapping[str, str]) -> NoReturn:
     progress = TimedProgress(console)
+    progress("starting local S3, Glue and Athena")
     with local_services(project.airflow / "local-aws.log") as services:
         fill_services(services, ENVIRONMENT, project.lake, progress)
         if not kept_tables(project.lake, progress):

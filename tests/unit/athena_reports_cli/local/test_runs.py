@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from athena_reports_cli.local import runs
-from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
+from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError, TaskInstance
 from athena_reports_cli.local.runs import (
     TimedProgress,
     Watch,
@@ -18,7 +18,7 @@ from athena_reports_cli.local.runs import (
     follow_backfill,
     follow_run,
 )
-from tests.unit.athena_reports_cli.local.airflow_of_runs import DAG_ID, AirflowOfRuns
+from tests.unit.athena_reports_cli.local.airflow_of_runs import DAG_ID, AirflowOfRuns, task_of
 
 
 def test_runs_that_succeed_are_waited_for(airflow: AirflowOfRuns, client: AirflowClient) -> None:
@@ -65,6 +65,17 @@ def test_each_state_of_each_task_of_a_run_is_reported_once(
     lines: list[str] = []
     assert follow_run(client, DAG_ID, "a", lines.append).state == "failed"
     assert lines == ["run_query: success", "transform: failed", "publish: upstream_failed"]
+
+
+def test_a_retry_is_reported_with_its_reason(
+    airflow: AirflowOfRuns, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = TaskInstance(**task_of("a", "run_query", "up_for_retry", 1))
+    monkeypatch.setattr(type(client), "task_instances", lambda *_: [task])
+    airflow.looks = [{"a": "running"}, {"a": "failed"}]
+    lines: list[str] = []
+    follow_run(client, DAG_ID, "a", lines.append)
+    assert lines == ["run_query: up_for_retry after try 1 of run_query"]
 
 
 def test_the_numbers_of_a_backfill_are_reported_when_they_change(

@@ -94,9 +94,7 @@ def test_a_second_one_is_told_where_the_first_one_runs(tmp_path: Path) -> None:
     project.airflow.mkdir()
     with (
         announced(Running("http://127.0.0.1:9", "admin", "secret", {}), project),
-        pytest.raises(
-            AirflowRuntimeError, match=r"already runs .*, at http://127\.0\.0\.1:9\. "
-        ),
+        pytest.raises(AirflowRuntimeError, match=r"already runs .*, at http://127\.0\.0\.1:9\. "),
     ):
         up.up(project, free_port(), Console(file=StringIO()))
 
@@ -211,7 +209,8 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
     assert "smtp://" not in output.getvalue()
     told = [line[9:].strip() for line in lines]
     no_table = "no table is loaded: scheduled runs fail until `athena-reports load` adds it"
-    assert told == ["table plays", no_table, "starting Airflow", ""]
+    first = "starting local S3, Glue and Athena"
+    assert told == [first, "table plays", no_table, "starting Airflow", ""]
     assert output.getvalue().endswith("it stays\n")
     assert done == [
         project.airflow / "local-aws.log",
