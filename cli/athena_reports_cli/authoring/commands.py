@@ -373,8 +373,8 @@ def new(
     running = find_running(project)
     if running is not None:
         print(
-            f"The `up` at {running.airflow} reads these files within a minute, and runs the last"
-            f" week and month. Load {table} first, or pause both DAGs.",
+            f"The `up` at {running.airflow} reads these files within a minute, and then runs the"
+            " last week and month. To prevent that, pause both DAGs in Airflow.",
             file=sys.stderr,
         )
 

@@ -62,13 +62,9 @@ def _last_published(declared: DeclaredReport, aws: Aws | None) -> str | None:
 
 def show(result: ReportList, console: Console) -> None:
     """Print the reports for a person."""
-    grid = Grid("report", "DAG", "schedule", "owner", "last published")
+    grid = Grid()
+    for header in ("DAG", "schedule", "owner", "last published"):
+        grid.add_column(header, overflow="fold")
     for listed in result.reports:
-        grid.add_row(
-            listed.report,
-            listed.dag_id,
-            listed.schedule,
-            listed.owner,
-            listed.last_published or "",
-        )
+        grid.add_row(listed.dag_id, listed.schedule, listed.owner, listed.last_published or "")
     console.print(grid)

@@ -247,13 +247,13 @@ def test_list_has_each_dag_with_its_last_published_period(shop: Project) -> None
     done = shop.run("list", COLUMNS="200")
     assert (done.code, done.err, done.changed_nothing) == (0, "", True)
     ((header, *rows),) = grids(done)
-    assert header == ["report", "DAG", "schedule", "owner", "last published"]
+    assert header == ["DAG", "schedule", "owner", "last published"]
     assert rows[1:3] == [
-        ["items", "items_monthly", "Monthly, Asia/Tokyo, +5 min", "ops", ""],
-        ["items", "items_weekly", "Weekly from Monday, Asia/Tokyo, +5 min", "ops", WEEKS[-1]],
+        ["items_monthly", "Monthly, Asia/Tokyo, +5 min", "ops", ""],
+        ["items_weekly", "Weekly from Monday, Asia/Tokyo, +5 min", "ops", WEEKS[-1]],
     ]
     listed = shop.run("list", "--json").json["reports"]
-    assert [report["dag_id"] for report in listed] == [row[1] for row in rows]
+    assert [report["dag_id"] for report in listed] == [row[0] for row in rows]
     assert (listed[2]["cadence"], listed[2]["last_published"]) == ("weekly", WEEKS[-1])
 
 
