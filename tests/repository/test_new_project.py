@@ -144,7 +144,7 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
 def test_after_a_second_report_check_and_both_cases_pass_and_check_changes_no_file(
     author: Author,
 ) -> None:
-    options = ["--table", "plays", "--key", "dt", "--time", "played_at"]
+    options = ["--table", "plays", "--ranked", "dt", "--time", "played_at"]
     options += ["--since", "2025-01-01", "--owner", "us"]
     done = author.run("athena-reports", "new", "busy_days", *options, folder=author.project)
     assert done.returncode == 0, done.stderr

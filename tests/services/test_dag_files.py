@@ -119,7 +119,7 @@ def test_a_report_whose_file_is_broken_is_told_with_the_reason(
     assert code == 1
     assert printed.count(f"{dags / name}.py cannot be imported") == 1
     assert reason in printed
-    assert "There is no report 'gone'." in printed
+    assert 'There is no report "gone".' in printed
 
 
 def test_a_file_of_another_encoding_that_says_so_is_read(shell: Shell, dags: Path) -> None:
@@ -177,4 +177,4 @@ def test_a_folder_without_files_has_no_report(there: bool, shell: Shell, dags: P
     code, printed = shell("docs", "top_users")
 
     assert code == 1
-    assert "There is no report 'top_users'. Is it one of these: none?" in printed
+    assert 'There is no report "top_users".' in printed

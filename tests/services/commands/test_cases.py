@@ -216,7 +216,7 @@ def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> Non
     )
     assert without_seconds(done)[0] == "failed   gone/bounds"
     file = f"{shop.root}/dags/gone.py"
-    assert f"There is no report 'gone'. It may be in {file}, which cannot be" in done.lines[1]
+    assert f'There is no report "gone". It may be in {file}, which cannot be' in done.lines[1]
     assert done.lines[-1] == "1 failed, 2 passed"
 
 
