@@ -257,10 +257,8 @@ def _configured_project() -> "Project":
 
 def _new_folder(folder: Path) -> Path:
     from athena_reports_cli.authoring.project_folder import require_new_folder
-    from athena_reports_cli.authoring.project_wheels import kept_wheels
 
     require_new_folder(folder.absolute())
-    kept_wheels()
     return folder
 
 

@@ -1,7 +1,4 @@
-"""The wheels that a new project keeps, because they are on no package index.
-
-The command `init` looks at them before its questions, so it imports nothing that imports Airflow.
-"""
+"""The wheels that a new project keeps, because they are on no package index."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
 ) -> None:
     packages.add("athena-reports-cli", __version__, url)
     packages.add("local-athena", "7.0")
-    code, printed = shell("init", "reports")  # before any question
+    code, printed = shell("init", "reports", *options())
     assert code == 1
     assert url.removeprefix("file://") in printed
     assert problem in printed
