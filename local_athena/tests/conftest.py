@@ -16,7 +16,7 @@ from local_athena.athena.catalog import Table
 from local_athena.athena.dialect import parse
 from local_athena.athena.engine import Engine
 from local_athena.athena.errors import QueryFailed
-from local_athena.athena.translate import translate
+from local_athena.athena.translate import translate, with_place
 from tests import judgement
 from tests.account import Account
 from tests.statement import load
@@ -70,9 +70,13 @@ def compute(engine: Engine) -> Callable[..., str]:
         )
 
     def compute(sql: str, *parameters: str) -> str:
-        translation = translate(parse(sql, parameters), SimpleNamespace(table=no_table), "db")
+        statement = parse(sql, parameters)
+        translation = translate(statement, SimpleNamespace(table=no_table), "db")
         batches = engine.run(translation.sql, {})
-        return b"".join(bytes(results.csv_rows(b, translation.types)) for b in batches).decode()
+        try:
+            return b"".join(bytes(results.csv_rows(b, translation.types)) for b in batches).decode()
+        except QueryFailed as error:
+            raise with_place(error, statement) from error
 
     return compute
 

@@ -22,6 +22,8 @@ LITERAL_WITH_TYPE = "typed_literal"
 """Key in `meta` of a Cast that was written TYPE 'text'."""
 SPELLING = "spelling"
 """Key in `meta` of a DataType: how its name is written, in lower case."""
+OPERATOR = "operator"
+"""Key in `meta` of a set operation: where its word stands in the text."""
 
 _ATHENA_STATEMENTS = re.compile(
     "alter|call|comment|create|delete|deny|describe|drop|execute|explain|grant|insert|merge|msck|optimize"
@@ -101,7 +103,10 @@ class _Athena(Trino):
             self, this: exp.Expr | None, consume_pipe: bool = False
         ) -> exp.Expr | None:
             """INTERSECT binds closer than UNION and EXCEPT, which sqlglot does not know."""
+            word = self._curr
             operation = super().parse_set_operation(this, consume_pipe)
+            if operation is not None and word is not None:
+                operation.meta[OPERATOR] = word.start
             if isinstance(operation, (exp.Union, exp.Except)):
                 right: exp.Expr | None = operation.expression
                 while self._curr is not None and self._curr.token_type == TokenType.INTERSECT:
@@ -448,6 +453,7 @@ def _check_tokens(tokens: Sequence[Token]) -> None:
             token.token_type == TokenType.STRING
             and before is not None
             and before.token_type in (TokenType.FROM, TokenType.JOIN)
+            and tokens[position - 2].token_type != TokenType.DISTINCT  # IS DISTINCT FROM 'a'
             and depth == 0
         ):
             raise _mismatch(token.line, column, f"'{token.text}'", "a relation")

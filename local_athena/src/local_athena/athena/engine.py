@@ -171,5 +171,7 @@ def _failure(message: str) -> QueryFailed:
     for pattern, name in _FAILURES:
         if re.search(pattern, message):
             detail = first.partition("Error: ")[2] or first
+            if name == "NOT_SUPPORTED":
+                detail = f"the local Athena cannot run this query: {detail}"
             return QueryFailed(name, "Division by zero" if name == "DIVISION_BY_ZERO" else detail)
     return QueryFailed("INTERNAL", first)

@@ -38,7 +38,7 @@ from local_athena.athena.messages import (
     Written,
 )
 from local_athena.athena.relations import Scan
-from local_athena.athena.translate import Translation, translate
+from local_athena.athena.translate import Translation, translate, with_place
 from local_athena.athena.types import VARCHAR
 
 _PIECE_BYTES = 1 << 20
@@ -119,9 +119,12 @@ class Statements:
         self._connection.send(_plan(translation, statement.unload))
         datasets = self._open(catalog, translation.scans, query.scan_cutoff_bytes)
         batches = self._engine.run(translation.sql, datasets)
-        if statement.unload is None or schema is None:
-            return self._write_csv(translation, batches)
-        return self._write_files(statement.unload, translation, schema, batches)
+        try:
+            if statement.unload is None or schema is None:
+                return self._write_csv(translation, batches)
+            return self._write_files(statement.unload, translation, schema, batches)
+        except QueryFailed as error:
+            raise with_place(error, statement) from error
 
     def _open(
         self, catalog: Catalog, scans: Sequence[Scan], cutoff_bytes: int | None

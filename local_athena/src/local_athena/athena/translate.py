@@ -20,7 +20,7 @@ from trino_sql_validator import validate
 from local_athena.athena import functions, literals
 from local_athena.athena.casts import cast
 from local_athena.athena.catalog import PATH, Partition, Table, View, partition_values
-from local_athena.athena.dialect import LITERAL_WITH_TYPE, Statement, parse
+from local_athena.athena.dialect import LITERAL_WITH_TYPE, OPERATOR, Statement, parse
 from local_athena.athena.errors import ApiError, QueryFailed, not_supported
 from local_athena.athena.functions import operators, strings
 from local_athena.athena.relations import (
@@ -524,12 +524,21 @@ class _Translator:
         _only(node, "this", "expression", "distinct", "with_", "order", "limit", "offset")
         sides = [self.query(side, ctes, parent) for side in (node.this, node.expression)]
         if len({len(side.outputs) for side in sides}) > 1:
-            message = f"{node.key.upper()} query has different number of fields"
-            raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
+            numbers = ", ".join(str(len(side.outputs)) for side in sides)
+            message = f"{node.key.upper()} query has different number of fields: {numbers}"
+            raise self._at(QueryFailed("TYPE_MISMATCH", message), node.meta[OPERATOR])
         frame = _Frame(ctes, Scope())
         derived = [self._derive(side, frame) for side in sides]
         pairs = zip(*(columns for _, columns in derived), strict=True)
-        rows = [unify(*(column.as_expr() for column in pair)) for pair in pairs]
+        rows = []
+        for number, pair in enumerate(pairs, start=1):
+            try:
+                rows.append(unify(*(column.as_expr() for column in pair)))
+            except QueryFailed as error:
+                types = ", ".join(str(column.type) for column in pair)
+                message = f"column {number} in {node.key.upper()} query has incompatible types"
+                failed = QueryFailed(error.name, f"{message}: {types}")
+                raise self._at(failed, node.meta[OPERATOR]) from error
         selects = []
         for side in (0, 1):
             listed = ", ".join(f"{row[side].sql} AS c{i}" for i, row in enumerate(rows))
@@ -985,6 +994,10 @@ class _Translator:
         start = min(starts, default=None)
         if start is None:
             return error
+        return self._at(error, start)
+
+    def _at(self, error: QueryFailed, start: int) -> QueryFailed:
+        """The error with its place in the text."""
         before = self._sql[:start]
         return error.at(before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
 
@@ -1257,6 +1270,9 @@ class _Translator:
         return frame.lambdas[node.name.lower()]
 
     def _dot(self, node: exp.Dot, frame: _Frame) -> Expr:
+        if isinstance(node.expression, exp.Anonymous):
+            name = f"{node.this.name}.{node.expression.name}".lower()
+            raise QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         value = self.expr(node.this, frame)
         if not isinstance(node.expression, exp.Identifier):
             raise not_supported("all fields of a row")
@@ -1441,7 +1457,10 @@ class _Translator:
             arguments = [*arguments[0].expressions, *arguments[1:]]
         if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
             arguments = []
-        if distinct and (over is not None or (len(arguments) != 1 and name != "listagg")):
+        if distinct and over is not None:
+            message = "DISTINCT in window function parameters not yet supported"
+            raise QueryFailed("NOT_SUPPORTED", message)  # Trino's own words
+        if distinct and len(arguments) != 1 and name != "listagg":
             raise not_supported("DISTINCT here")
         args: list[Argument] = [self._argument(arg, frame) for arg in arguments]
         if distinct:
@@ -1485,6 +1504,43 @@ class _Translator:
             if analysis.unknown_functions:
                 return QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered")
         return not_supported(f"the function {name} here")
+
+
+def with_place(error: QueryFailed, statement: Statement) -> QueryFailed:
+    """The error as it is; that of a column outside of the groups in Trino's words, with its place.
+
+    DuckDB finds it, and knows neither the names nor the places of the statement.
+    """
+    if error.name != "EXPRESSION_NOT_AGGREGATE":
+        return error
+    for select in statement.tree.find_all(exp.Select):
+        for column in _ungrouped(select):
+            name = column.sql("trino")
+            message = f"'{name}' must be an aggregate expression or appear in GROUP BY clause"
+            start = min(part.meta["start"] for part in column.walk() if "start" in part.meta)
+            before = statement.sql[:start]
+            place = (before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+            return QueryFailed(error.name, message).at(*place)
+    return error
+
+
+def _ungrouped(select: exp.Select) -> Iterator[exp.Column]:
+    """The columns of a SELECT that are neither aggregated nor grouped, by their names alone."""
+    group = select.args.get("group")
+    grouped: set[str] = set()
+    aggregated: set[int] = set()
+    for key in group.expressions if group is not None else []:
+        if isinstance(key, exp.Literal):
+            key = select.expressions[int(key.name) - 1]
+        grouped |= {column.name.lower() for column in key.find_all(exp.Column)}
+    for call in (call for item in select.expressions for call in item.find_all(exp.Anonymous)):
+        if call.name.lower() in functions.AGGREGATES:
+            aggregated |= {id(column) for column in call.find_all(exp.Column)}
+    if group is None and not aggregated:
+        return
+    for column in (column for item in select.expressions for column in item.find_all(exp.Column)):
+        if column.name.lower() not in grouped and id(column) not in aggregated:
+            yield column
 
 
 _EXPRESSIONS: dict[type[exp.Expr], Callable[[_Translator, Any, _Frame], Expr]] = {
