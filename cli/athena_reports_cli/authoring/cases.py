@@ -41,7 +41,14 @@ from athena_reports_cli.authoring.report_files import (
     UnknownReportError,
     find_report,
 )
-from athena_reports_cli.authoring.trial import Aws, trial
+from athena_reports_cli.authoring.trial import (
+    Aws,
+    TrialRequest,
+    query_request,
+    recipe_of,
+    trial,
+    without_history,
+)
 from athena_reports_cli.local.local_endpoint import require_local
 
 Row = tuple[str | None, ...]
@@ -132,6 +139,9 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         outcome: Outcome = "failed"
         if _NOT_SUPPORTED.search(problem):
             outcome = "not run"
+        if "TABLE_NOT_FOUND" in problem or "COLUMN_NOT_FOUND" in problem:
+            files = ", ".join(file.name for file in input_files(folder))
+            problem += f" The tables and columns of the case are those of its files {files}."
         result = CaseResult(
             report=folder.parent.name, case=folder.name, outcome=outcome, problem=problem
         )
@@ -148,23 +158,15 @@ def _run(folder: Path, reports: Declared, aws: Aws, accept: bool) -> CaseResult:
         SqlPeriod(period, report.late_by), report.params, report.inputs, has_published=False
     )
     expected_file = folder / EXPECTED_FILE
-    with (
-        case_tables(folder, report.inputs, aws) as database,
-        trial(
-            declared,
-            period,
-            aws,
-            command="test",
-            sql=declared.sql(period, context),
-            database=database,
-            files={file.stem.lower(): file for file in input_files(folder)},
-        ) as done,
-    ):
-        actual_file = write_files(done.table, ["csv"], done.engine)[0].path
-        actual = read_csv_rows(actual_file)
-        problem = failures(done.checks)
-        if accept:
-            shutil.copyfile(actual_file, expected_file)
+    with case_tables(folder, report.inputs, aws) as database:
+        query = query_request(declared.sql(period, context), database, aws, command="test")
+        recipe = without_history(recipe_of(declared))
+        with trial(TrialRequest(declared, period, query, recipe), aws) as done:
+            actual_file = write_files(done.table, ["csv"], done.engine)[0].path
+            actual = read_csv_rows(actual_file)
+            problem = failures(done.checks)
+            if accept:
+                shutil.copyfile(actual_file, expected_file)
     expected: list[CsvRow] = []
     if accept and problem:
         problem = f"{expected_file} has the rows, but a run would not publish them: {problem}"

@@ -379,15 +379,43 @@ def new(
 
 @app.command()
 def check(
+    context: typer.Context,
+    reports: Annotated[
+        list[str] | None, typer.Argument(metavar="REPORT", help="Reports or DAGs; by default all.")
+    ] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
     ] = False,
+    tables: Annotated[
+        bool,
+        typer.Option("--tables", help="Read the columns of tables in Glue, into tables.yaml."),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if a report cannot be validated.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Validate this project's reports without calling AWS."""
-    from athena_reports_cli.authoring.rules.check import check as check_reports
+    """Validate this project's reports without calling AWS.
+
+    Each report runs in a local Athena on empty tables with the columns of tables.yaml. With
+    --tables these columns are those of Glue today.
+    """
+    from athena_reports_cli.authoring.rules import check as checks
     from athena_reports_cli.local.project import find_project
 
-    if not check_reports(find_project(), renew=renew):
+    project = find_project()
+    glue_tables = None
+    if tables:
+        _set_up(context)
+        import boto3
+
+        from athena_reports.settings import read_settings
+        from athena_reports_cli.authoring.source_tables import GlueTables
+
+        glue_tables = GlueTables(boto3.client("glue"), read_settings(os.environ))
+    checked = checks.check(project, reports or (), renew=renew, glue_tables=glue_tables)
+    _show(checked, checks.show, as_json)
+    if checked.findings or (strict and checked.not_validated):
         raise typer.Exit(1)
 
 
@@ -440,7 +468,9 @@ def load(
     that prints its values as they are in the file; `007`, `1E5` and `NO` are text.
     """
     project = _set_up(context)
+    from athena_reports.settings import settings
     from athena_reports_cli.authoring import load as loads
+    from athena_reports_cli.authoring.source_tables import add_table, source_table
     from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(
@@ -456,6 +486,8 @@ def load(
     lake = Lake.of_shell()
     with Console(stderr=True).status(f"Loading {file}") as status:
         kept = loads.load(source, lake, project.lake, lambda step: status.update(escape(step)))
+    in_glue = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
+    add_table(table, source_table(in_glue, settings().environment), project.root)
     loads.show(source, kept, Console())
 
 
@@ -497,14 +529,23 @@ def preview(
     from athena_reports.publication.folder import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
     from athena_reports_cli.authoring import preview as previews
+    from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.report_files import find_complete_period
+    from athena_reports_cli.authoring.source_tables import ProjectTables
     from athena_reports_cli.authoring.trial import Aws
 
-    declared, previewed_period = find_complete_period(report, period, _reports())
+    all_reports = _reports()
+    declared, previewed_period = find_complete_period(report, period, all_reports)
     aws = Aws.connect()
+    tables = ProjectTables(project.root, aws.glue)
     progress = Console(stderr=True)
+    with (
+        progress.status("Validating the report"),
+        open_dry_run(aws, all_reports.reports, tables) as dry_run,
+    ):
+        verdict = dry_run.require_valid(declared, previewed_period)
     with progress.status("Looking for partitions"):
-        unpaid = previews.preview(declared, previewed_period, aws)
+        unpaid = previews.preview(declared, previewed_period, aws, verdict, tables.outdated)
     if not run:
         _show(unpaid, previews.show, as_json)
         return
@@ -549,13 +590,17 @@ def plan(
     """
     _use_published(context)
     from athena_reports_cli.authoring import plan as plans
+    from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.preview import cost_of, expected_cost
     from athena_reports_cli.authoring.report_files import find_dags
+    from athena_reports_cli.authoring.source_tables import ProjectTables
     from athena_reports_cli.authoring.trial import Aws
+    from athena_reports_cli.local.project import find_project
 
     progress = Console(stderr=True)
     show_progress = partial(progress.print, style="dim", soft_wrap=True)
-    declared, *others = find_dags(report, _reports())
+    all_reports = _reports()
+    declared, *others = find_dags(report, all_reports)
     dag_id = declared.dag.dag_id
     if others:
         other_ids = " or ".join(other.dag.dag_id for other in others)
@@ -565,8 +610,12 @@ def plan(
     plans.check_folder(declared, aws)
     periods = plans.published_before(declared, last, aws)
     plans.check_comparable(declared, periods, key_columns, aws)
-    for subject in plans.check_sql(declared, periods, aws):
-        show_progress(f"not checked: {subject}")
+    tables = ProjectTables(find_project().root, aws.glue)
+    with open_dry_run(aws, all_reports.reports, tables) as dry_run:
+        verdicts = {dry_run.require_valid(declared, period) for period in periods}
+    for verdict in verdicts:
+        if verdict.problem:
+            show_progress(f"not validated: {verdict.problem}")
 
     # This also ends the command if a run would not start one of the queries. So it is called even
     # if nobody is asked for a yes.

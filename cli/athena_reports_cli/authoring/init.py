@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from importlib.metadata import distribution
 from pathlib import Path
 
+from rich.console import Console
+
 from athena_reports_cli.authoring.new import NewReport, report_templates, write_report
 from athena_reports_cli.authoring.project_folder import (
     InitError,
@@ -19,7 +21,8 @@ from athena_reports_cli.authoring.project_folder import (
     require_new_folder,
 )
 from athena_reports_cli.authoring.project_wheels import COMMAND, kept_wheels
-from athena_reports_cli.authoring.rules.check import check
+from athena_reports_cli.authoring.rules.check import check, show
+from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
 from athena_reports_cli.local.project import find_project
 
 _ENVIRONMENTS = ("dev", "stg", "prd")
@@ -31,6 +34,8 @@ _TEMPLATES = {
     "requirements-dev.txt": "requirements-dev.txt",
     "docker-compose.yaml": "docker-compose.yaml",
     ".gitignore": "gitignore",
+    ".pre-commit-config.yaml": "pre-commit-config.yaml",
+    ".sqlfluff": "sqlfluff",
     ".github/workflows/ci.yaml": "ci.yaml",
     ".github/workflows/deploy.yaml": "deploy.yaml",
     "deploy/deploy.sh": "deploy.sh",
@@ -68,12 +73,14 @@ def write_project(folder: Path, report: NewReport) -> None:
             file.write_text(text, encoding="utf-8")
         project = find_project(root)
         write_report(report, project)
+        write_tables({report.table: _table(report)}, root)
         for wheel in wheels:
             (root / "wheels").mkdir(exist_ok=True)
             shutil.copy(wheel, root / "wheels")
         sys.dont_write_bytecode = True  # else the check leaves compiled DAG files in the project
-        is_right = check(project, renew=True)
-        if not is_right:
+        checked = check(project, renew=True)
+        show(checked, Console())
+        if checked.findings:
             raise InitError("The new project breaks a rule, see above. Nothing was written.")
         try:
             root.rename(folder)
@@ -105,3 +112,11 @@ def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> d
             path = f"deploy/environments/{environment}.{suffix}"
             texts[path] = template.render(environment=environment, airflow=values["airflow"])
     return texts
+
+
+def _table(report: NewReport) -> SourceTable:
+    """Return the table of events as the answers describe it."""
+    keys = {report.partition: "string"}
+    columns = {report.key: "string", report.time: "timestamp"}
+    columns.pop(report.partition, None)  # its dates may be what is ranked
+    return SourceTable(environment=_ENVIRONMENTS[0], columns=columns, partition_keys=keys)

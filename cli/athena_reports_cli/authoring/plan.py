@@ -6,6 +6,7 @@ changed too since then: late data. Where possible, its changes are separated fro
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +26,15 @@ from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
 from athena_reports.settings import settings
-from athena_reports_cli.authoring.column_check import check_columns
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.trial import Aws, trial, warn, why_not_published
+from athena_reports_cli.authoring.trial import (
+    Aws,
+    TrialRequest,
+    run_request,
+    trial,
+    warn,
+    why_not_published,
+)
 from athena_reports_cli.local.words import counted
 
 
@@ -131,21 +138,6 @@ def check_comparable(
                 )
 
 
-def check_sql(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> list[str]:
-    """Hold the columns of the SQL of the periods against Glue, before anything is paid.
-
-    Returns:
-        What was not checked, as texts.
-
-    Raises:
-        ColumnError: A column does not exist, or the SQL returns others than the report promises.
-    """
-    not_checked: list[str] = []
-    for period in periods:
-        not_checked.extend(check_columns(declared, period, aws.glue))
-    return list(dict.fromkeys(not_checked))
-
-
 def scans_of_published_sql(
     declared: DeclaredReport, periods: Sequence[Period], aws: Aws
 ) -> list[int]:
@@ -213,7 +205,7 @@ class _Comparison:
 
     def planned(self) -> PlannedPeriod:
         """Run the edited report and compare."""
-        with trial(self.declared, self.period, self.aws, command="plan") as done:
+        with trial(self._request(), self.aws) as done:
             _remove_result(done.execution.output_location, self.aws)
             published = _Rows(done.engine.folder / "published.parquet", self.manifest.columns)
             self.aws.s3.download(self.location.uri(self.manifest.parquet_key), published.path)
@@ -262,8 +254,9 @@ class _Comparison:
         manifest = self.manifest
         uri = self.location.sql_uri(manifest.version, manifest.query.sql_sha256)
         content, _ = self.aws.s3.read(uri)
-        sql = content.decode()
-        with trial(self.declared, self.period, self.aws, command="plan", sql=sql) as done:
+        request = self._request()
+        published_query = request.query.model_copy(update={"query": content.decode()})
+        with trial(replace(request, query=published_query), self.aws) as done:
             _remove_result(done.execution.output_location, self.aws)
             # The engine that compares can read in its own folder alone.
             path = engine.folder / "published_sql.parquet"
@@ -276,6 +269,9 @@ class _Comparison:
             scanned_bytes=execution.scanned_bytes,
             price_usd=execution.price_usd,
         )
+
+    def _request(self) -> TrialRequest:
+        return run_request(self.declared, self.period, self.aws, command="plan")
 
     def _differences(self, old: "_Rows", new: "_Rows", engine: Engine) -> Differences:
         return find_differences(

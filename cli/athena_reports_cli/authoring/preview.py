@@ -3,7 +3,6 @@
 With its query, which is paid, also its first rows and what the checks say.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from athena_reports.errors import (
     RunPeriodError,
 )
 from athena_reports.inputs.coverage import InputPartitions
-from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import CalendarError, conflict_in_folder
@@ -32,30 +30,26 @@ from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.execution import price_usd
-from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.input_coverage import find_partitions
-from athena_reports.steps.scan_limit import ScanLimitError
-from athena_reports_cli.authoring.column_check import check_columns
+from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 from athena_reports_cli.authoring.delivery_preview import DeliveryPreview, require_deliverable
+from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.table_uses import TableUses, table_uses
 from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
 from athena_reports_cli.authoring.trial import (
     CALLS_AT_ONCE,
     Aws,
     Trial,
-    measured,
-    refusal,
+    run_request,
     trial,
     warn,
     why_not_published,
 )
 
 _SHOWN_ROWS = 10
-_UNDECLARED = "no Input declares it: it is not counted, and gaps in it are not noticed"
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
@@ -68,22 +62,19 @@ class InputPreview(BaseModel, frozen=True):
     missing: tuple[str, ...]
     # Of all columns of these partitions, or of the table. None for a view: only Athena knows.
     bytes: int | None
-    uses: int  # how often the SQL scans the table; 1 if its words do not tell
 
 
 class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
-    It is measured by published periods, as a run measures it before it holds it against `max_scan`.
-    Before the first run of a report every column of the partitions counts, for each scan of a
-    table. It is an upper bound if it is certain that the SQL scans nothing else.
+    It is measured by published periods, as a run measures it for `max_scan`. Before the first run
+    of a report every column of the partitions counts once.
     """
 
     bytes: int
     price_usd: float | None
     basis: str
     is_measured: bool
-    is_upper_bound: bool
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -107,51 +98,53 @@ class Preview(BaseModel, frozen=True):
     period: PublishedPeriod
     sql: str
     inputs: tuple[InputPreview, ...]
-    undeclared: tuple[str, ...]  # tables in the SQL that are not among the report's inputs
     estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
-    not_checked: tuple[str, ...]  # of the columns of the SQL
+    not_validated: str  # why the dry run cannot judge the report; empty if it can
+    outdated_tables: tuple[str, ...]  # inputs whose columns differ between tables.yaml and Glue
     refused: str  # why a run would not start the query; empty if it would
     trial: TrialPreview | None = None
 
 
-def preview(declared: DeclaredReport, period: Period, aws: Aws) -> Preview:
+def preview(
+    declared: DeclaredReport,
+    period: Period,
+    aws: Aws,
+    verdict: Verdict,
+    outdated_tables: Sequence[str] = (),
+) -> Preview:
     """Look at a period, and pay nothing.
 
+    Args:
+        declared: The report.
+        period: The period.
+        aws: The services.
+        verdict: What a dry run of the period says; it has found no mistake.
+        outdated_tables: Inputs whose columns differ between `tables.yaml` and Glue.
+
     Raises:
-        ColumnError: The SQL names a column that does not exist, or returns others than the report
-            promises.
         AthenaReportsError: Glue or S3 refused a call, or did not serve it.
         ClientError: Likewise.
         BotoCoreError: A call was not sent or not answered.
     """
-    sql = declared.sql(period)
-    report = declared.report
     partitions_of_inputs = _find_partitions(declared, period, aws)
-    not_checked = check_columns(declared, period, aws.glue)
-    uses = _table_uses(sql, declared, period)
-    inputs = tuple(_input(partitions, uses, aws) for partitions in partitions_of_inputs)
-    undeclared = _undeclared(uses, inputs)
-    # Until then, files can still come into its partitions.
-    has_settled = period.end_utc + report.late_by <= datetime.now(UTC)
-    has_view = any(source.bytes is None for source in inputs)
-    is_upper_bound = uses.are_filtered and has_settled and not undeclared and not has_view
-    expected = estimate(declared, period, inputs, aws, is_upper_bound=is_upper_bound)
+    inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
+    expected = estimate(declared, period, inputs, aws)
     problem = _why_not_started(declared, period, partitions_of_inputs, aws)
     refused = ""
     if problem is not None:
         refused = str(problem)
     elif expected is not None and expected.is_measured:
-        refused = refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
+        refused = _refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
     return Preview(
         dag_id=declared.dag.dag_id,
         period=PublishedPeriod.of(period),
-        sql=sql,
+        sql=declared.sql(period),
         inputs=inputs,
-        undeclared=undeclared,
         estimate=expected,
-        max_scan=report.max_scan,
-        not_checked=not_checked,
+        max_scan=declared.report.max_scan,
+        not_validated=verdict.problem,
+        outdated_tables=tuple(outdated_tables),
         refused=refused,
     )
 
@@ -190,9 +183,12 @@ def run_preview(
     problem = _why_not_started(declared, period, partitions_of_inputs, aws)
     if problem is not None:
         raise problem
+    scan = _measured(declared, period, aws)
+    if scan is not None:
+        _require_small_scan(declared, period, scan)
     if deliver_into is not None:
         require_deliverable(declared, send_to)
-    with trial(declared, period, aws, command="preview") as done:
+    with trial(run_request(declared, period, aws, command="preview"), aws) as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
             gaps = [gap for source in partitions_of_inputs for gap in source.coverage.gaps]
@@ -275,50 +271,65 @@ def would_fail(paid: Preview) -> bool:
 
 
 def estimate(
-    declared: DeclaredReport,
-    period: Period,
-    inputs: Sequence[InputPreview],
-    aws: Aws,
-    *,
-    is_upper_bound: bool = False,
+    declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
 ) -> Estimate | None:
-    """Return what a period's query will scan.
+    """Return what a period's query will scan, by the partitions that it needs.
 
     None if no period is published and there are no inputs: then nothing says what it will be.
-
-    Args:
-        declared: The report.
-        period: The period.
-        inputs: The partitions that it needs.
-        aws: The services.
-        is_upper_bound: Whether it is certain that the query scans nothing but these partitions, and
-            those of an input as often as its `uses` says.
     """
-    scan = measured(declared, period, aws)
+    scan = _measured(declared, period, aws)
     if scan is not None:
         return Estimate(
             bytes=scan.bytes,
             price_usd=_price(scan.bytes, aws),
             basis=scan.basis,
             is_measured=True,
-            is_upper_bound=False,
         )
     if not inputs:
         return None
     all_columns = 0
     for source in inputs:
         if source.bytes is not None:
-            all_columns += source.bytes * source.uses
+            all_columns += source.bytes
     return Estimate(
         bytes=all_columns,
         price_usd=_price(all_columns, aws),
         basis=(
-            "every column of what it reads, for each scan of a table: no period is published"
-            " yet, and the query reads only the columns it names"
+            "every column of the inputs: no period is published yet, and the query reads only the"
+            " columns it names"
         ),
         is_measured=False,
-        is_upper_bound=is_upper_bound,
     )
+
+
+def _measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
+    """Return what a period's query will scan, by published periods.
+
+    None if there are none, or if the report has no table, which is where their bytes are kept.
+    """
+    if declared.database is None:
+        return None
+    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
+
+
+def _require_small_scan(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> None:
+    """Raise ScanLimitError, in the words of a run, if the scan is larger than `max_scan`."""
+    if declared.report.max_scan is None:
+        return
+    try:
+        require_within(declared.report.max_scan, scan)
+    except ScanLimitError as error:
+        about = describe(declared.dag.dag_id, period, settings().environment)
+        raise ScanLimitError(f"{about}: {error}") from error
+
+
+def _refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
+    """Return why a run of a period refuses its query; empty if it does not."""
+    try:
+        _require_small_scan(declared, period, scan)
+    except ScanLimitError as error:
+        return str(error)
+    return ""
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
@@ -333,9 +344,7 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
         published = table.periods_of(declared.cadence)
     scans = []
     for period, scan in estimate_scans(periods, published).items():
-        refused = refusal(declared, period, scan)
-        if refused:
-            raise ScanLimitError(refused)
+        _require_small_scan(declared, period, scan)
         scans.append(scan.bytes)
     return cost_of(scans, aws)
 
@@ -359,57 +368,10 @@ def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
     return total
 
 
-def _table_uses(sql: str, declared: DeclaredReport, period: Period) -> TableUses:
-    """Return how often the SQL scans each table, by names with a database."""
-    report = declared.report
-    sql_period = SqlPeriod(period, report.late_by)
-    filters: dict[str, set[str]] = {}
-    unpartitioned = []
-    for source in report.inputs:
-        table = source.table.lower()
-        database = settings().database
-        if source.database:
-            database = source.database
-        names = [f"{database.lower()}.{table}"]
-        if database == settings().database:  # then the SQL need not name it
-            names.append(table)
-        for name in names:
-            if source.is_partitioned:
-                filters[name] = _filters(source, sql_period)
-            else:
-                unpartitioned.append(name)
-    uses = table_uses(sql, filters, unpartitioned)
-    number: Counter[str] = Counter()
-    for name, scans in uses.number.items():
-        if "." not in name:
-            name = f"{settings().database.lower()}.{name}"
-        number[name] += scans
-    return TableUses(number, uses.are_filtered)
-
-
-def _filters(source: Source, sql_period: SqlPeriod) -> set[str]:
-    """Return the predicates that keep a scan within the partitions that the period needs.
-
-    They are that of the input itself, and those of the single periods that it reads.
-    """
-    period, late_by = sql_period.period, sql_period.late_by
-    return {
-        source.predicate(period, late_by),
-        *source.period_predicates(period, late_by),
-    }
-
-
-def _undeclared(uses: TableUses, inputs: Sequence[InputPreview]) -> tuple[str, ...]:
-    declared_tables = {source.table.lower() for source in inputs}
-    return tuple(sorted(table for table in uses.number if table not in declared_tables))
-
-
-def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPreview:
+def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
     coverage = partitions.coverage
-    # At least once: the words of the SQL may not tell, and the report says that it reads the table.
-    uses_at_least = max(1, uses.number[coverage.table.lower()])
     names: tuple[str, ...] = ()
     if coverage.is_partitioned:
         names = tuple(partitions.folders)
@@ -422,7 +384,6 @@ def _input(partitions: InputPartitions, uses: TableUses, aws: Aws) -> InputPrevi
         partitions=names,
         missing=(*coverage.absent, *coverage.outside, *coverage.unpublished),
         bytes=stored_bytes,
-        uses=uses_at_least,
     )
 
 
@@ -478,8 +439,11 @@ def _problems(result: Preview) -> list[Text]:
         if source.missing:
             lacking = f"{source.table} lacks {_range(source.missing)}"
             problems.append(Text(lacking, style="red"))
-    problems += [Text(f"{table}: {_UNDECLARED}", style="red") for table in result.undeclared]
-    problems += [Text(f"not checked: {subject}") for subject in result.not_checked]
+    for table in result.outdated_tables:
+        advice = "Run `athena-reports check --tables`."
+        problems.append(Text(f"{table}: the columns in tables.yaml differ from Glue. {advice}"))
+    if result.not_validated:
+        problems.append(Text(f"not validated: {result.not_validated}"))
     return problems
 
 
@@ -493,14 +457,9 @@ def _facts(result: Preview) -> Grid:
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
     for source in result.inputs:
         facts.add_row(source.table, _what_is_read(source))
-        if source.uses > 1:
-            facts.add_row("", f"scanned {source.uses} times")
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
-        amount = f"about {cost}"
-        if result.estimate.is_upper_bound:
-            amount = f"at most {cost}"
-        facts.add_row("will scan", amount)
+        facts.add_row("will scan", f"about {cost}")
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
         facts.add_row("max_scan", _limit(result, result.max_scan))

@@ -99,6 +99,12 @@ class DeclaredReport:
         """The digest of what makes its rows today."""
         return self.report.logic
 
+    @property
+    def first_period(self) -> Period:
+        """The first whole period that has data."""
+        start: Any = self.dag.start_date  # a report has one
+        return self.cadence.first_from(start)
+
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
         last_complete = self.cadence.last_complete(datetime.now(UTC))

@@ -1,59 +1,107 @@
-"""From a place in rendered SQL to the line of the template that it comes from."""
+"""From a place in rendered SQL, such as an error of Athena names, to the line of the template."""
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable
+from pathlib import Path
 
 from jinja2 import Environment
 
+from athena_reports.periods.calendar import Period
+from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.reports.sql_template import template_context
+from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
+
+# Athena begins the reason of a failure so. A syntax error, with which it starts no query, has no
+# name.
+_PLACE = re.compile(r"(?:[A-Z_]+: )?line (?P<line>\d+):(?P<column>\d+): ")
 # Signs that no SQL has. They enclose the number of a line.
 _OPEN = "\ue000"
 _CLOSE = "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
-class TemplateLines:
-    """Knows from which line of a template each place of its rendered SQL comes.
+def template_place(reason: str, sql: str, declared: DeclaredReport, period: Period) -> str:
+    """Return where in a report's SQL file an error of Athena lies, with the code of the line.
 
-    The template is rendered once more, with the number of its line before each piece of its text.
+    It is empty if the error names no place.
 
     Args:
-        template: The template.
-        sql: What it renders to.
-        environment: The environment that the template is rendered in.
-        render: Renders a template as `sql` was rendered.
+        reason: The error.
+        sql: The SQL that was run: that of the period, or one that begins like it.
+        declared: The report.
+        period: The period.
     """
+    named = _PLACE.match(reason)
+    if named is None:
+        return ""
+    line = int(named["line"])
+    # Only a line feed ends a line of SQL, while `splitlines` also splits at others.
+    lines_before = sql.split("\n")[: line - 1]
+    place = sum(len(text) + 1 for text in lines_before) + int(named["column"]) - 1
+    report = declared.report
+    environment = declared.template_environment
 
-    def __init__(
-        self, template: str, sql: str, environment: Environment, render: Callable[[str], str]
-    ) -> None:
-        marked_sql = render(_marked(template, environment))
-        self._starts: list[int] = []  # places in the SQL
-        self._lines: list[int] = []  # and the lines that begin there
-        pieces = []  # of the SQL, without the marks
-        length = 0  # of the pieces so far
-        end = 0  # of the mark before
-        for mark in _MARK.finditer(marked_sql):
-            piece = marked_sql[end : mark.start()]
-            pieces.append(piece)
-            length += len(piece)
-            end = mark.end()
-            self._starts.append(length)
-            self._lines.append(int(mark[1]))
-        pieces.append(marked_sql[end:])
-        text = "".join(pieces)
-        self._shift = len(text) - len(text.lstrip())  # `sql` is stripped
-        # The marks may change what is rendered, where a template looks at its own text.
-        self._are_known = text.strip() == sql
+    def render(template: str) -> str:
+        context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+        return environment.from_string(template).render(context)
 
-    def line_at(self, place: int) -> int | None:
-        """Return the line of a place in the SQL, counted from 1; None if it is not known."""
-        if not self._are_known:
-            return None
-        marks_before = bisect_right(self._starts, place + self._shift)
-        if marks_before == 0:
-            return 1
-        return self._lines[marks_before - 1]
+    file = shown_path(settings().sql_folder / report.sql)
+    line_of_template = template_line(place, sql, report.sql_text, environment, render)
+    if line_of_template is None:
+        return f"{file}, line {line} of the rendered SQL"
+    code = report.sql_text.split("\n")[line_of_template - 1].strip()
+    return f"{file}, line {line_of_template} (`{code}`)"
+
+
+def template_line(
+    place: int, sql: str, template: str, environment: Environment, render: Callable[[str], str]
+) -> int | None:
+    """Return the line of a template, counted from 1, that a place in its SQL comes from.
+
+    The template is rendered once more, with the number of its line before each piece of its text.
+    None if these numbers change what is rendered up to the place.
+
+    Args:
+        place: Index of a character of the SQL.
+        sql: What the template renders to, without white space around it.
+        template: The template.
+        environment: The environment that the template is rendered in.
+        render: Renders a template as the SQL was rendered.
+    """
+    # Texts at even places, and between them the numbers of lines.
+    pieces = _MARK.split(render(_marked(template, environment)))
+    text = "".join(pieces[::2])
+    indent = len(text) - len(text.lstrip())
+    if text.lstrip()[:place] != sql[:place]:
+        return None
+    line = 1
+    end = -indent
+    for piece, next_line in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+        end += len(piece)
+        if end > place or not next_line:
+            break
+        line = int(next_line)
+    return line
+
+
+def place_of(pattern: str, file: Path) -> str:
+    """Return a file with the line of the last match of a pattern, if there is one."""
+    text = file.read_text(encoding="utf-8")
+    matches = list(re.finditer(pattern, text, re.IGNORECASE))
+    if not matches:
+        return shown_path(file)
+    line = text.count("\n", 0, matches[-1].start()) + 1
+    return f"{shown_path(file)}, line {line}"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path relative to the working directory if it lies in it."""
+    path = path.resolve()
+    folder = Path.cwd().resolve()
+    if path.is_relative_to(folder):
+        path = path.relative_to(folder)
+    return str(path)
 
 
 def _marked(template: str, environment: Environment) -> str:

@@ -10,12 +10,11 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -26,21 +25,18 @@ from athena_reports.aws.errors import error_kind
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.scan_estimate import ScanEstimate
 from athena_reports.queries.execution import QueryExecution, QueryState, get_query_execution
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.request import QueryRequest
-from athena_reports.rows.checks import CheckResult, failures, run_checks
+from athena_reports.rows.checks import CheckResult, failures
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.rows.writer import LocalTable
 from athena_reports.settings import settings
-from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.preparation import check_rows, write_rows
 from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
-from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.sql_errors import failed_place
+from athena_reports_cli.authoring.template_lines import template_place
 from athena_reports_cli.local.local_clock import present_at
 
 if TYPE_CHECKING:
@@ -48,12 +44,17 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 CALLS_AT_ONCE = 16  # to S3
+CATALOG = "AwsDataCatalog"
 _TRY_AGAIN = "run the command again"
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
 
 
 class QueryRefusedError(QueryError):
-    """Athena does not start a query, because its request is not valid."""
+    """Athena does not start a query; `reason` is what it says."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -114,145 +115,127 @@ class Trial:
     checks: tuple[CheckResult, ...]
 
 
+@dataclass(frozen=True)
+class TrialRequest:
+    """A period's query, and what is made of its rows.
+
+    Attributes:
+        declared: The report.
+        period: The period.
+        query: What Athena is asked for.
+        recipe: The transforms and checks.
+    """
+
+    declared: DeclaredReport
+    period: Period
+    query: QueryRequest
+    recipe: Recipe
+
+    @property
+    def about(self) -> str:
+        """Report and period, the first words of an error."""
+        return f"{self.declared.dag.dag_id}, period {self.period.id}"
+
+    @property
+    def present(self) -> datetime:
+        """What a local Athena takes for the present: when the period is scheduled."""
+        timetable: Any = self.declared.dag.timetable
+        present: datetime = self.period.end_utc + timetable.delay
+        return present
+
+
+def run_request(
+    declared: DeclaredReport, period: Period, aws: Aws, *, command: str
+) -> TrialRequest:
+    """Return the request of what a run of a period would do, for a command such as `plan`."""
+    sql = declared.sql(period)
+    query = query_request(sql, settings().database, aws, command=command)
+    return TrialRequest(declared, period, query, recipe_of(declared))
+
+
+def recipe_of(declared: DeclaredReport) -> Recipe:
+    """Return what a run of a report makes of a result, to its checks."""
+    report = declared.report
+    return Recipe(
+        report=report.name,
+        bucket=settings().report_bucket,
+        transforms=report.transforms,
+        checks=report.all_checks,
+    )
+
+
+def without_history(recipe: Recipe) -> Recipe:
+    """Return a recipe whose checks compare the rows with nothing that is published."""
+    checks = [replace(check, against=None) for check in recipe.checks]
+    return replace(recipe, checks=checks)
+
+
+def query_request(sql: str, database: str, aws: Aws, *, command: str) -> QueryRequest:
+    """Return the request for a query, whose comment names the author and the command."""
+    owner = {"environment": settings().environment, "author": aws.author, "command": command}
+    return QueryRequest(
+        query=sql,
+        comment=json.dumps(owner),
+        context={"Database": database, "Catalog": CATALOG},
+        workgroup=settings().workgroup,
+        result_configuration=result_configuration(settings()),
+    )
+
+
 @contextmanager
-def trial(
-    declared: DeclaredReport,
-    period: Period,
-    aws: Aws,
-    *,
-    command: str,
-    sql: str = "",
-    database: str = "",
-    files: Mapping[str, Path] | None = None,
-    is_whole: bool = True,
-) -> Iterator[Trial]:
-    """Pay the query of a period and make its rows, as the transform step does.
+def trial(request: TrialRequest, aws: Aws) -> Iterator[Trial]:
+    """Run the query of a request and make its rows, as the transform step does.
 
     The query is stopped if waiting for it ends in any error, Ctrl-C included.
 
-    Args:
-        declared: The report.
-        period: The period.
-        aws: The services.
-        command: The command that it is for, such as `plan`.
-        sql: Another query; empty for the report's.
-        database: Another database, such as that of a case. Its rows are compared with no published
-            period, and `max_scan` does not hold. Empty for the database of the settings.
-        files: What the tables of a case were made of, by their names; None without a case.
-        is_whole: Whether the query gives what the transforms and checks of the report are for. The
-            query of one CTE does not, so neither is run.
-
     Raises:
-        ScanLimitError: A run of the period would not start its query, so neither is this one.
         QueryRefusedError: Athena does not start it, such as for a syntax error.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
-    about = f"{declared.dag.dag_id}, period {period.id}"
-    report = declared.report
-    recipe = Recipe(report=report.name, bucket=settings().report_bucket)
-    if is_whole:
-        recipe = replace(recipe, transforms=report.transforms, checks=report.all_checks)
-    is_sql_of_a_file = sql == "" or database != ""  # and not that of a publication
-    if not sql:
-        sql = declared.sql(period)
-    query_database = settings().database
-    if database:
-        query_database = database
-    else:
-        _require_small_scan(declared, period, aws)
-
-    def place_of(reason: str) -> str:
-        if not is_sql_of_a_file:
-            return ""
-        return failed_place(
-            reason,
-            declared,
-            period,
-            sql,
-            database=query_database,
-            glue=aws.glue,
-            files=files or {},
-        )
-
-    request = _request(sql, query_database, command, aws)
-    timetable: Any = declared.dag.timetable
-    scheduled_at = period.end_utc + timetable.delay
-    execution = _succeeded(request, aws, present=scheduled_at, about=about, place_of=place_of)
-    with open_engine(settings().memory_limit, about=about, again=_TRY_AGAIN) as engine:
+    execution = _succeeded(request, aws)
+    with open_engine(settings().memory_limit, about=request.about, again=_TRY_AGAIN) as engine:
         table, ordered = write_rows(
             execution,
-            recipe,
-            period,
+            request.recipe,
+            request.period,
             engine=engine,
             athena=aws.athena,
             s3=aws.s3,
             published_columns=lambda: None,  # only an UNLOAD asks for them, which this is not
         )
-        if database:
-            checks = run_checks(recipe.checks, table, engine)
-        else:
-            checks = check_rows(table, recipe, period, engine=engine, s3=aws.s3)
+        checks = check_rows(table, request.recipe, request.period, engine=engine, s3=aws.s3)
         yield Trial(execution, engine, table, ordered, checks)
 
 
-def _succeeded(
-    request: QueryRequest,
-    aws: Aws,
-    *,
-    present: datetime,
-    about: str,
-    place_of: Callable[[str], str],
-) -> QueryExecution:
-    """Run a query, and return its execution if it has succeeded.
-
-    Args:
-        request: The query.
-        aws: The services.
-        present: What a local Athena takes for the present.
-        about: Report and period, the first words of an error.
-        place_of: Says where the SQL is wrong, by what Athena says of it; empty if that names no
-            place.
-    """
+def _succeeded(request: TrialRequest, aws: Aws) -> QueryExecution:
+    """Run a query, and return its execution if it has succeeded."""
     try_again = f"{_TRY_AGAIN.capitalize()}."
     try:
-        execution = _run(request, aws, present)
+        execution = _run(request.query, aws, request.present)
     except ClientError as error:
-        place = place_of(error.response["Error"].get("Message", ""))
+        reason = error.response["Error"].get("Message", "")
+        place = _place(reason, request)
         if not place:
             raise
-        raise QueryRefusedError(f"{about}: {error} {place} {try_again}") from error
+        problem = f"{request.about}: Athena rejected the query: {reason}{place} {try_again}"
+        raise QueryRefusedError(problem, reason) from error
     if execution.state == QueryState.SUCCEEDED:
         return execution
-    place = place_of(execution.reason)
-    if place:
-        try_again = f"{place} {try_again}"
-    raise QueryFailedError(execution, about=about, try_again=try_again)
+    place = _place(execution.reason, request)
+    raise QueryFailedError(
+        execution, about=request.about, try_again=f"{place} {try_again}".lstrip()
+    )
 
 
-def measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
-    """Return what a period's query will scan, by published periods.
-
-    None if there are none, or if the report has no table, which is where their bytes are kept.
-    """
-    if declared.database is None:
-        return None
-    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
-
-
-def refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
-    """Return why a run of a period refuses its query, in the run's words; empty if it does not."""
-    max_scan = declared.report.max_scan
-    if max_scan is None:
+def _place(reason: str, request: TrialRequest) -> str:
+    """Return a sentence on where in the report's SQL file an error lies; empty if not known."""
+    place = template_place(reason, request.query.query, request.declared, request.period)
+    if not place:
         return ""
-    try:
-        require_within(max_scan, scan)
-    except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period, settings().environment)
-        return f"{about}: {error}"
-    return ""
+    return f" The error is in {place}."
 
 
 def why_not_published(declared: DeclaredReport, done: Trial) -> str:
@@ -261,29 +244,6 @@ def why_not_published(declared: DeclaredReport, done: Trial) -> str:
     if not done.table.rows and empty != "publish":
         return f'There are no rows, and the report says empty="{empty}".'
     return failures(done.checks)
-
-
-def _require_small_scan(declared: DeclaredReport, period: Period, aws: Aws) -> None:
-    if declared.report.max_scan is None:
-        return
-    scan = measured(declared, period, aws)
-    if scan is None:
-        return
-    refused = refusal(declared, period, scan)
-    if refused:
-        raise ScanLimitError(refused)
-
-
-def _request(sql: str, database: str, command: str, aws: Aws) -> QueryRequest:
-    """Return the request, whose comment names the author and the command."""
-    owner = {"environment": settings().environment, "author": aws.author, "command": command}
-    return QueryRequest(
-        query=sql,
-        comment=json.dumps(owner),
-        context={"Database": database, "Catalog": "AwsDataCatalog"},
-        workgroup=settings().workgroup,
-        result_configuration=result_configuration(settings()),
-    )
 
 
 def _run(request: QueryRequest, aws: Aws, present: datetime) -> QueryExecution:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,9 +28,9 @@ class ServicesError(AthenaReportsError):
 class Services:
     """The running local services: clients of them, and how others reach them."""
 
-    def __init__(self, endpoint_url: str) -> None:
+    def __init__(self, endpoint_url: str, region: str = "us-east-1") -> None:
         self.endpoint_url = endpoint_url
-        session = boto3.Session("local", "local", region_name="us-east-1")
+        session = boto3.Session("local", "local", region_name=region)
         self.s3 = session.client("s3", endpoint_url=endpoint_url)
         self.glue = session.client("glue", endpoint_url=endpoint_url)
         self.athena = session.client("athena", endpoint_url=endpoint_url)
@@ -105,6 +105,17 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     Raises:
         ServicesError: They ended before they were ready; the message has what they printed.
     """
+    with starting_services(log_path, workers=workers) as wait_for_endpoint:
+        yield Services(wait_for_endpoint())
+
+
+@contextmanager
+def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[[], str]]:
+    """Start the local services as `local_services` does.
+
+    Yields:
+        A function that waits until they are ready, and returns the URL of their endpoint.
+    """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-u", "-m", _MODULE, "serve"]
     command += ["--port", "0", f"--workers={workers}", "--until-input-ends"]
@@ -124,7 +135,8 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
             start_new_session=True,
         ) as process,
     ):
-        try:
+
+        def wait() -> str:
             first_line = ""
             if process.stdout is not None:
                 first_line = process.stdout.readline()
@@ -132,6 +144,9 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
             if address is None:
                 printed = log_path.read_text()[-2000:]
                 raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")
-            yield Services(address[0])
+            return address[0]
+
+        try:
+            yield wait
         finally:
             process.kill()

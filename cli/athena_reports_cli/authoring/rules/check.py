@@ -1,4 +1,4 @@
-"""Holds the reports of a project against the rules: what the command `check` does."""
+"""Validates the reports of a project by its rules: what the command `check` does."""
 
 from __future__ import annotations
 
@@ -6,78 +6,166 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
-from athena_reports_cli.authoring.rules.sql_style import StyleBeside
+from pydantic import BaseModel
+from rich.console import Console
+
+from athena_reports_cli.authoring.source_tables import (
+    GlueTables,
+    find_in_file,
+    read_tables,
+    write_tables,
+)
 from athena_reports_cli.local.project import Project
+from athena_reports_cli.local.services import starting_services
 
-_FINDINGS = 10
+_SHOWN_FINDINGS = 10  # of each rule
 
 
-def check(project: Project, *, renew: bool) -> bool:
-    """Print what breaks a rule.
+class BrokenRule(BaseModel, frozen=True):
+    """A rule with its reason, and what breaks it."""
+
+    rule: str
+    reason: str
+    findings: tuple[str, ...]
+
+
+class Checked(BaseModel, frozen=True):
+    """What a check has found.
+
+    Attributes:
+        broken: The rules that are broken.
+        not_validated: Why dry runs cannot judge reports, a text for each SQL.
+        renewed: The golden files that were written or removed.
+        files: The number of DAG files.
+        dags: The number of DAGs of reports.
+        seconds: How long it took.
+    """
+
+    broken: tuple[BrokenRule, ...]
+    not_validated: tuple[str, ...]
+    renewed: tuple[str, ...]
+    files: int
+    dags: int
+    seconds: float
+
+    @property
+    def findings(self) -> int:
+        """The number of findings."""
+        return sum(len(rule.findings) for rule in self.broken)
+
+
+def check(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    renew: bool = False,
+    glue_tables: GlueTables | None = None,
+) -> Checked:
+    """Return what breaks a rule.
 
     The process can do nothing else with Airflow afterwards: its settings are those of the check.
 
     Args:
-        project: Whose reports are looked at.
+        project: Whose reports are checked.
+        names: The reports or DAGs that are checked; empty for all.
         renew: Whether the golden files are written first.
+        glue_tables: Reads the columns of tables, which are then written into `tables.yaml`; None to
+            take them from there.
 
-    Returns:
-        Whether nothing breaks a rule.
+    Raises:
+        UnknownReportError: There is no report or DAG of one of the names.
+        TablesFileError: The file `tables.yaml` cannot be read.
+        ServicesError: The local Athena could not be started.
     """
     begun = time.monotonic()
     # The process ends before there is much garbage. To look for it takes a tenth of the time.
     gc.disable()
-    files_of_sql = sorted(project.tests.glob("*/golden/*.sql"))
-    golden = [file.read_text("utf-8") for file in files_of_sql]
-    with environment_of_rules(project), StyleBeside(golden) as style:
+    find_table = glue_tables or find_in_file(project.root)
+    with (
+        environment_of_rules(project) as home,
+        starting_services(Path(home) / "local-aws.log", workers=1) as wait_for_endpoint,
+    ):
+        # They take as long to start as Airflow to be imported.
+        from athena_reports_cli.authoring.dry_run import DryRun
+        from athena_reports_cli.authoring.report_files import DeclaredReport
         from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
 
-        repository = dag_rules.Repository(project, style.violations)
-        if renew:
-            changed = sql_rules.renew(repository)
-            if not changed:
-                print("The golden files are as they should be.")
-            for file in changed:
-                print(file)
-        broken = 0
+        repository = dag_rules.Repository(project, names)
+        renewed = sql_rules.renew(repository) if renew else []
+        reports = {dag_id: DeclaredReport(dag) for dag_id, dag in repository.all_reports.items()}
+        dry_run = DryRun(wait_for_endpoint(), reports, find_table)
+        repository = replace(repository, judge=dry_run.judge)
+        broken = []
         for rule in [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]:
-            findings = rule(repository)
-            broken += len(findings)
+            findings = tuple(rule(repository))
             if findings:
                 reason = " ".join(str(rule.__doc__).split())
-                print(f"\n{rule.__name__}: {reason}")
-                shown = findings[:_FINDINGS]
-                if len(findings) > _FINDINGS:
-                    shown.append(f"... and {len(findings) - _FINDINGS} more")
-                for finding in shown:
-                    print("    " + finding.replace("\n", "\n    "))
-        files = len(repository.files)
-        dags = len(repository.reports)
-    seconds = time.monotonic() - begun
+                broken.append(BrokenRule(rule=rule.__name__, reason=reason, findings=findings))
+        if glue_tables is not None:
+            kept = read_tables(project.root) if names else {}
+            write_tables({**kept, **glue_tables.found}, project.root)
+    not_validated = []
+    for (report, _), verdict in dry_run.verdicts.items():
+        if verdict.outcome == "not validated":
+            not_validated.append(f"{report}: {verdict.problem}")
+    return Checked(
+        broken=tuple(broken),
+        not_validated=tuple(not_validated),
+        renewed=tuple(map(str, renewed)),
+        files=len(repository.files),
+        dags=len(repository.reports),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def show(checked: Checked, console: Console) -> None:
+    """Print what a check has found."""
+    lines = list(checked.renewed)
+    for rule in checked.broken:
+        lines += ["", f"{rule.rule}: {rule.reason}"]
+        shown = list(rule.findings[:_SHOWN_FINDINGS])
+        if len(rule.findings) > _SHOWN_FINDINGS:
+            shown.append(f"... and {len(rule.findings) - _SHOWN_FINDINGS} more")
+        lines += ["    " + finding.replace("\n", "\n    ") for finding in shown]
+    lines += [f"not validated: {problem}" for problem in checked.not_validated]
     result = "No finding"
-    if broken:
-        result = f"\nThe rules are in athena_reports_cli/authoring/rules. Findings: {broken}"
-    files_noun = "DAG file" if files == 1 else "DAG files"
-    dags_noun = "report DAG" if dags == 1 else "report DAGs"
-    print(f"{result} in {files} {files_noun}, {dags} {dags_noun}; {seconds:.0f} s")
-    return broken == 0
+    if checked.findings:
+        lines.append("")
+        result = _count(checked.findings, "finding")
+    parts = [
+        f"{result} in {_count(checked.files, 'DAG file')}, {_count(checked.dags, 'report DAG')}"
+    ]
+    if checked.not_validated:
+        parts.append(f"{len(checked.not_validated)} not validated")
+    lines.append(f"{', '.join(parts)}; {checked.seconds:.0f} s")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager
-def environment_of_rules(project: Project) -> Iterator[None]:
+def environment_of_rules(project: Project) -> Iterator[str]:
     """Set the variables of this process for the rules, which are to be imported in the context.
 
     Airflow reads its configuration when it is imported. The variables stay as they are set.
 
     Args:
         project: Whose reports are looked at.
+
+    Yields:
+        The folder of Airflow.
     """
     with tempfile.TemporaryDirectory() as home:
         _set_environment(project, home)
-        yield
+        yield home
 
 
 def _set_environment(project: Project, home: str) -> None:

@@ -9,10 +9,8 @@ import json
 import re
 import runpy
 import socket
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,11 +28,13 @@ from airflow.sdk import DAG, BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 
 from athena_reports.maintenance.dags import CleanupDag
+from athena_reports.periods.calendar import Period
 from athena_reports.reports.canonical import UnreadableError
 from athena_reports.reports.logic_digest import transforms_digest
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
-from athena_reports_cli.authoring.rules.sql_style import Style, violations
+from athena_reports_cli.authoring.dry_run import Judge, Verdict
+from athena_reports_cli.authoring.report_files import Declared, DeclaredReport, find_dags
 from athena_reports_cli.local.project import Project
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
@@ -43,17 +43,23 @@ _EARLIER = datetime(2021, 3, 1, 11, tzinfo=UTC)
 _LATER = datetime(2033, 11, 6, 23, 59, tzinfo=UTC)
 
 
+def _not_judged(_declared: DeclaredReport, _period: Period) -> Verdict:
+    return Verdict(outcome="valid")
+
+
 @dataclass(frozen=True)
 class Repository:
     """The files of a project; each DAG file is parsed alone, as by Airflow's DAG processor.
 
     Attributes:
         project: Where they are.
-        style: Finds what is wrong with the style of SQL.
+        names: The reports or DAGs that are checked; empty for all.
+        judge: Makes a dry run of a report.
     """
 
     project: Project
-    style: Style = violations
+    names: Sequence[str] = ()
+    judge: Judge = _not_judged
 
     @property
     def root(self) -> Path:
@@ -61,33 +67,60 @@ class Repository:
         return self.project.root
 
     @cached_property
-    def files(self) -> list[Path]:
-        """The files that Airflow looks at; what .airflowignore names is not among them."""
-        return dag_files(self.project.dags)
+    def all_bags(self) -> Mapping[Path, DagBag]:
+        """What each file holds that Airflow looks at: .airflowignore names the others."""
+        return {file: _parsed(file) for file in dag_files(self.project.dags)}
+
+    @cached_property
+    def all_reports(self) -> Mapping[str, BuiltDag]:
+        """The DAGs of the reports of all files that can be imported, by id."""
+        return {
+            dag.dag_id: dag
+            for bag in self.all_bags.values()
+            if not bag.import_errors
+            for dag in bag.dags.values()
+            if isinstance(dag, BuiltDag)
+        }
 
     @cached_property
     def bags(self) -> Mapping[Path, DagBag]:
-        """What each file holds."""
-        return {file: _parsed(file) for file in self.files}
+        """What the files hold that are checked."""
+        if not self.names:
+            return self.all_bags
+        files = {Path(dag.fileloc) for dag in self.reports.values()}
+        return {file: bag for file, bag in self.all_bags.items() if file in files}
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that are checked."""
+        return list(self.bags)
 
     @property
     def imported(self) -> Mapping[Path, DagBag]:
         """What the files hold that can be imported: the others break one rule, not all of them."""
         return {file: bag for file, bag in self.bags.items() if not bag.import_errors}
 
-    @property
+    @cached_property
     def reports(self) -> Mapping[str, BuiltDag]:
-        """The DAGs of reports, by id."""
-        return {dag.dag_id: dag for dag in self._dags if isinstance(dag, BuiltDag)}
+        """The DAGs of the reports that are checked, by id.
+
+        Raises:
+            UnknownReportError: There is no report or DAG of one of the names.
+        """
+        if not self.names:
+            return self.all_reports
+        declared = Declared([DeclaredReport(dag) for dag in self.all_reports.values()], [])
+        return {
+            found.dag.dag_id: found.dag
+            for name in self.names
+            for found in find_dags(name, declared)
+        }
 
     @property
     def cleanups(self) -> list[CleanupDag]:
         """The DAGs that remove old versions: one, or none."""
-        return [dag for dag in self._dags if isinstance(dag, CleanupDag)]
-
-    @property
-    def _dags(self) -> list[DAG]:
-        return [dag for bag in self.imported.values() for dag in bag.dags.values()]
+        dags = [dag for bag in self.imported.values() for dag in bag.dags.values()]
+        return [dag for dag in dags if isinstance(dag, CleanupDag)]
 
 
 Rule = Callable[[Repository], list[str]]
@@ -105,15 +138,26 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
     findings = []
     for file, bag in repository.bags.items():
         for error in bag.import_errors.values():
-            places = re.findall(rf'File "{re.escape(str(file))}", line (\d+).*\n *(.*)', error)
+            places = re.findall(rf'File "{re.escape(str(file))}", line (\d+)', error)
             problem = error.strip().splitlines()[-1]
             if not places:
                 findings.append(f"{file.name}: {problem}")
                 continue
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+            line = _line_of_field(problem, lines, int(places[-1]))
             # The line itself tells which report it is, where the error cannot.
-            line, code = places[-1]
-            findings.append(f"{file.name}, line {line}: {problem} (`{code}`)")
+            findings.append(f"{file.name}, line {line}: {problem} (`{lines[line - 1].strip()}`)")
     return findings
+
+
+def _line_of_field(problem: str, lines: Sequence[str], line: int) -> int:
+    """Return the line of the field that an error names, in a declaration that begins at a line."""
+    field = re.search(r"field '(\w+)'", problem)
+    if field is not None:
+        for number in range(line, len(lines) + 1):
+            if re.search(rf"\b{field[1]}=", lines[number - 1]):
+                return number
+    return line
 
 
 def every_file_holds_dags(repository: Repository) -> list[str]:
@@ -266,21 +310,6 @@ def corrections_find_what_they_correct(repository: Repository) -> list[str]:
     return findings
 
 
-def python_is_clean(repository: Repository) -> list[str]:
-    """One style for all files, so that a diff shows what changed.
-
-    `ruff check --fix` and `ruff format` correct most.
-    """
-    findings = []
-    ruff = str(Path(sys.executable).with_name("ruff"))
-    for command in ([ruff, "check"], [ruff, "format", "--check"]):
-        dags = str(repository.project.dags.relative_to(repository.root))
-        command += ["--no-cache", "--output-format=concise", "--quiet", dags]
-        done = subprocess.run(command, cwd=repository.root, capture_output=True, text=True)
-        findings += (done.stdout + done.stderr).splitlines()
-    return findings
-
-
 RULES: list[Rule] = [
     every_file_can_be_imported,
     every_file_holds_dags,
@@ -290,5 +319,4 @@ RULES: list[Rule] = [
     every_logic_is_known,
     parsing_asks_for_nothing,
     corrections_find_what_they_correct,
-    python_is_clean,
 ]

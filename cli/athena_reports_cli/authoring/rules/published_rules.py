@@ -19,7 +19,7 @@ def reports_that_are_read_exist(repository: Repository) -> list[str]:
     findings = []
     for dag_id, dag in repository.reports.items():
         for source in _published(dag):
-            problem = _problem(source, dag, repository.reports)
+            problem = _problem(source, dag, repository.all_reports)
             if problem:
                 findings.append(f"{dag_id}: it reads {source.table}, {problem}")
     return findings
@@ -29,7 +29,7 @@ def reports_do_not_read_each_other(repository: Repository) -> list[str]:
     """Each would wait for the other, and none would ever be published."""
     reads = {
         dag_id: [source.table for source in _published(dag)]
-        for dag_id, dag in repository.reports.items()
+        for dag_id, dag in repository.all_reports.items()
     }
     findings = []
     in_found_cycles: set[str] = set()

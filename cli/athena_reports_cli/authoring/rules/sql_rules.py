@@ -11,26 +11,27 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import sqlglot
-import trino_sql_validator
+from jinja2 import nodes
 from sqlglot import exp
 
 from athena_reports.errors import PeriodError, SqlTemplateError
+from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
+from athena_reports.reports.report import Report
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import SqlInput, template_context
+from athena_reports_cli.authoring.dry_run import shape_of
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
-from athena_reports_cli.authoring.rules.sql_style import shape_of
+from athena_reports_cli.authoring.template_lines import place_of
 
 _DIFF_LINES = 24
-# What the validator says of some thousand values in a list, which Athena takes.
-_TOO_LONG = "maximum SQL statement complexity exceeded"
 _CLOCKS = (
     exp.CurrentDate,
     exp.CurrentTime,
@@ -45,35 +46,51 @@ class Rendered:
     """The query of a report for one period.
 
     Attributes:
-        report: Name of the report.
+        declared: The report.
+        period: The period.
         sql: As Athena gets it.
         file: The golden file, relative to the repository.
-        unload: Whether Athena writes files of it, which have no order.
-        promised: The columns that the report declares.
         unfiltered: The inputs whose partitions the template asks no filter for.
+        unread: The periods whose events it selects, and whose partitions an input does not have.
     """
 
-    report: str
+    declared: DeclaredReport
+    period: Period
     sql: str
     file: Path
-    unload: bool
-    promised: frozenset[str]
     unfiltered: tuple[Source, ...]
+    unread: tuple[Period, ...]
+
+    @property
+    def report(self) -> Report:
+        """The report, with the params of its cadence."""
+        return self.declared.report
 
 
 @dataclass(frozen=True)
 class _AskedPeriod(SqlPeriod):
-    """A period that notes for which partition keys a template asks the filter."""
+    """A period that notes what a template asks of it.
+
+    Attributes:
+        asked: The partition keys of filters.
+        contained: The periods of the events that the template selects, without those whose
+            partitions it filters itself.
+    """
 
     asked: set[frozenset[str]] = field(default_factory=set)
+    contained: set[Period] = field(default_factory=set)
 
     @property
     def previous(self) -> _AskedPeriod:
-        return _AskedPeriod(self.period.previous, self.late_by, self.asked)
+        return replace(self, period=self.period.previous)
 
     @property
     def last_year(self) -> _AskedPeriod:
-        return _AskedPeriod(self.period.last_year, self.late_by, self.asked)
+        return replace(self, period=self.period.last_year)
+
+    def contains(self, *arguments: Any, **how: Any) -> str:
+        self.contained.add(self.period)
+        return super().contains(*arguments, **how)
 
     def partitions(self, *columns: str, **how: Any) -> str:
         keys = set()
@@ -95,8 +112,8 @@ class _AskedInput(SqlInput):
         return super().predicate(alias)
 
 
-def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Source, ...]]:
-    """Return the SQL of a period, and the inputs whose partitions it does not filter."""
+def _rendered(declared: DeclaredReport, period: Period, file: Path) -> Rendered:
+    """Render the SQL of a period, and note what the template asks for."""
     report = declared.report
     asked_period = _AskedPeriod(period, report.late_by)
     context: Any = template_context(asked_period, report.params, report.inputs)
@@ -106,12 +123,22 @@ def _rendered(declared: DeclaredReport, period: Period) -> tuple[str, tuple[Sour
         setattr(context["inputs"], source.table, asked_input)
     sql = declared.sql(period, context)
     unfiltered = []
+    unread = []
     for source in report.inputs:
-        asks_input = source in asked_inputs
         asks_period = frozenset(source.columns) in asked_period.asked
-        if source.is_partitioned and not asks_input and not asks_period:
-            unfiltered.append(source)
-    return sql, tuple(unfiltered)
+        if source.is_partitioned and not asks_period:
+            if source not in asked_inputs:
+                unfiltered.append(source)
+            elif isinstance(source, Input):
+                unread += asked_period.contained.difference(source.periods_read(period))
+    return Rendered(
+        declared=declared,
+        period=period,
+        sql=f"{sql}\n",
+        file=file,
+        unfiltered=tuple(unfiltered),
+        unread=tuple(unread),
+    )
 
 
 def rendered(repository: Repository) -> Iterator[Rendered]:
@@ -142,29 +169,24 @@ def _queries(repository: Repository) -> Iterator[Rendered | str]:
         files = sorted((repository.root / folder).glob(f"{prefix}*.sql"))
         period_ids = [file.stem.removeprefix(prefix) for file in files]
         if not period_ids:
-            since: Any = dag.start_date  # a report has one
-            period_ids.append(cadence.first_from(since).id)
+            period_ids.append(declared.first_period.id)
         for period_id in period_ids:
             try:
-                sql, unfiltered = _rendered(declared, cadence.period(period_id))
+                period = cadence.period(period_id)
+                yield _rendered(declared, period, folder / f"{prefix}{period_id}.sql")
             except PeriodError:  # the file of no period is left over
                 continue
             except SqlTemplateError as error:
                 yield f"{report.sql}: {error}"
-                continue
-            yield Rendered(
-                report=report.name,
-                sql=f"{sql}\n",
-                file=folder / f"{prefix}{period_id}.sql",
-                unload=report.unload,
-                promised=frozenset(report.columns),
-                unfiltered=unfiltered,
-            )
 
 
 def _left_over(repository: Repository) -> set[Path]:
     """Golden files of no DAG; none while a DAG file or a template has an error."""
-    if len(repository.imported) < len(repository.bags) or sql_can_be_rendered(repository):
+    if (
+        repository.names
+        or len(repository.imported) < len(repository.bags)
+        or sql_can_be_rendered(repository)
+    ):
         return set()
     files = repository.project.tests.glob("*/golden/*")
     golden = {file.relative_to(repository.root) for file in files}
@@ -193,7 +215,7 @@ def write_golden(repository: Repository, report: str) -> list[Path]:
     """Write the golden files of one report, which has none, and return them."""
     files = []
     for query in rendered(repository):
-        if query.report == report:
+        if query.report.name == report:
             path = repository.root / query.file
             _write(path, query.sql)
             files.append(path)
@@ -217,7 +239,7 @@ def sql_is_the_golden_one(repository: Repository) -> list[str]:
         if golden == query.sql:
             continue
         lines = _difference(golden, query.sql)
-        changed = (query.report, *(line for line in lines if line[0] in "+-"))
+        changed = (query.report.name, *(line for line in lines if line[0] in "+-"))
         if changed in differences:
             lines = ["    differs in the same lines"]
         differences.add(changed)
@@ -243,47 +265,40 @@ def _shown(lines: list[str]) -> list[str]:
     return shown
 
 
-Look = Callable[[Rendered], Iterable[tuple[int | None, str]]]
-"""Yields what is wrong with a query, with the line if it is known."""
+Look = Callable[[Rendered], Iterable[str]]
+"""Yields what is wrong with a query."""
 
 
 def _findings(repository: Repository, look: Look) -> list[str]:
-    """Return what is wrong, with its file and line.
+    """Return what is wrong, with its file.
 
     SQL that differs from a report's other SQL in literals alone is passed over.
     """
+    return [
+        f"{query.file}: {problem}"
+        for query in _different_queries(repository)
+        for problem in look(query)
+    ]
+
+
+def _different_queries(repository: Repository) -> list[Rendered]:
     queries: dict[tuple[str, str], Rendered] = {}
     for query in rendered(repository):
-        queries.setdefault((query.report, shape_of(query.sql)), query)
-    findings = []
-    for query in queries.values():
-        for line, text in look(query):
-            place = str(query.file)
-            if line:
-                place += f", line {line}"
-            findings.append(f"{place}: {text}")
-    return findings
+        queries.setdefault((query.report.name, shape_of(query.sql)), query)
+    return list(queries.values())
 
 
-def sql_is_one_query_that_trino_accepts(repository: Repository) -> list[str]:
-    """Athena would refuse it in the first run, or run half of it.
+def reports_pass_a_dry_run(repository: Repository) -> list[str]:
+    """Athena would refuse the query, or the run would refuse its rows.
 
-    Names of functions and types count too.
+    A local Athena has run the report on empty tables with the columns of tables.yaml.
     """
-
-    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
-        verdict = trino_sql_validator.validate(query.sql, jinja="reject")
-        if verdict.error and _TOO_LONG in verdict.error.message:
-            return
-        if verdict.error:
-            yield verdict.error.line, verdict.error.message
-        elif verdict.statement_count != 1:
-            yield None, f"there are {verdict.statement_count} statements."
-        for warning in verdict.warnings:
-            if not isinstance(warning, trino_sql_validator.AliasWarning):
-                yield warning.line, str(warning)
-
-    return _findings(repository, look)
+    findings = []
+    for query in _different_queries(repository):
+        verdict = repository.judge(query.declared, query.period)
+        if verdict.outcome == "wrong":
+            findings.append(f"{query.declared.dag.dag_id}: {verdict.problem}")
+    return findings
 
 
 def sql_orders_its_rows(repository: Repository) -> list[str]:
@@ -292,9 +307,9 @@ def sql_orders_its_rows(repository: Repository) -> list[str]:
     Then a rerun publishes another version.
     """
 
-    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
-        if not query.unload and not _is_ordered(query.sql):
-            yield None, "the outer query has no ORDER BY."
+    def look(query: Rendered) -> Iterator[str]:
+        if not query.report.unload and not _is_ordered(query.sql):
+            yield "the outer query has no ORDER BY."
 
     return _findings(repository, look)
 
@@ -323,14 +338,14 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
     With a clock it reports another one, or other rows.
     """
 
-    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+    def look(query: Rendered) -> Iterator[str]:
         for clock_function in _parsed(query.sql).find_all(*_CLOCKS):
             clock = f"{clock_function.sql('athena')}, the time at which the query runs"
             way_out = (
                 "Take dates from the period:"
                 ' {{ period.contains("event_time") }}, {{ period.end_utc }}.'
             )
-            yield None, f"it asks for {clock}. {way_out}"
+            yield f"it asks for {clock}. {way_out}"
 
     return _findings(repository, look)
 
@@ -338,59 +353,77 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
     """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
 
-    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
+    def look(query: Rendered) -> Iterator[str]:
         for source in query.unfiltered:
             keys = ", ".join(f'"{key}"' for key in source.columns)
             by_input = f"{{{{ inputs.{source.table}.partitions }}}}"
             by_period = f"{{{{ period.partitions({keys}) }}}}"
             way_out = f"Write {by_input} or {by_period}."
-            yield None, f"the template asks for no filter on {source.table}. {way_out}"
+            yield f"the template asks for no filter on {source.table}. {way_out}"
 
     return _findings(repository, look)
+
+
+def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[str]:
+    """The filter of an input leaves out the events of other periods, without an error."""
+
+    def look(query: Rendered) -> Iterator[str]:
+        if query.unread:
+            place = place_of(r"\bInput\(", Path(query.declared.dag.fileloc))
+            periods = ", ".join(str(period) for period in query.unread)
+            yield (
+                f"the template selects events of {periods}, and the partitions of the input leave"
+                f" them out. Add previous=True or last_year=True to the Input in {place}."
+            )
+
+    return _findings(repository, look)
+
+
+def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
+    """The first run that takes the branch would fail."""
+    findings = []
+    for query in rendered(repository):
+        report = query.report
+        template = query.declared.template_environment.parse(report.sql_text)
+        for node in template.find_all(nodes.Getattr):
+            is_param = isinstance(node.node, nodes.Name) and node.node.name == "params"
+            if is_param and node.attr not in report.params:
+                findings.append(f"{report.sql}, line {node.lineno}: no param {node.attr!r}.")
+    return list(dict.fromkeys(findings))
 
 
 def column_names_are_snake_case(repository: Repository) -> list[str]:
     """Athena and Glue make names lower case, and every query has to quote one that is not plain."""
 
-    def look(query: Rendered) -> Iterator[tuple[int | None, str]]:
-        for name in _parsed(query.sql).named_selects:
-            if not re.fullmatch(r"[a-z_][a-z0-9_]*|\*|", name) and name not in query.promised:
+    def look(query: Rendered) -> Iterator[str]:
+        for column in repository.judge(query.declared, query.period).columns:
+            name = column.name
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in query.report.columns:
                 way_out = (
                     "Name it such as mean_score (AS),"
                     " or declare it in Report(columns=...) if it is meant."
                 )
-                yield None, f"the column {name!r} is not in snake_case. {way_out}"
+                yield f"the column {name!r} is not in snake_case. {way_out}"
 
     return _findings(repository, look)
 
 
 def _parsed(sql: str) -> exp.Query:
-    with suppress(sqlglot.ParseError):  # that is another rule's
+    with suppress(sqlglot.ParseError):  # the dry run says what is wrong
         query = sqlglot.parse_one(sql, read="athena")
         if isinstance(query, exp.Query):
             return query
     return exp.Select()
 
 
-def sql_reads_well(repository: Repository) -> list[str]:
-    """What sqlfluff finds is rarely meant.
-
-    athena_reports_cli/authoring/rules/sqlfluff.cfg has each rule's reason, and how to get round it.
-    """
-
-    def look(query: Rendered) -> Iterable[tuple[int | None, str]]:
-        return repository.style(query.sql)
-
-    return _findings(repository, look)
-
-
 RULES: list[Rule] = [
     sql_can_be_rendered,
     sql_is_the_golden_one,
-    sql_is_one_query_that_trino_accepts,
+    reports_pass_a_dry_run,
     sql_orders_its_rows,
     sql_asks_no_clock,
     sql_filters_the_partitions_of_its_inputs,
+    inputs_have_the_periods_that_the_sql_reads,
+    params_of_all_branches_are_declared,
     column_names_are_snake_case,
-    sql_reads_well,
 ]

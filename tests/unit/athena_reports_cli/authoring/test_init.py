@@ -23,6 +23,7 @@ from athena_reports_cli.authoring.commands import app
 from athena_reports_cli.authoring.init import write_project
 from athena_reports_cli.authoring.new import NewReport, report_templates
 from athena_reports_cli.authoring.project_folder import InitError
+from athena_reports_cli.authoring.rules.check import BrokenRule, Checked
 from athena_reports_cli.local import restore
 from athena_reports_cli.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
@@ -41,6 +42,8 @@ FILES = {
     ".github/workflows/ci.yaml",
     ".github/workflows/deploy.yaml",
     ".gitignore",
+    ".pre-commit-config.yaml",
+    ".sqlfluff",
     "AGENTS.md",
     "README.md",
     "dags/.airflowignore",
@@ -59,6 +62,7 @@ FILES = {
     "pyproject.toml",
     "requirements-dev.txt",
     "requirements.txt",
+    "tables.yaml",
     "tests/reports/best_users/bounds/case.yaml",
     "tests/reports/best_users/bounds/expected.csv",
     "tests/reports/best_users/bounds/plays.csv",
@@ -77,6 +81,12 @@ WHEEL = f"athena_reports_cli-{__version__}-py3-none-any.whl"
 WHEEL_OF_LIBRARY = f"athena_reports-{__version__}-py3-none-any.whl"
 ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
 WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
+
+
+def checked(*findings: str) -> Checked:
+    """What a check has found."""
+    broken = [BrokenRule(rule="a_rule", reason="Because.", findings=findings)] if findings else []
+    return Checked(broken=tuple(broken), not_validated=(), renewed=(), files=1, dags=1, seconds=0.0)
 
 
 def options(**changed: str) -> list[str]:
@@ -309,7 +319,7 @@ def refuse_rename(*_: Any) -> None:
     [
         (
             "athena_reports_cli.authoring.init.check",
-            lambda *_, **__: False,
+            lambda *_, **__: checked("a finding"),
             "The new project breaks a rule, see above. Nothing was written.",
         ),
         (
@@ -329,7 +339,7 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packages.add("athena-reports-cli", __version__)
-    monkeypatch.setattr("athena_reports_cli.authoring.init.check", lambda *_, **__: True)
+    monkeypatch.setattr("athena_reports_cli.authoring.init.check", lambda *_, **__: checked())
     monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
     monkeypatch.setattr(target, replacement)
     with pytest.raises(InitError) as refused:
@@ -349,12 +359,12 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
     monkeypatch.setattr("sys.dont_write_bytecode", False)
 
-    def look(project: Project, *, renew: bool) -> bool:
+    def look(project: Project, *, renew: bool) -> Checked:
         assert renew  # its golden files are written
         assert project.root.name == "my_reports-2"
         assert project.root.parent.parent == work  # so that it can be renamed
         assert sys.dont_write_bytecode
-        return True
+        return checked()
 
     monkeypatch.setattr("athena_reports_cli.authoring.init.check", look)
     report = REPORT.model_copy(update={"until": date(2025, 1, 20)})
@@ -366,6 +376,8 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         ".github/workflows/ci.yaml": "ci.yaml",
         ".github/workflows/deploy.yaml": "deploy.yaml",
         ".gitignore": "gitignore",
+        ".pre-commit-config.yaml": "pre-commit-config.yaml",
+        ".sqlfluff": "sqlfluff",
         "AGENTS.md": "AGENTS.md",
         "README.md": "README.md",
         "dags/.airflowignore": "airflowignore",

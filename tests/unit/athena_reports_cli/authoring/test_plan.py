@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,14 +10,12 @@ from athena_reports import build_dag, monthly
 from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import Table
 from athena_reports.rows.differences import Change, Differences
-from athena_reports_cli.authoring.column_check import ColumnError
 from athena_reports_cli.authoring.plan import (
     ChangePlan,
     PlanError,
     PlannedPeriod,
     Separation,
     check_comparable,
-    check_sql,
     markdown,
     published_before,
 )
@@ -264,30 +261,6 @@ def test_without_a_published_period_there_is_nothing_to_compare_with(
             PlanError, match=rf"No period of {declared.dag.dag_id} \(.*nothing to compare with"
         ):
             published_before(declared, 3, aws)
-
-
-def test_what_is_not_checked_in_several_periods_is_told_once(
-    aws: Aws, make_report: MakeReport, sql_folder: Path
-) -> None:
-    (sql_folder / "plays.sql").write_text("SELECT user_id FROM absent.plays")
-    declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
-    periods = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
-    assert check_sql(declared, periods, aws) == ["the columns of absent.plays"]
-
-
-@pytest.mark.parametrize("wrong", PUBLISHED)
-def test_the_sql_of_each_period_is_held_against_glue(
-    wrong: str, aws: Aws, make_report: MakeReport, sql_folder: Path
-) -> None:
-    """A template may make other SQL of each."""
-    name = f"{{{{ 'usr' if period.id == '{wrong}' else 'user_id' }}}}"
-    (sql_folder / "plays.sql").write_text(f"WITH p AS (SELECT 1 AS user_id) SELECT {name} FROM p")
-    declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
-    periods = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
-    with pytest.raises(ColumnError, match="there is no column 'usr' in the CTE p"):
-        check_sql(declared, periods, aws)
-    others = [period for period in periods if period.id != wrong]
-    assert check_sql(declared, others, aws) == []
 
 
 def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_paid(

@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import time_machine
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -29,7 +27,7 @@ from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.scan_limit import ScanLimitError
-from athena_reports_cli.authoring.column_check import ColumnError
+from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.preview import (
     Estimate,
     InputPreview,
@@ -55,6 +53,7 @@ if TYPE_CHECKING:
 SCANNED = 20_000_000  # what each published query of `publishing` scanned
 PUBLISHED = UTC_WEEKS.period("2025-06-08")
 NEXT = PUBLISHED.next
+VALID = Verdict(outcome="valid")
 SQL = "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
 
 
@@ -125,18 +124,18 @@ def printed(result: Preview, width: int = 100) -> str:
     return output.getvalue()
 
 
-def test_before_the_first_publication_the_bytes_of_all_partitions_are_an_upper_bound(
+def test_before_the_first_publication_the_bytes_of_all_partitions_are_counted(
     lake: None, aws: Aws, make_report: MakeReport
 ) -> None:
     declared = declare(make_report, max_scan="5 B")
-    result = preview(declared, NEXT, aws)
+    result = preview(declared, NEXT, aws, VALID)
 
     (plays,) = result.inputs
     assert plays.partitions == tuple(f"dt=2025-06-{day:02}" for day in (15, 16, 17, 19, 20, 21))
     assert (plays.missing, plays.bytes) == (("dt=2025-06-18",), 60)
     assert result.estimate is not None
     assert (result.estimate.bytes, result.estimate.is_measured) == (60, False)
-    assert result.refused == ""  # an upper bound refuses nothing
+    assert result.refused == ""  # what is not measured refuses nothing
     text = printed(result)
     assert "6 of 7 partitions, 60 bytes in all columns: dt=2025-06-15, ..., dt=2025-06-21" in text
     assert "plays lacks dt=2025-06-18\n" in text
@@ -181,43 +180,17 @@ def test_a_table_without_partitions_counts_with_all_of_its_bytes(
     make_report: MakeReport,
 ) -> None:
     add_users(Location=f"s3://{bucket}/users")
-    result = preview(joined(make_report), NEXT, aws)
+    result = preview(joined(make_report), NEXT, aws, VALID)
 
     plays, users = result.inputs
-    assert (plays.bytes, users.bytes, users.uses, users.is_partitioned) == (60, 1_500, 1, False)
-    assert (users.partitions, users.missing, result.undeclared) == ((), (), ())
+    assert (plays.bytes, users.bytes, users.is_partitioned) == (60, 1_500, False)
+    assert (users.partitions, users.missing) == ((), ())
     assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (1_560, True)
+    assert result.estimate.bytes == 1_560
     assert result.estimate.price_usd is not None
     text = printed(result)
     assert re.search(rf"{database}.users +no partitions, 1.5 kB in all columns", text)
-    assert "at most 1.6 kB" in text
-
-
-def test_a_table_that_no_input_declares_is_told_and_nothing_is_called_a_bound(
-    add_users: Callable[..., None], aws: Aws, database: str, bucket: str, make_report: MakeReport
-) -> None:
-    add_users(Location=f"s3://{bucket}/users")
-    result = preview(declare(make_report), NEXT, aws)
-    assert result.undeclared == (f"{database}.users",)
-    assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, False)
-    assert re.search(rf"{database}.users: no Input declares it: it is not counted", printed(result))
-
-
-@pytest.mark.parametrize("database", ["as it is", "in capitals"], indirect=True)
-@pytest.mark.parametrize("named", ["plays", "{database}.plays"])
-def test_an_input_may_name_the_database_that_the_sql_need_not_name(
-    named: str, lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
-) -> None:
-    sql = SQL.replace("FROM plays", f"FROM {named.format(database=database)}")
-    (sql_folder / "plays.sql").write_text(sql)
-    source = Input("plays", "dt", missing="partial", database=database)
-    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
-    result = preview(declared, NEXT, aws)
-    assert result.undeclared == ()
-    assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+    assert "about 1.6 kB" in text
 
 
 def test_each_input_is_looked_for_in_its_own_database_and_one_without_data_refuses(
@@ -239,107 +212,30 @@ def test_each_input_is_looked_for_in_its_own_database_and_one_without_data_refus
     visits = Input("visits", "day", database=other)
     inputs = [Input("plays", "dt", missing="partial"), visits]
     declared = DeclaredReport(build_dag(make_report(inputs=inputs), UTC_WEEKS))
-    result = preview(declared, NEXT, aws)
-    assert result.undeclared == ()
+    result = preview(declared, NEXT, aws, VALID)
     assert result.inputs[1].table == f"{other}.visits"
     assert len(result.inputs[1].missing) == 7
     assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (60, True)
+    assert result.estimate.bytes == 60
     assert result.refused.startswith(
         "plays_weekly, period 2025-06-15, environment dev:"
         f" {other}.visits: 7 of 7 required partitions missing in Glue: day=2025-06-15, "
     )
 
 
-def test_the_size_of_a_view_is_not_known_and_nothing_is_called_a_bound(
+def test_the_size_of_a_view_is_not_known(
     add_users: Callable[..., None], aws: Aws, make_report: MakeReport
 ) -> None:
     add_users()
-    result = preview(joined(make_report), NEXT, aws)
-    assert result.estimate is not None
-    assert (result.inputs[1].bytes, result.estimate.is_upper_bound) == (None, False)
+    result = preview(joined(make_report), NEXT, aws, VALID)
+    assert result.inputs[1].bytes is None
     assert "a view: its size is not known" in printed(result)
-
-
-def test_while_late_files_can_still_come_nothing_is_called_a_bound(
-    lake: None, aws: Aws, make_report: MakeReport
-) -> None:
-    """The week ends on June 22, and its files may land until noon of the day after."""
-    declared = declare(make_report, late_by=timedelta(hours=36))
-    for hour, is_upper_bound in ((11, False), (12, True)):
-        with time_machine.travel(f"2025-06-23 {hour}:00:00+00:00"):
-            result = preview(declared, NEXT, aws)
-        assert result.estimate is not None
-        assert result.estimate.is_upper_bound == is_upper_bound
-        amount = "at most" if is_upper_bound else "about"
-        assert re.search(f"will scan +{amount} [68]0 bytes", printed(result))
-
-
-@pytest.mark.parametrize("database", ["as it is", "in capitals"], indirect=True)
-def test_a_table_that_the_sql_names_with_and_without_its_database_is_scanned_twice(
-    lake: None, aws: Aws, database: str, sql_folder: Path, make_report: MakeReport
-) -> None:
-    (sql_folder / "plays.sql").write_text(
-        f"WITH again AS (SELECT user_id FROM {database}.plays"
-        " WHERE {{ inputs.plays.partitions }})\n"
-        "SELECT p.user_id FROM plays AS p JOIN again AS a ON p.user_id = a.user_id"
-        ' WHERE {{ inputs.plays.partitions_of("p") }}'
-    )
-    result = preview(declare(make_report), NEXT, aws)
-    (plays,) = result.inputs
-    assert plays.uses == 2
-    assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_upper_bound) == (120, True)
-
-
-def test_a_table_counts_as_scanned_once_where_the_sql_cannot_be_parsed(
-    lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
-) -> None:
-    (sql_folder / "plays.sql").write_text(
-        "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }} AND score IS DISTINCT"
-    )
-    result = preview(declare(make_report), NEXT, aws)
-    assert result.estimate is not None
-    assert (result.inputs[0].uses, result.estimate.bytes) == (1, 60)
-    assert not result.estimate.is_upper_bound
-
-
-@pytest.mark.parametrize("previous", [True, False])
-def test_filters_of_both_periods_bound_a_scan_if_the_report_reads_both(
-    previous: bool, lake: None, aws: Aws, sql_folder: Path, make_report: MakeReport
-) -> None:
-    (sql_folder / "plays.sql").write_text(
-        'SELECT user_id FROM plays WHERE {{ period.partitions("dt") }} UNION ALL'
-        ' SELECT user_id FROM plays WHERE {{ period.previous.partitions("dt") }}'
-    )
-    source = Input("plays", "dt", missing="partial", previous=previous)
-    declared = DeclaredReport(build_dag(make_report(inputs=[source]), UTC_WEEKS))
-    result = preview(declared, NEXT, aws)
-    assert result.estimate is not None
-    assert (result.inputs[0].uses, result.estimate.is_upper_bound) == (2, previous)
-
-
-def test_a_column_that_glue_does_not_have_is_refused_and_what_is_not_known_is_said(
-    add_users: Callable[..., None],
-    aws: Aws,
-    database: str,
-    bucket: str,
-    sql_folder: Path,
-    make_report: MakeReport,
-) -> None:
-    add_users(Location=f"s3://{bucket}/users")
-    assert preview(joined(make_report), NEXT, aws).not_checked == (
-        f"the columns of {database}.plays AS p",  # the table of this test has none in Glue
-    )
-    (sql_folder / "plays.sql").write_text(JOIN.replace("SELECT p.user_id", "SELECT u.user"))
-    with pytest.raises(ColumnError, match=r"line 1: there is no column 'u.user' in"):
-        preview(joined(make_report), NEXT, aws)
 
 
 def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
     lake: None, aws: Aws, published: None, make_report: MakeReport
 ) -> None:
-    result = preview(declare(make_report, max_scan="1 MB"), NEXT, aws)
+    result = preview(declare(make_report, max_scan="1 MB"), NEXT, aws, VALID)
 
     assert result.estimate is not None
     assert (result.estimate.bytes, result.estimate.basis) == (SCANNED, "median of 2025-06-08")
@@ -353,7 +249,7 @@ def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
     with pytest.raises(ScanLimitError, match=re.escape(result.refused)):
         run_preview(result, declare(make_report, max_scan="1 MB"), NEXT, aws)
 
-    within = preview(declare(make_report, max_scan="20 MB"), NEXT, aws)
+    within = preview(declare(make_report, max_scan="20 MB"), NEXT, aws, VALID)
     assert within.refused == ""
     assert re.search(r"max_scan +20.0 MB\s*$", printed(within), re.MULTILINE)
 
@@ -368,12 +264,12 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
     max_scan: str | None,
 ) -> None:
     declared = declare(make_report, max_scan=max_scan)
-    assert preview(declared, NEXT, aws).refused == ""
+    assert preview(declared, NEXT, aws, VALID).refused == ""
     mondays = PublishedCalendar(environment="dev", report="plays", cadence=weekly("monday"))
     body = mondays.model_dump_json().encode()
     aws.s3.write(declared.location.calendar_uri, body, "application/json", replacing=None)
 
-    result = preview(declared, NEXT, aws)
+    result = preview(declared, NEXT, aws, VALID)
     with pytest.raises(CalendarError) as refused:
         require_calendar(declared.location, declared.calendar, aws.s3)
     assert result.refused == (f"plays_weekly, period 2025-06-15, environment dev: {refused.value}")
@@ -391,7 +287,7 @@ def test_a_folder_whose_calendar_is_not_of_this_package_refuses_the_run(
     declared = declare(make_report)
     uri = declared.location.calendar_uri
     aws.s3.write(uri, body, "application/json", replacing=None)
-    result = preview(declared, NEXT, aws)
+    result = preview(declared, NEXT, aws, VALID)
     with pytest.raises(PublishError) as refused:
         require_calendar(declared.location, declared.calendar, aws.s3)
     assert result.refused == f"plays_weekly, period 2025-06-15, environment dev: {refused.value}"
@@ -407,7 +303,7 @@ def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "there-is-no-such-bucket")
     settings.cache_clear()
-    result = preview(declare(make_report), NEXT, aws)
+    result = preview(declare(make_report), NEXT, aws, VALID)
     assert (result.refused, result.inputs[0].bytes) == ("", 60)
     warning = capsys.readouterr().err
     assert "s3://there-is-no-such-bucket/plays/weekly/calendar.json cannot be read" in warning
@@ -421,7 +317,7 @@ def test_nothing_is_estimated_without_inputs_and_without_a_published_period(
     assert estimate(declared, NEXT, [], aws) is None
     (sql_folder / "plays.sql").write_text("SELECT 1 AS one")
     of_no_inputs = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
-    result = preview(of_no_inputs, NEXT, aws)
+    result = preview(of_no_inputs, NEXT, aws, VALID)
     assert (result.estimate, result.refused) == (None, "")
     assert "will scan" not in printed(result)
     assert expected_cost(declared, [PUBLISHED], aws) == "about 0 bytes, 0.00000 USD"
@@ -462,7 +358,7 @@ def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outc
         first_rows=[("1", None), ("2", "NULL"), ("3", "[red]")],
         checks=checks,
     )
-    result = preview(declare(make_report), NEXT, aws).model_copy(update={"trial": trial})
+    result = preview(declare(make_report), NEXT, aws, VALID).model_copy(update={"trial": trial})
 
     text = printed(result)
     assert "3 of 3,000 rows" in text
@@ -497,7 +393,6 @@ SHOWN = Preview(
             partitions=("dt=1", "dt=2", "dt=3", "dt=4"),
             missing=("dt=5", "dt=6"),
             bytes=1_500,
-            uses=2,
         ),
         InputPreview(
             table="lake.few",
@@ -505,7 +400,6 @@ SHOWN = Preview(
             partitions=("dt=1", "dt=2", "dt=3"),
             missing=(),
             bytes=0,
-            uses=1,
         ),
         InputPreview(
             table="lake.users",
@@ -513,7 +407,6 @@ SHOWN = Preview(
             partitions=(),
             missing=(),
             bytes=2_500_000,
-            uses=1,
         ),
         InputPreview(
             table="lake.ages",
@@ -521,19 +414,17 @@ SHOWN = Preview(
             partitions=(),
             missing=(),
             bytes=None,
-            uses=1,
         ),
     ),
-    undeclared=("lake.lost",),
     estimate=Estimate(
         bytes=3_000,
         price_usd=0.00005,
         basis="median of 2025-06-01",
         is_measured=True,
-        is_upper_bound=False,
     ),
     max_scan=2_000,
-    not_checked=("the columns of the view v",),
+    not_validated="the catalog raw is not known.",
+    outdated_tables=("lake.plays",),
     refused="",
 )
 
@@ -549,7 +440,6 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         "local       2025-06-08T00:00:00+09:00 to 2025-06-15T00:00:00+09:00 (Asia/Tokyo)",
         "UTC         2025-06-07T15:00:00+00:00 to 2025-06-14T15:00:00+00:00",
         "lake.plays  4 of 6 partitions, 1.5 kB in all columns: dt=1, ..., dt=4",
-        "            scanned 2 times",
         "lake.few    3 of 3 partitions, 0 bytes in all columns: dt=1, dt=2, dt=3",
         "lake.users  no partitions, 2.5 MB in all columns",
         "lake.ages   a view: its size is not known, and gaps in its tables are not noticed",
@@ -561,8 +451,9 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         "FROM [plays]",
         "",
         "lake.plays lacks dt=5, dt=6",
-        "lake.lost: no Input declares it: it is not counted, and gaps in it are not noticed",
-        "not checked: the columns of the view v",
+        "lake.plays: the columns in tables.yaml differ from Glue. Run `athena-reports check"
+        " --tables`.",
+        "not validated: the catalog raw is not known.",
         "",
         "Nothing was run. --run pays the query and shows the first rows.",
     ]
@@ -574,10 +465,10 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         ({}, None, ["about 3.0 kB, 0.00005 USD"]),
         ({"price_usd": None}, None, ["about 3.0 kB, no price by the byte"]),
         (
-            {"is_measured": False, "is_upper_bound": True},
+            {"is_measured": False},
             2_999,
             [
-                "at most 3.0 kB, 0.00005 USD",
+                "about 3.0 kB, 0.00005 USD",
                 "3.0 kB, not checked: no published period to measure by",
             ],
         ),
@@ -640,8 +531,9 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
     assert lines[lines.index("FROM [plays]") + 1 :] == [
         "",
         "lake.plays lacks dt=5, dt=6",
-        "lake.lost: no Input declares it: it is not counted, and gaps in it are not noticed",
-        "not checked: the columns of the view v",
+        "lake.plays: the columns in tables.yaml differ from Glue. Run `athena-reports check"
+        " --tables`.",
+        "not validated: the catalog raw is not known.",
         "┏━━━━━━━━┳━━━━━━━━━┓",
         "┃ a      ┃ b       ┃",
         "┃ bigint ┃ varchar ┃",

@@ -15,18 +15,24 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from athena_reports import Input, build_dag
-from athena_reports.errors import AthenaReportsError, QueryError
+from athena_reports import build_dag
+from athena_reports.errors import QueryError
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws, Trial, trial, why_not_published
+from athena_reports_cli.authoring.trial import (
+    CALLS_AT_ONCE,
+    Aws,
+    Trial,
+    run_request,
+    trial,
+    why_not_published,
+)
 from tests.support.airflow_run import context
 from tests.support.aws_errors import LOST, THROTTLED, api_error
-from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
+from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.memory_athena import MemoryAthena, Plan
-from tests.support.publishing import Place, facts
 from tests.support.submissions import start_sql
 from tests.support.virtual_clock import VirtualClock
 from tests.support.wire import response
@@ -66,7 +72,7 @@ def test_a_trial_asks_athena_as_the_run_does(
     declared = DeclaredReport(dag)
     with (
         pytest.raises(QueryError, match=says) as failure,
-        trial(declared, WEEK, aws, command="plan"),
+        trial(run_request(declared, WEEK, aws, command="plan"), aws),
     ):
         raise AssertionError("it has rows")
     assert str(failure.value).endswith(" Run the command again.")
@@ -87,38 +93,30 @@ def test_a_trial_asks_athena_as_the_run_does(
 
 
 @pytest.mark.parametrize(
-    ("options", "place"),
+    ("sql", "place"),
     [
-        ({}, "{file}, line 1."),
-        ({"sql": "SELECT 1", "database": "case_1"}, "{file}, line 1."),
-        ({"sql": "SELECT 1"}, ""),
+        ("", " The error is in {file}, line 2 (`FROM plays`)."),
+        ("SELECT id\nFROM elsewhere", " The error is in {file}, line 2 (`FROM plays`)."),
+        ("SELECT 1\nFROM plays", " The error is in {file}, line 2 of the rendered SQL."),
     ],
-    ids=["of the report", "of a case", "of what is published"],
+    ids=["of the report", "that begins like it", "of what is published"],
 )
-def test_a_place_is_told_in_the_sql_file_alone(
-    options: dict[str, Any],
-    place: str,
-    make_report: MakeReport,
-    athena: MemoryAthena,
-    sql_folder: Path,
+def test_an_error_has_the_line_of_the_template_if_the_sql_is_the_same_up_to_it(
+    sql: str, place: str, make_report: MakeReport, athena: MemoryAthena, sql_folder: Path
 ) -> None:
-    """The SQL that was published may be that of another file."""
-    reason = "TYPE_MISMATCH: line 1:3: no"
+    (sql_folder / "plays.sql").write_text("SELECT id\nFROM plays")
     failing = Plan.failing(1006, category=2)
-    athena.plan = lambda _: replace(failing, reason=reason)
+    athena.plan = lambda _: replace(failing, reason="TABLE_NOT_FOUND: line 2:6: no")
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with (
-        pytest.raises(QueryError) as failure,
-        trial(declared, WEEK, aws, command="plan", **options),
-    ):
+    request = run_request(
+        DeclaredReport(build_dag(make_report(), WEEKS)), WEEK, aws, command="plan"
+    )
+    if sql:
+        query = request.query.model_copy(update={"query": sql})
+        request = replace(request, query=query)
+    with pytest.raises(QueryError) as failure, trial(request, aws):
         raise AssertionError("it has rows")
-    told = str(failure.value).partition(" It is in ")[2].partition(" Run the command")[0]
-    assert reason in str(failure.value)
-    assert told == place.format(file=sql_folder / "plays.sql")
-    (query,) = athena.queries.values()
-    asked = query.request["QueryExecutionContext"]["Database"]
-    assert asked == options.get("database", settings().database)
+    assert place.format(file=sql_folder / "plays.sql") in f" {failure.value}"
 
 
 def test_an_author_whose_credentials_have_expired_is_the_user_of_the_system(
@@ -168,7 +166,7 @@ def test_no_query_runs_on_when_its_command_has_ended(
         athena.before = strike
     aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(type(error)), trial(declared, WEEK, aws, command="plan"):
+    with pytest.raises(type(error)), trial(run_request(declared, WEEK, aws, command="plan"), aws):
         raise AssertionError("it has rows")
     assert set(athena.states) <= {"CANCELLED"}
     if action == "GetQueryExecution":
@@ -190,7 +188,7 @@ def test_a_query_whose_start_was_not_answered_is_stopped_and_no_other_one_is_pai
     athena.after = lose
     aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(type(answer)), trial(declared, WEEK, aws, command="plan"):
+    with pytest.raises(type(answer)), trial(run_request(declared, WEEK, aws, command="plan"), aws):
         raise AssertionError("it has rows")
     assert athena.states == ["RUNNING", "CANCELLED"]
 
@@ -206,7 +204,7 @@ def test_a_start_that_athena_refuses_is_not_repeated(
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
-        trial(declared, WEEK, aws, command="plan"),
+        trial(run_request(declared, WEEK, aws, command="plan"), aws),
     ):
         raise AssertionError("it has rows")
     assert athena.count("StartQueryExecution") == 1
@@ -223,7 +221,7 @@ def test_a_query_that_may_run_and_is_not_found_by_its_token_is_told(
     athena.after = lose
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(type(LOST)), trial(declared, WEEK, aws, command="plan"):
+    with pytest.raises(type(LOST)), trial(run_request(declared, WEEK, aws, command="plan"), aws):
         raise AssertionError("it has rows")
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("A query may have been started: ")
@@ -235,7 +233,10 @@ def test_two_commands_pay_two_queries(make_report: MakeReport, athena: MemoryAth
     aws = Aws(athena, NOBODY, NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     for _ in range(2):
-        with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+        with (
+            pytest.raises(QueryError),
+            trial(run_request(declared, WEEK, aws, command="plan"), aws),
+        ):
             raise AssertionError("it has rows")
     assert len(athena.queries) == 2
 
@@ -308,7 +309,7 @@ def test_a_query_that_cannot_be_stopped_is_told(
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
     with (
         pytest.raises(ClientError, match="AccessDenied"),
-        trial(declared, WEEK, aws, command="plan"),
+        trial(run_request(declared, WEEK, aws, command="plan"), aws),
     ):
         raise AssertionError("it has rows")
     (told,) = capsys.readouterr().err.splitlines()
@@ -330,7 +331,7 @@ def test_the_pauses_between_two_looks_grow_to_a_second(
     athena.before = note
     aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
     declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(QueryError), trial(declared, WEEK, aws, command="plan"):
+    with pytest.raises(QueryError), trial(run_request(declared, WEEK, aws, command="plan"), aws):
         raise AssertionError("it has rows")
     pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(looks)]
     assert pauses == sorted(pauses)
@@ -359,38 +360,3 @@ def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
         return
     assert why() == why(warned) == ""
     assert "rows(at_least=9)" in why(warned, check)
-
-
-@pytest.mark.parametrize("other", ["", "case_1"])
-def test_max_scan_holds_for_every_caller_but_not_for_the_rows_of_a_case(
-    other: str,
-    make_report: MakeReport,
-    athena: MemoryAthena,
-    sql_folder: Path,
-    tabled: Place,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The published week scanned 20 MB."""
-    assert tabled.table is not None
-    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", tabled.location.report.bucket)
-    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", tabled.table.database)
-    tabled.publish(tabled.upload("a"), facts())
-    (sql_folder / "plays.sql").write_text(
-        "SELECT user_id FROM plays WHERE {{ inputs.plays.partitions }}"
-    )
-    report = make_report(inputs=[Input("plays")], max_scan="1 MB")
-    declared = DeclaredReport(build_dag(report, UTC_WEEKS))
-    athena.plan = lambda _: Plan.failing(1006, category=2)
-    aws = Aws(athena, tabled.table.glue, tabled.s3)  # type: ignore[arg-type]
-    with (
-        pytest.raises(AthenaReportsError) as ended,
-        trial(declared, UTC_WEEKS.period("2025-06-15"), aws, command="plan", database=other),
-    ):
-        raise AssertionError("it has rows")
-    if other:
-        assert "category 2, type 1006" in str(ended.value)
-    else:
-        problem = str(ended.value)
-        assert problem.startswith("plays_weekly, period 2025-06-15, environment dev: the query")
-        assert "max_scan is 1,000,000. No query was started." in problem
-        assert athena.states == []

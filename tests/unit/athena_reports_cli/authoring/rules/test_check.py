@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from inspect import isfunction, signature
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from athena_reports_cli.authoring.rules import check as command
 from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
 from athena_reports_cli.local.project import Project, find_project
+from athena_reports_cli.local.services import Services
 from tests.support.shell import Shell
 from tests.support.variables import kept_environment
 from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
@@ -41,12 +47,21 @@ def project(tmp_path: Path, sql_folder: Path) -> Path:
     (root / "dags" / "plays.py").write_text(DAG_FILE)
     (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     (sql_folder / "plays.sql").write_text(SQL)
+    columns = {"country": "string", "played_at": "timestamp"}
+    plays = SourceTable(environment="dev", columns=columns, partition_keys={"dt": "string"})
+    write_tables({"plays": plays}, root)
     return root
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a check from changing this process, in which other tests run."""
+def in_this_process(monkeypatch: pytest.MonkeyPatch, running_services: Services) -> None:
+    """Keep a check from changing this process, in which other tests run, and from an engine."""
+
+    @contextmanager
+    def running(*_: Any, **__: Any) -> Iterator[Callable[[], str]]:
+        yield lambda: running_services.endpoint_url
+
+    monkeypatch.setattr(command, "starting_services", running)
     monkeypatch.setattr(command, "_set_environment", lambda *_: None)
     monkeypatch.setattr("gc.disable", lambda: None)
 
@@ -57,10 +72,11 @@ def rules(project: Path, in_this_process: None, capsys: pytest.CaptureFixture[st
 
     def run(*, renew: bool = False) -> tuple[bool, list[str]]:
         capsys.readouterr()
-        is_clean = command.check(find_project(project), renew=renew)
+        checked = command.check(find_project(project), renew=renew)
+        command.show(checked, Console(width=1_000))
         printed = capsys.readouterr()
         assert printed.err == ""
-        return is_clean, printed.out.splitlines()
+        return not checked.findings, printed.out.splitlines()
 
     return run
 
@@ -93,7 +109,6 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
     assert re.fullmatch(r"No finding in 1 DAG file, 1 report DAG; \d+ s", lines[1])
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
 
-    assert shell("check", "--renew")[1].startswith("The golden files are as they should be.\n")
     assert shell("check")[0] == 0
 
     (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
@@ -112,8 +127,7 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     is_clean, lines = rules()
     assert not is_clean
     last = re.fullmatch(
-        r"The rules are in athena_reports_cli/authoring/rules\. Findings: (\d+) in 2 DAG files, "
-        r"1 report DAG; \d+ s",
+        r"(\d+) findings in 2 DAG files, 1 report DAG; \d+ s",
         lines[-1],
     )
     assert last is not None
@@ -123,6 +137,41 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     assert int(last[1]) >= len(titles)
     assert any("Rerun" in line for line in findings)
     assert any("NOW" in line for line in findings)
+
+
+def test_what_cannot_be_validated_is_counted_and_fails_with_strict_alone(
+    sql_folder: Path, shell: Shell
+) -> None:
+    (sql_folder / "plays.sql").write_text(SQL.replace("FROM plays", "FROM raw.plays.plays"))
+    shell("check", "--renew")
+    code, printed = shell("check")
+    assert code == 0
+    reason, last = printed.splitlines()
+    assert reason.startswith("not validated: plays: ")
+    assert reason.endswith("Catalog 'raw' does not exist.")
+    assert re.fullmatch(r"No finding in 1 DAG file, 1 report DAG, 1 not validated; \d+ s", last)
+    assert shell("check", "--strict")[0] == 1
+
+
+def test_named_reports_are_checked_and_json_has_the_findings(
+    project: Path, sql_folder: Path, shell: Shell
+) -> None:
+    other = DAG_FILE_WITHOUT_RERUN.replace('name="plays"', 'name="others"')
+    (project / "dags" / "others.py").write_text(other)
+    (sql_folder / "plays.sql").write_text(SQL.replace("SELECT country", "SELECT contry"))
+    code, _ = shell("check", "plays", "--renew", "--json")
+    assert code == 1
+    checked = json.loads(shell.output)
+    (rule,) = checked["broken"]
+    assert rule["rule"] == "reports_pass_a_dry_run"
+    (finding,) = rule["findings"]
+    assert finding.endswith(
+        "line 2 (`SELECT contry FROM plays`): Column 'contry' cannot be resolved."
+        " Did you mean country?"
+    )
+    code, printed = shell("check", "gone")
+    assert code == 1
+    assert "There is no report 'gone'" in printed
 
 
 MODULES = (dag_rules, published_rules, sql_rules)
@@ -167,8 +216,7 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
         expected.append("    ... and 1 more")
     assert lines[:-2] == expected
     assert lines[-2] == ""
-    result = "The rules are in athena_reports_cli/authoring/rules. Findings: 33 in 1 DAG file"
-    assert re.fullmatch(rf"{result}, 1 report DAG; \d+ s", lines[-1])
+    assert re.fullmatch(r"33 findings in 1 DAG file, 1 report DAG; \d+ s", lines[-1])
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
@@ -251,4 +299,4 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     assert (done.returncode, done.stderr) == (1, "")
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
     assert "Rerun" in done.stdout
-    assert "Findings: 1 in 1 DAG file, 1 report DAG" in done.stdout
+    assert "1 finding in 1 DAG file, 1 report DAG" in done.stdout

@@ -1,0 +1,385 @@
+"""Judges reports by a dry run: each report runs, to its checks, in a local Athena on empty tables.
+
+So names, types and syntax are judged by an engine before a query is paid. The tables have the
+columns of `tables.yaml`, or of Glue. The table of another report has the columns that its own dry
+run returns.
+"""
+
+import linecache
+import re
+import secrets
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel
+
+import athena_reports
+from athena_reports.aws.s3 import S3
+from athena_reports.errors import QueryError, ResultError, TransformError
+from athena_reports.inputs.published import KEY
+from athena_reports.periods.calendar import Period
+from athena_reports.publication.glue_table import parquet_descriptor
+from athena_reports.queries.failures import QueryFailedError
+from athena_reports.queries.request import QueryRequest
+from athena_reports.rows.checks import CheckResult
+from athena_reports.rows.columns import TableColumn
+from athena_reports.settings import settings
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.source_tables import (
+    TABLES_FILE,
+    FindTable,
+    SourceTable,
+    table_name,
+)
+from athena_reports_cli.authoring.template_lines import place_of, shown_path, template_place
+from athena_reports_cli.authoring.trial import (
+    CATALOG,
+    Aws,
+    QueryRefusedError,
+    TrialRequest,
+    recipe_of,
+    trial,
+    without_history,
+)
+from athena_reports_cli.local.local_endpoint import remote_endpoint
+from athena_reports_cli.local.services import Services, local_services
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_NAME_AND_PLACE = re.compile(r"^([A-Z_]+: )?(line \d+:\d+: )?")
+# What a local Athena cannot judge: what it lacks, other catalogs, and its own limits.
+_NOT_JUDGED = re.compile(
+    r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena|CATALOG_NOT_FOUND|INTERNAL|EXCEEDED_|"
+    r"QUERY_TEXT_TOO_LARGE|STACK_OVERFLOW"
+)
+_MISSING_TABLE = re.compile(r"Table 'awsdatacatalog\.([^.']+)\.([^']+)' does not exist")
+_MISSING_DATABASE = re.compile(r"Schema '([^']+)' does not exist")
+_MISSING_COLUMN = re.compile(r"Column '([^']+)' cannot be resolved")
+_FAILED_TRANSFORM = re.compile(r"\((\w+)\) failed: ")
+_DIFFERING_COLUMN = re.compile(r"'(?P<name>[^']+)' is ((?P<missing>missing)|\w)")
+_LITERALS = re.compile(r"'[^']*'(, '[^']*')*|\b\d+\b")
+# One row in the place of none. `random` keeps DuckDB from computing the condition beforehand.
+_UNREADABLE = (
+    "SELECT rows.* FROM rows RIGHT JOIN (SELECT 1) ON true"
+    " WHERE CASE WHEN random() >= 0 THEN error('a row was read') END"
+)
+
+
+Outcome = Literal["valid", "wrong", "not validated"]
+
+
+class Verdict(BaseModel, frozen=True):
+    """What a dry run says of a report.
+
+    `problem` begins with a file and a line where these are known. `columns` are those of the rows,
+    as far as they are known.
+    """
+
+    outcome: Outcome
+    problem: str = ""
+    columns: tuple[TableColumn, ...] = ()
+
+
+Judge = Callable[[DeclaredReport, Period], Verdict]
+
+
+class WrongReportError(QueryError):
+    """A dry run has found a mistake in a report, so no query was started."""
+
+
+def shape_of(sql: str) -> str:
+    """Return the SQL with `?` for its literals, which differ from period to period."""
+    return _LITERALS.sub("?", sql)
+
+
+class DryRun:
+    """Judges the reports of a project, each SQL once.
+
+    Args:
+        endpoint_url: The address of a local Athena. The tables are in a region of their own, since
+            others may use it too.
+        reports: The reports by the ids of their DAGs, for those that read one another.
+        find_table: Has the columns of the tables.
+
+    Attributes:
+        verdicts: What was found, by report and SQL.
+    """
+
+    def __init__(
+        self, endpoint_url: str, reports: Mapping[str, DeclaredReport], find_table: FindTable
+    ) -> None:
+        self.verdicts: dict[tuple[str, str], Verdict] = {}
+        self._reports = reports
+        self._find_table = find_table
+        self._tables: dict[tuple[str, str], SourceTable] = {}
+        self._under_way: set[str] = set()
+        self._region = f"dry-run-{secrets.token_hex(4)}"
+        services = Services(endpoint_url, self._region)
+        self._glue = services.glue
+        self._aws = Aws(services.athena, services.glue, S3(services.s3))
+        managed = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        services.athena.create_work_group(Name=self._region, Configuration=managed)
+        services.s3.create_bucket(
+            Bucket=self._region, CreateBucketConfiguration={"LocationConstraint": self._region}
+        )
+
+    def judge(self, declared: DeclaredReport, period: Period) -> Verdict:
+        """Return what a dry run of a period says of its report.
+
+        SQL that differs from other SQL of the report in literals alone is not run again.
+        """
+        sql = declared.sql(period)
+        key = (declared.report.name, shape_of(sql))
+        if key not in self.verdicts:
+            self._under_way.add(declared.dag.dag_id)
+            self.verdicts[key] = self._judge(declared, period, sql)
+            self._under_way.remove(declared.dag.dag_id)
+        return self.verdicts[key]
+
+    def require_valid(self, declared: DeclaredReport, period: Period) -> Verdict:
+        """Return the verdict; WrongReportError if the report is wrong."""
+        verdict = self.judge(declared, period)
+        if verdict.outcome == "wrong":
+            about = f"{declared.dag.dag_id}, period {period.id}"
+            raise WrongReportError(f"{about}: {verdict.problem} No query was started.")
+        return verdict
+
+    def _judge(self, declared: DeclaredReport, period: Period, sql: str) -> Verdict:
+        for source in declared.report.inputs:
+            database = source.database or settings().database
+            table = self._table(database, source.table)
+            if table is None:
+                place = place_of(rf"Input\(\s*[\"']{source.table}", Path(declared.dag.fileloc))
+                problem = f"{place}: {self._unknown_table(database, source.table)}"
+                return Verdict(outcome="wrong", problem=problem)
+            if not table.columns:
+                problem = f"Glue does not have the columns of {table_name(database, source.table)}."
+                return Verdict(outcome="not validated", problem=problem)
+        query = QueryRequest(
+            query=sql,
+            context={"Database": settings().database, "Catalog": CATALOG},
+            workgroup=self._region,
+            result_configuration={},
+        )
+        request = TrialRequest(declared, period, query, without_history(recipe_of(declared)))
+        while True:
+            try:
+                return self._run(request)
+            except QueryRefusedError as error:
+                reason = error.reason
+            except QueryFailedError as error:
+                reason = error.execution.reason
+            if not self._create_missing(reason):
+                return self._verdict_of_sql(reason, request)
+
+    def _run(self, request: TrialRequest) -> Verdict:
+        try:
+            with trial(request, self._aws) as done:
+                return _verdict_of_checks(done.checks, done.table.columns, request.declared)
+        except ResultError as error:
+            file = shown_path(settings().sql_folder / request.declared.report.sql)
+            _, _, problem = str(error).partition(": ")  # without the id of the query
+            return Verdict(outcome="wrong", problem=f"{file}: {problem}")
+        except TransformError as error:
+            return self._verdict_of_transform(error, request)
+
+    def _verdict_of_sql(self, reason: str, request: TrialRequest) -> Verdict:
+        """Return the verdict on a query that the local Athena refuses."""
+        place = template_place(reason, request.query.query, request.declared, request.period)
+        if not place:
+            place = shown_path(settings().sql_folder / request.declared.report.sql)
+        problem = _NAME_AND_PLACE.sub("", reason).rstrip(".")
+        outcome: Outcome = "wrong" if _NOT_JUDGED.match(reason) is None else "not validated"
+        return Verdict(outcome=outcome, problem=f"{place}: {problem}.{self._advice(reason)}")
+
+    def _advice(self, reason: str) -> str:
+        """Return sentences on what may be meant, after an error of Athena."""
+        table = _MISSING_TABLE.search(reason)
+        if table is not None:
+            return f" {self._unknown_table(table[1], table[2])}"
+        column = _MISSING_COLUMN.search(reason)
+        if column is None:
+            return ""
+        columns = {name for known in self._tables.values() for name in known.all_columns}
+        return _meant(column[1].rpartition(".")[2], sorted(columns))
+
+    def _unknown_table(self, database: str, name: str) -> str:
+        unknown = table_name(database, name)
+        known = [table_name(*names) for names in self._tables]
+        return (
+            f"{TABLES_FILE} has no table {unknown}.{_meant(unknown, known)} Correct the name, or"
+            " run `athena-reports check --tables` to read the columns of tables in Glue."
+        )
+
+    def _verdict_of_transform(self, error: TransformError, request: TrialRequest) -> Verdict:
+        """Return the verdict on transforms that fail without rows.
+
+        They are wrong if they fail in the same way before they read a row.
+        """
+        transforms = [_one_unreadable_row, *request.recipe.transforms]
+        recipe = replace(request.recipe, transforms=transforms)
+        outcome: Outcome = "not validated"
+        try:
+            with trial(replace(request, recipe=recipe), self._aws):
+                pass
+        except TransformError as again:
+            if str(again.__cause__) == str(error.__cause__):
+                outcome = "wrong"
+        problem = str(error).removeprefix(f"{request.about}: ")
+        place = _place_in_transform(error, request.declared)
+        return Verdict(outcome=outcome, problem=f"{place}: {problem}")
+
+    def _create_missing(self, reason: str) -> bool:
+        """Create the database or the table that a query lacks; False if none is known."""
+        database = _MISSING_DATABASE.search(reason)
+        if database is not None:
+            self._create_database(database[1])
+            return True
+        table = _MISSING_TABLE.search(reason)
+        return table is not None and self._table(table[1], table[2]) is not None
+
+    def _create_database(self, name: str) -> None:
+        with suppress(self._glue.exceptions.AlreadyExistsException):
+            self._glue.create_database(DatabaseInput={"Name": name})
+
+    def _table(self, database: str, name: str) -> SourceTable | None:
+        """Return a table, which has no rows; None if its columns are not known."""
+        key = (database.lower(), name.lower())
+        if key not in self._tables:
+            table = self._published_table(*key) or self._find_table(*key)
+            if table is None:
+                return None
+            self._tables[key] = table
+            self._create_table(*key, table)
+        return self._tables[key]
+
+    def _create_table(self, database: str, name: str, table: SourceTable) -> None:
+        self._create_database(database)
+        descriptor: Any = parquet_descriptor(table.columns, f"s3://{self._region}/{name}/")
+        keys: Any = [{"Name": key, "Type": kind} for key, kind in table.partition_keys.items()]
+        self._glue.create_table(
+            DatabaseName=database,
+            TableInput={
+                "Name": name,
+                "TableType": "EXTERNAL_TABLE",
+                "StorageDescriptor": descriptor,
+                "PartitionKeys": keys,
+            },
+        )
+
+    def _published_table(self, database: str, name: str) -> SourceTable | None:
+        """Return the table of a report, by its own dry run; None if no such report is here.
+
+        A report that reads its own table, or is wrong, has the columns that it declares.
+        """
+        declared = self._reports.get(name)
+        if declared is None or database.lower() != settings().report_database.lower():
+            return None
+        columns = {}
+        if name not in self._under_way:
+            verdict = self.judge(declared, declared.first_period)
+            columns = {column.name: column.glue for column in verdict.columns}
+        if not columns:
+            columns = {column: kind.type for column, kind in declared.report.columns.items()}
+        if not columns:
+            return None
+        return SourceTable(environment="", columns=columns, partition_keys={KEY: "string"})
+
+
+@contextmanager
+def open_dry_run(
+    aws: Aws, reports: Sequence[DeclaredReport], find_table: FindTable
+) -> Iterator[DryRun]:
+    """Make dry runs in the local Athena of the shell; if it has none, in one that is started."""
+    reports_by_id = {declared.dag.dag_id: declared for declared in reports}
+    if not remote_endpoint(aws.athena):
+        yield DryRun(aws.athena.meta.endpoint_url, reports_by_id, find_table)
+        return
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_services(Path(folder) / "local-aws.log") as services,
+    ):
+        yield DryRun(services.endpoint_url, reports_by_id, find_table)
+
+
+def _verdict_of_checks(
+    results: Sequence[CheckResult], columns: tuple[TableColumn, ...], declared: DeclaredReport
+) -> Verdict:
+    """Return the verdict on rows that have come out.
+
+    A check that has counted rows gives a value. Without rows it says nothing of the report.
+    """
+    problems = []
+    for result in results:
+        if not result.passed and result.value is None:
+            problem = f"Check {result.name} failed: {result.message}"
+            problems.append(f"{_place_of_check(result, declared)}: {problem}")
+    if not problems:
+        return Verdict(outcome="valid", columns=columns)
+    report = declared.report
+    if report.unload and any("<" in column.type for column in report.columns.values()):
+        problem = "An UNLOAD without rows does not have the types of nested columns."
+        return Verdict(outcome="not validated", problem=problem, columns=columns)
+    return Verdict(outcome="wrong", problem="\n".join(problems), columns=columns)
+
+
+def _place_of_check(result: CheckResult, declared: DeclaredReport) -> str:
+    """Return the file and the line that a failed check is about."""
+    dag_file = Path(declared.dag.fileloc)
+    kind, _, arguments = result.name.rstrip(")").partition("(")
+    if kind == "unique" and declared.report.key:
+        return place_of(r"\bkey=", dag_file)
+    if arguments:
+        column = re.escape(arguments.partition(", ")[0])
+        return place_of(rf"\b{kind}\(\s*[\"']{column}", dag_file)
+    differing = _DIFFERING_COLUMN.search(result.message)
+    if differing is None:  # their order
+        return shown_path(dag_file)
+    name = re.escape(differing["name"])
+    if differing["missing"]:
+        return place_of(rf"[\"']{name}[\"']\s*:", dag_file)
+    return place_of(rf"\bAS\s+\"?{name}\b", settings().sql_folder / declared.report.sql)
+
+
+def _one_unreadable_row(rows: "DuckDBPyRelation", _: Period) -> "DuckDBPyRelation":
+    """Return one row that fails when it is read."""
+    return rows.query("rows", _UNREADABLE)
+
+
+def _place_in_transform(error: TransformError, declared: DeclaredReport) -> str:
+    """Return the line of an author that an error of a transform comes from."""
+    assert error.__cause__ is not None
+    library = Path(athena_reports.__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
+        path = Path(frame.filename)
+        if "site-packages" not in path.parts and not path.is_relative_to(library):
+            return f"{shown_path(path)}, line {_line_of_name(error, frame)}"
+    # It returned something else than rows, or it is a transform of this package.
+    failed = _FAILED_TRANSFORM.search(str(error))
+    name = failed[1] if failed is not None else ""
+    return place_of(rf"def _*{name}\(", Path(declared.dag.fileloc))
+
+
+def _line_of_name(error: TransformError, frame: traceback.FrameSummary) -> int | None:
+    """Return the line of a statement with the name that the error quotes, or its first line."""
+    quoted_name = re.search(r'"([^"]+)"', str(error.__cause__))
+    if quoted_name is not None and frame.lineno and frame.end_lineno:
+        for line in range(frame.lineno, frame.end_lineno + 1):
+            if quoted_name[1] in linecache.getline(frame.filename, line):
+                return line
+    return frame.lineno
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Return a question for the names that resemble a name; empty if none does."""
+    similar = get_close_matches(name, known)
+    if not similar:
+        return ""
+    return f" Did you mean {' or '.join(similar)}?"

@@ -1,0 +1,178 @@
+"""What authors get wrong is reported before anything is paid, and what is right is not.
+
+The lists were written before the dry run, by people who had read the docs alone.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from athena_reports.settings import settings
+from athena_reports_cli.authoring.init import write_project
+from athena_reports_cli.authoring.new import NewReport
+from athena_reports_cli.authoring.rules import check as command
+from athena_reports_cli.authoring.rules.check import Checked, check
+from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
+from athena_reports_cli.local.project import find_project
+from tests.support.variables import kept_environment
+
+if TYPE_CHECKING:
+    from athena_reports_cli.local.services import Services
+
+LISTS = Path(__file__).with_name("author_mistakes")
+PLAYS = {
+    "event_id": "string",
+    "user_id": "bigint",
+    "user_name": "string",
+    "artist": "string",
+    "score": "int",
+    "price": "decimal(10,2)",
+    "played_at": "timestamp",
+    "is_premium": "boolean",
+    "country": "string",
+    "order": "string",
+}
+ARTISTS = {"artist": "string", "label": "string", "founded": "date", "listeners": "bigint"}
+TABLES = {
+    "plays": SourceTable(environment="dev", columns=PLAYS, partition_keys={"dt": "string"}),
+    "artists": SourceTable(environment="dev", columns=ARTISTS),
+}
+DAG_FILE = '''"""
+Artists, for Airflow.
+
+**Schedule.** After each week.
+
+**Input.** `plays`.
+
+**Rerun.** At any time.
+
+**Permissions.** Athena.
+"""
+
+from athena_reports import Column, Input, Report, build_dag, weekly
+
+report = Report(
+    name="top_artists",
+    sql="top_artists.sql",
+    owner="data",
+    since="2025-06-01",
+    params={{"top": 100}},
+    inputs=[{inputs}],
+    columns={{{columns}}},
+    doc=__doc__,
+)
+
+weekly_dag = build_dag(report, weekly("monday", "UTC"))
+'''
+
+
+def entries(kind: str, *names: str) -> list[dict[str, Any]]:
+    return [entry for name in names for entry in tomllib.loads((LISTS / name).read_text())[kind]]
+
+
+MISTAKES = entries("mistake", "from_the_docs.toml", "from_practice.toml")
+QUERIES = entries("query", "correct_from_the_docs.toml", "correct_from_practice.toml")
+
+Check = Callable[[dict[str, str]], Checked]
+
+
+@pytest.fixture(scope="module")
+def check_files(
+    running_services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Check]:
+    """Checks a fresh project with some files in the place of its own; all share one engine."""
+
+    @contextmanager
+    def running(*_: Any, **__: Any) -> Iterator[Callable[[], str]]:
+        yield lambda: running_services.endpoint_url
+
+    work = tmp_path_factory.mktemp("mistakes")
+    new_report = NewReport(
+        name="top_artists",
+        table="plays",
+        key="artist",
+        time="played_at",
+        owner="data",
+        since=date(2025, 6, 1),
+    )
+    with pytest.MonkeyPatch.context() as patch, kept_environment():
+        patch.setattr(command, "starting_services", running)
+        patch.setattr("athena_reports_cli.authoring.init._wheels", lambda _: [])
+        patch.setattr("gc.disable", lambda: None)
+        patch.setattr("sys.dont_write_bytecode", True)
+        write_project(work / "fresh", new_report)
+        write_tables(TABLES, work / "fresh")
+
+        def check_files(files: dict[str, str]) -> Checked:
+            root = work / "project"
+            shutil.rmtree(root, ignore_errors=True)
+            shutil.copytree(work / "fresh", root)
+            for path, text in files.items():
+                (root / path).write_text(text)
+            settings.cache_clear()
+            patch.chdir(root)
+            return check(find_project(root), renew=True)
+
+        yield check_files
+    settings.cache_clear()
+
+
+def findings_of(checked: Checked) -> str:
+    return "\n".join(finding for rule in checked.broken for finding in rule.findings)
+
+
+def is_reported(mistake: dict[str, Any], findings: str) -> bool:
+    """Whether the findings have the line of the mistake and its names."""
+    expected = mistake["expected"]
+    lines = mistake["content"].splitlines()
+    (line,) = [number for number, text in enumerate(lines, 1) if expected["line_of"] in text]
+    place = rf"{Path(mistake['file']).name}(,|:) line {line}\b"
+    names_all = all(name.lower() in findings.lower() for name in expected["names"])
+    return names_all and re.search(place, findings) is not None
+
+
+def test_check_alone_reports_most_mistakes_with_line_and_name(check_files: Check) -> None:
+    missed = {}
+    not_validated = []
+    for mistake in MISTAKES:
+        files = {mistake["file"]: mistake["content"]}
+        files |= {also["file"]: also["content"] for also in mistake["also"]}
+        checked = check_files(files)
+        not_validated += checked.not_validated
+        findings = findings_of(checked)
+        if not is_reported(mistake, findings):
+            missed[mistake["name"]] = f"{findings} {checked.not_validated}"
+    assert len(MISTAKES) == 40
+    assert len(missed) <= 8
+    assert len(not_validated) <= 3
+
+
+def test_correct_queries_have_no_finding(check_files: Check) -> None:
+    found = {}
+    not_validated = []
+    for query in QUERIES:
+        sql = query["sql"]
+        inputs = []
+        if "plays" in sql:
+            previous = ", previous=True" if "period.previous" in sql else ""
+            last_year = ", last_year=True" if "period.last_year" in sql else ""
+            inputs.append(f'Input("plays", "dt"{previous}{last_year})')
+        if "artists" in sql:
+            inputs.append('Input("artists", ())')
+        columns = [f'"{name}": Column("{kind}", "it")' for name, kind in query["columns"].items()]
+        dag_file = DAG_FILE.format(inputs=", ".join(inputs), columns=", ".join(columns))
+        checked = check_files({"include/sql/top_artists.sql": sql, "dags/top_artists.py": dag_file})
+        not_validated += [f"{query['name']}: {reason}" for reason in checked.not_validated]
+        if checked.findings:
+            found[query["name"]] = findings_of(checked)
+    assert len(QUERIES) == 60
+    assert (found, len(not_validated) <= 3) == ({}, True), not_validated
