@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench import (
     backfill,
+    check,
     command_help,
     delivery,
     page,
@@ -26,6 +27,7 @@ from bench.results import Row, keep, show
 BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "help": command_help.measure,
     "parse": parse.measure,
+    "check": check.measure,
     "wait": wait.measure,
     "results": results_path.measure,
     "results-large": results_path.measure_large,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from athena_reports.aws.s3 import S3, S3Error
-from athena_reports_cli.authoring.trial import trial
+from athena_reports_cli.authoring.trial import Aws, TrialRequest, trial
 from local_athena.faults import End, Fault, Faults, Refuse
 from tests.support.aws_errors import LOST, api_error
 from tests.support.dag_files import load_dags
@@ -178,10 +178,10 @@ def test_published_sql_that_fails_today_is_told_and_the_plan_goes_on(
 def test_a_call_for_the_published_sql_that_fails_is_told_and_the_plan_goes_on(
     error: Exception, shell: Shell, flown: Flown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trial_of_edited(*arguments: Any, sql: str = "", **options: Any) -> Any:
-        if sql:
+    def trial_of_edited(request: TrialRequest, aws: Aws) -> Any:
+        if request.query.query != request.declared.sql(request.period):
             raise error
-        return trial(*arguments, **options)
+        return trial(request, aws)
 
     flown.edit(*EDIT)
     monkeypatch.setattr("athena_reports_cli.authoring.plan.trial", trial_of_edited)

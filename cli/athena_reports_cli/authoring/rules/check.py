@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -99,7 +98,7 @@ def check(
         renewed = sql_rules.renew(repository) if renew else []
         reports = {dag_id: DeclaredReport(dag) for dag_id, dag in repository.all_reports.items()}
         dry_run = DryRun(wait_for_endpoint(), reports, find_table)
-        repository = replace(repository, judge=dry_run.judge)
+        repository.judge = dry_run.judge
         broken = []
         for rule in [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]:
             findings = tuple(rule(repository))

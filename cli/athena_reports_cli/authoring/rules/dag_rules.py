@@ -47,7 +47,7 @@ def _not_judged(_declared: DeclaredReport, _period: Period) -> Verdict:
     return Verdict(outcome="valid")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Repository:
     """The files of a project; each DAG file is parsed alone, as by Airflow's DAG processor.
 
