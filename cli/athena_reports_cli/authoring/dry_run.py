@@ -124,11 +124,10 @@ class DryRun:
         services = Services(endpoint_url, self._region)
         self._glue = services.glue
         self._aws = Aws(services.athena, services.glue, S3(services.s3))
-        managed = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
+        in_region: Any = {"LocationConstraint": self._region}
         services.athena.create_work_group(Name=self._region, Configuration=managed)
-        services.s3.create_bucket(
-            Bucket=self._region, CreateBucketConfiguration={"LocationConstraint": self._region}
-        )
+        services.s3.create_bucket(Bucket=self._region, CreateBucketConfiguration=in_region)
 
     def judge(self, declared: DeclaredReport, period: Period) -> Verdict:
         """Return what a dry run of a period says of its report.
@@ -348,7 +347,7 @@ def _place_of_check(result: CheckResult, declared: DeclaredReport) -> str:
     return place_of(rf"\bAS\s+\"?{name}\b", settings().sql_folder / declared.report.sql)
 
 
-def _one_unreadable_row(rows: "DuckDBPyRelation", _: Period) -> "DuckDBPyRelation":
+def _one_unreadable_row(rows: "DuckDBPyRelation", _: Period) -> Any:
     """Return one row that fails when it is read."""
     return rows.query("rows", _UNREADABLE)
 

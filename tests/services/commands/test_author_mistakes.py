@@ -122,7 +122,8 @@ def check_files(
                 (root / path).write_text(text)
             settings.cache_clear()
             patch.chdir(root)
-            return check(find_project(root), renew=True)
+            with kept_environment():
+                return check(find_project(root), renew=True)
 
         yield check_files
     settings.cache_clear()

@@ -124,7 +124,7 @@ def _rendered(declared: DeclaredReport, period: Period, file: Path) -> Rendered:
         setattr(context["inputs"], source.table, asked_input)
     sql = declared.sql(period, context)
     unfiltered = []
-    unread = []
+    unread: list[Period] = []
     for source in report.inputs:
         asks_period = frozenset(source.columns) in asked_period.asked
         if source.is_partitioned and not asks_period:
