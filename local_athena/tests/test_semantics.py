@@ -452,6 +452,7 @@ REFUSED = [
     # what Athena does and this does not
     ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: the local Athena does not do CREATE TABLE statements"),
     ("EXPLAIN SELECT 1", "NOT_SUPPORTED: .* EXPLAIN statements"),
+    ("-- a\nUSING EXTERNAL FUNCTION f(a int) RETURNS int LAMBDA 'l' SELECT f(1)", "NOT_SUPPORTED: .* USING EXTERNAL FUNCTION$"),
     ("SHOW TABLES", "NOT_SUPPORTED: .* SHOW statements"),
     ("MSCK REPAIR TABLE t", "NOT_SUPPORTED: .* MSCK statements"),
     ("UNLOAD (SELECT 1) TO 's3://bucket/'", "NOT_SUPPORTED: .* UNLOAD in the format ''"),

@@ -31,6 +31,7 @@ _ATHENA_STATEMENTS = re.compile(
 )
 # What the validator says of some thousand values in a list, which Athena takes. sqlglot reads them.
 _TOO_LONG = "maximum SQL statement complexity exceeded"
+_EXTERNAL_FUNCTION = re.compile(r"(\s|--[^\n]*\n)*USING\s+EXTERNAL\s+FUNCTION\b", re.IGNORECASE)
 _COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
 
 
@@ -222,6 +223,8 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
 
 def _check_syntax(sql: str) -> bool:
     """Whether a statement is an UNLOAD; else it is a query."""
+    if _EXTERNAL_FUNCTION.match(sql):
+        raise ApiError("NOT_SUPPORTED: the local Athena does not do USING EXTERNAL FUNCTION")
     analysis = analyze_statements(_for_the_validator(sql), jinja="reject", function_arguments="off")
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""

@@ -123,6 +123,13 @@ NOT_READ = "An UNLOAD without rows"
             "it drops scored",
         ),
         (
+            "USING EXTERNAL FUNCTION f(a varchar) RETURNS varchar LAMBDA 'l'"
+            " SELECT f(user_id) AS a FROM plays",
+            {},
+            "not validated",
+            "the local Athena does not do USING EXTERNAL FUNCTION",
+        ),
+        (
             RIGHT,
             {"transform": no_row},
             "not validated",
