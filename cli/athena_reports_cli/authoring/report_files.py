@@ -236,7 +236,10 @@ def _report_dags(path: Path) -> list[BuiltDag]:
         if not reports:
             raise
         raise PeriodError(f"Report {', '.join(map(repr, reports))}: {error}") from error
-    return [value for value in vars(module).values() if isinstance(value, BuiltDag)]
+    dags = [value for value in vars(module).values() if isinstance(value, BuiltDag)]
+    for dag in dags:
+        dag.fileloc = str(path)  # as Airflow sets it
+    return dags
 
 
 def _source(path: Path) -> str:

@@ -21,7 +21,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import error_kind
+from athena_reports.aws.errors import error_code, error_kind
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError
 from athena_reports.periods.calendar import Period
@@ -216,11 +216,13 @@ def _succeeded(request: TrialRequest, aws: Aws) -> QueryExecution:
     try:
         execution = _run(request.query, aws, request.present)
     except ClientError as error:
+        if error_code(error) != "InvalidRequestException":
+            raise
         reason = error.response["Error"].get("Message", "")
         place = _place(reason, request)
-        if not place:
-            raise
-        problem = f"{request.about}: Athena rejected the query: {reason}{place} {try_again}"
+        problem = (
+            f"{request.about}: Athena rejected the query: {reason.rstrip('.')}.{place} {try_again}"
+        )
         raise QueryRefusedError(problem, reason) from error
     if execution.state == QueryState.SUCCEEDED:
         return execution
