@@ -57,6 +57,9 @@ RUN_ELSEWHERE = {
     "docs/how-to/several-tables.md": "tests/services/test_several_tables.py",
     "docs/how-to/start-a-dag.md": "tests/services/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/services/test_runs.py",
+    "docs/how-to/write-a-report.md": (
+        "tests/unit/athena_reports_cli/authoring/test_source_tables.py"
+    ),
 }
 NOT_RUN = {
     (

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 import athena_reports
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import QueryError, ResultError, TransformError
+from athena_reports.errors import QueryError, ResultError, SqlTemplateError, TransformError
 from athena_reports.inputs.published import KEY
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.glue_table import parquet_descriptor
@@ -134,7 +134,10 @@ class DryRun:
 
         SQL that differs from other SQL of the report in literals alone is not run again.
         """
-        sql = declared.sql(period)
+        try:
+            sql = declared.sql(period)
+        except SqlTemplateError as error:
+            return Verdict(outcome="wrong", problem=f"{declared.report.sql}: {error}")
         key = (declared.report.name, shape_of(sql))
         if key not in self.verdicts:
             self._under_way.add(declared.dag.dag_id)

@@ -108,6 +108,7 @@ NOT_READ = "An UNLOAD without rows"
             "no table palys. Did you mean plays? Correct the name, or run `athena-reports check",
         ),
         (RIGHT, {"inputs": [Input("gone")]}, "wrong", "tables.yaml has no table gone."),
+        ("SELECT {{ lost }}", {}, "wrong", "plays.sql: line 1 of the SQL: lost is not defined"),
         ("SELECT 1 AS a, 2 AS a", {}, "wrong", "the column a occurs twice"),
         (
             RIGHT,

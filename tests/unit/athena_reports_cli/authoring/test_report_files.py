@@ -115,6 +115,7 @@ def test_reports_are_the_dags_that_were_built_and_no_others(
     found = declared_reports()
     assert found.broken_files == []
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
+    assert {declared.dag.fileloc for declared in found.reports} == {str(tmp_path / "plays.py")}
     declared, period = find_report("plays", "2025-05", found)
     assert (declared.dag.dag_id, period) == ("plays_monthly", monthly().period("2025-05"))
 
@@ -183,6 +184,7 @@ def test_a_file_may_have_the_name_of_a_module_and_other_names_for_ours(
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     found = declared_reports()
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
+    assert {declared.dag.fileloc for declared in found.reports} == {str(tmp_path / "plays.py")}
     assert sys.modules["json"] is json
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from athena_reports_cli.authoring.source_tables import (
     table_name,
     write_tables,
 )
+from tests.support.code_blocks import blocks_of
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -43,6 +45,15 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert find(settings().database.upper(), "Plays") == PLAYS
     assert find("raw", "users") == users
     assert find("raw", "plays") is None
+
+
+def test_the_file_that_the_page_shows_is_read(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "write-a-report.md"
+    (block,) = [block for block in blocks_of(page) if block.language == "yaml"]
+    (tmp_path / "tables.yaml").write_text(block.text)
+    plays = read_tables(tmp_path)["plays"]
+    assert (plays.environment, plays.date) == ("prd", date(2026, 11, 30))
+    assert list(plays.all_columns) == ["user_id", "score", "played_at", "dt"]
 
 
 def test_a_loaded_table_does_not_replace_one_of_another_environment(tmp_path: Path) -> None:
