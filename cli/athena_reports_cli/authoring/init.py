@@ -117,6 +117,6 @@ def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> d
 def _table(report: NewReport) -> SourceTable:
     """Return the table of events as the answers describe it."""
     keys = {report.partition: "string"}
-    columns = {report.key: "string", report.time: "timestamp"}
+    columns = {report.ranked: "string", report.time: "timestamp"}
     columns.pop(report.partition, None)  # its dates may be what is ranked
     return SourceTable(environment=_ENVIRONMENTS[0], columns=columns, partition_keys=keys)

@@ -43,7 +43,7 @@ def _listed(declared: DeclaredReport, *, aws: Aws | None) -> ListedReport:
     return ListedReport(
         report=declared.report.name,
         dag_id=dag.dag_id,
-        cadence=declared.cadence.name,
+        cadence=declared.cadence.unit,
         schedule=dag.timetable.summary,
         owner=declared.report.owner,
         last_published=_last_published(declared, aws),

@@ -15,9 +15,9 @@ from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import AthenaReportsError
+from athena_reports.inputs.partitions import has_success_marker
 from athena_reports.inputs.published import Published, Source
 from athena_reports.inputs.source_table import SourceTable
-from athena_reports.inputs.partitions import has_success_marker
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import PublishedCalendar, require_calendar
 from athena_reports.publication.glue_table import published_tables
