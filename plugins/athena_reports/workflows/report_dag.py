@@ -30,6 +30,7 @@ from athena_reports.workflows.options import (
     require_time_to_alert,
 )
 from athena_reports.workflows.report_tasks import add_tasks
+from athena_reports.workflows.second_declaration import refuse_second_declaration
 
 if TYPE_CHECKING:
     from athena_reports.delivery.channels import Channel
@@ -131,7 +132,8 @@ def build_dag(
             correction. At most the `keep_days` of the cleanup, which `check` holds it against.
 
     Raises:
-        ReportError: An argument is wrong.
+        ReportError: An argument is wrong, or another file of Airflow's `dags_folder` declares a
+            report of the same name.
         SettingsError: A setting is missing or wrong.
     """
     deployment = settings()
@@ -146,6 +148,8 @@ def build_dag(
         from athena_reports.delivery.delivery_options import require_deliveries
 
         channels = require_deliveries(report, deliver, delivery_policy, delay=delay)
+    refuse_second_declaration(report)
+
     report = report.with_params(cadence.unit, params or {})
     callbacks: dict[str, Any] = {}
     failed_delivery_callbacks = None

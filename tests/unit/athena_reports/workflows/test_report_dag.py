@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 from jinja2 import StrictUndefined
@@ -483,6 +484,104 @@ def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
     )
     with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
         build(unload=True)
+
+
+DECLARATION = """
+from athena_reports import Report, build_dag, monthly, weekly
+plays = Report(name="plays", sql="plays.sql", since="2025-01-01")
+plays_weekly = build_dag(plays, weekly())
+plays_monthly = build_dag(plays, monthly())
+"""
+
+
+def parsed(file: Path) -> Any:
+    """What Airflow's DAG processor finds in one file: it parses each in a process of its own."""
+    return DagBag(file, safe_mode=False)
+
+
+@pytest.mark.usefixtures("sql_folder")
+@pytest.mark.parametrize("second", ["plays_copy.py", "team/plays.py"])
+def test_a_second_file_that_declares_a_report_is_an_import_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    first, copy = tmp_path / "dags" / "plays.py", tmp_path / "dags" / second
+    copy.parent.mkdir(parents=True)
+    for file in (first, copy):
+        file.write_text(DECLARATION)
+    assert not parsed(copy).import_errors  # what lies elsewhere, such as a test, is not Airflow's
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+
+    assert sorted(parsed(first).dags) == ["plays_monthly", "plays_weekly"]
+    found = parsed(copy)
+    (error,) = found.import_errors.values()
+    assert str(first) in error
+    assert str(copy) in error
+    assert not found.dags
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_a_second_declaration_is_found_however_it_is_written_and_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A synchronized repository is a link to its newest version."""
+    version = tmp_path / "version"
+    version.mkdir()
+    (tmp_path / "dags").symlink_to(version)
+    text = DECLARATION.replace('name="plays", sql="plays.sql"', "sql='plays.sql', name='plays'")
+    text = text.replace(" Report(", " athena_reports.Report(")
+    (version / "a.py").write_text(f"import athena_reports\n{text}")
+    (version / "b.py").write_text(DECLARATION)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    assert sorted(parsed(tmp_path / "dags" / "a.py").dags) == ["plays_monthly", "plays_weekly"]
+    (error,) = parsed(tmp_path / "dags" / "b.py").import_errors.values()
+    assert (
+        f"{version / 'b.py'} declares it, and so does {version / 'a.py'}: their DAGs have the same"
+        " ids. Give it another name, or import the report from there."
+    ) in error
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_a_second_file_keeps_no_task_of_the_accepted_one_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have come since the DAG processor has accepted the other, and before a task begins."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    for name in ("a_copy", "plays"):
+        (tmp_path / f"{name}.py").write_text(DECLARATION)
+    assert parsed(tmp_path / "plays.py").import_errors
+    # As the process of a task has them when it parses the file.
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "plays_weekly")
+    assert parsed(tmp_path / "plays.py").import_errors
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "run_query")
+    found = parsed(tmp_path / "plays.py")
+    assert found.import_errors == {}
+    assert "plays_weekly" in found.dags
+
+
+@pytest.mark.usefixtures("sql_folder")
+def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declared_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    files = {"declared_once": DECLARATION, "a_broken": DECLARATION + "(", "a_ignored": DECLARATION}
+    files["a"] = "from declared_once import plays  # plays\nfrom athena_reports import *\n"
+    # They have others, whose names and fields only look alike.
+    files["a_longer"] = DECLARATION.replace('"plays"', '"plays_more"')
+    files["a_owner"] = DECLARATION.replace('name="plays"', 'name="games", owner="plays"')
+    files["a_other_call"] = "from athena_reports import *\nprint(dict(name='plays'))\n"
+    files["z"] = (
+        "from athena_reports import build_dag, daily\nfrom declared_once import plays\nz ="
+        " build_dag(plays, daily())"
+    )
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / ".airflowignore").write_text("a_ignored.py")
+
+    for name in ("declared_once", "z"):
+        found = parsed(tmp_path / f"{name}.py")
+        assert not found.import_errors
+        assert found.dags
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

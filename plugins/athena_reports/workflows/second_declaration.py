@@ -1,0 +1,66 @@
+"""Rejects a report that another DAG file declares too.
+
+Airflow parses each file by itself. If two have a DAG of one id, each parse replaces the DAG of the
+other file.
+"""
+
+import ast
+import traceback
+from functools import cache
+from pathlib import Path
+
+from airflow.configuration import conf
+from airflow.sdk import get_parsing_context
+
+from athena_reports.reports.report import Report
+from athena_reports.workflows.dag_files import dag_files
+
+
+def refuse_second_declaration(report: Report) -> None:
+    """Raise ReportError if a DAG file that sorts before this one declares the report too."""
+    folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
+    is_for_a_task = get_parsing_context().task_id is not None
+    file = _file_of_author()
+    if is_for_a_task or not file.is_relative_to(folder):
+        return  # the DAG processor has parsed a task's file before, and accepted it
+    files = _declaring_files(report.name, folder)
+    if file in files[1:]:  # the first of them keeps the name
+        report.refuse(
+            "name",
+            f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
+            "Give it another name, or import the report from there.",
+        )
+
+
+def _file_of_author() -> Path:
+    """Return the file that calls this package."""
+    for frame, _ in traceback.walk_stack(None):
+        package = frame.f_globals["__name__"].partition(".")[0]
+        if package not in ("athena_reports", "pydantic"):
+            return Path(frame.f_code.co_filename).resolve()
+    raise AssertionError("no file calls build_dag")
+
+
+@cache
+def _declaring_files(report_name: str, folder: Path) -> list[Path]:
+    """Return the DAG files that declare a report of this name, sorted."""
+    paths = {path.resolve() for path in dag_files(folder)}
+    return sorted(path for path in paths if _declares(path, report_name))
+
+
+def _declares(path: Path, report_name: str) -> bool:
+    """Return whether a file's text has a call `Report(name="...")` with this name."""
+    source = path.read_bytes()
+    if report_name.encode() not in source:
+        return False
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return False  # Airflow shows its import error
+    for node in nodes:
+        if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Report"):
+            continue
+        for keyword in node.keywords:
+            if keyword.arg == "name" and ast.unparse(keyword.value) == repr(report_name):
+                return True
+    return False
