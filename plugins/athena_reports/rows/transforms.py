@@ -255,7 +255,7 @@ def each_row(
             argument, that is the Period.
         adds: Columns that are new or change their type, each with the name of its type in Athena,
             such as `bigint`, `varchar` or `decimal(10,2)`.
-        drops: Columns to leave out, if the rows have them. The function may return them or not.
+        drops: Columns to leave out. The function may return them or not.
 
     Raises:
         ValueError: A type is not known.
@@ -273,6 +273,11 @@ def _each_row(
     adds: Mapping[str, str],
     drops: frozenset[str],
 ) -> DuckDBPyRelation:
+    unknown = sorted(drops.difference(rows.columns))
+    if unknown:
+        raise TransformError(
+            f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}."
+        )
     engine = current_engine.get()
     types = _types_after(rows, adds, drops, engine)
     adapters = {name: _adapter(kind) for name, kind in types.items()}

@@ -11,7 +11,13 @@ from athena_reports import errors
 from athena_reports.errors import AthenaReportsError, ReportError
 
 # The errors after which the same call may succeed; an error of any other class is final.
-RETRYABLE = {"DiskFullError", "MissingPartitionsError", "PublishError", "TableError"}
+RETRYABLE = {
+    "ContestedError",
+    "DiskFullError",
+    "MissingPartitionsError",
+    "PublishError",
+    "TableError",
+}
 
 
 def error_classes() -> list[type[Exception]]:

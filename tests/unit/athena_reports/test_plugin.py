@@ -11,7 +11,7 @@ from airflow.sdk.plugins_manager import integrate_macros_plugins
 from fastapi.testclient import TestClient
 
 from athena_reports import plugin
-from athena_reports.errors import RunPeriodError
+from athena_reports.errors import ReportError, RunPeriodError
 from athena_reports.plugin import AthenaReportsPlugin
 from athena_reports.reports.sql_period import SqlPeriod
 from tests.support.airflow_run import DagRun, context
@@ -50,7 +50,7 @@ def test_a_dag_written_by_hand_that_asks_for_partitions_by_minute_fails_before_i
         'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H/%M") }}',
         cadence=None,
     )
-    with pytest.raises(ValueError, match="%Y/%m/%d/%H/%M"):
+    with pytest.raises(ReportError, match="'%M' of the key datehour is not supported"):
         task.render_template_fields(context() | {"macros": MacrosAccessor()})
 
 

@@ -58,9 +58,7 @@ def test_a_missing_object_and_a_missing_bucket(s3: S3Client, bucket: str, tmp_pa
         ) as caught:
             call(f"s3://{bucket}/none")
         assert not caught.value.retryable
-    with pytest.raises(
-        S3Error, match="Create the bucket, or change ATHENA_REPORTS_BUCKET"
-    ) as other:
+    with pytest.raises(S3Error, match="Create the bucket, or correct its name") as other:
         S3(s3).read("s3://no-such-bucket-anywhere/none")
     assert not isinstance(other.value, MissingObjectError)
 

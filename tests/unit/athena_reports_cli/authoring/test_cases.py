@@ -62,7 +62,7 @@ def test_what_came_out_is_accepted_and_passes_then(case: Path) -> None:
             "period: 2025-06\ncadence: weekly",
             ": scores_weekly: '2025-06' is not the id of a week",
         ),
-        ("period: 2025-06\ncadence: wekly", ": There is no report 'scores_wekly'."),
+        ("period: 2025-06\ncadence: wekly", ': There is no report "scores_wekly".'),
         ("period: 2025-06-15\ncte: x", ", field 'cte': there is no such field."),
         ("cadence: weekly", ", field 'period': it is missing."),
         # Not the last complete one, which is another one each week.
@@ -88,7 +88,7 @@ def test_a_case_of_no_report_names_its_folder(case: Path, text: str) -> None:
     case.rename(folder)
     result = run(folder)
     assert result.outcome == "failed"
-    assert "There is no report 'scroes" in result.problem
+    assert 'There is no report "scroes' in result.problem
     assert result.problem.startswith(f"{folder}/case.yaml: ")
 
 

@@ -171,7 +171,7 @@ def test_named_reports_are_checked_and_json_has_the_findings(
     )
     code, printed = shell("check", "gone")
     assert code == 1
-    assert "There is no report 'gone'" in printed
+    assert 'There is no report "gone"' in printed
 
 
 MODULES = (dag_rules, published_rules, sql_rules)
