@@ -25,9 +25,9 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
-from tests.repository.console import check_console, run_python
 from tests.repository.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of
+from tests.support.console import check_console, run_python
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT

@@ -26,9 +26,9 @@ from cfnlint.decode import decode
 
 from athena_reports.settings import read_settings
 from athena_reports.workflows.dag_files import dag_files
-from tests.repository.console import run_python
 from tests.support import reports
 from tests.support.code_blocks import Block, blocks_of
+from tests.support.console import run_python
 from tests.support.dag_files import load_dags
 from tests.support.existing_environment import OF_MWAA, OF_REPORTS, PAGE, endpoints_below
 from tests.support.paths import ROOT

@@ -113,7 +113,7 @@ class Authors:
 
     def _execute(self, command: Command) -> None:
         sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])  # as the runs have it
-        request = trial._request(sql, "database_dev", "preview", self.aws)
+        request = trial.query_request(sql, "database_dev", self.aws, command="preview")
         errors = (AthenaReportsError, ClientError, BotoCoreError)
         try:
             command.execute(lambda: trial._run(request, self.aws, _PRESENT), *errors)

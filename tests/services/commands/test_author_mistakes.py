@@ -101,14 +101,14 @@ def check_files(
     new_report = NewReport(
         name="top_artists",
         table="plays",
-        key="artist",
+        ranked="artist",
         time="played_at",
         owner="data",
         since=date(2025, 6, 1),
     )
     with pytest.MonkeyPatch.context() as patch, kept_environment():
         patch.setattr(command, "starting_services", running)
-        patch.setattr("athena_reports_cli.authoring.init._wheels", lambda _: [])
+        patch.setattr("athena_reports_cli.authoring.init.kept_wheels", lambda: [])
         patch.setattr("gc.disable", lambda: None)
         patch.setattr("sys.dont_write_bytecode", True)
         write_project(work / "fresh", new_report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,6 +86,7 @@ def database(folder: Path, filled: Path) -> Iterator[Session]:
         shutil.copyfile(filled, file)
     else:
         _fill(folder)
+        gc.collect()  # connections that only a circle of objects still has
         airflow_settings.engine.dispose()
         # Without a connection, SQLite has moved its write-ahead log into the file.
         assert not file.with_name(f"{file.name}-wal").exists()

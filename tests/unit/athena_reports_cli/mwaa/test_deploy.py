@@ -14,7 +14,7 @@ from pathlib import Path
 import jmespath
 import pytest
 
-from tests.repository.console import check_aws
+from tests.support.console import check_aws
 from tests.support.paths import ROOT
 from tests.support.stacks import REPORTS_TEMPLATE, TEMPLATE
 
