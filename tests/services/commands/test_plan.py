@@ -286,7 +286,10 @@ def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_publis
     assert done.lines[0] == "### items_weekly: 3 of 3 periods would change"
     command = f"athena-reports run items_weekly {WEEKS[0]} {WEEKS[1]}"
     assert done.err.splitlines()[-1].endswith(f": {command}")
-    assert "athena-reports run" not in shop.run("plan", "audit", "--yes").err  # nothing changes
+    unchanged = shop.run("plan", "audit", "--yes")
+    assert unchanged.code == 0
+    assert " would change" in unchanged.lines[0]
+    assert "athena-reports run" not in unchanged.err
 
 
 def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike) -> None:

@@ -294,6 +294,18 @@ def test_the_values_of_only_are_no_part_of_a_success_marker(
     assert found.not_done == tuple(f"dt={DAYS[0]}/region={name}" for name in regions)
 
 
+def test_what_glue_lacks_and_what_has_no_marker_are_told_apart(
+    glue: GlueClient, database: str, s3: S3Client, bucket: str
+) -> None:
+    create(glue, database, ["dt"], [[day] for day in DAYS[1:]])
+    for day in DAYS[2:]:
+        s3.put_object(Bucket=bucket, Key=f"done/{day}")
+    need = need_of(with_done("partial", bucket), database)
+    ((found, folders),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
+    assert (found.absent, found.not_done) == (("dt=2025-06-21",), ("dt=2025-06-22",))
+    assert len(folders) == 7
+
+
 def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
     glue: GlueClient, database: str
 ) -> None:

@@ -296,4 +296,4 @@ def test_when_the_last_wait_has_left_nobody_asks_any_more(
         await asyncio.sleep(10 * PAUSE_SECONDS)
 
     clock.run(leave())
-    assert lake.counts["GetTable"] <= 3
+    assert 2 <= lake.counts["GetTable"] <= 3

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from athena_reports import Column, Input, Published, build_dag, checks, transforms
-from athena_reports_cli.authoring.dry_run import DryRun, Verdict, WrongReportError
+from athena_reports_cli.authoring import dry_run as module
+from athena_reports_cli.authoring.dry_run import DryRun, Verdict, WrongReportError, shape_of
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.source_tables import SourceTable
+from athena_reports_cli.authoring.trial import Aws
 from athena_reports_cli.local.services import Services
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
@@ -172,8 +176,36 @@ def test_a_report_has_the_columns_that_another_one_returns(declare: Declare, jud
         inputs=[Published("others", WEEKS)],
         columns=columns({"score": "bigint"}),
     )
-    assert judge(reader, other) == judge(reader, other)
     assert judge(reader, other).outcome == "valid"
+    wrong = declare(sql.replace("score", "tags"), inputs=[Published("others", WEEKS)])
+    assert judge(wrong, other).outcome == "wrong"  # a column of plays, which the other drops
+
+
+def test_queries_that_differ_in_more_than_their_literals_have_two_shapes() -> None:
+    week = "SELECT a FROM t1 WHERE dt IN ('2025-06-01', '2025-06-02') AND n > 10 AND x = 'u'"
+    other = "SELECT a FROM t1 WHERE dt IN ('2025-06-08') AND n > 3 AND x = 'v w'"
+    assert shape_of(week) == shape_of(other)
+    for old, new in (("AND n", "OR n"), ("SELECT a", "SELECT b"), ("x = ", "x <> "), ("t1", "t2")):
+        assert shape_of(week.replace(old, new)) != shape_of(week)
+
+
+def test_a_dry_run_writes_into_no_account(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    @contextmanager
+    def start(log: Path) -> Iterator[Services]:
+        started.append(log)
+        yield services
+
+    monkeypatch.setattr(module, "local_services", start)
+    nothing: Any = None
+    for url, number in ((services.endpoint_url, 0), ("https://athena.us-east-1.amazonaws.com", 1)):
+        athena = boto3.client("athena", region_name="us-east-1", endpoint_url=url)
+        aws = Aws(athena=athena, glue=nothing, s3=nothing)
+        with module.open_dry_run(aws, [], lambda *_: None):
+            assert len(started) == number
 
 
 @pytest.mark.parametrize(

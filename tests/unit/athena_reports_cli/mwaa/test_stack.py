@@ -364,10 +364,11 @@ def test_a_role_touches_its_own_environment_and_no_other(
     }
 
 
+@pytest.mark.parametrize("key", ["", KEY])
 def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
-    aws: LocalAws, new_stack: Callable[..., Stack]
+    aws: LocalAws, new_stack: Callable[..., Stack], key: str
 ) -> None:
-    stack = new_stack("dev")
+    stack = new_stack("dev", KmsKeyArn=key)
     bucket = f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
     granted = {}
     for statement in policies_of(aws, stack)["MwaaPolicy"]:
@@ -376,6 +377,10 @@ def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
             assert actions == ["s3:ListAllMyBuckets"]
         elif "NotResource" in statement:  # the key of MWAA's own queue
             assert statement["NotResource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*"
+        elif statement["Sid"] == "UseOwnKey":
+            through = [f"{service}.{REGION}.amazonaws.com" for service in ("s3", "sqs")]
+            assert statement["Resource"] == key
+            assert statement["Condition"] == {"StringLike": {"kms:ViaService": through}}
         else:
             granted |= dict.fromkeys(actions, " ".join(as_list(statement["Resource"])))
     assert granted == {action: place.format(bucket=bucket) for action, place in USER_GUIDE.items()}
@@ -494,3 +499,60 @@ def test_the_page_on_configuration_shows_the_options_of_the_template() -> None:
         shown["secrets.backend"],
         json.loads(shown["secrets.backend_kwargs"]),
     ) == secrets_backend("prd")
+
+
+# --- What the template says of every resource of a kind -------------------------------------------
+
+
+def of_type(*kinds: str) -> dict[str, Any]:
+    """The resources of some kinds, by their names."""
+    resources = TEMPLATE["Resources"]
+    return {name: each for name, each in resources.items() if each["Type"] in kinds}
+
+
+def test_what_holds_data_outlives_the_stack() -> None:
+    holding = of_type("AWS::S3::Bucket", "AWS::Athena::WorkGroup", "AWS::Glue::Database")
+    assert len(holding) > 3
+    for name, each in holding.items():
+        kept = (each["DeletionPolicy"], each["UpdateReplacePolicy"])
+        assert kept == ("RetainExceptOnCreate", "Retain"), name
+
+
+def test_buckets_are_closed_to_the_public_and_reached_by_tls_alone() -> None:
+    buckets = of_type("AWS::S3::Bucket")
+    blocks = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    for each in buckets.values():
+        properties = each["Properties"]
+        assert properties["PublicAccessBlockConfiguration"] == dict.fromkeys(blocks, True)
+        owned = properties["OwnershipControls"]["Rules"]
+        assert owned == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    closed = set()
+    for each in of_type("AWS::S3::BucketPolicy").values():
+        for statement in each["Properties"]["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Deny" and statement["Action"] == "s3:*":
+                assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+                closed.add(each["Properties"]["Bucket"]["Ref"])
+    assert closed == buckets.keys()
+
+
+def test_alarms_reach_the_topic_and_a_query_has_a_cutoff() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    actions = {
+        name: alarm["Properties"]["AlarmActions"]
+        for name, alarm in alarms.items()
+        if "AlarmActions" in alarm["Properties"]
+    }
+    assert actions == {
+        "SchedulerAlarm": [{"Ref": "AlertTopic"}],
+        "ScannedBytesAlarm": [{"Ref": "AlertTopic"}],
+    }
+    scheduler = alarms["SchedulerAlarm"]["Properties"]
+    assert scheduler["TreatMissingData"] == "breaching"
+    assert scheduler["ComparisonOperator"] == "LessThanThreshold"
+    assert alarms["ScannedBytesAlarm"]["Properties"]["Threshold"] == {"Ref": "ScanAlarmBytesPerDay"}
+    (policy,) = of_type("AWS::SNS::TopicPolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    (workgroup,) = of_type("AWS::Athena::WorkGroup").values()
+    configuration = workgroup["Properties"]["WorkGroupConfiguration"]
+    assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "ScanCutoffBytes"}
