@@ -8,7 +8,7 @@
 #
 # It needs the commands athena-reports, aws and sam. deploy/environments/ENVIRONMENT.yaml has the parameters of the stack.
 set -euo pipefail
-shopt -s inherit_errexit
+shopt -s inherit_errexit 2>/dev/null || { echo "This script requires bash 4.4 or later." >&2; exit 2; }
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
@@ -51,7 +51,7 @@ upload() {
 }
 
 # 1. The bundle, checked.
-version=$(sed -n 's/^AirflowVersion: *//p' "$parameters")
+version=$(sed -n "s/^AirflowVersion: *[\"']\{0,1\}\([0-9.]*\).*/\1/p" "$parameters")
 if [ "$check" = yes ]; then
     athena-reports mwaa-check --env "$environment" --version "${version:?$parameters has no AirflowVersion}"
 else

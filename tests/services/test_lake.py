@@ -22,7 +22,6 @@ from demo import flights, lake, plays
 SPEC = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 4, 20), events=3_000, users=100)
 DAYS = list(plays.generate(SPEC))
 FEW = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 1, 4), events=100, users=10)
-FEW_DAYS = list(plays.generate(FEW))
 
 _environments = itertools.count()
 

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 LATE_DAY = "2013-03-15"  # of the same week as the edited one
 LAKE = "athena-lake-dev"
 PLAN = ("plan", DAG_ID, "--last", "2", "--yes")
-TRANSFORM = "transform=transforms.each_row(lambda row: row | {'flights': row['flights'] + 1}), "
 
 
 def flew(day: str) -> set[str]:
@@ -46,12 +45,6 @@ def late(flown: Flown) -> Iterator[None]:
     s3.copy_object(Bucket=LAKE, Key=key, CopySource={"Bucket": LAKE, "Key": stored["Key"]})
     yield
     s3.delete_object(Bucket=LAKE, Key=key)
-
-
-def edit_transform(flown: Flown) -> None:
-    file = flown.root / "dags" / "flown.py"
-    text = file.read_text().replace("checks=[", f"{TRANSFORM}checks=[")
-    file.write_text(text.replace("checks, weekly", "checks, transforms, weekly"))
 
 
 def planned(shell: Shell) -> dict[str, Any]:

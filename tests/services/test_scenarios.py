@@ -103,7 +103,6 @@ HELD = Hold(state="RUNNING")
 BRIEFLY = Hold(state="RUNNING", seconds=0.3)
 PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
 THROTTLED_START = Throttle(action="StartQueryExecution")
-NO_LOOKS = Throttle(action="GetQueryExecution", times=None)
 # The task and the triggerer make different calls.
 TASK, TRIGGERER = {"action": "GetQueryExecution"}, {"action": "BatchGetQueryExecution"}
 

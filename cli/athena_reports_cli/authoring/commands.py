@@ -131,7 +131,11 @@ SinceOption = Annotated[
 
 
 def _owner(owner: str) -> str:
-    return _require(require_owner)(owner or getpass.getuser())
+    try:
+        owner = owner or getpass.getuser()
+    except (KeyError, OSError) as error:  # as in a container
+        raise typer.BadParameter("Your user has no name. Add --owner.") from error
+    return _require(require_owner)(owner)
 
 
 OwnerOption = Annotated[

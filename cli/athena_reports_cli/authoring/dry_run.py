@@ -157,6 +157,16 @@ class DryRun:
         for source in declared.report.inputs:
             database = source.database or settings().database
             table = self._table(database, source.table)
+            if (
+                table is None
+                and database == settings().report_database
+                and (source.table in self._reports)
+            ):
+                problem = (
+                    f"The dry run of {source.table} does not give its columns. Declare them:"
+                    " Report(columns=...)."
+                )
+                return Verdict(outcome="not validated", problem=problem)
             if table is None:
                 place = place_of(rf"Input\(\s*[\"']{source.table}", Path(declared.dag.fileloc))
                 problem = f"{place}: {self._unknown_table(database, source.table)}"

@@ -171,8 +171,8 @@ class ProjectTables:
         """Return a table; None if neither has it."""
         in_glue = self._in_glue(database, name)
         in_file = self._in_file(database, name)
-        if in_glue is None:
-            return in_file
+        if in_glue is None or not in_glue.columns:
+            return in_file or in_glue
         if in_file is None or in_file.all_columns != in_glue.all_columns:
             self.outdated.append(table_name(database, name))
         return in_glue

@@ -124,7 +124,7 @@ class ErrorKind(Enum):
     NO_ENTITY = (
         "no such database, table or partition in Glue",
         True,
-        "Create the database, or set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+        "Create what the error names, or correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
         ("EntityNotFoundException",),
     )
     ENTITY_EXISTS = ("it exists already in Glue", True, "", ("AlreadyExistsException",))

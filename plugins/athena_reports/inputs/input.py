@@ -4,7 +4,7 @@ Its partition filter, the look for gaps and the estimate follow from one declara
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, field
+from dataclasses import KW_ONLY, field, fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import product
@@ -116,9 +116,10 @@ class Input(Declaration):
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
-            if self.wait or self.done or self.of or self.only:
-                problem = "without partitions, remove wait=, done=, of= and only=."
-                self.refuse("columns", problem)
+            for option in fields(self):
+                has_meaning = option.name in ("table", "columns", "database")
+                if not has_meaning and getattr(self, option.name) not in (option.default, {}):
+                    self.refuse(option.name, "it is for tables with partitions. Remove it.")
             return self
         for key in self.only:
             if key in self.columns:

@@ -76,6 +76,7 @@ def publish(
     return publication
 
 
+@decided_anew
 def follow(
     manifest: Manifest,
     *,

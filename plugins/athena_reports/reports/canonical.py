@@ -7,6 +7,7 @@ read.
 import ast
 import inspect
 import json
+import sys
 from collections.abc import Sequence
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
@@ -58,12 +59,22 @@ def canonical(value: object) -> Canonical:
             keywords = sorted(value.keywords.items())
             return [kind, canonical(value.func), canonical(value.args), canonical(keywords)]
         case FunctionType():
-            defaults = (value.__defaults__, value.__kwdefaults__)
+            # Its closure may have an author's function, such as one made by `contextmanager`.
             closure = dict(inspect.getclosurevars(value).nonlocals)
+            if _is_of_the_standard_library(
+                value
+            ):  # whose source differs between versions of Python
+                return [kind, value.__code__.co_qualname, canonical(closure)]
+            defaults = (value.__defaults__, value.__kwdefaults__)
             return [kind, _source(value), canonical(defaults), canonical(closure)]
         case BuiltinFunctionType() if isinstance(value.__self__, ModuleType):
             return [kind, value.__self__.__name__, value.__qualname__]
     raise UnreadableError(f"a value of type {kind} cannot be read the same way in every process")
+
+
+def _is_of_the_standard_library(function: FunctionType) -> bool:
+    module = str(function.__globals__.get("__name__"))
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _source(function: FunctionType) -> str:

@@ -103,8 +103,11 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
     for number, transform in enumerate(transforms, start=1):
         try:
             texts.append(canonical(transform))
-        except (UnreadableError, RecursionError) as error:  # a value may contain itself
+        except UnreadableError as error:
             raise UnreadableError(f"{describe(transforms, number)}: {error}") from error
+        except RecursionError as error:
+            problem = "its values contain themselves"
+            raise UnreadableError(f"{describe(transforms, number)}: {problem}") from error
     return _digest(_PART_KIND, {"transforms": texts})
 
 

@@ -133,8 +133,10 @@ class SqlInput:
             alias: The name that the query gives to the table, such as `p` in `FROM plays AS p`.
 
         Raises:
-            ValueError: The table has no partitions.
+            ValueError: The table has no partitions, or the alias is not a name.
         """
+        if not (alias.isascii() and alias.isidentifier()):
+            raise ValueError(f"{alias!r} is not a name. Give the alias of the table, such as p")
         return self.predicate(sql_name(alias))
 
     def __str__(self) -> str:

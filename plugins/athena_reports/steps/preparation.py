@@ -108,9 +108,12 @@ def prepare(
         digest = None
         if submission.reads_previous:
             digest = writer.submit(digest_of, table, engine, without=not_read_by_next)
-        version = upload_version(files, table, location, s3, ordered=ordered)
-        if digest is not None:
-            version = version.model_copy(update={"read_by_next": digest.result()})
+        try:
+            version = upload_version(files, table, location, s3, ordered=ordered)
+            if digest is not None:
+                version = version.model_copy(update={"read_by_next": digest.result()})
+        finally:
+            writer.shutdown(cancel_futures=True)  # after an error the rest is not written
     with report_errors(f"{engine.about}: "):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3)

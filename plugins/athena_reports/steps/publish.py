@@ -273,5 +273,8 @@ def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) 
     planned = manifest.delivery
     if planned is None:
         return False
-    was_delivered = next(s3.list(location.receipts_uri), None) is not None
-    return planned.is_in_time(manifest.published_at, is_correction=was_delivered)
+    if planned.is_in_time(manifest.published_at, is_correction=False):
+        return True
+    if not planned.is_in_time(manifest.published_at, is_correction=True):
+        return False
+    return next(s3.list(location.receipts_uri), None) is not None

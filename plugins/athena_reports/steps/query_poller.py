@@ -139,6 +139,11 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
             response = await asyncio.to_thread(
                 athena.batch_get_query_execution, QueryExecutionIds=list(ids)
             )
+            answers: dict[str, QueryExecution | str] = {}
+            for item in response.get("QueryExecutions", []):
+                answers[item["QueryExecutionId"]] = QueryExecution.from_response(
+                    {"QueryExecution": item}, athena.meta.region_name
+                )
         except Exception as error:  # whatever it is: without the poller no wait would ever end
             kind = error_kind(error)
             if not kind.retryable:
@@ -147,11 +152,6 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
                 self.answer(query_id, str(error))
             return kind
         self._refused_ids.difference_update(ids)
-        answers: dict[str, QueryExecution | str] = {}
-        for item in response.get("QueryExecutions", []):
-            answers[item["QueryExecutionId"]] = QueryExecution.from_response(
-                {"QueryExecution": item}, athena.meta.region_name
-            )
         for item in response.get("UnprocessedQueryExecutionIds", []):
             answers[item["QueryExecutionId"]] = (
                 f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"

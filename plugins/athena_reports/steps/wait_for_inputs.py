@@ -133,7 +133,10 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
                 )
         except AirflowFailException:
             raise
-        except AirflowException as error:  # a look may succeed later
+        except AirflowException as error:
+            if error.__cause__ is None:  # it is not of AWS, whose errors `report_errors` translates
+                raise
+            # A look may succeed later.
             self.log.warning("Could not check the inputs; will retry: %s", error.__cause__)
             self._missing = None
             return awaited

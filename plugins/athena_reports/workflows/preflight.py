@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import error_kind
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.partitions import has_success_marker
 from athena_reports.inputs.published import Published, Source
@@ -81,7 +81,11 @@ def require_payable(
         environment=settings.environment, report=location.name, cadence=period.cadence
     )
     look = partial(require_account, hook, s3, settings, has_table=has_table)
-    require_calendar(location, calendar, s3, before_claim=look)
+    try:
+        require_calendar(location, calendar, s3, before_claim=look)
+    except S3Error:
+        look()  # names all that is missing
+        raise
     if max_scan is None:
         return
     estimate = None

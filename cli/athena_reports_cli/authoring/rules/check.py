@@ -106,7 +106,7 @@ def check(
                 reason = " ".join(str(rule.__doc__).split())
                 broken.append(BrokenRule(rule=rule.__name__, reason=reason, findings=findings))
         if glue_tables is not None:
-            kept = read_tables(project.root) if names else {}
+            kept = read_tables(project.root) if names or broken else {}
             write_tables({**kept, **glue_tables.found}, project.root)
     not_validated = []
     for (report, _), verdict in dry_run.verdicts.items():

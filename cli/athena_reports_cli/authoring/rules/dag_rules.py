@@ -34,7 +34,12 @@ from athena_reports.reports.logic_digest import transforms_digest
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
 from athena_reports_cli.authoring.dry_run import Judge, Verdict
-from athena_reports_cli.authoring.report_files import Declared, DeclaredReport, find_dags
+from athena_reports_cli.authoring.report_files import (
+    BrokenFile,
+    Declared,
+    DeclaredReport,
+    find_dags,
+)
 from athena_reports_cli.local.project import Project
 
 SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
@@ -109,7 +114,12 @@ class Repository:
         """
         if not self.names:
             return self.all_reports
-        declared = Declared([DeclaredReport(dag) for dag in self.all_reports.values()], [])
+        broken = [
+            BrokenFile(file, error.strip().splitlines()[-1])
+            for file, bag in self.all_bags.items()
+            for error in bag.import_errors.values()
+        ]
+        declared = Declared([DeclaredReport(dag) for dag in self.all_reports.values()], broken)
         return {
             found.dag.dag_id: found.dag
             for name in self.names
@@ -119,7 +129,8 @@ class Repository:
     @property
     def cleanups(self) -> list[CleanupDag]:
         """The DAGs that remove old versions: one, or none."""
-        dags = [dag for bag in self.imported.values() for dag in bag.dags.values()]
+        bags = [bag for bag in self.all_bags.values() if not bag.import_errors]
+        dags = [dag for bag in bags for dag in bag.dags.values()]
         return [dag for dag in dags if isinstance(dag, CleanupDag)]
 
 

@@ -97,17 +97,24 @@ def test_a_table_without_partitions_has_no_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    "option",
+    ("field", "value"),
     [
-        {"only": {"region": ["jp"]}},
-        {"wait": timedelta(hours=6)},
-        {"done": "s3://lake/{date}"},
-        {"of": "raw.plays"},
+        ("zone", "Asia/Tokyo"),
+        ("format", "%Y-%m"),
+        ("kind", "integer"),
+        ("only", {"region": ["jp"]}),
+        ("previous", True),
+        ("last_year", True),
+        ("missing", "partial"),
+        ("wait", timedelta(hours=6)),
+        ("done", "s3://lake/{date}"),
+        ("of", "raw.plays"),
     ],
 )
-def test_what_is_looked_for_is_refused_without_partitions(option: dict[str, Any]) -> None:
-    with pytest.raises(ReportError, match="field 'columns': without partitions, remove wait="):
-        Input("users", columns=(), **option)
+def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:
+    options: dict[str, Any] = {field: value}
+    with pytest.raises(ReportError, match=f"field '{field}': it is for tables with partitions."):
+        Input("users", columns=(), **options)
 
 
 @pytest.mark.parametrize(

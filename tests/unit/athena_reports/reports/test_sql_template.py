@@ -314,6 +314,12 @@ def test_an_input_filters_the_partitions_of_an_alias() -> None:
     assert reserved == plays.replace("dt IN", '"order".dt IN')
 
 
+@pytest.mark.parametrize("alias", ["", "p.dt", "p q", "1p", "é"])
+def test_an_alias_is_a_name(alias: str) -> None:
+    problem = problem_of(f"{{{{ inputs.plays.partitions_of({alias!r}) }}}}", Input("plays"))
+    assert f"{alias!r} is not a name. Give the alias of the table, such as p." in problem
+
+
 @pytest.mark.parametrize("call", ["partitions", "partitions_of('u')"])
 def test_a_table_without_partitions_has_no_filter(call: str) -> None:
     problem = problem_of(f"{{{{ inputs.users.{call} }}}}", Input("users", columns=()))

@@ -68,6 +68,7 @@ def test_there_is_an_event_only_if_something_new_was_published(
     ("days_after_end", "was_delivered", "is_announced"),
     [
         (6.9, False, True),
+        (6.9, True, True),
         (7.1, False, False),
         (7.1, True, True),
         (59.9, True, True),

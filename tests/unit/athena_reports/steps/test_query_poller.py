@@ -272,6 +272,21 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     assert len(ended) == len(ids)
 
 
+def test_an_answer_that_cannot_be_read_ends_no_wait(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = start(athena, 20)
+    read = QueryExecution.from_response
+
+    def refuse_at_first(response: Any, region: str) -> QueryExecution:
+        if clock.seconds < 10:
+            raise ValueError("Athena has sent what no release knows")
+        return read(response, region)
+
+    monkeypatch.setattr(QueryExecution, "from_response", refuse_at_first)
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
 def test_one_failed_call_after_a_long_time_fails_no_wait(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:

@@ -157,7 +157,7 @@ def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
         "workgroup absent": "or set ATHENA_REPORTS_WORKGROUP to another one.",
         f"query results s3://{NO_BUCKET}-1/": f"s3://{NO_BUCKET}-1/ cannot be listed: ",
         f"report bucket {NO_BUCKET}-2": f"s3://{NO_BUCKET}-2/ cannot be written: ",
-        "report database absent": "set ATHENA_REPORTS_REPORT_DATABASE to another one.",
+        "report database absent": "correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
     }
     assert problems.keys() == ways_out.keys()
     for name, way_out in ways_out.items():
@@ -223,6 +223,17 @@ def test_a_first_run_names_each_problem(services: Services) -> None:
     assert problems == [f"{check.name}: {check.problem}" for check in found]
     # Without a table it needs no database.
     require(services, changed(report_database="absent"), has_table=False)
+
+
+def test_a_first_run_names_what_is_missing_beside_the_report_bucket(services: Services) -> None:
+    names = changed(report_bucket=NO_BUCKET, report_database="absent")
+    with pytest.raises(AccountError) as refused:
+        require(services, names)
+    _, *problems = str(refused.value).splitlines()
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"report bucket {NO_BUCKET}",
+        "report database absent",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,8 @@ def test_a_report_has_the_columns_that_another_one_returns(declare: Declare, jud
         columns=columns({"score": "bigint"}),
     )
     assert judge(reader, other).outcome == "valid"
+    unknown = declare(RIGHT, name="others", transform=no_row)
+    assert judge(reader, unknown).outcome == "not validated"
     wrong = declare(sql.replace("score", "tags"), inputs=[Published("others", WEEKS)])
     assert judge(wrong, other).outcome == "wrong"  # a column of plays, which the other drops
 

@@ -62,10 +62,11 @@ def test_a_page_that_fails_for_a_user_with_a_login_fails_the_check(
             raise AirflowApiError("GET answered 500")
         return answer(method, path)
 
+    module.check_plugin(running)
+    assert without_login == [{"trust_env": False}]  # a proxy is not for this machine
     running.client.request = request
     with pytest.raises(AirflowApiError, match="500"):
         module.check_plugin(running)
-    assert without_login == [{"trust_env": False}]  # a proxy is not for this machine
 
 
 def test_a_plugin_with_an_import_error_fails_the_check() -> None:

@@ -551,8 +551,8 @@ def test_alarms_reach_the_topic_and_a_query_has_a_cutoff() -> None:
     assert scheduler["ComparisonOperator"] == "LessThanThreshold"
     assert alarms["ScannedBytesAlarm"]["Properties"]["Threshold"] == {"Ref": "ScanAlarmBytesPerDay"}
     (policy,) = of_type("AWS::SNS::TopicPolicy").values()
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    allowing, _ = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert allowing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     (workgroup,) = of_type("AWS::Athena::WorkGroup").values()
     configuration = workgroup["Properties"]["WorkGroupConfiguration"]
     assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "ScanCutoffBytes"}

@@ -426,22 +426,6 @@ def test_the_golden_files_of_one_report_are_written_and_no_others(
     assert sorted(files) == written
 
 
-UGLY = """SELECT DISTINCT
-    p.country, count(*) AS position,  CAST(p.score AS varchar) AS score, null AS nothing
-FROM plays AS p
-JOIN scores AS t ON p.country = t.country
-JOIN teams AS t ON p.score = NULL
-WHERE {{ period.partitions("p.dt") }} AND {{ period.contains("played_at") }}
-  AND p.country IN (
-    WITH unread AS (SELECT 1 AS one) SELECT b.country FROM best AS b JOIN clubs LIMIT 3
-  )
-GROUP BY p.country
-UNION
-SELECT p.country FROM plays AS p
-ORDER BY country
-"""
-
-
 # A DAG has no name of its own in the file.
 IN_A_LIST = DAG_FILE.replace("plays_weekly = build_dag(", "all_dags = [build_dag(") + "]\n"
 
