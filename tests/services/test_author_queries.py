@@ -28,7 +28,7 @@ COMMANDS = {
 def faults(flown: Flown) -> Iterator[Faults]:
     """The faults of Athena. Queries of the report do not end."""
     faults = Faults(flown.services.endpoint_url)
-    ids = [faults.add(Hold(sql=SQL, times=None))]
+    ids = [faults.add(Hold(sql=SQL, times=None, workgroup="dev"))]
     yield faults
     for fault in faults.list():
         if fault["id"] in ids or fault.get("sql") == SQL:
@@ -88,7 +88,11 @@ def test_an_error_while_the_query_is_waited_for_stops_it(
     flown: Flown, faults: Faults, shell: Shell
 ) -> None:
     before = set(flown.queries())
-    faults.add(Refuse(action="GetQueryExecution", sql=SQL, skip=2, message="No more looks"))
+    faults.add(
+        Refuse(
+            action="GetQueryExecution", sql=SQL, skip=2, message="No more looks", workgroup="dev"
+        )
+    )
     code, _ = shell(*COMMANDS["preview"])
     assert code == 1
     assert "No more looks" in shell.errors

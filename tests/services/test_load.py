@@ -178,8 +178,8 @@ def test_standard_output_does_not_say_what_is_going_on(
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     code, printed = shell("load", "coloured", str(write_csv(folder / "coloured.csv")))
     assert code == 0, shell.errors
-    assert "Loading " in shell.errors
-    assert "Loading " not in printed
+    assert "Reading " in shell.errors
+    assert "Reading " not in printed
 
 
 def test_an_hourly_table_and_declared_types(folder: Path, shell: Shell, services: Services) -> None:

@@ -83,7 +83,9 @@ def test_a_query_that_fails_is_told_as_its_run_tells_it_but_for_the_next_try(
     shell: Shell, services: Services, plays_lake: PlaysSpec
 ) -> None:
     faults = Faults(services.endpoint_url)
-    fault = faults.add(End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: line 1:8"))
+    fault = faults.add(
+        End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: line 1:8", workgroup="dev")
+    )
     try:
         code, printed = shell("preview", "top_users", MONTH, "--run")
     finally:

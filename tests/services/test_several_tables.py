@@ -323,19 +323,6 @@ def moved(services: Services) -> Iterator[Callable[[str], None]]:
     services.s3.delete_object(Bucket=BUCKET, Key=key)
 
 
-def test_a_plan_names_a_dimension_that_is_newer_than_the_publication(
-    project: Project, shell: Shell, services: Services, moved: Callable[[str], None]
-) -> None:
-    project.edit('name="country_revenue"', 'name="planned_tables"', "report")
-    run = run_dag(load_dags(project.report)["planned_tables_weekly"], period=WEEK)
-    moved(manifest_of(services.s3, run)["query"]["submitted_at"])
-    edited = "transform=lambda rows, period: rows.filter('points >= 0'),\n    checks=["
-    project.edit("checks=[", edited, "report")
-    (period,) = shell.json("plan", "planned_tables_weekly", "--yes")["periods"]
-    assert period["differences"]["added"] == 1
-    assert period["newer_partitions"] == [f"{DATABASE}.users"]
-
-
 def test_a_dimension_that_is_not_in_glue_is_told_before_a_query_is_paid(
     project: Project, services: Services
 ) -> None:

@@ -54,7 +54,7 @@ class InputCoverage(BaseModel, frozen=True):
         """How the missing partitions come to exist, as a clause without its end."""
         if self.dag_id:
             return f"Wait for them, or run {self.dag_id} for them"
-        if self.absent and not self.present:
+        if len(self.absent) > 1 and not self.present:
             return "Wait for them, register them, or correct format= if Glue writes them otherwise"
         return "Wait for them, or register them"
 

@@ -25,6 +25,7 @@ import pytest
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.command_line import main
 from athena_reports_cli.local.services import Services
+from local_athena.faults import Faults
 from tests.support.paths import ROOT
 from tests.support.query_comments import comment_of, query_of
 from tests.support.repository_copy import SHELL
@@ -314,6 +315,11 @@ class Account:
             some: Any = athena.batch_get_query_execution(QueryExecutionIds=new[start : start + 50])
             queries += [_query(execution) for execution in some["QueryExecutions"]]
         return queries
+
+    def is_holding(self) -> bool:
+        """Whether a query does not end because of a fault."""
+        faults = Faults(self.services.endpoint_url).list()
+        return any(fault["kind"] == "Hold" and fault["struck"] for fault in faults)
 
     def changed_objects(self) -> frozenset[str]:
         """The objects of results and reports that are not as before. Results are removed then."""

@@ -245,9 +245,29 @@ def test_what_cannot_be_planned_is_one_message_before_any_question(
 @pytest.mark.parametrize(
     ("fault", "number", "problem"),
     [
-        (Refuse(code="AccessDeniedException", message="Not yours", skip=1), 1, "Not yours"),
-        (End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND", skip=1), 2, "COLUMN_NOT_F"),
-        (End(state="CANCELLED", reason="by an admin", skip=1), 2, "is CANCELLED"),
+        (
+            Refuse(
+                code="AccessDeniedException", message="Not yours", skip=1, workgroup=ENVIRONMENT
+            ),
+            1,
+            "Not yours",
+        ),
+        (
+            End(
+                error_type=1006,
+                category=2,
+                reason="COLUMN_NOT_FOUND",
+                skip=1,
+                workgroup=ENVIRONMENT,
+            ),
+            2,
+            "COLUMN_NOT_F",
+        ),
+        (
+            End(state="CANCELLED", reason="by an admin", skip=1, workgroup=ENVIRONMENT),
+            2,
+            "is CANCELLED",
+        ),
     ],
     ids=["denied", "failed", "cancelled"],
 )
@@ -293,10 +313,11 @@ def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_publis
 
 
 def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike) -> None:
-    strike(Hold(sql="What was sold", times=None))
+    strike(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
 
     def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
+        if shop.account.is_holding():  # and not while the report is validated
+            raise KeyboardInterrupt
 
     shop.patch.setattr("athena_reports_cli.authoring.trial.time", SimpleNamespace(sleep=interrupt))
     done = shop.run("plan", "items", "--yes")

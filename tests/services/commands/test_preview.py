@@ -346,10 +346,10 @@ def test_no_rows_would_not_be_published(shop: Project) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_transform_that_fails_is_one_message_after_one_query(shop: Project) -> None:
+def test_a_transform_that_fails_is_one_message_before_any_query(shop: Project) -> None:
     shop.edit(DAGS, "doc=__doc__,", "transform=lambda rows, period: 1 / 0, doc=__doc__,")
     done = shop.run("preview", "stores", "2025-06-04", "--run")
-    assert (done.code, done.out, len(done.queries)) == (1, "", 1)
+    assert (done.code, done.out, len(done.queries)) == (1, "", 0)
     assert "stores_daily, period 2025-06-04" in done.err
     assert "division by zero" in done.err
     assert "Traceback" not in done.err
@@ -358,10 +358,19 @@ def test_a_transform_that_fails_is_one_message_after_one_query(shop: Project) ->
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        (Refuse(code="AccessDeniedException", message="Not yours"), "Not yours"),
-        (Refuse(message="No such thing"), "(InvalidRequestException) when calling the Start"),
-        (End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: x"), "COLUMN_NOT_FOUND: x"),
-        (End(state="CANCELLED", reason="by an admin"), "is CANCELLED"),
+        (
+            Refuse(code="AccessDeniedException", message="Not yours", workgroup=ENVIRONMENT),
+            "Not yours",
+        ),
+        (
+            Refuse(message="No such thing", workgroup=ENVIRONMENT),
+            "Athena rejected the query: No such thing",
+        ),
+        (
+            End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: x", workgroup=ENVIRONMENT),
+            "COLUMN_NOT_FOUND: x",
+        ),
+        (End(state="CANCELLED", reason="by an admin", workgroup=ENVIRONMENT), "is CANCELLED"),
     ],
     ids=["denied", "refused", "failed", "cancelled"],
 )
@@ -380,7 +389,7 @@ def test_what_athena_refuses_or_ends_is_one_message(
 
 
 def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: Strike) -> None:
-    strike(Throttle(action="StartQueryExecution"))
+    strike(Throttle(action="StartQueryExecution", workgroup=ENVIRONMENT))
     strike(ThrottleGlue(action="GetPartitions"))
     done = shop.run("preview", "items", WEEK, "--run")
     assert (done.code, done.err, len(done.queries)) == (0, "", 1)
@@ -395,7 +404,7 @@ def test_what_is_throttled_is_tried_again_and_paid_once(shop: Project, strike: S
             "Unable to locate credentials",
         ),
         ({"AWS_DEFAULT_REGION": ""}, [], "You must specify a region."),
-        ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "absent"),
+        ({"ATHENA_REPORTS_DATABASE": "absent"}, [], "tables.yaml has no table sales"),
         ({"ATHENA_REPORTS_WORKGROUP": "absent"}, ["--run"], "WorkGroup absent is not found"),
         (
             {"ATHENA_REPORTS_ENV": "Shop"},
