@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -80,13 +79,13 @@ def database(folder: Path, filled: Path) -> Iterator[Session]:
         filled: Where the first test keeps the database for the others: it takes half a second to
             fill.
     """
+    airflow_settings.dispose_orm(do_log=False)  # of a DAG file that has asked for a connection
     airflow_settings.initialize()
     file = Path(str(airflow_settings.engine.url.database))
     if filled.exists():
         shutil.copyfile(filled, file)
     else:
         _fill(folder)
-        gc.collect()  # connections that only a circle of objects still has
         airflow_settings.engine.dispose()
         # Without a connection, SQLite has moved its write-ahead log into the file.
         assert not file.with_name(f"{file.name}-wal").exists()
