@@ -35,7 +35,7 @@ WRONG = {
         f"query results s3://{NO_BUCKET}/",
         "Create the bucket",
     ),
-    "BUCKET": (NO_BUCKET, f"s3://{NO_BUCKET}/first_bucket/weekly/", "Create the bucket"),
+    "BUCKET": (NO_BUCKET, f"report bucket {NO_BUCKET}", "Create the bucket"),
     "REPORT_DATABASE": ("absent", "report database absent", "Create the database"),
 }
 

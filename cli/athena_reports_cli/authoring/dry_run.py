@@ -197,7 +197,7 @@ class DryRun:
                 return _verdict_of_checks(done.checks, done.table.columns, request.declared)
         except ResultError as error:
             file = shown_path(settings().sql_folder / request.declared.report.sql)
-            _, _, problem = str(error).partition(": ")  # without the id of the query
+            _, _, problem = str(error).partition(": ")  # without the report and the period
             return Verdict(outcome="wrong", problem=f"{file}: {problem}")
         except TransformError as error:
             return self._verdict_of_transform(error, request)

@@ -124,7 +124,7 @@ class ErrorKind(Enum):
     NO_ENTITY = (
         "no such database, table or partition in Glue",
         True,
-        "Create what the error names, or correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
+        "Create the database or table, or correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
         ("EntityNotFoundException",),
     )
     ENTITY_EXISTS = ("it exists already in Glue", True, "", ("AlreadyExistsException",))
