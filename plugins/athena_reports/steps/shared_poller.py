@@ -22,8 +22,7 @@ from athena_reports.aws.hook import SharedSessionHook
 _Key = TypeVar("_Key", bound=Hashable)  # what a wait asks for
 _Answer = TypeVar("_Answer")
 
-# By class and connection. A poller is here for as long as somebody asks.
-_pollers: dict[tuple[type, str], Any] = {}
+_pollers: dict[tuple[type, str], Any] = {}  # by class and connection
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 
 
@@ -72,7 +71,10 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
     @classmethod
     def of(cls, connection: Connection) -> Self:
         """Return the poller that all waits of this connection share."""
-        poller: Self = _pollers.setdefault((cls, connection.key), cls(connection))
+        key = (cls, connection.key)
+        poller: Self | None = _pollers.get(key)
+        if poller is None or (poller._polling and poller._polling.done()):
+            poller = _pollers[key] = cls(connection)
         return poller
 
     @property
@@ -127,19 +129,16 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
         return self.new_clients(hook)
 
     async def _poll(self) -> None:
+        self.drop_clients()  # since they were made, the connection may have changed
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
-        try:
-            while True:
-                # The pause comes first: the task of a new wait has just asked.
-                await asyncio.sleep(pause_seconds)
-                if not self._asked:
-                    return
-                keeps_pace = await self._look_unless_cancelled()
-                pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
-        finally:
-            # Before somebody asks again, the connection may have changed.
-            _pollers.pop((type(self), self.connection.key), None)
+        while True:
+            # The pause comes first: the task of a new wait has just asked.
+            await asyncio.sleep(pause_seconds)
+            if not self._asked:
+                return
+            keeps_pace = await self._look_unless_cancelled()
+            pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.

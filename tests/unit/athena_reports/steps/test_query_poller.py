@@ -412,6 +412,27 @@ def test_each_connection_has_its_own_poller_and_its_hook_is_as_the_connection_sa
     )
 
 
+@pytest.mark.parametrize("first", ["stop", "wait"])
+def test_a_wait_that_nobody_waits_beside_uses_new_clients(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The connection may have changed since the poller made the last ones."""
+    old, new = MemoryAthena(), MemoryAthena()
+    first_query, second_query = start(old, 3), start(new, 3)
+    monkeypatch.setattr(AthenaHook, "get_conn", lambda _: old)
+    if first == "stop":
+        clock.run(QueryPoller.of(CONNECTION).stop(first_query))
+    else:
+        clock.run(end_of(first_query))
+
+    def refuse(action: str) -> None:
+        raise NO_NETWORK
+
+    old.before = refuse
+    monkeypatch.setattr(AthenaHook, "get_conn", lambda _: new)
+    assert clock.run(end_of(second_query)).state == "SUCCEEDED"
+
+
 @pytest.mark.parametrize("refusal", [DENIED, UnauthorizedSSOTokenError()], ids=str)
 def test_credentials_that_were_corrected_are_used(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, refusal: Exception
