@@ -42,6 +42,7 @@ from athena_reports_cli.authoring.report_files import (
     find_report,
 )
 from athena_reports_cli.authoring.trial import (
+    NOT_SUPPORTED_LOCALLY,
     Aws,
     TrialRequest,
     query_request,
@@ -54,8 +55,6 @@ from athena_reports_cli.local.local_endpoint import require_local
 Row = tuple[str | None, ...]
 
 CASE_FILE = "case.yaml"
-# How a query fails whose SQL may be right, but which the local Athena cannot run.
-_NOT_SUPPORTED = re.compile(r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena")
 _SHOWN_DIFFERENCES = 10
 
 
@@ -137,7 +136,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
     except (AthenaReportsError, ClientError) as error:
         problem = str(error)
         outcome: Outcome = "failed"
-        if _NOT_SUPPORTED.search(problem):
+        if re.search(NOT_SUPPORTED_LOCALLY, problem):
             outcome = "not run"
         if "TABLE_NOT_FOUND" in problem or "COLUMN_NOT_FOUND" in problem:
             files = ", ".join(file.name for file in input_files(folder))

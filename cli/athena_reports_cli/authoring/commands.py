@@ -529,7 +529,7 @@ def preview(
         from athena_reports_cli.local.connections import use_connections
 
         use_connections(project)
-    from athena_reports.errors import MissingPartitionsError, RunPeriodError
+    from athena_reports.errors import MissingPartitionsError
     from athena_reports.publication.folder import CalendarError
     from athena_reports.steps.scan_limit import ScanLimitError
     from athena_reports_cli.authoring import preview as previews
@@ -566,7 +566,7 @@ def preview(
                 deliver_into=deliver_into,
                 send_to=to,
             )
-    except (RunPeriodError, CalendarError, MissingPartitionsError, ScanLimitError):
+    except (CalendarError, MissingPartitionsError, ScanLimitError):
         _show(unpaid, partial(previews.show, with_refusal=False), as_json)
         raise
     _show(paid, previews.show, as_json)

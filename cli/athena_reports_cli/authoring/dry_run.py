@@ -24,7 +24,6 @@ from athena_reports.aws.s3 import S3
 from athena_reports.errors import QueryError, ResultError, SqlTemplateError, TransformError
 from athena_reports.inputs.published import KEY
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.queries.request import QueryRequest
 from athena_reports.rows.checks import CheckResult
@@ -40,6 +39,7 @@ from athena_reports_cli.authoring.source_tables import (
 from athena_reports_cli.authoring.template_lines import place_of, shown_path, template_place
 from athena_reports_cli.authoring.trial import (
     CATALOG,
+    NOT_SUPPORTED_LOCALLY,
     Aws,
     QueryRefusedError,
     TrialRequest,
@@ -47,6 +47,7 @@ from athena_reports_cli.authoring.trial import (
     trial,
     without_history,
 )
+from athena_reports_cli.local.lake import create_glue_table
 from athena_reports_cli.local.local_endpoint import remote_endpoint
 from athena_reports_cli.local.services import Services, local_services
 
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 _NAME_AND_PLACE = re.compile(r"^([A-Z_]+: )?(line \d+:\d+: )?")
 # What a local Athena cannot judge: what it lacks, other catalogs, and its own limits.
 _NOT_JUDGED = re.compile(
-    r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena|CATALOG_NOT_FOUND|INTERNAL|EXCEEDED_|"
-    r"QUERY_TEXT_TOO_LARGE|STACK_OVERFLOW"
+    f"{NOT_SUPPORTED_LOCALLY}|CATALOG_NOT_FOUND|INTERNAL|EXCEEDED_|QUERY_TEXT_TOO_LARGE|"
+    "STACK_OVERFLOW"
 )
 _MISSING_TABLE = re.compile(r"Table 'awsdatacatalog\.([^.']+)\.([^']+)' does not exist")
 _MISSING_DATABASE = re.compile(r"Schema '([^']+)' does not exist")
@@ -157,13 +158,9 @@ class DryRun:
         for source in declared.report.inputs:
             database = source.database or settings().database
             table = self._table(database, source.table)
-            if (
-                table is None
-                and database == settings().report_database
-                and (source.table in self._reports)
-            ):
+            if table is None and source.dag_id in self._reports:
                 problem = (
-                    f"The dry run of {source.table} does not give its columns. Declare them:"
+                    f"The dry run of {source.dag_id} does not give its columns. Declare them:"
                     " Report(columns=...)."
                 )
                 return Verdict(outcome="not validated", problem=problem)
@@ -269,22 +266,15 @@ class DryRun:
             if table is None:
                 return None
             self._tables[key] = table
-            self._create_table(*key, table)
+            self._create_database(key[0])
+            create_glue_table(
+                self._glue,
+                *key,
+                columns=table.columns,
+                keys=table.partition_keys,
+                table_uri=f"s3://{self._region}/{key[1]}/",
+            )
         return self._tables[key]
-
-    def _create_table(self, database: str, name: str, table: SourceTable) -> None:
-        self._create_database(database)
-        descriptor: Any = parquet_descriptor(table.columns, f"s3://{self._region}/{name}/")
-        keys: Any = [{"Name": key, "Type": kind} for key, kind in table.partition_keys.items()]
-        self._glue.create_table(
-            DatabaseName=database,
-            TableInput={
-                "Name": name,
-                "TableType": "EXTERNAL_TABLE",
-                "StorageDescriptor": descriptor,
-                "PartitionKeys": keys,
-            },
-        )
 
     def _published_table(self, database: str, name: str) -> SourceTable | None:
         """Return the table of a report, by its own dry run; None if no such report is here.

@@ -20,11 +20,9 @@ from athena_reports.errors import (
     AthenaReportsError,
     MissingPartitionsError,
     PublishError,
-    RunPeriodError,
 )
 from athena_reports.inputs.coverage import InputPartitions
 from athena_reports.periods.calendar import Period
-from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import CalendarError, conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
@@ -170,8 +168,7 @@ def run_preview(
 
     Raises:
         DeliveryError: What the channels would get cannot be made, or not be sent.
-        RunPeriodError: The period has not ended, so no run of it would start its query.
-        CalendarError: Likewise, because of what the report's folder is.
+        CalendarError: No run would start the query, because of what the report's folder is.
         MissingPartitionsError: Likewise, because a partition is missing.
         ScanLimitError: Likewise, because of what the query would scan.
         QueryFailedError: The query does not succeed.
@@ -208,10 +205,6 @@ def _why_not_started(
     aws: Aws,
 ) -> AthenaReportsError | None:
     """Return why a run would not start the query, whatever it scans; None if it would start it."""
-    try:
-        require_complete(period, datetime.now(UTC))
-    except RunPeriodError as error:
-        return RunPeriodError(f"{declared.dag.dag_id}: {error}")
     conflict = _folder_conflict(declared, period, aws)
     if conflict:
         return CalendarError(conflict)
@@ -495,7 +488,7 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     for number, values in enumerate(result.first_rows, start=1):
         rows.append(LabelledRow(f"row {number}", values))
     caption = f"{len(result.first_rows)} of {result.rows:,} rows"
-    console.print(fitting_table(console, headings, rows, caption=caption, has_labels=False))
+    console.print(fitting_table(console, headings, rows, caption=caption))
     for check in result.checks:
         console.print(_outcome(check))
     if result.failed:

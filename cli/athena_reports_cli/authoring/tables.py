@@ -23,11 +23,10 @@ class Heading(NamedTuple):
 
 
 class LabelledRow(NamedTuple):
-    """The values of a row, None for NULL, and what the row is called."""
+    """The values of a row, None for NULL, and what it is called where the table is turned."""
 
     label: str
     values: Sequence[str | None]
-    style: str = ""
 
 
 def fitting_table(
@@ -36,7 +35,6 @@ def fitting_table(
     rows: Sequence[LabelledRow],
     *,
     caption: str = "",
-    has_labels: bool = True,
 ) -> RenderableType:
     """Return a table of rows that fits into the width of a console.
 
@@ -45,32 +43,23 @@ def fitting_table(
         headings: The columns.
         rows: The rows.
         caption: What stands below the rows; empty for nothing.
-        has_labels: Whether the labels of the rows are a column of the table. They are always shown
-            where the table is turned.
     """
-    table = _table(headings, rows, caption, has_labels=has_labels)
+    table = _table(headings, rows, caption)
     options = console.options.update(width=_ANY_WIDTH)
     if Measurement.get(console, options, table).maximum <= console.width:
         return table
     return _turned(headings, rows, caption)
 
 
-def _table(
-    headings: Sequence[Heading], rows: Sequence[LabelledRow], caption: str, *, has_labels: bool
-) -> Grid:
+def _table(headings: Sequence[Heading], rows: Sequence[LabelledRow], caption: str) -> Grid:
     table = Grid(caption=Text(caption, style="dim") if caption else None)
-    if has_labels:
-        table.add_column("")
     for heading in headings:
         name = Text(heading.name)
         if heading.type:
             name = Text(f"{heading.name}\n{heading.type}")
         table.add_column(name)
     for row in rows:
-        cells = [_cell(value) for value in row.values]
-        if has_labels:
-            cells.insert(0, Text(row.label))
-        table.add_row(*cells, style=row.style)
+        table.add_row(*map(_cell, row.values))
     return table
 
 
@@ -83,12 +72,12 @@ def _turned(
         lines.add_column(overflow="fold")
     lines.add_column(overflow="fold")
     for row in rows:
-        lines.add_row(Text(row.label, style="bold"), style=row.style)
+        lines.add_row(Text(row.label, style="bold"))
         for heading, value in zip(headings, row.values, strict=True):
             cells = [Text(f"  {heading.name}")]
             if len(lines.columns) == 3:
                 cells.append(Text(heading.type))
-            lines.add_row(*cells, _cell(value), style=row.style)
+            lines.add_row(*cells, _cell(value))
     if not caption:
         return lines
     return Group(lines, Text(caption, style="dim"))

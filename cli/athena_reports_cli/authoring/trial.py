@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 CALLS_AT_ONCE = 16  # to S3
 CATALOG = "AwsDataCatalog"
+NOT_SUPPORTED_LOCALLY = r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena"
+"""The reason why a query fails that the local Athena cannot run; its SQL may be right."""
 _TRY_AGAIN = "run the command again"
 _PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
 

@@ -34,6 +34,7 @@ from athena_reports.settings import settings
 from athena_reports.sql.names import quoted
 from athena_reports_cli.local.local_endpoint import require_local
 from athena_reports_cli.local.services import Services
+from athena_reports_cli.local.words import counted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -72,16 +73,12 @@ class KeptTable(BaseModel, frozen=True):
 
     def amount(self) -> str:
         """Return the number of rows and partitions in words."""
-        rows = f"{self.rows:,} {_noun('row', self.rows)}"
+        rows = counted(self.rows, "row")
         if not self.key:
             return f"{rows}, no partitions"
-        number = len(self.partitions)
+        partitions = counted(len(self.partitions), "partition")
         first_to_last = f"{self.partitions[0]} to {self.partitions[-1]}"
-        return f"{rows}, {number:,} {_noun('partition', number)}, {first_to_last}"
-
-
-def _noun(singular: str, number: int) -> str:
-    return singular if number == 1 else f"{singular}s"
+        return f"{rows}, {partitions}, {first_to_last}"
 
 
 @dataclass(frozen=True)
@@ -319,8 +316,8 @@ def create_glue_table(
     *,
     columns: Mapping[str, str],
     keys: Mapping[str, str],
-    files: Path,
     table_uri: str,
+    files: Path | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> None:
     """Create a table and its partitions.
@@ -331,8 +328,8 @@ def create_glue_table(
         table: The name of the table.
         columns: Glue's types by the names of the columns.
         keys: Those of the partition keys, which are not among the columns.
-        files: The folder of the table's files.
-        table_uri: Where they are in S3.
+        table_uri: Where its files are in S3.
+        files: The folder of these files, which has the partitions; None for a table without rows.
         parameters: Parameters of the table.
     """
     table_input: Any = {
@@ -343,7 +340,7 @@ def create_glue_table(
         "StorageDescriptor": parquet_descriptor(columns, table_uri),
     }
     glue.create_table(DatabaseName=database, TableInput=table_input)
-    if not keys:
+    if not keys or files is None:
         return
     partitions: list[Any] = []
     folders = {file.relative_to(files).parent for file in files.rglob("*.parquet")}

@@ -22,6 +22,7 @@ from athena_reports.sql.names import sql_name
 
 KeyValue = str | int
 
+_OF_A_TABLE = ("table", "columns", "database")  # the other fields say which partitions are read
 _DATE = "{date}"
 _durations = TypeAdapter(timedelta)
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
@@ -117,9 +118,10 @@ class Input(Declaration):
     def _require_layout(self) -> Self:
         if not self.is_partitioned:
             for option in fields(self):
-                has_meaning = option.name in ("table", "columns", "database")
-                if not has_meaning and getattr(self, option.name) not in (option.default, {}):
-                    self.refuse(option.name, "it is for tables with partitions. Remove it.")
+                is_given = getattr(self, option.name) not in (option.default, {})
+                if is_given and option.name not in _OF_A_TABLE:
+                    problem = "it is for tables with partitions. Remove it, or columns=()."
+                    self.refuse(option.name, problem)
             return self
         for key in self.only:
             if key in self.columns:

@@ -18,7 +18,7 @@ _DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 _PARTS = "YmdH"  # of a time, as letters of directives
 _DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
-_WITHOUT_END = re.compile(r"%-(.)[%0-9]")  # `%Y%-m%-d` writes 11 January and 1 November alike
+_TOUCHING = re.compile(r"%-(.)[%0-9]")  # `%Y%-m%-d` writes 11 January and 1 November alike
 _SUPPORTED = ("%Y", "%m", "%d", "%H", "%-m", "%-d", "%-H")  # directives of `strftime`
 
 
@@ -169,10 +169,9 @@ def _require_format(key: PartitionKey) -> None:
                 " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
                 " out and filter by period.contains alone"
             )
-    endless = _WITHOUT_END.search(key.format)
-    if endless is not None:
-        directive = endless[1]
-        raise ValueError(f"%-{directive} of the key {key.name} has no end. Write %{directive}")
+    touching = _TOUCHING.search(key.format)
+    if touching is not None:
+        raise ValueError(f"%-{touching[1]} of the key {key.name} has no end. Write %{touching[1]}")
     digits = _DIRECTIVE.sub("", key.format)
     if key.kind == "integer" and digits and not digits.isdecimal():
         raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")

@@ -101,19 +101,20 @@ def prepare(
     if not table.rows and recipe.empty != "publish":
         raise no_rows_error
     checks = check_rows(table, recipe, period, engine=engine, s3=s3)
-    with ThreadPoolExecutor(max_workers=1) as writer:  # DuckDB's connection does one thing at once
-        # The thread writes the other formats and the digest while a format is uploaded.
+    # The thread writes the other formats and the digest while a format is uploaded.
+    writer = ThreadPoolExecutor(max_workers=1)  # DuckDB's connection does one thing at once
+    try:
         files = writer.map(partial(write_file, table, engine=engine), recipe.formats)
-        not_read_by_next = columns_from_previous(recipe.transforms)
         digest = None
         if submission.reads_previous:
+            not_read_by_next = columns_from_previous(recipe.transforms)
             digest = writer.submit(digest_of, table, engine, without=not_read_by_next)
-        try:
-            version = upload_version(files, table, location, s3, ordered=ordered)
-            if digest is not None:
-                version = version.model_copy(update={"read_by_next": digest.result()})
-        finally:
-            writer.shutdown(cancel_futures=True)  # after an error the rest is not written
+        version = upload_version(files, table, location, s3, ordered=ordered)
+        if digest is not None:
+            version = version.model_copy(update={"read_by_next": digest.result()})
+    finally:
+        # After an error the rest is not written. What is being written ends before its folder does.
+        writer.shutdown(cancel_futures=True)
     with report_errors(f"{engine.about}: "):
         sql = executed_sql(athena, execution.id)
     keep_sql(sql, submission.sql_sha256, version, location, s3)

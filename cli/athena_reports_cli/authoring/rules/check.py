@@ -21,6 +21,7 @@ from athena_reports_cli.authoring.source_tables import (
 )
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.services import starting_services
+from athena_reports_cli.local.words import counted
 
 _SHOWN_FINDINGS = 10  # of each rule
 
@@ -135,19 +136,15 @@ def show(checked: Checked, console: Console) -> None:
     result = "No finding"
     if checked.findings:
         lines.append("")
-        result = _count(checked.findings, "finding")
+        result = counted(checked.findings, "finding")
     parts = [
-        f"{result} in {_count(checked.files, 'DAG file')}, {_count(checked.dags, 'report DAG')}"
+        f"{result} in {counted(checked.files, 'DAG file')}, {counted(checked.dags, 'report DAG')}"
     ]
     if checked.not_validated:
         parts.append(f"{len(checked.not_validated)} not validated")
     lines.append(f"{', '.join(parts)}; {checked.seconds:.0f} s")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager
