@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
+from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
 from bench.local_airflow import ROOT, WORK
 from bench.results import Row
 
 REPORTS = 50
 ROUNDS = 3
 LIMIT_SECONDS = 10.0
-TABLE = SourceTable(
+TABLE = TableSchema(
     environment="dev",
     columns={
         "event_id": "string",

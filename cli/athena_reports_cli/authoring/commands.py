@@ -474,7 +474,7 @@ def load(
     project = _set_up(context)
     from athena_reports.settings import settings
     from athena_reports_cli.authoring import load as loads
-    from athena_reports_cli.authoring.source_tables import add_table, source_table
+    from athena_reports_cli.authoring.source_tables import add_table, table_schema
     from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(
@@ -491,7 +491,7 @@ def load(
     with Console(stderr=True).status(f"Loading {file}") as status:
         kept = loads.load(source, lake, project.lake, lambda step: status.update(escape(step)))
     in_glue = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
-    add_table(table, source_table(in_glue, settings().environment), project.root)
+    add_table(table, table_schema(in_glue, settings().environment), project.root)
     loads.show(source, kept, Console())
 
 

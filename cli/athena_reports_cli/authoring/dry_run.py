@@ -33,7 +33,7 @@ from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.source_tables import (
     TABLES_FILE,
     FindTable,
-    SourceTable,
+    TableSchema,
     table_name,
 )
 from athena_reports_cli.authoring.template_lines import place_of, shown_path, template_place
@@ -119,7 +119,7 @@ class DryRun:
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         self._reports = reports
         self._find_table = find_table
-        self._tables: dict[tuple[str, str], SourceTable] = {}
+        self._tables: dict[tuple[str, str], TableSchema] = {}
         self._under_way: set[str] = set()
         self._region = f"dry-run-{secrets.token_hex(4)}"
         services = Services(endpoint_url, self._region)
@@ -258,7 +258,7 @@ class DryRun:
         with suppress(self._glue.exceptions.AlreadyExistsException):
             self._glue.create_database(DatabaseInput={"Name": name})
 
-    def _table(self, database: str, name: str) -> SourceTable | None:
+    def _table(self, database: str, name: str) -> TableSchema | None:
         """Return a table, which has no rows; None if its columns are not known."""
         key = (database.lower(), name.lower())
         if key not in self._tables:
@@ -276,7 +276,7 @@ class DryRun:
             )
         return self._tables[key]
 
-    def _published_table(self, database: str, name: str) -> SourceTable | None:
+    def _published_table(self, database: str, name: str) -> TableSchema | None:
         """Return the table of a report, by its own dry run; None if no such report is here.
 
         A report that reads its own table, or is wrong, has the columns that it declares.
@@ -292,7 +292,7 @@ class DryRun:
             columns = {column: kind.type for column, kind in declared.report.columns.items()}
         if not columns:
             return None
-        return SourceTable(environment="", columns=columns, partition_keys={KEY: "string"})
+        return TableSchema(environment="", columns=columns, partition_keys={KEY: "string"})
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from athena_reports_cli.authoring.project_folder import (
 )
 from athena_reports_cli.authoring.project_wheels import COMMAND, kept_wheels
 from athena_reports_cli.authoring.rules.check import check, show
-from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
+from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
 from athena_reports_cli.local.project import find_project
 
 _ENVIRONMENTS = ("dev", "stg", "prd")
@@ -114,9 +114,9 @@ def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> d
     return texts
 
 
-def _table(report: NewReport) -> SourceTable:
+def _table(report: NewReport) -> TableSchema:
     """Return the table of events as the answers describe it."""
     keys = {report.partition: "string"}
     columns = {report.ranked: "string", report.time: "timestamp"}
     columns.pop(report.partition, None)  # its dates may be what is ranked
-    return SourceTable(environment=_ENVIRONMENTS[0], columns=columns, partition_keys=keys)
+    return TableSchema(environment=_ENVIRONMENTS[0], columns=columns, partition_keys=keys)

@@ -36,7 +36,7 @@ class TablesFileError(AthenaReportsError):
     """The file `tables.yaml` cannot be read."""
 
 
-class SourceTable(BaseModel, frozen=True, extra="forbid"):
+class TableSchema(BaseModel, frozen=True, extra="forbid"):
     """A table, with Glue's types by the names of its columns.
 
     A view is a table without partition keys. `environment` and `date` say where and when the
@@ -54,12 +54,12 @@ class SourceTable(BaseModel, frozen=True, extra="forbid"):
         return self.columns | self.partition_keys
 
 
-_Tables = TypeAdapter(dict[str, SourceTable])
-FindTable = Callable[[str, str], SourceTable | None]
+_Tables = TypeAdapter(dict[str, TableSchema])
+FindTable = Callable[[str, str], TableSchema | None]
 """Returns a table by the names of its database and its own; None if its columns are not known."""
 
 
-def read_tables(root: Path) -> dict[str, SourceTable]:
+def read_tables(root: Path) -> dict[str, TableSchema]:
     """Return the tables of a project by name; none without the file.
 
     Raises:
@@ -82,14 +82,14 @@ def read_tables(root: Path) -> dict[str, SourceTable]:
     )
 
 
-def write_tables(tables: Mapping[str, SourceTable], root: Path) -> None:
+def write_tables(tables: Mapping[str, TableSchema], root: Path) -> None:
     """Write the tables of a project."""
     values = _Tables.dump_python(dict(sorted(tables.items())))
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     (root / TABLES_FILE).write_text(f"{_HEADER}{text}", encoding="utf-8")
 
 
-def add_table(name: str, table: SourceTable, root: Path) -> None:
+def add_table(name: str, table: TableSchema, root: Path) -> None:
     """Add a table to those of a project. One that was read in another environment stays."""
     tables = read_tables(root)
     if name not in tables or tables[name].environment == table.environment:
@@ -103,7 +103,7 @@ def table_name(database: str, name: str) -> str:
     return f"{database}.{name}".lower()
 
 
-def source_table(table: Mapping[str, Any], environment: str) -> SourceTable:
+def table_schema(table: Mapping[str, Any], environment: str) -> TableSchema:
     """Return a table as Glue's GetTable describes it.
 
     A link to a table of another account has no columns. Those that Glue has of a Delta Lake table
@@ -117,7 +117,7 @@ def source_table(table: Mapping[str, Any], environment: str) -> SourceTable:
     if table.get("Parameters", {}).get("table_type", "").lower() == "delta":
         columns = {}
     keys = {key["Name"]: key.get("Type", "") for key in table.get("PartitionKeys", [])}
-    return SourceTable(environment=environment, columns=columns, partition_keys=keys)
+    return TableSchema(environment=environment, columns=columns, partition_keys=keys)
 
 
 def find_in_file(root: Path) -> FindTable:
@@ -135,11 +135,11 @@ class GlueTables:
     """
 
     def __init__(self, glue: "GlueClient", names: Settings) -> None:
-        self.found: dict[str, SourceTable] = {}
+        self.found: dict[str, TableSchema] = {}
         self._glue = glue
         self._names = names
 
-    def __call__(self, database: str, name: str) -> SourceTable | None:
+    def __call__(self, database: str, name: str) -> TableSchema | None:
         """Return a table; None if Glue has none of these names."""
         in_glue = database
         if database == settings().database:
@@ -150,7 +150,7 @@ class GlueTables:
             response = self._glue.get_table(DatabaseName=in_glue, Name=name)
         except self._glue.exceptions.EntityNotFoundException:
             return None
-        table = source_table(response["Table"], self._names.environment)
+        table = table_schema(response["Table"], self._names.environment)
         self.found[table_name(database, name)] = table
         return table
 
@@ -167,7 +167,7 @@ class ProjectTables:
         self._in_glue = GlueTables(glue, settings())
         self._in_file = find_in_file(root)
 
-    def __call__(self, database: str, name: str) -> SourceTable | None:
+    def __call__(self, database: str, name: str) -> TableSchema | None:
         """Return a table; None if neither has it."""
         in_glue = self._in_glue(database, name)
         in_file = self._in_file(database, name)

@@ -22,7 +22,7 @@ from athena_reports_cli.authoring.init import write_project
 from athena_reports_cli.authoring.new import NewReport
 from athena_reports_cli.authoring.rules import check as command
 from athena_reports_cli.authoring.rules.check import Checked, check
-from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
+from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
 from athena_reports_cli.local.project import find_project
 from tests.support.shell import Shell
 from tests.support.variables import kept_environment
@@ -47,8 +47,8 @@ PLAYS = {
 }
 ARTISTS = {"artist": "string", "label": "string", "founded": "date", "listeners": "bigint"}
 TABLES = {
-    "plays": SourceTable(environment="dev", columns=PLAYS, partition_keys={"dt": "string"}),
-    "artists": SourceTable(environment="dev", columns=ARTISTS),
+    "plays": TableSchema(environment="dev", columns=PLAYS, partition_keys={"dt": "string"}),
+    "artists": TableSchema(environment="dev", columns=ARTISTS),
 }
 DAG_FILE = '''"""
 Artists, for Airflow.

@@ -14,18 +14,18 @@ from athena_reports import Column, Input, Published, build_dag, checks, transfor
 from athena_reports_cli.authoring import dry_run as module
 from athena_reports_cli.authoring.dry_run import DryRun, Verdict, WrongReportError, shape_of
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.source_tables import SourceTable
+from athena_reports_cli.authoring.source_tables import TableSchema
 from athena_reports_cli.authoring.trial import Aws
 from athena_reports_cli.local.services import Services
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
 
-PLAYS = SourceTable(
+PLAYS = TableSchema(
     environment="dev",
     columns={"user_id": "string", "score": "bigint", "tags": "array<string>"},
     partition_keys={"dt": "string"},
 )
-UNKNOWN = SourceTable(environment="dev", columns={})
+UNKNOWN = TableSchema(environment="dev", columns={})
 TABLES = {("database_dev", "plays"): PLAYS, ("raw", "users"): PLAYS, ("raw", "delta"): UNKNOWN}
 RIGHT = "SELECT user_id, SUM(score) AS score FROM plays GROUP BY user_id ORDER BY user_id"
 TYPES = {"user_id": "string", "score": "bigint"}

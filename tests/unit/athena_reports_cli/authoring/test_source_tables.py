@@ -12,13 +12,13 @@ from athena_reports.settings import settings
 from athena_reports_cli.authoring.source_tables import (
     GlueTables,
     ProjectTables,
-    SourceTable,
+    TableSchema,
     TablesFileError,
     add_table,
     find_in_file,
     read_tables,
-    source_table,
     table_name,
+    table_schema,
     write_tables,
 )
 from tests.support.code_blocks import blocks_of
@@ -27,7 +27,7 @@ from tests.support.paths import ROOT
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-PLAYS = SourceTable(
+PLAYS = TableSchema(
     environment="dev",
     columns={"id": "string", "price": "decimal(10,2)"},
     partition_keys={"dt": "string"},
@@ -37,7 +37,7 @@ PLAYS = SourceTable(
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_tables(tmp_path) == {}
     assert PLAYS.date == datetime.now(UTC).date()
-    users = SourceTable(environment="prd", columns={"tags": "array<struct<a:int>>"})
+    users = TableSchema(environment="prd", columns={"tags": "array<struct<a:int>>"})
     write_tables({"raw.users": users, "plays": PLAYS}, tmp_path)
     assert read_tables(tmp_path) == {"plays": PLAYS, "raw.users": users}
     assert list(read_tables(tmp_path)) == ["plays", "raw.users"]
@@ -99,7 +99,7 @@ def test_columns_are_those_that_glue_has_of_a_table(
 ) -> None:
     old = {"Name": "old", "Type": "int", "Parameters": {"iceberg.field.current": "false"}}
     table = {"StorageDescriptor": {"Columns": [{"Name": "id", "Type": "string"}, old]}}
-    assert source_table(table | changed, "prd").columns == columns
+    assert table_schema(table | changed, "prd").columns == columns
 
 
 def test_columns_of_glue_come_first_and_those_of_the_file_are_compared(
@@ -110,7 +110,7 @@ def test_columns_of_glue_come_first_and_those_of_the_file_are_compared(
     for name in ("plays", "users"):
         table: Any = {"Name": name, "StorageDescriptor": descriptor}
         glue.create_table(DatabaseName=database, TableInput=table)
-    in_glue = SourceTable(environment="dev", columns={"id": "bigint"})
+    in_glue = TableSchema(environment="dev", columns={"id": "bigint"})
     write_tables({"plays": PLAYS, "users": in_glue, "gone": PLAYS}, tmp_path)
     find = ProjectTables(tmp_path, glue)
     assert find(database, "plays") == in_glue

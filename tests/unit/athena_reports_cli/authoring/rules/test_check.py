@@ -19,7 +19,7 @@ from rich.console import Console
 
 from athena_reports_cli.authoring.rules import check as command
 from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
-from athena_reports_cli.authoring.source_tables import SourceTable, write_tables
+from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
 from athena_reports_cli.local.project import Project, find_project
 from athena_reports_cli.local.services import Services
 from tests.support.shell import Shell
@@ -48,7 +48,7 @@ def project(tmp_path: Path, sql_folder: Path) -> Path:
     (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     (sql_folder / "plays.sql").write_text(SQL)
     columns = {"country": "string", "played_at": "timestamp"}
-    plays = SourceTable(environment="dev", columns=columns, partition_keys={"dt": "string"})
+    plays = TableSchema(environment="dev", columns=columns, partition_keys={"dt": "string"})
     write_tables({"plays": plays}, root)
     return root
 
