@@ -211,7 +211,7 @@ class Start:
         length: How many executions the chain has with it.
         run: The run; None for an author's command.
         forgotten: How often Athena had forgotten its tokens before.
-        outlived: Whether the process that started it went on, and so has noted it.
+        outlived: Whether the process that started it heard of it and went on, and so has noted it.
         unanswered: Whether the answer to its start was lost.
     """
 
@@ -573,8 +573,9 @@ class World:
             self.acting.is_frozen = False
         self.calls += 1
         self.say(action)
-        if self.attempt is not None and self.attempt.started is not None:
-            self.attempt.started.outlived = True
+        started = None if self.attempt is None else self.attempt.started
+        if started is not None and not started.unanswered:
+            started.outlived = True
         if self.happens("throttled"):
             self.acting.had_trouble = True
             raise THROTTLED.with_traceback(None)  # else it would keep all that has ever raised it
