@@ -68,18 +68,19 @@ _CLEARED = ("wait cleared", "run cleared")
 _HANDED_OVER = "wait changes hands"
 _MOST_TRIES = 200
 _MOST_REFUSALS = 2  # until whoever is responsible believes that the folder is somebody else's
-_TASKS: dict[type[Any], Any] = {}
+_TASKS: dict[tuple[type[Any], bool | None], Any] = {}
 
 
 def task(kind: type[Any], given: Mapping[str, Any], **options: Any) -> Any:
     """Return a task as a new process has it;
     a copy, since to make operators takes most of the time.
     """
-    if kind not in _TASKS:
+    key = (kind, given.get("deferrable"))  # a sensor's mode depends on it
+    if key not in _TASKS:
         with DAG(f"{REPORT}_weekly", schedule=None):
             named = {"task_id": kind.__name__, **given}
-            _TASKS[kind] = kind(retries=RETRIES, **named, **options)
-    made = copy(_TASKS[kind])
+            _TASKS[key] = kind(retries=RETRIES, **named, **options)
+    made = copy(_TASKS[key])
     for name, value in given.items():
         setattr(made, name, value)
     return made
@@ -358,11 +359,12 @@ class Attempt:
         """A wait that ends for good leaves no query running, as nobody waits for it any more.
 
         `soft_fail` and `never_fail` also skip one that has not heard of the successor that it, or a
-        try before it, has started.
+        try before it, has started. On Airflow 3.2 nobody notes what an earlier try has started.
         """
         world, root = self.run.world, self.run.xcoms["run_query"]
         awaited = [start.id for start in world.books.values() if start.root == root][-1]
-        is_unheard = world.acting.missed_start or world.books[awaited].unanswered
+        is_noted = self.run.is_3_3 or self.task.query_execution_id == awaited
+        is_unheard = not is_noted or world.acting.missed_start or world.books[awaited].unanswered
         if self.run.skips_by and is_unheard:
             world.judged["successor that a skip leaves"] += 1
             return
