@@ -151,9 +151,10 @@ format: $(READY) ## Format the code and fix what the linter can
 	@$(VENV)/bin/ruff format .
 
 .PHONY: docs
-docs: $(READY) ## Write the generated pages of the docs
+docs: $(READY) ## Write the generated pages of the docs, and build the site into dist/site
 	@$(PY) -m pytest --quiet tests/repository/test_generated_pages.py --renew-golden
 	@$(MAKE) -C local_athena docs
+	@$(DEV) -m website.build
 
 .PHONY: clean
 clean: ## Remove everything that the other targets created

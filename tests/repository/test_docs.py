@@ -55,6 +55,7 @@ RUN_ELSEWHERE = {
     "docs/how-to/read-another-report.md": "tests/services/test_read_another_report.py",
     "docs/how-to/partitions.md": "tests/services/test_partition_layouts.py",
     "docs/how-to/several-tables.md": "tests/services/test_several_tables.py",
+    "docs/how-to/sql-patterns.md": "tests/services/test_sql_patterns.py",
     "docs/how-to/start-a-dag.md": "tests/services/test_asset_events.py",
     "docs/how-to/write-a-dag-by-hand.md": "tests/services/test_runs.py",
     "docs/how-to/write-a-report.md": (

@@ -286,6 +286,8 @@ def test_only_what_deploys_or_publishes_may_ask_for_an_identity_and_nothing_may_
         "release": read,
         "deploy": {"contents": "read", "id-token": "write"},
         "release publish": {"id-token": "write"},
+        "site": read,
+        "site publish": {"pages": "write", "id-token": "write"},
     }
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
