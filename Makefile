@@ -65,36 +65,35 @@ up: $(READY) ## Run Airflow with the demo's tables and the Reports page on 127.0
 	@$(DEV) -m demo.up $(if $(PORT),--port $(PORT))
 
 .PHONY: test
-test: $(READY) ## Check the reports, lint, check types and run the short tests
+test: $(READY) ## Check the reports, lint and run the short tests (EXAMPLES=many for property tests with more examples)
 	@$(VENV)/bin/athena-reports check
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@# The first time, mypy takes one core for half a minute: the tests run beside it.
-	@$(VENV)/bin/mypy & types=$$!; \
-	$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full"; tests=$$?; \
-	wait $$types || { echo "mypy found errors: they are printed above the tests." >&2; exit 1; }; \
-	exit $$tests
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full" --hypothesis-profile=$(or $(EXAMPLES),few)
+
+# Half a minute of one core the first time, some seconds with mypy's cache.
+.PHONY: types
+types: $(READY) ## Check types
+	@$(VENV)/bin/mypy
 
 # The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
 # have a test marked `ci` are collected.
 SERVICES_TESTS := tests/services tests/compatibility
 CI_FILES = tests/airflow \
-	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/unit tests/repository)) \
+	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS' tests/reports tests/repository tests/unit tests/world)) \
 	$(SERVICES_TESTS)
 
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they poll one
 # another until they are ready.
 .PHONY: test-ci
 test-ci: $(READY) ## Run the longer tests; they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
-	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full"
+	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full" \
+		--hypothesis-profile=many
 
 .PHONY: test-nightly
-test-nightly: $(READY) ## Run every test in a real Airflow, and all tests that CI leaves out
-	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full"
+test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI leaves out, and property tests with 500 examples
+	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full or hypothesis" --hypothesis-profile=night
 	@$(MAKE) -C local_athena test-full
-
-# Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
-NEWEST := .venv-newest
 
 .PHONY: test-newest
 test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own

@@ -96,11 +96,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile(
-    "repository", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("repository")
+# How many examples a property test tries: few while one works, many in CI, and more at night
+# (`pytest --hypothesis-profile=many`). How long an example takes depends on the machine.
+for _profile, _examples in {"few": 15, "many": 50, "night": 500}.items():
+    hypothesis.settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("few")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,20 +116,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# All tests of these folders are marked `ci`: they run against the local services as a process. The
-# Makefile's SERVICES_TESTS has the same folders.
+# All tests of these folders are marked `ci`: they run against the local services as a process.
 _FOLDERS_OF_CI = {REPOSITORY / "tests" / name for name in ("services", "compatibility")}
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark whole folders, and note every test, also those that the command deselects."""
-    from tests.support.selection import COLLECTED
-
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not _FOLDERS_OF_CI.isdisjoint(item.path.parents):
             item.add_marker("ci")
-    config.stash[COLLECTED] = list(items)
 
 
 def pytest_collection_finish() -> None:

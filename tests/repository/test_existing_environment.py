@@ -165,6 +165,7 @@ AS_WRITTEN = hcl2.SerializationOptions(
 )
 
 
+@pytest.mark.ci
 def test_terraform_makes_what_the_stack_makes() -> None:
     made = {
         f"{kind}.{name}": properties
@@ -286,6 +287,7 @@ def seen_in_airflow(tmp_path: Path) -> Callable[..., str]:
     return look
 
 
+@pytest.mark.ci
 def test_a_report_is_loaded_if_nothing_was_forgotten(seen_in_airflow: Callable[..., str]) -> None:
     assert "top_users_weekly is serialized" in seen_in_airflow(PARTS, **SETTINGS)
 

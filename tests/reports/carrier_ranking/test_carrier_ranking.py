@@ -37,6 +37,7 @@ PROMISES = [("unique(carrier)", "fail"), ("rows(at_least=10, at_most=30)", "warn
 DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("flights_lake")
 @pytest.mark.parametrize(
     ("cadence", "form", "periods", "departures"),

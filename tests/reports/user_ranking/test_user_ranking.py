@@ -39,6 +39,7 @@ def plays(plays_lake: PlaysSpec) -> list[Event]:
     return list(events_of(table for _, table in generate(plays_lake)))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("cadence", "form", "top", "periods"),
     [

@@ -66,6 +66,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.ci
 def test_each_name_is_the_same_object_as_an_attribute_and_by_an_import_in_any_order() -> None:
     folder = Path(athena_reports.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", ASK], cwd=folder, capture_output=True, text=True)

@@ -170,6 +170,7 @@ def test_the_sql_folder_lies_beside_dags_or_inside(
         read_settings(variables)
 
 
+@pytest.mark.ci
 def test_the_sql_folder_follows_the_dags_folder_of_airflows_configuration(tmp_path: Path) -> None:
     """Wherever the library is installed."""
     sql = tmp_path / "reports" / "include" / "sql"

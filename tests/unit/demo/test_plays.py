@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.plays import SCHEMA, TRICKY_NAMES, PlaysSpec, generate
@@ -50,7 +50,6 @@ def events(january: list[tuple[dt.date, pa.Table]]) -> pa.Table:
 
 
 @given(specs())
-@settings(deadline=None)
 def test_any_specification_gives_its_days_its_events_and_nothing_that_lands_early_or_too_late(
     spec: PlaysSpec,
 ) -> None:
@@ -70,7 +69,6 @@ def test_any_specification_gives_its_days_its_events_and_nothing_that_lands_earl
 
 
 @given(specs())
-@settings(deadline=None)
 def test_the_same_specification_gives_the_same_rows_in_the_same_order(spec: PlaysSpec) -> None:
     for (day, first), (again, second) in zip(generate(spec), generate(spec), strict=True):
         assert day == again

@@ -557,7 +557,7 @@ CADENCES = {
 
 
 @given(st.sampled_from([*CADENCES]), st.dates(date(2008, 1, 1), date(2030, 1, 1)), st.floats(0, 1))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_periods_are_looked_for_as_long_as_the_report_goes_on(
     sql_folder: Path, tmp_path: Path, cadence: Cadence, since: date, length: float
 ) -> None:

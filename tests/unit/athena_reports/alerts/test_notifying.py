@@ -270,6 +270,7 @@ def test_a_function_that_ends_just_after_the_limit_counts_as_too_long(
     end.set()
 
 
+@pytest.mark.ci
 def test_a_process_that_is_ended_as_airflow_ends_it_does_not_wait_for_the_thread() -> None:
     """Airflow's supervisor calls the functions of `atexit` and then `os._exit`."""
     code = """

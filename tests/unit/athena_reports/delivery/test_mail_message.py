@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, default
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
@@ -93,7 +93,6 @@ def body(message: EmailMessage, kind: str) -> str:
     return text
 
 
-@settings(max_examples=60)
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_the_table_of_the_html_has_each_value_and_nothing_else(
     made: Content, language: Language
@@ -110,7 +109,6 @@ def test_the_table_of_the_html_has_each_value_and_nothing_else(
     require_cells(page.table, made, language)
 
 
-@settings(max_examples=60)
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_html_and_text_say_the_same_sentences(made: Content, language: Language) -> None:
     said = sentences(made, language)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.delivery.errors import DeliveryError
@@ -83,7 +83,6 @@ def comparable(row: Sequence[Any]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-@settings(max_examples=25)
 @given(ROWS, st.integers(0, 40))
 def test_the_first_rows_and_all_rows_are_those_of_the_file(
     rows: list[tuple[Any, ...]], number: int
@@ -115,7 +114,6 @@ def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_lette
             published(shared, path, "c")
 
 
-@settings(max_examples=25)
 @pytest.mark.parametrize("type_of_score", [pa.float32(), pa.float64()])
 @example([(1.0, "a"), (math.nan, "b"), (None, ""), (2.0, None)])
 @example([(0.0, None), (math.nan, None)])
@@ -227,7 +225,6 @@ def test_other_types_are_texts() -> None:
     assert read == (("00ff", 0.1, "3 days", "00000000-0000-0000-0000-000000000007"),)
 
 
-@settings(max_examples=25)
 @given(st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1), min_size=1, max_size=9))
 def test_a_total_of_decimals_is_exact(numbers: list[int | None]) -> None:
     known = [number for number in numbers if number is not None]
@@ -238,7 +235,6 @@ def test_a_total_of_decimals_is_exact(numbers: list[int | None]) -> None:
     assert total == (sum(known) if known else None)
 
 
-@settings(max_examples=25)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
 def test_a_total_of_integers_is_exact(numbers: list[int]) -> None:
     with engine() as shared:
@@ -252,7 +248,6 @@ def test_a_total_of_floats_is_that_of_the_digits_that_are_shown() -> None:
     assert total == pytest.approx(0.3, abs=1e-15)
 
 
-@settings(max_examples=25)
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=20))
 def test_a_total_of_floats_is_close(numbers: list[float]) -> None:
     with engine() as shared:

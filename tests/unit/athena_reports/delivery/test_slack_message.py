@@ -11,7 +11,7 @@ from html import escape, unescape
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
@@ -74,7 +74,6 @@ def require_slack_takes_it(message: SlackMessage) -> None:
     assert len(header["text"]["text"]) <= 150
 
 
-@settings(max_examples=60)
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_a_message_has_its_links_only_and_mentions_nobody(
     made: Content, language: Language
@@ -89,7 +88,6 @@ def test_a_message_has_its_links_only_and_mentions_nobody(
     assert urls == [PAGE_URL, QUERY_URL]
 
 
-@settings(max_examples=60)
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_the_code_block_is_the_table(made: Content, language: Language) -> None:
     lines = code_lines(slack_message(made, language))
@@ -134,12 +132,12 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
     assert unescape(message.text) == " ".join([subject(made, language), *notices, said.figures[0]])
 
 
+@pytest.mark.ci
 @given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
 @example("&", 4000, 120)
 @example("a", 4000, 1)
 @example('"', 4000, 120)
 @example("\\", 4000, 120)
-@settings(max_examples=20)
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
     long = (text or "&") * repeated
     columns = tuple(ContentColumn(f"c{place}", "VARCHAR") for place in range(12))

@@ -19,7 +19,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.cell.cell import Cell
 
@@ -120,7 +120,6 @@ def significant_digits(number: int | Decimal) -> int:
     return len("".join(map(str, digits)).strip("0"))
 
 
-@settings(max_examples=60, deadline=None)
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_each_cell_is_the_value(made: Content, language: Language) -> None:
     for row, values in zip(cells(made, language), made.rows, strict=True):

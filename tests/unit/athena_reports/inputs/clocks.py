@@ -224,9 +224,10 @@ LAYOUTS = [
 ]
 
 
-# The numbers of cases. `make test` takes the first ones, each night has all 10,000.
+# The numbers of cases. `make test` takes the first ones, CI some more, each night has all 10,000.
 ROUNDS = [
-    range(40),
+    range(8),
+    pytest.param(range(8, 40), marks=pytest.mark.ci),
     *(
         pytest.param(range(first, first + 1_000), marks=pytest.mark.full)
         for first in range(0, 10_000, 1_000)

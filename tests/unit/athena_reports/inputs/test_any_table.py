@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import Input
@@ -99,7 +99,6 @@ class AnyGlue:
     st.lists(st.lists(st.sampled_from(VALUES), min_size=4, max_size=4), max_size=4),
     st.booleans(),
 )
-@settings(max_examples=400)
 def test_there_is_a_coverage_or_an_input_error(
     source: Input,
     keys: dict[str, tuple[str, dict[str, str]]],
@@ -134,7 +133,6 @@ def test_there_is_a_coverage_or_an_input_error(
 
 
 @given(inputs(), st.sampled_from([None, "p"]))
-@settings(max_examples=200)
 def test_any_predicate_is_sql(source: Input, alias: str | None) -> None:
     predicate = source.predicate(daily().period("2025-06-22"), timedelta(0), alias)
     assert_trino_accepts(predicate)

@@ -253,6 +253,7 @@ def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: 
 KEYS = st.tuples(*[st.sampled_from([None, "", "NULL", "a", "a, a", "'", "[a]"])] * 2)
 
 
+@pytest.mark.ci
 @given(st.lists(KEYS, max_size=8), st.lists(KEYS, max_size=3))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
@@ -331,6 +332,7 @@ def test_four_may_read_rows_at_once(account: Account, monkeypatch: pytest.Monkey
     assert problems == ["It was opened."] * 9
 
 
+@pytest.mark.ci
 def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Path) -> None:
     """A few kilobytes of Parquet with one value of 250 MB, and with a hundred values of 8 MB."""
     manifest = published(account, "SELECT 'x' AS user_id, 1 AS score")

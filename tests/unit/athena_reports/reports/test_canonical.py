@@ -299,6 +299,7 @@ made = grade(
 """
 
 
+@pytest.mark.ci
 def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_is(
     tmp_path: Path,
 ) -> None:

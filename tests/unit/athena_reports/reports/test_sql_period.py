@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import sqlglot
 import trino_sql_validator
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.errors import ReportError
@@ -242,7 +242,6 @@ def test_the_partitions_are_exactly_those_that_can_hold_the_events(
 
 
 @given(PERIODS, LATENESS)
-@settings(max_examples=40)
 def test_each_way_to_write_a_date_reads_the_same_partitions(
     engine: duckdb.DuckDBPyConnection, period: Period, late_by: timedelta
 ) -> None:
@@ -296,7 +295,6 @@ def test_a_partition_filter_that_cannot_be_is_refused(
 @example(WEEK.period, timedelta(0), "UTC", "%Y/%m/%d/%H", [500_000], timedelta(days=400))
 @example(WEEK.period, timedelta(0), "UTC", "%Y%-m%-d", [500_000], timedelta(days=400))
 @example(WEEK.period, timedelta(0), "UTC", "%Y-%m", [500_000], timedelta(days=400))
-@settings(max_examples=300)
 def test_a_filter_that_is_not_refused_reads_every_partition_of_the_period_and_none_of_other_years(
     period: Period,
     late_by: timedelta,
@@ -339,7 +337,6 @@ KINDS = {  # the event time as a column of each kind
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(period=PERIODS)
-@settings(max_examples=40)
 def test_the_event_filter_is_exact_to_the_millisecond(
     engine: duckdb.DuckDBPyConnection, kind: Any, period: Period
 ) -> None:

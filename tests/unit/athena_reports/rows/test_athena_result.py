@@ -14,7 +14,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.stub import Stubber
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
@@ -94,7 +94,6 @@ def read_unload(*files: bytes) -> Found:
 
 
 @given(tables(), st.integers(1, 5))
-@settings(max_examples=50)
 def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int) -> None:
     csv = read_csv(table.columns, csv_of(table.columns, table.rows))
     pages = read(MANAGED, FakeAthena(pages_of(table.columns, table.rows, page)), s3_of({}))
@@ -106,7 +105,6 @@ def test_a_csv_and_pages_give_the_same_rows(table: Table, page: int) -> None:
 
 
 @given(tables(UNLOADED), st.integers(1, 4))
-@settings(max_examples=40)
 def test_an_unload_gives_the_rows_and_the_types_of_a_csv(table: Table, files: int) -> None:
     columns, rows = table.columns, table.rows
     size = -(-len(rows) // files) or 1
@@ -178,7 +176,6 @@ NOT_SERVED = st.one_of(
 
 
 @given(st.sampled_from([SELECT, MANAGED, MANAGED_UNLOAD]), NOT_SERVED, st.integers(0, 1))
-@settings(max_examples=100)
 def test_a_page_that_is_not_served_may_be_asked_for_again_and_the_query_is_not(
     query: FinishedQuery, error: Exception, served: int
 ) -> None:

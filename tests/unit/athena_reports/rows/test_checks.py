@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.errors import ReportError
@@ -24,8 +24,6 @@ from athena_reports.rows.checks import (
 from athena_reports.rows.engine import MemoryLimitError
 from athena_reports.rows.writer import write_table
 from tests.support.engines import engine, new_engine
-
-FEW = settings(max_examples=25)
 
 
 def table(**columns: Sequence[Any]) -> pa.Table:
@@ -73,7 +71,6 @@ KEYS = st.tuples(
 
 
 @given(st.lists(KEYS, max_size=15))
-@FEW
 def test_unique_finds_rows_that_repeat_others_and_not_null_those_with_null(
     rows: list[tuple[float | None, str | None]],
 ) -> None:
@@ -165,7 +162,6 @@ ANY_NAME = st.one_of(st.sampled_from(RESERVED), st.sampled_from(RESERVED).map(st
 
 
 @given(st.data(), st.lists(ANY_NAME, min_size=1, max_size=4, unique_by=str.casefold))
-@settings(max_examples=60)
 def test_columns_of_any_name_are_checked_by_their_values(
     data: st.DataObject, names: list[str]
 ) -> None:
@@ -277,7 +273,6 @@ TENTHS = st.integers(-30, 30).map(lambda tenths: Decimal(tenths) / 10)
 )
 @example([Decimal("1.0")], [Decimal("1.3")], "0.3")
 @example([Decimal("-1.0")], [Decimal("-1.3")], "0.3")
-@FEW
 def test_change_of_a_total(before: list[Any], now: list[Any], within: str) -> None:
     earlier, later = (
         pa.table({"score": pa.array(values, pa.decimal128(10, 1))}) for values in (before, now)

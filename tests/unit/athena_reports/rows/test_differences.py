@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.rows.columns import columns_of
@@ -70,7 +70,6 @@ def compared(old: list[Row], new: list[Row], *key: str) -> Differences:
     return differences(table(old), table(new), *key)
 
 
-@settings(max_examples=40)
 @given(TABLES, TABLES)
 def test_without_a_key_rows_are_compared_as_multisets(old: list[Row], new: list[Row]) -> None:
     found = compared(old, new)
@@ -79,7 +78,6 @@ def test_without_a_key_rows_are_compared_as_multisets(old: list[Row], new: list[
     assert found.is_empty == (Counter(new) == Counter(old))
 
 
-@settings(max_examples=40)
 @given(TABLES, TABLES)
 def test_a_key_tells_rows_apart_where_it_is_unique_in_both(old: list[Row], new: list[Row]) -> None:
     found, before, after = compared(old, new, "name"), dict(old), dict(new)
@@ -95,7 +93,6 @@ def test_a_key_tells_rows_apart_where_it_is_unique_in_both(old: list[Row], new: 
     assert compared(old, new, "NAME") == found
 
 
-@settings(max_examples=40)
 @given(st.data(), COLUMNS, st.booleans())
 def test_columns_of_any_name_are_compared_by_their_values(
     data: st.DataObject, names: list[str], is_keyed: bool

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import ResultError, TransformError
@@ -44,7 +44,6 @@ RANKS = st.integers(1, 2**40)
 
 
 @given(st.lists(st.tuples(RANKS, st.none() | RANKS), min_size=1))
-@settings(max_examples=25)
 def test_movement_leads_from_the_previous_rank_to_this_one(
     ranks: list[tuple[int, int | None]],
 ) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.rows import checks
@@ -111,7 +111,6 @@ def in_json(value: Any, kind: pa.DataType) -> Any:
 
 
 @given(tables_of(*COLUMNS))
-@settings(max_examples=40)
 def test_parquet_and_json_lines_hold_every_value(table: pa.Table) -> None:
     local, (parquet, lines) = written(table, "parquet", "jsonl")
     assert local.rows == len(table)
@@ -141,7 +140,6 @@ def test_parquet_and_json_lines_hold_every_value(table: pa.Table) -> None:
     tables_of("bigint", "text", "double", "decimal", "boolean", "date", "timestamp")
     | tables_of("text")
 )
-@settings(max_examples=40)
 def test_csv_holds_every_value_and_tells_null_from_the_empty_string(table: pa.Table) -> None:
     _, (content,) = written(table, "csv")
 
@@ -166,7 +164,6 @@ HEADERS = st.text(st.sampled_from([*FORMULA, "a", '"', ","]), min_size=1, max_si
 
 @given(HEADERS, st.lists(st.tuples(st.integers(-9, 9), RISKY), max_size=6))
 @example("=", [(-1, f"{each}x") for each in FORMULA])
-@settings(max_examples=40)
 def test_no_text_in_a_csv_for_spreadsheets_is_a_formula(
     header: str, rows: list[tuple[int, str | None]]
 ) -> None:

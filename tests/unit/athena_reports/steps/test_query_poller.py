@@ -16,7 +16,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     UnauthorizedSSOTokenError,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.queries.execution import QueryExecution
@@ -75,7 +75,6 @@ def calls_of(athena: MemoryAthena) -> list[float]:
     ]
 
 
-@settings(max_examples=30)
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=120))
 def test_no_end_is_noticed_later_than_a_pause_and_the_calls_of_a_look(
     run_seconds: list[float],

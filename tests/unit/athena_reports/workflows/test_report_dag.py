@@ -161,6 +161,7 @@ print(json.dumps(stored, sort_keys=True).replace(sys.argv[1], ""))
 """
 
 
+@pytest.mark.ci
 def test_a_dag_is_the_same_in_each_process_and_from_each_folder(
     sql_folder: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +207,7 @@ print(*sys.modules)
 """
 
 
+@pytest.mark.ci
 def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
     sql_folder: Path, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ DAYS = st.integers(0, 1000).map(lambda days: TODAY - timedelta(days))
 
 
 @given(st.sampled_from(CADENCES), DAYS, DAYS, st.none() | DAYS)
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_with_data(
     make_report: MakeReport, cadence: Cadence, one: date, other: date, until: date | None
 ) -> None:

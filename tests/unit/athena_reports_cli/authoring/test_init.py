@@ -170,6 +170,7 @@ def run(work: Path, packages: Packages) -> Run:
     return run
 
 
+@pytest.mark.ci
 def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     work: Path, packages: Packages, run: Run
 ) -> None:

@@ -21,7 +21,7 @@ import sqlglot
 import trino_sql_validator
 import yaml
 from airflow.dag_processing.dagbag import DagBag
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
@@ -100,6 +100,7 @@ def names_in_use(root: Path) -> set[str]:
     return {name for name in names if re.fullmatch(NAME_PATTERN, name)}
 
 
+@pytest.mark.ci
 def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
     names = names_in_use(root)
     assert names >= {
@@ -120,7 +121,6 @@ def test_a_name_that_python_or_the_file_uses_is_a_report(root: Path) -> None:
 
 
 @given(st.sets(st.from_regex(NAME_PATTERN, fullmatch=True), min_size=1, max_size=5))
-@settings(max_examples=20)
 def test_every_valid_name_is_a_report(root: Path, names: set[str]) -> None:
     assert parsed(root, *(new_report(name=name) for name in names)).keys() == ids(names)
 
@@ -131,7 +131,6 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 
 
 @given(LINES | st.text("""'"\\{}[]%#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
-@settings(max_examples=100)
 def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
     file, *_ = write_report(new_report(owner=owner), Project.usual(root))
@@ -228,6 +227,7 @@ def test_the_templates_of_a_report_are_no_dag_files() -> None:
     assert dag_files(folder) == []
 
 
+@pytest.mark.ci
 def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> None:
     words = words_of_sql()
     assert {"order", "select", "user", "end", "limit", "date"} <= set(words)

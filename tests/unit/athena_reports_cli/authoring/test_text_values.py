@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.rows.engine import Engine, open_engine
@@ -104,7 +104,6 @@ COLUMNS = st.one_of(
 )
 
 
-@settings(max_examples=60)
 @given(COLUMNS)
 def test_what_is_read_is_what_the_file_says(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, texts: list[str | None]
