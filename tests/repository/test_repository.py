@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import email
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from datetime import date
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
-DEPENDENCIES = ("requirements.txt", "requirements-airflow.txt")
-"""The files of what the wheel requires."""
-MAKE_METADATA = """
-import pathlib
-from setuptools import build_meta
-pathlib.Path("made").mkdir()
-build_meta.prepare_metadata_for_build_wheel("made")
-"""
 LOCKS = {"uv": "uv", "local": "dev", "dev": "dev"}
 """The lock of each group. That of `dev` has requirements.txt too."""
 
 
-@pytest.fixture(scope="module")
-def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
-    """What pip would install the package with, made by its build backend."""
-    root = tmp_path_factory.mktemp("built") / "reports"
-    root.mkdir()
-    for name in ("pyproject.toml", "README.md", *DEPENDENCIES, "LICENSE"):
-        shutil.copy(ROOT / name, root)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "plugins", root / "plugins", ignore=ignored)
-    made = subprocess.run(
-        [sys.executable, "-c", MAKE_METADATA], cwd=root, capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stderr
-    (file,) = root.glob("made/*.dist-info/METADATA")
-    return email.message_from_string(file.read_text(encoding="utf-8"))
-
-
-def test_the_version_that_is_installed_is_that_of_the_code(metadata: Message) -> None:
-    assert metadata["Name"] == "athena-reports"
-    assert metadata["Version"] == athena_reports.__version__
-
-
-def test_the_wheel_requires_a_supported_airflow_and_a_deployment_none(metadata: Message) -> None:
+def test_the_library_requires_a_supported_airflow_and_a_deployment_none() -> None:
     """Else pip installs it beside an Airflow that lacks what it imports."""
-    required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
-    (airflow,) = [each for each in required if each.name == "apache-airflow"]
+    (airflow,) = requirements_of("requirements-airflow.txt")
     images = ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images"
     supported = {image.name.partition("-")[0] for image in images.glob("*-installed.txt")}
     assert len(supported) > 1
@@ -67,7 +31,7 @@ def test_the_wheel_requires_a_supported_airflow_and_a_deployment_none(metadata: 
         *supported,
         "3.9.0",
     }
-    assert "apache-airflow" not in {each.name for each in asked_by_a_deployment()}
+    assert "apache-airflow" not in {each.name for each in requirements_of("requirements.txt")}
 
 
 def test_the_newest_part_of_the_changelog_is_of_this_version_and_has_a_date() -> None:
@@ -91,8 +55,8 @@ def asked_by_group(group: str) -> list[Requirement]:
     return requirements
 
 
-def asked_by_a_deployment() -> list[Requirement]:
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def requirements_of(file: str) -> list[Requirement]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
@@ -109,7 +73,7 @@ def locked(name: str) -> list[tuple[str, str]]:
 def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
     requirements = asked_by_group(group)
     if group == "dev":
-        requirements += asked_by_a_deployment()
+        requirements += requirements_of("requirements.txt")
     pins = locked(LOCKS[group])
     for requirement in requirements:
         name = requirement.name.lower()

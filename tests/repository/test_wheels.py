@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import athena_reports
 from tests.repository.installed import REPOSITORY_URL, Installed, build_wheels, index_variables
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
@@ -84,8 +85,12 @@ def test_the_page_on_a_package_index_has_no_link_into_the_repository(
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_a_wheel_names_the_repository_it_is_built_from(name: str, wheels: Path) -> None:
-    urls = metadata(wheel(wheels, name)).get_all("Project-URL")
+def test_a_wheel_names_its_version_and_the_repository_it_is_built_from(
+    name: str, wheels: Path
+) -> None:
+    described = metadata(wheel(wheels, name))
+    assert described["Version"] == athena_reports.__version__
+    urls = described.get_all("Project-URL")
     assert urls == [f"Repository, {REPOSITORY_URL}"]
 
 
