@@ -325,24 +325,9 @@ def clear_run(run: Run) -> None:
     """All tasks are cleared; what waits is told by nobody (as in Airflow 3.0)."""
     run.clear_number += 1
     run.deferred = None
-    _clear(run.submitting)
-    _clear(run.waiting)
-
-
-def _clear(ti: TaskInstance) -> None:
-    """As Airflow clears a task that does not run."""
-    ti.max_tries = ti.try_number + RETRIES
-    ti.begin_next_try()
-
-
-def clear_wait(run: Run) -> None:
-    """wait_for_query alone is cleared, which stops the query;
-    the new try begins when it has ended.
-    """
-    kill_wait(run)
-    settle(run)
-    run.clear_number += 1
-    _clear(run.waiting)
+    for ti in (run.submitting, run.waiting):
+        ti.max_tries = ti.try_number + RETRIES
+        ti.begin_next_try()
 
 
 def edit(run: Run) -> None:

@@ -1,8 +1,8 @@
-"""The life of a query, whatever goes wrong around it: fault x point in time x kind of run.
+"""The life of a query, whatever goes wrong around it.
 
-Each row takes a run through its steps, against the local Athena and its faults on demand, through
-the real operator, sensor and trigger. It says how many queries were created and how
-each of them ended (oldest first), how the last step's task ended, and what it told.
+tests/world plays the combinations, with a simulated Athena. Here each kind of fault has a row,
+against the local Athena, through the real operator, sensor and trigger: how many queries were
+created, how each of them ended (oldest first), how the last step's task ended, and what it told.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from local_athena.faults import (
     ForgetToken,
     Hold,
     LeaveUnprocessed,
-    Refuse,
     Report,
-    Slow,
     Throttle,
 )
 from tests.services.scenarios import (
@@ -42,7 +40,6 @@ from tests.services.scenarios import (
     begin_wait,
     cancel,
     clear_run,
-    clear_wait,
     crash,
     crash_wait,
     edit,
@@ -100,20 +97,11 @@ class Scenario:
 
 
 HELD = Hold(state="RUNNING")
-BRIEFLY = Hold(state="RUNNING", seconds=0.3)
 PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
-THROTTLED_START = Throttle(action="StartQueryExecution")
-# The task and the triggerer make different calls.
-TASK, TRIGGERER = {"action": "GetQueryExecution"}, {"action": "BatchGetQueryExecution"}
+TASK = {"action": "GetQueryExecution"}
 
 SUBMIT = [
     Scenario("nothing", (submit, wait), (DONE,)),
-    Scenario(
-        "nothing, on a slow day", (submit, wait), (DONE,), faults=(Slow(milliseconds=20, times=6),)
-    ),
-    Scenario(
-        "start throttled once", (retried(submit), submit, wait), (DONE,), faults=(THROTTLED_START,)
-    ),
     Scenario(
         "start throttled at every try",
         (retried(submit), retried(submit), retried(submit), submit),
@@ -121,28 +109,6 @@ SUBMIT = [
         RETRYABLE,
         "Rate exceeded. Run less at once",
         (Throttle(action="StartQueryExecution", times=None),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "too many queries at once",
-        (submit,),
-        (),
-        RETRYABLE,
-        "raise the account's quota",
-        (
-            Throttle(
-                action="StartQueryExecution",
-                code="TooManyRequestsException",
-                reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
-            ),
-        ),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "fault of Athena's at the start",
-        (retried(submit), submit, wait),
-        (DONE,),
-        faults=(Refuse(code="InternalServerException"),),
         kinds=DEFERRED,
     ),
     Scenario(
@@ -155,25 +121,7 @@ SUBMIT = [
         kinds=DEFERRED,
     ),
     Scenario(
-        "start refused", (submit,), (), FAILED, "Refused on demand", (Refuse(),), kinds=DEFERRED
-    ),
-    Scenario(
-        "start not allowed",
-        (submit,),
-        (),
-        FAILED,
-        "Allow it for the role of the Airflow workers",
-        (Refuse(code="AccessDeniedException"),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
         "answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)
-    ),
-    Scenario(
-        "answer of the start lost twice",
-        (retried(submit), retried(submit), submit, wait),
-        (DONE,),
-        faults=(Drop(times=2),),
     ),
     Scenario(
         "answer of the start lost, token forgotten",
@@ -182,52 +130,10 @@ SUBMIT = [
         faults=(Drop(), ForgetToken(times=None)),
     ),
     Scenario(
-        "answer of the start lost, SQL edited",
-        (retried(submit), edit, submit, lift, wait),
-        (DONE, DONE),
-        faults=(Drop(), HELD),
-    ),
-    Scenario(
-        "answer of the start lost, run cleared",
-        (retried(submit), clear_run, submit, lift, wait),
-        (DONE, DONE),
-        faults=(Drop(), HELD),
-    ),
-    Scenario(
-        "answer of the start lost, the query fails for good",
-        (retried(submit), settle, submit, wait),
-        (BAD,),
-        FAILED,
-        "TABLE_NOT_FOUND",
-        (Drop(), End(error_type=1301, category=2, reason="TABLE_NOT_FOUND: line 1:15")),
-    ),
-    Scenario(
         "answer of the start lost, the query fails in passing",
         (retried(submit), settle, submit, wait),
         (BAD, DONE),
         faults=(Drop(), PASSING),
-    ),
-    Scenario("crash before the start", (crash("before"), submit, wait), (DONE,), kinds=DEFERRED),
-    Scenario("crash after the start", (crash("after"), submit, wait), (DONE,)),
-    Scenario(
-        "crash after the start, token forgotten",
-        (crash("after"), submit, wait),
-        (DONE, DONE),
-        faults=(ForgetToken(times=None),),
-    ),
-    Scenario(
-        "crash after the start, query long over, token forgotten",
-        (crash("after"), settle, submit, wait),
-        (DONE, DONE),
-        faults=(ForgetToken(times=None),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "three crashes",
-        (crash("before"), crash("after"), submit, lose_xcom, submit, wait),
-        (DONE, DONE),
-        faults=(ForgetToken(times=None),),
-        kinds=DEFERRED,
     ),
     Scenario(
         "crash after the start, SQL edited",
@@ -235,28 +141,6 @@ SUBMIT = [
         (DONE, DONE),
         faults=(HELD,),
     ),
-    Scenario(
-        "crash after the start, SQL edited when the query was over",
-        (crash("after"), settle, edit, submit, wait),
-        (DONE, DONE),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "SQL edited, and edited back",
-        (crash("after"), edit, crash("after"), edit, submit),
-        (DONE, DONE),
-        faults=(Hold(state="RUNNING", times=None),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "crash after the start, cancelled in the console",
-        (crash("after"), cancel, submit, lift, wait),
-        (GONE,),
-        FAILED,
-        "the query was cancelled",
-        faults=(HELD,),
-    ),
-    Scenario("XCom lost", (submit, lose_xcom, submit, wait), (DONE,)),
     Scenario(
         "XCom lost, token forgotten",
         (submit, lose_xcom, submit, wait),
@@ -271,24 +155,10 @@ SUBMIT = [
         has_notes=False,
     ),
     Scenario(
-        "XCom lost, SQL edited, on Airflow 3.2",
-        (submit, lose_xcom, edit, submit, lift, wait),
-        (DONE, DONE),
-        faults=(HELD,),
-        has_notes=False,
-    ),
-    Scenario(
         "XCom lost, run cleared",
         (submit, lose_xcom, clear_run, submit, lift, wait),
         (GONE, DONE),
         faults=(HELD,),
-    ),
-    Scenario(
-        "XCom lost, SQL edited",
-        (submit, lose_xcom, edit, submit, lift, wait),
-        (GONE, DONE),
-        faults=(HELD,),
-        kinds=DEFERRED,
     ),
     Scenario(
         "evicted while submitting",
@@ -301,17 +171,6 @@ SUBMIT = [
         (evict_submitted, submit, lift, wait),
         (DONE,),
         faults=(HELD,),
-    ),
-    Scenario(
-        "run cleared after it was done",
-        (submit, wait, clear_run, submit, wait),
-        (DONE, DONE),
-    ),
-    Scenario(
-        "run cleared with edited SQL",
-        (submit, wait, clear_run, edit, submit, wait),
-        (DONE, DONE),
-        kinds=DEFERRED,
     ),
     Scenario(
         "crash in a cleared run",
@@ -328,12 +187,6 @@ WAIT = [
         faults=(Hold(state="QUEUED", seconds=0.2), Hold(state="RUNNING", seconds=0.2)),
     ),
     Scenario(
-        "back from RUNNING to QUEUED",
-        (submit, wait),
-        (DONE,),
-        faults=(BRIEFLY, Report(state="QUEUED", instead_of="RUNNING", skip=1)),
-    ),
-    Scenario(
         "state unknown",
         (submit, settle, wait),
         (DONE,),
@@ -342,81 +195,16 @@ WAIT = [
         (Report(**TASK, state="PAUSED"),),
     ),
     Scenario(
-        "state missing",
-        (submit, settle, wait),
-        (DONE,),
-        FAILED,
-        "is UNKNOWN: Athena gives no reason",
-        (Report(**TASK, state=None),),
-    ),
-    Scenario(
-        "state unknown in the middle of a wait",
-        (submit, begin_wait, add(Report(state="PAUSED")), wait),
-        (DONE,),
-        FAILED,
-        "[starting it again does not help",
-        (HELD,),
-    ),
-    Scenario(
         "looks throttled",
         (submit, wait),
         (DONE,),
         faults=(Throttle(**TASK, times=3),),
     ),
     Scenario(
-        "looks lost",
-        (submit, wait),
-        (DONE,),
-        faults=(Drop(**TASK, times=3),),
-    ),
-    *[
-        Scenario(
-            f"looks of the triggerer {name}",
-            (submit, begin_wait, add(fault), wait),
-            (DONE,),
-            faults=(BRIEFLY,),
-            kinds=DEFERRED,
-        )
-        for name, fault in {
-            "throttled": Throttle(**TRIGGERER, times=3),
-            "lost": Drop(**TRIGGERER, times=3),
-            "not served": Refuse(**TRIGGERER, code="InternalServerException", times=2),
-            "not allowed for a while": Refuse(**TRIGGERER, code="AccessDeniedException", times=2),
-        }.items()
-    ],
-    Scenario(
         "left out of the answer",
         (submit, begin_wait, lift, add(LeaveUnprocessed(times=3)), wait),
         (DONE,),
         faults=(HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "fault of Athena's at a look",
-        (submit, wait),
-        (DONE,),
-        faults=(Refuse(**TASK, code="InternalServerException", times=2),),
-    ),
-    Scenario(
-        "looks not allowed",
-        (submit, wait),
-        (DONE,),
-        FAILED,
-        "AccessDeniedException",
-        (Refuse(action="GetQueryExecution", code="AccessDeniedException"),),
-    ),
-    Scenario(
-        "no look answered by the triggerer",
-        (
-            submit,
-            begin_wait,
-            add(Throttle(action="BatchGetQueryExecution", times=None)),
-            wait,
-        ),
-        (DONE,),
-        RETRYABLE,
-        "Could not get the status of query",
-        (HELD,),
         kinds=DEFERRED,
     ),
     Scenario(
@@ -429,49 +217,6 @@ WAIT = [
         FAILED,
         "result could not be written",
         (FailResultWrite(),),
-    ),
-    Scenario(
-        "result bucket gone",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "Check that the role may write to the query result bucket",
-        (FailResultWrite(error_type=402),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "permission denied by Lake Formation",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "[permission denied; category 2, type 234",
-        (End(error_type=234, category=2, reason="Insufficient Lake Formation permission(s)"),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "query timed out",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "[query timed out; category 1, type 210",
-        (End(error_type=210, reason="Query timeout"),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "error of a kind that nobody knows",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "[starting it again does not help; category 3, type 9999; 7,000,000,000 bytes scanned",
-        (End(error_type=9999, category=3, retryable=True, scanned_bytes=7_000_000_000),),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "fault of Athena's own that nobody knows",
-        (submit, wait),
-        (BAD, DONE),
-        faults=(End(error_type=9999, category=1, retryable=True),),
-        kinds=DEFERRED,
     ),
     Scenario(
         "scan cutoff, told as CANCELLED",
@@ -487,23 +232,7 @@ WAIT = [
             ),
         ),
     ),
-    Scenario(
-        "scan cutoff, told as FAILED",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "Check each partition filter",
-        (End(reason="Query exhausted: Bytes scanned limit was exceeded", retryable=True),),
-    ),
     Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
-    Scenario(
-        "failed in passing, on Airflow 3.2",
-        (submit, wait),
-        (BAD, DONE),
-        faults=(PASSING,),
-        kinds=DEFERRED,
-        has_notes=False,
-    ),
     Scenario(
         "failed in passing, on Airflow 3.2 without a triggerer",
         (submit, wait),
@@ -515,17 +244,6 @@ WAIT = [
         has_notes=False,
     ),
     Scenario(
-        "failed in passing twice", (submit, wait), (BAD, BAD, DONE), faults=(PASSING, PASSING)
-    ),
-    Scenario(
-        "failed in passing, but Athena says it is no use",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "[resources exhausted",
-        (End(error_type=1, retryable=False),),
-    ),
-    Scenario(
         "failed in passing for ever",
         (submit, wait),
         (BAD,) * (1 + MAX_SUCCESSORS),
@@ -534,30 +252,10 @@ WAIT = [
         (End(error_type=1602, times=None),),
     ),
     Scenario(
-        "failed in passing, the next start throttled",
-        (submit, settle, retried(wait), wait),
-        (BAD, DONE),
-        faults=(PASSING, Throttle(action="StartQueryExecution", skip=1)),
-    ),
-    Scenario(
-        "failed in passing, the answer of the next start lost",
-        (submit, settle, retried(wait), wait),
-        (BAD, DONE),
-        faults=(PASSING, Drop(skip=1)),
-    ),
-    Scenario(
         "failed in passing, the wait lost after the next start",
         (submit, settle, add(HELD), begin_wait, crash_wait, lift, wait),
         (BAD, DONE),
         faults=(PASSING, ForgetToken(times=None)),
-    ),
-    Scenario(
-        "failed in passing, the wait killed after the next start",
-        (submit, settle, add(HELD), begin_wait, kill_wait),
-        (BAD, GONE),
-        STOPPED,
-        faults=(PASSING,),
-        kinds=DEFERRED,
     ),
     Scenario(
         "cancelled in the console",
@@ -568,49 +266,12 @@ WAIT = [
         (HELD,),
     ),
     Scenario(
-        "cancelled in the console before the wait",
-        (submit, cancel, wait),
-        (GONE,),
-        FAILED,
-        "Clear run_query",
-        (HELD,),
-    ),
-    Scenario(
         "killed while it waits",
         (submit, begin_wait, kill_wait),
         (GONE,),
         STOPPED,
         faults=(HELD,),
         kinds=DEFERRED,
-    ),
-    Scenario(
-        "killed while it waits without a trigger",
-        (submit, begin_wait, kill_wait),
-        (DONE,),
-        STOPPED,
-        faults=(HELD,),
-        kinds=RESCHEDULED,
-    ),
-    Scenario(
-        "killed while it waits, then cleared",
-        (submit, begin_wait, kill_wait, lift, clear_run, submit, wait),
-        (GONE, DONE),
-        faults=(HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "the wait alone cleared",
-        (submit, begin_wait, clear_wait, lift, wait),
-        (GONE,),
-        FAILED,
-        "the query was cancelled",
-        faults=(HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
-        "the wait alone cleared when all was done",
-        (submit, wait, clear_wait, wait),
-        (DONE,),
     ),
     Scenario(
         "run cleared while it waits, nobody is told",
@@ -638,14 +299,6 @@ WAIT = [
         FAILED,
         "timed out after 0:00:00.400000 and was stopped",
         (HELD,),
-    ),
-    Scenario(
-        "takes too long after it failed in passing",
-        (give_up_after(0.4), submit, settle, add(HELD), wait),
-        (BAD, GONE),
-        FAILED,
-        "increase `wait=` of build_dag",
-        (PASSING,),
     ),
     Scenario(
         "takes too long, and the stop is throttled",
@@ -802,8 +455,3 @@ def test_an_unload_that_is_repeated_finds_its_folder_full_until_run_query_is_cle
     submit(run)
     wait(run)
     assert run.states == (DONE, BAD, DONE)
-
-
-def test_the_matrix_is_as_large_as_it_says() -> None:
-    assert len(ROWS) >= 60
-    assert len({(row.id) for row in ROWS}) == len(ROWS)
