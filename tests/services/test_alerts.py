@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.execution_time import task_runner
 
 from athena_reports import weekly
@@ -25,7 +24,6 @@ from tests.support.examples import ALERTS_PAGE, alerts_dag_file
 from tests.support.inbox import Inbox
 from tests.support.mail_server import mail_server
 from tests.support.neighbour import RUN_ID, Airflow
-from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare, run_dag
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
@@ -137,153 +135,6 @@ def test_a_period_is_late_until_it_is_published_and_then_there_is_an_all_clear(
     assert inbox.take() == [], "who was never told that it is late needs no all-clear"
 
 
-MAY_STILL_TELL = ("running", "up_for_reschedule", "up_for_retry", None)
-TELLS_NO_MORE = ("success", "failed", "skipped", "upstream_failed")
-
-
-@pytest.mark.usefixtures("plays_lake")
-def test_the_all_clear_waits_for_the_task_that_may_still_tell_and_for_no_other(
-    parse: Callable[..., Dags], inbox: Inbox
-) -> None:
-    """The first task may have told one of two people, and then failed."""
-    dags = parse("told_users")
-    dag = dags["told_users_weekly_alerts"]
-    with time_machine.travel(DUE_AT + timedelta(minutes=1)):
-        runs = [
-            (state, run_dag(dag, SCHEDULED, run_id=f"scheduled__{state}"))
-            for state in (*MAY_STILL_TELL, *TELLS_NO_MORE)
-        ]
-        assert len(inbox.take()) == len(runs)
-        run_dag(dags["told_users_weekly"], SCHEDULED)
-        for state, looked in runs:
-            looked.states["tell_when_due"] = state
-            task, context = prepare(
-                dag.get_task("tell_when_published"), looked, looked.run_id, SCHEDULED
-            )
-            if state in TELLS_NO_MORE:
-                assert execute(task, context) is True, state
-                assert len(inbox.take()) == 1, state
-            else:
-                with pytest.raises(AirflowRescheduleException):
-                    execute(task, context)
-                assert inbox.take() == [], state
-
-
-@pytest.mark.parametrize(
-    ("since", "until", "is_late"),
-    [
-        ("2025-01-01", "2025-03-08", False),
-        ("2025-01-01", "2025-03-09", True),
-        ("2025-03-09", "2025-03-09", True),
-        ("2025-03-10", None, False),
-    ],
-)
-def test_a_period_that_the_report_does_not_have_is_not_late_whoever_looks_for_it(
-    parse: Callable[..., Dags], inbox: Inbox, since: str, until: str | None, is_late: bool
-) -> None:
-    """The run has no logical date, as if somebody had triggered it: it looks at the last complete
-    period, whether or not the report has it.
-    """
-    dates = f'since="{since}", until={until!r}'
-    dags = parse("ended_users", ('since="2025-01-01"', dates))
-    run = run_dag(dags["ended_users_weekly_alerts"], DagRun.manual(DUE_AT))
-
-    assert run.values["tell_when_due", "return_value"] is is_late
-    expected = []
-    if is_late:
-        expected = ["dev: ended_users_weekly 2025-03-09 is late"]
-    assert [subject for subject, _ in inbox.take()] == expected
-
-
-@pytest.mark.parametrize("state", ["success", "running"])
-def test_a_period_that_a_run_has_skipped_is_not_late(
-    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None], state: str
-) -> None:
-    dags = parse("rare_users", ("params=", 'empty="skip", params='))
-    run = Airflow(state, {"run_query": state}, dag_id="rare_users_weekly", period=WEEK)
-    beside(run)
-
-    def look() -> TaskInstance:
-        return run_dag(dags["rare_users_weekly_alerts"], SCHEDULED, run_id=f"scheduled__{state}")
-
-    assert look().values["tell_when_due", "return_value"] is (state == "running")
-    assert len(inbox.take()) == (state == "running")
-    if state == "running":
-        run.state = "success"
-        look()
-        ((_, message),) = inbox.take()
-        assert "is no longer late.\nReason: its run has found no rows" in message
-
-
-@pytest.mark.parametrize("empty", ["fail", "publish"])
-def test_a_run_that_has_succeeded_without_publishing_is_late_where_no_rows_are_no_reason(
-    parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None], empty: str
-) -> None:
-    """Somebody has marked its tasks as success. Only `empty="skip"` publishes nothing."""
-    name = f"marked_users_{empty}"
-    dags = parse(name, ("params=", f'empty="{empty}", params='))
-    beside(Airflow("success", {"run_query": "success"}, dag_id=f"{name}_weekly", period=WEEK))
-
-    looked = run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
-    assert looked.values["tell_when_due", "return_value"] is True
-    ((_, message),) = inbox.take()
-    assert "its run succeeded without publishing it" in message
-
-
-@pytest.mark.usefixtures("plays_lake")
-def test_a_period_that_is_published_without_rows_is_published(
-    parse: Callable[..., Dags], services: Services, inbox: Inbox
-) -> None:
-    dags = parse("quiet_users", ("params=", 'empty="publish", params='), ('"top": 10', '"top": 0'))
-
-    def look(run_id: str) -> TaskInstance:
-        with time_machine.travel(DUE_AT + timedelta(minutes=1)):
-            return run_dag(dags["quiet_users_weekly_alerts"], SCHEDULED, run_id=run_id)
-
-    assert look("scheduled__1").values["tell_when_due", "return_value"] is True
-    assert [subject for subject, _ in inbox.take()] == [
-        "dev: quiet_users_weekly 2025-03-09 is late"
-    ]
-    manifest = manifest_of(services.s3, run_dag(dags["quiet_users_weekly"], SCHEDULED))
-    assert manifest["rows"] == 0
-
-    assert look("scheduled__2").values["tell_when_due", "return_value"] is False
-    assert inbox.take() == []
-    assert look("scheduled__1").values["tell_when_published", "return_value"] is True
-    ((subject, message),) = inbox.take()
-    assert subject == "dev: quiet_users_weekly 2025-03-09 is no longer late"
-    assert "Reason: it was published at " in message
-
-
-def test_a_new_or_unpaused_report_has_the_time_that_it_would_have_had(
-    parse: Callable[..., Dags], inbox: Inbox
-) -> None:
-    """Its first check is of a period that was due long ago, and starts now."""
-    dags = parse("new_users")
-    now = datetime.now(UTC)
-
-    def look(started: datetime) -> TaskInstance:
-        run = replace(SCHEDULED, start_date=started)
-        return run_dag(dags["new_users_weekly_alerts"], run)
-
-    assert look(started=now).states["tell_when_due"] == "up_for_reschedule"
-    assert inbox.take() == []
-    looked = look(started=now - timedelta(hours=3))
-    assert looked.states["tell_when_due"] == "success"
-    assert looked.values["tell_when_due", "return_value"] is True
-    assert len(inbox.take()) == 1
-    cleared = replace(SCHEDULED, start_date=now, clear_number=1)
-    assert run_dag(dags["new_users_weekly_alerts"], cleared).states["tell_when_due"] == "success"
-    assert len(inbox.take()) == 1, "who clears the check wants to know now"
-
-    # Also if it is the run that has told before.
-    for clear_number in (1, 2):
-        again = replace(SCHEDULED, start_date=now, clear_number=clear_number)
-        for told in (1, 0):
-            run_dag(dags["new_users_weekly_alerts"], again, run_id="scheduled__1")
-            assert len(inbox.take()) == told
-
-
 def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
     parse: Callable[..., Dags], inbox: Inbox, beside: Callable[[Airflow], None]
 ) -> None:
@@ -314,35 +165,6 @@ def test_a_failure_that_airflow_told_nobody_of_is_told_when_the_period_is_due(
     ((_, message),) = inbox.take()
     assert message.startswith("failing_users_weekly, period 2025-03-09, environment dev: failed.")
     assert look() == []
-
-
-@pytest.mark.parametrize("call", ["get_task_states", "get_dag"])
-def test_a_late_period_is_told_though_airflow_does_not_say_why(
-    parse: Callable[..., Dags], inbox: Inbox, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """Where it is not known whether a run has failed, the check is tried again."""
-    dags = parse(f"unknown_users_{call}", ("    on_failure=[team],\n", ""))
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise ConnectionError("the API server is away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TaskInstance, call, refuse)
-        alerts = dags[f"unknown_users_{call}_weekly_alerts"]
-        xcoms = TaskInstance(dag_id=alerts.dag_id, run_id="scheduled__1")
-        task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)
-        if call == "get_task_states":
-            with pytest.raises(AirflowException, match="the API server is away"):
-                execute(task, context)
-        else:
-            assert execute(task, context) is True
-
-    ((_, message),) = inbox.take()
-    assert message.splitlines()[1:3] == [
-        "Reason: it was due at 2025-03-16 03:00 Asia/Tokyo and is not published",
-        "Next step: See whether the DAG is paused, or its run waits or has failed."
-        " Clear that run, or trigger one.",
-    ]
 
 
 @pytest.mark.usefixtures("plays_lake")

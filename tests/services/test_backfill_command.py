@@ -12,7 +12,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import time_machine
 from airflow.api_fastapi.core_api.datamodels.backfills import BackfillPostBody
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -23,7 +22,6 @@ from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 NEW_YORK = ZoneInfo("America/New_York")
-DETAILS = f"GET /api/v2/dags/{DAG_ID}/details"
 DRY_RUN = "POST /api/v2/backfills/dry_run"
 BEGIN = "POST /api/v2/backfills"
 MONTHLY = """
@@ -188,31 +186,6 @@ def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
     assert f"started backfill 1 of {count}. See {link}" in printed
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "problem"),
-    [
-        (
-            "2013-02-25",
-            "2013-03-11",
-            "has data from 2013-03-04 (since=), and --from is 2013-02-25",
-        ),
-        ("2013-03-04", "2013-04-01", "has data until 2013-03-25 (until=), and --to is 2013-04-01"),
-        ("2013-03-18", "2013-03-04", "--from 2013-03-18 is after --to 2013-03-04"),
-        ("2013-03-05", "2013-03-06", "no week starts from 2013-03-05 to 2013-03-06"),
-        ("", "2013-03-06", '--from "" is not a date'),
-        ("March", "2013-03-06", '--from "March" is not a date'),
-        ("2013-02-30", "2013-03-06", '--from "2013-02-30" is not a date'),
-    ],
-)
-def test_dates_that_are_no_range_of_the_reports_are_refused_before_airflow_is_asked(
-    first: str, last: str, problem: str, shell: Shell, airflow: BackfillingApi
-) -> None:
-    code, printed = backfill(shell, airflow, "--from", first, "--to", last)
-    assert code == 1
-    assert problem in " ".join(printed.split())
-    assert airflow.requests == []
-
-
 def test_the_future_is_refused_and_a_period_that_has_not_ended_is_left_out(
     shell: Shell, airflow: BackfillingApi, flown: Flown
 ) -> None:
@@ -268,12 +241,6 @@ def bytes_of(cost: str) -> float:
     return float(amount.replace(",", "")) * {"bytes": 1, "kB": 1000, "MB": 10**6}[unit]
 
 
-def test_a_paused_dag_is_told_before_the_question(shell: Shell, airflow: BackfillingApi) -> None:
-    airflow.bodies[DETAILS]["is_paused"] = True  # type: ignore[index]
-    _, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
-    assert "The DAG is paused" in printed
-
-
 @pytest.mark.parametrize(
     "answer",
     ["\n", pytest.param("n\n", marks=pytest.mark.full), pytest.param("", marks=pytest.mark.full)],
@@ -300,17 +267,6 @@ def test_without_a_yes_nothing_begins(
     assert airflow.begun() == [WEEKS[:2]]
 
 
-def test_the_airflow_that_is_named_comes_before_that_of_the_shell(
-    shell: Shell, airflow: BackfillingApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with rest_api({}) as airflow_of_shell:
-        monkeypatch.setenv("AIRFLOW_URL", airflow_of_shell.url)
-        code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
-    assert code == 0, printed
-    assert airflow.begun() == [WEEKS[:2]]
-    assert airflow_of_shell.requests == []
-
-
 def test_one_that_has_not_ended_is_told_and_nothing_is_begun(
     shell: Shell, airflow: BackfillingApi
 ) -> None:
@@ -320,34 +276,6 @@ def test_one_that_has_not_ended_is_told_and_nothing_is_begun(
     assert code == 1
     assert "already has backfill 1 that is active" in printed
     assert len(airflow.begun()) == 1
-
-
-def test_one_that_somebody_else_began_meanwhile_is_a_conflict_in_words(
-    shell: Shell, airflow: BackfillingApi
-) -> None:
-    theirs = {"id": 7, "from_date": "2013-03-18T04:00:00Z", "to_date": "2013-03-18T04:00:00Z"}
-    theirs |= {"dag_id": DAG_ID}
-    runs_of = airflow.runs_of
-
-    def runs_then_theirs(body: Any) -> Any:
-        airflow.backfills.append({**theirs, "completed_at": None})
-        return runs_of(body)
-
-    airflow.runs_of = runs_then_theirs  # type: ignore[method-assign]
-    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
-    assert code == 1
-    assert "already has a backfill that is active" in printed
-    assert len(airflow.backfills) == 1
-
-
-def test_one_whose_start_is_not_answered_is_found_and_not_begun_twice(
-    shell: Shell, airflow: BackfillingApi
-) -> None:
-    airflow.not_answered = 1
-    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-11")
-    assert code == 0, printed
-    assert "started backfill 1 of 2 periods." in printed
-    assert len(airflow.backfills) == 1
 
 
 @pytest.mark.parametrize(("not_begun", "not_answered"), [(1, 0), (0, 1), (1, 1)])
@@ -363,14 +291,6 @@ def test_an_ended_backfill_of_the_same_dates_is_not_taken_for_one_that_is_not_an
     assert code == 0, printed
     assert "started backfill 2 of 2 periods." in printed
     assert len(airflow.backfills) == 2
-
-
-def test_an_airflow_with_another_dag_is_refused(shell: Shell, airflow: BackfillingApi) -> None:
-    airflow.bodies[DETAILS].update({"start_date": "2013-03-11T04:00:00Z"})  # type: ignore[attr-defined]
-    code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
-    assert code == 1
-    assert "another since in this Airflow (2013-03-11)" in printed
-    assert airflow.begun() == []
 
 
 def test_a_folder_of_another_calendar_is_refused_before_a_run_begins(
@@ -401,42 +321,12 @@ def test_before_the_first_publication_no_price_is_told(
     assert "queries: unknown until the first period is published\n" in printed
 
 
-def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_runs(
-    shell: Shell, airflow: BackfillingApi, flown: Flown
-) -> None:
-    with (flown.root / "dags" / "flown.py").open("a") as file:
-        file.write(MONTHLY)
-    code, printed = shell(
-        *("backfill", "flown", "--airflow", airflow.url, "--yes"),
-        *("--from", "2013-03-04", "--to", "2013-03-25"),
-    )
-    assert code == 0, printed
-    assert "flown_monthly: no month starts from 2013-03-04 to 2013-03-25." in printed
-    assert airflow.begun() == [ALL_WEEKS]
-
-
 def write_fresh_of_two_dags(flown: Flown) -> Path:
     """Write the report `fresh` of weeks and months, since the first of March."""
     file = flown.root / "dags" / "fresh.py"
     text = FRESH.format(zone="America/New_York").replace("2013-03-04", "2013-03-01")
     file.write_text(text + MONTHLY.replace("flown", "fresh"))
     return file
-
-
-def test_of_two_dags_one_whose_period_has_not_ended_is_told_and_the_other_runs(
-    shell: Shell, airflow: BackfillingApi, flown: Flown
-) -> None:
-    file = write_fresh_of_two_dags(flown)
-    airflow.deploy(file, "fresh_weekly")
-    with time_machine.travel("2013-03-20 12:00:00+00:00"):
-        code, printed = shell(
-            *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
-            *("--from", "2013-03-01", "--to", "2013-03-20"),
-        )
-    assert code == 0, printed
-    assert "fresh_monthly: the month 2013-03 is not over" in printed
-    assert "2 of 2 periods to run\n  to run: 2013-03-04, 2013-03-11\n" in printed
-    assert "not over yet, skipped: 2013-03-18\n" in printed
 
 
 def test_of_two_dags_each_has_a_backfill_of_its_own(

@@ -9,7 +9,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
@@ -293,8 +292,6 @@ WITH_CSV = (
     "        slack(",
     '        mail("as_csv", to=["csv@example.com"], rows=200, attach="csv"),\n        slack(',
 )
-PRIVATE = '        "user_id": Column("varchar", "Id of the user", private=True),\n'
-DROPPED = (PRIVATE, "")
 WITHOUT_USERS = (
     "    doc=__doc__",
     '    transform=lambda rows, _: rows.project("rank, score, previous_rank"),\n    doc=__doc__',
@@ -304,34 +301,6 @@ WITHOUT_USERS = (
 def without_columns() -> tuple[str, str]:
     (columns,) = re.findall(r"    columns=\{.*?\n    \},\n", delivery_dag_file(), re.DOTALL)
     return columns, ""
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        (", private=True", ""),
-        (PRIVATE, PRIVATE.replace('"user_id"', '"person"')),
-        DROPPED,
-        without_columns(),
-    ],
-    ids=["public", "renamed", "dropped", "no columns="],
-)
-def test_a_version_is_sent_again_without_what_was_private_when_it_was_published(
-    declare_published: Callable[..., Deliveries],
-    published_example: PublishedExample,
-    edit: tuple[str, str],
-) -> None:
-    rows = rows_of(boto3.client("s3"), published_example.manifest, "parquet")
-    edited = declare_published(WITH_CSV, edit)
-    for channel in ALL_CHANNELS:
-        with suppress(AirflowSkipException):  # the version is older than as_csv
-            edited.deliver(channel)
-        edited.deliver(channel, clears=1)
-    told = everything_told(edited)
-    assert "previous_rank" in told
-    assert "user_id" not in told
-    assert "person" not in told
-    assert [row["user_id"] for row in rows if row["user_id"] in told] == []
 
 
 def test_a_correction_names_nothing_that_was_private_in_the_version_before(
@@ -396,40 +365,6 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert third["Subject"] == second["Subject"]
 
 
-def test_a_correction_of_a_version_that_a_cleanup_has_removed_says_so_and_arrives_once(
-    declare: Callable[..., Deliveries],
-) -> None:
-    deliveries = declare()
-    first = deliveries.publish()
-    for channel in ("sales", "team"):
-        deliveries.deliver(channel)
-    restated = declare(FEWER)
-    restated.publish("scheduled__2")
-    bucket, key = split_uri(first["manifest"])
-    objects = boto3.resource("s3").Bucket(bucket).objects
-    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}/"
-    objects.filter(Prefix=folder).delete()
-    for channel in ("sales", "team"):
-        restated.deliver(channel, run_id="event-2")
-        with pytest.raises(AirflowSkipException, match="has version"):
-            restated.deliver(channel, run_id="event-2")
-    says = "Its rows are no longer kept, so what differs is not known."
-    (_, original), (_, correction) = restated.mails.arrived
-    assert correction["Subject"] == f"Correction: {original['Subject']}"
-    assert says in " ".join(correction.get_body(("plain",)).get_content().split())
-    _, message = restated.slack.arrived
-    assert says in str(message["blocks"])
-
-
-def test_what_is_published_late_is_sent_to_nobody(declare: Callable[..., Deliveries]) -> None:
-    deliveries = declare(at_any_time=False)
-    deliveries.publish()
-    for channel in ("sales", "team", "topic"):
-        with pytest.raises(AirflowSkipException, match="published after deliver_within"):
-            deliveries.deliver(channel)
-    assert deliveries.mails.arrived == deliveries.slack.arrived == deliveries.inbox.take() == []
-
-
 def test_the_same_rows_in_another_version_are_no_correction(
     declare: Callable[..., Deliveries],
 ) -> None:
@@ -486,22 +421,6 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     assert receipt["refused"] == {"c@example.com": "550 no such user"}
 
 
-def test_who_is_put_off_and_taken_out_meanwhile_gets_nothing(
-    declare_published: Callable[..., Deliveries],
-) -> None:
-    deliveries = declare_published(THREE)
-    answers = {"b@example.com": "451 try later", "c@example.com": "451 try later"}
-    deliveries.mails.answers_to_recipients = answers
-    with raises_retried("451 try later"):
-        deliveries.deliver("sales")
-    answers.clear()
-    old, new = THREE
-    to_another = (old, new.replace('"c@example.com"', '"d@example.com"'))
-    deliveries.dags = declare_published(to_another).dags
-    deliveries.deliver("sales")
-    assert [to for to, _ in deliveries.mails.arrived] == [("a@example.com",), ("b@example.com",)]
-
-
 def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
     deliveries.deliver("sales")
     again = deliveries.deliver("sales", clears=1)
@@ -511,41 +430,6 @@ def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
     (_, first), (_, second) = deliveries.mails.arrived
     assert first["Message-ID"] != second["Message-ID"]
     assert not second["Subject"].startswith("Correction")
-
-
-def test_a_version_that_a_check_warns_of_is_sent_when_somebody_says_so(
-    declare: Callable[..., Deliveries],
-) -> None:
-    deliveries = declare(
-        ("import Column,", "import checks, Column,"),
-        (
-            "    doc=__doc__",
-            '    checks=[checks.rows(at_most=3, severity="warn")],\n    doc=__doc__',
-        ),
-    )
-    deliveries.publish()
-    with pytest.raises(AirflowFailException, match=r"a check warns .*clear this task to send"):
-        deliveries.deliver("sales", retries_before=20)
-    assert deliveries.mails.arrived == []
-    deliveries.deliver("sales", clears=1)
-    ((_, mail),) = deliveries.mails.arrived
-    assert "rows(at_most=3)" in mail.get_body(("plain",)).get_content()
-
-
-def test_a_channel_that_is_added_later_gets_no_old_version(
-    declare: Callable[..., Deliveries],
-) -> None:
-    without = declare(('        slack("team", channel="#sales", rows=10),\n', ""))
-    without.publish()
-    deliveries = declare()
-    with pytest.raises(AirflowSkipException, match="is older than the channel team"):
-        deliveries.deliver("team")
-    deliveries.deliver("sales")
-    fewer = declare(FEWER)
-    fewer.publish("scheduled__2")
-    fewer.deliver("team", run_id="event-2")
-    (message,) = fewer.slack.arrived
-    assert not message["text"].startswith("Correction")
 
 
 def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(

@@ -135,30 +135,6 @@ def test_a_file_becomes_a_table_with_a_partition_for_each_date(
     assert columns == {"user": "string", "played_at": "timestamp", "score": "bigint"}
 
 
-def test_a_file_may_be_named_from_the_home_folder(
-    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in quotes, where the shell leaves the sign alone."""
-    (folder / "home").mkdir()
-    write_csv(folder / "home" / "events.csv")
-    monkeypatch.setenv("HOME", str(folder / "home"))
-    code, printed = shell("load", "of_home", "~/events.csv")
-    assert code == 0, printed
-
-
-def test_the_dates_of_the_partitions_are_those_of_the_zone(
-    folder: Path, shell: Shell, services: Services
-) -> None:
-    file = write_csv(folder / "events.csv")
-    options = ("--time", "played_at", "--partition-key", "day", "--zone", "Asia/Tokyo")
-    code, printed = shell("load", "zoned", str(file), *options)
-    assert code == 0, printed
-    assert 'Input("zoned", "day", zone="Asia/Tokyo")' in printed
-    found = rows_of(services, "SELECT day, COUNT(*) AS n FROM zoned GROUP BY day")
-    assert {row["day"]: int(row["n"]) for row in found} == dates("Asia/Tokyo")
-    assert dates("Asia/Tokyo") != dates()
-
-
 def test_without_a_time_a_table_has_no_partitions(
     folder: Path, shell: Shell, services: Services
 ) -> None:
@@ -180,21 +156,6 @@ def test_standard_output_does_not_say_what_is_going_on(
     assert code == 0, shell.errors
     assert "Reading " in shell.errors
     assert "Reading " not in printed
-
-
-def test_an_hourly_table_and_declared_types(folder: Path, shell: Shell, services: Services) -> None:
-    (folder / "sales.csv").write_text("price;sold at\n1.5;01.03.2026 10:30\n2;01.03.2026 11:00\n")
-    code, printed = shell(
-        *("load", "sales", "sales.csv", "--time", "sold at", "--by", "hour"),
-        *("--type", "price=decimal(10,2)", "--date-format", "%d.%m.%Y %H:%M"),
-    )
-    assert code == 0, printed
-    assert 'Input("sales", "dt", format="%Y-%m-%d-%H")' in printed
-    found = rows_of(services, "SELECT dt, price, sold_at FROM sales ORDER BY dt")
-    assert [tuple(row.values()) for row in found] == [
-        ("2026-03-01-10", "1.50", "2026-03-01 10:30:00.000"),
-        ("2026-03-01-11", "2.00", "2026-03-01 11:00:00.000"),
-    ]
 
 
 def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
@@ -371,26 +332,6 @@ def test_an_aws_that_is_no_local_endpoint_is_refused_before_anything_is_read(
     assert code == 1
     assert "is not a local endpoint. This command writes to local services only" in printed
     assert not (folder / ".lake").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (["t", "missing.csv"], "missing.csv cannot be read: No such file or directory."),
-        (["t", "f.csv", "--type", "n"], '--type "n" names no type.'),
-        (["t", "f.csv", "--time", "at", "--zone", "Tokyo"], "Asia/Tokyo"),
-        (["../t", "f.csv"], '"../t" is not a valid name in Athena'),
-        (["t'; --", "f.csv"], "is not a valid name in Athena"),
-    ],
-)
-def test_what_cannot_become_a_table_is_reported(
-    words: list[str], problem: str, folder: Path, shell: Shell
-) -> None:
-    (folder / "f.csv").write_text("at,n\n2026-03-01 10:00:00,1\n")
-    code, printed = shell("load", *words)
-    assert code == 1
-    assert problem in " ".join(printed.split())
-    assert list((folder / ".lake").glob("*")) == []
 
 
 def test_a_million_rows_are_loaded(folder: Path, shell: Shell, services: Services) -> None:

@@ -9,7 +9,6 @@ the second table of the page lists it.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,6 @@ from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -59,7 +57,6 @@ from tests.support.existing_environment import OF_REPORTS, endpoints_below
 from tests.support.notifiers import Recorder
 from tests.support.published import manifest_of
 from tests.support.stacks import (
-    REPORTS_TEMPLATE,
     Stack,
     create_stack,
     kept_parameters,
@@ -515,40 +512,6 @@ def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> Non
 
 
 # --- docs/how-to/existing-environment.md
-
-
-def test_the_policies_to_attach_are_that_of_the_stack(
-    statements: list[dict[str, Any]], stack: Stack
-) -> None:
-    names = {
-        "partition": "aws",
-        "region": "us-east-1",
-        "account": "123456789012",
-        "environment": ENVIRONMENT,
-        "workgroup": stack.outputs["Workgroup"],
-        "source_database": stack.outputs["SourceDatabase"],
-        "source_bucket": f"athena-lake-{ENVIRONMENT}",
-        "report_database": stack.outputs["ReportDatabase"],
-        "report_bucket": stack.outputs["ReportBucket"],
-        "query_results_bucket": stack.outputs["QueryResultsLocation"].split("/")[2],
-        "alert_topic": stack.outputs["AlertTopicArn"].rpartition(":")[2],
-        "source_kms_key_arn": KEY,
-        "kms_key_arn": KEY,
-        "former_kms_key_arn": KEY,
-    }
-    to_attach = {}
-    for name in ("reports-policy.json", "reports-policy-keys.json"):
-        template = Template((REPORTS_TEMPLATE.with_name(name)).read_text())
-        policy = json.loads(template.substitute(names))
-        assert policy["Version"] == "2012-10-17"
-        to_attach |= {statement["Sid"]: in_lists(statement) for statement in policy["Statement"]}
-    assert to_attach == {statement["Sid"]: in_lists(statement) for statement in statements}
-
-
-def in_lists(statement: dict[str, Any]) -> dict[str, Any]:
-    """A statement whose actions and resources are sorted lists, even one."""
-    in_order = {key: sorted(listed(statement[key])) for key in ("Action", "Resource")}
-    return statement | in_order
 
 
 def test_the_page_has_an_endpoint_for_each_service_that_was_called(used: set[Use]) -> None:

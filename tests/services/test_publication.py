@@ -101,18 +101,6 @@ def test_an_unload_publishes_the_rows_of_a_csv(services: Services, run_report: R
     assert len(expected) == 15
 
 
-def test_an_unload_that_is_run_again_makes_no_new_version(
-    services: Services, run_report: RunReport
-) -> None:
-    first = manifest_of(services.s3, run_report(SQL, unload=True, outputs=["parquet"]))
-    again = run_report(SQL, unload=True, outputs=["parquet"])
-
-    assert again.values["publish", "return_value"]["outcome"] == "unchanged"
-    manifest = manifest_of(services.s3, again)
-    assert (manifest["version"], manifest["earlier_versions"]) == (first["version"], [])
-    assert manifest["query"]["id"] != first["query"]["id"]
-
-
 def test_an_empty_unload_has_the_columns_of_the_table(
     services: Services, run_report: RunReport
 ) -> None:
@@ -193,31 +181,6 @@ def test_declared_columns_are_published_with_what_they_mean(
     columns = table["StorageDescriptor"]["Columns"]
     assert {each["Name"]: each["Comment"] for each in columns} == described
     assert described["miles"] == "distance flown (miles)"
-
-
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        ({**COLUMNS, "miles": Column("double", "a")}, "'miles' is bigint, declared as double"),
-        ({**COLUMNS, "hours": Column("bigint", "a")}, "'hours' is missing, declared as bigint"),
-        ({"carrier": COLUMNS["carrier"]}, "'flights' is bigint, declared as no column"),
-        ({**COLUMNS, "Miles'|": Column("bigint", "a")}, "Miles'|\" is missing"),
-    ],
-)
-def test_other_columns_than_declared_are_not_published(
-    services: Services, run_report: RunReport, columns: dict[str, Column], says: str
-) -> None:
-    with pytest.raises(AirflowFailException) as caught:
-        run_report(columns=columns)
-    message = str(caught.value)
-    assert says in message
-    for part in ("Report 'flights_", "period 2013-02", "CAST or name them", "Nothing is published"):
-        assert part in message
-    (report,) = {part for part in message.split("'") if part.startswith("flights_")}
-    keys = services.s3.list_objects_v2(Bucket="athena-report-dev", Prefix=f"{report}/").get(
-        "Contents", []
-    )
-    assert not any("manifest.json" in each["Key"] for each in keys)
 
 
 def test_an_empty_unload_has_the_declared_columns_before_anything_is_published(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -82,13 +81,9 @@ class Flown:
         self,
         *arguments: str,
         program: Sequence[str] = ("-m", "athena_reports_cli"),
-        has_input: bool = True,
         **variables: str,
     ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports_cli`, or another program, in the report's folder.
-
-        Without input its standard input is closed.
-        """
+        """Start `python -m athena_reports_cli`, or another program, in the report's folder."""
         command = [sys.executable, *program, *arguments]
         process_variables = {
             "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
@@ -96,7 +91,7 @@ class Flown:
             "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "cli")]),
         }
         return subprocess.Popen(
-            command if has_input else ["sh", "-c", 'exec "$@" <&-', "sh", *command],
+            command,
             cwd=self.root,
             env=SHELL | self.services.environment | process_variables | variables,
             stdin=subprocess.PIPE,
@@ -112,12 +107,3 @@ class Flown:
         with self.start(*arguments, **variables) as process:
             printed, errors = process.communicate(answer)
         return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
-
-
-def interrupt(
-    process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT
-) -> subprocess.CompletedProcess[str]:
-    """Interrupt a command as Ctrl-C does, or by another signal, and wait for its end."""
-    process.send_signal(number)
-    printed, errors = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)

@@ -238,6 +238,7 @@ class Query:
 
     Attributes:
         command: The command, as its comment names it; empty without the comment of an author.
+        author: The author, as its comment names them.
         sql: Its text without the comment.
         workgroup: Its workgroup.
         database: Its database.
@@ -247,6 +248,7 @@ class Query:
     """
 
     command: str
+    author: str
     sql: str
     workgroup: str
     database: str
@@ -478,6 +480,7 @@ def _query(execution: Any) -> Query:
     assert comment.get("environment", ENVIRONMENT) == ENVIRONMENT
     return Query(
         command=comment.get("command", ""),
+        author=comment.get("author", ""),
         sql=query_of(execution["Query"]),
         workgroup=execution["WorkGroup"],
         database=execution["QueryExecutionContext"]["Database"],

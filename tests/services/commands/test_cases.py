@@ -17,7 +17,6 @@ DAGS = "dags/shop.py"
 SQL = "include/sql/items.sql"
 CASE = "tests/reports/items/bounds"
 EXPECTED = '"item",amount\n"b",\n"茶",3\n'
-SALES = "item string,amount bigint,sold_at timestamp,dt string\n"
 
 
 def without_seconds(done: Done) -> list[str]:
@@ -45,14 +44,6 @@ def test_cases_run_in_a_database_of_their_own_and_leave_nothing(shop: Project) -
     assert shop.files() == before
 
 
-def test_cases_are_found_from_each_folder_of_the_project(shop: Project) -> None:
-    done = shop.run("test", "items/month", folder="include/sql")
-    assert (done.code, without_seconds(done)) == (0, ["passed   items/month", "1 passed"])
-    (shop.root / "tests/reports/items/month/expected.csv").unlink()
-    done = shop.run("test", "items/month", folder="include/sql")
-    assert "../../tests/reports/items/month/expected.csv is missing." in done.out
-
-
 @pytest.mark.parametrize(
     ("names", "cases"),
     [
@@ -76,65 +67,6 @@ def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: 
     assert len(done.queries) == len(cases)
 
 
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (
-            ["items/bound"],
-            "tests/reports has no case items/bound. It has: items/bounds, items/month.",
-        ),
-        (["items/month", "stores"], "tests/reports has no case stores."),
-        (["itms", "items"], "has no case itms."),
-        (["--folder", "nowhere"], "nowhere has no case. A case is a folder with a case.yaml."),
-    ],
-)
-def test_a_name_that_matches_nothing_runs_nothing(
-    options: list[str], problem: str, shop: Project
-) -> None:
-    done = shop.run("test", *options)
-    assert (done.code, done.out) == (1, "")
-    assert problem in done.err
-    assert done.changed_nothing
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "line"),
-    [
-        ('"茶",3', '"茶",4', "line 3, column amount: expected '4'; found '3'."),
-        ('"b",\n', "", "after line 1: expected no row; found 'b', NULL."),
-        ('"item",amount\n', '"item",total\n', "line 1: expected the columns 'item', 'total'; fo"),
-        ('"b",\n', '"b",\n"c",1\n', "line 3: expected the row 'c', '1'; found no row."),
-        ('"b",\n', '"b",""\n', "line 2, column amount: expected ''; found NULL."),
-    ],
-)
-def test_other_rows_than_expected_fail_with_their_lines(
-    old: str, new: str, line: str, shop: Project
-) -> None:
-    shop.write(f"{CASE}/expected.csv", EXPECTED.replace(old, new))
-    done = shop.run("test", "items/bounds")
-    assert (done.code, done.err, len(done.queries)) == (1, "", 1)
-    assert without_seconds(done)[0] == "failed   items/bounds"
-    assert done.lines[1].startswith(f"  {CASE}/expected.csv")
-    assert line in done.out
-    assert done.lines[-1] == "1 failed"
-
-
-def test_a_failing_check_fails_a_case_whose_rows_are_right(shop: Project) -> None:
-    shop.edit(DAGS, "checks.rows(at_least=1)", "checks.rows(at_least=2)")
-    done = shop.run("test")
-    assert (done.code, done.err) == (1, "")
-    assert without_seconds(done)[0] == "passed   items/bounds"
-    assert without_seconds(done)[1] == "failed   items/month"
-    assert "Check rows(at_least=2) failed: There are 1 rows" in done.lines[2]
-    assert done.lines[-1] == "1 passed, 1 failed"
-
-
-def test_a_check_that_only_warns_fails_no_case(shop: Project) -> None:
-    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=2, severity="warn")')
-    done = shop.run("test", "items/month")
-    assert (done.code, done.lines[-1]) == (0, "1 passed")
-
-
 def test_a_check_of_the_declared_columns_runs_too(shop: Project) -> None:
     shop.edit(DAGS, 'Column("bigint", "sold"', 'Column("double", "sold"')
     done = shop.run("test", "items/month")
@@ -155,15 +87,6 @@ def test_a_transform_runs_in_a_case_and_its_error_is_the_problem(shop: Project) 
     assert (month["outcome"], month["found"][1]) == ("failed", ["", "10"])
 
 
-def test_what_the_local_athena_does_not_do_is_not_run_and_is_no_success(shop: Project) -> None:
-    shop.edit(SQL, "SUM(amount)", "NUMERIC_HISTOGRAM(3, amount)")
-    done = shop.run("test", "items/month", "items/bounds")
-    assert (done.code, done.err) == (1, "")
-    assert without_seconds(done)[0] == "not run  items/bounds"
-    assert "the local Athena does not do the function numeric_histogram" in done.out
-    assert done.lines[-1] == "2 not run"
-
-
 @pytest.mark.parametrize("last", ["passed", "failed"])
 def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> None:
     broken, right = ("bounds", "month") if last == "passed" else ("month", "bounds")
@@ -172,36 +95,6 @@ def test_each_outcome_counts_whichever_comes_last(last: str, shop: Project) -> N
     assert done.code == 1
     assert sorted(done.lines[-1].split(", ")) == ["1 failed", "1 passed"]
     assert any(line.startswith(f"passed   items/{right}") for line in done.lines)
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "problem"),
-    [
-        ("case.yaml", "period: 2025-06-03\n", "'2025-06-03' is not the id of a week"),
-        ("case.yaml", "period: [\n", "case.yaml cannot be read: "),
-        ("sales.csv", "item,amount\na,1\n", "column item: the header declares no type"),
-        ("sales.csv", SALES + "a,x,2025-06-04 00:00:00,2025-06-04\n", "line 2, column amount: exp"),
-        ("sales.csv", SALES + "a,1\n", "line 2: the row has fewer fields"),
-        ("sales.csv", None, "has no rows of sales, which the report items reads"),
-        ("expected.csv", None, "expected.csv is missing."),
-    ],
-)
-def test_a_case_that_cannot_be_read_fails_and_leaves_nothing(
-    file: str, text: str | None, problem: str, shop: Project
-) -> None:
-    path = shop.root / CASE / file
-    if text is None:
-        path.unlink()
-    else:
-        path.write_text(text)
-    done = shop.run("test", "items/bounds")
-    assert (done.code, done.err) == (1, "")
-    assert without_seconds(done)[0] == "failed   items/bounds"
-    assert problem in done.out
-    assert "Traceback" not in done.out
-    assert done.lines[-1] == "1 failed"
-    assert left_behind(shop) == []
-    assert not [uri for uri in done.objects if "_cases" in uri]
 
 
 def test_a_case_of_no_report_and_one_of_a_broken_file_fail(shop: Project) -> None:
@@ -236,19 +129,6 @@ def test_accept_writes_what_came_out_and_nothing_else(shop: Project) -> None:
     ]
     assert shop.files() == before  # byte for byte what a person had written
     assert len(done.queries) == 2
-
-
-def test_only_the_case_that_is_named_is_accepted(shop: Project) -> None:
-    for case in ("bounds", "month"):
-        shop.write(f"tests/reports/items/{case}/expected.csv", "nonsense")
-    done = shop.run("test", "items/month", "--accept", "--json")
-    assert done.code == 0
-    (case_result,) = done.json
-    assert (case_result["outcome"], case_result["found"]) == (
-        "accepted",
-        [["item", "amount"], ["", "1"]],
-    )
-    assert shop.files()[f"{CASE}/expected.csv"] == b"nonsense"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -13,10 +12,8 @@ import time_machine
 from athena_reports.publication.costs import Cost
 from local_athena.faults import Fault, ThrottleGlue
 from tests.services.commands.project import (
-    DAYS,
     ENVIRONMENT,
     NO_AWS,
-    UNPUBLISHED_WEEK,
     WEEKS,
     Done,
     Project,
@@ -77,17 +74,6 @@ def test_a_broken_file_beside_good_ones_is_told_and_hides_nothing(
     assert done.err.splitlines()[1].startswith(f"{path.with_name('quits.py')} cannot be imported:")
     assert done.code == (0 if command == "docs" else 1)
     assert done.changed_nothing
-
-
-@pytest.mark.parametrize("command", [command for command in LOOKS if command != "docs"])
-def test_a_broken_file_hides_nothing_in_json_and_is_the_exit_code(
-    command: str, shop: Project
-) -> None:
-    before = shop.run(command, *named(command), "--json")
-    shop.write("dags/broken.py", BROKEN)
-    done = shop.run(command, *named(command), "--json")
-    assert (before.code, done.code) == (0, 1)
-    assert done.json == before.json
 
 
 @pytest.mark.parametrize("command", LOOKS)
@@ -224,22 +210,6 @@ def test_docs_without_an_environment_have_the_names_of_the_local_one(shop: Proje
     assert len(done.err.splitlines()) == 1
 
 
-def test_docs_of_a_report_without_a_table_and_columns_have_its_own_text(shop: Project) -> None:
-    done = shop.run("docs", "stores")
-    assert done.code == 0
-    assert done.lines[:4] == [
-        "# Shops",
-        "",
-        "What is sold, <b>each</b> week.",
-        "",
-    ]
-    assert done.lines[4] == "Owner: ops. Formats: csv."
-    row = "| stores_daily | Daily, UTC, +5 min | 2025-06-02 |  | none |"
-    assert f"{row} s3://athena-report-shop/stores/daily/ |" in done.lines
-    assert "| not_null(amount) | warn |" in done.lines
-    assert "## Columns" not in done.lines
-
-
 # --- list
 
 
@@ -286,33 +256,6 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     assert outdated == f"outdated: {', '.join(WEEKS)}"
 
 
-def test_status_of_all_reports(shop: Project) -> None:
-    everything = shop.run("status", "--json").json
-    dag_ids = {dag["dag_id"] for dag in everything}
-    assert dag_ids == {"items_weekly", "items_monthly", "stores_daily", "audit_weekly"}
-    (items, _) = shop.run("status", "items", "--json").json
-    assert items in everything
-
-
-def test_status_as_json_has_each_period_with_its_version(shop: Project) -> None:
-    status, monthly = shop.run("status", "items", "--json").json
-    assert (monthly["dag_id"], monthly["periods"]) == ("items_monthly", [])
-    states = {period["period"]: period["states"] for period in status["periods"]}
-    assert states == {
-        WEEKS[0]: ["published"],
-        WEEKS[1]: ["published"],
-        WEEKS[2]: ["partial", "published"],
-        UNPUBLISHED_WEEK: ["missing"],
-    }
-    s3 = shop.services.s3
-    for period in status["periods"][:3]:
-        key = f"items/weekly/{period['period']}/manifest.json"
-        body = s3.get_object(Bucket=f"athena-report-{ENVIRONMENT}", Key=key)["Body"].read()
-        assert period["version"] == json.loads(body)["version"]
-        assert period["logic"] == status["logic"]
-    assert status["problems"] == []
-
-
 def test_status_of_a_broken_period_names_it(shop: Project) -> None:
     glue, database, week = shop.services.glue, f"report_{ENVIRONMENT}", WEEKS[0]
     where = {"DatabaseName": database, "TableName": "items_weekly"}
@@ -332,18 +275,6 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
     )
     assert outdated == f"outdated: {', '.join(WEEKS)}"
     assert named_broken == f"broken: {week}"
-
-
-def test_status_of_a_folder_with_another_calendar_is_a_problem(shop: Project) -> None:
-    shop.edit(DAGS, 'weekly("monday"', 'weekly("sunday"')
-    done = shop.run("status", "items")
-    assert (done.code, done.err) == (1, "")
-    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in done.lines[1]
-    assert all("If the cadence was changed, drop the" in line for line in done.lines[2:5])
-    as_json = shop.run("status", "items", "--json")
-    assert as_json.code == 1
-    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in as_json.json[0]["problems"][0]
-    assert shop.run("status", "audit").code == 0
 
 
 # --- costs
@@ -373,38 +304,6 @@ def test_costs_are_by_report_owner_and_month_dearest_first(shop: Project) -> Non
     assert reports[3][2] == f"{audit / 1000:.1f} kB"
     assert sum(month["queries"] for month in as_json["months"].values()) == 6
     assert sum(int(row[1]) for row in months[1:]) == 6
-
-
-def test_costs_of_one_report_have_all_its_dags(shop: Project) -> None:
-    seen = shop.run("costs", "items", "--json").json
-    assert list(seen["reports"]) == ["items_weekly", "items_monthly"]
-    assert list(shop.run("costs", "stores_daily", "--json").json["reports"]) == ["stores_daily"]
-    assert seen["owners"]["ops"]["queries"] == 3
-    done = shop.run("costs", "itms")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith('There is no report "itms".')
-
-
-def test_months_are_the_last_ones_of_utc(shop: Project) -> None:
-    """The queries ran today, whatever day that is."""
-    (month,) = shop.run("costs", "--json").json["months"]
-    year, number = map(int, month.split("-"))
-
-    def queries(ahead: int, *options: str) -> int:
-        index = year * 12 + number - 1 + ahead
-        with time_machine.travel(f"{index // 12}-{index % 12 + 1:02}-01 00:30:00+00:00"):
-            reports = shop.run("costs", *options, "--json").json["reports"]
-        return sum(report["queries"] for report in reports.values())
-
-    assert queries(0, "--months", "1") == 3 + len(DAYS) + 1
-    assert queries(1, "--months", "1") == 0
-    assert queries(1, "--months", "2") == 6
-    assert queries(11) == 6  # twelve by default
-    assert queries(12) == 0
-    for wrong in ("0", "-1", "x"):
-        done = shop.run("costs", "--months", wrong, COLUMNS="200")
-        assert (done.code, done.out) == (2, "")
-        assert "Invalid value for '--months'" in done.err
 
 
 def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop: Project) -> None:

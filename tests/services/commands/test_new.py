@@ -61,41 +61,7 @@ def test_what_is_not_given_is_asked_for_in_order(shop: Project) -> None:
     assert (done.code, done.lines[-1]) == (0, "1 passed")
 
 
-def test_every_option_is_in_what_is_written(shop: Project) -> None:
-    options = new_options(until="2025-06-30", partition="day", timezone="Asia/Tokyo", owner="a\"b'")
-    done = shop.run("new", "best", *options)
-    assert (done.code, done.err) == (0, "")
-    assert done.lines == WRITTEN  # nothing is asked
-    dags = (shop.root / "dags/best.py").read_text()
-    for line in (
-        '    until="2025-06-30",',
-        '    inputs=[Input("sales", "day")],',
-        'weekly_dag = build_dag(report, weekly("monday", "Asia/Tokyo"))',
-        'monthly_dag = build_dag(report, monthly("Asia/Tokyo"))',
-        '    owner="a\\"b\'",',
-    ):
-        assert line in dags.splitlines()
-    case = (shop.root / "tests/reports/best/bounds/sales.csv").read_text().splitlines()
-    assert case[0] == "item string,sold_at timestamp,day string"
-    assert case[1] == "first,2025-06-01 15:00:00.000,2025-06-01"
-    done = shop.run("test", "best")
-    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
-
-
-@pytest.mark.parametrize("timezone", ["UTC", "Asia/Tokyo", "America/New_York"])
-def test_the_key_may_be_the_partition_key(timezone: str, shop: Project) -> None:
-    done = shop.run("new", "best", *new_options(ranked="dt", timezone=timezone))
-    assert (done.code, done.err) == (0, "")
-    case = (shop.root / "tests/reports/best/bounds/sales.csv").read_text().splitlines()
-    assert case[0] == "dt string,sold_at timestamp"
-    for line in case[1:]:
-        partition_date, sold_at = line.split(",")
-        assert sold_at.startswith(f"{partition_date} ")
-    done = shop.run("test", "best")
-    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
-
-
-@pytest.mark.parametrize("number", range(len(ASKED)))
+@pytest.mark.parametrize("number", [0, 3])
 @pytest.mark.parametrize("end", ["", CTRL_C], ids=["end", "ctrl-c"])
 def test_answers_that_end_early_write_nothing(number: int, end: str, shop: Project) -> None:
     before = shop.files()
@@ -118,31 +84,6 @@ def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changed", "code", "problem"),
-    [
-        ("Best", {}, 1, '"Best" is not a valid report name'),
-        ("best", {"table": "a b"}, 2, "Invalid value for '--table'"),
-        ("best", {"ranked": "A"}, 2, "Invalid value for '--ranked'"),
-        ("best", {"ranked": "sold_at"}, 1, "sold_at is the event time."),
-        ("best", {"partition": "order"}, 2, "Invalid value for '--partition'"),
-        ("best", {"owner": " "}, 2, "Invalid value for '--owner'"),
-        ("best", {"timezone": "Tokyo"}, 1, "Tokyo"),
-        ("best", {"until": "2025-05-31"}, 1, "The last date 2025-05-31 is before"),
-        ("best", {"until": "never"}, 2, "Invalid value for '--until'"),
-        ("items", {}, 1, "Already in the project: include/sql/items.sql"),
-    ],
-)
-def test_what_could_not_run_is_not_written(
-    name: str, changed: dict[str, str], code: int, problem: str, shop: Project
-) -> None:
-    before = shop.files()
-    done = shop.run("new", name, *new_options(**changed), COLUMNS="200")
-    assert (done.code, done.out) == (code, "")
-    assert problem in done.err
-    assert shop.files() == before
-
-
-@pytest.mark.parametrize(
     ("name", "problem"),
     [
         ("Best", '"Best" is not a valid report name'),
@@ -155,21 +96,6 @@ def test_a_name_that_cannot_be_taken_is_refused_before_the_questions(
     done = shop.run("new", name, COLUMNS="200")
     assert (done.code, done.out) == (1, "")
     assert problem in done.err
-
-
-def test_a_case_of_another_report_is_not_overwritten(shop: Project) -> None:
-    shop.write("tests/reports/best/bounds/sales.csv", "mine")
-    done = shop.run("new", "best", *new_options())
-    assert (done.code, done.out) == (1, "")
-    assert "Already in the project: tests/reports/best/bounds/sales.csv" in done.err
-    assert (shop.root / "tests/reports/best/bounds/sales.csv").read_text() == "mine"
-
-
-def test_a_report_of_one_day_is_written_in_the_quotes_of_the_formatter(shop: Project) -> None:
-    done = shop.run("new", "best", *new_options(until="2025-06-01", owner='The "best" team'))
-    assert (done.code, done.err) == (0, "")
-    dags = (shop.root / "dags/best.py").read_text().splitlines()
-    assert "    owner='The \"best\" team'," in dags
 
 
 def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:

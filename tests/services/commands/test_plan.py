@@ -13,7 +13,6 @@ from local_athena.faults import End, Fault, Hold, Refuse
 from tests.services.commands.project import (
     CTRL_C,
     ENVIRONMENT,
-    UNPUBLISHED_WEEK,
     WEEKS,
     Done,
     Project,
@@ -148,37 +147,6 @@ def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -
     assert unchanged["separation"] is None
 
 
-@pytest.mark.parametrize(("last", "weeks"), [("1", WEEKS[-1:]), ("9", WEEKS)])
-def test_the_last_periods_are_those_that_are_published(
-    last: str, weeks: tuple[str, ...], shop: Project
-) -> None:
-    done = shop.run("plan", "items", "--last", last, "--yes")
-    assert done.code == 0
-    assert [row["period"] for row in tables(done)[0]] == list(weeks)
-    assert UNPUBLISHED_WEEK not in done.out
-
-
-def test_rows_are_told_apart_by_the_key_that_is_named(shop: Project) -> None:
-    shop.edit(SQL, *EDIT)
-    options = ("--last", "2", "--yes", "--json", "--row-key", "item", "--row-key", "amount")
-    changed, _ = shop.run("plan", "items", *options).json["periods"]
-    assert changed["differences"]["key"] == ["item", "amount"]
-    counts = [changed["differences"][name] for name in ("added", "removed", "changed")]
-    assert counts == [1, 1, 0]  # by this key, another amount is another row
-
-
-def test_rows_and_columns_that_come_and_go_are_counted_apart(shop: Project) -> None:
-    shop.edit(SQL, "SELECT item, SUM(amount) AS amount", "SELECT item, 'NULL' AS note, 1 AS n")
-    shop.edit(SQL, "ORDER BY item", "UNION ALL SELECT 'b', NULL, 1 UNION ALL SELECT 'c', '', 1")
-    shop.edit(SQL, "GROUP BY item", "AND item <> '茶' GROUP BY item")
-    shop.edit(DAGS, '        "amount": Column("bigint", "sold", unit="yen"),\n', "")
-    shop.edit(DAGS, '    columns={\n        "item": Column("string", "商品 | name"),\n    },\n', "")
-    done = shop.run("plan", "items", "--last", "1", "--yes")
-    assert done.code == 0, done.err
-    rows, _ = tables(done)
-    assert [rows[0][name] for name in COUNTS] == ["4", "2", "1", "0", "+note, +n, -amount"]
-
-
 @pytest.mark.parametrize(
     ("name", "old", "new", "reason"),
     [
@@ -201,23 +169,6 @@ def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
     as_json = shop.run("plan", "items", "--yes", "--last", "1", "--json")
     assert as_json.code == 1
     assert as_json.json["periods"][0]["failed"].startswith(reason)
-
-
-def test_a_check_that_only_warns_is_no_exit_code(shop: Project) -> None:
-    shop.edit(DAGS, "checks.rows(at_least=1)", 'checks.rows(at_least=4, severity="warn")')
-    done = shop.run("plan", "items", "--yes", "--last", "1", "--json")
-    assert done.code == 0
-    assert done.json["periods"][0]["failed"] == ""
-
-
-def test_the_prices_of_scan_limits_and_checks_come_before_any_question(shop: Project) -> None:
-    shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 kB",')
-    for options in ([], ["--yes"]):
-        done = shop.run("plan", "items_weekly", *options, answers="y\ny\n")
-        assert (done.code, done.out) == (1, "")
-        assert done.err.startswith(f"items_weekly, period {WEEKS[0]}, environment shop: the query")
-        assert "max_scan is 1,000. No query was started." in done.err
-        assert done.changed_nothing
 
 
 @pytest.mark.parametrize(
@@ -279,20 +230,6 @@ def test_a_query_that_fails_among_others_ends_the_plan(
     assert (done.code, done.out) == (1, "")
     assert problem in done.err.splitlines()[-1]
     assert len(done.queries) == number
-
-
-def test_an_edited_transform_is_not_separated_from_late_data(shop: Project) -> None:
-    shop.edit(DAGS, "checks, daily", "checks, transforms, daily")
-    transform = "transforms.each_row(lambda row: row | {'amount': row['amount'] + 1})"
-    shop.edit(DAGS, "    late_by", f"    transform={transform},\n    late_by")
-    done = shop.run("plan", "items", "--last", "2", answers="y\n")
-    assert done.code == 0, done.err
-    assert "published SQL" not in done.err  # it could not tell
-    assert len(done.queries) == 2
-    reason = "could not separate late data from the edit: the transforms were edited."
-    assert [line for line in done.lines if "could not separate" in line] == [
-        f"{week}: {reason}" for week in WEEKS[1:]
-    ]
 
 
 def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_published(

@@ -247,40 +247,6 @@ def test_a_period_that_is_not_over_is_refused_at_once(
             assert done.changed_nothing
 
 
-def test_before_the_first_publication_every_column_counts_and_the_limit_is_not_checked(
-    shop: Project,
-) -> None:
-    shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 kB",')
-    done = shop.run("preview", "items", "2025-06", "--run", **WIDE)
-    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
-    days = [date(2025, 6, 1) + timedelta(number) for number in range(30)]
-    seen = facts(done)
-    amount, basis = seen["will scan"].split("\n")
-    assert amount == f"about {kilobytes(stored_bytes(shop, days))}, 0.00005 USD"
-    assert basis.startswith("(every column of the inputs: no period")
-    assert seen["max_scan"] == "1.0 kB, not checked: no published period to measure by"
-    assert done.queries[0].scanned_bytes > 1000
-
-
-def test_a_scan_at_the_limit_is_paid_and_one_above_it_is_not(shop: Project) -> None:
-    scanned = shop.run("preview", "items", WEEK, "--json").json["estimate"]["bytes"]
-    shop.edit(DAGS, 'sql="items.sql",', f'sql="items.sql", max_scan="{scanned} B",')
-    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
-    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
-    assert facts(done)["max_scan"] == kilobytes(scanned)
-
-    shop.edit(DAGS, f'max_scan="{scanned} B"', f'max_scan="{scanned - 1} B"')
-    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
-    assert (done.code, done.queries) == (1, ())
-    assert facts(done)["max_scan"] == f"{kilobytes(scanned - 1)}, less than that"
-    assert "Nothing was run. A run of this period would be refused." in done.lines
-    assert done.err.startswith(f"items_weekly, period {WEEK}, environment shop: the query would")
-    assert f"about {scanned:,} bytes (median of {', '.join(WEEKS)})" in done.err
-    unpaid = shop.run("preview", "items", WEEK, "--json")
-    assert (unpaid.code, unpaid.err) == (0, "")
-    assert unpaid.json["refused"] in done.err
-
-
 def test_many_rows_are_shown_in_part_and_a_failing_check_is_the_exit_code(shop: Project) -> None:
     (shop.root / SQL).write_text(
         """SELECT item, IF(amount = 80, NULL, amount) AS amount FROM sales
@@ -303,19 +269,6 @@ ORDER BY sold_at
     )
     assert "Nothing is published." in done.lines[-1]
     assert len(done.queries) == 1
-
-
-def test_null_is_told_apart_from_its_text_and_a_warning_is_no_failure(shop: Project) -> None:
-    shop.edit("include/sql/stores.sql", "SUM(amount)", "NULLIF(SUM(amount), 40)")
-    shop.edit(
-        "include/sql/stores.sql", "SELECT store", "SELECT IF(store = 'store 1', 'NULL', store)"
-    )
-    shop.edit("include/sql/stores.sql", "'NULL', store)", "'NULL', store) AS store")
-    done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
-    assert (done.code, done.err) == (0, "")
-    assert ["store 0", "NULL"] in table(done)
-    assert "warn   not_null(amount): 1 of 3 rows have NULL in amount." in done.lines
-    assert "It would not be published." not in done.out
 
 
 def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_not(
@@ -424,35 +377,6 @@ def test_what_the_account_or_the_shell_lacks_is_one_message(
     assert problem in done.err
     assert "Traceback" not in done.err
     assert not [query for query in done.queries if query.state == "SUCCEEDED"]
-
-
-def test_a_report_bucket_that_is_not_there_is_a_warning_beside_the_preview(shop: Project) -> None:
-    done = shop.run("preview", "items", WEEK, ATHENA_REPORTS_BUCKET="absent-reports")
-    assert done.code == 0
-    assert done.lines[0] == "items_weekly"
-    assert "s3://absent-reports/items/weekly/calendar.json cannot be read" in done.err
-    assert "So it is not known whether a run could publish to the folder." in done.err
-    assert "cannot be read" not in done.out
-
-
-def test_a_folder_of_another_calendar_refuses_the_run_and_the_payment(shop: Project) -> None:
-    shop.edit(DAGS, 'weekly("monday"', 'weekly("sunday"')
-    done = shop.run("preview", "items", "2025-06-08", **WIDE)
-    assert done.code == 0
-    assert "A run of this period would be refused." in done.out
-    done = shop.run("preview", "items", "2025-06-08", "--run", **WIDE)
-    assert (done.code, done.queries) == (1, ())
-    assert done.lines[0] == "items_weekly"
-    assert "Weekly from Sunday, Asia/Tokyo, would reuse" in done.err
-
-
-def test_in_a_narrow_terminal_no_cell_and_no_line_of_sql_is_lost(shop: Project) -> None:
-    done = shop.run("preview", "items", WEEK, "--run", COLUMNS="30")
-    assert done.code == 0
-    for item, amount in sold(date(2025, 6, 9), 7):
-        assert item.split(",")[0] in done.out
-        assert str(amount) in done.out
-    assert any(line.startswith("WHERE (dt IN (") and len(line) > 200 for line in done.lines)
 
 
 def test_dates_outside_of_a_projection_are_missing(shop: Project) -> None:

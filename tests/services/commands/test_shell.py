@@ -245,7 +245,7 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     [
         ("test items/bounds", signal.SIGTERM, 143),
         pytest.param("test items/bounds", signal.SIGINT, 130, marks=pytest.mark.full),
-        pytest.param("preview items 2025-06-09 --run", signal.SIGINT, 130, marks=pytest.mark.full),
+        ("preview items 2025-06-09 --run", signal.SIGINT, 130),
         ("plan items --yes", signal.SIGHUP, 129),
     ],
 )
@@ -263,6 +263,19 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     assert not [uri for uri in done.objects if "_cases" in uri]
     names = [item["Name"] for item in shop.services.glue.get_databases()["DatabaseList"]]
     assert not [name for name in names if name.startswith("case_")]
+
+
+def test_a_killed_command_leaves_its_query_which_names_its_author(
+    shop: Project, strike: Strike
+) -> None:
+    """Athena's own limit ends it, or whoever reads its comment in the console."""
+    strike(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
+    with shop.start("plan", "items", "--yes") as process:
+        _wait_until_held(shop, process)
+        process.kill()
+        done = shop.ended(process)
+    assert [(query.command, query.state) for query in done.queries] == [("plan", "RUNNING")]
+    assert done.queries[0].author.startswith("arn:aws:")  # as the local STS says
 
 
 def test_under_nohup_a_closed_terminal_ends_nothing_and_only_the_result_is_printed(
