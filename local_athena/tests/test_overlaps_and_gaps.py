@@ -119,7 +119,7 @@ def test_a_sum_keeps_the_offset_of_its_moment(compute: Compute, zone: str, days:
         assert instants(compute, moved, rows) == expected
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, database=None)
 @given(
     zone=st.sampled_from(ZONES),
     months=st.integers(-14, 14),

@@ -179,7 +179,7 @@ JOINS = st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
 
 
 @given(left=SIDES, right=SIDES, join=JOINS, on=CONDITIONS, where=CONDITIONS)
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_pruning_changes_no_result(
     engine: Engine, left: str, right: str, join: str, on: str, where: str
 ) -> None:

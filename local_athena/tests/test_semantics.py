@@ -506,7 +506,7 @@ DECIMALS = st.builds(
 @given(a=DECIMALS, b=DECIMALS.filter(bool), places=st.integers(0, 4))
 @example(a=Decimal("-0.05"), b=Decimal("0.1"), places=1)
 @example(a=Decimal("2.5"), b=Decimal("-1000.00"), places=0)
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_decimals_are_exact_and_round_half_away_from_zero(
     compute: Compute, a: Decimal, b: Decimal, places: int
 ) -> None:
@@ -556,7 +556,7 @@ def _plain(text: str) -> str:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_text_comes_back_as_it_is(compute: Compute, value: str) -> None:
     quoted, expected = (
         ("'" + value.replace("'", "''") + "'"),

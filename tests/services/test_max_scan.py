@@ -125,31 +125,6 @@ def test_a_preview_is_refused_as_its_run_is_and_still_shown(
     assert count_queries(services) == before
 
 
-def test_a_preview_within_the_limit_is_paid_once(
-    shell: Shell, services: Services, declare: Declare
-) -> None:
-    scanned = publish(services, declare("previewed_within", "1 kB"), "2025-06-08")
-    declare("previewed_within", f"{scanned} B")
-    before = count_queries(services)
-
-    shown = shell.json("preview", "previewed_within", "2025-06-15", "--run")
-    assert shown["trial"]["rows"] > 0
-    assert shown["refused"] == ""
-    assert count_queries(services) == before + 1
-
-
-def test_before_the_first_publication_a_preview_is_paid_as_a_run_is(
-    shell: Shell, services: Services, declare: Declare
-) -> None:
-    declare("previewed_first", "1 kB")
-    before = count_queries(services)
-
-    code, printed = shell("preview", "previewed_first", "2025-06-08", "--run")
-    assert code == 0
-    assert re.search("max_scan +1.0 kB, not checked", printed)
-    assert count_queries(services) == before + 1
-
-
 def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
     shell: Shell, services: Services, declare: Declare
 ) -> None:

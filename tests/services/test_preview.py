@@ -8,7 +8,6 @@ import pytest
 
 from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
-from local_athena.faults import End, Faults
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell
@@ -77,21 +76,3 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
     assert plays["missing"][-1] == "dt=2025-08-01"
     sizes = [stored(services, *folders[day].removeprefix("s3://").split("/", 1)) for day in there]
     assert plays["bytes"] == sum(sum(each.values()) for each in sizes)
-
-
-def test_a_query_that_fails_is_told_as_its_run_tells_it_but_for_the_next_try(
-    shell: Shell, services: Services, plays_lake: PlaysSpec
-) -> None:
-    faults = Faults(services.endpoint_url)
-    fault = faults.add(
-        End(error_type=1006, category=2, reason="COLUMN_NOT_FOUND: line 1:8", workgroup="dev")
-    )
-    try:
-        code, printed = shell("preview", "top_users", MONTH, "--run")
-    finally:
-        faults.clear(fault)
-
-    assert code == 1
-    assert f"top_users_monthly, period {MONTH}: Query " in printed
-    assert " is FAILED: COLUMN_NOT_FOUND: line 1:8 [starting it again does not help; " in printed
-    assert "]. Correct what the reason names. Run the command again." in printed

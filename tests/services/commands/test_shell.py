@@ -131,14 +131,9 @@ def test_a_closed_standard_output_is_no_error_and_airflow_home_of_the_shell_is_k
     assert folders_of_airflow()[0] == home
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param("docs items", marks=pytest.mark.full),
-        pytest.param("plan items --yes --last 1", marks=pytest.mark.full),
-        "check-account",
-    ],
-)
+# CI has a cheaper sibling: a standard output that is closed before the command starts.
+@pytest.mark.full
+@pytest.mark.parametrize("command", ["docs items", "plan items --yes --last 1", "check-account"])
 def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project) -> None:
     """As `head` does, and `less` when it is left."""
     with shop.start(*command.split()) as process:
@@ -174,6 +169,8 @@ def _shown(shop: Project, *arguments: str, encoding: str) -> tuple[int, list[str
         return done.code, screen.getvalue().decode(encoding).splitlines()
 
 
+# CI has a cheaper sibling: the question of `new`, which loads no Airflow.
+@pytest.mark.full
 def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
     terminal, name = _open_terminal()
@@ -245,7 +242,8 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     [
         ("test items/bounds", signal.SIGTERM, 143),
         pytest.param("test items/bounds", signal.SIGINT, 130, marks=pytest.mark.full),
-        ("preview items 2025-06-09 --run", signal.SIGINT, 130),
+        # CI stops it with its own services, in test_services.py.
+        pytest.param("preview items 2025-06-09 --run", signal.SIGINT, 130, marks=pytest.mark.full),
         ("plan items --yes", signal.SIGHUP, 129),
     ],
 )
