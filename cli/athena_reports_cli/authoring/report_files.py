@@ -63,7 +63,7 @@ class DeclaredReport:
             context = template_context(sql_period, report.params, report.inputs)
         with template_errors(report.params, report.inputs):
             template = self.template_environment.from_string(report.sql_text)
-            return template.render(context).strip()
+            return "".join(template.generate(context)).strip()
 
     @property
     def template_environment(self) -> Environment:

@@ -44,7 +44,7 @@ def template_place(reason: str, sql: str, declared: DeclaredReport, period: Peri
 
     def render(template: str) -> str:
         context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
-        return environment.from_string(template).render(context)
+        return "".join(environment.from_string(template).generate(context))
 
     file = shown_path(settings().sql_folder / report.sql)
     line_of_template = template_line(place, sql, report.sql_text, environment, render)

@@ -4,15 +4,13 @@ A template calculates with them, compares them and loops over them. `sql_environ
 outcome of an expression as a literal. What a template says as text, it writes as it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import total_ordering
 from typing import Any, NoReturn
 
-from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError
-from jinja2.ext import Extension
-from jinja2.lexer import Token, TokenStream
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError
 
 from athena_reports.sql.literals import ParamValue, literal
 
@@ -50,6 +48,20 @@ class TextParam:
     __str__ = __repr__ = __int__ = __float__ = _refuse
 
 
+class CapturedSql(TextParam):
+    """What a macro or a block wrote, with the literal of a param in it.
+
+    A template can write it as it is, by `{{ }}`. A filter or `~` could change the literal.
+    """
+
+
+class WrittenLiteral(str):
+    """A literal as it stands in the SQL. It stays one where Jinja makes a `str` of it."""
+
+    def __str__(self) -> str:
+        return self
+
+
 class DateParam(date):
     """A date in a template. The dates of a period are written without `DATE` and quotes."""
 
@@ -81,30 +93,16 @@ class SqlUndefined(StrictUndefined):
         return f"{self._undefined_name} is not defined"
 
 
-class RejectFilterBlocks(Extension):
-    """Rejects `{% filter %}`, which would change a text param that is written as a literal."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Yield the tokens of a template, as Jinja asks for them."""
-        for token in stream:
-            if token.type == "block_begin" and stream.current.test("name:filter"):
-                raise TemplateSyntaxError(
-                    "the block filter is not supported. Write each value by {{ }}, and change it in"
-                    " SQL, such as upper({{ params.zone }})",
-                    token.lineno,
-                )
-            yield token
-
-
 def sql_environment(environment: Environment) -> Environment:
     """Return an environment that writes values as SQL literals, and rejects undefined names.
 
     Args:
         environment: What it has in common with the new one, such as its loader.
     """
-    return environment.overlay(
-        finalize=_written, undefined=SqlUndefined, extensions=[RejectFilterBlocks]
-    )
+    sql = environment.overlay(finalize=_written, undefined=SqlUndefined)
+    # Compiled templates join by it what a macro, `{% set %}`, `{% filter %}` or `{% call %}` wrote.
+    sql.concat = _captured  # type: ignore[method-assign]
+    return sql
 
 
 def _template_value(value: ParamValue) -> Any:
@@ -123,9 +121,19 @@ def _template_value(value: ParamValue) -> Any:
 def _written(value: Any) -> Any:
     """Return what a template writes of the value of an expression."""
     match value:
+        case CapturedSql():
+            return WrittenLiteral(value.__text__)
         case None | int() | float() | Decimal() | TextParam() | list() | tuple():
-            return literal(_plain(value))
+            return WrittenLiteral(literal(_plain(value)))
     return value
+
+
+def _captured(parts: Iterable[str]) -> str | CapturedSql:
+    """Return the parts of some SQL as one text."""
+    written = list(parts)
+    if any(isinstance(part, WrittenLiteral) and "'" in part for part in written):
+        return CapturedSql("".join(written))
+    return "".join(written)
 
 
 def _plain(value: Any) -> Any:

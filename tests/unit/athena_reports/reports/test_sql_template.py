@@ -24,7 +24,7 @@ def problem_of(source: str, *inputs: Source) -> str:
     context = template_context(SqlPeriod(daily().period("2025-01-01")), params, inputs)
     environment = sql_environment(SandboxedEnvironment())
     with pytest.raises(SqlTemplateError) as caught, template_errors(params, inputs):
-        environment.from_string(source).render(context)
+        list(environment.from_string(source).generate(context))
     return str(caught.value)
 
 
@@ -69,10 +69,14 @@ def problem_of(source: str, *inputs: Source) -> str:
             "{% macro game() %}\n{{ params.game }}\n{% endmacro %}\n{{ game() }}",
             "line 2, called from line 4 of the SQL: game is not defined.",
         ),
-        (
-            "\n{%- filter upper %}{{ params.zone }}{% endfilter %}",
-            "line 2 of the SQL: the block filter is not supported. Write each value by {{ }}, and"
-            " change it in SQL, such as upper({{ params.zone }})",
+        *(
+            (template, "line 2 of the SQL: a text param can only be written or compared.")
+            for template in (
+                "\n{%- filter upper %}{{ params.zone }}{% endfilter %}",
+                "\n{% set x | upper %}{{ params.zone }}{% endset %}",
+                "{% set x %}{{ params.zone }}{% endset %}\n{{ x | upper }}",
+                "{% macro m() %}{{ [params.zone] }}{% endmacro %}\n{{ m() ~ '' }}",
+            )
         ),
         (
             "{{ params.zone | upper }}",
@@ -100,7 +104,7 @@ def rendered(source: str, value: ParamValue) -> str:
     environment = sql_environment(
         SandboxedEnvironment(undefined=StrictUndefined, extensions=["jinja2.ext.do"])
     )
-    return environment.from_string(source).render(context)
+    return "".join(environment.from_string(source).generate(context))  # as Airflow joins it
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -168,6 +172,12 @@ def test_a_param_is_pasted_as_its_literal_and_never_rendered(text: str) -> None:
         ),
         ("{{ params.values.date() }}", datetime(2025, 1, 2, 3, tzinfo=UTC), "DATE '2025-01-02'"),
         ("{{ params.values.replace(day=1) }}", date(2025, 1, 2), "DATE '2025-01-01'"),
+        (
+            "{% macro eq(x) %}= {{ x }}{% endmacro %}"
+            "{% set y %}{{ eq(params.values) }};{% endset %}{{ y }}",
+            "a'b",
+            "= 'a''b';",
+        ),
         ("{{ params.values }}", datetime(2025, 1, 2), "TIMESTAMP '2025-01-02 00:00:00.000'"),  # noqa: DTZ001
     ],
 )
@@ -186,6 +196,11 @@ def test_a_param_behaves_as_what_it_is_and_is_written_as_a_literal(
         ("'{{ period.start }}'", "'2025-01-01 00:00:00+00:00'"),
         ("'{{ period }}', {{ period.start.year }}", "'2025-01-01', 2025"),
         ("{% for n in [1, 2] %}{{ loop.index }}{% endfor %}", "12"),
+        ("{% macro name(of) %}{{ of }}_x{% endmacro %}{{ name('plays') | upper }}", "PLAYS_X"),
+        (
+            "{% filter trim %} a {% endfilter %}{% set x | upper %}b{{ 1 }}{% endset %}{{ x }}",
+            "aB1",
+        ),
     ],
 )
 def test_the_templates_own_names_are_written_as_they_are(source: str, expected: str) -> None:
@@ -241,6 +256,12 @@ _USES = [
     "{% set x = params.values %}{{ x }}",
     "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(params.values) }}",
     "{% filter upper %}{{ params.values }}{% endfilter %}",
+    "{% set x | reverse %}{{ params.values }}{% endset %}{{ x }}",
+    "{% set x %}{{ params.values }}{% endset %}{{ x | replace(\"'\", '') }}",
+    "{% set x %}a {{ params.values }}{% endset %}{{ x ~ '' }}{{ x[::-1] }}",
+    "{% macro m() %}{{ params.values }}{% endmacro %}{{ m() | reverse }}",
+    "{% macro m() %}{{ caller() | reverse }}{% endmacro %}"
+    "{% call m() %}{{ params.values }}{% endcall %}",
     "{{ params }}",
     "{{ params.__dict__ }}",
 ]
