@@ -148,7 +148,6 @@ def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
     return None
 
 
-@decided_anew
 def repair_latest(report: ReportLocation, s3: S3) -> bool:
     """Make `latest.json` the newest manifest; True if it had to be written.
 
@@ -160,6 +159,17 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
             this package; or another process writes it each time.
         S3Error: S3 refused a call, or did not serve it.
     """
+    is_repaired = _write_latest(report, s3)
+    if is_repaired:
+        # Look once more. A run of a newer period may have read `latest.json` before it was written,
+        # and left it alone because it was of a still later period, which was withdrawn.
+        _write_latest(report, s3)
+    return is_repaired
+
+
+@decided_anew
+def _write_latest(report: ReportLocation, s3: S3) -> bool:
+    """Make `latest.json` the newest manifest; True if it had to be written."""
     # Read before the manifests. A run writes its manifest first, so a manifest that is missing
     # after this was withdrawn.
     latest, etag = read_document(Manifest, report.latest_uri, s3)
@@ -172,9 +182,6 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
             "manifest."
         )
     write_document(newest, report.latest_uri, s3, replacing=etag)
-    # Look once more after the write. A run of a newer period may have read `latest.json` before it,
-    # and left it alone because it was of a still later period, which was withdrawn.
-    repair_latest(report, s3)
     return True
 
 
