@@ -158,7 +158,6 @@ def test_the_executions_tell_the_ways_apart(lake: Lake) -> None:
     assert pages.output_location == managed_files.output_location == ""
     assert files.data_manifest.startswith(f"s3://{RESULTS}/")
     assert csv.data_manifest == pages.data_manifest == managed_files.data_manifest == ""
-    assert csv.database == f"database_{ENVIRONMENT}"
 
 
 @pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])

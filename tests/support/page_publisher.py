@@ -22,7 +22,7 @@ from athena_reports.publication.manifest import (
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.formats import Format
-from athena_reports.rows.writer import digest_of, write_files, write_table
+from athena_reports.rows.writer import digest_of, write_file, write_table
 from athena_reports.steps.preparation import keep_sql, upload_version
 from athena_reports_cli.local.services import Services
 from tests.support.partition_facts import changed_facts
@@ -104,7 +104,7 @@ class Publisher:
                 sql, params=None if isinstance(rows, str) else {"rows": rows}
             )
             table = write_table(relation, engine)
-            files = write_files(table, formats, engine)
+            files = [write_file(table, format, engine) for format in formats]
             version = upload_version(
                 files,
                 table,

@@ -19,7 +19,7 @@ from athena_reports.publication.manifest import (
     Version,
 )
 from athena_reports.rows.formats import Format
-from athena_reports.rows.writer import digest_of, write_files, write_table
+from athena_reports.rows.writer import digest_of, write_file, write_table
 from athena_reports.steps.preparation import upload_version
 from tests.support.calendars import UTC_WEEKS
 from tests.support.engines import engine
@@ -53,7 +53,7 @@ def upload(
             shared.connection.execute("INSERT INTO names VALUES ($1)", [name])
         table = write_table(shared.connection.sql(sql), shared)
         version = upload_version(
-            write_files(table, formats, shared),
+            [write_file(table, format, shared) for format in formats],
             table,
             location,
             s3,

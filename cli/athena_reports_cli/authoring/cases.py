@@ -27,7 +27,7 @@ from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.checks import failures
-from athena_reports.rows.writer import write_files
+from athena_reports.rows.writer import write_file
 from athena_reports_cli.authoring.case_tables import (
     EXPECTED_FILE,
     CaseError,
@@ -161,7 +161,7 @@ def _run(folder: Path, reports: Declared, aws: Aws, accept: bool) -> CaseResult:
         query = query_request(declared.sql(period, context), database, aws, command="test")
         recipe = without_history(recipe_of(declared))
         with trial(TrialRequest(declared, period, query, recipe), aws) as done:
-            actual_file = write_files(done.table, ["csv"], done.engine)[0].path
+            actual_file = write_file(done.table, "csv", done.engine).path
             actual = read_csv_rows(actual_file)
             problem = failures(done.checks)
             if accept:

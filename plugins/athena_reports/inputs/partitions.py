@@ -107,27 +107,19 @@ def _partitions_of(
     unmarked: Set[Partition],
 ) -> InputPartitions:
     """Return what exists of the partitions that one need requires."""
+    names = {partition: partition_name(table.selected_values(partition)) for partition in required}
     folders: dict[str, str] = {}
-    present = []
-    invisible = []
-    not_done = []
-    for partition in required:
-        name = partition_name(table.selected_values(partition))
-        if partition not in visible:
-            invisible.append(name)
-            continue
-        present.append(name)
-        folders.update(visible[partition])
-        if partition in unmarked:
-            not_done.append(name)
+    for partition in names:
+        folders.update(visible.get(partition, {}))
+    invisible = tuple(name for partition, name in names.items() if partition not in visible)
     is_projected = table.projection is not None
     coverage = InputCoverage(
         table=table.name,
         missing=missing,
         needed=len(required),
-        present=tuple(present),
-        absent=() if is_projected else tuple(invisible),
-        outside=tuple(invisible) if is_projected else (),
-        not_done=tuple(not_done),
+        present=tuple(name for partition, name in names.items() if partition in visible),
+        absent=() if is_projected else invisible,
+        outside=invisible if is_projected else (),
+        not_done=tuple(name for partition, name in names.items() if partition in unmarked),
     )
     return InputPartitions(coverage, folders)

@@ -51,10 +51,8 @@ def partitions_predicate(
 
 def only_predicate(only: Mapping[str, Sequence[Scalar]], names: Sequence[str]) -> str:
     """Return a predicate on the values of further keys, of which there is one at least."""
-    terms = []
-    for name, values in zip(names, only.values(), strict=True):
-        terms.append(f"{name} IN {literal(values)}")
-    return " AND ".join(terms)
+    values_by_name = zip(names, only.values(), strict=True)
+    return " AND ".join(f"{name} IN {literal(values)}" for name, values in values_by_name)
 
 
 def _products(partitions: Sequence[Partition]) -> Iterator[tuple[Sequence[str], ...]]:

@@ -63,10 +63,8 @@ def stored_partitions(
         values_of_partitions[start : start + _KEYS_PER_CALL]
         for start in range(0, len(values_of_partitions), _KEYS_PER_CALL)
     ]
-    for first_batch in batches[:1]:  # most periods need one call, and no thread
-        yield from get(first_batch)
     with ThreadPoolExecutor(_CALLS_AT_ONCE) as threads:
-        for partitions in threads.map(get, batches[1:]):
+        for partitions in threads.map(get, batches):
             yield from partitions
 
 
@@ -166,8 +164,5 @@ def _folders(
 
 def _with_zeros(table: SourceTable, partition: Partition) -> Partition:
     """Return a partition whose integers of one digit have a zero before them."""
-    values = list(partition)
-    for place, kind in enumerate(table.kinds):
-        if kind == "integer":
-            values[place] = values[place].zfill(2)
-    return tuple(values)
+    typed_values = zip(partition, table.kinds, strict=True)
+    return tuple(value.zfill(2) if kind == "integer" else value for value, kind in typed_values)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from athena_reports.periods.calendar import monthly
+
 
 class Cost(NamedTuple):
     """What some queries scanned and cost; `unpriced` of them have no price."""
@@ -57,15 +59,13 @@ def last_months(number: int, now: datetime) -> list[str]:
     """Return the last months, oldest first and the present one included.
 
     Args:
-        number: How many months.
-        now: An instant in UTC, as ledgers are by UTC month.
+        number: How many months, at least one.
+        now: An aware datetime. Ledgers are by UTC month.
     """
-    present = now.year * 12 + now.month - 1  # months since the year 0
-    months = []
-    for month_number in range(present - number + 1, present + 1):
-        year, month = divmod(month_number, 12)
-        months.append(f"{year:04}-{month + 1:02}")
-    return months
+    months = [monthly().containing(now)]
+    while len(months) < number:
+        months.insert(0, months[0].previous)
+    return [month.id for month in months]
 
 
 def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:

@@ -1,6 +1,7 @@
 """What is published of the reports that another report reads: its parts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -36,13 +37,12 @@ def find_parts(
     values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
     first, _ = readings[0]
     parts: dict[str, Partition] = {}
-    try:
+    # Without a table, nothing of the report is published yet.
+    with suppress(glue.exceptions.EntityNotFoundException):
         for stored in stored_partitions(first.database, first.table, values, glue):
             partition = Partition.of(stored)
             if partition is not None:
                 parts[stored["Values"][0]] = partition
-    except glue.exceptions.EntityNotFoundException:
-        parts.clear()  # nothing of the report is published yet
     return [_parts_of(published, period, parts) for published, period in readings]
 
 

@@ -1,7 +1,7 @@
 """A query execution as Athena reports it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -66,7 +66,6 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=
     error_type: int | None = _at("Status", "AthenaError", "ErrorType", default=None)
     retryable: bool | None = _at("Status", "AthenaError", "Retryable", default=None)
     statement: str = _at("SubstatementType")
-    database: str = _at("QueryExecutionContext", "Database")
     output_location: str = _at("ResultConfiguration", "OutputLocation")
     data_manifest: str = _at("Statistics", "DataManifestLocation")
     scanned_bytes: int = _at("Statistics", "DataScannedInBytes", default=0)
@@ -122,13 +121,6 @@ def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> Quer
     """Return what Athena knows of an execution."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
     return QueryExecution.from_response(response, athena.meta.region_name)
-
-
-def elapsed_since(submitted_at: str) -> timedelta:
-    """Return the time since an ISO 8601 instant; zero for an empty text."""
-    if not submitted_at:
-        return timedelta(0)
-    return datetime.now(UTC) - datetime.fromisoformat(submitted_at)
 
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:

@@ -61,7 +61,6 @@ class LocalFile(BaseModel, frozen=True):
 
     format: Format
     path: Path
-    rows: int
     bytes: int
     sha256: str
 
@@ -105,11 +104,6 @@ def _cast_for_athena(relation: DuckDBPyRelation) -> DuckDBPyRelation:
     return relation.project(", ".join(values))
 
 
-def write_files(table: LocalTable, formats: Sequence[Format], engine: Engine) -> list[LocalFile]:
-    """Return the rows as one file for each format, as `write_file` does."""
-    return [write_file(table, format, engine) for format in formats]
-
-
 def write_file(table: LocalTable, format: Format, engine: Engine) -> LocalFile:
     """Return the rows as a file of a format. The Parquet file is the table's own."""
     path = table.path.with_suffix(f".{format}")
@@ -120,7 +114,6 @@ def write_file(table: LocalTable, format: Format, engine: Engine) -> LocalFile:
     return LocalFile(
         format=format,
         path=path,
-        rows=table.rows,
         bytes=path.stat().st_size,
         sha256=digest,
     )

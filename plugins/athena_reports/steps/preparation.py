@@ -249,7 +249,7 @@ def upload_version(
         _, key = split_uri(uri)
         objects.append(
             PublishedObject(
-                format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=file.rows
+                format=file.format, key=key, bytes=file.bytes, sha256=file.sha256, rows=table.rows
             )
         )
     return Version(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import uniform
 from typing import Any, NoReturn
@@ -24,7 +24,6 @@ from athena_reports.queries.execution import (
     QueryExecution,
     QueryState,
     console_url,
-    elapsed_since,
     get_query_execution,
 )
 from athena_reports.queries.failures import QueryFailedError, may_pass
@@ -245,7 +244,9 @@ class AthenaWaitSensor(AthenaSensor):
         # Most steps' processes read this module and wait for nothing.
         from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 
-        time_left = timedelta(seconds=self.timeout) - elapsed_since(self._submitted_at)
+        time_left = timedelta(seconds=self.timeout)
+        if self._submitted_at:
+            time_left -= datetime.now(UTC) - datetime.fromisoformat(self._submitted_at)
         if time_left <= timedelta(0):
             raise AirflowSensorTimeout("The wait timed out before the task could defer.")
         self._ti.xcom_push(key=AWAITED_XCOM, value=self.query_execution_id)

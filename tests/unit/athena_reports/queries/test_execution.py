@@ -37,7 +37,6 @@ def test_an_execution_is_read_from_what_athena_answers() -> None:
         error_type=1301,
         retryable=False,
         statement="UNLOAD",
-        database="database_dev",
         output_location="s3://results/q-1",
         data_manifest="s3://results/m.csv",
         scanned_bytes=123,

@@ -155,7 +155,7 @@ assert "duckdb" not in sys.modules and "boto3" not in sys.modules
 from athena_reports.rows.athena_csv import read_csv
 from athena_reports.rows.engine import open_engine
 from athena_reports.rows.differences import find_differences
-from athena_reports.rows.writer import write_files, write_table
+from athena_reports.rows.writer import write_file, write_table
 with open_engine("64MB") as engine:
     path = engine.folder / "x.csv"
     path.write_text('"a","at"\\n"1","2026-11-24 21:00:00.000 Asia/Tokyo"\\n"2",\\n')
@@ -163,7 +163,7 @@ with open_engine("64MB") as engine:
     rows = read_csv(path, columns, engine)
     table = write_table(transforms.apply(steps, rows, None, engine), engine)
     assert all(found.passed for found in checks.run_checks(declared, table, engine))
-    files = write_files(table, ["parquet", "csv", "jsonl"], engine)
+    files = [write_file(table, form, engine) for form in ("parquet", "csv", "jsonl")]
     twice = [table.path, table.path, table.columns, table.columns]
     assert find_differences(*twice, ["a"], engine).is_empty
     print(files[2].path.read_text(), end="")
