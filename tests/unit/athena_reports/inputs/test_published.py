@@ -44,18 +44,6 @@ def tiles(parts: Published, cadence: Cadence, instants: list[datetime]) -> bool:
     return True
 
 
-@given(st.sampled_from(CADENCES), st.sampled_from(CADENCES), INSTANTS)
-def test_what_is_accepted_is_made_of_whole_parts(
-    of_parts: Cadence, cadence: Cadence, instant: datetime
-) -> None:
-    parts = Published("plays", of_parts)
-    try:
-        parts.require_parts_of(cadence)
-    except InputError:
-        return
-    assert tiles(parts, cadence, [instant])
-
-
 @pytest.mark.parametrize("cadence", CADENCES)
 @pytest.mark.parametrize("of_parts", CADENCES)
 def test_exactly_what_has_whole_parts_for_years_is_accepted(

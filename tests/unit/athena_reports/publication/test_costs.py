@@ -19,38 +19,6 @@ PUBLICATIONS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min
 period_numbers = count(1)
 
 
-def query(month: str, scanned: int, price: float | None = 1.0) -> QueryFacts:
-    return QueryFacts(
-        id=f"{month} {scanned}",
-        submitted_at=f"{month}-02T00:00:00",
-        scanned_bytes=scanned,
-        price_usd=price,
-    )
-
-
-def test_each_query_of_a_period_is_counted_once_whatever_became_of_its_rows(tabled: Place) -> None:
-    assert tabled.table is not None
-    first = tabled.upload("a")
-    for month, by, names in (
-        ("09", "1", "a"),
-        ("09", "1", "a"),
-        ("10", "2", "a"),
-        ("11", "3", "ab"),
-        ("11", "4", "ab"),
-    ):
-        version = first if by == "1" else tabled.upload(*names)
-        tabled.publish(version, facts(by=by, query=query(f"2026-{month}", int(by))))
-    late = facts(by="2", query=query("2026-10", 2))  # a retry of an older query
-    assert tabled.publish(tabled.upload("a"), late).outcome == "superseded"
-
-    expected = {"2026-09": (1, 1, 1.0, 0), "2026-10": (1, 2, 1.0, 0), "2026-11": (2, 7, 2.0, 0)}
-    manifest, _ = read_manifest(tabled.location, tabled.s3)
-    assert manifest is not None
-    assert manifest.ledger == expected
-    (listed,) = tabled.table.published_periods().values()
-    assert listed.ledger == expected
-
-
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PUBLICATIONS)
 @example([(0, "a"), (0, "b")])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,11 +191,3 @@ def test_a_calendar_that_is_not_ours_is_not_overwritten(place: Place, content: b
         require_calendar(place.location.report, DEV, place.s3)
     assert not refused.value.retryable
     assert place.s3.read(uri)[0] == content
-
-
-@given(cadences(), st.datetimes(datetime(1902, 1, 2), datetime(2198, 12, 30)))  # noqa: DTZ001
-def test_the_ids_of_a_calendar_sort_by_time(cadence: Cadence, at: datetime) -> None:
-    """The newest manifest is found by the names of the folders."""
-    period = cadence.containing(at.replace(tzinfo=UTC))
-    periods = [period.previous, period, period.next]
-    assert all(one.id < two.id and one.start_utc < two.start_utc for one, two in pairwise(periods))

@@ -1,12 +1,10 @@
 """Where things are published: the addresses are a contract with whoever reads them."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_reports.periods.calendar import daily, monthly, quarterly, weekly, yearly
+from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 
 WEEK = PeriodLocation.of("reports", "plays", weekly("sunday").period("2026-11-15"))
@@ -25,23 +23,10 @@ def test_the_addresses_of_a_period() -> None:
     sql_uri = "s3://reports/plays/weekly/2026-11-15/versions/v1/sql/0123456789abcdef.sql"
     assert WEEK.sql_uri("v1", "0123456789abcdef" * 4) == sql_uri
     assert WEEK.uri("a/key") == "s3://reports/a/key"
-
-
-@pytest.mark.parametrize(
-    ("cadence", "period_id"),
-    [
-        (daily(), "2026-11-15"),
-        (weekly("sunday"), "2026-11-15"),
-        (monthly(), "2026-11"),
-        (quarterly(), "2026-Q4"),
-        (yearly(), "2026"),
-    ],
-)
-def test_a_folder_is_that_of_its_period_and_cadence(cadence: Any, period_id: str) -> None:
-    location = PeriodLocation.of("reports", "plays", cadence.period(period_id))
-    assert location.folder_uri == f"s3://reports/plays/{cadence.unit}/{period_id}/"
-    assert location.report == ReportLocation.of("reports", "plays", cadence)
-    assert location.report.period_folder(period_id) == location
+    month = PeriodLocation.of("reports", "plays", monthly().period("2026-11"))
+    assert month.folder_uri == "s3://reports/plays/monthly/2026-11/"
+    assert month.report == ReportLocation.of("reports", "plays", monthly())
+    assert month.report.period_folder("2026-11") == month
 
 
 @given(names, names, names)

@@ -1,7 +1,7 @@
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -19,7 +19,6 @@ from athena_reports.periods.calendar import Cadence, Period, daily, monthly, wee
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.sql.literals import ParamValue, literal
 from tests.support.calendars import WEEKS
-from tests.unit.athena_reports.reports.directives import FINER_THAN_AN_HOUR, OF_A_DATE, OF_AN_HOUR
 
 WEEK = SqlPeriod(WEEKS.period("2026-11-15"))
 # With and without DST, whole and odd offsets, a date that was skipped, midnights that do not exist.
@@ -209,58 +208,12 @@ LATENESS = st.sampled_from(
 )
 
 
-def selected_dates(engine: duckdb.DuckDBPyConnection, predicate: str, around: Period) -> set[date]:
-    """The partitions that a predicate reads, of a table with one for every date."""
-    first, last = around.start_utc.date() - timedelta(10), around.end_utc.date() + timedelta(10)
-    rows = engine.execute(
-        "SELECT day FROM (SELECT day, strftime(day, '%Y-%m-%d') AS dt, strftime(day,"
-        " '%Y%m%d')::INT AS number, strftime(day, '%d/%m/%Y') AS unsorted, strftime(day, '%Y') AS"
-        " y, strftime(day, '%m') AS m, strftime(day, '%d') AS d, year(day) AS iy, month(day) AS"
-        " im, day(day) AS id FROM (SELECT unnest(generate_series($1::DATE, $2::DATE, INTERVAL 1"
-        f" DAY))::DATE AS day)) WHERE {predicate}",
-        [first, last],
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-@given(PERIODS, st.sampled_from(ZONES), LATENESS)
-def test_the_partitions_are_exactly_those_that_can_hold_the_events(
-    engine: duckdb.DuckDBPyConnection, period: Period, zone: str, late_by: timedelta
-) -> None:
-    """By asking a clock in the zone, time and again."""
-    step, end = timedelta(minutes=30), period.end_utc + late_by
-    instants = [
-        period.start_utc + step * n for n in range(math.ceil((end - period.start_utc) / step))
-    ]
-    instants.append(end - timedelta(microseconds=1))
-    dates = {instant.astimezone(ZoneInfo(zone)).date() for instant in instants}
-
-    assert (
-        selected_dates(engine, SqlPeriod(period, late_by).partitions("dt", zone=zone), period)
-        == dates
-    )
-
-
-@given(PERIODS, LATENESS)
-def test_each_way_to_write_a_date_reads_the_same_partitions(
-    engine: duckdb.DuckDBPyConnection, period: Period, late_by: timedelta
-) -> None:
-    sql = SqlPeriod(period, late_by)
-    expected = selected_dates(engine, sql.partitions("dt"), period)
-    for predicate in (
-        sql.partitions("day", kind="date"),
-        sql.partitions("number", format="%Y%m%d", kind="integer"),
-        sql.partitions("unsorted", format="%d/%m/%Y"),
-        sql.partitions("y", "m", "d", format=("%Y", "%m", "%d")),
-        sql.partitions("iy", "im", "id", format=("%Y", "%m", "%d"), kind="integer"),
-    ):
-        assert selected_dates(engine, predicate, period) == expected, predicate
-        assert_trino_accepts(f"1 FROM t WHERE NOT {predicate}")
-
-
-def test_partitions_longer_than_a_day_are_named_once() -> None:
-    week = SqlPeriod(WEEKS.period("2026-11-29"))
-    assert week.partitions("month", format="%Y-%m") == "(month IN ('2026-11', '2026-12'))"
+def test_the_partitions_are_those_of_an_input_under_the_name_that_the_query_gives_a_key() -> None:
+    """Those of late events too. Inputs are compared with clocks in inputs/test_predicate.py."""
+    days = SqlPeriod(daily("Asia/Tokyo").period("2026-11-30"), timedelta(days=1))
+    options: Any = {"zone": "Asia/Tokyo", "format": "%Y%m%d", "kind": "integer"}
+    assert days.partitions('p."dt"', **options) == '(p."dt" IN (20261130, 20261201))'
+    assert days.partitions("dt") == "(dt IN ('2026-11-29', '2026-11-30', '2026-12-01'))"
 
 
 @pytest.mark.parametrize(
@@ -280,12 +233,16 @@ def test_a_partition_filter_that_cannot_be_is_refused(
         WEEK.partitions(*columns, **options)
 
 
+LETTERS = "YyCGmbBdejVUWaAuwFDxHkIlpMSfszZcXTRr"  # of the directives of `strftime`
+OTHERS = ["%%", "x", "dt=", "東", "/", "-"]
+
+
 @given(
     PERIODS,
     LATENESS,
     st.sampled_from(ZONES),
     st.lists(
-        st.sampled_from([*OF_A_DATE, *OF_AN_HOUR, *FINER_THAN_AN_HOUR, "/", "-"]),
+        st.sampled_from([*(f"%{letter}" for letter in LETTERS), "%-m", "%-d", "%-H", *OTHERS]),
         min_size=1,
         max_size=5,
     ).map("".join),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from athena_reports import Input, Published, daily
+from athena_reports import Input
 from athena_reports.inputs.need import InputNeed
 from athena_reports.periods.calendar import Period
 from athena_reports.steps.partition_poller import (
@@ -114,38 +114,6 @@ def test_a_look_asks_once_for_all_waits(lake: SourceLake, clock: VirtualClock, w
     looks = lake.counts["GetTable"]
     assert 4 <= looks <= 6
     assert lake.counts == {"GetTable": looks, "BatchGetPartition": looks}
-
-
-def test_a_broken_part_of_one_period_does_not_hide_the_parts_of_another(
-    lake: SourceLake, clock: VirtualClock
-) -> None:
-    days = Published("days", daily(WEEK.cadence.timezone), wait=timedelta(days=30))
-    broken, *others = days.parts_of(WEEK.previous)
-    *early, last = days.parts_of(WEEK)
-    for day in (*others, *early):
-        lake.publish(days, day)
-    lake.publish(days, broken, broken="s3://reports/x is missing")
-    of_week, of_week_before = (
-        InputNeed(source=days, period=week, late_by=timedelta(0), database=DATABASE)
-        for week in (WEEK, WEEK.previous)
-    )
-
-    async def publish_last_and_repair() -> None:
-        await asyncio.sleep(100)
-        lake.publish(days, last)
-        await asyncio.sleep(1000)
-        lake.publish(days, broken)
-
-    ended = []
-
-    async def end_of(need: InputNeed) -> None:
-        await changes_of([need])
-        ended.append((need.period, clock.seconds))
-
-    waited(clock, end_of(of_week_before), end_of(of_week), publish_last_and_repair())
-    (first, early_end), (second, late_end) = ended
-    assert (first, second) == (WEEK, WEEK.previous)
-    assert early_end <= 100 + 2 * PAUSE_SECONDS < 1100 <= late_end
 
 
 def test_a_success_marker_is_waited_for_and_asked_for_once_for_all_waits(
@@ -251,49 +219,3 @@ def test_it_gives_way_while_s3_throttles(lake: SourceLake, clock: VirtualClock) 
     looks = sorted({round(at) for at in asked_at})  # a look makes several calls
     pauses = [after - before for before, after in pairwise(looks)]
     assert pauses[:3] == pytest.approx([40, 80, 160], abs=1)
-
-
-def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
-    lake: SourceLake, clock: VirtualClock
-) -> None:
-    """Of each three tables the third is throttled, and the first two wait for long."""
-    for table in ("incomplete", "late", "complete", "whole"):
-        lake.create(table, DATES if table in ("complete", "whole") else [])
-    tables = 0
-
-    def throttle(action: str) -> None:
-        nonlocal tables
-        if action == "GetTable":
-            tables += 1
-            if tables % 3 == 0:
-                raise THROTTLED
-
-    async def wait_for_complete_ones() -> None:
-        waiting = [
-            asyncio.create_task(changes_of([need(table)])) for table in ("incomplete", "late")
-        ]
-        await asyncio.sleep(0)  # they are the first ones that are asked for
-        await asyncio.gather(*(changes_of([need(table)]) for table in ("complete", "whole")))
-        for task in waiting:
-            assert not task.done()
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-    lake.before = throttle
-    clock.run(asyncio.wait_for(wait_for_complete_ones(), 10 * PAUSE_SECONDS))
-
-
-def test_when_the_last_wait_has_left_nobody_asks_any_more(
-    lake: SourceLake, clock: VirtualClock
-) -> None:
-    lake.create(dates=DATES[:7])
-
-    async def leave() -> None:
-        waiting = asyncio.create_task(changes_of([need()]))
-        await asyncio.sleep(2.5 * PAUSE_SECONDS)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        await asyncio.sleep(10 * PAUSE_SECONDS)
-
-    clock.run(leave())
-    assert 2 <= lake.counts["GetTable"] <= 3

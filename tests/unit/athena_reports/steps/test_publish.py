@@ -14,15 +14,12 @@ from airflow.sdk import DAG, Asset
 from athena_reports import __version__
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.maintenance.restatement import stale_periods
-from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import PublishedCalendar, find_calendar
-from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.reports.logic_digest import logic_digest
-from athena_reports.rows import checks, transforms
+from athena_reports.rows import checks
 from athena_reports.settings import Encryption
 from athena_reports.steps.publish import S3PublishOperator
 from tests.support.calendars import WEEK
@@ -36,7 +33,6 @@ from tests.unit.athena_reports.steps.last_tasks import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
 
@@ -256,17 +252,6 @@ def test_what_was_published_before_its_events_settles_when_they_and_its_parts_ha
     assert manifest.delivery is None
 
 
-def test_a_period_that_has_read_a_partial_part_is_partial_too(
-    bucket: str, query: dict[str, Any], s3: S3Client
-) -> None:
-    part = part_that_settles(WEEK.end_utc).model_copy(update={"partial": ("period=2025-06-08",)})
-    published(transformed(query, bucket), bucket, inputs=(part,))
-    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
-    assert manifest is not None
-    assert manifest.partial
-    assert list(manifest.missing_partitions) == ["reports_db.days_daily/period=2025-06-08"]
-
-
 def test_rows_that_are_known_to_be_final_now_are_an_event(
     bucket: str, query: dict[str, Any]
 ) -> None:
@@ -307,32 +292,6 @@ def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
     assert (
         published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
     )
-
-
-def test_a_restated_period_makes_only_the_one_after_it_stale(
-    s3: S3Client, glue: GlueClient, bucket: str, database: str, query: dict[str, Any]
-) -> None:
-    """The last week reads the ranks of the second one, and not how they moved since the first."""
-    location = ReportLocation.of(bucket, "plays", WEEK.cadence)
-    weeks = [WEEK, WEEK.next, WEEK.next.next]
-
-    def publish(period: Period, rows: bytes, submitted_at: str) -> list[str]:
-        """Publish a period, and return the stale ones."""
-        body = b'"rank","previous_rank","user_name"\n' + rows
-        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
-        run = query | {"id": f"q at {submitted_at}", "submitted_at": submitted_at}
-        recipe = {"transforms": [transforms.movement()], "formats": ["parquet"]}
-        prepared = transformed(query, bucket, period=period, reads_previous=True, **recipe)
-        prepared["query"] = run
-        published(prepared, bucket, period=period, reads_previous=True, database=database)
-        return stale_periods(Table(database, location, glue).published_periods())
-
-    days = [f"2025-07-{day:02}T00:00:00.000+00:00" for day in range(1, 6)]
-    for period, submitted_at in zip(weeks, days, strict=False):
-        assert publish(period, b'"1","2","a"\n"2","1","b"\n', submitted_at) == []
-    # Late events have changed the first week, and so how the second one moved.
-    assert publish(weeks[0], b'"1","2","b"\n"2","1","a"\n', days[3]) == [weeks[1].id]
-    assert publish(weeks[1], b'"1","1","a"\n"2","2","b"\n', days[4]) == []
 
 
 @pytest.mark.parametrize(

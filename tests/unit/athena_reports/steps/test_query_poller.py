@@ -306,29 +306,6 @@ def test_one_failed_call_after_a_long_time_fails_no_wait(
     assert clock.run(freeze()).state == "SUCCEEDED"
 
 
-def test_a_refusal_of_all_queries_is_asked_with_new_clients_and_ends_with_its_cause(
-    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[float] = []
-
-    def get_conn(_: AthenaHook) -> MemoryAthena:
-        made.append(clock.seconds)
-        return athena
-
-    def refuse(action: str) -> None:
-        if 10 < clock.seconds < 130:
-            raise DENIED
-
-    ids = [start(athena, 200) for _ in range(100)]
-    monkeypatch.setattr(AthenaHook, "get_conn", get_conn)
-    athena.before = refuse
-    ended = clock.run(ends_of(ids, clock))
-    looks = 120 / (100 / CALLS_PER_SECOND)  # each query is asked for alone
-    assert 2 < len(made) <= 1 + 1 + looks
-    assert max(Counter(int(at) for at in calls_of(athena)).values()) <= CALLS_PER_SECOND
-    assert max(ended.values()) - 200 <= 2
-
-
 def test_a_look_goes_on_when_only_its_call_was_cancelled(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,13 +365,7 @@ def test_a_client_gives_up_a_call_that_hangs_unless_the_connection_says_otherwis
     assert patient.retries["total_max_attempts"] == 4
 
 
-def test_each_connection_has_its_own_poller_and_its_hook_is_as_the_connection_says() -> None:
-    hook = Connection(**GAMES).new_hook()
-    assert (hook.aws_conn_id, hook._region_name, hook._verify) == ("aws_games", "us-west-2", False)
-    assert hook._config is not None
-    assert hook._config.read_timeout == 42
-    assert Connection("aws_games").new_hook()._config is None
-
+def test_each_connection_has_its_own_poller() -> None:
     others: Any = {
         "aws_conn_id": None,
         "region_name": None,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-from botocore.exceptions import ClientError
 
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
@@ -29,15 +28,13 @@ from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
 from tests.support.partition_facts import facts
 from tests.support.query_comments import comment_of
-from tests.support.submissions import request
 from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
-from tests.support.wire import answered, json_error
 from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake
 
 if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
+    pass
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -195,19 +192,17 @@ ENCRYPTIONS = [
 
 
 @pytest.mark.parametrize(("encryption", "told"), ENCRYPTIONS)
-def test_location_owner_and_encryption_reach_athena(
-    athena: MemoryAthena, encryption: Encryption | None, told: dict[str, str], deployment: Settings
+def test_athena_is_told_location_owner_and_encryption(
+    encryption: Encryption | None, told: dict[str, str], deployment: Settings
 ) -> None:
     named = deployment.model_copy(update={"encryption": encryption})
-    configuration = run_query.result_configuration(named)
-    submitted(context(), output_location=None, result_configuration=configuration)
-
-    expected = {
+    expected: dict[str, Any] = {
         "OutputLocation": "s3://acme-results/reports/",
         "ExpectedBucketOwner": "012345678901",
     }
-    expected |= {"EncryptionConfiguration": told} if told else {}  # type: ignore[dict-item]
-    assert athena.queries["q-1"].request["ResultConfiguration"] == expected
+    if told:
+        expected["EncryptionConfiguration"] = told
+    assert run_query.result_configuration(named) == expected
 
 
 def test_what_is_required_is_required_for_the_period_before_a_query_is_paid(
@@ -226,28 +221,15 @@ def test_what_is_required_is_required_for_the_period_before_a_query_is_paid(
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(
-    athena: MemoryAthena,
-    glue: GlueClient,
-    database: str,
-    s3_endpoint: str,
-    monkeypatch: pytest.MonkeyPatch,
+    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    keys: Any = [{"Name": "dt", "Type": "string"}]
-    glue.create_table(DatabaseName=database, TableInput={"Name": "plays", "PartitionKeys": keys})
-
-    def run(missing: Any) -> Submitted:
-        given = context()
-        submitted(given, inputs=[Input("plays", database=database, missing=missing)])
-        return Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
-
-    with pytest.raises(
-        AirflowException, match=rf"period 2025-06-08.*{database}\.plays.*No query was started"
-    ):
-        run("fail")
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    lake.create()
+    problem = rf"period 2025-06-08.*{DATABASE}\.plays.*No query was started"
+    with pytest.raises(AirflowException, match=problem):
+        submitted(context(), inputs=[Input("plays")])
     assert not athena.queries
-    (coverage,) = run("partial").inputs
-    assert len(coverage.absent) == coverage.needed == 8
 
 
 def test_the_log_says_what_the_query_reads_and_what_it_lacks(
@@ -278,10 +260,8 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
 @pytest.mark.parametrize(
     ("inputs", "reads_previous"),
     [
-        ([], False),
         ([Input("plays")], False),
-        ([Input("plays", previous=True), Input("users", columns=())], True),
-        ([Input("users"), Input("plays", previous=True)], True),
+        ([Input("users"), Input("plays", previous=True), Input("games")], True),
     ],
 )
 @pytest.mark.usefixtures("athena")
@@ -294,8 +274,6 @@ def test_a_query_is_one_that_reads_the_period_before_if_any_input_does(
     dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-8, 7)]
     for source in inputs:
         lake.create(source.table, dates)
-        if not source.is_partitioned:
-            lake.glue.tables[DATABASE, source.table]["PartitionKeys"] = []
     given = context()
     submitted(given, inputs=inputs)
     handed_on = Submitted.model_validate(given["ti"].pushed[SUBMITTED_XCOM])
@@ -442,17 +420,3 @@ def test_a_task_that_is_killed_leaves_its_query_to_the_next_try(athena: MemoryAt
     task.on_kill()
     assert athena.count("StopQueryExecution") == 0
     assert submitted(context(try_number=2)) == id_
-
-
-def test_a_start_that_botocore_repeats_has_the_same_token() -> None:
-    """So an answer that was lost is no second query."""
-    failure = json_error("InternalServerException", "Try again", 500)
-    retries = {"retries": {"total_max_attempts": 2}}
-    hook = SharedSessionHook(aws_conn_id=None, region_name="eu-west-1", config=retries)
-    with (
-        answered(hook.get_conn(), "StartQueryExecution", failure, failure) as requests,
-        pytest.raises(ClientError, match="Try again"),
-    ):
-        hook.get_conn().start_query_execution(**request().start_arguments("t" * 64))
-    assert len(requests) == 2
-    assert len({json.loads(sent.body)["ClientRequestToken"] for sent in requests}) == 1

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from athena_reports.alerts.redaction import error_text
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
+from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.reports.column import Column
@@ -189,49 +190,50 @@ def test_a_rerun_uploads_the_same_bytes_as_a_version_of_its_own_which_changes_no
     }
 
 
-def test_a_check_against_the_previous_version_looks_at_what_this_period_has_published(
-    bucket: str, query: dict[str, Any]
+@pytest.mark.parametrize(
+    ("against", "period", "is_compared"),
+    [
+        ("previous_version", WEEK, True),
+        ("previous_period", WEEK.next, True),
+        ("previous_version", WEEK.next, False),
+        ("previous_period", WEEK, False),
+    ],
+)
+def test_a_change_is_measured_against_what_is_published_of_its_own_or_the_period_before(
+    bucket: str, query: dict[str, Any], against: Any, period: Period, is_compared: bool
 ) -> None:
     published(transformed(query, bucket), bucket)
-    check = checks.change("rows", within=0.1, against="previous_version", severity="warn")
+    check = checks.change("rows", within=0.1, against=against, severity="warn")
 
     def first_row(rows: Any, _: Any) -> Any:
         return rows.limit(1)
 
-    (found,) = transformed(query, bucket, transforms=[first_row], checks=[check])["checks"]
-    assert (found["passed"], found["value"]) == (False, 1)
-    assert "2 in the" in found["message"]
+    prepared = transformed(query, bucket, period=period, transforms=[first_row], checks=[check])
+    (found,) = prepared["checks"]
+    assert (found["passed"], found["value"]) == (not is_compared, 1)
+    assert ("after 2 in the" in found["message"]) == is_compared
 
 
-def test_a_change_is_measured_against_the_numbers_of_the_period_before(
-    s3: S3Client, bucket: str, query: dict[str, Any]
+@pytest.mark.parametrize("fails", ["a check", "a transform"])
+def test_rows_of_an_older_sql_that_fail_are_told_with_what_to_clear(
+    bucket: str, query: dict[str, Any], fails: str
 ) -> None:
-    """Each period has its own rows, and the first one nothing to compare with."""
-    declared = [checks.change("rows", within=9), checks.change("rank", within=9)]
-    results = [b'"1","3","a"\n"4",,"b"\n', b'"1",,"a"\n"2",,"b"\n"3",,"c"\n"10",,"d"\n']
-    messages = []
-    for period, rows in zip([WEEK, WEEK.next], results, strict=True):
-        body = b'"rank","previous_rank","user_name"\n' + rows
-        s3.put_object(Bucket=bucket, Key="q-1.csv", Body=body)
-        prepared = transformed(query, bucket, period=period, checks=declared)
-        published(prepared, bucket, period=period)
-        manifest = read_complete(s3, PeriodLocation.of(bucket, "plays", period))
-        messages.append([check["message"] for check in manifest["checks"]])
+    """The SQL of today may be right, and nothing in the file is wrong."""
 
-    nothing = "the previous period has nothing to compare with."
-    assert messages == [
-        [f"The number of rows is 2; {nothing}", f"The total of rank is 5; {nothing}"],
-        [
-            (
-                "The number of rows is 4, after 2 in the previous period (+100.0%); expected within"
-                " 900.0%."
-            ),
-            (
-                "The total of rank is 16, after 5 in the previous period (+220.0%);"
-                " expected within 900.0%."
-            ),
-        ],
-    ]
+    def problem_of(ran: str) -> str:
+        recipe: dict[str, Any] = {"checks": [checks.rows(at_least=9)]}
+        if fails == "a transform":
+            recipe = {"transforms": [lambda rows, _: rows.project("anonymous")]}
+        with pytest.raises(AirflowFailException) as caught:
+            transformed(query, bucket, ran=ran, query_logic="v2:new", **recipe)
+        return str(caught.value)
+
+    assert problem_of("v2:old").startswith(
+        "Report 'plays', period 2025-06-08 (weekly), by an older SQL than the report has now"
+        " (clear run_query to run that): "
+    )
+    for ran in ("v2:new", ""):  # an older release has handed none on
+        assert "older SQL" not in problem_of(ran)
 
 
 @pytest.mark.parametrize(

@@ -207,22 +207,6 @@ def test_what_no_wait_can_correct_fails_at_once(
         rendered(task, given).execute(given)
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
-def test_a_look_that_is_not_served_is_repeated_in_the_same_try(
-    lake: SourceLake, deferrable: bool
-) -> None:
-    lake.create(dates=DATES)
-
-    def throttle(action: str) -> None:
-        raise THROTTLED
-
-    lake.before = throttle
-    given = new_context()
-    task = wait_task(Input("plays", wait=LONG), deferrable=deferrable)
-    with pytest.raises((TaskDeferred, AirflowRescheduleException)):
-        rendered(task, given).execute(given)
-
-
 def test_the_trigger_looks_by_the_connection_of_its_task(
     lake: SourceLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,17 +233,6 @@ def test_a_cleared_wait_stops_the_successor_that_it_does_not_wait_for_any_more(
     assert athena.states == ["FAILED", "CANCELLED", "RUNNING"]
 
 
-def test_a_retry_does_not_pay_again_what_athena_cancelled_for_its_scan_limit(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    """Another cancelled query may be one that the earlier try has stopped."""
-    fate(athena, Plan(end="CANCELLED", reason="Bytes scanned limit was exceeded"))
-    clock.sleep(60)
-    with pytest.raises(AirflowFailException, match="Bytes scanned limit was exceeded"):
-        wait_task().execute(context(try_number=2))
-    assert len(athena.queries) == 1
-
-
 def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_left(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:

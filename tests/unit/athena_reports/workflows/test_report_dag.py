@@ -586,22 +586,17 @@ def test_a_report_that_another_file_imports_mentions_or_no_longer_has_is_declare
         assert found.dags
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
 def test_a_report_waits_for_its_inputs_if_one_of_them_says_so(
-    build: Any, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+    build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In Airflow's default pool, so that a wait holds no slot for queries."""
     monkeypatch.setenv("ATHENA_REPORTS_POOL", "athena")
-    monkeypatch.setenv("ATHENA_REPORTS_DEFERRABLE", str(deferrable))
     inputs = [Input("plays", wait=timedelta(hours=6)), Input("users", columns=())]
-    dag = build(inputs=inputs, late_by=timedelta(days=1))
+    dag = build(inputs=inputs)
     assert [task.task_id for task in dag.topological_sort()] == ["wait_for_inputs", *TASKS]
     assert stored(dag).get_task("wait_for_inputs").downstream_task_ids == {"run_query"}
     wait = dag.get_task("wait_for_inputs")
     assert (wait.pool, dag.get_task("run_query").pool) == ("default_pool", "athena")
-    assert [source.table for source in wait.waits] == ["plays"]
-    assert (wait.late_by, wait.database) == (timedelta(days=1), "database_dev")
-    assert wait.deferrable is deferrable
 
     without = build(inputs=[Input("plays")])
     assert [task.task_id for task in without.topological_sort()] == TASKS
