@@ -9,7 +9,6 @@ from pathlib import Path
 from shutil import rmtree
 
 from athena_reports.delivery.attachment import with_attachment
-from athena_reports.delivery.author_template import template_of
 from athena_reports.delivery.bounds import problem_of_recipients
 from athena_reports.delivery.channel_mail import channel_mail
 from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel, mail
@@ -134,7 +133,7 @@ class DeliveryPreview:
         copies: list[Path] = []
         if isinstance(channel, MailChannel):
             content, attachment = with_attachment(content, channel, self.manifest, self.reader)
-            texts["html"] = html_part(content, channel.language, template_of(channel))
+            texts["html"] = html_part(content, channel.language)
             if attachment is not None:
                 copy = folder / f"{channel.name}-{attachment.name}"
                 copy.write_bytes(attachment.content)

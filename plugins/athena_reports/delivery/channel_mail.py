@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from athena_reports.delivery.attachment import with_attachment
-from athena_reports.delivery.author_template import template_of
 from athena_reports.delivery.channels import MailChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.mail_message import Envelope, mail_message
@@ -50,10 +49,4 @@ def channel_mail(
         in_reply_to=thread,
         references=[thread] if thread else [],
     )
-    return mail_message(
-        content,
-        channel.language,
-        envelope,
-        template=template_of(channel),
-        attachment=attachment,
-    )
+    return mail_message(content, channel.language, envelope, attachment)

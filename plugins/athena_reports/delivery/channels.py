@@ -80,8 +80,6 @@ class MailChannel(Declaration):
         bar: A numeric column that is shown as bars, and whose total is told.
         attach: `xlsx` for a workbook of all rows, `csv` for a CSV that spreadsheets read safely.
         language: Of dates, numbers and sentences: `en` or `ja`.
-        template: A Jinja template for the HTML part, in the folder of the SQL files; empty for the
-            usual one.
         conn_id: Airflow connection of type `smtp`.
     """
 
@@ -93,7 +91,6 @@ class MailChannel(Declaration):
     bar: str = ""
     attach: AttachedFormat | None = None
     language: Language = "en"
-    template: str = ""
     conn_id: _ConnectionId = "smtp_default"
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from athena_reports.delivery.author_template import template_of
 from athena_reports.delivery.bounds import problem_of_recipients
 from athena_reports.delivery.channels import (
     Channel,
@@ -14,7 +13,6 @@ from athena_reports.delivery.channels import (
     NotifierChannel,
     SlackChannel,
 )
-from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import duckdb_type, is_number
@@ -73,13 +71,6 @@ def _require_channel(report: Report, channel: Channel) -> None:
     problem = problem_of_recipients(channel, settings())
     if problem:
         report.refuse("deliver", f"channel {channel.name!r}: {problem}")
-    if isinstance(channel, MailChannel):
-        try:
-            template = template_of(channel)
-            if template is not None:
-                template.require_valid()
-        except DeliveryError as error:
-            report.refuse("deliver", f"channel {channel.name!r}: {error}")
 
 
 def _problem_of_bar(report: Report, name: str) -> str:

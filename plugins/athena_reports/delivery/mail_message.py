@@ -6,8 +6,7 @@ What a row holds is text in both parts. It is never HTML, a header or a link of 
 from __future__ import annotations
 
 import re
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import MessageError
@@ -18,30 +17,13 @@ from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
-
-TEMPLATE_NAMES = (
-    "language",
-    "subject",
-    "notices",
-    "headline",
-    "figures",
-    "differences",
-    "empty",
-    "table",
-    "left_out",
-    "movement",
-    "links",
-    "origin",
-)
-"""What a template of HTML knows: the fields of `Sentences`, `table` as a `ShownTable`."""
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_VALUE = 200  # characters, in HTML
@@ -110,66 +92,10 @@ class Envelope:
     references: Sequence[str] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True)
-class HtmlTemplate:
-    """An author's Jinja template of the HTML part.
-
-    It knows `TEMPLATE_NAMES`. All values are escaped.
-
-    Attributes:
-        name: What an error calls it, such as the name of its file.
-        text: The template.
-    """
-
-    name: str
-    text: str
-
-    def require_valid(self) -> None:
-        """Look for mistakes that are seen without a content.
-
-        Raises:
-            DeliveryError: It is not Jinja, or uses a name that it does not know.
-        """
-        environment = _environment(autoescape=True)
-        try:
-            tree = environment.parse(self.text)
-            used = meta.find_undeclared_variables(tree)  # raises for unknown filters
-        except TemplateSyntaxError as error:
-            raise self._mistake(f"line {error.lineno}: {error.message}") from None
-        # Jinja also names what a template sets in one branch only.
-        set_names = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
-        known = set_names.union(TEMPLATE_NAMES)
-        unknown = sorted(used - known)
-        if unknown:
-            raise self._mistake(f"it uses {', '.join(unknown)}")
-
-    def render(self, context: Mapping[str, Any]) -> str:
-        """Return the HTML.
-
-        Raises:
-            DeliveryError: The template has a mistake.
-        """
-        self.require_valid()
-        try:
-            return _environment(autoescape=True).from_string(self.text).render(context)
-        except Exception as error:  # filters raise errors of many kinds
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
-            place = f"line {lines[-1]}: " if lines else ""
-            raise self._mistake(f"{place}{error}") from error
-
-    def _mistake(self, problem: str) -> DeliveryError:
-        problem = problem.removesuffix(".")
-        known = ", ".join(TEMPLATE_NAMES)
-        return DeliveryError(f"Template {self.name}: {problem}. It knows {known}.")
-
-
 def mail_message(
     content: Content,
     language: Language,
     envelope: Envelope,
-    *,
-    template: HtmlTemplate | None = None,
     attachment: Attachment | None = None,
 ) -> EmailMessage:
     """Return the mail of a content.
@@ -178,11 +104,10 @@ def mail_message(
         content: The content.
         language: The language.
         envelope: What the headers say.
-        template: The author's template of the HTML part; None for that of this package.
         attachment: The file that goes with it; None for none.
 
     Raises:
-        DeliveryError: An address or a Message-ID is not valid, or the template has a mistake.
+        DeliveryError: An address or a Message-ID is not valid.
     """
     message = EmailMessage(policy=_policy())
     message["Subject"] = subject(content, language)
@@ -199,7 +124,7 @@ def mail_message(
     # In ASCII, so that a server without 8BITMIME takes it too.
     encoding = "quoted-printable"
     message.set_content(text_part(content, language), cte=encoding)
-    html = html_part(content, language, template)
+    html = html_part(content, language)
     message.add_alternative(html, subtype="html", cte=encoding)
     if attachment is not None:
         _attach(message, attachment)
@@ -207,13 +132,10 @@ def mail_message(
     return message
 
 
-def html_part(content: Content, language: Language, template: HtmlTemplate | None = None) -> str:
-    """Return the HTML of a content; a DeliveryError says what is wrong with the template."""
-    context = _context(content, language)
-    if template is None:
-        path = _TEMPLATES / "mail.html.jinja"
-        template = HtmlTemplate(path.name, path.read_text(encoding="utf-8"))
-    return template.render(context)
+def html_part(content: Content, language: Language) -> str:
+    """Return a content as HTML. All values are escaped."""
+    template = _template("mail.html.jinja", autoescape=True)
+    return template.render(_context(content, language))
 
 
 def text_part(content: Content, language: Language) -> str:
@@ -222,9 +144,7 @@ def text_part(content: Content, language: Language) -> str:
     table = shown_table(content, language, longest=_LONGEST_TEXT_VALUE)
     context["table"] = table
     context["text_lines"] = text_lines(table, language)
-    path = _TEMPLATES / "mail.txt.jinja"
-    source = path.read_text(encoding="utf-8")
-    return _environment(autoescape=False).from_string(source).render(context)
+    return _template("mail.txt.jinja", autoescape=False).render(context)
 
 
 def _context(content: Content, language: Language) -> dict[str, Any]:
@@ -246,14 +166,16 @@ def _context(content: Content, language: Language) -> dict[str, Any]:
     }
 
 
-def _environment(*, autoescape: bool) -> SandboxedEnvironment:
-    return SandboxedEnvironment(
+def _template(name: str, *, autoescape: bool) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    return environment.get_template(name)
 
 
 def _address(text: str) -> Address:

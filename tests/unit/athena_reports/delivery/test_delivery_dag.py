@@ -243,16 +243,6 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             {"outputs": ["csv"]},
             "field 'deliver': it reads Parquet. Add 'parquet' to outputs.",
         ),
-        (
-            [mail("sales", to=["a@example.com"], template="none.html")],
-            {},
-            "channel 'sales': there is no template 'none.html' in",
-        ),
-        (
-            [mail("sales", to=["a@example.com"], template="../secret.html")],
-            {},
-            "there is no template '../secret.html'",
-        ),
     ],
 )
 def test_what_does_not_fit_is_refused_where_it_is_declared(
@@ -278,21 +268,6 @@ def test_a_report_without_a_public_number_has_no_bars(build: Any) -> None:
         texts = {name: column for name, column in columns.items() if name != "price"}
         with pytest.raises(ReportError, match=r"bar: name is no number\. Leave it out\."):
             build(mail("sales", to=["a@example.com"], bar="name"), columns=texts)
-
-
-def test_a_template_that_cannot_be_filled_is_refused_where_it_is_declared(
-    build: Any, sql_folder: Path
-) -> None:
-    channel = mail("sales", to=["a@example.com"], template="ours.html")
-    (sql_folder / "ours.html").write_text("<p>{{ subject }}</p>")
-    build(channel)
-    for text in ("<p>{{ subjectt }}</p>", "<p>{{ subject </p>"):
-        (sql_folder / "ours.html").write_text(text)
-        with pytest.raises(ReportError, match=r"'deliver': channel 'sales': .*ours\.html"):
-            build(channel)
-    (sql_folder / "ours.html").write_bytes(b"\xff")
-    with pytest.raises(ReportError, match=r"ours\.html: .* Save the file as UTF-8\."):
-        build(channel)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from athena_reports.delivery.language import Language
 from athena_reports.delivery.mail_message import (
     Attachment,
     Envelope,
-    HtmlTemplate,
     html_part,
     mail_message,
     text_part,
@@ -308,59 +307,6 @@ def test_what_is_no_name_or_type_of_a_file_is_not_attached() -> None:
             mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))
         says = "cannot be attached. Name a file and its type, such as text/csv."
         assert str(refused.value) == f"{name!r} of the type {kind!r} {says}"
-
-
-def test_an_author_has_a_template_of_their_own() -> None:
-    text = """
-        <h2>{{ headline }}</h2>
-        {% for row in table.rows %}<p>{{ row | join(" / ") }}</p>{% endfor %}
-        {% if notices %}{% set first = notices[0].text %}{{ first }}{% endif %}
-    """
-    made = content(rows=((1, "<b>u1</b>", None, 5, None, "new"),), provisional=True)
-    html = html_part(made, "en", HtmlTemplate("ours.html.jinja", text))
-    assert "<p>1 / &lt;b&gt;u1&lt;/b&gt; / – / 5 / – / new</p>" in html
-    assert "Provisional: " in html
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("<p>\n{{ headlin }}", r"it uses headlin\. It knows language, subject, "),
-        ("<p>\n{% for x in rows %}", r"line 2: "),
-        ("<p>\n\n{{ table.cells }}", r"line 3: .*'cells'"),
-        ("<p>\n{{ links[7].url }}", r"line 2: "),
-        ("<p>{{ 1 / 0 }}", r"line 1: division"),
-        ("{{ table.__class__.__mro__ }}", r"line 1: .*unsafe"),
-        ("{% include '/etc/passwd' %}", r"line 1: .*loader"),
-        ("<p>\n{{ '{5}'.format(1) }}", r"line 2: .*index out of range"),
-        ("<p>\n{{ 1 + 'a' }}", r"line 2: unsupported operand"),
-        ("<p>\n{{ 'a'.index('z') }}", r"line 2: substring not found\. It knows "),
-        ("<p>\n{{ 5 | dictsort }}", r"line 2: .*no attribute 'items'"),
-        ("<p>\n{{ subject | truncate(1) }}", r"line 2: expected length"),
-        ("{% macro m() %}\n{{ m() }}{% endmacro %}\n{{ m() }}", r"line 2: maximum recursion"),
-        ("<p>\n{{ subject | shorten }}", r"line 2: No filter named 'shorten'\. It knows "),
-        ("<p>\n{{ headlin + movment }}", r"it uses headlin, movment\. It knows "),
-    ],
-)
-def test_a_mistake_in_a_template_names_it_and_its_line(text: str, problem: str) -> None:
-    template = HtmlTemplate("ours.html.jinja", text)
-    with pytest.raises(DeliveryError, match=rf"Template ours.html.jinja: {problem}"):
-        html_part(content(), "en", template)
-
-
-def test_a_mistake_that_needs_no_content_is_found_at_once() -> None:
-    HtmlTemplate("ours", "{% set x = 1 %}{{ x }}{{ subject }}").require_valid()
-    names = ["language", "subject", "notices", "headline", "figures", "differences", "empty"]
-    names += ["table", "left_out", "movement", "links", "origin"]
-    HtmlTemplate("ours", "".join(f"{{{{ {name} }}}}" for name in names)).require_valid()
-    for text, problem in (
-        ("{{ headlin }}", "it uses headlin"),
-        ("\n{% if %}", "line 2: "),
-        ("\n{{ subject | shorten }}", "line 2: No filter named 'shorten'"),
-        ("\n{{ subject is short }}", "line 2: No test named 'short'"),
-    ):
-        with pytest.raises(DeliveryError, match=f"Template ours: {problem}"):
-            HtmlTemplate("ours", text).require_valid()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
