@@ -1,16 +1,16 @@
 """Periods, dates and numbers in the words of a language.
 
-Babel knows how a language writes them. English dates are in the order day, month, year.
+Babel knows how a language writes dates. English dates are in the order day, month, year. Both
+languages write numbers as Python does.
 
 Babel is imported inside of functions: DAG files import this module, and Airflow parses them often.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import date, datetime, time
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -23,12 +23,7 @@ NULL = "\N{EN DASH}"
 """What is shown for NULL."""
 
 _LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja"}
-DIGITS = 1000
-"""More than any number has here, as the precision of a context in which nothing is rounded."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# Between these, a float is written without an exponent.
-_SMALLEST_FLOAT = 1e-6
-_GREATEST_FLOAT = 1e16
 
 
 def period_in_words(period: Period, language: Language, *, with_zone: bool = False) -> str:
@@ -111,8 +106,6 @@ def instant_in_words(instant: datetime, zone: ZoneInfo, language: Language) -> s
 def value_in_words(value: Any, language: Language, *, grouped: bool = False) -> str:
     """Return a value of a row as text; an empty text for NULL.
 
-    No digit of a number is lost, and a text stays as it is.
-
     Args:
         value: The value, as `published_rows` reads it.
         language: The language.
@@ -123,7 +116,7 @@ def value_in_words(value: Any, language: Language, *, grouped: bool = False) -> 
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
-        return number_in_words(value, language, grouped=grouped)
+        return number_in_words(value, grouped=grouped)
     if isinstance(value, datetime):
         return _datetime(value, language)
     if isinstance(value, date):
@@ -133,47 +126,15 @@ def value_in_words(value: Any, language: Language, *, grouped: bool = False) -> 
     return str(value)
 
 
-def number_in_words(value: Number, language: Language, *, grouped: bool = True) -> str:
-    """Return a number with all its digits, such as "1,234.50"."""
-    from babel.numbers import format_decimal
+def number_in_words(value: Number, *, grouped: bool = True) -> str:
+    """Return a number such as "1,234.50".
 
+    Integers and decimals have all their digits. A float has 15, as in a spreadsheet.
+    """
+    separator = "," if grouped else ""
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return _not_finite(value)
-        size = abs(value)
-        if size and not _SMALLEST_FLOAT <= size < _GREATEST_FLOAT:
-            return repr(value)
-        value = _without_trailing_zeros(Decimal(repr(value)))
-    exact = Decimal(value)
-    scale = max(0, -int(exact.as_tuple().exponent))
-    pattern = "#,##0" if grouped else "0"
-    if scale:
-        pattern += "." + "0" * scale
-    with localcontext(prec=DIGITS):
-        return format_decimal(
-            exact, format=pattern, locale=_LOCALES[language], decimal_quantization=False
-        )
-
-
-def percent_in_words(fraction: Decimal, language: Language) -> str:
-    """Return a change such as "+12.3%"; it is rounded to a tenth of a per cent."""
-    from babel.numbers import format_percent
-
-    with localcontext(prec=DIGITS):
-        return format_percent(fraction, format="+#,##0.0%;-#,##0.0%", locale=_LOCALES[language])
-
-
-def _not_finite(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def _without_trailing_zeros(number: Decimal) -> Decimal:
-    whole = number.to_integral_value()
-    if number == whole:
-        return whole
-    return number.normalize()
+        return f"{value:{separator}.15g}"
+    return f"{Decimal(value):{separator}f}"
 
 
 def _date(day: date, language: Language) -> str:
@@ -195,9 +156,4 @@ def _datetime(moment: datetime, language: Language) -> str:
 
 def _time(value: time) -> str:
     """Return a time with the fractions of a second that it has, at least milliseconds."""
-    naive = value.replace(tzinfo=None)
-    if naive.microsecond == 0:
-        return naive.isoformat("seconds")
-    if naive.microsecond % 1000 == 0:
-        return naive.isoformat("milliseconds")
-    return naive.isoformat("microseconds")
+    return value.replace(tzinfo=None).isoformat().removesuffix("000")

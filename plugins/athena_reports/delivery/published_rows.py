@@ -10,14 +10,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.language import DIGITS
 from athena_reports.rows.columns import (
     children,
     columns_of,
@@ -257,8 +256,6 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         column: The name of the column, in any case of its letters.
         engine: The engine that reads.
     """
-    import duckdb
-
     source = read_parquet(path)
     present = columns_of(engine.connection.sql(f"FROM {source}"))
     names = resolve_names([column], present)
@@ -274,26 +271,9 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         sql = f"SELECT fsum({value}::VARCHAR::DOUBLE) FROM {source}"
         total = engine.connection.execute(sql).fetchall()[0][0]
         return total if total is not None and math.isfinite(total) else None
-    try:
-        sql = f"SELECT sum({value}) FROM {source}"
-        exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
-    except duckdb.OutOfRangeException:
-        exact = _sum(value, source, engine)
+    sql = f"SELECT sum({value}) FROM {source}"
+    exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
     return exact
-
-
-def _sum(value: str, source: str, engine: Engine) -> Decimal:
-    """Return a sum that has more digits than DuckDB's numbers."""
-    sql = f"SELECT {value} FROM {source} WHERE {value} IS NOT NULL"
-    cursor = engine.connection.execute(sql)
-    total = Decimal(0)
-    with localcontext(prec=DIGITS):
-        while True:
-            fetched = cursor.fetchmany(_ROWS_AT_ONCE)
-            if not fetched:
-                return total
-            for (number,) in fetched:
-                total += number
 
 
 def _names(

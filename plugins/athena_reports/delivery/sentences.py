@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, localcontext
-from typing import Any, Literal, TypeGuard
+from decimal import Decimal
+from typing import Any, Literal
 
 from athena_reports.delivery.content import Content, Correction, Movement
 from athena_reports.delivery.language import (
-    DIGITS,
     NULL,
     Language,
     Number,
+    in_brackets,
     instant_in_words,
     number_in_words,
     one_line,
-    percent_in_words,
     period_in_words,
     shortened,
     value_in_words,
@@ -33,7 +31,6 @@ _NAMED_ROWS = 3  # of those that are new
 _LONGEST_NAME = 40  # characters, of what a sentence calls a row by
 _LONGEST_EXAMPLE = 60  # characters, of a value of an example
 _VALUES_IN_EXAMPLE = 6
-_GREATEST_TINY_FRACTION = Decimal("0.0005")  # percent_in_words still rounds it to 0.0%
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,7 @@ def subject(content: Content, language: Language) -> str:
     if content.environment != _PRODUCTION:
         marks.append(content.environment)
     if marks:
-        separator = phrase(language, "marks_separator")
-        line += phrase(language, "marks", marks=separator.join(marks))
+        line += in_brackets(_listed(marks, language), language)
     return one_line(line)
 
 
@@ -147,7 +143,7 @@ def _correction(correction: Correction, content: Content, language: Language) ->
     for kind in ("added", "removed", "changed"):
         count = getattr(correction, kind)
         if count:
-            counts.append(phrase(language, kind, count=number_in_words(count, language)))
+            counts.append(phrase(language, kind, count=number_in_words(count)))
     if not counts:
         counts.append(phrase(language, "no_difference"))
     differences = _listed(counts, language)
@@ -157,64 +153,47 @@ def _correction(correction: Correction, content: Content, language: Language) ->
 def _partial(content: Content, language: Language) -> str:
     if not content.missing_partitions:
         return phrase(language, "partial_unknown")
-    count = number_in_words(content.missing_partitions, language)
+    count = number_in_words(content.missing_partitions)
     return phrase(language, "partial", count=count)
 
 
 def _warned(content: Content, language: Language) -> str:
-    count = number_in_words(len(content.warned_checks), language)
+    count = number_in_words(len(content.warned_checks))
     names = [one_line(name) for name in content.warned_checks]
     return phrase(language, "warned", count=count, names=_listed(names, language))
 
 
 def _figures(content: Content, language: Language) -> tuple[str, ...]:
     figures = []
-    if content.bar and _is_finite(content.total):
+    if content.total is not None:
         figures.append(_total(content.total, content, language))
-    count = number_in_words(content.total_rows, language)
+    count = number_in_words(content.total_rows)
     if content.previous_rows is None:
         noun = phrase(language, content.period.cadence.noun)
         figures.append(phrase(language, "rows", count=count))
         figures.append(phrase(language, "no_comparison", noun=noun))
     else:
-        change = _change(
-            content.total_rows, content.previous_rows, content, language, unit="", of_rows=True
-        )
+        change = _change(content.total_rows, content.previous_rows, content, language, rows="_rows")
         figures.append(phrase(language, "rows_compared", count=count, change=change))
     return tuple(figures)
 
 
-def _total(sum_of_column: Number, content: Content, language: Language) -> str:
+def _total(total: Number, content: Content, language: Language) -> str:
     """Return the sentence on the total of the column that has bars."""
     unit = ""
     for column in content.columns:
         if column.name == content.bar:
             unit = one_line(column.unit)
-    total = _rounded(sum_of_column)
-    number = _with_unit(number_in_words(total, language), unit, language)
+    number = _with_unit(number_in_words(total), unit)
     name = one_line(content.bar)
-    if not _is_finite(content.previous_total):
+    if content.previous_total is None:
         return phrase(language, "total", column=name, number=number)
-    previous = _rounded(content.previous_total)
-    change = _change(total, previous, content, language, unit=unit, of_rows=False)
+    change = _change(total, content.previous_total, content, language, unit=unit)
     return phrase(language, "total_compared", column=name, number=number, change=change)
 
 
-def _is_finite(number: Number | None) -> TypeGuard[Number]:
-    return number is not None and math.isfinite(number)
-
-
-def _rounded(number: Number) -> Number:
-    """Return a number; a float with the digits that are sure to be right after an addition."""
-    if isinstance(number, float):
-        return float(f"{number:.15g}")
-    return number
-
-
-def _with_unit(number: str, unit: str, language: Language) -> str:
-    if not unit:
-        return number
-    return phrase(language, "with_unit", number=number, unit=unit)
+def _with_unit(number: str, unit: str) -> str:
+    return f"{number} {unit}" if unit else number
 
 
 def _change(
@@ -223,44 +202,30 @@ def _change(
     content: Content,
     language: Language,
     *,
-    unit: str,
-    of_rows: bool,
+    unit: str = "",
+    rows: Literal["", "_rows"] = "",
 ) -> str:
     """Return how a number differs from that of the period before, absolutely and in per cent."""
     noun = phrase(language, content.period.cadence.noun)
-    with localcontext(prec=DIGITS):
-        before = _decimal(previous)
-        difference = _decimal(number) - before
-        if not difference:
-            return phrase(language, "same", noun=noun)
-        if not before:
-            return phrase(language, "more_than_0", noun=noun)
-        fraction = difference / abs(before)
-        is_tiny = abs(fraction) <= _GREATEST_TINY_FRACTION
-        size = abs(difference)
-    if is_tiny:
-        smallest = percent_in_words(Decimal("0.001"), language).removeprefix("+")
-        percent = phrase(language, "tiny", percent=smallest)
-    else:
-        percent = percent_in_words(fraction, language)
+    before = _decimal(previous)
+    difference = _decimal(number) - before
+    if not difference:
+        return phrase(language, "same", noun=noun)
+    if not before:
+        return phrase(language, "more_than_0", noun=noun)
     kind = "more" if difference > 0 else "less"
-    if of_rows:
-        kind += "_rows"
-    in_words = number_in_words(size, language)
     return phrase(
         language,
-        kind,
-        difference=_with_unit(in_words, unit, language),
+        f"{kind}{rows}",
+        difference=_with_unit(number_in_words(abs(difference)), unit),
         noun=noun,
-        percent=percent,
+        percent=f"{difference / abs(before):+,.1%}",
     )
 
 
 def _decimal(number: Number) -> Decimal:
-    """Return a number exactly; a float as the shortest digits that stand for it."""
-    if isinstance(number, float):
-        return Decimal(repr(number))
-    return Decimal(number)
+    """Return a number as a Decimal; a float with the 15 digits that are shown of it."""
+    return Decimal(f"{number:.15g}") if isinstance(number, float) else Decimal(number)
 
 
 def _differences(content: Content, language: Language) -> tuple[str, ...]:
@@ -271,7 +236,7 @@ def _differences(content: Content, language: Language) -> tuple[str, ...]:
     if correction.columns:
         columns = []
         for name, rows in correction.columns.items():
-            count = number_in_words(rows, language)
+            count = number_in_words(rows)
             column = phrase(language, "changed_column", column=one_line(name), count=count)
             columns.append(column)
         texts.append(phrase(language, "changed_columns", columns=_listed(columns, language)))
@@ -290,23 +255,14 @@ def _example(change: Change, names: Sequence[str], language: Language) -> str:
     """Return one row that was added, removed or changed, in words."""
     values = []
     for name, value in zip(names, change.key, strict=True):
-        values.append(
-            phrase(language, "named_value", name=one_line(name), value=_example_value(value))
-        )
+        values.append(f"{one_line(name)} {_example_value(value)}")
     row = _listed(_a_few(values), language)
     if change.kind != "changed":
         return phrase(language, f"example_{change.kind}", row=row)
     changed = []
     for name, (before, after) in change.columns.items():
-        changed.append(
-            phrase(
-                language,
-                "changed_value",
-                name=one_line(name),
-                before=_example_value(before),
-                after=_example_value(after),
-            )
-        )
+        change_of_value = f"{_example_value(before)} → {_example_value(after)}"
+        changed.append(f"{one_line(name)} {change_of_value}")
     in_words = _listed(_a_few(changed), language)
     if not row:
         return phrase(language, "example_changed_nameless", values=in_words)
@@ -349,8 +305,8 @@ def _movement(content: Content, language: Language) -> tuple[str, ...]:
                 language,
                 "moved",
                 name=_name_of(row, content, movement, language),
-                before=number_in_words(row[previous_place], language),
-                after=number_in_words(row[rank_place], language),
+                before=number_in_words(row[previous_place]),
+                after=number_in_words(row[rank_place]),
             )
             places.append(place)
         texts.append(phrase(language, kind, names=_listed(places, language)))
@@ -382,14 +338,14 @@ def _first_names(names: Sequence[str], language: Language) -> str:
     more = len(names) - _NAMED_ROWS
     if more <= 0:
         return listed
-    return phrase(language, "and_more", names=listed, count=number_in_words(more, language))
+    return phrase(language, "and_more", names=listed, count=number_in_words(more))
 
 
 def _left_out(content: Content, language: Language) -> tuple[str, ...]:
     texts = []
     more = content.total_rows - len(content.rows)
     if more > 0:
-        texts.append(phrase(language, "left_out", count=number_in_words(more, language)))
+        texts.append(phrase(language, "left_out", count=number_in_words(more)))
     if content.too_large and content.file_uri:
         texts.append(phrase(language, "too_large", uri=one_line(content.file_uri)))
     elif content.too_large:

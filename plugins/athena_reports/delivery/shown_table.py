@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from athena_reports.delivery.content import Content
@@ -181,26 +180,23 @@ def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 
 def _size(value: Any) -> float:
     """Return how great a number is, whatever its sign; 0 for what is not a number."""
-    if isinstance(value, Decimal):
-        return float(abs(value))
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return float(abs(value))
     return 0.0
 
 
 def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:
     """Return the bar of each value, on one scale that has 0 on it; none if no value has one."""
-    zero = Fraction(0)
-    numbers: list[Fraction | None] = []
+    numbers: list[float | None] = []
     for value in values:
         is_a_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
         if is_a_number and math.isfinite(value):
-            numbers.append(Fraction(value))
+            numbers.append(float(value))
         else:
             numbers.append(None)
     known = [number for number in numbers if number is not None]
-    lowest = min([zero, *known])
-    span = max([zero, *known]) - lowest
+    lowest = min([0.0, *known])
+    span = max([0.0, *known]) - lowest
     if not span:
         return ()
     bars: list[Bar | None] = []

@@ -71,7 +71,7 @@ def _message(content: Content, table: ShownTable, language: Language) -> SlackMe
     left_out = list(said.left_out)
     columns_left_out = len(content.columns) - len(table.headers)
     if table.rows and columns_left_out:
-        count = number_in_words(columns_left_out, language)
+        count = number_in_words(columns_left_out)
         left_out.append(phrase(language, "columns_left_out", count=count))
     blocks = [_context(notice.text) for notice in said.notices]
     blocks.append(_header(said.headline))
