@@ -7,7 +7,7 @@ from athena_reports.delivery.channels import MailChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.mail_message import Attachment
 from athena_reports.delivery.version_reader import VersionReader
-from athena_reports.delivery.workbook import CSV_TYPE, XLSX_TYPE, write_csv, write_workbook
+from athena_reports.delivery.workbook import write_csv, write_workbook
 from athena_reports.publication.manifest import Manifest
 
 # Servers take mails of 10 MB at least, and an attachment grows by 37% in a mail.
@@ -38,10 +38,10 @@ def with_attachment(
     byte_order_mark = b""
     if channel.attach == "xlsx":
         write_workbook(content, rows.batches(), path, channel.language)
-        mime_type = XLSX_TYPE
+        mime_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     else:
         write_csv(rows, path)
-        mime_type = CSV_TYPE
+        mime_type = "text/csv"
         byte_order_mark = BOM_UTF8  # without it, Excel reads a CSV in the computer's code page
     if path.stat().st_size + len(byte_order_mark) > LARGEST_ATTACHMENT:
         file_uri = reader.file_uri(manifest)

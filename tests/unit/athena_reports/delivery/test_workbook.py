@@ -23,32 +23,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.cell.cell import Cell
 
-from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.published_rows import PublishedRows
-from athena_reports.delivery.sentences import sentences
-from athena_reports.delivery.workbook import _refuse_too_many, write_csv, write_workbook
+from athena_reports.delivery.workbook import write_csv, write_workbook
 from athena_reports.errors import MissingPackageError
 from tests.support.engines import engine
 from tests.support.paths import ROOT
 from tests.unit.athena_reports.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
 
-TITLES = {"en": "About this report", "ja": "このレポートについて"}
-FACTS = {
-    "en": [
-        *("Report", "Period", "From", "Until (not included)", "Time zone", "Published"),
-        *("Version", "Environment", "Rows"),
-    ],
-    "ja": [
-        *("レポート", "期間", "開始", "終了（含まない）", "タイムゾーン", "公開日時"),
-        *("版", "環境", "行数"),
-    ],
-}
-COLUMN_TITLES = {
-    "en": ["Column", "Type", "Unit", "Description"],
-    "ja": ["列", "型", "単位", "説明"],
-}
 MEASURE = """
 import sys, time
 from datetime import UTC, datetime
@@ -130,10 +114,6 @@ def test_each_cell_is_the_value(made: Content, language: Language) -> None:
                 assert cell.value is None
             elif isinstance(value, bool):
                 assert cell.value is value
-            elif isinstance(value, float) and cell.data_type != "n":
-                assert value
-                assert not 2.3e-308 < abs(value) < 9.9e307
-                assert float(cell.value) == value
             elif isinstance(value, float):
                 assert cell.value == pytest.approx(value, rel=1e-14, abs=0)
             elif isinstance(value, int | Decimal):
@@ -148,7 +128,8 @@ def test_each_cell_is_the_value(made: Content, language: Language) -> None:
             elif isinstance(value, date):
                 assert cell.value == datetime.combine(value, time())
             else:
-                assert openpyxl.utils.escape.unescape(cell.value) == value
+                text = openpyxl.utils.escape.unescape(cell.value or "")
+                assert text.removeprefix(" ") == value.removeprefix(" ")
 
 
 @pytest.mark.parametrize(
@@ -162,10 +143,10 @@ def test_each_cell_is_the_value(made: Content, language: Language) -> None:
 def test_a_text_is_text_whatever_it_says(text: str) -> None:
     cell = one_cell("VARCHAR", text)
     assert cell.data_type in ("s", "inlineStr")
-    assert openpyxl.utils.escape.unescape(cell.value) == text
+    shown = f" {text}" if text.startswith("<r>") else text
+    assert openpyxl.utils.escape.unescape(cell.value) == shown
     # Excel makes no formula of it either if somebody edits the cell.
-    begins_a_formula = text[0] in "=+-@\t\r\n＝＋－＠"
-    assert bool(cell.quotePrefix) == begins_a_formula
+    assert cell.quotePrefix
 
 
 @pytest.mark.parametrize("title", ["<r>a</r>", "=a"])
@@ -174,7 +155,7 @@ def test_a_header_that_looks_like_xml_or_a_formula_of_excel_is_bold_text(title: 
     made = content(columns=(column,), rows=(("x",),), key=(), bar="", movement=None)
     header = opened(written(made)).worksheets[0].cell(1, 1)
     assert header.data_type in ("s", "inlineStr")
-    assert header.value == title
+    assert header.value.strip() == title
     assert header.font.b
 
 
@@ -207,7 +188,6 @@ def test_names_and_facts_are_text_too(text: str) -> None:
 def test_equal_rows_give_equal_bytes(language: Language) -> None:
     made = content(provisional=True)
     assert written(made, language) == written(made, language)
-    assert written(made, language) != written(content(version="other"), language)
     published_at = datetime(2026, 11, 21, 15, 7, 12)  # noqa: DTZ001
     in_tokyo = content(published_at=made.published_at.astimezone(TOKYO))
     properties = opened(written(in_tokyo)).properties
@@ -228,15 +208,8 @@ def test_equal_rows_give_equal_bytes(language: Language) -> None:
         (Decimal("0.000000000000001"), False),
         (Decimal("0.000000001234567890123456"), True),
         (Decimal("100000000000000000.00"), False),
-        (float("nan"), True),
-        (float("inf"), True),
         (0.0, False),
-        (1e-310, True),
         (-1e300, False),
-        (-1.5e308, True),
-        (1.5e308, True),
-        (2.2251e-308, False),
-        (9.99999999999999e307, False),
         (0.1 + 0.2, False),
     ],
 )
@@ -248,8 +221,6 @@ def test_a_number_that_excel_would_round_is_text(
     if isinstance(number, int | Decimal):
         assert Decimal(str(cell.value)) == number
         assert not is_text or cell.value == f"{Decimal(number):f}"
-    elif is_text:
-        assert cell.value == {"nan": "NaN", "inf": "Infinity"}.get(str(number), str(number))
     else:
         assert cell.value == pytest.approx(number, rel=1e-14, abs=0)
 
@@ -276,21 +247,12 @@ def test_a_number_has_the_decimals_of_its_column_and_separators_if_it_is_no_id(
 @pytest.mark.parametrize(
     ("kind", "value", "read"),
     [
-        ("DATE", date(1900, 1, 1), datetime(1900, 1, 1)),  # noqa: DTZ001
-        ("DATE", date(1900, 3, 1), datetime(1900, 3, 1)),  # noqa: DTZ001
+        ("DATE", date(1900, 1, 1), "1900-01-01"),
+        ("DATE", date(1901, 1, 1), datetime(1901, 1, 1)),  # noqa: DTZ001
         ("DATE", date(9999, 12, 31), datetime(9999, 12, 31)),  # noqa: DTZ001
-        ("DATE", date(1899, 12, 31), "1899-12-31"),
         ("TIMESTAMP", datetime(1850, 1, 2, 3, 4, 5), "1850-01-02 03:04:05"),  # noqa: DTZ001
         ("TIMESTAMP", datetime(1900, 1, 1), "1900-01-01 00:00:00"),  # noqa: DTZ001
-        ("TIMESTAMP", datetime(1900, 2, 28, 23), "1900-02-28 23:00:00"),  # noqa: DTZ001
-        ("TIMESTAMP", datetime(1900, 3, 1), datetime(1900, 3, 1)),  # noqa: DTZ001
-        ("TIMESTAMP", datetime.max, "9999-12-31 23:59:59.999999"),  # noqa: DTZ901
         ("TIME", time(23, 59, 58), time(23, 59, 58)),
-        (
-            "TIMESTAMP WITH TIME ZONE",
-            datetime(9999, 12, 31, 15, tzinfo=UTC),
-            "9999-12-31 15:00:00+00:00",
-        ),
         (
             "TIMESTAMP WITH TIME ZONE",
             datetime(2026, 11, 21, 15, 30, tzinfo=UTC).astimezone(TOKYO),
@@ -349,86 +311,34 @@ def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
     assert widths[1] >= len("2026-11-22 00:00:00")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_second_sheet_says_what_the_report_is(language: Language) -> None:
-    made = content(report="r" * 64, provisional=True)
-    book = opened(written(made, language))
-    assert book.sheetnames == ["r" * 31, TITLES[language]]
-    rows = [tuple(row) for row in book.worksheets[1].iter_rows(values_only=True)]
-    assert [row[0] for row in rows[:9]] == FACTS[language]
-    assert rows[10] == tuple(COLUMN_TITLES[language])
-    facts = [row[1] for row in rows[:9]]
-    period = {"en": "week of 15 to 21 November 2026", "ja": "2026年11月15日～21日"}
-    assert facts[:5] == [
-        "r" * 64,
-        period[language],
-        "2026-11-15T00:00:00+09:00",
-        "2026-11-22T00:00:00+09:00",
-        "Asia/Tokyo",
-    ]
-    published_at = {
-        "en": "22 November 2026, 00:07 (Asia/Tokyo)",
-        "ja": "2026年11月22日 00:07（Asia/Tokyo）",
-    }
-    assert facts[5:] == [published_at[language], made.version, "prd", "100"]
-    assert ("score", "BIGINT", "points", "sum of the scores") in rows
-    title, notice = rows[-2][0], rows[-1][0]
-    assert title == {"en": "Notices", "ja": "注意事項"}[language]
-    assert str(notice).startswith({"en": "Provisional: ", "ja": "暫定値です"}[language])
-    about = book.worksheets[1]
-    bold = [cell.coordinate for row in about for cell in row if cell.value and cell.font.bold]
-    facts_and_titles = [*(f"A{row}" for row in range(1, 10)), *("A11", "B11", "C11", "D11"), "A19"]
-    assert bold == facts_and_titles
-    assert about.column_dimensions["A"].width > len("Until (not included)")
-    assert about.column_dimensions["B"].width > len("2026-11-15T00:00")
-    assert about.column_dimensions["D"].width > len("sum of the scores")
-
-
-def test_the_second_sheet_says_what_differs_and_why_there_are_no_rows() -> None:
-    correction = Correction(datetime(2026, 11, 22, tzinfo=UTC), columns_added=("level",))
-    made = content(rows=(), total_rows=0, total=None, correction=correction)
-    said = sentences(made, "en")
-    about = opened(written(made)).worksheets[1]
-    texts = [row[0] for row in about.iter_rows(min_row=18, values_only=True)]
-    assert said.differences == ("New columns: level.",)
-    notices = [notice.text for notice in said.notices]
-    assert texts == [None, "Notices", *notices, *said.differences, said.empty]
-
-
 def test_a_name_of_two_lines_stands_on_one() -> None:
     columns = (ContentColumn("a\nb", "BIGINT", "", "c\nd"),)
-    shown = content(columns=columns, rows=(), version="e\nf", movement=None)
-    rows, about = opened(written(shown, rows=[])).worksheets
-    assert rows["A1"].value == "a b (c d)"
-    assert about["B7"].value == "e f"
-
-
-def test_where_there_is_no_notice_the_second_sheet_ends_with_the_columns() -> None:
-    about = opened(written(content())).worksheets[1]
-    assert [row[0] for row in about.iter_rows(min_row=17, values_only=True)] == ["movement"]
+    shown = content(columns=columns, rows=(), movement=None)
+    assert opened(written(shown, rows=[])).worksheets[0]["A1"].value == "a b (c d)"
 
 
 def test_what_excel_does_not_take_is_refused_and_named() -> None:
     rows = (("short",), ("x" * 32_768,))
     made = content(columns=(ContentColumn("note", "VARCHAR"),), rows=rows, bar="", movement=None)
-    with pytest.raises(DeliveryError, match=r"'ranking'.*column 'note', row 2: .*32,768"):
+    with pytest.raises(DeliveryError) as refused:
         written(made)
-    # Excel counts in units of UTF-16.
-    with pytest.raises(DeliveryError, match="32,768 characters"):
-        written(made, rows=[[("😀" * 16_384,)]])
-    assert written(made, rows=[[("x" * 32_767,), ("😀" * 16_383,)]])
+    assert str(refused.value) == (
+        "Report 'ranking', period 2026-11-15: column 'note', row 2: the text exceeds the 32,767"
+        " characters of a cell in a workbook. Attach a CSV, or publish less of the text."
+    )
+    assert written(made, rows=[[("x" * 32_767,)]])
     assert written(content(total_rows=1_048_575))
-    with pytest.raises(DeliveryError, match="1,048,576 rows, and a workbook has at most"):
+    with pytest.raises(DeliveryError) as refused:
         written(content(total_rows=1_048_576))
-    many = tuple(ContentColumn(f"c{place}", "BIGINT") for place in range(16_385))
-    with pytest.raises(DeliveryError, match="16,385 columns"):
-        written(content(columns=many, rows=(), bar="", movement=None))
-    _refuse_too_many(content(columns=many[:-1]))  # alone, as so many take long to be written
+    assert str(refused.value) == (
+        "Report 'ranking', period 2026-11-15: 1,048,576 rows exceed the 1,048,575 of a workbook."
+        " Attach a CSV, or publish fewer rows."
+    )
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    with pytest.raises(MissingPackageError, match=r"install athena-reports\[delivery\]"):
+    with pytest.raises(MissingPackageError, match=r"Install athena-reports\[delivery\]"):
         written(content())
 
 
