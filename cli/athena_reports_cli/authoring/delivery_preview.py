@@ -10,11 +10,10 @@ from shutil import rmtree
 
 from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.bounds import problem_of_recipients
-from athena_reports.delivery.channel_mail import channel_mail
 from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel, mail
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.mail_message import html_part, text_part
+from athena_reports.delivery.mail_message import html_part, mail_message, text_part
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
@@ -155,18 +154,20 @@ class DeliveryPreview:
         Raises:
             DeliveryError: A mail cannot be sent.
         """
-        from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
+        from athena_reports.delivery.send_mail import send_mail, sender_address
 
         for channel in _channels_of_mail(self.declared):
             sender = sender_address(channel.conn_id)
-            message = channel_mail(
-                channel,
-                self._content(channel),
-                self.manifest,
-                self.reader,
+            content, attachment = with_attachment(
+                self._content(channel), channel, self.manifest, self.reader
+            )
+            message = mail_message(
+                content,
+                channel.language,
+                attachment,
                 sender=sender,
                 to=[address],
-                message_id=make_msgid(domain=domain_of(sender)),
+                message_id=make_msgid(domain=sender.domain),
             )
             send_mail(message, [address], conn_id=channel.conn_id)
 

@@ -3,6 +3,8 @@
 import smtplib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any, cast
@@ -31,7 +33,7 @@ class _OneAttemptHook(SmtpHook):
         return {address: _answer(*answer) for address, answer in refused.items()}
 
 
-def sender_address(conn_id: str) -> str:
+def sender_address(conn_id: str) -> Address:
     """Return the address that mails of an Airflow connection come from.
 
     Raises:
@@ -39,20 +41,15 @@ def sender_address(conn_id: str) -> str:
     """
     hook = _OneAttemptHook(smtp_conn_id=conn_id)
     connection = _connection(hook)
-    address = connection.extra_dejson.get("from_email") or connection.login or ""
-    if not domain_of(address):
+    sender = connection.extra_dejson.get("from_email") or connection.login or ""
+    name, address = parseaddr(sender)
+    try:
+        return Address(display_name=name, addr_spec=address)
+    except (IndexError, MessageError, ValueError) as error:  # IndexError in Python 3.11
         raise DeliveryError(
-            f"The Airflow connection {conn_id!r} does not say which address mails come from. Set "
-            '"from_email" in its extra.'
-        )
-    return str(address)
-
-
-def domain_of(sender: str) -> str:
-    """Return the domain of an address, which may have a name before it; empty for none."""
-    _, address = parseaddr(sender)
-    _, at_sign, domain = address.rpartition("@")
-    return domain if at_sign else ""
+            f'The Airflow connection {conn_id!r} has no sender address. Set "from_email" in its'
+            " extra, such as reports@example.com."
+        ) from error
 
 
 def send_mail(

@@ -9,12 +9,12 @@ from typing import assert_never
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.delivery.channel_mail import channel_mail
+from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.channels import Channel, MailChannel, NotifierChannel, SlackChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.decision import Send
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.mail_message import text_part
+from athena_reports.delivery.mail_message import mail_message, text_part
 from athena_reports.delivery.sentences import subject
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.version_reader import Links, VersionReader
@@ -113,7 +113,7 @@ def _send_mail(
     thread: str,
 ) -> Sent:
     # Only what sends mail needs the provider.
-    from athena_reports.delivery.send_mail import domain_of, send_mail, sender_address
+    from athena_reports.delivery.send_mail import send_mail, sender_address
 
     sender = sender_address(channel.conn_id)  # before anything is read
     with _final_errors(manifest, reader):
@@ -127,13 +127,13 @@ def _send_mail(
         recipients = tuple(address for address in channel.to if address in put_off)
         if not recipients:
             return Sent(message_id=decision.resumed.message_id)
-    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{domain_of(sender)}>"
+    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     with _final_errors(manifest, reader):
-        message = channel_mail(
-            channel,
+        content, attachment = with_attachment(content, channel, manifest, reader)
+        message = mail_message(
             content,
-            manifest,
-            reader,
+            channel.language,
+            attachment,
             sender=sender,
             to=channel.to,
             message_id=message_id,

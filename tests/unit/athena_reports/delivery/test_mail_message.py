@@ -5,19 +5,20 @@ from __future__ import annotations
 import email
 import time
 from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, default
+from typing import Any
 
 import pytest
+import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Correction
-from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.mail_message import (
     Attachment,
-    Envelope,
     html_part,
     mail_message,
     text_part,
@@ -36,12 +37,11 @@ from tests.unit.athena_reports.delivery.contents import (
     tables,
 )
 
-ENVELOPE = Envelope(
-    sender="Reports <reports@example.com>",
-    to=["a@example.com", "千葉 <b@example.com>"],
-    message_id="<v1.sales.0@reports.example.com>",
-    date=datetime(2026, 11, 22, 0, 8, tzinfo=UTC),
-)
+ENVELOPE: dict[str, Any] = {
+    "sender": Address("Reports", addr_spec="reports@example.com"),
+    "to": ["a@example.com", "b@example.com"],
+    "message_id": "<v1.sales.0@reports.example.com>",
+}
 LONG_ID = f"<{'v' * 60}.{'c' * 60}.0@reports.example.com>"
 # HTML that shows what is in the rows would have these tags or attributes from them.
 KNOWN_TAGS = {
@@ -191,12 +191,13 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
         warned_checks=(hostile,),
     )
     for language in LANGUAGES:
-        message = sent(mail_message(made, language, ENVELOPE))
+        message = sent(mail_message(made, language, **ENVELOPE))
         names = [name.lower() for name in message]
         assert sorted(names) == HEADERS
         assert message["Subject"] == subject(made, language)
         assert (
-            message["To"].addresses == sent(mail_message(content(), "en", ENVELOPE))["To"].addresses
+            message["To"].addresses
+            == sent(mail_message(content(), "en", **ENVELOPE))["To"].addresses
         )
         page = Page.of(body(message, "html"))
         assert page.tags <= KNOWN_TAGS
@@ -204,85 +205,38 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
 
 
 def test_the_headers_are_those_of_the_envelope() -> None:
-    envelope = Envelope(
-        sender=ENVELOPE.sender,
-        to=ENVELOPE.to,
-        message_id=ENVELOPE.message_id,
-        date=ENVELOPE.date,
-        in_reply_to="<first@example.com>",
-        references=["<first@example.com>", "<second@example.com>"],
-    )
-    message = sent(mail_message(content(), "en", envelope))
+    now = datetime(2026, 11, 22, 0, 8, tzinfo=UTC)
+    with time_machine.travel(now, tick=False):
+        message = mail_message(content(), "en", **ENVELOPE, thread="<first@example.com>")
+    message = sent(message)
     assert message["From"] == "Reports <reports@example.com>"
     addresses = [address.addr_spec for address in message["To"].addresses]
     assert addresses == ["a@example.com", "b@example.com"]
     assert message["Message-ID"] == "<v1.sales.0@reports.example.com>"
-    assert message["In-Reply-To"] == "<first@example.com>"
-    assert message["References"] == "<first@example.com> <second@example.com>"
-    assert message["Date"].datetime == ENVELOPE.date
+    assert message["In-Reply-To"] == message["References"] == "<first@example.com>"
+    assert message["Date"].datetime == now
     assert message["Subject"] == "ranking: week of 15 to 21 November 2026"
     kinds = [part.get_content_type() for part in message.iter_parts()]
     assert kinds == ["text/plain", "text/html"]
 
 
 def test_long_message_ids_stay_as_they_are() -> None:
-    envelope = Envelope(
-        ENVELOPE.sender,
-        ENVELOPE.to,
-        LONG_ID,
-        ENVELOPE.date,
-        in_reply_to=LONG_ID,
-        references=[LONG_ID, LONG_ID],
-    )
-    message = mail_message(content(), "en", envelope)
+    long = {**ENVELOPE, "message_id": LONG_ID}
+    message = mail_message(content(), "en", **long, thread=LONG_ID)
     # Also as Airflow's hook and smtplib write it.
     for wire in (message.as_bytes(), message.as_bytes(policy=SMTP), message.as_string().encode()):
         lines = wire.replace(b"\r\n", b"\n").replace(b"\n ", b" ").split(b"\n")
         headers = [line for line in lines if b"reports.example.com" in line][:3]
         assert headers == [
-            f"Message-ID: {LONG_ID}".encode(),
-            f"In-Reply-To: {LONG_ID}".encode(),
-            f"References: {LONG_ID} {LONG_ID}".encode(),
+            f"{name}: {LONG_ID}".encode() for name in ("Message-ID", "In-Reply-To", "References")
         ]
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "nobody",
-        "a@",
-        "a@example.com.",
-        "a@example.com, b@example.com",
-        "a@example.com\r\nBcc: evil@example.com",
-        "A\nBcc: evil@example.com <a@example.com>",
-        "a@example.com>\x00",
-        "A\x07 <a@example.com>",
-    ],
-)
-def test_what_is_not_one_address_is_refused(address: str) -> None:
-    for sender, to in ((address, ["a@example.com"]), ("a@example.com", [address])):
-        envelope = Envelope(sender, to, ENVELOPE.message_id, ENVELOPE.date)
-        with pytest.raises(DeliveryError) as refused:
-            mail_message(content(), "en", envelope)
-        says = "is not one address of mail. Write it as name@example.com."
-        assert str(refused.value) == f"{address!r} {says}"
-
-
-@pytest.mark.parametrize("identifier", ["", "x", "<a@b>\r\nBcc: x@y", "<a b@c>", "<a@b> <c@d>"])
-def test_what_is_not_a_message_id_is_refused(identifier: str) -> None:
-    envelope = Envelope(ENVELOPE.sender, ENVELOPE.to, identifier, ENVELOPE.date)
-    with pytest.raises(DeliveryError) as refused:
-        mail_message(content(), "en", envelope)
-    says = f"{identifier!r} is not a Message-ID, such as <name@example.com>."
-    assert str(refused.value) == says
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
     long = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
     for made in (content(), long):
-        wire = mail_message(made, language, ENVELOPE).as_bytes()
+        wire = mail_message(made, language, **ENVELOPE).as_bytes()
         assert wire.isascii()
         assert wire.count(b"Content-Transfer-Encoding: quoted-printable\r\n") == 2
         assert max(map(len, wire.split(b"\r\n"))) <= 998
@@ -290,23 +244,15 @@ def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mime_type", "charset"), [("text/csv; charset=utf-8", "utf-8"), ("text/csv", None)]
+    ("mime_type", "charset"), [("text/csv", "utf-8"), ("application/vnd.ms-excel", None)]
 )
 def test_an_attachment_goes_with_it(mime_type: str, charset: str | None) -> None:
     attachment = Attachment("ranking_2026-11-15.csv", b"a,b\r\n1,\xff\n", mime_type)
-    message = sent(mail_message(content(), "en", ENVELOPE, attachment=attachment))
+    message = sent(mail_message(content(), "en", attachment, **ENVELOPE))
     (part,) = message.iter_attachments()
     assert part.get_filename() == "ranking_2026-11-15.csv"
-    assert (part.get_content_type(), part.get_content_charset()) == ("text/csv", charset)
+    assert (part.get_content_type(), part.get_content_charset()) == (mime_type, charset)
     assert part.get_payload(decode=True) == b"a,b\r\n1,\xff\n"
-
-
-def test_what_is_no_name_or_type_of_a_file_is_not_attached() -> None:
-    for name, kind in (("a\r\nX: y", "text/csv"), ("../a.csv", "text/csv"), ("a.csv", "csv")):
-        with pytest.raises(DeliveryError) as refused:
-            mail_message(content(), "en", ENVELOPE, attachment=Attachment(name, b"", kind))
-        says = "cannot be attached. Name a file and its type, such as text/csv."
-        assert str(refused.value) == f"{name!r} of the type {kind!r} {says}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -405,5 +351,5 @@ def test_bars_are_cells_with_a_width() -> None:
 def test_a_mail_of_20_rows_takes_less_than_a_second() -> None:
     rows = tuple((number, "u", "name", number * 7, number, "same") for number in range(20))
     started = time.process_time()
-    mail_message(content(rows=rows), "ja", ENVELOPE).as_bytes()
+    mail_message(content(rows=rows), "ja", **ENVELOPE).as_bytes()
     assert time.process_time() - started < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.headerregistry import Address
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,8 @@ from athena_reports.rows.engine import Engine
 from tests.support.engines import engine
 from tests.support.notifiers import Broken, Recorder
 from tests.unit.athena_reports.delivery.contents import content, receipt
+
+SENDER = Address(addr_spec="reports@example.com")
 
 
 def sent_to(
@@ -76,7 +79,7 @@ def test_nobody_is_told_of_a_correction_in_which_nothing_differs(
         "mail": mail("topic", to=["sales@example.com"]),
     }
     monkeypatch.setattr(send_slack, "open_client", lambda _: None)
-    monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
+    monkeypatch.setattr(send_mail, "sender_address", lambda _: SENDER)
     assert sent_to(channels[kind], content(correction=correction), {}) == Sent()
     assert channels["notifier"].notifier.told == []
 
@@ -92,7 +95,7 @@ def test_an_error_that_nobody_foresaw_ends_a_delivery_without_quoting_a_value(
         "mail": mail("topic", to=["sales@example.com"]),
     }
     monkeypatch.setattr(send_slack, "open_client", lambda _: None)
-    monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
+    monkeypatch.setattr(send_mail, "sender_address", lambda _: SENDER)
     unreadable = content(rows=(("too few",),))
     with pytest.raises(DeliveryError) as caught:
         sent_to(channels[kind], unreadable, {})
@@ -130,7 +133,7 @@ def test_an_error_of_a_notifier_stays_its_own() -> None:
 def test_nothing_is_sent_to_who_was_put_off_and_is_no_recipient_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(send_mail, "sender_address", lambda _: "reports@example.com")
+    monkeypatch.setattr(send_mail, "sender_address", lambda _: SENDER)
     monkeypatch.setattr(send_mail, "send_mail", lambda *_, **__: pytest.fail("it was sent"))
     begun = receipt(
         channel="topic",
