@@ -440,7 +440,7 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert "it was never started" in message
     subject, message = failed
     assert subject == "dev: told_weekly_alerts 2025-06-22 failed"
-    assert "tell_when_due: The notifier SnsNotifier 1 failed" in message
+    assert "tell_when_due: Notifier SnsNotifier 1 failed" in message
     with pytest.raises(AirflowApiError, match="told_weekly_alerts' does not allow backfill runs"):
         airflow.client.backfill(
             "told_weekly_alerts", dt.datetime(2025, 6, 1, tzinfo=dt.UTC), check.run_after

@@ -6,7 +6,6 @@ a process, which is killed at any call, with all of its threads.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.alerts import alerts_dag, kinds, notifying
 from athena_reports.alerts.kinds import all_clear_record, failure_record, late_record
 from athena_reports.alerts.policy import AlertPolicy
-from athena_reports.alerts.record import StoredRecord
+from athena_reports.alerts.record import AlertRecord
 from athena_reports.alerts.sensors import (
     WHEN_DUE_TASK,
     WHEN_PUBLISHED_TASK,
@@ -41,6 +40,8 @@ from tests.world.world import BUCKET, DAY, PERIODS, REPORT, Actor, CrashError, W
 
 CALLBACK_LIMIT_SECONDS = 50.0  # Airflow ends the process of a DAG's callbacks
 LOOK_EVERY_SECONDS = 600.0
+# A process notes who was told, or gives up, so long after the call.
+NOTED_WITHIN_SECONDS = 20.0
 PERIOD = PERIODS[-1]
 CHECK_RUN = "check"
 _ALWAYS = 1e6
@@ -65,16 +66,24 @@ class AlertProcess(Process):
     Attributes:
         failure: The failure that it knows of.
         has_no_record: Whether S3 did not serve the record, so that it went on without.
+        began_at: When it began, in seconds of the world.
     """
 
     failure: Topic | None = None
+    began_at: float = 0.0
     has_no_record: bool = False
 
     @classmethod
     def begin(cls, world: World, limit_seconds: float, failure: Topic | None = None) -> Self:
         """Begin a process that Airflow kills after a time."""
         dies_at = world.clock.seconds + limit_seconds
-        return cls(world, "alerting process killed", dies_at, failure=failure)
+        return cls(
+            world,
+            "alerting process killed",
+            dies_at,
+            failure=failure,
+            began_at=world.clock.seconds,
+        )
 
 
 class MemoryNotifier(BaseNotifier):
@@ -100,10 +109,12 @@ class Delivery:
     Attributes:
         process: Who called it.
         is_late: Whether that came after its process had stopped waiting.
+        at: When, in seconds of the world.
     """
 
     process: AlertProcess
     is_late: bool
+    at: float
 
 
 class Alerts:
@@ -141,13 +152,13 @@ class Alerts:
             encryption=None,
         )
         patch.setattr(kinds, "settings", lambda: settings)
-        give_up = notifying._Bookkeeper._give_up
+        problem_of_record = notifying._problem_of_record
 
-        def note_and_give_up(bookkeeper: Any, record: StoredRecord, error: Exception) -> None:
+        def note_problem(record: AlertRecord, error: Exception) -> str:
             world.attempt.has_no_record = True
-            give_up(bookkeeper, record, error)
+            return problem_of_record(record, error)
 
-        patch.setattr(notifying._Bookkeeper, "_give_up", note_and_give_up)
+        patch.setattr(notifying, "_problem_of_record", note_problem)
         patch.setattr(task_runner, "SUPERVISOR_COMMS", SupervisorOfAlerts(self))
 
     # --- notifiers
@@ -165,7 +176,9 @@ class Alerts:
         if world.happens("notifier fails"):
             raise ConnectionError("refused")
         world.pause(world.rng.uniform(0, 2))
-        delivery = Delivery(process, is_late=world.acting in self._left_behind)
+        delivery = Delivery(
+            process, is_late=world.acting in self._left_behind, at=world.clock.seconds
+        )
         world.say(f"{notifier.name} delivers: {subject}")
         earlier = self.deliveries[topic][notifier.name]
         self._judge_repetition(topic, notifier, earlier, delivery)
@@ -187,6 +200,8 @@ class Alerts:
             is_excused = (
                 before.is_late
                 or delivery.is_late
+                # Both processes had read who was told before one of them noted it.
+                or delivery.process.began_at <= before.at + NOTED_WITHIN_SECONDS
                 or before.process.has_no_record
                 or delivery.process.has_no_record
             )
@@ -207,10 +222,9 @@ class Alerts:
         }
         find_record = record_of[topic.problem]
         record = find_record(f"{REPORT}_weekly", topic.run_id, topic.clear_number)
-        stored = self.world.s3.objects.get(record.uri.removeprefix("s3://"))
-        if stored is None:
-            return []
-        return list(json.loads(stored.body)["told"])
+        folder = record.folder_uri.removeprefix("s3://")
+        names = [key.removeprefix(folder) for key in self.world.s3.objects]
+        return [notifier.name for notifier in self.notifiers if notifier.name in names]
 
     def call_within(self, limit: timedelta, function: Callable[[], _Result]) -> _Result:
         """As `notifying.call_within`, with an actor in the place of a thread."""

@@ -10,13 +10,13 @@ from urllib.parse import quote
 from airflow.providers.common.compat.sdk import conf
 
 from athena_reports.alerts.alert import Alert
-from athena_reports.alerts.record import StoredRecord
+from athena_reports.alerts.record import AlertRecord
 from athena_reports.alerts.report_run import Cause
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.reports.report import Report
 from athena_reports.rows.checks import CheckResult
@@ -114,7 +114,7 @@ def warnings_of(manifest: Manifest) -> Sequence[CheckResult]:
     return [check for check in manifest.checks if not check.passed]
 
 
-def failure_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+def failure_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
     """Return who was told that a run has failed.
 
     A run that was cleared can fail again, so there is a record for each time that it was cleared.
@@ -122,12 +122,12 @@ def failure_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
     return _record(dag_id, run_id, f"failed-{clear_number}")
 
 
-def warning_record(dag_id: str, manifest: Manifest) -> StoredRecord:
+def warning_record(dag_id: str, manifest: Manifest) -> AlertRecord:
     """Return who was told of the warnings of the version that a manifest names."""
     return _record(dag_id, manifest.run.run_id, f"warning-{manifest.version}")
 
 
-def late_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+def late_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
     """Return who was told of a late period by a run of the DAG beside the report.
 
     Args:
@@ -138,7 +138,7 @@ def late_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
     return _record(dag_id, run_id, f"late-{clear_number}")
 
 
-def all_clear_record(dag_id: str, run_id: str, clear_number: int) -> StoredRecord:
+def all_clear_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
     """Return who was told that a period is no longer late; see `late_record`."""
     return _record(dag_id, run_id, f"no-longer-late-{clear_number}")
 
@@ -175,9 +175,9 @@ def _local(instant: datetime, cadence: Cadence) -> str:
     return f"{instant.astimezone(cadence.zone):%Y-%m-%d %H:%M} {cadence.timezone}"
 
 
-def _record(dag_id: str, run_id: str, kind: str) -> StoredRecord:
-    bucket = settings().report_bucket
-    return StoredRecord.of(bucket, dag_id, run_id, kind, open_s3=_open_s3)
+def _record(dag_id: str, run_id: str, kind: str) -> AlertRecord:
+    run_folder = f"{ALERTS_FOLDER}/{dag_id}/{quote(run_id, safe='')}"
+    return AlertRecord(f"s3://{settings().report_bucket}/{run_folder}/{kind}/", _open_s3)
 
 
 def _open_s3() -> S3:

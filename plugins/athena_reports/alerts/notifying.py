@@ -15,7 +15,7 @@ from airflow.sdk import BaseNotifier
 
 from athena_reports.alerts.alert import Alert
 from athena_reports.alerts.policy import Notifiers
-from athena_reports.alerts.record import ClaimResult, StoredRecord
+from athena_reports.alerts.record import AlertRecord
 
 NOTIFIER_LIMIT = timedelta(seconds=20)
 # How long all notifiers of a callback may take together. Airflow ends the process that runs the
@@ -34,16 +34,16 @@ def tell(
     notifiers: Notifiers,
     context: Mapping[str, Any],
     alert: Alert,
-    record: StoredRecord | None,
+    record: AlertRecord | None,
     *,
     time_for_all: timedelta | None = None,
 ) -> list[str]:
     """Call the notifiers that were not told yet, and note who was told.
 
     A notifier that fails, or takes longer than `NOTIFIER_LIMIT`, keeps no other from being called.
-    A notifier can be told twice only if its process is killed before it notes the call, if the
-    notifier delivers after its limit, or if S3 does not serve the record: a second alert is better
-    than none.
+    A notifier is told twice if two processes call it at the same time, if a process is killed
+    before it notes the call, if the notifier delivers after its limit, or if S3 does not serve the
+    record: a second alert is better than none.
 
     Args:
         notifiers: The notifiers.
@@ -60,69 +60,36 @@ def tell(
     limit = NOTIFIER_LIMIT
     if time_for_all is not None and notifiers:
         limit = min(limit, time_for_all / len(notifiers))
-    bookkeeper = _Bookkeeper(record)
+    problems: list[str] = []
+    told: set[str] = set()
+    if record is not None:
+        try:
+            told = call_within(_RECORD_LIMIT, record.told)
+        except Exception as error:
+            problems.append(_problem_of_record(record, error))
+            record = None
     for name, notifier in named_notifiers(notifiers):
-        if not bookkeeper.may_call(name):
+        if name in told:
             continue
         try:
             call_within(limit, partial(_call, notifier, context, alert))
         except Exception as error:
-            _log.exception("The notifier %s failed: %s", name, alert.message)
-            bookkeeper.note_failed(name, error)
-        else:
-            bookkeeper.note_told(name)
-    return bookkeeper.problems
+            _log.exception("Notifier %s failed: %s", name, alert.message)
+            problems.append(f"Notifier {name} failed: {error}")
+            continue
+        if record is not None:
+            try:
+                call_within(_RECORD_LIMIT, partial(record.note_told, name))
+            except Exception as error:
+                problems.append(_problem_of_record(record, error))
+                record = None  # otherwise each notifier would wait for S3 again
+    return problems
 
 
-class _Bookkeeper:
-    """Asks and fills the record of an alert. After the first error of S3 it goes on without it.
-
-    Attributes:
-        problems: What `tell` returns.
-    """
-
-    def __init__(self, record: StoredRecord | None) -> None:
-        self.problems: list[str] = []
-        self._record = record
-
-    def may_call(self, name: str) -> bool:
-        """Whether a notifier was not told yet, and no other process is calling it.
-
-        True also if that cannot be known: a second alert is better than none.
-        """
-        if self._record is None:
-            return True
-        try:
-            result = call_within(_RECORD_LIMIT, partial(self._record.claim, name))
-        except Exception as error:
-            self._give_up(self._record, error)
-            return True
-        if result is ClaimResult.CLAIMED_BY_ANOTHER:
-            self.problems.append(f"{name} is being told by another process")
-        return result is ClaimResult.CLAIMED
-
-    def note_told(self, name: str) -> None:
-        """Note that a notifier was told."""
-        if self._record is not None:
-            self._note(self._record, partial(self._record.note_told, name))
-
-    def note_failed(self, name: str, error: Exception) -> None:
-        """Note that a call has failed, and let others call the notifier."""
-        self.problems.append(f"The notifier {name} failed: {error}")
-        if self._record is not None:
-            self._note(self._record, partial(self._record.release, name))
-
-    def _note(self, record: StoredRecord, note: Callable[[], None]) -> None:
-        try:
-            call_within(_RECORD_LIMIT, note)
-        except Exception as error:
-            self._give_up(record, error)
-
-    def _give_up(self, record: StoredRecord, error: Exception) -> None:
-        """Stop using the record. Otherwise each notifier would wait for S3 again."""
-        _log.error("It cannot be noted who was told: %s", record.uri, exc_info=error)
-        self.problems.append(f"It cannot be noted who was told in {record.uri}: {error}")
-        self._record = None
+def _problem_of_record(record: AlertRecord, error: Exception) -> str:
+    problem = f"Could not read or write who was told in {record.folder_uri}: {error}"
+    _log.error(problem, exc_info=error)
+    return problem
 
 
 def named_notifiers(notifiers: Notifiers) -> Iterator[tuple[str, BaseNotifier]]:

@@ -193,7 +193,7 @@ class WhenPublishedSensor(_PeriodSensor):
             if self._may_still_be_told_late(ti, context["run_id"]):
                 return PokeReturnValue(False)
             record_of_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
-            if not record_of_late.was_somebody_told():
+            if not record_of_late.told():
                 return PokeReturnValue(True, xcom_value=False)
             manifest = published_manifest(self.report, period)
 

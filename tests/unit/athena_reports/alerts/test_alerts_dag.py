@@ -257,7 +257,7 @@ def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
         fail(dag, ti=TaskInstance("transform"), run_id=run_id)
 
     assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
-    assert "The notifier Broken 1 failed: plays_weekly, period unknown" in caplog.text
+    assert "Notifier Broken 1 failed: plays_weekly, period unknown" in caplog.text
     assert "the chat is down" in caplog.text
 
 

@@ -139,12 +139,12 @@ def test_each_kind_and_each_time_that_a_run_is_cleared_has_a_record_of_its_own(
 ) -> None:
     folder = f"s3://{bucket}/_alerts/plays_weekly/{RUN_IN_URL}"
     uris = [
-        (failure_record("plays_weekly", RUN_ID, 2), f"{folder}/failed-2.json"),
-        (late_record("plays_weekly", RUN_ID, 3), f"{folder}/late-3.json"),
-        (all_clear_record("plays_weekly", RUN_ID, 3), f"{folder}/no-longer-late-3.json"),
-        (warning_record("plays_weekly", manifest), f"{folder}/warning-{manifest.version}.json"),
+        (failure_record("plays_weekly", RUN_ID, 2), f"{folder}/failed-2/"),
+        (late_record("plays_weekly", RUN_ID, 3), f"{folder}/late-3/"),
+        (all_clear_record("plays_weekly", RUN_ID, 3), f"{folder}/no-longer-late-3/"),
+        (warning_record("plays_weekly", manifest), f"{folder}/warning-{manifest.version}/"),
     ]
-    assert [record.uri for record, _ in uris] == [uri for _, uri in uris]
+    assert [record.folder_uri for record, _ in uris] == [uri for _, uri in uris]
 
 
 def test_who_was_told_is_kept_as_the_deployment_says(
@@ -167,8 +167,10 @@ def test_who_was_told_is_kept_as_the_deployment_says(
         return call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", note)
-    late_record("plays_weekly", RUN_ID, 0).note_told("SnsNotifier 1")
-    assert [operation for _, operation, _ in asked] == ["GetObject", "PutObject"]
+    record = late_record("plays_weekly", RUN_ID, 0)
+    record.note_told("SnsNotifier 1")
+    assert record.told() == {"SnsNotifier 1"}
+    assert [operation for _, operation, _ in asked] == ["PutObject", "ListObjectsV2"]
     for credentials, operation, parameters in asked:
         assert credentials == "of-the-connection"
         assert parameters["ExpectedBucketOwner"] == "123456789012"

@@ -26,7 +26,7 @@ from athena_reports.alerts.notifying import (
     named_notifiers,
     tell,
 )
-from athena_reports.alerts.record import CLAIM_LASTS, ClaimResult, StoredRecord
+from athena_reports.alerts.record import AlertRecord
 from athena_reports.aws.s3 import S3
 from tests.support.notifiers import Broken, Hanging, Recorder
 
@@ -49,21 +49,19 @@ def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def record(s3: S3Client, bucket: str) -> Callable[[], StoredRecord]:
-    return lambda: StoredRecord.of(
-        bucket, "plays_weekly", "run-1", "late-0", open_s3=lambda: S3(s3)
-    )
+def record(s3: S3Client, bucket: str) -> Callable[[], AlertRecord]:
+    return lambda: AlertRecord(f"s3://{bucket}/_alerts/late-0/", open_s3=lambda: S3(s3))
 
 
 @pytest.mark.usefixtures("short_limit")
 def test_a_notifier_that_hangs_counts_as_failed_and_a_retry_calls_only_it(
-    hanging: Hanging, record: Callable[[], StoredRecord]
+    hanging: Hanging, record: Callable[[], AlertRecord]
 ) -> None:
     before, after = Recorder(), Recorder()
     notifiers = [before, hanging, after]
 
     (problem,) = tell(notifiers, {}, ALERT, record())
-    assert problem == "The notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert problem == "Notifier Hanging 1 failed: it took longer than 0.05 s"
     assert (before.told, after.told) == ([ALERT.message], [ALERT.message])
 
     hanging.end.set()
@@ -80,8 +78,8 @@ def test_the_last_notifier_of_a_callback_has_its_share_of_the_time(hanging: Hang
     notifiers = [hanging, hanging, last]
     problems = tell(notifiers, {}, ALERT, None, time_for_all=timedelta(milliseconds=600))
     assert problems == [
-        "The notifier Hanging 1 failed: it took longer than 0.2 s",
-        "The notifier Hanging 2 failed: it took longer than 0.2 s",
+        "Notifier Hanging 1 failed: it took longer than 0.2 s",
+        "Notifier Hanging 2 failed: it took longer than 0.2 s",
     ]
     assert last.told == [ALERT.message]
 
@@ -91,7 +89,7 @@ def test_the_only_notifier_of_a_callback_has_its_limit_and_not_all_of_the_time(
     hanging: Hanging,
 ) -> None:
     (problem,) = tell([hanging], {}, ALERT, None, time_for_all=timedelta(seconds=10))
-    assert problem == "The notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert problem == "Notifier Hanging 1 failed: it took longer than 0.05 s"
     assert tell([], {}, ALERT, None, time_for_all=timedelta(seconds=10)) == []
 
 
@@ -102,94 +100,58 @@ def test_a_notifier_that_would_end_the_process_keeps_no_other_from_being_called(
 
     last = Recorder()
     problems = tell([Exiting(), last], {}, ALERT, None)
-    assert problems == ["The notifier Exiting 1 failed: SystemExit: the client gives up"]
+    assert problems == ["Notifier Exiting 1 failed: SystemExit: the client gives up"]
     assert last.told == [ALERT.message]
 
 
 def test_a_notifier_that_fails_is_called_by_the_next_try_and_the_others_are_not(
-    record: Callable[[], StoredRecord], caplog: pytest.LogCaptureFixture
+    record: Callable[[], AlertRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder, broken = Recorder(), Broken()
     for _ in range(2):
         (problem,) = tell([broken, recorder], {}, ALERT, record())
-        assert problem == "The notifier Broken 1 failed: the chat is down"
+        assert problem == "Notifier Broken 1 failed: the chat is down"
     assert recorder.told == [ALERT.message]
     assert ALERT.message in caplog.text, "what was not delivered is at least in the log"
 
 
-def test_a_notifier_that_another_process_is_calling_is_left_to_it(
-    record: Callable[[], StoredRecord],
+def test_two_processes_at_the_same_time_may_both_tell(
+    record: Callable[[], AlertRecord],
 ) -> None:
     recorder = Recorder()
-    record().claim("Recorder 1")
-    assert tell([recorder], {}, ALERT, record()) == ["Recorder 1 is being told by another process"]
-    assert recorder.told == []
+
+    class Slow(Recorder):
+        def notify(self, context: Any) -> None:
+            assert tell([recorder, recorder], {}, ALERT, record()) == []
+            super().notify(context)
+
+    assert tell([recorder, Slow()], {}, ALERT, record()) == []
+    assert recorder.told == [ALERT.message] * 2
+    assert record().told() == {"Recorder 1", "Recorder 2", "Slow 1"}
 
 
-@pytest.mark.parametrize("body", [b"{}", b"not JSON", None])
-def test_without_a_record_all_are_told_and_the_problem_is_named(
-    s3: S3Client, bucket: str, body: bytes | None
-) -> None:
+def test_without_a_record_all_are_told_and_the_problem_is_named(s3: S3Client) -> None:
     """A second alert is better than none."""
-    record = StoredRecord.of(bucket, "plays_weekly", "run-1", "late-0", open_s3=lambda: S3(s3))
-    if body is None:  # no permission, no bucket, no S3
-        record = StoredRecord.of("there-is-none", "d", "r", "late-0", open_s3=lambda: S3(s3))
-    else:
-        key = record.uri.removeprefix(f"s3://{bucket}/")
-        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    # No permission, no bucket, no S3.
+    record = AlertRecord("s3://there-is-none/late-0/", open_s3=lambda: S3(s3))
     recorders = [Recorder(), Recorder()]
-    reads: list[str] = []
-
-    def note(model: Any, **_: Any) -> None:
-        reads.append(model.name)
-
-    s3.meta.events.register("before-call.s3.GetObject", note)
-    problems = tell(recorders, {}, ALERT, record)
-    s3.meta.events.unregister("before-call.s3.GetObject", note)
-
-    # For each notifier a claim and what became of it; after the first error nothing more.
-    assert len(reads) == (4 if body == b"{}" else 1)
+    (problem,) = tell(recorders, {}, ALERT, record)
     assert [recorder.told for recorder in recorders] == [[ALERT.message], [ALERT.message]]
-    if body == b"{}":  # which is a record, in which nobody was told
-        assert problems == []
-    else:
-        (problem,) = problems
-        assert record.uri in problem
+    assert problem.startswith("Could not read or write who was told in s3://there-is-none/late-0/:")
 
 
-@pytest.mark.parametrize("call", ["claim", "note_told", "release"])
+@pytest.mark.parametrize("call", ["told", "note_told"])
 def test_an_s3_that_hangs_holds_up_nobody(
     hanging: Hanging, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     monkeypatch.setattr(notifying, "_RECORD_LIMIT", timedelta(milliseconds=500))
-    monkeypatch.setattr(StoredRecord, "claim", lambda *_: ClaimResult.CLAIMED)
-    monkeypatch.setattr(StoredRecord, call, lambda *_: hanging.end.wait())
-    first, last = (Broken() if call == "release" else Recorder()), Recorder()
-    record = StoredRecord("s3://bucket/late-0.json", open_s3=pytest.fail)
-    problems = tell([first, last], {}, ALERT, record)
-    says = "It cannot be noted who was told in s3://bucket/late-0.json: it took longer than 0.5 s"
-    assert problems.count(says) == 1
-    assert last.told == [ALERT.message]
-
-
-@pytest.mark.parametrize("kind", [Recorder, Broken])
-def test_a_record_that_is_spoiled_during_a_call_is_a_problem_and_is_left_alone(
-    s3: S3Client, bucket: str, record: Callable[[], StoredRecord], kind: type[Recorder]
-) -> None:
-    key = record().uri.removeprefix(f"s3://{bucket}/")
-
-    class Spoiling(kind):  # type: ignore[misc,valid-type]
-        def notify(self, context: Any) -> None:
-            s3.put_object(Bucket=bucket, Key=key, Body=b"not JSON")
-            super().notify(context)
-
-    before = Recorder()
-    *failed, problem = tell([before, Spoiling()], {}, ALERT, record())
-    says = ["The notifier Spoiling 1 failed: the chat is down"] if kind is Broken else []
-    assert failed == says
-    assert problem.startswith(f"It cannot be noted who was told in {record().uri}: ")
-    assert before.told == [ALERT.message]
-    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"not JSON"
+    monkeypatch.setattr(AlertRecord, "told", lambda _: set())
+    monkeypatch.setattr(AlertRecord, call, lambda *_: hanging.end.wait())
+    first, last = Recorder(), Recorder()
+    record = AlertRecord("s3://bucket/late-0/", open_s3=pytest.fail)
+    (problem,) = tell([first, last], {}, ALERT, record)
+    assert problem.endswith("s3://bucket/late-0/: it took longer than 0.5 s")
+    assert first.told == last.told == [ALERT.message]
 
 
 def test_a_call_has_the_context_variables_and_a_thread_of_its_own() -> None:
@@ -236,9 +198,6 @@ def test_all_that_a_callback_may_take_fits_into_the_time_that_airflow_gives_it()
     assert 10 * second <= TIME_OF_DAG_CALLBACK < of_dag - notifying._RECORD_LIMIT
     # docs/how-to/be-told.md says these two.
     assert (20 * second, 25 * second) == (NOTIFIER_LIMIT, TIME_OF_DAG_CALLBACK)
-    # A claim outlasts what its process may still do: claim, call, note the end. Then it soon ends.
-    longest = 2 * notifying._RECORD_LIMIT + NOTIFIER_LIMIT
-    assert longest <= CLAIM_LASTS <= longest + 30 * second
 
 
 def test_a_time_out_of_the_function_itself_keeps_its_message() -> None:

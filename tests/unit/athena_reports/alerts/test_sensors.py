@@ -164,8 +164,8 @@ def test_a_run_that_fails_again_after_it_was_cleared_is_told_again(beside: Besid
 
 def test_who_was_told_is_noted_where_the_callbacks_of_the_report_look(beside: Beside) -> None:
     beside.look(WhenDueSensor, FAILED, WARNED)
-    assert failure_record("plays_weekly", neighbour.RUN_ID, 0).was_somebody_told()
-    assert warning_record("plays_weekly", WARNED).was_somebody_told()
+    assert failure_record("plays_weekly", neighbour.RUN_ID, 0).told()
+    assert warning_record("plays_weekly", WARNED).told()
 
 
 def test_of_a_failed_run_only_those_are_told_who_asked_for_failures(beside: Beside) -> None:
@@ -217,7 +217,7 @@ def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: B
 
 def test_each_problem_is_told_if_several_notifiers_fail(beside: Beside) -> None:
     beside.on_failure = beside.on_late = Broken()
-    problem = "The notifier Broken 1 failed: the chat is down"
+    problem = "Notifier Broken 1 failed: the chat is down"
     with pytest.raises(AirflowException, match=f"^{problem}; {problem}$"):
         beside.look(WhenDueSensor, FAILED, None)
 
@@ -315,7 +315,7 @@ def test_a_broken_notifier_of_failures_holds_up_no_all_clear_and_one_of_it_does(
     working, beside.on_failure = beside.on_failure, Broken()
     assert beside.look(WhenPublishedSensor, FAILED, None) == (False, False)
     beside.on_failure, late, beside.on_late = working, beside.on_late, Broken()
-    with pytest.raises(AirflowException, match="The notifier Broken 1 failed: the chat is down"):
+    with pytest.raises(AirflowException, match="Notifier Broken 1 failed: the chat is down"):
         beside.look(WhenPublishedSensor, SUCCEEDED, PUBLISHED)
     beside.on_late = late
     assert beside.look(WhenPublishedSensor, SUCCEEDED, PUBLISHED) == (True, True)
@@ -352,7 +352,7 @@ def test_after_two_weeks_nobody_waits_for_it_any_more(beside: Beside) -> None:
 
 def test_a_notifier_that_fails_lets_the_task_be_tried_again(beside: Beside) -> None:
     beside.on_late = Broken()
-    with pytest.raises(AirflowException, match="The notifier Broken 1 failed: the chat is down"):
+    with pytest.raises(AirflowException, match="Notifier Broken 1 failed: the chat is down"):
         beside.look(WhenDueSensor, FAILED, None)
     assert beside.told() == {"on_failure": ["failed"]}
     beside.on_late = Recorder("{{ alert.subject }}")
