@@ -74,15 +74,6 @@ def test_all_variables_that_are_missing_are_named_at_once() -> None:
         read_settings({"ATHENA_REPORTS_ENV": "prd"})  # another account may own a default name
 
 
-def test_environment_and_buckets_are_enough() -> None:
-    names = read_settings(PRODUCTION)  # the others follow from them
-    assert (names.database, names.workgroup) == ("database_prd", "prd")
-    assert (names.query_results, names.report_bucket) == (
-        "s3://acme-results/athena/",
-        "acme-reports",
-    )
-
-
 @pytest.mark.parametrize(
     ("variable", "value", "meant"),
     [

@@ -97,18 +97,6 @@ def test_a_time_is_there_if_any_value_of_a_free_key_is(
     assert not [each for each in expressions_of(requests) if "DATE" in each]  # it has texts alone
 
 
-def test_many_partitions_come_in_pages(glue: GlueClient, database: str) -> None:
-    there = [*product(HOURS[:240], ("de", "jp", "us"))]
-    create_table(glue, database, {"datehour": "string", "region": "string"}, there)
-    source = Input("plays", "datehour", format="%Y/%m/%d/%H")
-    table = SourceTable.read(source, database, glue)
-    with answered(glue, "GetPartitions") as requests:
-        folders = registered_folders(table, [(hour,) for hour in HOURS], glue)
-    assert list(folders) == [(hour,) for hour in HOURS[:240]]
-    assert all(len(of_regions) == 3 for of_regions in folders.values())
-    assert len({*expressions_of(requests)}) == 1
-
-
 def test_periods_in_any_order_are_looked_up_together(glue: GlueClient, database: str) -> None:
     """Also where one range stands for all of them."""
     create_table(

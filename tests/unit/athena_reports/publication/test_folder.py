@@ -24,7 +24,6 @@ from athena_reports.publication.location import ReportLocation
 from tests.support.calendars import UTC_WEEKS
 from tests.support.memory_store import MemoryS3
 from tests.support.publishing import Place
-from tests.support.wire import CONFLICT, answered, s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -160,14 +159,6 @@ def test_a_claim_whose_response_was_lost_is_no_conflict() -> None:
     counted.memory.call = lose_the_response
     require_calendar(LOCATION, DEV, counted.s3)
     assert find_calendar(LOCATION, counted.s3) == DEV
-
-
-def test_a_claim_beside_another_write_is_tried_again(place: Place) -> None:
-    """S3 answers 409 while another run writes the calendar."""
-    with answered(place.s3.client, "PutObject", s3_error(*CONFLICT)) as requests:
-        require_calendar(place.location.report, DEV, place.s3)
-    assert len(requests) == 2
-    assert find_calendar(place.location.report, place.s3) == DEV
 
 
 def test_a_folder_is_not_claimed_if_what_comes_before_fails() -> None:

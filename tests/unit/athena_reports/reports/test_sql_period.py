@@ -213,7 +213,7 @@ def test_the_partitions_are_those_of_an_input_under_the_name_that_the_query_give
     days = SqlPeriod(daily("Asia/Tokyo").period("2026-11-30"), timedelta(days=1))
     options: Any = {"zone": "Asia/Tokyo", "format": "%Y%m%d", "kind": "integer"}
     assert days.partitions('p."dt"', **options) == '(p."dt" IN (20261130, 20261201))'
-    assert days.partitions("dt") == "(dt IN ('2026-11-29', '2026-11-30', '2026-12-01'))"
+    assert days.partitions('"day"') == "(\"day\" IN ('2026-11-29', '2026-11-30', '2026-12-01'))"
 
 
 @pytest.mark.parametrize(

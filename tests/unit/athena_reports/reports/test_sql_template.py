@@ -76,6 +76,8 @@ def problem_of(source: str, *inputs: Source) -> str:
                 "\n{% set x | upper %}{{ params.zone }}{% endset %}",
                 "{% set x %}{{ params.zone }}{% endset %}\n{{ x | upper }}",
                 "{% macro m() %}{{ [params.zone] }}{% endmacro %}\n{{ m() ~ '' }}",
+                "{% macro m() %}{{ params.zone }}{% endmacro %}"
+                "{% set x %}{{ m() }}{% endset %}\n{{ x | upper }}",
             )
         ),
         (

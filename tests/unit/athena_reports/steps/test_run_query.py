@@ -15,7 +15,7 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published
-from athena_reports.periods.calendar import Period, daily, yearly
+from athena_reports.periods.calendar import Period, daily
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.settings import Encryption, Settings
@@ -86,14 +86,6 @@ def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
 
     task.dag.params[name] = ""  # of a DAG written by hand
     task.render_template_fields(given)
-
-
-def test_a_period_that_the_template_cannot_have_is_not_retried() -> None:
-    years = yearly()
-    first = years.period("1900")
-    run = DagRun(data_interval_start=first.start_utc, data_interval_end=first.end_utc)
-    with pytest.raises(AirflowFailException, match="year 1899 is out of range"):
-        rendered("SELECT {{ period.previous.contains('at') }}", run, cadence=years)
 
 
 def test_a_template_that_cannot_be_rendered_is_not_retried() -> None:

@@ -257,10 +257,7 @@ def test_the_manifest_has_the_key_as_the_columns_are_called(
     [
         (b'"1","3","a"\n"2",,"b"\n', True),
         (b'"1","7","a"\n"2","1","b"\n', True),  # only the movement since a still earlier period
-        (b'"2",,"b"\n"1","3","a"\n', True),  # the order
         (b'"1","3","a"\n"3",,"b"\n', False),
-        (b'"1","3","a"\n"2",,\n', False),
-        (b'"1","3","a"\n"2",,"b"\n"2",,"b"\n', False),
     ],
 )
 def test_the_next_period_reads_all_but_what_comes_from_the_period_before(

@@ -107,6 +107,7 @@ for module in pkgutil.walk_packages(athena_reports.__path__, "athena_reports."):
 """
 
 
+@pytest.mark.ci
 def test_the_library_does_without_the_listing_that_airflow_3_4_has_removed() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL],

@@ -415,24 +415,13 @@ def test_a_workgroup_that_keeps_its_results_is_told_neither_place_nor_encryption
     assert (run_query.result_configuration, run_query.unload_to) == ({}, None)
 
 
-def test_lateness_retries_wait_limits_and_params_differ_by_cadence(build: Any) -> None:
-    week = build(retry=RetryPolicy(retries=1), late_by=timedelta(days=1))
-    limits: Any = {"run_timeout": timedelta(hours=12), "max_active_runs": 2}
+def test_retries_and_limits_are_those_of_the_dag(build: Any) -> None:
     retry = RetryPolicy(retries=5, first_pause=timedelta(minutes=2))
-    month = build(monthly(TOKYO), params={"top": 1000}, wait=PATIENT, retry=retry, **limits)
-
-    hour = timedelta(hours=1)
-    for dag, top, wait, retries in ((week, 100, hour, 1), (month, 1000, 6 * hour, 5)):
-        run_query, sensor, *_ = dag.topological_sort()
-        assert (run_query.sql_params, sensor.timeout) == ({"top": top}, wait.total_seconds())
-        assert {task.retries for task in dag.tasks} == {retries}
-    assert {task.retry_delay for task in month.tasks} == {timedelta(minutes=2)}
-    assert (week.dagrun_timeout, month.dagrun_timeout, month.max_active_runs) == (
-        None,
-        timedelta(hours=12),
-        2,
-    )
-    assert week.get_task("run_query").late_by == timedelta(days=1)
+    dag = build(retry=retry, wait=PATIENT, run_timeout=timedelta(hours=12), max_active_runs=2)
+    pauses = {(task.retries, task.retry_delay) for task in dag.tasks}
+    assert pauses == {(5, timedelta(minutes=2))}
+    assert dag.get_task("wait_for_query").timeout == 6 * 3600
+    assert (dag.dagrun_timeout, dag.max_active_runs) == (timedelta(hours=12), 2)
 
 
 # --- mistakes
@@ -463,12 +452,6 @@ def test_an_option_that_is_not_valid_names_the_report(build: Any, option: str, v
     with pytest.raises(ReportError) as caught:
         build(**{option: value})
     assert (caught.value.declaration, caught.value.field) == ("Report 'plays'", option)
-
-
-def test_a_param_that_the_report_does_not_have_is_named(build: Any) -> None:
-    with pytest.raises(ReportError) as caught:
-        build(params={"topp": 1})
-    assert caught.value.field == "params['topp']"
 
 
 def test_a_delay_that_is_not_in_whole_seconds_is_told_so(build: Any) -> None:
