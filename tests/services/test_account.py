@@ -30,13 +30,7 @@ NO_BUCKET = "there-is-no-such-bucket"
 # A wrong value of a setting, what is then missing, and the way out.
 WRONG = {
     "WORKGROUP": ("absent", "workgroup absent", "ATHENA_REPORTS_WORKGROUP"),
-    "QUERY_RESULTS": (
-        f"s3://{NO_BUCKET}/",
-        f"query results s3://{NO_BUCKET}/",
-        "Create the bucket",
-    ),
     "BUCKET": (NO_BUCKET, f"report bucket {NO_BUCKET}", "Create the bucket"),
-    "REPORT_DATABASE": ("absent", "report database absent", "Create the database"),
 }
 
 
