@@ -16,12 +16,12 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from athena_reports_cli.local.databases import postgresql
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
+from tests.support.live_airflow import LiveAirflow
 from tests.support.local_athena import column_bytes
 
 WEEKS = 104
@@ -37,7 +37,7 @@ _LAKE_BEGINS = dt.date(2022, 12, 1)
 
 
 @contextmanager
-def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
+def rig() -> Iterator[tuple[LiveAirflow, Services]]:
     """Start the services with a lake of all weeks and Airflow with all DAGs."""
     work = WORK / "backfill"
     shutil.rmtree(work, ignore_errors=True)
@@ -57,11 +57,11 @@ def rig() -> Iterator[tuple[AirflowRuntime, Services]]:
         tasks = {"AIRFLOW__CORE__PARALLELISM": str(PARALLELISM)}
         config = airflow_config({**services.environment, **server.environment, **tasks}, work, dags)
         dag_ids = [f"{name}_weekly" for name in ("user_ranking", *LIMITS)]
-        with AirflowRuntime(config, dag_ids=dag_ids) as airflow:
+        with LiveAirflow(config, dag_ids=dag_ids) as airflow:
             yield airflow, services
 
 
-def _seconds(airflow: AirflowRuntime, name: str, first_week: int, weeks: int) -> float:
+def _seconds(airflow: LiveAirflow, name: str, first_week: int, weeks: int) -> float:
     """Backfill so many weeks from one on, and return the wall time until the last run has ended."""
     client, dag_id, first = airflow.client, f"{name}_weekly", FIRST + first_week * _WEEK
 

@@ -14,12 +14,12 @@ from statistics import median
 
 from playwright.sync_api import sync_playwright
 
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import airflow_config
 from bench.results import Row
 from tests.support.browser import launch, log_in
 from tests.support.calendars import WEEKS
+from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import Publisher, last_periods
 
 REPORTS, PERIODS, LOADS = 50, 260, 5
@@ -78,7 +78,7 @@ def measure() -> Sequence[Row]:
         components = ("api-server", "dag-processor")
         config = airflow_config(services.environment, Path(folder), dags, components=components)
         ids = [f"report_{number:02d}_weekly" for number in range(REPORTS)]
-        with AirflowRuntime(config, dag_ids=ids) as airflow:
+        with LiveAirflow(config, dag_ids=ids) as airflow:
             loads = load(airflow.url, airflow.admin_login)
     unit = (
         f"seconds for {REPORTS} reports over {PERIODS} weeks;"

@@ -39,12 +39,12 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.steps import query_poller
 from athena_reports.steps.shared_poller import Turns
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_flights
 from local_athena.faults import Faults, Hold
+from tests.support.live_airflow import LiveAirflow
 
 DURATIONS_SECONDS = (1, 3, 10, 60, 600)
 LIVE_SECONDS = 60
@@ -194,7 +194,7 @@ def live() -> tuple[float, float, float]:
         seed_flights(services, "dev")
         Faults(services.endpoint_url).add(Hold(seconds=LIVE_SECONDS))
         config = airflow_config(services.environment, work, ROOT / "dags")
-        with AirflowRuntime(config, dag_ids=[dag_id]) as airflow:
+        with LiveAirflow(config, dag_ids=[dag_id]) as airflow:
             client = airflow.client
             run_id = client.trigger(dag_id, conf={"period": "2013-02"}).run_id
             before = time.monotonic()

@@ -22,7 +22,7 @@ from rich.console import Console
 from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
 from athena_reports_cli.local.connections import ConnectionsError
 from athena_reports_cli.local.project import find_project
-from athena_reports_cli.local.runs import TimedProgress, Watch, finish
+from athena_reports_cli.local.runs import TimedProgress, follow_run, require_success
 from athena_reports_cli.local.runtime import AirflowRuntime, Progress
 from athena_reports_cli.local.services import (
     ENVIRONMENT,
@@ -32,6 +32,7 @@ from athena_reports_cli.local.services import (
     local_services,
 )
 from athena_reports_cli.local.up import airflow_of
+from athena_reports_cli.local.words import counted
 from demo.lake import land_late_plays
 from demo.seed import fill
 from demo.show import latest_manifest, mirror, show_query, show_ranking
@@ -131,9 +132,8 @@ def main() -> None:
         with local_services(HOME.with_name("local-aws.log")) as services:
             progress(f"local S3, Glue and Athena are at {services.endpoint_url}")
             fill(services, ENVIRONMENT, progress)
-            # The lakes end in the past: a run for last week would find nothing.
             # Without connections: the demo reaches nobody.
-            with airflow_of(PROJECT, services, progress, {}, home=HOME, schedule=False) as airflow:
+            with airflow_of(PROJECT, services, progress, {}, home=HOME) as airflow:
                 jobs = run_jobs(services, airflow, progress)
             for job in jobs:
                 manifest = latest_manifest(services.s3, BUCKET, job.report, job.cadence)
@@ -172,17 +172,24 @@ def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) ->
         if start(client, job):
             started.append(job)
             progress(f"{job.dag_id}: {job.summary}")
-    watch = Watch(client, progress)
     for job in started:
-        finish(client, job.dag_id, watch)
+        finish(client, job.dag_id, progress)
     if JOBS[0] not in started:
         return started
     late = datetime(2025, 6, 28, 14, 59, tzinfo=UTC)
     land_late_plays(services, ENVIRONMENT, date(2025, 6, 29), late, [70_000])
     client.trigger(JOBS[0].dag_id, conf={"period": LATE_WEEK})
     progress(f"{JOBS[0].dag_id}: a play of {LATE_WEEK} landed late, so that week is run again")
-    finish(client, JOBS[0].dag_id, watch)
+    finish(client, JOBS[0].dag_id, progress)
     return started
+
+
+def finish(client: AirflowClient, dag_id: str, progress: Progress) -> None:
+    """Wait for all runs of a DAG; AirflowRuntimeError with the reason if one failed."""
+    runs = client.runs(dag_id)
+    for run in runs:
+        require_success(client, follow_run(client, dag_id, run.run_id, lambda _: None))
+    progress(f"{dag_id}: {counted(len(runs), 'run')} succeeded")
 
 
 def start(client: AirflowClient, job: Job) -> bool:

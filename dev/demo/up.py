@@ -1,8 +1,7 @@
 """`python -m demo.up`: `athena-reports up` on the demo's lakes, with past periods of the samples.
 
 Its plays go on until today. So what the Reports page shows of the samples at first is backfilled
-while the user watches. Other reports in dags/ run as they would anywhere: by their schedule, within
-their `since` and `until`, and never for the past unless somebody asks.
+while the user watches. Other reports in dags/ run when somebody asks, as in `athena-reports up`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from athena_reports_cli.local.connections import connections_of_up
+from athena_reports_cli.local.connections import read_connections
 from athena_reports_cli.local.runs import TimedProgress
 from athena_reports_cli.local.services import ENVIRONMENT, forget_aws_of_shell, local_services
 from athena_reports_cli.local.up import (
@@ -22,7 +21,6 @@ from athena_reports_cli.local.up import (
     require_free,
     require_not_running,
     stay_up,
-    warning,
 )
 from demo.lake import DEMO_PLAYS
 from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
@@ -50,7 +48,7 @@ def main() -> None:
     with told(console):
         require_not_running(PROJECT)
         require_free(port)
-        connections = connections_of_up(PROJECT, use_shell=False, warn=warning(console))
+        connections = read_connections(PROJECT)
         with local_services(PROJECT.airflow / "local-aws.log") as services:
             plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
             fill(services, ENVIRONMENT, progress, plays)

@@ -31,8 +31,8 @@ from tests.support.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.client import DagRun
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 BUCKET = "athena-report-dev"
 TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
@@ -151,7 +151,7 @@ def write_dags(folder: Path) -> None:
 
 def start_reports(
     start_airflow: StartAirflow, services: Services, folder: Path, **settings: Any
-) -> AirflowRuntime:
+) -> LiveAirflow:
     """Start an Airflow with the reports, in which nothing runs before it is asked for."""
     write_dags(folder / "dags")
     environment = {
@@ -183,7 +183,7 @@ class Backfilled:
         expected: What the report must say of a period, by an oracle.
     """
 
-    airflow: AirflowRuntime
+    airflow: LiveAirflow
     services: Services
     report: str
     cadence: str

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from athena_reports_cli.local.databases import postgresql
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.airflow.harness import AirflowOnPostgresql, StartAirflow
 from tests.support.inbox import Inbox
+from tests.support.live_airflow import LiveAirflow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,9 +29,9 @@ def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
     `airflow db migrate` takes some seconds to write the same.
     """
     template = tmp_path_factory.mktemp("metadata") / "airflow.db"
-    call = AirflowRuntime.cli
+    call = LiveAirflow.cli
 
-    def cli(runtime: AirflowRuntime, *args: str) -> str:
+    def cli(runtime: LiveAirflow, *args: str) -> str:
         has_a_server = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in runtime.config.environment
         if args != ("db", "migrate") or has_a_server:
             return call(runtime, *args)
@@ -43,7 +44,7 @@ def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
         return printed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AirflowRuntime, "cli", cli)
+        patch.setattr(LiveAirflow, "cli", cli)
         yield
 
 
@@ -52,7 +53,7 @@ def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAir
     """Starts Airflow, in a home of its own, and stops it after the module's last test.
 
     The function takes the DAGs folder, and optionally the DAGs to wait for,
-    `database="postgresql"`, and any field of AirflowConfig.
+    `database="postgresql"`, `supervised=True` and any field of AirflowConfig.
     """
     with contextlib.ExitStack() as started:
 
@@ -61,16 +62,19 @@ def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAir
             *,
             dag_ids: Collection[str] = (),
             database: str = "sqlite",
+            supervised: bool = False,
             **settings: Any,
-        ) -> AirflowRuntime:
+        ) -> LiveAirflow:
             config = AirflowConfig(
                 home=tmp_path_factory.mktemp("airflow"), dags_folder=dags_folder, **settings
             )
             if database == "sqlite":
-                return started.enter_context(AirflowRuntime(config, dag_ids=dag_ids))
+                airflow = LiveAirflow(config, dag_ids=dag_ids, supervised=supervised)
+                return started.enter_context(airflow)
             server = started.enter_context(postgresql())
             config = replace(config, environment={**config.environment, **server.environment})
-            return started.enter_context(AirflowOnPostgresql(config, server, dag_ids=dag_ids))
+            airflow = AirflowOnPostgresql(config, server, dag_ids=dag_ids, supervised=supervised)
+            return started.enter_context(airflow)
 
         yield start
 

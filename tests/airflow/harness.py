@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from athena_reports_cli.local.databases import Postgresql
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
+from tests.support.live_airflow import LiveAirflow
 
-StartAirflow = Callable[..., AirflowRuntime]
+StartAirflow = Callable[..., LiveAirflow]
 
 
-class AirflowOnPostgresql(AirflowRuntime):
+class AirflowOnPostgresql(LiveAirflow):
     """An Airflow whose `postgresql` restarts as a component does."""
 
     def __init__(self, config: AirflowConfig, database: Postgresql, **options: Any) -> None:

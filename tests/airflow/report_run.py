@@ -17,8 +17,8 @@ from tests.support.query_comments import comment_of
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.client import TaskInstance
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from athena_reports_cli.local.services import Services
+    from tests.support.live_airflow import LiveAirflow
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ class ReportRun:
         run_id: The run.
     """
 
-    airflow: AirflowRuntime
+    airflow: LiveAirflow
     services: Services
     dag_id: str
     run_id: str
@@ -66,7 +66,7 @@ class ReportRun:
     @classmethod
     def begin(
         cls,
-        airflow: AirflowRuntime,
+        airflow: LiveAirflow,
         services: Services,
         dag_id: str,
         run_id: str,

@@ -18,8 +18,8 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -68,7 +68,7 @@ marked = build("marked", on_failure=[somebody])
 @pytest.fixture(scope="module")
 def airflow(
     start_airflow: StartAirflow, services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+) -> LiveAirflow:
     dags_folder = tmp_path_factory.mktemp("dags")
     (dags_folder / "alerts.py").write_text(DAG_FILE)
     return start_airflow(
@@ -87,7 +87,7 @@ def airflow(
 
 
 def test_a_failure_is_told_though_a_notifier_of_the_callback_hangs(
-    airflow: AirflowRuntime, services: Services, inbox: Inbox
+    airflow: LiveAirflow, services: Services, inbox: Inbox
 ) -> None:
     run = ReportRun.begin(airflow, services, "hanging_weekly", "of-the-future", "2199-01-06")
     assert run.wait_until_over() == "failed"
@@ -96,7 +96,7 @@ def test_a_failure_is_told_though_a_notifier_of_the_callback_hangs(
 
 
 def test_a_failure_that_airflow_calls_nobody_for_is_told_when_the_period_is_due(
-    airflow: AirflowRuntime, services: Services, inbox: Inbox
+    airflow: LiveAirflow, services: Services, inbox: Inbox
 ) -> None:
     """As Airflow calls nobody if somebody marks a run."""
     client = airflow.client
@@ -130,7 +130,7 @@ def test_a_failure_that_airflow_calls_nobody_for_is_told_when_the_period_is_due(
 
 
 def test_checks_whose_notifier_hangs_hold_no_worker_slot_for_long(
-    airflow: AirflowRuntime, services: Services, inbox: Inbox
+    airflow: LiveAirflow, services: Services, inbox: Inbox
 ) -> None:
     """Four of them take all slots there are, each for 20 seconds and not for ten minutes."""
     client = airflow.client

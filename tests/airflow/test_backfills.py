@@ -19,8 +19,8 @@ from tests.airflow.backfilled import (
 from tests.airflow.report_run import until
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
@@ -37,18 +37,18 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 @pytest.fixture(scope="module")
 def airflow(
     start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+) -> LiveAirflow:
     return start_reports(start_airflow, plays.services, tmp_path_factory.mktemp("reports"))
 
 
 @pytest.fixture
-def weekly(airflow: AirflowRuntime, plays: Plays) -> Backfilled:
+def weekly(airflow: LiveAirflow, plays: Plays) -> Backfilled:
     return Backfilled(airflow, plays.services, "top_users", "weekly", plays.ranking)
 
 
 @pytest.mark.full
 def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
-    weekly: Backfilled, airflow: AirflowRuntime
+    weekly: Backfilled, airflow: LiveAirflow
 ) -> None:
     periods = WEEKS[:4]
     weekly.end()
@@ -88,7 +88,7 @@ def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
 @pytest.mark.full
 @pytest.mark.parametrize("paused", ["backfill", "dag"])
 def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
-    weekly: Backfilled, airflow: AirflowRuntime, paused: Literal["backfill", "dag"]
+    weekly: Backfilled, airflow: LiveAirflow, paused: Literal["backfill", "dag"]
 ) -> None:
     periods = {"backfill": WEEKS[4:9], "dag": WEEKS[9:14]}[paused]
     client = airflow.client
@@ -126,7 +126,7 @@ def test_a_pause_lets_what_runs_end_and_a_resume_does_the_rest(
 
 @pytest.mark.full
 def test_a_backfill_cancelled_half_way_leaves_no_query_running_and_no_half_publication(
-    weekly: Backfilled, airflow: AirflowRuntime
+    weekly: Backfilled, airflow: LiveAirflow
 ) -> None:
     periods = WEEKS[14:20]
     backfill = weekly.begin(periods, max_active_runs=2)

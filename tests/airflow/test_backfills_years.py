@@ -25,8 +25,8 @@ from tests.airflow.backfilled import (
 )
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -45,13 +45,13 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
 @pytest.fixture(scope="module")
 def airflow(
     start_airflow: StartAirflow, plays: Plays, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+) -> LiveAirflow:
     folder = tmp_path_factory.mktemp("reports")
     return start_reports(start_airflow, plays.services, folder, database="postgresql")
 
 
 def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
-    airflow: AirflowRuntime,
+    airflow: LiveAirflow,
     plays: Plays,
     start_airflow: StartAirflow,
     tmp_path_factory: pytest.TempPathFactory,
@@ -85,7 +85,7 @@ def test_two_years_of_weeks_are_right_and_those_by_schedule_are_the_same_bytes(
 
 
 def test_a_year_of_carriers_by_week_and_by_month_at_once(
-    airflow: AirflowRuntime, plays: Plays
+    airflow: LiveAirflow, plays: Plays
 ) -> None:
     weekly, monthly = (
         Backfilled(airflow, plays.services, "carriers", cadence, flights_ranking)

@@ -24,8 +24,8 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL, Play, plays_of, top_users
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -148,7 +148,7 @@ class Deployment:
     """
 
     environment: str
-    airflow: AirflowRuntime
+    airflow: LiveAirflow
     services: Services
     dags_folder: Path
 

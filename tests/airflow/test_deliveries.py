@@ -28,8 +28,8 @@ from tests.support.slack_server import SlackServer, slack_server
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.client import DagRun
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -85,7 +85,7 @@ restatement = build_restatement(every=timedelta(days=1))
 class World:
     """An Airflow, and where its deliveries arrive."""
 
-    airflow: AirflowRuntime
+    airflow: LiveAirflow
     services: Services
     mails: MailServer
     slack: SlackServer

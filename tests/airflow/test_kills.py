@@ -20,8 +20,8 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -105,7 +105,7 @@ with DAG("edited", schedule=None, is_paused_upon_creation=False, default_args=de
 @pytest.fixture(scope="module")
 def airflow(
     start_airflow: StartAirflow, services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+) -> LiveAirflow:
     dags_folder = tmp_path_factory.mktemp("dags")
     (dags_folder / "kills.py").write_text(DAG_FILE)
     return start_airflow(
@@ -125,7 +125,7 @@ def airflow(
 class Row:
     """A run named after its test, and the faults that its queries alone suffer."""
 
-    def __init__(self, airflow: AirflowRuntime, services: Services, name: str) -> None:
+    def __init__(self, airflow: LiveAirflow, services: Services, name: str) -> None:
         self.airflow = airflow
         self.faults = Faults(services.endpoint_url)
         self.services = services
@@ -176,9 +176,7 @@ class Row:
 
 
 @pytest.fixture
-def row(
-    airflow: AirflowRuntime, services: Services, request: pytest.FixtureRequest
-) -> Iterator[Row]:
+def row(airflow: LiveAirflow, services: Services, request: pytest.FixtureRequest) -> Iterator[Row]:
     row = Row(airflow, services, re.sub(r"\W+", "-", request.node.name).strip("-"))
     yield row
     row.faults.clear()
@@ -414,7 +412,7 @@ def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAft
 
 
 def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
-    row: Row, airflow: AirflowRuntime, inbox: Inbox
+    row: Row, airflow: LiveAirflow, inbox: Inbox
 ) -> None:
     run = ReportRun.begin(airflow, row.services, "told_weekly", "of+the+future", "2199-01-06")
     assert run.wait_until_over() == "failed"

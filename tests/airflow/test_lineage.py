@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services
 from tests.airflow.harness import StartAirflow
 from tests.airflow.report_run import ReportRun, until
+from tests.support.live_airflow import LiveAirflow
 from tests.support.local_athena import facts_of_query
 from tests.support.published import read_json
 from tests.support.reports import DAGS, SQL
@@ -36,7 +36,7 @@ def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: StartAirflow, services: Services, events_file: Path) -> AirflowRuntime:
+def airflow(start_airflow: StartAirflow, services: Services, events_file: Path) -> LiveAirflow:
     transport = {"type": "file", "log_file_path": str(events_file), "append": True}
     return start_airflow(
         DAGS,
@@ -130,7 +130,7 @@ def assert_names_query(event: Json, services: Services, query_id: str) -> None:
 
 
 def test_the_events_of_a_run_name_what_it_has_read_and_published(
-    airflow: AirflowRuntime, services: Services, events_file: Path
+    airflow: LiveAirflow, services: Services, events_file: Path
 ) -> None:
     run = ReportRun.begin(airflow, services, DAG_ID, "complete", "2025-06-08")
     run.wait_until_success()
@@ -152,7 +152,7 @@ def test_the_events_of_a_run_name_what_it_has_read_and_published(
 
 
 def test_the_event_of_a_failed_publication_names_what_it_was_about_to_publish(
-    airflow: AirflowRuntime, services: Services, events_file: Path
+    airflow: LiveAirflow, services: Services, events_file: Path
 ) -> None:
     # A manifest that is not ours is not overwritten. The lake lacks the first days of this period.
     key = "top_users/weekly/2025-06-01/manifest.json"

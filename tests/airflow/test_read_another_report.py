@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from athena_reports_cli.local.client import DagRun
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from athena_reports_cli.local.services import Services
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -84,7 +84,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 @pytest.fixture(scope="module")
 def airflow(
     start_airflow: StartAirflow, lake: Lake, tmp_path_factory: pytest.TempPathFactory
-) -> AirflowRuntime:
+) -> LiveAirflow:
     project = tmp_path_factory.mktemp("project")
     for path, block in files_of(PAGE):
         file = project / path
@@ -94,7 +94,7 @@ def airflow(
     (project / "dags" / "restatement.py").write_text(
         "from athena_reports import build_restatement\ndag = build_restatement()  # of Airflow\n"
     )
-    runtime: AirflowRuntime = start_airflow(
+    runtime: LiveAirflow = start_airflow(
         project / "dags",
         dag_ids=[DAYS, WEEKS, RESTATEMENT],
         plugins_folder=ROOT / "plugins",
@@ -115,7 +115,7 @@ def published(lake: Lake) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
     return manifest, rows_of(lake.services.s3, manifest, "parquet")
 
 
-def restate(airflow: AirflowRuntime) -> list[DagRun]:
+def restate(airflow: LiveAirflow) -> list[DagRun]:
     """Report stale periods again, and return the runs of the week that it has triggered."""
     client = airflow.client
     run = client.trigger(RESTATEMENT, conf={"stale": True})
@@ -125,7 +125,7 @@ def restate(airflow: AirflowRuntime) -> list[DagRun]:
 
 
 def test_a_week_waits_for_its_days_and_follows_a_day_that_is_restated(
-    airflow: AirflowRuntime, lake: Lake
+    airflow: LiveAirflow, lake: Lake
 ) -> None:
     client = airflow.client
     week = ReportRun.begin(airflow, lake.services, WEEKS, "the-week", WEEK.id)

@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from athena_reports_cli.local.client import AirflowClient, DagRun
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
 from tests.airflow.report_run import ReportRun, until
+from tests.support.live_airflow import LiveAirflow
 from tests.support.reports import DAGS, SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
@@ -79,9 +80,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    tmp_path_factory: pytest.TempPathFactory, services: Services
-) -> Iterator[AirflowRuntime]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[LiveAirflow]:
     config = AirflowConfig(
         home=tmp_path_factory.mktemp("airflow"),
         dags_folder=DAGS,
@@ -92,12 +91,12 @@ def airflow(
             "AIRFLOW__CORE__PARALLELISM": "2",
         },
     )
-    with AirflowRuntime(config, dag_ids=[DAG_ID]) as runtime:
+    with LiveAirflow(config, dag_ids=[DAG_ID]) as runtime:
         yield runtime
 
 
 @pytest.fixture(scope="module")
-def scheduled(airflow: AirflowRuntime, earliest: Week) -> DagRun:
+def scheduled(airflow: LiveAirflow, earliest: Week) -> DagRun:
     """The first run that the scheduler makes: DAGs start unpaused and without catch-up."""
 
     def first_is_over(runs: Sequence[DagRun]) -> bool:
@@ -122,7 +121,7 @@ def scheduled_objects(services: Services, scheduled: DagRun, week: Week) -> Mapp
 
 
 def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publication(
-    airflow: AirflowRuntime,
+    airflow: LiveAirflow,
     services: Services,
     scheduled: DagRun,
     scheduled_objects: Mapping[str, bytes],
@@ -148,7 +147,7 @@ def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publicati
 
 
 def test_one_period_is_the_same_bytes_by_every_way(
-    airflow: AirflowRuntime,
+    airflow: LiveAirflow,
     services: Services,
     scheduled: DagRun,
     scheduled_objects: Mapping[str, bytes],
@@ -189,7 +188,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
 
 
 def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
-    airflow: AirflowRuntime, services: Services, week: Week
+    airflow: LiveAirflow, services: Services, week: Week
 ) -> None:
     client = airflow.client
     first = week.start - dt.timedelta(days=7)
@@ -219,7 +218,7 @@ def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
     ],
 )
 def test_a_period_that_cannot_be_reported_fails_with_the_reason(
-    airflow: AirflowRuntime, period: str, message: str
+    airflow: LiveAirflow, period: str, message: str
 ) -> None:
     run = airflow.client.trigger(DAG_ID, conf={"period": period})
     (run,) = airflow.client.wait_for_runs(DAG_ID, [run.run_id], timeout_seconds=120)

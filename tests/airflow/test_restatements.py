@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from athena_reports_cli.local.client import DagRun
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -117,7 +117,7 @@ class Reports:
     latest: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
-    def airflow(self) -> AirflowRuntime:
+    def airflow(self) -> LiveAirflow:
         return self.weekly.airflow
 
     def until(self, happened: Callable[[], _T | None], what: str, *, seconds: float = 120) -> _T:

@@ -14,7 +14,8 @@ import pytest
 
 from athena_reports_cli.local.client import AirflowApiError, AirflowRuntimeError
 from athena_reports_cli.local.databases import postgresql
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
+from tests.support.live_airflow import LiveAirflow
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -73,7 +74,7 @@ def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: "StartAirflow", dags_folder: Path) -> Iterator[AirflowRuntime]:
+def airflow(start_airflow: "StartAirflow", dags_folder: Path) -> Iterator[LiveAirflow]:
     with pytest.MonkeyPatch.context() as shell:
         shell.setenv("AWS_PROFILE", "production")
         shell.setenv("AIRFLOW__CORE__PARALLELISM", "none")
@@ -85,7 +86,7 @@ def airflow(start_airflow: "StartAirflow", dags_folder: Path) -> Iterator[Airflo
 
 
 def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(
-    airflow: AirflowRuntime,
+    airflow: LiveAirflow,
 ) -> None:
     client = airflow.client
     client.unpause("daily")
@@ -117,7 +118,7 @@ def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(
     assert client.run("daily", run.run_id).state == "failed"
 
 
-def test_a_backfill_runs_each_of_its_periods(airflow: AirflowRuntime) -> None:
+def test_a_backfill_runs_each_of_its_periods(airflow: LiveAirflow) -> None:
     client = airflow.client
     client.unpause("daily")
 
@@ -131,7 +132,7 @@ def test_a_backfill_runs_each_of_its_periods(airflow: AirflowRuntime) -> None:
     ]
 
 
-def test_a_refusal_tells_status_and_body(airflow: AirflowRuntime) -> None:
+def test_a_refusal_tells_status_and_body(airflow: LiveAirflow) -> None:
     with pytest.raises(AirflowApiError, match="not found") as refusal:
         airflow.client.trigger("nightly")
 
@@ -139,14 +140,14 @@ def test_a_refusal_tells_status_and_body(airflow: AirflowRuntime) -> None:
     assert "nightly" in str(refusal.value)
 
 
-def test_the_command_line_meets_the_same_airflow(airflow: AirflowRuntime) -> None:
+def test_the_command_line_meets_the_same_airflow(airflow: LiveAirflow) -> None:
     *_, listing = airflow.cli("dags", "list", "--output", "json").splitlines()
 
     assert [dag["dag_id"] for dag in json.loads(listing)] == ["daily"]
 
 
 def test_a_file_that_cannot_be_imported_is_named_with_its_stack_trace(
-    airflow: AirflowRuntime, dags_folder: Path
+    airflow: LiveAirflow, dags_folder: Path
 ) -> None:
     broken = dags_folder / "broken.py"
     broken.write_text("from airflow.sdk import DAG\nimport no_such_module\n")
@@ -159,10 +160,10 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_stack_trace(
         broken.unlink()
 
 
-def test_a_home_in_use_is_refused_and_left_alone(airflow: AirflowRuntime) -> None:
+def test_a_home_in_use_is_refused_and_left_alone(airflow: LiveAirflow) -> None:
     with (
         pytest.raises(AirflowRuntimeError, match="another runtime is using"),
-        AirflowRuntime(airflow.config),
+        LiveAirflow(airflow.config),
     ):
         pass
 
@@ -170,7 +171,7 @@ def test_a_home_in_use_is_refused_and_left_alone(airflow: AirflowRuntime) -> Non
     assert recorded_leaders(airflow.config.home)
 
 
-def test_a_stop_leaves_no_process_and_frees_the_port(airflow: AirflowRuntime) -> None:
+def test_a_stop_leaves_no_process_and_frees_the_port(airflow: LiveAirflow) -> None:
     leaders = recorded_leaders(airflow.config.home)
     port = int(airflow.url.rpartition(":")[2])
     assert len(session_members(leaders)) > len(leaders)
@@ -191,7 +192,7 @@ def test_an_unusable_database_is_an_error_with_what_the_migration_printed(
             AirflowRuntimeError,
             match=r"(?s)`airflow db migrate` failed:.*unable to open database file",
         ),
-        AirflowRuntime(AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)),
+        LiveAirflow(AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)),
     ):
         pass
 
@@ -212,7 +213,7 @@ def test_a_component_that_ends_is_named_and_the_others_are_stopped(
             AirflowRuntimeError,
             match=r'(?s)`triggerer` ended.*"capacity" key in "triggerer" section',
         ),
-        AirflowRuntime(config),
+        LiveAirflow(config),
     ):
         pass
 
@@ -227,7 +228,7 @@ def test_a_restarted_postgresql_has_what_was_stored(dags_folder: Path, tmp_path:
             components=("api-server",),
             environment=server.environment,
         )
-        with AirflowRuntime(config) as runtime:
+        with LiveAirflow(config) as runtime:
             leaders = recorded_leaders(tmp_path)
             runtime.client.request("POST", "/api/v2/pools", json={"name": "kept", "slots": 1})
             server.restart()
@@ -242,7 +243,7 @@ def test_a_taken_port_is_named(dags_folder: Path, tmp_path: Path) -> None:
 
         with (
             pytest.raises(OSError, match=f"in use.*{config.port}"),
-            AirflowRuntime(config),
+            LiveAirflow(config),
         ):
             pass
 
@@ -252,8 +253,9 @@ def starting(dags_folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[byt
     """Another process that is about to start the API servers in `tmp_path`."""
     script = f"""
 from pathlib import Path
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
-with AirflowRuntime(AirflowConfig(
+from athena_reports_cli.local.runtime import AirflowConfig
+from tests.support.live_airflow import LiveAirflow
+with LiveAirflow(AirflowConfig(
     home=Path({str(tmp_path)!r}),
     dags_folder=Path({str(dags_folder)!r}),
     components=("api-server",),
@@ -300,7 +302,7 @@ def test_what_a_killed_runtime_left_behind_is_ended_by_the_next(
     assert session_members(leaders)
     broken = AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)
 
-    with pytest.raises(AirflowRuntimeError), AirflowRuntime(broken):
+    with pytest.raises(AirflowRuntimeError), LiveAirflow(broken):
         pass
 
     assert session_members(leaders) == []

@@ -25,8 +25,8 @@ from tests.airflow.triggerers import give_to_another, start_with_two
 from tests.support.calendars import WEEKS
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -179,14 +179,14 @@ def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(start_airflow: StartAirflow, services: Services, dags_folder: Path) -> AirflowRuntime:
+def airflow(start_airflow: StartAirflow, services: Services, dags_folder: Path) -> LiveAirflow:
     dag_ids = [f"{name}_weekly" for name in sorted({*DAG_OF_RUN.values(), "steady"})]
     return start_with_two(start_airflow, services, dags_folder, dag_ids)
 
 
 @pytest.fixture(scope="module")
 def runs(
-    airflow: AirflowRuntime, services: Services, lake: Lake, dags_folder: Path
+    airflow: LiveAirflow, services: Services, lake: Lake, dags_folder: Path
 ) -> Mapping[str, ReportRun]:
     """A run for each test, all of them begun at once: their waits share their time."""
     # A task reads the DAG file, and so this one, when it begins.
@@ -211,7 +211,7 @@ def holds(faults: Faults) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 def held_runs(
-    airflow: AirflowRuntime, services: Services, holds: Mapping[str, str]
+    airflow: LiveAirflow, services: Services, holds: Mapping[str, str]
 ) -> Mapping[str, ReportRun]:
     """A run for each test, all of them begun at once:
     their tasks then share the time that it takes to start.
@@ -358,9 +358,7 @@ def test_a_wait_that_changes_hands_goes_on(runs: Mapping[str, ReportRun], lake: 
     assert run.task(TASK).try_number == 1
 
 
-def test_a_hundred_runs_wait_at_once(
-    airflow: AirflowRuntime, services: Services, lake: Lake
-) -> None:
+def test_a_hundred_runs_wait_at_once(airflow: LiveAirflow, services: Services, lake: Lake) -> None:
     """In two triggerers and no slot of a pool; all of them go on when the input is there."""
     period = FIRST_WEEK.previous
     first = str(dt.date.fromisoformat(period.id) + dt.timedelta(days=3))

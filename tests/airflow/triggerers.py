@@ -13,9 +13,9 @@ from tests.support.paths import ROOT
 from tests.support.reports import SQL
 
 if TYPE_CHECKING:
-    from athena_reports_cli.local.runtime import AirflowRuntime
     from athena_reports_cli.local.services import Services
     from tests.airflow.harness import StartAirflow
+    from tests.support.live_airflow import LiveAirflow
 
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 
@@ -31,7 +31,7 @@ partition_poller.PAUSE_SECONDS = 2.0
 
 def start_with_two(
     start_airflow: StartAirflow, services: Services, dags_folder: Path, dag_ids: Sequence[str]
-) -> AirflowRuntime:
+) -> LiveAirflow:
     """On PostgreSQL: SQLite lets two triggerers take one trigger at the same moment."""
     settings = dags_folder.parent / f"settings-of-{dags_folder.name}"
     settings.mkdir()

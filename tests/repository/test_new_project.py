@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from athena_reports_cli.local.client import DagRun, RestAirflow, all_finished
+from athena_reports_cli.local.client import DagRun, all_finished
 from athena_reports_cli.local.runtime import free_port
 from athena_reports_cli.local.services import Services
 from tests.repository.installed import Installed, build_wheels, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.live_airflow import LiveClient
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 
@@ -212,7 +213,7 @@ def running(author: Author) -> Iterator[tuple[str, str, str, str]]:
 def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) -> None:
     author.type("athena-reports", "load")
     with running(author) as (url, user, password, endpoint):
-        client = RestAirflow(url, login=(user, password))
+        client = LiveClient(url, login=(user, password))
         assert client.rows("/api/v2/importErrors", "import_errors") == []
         command = [*command_of_page("athena-reports", "backfill"), "--yes"]
         done = author.run(*command, folder=author.project)

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from athena_reports_cli.local.client import AirflowClient, RestAirflow
 from athena_reports_cli.local.runtime import free_port
+from tests.support.live_airflow import LiveClient
 from tests.support.paths import ROOT
 
 USING = ("READY=", f"PY={sys.executable}")
@@ -51,7 +51,7 @@ def make(
 
 
 @contextmanager
-def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
+def airflow_up(root: Path) -> Iterator[tuple[LiveClient, Mapping[str, str]]]:
     """Run `make up`, and yield a client of its Airflow and the variables that other shells export.
 
     It prints these variables.
@@ -70,6 +70,6 @@ def airflow_up(root: Path) -> Iterator[tuple[AirflowClient, Mapping[str, str]]]:
             assert login is not None, said
             assert exported is not None, said
             variables = dict(word.split("=", 1) for word in exported[1].split())
-            yield RestAirflow(f"http://127.0.0.1:{port}", login=login.groups()), variables
+            yield LiveClient(f"http://127.0.0.1:{port}", login=login.groups()), variables
         finally:
             os.killpg(up.pid, signal.SIGINT)

@@ -348,7 +348,6 @@ def new(
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import find_project
-    from athena_reports_cli.local.running import find_running
 
     project = find_project()
     with environment_of_rules(project):
@@ -372,13 +371,6 @@ def new(
         files += write_golden(Repository(project), name)
     for file in files:
         print(file.relative_to(project.root))
-    running = find_running(project)
-    if running is not None:
-        print(
-            f"The `up` at {running.airflow} reads these files within a minute, and then runs the"
-            " last week and month. To prevent that, pause both DAGs in Airflow.",
-            file=sys.stderr,
-        )
 
 
 @app.command()
@@ -935,21 +927,17 @@ def account(
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of Airflow on 127.0.0.1.")] = 8080,
-    shell_connections: Annotated[
+    schedule: Annotated[
         bool,
-        typer.Option(
-            "--shell-connections",
-            help="Also use AIRFLOW_CONN_* and AIRFLOW_VAR_* of the shell."
-            " Runs may reach real people.",
-        ),
+        typer.Option("--schedule", help="Also start runs by schedule and after publications."),
     ] = False,
 ) -> None:
     """Run Airflow with the reports on this machine.
 
     It runs until it is stopped, with the Reports page, and with local services that have the tables
-    kept by `load`. The other commands of the project use both meanwhile. Connections and variables
-    of Airflow come from `.airflow.env` in the project's folder. What is created in the UI is gone
-    at the next `up`.
+    kept by `load`. The other commands of the project use both meanwhile; `run` and `backfill`
+    publish. Connections and variables of Airflow come from `.airflow.env` in the project's folder.
+    What is created in the UI is gone at the next `up`.
     """
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.services import forget_aws_of_shell
@@ -958,7 +946,7 @@ def up(
     forget_aws_of_shell()
     console = Console()
     try:
-        run_up(find_project(), port, console, shell_connections=shell_connections)
+        run_up(find_project(), port, console, schedule=schedule)
     except KeyboardInterrupt:
         console.print("\nInterrupted; all that was started has been stopped.")
         raise

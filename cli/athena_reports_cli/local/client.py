@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -146,10 +144,6 @@ class AirflowClient(ABC):
         """A pool."""
         return self.request("GET", f"{_API}/pools/{_quoted(name)}")
 
-    def pause(self, dag_id: str) -> None:
-        """Let a DAG begin no tasks."""
-        self.request("PATCH", _dag(dag_id), json={"is_paused": True})
-
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
         self.request("PATCH", _dag(dag_id), json={"is_paused": False})
@@ -200,10 +194,6 @@ class AirflowClient(ABC):
                 return Backfill(**row)
         return None
 
-    def cancel_backfill(self, backfill_id: int) -> None:
-        """End a backfill: its queued runs fail, its running ones go on."""
-        self.request("PUT", f"{_API}/backfills/{backfill_id}/cancel")
-
     def runs(self, dag_id: str, **filters: str) -> list[DagRun]:
         """All runs of a DAG, or those that the filters leave, in the order of their run_after."""
         path = f"{_dag(dag_id)}/dagRuns"
@@ -220,81 +210,13 @@ class AirflowClient(ABC):
         return [TaskInstance(**row) for row in rows]
 
     def log_events(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
     ) -> list[dict[str, Any]]:
         """The events in the log of one try of a task."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
         log = self.request("GET", path, params={"full_content": True, "map_index": map_index})
         events: list[dict[str, Any]] = log["content"]
         return events
-
-    def task_log(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
-    ) -> str:
-        """The log of one try of a task, an event a line."""
-        events = self.log_events(dag_id, run_id, task_id, try_number, map_index)
-        return "\n".join(jsonlib.dumps(event, ensure_ascii=False) for event in events)
-
-    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What a task returned."""
-        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self.request("GET", path, params={"deserialize": False})["value"]
-
-    def clear(self, dag_id: str, run_id: str, **options: Any) -> None:
-        """Let a run's tasks, or only `task_ids` and those behind them, run again."""
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "only_failed": False,
-            "include_downstream": True,
-            **options,
-        }
-        self.request("POST", f"{_dag(dag_id)}/clearTaskInstances", json=body)
-
-    def set_state(
-        self,
-        dag_id: str,
-        run_id: str,
-        state: str,
-        *,
-        task_id: str | None = None,
-        include_downstream: bool = False,
-    ) -> None:
-        """Mark a run, or one task of it and perhaps those behind it, as if it had ended so."""
-        path = _run(dag_id, run_id)
-        if task_id is None:
-            self.request("PATCH", path, json={"state": state})
-        else:
-            body = {"new_state": state, "include_downstream": include_downstream}
-            self.request("PATCH", f"{path}/taskInstances/{task_id}", json=body)
-
-    def wait_for_runs(
-        self,
-        dag_id: str,
-        run_ids: Collection[str] = (),
-        *,
-        until: Callable[[Sequence[DagRun]], bool] = all_finished,
-        timeout_seconds: float,
-    ) -> Sequence[DagRun]:
-        """Wait until a DAG has runs, or these ones, and `until` is true of them.
-
-        By default that is when they have ended.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            runs = self.runs(dag_id)
-            if run_ids:
-                runs = [run for run in runs if run.run_id in run_ids]
-            are_there = len(runs) >= max(1, len(run_ids))
-            if are_there and until(runs):
-                return runs
-            self._check()
-            if time.monotonic() > deadline:
-                states = ", ".join(f"{run.run_id} {run.state}" for run in runs)
-                raise AirflowRuntimeError(
-                    f"runs of {dag_id} not done within {timeout_seconds:g} s: {states}"
-                )
-            time.sleep(0.2)
 
 
 def _quoted(name: str) -> str:

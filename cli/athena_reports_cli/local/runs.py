@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from rich.console import Console
@@ -22,30 +22,6 @@ _POLL_SECONDS = 1.0
 _SHOWN_EVENTS = 10  # of a log without an exception
 
 
-class Watch:
-    """Reports every few seconds how many tasks of all runs are done."""
-
-    def __init__(self, client: AirflowClient, progress: Callable[[str], None]) -> None:
-        self._client = client
-        self._progress = progress
-        self._reported_at = time.monotonic()
-
-    def all_finished(self, runs: Sequence[DagRun]) -> bool:
-        """Whether the runs have finished; called at each look."""
-        if time.monotonic() - self._reported_at > 5:
-            done = self._tasks(state="success")
-            created = self._tasks()
-            self._progress(f"{done} of {created} tasks done")
-            self._reported_at = time.monotonic()
-        return all_finished(runs)
-
-    def _tasks(self, **filters: str) -> int:
-        """Return how many tasks of all runs the filters of the API leave."""
-        path = "/api/v2/dags/~/dagRuns/~/taskInstances"
-        tasks = self._client.request("GET", path, params={"limit": 1, **filters})
-        return int(tasks["total_entries"])
-
-
 class TimedProgress:
     """Prints what happens, a line each time, with the seconds since the start."""
 
@@ -57,12 +33,6 @@ class TimedProgress:
         """Print a line."""
         line = Text.assemble((f"{time.monotonic() - self._start:6.1f} s", "dim"), f"  {message}")
         self._console.print(line, soft_wrap=True)
-
-
-def finish(client: AirflowClient, dag_id: str, watch: Watch) -> None:
-    """Wait for all runs of a DAG; AirflowRuntimeError with the reason if one failed."""
-    for run in client.wait_for_runs(dag_id, until=watch.all_finished, timeout_seconds=600):
-        require_success(client, run)
 
 
 def follow_run(

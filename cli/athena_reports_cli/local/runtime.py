@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import random
 import secrets
 import shutil
@@ -12,7 +13,6 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
-from configparser import ConfigParser
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,8 +21,6 @@ from string import Template
 from typing import Any, Self
 
 import httpx
-import psutil  # type: ignore[import-untyped]
-from pydantic import BaseModel, ValidationError
 
 from athena_reports_cli.local.client import AirflowRuntimeError, RestAirflow
 from athena_reports_cli.local.interrupts import signals_as_interrupts, signals_put_off
@@ -39,12 +37,17 @@ _START_SECONDS = 300
 # one of them could get a free port before its server.
 _PORTS = range(20_000, 32_000)
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-
-
-class _Passwords(BaseModel, frozen=True):
-    """The file that Airflow's simple auth manager reads: a password by the name of its user."""
-
-    admin: str
+_VARIABLES = {
+    "PYTHONUNBUFFERED": "1",
+    # All that is reached is on this machine, and on macOS a proxy look-up after a fork crashes.
+    "NO_PROXY": "*",
+    "no_proxy": "*",
+    "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
+    # Profiles and instance metadata could lead a local run to a real account.
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +58,12 @@ class AirflowConfig:
         home: AIRFLOW_HOME. Logs and SQLite of an earlier start are removed.
         dags_folder: Where the DAG files are.
         plugins_folder: Where the plugins are; by default none.
-        environment: Variables of all components, which win over those of `airflow.env`. AIRFLOW*,
+        environment: Variables of all components, which win over `airflow.cfg`. AIRFLOW*,
             AWS_* and ATHENA_REPORTS_* of this process reach none: a shell may be set up for an
             account.
         components: What to start. The API server is always needed: tasks report to it. `worker`, or
             `worker-1` and so on, are Celery workers; `triggerer-1` and so on are triggerers that
             stand in for each other.
-        supervised: Whether `check_alive` starts again what has ended.
         python: Interpreter whose Airflow is started.
         port: Port of the API server on 127.0.0.1; by default a free one.
     """
@@ -71,7 +73,6 @@ class AirflowConfig:
     plugins_folder: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     components: tuple[str, ...] = COMPONENTS
-    supervised: bool = False
     python: Path = Path(sys.executable)
     port: int | None = None
 
@@ -89,6 +90,8 @@ class AirflowRuntime:
     """
 
     client: RestAirflow
+    admin_login: tuple[str, str]
+    _client_type = RestAirflow
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class AirflowRuntime:
         self._progress = on_progress
         self._home = config.home.absolute()
         self._environment: dict[str, str] = {}
+        self._execution_url = ""
         self._commands: dict[str, list[str]] = {}
         self._running: dict[str, Process] = {}
         self._held = ExitStack()
@@ -110,20 +114,6 @@ class AirflowRuntime:
     def url(self) -> str:
         """Address of the UI and the API, without a trailing slash."""
         return self.client.url
-
-    @property
-    def admin_login(self) -> tuple[str, str]:
-        """User name and password for the UI; the home keeps the password.
-
-        If its file cannot be read, as after a power failure, there is a new one.
-        """
-        path = self._home / "passwords.json"
-        try:
-            passwords = _Passwords.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            passwords = _Passwords(admin=secrets.token_urlsafe(12))
-            path.write_text(passwords.model_dump_json())
-        return "admin", passwords.admin
 
     def __enter__(self) -> Self:
         try:
@@ -158,39 +148,17 @@ class AirflowRuntime:
             )
         return str(done.stdout)
 
-    def processes(self, name: str) -> list[psutil.Process]:
-        """The living processes of a component: its own and all that it started, such as tasks."""
-        return self._running[name].members()
-
     def kill(self, name: str) -> None:
         """Kill all processes of a component at once; the others are not told."""
         self._running.pop(name).end()
 
-    def restart(self, name: str) -> None:
-        """Start a component again, and wait until it is healthy.
-
-        It is killed first unless that was done before.
-        """
-        if name in self._running:
-            self.kill(name)
-        since = datetime.now(UTC)
-        self._start_process(name)
-        self._wait_until_none(lambda: self._unhealthy([name], since), "healthy")
-
     def check_alive(self) -> None:
-        """Do nothing while all components run; if they are supervised, start again what has ended.
-
-        Raises:
-            AirflowRuntimeError: If one has ended.
-        """
-        for name, process in list(self._running.items()):
+        """Raise AirflowRuntimeError if a component has ended."""
+        for name, process in self._running.items():
             if process.poll() is not None:
-                if not self.config.supervised:
-                    raise AirflowRuntimeError(
-                        f"`{name}` ended with {process.returncode}:\n{tail(process.log)}"
-                    )
-                self.kill(name)
-                self._start_process(name)
+                raise AirflowRuntimeError(
+                    f"`{name}` ended with {process.returncode}:\n{tail(process.log)}"
+                )
 
     def wait_until_parsed(self, dag_ids: Collection[str]) -> None:
         """Wait until Airflow knows the DAGs.
@@ -249,8 +217,8 @@ class AirflowRuntime:
         self._held.callback(end_recorded, home / "processes")
         end_recorded(home / "processes")
         shutil.rmtree(home / "logs", ignore_errors=True)
-        for path in (home / "airflow.cfg", *home.glob("airflow.db*")):
-            path.unlink(missing_ok=True)
+        for path in home.glob("airflow.db*"):
+            path.unlink()
 
         (home / "config").mkdir(exist_ok=True)
         settings = Path(__file__).with_name("sqlite_settings.py")
@@ -268,12 +236,17 @@ class AirflowRuntime:
             self._commands["api-server"] += ["--apps=core"]
             execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
             self._commands["execution-api"] = execution
-        self._environment = self._make_environment(port, execution_port)
-        self._write_configuration()
+        self._execution_url = f"http://127.0.0.1:{execution_port}/execution/"
+        self._write_configuration(port)
+        # A deployment keeps compiled modules, and each task is a process that imports them.
+        uncompiled = "PYTHONDONTWRITEBYTECODE"
+        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
+        home_variable = {"AIRFLOW_HOME": str(home)}
+        self._environment = {**theirs, **_VARIABLES, **home_variable, **config.environment}
         self._progress("creating the metadata database")
         self.cli("db", "migrate")
         user, password = self.admin_login
-        if "fab" in self._environment["AIRFLOW__CORE__AUTH_MANAGER"]:
+        if "fab" in config.environment.get("AIRFLOW__CORE__AUTH_MANAGER", ""):
             options = [f"--username={user}", f"--firstname={user}", f"--lastname={user}"]
             options += [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
             self.cli("users", "create", *options)
@@ -282,50 +255,32 @@ class AirflowRuntime:
         for name in self._commands:
             self._start_process(name)
         url = f"http://127.0.0.1:{port}"
-        self.client = RestAirflow(url, login=self.admin_login, check=self.check_alive)
+        self.client = self._client_type(url, login=self.admin_login, check=self.check_alive)
         self._wait_until_none(lambda: self._unhealthy(config.components, since), "healthy")
         self.wait_until_parsed(self._dag_ids)
         self._progress(f"Airflow is ready at {self.url}")
 
-    def _make_environment(self, port: int, execution_port: int) -> dict[str, str]:
-        config = self.config
-        plugins_folder = config.plugins_folder
-        if plugins_folder is None:
-            plugins_folder = self._home / "plugins"
-        template = Template(Path(__file__).with_name("airflow.env").read_text())
+    def _write_configuration(self, port: int) -> None:
+        """Write `airflow.cfg`, so that `airflow` in another shell needs no more than AIRFLOW_HOME.
+
+        The same goes for the passwords of Airflow's simple auth manager.
+        """
+        plugins_folder = self.config.plugins_folder or self._home / "plugins"
+        template = Template(Path(__file__).with_name("airflow.cfg").read_text())
         text = template.substitute(
             home=self._home,
-            dags_folder=config.dags_folder.absolute(),
+            dags_folder=self.config.dags_folder.absolute(),
             plugins_folder=plugins_folder.absolute(),
             port=port,
-            execution_port=execution_port,
+            url=f"http://127.0.0.1:{port}",
+            execution_url=self._execution_url,
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             secret=secrets.token_urlsafe(64),
         )
-        lines = [line for line in text.splitlines() if not line.startswith("#")]
-        settings = dict(line.split("=", 1) for line in lines)
-        # A deployment keeps compiled modules, and each task is a process that imports them.
-        uncompiled = "PYTHONDONTWRITEBYTECODE"
-        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
-        return theirs | settings | dict(config.environment)
-
-    def _write_configuration(self) -> None:
-        """Write the options into `airflow.cfg` too.
-
-        So a shell needs no more than AIRFLOW_HOME for `airflow` to reach this Airflow.
-        """
-        configuration = ConfigParser(interpolation=None)
-        for name, value in self._environment.items():
-            parts = name.split("__")
-            if parts[0] != "AIRFLOW" or len(parts) != 3:
-                continue
-            section = parts[1].lower()
-            option = parts[2].lower()
-            if not configuration.has_section(section):
-                configuration.add_section(section)
-            configuration.set(section, option, value.replace("%", "%%"))
-        with (self._home / "airflow.cfg").open("w") as file:
-            configuration.write(file)
+        (self._home / "airflow.cfg").write_text(text)
+        user, password = "admin", secrets.token_urlsafe(12)
+        self.admin_login = user, password
+        (self._home / "passwords.json").write_text(json.dumps({user: password}))
 
     def _command(self, name: str) -> list[str]:
         kind = _kind(name)
@@ -357,10 +312,9 @@ class AirflowRuntime:
 
         Of several triggerers Airflow tells only the latest heartbeat.
         """
-        url = self._environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
         try:
             health = self.client.health()
-            httpx.get(f"{url}health", trust_env=False).raise_for_status()
+            httpx.get(f"{self._execution_url}health", trust_env=False).raise_for_status()
         except (AirflowRuntimeError, httpx.TransportError):
             return ["api-server"]
 

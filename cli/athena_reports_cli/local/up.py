@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
 from athena_reports_cli.local.client import AirflowRuntimeError
-from athena_reports_cli.local.connections import connections_of_up
-from athena_reports_cli.local.lake import fill_services, kept_tables
+from athena_reports_cli.local.connections import read_connections
+from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, announced, find_running
 from athena_reports_cli.local.runs import TimedProgress
@@ -21,18 +20,16 @@ from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Prog
 from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesError, local_services
 
 
-def up(
-    project: Project, port: int, console: Console, *, shell_connections: bool = False
-) -> NoReturn:
+def up(project: Project, port: int, console: Console, *, schedule: bool = False) -> NoReturn:
     """Run Airflow beside local services with the tables that the project keeps.
 
     Only an error or an interrupt ends it, and then all that it started is stopped.
 
     Args:
-        project: Whose reports run, by their schedule.
+        project: Whose reports run.
         port: Port of Airflow on 127.0.0.1.
         console: Where a person reads what happens.
-        shell_connections: Whether Airflow has the connections and variables of the shell, too.
+        schedule: Whether Airflow starts runs by itself.
 
     Raises:
         AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
@@ -41,27 +38,18 @@ def up(
     """
     require_not_running(project)
     require_free(port)
-    connections = connections_of_up(project, use_shell=shell_connections, warn=warning(console))
-    try:
-        _run(project, port, console, connections)
-    except (AirflowRuntimeError, ServicesError) as error:
-        raise AirflowRuntimeError(f"{error}\nLogs: {project.airflow}") from error
-
-
-def warning(console: Console) -> Callable[[str], None]:
-    """Return what prints a warning for a person."""
-    return partial(console.print, style="yellow", soft_wrap=True, markup=False, highlight=False)
-
-
-def _run(project: Project, port: int, console: Console, connections: Mapping[str, str]) -> NoReturn:
+    connections = read_connections(project)
     progress = TimedProgress(console)
     progress("starting local S3, Glue and Athena")
-    with local_services(project.airflow / "local-aws.log") as services:
-        fill_services(services, ENVIRONMENT, project.lake, progress)
-        if not kept_tables(project.lake, progress):
-            progress("no table is loaded: scheduled runs fail until `athena-reports load` adds it")
-        with airflow_of(project, services, progress, connections, port=port) as airflow:
-            stay_up(airflow, services, project, console)
+    try:
+        with local_services(project.airflow / "local-aws.log") as services:
+            fill_services(services, ENVIRONMENT, project.lake, progress)
+            with airflow_of(
+                project, services, progress, connections, port=port, schedule=schedule
+            ) as airflow:
+                stay_up(airflow, services, project, console)
+    except (AirflowRuntimeError, ServicesError) as error:
+        raise AirflowRuntimeError(f"{error}\nLogs: {project.airflow}") from error
 
 
 def require_not_running(project: Project) -> None:
@@ -92,7 +80,7 @@ def airflow_of(
     *,
     home: Path | None = None,
     port: int | None = None,
-    schedule: bool = True,
+    schedule: bool = False,
 ) -> AirflowRuntime:
     """Return an Airflow, not started yet, with the DAGs and plugins of a project.
 
@@ -104,7 +92,8 @@ def airflow_of(
             reach the services is always theirs.
         home: AIRFLOW_HOME; by default `up` in the project's folder for Airflow.
         port: Port of Airflow on 127.0.0.1; by default a free one.
-        schedule: Whether Airflow starts runs by itself, also for an asset's event.
+        schedule: Whether Airflow starts runs by itself, also for an asset's event. Kept tables
+            usually end in the past, where a run for last week fails.
     """
     environment = {
         "ATHENA_REPORTS_ENV": ENVIRONMENT,

@@ -19,7 +19,7 @@ from athena_reports.settings import PAGE_PATH
 from athena_reports_cli.local.databases import are_installed, postgresql, redis
 from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
-from athena_reports_cli.local.runs import Watch, finish
+from athena_reports_cli.local.runs import follow_run, require_success
 from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
 from athena_reports_cli.local.services import Services, local_services
 from athena_reports_cli.mwaa import BundleError
@@ -137,13 +137,12 @@ def _run_periods(
     """Run a period of each DAG, and require that it publishes rows."""
     if not periods:
         progress("no report runs: .lake/ has no table of one")
+    client = airflow.client
     for dag_id, chosen in periods.items():
-        airflow.client.unpause(dag_id)
-        airflow.client.trigger(dag_id, conf={"period": chosen.period})
+        client.unpause(dag_id)
+        started = client.trigger(dag_id, conf={"period": chosen.period})
         progress(f"{dag_id} runs {chosen.period}")
-    watch = Watch(airflow.client, progress)
-    for dag_id, chosen in periods.items():
-        finish(airflow.client, dag_id, watch)
+        require_success(client, follow_run(client, dag_id, started.run_id, progress))
         key = f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json"
         response = services.s3.get_object(Bucket=f"athena-report-{environment}", Key=key)
         manifest = json.loads(response["Body"].read())

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services
 from tests.airflow.page.reports_page import Enter, published_reports
 from tests.support.browser import log_in
+from tests.support.live_airflow import LiveAirflow
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture
-def enter(browser: Browser, airflow: AirflowRuntime) -> Iterator[Enter]:
+def enter(browser: Browser, airflow: LiveAirflow) -> Iterator[Enter]:
     """Logs a user in, and sees to it that the page has caused no error by the end of the test."""
     passwords = json.loads((airflow.config.home / "passwords.json").read_text())
     problems: list[str] = []

@@ -10,13 +10,14 @@ from pathlib import Path
 from playwright.sync_api import FrameLocator, Locator, Page
 
 from athena_reports.periods.calendar import Period
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.airflow.page.dags import write_dags
 from tests.support.browser import Screenshots
 from tests.support.calendars import MONTHS, WEEKS
+from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import PASSED, WARNED, Publisher, last_periods, ranking
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
@@ -88,7 +89,7 @@ def _publish(services: Services) -> None:
 @contextmanager
 def airflow_with_page(
     folder: Path, services: Services, components: tuple[str, ...]
-) -> Iterator[AirflowRuntime]:
+) -> Iterator[LiveAirflow]:
     """Airflow with the page, a queued run of one report, and a failed one of another.
 
     Args:
@@ -110,7 +111,7 @@ def airflow_with_page(
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         },
     )
-    with AirflowRuntime(config, dag_ids=[f"{report}_weekly" for report in REPORTS]) as runtime:
+    with LiveAirflow(config, dag_ids=[f"{report}_weekly" for report in REPORTS]) as runtime:
         runtime.client.pause("shop_revenue_weekly")
         runtime.client.trigger("shop_revenue_weekly", conf={"period": WEEK[-2].id})
         runtime.client.pause(DAG_ID)
@@ -120,7 +121,7 @@ def airflow_with_page(
         yield runtime
 
 
-def open_page(page: Page, airflow: AirflowRuntime, place: str = "") -> None:
+def open_page(page: Page, airflow: LiveAirflow, place: str = "") -> None:
     page.goto(f"{airflow.url}/athena-reports/{place}")
     page.locator("#status[data-complete=true]").wait_for()
 

@@ -15,10 +15,11 @@ import httpx
 import pytest
 
 from athena_reports.periods.calendar import Period
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime
+from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from tests.airflow.page.dags import write_dags
 from tests.support.calendars import MONTHS, WEEKS
+from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import Publisher
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
@@ -71,9 +72,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    tmp_path_factory: pytest.TempPathFactory, services: Services
-) -> Iterator[AirflowRuntime]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[LiveAirflow]:
     folder = tmp_path_factory.mktemp("page")
     sql = SQL / "top_users.sql"
     dags = write_dags(folder / "dags", sql, ["user_ranking", "user_holes"], PERIODS[0], PERIODS[-1])
@@ -99,12 +98,12 @@ def airflow(
         },
     )
     ids = [f"{report}_{name}" for report in REPORTS for name in ("weekly", "monthly")]
-    with AirflowRuntime(config, dag_ids=[*ids, "no_report"]) as runtime:
+    with LiveAirflow(config, dag_ids=[*ids, "no_report"]) as runtime:
         yield runtime
 
 
 @pytest.fixture(scope="module")
-def users(airflow: AirflowRuntime) -> Users:
+def users(airflow: LiveAirflow) -> Users:
     passwords = json.loads((airflow.config.home / "passwords.json").read_text())
     tokens = {}
     for user in ("admin", "looker", OUTSIDER):
@@ -183,7 +182,7 @@ def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users)
 
 
 def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(
-    users: Users, airflow: AirflowRuntime
+    users: Users, airflow: LiveAirflow
 ) -> None:
     """Its requests carry the session's cookie at most, and no content type but those of a form."""
     run = airflow.client.trigger("shop_revenue_weekly", conf={"period": PERIODS[0].id})
@@ -224,7 +223,7 @@ def test_another_site_cannot_start_anything_in_the_name_of_a_viewer(
 
 
 def test_runs_that_airflow_knows_are_seen_at_their_period(
-    users: Users, airflow: AirflowRuntime
+    users: Users, airflow: LiveAirflow
 ) -> None:
     client = airflow.client
     by_param = client.trigger(DAG_ID, conf={"period": PERIODS[0].id})
@@ -277,7 +276,7 @@ def backfilled(users: Users, first: Period, last: Period, dag_id: str = HOLES_DA
 
 
 def test_a_hole_gets_a_run_that_a_later_backfill_finds_and_the_next_fill_clears(
-    users: Users, airflow: AirflowRuntime
+    users: Users, airflow: LiveAirflow
 ) -> None:
     before, hole = PERIODS[6], PERIODS[7]
     start = planned(users, hole)
@@ -299,7 +298,7 @@ def test_a_hole_gets_a_run_that_a_later_backfill_finds_and_the_next_fill_clears(
 
 @pytest.mark.parametrize("occupied_by", ["the run of another period", "a cancelled backfill"])
 def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
-    users: Users, airflow: AirflowRuntime, occupied_by: str
+    users: Users, airflow: LiveAirflow, occupied_by: str
 ) -> None:
     """Airflow makes no second run of a logical date,
     and never runs what a cancelled backfill left.

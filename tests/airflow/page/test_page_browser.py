@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
 from athena_reports.periods.calendar import Period
-from athena_reports_cli.local.runtime import AirflowRuntime
 from athena_reports_cli.local.services import Services
 from tests.airflow.page.reports_page import (
     DAG_ID,
@@ -33,22 +32,21 @@ from tests.airflow.page.reports_page import (
     open_page,
 )
 from tests.support.calendars import MONTHS, WEEKS
+from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import Publisher, ranking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ci]
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    tmp_path_factory: pytest.TempPathFactory, services: Services
-) -> Iterator[AirflowRuntime]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[LiveAirflow]:
     folder = tmp_path_factory.mktemp("page")
     with airflow_with_page(folder, services, ("api-server", "dag-processor")) as runtime:
         yield runtime
 
 
 @contextmanager
-def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
+def in_airflow(page: Page, airflow: LiveAirflow) -> Iterator[FrameLocator]:
     """The page as Airflow's navigation shows it, in its frame."""
     page.goto(airflow.url)
     page.get_by_role("link", name="Reports", exact=True).click()
@@ -58,7 +56,7 @@ def in_airflow(page: Page, airflow: AirflowRuntime) -> Iterator[FrameLocator]:
 
 
 def test_coverage_shows_every_state_by_colour_and_by_shape(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     open_page(page, airflow)
@@ -96,7 +94,7 @@ def test_coverage_shows_every_state_by_colour_and_by_shape(
 
 
 def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     open_page(page, airflow)
@@ -125,7 +123,7 @@ def test_coverage_can_be_used_by_keyboard_and_by_a_screen_reader(
     expect(page.get_by_role("rowheader").filter(has_text="user_ranking")).to_have_count(1)
 
 
-def test_coverage_goes_to_a_date(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_coverage_goes_to_a_date(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     page.set_viewport_size({"width": 400, "height": 900})  # too narrow for half a year
     open_page(page, airflow)
@@ -139,7 +137,7 @@ def test_coverage_goes_to_a_date(enter: Enter, airflow: AirflowRuntime) -> None:
     expect(first).to_be_in_viewport()
 
 
-def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_label("Show").select_option("5 years")
@@ -168,7 +166,7 @@ def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: Airflow
     expect(fill).to_be_focused()
 
 
-def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow)
     colours = []
@@ -186,7 +184,7 @@ def test_the_page_is_as_light_or_dark_as_airflow(enter: Enter, airflow: AirflowR
 
 
 def test_a_period_shows_its_ranking_history_versions_and_checks(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     open_page(page, airflow)
@@ -235,9 +233,7 @@ def test_the_movements_in_the_pictures_follow_from_the_ranks() -> None:
             assert row["rank"] == previous_rank + difference * int(places or 0)
 
 
-def test_costs_are_listed_with_the_most_expensive_first(
-    enter: Enter, airflow: AirflowRuntime
-) -> None:
+def test_costs_are_listed_with_the_most_expensive_first(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow)
     page.get_by_text("Costs of the last 12 months").click()
@@ -254,7 +250,7 @@ def test_costs_are_listed_with_the_most_expensive_first(
     assert prices == sorted(prices, reverse=True)
 
 
-def test_what_comes_from_data_is_text(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_what_comes_from_data_is_text(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/{WEEK[-7].id}")
     expect(page.get_by_role("cell", name=HOSTILE)).to_be_visible()
@@ -299,7 +295,7 @@ window.setTimeout = (callback, pause) =>
 
 
 def test_a_link_to_a_period_loads_each_thing_once(
-    enter: Enter, airflow: AirflowRuntime, old: Period
+    enter: Enter, airflow: LiveAirflow, old: Period
 ) -> None:
     page = enter("admin")
     wait_until_covered(page, old)
@@ -327,7 +323,7 @@ def test_a_link_to_a_period_loads_each_thing_once(
 
 
 def test_a_link_that_was_opened_without_a_network_shows_its_period_when_there_is_one(
-    enter: Enter, airflow: AirflowRuntime, old: Period
+    enter: Enter, airflow: LiveAirflow, old: Period
 ) -> None:
     page = enter("admin")
     page.route("**/api/**", lambda route: route.abort())
@@ -340,7 +336,7 @@ def test_a_link_that_was_opened_without_a_network_shows_its_period_when_there_is
 
 
 def test_a_link_to_a_period_that_is_not_published_says_so(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/{FORGOTTEN.id}")
@@ -371,7 +367,7 @@ def months(services: Services) -> Iterator[list[Period]]:
 
 
 def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
-    enter: Enter, airflow: AirflowRuntime, months: list[Period]
+    enter: Enter, airflow: LiveAirflow, months: list[Period]
 ) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#campaign_reach_monthly/{months[-1].id}")
@@ -409,7 +405,7 @@ def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
     assert "NaN" not in heights
 
 
-def test_downloads_are_files(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_downloads_are_files(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/{WEEK[-10].id}")
     assert_downloads(page, page.locator("body"))
@@ -426,7 +422,7 @@ def assert_downloads(page: Page, place: Locator) -> None:
     assert json.loads(Path(download.value.path()).read_text())["period"]["id"] == WEEK[-10].id
 
 
-def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     with in_airflow(page, airflow) as frame:
         cell(frame, WEEK[-10]).click()
@@ -441,7 +437,7 @@ def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: AirflowRuntime
     assert page.locator("iframe").count() == 0
 
 
-def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow)
     cell(page, FAILED).click()
@@ -461,7 +457,7 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: AirflowRuntime)
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_explained(
-    enter: Enter, airflow: AirflowRuntime, period: Period, says: str
+    enter: Enter, airflow: LiveAirflow, period: Period, says: str
 ) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#device_share_weekly/{period.id}")
@@ -471,7 +467,7 @@ def test_a_manifest_that_cannot_be_used_is_explained(
 
 
 def test_a_range_that_is_inverted_is_refused_in_the_form(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     open_page(page, airflow)
@@ -485,7 +481,7 @@ def test_a_range_that_is_inverted_is_refused_in_the_form(
     expect(dialog).to_be_hidden()
 
 
-def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: AirflowRuntime) -> None:
+def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/2026-13-01")
     expect(page.get_by_role("alert")).to_contain_text("'2026-13-01' is not the id of a week")
@@ -494,7 +490,7 @@ def test_a_period_that_does_not_exist_is_explained(enter: Enter, airflow: Airflo
 
 
 def test_a_viewer_without_rights_looks_and_starts_nothing(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("looker")
     open_page(page, airflow)
@@ -505,7 +501,7 @@ def test_a_viewer_without_rights_looks_and_starts_nothing(
     assert page.get_by_role("button").count() == 0
 
 
-def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRuntime) -> None:
+def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: LiveAirflow) -> None:
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{airflow.url}/athena-reports/")
@@ -515,7 +511,7 @@ def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: AirflowRunt
 
 
 def test_airflows_graph_shows_the_steps_from_left_to_right(
-    enter: Enter, airflow: AirflowRuntime
+    enter: Enter, airflow: LiveAirflow
 ) -> None:
     page = enter("admin")
     page.set_viewport_size({"width": 1400, "height": 600})

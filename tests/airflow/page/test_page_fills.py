@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from athena_reports.publication.manifest import Reading
 from athena_reports_cli.local.client import DagRun
-from athena_reports_cli.local.runtime import COMPONENTS, AirflowRuntime
+from athena_reports_cli.local.runtime import COMPONENTS
 from athena_reports_cli.local.services import Services
 from tests.airflow.page.reports_page import (
     BY_FORM,
@@ -26,6 +26,7 @@ from tests.airflow.page.reports_page import (
     open_page,
 )
 from tests.support.calendars import WEEKS
+from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import Publisher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
@@ -34,16 +35,14 @@ RUN_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    tmp_path_factory: pytest.TempPathFactory, services: Services
-) -> Iterator[AirflowRuntime]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[LiveAirflow]:
     folder = tmp_path_factory.mktemp("page")
     with airflow_with_page(folder, services, COMPONENTS) as runtime:
         yield runtime
 
 
 @pytest.fixture
-def backfilled_by_form(enter: Enter, airflow: AirflowRuntime) -> list[DagRun]:
+def backfilled_by_form(enter: Enter, airflow: LiveAirflow) -> list[DagRun]:
     """The runs of `BY_FORM`, which a backfill from Airflow's own form has published.
 
     The first test that needs them makes them.
@@ -67,7 +66,7 @@ def backfilled_by_form(enter: Enter, airflow: AirflowRuntime) -> list[DagRun]:
     return runs_of_backfills(airflow)
 
 
-def runs_of_backfills(airflow: AirflowRuntime) -> list[DagRun]:
+def runs_of_backfills(airflow: LiveAirflow) -> list[DagRun]:
     return [run for run in airflow.client.runs(DAG_ID) if run.run_type == "backfill"]
 
 
@@ -81,7 +80,7 @@ def test_a_backfill_from_airflows_own_form_fills_the_coverage(
 
 @pytest.mark.usefixtures("backfilled_by_form")
 def test_holes_are_filled_and_stale_periods_restated(
-    enter: Enter, airflow: AirflowRuntime, services: Services
+    enter: Enter, airflow: LiveAirflow, services: Services
 ) -> None:
     """Two holes get runs with their logical dates; the stale period's own run is cleared."""
     publisher = Publisher(services, "user_ranking", WEEKS)
@@ -126,7 +125,7 @@ def test_holes_are_filled_and_stale_periods_restated(
 
 @pytest.mark.usefixtures("backfilled_by_form")
 def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
-    enter: Enter, airflow: AirflowRuntime, services: Services
+    enter: Enter, airflow: LiveAirflow, services: Services
 ) -> None:
     publisher = Publisher(services, "campaign_reach", WEEKS)
     for place, week in enumerate(WEEK[-3:]):

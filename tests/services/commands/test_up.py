@@ -11,11 +11,11 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from athena_reports_cli.local.client import RestAirflow
 from athena_reports_cli.local.project import find_project
 from athena_reports_cli.local.runtime import free_port
 from athena_reports_cli.local.services import Services
 from tests.services.commands.project import NO_AWS, SOLD_WEEK, Project, load_sales
+from tests.support.live_airflow import LiveClient
 
 # An installed package has it as an entry point.
 PLUGIN = "from athena_reports.plugin import AthenaReportsPlugin\n"
@@ -60,7 +60,7 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         assert login is not None, printed + (up.stderr.read() if up.stderr else "")
         assert "table sales, from .lake/" in printed
         assert f"Reports  http://127.0.0.1:{port}/athena-reports/" in printed
-        client = RestAirflow(f"http://127.0.0.1:{port}", login=login.groups())
+        client = LiveClient(f"http://127.0.0.1:{port}", login=login.groups())
 
         backfill = ["backfill", "items_weekly", "--from", SOLD_WEEK, "--to", SOLD_WEEK, "--yes"]
         done = shop.shell(*backfill, **NO_AWS)
@@ -88,7 +88,6 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
                 "AIRFLOW_CONN_OF_FILE": "smtp://file",
                 "AIRFLOW_CONN_OF_SHELL": None,
             }
-        assert "`up` does not use AIRFLOW_CONN_OF_SHELL of this shell" in printed
 
         processes = psutil.Process(up.pid).children(recursive=True)
         # The second one must not break off what the first one has begun to stop.
@@ -115,13 +114,13 @@ def test_what_ends_it_is_the_exit_code(
 ) -> None:
     given = []
 
-    def run(project: object, port: int, _: object, *, shell_connections: bool) -> None:
+    def run(project: object, port: int, _: object, *, schedule: bool) -> None:
         Services("http://127.0.0.1:9")  # its clients take nothing of the shell
-        given.append((project, port, shell_connections))
+        given.append((project, port, schedule))
         raise interrupt
 
     shop.patch.setattr("athena_reports_cli.local.up.up", run)
-    with_options = ["--port", "8099", "--shell-connections"]
+    with_options = ["--port", "8099", "--schedule"]
     for options, port, uses_shell in (([], 8080, False), (with_options, 8099, True)):
         done = shop.run("up", *options, AWS_PROFILE="absent", AWS_USE_FIPS_ENDPOINT="true")
         assert (done.code, done.err) == (code, "")

@@ -59,11 +59,11 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     monkeypatch.setattr(up, "require_not_running", lambda project: done.append(project))
     monkeypatch.setattr(up, "require_free", lambda port: done.append(("port", port)))
 
-    def connections_of_up(project: object, *, use_shell: bool, warn: object) -> object:
-        done.append(("connections", project, use_shell))
+    def read_connections(project: object) -> object:
+        done.append(("connections", project))
         return connections
 
-    monkeypatch.setattr(up, "connections_of_up", connections_of_up)
+    monkeypatch.setattr(up, "read_connections", read_connections)
     monkeypatch.setattr(up, "local_services", local_services)
     monkeypatch.setattr(up, "fill", fill)
     monkeypatch.setattr(up, "airflow_of", airflow_of)
@@ -77,7 +77,7 @@ def test_the_plays_go_on_until_today_and_the_samples_are_backfilled_until_then(
     assert done == [
         PROJECT,
         ("port", port),
-        ("connections", PROJECT, False),
+        ("connections", PROJECT),
         ("services", PROJECT.airflow / "local-aws.log"),
         ("filled", services, "dev", replace(DEMO_PLAYS, end=date(2026, 4, 2))),
         ("airflow", PROJECT, services, connections, {"port": port}),

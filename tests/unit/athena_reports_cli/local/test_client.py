@@ -29,65 +29,8 @@ from tests.support.wire import answered as wire_answered
 from tests.support.wire import json_error
 from tests.unit.athena_reports_cli.local.airflow_of_runs import (
     DAG_ID,
-    AirflowOfRuns,
     task_of,
 )
-
-OTHER = {"other": "success"}
-
-
-@pytest.mark.parametrize(
-    ("run_ids", "looks"),
-    [
-        # A scheduler makes the runs a moment after the DAG was unpaused.
-        ([], [{}, {}, {"a": "queued"}, {"a": "running"}, {"a": "success"}]),
-        ([], [{"a": "success", "b": "running"}, {"a": "success", "b": "failed"}]),
-        (["a"], [{}, OTHER, OTHER | {"a": "running"}, OTHER | {"a": "success"}]),
-        (["a", "b"], [{}, {"a": "success"}, {"a": "success", "b": "failed"}]),
-        (["a"], [{"a": "success", "other": "running"}]),
-    ],
-    ids=["none yet", "two of all", "one beside another", "two that are named", "not the other"],
-)
-def test_runs_are_waited_for_until_they_are_there_and_have_ended(
-    run_ids: list[str], looks: list[dict[str, str]], airflow: AirflowOfRuns, client: AirflowClient
-) -> None:
-    airflow.looks = looks
-    runs = client.wait_for_runs(DAG_ID, run_ids, timeout_seconds=60)
-    assert airflow.number_of_looks == len(looks)
-    expected = {id_: state for id_, state in looks[-1].items() if not run_ids or id_ in run_ids}
-    assert {run.run_id: run.state for run in runs} == expected
-
-
-@pytest.mark.parametrize(("looks", "states"), [({}, ""), ({"a": "running"}, "a running")])
-def test_runs_that_do_not_end_in_time_are_named_with_their_states(
-    looks: dict[str, str], states: str, airflow: AirflowOfRuns, client: AirflowClient
-) -> None:
-    airflow.looks = [looks]
-    with pytest.raises(AirflowRuntimeError, match=f"{DAG_ID} not done within 0 s: {states}$"):
-        client.wait_for_runs(DAG_ID, timeout_seconds=0)
-
-
-def test_runs_are_waited_for_until_a_state_that_is_asked_for(
-    airflow: AirflowOfRuns, client: AirflowClient
-) -> None:
-    airflow.looks = [{"a": "queued"}, {"a": "running"}, {"a": "success"}]
-    runs = client.wait_for_runs(
-        DAG_ID, until=lambda runs: runs[0].state == "running", timeout_seconds=60
-    )
-    assert [run.state for run in runs] == ["running"]
-
-
-def test_a_wait_ends_with_the_reason_of_the_check(airflow: AirflowOfRuns) -> None:
-    """Such as a component that has ended, and whose runs would never end."""
-
-    def check() -> None:
-        raise AirflowRuntimeError("the scheduler has ended")
-
-    airflow.looks = [{"a": "running"}]
-    client = RestAirflow(airflow.url, login=("admin", "secret"), check=check)
-    with pytest.raises(AirflowRuntimeError, match="the scheduler has ended"):
-        client.wait_for_runs(DAG_ID, timeout_seconds=60)
-
 
 # --- what each method asks for
 
@@ -130,21 +73,9 @@ RUNS = "/api/v2/dags/best_weekly/dagRuns"
 TASKS = f"{RUNS}/a/taskInstances"
 FIRST = datetime(2025, 3, 1, tzinfo=UTC)
 LAST = datetime(2025, 3, 3, tzinfo=UTC)
-CLEAR = {
-    "dry_run": False,
-    "dag_run_id": "a",
-    "only_failed": False,
-    "include_downstream": True,
-}
 CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
     # The call, the answer, and what it asks for.
     "health": (lambda client: client.health(), {}, "GET /api/v2/monitor/health", None),
-    "pause": (
-        lambda client: client.pause(DAG_ID),
-        {},
-        "PATCH /api/v2/dags/best_weekly",
-        {"is_paused": True},
-    ),
     "unpause": (
         lambda client: client.unpause(DAG_ID),
         {},
@@ -207,12 +138,6 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
         "GET /api/v2/dags/a%2Fb/dagRuns/c%2Bd",
         None,
     ),
-    "cancel_backfill": (
-        lambda client: client.cancel_backfill(7),
-        {},
-        "PUT /api/v2/backfills/7/cancel",
-        None,
-    ),
     "runs": (
         lambda client: client.runs(DAG_ID),
         {"dag_runs": [RUN], "total_entries": 1},
@@ -226,49 +151,11 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
         f"GET {TASKS}?limit=100&offset=0",
         None,
     ),
-    "task_log": (
-        lambda client: client.task_log(DAG_ID, "a", "transform"),
-        {"content": []},
-        f"GET {TASKS}/transform/logs/1?full_content=true&map_index=-1",
-        None,
-    ),
-    "task_log of a try": (
-        lambda client: client.task_log(DAG_ID, "a", "transform", 3, 2),
+    "log_events": (
+        lambda client: client.log_events(DAG_ID, "a", "transform", 3, 2),
         {"content": []},
         f"GET {TASKS}/transform/logs/3?full_content=true&map_index=2",
         None,
-    ),
-    "xcom": (
-        lambda client: client.xcom(DAG_ID, "a", "transform"),
-        {"value": 1},
-        f"GET {TASKS}/transform/xcomEntries/return_value?deserialize=false",
-        None,
-    ),
-    "clear": (
-        lambda client: client.clear(DAG_ID, "a"),
-        {},
-        "POST /api/v2/dags/best_weekly/clearTaskInstances",
-        CLEAR,
-    ),
-    "clear with options": (
-        lambda client: client.clear(DAG_ID, "a", only_failed=True, task_ids=["transform"]),
-        {},
-        "POST /api/v2/dags/best_weekly/clearTaskInstances",
-        CLEAR | {"only_failed": True, "task_ids": ["transform"]},
-    ),
-    "set_state of a run": (
-        lambda client: client.set_state(DAG_ID, "a", "failed"),
-        {},
-        f"PATCH {RUNS}/a",
-        {"state": "failed"},
-    ),
-    "set_state of a task": (
-        lambda client: client.set_state(
-            DAG_ID, "a", "success", task_id="transform", include_downstream=True
-        ),
-        {},
-        f"PATCH {TASKS}/transform",
-        {"new_state": "success", "include_downstream": True},
     ),
 }
 
@@ -290,10 +177,8 @@ def test_what_the_api_tells_is_returned(asked: Asked) -> None:
     client = RestAirflow(asked.url, login=("admin", "secret"))
     asked.reply = {"id": "7"}
     assert client.backfill(DAG_ID, FIRST, LAST) == 7
-    asked.reply = {"value": {"a": 1}}
-    assert client.xcom(DAG_ID, "a", "transform") == {"a": 1}
-    asked.reply = {"content": [{"event": "茶"}, {"event": "b"}]}
-    assert client.task_log(DAG_ID, "a", "transform") == '{"event": "茶"}\n{"event": "b"}'
+    asked.reply = {"content": [{"event": "茶"}]}
+    assert client.log_events(DAG_ID, "a", "transform", 1, -1) == [{"event": "茶"}]
     asked.reply = RUN | {"partition_key": "2025-03-01", "conf": {"a": 1}}
     run = client.run(DAG_ID, "a")
     assert (run.dag_id, run.run_id, run.state, run.finished) == (DAG_ID, "a", "success", True)

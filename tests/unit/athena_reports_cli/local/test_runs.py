@@ -13,18 +13,11 @@ from athena_reports_cli.local import runs
 from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError, TaskInstance
 from athena_reports_cli.local.runs import (
     TimedProgress,
-    Watch,
-    finish,
     follow_backfill,
     follow_run,
+    require_success,
 )
 from tests.unit.athena_reports_cli.local.airflow_of_runs import DAG_ID, AirflowOfRuns, task_of
-
-
-def test_runs_that_succeed_are_waited_for(airflow: AirflowOfRuns, client: AirflowClient) -> None:
-    airflow.looks = [{}, {"a": "running"}, {"a": "success", "b": "success"}]
-    finish(client, DAG_ID, Watch(client, lambda _: None))
-    assert airflow.number_of_looks == 3
 
 
 def test_a_run_that_fails_is_told_with_the_log_of_the_try_that_failed_for_good(
@@ -33,7 +26,7 @@ def test_a_run_that_fails_is_told_with_the_log_of_the_try_that_failed_for_good(
     airflow.looks = [{"a": "success", "b": "failed"}]
     airflow.tries = 3
     with pytest.raises(AirflowRuntimeError) as failed:
-        finish(client, DAG_ID, Watch(client, lambda _: None))
+        require_success(client, client.run(DAG_ID, "b"))
     assert str(failed.value) == f"Run b of {DAG_ID} is failed.\ntransform: try 3 of transform"
 
 
@@ -41,7 +34,7 @@ def test_of_a_long_log_the_end_is_told(airflow: AirflowOfRuns, client: AirflowCl
     airflow.looks = [{"a": "failed"}]
     airflow.events = 1000
     with pytest.raises(AirflowRuntimeError) as failed:
-        finish(client, DAG_ID, Watch(client, lambda _: None))
+        require_success(client, client.run(DAG_ID, "a"))
     _, *events = str(failed.value).splitlines()
     assert events[0] == "transform: event 991"
     assert events[-2:] == ["event 999", "try 1 of transform"]
@@ -55,7 +48,7 @@ def test_the_exception_of_a_task_is_its_reason(
     monkeypatch.setattr(type(client), "log_events", lambda *_: log)
     airflow.looks = [{"a": "failed"}]
     with pytest.raises(AirflowRuntimeError, match=r"transform: CheckError: rows\("):
-        finish(client, DAG_ID, Watch(client, lambda _: None))
+        require_success(client, client.run(DAG_ID, "a"))
 
 
 def test_each_state_of_each_task_of_a_run_is_reported_once(
@@ -97,21 +90,6 @@ def test_the_numbers_of_a_backfill_are_reported_when_they_change(
         f"{DAG_ID}: {numbers}"
         for numbers in ("1 queued", "1 running, 1 queued", "1 success, 1 failed")
     ]
-
-
-def test_every_few_seconds_it_is_told_how_many_tasks_are_done(
-    airflow: AirflowOfRuns, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A look takes a second here."""
-    seconds = iter(range(1000))
-    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    airflow.looks = [*({"a": "running"} for _ in range(12)), {"a": "success"}]
-    lines: list[str] = []
-    watch = Watch(client, lines.append)
-    for look in airflow.looks:
-        assert watch.all_finished(client.runs(DAG_ID)) == (look == {"a": "success"})
-    # One of the three tasks of a run has succeeded.
-    assert lines == ["1 of 3 tasks done"] * 2
 
 
 def test_what_happens_is_told_with_the_seconds_since_the_start(

@@ -43,6 +43,7 @@ import os
 import subprocess
 import sys
 import time
+from configparser import ConfigParser
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -55,7 +56,7 @@ home = Path(os.environ["AIRFLOW_HOME"])
 with (home / "commands").open("a") as file:
     print(json.dumps(sys.argv[1:]), file=file)
 (home / f"{{command}}.variables").write_text(json.dumps(dict(os.environ)))
-if command == "db" and "no/such" in os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]:
+if command == "db" and "no/such" in os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", ""):
     print("begin", "x" * 4000, "there is")
     sys.exit("no database")
 if command in ("db", "users", "dags"):
@@ -105,7 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 ports = [option.removeprefix("--port=") for option in options if option.startswith("--port=")]
-port = int((ports or [os.environ["AIRFLOW__API__PORT"]])[0])
+settings = ConfigParser()
+settings.read(home / "airflow.cfg")
+port = int((ports or [settings["api"]["port"]])[0])
 HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
@@ -147,6 +150,17 @@ def variables_of(config: AirflowConfig, command: str) -> dict[str, str]:
     return variables
 
 
+def settings_of(config: AirflowConfig) -> dict[tuple[str, str], str]:
+    """What `airflow.cfg` says, by section and option."""
+    parser = ConfigParser()
+    parser.read(config.home / "airflow.cfg")
+    return {
+        (section, option): value
+        for section in parser.sections()
+        for option, value in parser.items(section)
+    }
+
+
 def commands_of(config: AirflowConfig) -> list[list[str]]:
     return [json.loads(line) for line in (config.home / "commands").read_text().splitlines()]
 
@@ -173,21 +187,10 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
             variables = variables_of(config, command)
             assert variables["OF_THE_TEAM"] == "yes"
             assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
-            assert variables["AIRFLOW__CORE__PARALLELISM"] == "4"
+            assert "AIRFLOW__CORE__PARALLELISM" not in variables
             assert "AWS_PROFILE" not in variables
             assert "PYTHONDONTWRITEBYTECODE" not in variables
             assert not [name for name in variables if name.startswith("ATHENA_REPORTS_")]
-
-        # A heartbeat of the process that was killed does not count.
-        restarted_at = datetime.now(UTC)
-        (before, _) = airflow.processes("scheduler")
-        airflow.restart("scheduler")
-        heartbeat = airflow.client.health()["scheduler"]["latest_scheduler_heartbeat"]
-        assert datetime.fromisoformat(heartbeat) > restarted_at
-        assert not before.is_running()
-        airflow.kill("scheduler")  # as by an accident
-        airflow.restart("scheduler")
-        assert airflow.processes("scheduler")
 
 
 def test_each_component_has_its_command_and_what_happens_is_told(config: AirflowConfig) -> None:
@@ -212,8 +215,7 @@ def test_each_component_has_its_command_and_what_happens_is_told(config: Airflow
         (names,) = re.findall("^waiting for (.*) to be healthy$", line)
         # The others are asked for when the API server answers. A worker does not tell.
         assert names == "api-server" or set(names.split(", ")) <= set(COMPONENTS[1:])
-    execution_url = variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
-    port = urlsplit(execution_url).port
+    port = urlsplit(settings_of(config)["core", "execution_api_server_url"]).port
     worker = ["celery", "worker", "--skip-serve-logs"]
     quiet = ["--without-mingle", "--without-gossip"]
     assert commands[0] == ["db", "migrate"]
@@ -253,7 +255,8 @@ def test_on_a_server_with_users_there_is_one_api_and_an_administrator(
     rest = [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
     assert (migrate, users) == (["db", "migrate"], ["users", "create", *names, *rest])
     assert sorted(components) == [["api-server"], ["scheduler", "--skip-serve-logs"]]
-    assert variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == f"{airflow.url}/execution/"
+    execution_url = settings_of(config)["core", "execution_api_server_url"]
+    assert execution_url == f"{airflow.url}/execution/"
     assert variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://x"
 
 
@@ -261,7 +264,6 @@ def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_she
     config: AirflowConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plugins = tmp_path / "plugins"
     theirs = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__LOGGING__LOG_FORMAT": "50%"}
     # Relative ones are those of the folder from which it is started.
     folders: Any = {"dags_folder": Path("dags"), "plugins_folder": Path("plugins")}
@@ -270,49 +272,22 @@ def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_she
         variables = variables_of(config, "scheduler")
         for command in ("db", "api-server"):
             assert variables_of(config, command) == variables
-        options = ConfigParser(interpolation=None)
-        options.read(config.home / "airflow.cfg")
+        settings = settings_of(config)
+    assert {name: value for name, value in variables.items() if "__" in name} == theirs
     home = str(config.home)
-    port = urlsplit(airflow.url).port
-    execution_url = variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
-    assert urlsplit(execution_url).port != port
-    secret = variables["AIRFLOW__API__SECRET_KEY"]
-    assert len(secret) > 60
-    expected = {
-        "CORE__DAGS_FOLDER": str(tmp_path / "dags"),
-        "CORE__PLUGINS_FOLDER": str(plugins),
-        "CORE__PARALLELISM": "8",
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__FERNET_KEY": variables["AIRFLOW__CORE__FERNET_KEY"],
-        "CORE__EXECUTION_API_SERVER_URL": execution_url,
-        "CORE__AUTH_MANAGER": (
-            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-        ),
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{home}/passwords.json",
-        "API__HOST": "127.0.0.1",
-        "API__PORT": str(port),
-        "API__BASE_URL": f"http://127.0.0.1:{port}",
-        "API__WORKERS": "1",
-        "API__SECRET_KEY": secret,
-        "API_AUTH__JWT_SECRET": secret,
-        "LOGGING__BASE_LOG_FOLDER": f"{home}/logs",
-        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{home}/logs/dag_processor",
-        "LOGGING__LOG_FORMAT": "50%",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=20",
-    }
-    Fernet(expected["CORE__FERNET_KEY"])
-    of_airflow = {name: value for name, value in variables.items() if "__" in name}
-    assert {name.removeprefix("AIRFLOW__"): of_airflow[name] for name in of_airflow} == expected
-    told = {
-        f"{section}__{option}".upper(): value.replace("%%", "%")
-        for section in options.sections()
-        for option, value in options.items(section)
-    }
-    assert told == expected
+    assert settings["core", "dags_folder"] == str(tmp_path / "dags")
+    assert settings["core", "plugins_folder"] == str(tmp_path / "plugins")
+    assert settings["api", "base_url"] == airflow.url
+    assert urlsplit(airflow.url).port == int(settings["api", "port"])
+    execution_url = settings["core", "execution_api_server_url"]
+    assert urlsplit(execution_url).port != int(settings["api", "port"])
+    assert settings["core", "simple_auth_manager_passwords_file"] == f"{home}/passwords.json"
+    assert settings["logging", "base_log_folder"] == f"{home}/logs"
+    connection = f"sqlite:///{home}/airflow.db?timeout=20"
+    assert settings["database", "sql_alchemy_conn"] == connection
+    assert len(settings["api", "secret_key"]) > 60
+    assert settings["api_auth", "jwt_secret"] == settings["api", "secret_key"]
+    Fernet(settings["core", "fernet_key"])
     for name, value in {
         # Nothing of an account, and nothing through a proxy.
         "AWS_CONFIG_FILE": "/dev/null",
@@ -327,34 +302,20 @@ def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_she
         assert variables[name] == value, name
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"admin": "s3c', b"{}", b"\xff"])
-def test_a_password_that_cannot_be_read_is_replaced(torn: bytes, config: AirflowConfig) -> None:
-    """As a full disk or the end of the machine leaves it."""
-    path = config.home / "passwords.json"
-    config.home.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(torn)
-    airflow = AirflowRuntime(config)
-    user, password = airflow.admin_login
-    assert len(password) >= 12
-    assert json.loads(path.read_text()) == {user: password}
-    assert airflow.admin_login == (user, password)
-
-
-def test_a_second_start_keeps_the_password_and_nothing_of_what_airflow_knew(
+def test_a_second_start_keeps_nothing_of_what_airflow_knew(
     config: AirflowConfig,
 ) -> None:
     with AirflowRuntime(config) as airflow:
-        login = airflow.admin_login
-        secret = variables_of(config, "scheduler")["AIRFLOW__API__SECRET_KEY"]
-    user, password = login
+        user, password = airflow.admin_login
+        secret = settings_of(config)["api", "secret_key"]
     assert (user, len(password) >= 12) == ("admin", True)
     assert json.loads((config.home / "passwords.json").read_text()) == {"admin": password}
     assert config.home.stat().st_mode & 0o077 == 0
     for name in ("airflow.db", "airflow.db-wal", "logs/old.log"):
         (config.home / name).write_text("of the first start")
     with AirflowRuntime(config) as airflow:
-        assert airflow.admin_login == login
-        assert variables_of(config, "scheduler")["AIRFLOW__API__SECRET_KEY"] != secret
+        assert airflow.admin_login[1] != password
+        assert settings_of(config)["api", "secret_key"] != secret
         for name in ("airflow.db", "airflow.db-wal", "logs/old.log"):
             assert not (config.home / name).exists()
         settings = (config.home / "config" / "airflow_local_settings.py").read_text()
@@ -423,8 +384,7 @@ def test_a_home_in_use_is_refused_and_a_stop_leaves_no_process(config: AirflowCo
         problem = f"another runtime is using {config.home}: stop it, or choose another home"
         assert said.get(timeout=60) == problem
         airflow.check_alive()
-        assert len(airflow.processes("scheduler")) == 2  # with its task
-        assert len(processes_of(config)) == 4
+        assert len(processes_of(config)) == 4  # with a task of the scheduler
         airflow.kill("scheduler")
         assert len(processes_of(config)) == 2
     assert processes_of(config) == []
@@ -441,15 +401,6 @@ def test_a_component_that_ends_at_the_start_is_told_and_the_others_are_stopped(
     ):
         raise AssertionError("it has started")
     assert processes_of(config) == []
-
-
-def test_a_component_that_is_supervised_is_started_again(config: AirflowConfig) -> None:
-    config = replace(config, environment={"ENDS": "scheduler"}, supervised=True)
-
-    with AirflowRuntime(config) as airflow:
-        assert commands_of(config).count(["scheduler", "--skip-serve-logs"]) == 2
-        airflow.check_alive()
-        assert airflow.client.health()["scheduler"]["status"] == "healthy"
 
 
 def test_a_command_that_fails_is_told_with_what_it_printed(config: AirflowConfig) -> None:

@@ -50,16 +50,16 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
     }
     assert config.home == (home or tmp_path / ".airflow" / "up")
     assert (config.dags_folder, config.plugins_folder) == (project.dags, project.plugins)
-    assert (config.port, config.supervised) == (8081, False)
+    assert config.port == 8081
     assert isinstance(airflow, AirflowRuntime)
 
 
-def test_by_default_an_airflow_runs_by_schedule_in_the_folder_of_up(tmp_path: Path) -> None:
+def test_by_default_an_airflow_starts_no_run_by_itself_in_the_folder_of_up(tmp_path: Path) -> None:
     services = Services("http://127.0.0.1:4566")
     told: list[str] = []
     airflow = airflow_of(Project.usual(tmp_path), services, told.append, {})
     config = airflow.config
-    assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "True"
+    assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
     assert (config.home, config.port) == (tmp_path / ".airflow" / "up", None)
     airflow.__exit__()
     assert told == ["stopping Airflow"]
@@ -156,16 +156,13 @@ def test_a_wrong_line_of_the_connections_is_told_before_anything_is_started(
         up.up(Project.usual(tmp_path), free_port(), Console(file=StringIO()))
 
 
-@pytest.mark.parametrize("uses_shell", [True, False])
 def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
-    uses_shell: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project.usual(tmp_path)
     (tmp_path / ".airflow.env").write_text("AIRFLOW_VAR_TEAM=sales\n")
     monkeypatch.setenv("AIRFLOW_CONN_OF_SHELL", "smtp://shell")
     connections = {"AIRFLOW_VAR_TEAM": "sales"}
-    if uses_shell:
-        connections["AIRFLOW_CONN_OF_SHELL"] = "smtp://shell"
     services = Services("http://127.0.0.1:4566")
     done: list[Any] = []
 
@@ -202,20 +199,16 @@ def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
     monkeypatch.setattr(up, "stay_up", stay_up)
     port = free_port()
     output = StringIO()
-    up.up(project, port, Console(file=output, width=80), shell_connections=uses_shell)
+    up.up(project, port, Console(file=output, width=80), schedule=True)
     lines = output.getvalue().splitlines()
-    if not uses_shell:
-        assert "AIRFLOW_CONN_OF_SHELL" in lines.pop(0)
-    assert "smtp://" not in output.getvalue()
     told = [line[9:].strip() for line in lines]
-    no_table = "no table is loaded: scheduled runs fail until `athena-reports load` adds it"
     first = "starting local S3, Glue and Athena"
-    assert told == [first, "table plays", no_table, "starting Airflow", ""]
+    assert told == [first, "table plays", "starting Airflow", ""]
     assert output.getvalue().endswith("it stays\n")
     assert done == [
         project.airflow / "local-aws.log",
         (services, "dev", project.lake),
-        (project, services, connections, {"port": port}),
+        (project, services, connections, {"port": port, "schedule": True}),
         (*("airflow", services, project),),
         "services have ended",
     ]

@@ -142,7 +142,8 @@ class Checked:
         monkeypatch.setattr(module, "fill_services", lambda _, *rest: self.done.append(rest[:2]))
         monkeypatch.setattr(module, "AirflowRuntime", self._start)
         monkeypatch.setattr(module, "check_plugin", lambda _: self.done.append("plugin"))
-        monkeypatch.setattr(module, "finish", lambda _, dag_id, __: self.done.append(dag_id))
+        monkeypatch.setattr(module, "follow_run", lambda *given: self.done.append(given[1:3]))
+        monkeypatch.setattr(module, "require_success", lambda *_: None)
 
     def run(self) -> None:
         bundle = self._project.root / "dist" / "mwaa"
@@ -155,11 +156,15 @@ class Checked:
 
         return SimpleNamespace(environment=LOCAL, s3=SimpleNamespace(get_object=read))
 
+    def _trigger(self, dag_id: str, conf: dict[str, str]) -> Any:
+        self.done.append((dag_id, conf))
+        return SimpleNamespace(run_id="run")
+
     def _start(self, config: AirflowConfig, **_: Any) -> Any:
         self.configs.append(config)
         client = SimpleNamespace(
             unpause=lambda _: None,
-            trigger=lambda dag_id, conf: self.done.append((dag_id, conf)),
+            trigger=self._trigger,
         )
         return nullcontext(
             SimpleNamespace(client=client, config=config, wait_until_files_parsed=self.done.append)
@@ -206,10 +211,10 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
         "plugin",
         {"plays.py"},
         ("plays_weekly", {"period": "2025-06-01"}),
-        ("games_monthly", {"period": "2025-05"}),
-        "plays_weekly",
+        ("plays_weekly", "run"),
         "s3://athena-report-stg/plays/weekly/2025-06-01/manifest.json",
-        "games_monthly",
+        ("games_monthly", {"period": "2025-05"}),
+        ("games_monthly", "run"),
         "s3://athena-report-stg/games/monthly/2025-05/manifest.json",
     ]
     assert checked.told == [
@@ -218,8 +223,8 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
         "MWAA ignores what startup.sh exports as AIRFLOW_HOME, PYTHONPATH",
         "PostgreSQL or Redis is not installed: using SQLite and no Celery worker",
         "plays_weekly runs 2025-06-01",
-        "games_monthly runs 2025-05",
         "plays_weekly published 3 rows of 2025-06-01",
+        "games_monthly runs 2025-05",
         "games_monthly published 3 rows of 2025-05",
         "the bundle works in the twin of MWAA's image for Airflow 3.3.1",
     ]
