@@ -36,7 +36,7 @@ from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, requi
 from athena_reports_cli.authoring.delivery_preview import DeliveryPreview, require_deliverable
 from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.report_files import DeclaredReport
-from athena_reports_cli.authoring.tables import Heading, LabelledRow, fitting_table
+from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.trial import (
     CALLS_AT_ONCE,
     Aws,
@@ -481,14 +481,9 @@ def _limit(result: Preview, max_scan: int) -> Text:
 
 def show_trial(result: TrialPreview, console: Console) -> None:
     """Print the rows of a query, and what the checks say of them."""
-    headings = []
-    for name, kind in result.columns.items():
-        headings.append(Heading(name, kind.lower()))
-    rows = []
-    for number, values in enumerate(result.first_rows, start=1):
-        rows.append(LabelledRow(f"row {number}", values))
+    headings = [f"{name}\n{kind.lower()}" for name, kind in result.columns.items()]
     caption = f"{len(result.first_rows)} of {result.rows:,} rows"
-    console.print(fitting_table(console, headings, rows, caption=caption))
+    console.print(rows_table(headings, result.first_rows, caption=caption))
     for check in result.checks:
         console.print(_outcome(check))
     if result.failed:
