@@ -14,7 +14,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.periods.calendar import Cadence, Period, daily, monthly, quarterly, yearly
+from athena_reports.periods.calendar import Period, daily, monthly, quarterly, yearly
 from athena_reports_cli.authoring.plan import check_folder
 from athena_reports_cli.authoring.preview import expected_cost
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -79,113 +79,13 @@ def _dates_of(option: str, text: str) -> Period:
     )
 
 
-class ChosenPeriods(NamedTuple):
-    """The periods of a DAG that start in a range of dates.
-
-    Attributes:
-        declared: The report in a cadence.
-        complete: Those that have ended, in order.
-        unfinished: Those that have not ended, in order. No backfill runs them.
-    """
-
-    declared: DeclaredReport
-    complete: tuple[Period, ...]
-    unfinished: tuple[Period, ...]
-
-
-def choose_periods(declared: DeclaredReport, dates: DateRange, now: datetime) -> ChosenPeriods:
-    """Return the periods of a DAG that start in a range of dates.
-
-    Args:
-        declared: The report in a cadence.
-        dates: The dates, in the zone of the cadence.
-        now: The instant by which a period has to have ended.
-
-    Raises:
-        BackfillError: The range reaches beyond what the report has data for, or into the future.
-    """
-    dag_id = declared.dag.dag_id
-    since = _as_date(declared.report.since)
-    until = _as_date(declared.report.until)
-    cadence = declared.cadence
-    today = now.astimezone(cadence.zone).date()
-    if since is not None and dates.first_date < since:
-        raise BackfillError(
-            f"{dag_id} has data from {since} (since=), and --from is {dates.first}."
-            f" Use --from {since}, or change since=."
-        )
-    if until is not None and dates.last.first_date > until:
-        raise BackfillError(
-            f"{dag_id} has data until {until} (until=), and --to is {dates.last}."
-            f" Use --to {until}, or change until=."
-        )
-    if dates.last.first_date > today:
-        raise BackfillError(
-            f"--to {dates.last} is in the future: today is {today} in {cadence.timezone}."
-            f" The last complete {cadence.noun} is {cadence.last_complete(now)}."
-        )
-    last_date = dates.last_date
-    if until is not None:
-        last_date = min(last_date, until)
-    complete = []
-    unfinished = []
-    for period in _starting(cadence, dates.first_date, last_date):
-        if period.end_utc < now:
-            complete.append(period)
-        else:
-            unfinished.append(period)
-    return ChosenPeriods(declared, tuple(complete), tuple(unfinished))
-
-
-def require_some(all_chosen: Sequence[ChosenPeriods], dates: DateRange) -> None:
-    """Raise BackfillError if no DAG has a complete period that starts in a range of dates."""
-    problems = []
-    for chosen in all_chosen:
-        if chosen.complete:
-            return
-        problems.append(none_complete(chosen, dates))
-    raise BackfillError(" ".join(problems))
-
-
-def none_complete(chosen: ChosenPeriods, dates: DateRange) -> str:
-    """Return that no complete period of a DAG starts in a range of dates, and which are near."""
-    dag_id = chosen.declared.dag.dag_id
-    cadence = chosen.declared.cadence
-    if chosen.unfinished:
-        period = chosen.unfinished[0]
-        return f"{dag_id}: the {cadence.noun} {period} is not over until {period.last_date}."
-    around = cadence.containing(datetime.combine(dates.first_date, _NOON, cadence.zone))
-    return (
-        f"{dag_id}: no {cadence.noun} starts from {dates.first_date} to {dates.last_date}."
-        f" The nearest are {around} and {around.next}."
-    )
-
-
-def _as_date(day: object) -> date | None:
-    """Return `since` or `until` of a report, whose type also allows a text; None for no date."""
-    if day is None:
-        return None
-    return date.fromisoformat(str(day))
-
-
-def _starting(cadence: Cadence, first_date: date, last_date: date) -> list[Period]:
-    """Return the periods whose first date is in a range."""
-    period = cadence.containing(datetime.combine(first_date, _NOON, cadence.zone))
-    periods = []
-    while period.first_date <= last_date:
-        if period.first_date >= first_date:
-            periods.append(period)
-        period = period.next
-    return periods
-
-
 @dataclass(frozen=True)
 class BackfillPlan:
     """What a backfill of a DAG would do.
 
     Attributes:
         dag_id: The DAG.
-        periods: All of its range, in order. It has at least one.
+        periods: Those of the range that have ended, in order.
         to_run: Those that Airflow would run.
         published: The ids of those that are published already.
         unfinished: Those of the range that have not ended, and are left out.
@@ -210,13 +110,17 @@ class BackfillPlan:
         return [period.start_utc for period in self.to_run]
 
 
-def plan_backfill(chosen: ChosenPeriods, airflow: AirflowClient, aws: Aws) -> BackfillPlan:
+def plan_backfill(
+    declared: DeclaredReport, dates: DateRange, airflow: AirflowClient, aws: Aws, now: datetime
+) -> BackfillPlan:
     """Return what a backfill of a DAG would do. Nothing is started.
 
     Args:
-        chosen: The periods. At least one is complete.
+        declared: The report in a cadence.
+        dates: The dates in which its periods start. Those that it has no data for are left out.
         airflow: The Airflow that is to run it.
         aws: The services that the report is published in.
+        now: The instant by which a period has to have ended.
 
     Raises:
         DeploymentError: This Airflow does not have the DAG of these files.
@@ -227,30 +131,32 @@ def plan_backfill(chosen: ChosenPeriods, airflow: AirflowClient, aws: Aws) -> Ba
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
-    declared = chosen.declared
     dag_id = declared.dag.dag_id
     deployed = deployed_dag(declared, airflow)
     active = airflow.active_backfill(dag_id)
     if active is not None:
         raise _still_active(dag_id, f"backfill {active.id}")
     check_folder(declared, aws)
-    first = chosen.complete[0].start_utc
-    last = chosen.complete[-1].start_utc
-    logical_dates = set(airflow.backfill_dates(dag_id, first, last, **_REPROCESS))
-    to_run = [period for period in chosen.complete if period.start_utc in logical_dates]
+    periods = periods_with_data(declared, dates, now)
+    complete = [period for period in periods if period.end_utc < now]
+    to_run = []
+    if complete:
+        first, last = complete[0].start_utc, complete[-1].start_utc
+        logical_dates = set(airflow.backfill_dates(dag_id, first, last, **_REPROCESS))
+        to_run = [period for period in complete if period.start_utc in logical_dates]
     all_published = set()
     for period_status in status(declared, aws).periods:
         if period_status.version:
             all_published.add(period_status.period)
     cost = "unknown until the first period is published"
-    if all_published:
+    if all_published and to_run:
         cost = expected_cost(declared, to_run, aws)
     return BackfillPlan(
         dag_id=dag_id,
-        periods=chosen.complete,
+        periods=tuple(complete),
         to_run=tuple(to_run),
-        published=frozenset(all_published.intersection(period.id for period in chosen.complete)),
-        unfinished=chosen.unfinished,
+        published=frozenset(all_published.intersection(period.id for period in complete)),
+        unfinished=tuple(periods[len(complete) :]),
         is_paused=deployed["is_paused"],
         cost=cost,
         ordering_checks=tuple(
@@ -259,20 +165,31 @@ def plan_backfill(chosen: ChosenPeriods, airflow: AirflowClient, aws: Aws) -> Ba
     )
 
 
+def periods_with_data(declared: DeclaredReport, dates: DateRange, now: datetime) -> list[Period]:
+    """Return the periods that start in a range of dates, have begun, and have data, in order."""
+    cadence = declared.cadence
+    first_date = max(dates.first_date, _date(declared.report.since, date.min))
+    today = now.astimezone(cadence.zone).date()
+    last_date = min(dates.last_date, _date(declared.report.until, date.max), today)
+    period = cadence.containing(datetime.combine(first_date, _NOON, cadence.zone))
+    periods = []
+    while period.first_date <= last_date:
+        if period.first_date >= first_date:
+            periods.append(period)
+        period = period.next
+    return periods
+
+
+def _date(day: object, default: date) -> date:
+    """Return `since` or `until` of a report, whose type also allows a text."""
+    return default if day is None else date.fromisoformat(str(day))
+
+
 def _still_active(dag_id: str, backfill: str) -> BackfillError:
     return BackfillError(
         f"{dag_id} already has {backfill} that is active, and Airflow runs one per DAG at a time."
         " Repeat the command once its runs are done; Airflow notices within 30 seconds."
     )
-
-
-def require_active(plans: Sequence[BackfillPlan]) -> None:
-    """Raise BackfillError if a DAG is paused: nobody could wait for its runs."""
-    for plan in plans:
-        if plan.is_paused:
-            raise BackfillError(
-                f"{plan.dag_id} is paused in this Airflow. Unpause it first, or omit --wait."
-            )
 
 
 def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:

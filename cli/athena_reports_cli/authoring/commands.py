@@ -307,7 +307,7 @@ def init(
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import Project
 
-    with environment_of_rules(Project.usual(folder.absolute())):
+    with environment_of_rules(Project(folder.absolute())):
         from athena_reports_cli.authoring.init import write_project
         from athena_reports_cli.authoring.new import NewReport
 
@@ -425,7 +425,7 @@ def load(
     time: Annotated[
         str,
         typer.Option(
-            help="The event time, whose date is the partition; without it there are no partitions."
+            help="The event time, whose date or hour is the partition; by default no partitions."
         ),
     ] = "",
     by: Annotated[
@@ -466,7 +466,7 @@ def load(
     project = _set_up(context)
     from athena_reports.settings import settings
     from athena_reports_cli.authoring import load as loads
-    from athena_reports_cli.authoring.source_tables import add_table, table_schema
+    from athena_reports_cli.authoring.source_tables import add_table, read_tables, table_schema
     from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(
@@ -479,6 +479,7 @@ def load(
         key=partition_key,
         zone=zone,
     )
+    read_tables(project.root)  # one that cannot be read is to be known before the upload
     lake = Lake.of_shell()
     with Console(stderr=True).status(f"Loading {file}") as status:
         kept = loads.load(source, lake, project.lake, lambda step: status.update(escape(step)))
@@ -707,39 +708,33 @@ def backfill(
     """Run past periods by a backfill of Airflow.
 
     They are the periods that start in a range of local dates. Shows those of each DAG of the
-    report, and asks. Periods with a successful run are skipped. Dates outside of the report's data
-    are rejected.
+    report, and asks. Periods with a successful run are skipped, and so are those without data.
     """
     running = _use_published(context)
     from athena_reports_cli.authoring import backfill as backfills
     from athena_reports_cli.authoring.report_files import find_dags
-    from athena_reports_cli.authoring.start_runs import airflow_of
+    from athena_reports_cli.authoring.start_runs import airflow_of, require_active
     from athena_reports_cli.authoring.trial import Aws
     from athena_reports_cli.local.runs import TimedProgress, follow_backfill, require_success
 
     dates = backfills.date_range(first, last)
     now = datetime.now(UTC)
     dags = find_dags(report, _reports())
-    all_chosen = [backfills.choose_periods(declared, dates, now) for declared in dags]
-    backfills.require_some(all_chosen, dates)
-
     client = airflow_of(airflow, running)
+    if wait:
+        for declared in dags:
+            require_active(declared, client)
     aws = Aws.connect()
     console = Console()
     plans = []
-    for chosen in all_chosen:
-        if not chosen.complete:
-            console.print(backfills.none_complete(chosen, dates), soft_wrap=True, highlight=False)
-            continue
-        plan = backfills.plan_backfill(chosen, client, aws)
+    for declared in dags:
+        plan = backfills.plan_backfill(declared, dates, client, aws, now)
         backfills.show(plan, console)
         if plan.to_run:
             plans.append(plan)
     if not plans:
         console.print("Nothing to run.")
         return
-    if wait:
-        backfills.require_active(plans)
     if not yes:
         _ask_to_pay("Start these runs?")
     for plan in plans:

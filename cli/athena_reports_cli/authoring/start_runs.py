@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.run_period import PERIOD_PARAM
@@ -53,14 +52,13 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
     """Return the details of a DAG in an Airflow that has it as the files here.
 
     `build_dag` puts environment and logic into the `default_args`, which Airflow shows. Airflow
-    cuts the time of a backfill into the periods that are deployed, and looks neither at the start
-    date of the DAG nor at its end date (`SerializedDAG.iter_dagrun_infos_between`).
+    cuts the time of a backfill into the periods that are deployed.
 
     Raises:
         DeploymentError: It has no such DAG, or one of another environment, logic or schedule.
         AirflowApiError: It rejected the request, or did not respond.
     """
-    dag: Any = declared.dag
+    dag = declared.dag
     try:
         details = airflow.dag_details(dag.dag_id)
     except AirflowApiError as error:
@@ -77,12 +75,9 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
             f"{dag.dag_id} is of environment {arguments.get('environment')} in this Airflow, and"
             f" this shell is set to {environment}. Use --airflow to name that of {environment}."
         )
-    zone = declared.cadence.zone
     for fact, deployed, ours in (
         ("logic", arguments.get("logic"), declared.logic),
         ("schedule", details.get("timetable_description"), declared.cadence.description),
-        ("since", _local_date(details.get("start_date"), zone), _date(dag.start_date, zone)),
-        ("until", _local_date(details.get("end_date"), zone), _date(dag.end_date, zone)),
     ):
         if deployed != ours:
             raise DeploymentError(
@@ -100,14 +95,6 @@ def require_active(declared: DeclaredReport, airflow: AirflowClient) -> None:
             f"{declared.dag.dag_id} is paused in this Airflow, so its run would wait."
             " Unpause it first."
         )
-
-
-def _local_date(text: str | None, zone: ZoneInfo) -> str:
-    return _date(datetime.fromisoformat(text), zone) if text else "none"
-
-
-def _date(instant: datetime | None, zone: ZoneInfo) -> str:
-    return instant.astimezone(zone).date().isoformat() if instant else "none"
 
 
 def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:

@@ -23,11 +23,8 @@ from athena_reports_cli.authoring.backfill import (
     BackfillError,
     BackfillPlan,
     begin,
-    choose_periods,
     date_range,
-    none_complete,
-    require_active,
-    require_some,
+    periods_with_data,
     show,
 )
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -98,132 +95,39 @@ def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_w
         fields["until"] = until.isoformat()
     report = declared(make_report, cadence, **fields)
     dates = date_range(first.isoformat(), last.isoformat())
-    if until is not None and last > until:
-        with pytest.raises(BackfillError, match=f"has data until {until} .until=., and --to is"):
-            choose_periods(report, dates, NOW)
-        return
-    chosen = choose_periods(report, dates, NOW)
+    found = periods_with_data(report, dates, NOW)
 
-    complete, unfinished = [], []
-    for days in range((last - first).days + 1):
+    expected = []
+    for days in range((min(last, until or last) - first).days + 1):
         noon = datetime.combine(first + timedelta(days), time(12), ZONE)
         period = cadence.containing(noon)
         if period.first_date == noon.date():  # it begins on this date
-            (complete if period.last_date < TODAY else unfinished).append(period)
-    assert (list(chosen.complete), list(chosen.unfinished)) == (complete, unfinished)
+            expected.append(period)
+    assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "until", "ids"),
+    ("first", "last", "ids"),
     [
-        # A period at an end reaches as far as there are data, and as the present.
-        ("2025-06-01", "2025-06", "2025-06-03", ["2025-06-01", "2025-06-02", "2025-06-03"]),
-        ("2025-06-29", "2025-07", None, ["2025-06-29", "2025-06-30", "2025-07-01", "..."]),
-        ("2025-06-30", "2025", "2025-07-01", ["2025-06-30", "2025-07-01"]),
-        ("2025-07-01", "2025-07-01", None, ["2025-07-01"]),
+        ("2025", "2025-01-17", ["2025-01-15", "2025-01-16", "2025-01-17"]),
+        ("2025-06-19", "2025-06", ["2025-06-19", "2025-06-20"]),
+        ("2024", "2024", []),
+        ("2025-06-21", "2026", []),
     ],
 )
-def test_the_end_of_a_range_may_be_a_month_or_a_year_that_goes_on(
-    first: str, last: str, until: str | None, ids: list[str], make_report: MakeReport
+def test_of_a_range_only_what_has_data_is_taken(
+    first: str, last: str, ids: list[str], make_report: MakeReport
 ) -> None:
-    fields = {} if until is None else {"until": until}
+    fields = {"since": "2025-01-15", "until": "2025-06-20"}
     report = declared(make_report, daily("America/New_York"), **fields)
-    chosen = choose_periods(report, date_range(first, last), NOW)
-    found = [period.id for period in (*chosen.complete, *chosen.unfinished)]
-    if ids[-1] == "...":
-        assert found[: len(ids) - 1] == ids[:-1]
-    else:
-        assert found == ids
-    assert [period.id for period in chosen.complete] == [id for id in found if id < str(TODAY)]
+    periods = periods_with_data(report, date_range(first, last), NOW)
+    assert [period.id for period in periods] == ids
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "problem"),
-    [
-        (
-            "2025-01-14",
-            "2025-06-01",
-            "plays_daily has data from 2025-01-15 (since=), and --from is 2025-01-14."
-            " Use --from 2025-01-15, or change since=.",
-        ),
-        # A month at this end would lose its first dates without a word.
-        (
-            "2025-01",
-            "2025-06-01",
-            "plays_daily has data from 2025-01-15 (since=), and --from is 2025-01."
-            " Use --from 2025-01-15, or change since=.",
-        ),
-        (
-            "2025-06-01",
-            "2025-08-13",
-            "plays_daily has data until 2025-08-12 (until=), and --to is 2025-08-13."
-            " Use --to 2025-08-12, or change until=.",
-        ),
-        (
-            "2025-06-01",
-            "2025-07-02",
-            "--to 2025-07-02 is in the future: today is 2025-07-01 in America/New_York."
-            " The last complete day is 2025-06-30.",
-        ),
-    ],
-)
-def test_dates_without_data_and_in_the_future_are_refused(
-    first: str, last: str, problem: str, make_report: MakeReport
-) -> None:
-    fields = {"since": "2025-01-15", "until": "2025-08-12"}
-    report = declared(make_report, daily("America/New_York"), **fields)
-    with pytest.raises(BackfillError) as refused:
-        choose_periods(report, date_range(first, last), NOW)
-    assert str(refused.value) == problem
-
-
-def test_a_period_that_ends_in_this_instant_has_not_ended_for_airflow(
-    make_report: MakeReport,
-) -> None:
+def test_a_period_that_has_not_begun_is_not_taken(make_report: MakeReport) -> None:
     report = declared(make_report, daily("America/New_York"))
-    dates = date_range("2025-06-30", "2025-06-30")
-    midnight = datetime(2025, 7, 1, 4, tzinfo=UTC)
-    (period,) = choose_periods(report, dates, midnight).unfinished
-    chosen = choose_periods(report, dates, midnight + timedelta(microseconds=1))
-    assert (chosen.complete, chosen.unfinished) == ((period,), ())
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "says"),
-    [
-        (
-            "2025-06-24",
-            "2025-06-29",
-            "no week starts from 2025-06-24 to 2025-06-29."
-            " The nearest are 2025-06-23 and 2025-06-30.",
-        ),
-        ("2025-06-30", "2025-07-01", "the week 2025-06-30 is not over until 2025-07-06."),
-        ("2025-06-30", "2025-07", "the week 2025-06-30 is not over until 2025-07-06."),
-    ],
-)
-def test_a_range_without_a_complete_period_names_those_that_are_near(
-    first: str, last: str, says: str, make_report: MakeReport
-) -> None:
-    report = declared(make_report, weekly("monday", "America/New_York"))
-    dates = date_range(first, last)
-    chosen = choose_periods(report, dates, NOW)
-    assert none_complete(chosen, dates) == f"plays_weekly: {says}"
-
-
-def test_of_several_dags_one_with_a_period_is_enough_and_each_without_one_is_told(
-    make_report: MakeReport,
-) -> None:
-    reports = [declared(make_report, maker("America/New_York")) for maker in (quarterly, monthly)]
-    dates = date_range("2025-05-01", "2025-05-31")
-    require_some([choose_periods(report, dates, NOW) for report in reports], dates)
-    dates = date_range("2025-05-02", "2025-05-31")
-    with pytest.raises(BackfillError) as refused:
-        require_some([choose_periods(report, dates, NOW) for report in reports], dates)
-    assert str(refused.value) == (
-        "plays_quarterly: no quarter starts from 2025-05-02 to 2025-05-31. The nearest are 2025-Q2"
-        " and 2025-Q3. plays_monthly: no month starts from 2025-05-02 to 2025-05-31. The nearest"
-        " are 2025-05 and 2025-06."
-    )
+    periods = periods_with_data(report, date_range("2025-06-30", "2025"), NOW)
+    assert [period.id for period in periods] == ["2025-06-30", "2025-07-01"]
 
 
 # --- What is shown
@@ -342,9 +246,3 @@ def test_a_rejection_is_told_and_one_that_is_a_conflict_with_the_way_out() -> No
         "plays/daily already has a backfill that is active, and Airflow runs one per DAG at a time."
         " Repeat the command once its runs are done; Airflow notices within 30 seconds."
     )
-
-
-def test_runs_of_a_paused_dag_are_not_waited_for() -> None:
-    require_active([plan_of(days(2, 2))])
-    with pytest.raises(BackfillError, match=r"plays/daily is paused .*, or omit --wait\."):
-        require_active([plan_of(days(2, 2)), plan_of(days(2, 2), is_paused=True)])

@@ -132,8 +132,6 @@ def test_a_dag_as_in_the_files_is_returned(declared: DeclaredReport) -> None:
             {"timetable_description": "Monthly, UTC"},
             r"another schedule in this Airflow \(Mon.* UTC",
         ),
-        ({"start_date": "2025-03-31T15:00:00Z"}, r"another since .* \(2025-04-01\).* \(2025-03-01"),
-        ({"end_date": None}, r"another until in this Airflow \(none\) .* \(2025-12-31\)\. Deploy"),
         ({"default_args": {"environment": "dev", "logic": "v2:1"}}, r"another logic .* \(v2:1\)"),
         ({"default_args": {"environment": "prd"}}, "of environment prd in this Airflow, and this"),
         ({"default_args": None}, "of environment None in this Airflow"),
