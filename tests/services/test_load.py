@@ -168,7 +168,7 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\nlater,3\n")
     code, printed = shell("load", "again", "b.csv", "--time", "at")
     assert code == 1
-    assert "b.csv, line 4, column at: expected timestamp" in printed
+    assert "b.csv, row 3, column at: expected timestamp" in printed
     assert per_date(services, "again") == before
     assert {path.name for path in (folder / ".lake").iterdir()} == {"again", "again_2"}
 

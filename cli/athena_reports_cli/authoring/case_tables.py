@@ -73,16 +73,16 @@ def _load(
     """Create the table of a CSV file."""
     csv = read_csv(path, engine)
     names, types = typed_header(csv)
-    rows = name_columns(csv.rows, names, csv.place(0))
+    rows = name_columns(csv.rows, names, csv.header_place)
     columns = dict(zip(rows.columns, types, strict=True))
     for key in keys:
         if key not in columns:
             raise DataFileError(
-                f"{csv.place(0)}: the column {key} is missing, by which the report's input is"
+                f"{csv.header_place}: the column {key} is missing, by which the report's input is"
                 f" partitioned. Add it, such as `{key} string`."
             )
     advice = "Correct it, or the type in the header."
-    values = read_values(rows, columns, required=keys, place=csv.place, advice=advice)
+    values = read_values(rows, columns, required=keys, about=str(path), advice=advice)
     key_types = {key: columns.pop(key) for key in keys}
     table_files, _ = write_files(values, keys, engine)
     upload_files(table_files, table_uri, aws.s3)

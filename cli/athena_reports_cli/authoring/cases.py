@@ -9,9 +9,8 @@ the empty text.
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
-from itertools import zip_longest
+from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +33,7 @@ from athena_reports_cli.authoring.case_tables import (
     case_tables,
     input_files,
 )
-from athena_reports_cli.authoring.csv_files import CsvRow, read_csv_rows, shown
+from athena_reports_cli.authoring.csv_files import read_lines
 from athena_reports_cli.authoring.report_files import (
     Declared,
     DeclaredReport,
@@ -51,11 +50,10 @@ from athena_reports_cli.authoring.trial import (
     without_history,
 )
 from athena_reports_cli.local.local_endpoint import require_local
-
-Row = tuple[str | None, ...]
+from athena_reports_cli.local.words import counted
 
 CASE_FILE = "case.yaml"
-_SHOWN_DIFFERENCES = 10
+_SHOWN_LINES = 20  # of a difference
 
 
 class CaseFile(BaseModel, frozen=True, extra="forbid"):
@@ -85,8 +83,6 @@ class CaseResult(BaseModel, frozen=True):
     outcome: Outcome
     seconds: float = 0
     problem: str = ""
-    expected: tuple[Row, ...] = ()  # the header first; empty if the file was not read
-    found: tuple[Row, ...] = ()  # what came out, the header first
 
 
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
@@ -162,36 +158,24 @@ def _run(folder: Path, reports: Declared, aws: Aws, accept: bool) -> CaseResult:
         recipe = without_history(recipe_of(declared))
         with trial(TrialRequest(declared, period, query, recipe), aws) as done:
             actual_file = write_file(done.table, "csv", done.engine).path
-            actual = read_csv_rows(actual_file)
+            actual = read_lines(actual_file)
             problem = failures(done.checks)
             if accept:
                 shutil.copyfile(actual_file, expected_file)
-    expected: list[CsvRow] = []
     if accept and problem:
         problem = f"{expected_file} has the rows, but a run would not publish them: {problem}"
     elif not accept and not expected_file.is_file():
         problem = f"{expected_file} is missing. Add --accept to write it."
     elif not accept:
-        expected = read_csv_rows(expected_file)
-        differences = list(_differences(expected, actual))
-        if len(differences) > _SHOWN_DIFFERENCES:
-            number = len(differences) - _SHOWN_DIFFERENCES
-            differences[_SHOWN_DIFFERENCES:] = [f"... and {number} more."]
-        if differences:
-            problem = "\n".join([f"{expected_file}: the rows differ.", *differences])
+        difference = _difference(read_lines(expected_file), actual)
+        if difference:
+            problem = "\n".join([f"{expected_file}: the rows differ.", *difference])
     outcome: Outcome = "passed"
     if problem:
         outcome = "failed"
     elif accept:
         outcome = "accepted"
-    return CaseResult(
-        report=folder.parent.name,
-        case=folder.name,
-        outcome=outcome,
-        problem=problem,
-        expected=tuple(row.values for row in expected),
-        found=tuple(row.values for row in actual),
-    )
+    return CaseResult(report=folder.parent.name, case=folder.name, outcome=outcome, problem=problem)
 
 
 def _find_report(folder: Path, reports: Declared) -> tuple[DeclaredReport, Period]:
@@ -238,39 +222,13 @@ def _require_inputs(folder: Path, declared: DeclaredReport) -> None:
         )
 
 
-def _differences(expected: Sequence[CsvRow], actual: Sequence[CsvRow]) -> Iterator[str]:
-    """Yield how rows differ from the expected ones, the header first, a line for each value."""
-    header = expected[0]
-    if header.values != actual[0].values:
-        yield f"line {header.line}: expected the columns {_row(header)}; found {_row(actual[0])}."
-        return
-    matcher = SequenceMatcher(
-        None, [row.values for row in expected], [row.values for row in actual], autojunk=False
-    )
-    for operation, start, end, actual_start, actual_end in matcher.get_opcodes():
-        if operation == "equal":
-            continue
-        line = expected[start - 1].line  # the header is equal, so there is a row before
-        pairs = zip_longest(expected[start:end], actual[actual_start:actual_end])
-        for expected_row, actual_row in pairs:
-            if expected_row is None:
-                yield f"after line {line}: expected no row; found {_row(actual_row)}."
-                continue
-            line = expected_row.line
-            if actual_row is None:
-                yield f"line {line}: expected the row {_row(expected_row)}; found no row."
-                continue
-            columns = zip(header.values, expected_row.values, actual_row.values, strict=True)
-            for name, value, actual_value in columns:
-                if value != actual_value:
-                    yield (
-                        f"line {line}, column {name}: expected {shown(value)}; found"
-                        f" {shown(actual_value)}."
-                    )
-
-
-def _row(row: CsvRow) -> str:
-    return ", ".join(shown(value) for value in row.values)
+def _difference(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
+    """Return how rows differ, as lines of a unified diff. Line 1 is the header."""
+    lines = list(unified_diff(expected, actual, "expected", "found", n=0, lineterm=""))
+    left_out = len(lines) - _SHOWN_LINES
+    if left_out > 0:
+        lines[_SHOWN_LINES:] = [f"... and {counted(left_out, 'line')} more"]
+    return lines
 
 
 def show(result: CaseResult, console: Console) -> None:

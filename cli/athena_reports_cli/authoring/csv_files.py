@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 from uuid import uuid4
@@ -39,7 +38,6 @@ _REJECTED = """
 SELECT line_byte_position, error_type, error_message, csv_line FROM reject_errors
 ORDER BY line_byte_position LIMIT 1
 """
-_MIXED_LINE_ENDS = "state machine reached an invalid state"
 _NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 _PROBLEMS = {  # by DuckDB's type of a rejected row
     "MISSING COLUMNS": (
@@ -79,13 +77,6 @@ class Header(NamedTuple):
     end: int
 
 
-class CsvRow(NamedTuple):
-    """The values of a row, and the line on which it begins, from 1."""
-
-    line: int
-    values: tuple[str | None, ...]
-
-
 @dataclass(frozen=True)
 class CsvFile:
     """A CSV file that an engine has read.
@@ -102,23 +93,19 @@ class CsvFile:
     rows: "DuckDBPyRelation"
     copy: Path
 
-    def lines(self) -> Iterator[int]:
-        """Return the lines on which the header and each row begin, from 1."""
-        yield self.header.line
-        csv.field_size_limit(_LONGEST_ROW)
-        with open_text(self.copy) as stream:
-            below = islice(stream, self.header.end, None)
-            reader = csv.reader(below, delimiter=self.header.delimiter, skipinitialspace=True)
-            line = self.header.end + 1
-            for record in reader:
-                if record or len(self.header.fields) == 1:  # an empty line of one field is NULL
-                    yield line
-                line = self.header.end + reader.line_num + 1
+    @property
+    def header_place(self) -> str:
+        """The file and the line of its header."""
+        return f"{self.path}, line {self.header.line}"
 
-    def place(self, row: int) -> str:
-        """Return the file and the line of a row, by its number from 1; 0 is the header."""
-        line = next(islice(self.lines(), row, None))
-        return f"{self.path}, line {line}"
+    def lines(self) -> list[str]:
+        """Return the names of the columns and each row as a line of text."""
+        names = self.header.fields
+        lines = [", ".join(names)]
+        for row in self.rows.fetchall():
+            pairs = zip(names, row, strict=True)
+            lines.append(", ".join(f"{name}={shown(value)}" for name, value in pairs))
+        return lines
 
     def place_at(self, byte: int) -> str:
         """Return the file and the line of a row that DuckDB finds at a byte.
@@ -175,12 +162,10 @@ def read_csv(path: Path, engine: Engine) -> CsvFile:
     return file
 
 
-def read_csv_rows(path: Path) -> list[CsvRow]:
-    """Return the header and the rows of a small CSV file, as `read_csv` reads it."""
+def read_lines(path: Path) -> list[str]:
+    """Return `CsvFile.lines` of a small CSV file."""
     with open_engine(settings().memory_limit, about=str(path)) as engine:
-        file = read_csv(path, engine)
-        rows = [file.header.fields, *file.rows.fetchall()]
-        return [CsvRow(*row) for row in zip(file.lines(), rows, strict=True)]
+        return read_csv(path, engine).lines()
 
 
 def typed_header(file: CsvFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -193,7 +178,7 @@ def typed_header(file: CsvFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     types = []
     for field in file.header.fields:
         name, _, written_type = field.partition(" ")
-        about = f"{file.place(0)}, column {name}"
+        about = f"{file.header_place}, column {name}"
         if not written_type:
             raise DataFileError(
                 f"{about}: the header declares no type. Write one after the name, such as"
@@ -273,8 +258,6 @@ def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
         if explained is None or isinstance(explained, ResultError):  # it is no query's result
             copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
             problem = re.sub(copy, str(file), reason(error))
-            if _MIXED_LINE_ENDS in problem:
-                problem = "some lines end with \\n, and others with \\r\\n; make them alike"
             explained = DataFileError(f"{file} cannot be read: {problem}.")
         raise explained from error
 

@@ -1,8 +1,6 @@
 """Loads a file into a table of the local services, and keeps it, so that later services have it."""
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -22,17 +20,17 @@ from athena_reports.rows.columns import (
     stored_type,
 )
 from athena_reports.rows.engine import Engine, open_engine
-from athena_reports.sql.names import is_reserved, quoted
+from athena_reports.sql.names import quoted
 from athena_reports_cli.authoring.csv_files import (
     DataFileError,
     column_name,
     copy_into,
     explained_errors,
     name_columns,
-    open_text,
     read_csv,
     typed_header,
 )
+from athena_reports_cli.authoring.report_name import require_partition_key, require_table_name
 from athena_reports_cli.authoring.text_values import (
     DATE_TYPES,
     TYPES_OF_CSV,
@@ -56,7 +54,6 @@ if TYPE_CHECKING:
 
 Unit = Literal["day", "hour"]
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")  # of a table or a partition key
 _MEMORY = "1GB"  # the author's machine has more than a task
 _JSON = (".jsonl", ".ndjson", ".json")
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d-%H"}  # of the partition key
@@ -92,12 +89,10 @@ class _Rows(NamedTuple):
     Attributes:
         relation: The rows, with the names of the table.
         types: Glue's types of the columns that are read from texts.
-        place: Returns the file and the place of a row, by its number from 1.
     """
 
     relation: "DuckDBPyRelation"
     types: dict[str, str]
-    place: Callable[[int], str]
 
 
 def load(
@@ -178,16 +173,8 @@ def _declaration(source: Source) -> str:
 
 
 def _require_names(source: Source) -> None:
-    for name in (source.table, source.key):
-        if not _NAME.fullmatch(name):
-            raise DataFileError(
-                f'"{name}" is not a valid name in Athena: begin with a lower-case letter, and use'
-                " lower-case letters, digits and _."
-            )
-    if is_reserved(source.key):
-        raise DataFileError(
-            f'The partition key "{source.key}" is a reserved word of SQL. Choose another name.'
-        )
+    require_table_name(source.table)
+    require_partition_key(source.key)
     zone_of(source.zone)
 
 
@@ -202,7 +189,7 @@ def _write(
         rows.relation,
         rows.types,
         required=[time] if time else [],
-        place=rows.place,
+        about=str(source.file),
         advice="Correct it, or describe the column by --type or --date-format.",
         date_format=source.date_format,
     )
@@ -227,7 +214,7 @@ def _read(source: Source, engine: Engine) -> _Rows:
     if suffix == ".csv":
         rows = _read_csv(source, engine)
     elif suffix in _JSON:
-        rows = _read_json(source, suffix, engine)
+        rows = _read_json(source, engine)
     elif suffix == ".parquet":
         rows = _read_parquet(source, engine)
     else:
@@ -256,64 +243,41 @@ def _read_csv(source: Source, engine: Engine) -> _Rows:
     declared_types: Sequence[str] = ()
     with suppress(DataFileError):  # most headers declare no types
         names, declared_types = typed_header(csv)
-    relation = name_columns(csv.rows, names, csv.place(0))
+    relation = name_columns(csv.rows, names, csv.header_place)
     if declared_types:
         types = dict(zip(relation.columns, declared_types, strict=True))
     else:
         candidates = dict.fromkeys(relation.columns, TYPES_OF_CSV)
         types = infer_types(relation, candidates, date_format=source.date_format)
-    return _Rows(relation, types, csv.place)
+    return _Rows(relation, types)
 
 
-def _read_json(source: Source, suffix: str, engine: Engine) -> _Rows:
+def _read_json(source: Source, engine: Engine) -> _Rows:
     """Return the rows of JSON. Its strings are texts, whatever DuckDB takes them for."""
-    import duckdb
-
-    copy = copy_into(engine, source.file)
-    file = duckdb_literal(str(copy))
+    file = duckdb_literal(str(copy_into(engine, source.file)))
     declared = {column_name(written) for written in source.types}
     path = engine.folder / "rows.parquet"  # JSON is slow to read
-    try:
-        guessed = engine.connection.sql(f"FROM read_json({file}, sample_size = -1)")
-        fields = []
-        candidates: dict[str, Sequence[str]] = {}
-        for name, kind in zip(guessed.columns, guessed.types, strict=True):
-            column = column_name(name)
-            read_as = rewritten(kind, _json_type)
-            if str(kind) == "DOUBLE":  # which has not every whole number that JSON has
-                read_as = "VARCHAR"
-                candidates[column] = TYPES_OF_CSV
-            elif column in declared:
-                read_as = "VARCHAR"
-            elif read_as == "VARCHAR":
-                candidates[column] = TYPES_OF_TEXT
-            fields.append(f"{duckdb_literal(name)}: {duckdb_literal(read_as)}")
-        columns = ", ".join(fields)
-        rows = engine.connection.sql(f"FROM read_json({file}, columns = {{{columns}}})")
-        relation = name_columns(rows, rows.columns, str(source.file))
-        relation.write_parquet(str(path))
-    except duckdb.Error:
-        _require_json(copy, suffix, source.file)
-        raise
+    guessed = engine.connection.sql(f"FROM read_json({file}, sample_size = -1)")
+    fields = []
+    candidates: dict[str, Sequence[str]] = {}
+    for name, kind in zip(guessed.columns, guessed.types, strict=True):
+        column = column_name(name)
+        read_as = rewritten(kind, _json_type)
+        if str(kind) == "DOUBLE":  # which has not every whole number that JSON has
+            read_as = "VARCHAR"
+            candidates[column] = TYPES_OF_CSV
+        elif column in declared:
+            read_as = "VARCHAR"
+        elif read_as == "VARCHAR":
+            candidates[column] = TYPES_OF_TEXT
+        fields.append(f"{duckdb_literal(name)}: {duckdb_literal(read_as)}")
+    columns = ", ".join(fields)
+    rows = engine.connection.sql(f"FROM read_json({file}, columns = {{{columns}}})")
+    relation = name_columns(rows, rows.columns, str(source.file))
+    relation.write_parquet(str(path))
     relation = engine.connection.sql(f"FROM {read_parquet(path)}")
-    _require_all_keys(relation, guessed, source.file)
     types = infer_types(relation, candidates, date_format=source.date_format)
-    return _Rows(relation, types, lambda row: f"{source.file}, row {row}")
-
-
-def _require_all_keys(rows: "DuckDBPyRelation", guessed: "DuckDBPyRelation", file: Path) -> None:
-    """Raise DataFileError if a column has lost its values.
-
-    Of two keys that differ in case only, DuckDB calls one by another name, which no object has.
-    """
-    lost = [f"count(*) > 0 AND count({quoted(column)}) = 0" for column in rows.columns]
-    are_lost = rows.aggregate(", ".join(lost)).fetchall()[0]
-    for name, kind, is_lost in zip(rows.columns, guessed.types, are_lost, strict=True):
-        if is_lost and str(kind) != '"NULL"':
-            raise DataFileError(
-                f"{file}, column {name}: two keys differ only in the case of their letters. Rename"
-                " one in the file."
-            )
+    return _Rows(relation, types)
 
 
 def _json_type(guessed: str) -> str:
@@ -321,22 +285,6 @@ def _json_type(guessed: str) -> str:
     if is_number(guessed) or guessed == "BOOLEAN":
         return stored_type(guessed)
     return "VARCHAR"
-
-
-def _require_json(copy: Path, suffix: str, file: Path) -> None:
-    """Raise DataFileError for the place that is not JSON. DuckDB counts a line too many."""
-    with open_text(copy) as stream:
-        documents: Iterable[str] = stream
-        if suffix == ".json":
-            documents = [stream.read()]
-        for number, document in enumerate(documents):
-            try:
-                json.loads(document.rstrip() or "null")
-            except json.JSONDecodeError as error:
-                raise DataFileError(
-                    f"{file}, line {number + error.lineno}, column {error.colno}: {error.msg}."
-                    " Correct the JSON."
-                ) from error
 
 
 def _read_parquet(source: Source, engine: Engine) -> _Rows:
@@ -348,7 +296,7 @@ def _read_parquet(source: Source, engine: Engine) -> _Rows:
             value = milliseconds(f"{quoted(name)}::VARCHAR")  # any other cast rounds nanoseconds
         stored.append(f"{value} AS {quoted(name)}")
     relation = name_columns(rows.select(", ".join(stored)), rows.columns, str(source.file))
-    return _Rows(relation, {}, lambda row: f"{source.file}, row {row}")
+    return _Rows(relation, {})
 
 
 def _column(written: str, rows: _Rows, file: Path) -> str:

@@ -5,7 +5,7 @@ them. So `007`, `1E5`, `0x1F` and `NO` stay text.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from athena_reports.rows.columns import duckdb_literal, table_type
@@ -73,7 +73,7 @@ def read_values(
     types: Mapping[str, str],
     *,
     required: Collection[str],
-    place: Callable[[int], str],
+    about: str,
     advice: str,
     date_format: str = "",
 ) -> "DuckDBPyRelation":
@@ -85,7 +85,7 @@ def read_values(
         rows: The rows.
         types: Glue's types by the names of the columns that are read.
         required: Those of them that are never NULL.
-        place: Returns the file and the place of a row, by its number from 1.
+        about: The file, for the message.
         advice: What to do about a wrong value.
         date_format: Another format of dates and timestamps than ISO 8601, as `strptime` has it.
 
@@ -111,7 +111,7 @@ def read_values(
             row, column = min(wrong)
             texts = numbered.filter(f"{_ROW} = {row}").select(_trimmed(column))
             problem = _problem(types.get(column, ""), texts.fetchall()[0][0])
-            raise DataFileError(f"{place(row)}, column {column}: {problem} {advice}")
+            raise DataFileError(f"{about}, row {row}, column {column}: {problem} {advice}")
     return rows.select(", ".join(f"{value} AS {quoted(name)}" for name, value in values.items()))
 
 

@@ -30,12 +30,12 @@ HEADER = PLAYS.partition("\n")[0]
         ),
         (
             PLAYS.replace("b,,", '"b\nb",,') + "c,one,2025-06-16,2025-06-16\n",
-            "line 7, column score: expected bigint; found 'one'. Correct it, or the type in the"
+            "row 5, column score: expected bigint; found 'one'. Correct it, or the type in the"
             " header.",
         ),
         (
             PLAYS + "c,1,2025-06-16,\n",
-            "line 6, column dt: the value is missing, and the table is partitioned by it. Correct"
+            "row 5, column dt: the value is missing, and the table is partitioned by it. Correct"
             " it, or the type in the header.",
         ),
     ],

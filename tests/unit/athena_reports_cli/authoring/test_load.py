@@ -19,6 +19,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports_cli.authoring.csv_files import DataFileError
 from athena_reports_cli.authoring.load import Source, load, parse_types, show
+from athena_reports_cli.authoring.report_name import NewReportError
 from athena_reports_cli.local.lake import KeptTable, Lake
 
 if TYPE_CHECKING:
@@ -130,17 +131,17 @@ def test_an_option_that_declares_no_type_is_rejected(declaration: str, problem: 
         (
             "a,b\nx,2\n",
             {"types": {"a": "int"}},
-            ", line 2, column a: expected int; found 'x'. Correct it, or describe the column by"
+            ", row 1, column a: expected int; found 'x'. Correct it, or describe the column by"
             " --type or --date-format.",
         ),
         # A time is one, whatever the column is otherwise.
         (
             "at,n\n2026-03-01,1\nlater,2\n",
             {"time": "At"},
-            ", line 3, column at: expected timestamp",
+            ", row 2, column at: expected timestamp",
         ),
-        ("at,n\n5,1\n", {"time": "at"}, ", line 2, column at: expected timestamp"),
-        ("at,n\n2026-03-01,1\n,2\n", {"time": "at"}, ", line 3, column at: the value is missing"),
+        ("at,n\n5,1\n", {"time": "at"}, ", row 1, column at: expected timestamp"),
+        ("at,n\n2026-03-01,1\n,2\n", {"time": "at"}, ", row 2, column at: the value is missing"),
     ],
 )
 def test_a_file_that_cannot_become_a_table_changes_nothing(
@@ -150,25 +151,14 @@ def test_a_file_that_cannot_become_a_table_changes_nothing(
     assert refusal(Source("bad", file, **options), lake, tmp_path).startswith(f"{file}{problem}")
 
 
-@pytest.mark.parametrize("name", ["_x", "2nd", "x" * 129, "größe", "", "a b"])
-def test_what_is_not_a_name_in_athena_is_rejected_as_a_table_and_as_a_key(
-    name: str, tmp_path: Path, lake: Lake
+@pytest.mark.parametrize(("table", "key"), [("2nd", "dt"), ("names", "a b"), ("names", "from")])
+def test_what_is_not_a_name_in_athena_is_rejected(
+    table: str, key: str, tmp_path: Path, lake: Lake
 ) -> None:
     file = write(tmp_path / "rows.csv", "at,n\n2026-03-01,1\n")
-    for source in (Source(name, file, time="at"), Source("names", file, time="at", key=name)):
-        assert refusal(source, lake, tmp_path) == (
-            f'"{name}" is not a valid name in Athena: begin with a lower-case letter, and use'
-            " lower-case letters, digits and _."
-        )
-    longest = "x" * 128
-    load(Source(longest, file, time="at", key=longest), lake, tmp_path / ".lake")
-
-
-def test_a_reserved_word_is_no_partition_key(tmp_path: Path, lake: Lake) -> None:
-    file = write(tmp_path / "rows.csv", "at,n\n2026-03-01,1\n")
-    assert refusal(Source("keyed", file, time="at", key="from"), lake, tmp_path) == (
-        'The partition key "from" is a reserved word of SQL. Choose another name.'
-    )
+    with pytest.raises(NewReportError):
+        load(Source(table, file, time="at", key=key), lake, tmp_path / ".lake")
+    assert not (tmp_path / ".lake").exists()
 
 
 def test_a_file_of_an_unknown_format_is_rejected(tmp_path: Path, lake: Lake) -> None:
@@ -332,9 +322,8 @@ def test_the_type_of_a_column_of_json_is_that_of_all_its_values(tmp_path: Path, 
         (
             "f.jsonl",
             '{"a": 1}\n\n{"a": \n',
-            ", line 3, column 6: Expecting value. Correct the JSON.",
+            " cannot be read: Invalid Input Error: Malformed JSON",
         ),
-        ("f.json", '[{"a": 1},\n {"a": 2\n]', ", line 3, column 1: Expecting ',' delimiter."),
         (
             "f.jsonl",
             '{"a": 1, "a": 2}\n',
@@ -342,7 +331,6 @@ def test_the_type_of_a_column_of_json_is_that_of_all_its_values(tmp_path: Path, 
             ' 1: Object {{"a":1,"a":2}} has duplicate key "a".',
         ),
         ("f.jsonl", '{"a b": 1, "a_b": 3}\n', ": columns 1 and 2 both have the name a_b."),
-        ("f.jsonl", '{"id": 1, "ID": 2}', ", column id_1: two keys differ only in the case of th"),
         ("f.jsonl", "", " has no rows."),
         (
             "f.jsonl",

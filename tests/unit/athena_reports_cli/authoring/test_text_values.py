@@ -42,7 +42,7 @@ def read(
         rows,
         types,
         required=required,
-        place=file.place,
+        about=str(path),
         advice="Correct it.",
         date_format=date_format,
     )
@@ -230,7 +230,7 @@ def test_a_value_of_another_type_is_reported_with_its_place(
     with pytest.raises(DataFileError) as refused:
         read(path, engine, {"score": kind})
     assert str(refused.value) == (
-        f"{path}, line 5, column score: expected {expected}; found {text!r}. Correct it."
+        f"{path}, row 2, column score: expected {expected}; found {text!r}. Correct it."
     )
 
 
@@ -240,7 +240,7 @@ def test_a_missing_value_of_a_required_column_is_reported(
 ) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"at,n\n2026-03-01,1\n{value},2\n")
-    with pytest.raises(DataFileError, match="line 3, column at: the value is missing, and the"):
+    with pytest.raises(DataFileError, match="row 2, column at: the value is missing, and the"):
         read(path, engine, required=["at"])
 
 
