@@ -109,7 +109,7 @@ def test_the_reports_of_a_page_break_no_rule(page: Path, tmp_path: Path, sql_fol
     for name, template in zip(names, templates, strict=True):
         (sql_folder / name).write_text(template)
 
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
     sql_rules.renew(repository)
     findings = {rule.__name__: found for rule in RULES if (found := rule(repository))}
     assert findings == {}

@@ -81,7 +81,7 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
 ) -> None:
     code, printed = shell("new", name, *options(**changed))
     assert code == 0, printed
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
     assert sql_rules.renew(repository) == []  # `new` has written them
     for rule in [*dag_rules.RULES, *sql_rules.RULES]:
         assert rule(repository) == [], rule.__name__

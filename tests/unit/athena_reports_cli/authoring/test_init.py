@@ -473,7 +473,7 @@ def test_the_folders_that_a_pyproject_may_name_are_those_of_a_project(tmp_path: 
     for folder in named[1].split(", "):
         key, _, usual = folder.removesuffix(")").partition(" (")
         told[key] = usual or key
-    project = vars(Project.usual(tmp_path))
+    project = vars(Project(tmp_path))
     assert project.pop("root") == tmp_path
     assert told == {key: str(path.relative_to(tmp_path)) for key, path in project.items()}
 

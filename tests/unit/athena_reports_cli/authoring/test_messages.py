@@ -117,7 +117,7 @@ def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
     assert told.startswith(f"{file} cannot be imported: line {line}: Report 'scores': ")
     assert problem in told
 
-    (finding,) = every_file_can_be_imported(Repository(Project.usual(root)))
+    (finding,) = every_file_can_be_imported(Repository(Project(root)))
     assert finding.startswith(f"scores.py, line {line}: ")
     assert finding.endswith(f" (`{text.splitlines()[line - 1]}`)")
     assert problem in finding

@@ -73,7 +73,7 @@ def parsed(root: Path, *reports: NewReport) -> dict[str, Any]:
     """The DAGs by id, as Airflow finds them in a repository of these reports alone."""
     shutil.rmtree(root, ignore_errors=True)
     for report in reports:
-        write_report(report, Project.usual(root))
+        write_report(report, Project(root))
     bag: Any = DagBag(root / "dags", bundle_path=root / "dags")
     assert bag.import_errors == {}
     dags: dict[str, Any] = bag.dags
@@ -86,7 +86,7 @@ def ids(names: set[str]) -> set[str]:
 
 def names_in_use(root: Path) -> set[str]:
     """The names that mean something to Python, or to the file that is written."""
-    file, *_ = write_report(new_report(name="sample"), Project.usual(root))
+    file, *_ = write_report(new_report(name="sample"), Project(root))
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     in_file = {node.id for node in tree if isinstance(node, ast.Name)}
     names = {
@@ -133,7 +133,7 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 @given(LINES | st.text("""'"\\{}[]%#🦊é \u200d\u3000""", min_size=1).filter(str.strip))
 def test_the_owner_is_read_as_it_was_given(root: Path, owner: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    file, *_ = write_report(new_report(owner=owner), Project.usual(root))
+    file, *_ = write_report(new_report(owner=owner), Project(root))
     source = file.read_text(encoding="utf-8")
 
     (written,) = (
@@ -158,7 +158,7 @@ def test_an_owner_is_written_in_the_quotes_of_the_formatter(root: Path) -> None:
     owners = ["plain", 'The "best" team', "it's", "a\"b'", "''\"", "back\\slash", 'a\\"b']
     for number, owner in enumerate(owners):
         report = new_report(name=f"of_owner_{number}", owner=owner)
-        write_report(report, Project.usual(root))
+        write_report(report, Project(root))
     ruff = Path(sys.executable).with_name("ruff")
     check = [ruff, "format", "--check", "--no-cache", "--isolated", root / "dags"]
     assert subprocess.run(check, capture_output=True).returncode == 0
@@ -176,7 +176,7 @@ def test_digits_and_underscores_may_stand_in_names(root: Path) -> None:
 
 def test_the_number_has_another_name_than_the_key(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    _, sql_file, case, _, expected = write_report(new_report(ranked="events"), Project.usual(root))
+    _, sql_file, case, _, expected = write_report(new_report(ranked="events"), Project(root))
     assert case.name == "case.yaml"
     assert "    events,\n    COUNT(*) AS event_count\n" in sql_file.read_text()
     assert expected.read_text() == '"events",event_count\n"first",1\n"last",1\n'
@@ -198,7 +198,7 @@ def test_the_case_has_the_first_whole_week_and_the_instants_around_its_bounds(
     """Of New York, the clocks go forward on that Sunday."""
     shutil.rmtree(root, ignore_errors=True)
     report = new_report(since=since, timezone=zone, partition=partition)
-    write_report(report, Project.usual(root))
+    write_report(report, Project(root))
     case = root / "tests" / "reports" / "busy_users" / "bounds"
     assert yaml.safe_load((case / "case.yaml").read_text())["period"] == date(2025, 3, 10)
 
@@ -235,7 +235,7 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
     for table, key, time in zip(words, words[1:] + words[:1], words[2:] + words[:2], strict=True):
         _, file, *_ = write_report(
             new_report(name=f"report_{key}", table=table, ranked=key, time=time),
-            Project.usual(root),
+            Project(root),
         )
         context = template_context(
             SqlPeriod(weekly().period("2025-01-05")), {"top": 10}, [Input(table, "dt")]
@@ -271,7 +271,7 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
 ) -> None:
     shutil.rmtree(root, ignore_errors=True)
     with pytest.raises(NewReportError, match=re.escape(problem)):
-        write_report(new_report(**changed), Project.usual(root))
+        write_report(new_report(**changed), Project(root))
     assert not root.exists()
 
 
@@ -318,7 +318,7 @@ def test_an_owner_is_a_line_of_text(owner: str) -> None:
 def test_a_report_is_written_as_a_person_would_write_it(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
     report = new_report(until=date(2025, 6, 30), partition="day", timezone="Asia/Tokyo")
-    dag_file, sql_file, *_ = write_report(report, Project.usual(root))
+    dag_file, sql_file, *_ = write_report(report, Project(root))
     assert (
         dag_file.read_text()
         == '''"""
@@ -375,7 +375,7 @@ LIMIT {{ params.top }}
 @pytest.mark.parametrize("number", [1, 2])
 def test_what_is_there_already_is_named_and_left_alone(number: int, root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    project = Project.usual(root)
+    project = Project(root)
     dag_file, sql_file, *others = write_report(new_report(), project)
     for path in others:
         path.unlink()

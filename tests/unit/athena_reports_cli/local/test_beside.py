@@ -45,7 +45,7 @@ def configured(project: Project, **shell: str) -> dict[str, str | None]:
 
 
 def test_airflow_has_the_folders_of_the_project(tmp_path: Path) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.sql.mkdir(parents=True)
     expected = {name: str(tmp_path / folder) for name, folder in VARIABLES.items()}
     assert configured(project) == expected
@@ -54,7 +54,7 @@ def test_airflow_has_the_folders_of_the_project(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_what_the_shell_names_stays(name: str, tmp_path: Path) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.sql.mkdir(parents=True)
     expected: dict[str, str | None] = {}
     expected |= {other: str(tmp_path / folder) for other, folder in VARIABLES.items()}
@@ -65,7 +65,7 @@ def test_what_the_shell_names_stays(name: str, tmp_path: Path) -> None:
 
 
 def test_without_a_folder_of_sql_the_library_looks_by_itself(tmp_path: Path) -> None:
-    assert configured(Project.usual(tmp_path))["ATHENA_REPORTS_SQL_FOLDER"] is None
+    assert configured(Project(tmp_path))["ATHENA_REPORTS_SQL_FOLDER"] is None
 
 
 # --- services of AWS
@@ -144,7 +144,7 @@ def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     found = beside_of(project, shell, is_up=is_up, monkeypatch=monkeypatch)
     assert found == (variables, running)
     assert started == []
@@ -165,7 +165,7 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     variables, _ = beside_of(project, {}, is_up=False, monkeypatch=monkeypatch)
     url = "http://127.0.0.1:4999"
     assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
@@ -180,7 +180,7 @@ def test_what_reads_publications_is_refused_where_there_are_none(
     shell: dict[str, str], tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Services that were started for it would be empty."""
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     with pytest.raises(NoServicesError) as refused:
         beside_of(project, shell, is_up=False, monkeypatch=monkeypatch, may_start=False)
     assert str(refused.value) == (
@@ -270,7 +270,7 @@ def test_every_client_calls_the_services_that_a_command_says_it_uses(
         for name in SET:
             os.environ.pop(name, None)
         os.environ |= files | shell
-        with services_beside(Project.usual(tmp_path), may_start=True):
+        with services_beside(Project(tmp_path), may_start=True):
             clients = [boto3.client(name) for name in ("athena", "glue", "s3", "sts")]
             credentials = boto3.Session().get_credentials()
     assert {client.meta.endpoint_url for client in clients} == {url}

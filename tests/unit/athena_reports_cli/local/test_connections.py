@@ -26,7 +26,7 @@ SLACK = f'{{"conn_type": "slack", "password": "{SECRET}=="}}'
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project.usual(tmp_path)
+    return Project(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ RUNNING = Running("http://127.0.0.1:8080", "admin", "secret", {"AWS_ENDPOINT_URL
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.airflow.mkdir()
     return project
 

@@ -29,7 +29,7 @@ from athena_reports_cli.local.up import airflow_of, require_free, stay_up
 def test_an_airflow_has_what_the_project_and_the_services_say(
     schedule: bool, tmp_path: Path
 ) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.sql.mkdir(parents=True)
     services = Services("http://127.0.0.1:4566")
     home = None if schedule else tmp_path / "home"
@@ -57,7 +57,7 @@ def test_an_airflow_has_what_the_project_and_the_services_say(
 def test_by_default_an_airflow_starts_no_run_by_itself_in_the_folder_of_up(tmp_path: Path) -> None:
     services = Services("http://127.0.0.1:4566")
     told: list[str] = []
-    airflow = airflow_of(Project.usual(tmp_path), services, told.append, {})
+    airflow = airflow_of(Project(tmp_path), services, told.append, {})
     config = airflow.config
     assert config.environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
     assert (config.home, config.port) == (tmp_path / ".airflow" / "up", None)
@@ -84,13 +84,13 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
         with pytest.raises(AirflowRuntimeError, match=problem):
-            up.up(Project.usual(tmp_path), port, Console(file=StringIO()))
+            up.up(Project(tmp_path), port, Console(file=StringIO()))
     require_free(port)
 
 
 @pytest.mark.usefixtures("nothing_starts")
 def test_a_second_one_is_told_where_the_first_one_runs(tmp_path: Path) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.airflow.mkdir()
     with (
         announced(Running("http://127.0.0.1:9", "admin", "secret", {}), project),
@@ -106,7 +106,7 @@ class EndedError(Exception):
 def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.airflow.mkdir()
     services = Services("http://127.0.0.1:4566")
     looks = []
@@ -153,13 +153,13 @@ def test_a_wrong_line_of_the_connections_is_told_before_anything_is_started(
 ) -> None:
     (tmp_path / ".airflow.env").write_text("SMTP_DEFAULT=smtp://x\n")
     with pytest.raises(ConnectionsError, match=r"\.airflow\.env, line 1 "):
-        up.up(Project.usual(tmp_path), free_port(), Console(file=StringIO()))
+        up.up(Project(tmp_path), free_port(), Console(file=StringIO()))
 
 
 def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     (tmp_path / ".airflow.env").write_text("AIRFLOW_VAR_TEAM=sales\n")
     monkeypatch.setenv("AIRFLOW_CONN_OF_SHELL", "smtp://shell")
     connections = {"AIRFLOW_VAR_TEAM": "sales"}
@@ -222,7 +222,7 @@ def test_what_ends_it_is_told_with_the_folder_of_the_logs(
         raise error
 
     monkeypatch.setattr(up, "local_services", local_services)
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     with pytest.raises(AirflowRuntimeError) as ended:
         up.up(project, free_port(), Console(file=StringIO()))
     assert str(ended.value) == f"{error}\nLogs: {project.airflow}"

@@ -59,7 +59,7 @@ def repository(copy_repository: Callable[[str], Path]) -> Path:
 
 
 def build(repository: Path, environment: str = "prd") -> Path:
-    return build_bundle(Project.usual(repository), environment)
+    return build_bundle(Project(repository), environment)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -215,7 +215,7 @@ def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
     bundle = build(repository)
     # Airflow looks at the DAG files alone.
     (bundle / "dags" / "include" / "helper.py").write_text("raise RuntimeError('imported')\n")
-    bags = Repository(Project.usual(bundle)).bags
+    bags = Repository(Project(bundle)).bags
     assert sorted(bags) == sorted((bundle / "dags").glob("*.py"))
     for file, bag in bags.items():
         assert not bag.dags, file

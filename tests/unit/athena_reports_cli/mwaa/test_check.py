@@ -135,7 +135,7 @@ class Checked:
         self.told: list[str] = []
         self.done: list[Any] = []
         self.configs: list[AirflowConfig] = []
-        self._project = Project.usual(tmp_path)
+        self._project = Project(tmp_path)
         (tmp_path / "twin/root/usr/local/airflow/dags").mkdir(parents=True)
         (tmp_path / "twin/root/usr/local/airflow/dags/plays.py").touch()
         monkeypatch.setattr(module, "local_services", lambda _: nullcontext(self._services(rows)))

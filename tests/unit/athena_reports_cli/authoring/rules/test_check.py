@@ -220,7 +220,7 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
-    project = Project.usual(tmp_path)
+    project = Project(tmp_path)
     project.sql.mkdir(parents=True)
     shell = {
         "AIRFLOW__CORE__DAGS_FOLDER": "/elsewhere",

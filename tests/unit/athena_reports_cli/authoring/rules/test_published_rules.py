@@ -41,7 +41,7 @@ class Reports:
 
     @property
     def repository(self) -> Repository:
-        repository = Repository(Project.usual(self.root))
+        repository = Repository(Project(self.root))
         assert not [bag.import_errors for bag in repository.bags.values() if bag.import_errors]
         return repository
 
@@ -195,6 +195,6 @@ def test_what_one_file_can_tell_is_an_import_error(
     reports: Reports, inputs: str, cadence: str, says: str
 ) -> None:
     reports.add("months", inputs, cadence=cadence)
-    (bag,) = Repository(Project.usual(reports.root)).bags.values()
+    (bag,) = Repository(Project(reports.root)).bags.values()
     (error,) = bag.import_errors.values()
     assert f"ReportError: Report 'months', field 'inputs': {says}" in error or says in error

@@ -49,7 +49,7 @@ def make(tmp_path: Path, sql_folder: Path) -> Make:
         (sql_folder / "plays.sql").write_text(sql)
         for name, source in {"plays": dag_file, **others}.items():
             (root / "dags" / f"{name}.py").write_text(source)
-        repository = Repository(Project.usual(root))
+        repository = Repository(Project(root))
         sql_rules.renew(repository)
         return repository
 
@@ -419,7 +419,7 @@ def test_the_golden_files_of_one_report_are_written_and_no_others(
     other = DAG_FILE.replace("plays", "plays_2")
     root = make(both, plays_2=other).root
     shutil.rmtree(root / "tests")
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
     written = [root / GOLDEN / "monthly_2025-01.sql", root / FIRST]
     assert sql_rules.write_golden(repository, "plays") == written
     files = [path for path in (root / "tests").rglob("*") if path.is_file()]
@@ -460,9 +460,7 @@ def test_a_file_that_cannot_be_imported_breaks_one_rule_and_no_golden_file_is_th
     file = repository.root / "dags" / "plays.py"
     file.write_text(DAG_FILE + "\n1 / 0\n")
 
-    assert findings(Repository(Project.usual(repository.root))).keys() == {
-        "every_file_can_be_imported"
-    }
+    assert findings(Repository(Project(repository.root))).keys() == {"every_file_can_be_imported"}
 
 
 def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_are_renewed(
@@ -477,7 +475,7 @@ def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_a
     (root / "dags" / "matches.py").write_text(other_file + "\n1 / 0\n")
     (sql_folder / "plays.sql").write_text(f"-- Edited.\n{SQL}")
 
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
     (finding,) = sql_rules.sql_is_the_golden_one(repository)
     assert "Edited" in finding
     assert sql_rules.renew(repository) == [GOLDEN / "weekly_2025-01-05.sql"]
@@ -485,7 +483,7 @@ def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_a
 
     # As soon as each file can be imported, what is left over is found and removed.
     (root / "dags" / "matches.py").write_text(other_file)
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
     (finding,) = sql_rules.sql_is_the_golden_one(repository)
     assert finding == f"{left_over}: no DAG has this SQL any more."
     assert sql_rules.renew(repository) == [left_over]
@@ -509,9 +507,7 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     (repository.root / "dags" / "broken.py").write_bytes(content)
 
     found = [
-        text
-        for texts in findings(Repository(Project.usual(repository.root))).values()
-        for text in texts
+        text for texts in findings(Repository(Project(repository.root))).values() for text in texts
     ]
 
     assert any(finding in text for text in found), found
@@ -546,7 +542,7 @@ def test_a_transform_that_cannot_be_read_is_told_with_what_to_write(make: Make) 
     )
     corrected = source.replace("doc=__doc__", 'logic_version="1", doc=__doc__')
     (repository.root / "dags" / "plays.py").write_text(corrected)
-    assert dag_rules.every_logic_is_known(Repository(Project.usual(repository.root))) == []
+    assert dag_rules.every_logic_is_known(Repository(Project(repository.root))) == []
 
 
 def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(make: Make) -> None:
@@ -576,7 +572,7 @@ def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
     repository = make(ideas='"""An Airflow DAG."""\n\nraise SystemExit(0)\n')
     (repository.root / "dags" / ".airflowignore").write_text("ideas.py\n")
 
-    assert findings(Repository(Project.usual(repository.root))) == {}
+    assert findings(Repository(Project(repository.root))) == {}
 
 
 @pytest.mark.parametrize(
@@ -635,7 +631,7 @@ def test_a_file_that_asks_for_something_while_it_is_parsed(
     repository = make()
     (repository.root / "dags" / "plays.py").write_text(f"{DAG_FILE}\n{line}\n")
 
-    found = dag_rules.parsing_asks_for_nothing(Repository(Project.usual(repository.root)))
+    found = dag_rules.parsing_asks_for_nothing(Repository(Project(repository.root)))
 
     assert any(finding in each for each in found), found
 
@@ -680,7 +676,7 @@ def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
     (root / GOLDEN / "weekly_2025-03-03.sql").touch()  # a Monday
     (sql_folder / "plays.sql").write_text(SQL.replace("position DESC", "position ASC"))
 
-    *left_over, first, second = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    *left_over, first, second = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
 
     assert [each.partition(":")[0] for each in left_over] == [
         str(GOLDEN / "daily_2025-03-02.sql"),
@@ -689,9 +685,9 @@ def test_a_change_of_the_sql_is_a_difference_until_it_is_renewed(
     assert "\n-ORDER BY position DESC, country\n+ORDER BY position ASC, country" in first
     assert "\n+    max.total" in second
 
-    sql_rules.renew(Repository(Project.usual(root)))
+    sql_rules.renew(Repository(Project(root)))
 
-    assert sql_rules.sql_is_the_golden_one(Repository(Project.usual(root))) == []
+    assert sql_rules.sql_is_the_golden_one(Repository(Project(root))) == []
     assert len(list((root / GOLDEN).iterdir())) == 2
 
 
@@ -702,13 +698,13 @@ def test_what_all_periods_of_a_report_have_in_common_is_found_once(make: Make) -
     root = make(dag_file, "SELECT country FROM plays WHERE {{ period.partitions('dt') }}").root
     for month in ("2025-02", "2025-04"):
         (root / GOLDEN / f"monthly_{month}.sql").touch()
-    sql_rules.renew(Repository(Project.usual(root)))
+    sql_rules.renew(Repository(Project(root)))
     dates = set()
     for file in (root / GOLDEN).iterdir():
         dates.add(len(re.findall(r"'\d{4}-\d\d-\d\d'", file.read_text())))
     assert len(dates) == 4
 
-    found = sql_rules.sql_orders_its_rows(Repository(Project.usual(root)))
+    found = sql_rules.sql_orders_its_rows(Repository(Project(root)))
 
     assert len(found) == 1, found
 
@@ -746,12 +742,12 @@ def test_a_change_that_all_periods_have_in_common_is_shown_once(
     root = make().root
     for week in ("2025-03-02", "2025-03-09"):
         (root / GOLDEN / f"weekly_{week}.sql").touch()
-    sql_rules.renew(Repository(Project.usual(root)))
+    sql_rules.renew(Repository(Project(root)))
     # Beside the changed line stands one with the dates of its week.
     (sql_folder / "plays.sql").write_text(
         SQL.replace("    ON p.country = max.country", "    ON max.country = p.country")
     )
-    first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
     assert "+    ON max.country = p.country" in first
     assert "\n WHERE (p.dt IN ('2025-01-04', " in first
     same = "differs in the same lines"
@@ -763,7 +759,7 @@ def test_sql_that_cannot_be_rendered_is_a_finding_and_keeps_its_golden_files(
 ) -> None:
     root = make().root
     (sql_folder / "plays.sql").write_text("SELECT 1\nFROM {{ params.table }}")
-    repository = Repository(Project.usual(root))
+    repository = Repository(Project(root))
 
     found = findings(repository)
     assert found.keys() == {"sql_can_be_rendered"}
@@ -783,7 +779,7 @@ def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
     (sql_folder / "plays.sql").write_text(
         beside.replace("GROUP BY 1,", f"  AND {words}1\nGROUP BY 1,")
     )
-    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
     (added,) = [line for line in finding.splitlines() if line.startswith("+")]
     assert added == f"+  AND {words}1"
     assert {len(line) for line in finding.splitlines() if "land 0'" in line} == {100, len(added)}
@@ -817,7 +813,7 @@ def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
     root = make().root
     (sql_folder / "plays.sql").write_text("-- more\n" * 300 + SQL)
 
-    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
 
     lines = finding.splitlines()
     # The file, a place, 23 of 300 lines that are new, and the one after them is not shown.
@@ -826,7 +822,7 @@ def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
     assert lines[25] == "... 278 more lines"
 
     (sql_folder / "plays.sql").write_text("-- more\n" * 22 + SQL)
-    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project.usual(root)))
+    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
     assert finding.splitlines()[2:] == [*["+-- more"] * 22, f" {SQL.splitlines()[0]}"]
 
 
