@@ -180,9 +180,7 @@ def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 
 def _size(value: Any) -> float:
     """Return how great a number is, whatever its sign; 0 for what is not a number."""
-    if isinstance(value, int | float | Decimal):
-        return float(abs(value))
-    return 0.0
+    return abs(float(value)) if isinstance(value, int | float | Decimal) else 0.0
 
 
 def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:

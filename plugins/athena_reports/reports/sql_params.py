@@ -101,7 +101,7 @@ def sql_environment(environment: Environment) -> Environment:
     """
     sql = environment.overlay(finalize=_written, undefined=SqlUndefined)
     # Compiled templates join by it what a macro, `{% set %}`, `{% filter %}` or `{% call %}` wrote.
-    sql.concat = _captured  # type: ignore[method-assign]
+    sql.concat = _captured
     return sql
 
 
@@ -128,8 +128,8 @@ def _written(value: Any) -> Any:
     return value
 
 
-def _captured(parts: Iterable[str]) -> str | CapturedSql:
-    """Return the parts of some SQL as one text."""
+def _captured(parts: Iterable[str]) -> Any:
+    """Return the parts of some SQL as one text, which is `CapturedSql` if a literal is in it."""
     written = list(parts)
     if any(isinstance(part, WrittenLiteral) and "'" in part for part in written):
         return CapturedSql("".join(written))

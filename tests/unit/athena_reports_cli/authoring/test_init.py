@@ -465,19 +465,6 @@ def test_the_containers_of_a_project_have_the_tables_that_it_keeps() -> None:
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
-def test_the_folders_that_a_pyproject_may_name_are_those_of_a_project(tmp_path: Path) -> None:
-    text = " ".join(rendered("pyproject.toml").replace("# ", "").split())
-    named = re.search(r"than the usual one: (.*?)\. ", text)
-    assert named is not None
-    told = {}
-    for folder in named[1].split(", "):
-        key, _, usual = folder.removesuffix(")").partition(" (")
-        told[key] = usual or key
-    project = vars(Project(tmp_path))
-    assert project.pop("root") == tmp_path
-    assert told == {key: str(path.relative_to(tmp_path)) for key, path in project.items()}
-
-
 def test_each_path_that_a_page_of_a_project_has_is_one_of_its_files() -> None:
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     report = REPORT.model_copy(update={"name": "best_users"})

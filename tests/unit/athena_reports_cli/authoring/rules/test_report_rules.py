@@ -556,14 +556,11 @@ def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(ma
 
 def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> None:
     root = make(ideas='"""A helper."""\n').root
-    (root / "dags").rename(root / "flows")
-    (root / "pyproject.toml").write_text('[tool.athena-reports]\ndags = "flows"\n')
-
     (finding,) = dag_rules.every_file_holds_dags(Repository(find_project(root)))
     assert finding.startswith("ideas.py: ")
     place = re.search(r"name it in (\S+)\.$", finding)
     assert place is not None, finding
-    assert place[1] == "flows/.airflowignore"
+    assert place[1] == "dags/.airflowignore"
     (root / place[1]).write_text("ideas.py\n")
     assert dag_rules.every_file_holds_dags(Repository(find_project(root))) == []
 
