@@ -510,7 +510,7 @@ def test_in_a_narrow_terminal_nothing_is_left_out() -> None:
     )
     text = printed(SHOWN.model_copy(update={"trial": trial}), width=24)
     assert "…" not in text
-    assert set(["the", "first", "name", "the", "second", "name"]) <= set(re.findall(r"\w+", text))
+    assert {"the", "first", "name", "second"} <= set(re.findall(r"\w+", text))
 
 
 def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
