@@ -35,7 +35,7 @@ class Page(HTMLParser):
         for name in ("href", "src", "action"):
             if name in attributes:
                 self.addresses.append(attributes[name] or "")
-        if tag in ("meta", "br"):
+        if tag in ("meta", "br", "wbr"):
             return
         self.open.append((tag, attributes.get("class") or ""))
         if self.in_bar:

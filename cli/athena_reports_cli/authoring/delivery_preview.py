@@ -15,6 +15,7 @@ from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import html_part, mail_message, text_part
 from athena_reports.delivery.slack_message import slack_message
+from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
@@ -128,11 +129,13 @@ class DeliveryPreview:
 
     def _write(self, channel: Channel, folder: Path) -> list[Path]:
         content = self._content(channel)
+        columns = TableColumns.usual(content)
         texts: dict[str, str] = {}
         copies: list[Path] = []
         if isinstance(channel, MailChannel):
+            columns = TableColumns.of(channel, content)
             content, attachment = with_attachment(content, channel, self.manifest, self.reader)
-            texts["html"] = html_part(content, channel.language)
+            texts["html"] = html_part(content, columns, channel.language)
             if attachment is not None:
                 copy = folder / f"{channel.name}-{attachment.name}"
                 copy.write_bytes(attachment.content)
@@ -141,7 +144,7 @@ class DeliveryPreview:
             message = slack_message(content, channel.language)
             texts["json"] = json.dumps(message.blocks, ensure_ascii=False, indent=2)
         else:
-            texts["txt"] = text_part(content, channel.language)
+            texts["txt"] = text_part(content, columns, channel.language)
         for suffix, text in texts.items():
             path = folder / f"{channel.name}.{suffix}"
             path.write_text(text, encoding="utf-8")
@@ -158,11 +161,12 @@ class DeliveryPreview:
 
         for channel in _channels_of_mail(self.declared):
             sender = sender_address(channel.conn_id)
-            content, attachment = with_attachment(
-                self._content(channel), channel, self.manifest, self.reader
-            )
+            content = self._content(channel)
+            columns = TableColumns.of(channel, content)
+            content, attachment = with_attachment(content, channel, self.manifest, self.reader)
             message = mail_message(
                 content,
+                columns,
                 channel.language,
                 attachment,
                 sender=sender,

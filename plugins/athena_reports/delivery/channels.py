@@ -34,10 +34,10 @@ def _require_slack_channel(channel: str) -> str:
     return channel
 
 
-def _refuse_text(addresses: object) -> object:
-    if isinstance(addresses, str):
-        raise ValueError("give a list of addresses, such as ['sales@example.com']")
-    return addresses
+def _refuse_text(texts: object) -> object:
+    if isinstance(texts, str):
+        raise ValueError(f"give a list, such as [{texts!r}]")
+    return texts
 
 
 def _require_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
@@ -64,6 +64,7 @@ _Name = Annotated[str, AfterValidator(_require_name)]
 _Addresses = Annotated[
     Sequence[str], BeforeValidator(_refuse_text), AfterValidator(_require_addresses)
 ]
+_ColumnNames = Annotated[Sequence[str], BeforeValidator(_refuse_text), AfterValidator(tuple)]
 _SlackChannel = Annotated[str, AfterValidator(_require_slack_channel)]
 _ConnectionId = Annotated[str, Field(min_length=1)]
 
@@ -78,6 +79,8 @@ class MailChannel(Declaration):
         to: Addresses. They are no part of the channel's identity.
         rows: How many of the first rows the mail shows.
         bar: A numeric column that is shown as bars, and whose total is told.
+        columns: The columns of the table, in this order. Without any, it has rank, key with its
+            name, up to four measures, and movement. The attachment has all columns.
         attach: `xlsx` for a workbook of all rows, `csv` for a CSV that spreadsheets read safely.
         language: Of dates, numbers and sentences: `en` or `ja`.
         conn_id: Airflow connection of type `smtp`.
@@ -89,6 +92,7 @@ class MailChannel(Declaration):
     to: _Addresses
     rows: int = Field(default=20, ge=1, le=_MOST_ROWS)
     bar: str = ""
+    columns: _ColumnNames = ()
     attach: AttachedFormat | None = None
     language: Language = "en"
     conn_id: _ConnectionId = "smtp_default"

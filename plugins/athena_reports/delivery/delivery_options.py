@@ -68,6 +68,13 @@ def _require_channel(report: Report, channel: Channel) -> None:
         problem = _problem_of_bar(report, channel.bar)
         if problem:
             report.refuse("deliver", f"channel {channel.name!r}, bar: {problem}")
+    if isinstance(channel, MailChannel) and report.columns:
+        public = {name.lower() for name, column in report.columns.items() if not column.private}
+        for name in channel.columns:
+            if name.lower() not in public:
+                problem = f"columns: there is no public column {name!r}."
+                choice = f"Choose among {', '.join(sorted(public))}."
+                report.refuse("deliver", f"channel {channel.name!r}, {problem} {choice}")
     problem = problem_of_recipients(channel, settings())
     if problem:
         report.refuse("deliver", f"channel {channel.name!r}: {problem}")

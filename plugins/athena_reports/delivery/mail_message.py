@@ -17,9 +17,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from athena_reports.delivery.content import Content
-from athena_reports.delivery.language import Language
+from athena_reports.delivery.language import Language, one_line
+from athena_reports.delivery.phrases import phrase
 from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
+from athena_reports.delivery.table_columns import TableColumns
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_VALUE = 200  # characters, in HTML
@@ -63,6 +65,7 @@ class Attachment:
 
 def mail_message(
     content: Content,
+    columns: TableColumns,
     language: Language,
     attachment: Attachment | None = None,
     *,
@@ -75,6 +78,7 @@ def mail_message(
 
     Args:
         content: The content.
+        columns: The columns of its table.
         language: The language.
         attachment: The file that goes with it; None for none.
         sender: The address that it comes from.
@@ -94,8 +98,8 @@ def mail_message(
     message["Auto-Submitted"] = "auto-generated"  # nobody's holiday notice answers it
     # In ASCII, so that a server without 8BITMIME takes it too.
     encoding = "quoted-printable"
-    message.set_content(text_part(content, language), cte=encoding)
-    message.add_alternative(html_part(content, language), subtype="html", cte=encoding)
+    message.set_content(text_part(content, columns, language), cte=encoding)
+    message.add_alternative(html_part(content, columns, language), subtype="html", cte=encoding)
     if attachment is not None:
         maintype, _, subtype = attachment.mime_type.partition("/")
         message.add_attachment(
@@ -110,37 +114,34 @@ def mail_message(
     return message
 
 
-def html_part(content: Content, language: Language) -> str:
+def html_part(content: Content, columns: TableColumns, language: Language) -> str:
     """Return a content as HTML. All values are escaped."""
-    template = _template("mail.html.jinja", autoescape=True)
-    return template.render(_context(content, language))
+    context = _context(content, columns, language, longest=_LONGEST_VALUE)
+    not_narrow = [name for name in columns.shown if name not in columns.narrow]
+    names = phrase(language, "list_separator").join(one_line(name) for name in not_narrow)
+    context["not_narrow"] = not_narrow
+    context["narrow_notice"] = phrase(language, "narrow", names=names)
+    return _template("mail.html.jinja", autoescape=True).render(context)
 
 
-def text_part(content: Content, language: Language) -> str:
+def text_part(content: Content, columns: TableColumns, language: Language) -> str:
     """Return a content as plain text."""
-    context = _context(content, language)
-    table = shown_table(content, language, longest=_LONGEST_TEXT_VALUE)
-    context["table"] = table
-    context["text_lines"] = text_lines(table, language)
+    context = _context(content, columns, language, longest=_LONGEST_TEXT_VALUE)
+    context["text_lines"] = text_lines(context["table"], language)
     return _template("mail.txt.jinja", autoescape=False).render(context)
 
 
-def _context(content: Content, language: Language) -> dict[str, Any]:
-    """Return what a template knows."""
-    said = sentences(content, language)
+def _context(
+    content: Content, columns: TableColumns, language: Language, *, longest: int
+) -> dict[str, Any]:
+    """Return what a template knows; `table` has no columns without rows."""
+    shown = columns.shown if content.rows else ()
     return {
         "language": language,
         "subject": subject(content, language),
-        "notices": said.notices,
-        "headline": said.headline,
-        "figures": said.figures,
-        "differences": said.differences,
-        "empty": said.empty,
-        "table": shown_table(content, language, longest=_LONGEST_VALUE),
-        "left_out": said.left_out,
-        "movement": said.movement,
-        "links": said.links,
-        "origin": said.origin,
+        "said": sentences(content, columns.shown, language),
+        "row_count": len(content.rows),
+        "table": shown_table(content, shown, language, longest=longest),
     }
 
 

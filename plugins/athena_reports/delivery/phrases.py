@@ -83,8 +83,9 @@ PHRASES: dict[Language, dict[str, str]] = {
         "and_more": "{names} and {count} more",
         "left_out": "{count} more rows are not shown.",
         "left_out.one": "1 more row is not shown.",
-        "columns_left_out": "{count} more columns are not shown.",
-        "columns_left_out.one": "1 more column is not shown.",
+        "columns_left_out": "{count} more columns are not shown: {names}.",
+        "columns_left_out.one": "1 more column is not shown: {names}.",
+        "narrow": "This screen has no room for: {names}.",
         "empty": "There are no rows: the report found none in this period.",
         "empty_partial": (
             "There are no rows: the report found none in this period, for which source data was"
@@ -157,7 +158,8 @@ PHRASES: dict[Language, dict[str, str]] = {
         "moved": "{name}（{before}→{after}）",
         "and_more": "{names} ほか{count}件",
         "left_out": "ほかに{count}行あります。",
-        "columns_left_out": "ほかに{count}列あります。",
+        "columns_left_out": "ほかに{count}列あります: {names}",
+        "narrow": "この画面では省略: {names}",
         "empty": "この期間に該当する行はありませんでした。",
         "empty_partial": (
             "この期間に該当する行はありませんでした。元データの一部が欠けていました。"

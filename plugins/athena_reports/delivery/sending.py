@@ -16,7 +16,7 @@ from athena_reports.delivery.decision import Send
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import mail_message, text_part
 from athena_reports.delivery.sentences import subject
-from athena_reports.delivery.slack_message import slack_message
+from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Manifest
@@ -129,9 +129,11 @@ def _send_mail(
             return Sent(message_id=decision.resumed.message_id)
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     with _final_errors(manifest, reader):
+        columns = TableColumns.of(channel, content)
         content, attachment = with_attachment(content, channel, manifest, reader)
         message = mail_message(
             content,
+            columns,
             channel.language,
             attachment,
             sender=sender,
@@ -155,6 +157,8 @@ def _post_to_slack(
     from athena_reports.delivery.send_slack import open_client, post_message
 
     client = open_client(slack.conn_id)  # before anything is read
+    from athena_reports.delivery.slack_message import slack_message  # it needs slack_sdk too
+
     with _final_errors(manifest, reader):
         content = reader.content(manifest, slack, decision.corrects, links)
         message = slack_message(content, slack.language)
@@ -177,7 +181,7 @@ def _call_notifier(
         content = reader.content(manifest, channel, decision.corrects, links)
         delivery = {
             "subject": subject(content, channel.language),
-            "text": text_part(content, channel.language),
+            "text": text_part(content, TableColumns.usual(content), channel.language),
         }
     if not _corrects_nothing(content):
         # Airflow renders a notifier's templates in place, and adds its fields to the context.

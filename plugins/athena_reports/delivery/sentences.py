@@ -60,7 +60,7 @@ class Sentences:
         differences: What a correction changes, in columns and by examples.
         movement: Who is new among the rows shown, and who of all rows rose or fell most.
         empty: Why there are no rows; empty if there are some.
-        left_out: How many rows are not shown, and why there is no attachment.
+        left_out: Which rows and columns are not shown, and why there is no attachment.
         origin: When it was published, and which version it is.
         links: Where to look further.
     """
@@ -99,8 +99,14 @@ def subject(content: Content, language: Language) -> str:
     return one_line(line)
 
 
-def sentences(content: Content, language: Language) -> Sentences:
-    """Return all that is said of a content. Each sentence is one line."""
+def sentences(content: Content, shown: Sequence[str], language: Language) -> Sentences:
+    """Return all that is said of a content. Each sentence is one line.
+
+    Args:
+        content: The content.
+        shown: The columns of the table beside it.
+        language: The language.
+    """
     empty = ""
     if not content.total_rows:
         empty = phrase(language, "empty_partial" if content.partial else "empty")
@@ -112,7 +118,7 @@ def sentences(content: Content, language: Language) -> Sentences:
         differences=_differences(content, language),
         movement=_movement(content, language),
         empty=empty,
-        left_out=_left_out(content, language),
+        left_out=_left_out(content, shown, language),
         origin=_origin(content, language),
         links=_links(content, language),
     )
@@ -341,11 +347,18 @@ def _first_names(names: Sequence[str], language: Language) -> str:
     return phrase(language, "and_more", names=listed, count=number_in_words(more))
 
 
-def _left_out(content: Content, language: Language) -> tuple[str, ...]:
+def _left_out(content: Content, shown: Sequence[str], language: Language) -> tuple[str, ...]:
     texts = []
     more = content.total_rows - len(content.rows)
     if more > 0:
         texts.append(phrase(language, "left_out", count=number_in_words(more)))
+    in_table = {one_line(name) for name in shown}
+    names = [one_line(column.name) for column in content.columns]
+    names = [name for name in names if name not in in_table]
+    if content.rows and names:
+        listed = _listed(names, language)
+        count = number_in_words(len(names))
+        texts.append(phrase(language, "columns_left_out", count=count, names=listed))
     if content.too_large and content.file_uri:
         texts.append(phrase(language, "too_large", uri=one_line(content.file_uri)))
     elif content.too_large:

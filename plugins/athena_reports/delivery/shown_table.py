@@ -22,9 +22,6 @@ from athena_reports.delivery.language import (
 from athena_reports.rows.columns import is_number
 
 _ID = re.compile(r"(.*_)?id", re.IGNORECASE)
-_LONG_FROM = 32  # places of a fixed-width font
-_GAP = 2
-_BAR_WIDTH = 12
 _GROUPED_FROM = 10_000  # years have no separators
 
 
@@ -38,107 +35,72 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class ShownTable:
-    """The rows as texts.
+class ShownColumn:
+    """A column as texts.
 
     Attributes:
-        headers: The names of the columns.
-        units: What each column is counted in; empty for nothing.
-        are_numbers: Whether a column has numbers.
-        are_long: Whether a column has texts that are long, and may be broken into lines.
-        rows: The texts of the values, each of one line.
-        bar_column: The number of the column that has bars; None for none.
-        bars: The bar of each row; None for one without a value.
+        name: Its name.
+        unit: What it is counted in; empty for nothing.
+        is_number: Whether it has numbers.
+        texts: The texts of its values, each of one line.
+        bars: The bar of each value, if the column has bars; None for a value without one.
     """
 
-    headers: tuple[str, ...]
-    units: tuple[str, ...]
-    are_numbers: tuple[bool, ...]
-    are_long: tuple[bool, ...]
-    rows: tuple[tuple[str, ...], ...]
-    bar_column: int | None
-    bars: tuple[Bar | None, ...]
-
-    @property
-    def width(self) -> int:
-        """How many places of a fixed-width font a row takes, with the gaps and a bar."""
-        widths = _widths(self.headers, self.rows)
-        width = sum(widths) + _GAP * len(widths)
-        if self.bar_column is not None:
-            width += _BAR_WIDTH
-        return width
-
-    def part(self, *, rows: int, columns: int) -> ShownTable:
-        """Return the table with its first rows and columns, without bars."""
-        return ShownTable(
-            headers=self.headers[:columns],
-            units=self.units[:columns],
-            are_numbers=self.are_numbers[:columns],
-            are_long=self.are_long[:columns],
-            rows=tuple(row[:columns] for row in self.rows[:rows]),
-            bar_column=None,
-            bars=(),
-        )
+    name: str
+    unit: str
+    is_number: bool
+    texts: Sequence[str]
+    bars: Sequence[Bar | None] = ()
 
 
-def shown_table(content: Content, language: Language, *, longest: int) -> ShownTable:
-    """Return the rows as they are shown.
+def shown_table(
+    content: Content, names: Sequence[str], language: Language, *, longest: int
+) -> list[ShownColumn]:
+    """Return columns of the rows as they are shown.
 
     Args:
         content: The content.
+        names: The columns, in the order in which they are shown.
         language: The language of dates and numbers.
         longest: The most characters of a value. A longer one ends in an ellipsis.
     """
-    grouped = [is_grouped(content, number) for number in range(len(content.columns))]
-    rows = []
-    for row in content.rows:
+    places = {column.name: place for place, column in enumerate(content.columns)}
+    table = []
+    for name in names:
+        place = places[name]
+        column = content.columns[place]
+        values = [row[place] for row in content.rows]
+        grouped = is_grouped(content, place)
         texts = []
-        for value, separators in zip(row, grouped, strict=True):
-            if value is None:
-                texts.append(NULL)
-                continue
-            text = value_in_words(value, language, grouped=separators)
+        for value in values:
+            text = NULL if value is None else value_in_words(value, language, grouped=grouped)
             texts.append(shortened(one_line(text), longest))
-        rows.append(tuple(texts))
-    are_long = []
-    for number in range(len(content.columns)):
-        widths = [width_of(row[number]) for row in rows]
-        are_long.append(max(widths, default=0) > _LONG_FROM)
-    bar_column = None
-    bars: tuple[Bar | None, ...] = ()
-    for number, column in enumerate(content.columns):
-        if column.name == content.bar:
-            bars = _bars([row[number] for row in content.rows])
-            bar_column = number if bars else None
-    return ShownTable(
-        headers=tuple(one_line(column.name) for column in content.columns),
-        units=tuple(one_line(column.unit) for column in content.columns),
-        are_numbers=tuple(is_number(column.type) for column in content.columns),
-        are_long=tuple(are_long),
-        rows=tuple(rows),
-        bar_column=bar_column,
-        bars=bars,
-    )
+        shown = ShownColumn(
+            name=one_line(name),
+            unit=one_line(column.unit),
+            is_number=is_number(column.type),
+            texts=texts,
+            bars=_bars(values) if name == content.bar else (),
+        )
+        table.append(shown)
+    return table
 
 
-def text_lines(table: ShownTable, language: Language) -> list[str]:
+def text_lines(table: Sequence[ShownColumn], language: Language) -> list[str]:
     """Return the table in a fixed width: the header, a rule, then a line for each row.
 
     A wide character, such as a Japanese one, has the width of two.
     """
-    headers = []
-    for header, unit in zip(table.headers, table.units, strict=True):
-        headers.append(with_unit(header, unit, language))
-    widths = _widths(headers, table.rows)
-    rule = ["-" * width for width in widths]
-    lines = []
-    for cells in (headers, rule, *table.rows):
+    cells = []  # of each column, of equal widths
+    for column in table:
+        header = with_unit(column.name, column.unit, language)
+        width = max(width_of(text) for text in (header, *column.texts))
         padded = []
-        for text, width, is_right in zip(cells, widths, table.are_numbers, strict=True):
+        for text in (header, "-" * width, *column.texts):
             space = " " * (width - width_of(text))
-            padded.append(space + text if is_right else text + space)
-        lines.append("  ".join(padded).rstrip())
-    return lines
+            padded.append(space + text if column.is_number else text + space)
+        cells.append(padded)
+    return ["  ".join(line).rstrip() for line in zip(*cells, strict=True)]
 
 
 def with_unit(header: str, unit: str, language: Language) -> str:
@@ -169,21 +131,12 @@ def width_of(text: str) -> int:
     return width
 
 
-def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return how many places of a fixed-width font each column takes."""
-    widths = [width_of(header) for header in headers]
-    for row in rows:
-        for place, text in enumerate(row):
-            widths[place] = max(widths[place], width_of(text))
-    return widths
-
-
 def _size(value: Any) -> float:
     """Return how great a number is, whatever its sign; 0 for what is not a number."""
     return abs(float(value)) if isinstance(value, int | float | Decimal) else 0.0
 
 
-def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:
+def _bars(values: Sequence[Any]) -> Sequence[Bar | None]:
     """Return the bar of each value, on one scale that has 0 on it; none if no value has one."""
     numbers: list[float | None] = []
     for value in values:
@@ -209,4 +162,4 @@ def _bars(values: Sequence[Any]) -> tuple[Bar | None, ...]:
         is_negative = number < 0
         before = max(axis - width, 0) if is_negative else min(axis, 100 - width)
         bars.append(Bar(before, width, is_negative))
-    return tuple(bars)
+    return bars

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn, Movement
 from athena_reports.delivery.language import Language
+from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.receipt import Receipt
+from athena_reports.delivery.sentences import Sentences, sentences
+from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.periods.calendar import weekly
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -109,6 +112,27 @@ def content(**fields: Any) -> Content:
         query_url=QUERY_URL,
     )
     return replace(made, **fields)
+
+
+def all_columns(made: Content) -> TableColumns:
+    """All columns of a content, also on a phone."""
+    names = [column.name for column in made.columns]
+    return TableColumns(names, names)
+
+
+def spoken(made: Content, language: Language) -> Sentences:
+    """The sentences beside a table of all columns."""
+    return sentences(made, all_columns(made).shown, language)
+
+
+def html_of(made: Content, language: Language) -> str:
+    """The HTML with all columns."""
+    return html_part(made, all_columns(made), language)
+
+
+def text_of(made: Content, language: Language) -> str:
+    """The plain text with all columns."""
+    return text_part(made, all_columns(made), language)
 
 
 @dataclass(frozen=True)

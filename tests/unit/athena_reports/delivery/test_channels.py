@@ -40,7 +40,7 @@ def mail_to(*addresses: str, **more: Any) -> Channel:
         (lambda: mail_to('"a'), "is no mail address"),
         (lambda: mail_to(), "give at least one address"),
         (lambda: mail_to("a@example.com", "a@example.com"), "name each address once"),
-        (lambda: mail("sales", to="a@example.com"), "give a list of addresses"),  # type: ignore[arg-type]
+        (lambda: mail("sales", to="a@example.com"), "give a list, such as ['a@example.com']"),  # type: ignore[arg-type]
         (lambda: mail_to("a@example.com", rows=0), "field 'rows': 0 is not valid"),
         (lambda: mail_to("a@example.com", rows=201), "field 'rows': 201 is not valid"),
         (lambda: mail_to("a@example.com", attach="pdf"), "'attach': 'pdf' is not valid"),

@@ -21,9 +21,9 @@ from athena_reports.delivery.mail_message import (
     Attachment,
     html_part,
     mail_message,
-    text_part,
 )
-from athena_reports.delivery.sentences import sentences, subject
+from athena_reports.delivery.sentences import subject
+from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.rows.differences import Change
 from tests.support.mail_page import Page
 from tests.unit.athena_reports.delivery.contents import (
@@ -31,10 +31,14 @@ from tests.unit.athena_reports.delivery.contents import (
     LANGUAGES,
     PAGE_URL,
     QUERY_URL,
+    all_columns,
     content,
+    html_of,
     require_cells,
     shown,
+    spoken,
     tables,
+    text_of,
 )
 
 ENVELOPE: dict[str, Any] = {
@@ -62,6 +66,7 @@ KNOWN_TAGS = {
     "td",
     "span",
     "br",
+    "wbr",
     "a",
     "strong",
 }
@@ -96,7 +101,7 @@ def body(message: EmailMessage, kind: str) -> str:
 def test_the_table_of_the_html_has_each_value_and_nothing_else(
     made: Content, language: Language
 ) -> None:
-    page = Page.of(html_part(made, language))
+    page = Page.of(html_of(made, language))
     assert page.tags <= KNOWN_TAGS
     assert not [name for name in page.attributes if name.startswith("on")]
     assert page.addresses == [PAGE_URL, QUERY_URL]
@@ -110,9 +115,9 @@ def test_the_table_of_the_html_has_each_value_and_nothing_else(
 
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_html_and_text_say_the_same_sentences(made: Content, language: Language) -> None:
-    said = sentences(made, language)
-    page = Page.of(html_part(made, language))
-    text = text_part(made, language)
+    said = spoken(made, language)
+    page = Page.of(html_of(made, language))
+    text = text_of(made, language)
     lines = [said.headline, *said.figures, *said.left_out, *[item.text for item in said.notices]]
     for line in lines:
         assert line in page.text
@@ -164,9 +169,9 @@ def test_the_text_has_one_empty_line_between_its_parts() -> None:
     correction = Correction(
         datetime(2026, 11, 21, 15, 7, tzinfo=UTC), added=1, columns_added=("level",)
     )
-    assert text_part(content(correction=correction, warned_checks=("score < 1",)), "en") == TEXT
+    assert text_of(content(correction=correction, warned_checks=("score < 1",)), "en") == TEXT
     without = content(rows=(), total_rows=0, total=None, movement=None, page_url="", query_url="")
-    assert text_part(without, "en") == TEXT_WITHOUT_ROWS
+    assert text_of(without, "en") == TEXT_WITHOUT_ROWS
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -191,13 +196,15 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
         warned_checks=(hostile,),
     )
     for language in LANGUAGES:
-        message = sent(mail_message(made, language, **ENVELOPE))
+        message = sent(mail_message(made, all_columns(made), language, **ENVELOPE))
         names = [name.lower() for name in message]
         assert sorted(names) == HEADERS
         assert message["Subject"] == subject(made, language)
         assert (
             message["To"].addresses
-            == sent(mail_message(content(), "en", **ENVELOPE))["To"].addresses
+            == sent(mail_message(content(), all_columns(content()), "en", **ENVELOPE))[
+                "To"
+            ].addresses
         )
         page = Page.of(body(message, "html"))
         assert page.tags <= KNOWN_TAGS
@@ -207,7 +214,9 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
 def test_the_headers_are_those_of_the_envelope() -> None:
     now = datetime(2026, 11, 22, 0, 8, tzinfo=UTC)
     with time_machine.travel(now, tick=False):
-        message = mail_message(content(), "en", **ENVELOPE, thread="<first@example.com>")
+        message = mail_message(
+            content(), all_columns(content()), "en", **ENVELOPE, thread="<first@example.com>"
+        )
     message = sent(message)
     assert message["From"] == "Reports <reports@example.com>"
     addresses = [address.addr_spec for address in message["To"].addresses]
@@ -222,7 +231,7 @@ def test_the_headers_are_those_of_the_envelope() -> None:
 
 def test_long_message_ids_stay_as_they_are() -> None:
     long = {**ENVELOPE, "message_id": LONG_ID}
-    message = mail_message(content(), "en", **long, thread=LONG_ID)
+    message = mail_message(content(), all_columns(content()), "en", **long, thread=LONG_ID)
     # Also as Airflow's hook and smtplib write it.
     for wire in (message.as_bytes(), message.as_bytes(policy=SMTP), message.as_string().encode()):
         lines = wire.replace(b"\r\n", b"\n").replace(b"\n ", b" ").split(b"\n")
@@ -236,7 +245,7 @@ def test_long_message_ids_stay_as_they_are() -> None:
 def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
     long = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
     for made in (content(), long):
-        wire = mail_message(made, language, **ENVELOPE).as_bytes()
+        wire = mail_message(made, all_columns(made), language, **ENVELOPE).as_bytes()
         assert wire.isascii()
         assert wire.count(b"Content-Transfer-Encoding: quoted-printable\r\n") == 2
         assert max(map(len, wire.split(b"\r\n"))) <= 998
@@ -248,7 +257,7 @@ def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
 )
 def test_an_attachment_goes_with_it(mime_type: str, charset: str | None) -> None:
     attachment = Attachment("ranking_2026-11-15.csv", b"a,b\r\n1,\xff\n", mime_type)
-    message = sent(mail_message(content(), "en", attachment, **ENVELOPE))
+    message = sent(mail_message(content(), all_columns(content()), "en", attachment, **ENVELOPE))
     (part,) = message.iter_attachments()
     assert part.get_filename() == "ranking_2026-11-15.csv"
     assert (part.get_content_type(), part.get_content_charset()) == (mime_type, charset)
@@ -259,9 +268,9 @@ def test_an_attachment_goes_with_it(mime_type: str, charset: str | None) -> None
 def test_a_long_text_is_cut_and_the_mail_stays_small(language: Language) -> None:
     row = ("user-12345678", "A name of some length", 123_456_789, 7, "up 3")
     rows = tuple((number, *row) for number in range(20))
-    html = html_part(content(rows=rows), language)
+    html = html_of(content(rows=rows), language)
     assert len(html.encode()) < 20_000
-    long = html_part(content(rows=((1, "x" * 100_000, "y", 5, 1, "same"),)), language)
+    long = html_of(content(rows=((1, "x" * 100_000, "y", 5, 1, "same"),)), language)
     assert len(long.encode()) < 20_000
     assert "x" * 199 + "…" in long
 
@@ -276,8 +285,8 @@ def test_the_html_has_all_parts_in_the_order_in_which_they_are_read(language: La
     )
     corrected = content(correction=correction, warned_checks=("score < 1",), provisional=True)
     for made in (corrected, content(rows=(), total_rows=0, total=None, partial=True)):
-        said = sentences(made, language)
-        html = html_part(made, language)
+        said = spoken(made, language)
+        html = html_of(made, language)
         headers = [f"{column.name} {column.unit}" for column in made.columns if made.rows]
         parts = [
             *(notice.text for notice in said.notices),
@@ -294,40 +303,29 @@ def test_the_html_has_all_parts_in_the_order_in_which_they_are_read(language: La
 
 
 def test_numbers_stand_on_the_right_and_every_other_row_is_shaded() -> None:
-    html = html_part(content(), "en")
+    html = html_of(content(), "en")
     assert [html.count(f'align="{side}"') for side in ("right", "left")] == [3 + 3 * 3, 3]
-    for name, side in (("rank", "right"), ("user_id", "left"), ("previous_rank", "right")):
+    for name, side in (("rank", "right"), ("user_<wbr>id", "left")):
         assert f'<th align="{side}" valign="bottom">{name}</th>' in html
     assert '<tr><td align="right" nowrap>1</td>' in html
     assert html.count('<tr class="even"') == 1
     assert '<tr class="even" bgcolor="#f6f7f9"><td align="right" nowrap>2</td>' in html
 
 
-@pytest.mark.parametrize(
-    ("places", "is_wide", "is_turned"),
-    [(90, False, False), (91, True, False), (110, True, False), (111, True, True)],
-)
-def test_a_table_without_room_is_made_smaller_and_then_turned(
-    places: int, is_wide: bool, is_turned: bool
-) -> None:
-    text = "x" * (places - 12 - 2 * 2 - 1)  # without the bar, two gaps and the number
-    columns = (ContentColumn("n", "BIGINT"), ContentColumn("text", "VARCHAR", "", "points"))
-    made = content(columns=columns, rows=((5, text),), key=(), bar="n", movement=None)
-    html = html_part(made, "en")
-    assert f"max-width: {1200 if is_wide else 880}px" in html
-    assert f'class="rows{" turned" if is_turned else ""}"' in html
-    names = ["", ""]
-    if is_turned:  # each value stands behind the name of its column
-        span = '<span class="name" style="display: none; mso-hide: all">'
-        names = [f"{span}n </span>", f"{span}text (points) </span>"]
-    assert f'<td align="right" nowrap>{names[0]}5</td>' in html
-    assert f'<td style="min-width: 160px">{names[1]}{text}</td>' in html
+def test_a_phone_shows_fewer_columns_and_names_the_others() -> None:
+    columns = TableColumns(["rank", "user_id", "user_name", "score"], ["rank", "user_name"])
+    html = html_part(content(), columns, "en")
+    assert html.count('class="wide"') == 2 + 1 + 2 * 3  # headers, that of the bar, cells
+    assert html.count('class="bar wide"') == 3
+    assert "This screen has no room for: user_id, score.</p>" in html
+    assert "2 more columns are not shown: previous_rank, movement." in html
+    assert 'class="narrow"' not in html_of(content(), "en")
 
 
 def test_bars_of_negative_numbers_end_where_the_others_begin() -> None:
     columns = (ContentColumn("n", "BIGINT"),)
     rows = ((5,), (-5,), (None,))
-    html = html_part(content(columns=columns, rows=rows, key=(), bar="n", movement=None), "en")
+    html = html_of(content(columns=columns, rows=rows, key=(), bar="n", movement=None), "en")
     free = '<td width="50%" style="border: 0"></td>'
     up, down = (
         f'<td width="50%" height="12" class="{kind}" bgcolor="{color}"'
@@ -341,15 +339,15 @@ def test_bars_of_negative_numbers_end_where_the_others_begin() -> None:
 
 
 def test_bars_are_cells_with_a_width() -> None:
-    html = html_part(content(), "en")
+    html = html_of(content(), "en")
     assert html.count('<td class="bar"') == 3
     for width in (100, 50, 33):
         assert f'<td width="{width}%" height="12" class="up"' in html
-    assert '<td class="bar"' not in html_part(content(bar=""), "en")
+    assert '<td class="bar"' not in html_of(content(bar=""), "en")
 
 
 def test_a_mail_of_20_rows_takes_less_than_a_second() -> None:
     rows = tuple((number, "u", "name", number * 7, number, "same") for number in range(20))
     started = time.process_time()
-    mail_message(content(rows=rows), "ja", **ENVELOPE).as_bytes()
+    mail_message(content(rows=rows), TableColumns.usual(content()), "ja", **ENVELOPE).as_bytes()
     assert time.process_time() - started < 1

@@ -23,6 +23,7 @@ from tests.unit.athena_reports.delivery.contents import (
     LANGUAGES,
     PAGE_URL,
     content,
+    spoken,
     tables,
 )
 
@@ -101,7 +102,7 @@ def test_each_sentence_is_one_line_whatever_is_in_the_data(
         too_large=True,
         file_uri=f"s3://bucket/{text}",
     )
-    for line in [subject(hostile, language), *all_texts(sentences(hostile, language))]:
+    for line in [subject(hostile, language), *all_texts(spoken(hostile, language))]:
         assert len(line.splitlines()) <= 1
         assert not {"\x00", "\r", "\n", "\x07"}.intersection(line)
 
@@ -115,7 +116,7 @@ def test_notices_come_in_the_order_in_which_they_matter() -> None:
         missing_partitions=2,
         warned_checks=("change(rows within 50%)",),
     )
-    notices = sentences(made, "en").notices
+    notices = spoken(made, "en").notices
     kinds = [notice.kind for notice in notices]
     assert kinds == ["preview", "correction", "provisional", "partial", "warned"]
     correction, provisional, partial, warned = [notice.text for notice in notices[1:]]
@@ -210,7 +211,7 @@ def test_all_that_can_be_said_in_the_order_in_which_it_is_read(language: Languag
         warned_checks=("rows", "unique"),
         too_large=True,
     )
-    said = sentences(made, language)
+    said = spoken(made, language)
     lines = [
         *(notice.text for notice in said.notices),
         said.headline,
@@ -221,7 +222,7 @@ def test_all_that_can_be_said_in_the_order_in_which_it_is_read(language: Languag
 
 
 def test_what_is_partial_for_an_unknown_reason_is_said() -> None:
-    (notice,) = sentences(content(partial=True), "en").notices
+    (notice,) = spoken(content(partial=True), "en").notices
     assert notice.text == (
         "Partial: some of the source data was missing, so the numbers can be incomplete."
     )
@@ -234,7 +235,7 @@ def test_an_example_of_many_columns_shows_the_first_ones() -> None:
         columns={f"c{number}": (str(number), "x" * 80) for number in range(8)},
     )
     shown = Correction(BEFORE, changed=1, names=("user_id",), examples=(change,))
-    (example,) = sentences(content(correction=shown), "en").differences
+    (example,) = spoken(content(correction=shown), "en").differences
     cut = "x" * 59 + "…"
     assert example == (
         "Changed: user_id u1: "
@@ -245,23 +246,23 @@ def test_an_example_of_many_columns_shows_the_first_ones() -> None:
     for kind, names in (("added", six), ("removed", seven)):
         whole = Change(kind=kind, key=tuple(names.upper()), columns={})
         told = Correction(BEFORE, names=tuple(names), examples=(whole,))
-        (example,) = sentences(content(correction=told), "en").differences
+        (example,) = spoken(content(correction=told), "en").differences
         rest = ", …" if names == seven else ""
         assert example == f"{kind.capitalize()}: a A, b B, c C, d D, e E, f F{rest}"
     nameless = Change(kind="changed", key=(), columns={"a": ("1", "2")})
     private_key = Correction(BEFORE, changed=1, examples=(nameless,))
-    assert sentences(content(correction=private_key), "en").differences == ("Changed: a 1 → 2",)
+    assert spoken(content(correction=private_key), "en").differences == ("Changed: a 1 → 2",)
 
 
 def test_a_correction_without_the_old_rows_says_so() -> None:
-    (notice,) = sentences(content(correction=Correction.without_rows(BEFORE)), "en").notices
+    (notice,) = spoken(content(correction=Correction.without_rows(BEFORE)), "en").notices
     assert notice.text.endswith("Its rows are no longer kept, so what differs is not known.")
 
 
 def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
     made = content(correction=Correction(BEFORE, columns_added=("level",)))
     for language, says in (("en", ": no row differs."), ("ja", "。行の違いはありません。")):
-        (notice,) = sentences(made, language).notices
+        (notice,) = spoken(made, language).notices
         assert notice.text.endswith(says)
 
 
@@ -277,24 +278,24 @@ def test_a_correction_names_columns_and_rows() -> None:
             Change(kind="added", key=("u4",), columns={}),
         ),
     )
-    assert sentences(content(correction=correction), "en").differences == (
+    assert spoken(content(correction=correction), "en").differences == (
         "Changed values: score in 1,200 rows, plays in 1 row.",
         "New columns: level.",
         "Changed: user_id u1: score 10 → –",
         "Added: user_id u4",
     )
-    assert sentences(content(correction=correction), "ja").differences[2:] == (
+    assert spoken(content(correction=correction), "ja").differences[2:] == (
         "変更: user_id u1: score 10 → –",
         "追加: user_id u4",
     )
 
 
 def test_figures_have_the_change_against_the_period_before() -> None:
-    assert sentences(content(), "en").figures == (
+    assert spoken(content(), "en").figures == (
         "Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).",
         "100 rows, 3 more than the week before (+3.1%).",
     )
-    assert sentences(content(), "ja").figures == (
+    assert spoken(content(), "ja").figures == (
         "scoreの合計: 1,000,000 points、前週より200,000 points増（+25.0%）",
         "行数: 100行、前週より3行増（+3.1%）",
     )
@@ -359,20 +360,18 @@ def test_figures_have_the_change_against_the_period_before() -> None:
     ],
 )
 def test_figures_of_other_weeks(changes: dict[str, Any], figures: tuple[str, ...]) -> None:
-    assert sentences(content(**changes), "en").figures == figures
+    assert spoken(content(**changes), "en").figures == figures
 
 
 def test_a_month_is_compared_with_a_month() -> None:
     made = content(period=monthly("Asia/Tokyo").period("2026-11"), total=None)
-    assert sentences(made, "en").figures == ("100 rows, 3 more than the month before (+3.1%).",)
-    assert sentences(made, "ja").figures == ("行数: 100行、前月より3行増（+3.1%）",)
+    assert spoken(made, "en").figures == ("100 rows, 3 more than the month before (+3.1%).",)
+    assert spoken(made, "ja").figures == ("行数: 100行、前月より3行増（+3.1%）",)
 
 
 @given(st.integers(0, 10**20), st.integers(1, 10**20))
 def test_the_change_in_per_cent_is_right_to_its_digit(rows: int, previous: int) -> None:
-    (sentence,) = sentences(
-        content(total=None, total_rows=rows, previous_rows=previous), "en"
-    ).figures
+    (sentence,) = spoken(content(total=None, total_rows=rows, previous_rows=previous), "en").figures
     change = Fraction(100 * (rows - previous), previous)
     if rows == previous:
         assert "the same as" in sentence
@@ -396,7 +395,7 @@ def test_floats_are_told_without_the_digits_that_an_addition_leaves(
 ) -> None:
     columns = (*content().columns[:3], ContentColumn("score", "DOUBLE"), *content().columns[4:])
     made = content(columns=columns, total=total, previous_total=previous)
-    assert sentences(made, "en").figures[0] == f"Total of score: {told}"
+    assert spoken(made, "en").figures[0] == f"Total of score: {told}"
 
 
 def moved(rises: Sequence[Any] = (), falls: Sequence[Any] = ()) -> Movement:
@@ -410,13 +409,13 @@ def test_movement_names_who_is_new_among_the_rows_shown_and_who_of_all_moved_mos
         rises=[(70, "u70", "name", 10, 300, "up"), (20, "u20", "name", 10, 90, "up")],
         falls=[(1_200, "u9", "name", 10, 3, "down")],
     )
-    said = sentences(content(rows=(*rows, same), movement=movement), "en").movement
+    said = spoken(content(rows=(*rows, same), movement=movement), "en").movement
     assert said == (
         "New among the rows shown: u1, u2, u3 and 1 more.",
         "Biggest rises: u70 (from 300 to 70), u20 (from 90 to 20).",
         "Biggest falls: u9 (from 3 to 1,200).",
     )
-    said = sentences(content(rows=(*rows[:3], same), movement=movement), "en").movement
+    said = spoken(content(rows=(*rows[:3], same), movement=movement), "en").movement
     assert said[0] == "New among the rows shown: u1, u2, u3."
 
 
@@ -424,7 +423,7 @@ def test_a_long_name_is_cut() -> None:
     movement = moved(
         rises=[(1, "u" * 40, "name", 10, 2, "text")], falls=[(2, "u" * 41, "name", 10, 1, "text")]
     )
-    assert sentences(content(rows=(), movement=movement), "en").movement == (
+    assert spoken(content(rows=(), movement=movement), "en").movement == (
         f"Biggest rises: {'u' * 40} (from 2 to 1).",
         f"Biggest falls: {'u' * 39}… (from 1 to 2).",
     )
@@ -435,21 +434,19 @@ def test_a_row_is_called_by_its_key_as_the_language_writes_it(
     language: Language, name: str
 ) -> None:
     rows = ((1, date(2026, 11, 15), "x", 10, None, "new"), (2, "b", "y", 10, 2, "same"))
-    (new,) = sentences(content(rows=rows, movement=moved()), language).movement
+    (new,) = spoken(content(rows=rows, movement=moved()), language).movement
     assert new.rstrip(".").endswith(f": {name}")
 
 
 def test_a_row_is_called_by_all_parts_of_its_key() -> None:
     movement = moved(rises=[(1, "b", "x", 10, 2, "text"), (4, "d", None, 10, 5, "text")])
     made = content(rows=(), movement=movement, key=("user_name", "user_id"))
-    assert sentences(made, "en").movement == (
-        "Biggest rises: b x (from 2 to 1), d – (from 5 to 4).",
-    )
+    assert spoken(made, "en").movement == ("Biggest rises: b x (from 2 to 1), d – (from 5 to 4).",)
 
 
 def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:
     """Where the key is private, and so not shown, too."""
-    assert sentences(content(key=()), "en").movement == (
+    assert spoken(content(key=()), "en").movement == (
         "New among the rows shown: u2.",
         "Biggest rises: u1 (from 3 to 1).",
         "Biggest falls: u3 (from 1 to 3).",
@@ -458,7 +455,7 @@ def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> Non
     of_ranks = (columns[0], columns[4], columns[5])
     rows = ((1, 3, "up 2"), (2, None, "new"))
     made = content(columns=of_ranks, rows=rows, key=(), movement=moved(rises=rows[:1]))
-    assert sentences(made, "en").movement == (
+    assert spoken(made, "en").movement == (
         "New among the rows shown: –.",
         "Biggest rises: – (from 3 to 1).",
     )
@@ -466,31 +463,29 @@ def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> Non
 
 def test_movement_is_silent_where_there_is_none() -> None:
     rows = ((1, "u1", "a", 2, 1, "same"),)
-    assert sentences(content(rows=rows, movement=moved()), "en").movement == ()
-    assert sentences(content(movement=None), "en").movement == ()
+    assert spoken(content(rows=rows, movement=moved()), "en").movement == ()
+    assert spoken(content(movement=None), "en").movement == ()
     new = ((1, "u1", "a", 2, None, "new"),)
-    said = sentences(content(rows=new, movement=moved()), "en").movement
+    said = spoken(content(rows=new, movement=moved()), "en").movement
     assert said == ("All rows shown are new.",)
-    assert sentences(content(rows=(), movement=moved()), "en").movement == ()
+    assert spoken(content(rows=(), movement=moved()), "en").movement == ()
 
 
 def test_what_is_left_out_is_counted() -> None:
-    assert sentences(content(total_rows=12_348), "en").left_out == (
-        "12,345 more rows are not shown.",
-    )
-    assert sentences(content(total_rows=4), "en").left_out == ("1 more row is not shown.",)
-    assert sentences(content(total_rows=3), "en").left_out == ()
+    assert spoken(content(total_rows=12_348), "en").left_out == ("12,345 more rows are not shown.",)
+    assert spoken(content(total_rows=4), "en").left_out == ("1 more row is not shown.",)
+    assert spoken(content(total_rows=3), "en").left_out == ()
     large = content(total_rows=3, too_large=True, file_uri="s3://reports/a.parquet")
-    (said,) = sentences(large, "en").left_out
+    (said,) = spoken(large, "en").left_out
     assert said.endswith("aws s3 cp s3://reports/a.parquet .")
-    (said,) = sentences(content(total_rows=3, too_large=True), "en").left_out
+    (said,) = spoken(content(total_rows=3, too_large=True), "en").left_out
     assert "s3://" not in said
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_empty_period_says_why(language: Language) -> None:
-    empty = sentences(content(rows=(), total_rows=0, total=None), language).empty
-    partial = sentences(content(rows=(), total_rows=0, total=None, partial=True), language).empty
+    empty = spoken(content(rows=(), total_rows=0, total=None), language).empty
+    partial = spoken(content(rows=(), total_rows=0, total=None, partial=True), language).empty
     says = {
         "en": "There are no rows: the report found none in this period",
         "ja": "この期間に該当する行はありませんでした。",
@@ -498,7 +493,7 @@ def test_an_empty_period_says_why(language: Language) -> None:
     lacks = {"en": ", for which source data was missing.", "ja": "元データの一部が欠けていました。"}
     assert empty.rstrip(".") == says[language]
     assert partial == says[language] + lacks[language]
-    assert sentences(content(), language).empty == ""
+    assert spoken(content(), language).empty == ""
 
 
 @pytest.mark.parametrize(
@@ -506,5 +501,14 @@ def test_an_empty_period_says_why(language: Language) -> None:
 )
 def test_only_an_address_of_the_web_is_a_link(url: str) -> None:
     for address in (PAGE_URL, "http://localhost:8080/reports/#ranking_weekly/2026-11-15"):
-        links = sentences(content(page_url=address, query_url=url), "en").links
+        links = spoken(content(page_url=address, query_url=url), "en").links
         assert [link.url for link in links] == [address]
+
+
+def test_columns_that_a_table_does_not_show_are_named() -> None:
+    for language, says in (
+        ("en", "2 more columns are not shown: score, previous_rank."),
+        ("ja", "ほかに2列あります: score、previous_rank"),
+    ):
+        shown = ["rank", "user_id", "user_name", "movement"]
+        assert says in sentences(content(), shown, language).left_out

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from html import escape, unescape
+from html import unescape
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from athena_reports.delivery import slack_message as module
 from athena_reports.delivery.content import Content, ContentColumn, Correction
-from athena_reports.delivery.language import Language, shortened
-from athena_reports.delivery.sentences import sentences, subject
-from athena_reports.delivery.shown_table import shown_table, text_lines
+from athena_reports.delivery.language import Language
+from athena_reports.delivery.sentences import subject
+from athena_reports.delivery.shown_table import shown_table
 from athena_reports.delivery.slack_message import SlackMessage, slack_message
 from athena_reports.rows.differences import Change
 from tests.unit.athena_reports.delivery.contents import (
@@ -25,7 +24,9 @@ from tests.unit.athena_reports.delivery.contents import (
     LANGUAGES,
     PAGE_URL,
     QUERY_URL,
+    all_columns,
     content,
+    spoken,
     tables,
 )
 
@@ -34,30 +35,39 @@ SPECIAL = re.compile(r"<([^>]*)>")
 
 
 def texts(message: SlackMessage) -> Iterator[dict[str, Any]]:
-    """The text objects of a message."""
+    """The text objects of a message around its table."""
     for block in message.blocks:
         if block["type"] == "context":
             yield from block["elements"]
-        else:
+        elif block["type"] != "table":
             yield block["text"]
 
 
-def code_lines(message: SlackMessage) -> list[str]:
-    """The lines of the code blocks, as they are shown."""
-    lines = []
-    for text in texts(message):
-        if text["text"].startswith("```\n"):
-            assert text["text"].endswith("\n```")
-            lines += unescape(text["text"][4:-4]).split("\n")
-    return lines
+def cells(message: SlackMessage) -> list[list[str]]:
+    """The table with its header; empty for none."""
+    tables = [block for block in message.blocks if block["type"] == "table"]
+    if not tables:
+        return []
+    (table,) = tables
+    for row in table["rows"]:
+        assert {cell["type"] for cell in row} == {"raw_text"}
+    return [[cell["text"] for cell in row] for row in table["rows"]]
 
 
 def require_slack_takes_it(message: SlackMessage) -> None:
     assert 1 <= len(message.blocks) <= 50
     assert 1 <= len(message.text) <= 3000
-    assert len(message.text) + len(json.dumps(message.blocks, ensure_ascii=False)) < 11_000
+    table = cells(message)
+    in_cells = sum(len(text) for row in table for text in row)
+    assert in_cells <= 9_000
+    around = sum(len(text["text"]) for text in texts(message))
+    assert len(message.text) + in_cells + around <= 11_000
+    assert len(table) <= 100
+    for row in table:
+        assert 1 <= len(row) <= 20
+        assert all(row)
     for block in message.blocks:
-        assert block["type"] in ("header", "context", "section")
+        assert block["type"] in ("header", "context", "section", "table")
     for text in texts(message):
         assert 1 <= len(text["text"]) <= 3000
         assert text["type"] in ("plain_text", "mrkdwn")
@@ -89,13 +99,24 @@ def test_a_message_has_its_links_only_and_mentions_nobody(
 
 
 @given(tables(), st.sampled_from(LANGUAGES))
-def test_the_code_block_is_the_table(made: Content, language: Language) -> None:
-    lines = code_lines(slack_message(made, language))
+def test_the_table_has_each_value(made: Content, language: Language) -> None:
+    table = cells(slack_message(made, language))
     if not made.rows:
-        assert lines == []
+        assert table == []
         return
-    expected = text_lines(shown_table(made, language, longest=40), language)
-    assert lines == [line.replace("```", "'''") for line in expected]
+    columns = shown_table(made, all_columns(made).shown, language, longest=40)
+    expected = [[text or " " for text in column.texts] for column in columns]
+    assert [list(column) for column in zip(*table[1:], strict=True)] == expected
+
+
+def test_a_header_has_its_unit_and_numbers_stand_on_the_right() -> None:
+    message = slack_message(content(), "en")
+    assert cells(message)[0] == [
+        *("rank", "user_id", "user_name", "score (points)", "previous_rank", "movement")
+    ]
+    (table,) = [block for block in message.blocks if block["type"] == "table"]
+    sides = [settings["align"] for settings in table["column_settings"]]
+    assert sides == ["right", "left", "left", "right", "right", "left"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -111,7 +132,7 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
             examples=(Change(kind="changed", key=("u1",), columns={"score": ("1", "<2>")}),),
         ),
     )
-    said = sentences(made, language)
+    said = spoken(made, language)
     message = slack_message(made, language)
     plain = [
         unescape(line)
@@ -136,6 +157,7 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
 @given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
 @example("&", 4000, 120)
 @example("a", 4000, 1)
+@example("&", 300, 50)
 @example('"', 4000, 120)
 @example("\\", 4000, 120)
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
@@ -160,7 +182,7 @@ def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int
     )
     message = slack_message(made, "en")
     require_slack_takes_it(message)
-    shown = len(code_lines(message)) - 2
+    shown = len(cells(message)) - 1
     assert 0 < shown <= rows
     plain = " ".join(text["text"] for text in texts(message))
     left_out = re.search(r"(\d+) more rows? (is|are) not shown", plain)
@@ -178,74 +200,50 @@ def table_of(value: str, titles: Sequence[str], *, rows: int = 1) -> Content:
     )
 
 
-# With one header the lines fill a block to its last character, with another one the last line
-# would have one character too many.
-@pytest.mark.parametrize("title", ["c" * length for length in range(1, 21)])
-def test_a_block_ends_where_the_next_line_would_not_fit(title: str) -> None:
-    made = table_of("x" * 20, titles=(title,), rows=400)
-    blocks = [text["text"] for text in texts(slack_message(made, "en")) if "```" in text["text"]]
-    assert len(blocks) > 1
-    assert max(map(len, blocks)) <= 3000
-    for block in blocks[:-1]:
-        assert len(block) + len("\n" + "x" * 20) > 3000
-
-
-@pytest.mark.parametrize(("rows", "width"), [(50, 30), (50, 60), (50, 1), (5, 40)])
+@pytest.mark.parametrize(("rows", "width"), [(50, 30), (50, 40), (50, 1), (5, 40)])
 def test_rows_are_left_out_until_the_message_is_short_enough(rows: int, width: int) -> None:
     made = table_of("x" * width, [f"c{place}" for place in range(10)], rows=rows)
     message = slack_message(made, "en")
     require_slack_takes_it(message)
-    shown = len(code_lines(message)) - 2
+    shown = len(cells(message)) - 1
     assert (shown < rows) is (width >= 30 and rows == 50)
     plain = "\n".join(text["text"] for text in texts(message))
     left_out = f"{rows - shown} more rows are not shown."
     assert (left_out in plain) is (shown < rows)
     # One row more would be too long.
-    line = code_lines(message)[-1]
-    size = len(message.text) + len(json.dumps(message.blocks, ensure_ascii=False))
-    assert shown == rows or size + 2 * len(line) > 11_000
+    assert shown == rows or 20 + (shown + 1) * 10 * width > 9_000
 
 
-@pytest.mark.parametrize(("columns", "left_out"), [(16, 0), (17, 1), (30, 14)])
-def test_columns_that_do_not_fit_into_a_line_are_left_out(columns: int, left_out: int) -> None:
-    """16 of 40 characters do, with two spaces between them."""
-    names = [f"c{place}" for place in range(columns)]
-    message = slack_message(table_of("x" * 40, names), "en")
-    header, _, row = code_lines(message)
-    assert header.split() == names[: columns - left_out]
-    assert row == "  ".join(["x" * 40] * (columns - left_out))
+def test_columns_are_left_out_where_one_row_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_IN_CELLS", 130)
+    message = slack_message(table_of("x" * 40, ["a", "b", "c", "d"], rows=2), "en")
+    assert [len(row) for row in cells(message)] == [3, 3]
+    plain = "\n".join(text["text"] for text in texts(message))
+    assert "1 more row is not shown.\n1 more column is not shown: d." in plain
+
+
+def test_a_table_has_20_columns_at_most() -> None:
+    message = slack_message(table_of("x", [f"c{place}" for place in range(22)]), "en")
+    require_slack_takes_it(message)
+    assert len(cells(message)[0]) == 20
     plain = [text["text"] for text in texts(message)]
-    said = {0: None, 1: "1 more column is not shown.", 14: "14 more columns are not shown."}
-    assert [text for text in plain if "column" in text] == ([said[left_out]] if left_out else [])
+    assert "2 more columns are not shown: c20, c21." in plain
 
 
-@pytest.mark.parametrize("text", ["&", "<", "a", "a&", "abcdefghi>", "&&&&&&&abc"])
-def test_one_column_that_is_too_long_keeps_as_much_as_fits(text: str) -> None:
-    title = (text * 800)[:800]
-    made = table_of("x", [title, "second"])
-    line, *_ = text_lines(shown_table(table_of("x", [title]), "en", longest=40), "en")
-    shown, *_ = code_lines(slack_message(made, "en"))
-    cuts = [shortened(line, kept) for kept in range(1, len(line) + 1)]
-    fitting = [cut for cut in cuts if len(escape(cut, quote=False)) <= 700]
-    assert shown == fitting[-1]
-
-
-def test_a_value_has_40_characters_at_most_and_ends_no_code_block() -> None:
-    made = table_of("x" * 41, ["c```"])
-    made = replace(made, rows=(("x" * 41,), ("```" * 13 + "`",)), total_rows=2)
-    lines = ["c'''", "-" * 40, "x" * 39 + "…", "'''" * 13 + "`"]
-    assert code_lines(slack_message(made, "en")) == lines
+def test_a_value_has_40_characters_at_most() -> None:
+    message = slack_message(table_of("x" * 41, ["y" * 41]), "en")
+    assert cells(message) == [["y" * 39 + "…"], ["x" * 39 + "…"]]
 
 
 def test_a_headline_of_150_characters_is_whole_and_a_longer_one_is_cut() -> None:
-    room = 150 - len(sentences(content(report=""), "en").headline)
+    room = 150 - len(spoken(content(report=""), "en").headline)
     for length, end in ((room, ")"), (room + 1, "…")):
         made = content(report="r" * length)
         (header,) = [
             block for block in slack_message(made, "en").blocks if "header" in block["type"]
         ]
         shown = header["text"]["text"]
-        assert shown == sentences(made, "en").headline[:149] + end
+        assert shown == spoken(made, "en").headline[:149] + end
         assert len(shown) == 150
 
 
@@ -253,8 +251,8 @@ def test_an_empty_period_has_no_table_and_says_why() -> None:
     made = content(rows=(), total_rows=0, total=None)
     message = slack_message(made, "en")
     require_slack_takes_it(message)
-    assert code_lines(message) == []
-    assert sentences(made, "en").empty in [text["text"] for text in texts(message)]
+    assert cells(message) == []
+    assert spoken(made, "en").empty in "\n".join(text["text"] for text in texts(message))
 
 
 def test_without_addresses_there_are_no_links() -> None:
