@@ -1,11 +1,15 @@
 """The answers of the page's endpoints: each field of their JSON is named here, and nowhere else.
 
-The JavaScript of the page reads these names. An answer is a plain tuple, since the coverage has
+The JavaScript of the page reads these names. An answer is a plain dataclass, since the coverage has
 thousands of periods, and a model would inspect each value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, Self
+
+from pydantic import TypeAdapter
 
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.coverage import Cell, State
@@ -71,11 +75,12 @@ class PeriodRow(NamedTuple):
         )
 
 
-class ReportRow(NamedTuple):
+@dataclass(frozen=True)
+class ReportRow:
     """What the page shows of a report among others.
 
     `may_run` says whether the viewer may start its runs. `note` is shown in place of the states.
-    `costs` is None in an answer that has only recent periods, and is not sent then.
+    `costs` is None in an answer that has only recent periods.
     """
 
     dag_id: str
@@ -90,27 +95,17 @@ class ReportRow(NamedTuple):
     cells: Sequence[PeriodRow]
     costs: CostSummary | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as it is sent."""
-        fields = self._asdict()
-        del fields["costs"]
-        if self.costs is not None:
-            fields["costs"] = self.costs.model_dump()
-        return fields
 
-
-class CoverageAnswer(NamedTuple):
-    """All reports that the viewer may read."""
+@dataclass(frozen=True)
+class CoverageAnswer:
+    """All reports that the viewer may read; `fields` names what the array of a period has."""
 
     reports: Sequence[ReportRow]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer as it is sent; `fields` names what the array of a period has."""
-        reports = [report.as_json() for report in self.reports]
-        return {"fields": PeriodRow._fields, "reports": reports}
+    fields: Sequence[str] = PeriodRow._fields
 
 
-class PlanAnswer(NamedTuple):
+@dataclass(frozen=True)
+class PlanAnswer:
     """The requests that fill the periods of a range, and what they cost.
 
     `backfill` has the two instants from which to which a backfill of Airflow takes the same range.
@@ -123,15 +118,9 @@ class PlanAnswer(NamedTuple):
     price_usd: float | None
     held: Sequence[HeldPeriod]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer as it is sent."""
-        fields = self._asdict()
-        fields["starts"] = [start.model_dump() for start in self.starts]
-        fields["held"] = [held._asdict() for held in self.held]
-        return fields
 
-
-class PeriodAnswer(NamedTuple):
+@dataclass(frozen=True)
+class PeriodAnswer:
     """One period.
 
     `rows` are its first rows, and `names` are those of their entries in the chart. Both are empty
@@ -146,50 +135,16 @@ class PeriodAnswer(NamedTuple):
     console: str
     problem: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer as it is sent."""
-        fields = self._asdict()
-        fields["manifest"] = self.manifest.model_dump(mode="json")
-        fields["roles"] = self.roles._asdict()
-        return fields
 
-
-class SqlAnswer(NamedTuple):
+@dataclass(frozen=True)
+class SqlAnswer:
     """The SQL of a version; None if it was not kept, or is gone."""
 
     sql: str | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer as it is sent."""
-        return self._asdict()
 
-
-class ReceiptRow(NamedTuple):
-    """What the page shows of a receipt; its fields are those of `Receipt`."""
-
-    version: str
-    channel: str
-    number: int
-    sent_at: str
-    recipients: Sequence[str]
-    corrects: str
-    refused: Mapping[str, str]
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> Self:
-        """Return the row of a receipt."""
-        return cls(
-            version=receipt.version,
-            channel=receipt.channel,
-            number=receipt.number,
-            sent_at=receipt.sent_at.isoformat(),
-            recipients=receipt.recipients,
-            corrects=receipt.corrects,
-            refused=receipt.refused,
-        )
-
-
-class ChannelRow(NamedTuple):
+@dataclass(frozen=True)
+class ChannelRow:
     """What the page shows of a channel of today's DAG.
 
     `task` is None if there is no run for the period. `clear` is the request that sends again; None
@@ -200,17 +155,9 @@ class ChannelRow(NamedTuple):
     task: DeliveringTask | None
     clear: ClearRequest | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as it is sent."""
-        fields = self._asdict()
-        if self.task is not None:
-            fields["task"] = self.task._asdict()
-        if self.clear is not None:
-            fields["clear"] = self.clear._asdict()
-        return fields
 
-
-class DeliveriesAnswer(NamedTuple):
+@dataclass(frozen=True)
+class DeliveriesAnswer:
     """Where the versions of a period went, and what failed.
 
     `dag_id` is the delivering DAG. `receipts` has the newest first; it is empty if the receipts
@@ -220,12 +167,15 @@ class DeliveriesAnswer(NamedTuple):
     dag_id: str
     is_paused: bool
     channels: Sequence[ChannelRow]
-    receipts: Sequence[ReceiptRow]
+    receipts: Sequence[Receipt]
     problem: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer as it is sent."""
-        fields = self._asdict()
-        fields["channels"] = [channel.as_json() for channel in self.channels]
-        fields["receipts"] = [receipt._asdict() for receipt in self.receipts]
-        return fields
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(answer: Any) -> bytes:
+    """Return an answer as JSON. Its values are not validated."""
+    return _adapter(type(answer)).dump_json(answer)

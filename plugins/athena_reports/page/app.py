@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from athena_reports.aws.s3 import MissingObjectError
-from athena_reports.delivery.receipt import receipts_of
+from athena_reports.delivery.receipt import Receipt, receipts_of
 from athena_reports.errors import AthenaReportsError, PeriodError
 from athena_reports.page.answers import (
     ChannelRow,
@@ -30,9 +30,9 @@ from athena_reports.page.answers import (
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
-    ReceiptRow,
     ReportRow,
     SqlAnswer,
+    to_json,
 )
 from athena_reports.page.coverage import PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
@@ -64,11 +64,9 @@ COST_MONTHS = 12
 BARS = 15  # of the chart of a period
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 _CHUNK_BYTES = 1024**2  # of a download
-# Airflow's API server has 40 threads in a process. A Glue that hangs holds at most so many of them.
+# Airflow's API server has 40 threads in a process. A Glue that hangs holds at most so many of them:
+# other requests wait without a thread.
 AT_ONCE = 8
-MAY_WAIT = 24  # more requests are told to come again
-RETRY_SECONDS = 3
-_BUSY = "The page has too many requests. It asks again by itself."
 # First the page asks for what a window shows: the latest periods of the first reports.
 _RECENT_DAYS = timedelta(days=190)
 _RECENT_REPORTS = 20
@@ -86,6 +84,10 @@ _SECURITY_HEADERS = {
 _downloads = CapacityLimiter(AT_ONCE)
 
 
+def _answer(answer: Any) -> Response:
+    return Response(to_json(answer), media_type="application/json")
+
+
 def _readable_dag(
     dag_id: str,
     session: SessionDep,
@@ -101,8 +103,8 @@ def _readable_dag(
 Dag = Annotated[ReportDag, Depends(_readable_dag)]
 States = Annotated[list[State], Query()]
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
-# Each endpoint returns its connection (rollback) before it calls AWS. It answers with a
-# JSONResponse, which does not inspect every value. Whoever is logged in may ask for the coverage,
+# Each endpoint returns its connection (rollback) before it calls AWS. It answers by
+# `_answer`, which does not inspect every value. Whoever is logged in may ask for the coverage,
 # which has only what they may read. All others take a `Dag`, which is for those who may read it.
 api = APIRouter(prefix="/api", dependencies=[Depends(get_user)])
 
@@ -127,7 +129,7 @@ def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> 
             future = threads.submit(_report_row, lake, dag, runs[dag.dag_id], now, since, may_run)
             futures.append(future)
         rows = [future.result() for future in futures]
-    return JSONResponse(CoverageAnswer(rows).as_json())
+    return _answer(CoverageAnswer(rows))
 
 
 @api.get("/dags/{dag_id}/plan")
@@ -163,7 +165,7 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
         price_usd=plan.price_usd,
         held=plan.held,
     )
-    return JSONResponse(answer.as_json())
+    return _answer(answer)
 
 
 @api.get(_PERIOD)
@@ -193,7 +195,7 @@ def one_period(dag: Dag, period_id: str) -> Response:
         console=lake.console,
         problem=problem,
     )
-    return JSONResponse(answer.as_json())
+    return _answer(answer)
 
 
 def _values_of(
@@ -207,7 +209,7 @@ def _values_of(
 @api.get(_PERIOD + "/history")
 def history(dag: Dag, period_id: str) -> Response:
     """The measures of the first entries, in this period and in those before."""
-    return JSONResponse(find_history(Lake.connect(), dag, period_id).model_dump(mode="json"))
+    return _answer(find_history(Lake.connect(), dag, period_id))
 
 
 @api.get(_PERIOD + "/deliveries")
@@ -234,12 +236,11 @@ def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) 
         if task is not None and may_clear and task.can_be_cleared:
             clear = clear_request(delivering, channel, task)
         channels.append(ChannelRow(name=channel, task=task, clear=clear))
-    receipts = []
+    receipts: Sequence[Receipt] = []
     problem = ""
     try:
         lake = Lake.connect()
-        sent = receipts_of(lake.location(dag, period.id), lake.s3)
-        receipts = [ReceiptRow.of(receipt) for receipt in sent]
+        receipts = receipts_of(lake.location(dag, period.id), lake.s3)
     except AthenaReportsError as error:
         problem = str(error)
     answer = DeliveriesAnswer(
@@ -249,7 +250,7 @@ def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) 
         receipts=receipts[::-1],
         problem=problem,
     )
-    return JSONResponse(answer.as_json())
+    return _answer(answer)
 
 
 @api.get(_PERIOD + "/manifest")
@@ -272,10 +273,10 @@ def sql(dag: Dag, period_id: str, version: str) -> Response:
         body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256))
     except MissingObjectError:
         # Its retention has passed, or it was made before SQL was kept.
-        return JSONResponse(SqlAnswer(None).as_json())
+        return _answer(SqlAnswer(None))
     with closing(body):
         text = body.read(SHOWN_SQL_BYTES).decode(errors="replace")
-    return JSONResponse(SqlAnswer(text).as_json())
+    return _answer(SqlAnswer(text))
 
 
 def _query_of(version: str, manifest: Manifest) -> QueryFacts | None:
@@ -357,9 +358,6 @@ def create_app() -> FastAPI:
         is_data = "/api/" in request.url.path
         if not is_data:
             response = await call_next(request)
-        elif turns.statistics().tasks_waiting >= MAY_WAIT:
-            retry = {"Retry-After": str(RETRY_SECONDS)}
-            response = JSONResponse({"detail": _BUSY}, status_code=503, headers=retry)
         else:
             async with turns:
                 response = await call_next(request)

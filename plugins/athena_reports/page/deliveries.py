@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from airflow.models.dag import DagModel, DagTag
@@ -28,14 +28,16 @@ class DeliveringDag:
     channels: Sequence[str]
 
 
-class ClearRequest(NamedTuple):
+@dataclass(frozen=True)
+class ClearRequest:
     """A request to Airflow's REST API that clears a task."""
 
     path: str
     body: dict[str, Any]
 
 
-class DeliveringTask(NamedTuple):
+@dataclass(frozen=True)
+class DeliveringTask:
     """The task of a channel in the last run for a period.
 
     `state` is Airflow's; None until the task is scheduled. `try_number` counts from 1.

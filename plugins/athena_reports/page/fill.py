@@ -1,6 +1,7 @@
 """What fills the holes of a report: which periods, at what cost, and by which requests."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -18,7 +19,8 @@ from athena_reports.publication.scan_estimate import estimate_scans
 _COMES_FIRST = frozenset({State.MISSING, State.BROKEN, State.RUNNING, State.STALE})
 
 
-class HeldPeriod(NamedTuple):
+@dataclass(frozen=True)
+class HeldPeriod:
     """A period that is not run yet, since what it reads of another report is not there.
 
     `dag_id` is the DAG of that report, and `parts` are the ids of its periods that come first.

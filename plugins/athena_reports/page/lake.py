@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Condition
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.aws.s3 import S3
+from athena_reports.delivery.table_columns import label_of
 from athena_reports.errors import AthenaReportsError
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
@@ -72,7 +73,8 @@ class LakeError(AthenaReportsError):
     """Something published cannot be read; the message says what, why, and what to do."""
 
 
-class ColumnRoles(NamedTuple):
+@dataclass(frozen=True)
+class ColumnRoles:
     """What the columns of a report are to a viewer, by their names and types."""
 
     key: Sequence[str]  # what tells rows apart; if nothing does, the first text column, if any
@@ -106,21 +108,6 @@ class ColumnRoles(NamedTuple):
             decimals=decimals,
             measures=measures,
         )
-
-
-def label_of(column: str, names: Sequence[str]) -> str:
-    """Return the column that has the names of what a column identifies; else the column itself.
-
-    It is `user_name` for `user_id`, and `carrier_name` for `carrier`.
-
-    Args:
-        column: The column that identifies something.
-        names: The columns to choose from.
-    """
-    for name in (f"{column.removesuffix('_id')}_name", f"{column}_name"):
-        if name in names:
-            return name
-    return column
 
 
 def names_of_entries(

@@ -4,10 +4,9 @@ const PAGE = new URL(".", location.origin + location.pathname);
 export const AIRFLOW = new URL("../", PAGE);
 
 export class ApiError extends Error {
-  constructor(status, message, retrySeconds = 0) {
+  constructor(status, message) {
     super(message);
     this.status = status;
-    this.retrySeconds = retrySeconds;
   }
 }
 
@@ -27,7 +26,7 @@ async function send(url, options = {}) {
   } catch {
     throw new ApiError(0, "Airflow's API server does not answer. See whether it runs, then load this page again.");
   }
-  if (!response.ok) throw new ApiError(response.status, await reason(response), Number(response.headers.get("Retry-After")));
+  if (!response.ok) throw new ApiError(response.status, await reason(response));
   return response;
 }
 
@@ -48,15 +47,8 @@ function described(detail) {
   return parts.length > 0 ? parts.join(": ") : JSON.stringify(detail);
 }
 
-// Again while too many ask at once, a few times.
-export async function read(path, again = 5) {
-  try {
-    return (await send(new URL(`api/${path}`, PAGE))).json();
-  } catch (error) {
-    if (!error.retrySeconds || !again) throw error;
-    await new Promise((done) => setTimeout(done, error.retrySeconds * 1000));
-    return read(path, again - 1);
-  }
+export async function read(path) {
+  return (await send(new URL(`api/${path}`, PAGE))).json();
 }
 
 // Airflow's own REST API: the only place where anything is started.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route
 
+from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
 from athena_reports.page.answers import (
     ChannelRow,
@@ -27,9 +28,9 @@ from athena_reports.page.answers import (
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
-    ReceiptRow,
     ReportRow,
     SqlAnswer,
+    to_json,
 )
 from athena_reports.page.coverage import State
 from athena_reports.page.deliveries import (
@@ -110,9 +111,9 @@ def report(*cells: PeriodRow, **changes: Any) -> ReportRow:
         cells=cells,
         costs=costs(),
     )
-    made = made._replace(**changes)
+    made = replace(made, **changes)
     if "dag_id" in changes and "report" not in changes:
-        return made._replace(report=made.dag_id.removesuffix("_weekly"))
+        return replace(made, report=made.dag_id.removesuffix("_weekly"))
     return made
 
 
@@ -138,7 +139,7 @@ def plan(*starts: RunRequest, **changes: Any) -> PlanAnswer:
         price_usd=0.24 * len(starts),
         held=(),
     )
-    return made._replace(**changes)
+    return replace(made, **changes)
 
 
 def clear(period: Period) -> RunRequest:
@@ -241,21 +242,23 @@ def answer(
         console=CONSOLE,
         problem="",
     )
-    return made._replace(**changes)
+    return replace(made, **changes)
 
 
-def receipt(channel: str, version: str = "v1", **changes: Any) -> ReceiptRow:
+def receipt(channel: str, version: str = "v1", **changes: Any) -> Receipt:
     """A channel got a version, at 12:30 in Tokyo."""
-    made = ReceiptRow(
+    made = Receipt(
         version=version,
         channel=channel,
         number=1,
-        sent_at="2026-05-04T03:30:00+00:00",
+        kind="mail",
+        sent_at=datetime(2026, 5, 4, 3, 30, tzinfo=UTC),
         recipients=(f"{channel}@example.com",),
-        corrects="",
-        refused={},
+        message_id="<1@example.com>",
+        run_id="asset triggered/1",
+        clears=0,
     )
-    return made._replace(**changes)
+    return made.model_copy(update=changes)
 
 
 def channel(
@@ -271,13 +274,13 @@ def channel(
 
 
 def deliveries(
-    channels: Sequence[ChannelRow], receipts: Sequence[ReceiptRow] = (), **changes: Any
+    channels: Sequence[ChannelRow], receipts: Sequence[Receipt] = (), **changes: Any
 ) -> DeliveriesAnswer:
     """The deliveries of a period, the newest first."""
     made = DeliveriesAnswer(
         dag_id=DELIVERING, is_paused=False, channels=channels, receipts=receipts, problem=""
     )
-    return made._replace(**changes)
+    return replace(made, **changes)
 
 
 # The site.
@@ -373,7 +376,7 @@ class Site:
 
     def put_reports(self, *reports: ReportRow) -> None:
         """Answer with a coverage, at first without costs."""
-        recent = [item._replace(costs=None) for item in reports]
+        recent = [replace(item, costs=None) for item in reports]
         self.put("coverage?recent=true", CoverageAnswer(recent))
         self.put("coverage", CoverageAnswer(reports))
 
@@ -483,12 +486,10 @@ def _fulfil(route: Route, body: Any) -> None:
         route.abort()
     elif isinstance(body, Refusal):
         route.fulfill(status=body.status, body=body.body, headers=dict(body.headers))
-    elif isinstance(body, History):
-        route.fulfill(json=body.model_dump(mode="json"))
     elif isinstance(body, dict):
         route.fulfill(json=body)
     else:
-        route.fulfill(json=body.as_json())
+        route.fulfill(body=to_json(body), content_type="application/json")
 
 
 def period_path(period_id: str, dag_id: str = DAG_ID) -> str:

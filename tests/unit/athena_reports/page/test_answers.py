@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from athena_reports.delivery.receipt import Receipt
-from athena_reports.page.answers import PeriodRow, ReceiptRow
+from athena_reports.page.answers import PeriodRow
 from athena_reports.page.coverage import Cell, Run, State
 from athena_reports.periods.calendar import monthly
 from athena_reports.publication.manifest import RunFacts
@@ -70,29 +69,3 @@ def test_a_period_that_is_not_published_has_its_dates_and_its_run() -> None:
     assert row["states"] == [State.FAILED, State.MISSING]
     assert (row["run_id"], row["waits"]) == ("of today", "")
     assert {row[name] for name in OF_PUBLICATION} == {None}
-
-
-def test_a_receipt_says_who_got_which_version_when() -> None:
-    sent_at = datetime(2026, 3, 8, 1, tzinfo=UTC)
-    receipt = Receipt(
-        kind="mail",
-        channel="sales",
-        version="v2",
-        number=3,
-        sent_at=sent_at,
-        recipients=("a@example.com",),
-        message_id="<1@example.com>",
-        run_id="run-1",
-        clears=0,
-        corrects="v1",
-        refused={"b@example.com": "550 no such user"},
-    )
-    assert ReceiptRow.of(receipt)._asdict() == {
-        "version": "v2",
-        "channel": "sales",
-        "number": 3,
-        "sent_at": sent_at.isoformat(),
-        "recipients": ("a@example.com",),
-        "corrects": "v1",
-        "refused": {"b@example.com": "550 no such user"},
-    }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -45,6 +45,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
 from athena_reports.page import history, lake
+from athena_reports.page.answers import to_json
 from athena_reports.page.coverage import Run, State
 from athena_reports.page.lake import SHOWN_ROWS, LakeError
 from athena_reports.page.runs import DatedRun, ReportDag
@@ -362,7 +363,7 @@ def test_coverage_sums_up_what_the_queries_of_the_last_months_cost(
     assert (costs["queries"], costs["scanned_bytes"]) == (3, 3 * SCANNED_BYTES)
     assert (costs["price_usd"], costs["growth"]) == (pytest.approx(3 * PRICE_USD), 0)
     assert rows["empty_monthly"]["costs"]["queries"] == 0
-    assert "costs" not in listed(client, recent=True)["scores_weekly"]
+    assert listed(client, recent=True)["scores_weekly"]["costs"] is None
 
 
 def test_costs_are_those_of_the_last_twelve_months(
@@ -439,10 +440,9 @@ def test_the_page_of_the_documentation_has_the_limits_of_the_page() -> None:
         ),
         "A value shows 200 characters": (lake.SHOWN_CHARS,),
         "kept for three seconds": (lake._partitions.ttl,),
-        "takes 8 of an API server's 40 threads, and 8 for downloads. 24 requests wait": (
+        "takes 8 of an API server's 40 threads, and 8 for downloads.": (
             app_module.AT_ONCE,
             app_module._downloads.total_tokens,
-            app_module.MAY_WAIT,
         ),
     }
     assert list(said.values()) == [
@@ -450,7 +450,7 @@ def test_the_page_of_the_documentation_has_the_limits_of_the_page() -> None:
         (32_000_000, 256_000_000, 10_000_000, 200),
         (200,),
         (3,),
-        (8, 8, 24),
+        (8, 8),
     ]
     shown = " ".join(text.split())
     assert [words for words in said if words not in shown] == []
@@ -627,10 +627,10 @@ def test_the_folder_of_a_report_is_read_only_if_its_table_leaves_it_open(
 def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
     client: TestClient, account: Account
 ) -> None:
-    """What waits too long is told when to ask again; all else of the API server answers."""
+    """All else of the API server answers, and the others when Glue does."""
     answers: list[httpx.Response] = []
     calls: list[bytes] = []
-    hangs, served = Event(), app_module.AT_ONCE + app_module.MAY_WAIT
+    hangs, requests = Event(), 60  # more than the API server has threads
 
     def hang(params: Any, **_: Any) -> None:
         calls.append(params["body"])
@@ -643,11 +643,11 @@ def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
         transport = httpx.ASGITransport(client.app)
         session = httpx.AsyncClient(transport=transport, base_url="http://page")
         async with session, anyio.create_task_group() as many:
-            for days in range(served + 20):
+            for days in range(requests):
                 many.start_soon(ask, session, days)
             try:
                 with anyio.fail_after(60):
-                    while len(answers) < 20:
+                    while not calls:
                         await anyio.sleep(0.01)
                     assert (
                         await session.get("/")
@@ -657,10 +657,7 @@ def test_a_glue_that_hangs_holds_up_a_few_requests_and_nothing_else(
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", hang)
     anyio.run(everybody)
-    found = Counter(
-        (answer.status_code, answer.headers.get("retry-after", "-")) for answer in answers
-    )
-    assert found == {(200, "-"): served, (503, "3"): 20}
+    assert [answer.status_code for answer in answers] == [200] * requests
     assert len(calls) == len(set(calls)) == 2
 
 
@@ -788,7 +785,9 @@ def test_the_pages_scripts_read_only_what_the_endpoints_send(
     client: TestClient, publisher: Publisher
 ) -> None:
     """A field that is renamed in a manifest would be missing on the page, without an error."""
-    deliveries = site.deliveries([site.channel("sales")], [site.receipt("sales")]).as_json()
+    deliveries = json.loads(
+        to_json(site.deliveries([site.channel("sales")], [site.receipt("sales")]))
+    )
     (channel,) = deliveries["channels"]
     for seed in (0, 1):
         at = WEEK.end_utc + timedelta(days=seed)
@@ -1181,15 +1180,18 @@ def test_deliveries_are_where_each_version_went_and_what_failed(
     everybody.reads = (*everybody.reads, "sent_weekly")
     answer = beside_airflow.get(SENT_PATH).json()
     newest, *others = answer.pop("receipts")
-    assert newest == {
-        "version": "v2",
-        "channel": "sales",
-        "number": 2,
-        "sent_at": (NOW + timedelta(minutes=2)).isoformat(),
-        "recipients": ["a@example.com", "b@example.com"],
-        "corrects": "v1",
-        "refused": {"b@example.com": "550 no such user"},
-    }
+    assert datetime.fromisoformat(newest["sent_at"]) == NOW + timedelta(minutes=2)
+    assert (
+        newest.items()
+        >= {
+            "version": "v2",
+            "channel": "sales",
+            "number": 2,
+            "recipients": ["a@example.com", "b@example.com"],
+            "corrects": "v1",
+            "refused": {"b@example.com": "550 no such user"},
+        }.items()
+    )
     assert [(receipt["version"], receipt["channel"]) for receipt in others] == [
         ("v1", "board"),
         ("v1", "sales"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -101,39 +102,6 @@ def set_hidden(site: Site, is_hidden: bool) -> None:
 
 
 # Requests
-
-
-@pytest.mark.parametrize("seconds", [1, 30])
-def test_a_busy_answer_is_repeated_after_the_time_that_it_says(site: Site, seconds: int) -> None:
-    site.put_reports(report(row(LAST)))
-    busy = Refusal.of(503, "too many", Retry_After=str(seconds))
-    path = "coverage?recent=true"
-    site.put_first(path, busy, busy)
-    stop_clock(site)
-    site.page.goto(BASE)
-    for asked in (1, 2):
-        site.wait_until(lambda asked=asked: site.times(path) == asked, "not asked")
-        site.barrier()
-        site.page.clock.run_for(seconds * 1000 - 10)
-        assert site.times(path) == asked
-        site.page.clock.run_for(10)
-    expect(site.cell(LAST)).to_be_visible()
-    assert site.times(path) == 3
-
-
-def test_an_answer_that_stays_busy_is_shown_after_a_few_times(site: Site) -> None:
-    path = "coverage?recent=true"
-    site.put(path, Refusal.of(503, "too many", Retry_After="3"))
-    stop_clock(site)
-    site.page.goto(BASE)
-    for asked in range(1, 6):
-        site.wait_until(lambda asked=asked: site.times(path) == asked, "not asked")
-        site.barrier()
-        expect(site.page.get_by_role("alert")).to_have_count(0)
-        site.page.clock.run_for(3_000)
-    expect(site.page.get_by_role("alert")).to_contain_text("too many")
-    site.page.clock.run_for(60_000)
-    assert site.times(path) == 6
 
 
 REFUSALS = [
@@ -1426,7 +1394,7 @@ def test_the_page_refreshes_itself_while_any_period_runs(site: Site, place: int)
     cells = [row(week) for week in WEEK[-3:]]
     cells[place] = row(WEEK[-3 + place], State.RUNNING, State.MISSING)
     other = report(row(LAST), dag_id="other_weekly")
-    site.put_reports(other, report(*cells), other._replace(dag_id="third_weekly"))
+    site.put_reports(other, report(*cells), replace(other, dag_id="third_weekly"))
     stop_clock(site)
     site.open()
     assert site.times("coverage") == 1
@@ -2066,7 +2034,7 @@ def test_what_stands_in_deliveries_is_text(site: Site) -> None:
         refused={HOSTILE: HOSTILE},
     )
     channels = [channel(HOSTILE, "failed")]
-    told = deliveries(channels, [sent, sent._replace(version="v1")], problem=HOSTILE)
+    told = deliveries(channels, [sent, sent.model_copy(update={"version": "v1"})], problem=HOSTILE)
     section = open_deliveries(site, told)
     current, line = lines_of(section)
     assert current[:2] == ["v1 current", HOSTILE]
