@@ -152,15 +152,15 @@ def _airflow(words: list[str]) -> None:
 
 
 def _docker(words: list[str]) -> None:
-    """No engine is at hand: the files exist,
-    and a command of Airflow in a container is one of Airflow.
-    """
+    """No engine is at hand: the files exist, and a command in a container is one of its program."""
     assert words[0] == "compose"
     assert all(
         (ROOT / file).is_file() for option, file in itertools.pairwise(words) if option == "-f"
     )
     if "airflow" in words:
         _airflow(words[words.index("airflow") + 1 :])
+    if "athena-reports" in words:
+        _reports(words[words.index("athena-reports") + 1 :])
 
 
 def _local_athena(words: list[str]) -> None:

@@ -355,8 +355,9 @@ def connect(address: str) -> AirflowClient:
     """Return the Airflow of an address.
 
     Args:
-        address: `https://HOST`, for the token in AIRFLOW_TOKEN, or `mwaa:<name>` for the MWAA
-            environment of a name, with the credentials of the shell.
+        address: `https://HOST`, for the token in AIRFLOW_TOKEN, `https://USER:PASSWORD@HOST` for a
+            login, or `mwaa:<name>` for the MWAA environment of a name, with the credentials of the
+            shell.
 
     Raises:
         AirflowApiError: It is neither, or there is no token.
@@ -370,6 +371,10 @@ def connect(address: str) -> AirflowClient:
         raise AirflowApiError(
             f'"{address}" is not the address of an Airflow. Use https://HOST or mwaa:ENVIRONMENT.'
         )
+    url = httpx.URL(address)
+    if url.userinfo:
+        login = (url.username, url.password)
+        return RestAirflow(str(url.copy_with(userinfo=b"")), login=login)
     token = os.environ.get(_TOKEN_VARIABLE)
     if not token:
         raise AirflowApiError(

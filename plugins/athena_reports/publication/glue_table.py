@@ -347,7 +347,8 @@ def _response(
             return None
         if kind in _CHANGED_MEANWHILE:
             raise ContestedError(f"{about} changed meanwhile.") from error
-        message = f"{about}: {error}. {kind.advice}".rstrip()
+        cause = str(error).rstrip(".")  # Glue's own messages end with a full stop
+        message = f"{about}: {cause}. {kind.advice}".rstrip()
         raise TableError(message, retryable=kind.retryable) from error
 
 

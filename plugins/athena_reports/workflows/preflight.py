@@ -189,5 +189,6 @@ def _check(name: str, look: Callable[[], object]) -> AccountCheck:
         return AccountCheck(name, str(error), error.retryable)
     except (ClientError, BotoCoreError) as error:
         kind = error_kind(error)
-        return AccountCheck(name, f"{error}. {kind.advice}", kind.retryable)
+        cause = str(error).rstrip(".")
+        return AccountCheck(name, f"{cause}. {kind.advice}", kind.retryable)
     return AccountCheck(name)

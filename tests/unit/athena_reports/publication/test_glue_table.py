@@ -276,7 +276,7 @@ def test_a_table_of_somebody_else_or_another_environment_is_refused(
 @pytest.mark.parametrize(
     "error",
     [
-        api_error("EntityNotFoundException"),
+        api_error("EntityNotFoundException", "Database report_dev not found."),
         api_error("AccessDeniedException"),
         ConnectTimeoutError(endpoint_url="http://glue"),
     ],
@@ -291,7 +291,7 @@ def test_a_refusal_has_its_advice_and_whether_it_may_pass(table: Table, error: E
     kind = error_kind(error)
     assert kind.advice
     assert str(caught.value) == (
-        f"Glue table {table.database}.plays_weekly: {error}. {kind.advice}"
+        f"Glue table {table.database}.plays_weekly: {str(error).rstrip('.')}. {kind.advice}"
     )
     assert caught.value.retryable is kind.retryable
 

@@ -24,7 +24,6 @@ from athena_reports_cli.authoring.init import write_project
 from athena_reports_cli.authoring.new import NewReport, report_templates
 from athena_reports_cli.authoring.project_folder import InitError
 from athena_reports_cli.authoring.rules.check import BrokenRule, Checked
-from athena_reports_cli.local import restore
 from athena_reports_cli.local.project import Project
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.paths import ROOT
@@ -448,23 +447,6 @@ def test_each_push_and_pull_request_of_a_project_is_checked_and_its_cases_run() 
     ]
 
 
-def test_the_containers_of_a_project_have_the_tables_that_it_keeps() -> None:
-    services = yaml.safe_load(rendered("docker-compose.yaml"))["services"]
-    tables = services["kept-tables"]
-    assert tables["entrypoint"] == ["python", "-m", restore.__name__]
-    assert (tables["working_dir"], tables["volumes"]) == ("/opt/project", [".:/opt/project:ro"])
-    assert tables["environment"] == {"AWS_ENDPOINT_URL": "http://local-aws:4566"}
-    assert tables["depends_on"] == {"local-aws": {"condition": "service_healthy"}}
-    # No task begins before the tables are there.
-    worker = services["airflow-worker"]["depends_on"]
-    assert worker["kept-tables"] == {"condition": "service_completed_successfully"}
-    serve = services["local-aws"]["entrypoint"]
-    assert serve == ["local-athena", "serve", "--host", "0.0.0.0"]
-    published = [port for service in services.values() for port in service.get("ports", [])]
-    assert published
-    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
-
-
 def test_each_path_that_a_page_of_a_project_has_is_one_of_its_files() -> None:
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     report = REPORT.model_copy(update={"name": "best_users"})
@@ -507,31 +489,6 @@ def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
         names.append(name)
         group.commands[name].make_context(name, arguments)
     assert {"README.md": "backfill", "AGENTS.md": "preview"}[page] in names
-
-
-def test_the_image_of_a_project_has_what_it_requires_and_its_wheels() -> None:
-    for has_wheels in (False, True):
-        template = report_templates().get_template("project/docker-compose.yaml.jinja")
-        text = template.render(name="reports", airflow="3.3.1", wheels=has_wheels)
-        compose = yaml.safe_load(text)
-        assert compose["name"] == "reports"
-        services = compose["services"]
-        build = services["airflow-init"]["build"]
-        assert build["context"] == "."
-        wheels = ["COPY wheels /requirements/wheels/"] if has_wheels else []
-        assert build["dockerfile_inline"].splitlines() == [
-            "FROM apache/airflow:3.3.1-python3.12",
-            "COPY requirements*.txt /requirements/",
-            *wheels,
-            "RUN pip install --no-cache-dir -r /requirements/requirements-dev.txt",
-        ]
-        # One image, which is built once.
-        assert [name for name, service in services.items() if "build" in service] == [
-            "airflow-init"
-        ]
-        ours = {name for name in services if name not in ("postgres", "redis")}
-        assert {services[name]["image"] for name in ours} == {"reports-airflow:3.3.1"}
-        assert compose["volumes"].keys() == {"postgres-db-volume"}
 
 
 def test_a_deployment_installs_before_it_has_credentials_and_deploys_behind_them() -> None:
@@ -591,24 +548,3 @@ def test_a_project_deploys_only_by_hand_and_with_the_rights_and_times_that_are_u
         ]
     assert theirs == ours
     assert seconds == [3 * 60 * 60] * 2
-
-
-def test_the_containers_of_a_project_are_those_here_without_the_demo() -> None:
-    text = (TEMPLATES / "docker-compose.yaml.jinja").read_text()
-    text = re.sub(r"\[% if wheels %\]\n(.*\n)\[% endif %\]\n", r"\1", text)
-    text = text.replace("[[ name ]]", "athena-reports").replace("[[ airflow ]]", "3.3.1")
-    theirs = yaml.safe_load(text)["services"]
-    ours = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
-    assert theirs.keys() - ours.keys() == {"kept-tables"}
-    assert ours.keys() - theirs.keys() == {"demo-seed"}
-    for name in ours.keys() & theirs.keys() - {"local-aws"}:
-        their, our = theirs[name], ours[name]
-        for service in (their, our):
-            service.pop("build", None)
-            service["environment"] = dict(service.get("environment", {}))
-            service["environment"].pop("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE", None)
-            if name == "airflow-worker":
-                service["depends_on"] = len(service["depends_on"])
-        assert their == our, name
-    for key in ("image", "ports", "healthcheck"):
-        assert theirs["local-aws"][key] == ours["local-aws"][key]

@@ -339,6 +339,17 @@ def test_at_an_address_airflow_is_asked_with_the_token_of_the_shell(
     assert refused.value.status == 401
 
 
+def test_an_address_with_a_login_needs_no_token(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_TOKEN", raising=False)
+    asked.reply = {"slots": 1}
+    airflow = connect(asked.url.replace("://", "://me%40example:secret@"))
+    assert airflow.pool("athena") == {"slots": 1}
+    assert asked.logins == [{"username": "me@example", "password": "secret"}]
+    assert airflow.link("/dags") == f"{asked.url}/dags"
+
+
 # --- Amazon MWAA
 
 
