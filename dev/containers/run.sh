@@ -71,7 +71,7 @@ in_account() {
 
 in_project() {
     make --directory "$repository" build
-    "$repository/.venv/bin/uv" venv --quiet
+    "$repository/.venv/bin/uv" venv --quiet --python "$repository/.venv/bin/python"
     "$repository/.venv/bin/uv" pip install --quiet --find-links "$repository/dist" \
         "$(ls "$repository"/dist/athena_reports_cli-*.whl)[mwaa]" "apache-airflow==$(airflow_version)"
     .venv/bin/athena-reports init my-reports --report best_users --table plays --ranked user_id --time played_at \
