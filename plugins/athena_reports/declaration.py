@@ -1,10 +1,12 @@
 """What authors declare: pydantic validates it, and a `ReportError` explains what is not valid."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 
 import pydantic
@@ -65,6 +67,15 @@ class Declaration:
         """Raise a ReportError about a field."""
         name = getattr(self, _first_field(type(self)))
         raise ReportError(_label(type(self), name), field, problem)
+
+
+def author_file() -> Path:
+    """Return the file that calls this package."""
+    for frame, _ in traceback.walk_stack(None):
+        package = frame.f_globals["__name__"].partition(".")[0]
+        if package not in ("athena_reports", "pydantic"):
+            return Path(frame.f_code.co_filename).resolve()
+    raise AssertionError("no file calls this package")
 
 
 def validated(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

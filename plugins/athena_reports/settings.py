@@ -158,8 +158,14 @@ class Settings(
     """
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
-    sql_folder: Annotated[DirectoryPath, Field(title="a folder that exists, with the SQL files")]
-    """The folder of the SQL files. The default is beside Airflow's DAGs folder, or inside it."""
+    sql_folder: Annotated[
+        DirectoryPath | None, Field(title="a folder that exists, with the SQL files")
+    ] = None
+    """The folder of the SQL files.
+
+    The default is the nearest `include/sql` above the file that declares the report, so each
+    version of a DAG bundle reads its own SQL. Without one, it is beside Airflow's DAGs folder.
+    """
     paused: _Boolean = False
     """Whether a new DAG starts paused."""
     catchup: _Boolean = False
@@ -231,24 +237,28 @@ def defaults(variables: Mapping[str, str]) -> dict[str, object]:
             _variable("query_results"): f"s3://athena-query-result-{environment}/",
             _variable("report_bucket"): f"athena-report-{environment}",
         }
-    if not variables.get(_variable("sql_folder")):
-        values[_variable("sql_folder")] = _sql_folder(variables)
     return values
 
 
-def _sql_folder(variables: Mapping[str, str]) -> Path:
-    """Return the folder of the SQL files: inside Airflow's DAGs folder, or beside it.
+def find_sql_folder(declared_in: Path) -> Path:
+    """Return the folder of the SQL files of what a file declares; it may not exist.
 
-    It may be inside because Amazon MWAA ships only a DAGs folder.
+    It is the one of the settings; else the nearest `include/sql` above the file, which is that of
+    the same version of a DAG bundle; else that of Airflow's DAGs folder, such as for a report that
+    a module of the plugins folder declares.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
     """
-    dags_folder = variables.get("AIRFLOW__CORE__DAGS_FOLDER")
-    if not dags_folder:  # importing Airflow takes long
-        from airflow.configuration import conf
+    folder = settings().sql_folder
+    if folder is not None:
+        return folder
+    # Imported here, since most callers of this module need no Airflow.
+    from airflow.configuration import conf
 
-        dags_folder = conf.get_mandatory_value("core", "dags_folder")
-    dags = Path(dags_folder).absolute()
-    inside = dags / "include" / "sql"
-    beside = dags.parent / "include" / "sql"
-    if inside.is_dir() and not beside.is_dir():
-        return inside
-    return beside
+    dags_folder = Path(conf.get_mandatory_value("core", "dags_folder")).absolute()
+    candidates = [
+        parent / "include" / "sql"
+        for parent in (*declared_in.parents, dags_folder, dags_folder.parent)
+    ]
+    return next((folder for folder in candidates if folder.is_dir()), candidates[-1])

@@ -91,8 +91,6 @@ def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         value = local[name]
-        if isinstance(value, Path):
-            value = value.relative_to(ROOT)
         text = (
             str(value).lower()
             if isinstance(value, bool)

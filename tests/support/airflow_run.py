@@ -51,12 +51,18 @@ class TaskInstance:
     try_number: int = 1
     max_tries: int = 3
     start_date: datetime = START
+    bundle_version: str | None = None  # a folder has no versions
     first_reschedule_date: datetime | None = None
     task: Any = None
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     active_runs: set[tuple[str, str]] = field(default_factory=set)
     asked: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def bundle_instance(self) -> Any:
+        """The DAG bundle of the task's code."""
+        return SimpleNamespace(version=self.bundle_version)
 
     @property
     def pushed(self) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class DryRun:
             with trial(request, self._aws) as done:
                 return _verdict_of_checks(done.checks, done.table.columns, request.declared)
         except ResultError as error:
-            file = shown_path(settings().sql_folder / request.declared.report.sql)
+            file = shown_path(request.declared.report.sql_folder / request.declared.report.sql)
             _, _, problem = str(error).partition(": ")  # without the report and the period
             return Verdict(outcome="wrong", problem=f"{file}: {problem}")
         except TransformError as error:
@@ -203,7 +203,7 @@ class DryRun:
         """Return the verdict on a query that the local Athena refuses."""
         place = template_place(reason, request.query.query, request.declared, request.period)
         if not place:
-            place = shown_path(settings().sql_folder / request.declared.report.sql)
+            place = shown_path(request.declared.report.sql_folder / request.declared.report.sql)
         problem = _NAME_AND_PLACE.sub("", reason).rstrip(".")
         outcome: Outcome = "wrong" if _NOT_JUDGED.match(reason) is None else "not validated"
         return Verdict(outcome=outcome, problem=f"{place}: {problem}.{self._advice(reason)}")
@@ -347,7 +347,7 @@ def _place_of_check(result: CheckResult, declared: DeclaredReport) -> str:
     name = re.escape(differing["name"])
     if differing["missing"]:
         return place_of(rf"[\"']{name}[\"']\s*:", dag_file)
-    return place_of(rf"\bAS\s+\"?{name}\b", settings().sql_folder / declared.report.sql)
+    return place_of(rf"\bAS\s+\"?{name}\b", declared.report.sql_folder / declared.report.sql)
 
 
 def _one_unreadable_row(rows: "DuckDBPyRelation", _: Period) -> Any:

@@ -9,7 +9,6 @@ from jinja2 import Environment
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
-from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
 
 # Athena begins the reason of a failure so. A syntax error, with which it starts no query, has no
@@ -46,7 +45,7 @@ def template_place(reason: str, sql: str, declared: DeclaredReport, period: Peri
         context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
         return "".join(environment.from_string(template).generate(context))
 
-    file = shown_path(settings().sql_folder / report.sql)
+    file = shown_path(report.sql_folder / report.sql)
     line_of_template = template_line(place, sql, report.sql_text, environment, render)
     if line_of_template is None:
         return f"{file}, line {line} of the rendered SQL"

@@ -158,6 +158,7 @@ class EarlierVersion(BaseModel, frozen=True):
     difference: Difference | None
     query: QueryFacts
     code_version: str
+    bundle_version: str = ""
     logic: str = ""
     private_columns: tuple[str, ...] = ()
 
@@ -254,12 +255,14 @@ class PublicationFacts(PeriodFacts, frozen=True):
         missing_partitions: The partitions of the inputs that were missing.
         checks: The result of each check.
         code_version: The version of this package.
+        bundle_version: The version of the DAG bundle, such as a commit; empty without one.
         transforms_logic: The digest of the transforms alone, as `logic`.
     """
 
     missing_partitions: tuple[str, ...]
     checks: tuple[CheckResult, ...]
     code_version: str
+    bundle_version: str = ""
     transforms_logic: str = ""
 
 
@@ -379,6 +382,7 @@ class Manifest(Version, PublicationFacts, frozen=True):
             difference=difference,
             query=self.query,
             code_version=self.code_version,
+            bundle_version=self.bundle_version,
             logic=self.logic,
             private_columns=self.private_columns,
         )

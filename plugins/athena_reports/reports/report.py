@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from inspect import signature
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -15,7 +16,7 @@ import pydantic
 from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, InstanceOf, model_validator
 
-from athena_reports.declaration import CONFIG, Declaration
+from athena_reports.declaration import CONFIG, Declaration, author_file
 from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
@@ -29,7 +30,7 @@ from athena_reports.reports.logic_digest import (
 )
 from athena_reports.rows.checks import Check, promised, unique
 from athena_reports.rows.formats import Format
-from athena_reports.settings import settings
+from athena_reports.settings import find_sql_folder
 from athena_reports.sql.literals import ParamValue, literal
 
 NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
@@ -117,7 +118,8 @@ class Report(Declaration):
     Attributes:
         name: Up to 64 lower-case letters, digits and underscores; DAG ids, S3 keys and tables begin
             with it.
-        sql: SQL file, relative to the SQL folder.
+        sql: SQL file, relative to the SQL folder: the nearest `include/sql` above `declared_in`,
+            unless a setting names another.
         since: First date that has data, as `YYYY-MM-DD` or a date. No period before it is
             scheduled.
         until: Last date that has data; None while the report goes on. No period that starts after
@@ -154,6 +156,8 @@ class Report(Declaration):
         outputs: Formats to publish: `parquet`, `csv`, `csv_for_spreadsheets` (no text is a formula
             there), `jsonl`.
         doc: Markdown for the people who operate the DAG; usually the module's docstring, `__doc__`.
+        declared_in: The file that declares it. Only a shared function that declares reports for
+            files elsewhere gives it, as `Path(file)`.
     """
 
     name: _Name
@@ -175,6 +179,7 @@ class Report(Declaration):
     max_scan: _Bytes | None = None
     outputs: _Formats = ("parquet", "csv")
     doc: str | None = None
+    declared_in: Path = Field(default_factory=author_file, repr=False)
 
     @model_validator(mode="after")
     def _require_agreement(self) -> Self:
@@ -234,12 +239,17 @@ class Report(Declaration):
         return bool(private_names(self.columns))
 
     @cached_property
+    def sql_folder(self) -> Path:
+        """The folder of its SQL file, and of what that includes."""
+        return find_sql_folder(self.declared_in)
+
+    @cached_property
     def sql_text(self) -> str:
         """The SQL template.
 
         It ends with a newline, so that Airflow never takes it for a file's name.
         """
-        folder = settings().sql_folder
+        folder = self.sql_folder
         path = folder / self.sql
         is_inside = path.resolve().is_relative_to(folder.resolve())
         if not is_inside or not path.is_file():
@@ -269,7 +279,7 @@ class Report(Declaration):
         try:
             return query_digest(
                 self.sql_text,
-                settings().sql_folder,
+                self.sql_folder,
                 params=self.params,
                 inputs=self.inputs,
                 late_by=self.late_by,

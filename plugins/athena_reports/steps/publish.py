@@ -250,6 +250,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries
             ),
             code_version=__version__,
+            bundle_version=ti.bundle_instance.version or "",
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             transforms_logic=prepared.transforms_logic,
             delivery=delivery,

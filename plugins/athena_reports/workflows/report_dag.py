@@ -172,7 +172,7 @@ def build_dag(
         dagrun_timeout=run_timeout,
         default_args=_default_args(report, deployment, retry or RetryPolicy(), alert_policy),
         tags=_tags(report, cadence, deployment),
-        template_searchpath=str(deployment.sql_folder),
+        template_searchpath=str(report.sql_folder),
         template_undefined=StrictUndefined,
         **callbacks,
     ) as dag:

@@ -5,13 +5,13 @@ other file.
 """
 
 import ast
-import traceback
 from functools import cache
 from pathlib import Path
 
 from airflow.configuration import conf
 from airflow.sdk import get_parsing_context
 
+from athena_reports.declaration import author_file
 from athena_reports.reports.report import Report
 from athena_reports.workflows.dag_files import dag_files
 
@@ -20,7 +20,7 @@ def refuse_second_declaration(report: Report) -> None:
     """Raise ReportError if a DAG file that sorts before this one declares the report too."""
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
     is_for_a_task = get_parsing_context().task_id is not None
-    file = _file_of_author()
+    file = author_file()
     if is_for_a_task or not file.is_relative_to(folder):
         return  # the DAG processor has parsed a task's file before, and accepted it
     files = _declaring_files(report.name, folder)
@@ -30,15 +30,6 @@ def refuse_second_declaration(report: Report) -> None:
             f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
             "Give it another name, or import the report from there.",
         )
-
-
-def _file_of_author() -> Path:
-    """Return the file that calls this package."""
-    for frame, _ in traceback.walk_stack(None):
-        package = frame.f_globals["__name__"].partition(".")[0]
-        if package not in ("athena_reports", "pydantic"):
-            return Path(frame.f_code.co_filename).resolve()
-    raise AssertionError("no file calls build_dag")
 
 
 @cache

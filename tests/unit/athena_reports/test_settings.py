@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from athena_reports.errors import SettingsError
-from athena_reports.settings import Settings, read_settings, settings
+from athena_reports.settings import Settings, find_sql_folder, read_settings, settings
 from tests.support import deployment
 from tests.support.paths import ROOT
 
@@ -138,38 +138,41 @@ def test_a_wrong_value_is_refused_with_the_variable_and_the_value(
 @pytest.mark.parametrize(
     ("present", "found"),
     [
+        # A bundle may name a folder inside of its clone as that of the DAG files.
         (["include/sql"], "include/sql"),
         (["dags/include/sql"], "dags/include/sql"),
-        (["include/sql", "dags/include/sql"], "include/sql"),
-        ([], None),
+        (["include/sql", "dags/include/sql"], "dags/include/sql"),
+        (["include/sql", "dags/team/include/sql"], "dags/team/include/sql"),
     ],
 )
-def test_the_sql_folder_lies_beside_dags_or_inside(
-    tmp_path: Path, present: list[str], found: str | None, monkeypatch: pytest.MonkeyPatch
+def test_the_sql_folder_is_the_nearest_above_the_file(
+    tmp_path: Path, present: list[str], found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in present:
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    variables = LOCAL | {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")}
-    if found:
-        empty = {"ATHENA_REPORTS_SQL_FOLDER": ""}
-        relative = {"AIRFLOW__CORE__DAGS_FOLDER": "dags"}
-        for others in ({}, empty, relative):
-            assert read_settings(variables | others).sql_folder == tmp_path / found
-        return
-    with pytest.raises(SettingsError, match=r"ATHENA_REPORTS_SQL_FOLDER is .*/include/sql'"):
-        read_settings(variables)
+    file = tmp_path / "dags" / "team" / "scores.py"
+    assert find_sql_folder(file) == tmp_path / found
+    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path))
+    settings.cache_clear()
+    assert find_sql_folder(file) == tmp_path
 
 
 @pytest.mark.ci
-def test_the_sql_folder_follows_the_dags_folder_of_airflows_configuration(tmp_path: Path) -> None:
-    """Wherever the library is installed."""
+@pytest.mark.parametrize("exists", [True, False])
+def test_another_file_takes_the_sql_folder_beside_airflows_dags_folder(
+    tmp_path: Path, exists: bool
+) -> None:
+    """Such as a module of the plugins folder. Settings are read without a folder too."""
     sql = tmp_path / "reports" / "include" / "sql"
-    sql.mkdir(parents=True)
+    if exists:
+        sql.mkdir(parents=True)
     home = tmp_path / "home"
     home.mkdir()
     (home / "airflow.cfg").write_text(f"[core]\ndags_folder = {tmp_path / 'reports' / 'dags'}\n")
-    program = "from athena_reports.settings import settings; print(settings().sql_folder)"
+    program = (
+        "from pathlib import Path; from athena_reports.settings import find_sql_folder;"
+        f" print(find_sql_folder(Path({str(tmp_path / 'plugins' / 'scores.py')!r})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=LOCAL | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT / "plugins")},

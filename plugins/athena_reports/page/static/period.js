@@ -218,7 +218,7 @@ function versions(manifest, showSql, queryLink) {
           h("td", {}, change(place)),
           h("td", {}, [place === 0 && "current", version.provisional && "provisional"].filter(Boolean).join(", ")),
           h("td", { class: "number" }, dollars(version.query.price_usd)),
-          h("td", {}, version.code_version),
+          h("td", {}, version.code_version, version.bundle_version && h("span", { title: version.bundle_version }, `, bundle ${version.bundle_version.slice(0, 7)}`)),
           h("td", {}, queryLink(version.query)),
           h("td", {}, h("button", { type: "button", class: "small", "aria-label": `SQL of ${version.version}`, onclick: async () => (await showSql(version.version)).scrollIntoView() }, "SQL")),
         ),

@@ -200,6 +200,7 @@ def manifest(period: Period, **changes: Any) -> Manifest:
         checks=(),
         run=RunFacts(dag_id=DAG_ID, run_id=f"scheduled__{period.id}"),
         code_version="0.2.0",
+        bundle_version="4f0c9d2a51",
     )
     return Manifest(**_changed(dict(made), changes))
 

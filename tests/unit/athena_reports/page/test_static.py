@@ -1708,7 +1708,9 @@ def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> N
     )
     expect(lines.locator("td:nth-child(5)")).to_have_text(["current", "provisional", "", ""])
     expect(lines.locator("td:nth-child(6)")).to_have_text(["$0.24", "$0.24", "$0.24", DASH])
-    expect(lines.locator("td:nth-child(7)")).to_have_text(["0.2.0", "0.1.0", "0.1.0", HOSTILE])
+    expect(lines.locator("td:nth-child(7)")).to_have_text(
+        ["0.2.0, bundle 4f0c9d2", "0.1.0", "0.1.0", HOSTILE]
+    )
     links = lines.locator("td:nth-child(8) a")
     expect(links).to_have_count(3)
     expect(links.first).to_have_attribute("href", f"{CONSOLE}3f1d9c52")

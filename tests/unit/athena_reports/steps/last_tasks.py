@@ -68,7 +68,7 @@ def published(
         )
     context: Any = {
         "run_id": "run-1",
-        "ti": TaskInstance("publish", max_tries=max_tries),
+        "ti": TaskInstance("publish", max_tries=max_tries, bundle_version="4f0c9d2"),
         "outlet_events": OutletEventAccessors(),
     }
     returned = task.execute(context)

@@ -222,6 +222,7 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
     assert manifest.logic == logic_digest("v2:query", "v2:transforms")
     assert manifest.transforms_logic == "v2:transforms"
     assert manifest.code_version == __version__
+    assert manifest.bundle_version == "4f0c9d2"
     assert manifest.query.reads_previous
     assert manifest.delivery == PlannedDelivery(
         channels=("sales", "team"),

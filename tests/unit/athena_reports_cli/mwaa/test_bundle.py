@@ -194,7 +194,10 @@ def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path
     with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
         plugins.extractall(home / "plugins")
 
-    program = "from athena_reports.settings import settings; print(settings().sql_folder)"
+    program = (
+        "from pathlib import Path; from athena_reports.settings import find_sql_folder;"
+        f" print(find_sql_folder(Path({str(home / 'dags' / 'reports.py')!r})))"
+    )
     environment = {
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(home / "plugins"),
