@@ -156,6 +156,9 @@ class DryRun:
 
     def _judge(self, declared: DeclaredReport, period: Period, sql: str) -> Verdict:
         for source in declared.report.inputs:
+            if source.catalog is not None:
+                problem = f"The dry run does not have the catalog {source.catalog}."
+                return Verdict(outcome="not validated", problem=problem)
             database = source.database or settings().database
             table = self._table(database, source.table)
             if table is None and source.dag_id in self._reports:

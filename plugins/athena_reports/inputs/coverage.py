@@ -20,6 +20,7 @@ class InputCoverage(BaseModel, frozen=True):
     """
 
     table: str  # with its database
+    catalog: str | None = None  # None for AwsDataCatalog
     is_partitioned: bool = True
     missing: Literal["fail", "partial"]  # what the input declares
     needed: int  # 0 for a table without partitions

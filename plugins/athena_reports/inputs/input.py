@@ -22,7 +22,12 @@ from athena_reports.sql.names import sql_name
 
 KeyValue = str | int
 
-_OF_A_TABLE = ("table", "columns", "database")  # the other fields say which partitions are read
+_OF_A_TABLE = (
+    "table",
+    "columns",
+    "database",
+    "catalog",
+)  # the other fields say which partitions are read
 _DATE = "{date}"
 _durations = TypeAdapter(timedelta)
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
@@ -65,8 +70,9 @@ class Input(Declaration):
     """A table that a report reads.
 
     Its partition keys say which hours, days, months or years a partition holds, or it has no
-    partitions (`columns=()`). Without partitions a query reads all of it, and besides `table` and
-    `columns` only `database` has a meaning.
+    partitions (`columns=()`), such as an Iceberg table, whose partitions Glue does not have. Then a
+    query reads all that its own conditions leave, and besides `table` and `columns` only `database`
+    and `catalog` have a meaning.
 
     Attributes:
         table: Its name in Glue.
@@ -97,6 +103,9 @@ class Input(Declaration):
         of: If `table` is a view, the table that it reads, whose partitions have the same keys:
             `plays`, or `raw.plays` of another database.
         database: Glue database; None for the environment's.
+        catalog: Athena's catalog of the table, such as `s3tablescatalog/my-bucket` for S3 Tables;
+            None for `AwsDataCatalog`. It needs `database` and `columns=()`, as its partitions are
+            not in this account's Glue.
     """
 
     table: str
@@ -113,14 +122,21 @@ class Input(Declaration):
     done: Annotated[str, AfterValidator(_require_marker)] | None = None
     of: _Table | None = None
     database: str | None = None
+    catalog: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
+        if self.catalog is not None and (self.is_partitioned or self.database is None):
+            self.refuse("catalog", "a table of another catalog needs database= and columns=().")
         if not self.is_partitioned:
             for option in fields(self):
                 is_given = getattr(self, option.name) not in (option.default, {})
                 if is_given and option.name not in _OF_A_TABLE:
-                    problem = "it is for tables with partitions. Remove it, or columns=()."
+                    problem = (
+                        "Glue has no partitions of this table to look for, as of each Iceberg"
+                        f" table. Remove {option.name}=; or remove columns=() if it has partition"
+                        " keys."
+                    )
                     self.refuse(option.name, problem)
             return self
         for key in self.only:

@@ -43,6 +43,17 @@ def find_in_table(
     """
     source = needs[0].source
     assert isinstance(source, Input)
+    if (
+        source.catalog is not None
+    ):  # Glue does not have its tables under the name of Athena's catalog
+        whole = InputCoverage(
+            table=f"{source.database}.{source.table}",
+            catalog=source.catalog,
+            is_partitioned=False,
+            missing=source.missing,
+            needed=0,
+        )
+        return [InputPartitions(whole, {})] * len(needs)
     table = SourceTable.read(source, needs[0].database, glue)
     if not source.is_partitioned:
         folders = {"": table.location} if table.location else {}

@@ -99,6 +99,11 @@ class Published(Declaration):
         """The environment's database of reports."""
         return settings().report_database
 
+    @property
+    def catalog(self) -> None:
+        """Athena's catalog of its table: the usual one."""
+        return None
+
     def parts_of(self, period: Period) -> list[Period]:
         """Return the periods of the other report that a period reads, in order."""
         return list(self.cadence.overlapping(period))

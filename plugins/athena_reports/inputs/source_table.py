@@ -74,7 +74,7 @@ class SourceTable:
         table = cls(
             source=source,
             database=database,
-            table=response["Name"],
+            table=name,  # the response for a resource link may name the table that it leads to
             keys={key["Name"]: key.get("Type", "") for key in partition_keys},
             location=descriptor.get("Location", ""),
             projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),
@@ -133,8 +133,9 @@ class SourceTable:
             f"{self.name} is partitioned by {_listed(stored)}, and the input declares"
             f" {_listed(declared)}. Declare the keys of type string, integer or date that hold the"
             " date or the hour, with their kind= and format=; columns=() for a table without"
-            " partitions; of= for a view of a table with partitions. For other tables leave the"
-            " Input out, and filter by period.contains alone."
+            " partition keys in Glue, such as an Iceberg table; of= for a view of a table with"
+            " partitions. For other tables leave the Input out, and filter by period.contains"
+            " alone."
         )
 
     def _require_only(self) -> None:

@@ -114,12 +114,12 @@ class SqlInput:
 
     @property
     def table(self) -> str:
-        """The table, with its database if that is not the one of the query."""
+        """The table, with its database and catalog if those are not the ones of the query."""
         database = self.source.database
         if self.source.dag_id and not self.has_published:
             database = None
-        names = [self.source.table] if database is None else [database, self.source.table]
-        return ".".join(map(sql_name, names))
+        names = (self.source.catalog, database, self.source.table)
+        return ".".join(sql_name(name) for name in names if name is not None)
 
     @property
     def partitions(self) -> str:

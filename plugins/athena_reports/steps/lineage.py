@@ -60,7 +60,7 @@ def query_lineage(
         )
     for coverage in inputs:
         database, _, table = coverage.table.partition(".")
-        name = Athena(region, _CATALOG, database, table)
+        name = Athena(region, coverage.catalog or _CATALOG, database, table)
         facets: dict[str, Any] = {}
         if coverage.is_partitioned:
             facets["subset"] = InputSubsetInputDatasetFacet(_partitions(coverage.present))

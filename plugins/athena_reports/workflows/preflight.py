@@ -153,8 +153,8 @@ def check_account(
         tables = published_tables(settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(next, tables, None))
     for source in dict.fromkeys(inputs):
-        if isinstance(source, Published):
-            continue  # nothing of it need be published yet
+        if isinstance(source, Published) or source.catalog is not None:
+            continue  # nothing of a report need be published yet, and Glue has no other catalog
         database = source.database or settings.database
         read_table = partial(SourceTable.read, source, database, glue)
         yield _check(f"table {database}.{source.table}", read_table)

@@ -113,8 +113,25 @@ def test_a_table_without_partitions_has_no_keys() -> None:
 )
 def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:
     options: dict[str, Any] = {field: value}
-    with pytest.raises(ReportError, match=f"field '{field}': it is for tables with partitions."):
+    with pytest.raises(ReportError) as refused:
         Input("users", columns=(), **options)
+    assert str(refused.value) == (
+        f"Input 'users', field '{field}': Glue has no partitions of this table to look for, as of"
+        f" each Iceberg table. Remove {field}=; or remove columns=() if it has partition keys."
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{"columns": ()}, {"database": "sales"}], ids=["database", "columns"]
+)
+def test_a_table_of_another_catalog_is_a_whole_table_of_a_database(
+    options: dict[str, Any],
+) -> None:
+    with pytest.raises(ReportError) as refused:
+        Input("users", catalog="s3tablescatalog/lake", **options)
+    assert str(refused.value) == (
+        "Input 'users', field 'catalog': a table of another catalog needs database= and columns=()."
+    )
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,17 @@ def test_a_table_without_partitions_has_one_folder_and_a_view_has_none(
     assert (found.coverage.needed, found.coverage.is_partitioned) == (0, False)
 
 
+def test_glue_is_not_asked_for_a_table_of_another_catalog() -> None:
+    source = Input("plays", columns=(), database="raw", catalog="s3tablescatalog/lake")
+    nobody: Any = None
+    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    (found,) = find_partitions([source], WEEK, **when, database="lake", glue=nobody, s3=NO_S3)
+    assert not found.folders
+    coverage = found.coverage
+    assert (coverage.catalog, coverage.table) == ("s3tablescatalog/lake", "raw.plays")
+    assert not coverage.gaps
+
+
 def must_be_there(case: Case, now: datetime) -> set[datetime]:
     """The hours of a clock whose events have landed, or begun to, at some time."""
     hours: set[datetime] = set()

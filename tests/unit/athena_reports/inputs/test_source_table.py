@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from athena_reports import Input
 from athena_reports.errors import InputError
 from athena_reports.inputs.source_table import SourceTable
-from tests.support.wire import answered, json_error
+from tests.support.wire import answered, json_error, json_response
 from tests.unit.athena_reports.inputs.glue_tables import create_table
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def test_what_does_not_fit_is_named_with_what_exists(glue: GlueClient, database:
     assert refusal(glue, database, Input("plays")) == (
         f"{database}.plays is partitioned by dt (timestamp), Hour (integer), and the input declares"
         " dt (string). Declare the keys of type string, integer or date that hold the date or the"
-        " hour, with their kind= and format=; columns=() for a table without partitions; of= for a"
-        " view of a table with partitions. For other tables leave the Input out, and filter by"
-        " period.contains alone."
+        " hour, with their kind= and format=; columns=() for a table without partition keys in"
+        " Glue, such as an Iceberg table; of= for a view of a table with partitions. For other"
+        " tables leave the Input out, and filter by period.contains alone."
     )
 
 
@@ -143,6 +143,17 @@ def test_a_view_has_no_partitions_of_its_own(glue: GlueClient, database: str) ->
 
 
 # --- what Glue answers
+
+
+def test_partitions_are_asked_of_the_table_that_was_requested(
+    glue: GlueClient, database: str
+) -> None:
+    """Glue has those of a resource link under the name of the link."""
+    target: Any = {"Name": "plays_of_their_account", "PartitionKeys": [{"Name": "dt"}]}
+    target["PartitionKeys"][0]["Type"] = "string"
+    with answered(glue, "GetTable", json_response({"Table": target})):
+        table = SourceTable.read(Input("plays"), database, glue)
+    assert table.name == f"{database}.plays"
 
 
 def test_a_table_that_does_not_exist_is_named(glue: GlueClient, database: str) -> None:

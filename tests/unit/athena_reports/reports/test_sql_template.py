@@ -300,6 +300,11 @@ def test_no_text_ever_leaves_its_literal(
         (Input('the "plays"'), True, '"the ""plays"""'),
         (Input("order"), True, '"order"'),
         (Input("Order", database="user"), True, '"user"."Order"'),
+        (
+            Input("plays", (), database="raw", catalog="s3tablescatalog/lake"),
+            True,
+            '"s3tablescatalog/lake".raw.plays',
+        ),
         (Published("scores", daily()), True, "reports_dev.scores_daily"),
         (Published("scores", daily()), False, "scores_daily"),
     ],

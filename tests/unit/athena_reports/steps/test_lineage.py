@@ -56,6 +56,8 @@ def test_a_table_without_partitions_is_read_as_a_whole() -> None:
     (dataset,) = inputs_of(coverage)
     assert dataset["name"] == "AwsDataCatalog.lake.users"
     assert dataset["inputFacets"] == {}
+    (dataset,) = inputs_of(coverage.model_copy(update={"catalog": "s3tablescatalog/lake"}))
+    assert dataset["name"] == "s3tablescatalog/lake.lake.users"
 
 
 def test_a_table_of_which_no_partition_is_there_is_not_read_as_a_whole() -> None:
