@@ -84,8 +84,9 @@ class ErrorKind(Enum):
     DENIED = (
         "permission denied",
         False,
-        "Allow it for the role of the Airflow workers in IAM, and in the bucket's policy or in "
-        "Lake Formation. For a bucket, check ATHENA_REPORTS_BUCKET_OWNER.",
+        "Allow it for the role of the Airflow workers in IAM, and in the bucket's policy. If Lake "
+        "Formation governs the table, grant SELECT on it there, and lakeformation:GetDataAccess in "
+        "IAM. For a bucket, check ATHENA_REPORTS_BUCKET_OWNER.",
         # S3's response to a HEAD request has no body, so botocore takes the status for the code.
         (
             "AccessDenied",

@@ -14,10 +14,11 @@ from athena_reports.queries.execution import QueryExecution, QueryState
 _ERROR_NAME = re.compile("[A-Z][A-Z0-9_]*_[A-Z0-9_]+")
 _CLEAR_RUN_QUERY = "Clear run_query and its downstream tasks to try again."
 
+_ICEBERG = 233  # any error of an Iceberg table: a conflict that passes, or metadata that is lost
+
 _KINDS_BY_TYPE: Mapping[int | None, ErrorKind] = {  # by AthenaError.ErrorType
     **dict.fromkeys(range(9), ErrorKind.RESOURCES_EXHAUSTED),
     **dict.fromkeys((206, 210), ErrorKind.TIMED_OUT),
-    233: ErrorKind.TRANSIENT,  # an Iceberg table changed meanwhile
     **dict.fromkeys((234, 1500, 1501), ErrorKind.DENIED),
     **dict.fromkeys((401, 402), ErrorKind.NOT_WRITTEN),
     **dict.fromkeys((1011, 1014), ErrorKind.CANCELLED),
@@ -40,8 +41,8 @@ def execution_kind(execution: QueryExecution) -> ErrorKind:
     kind = _KINDS_BY_TYPE.get(execution.error_type)
     if kind is not None:
         return kind
-    is_athenas_fault = execution.error_category == 1
-    if is_athenas_fault and execution.retryable:
+    may_be_resubmitted = execution.error_category == 1 or execution.error_type == _ICEBERG
+    if may_be_resubmitted and execution.retryable:
         return ErrorKind.TRANSIENT
     return ErrorKind.FAILED
 

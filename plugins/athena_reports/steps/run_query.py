@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SUBMITTED_XCOM = "submitted"
 
-# Athena's names of the ways to encrypt, by S3's.
+# Athena's names of the ways to encrypt, by S3's. It has none for DSSE-KMS.
 _ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 
 
@@ -249,7 +249,7 @@ def result_configuration(deployment: Settings) -> dict[str, Any]:
     if deployment.bucket_owner:
         configuration["ExpectedBucketOwner"] = deployment.bucket_owner
     encryption = deployment.encryption
-    if encryption is not None:
+    if encryption is not None and encryption.algorithm in _ENCRYPTION_OPTIONS:
         configuration["EncryptionConfiguration"] = {
             "EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]
         }

@@ -16,7 +16,7 @@ KINDS = {
     **dict.fromkeys(range(9), ErrorKind.RESOURCES_EXHAUSTED),
     206: ErrorKind.TIMED_OUT,
     210: ErrorKind.TIMED_OUT,
-    233: ErrorKind.TRANSIENT,
+    233: ErrorKind.FAILED,  # any error of an Iceberg table
     234: ErrorKind.DENIED,
     401: ErrorKind.NOT_WRITTEN,
     402: ErrorKind.NOT_WRITTEN,
@@ -30,7 +30,7 @@ KINDS = {
     1501: ErrorKind.DENIED,
     1602: ErrorKind.TRANSIENT,
 }
-PASSING = (233, 1400, 1401, 1403, 1404, 1405, 1406, 1602)
+PASSING = (1400, 1401, 1403, 1404, 1405, 1406, 1602)
 RETRYABLE = st.sampled_from([None, False, True])
 
 
@@ -51,7 +51,7 @@ def test_a_documented_type_is_started_again_if_it_passes_and_athena_does_not_den
     """The same query usually needs the same resources again, so there Athena has to say it."""
     execution = failed(error_type, error_category=2, retryable=retryable)
     expected = error_type in PASSING and retryable is not False
-    if error_type < 9:
+    if error_type < 9 or error_type == 233:
         expected = retryable is True
     assert may_pass(execution) is expected
 

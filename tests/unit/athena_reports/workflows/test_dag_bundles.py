@@ -10,12 +10,9 @@ import pytest
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.providers.git.bundles.git import GitDagBundle
 
-from athena_reports.delivery.author_template import template_of
-
 DAG_FILE = """
-from athena_reports import Report, build_dag, daily, mail
+from athena_reports import Report, build_dag, daily
 
-sales = mail("sales", to=["sales@example.com"], template="mail.html")
 plays = Report(name="plays", sql="plays.sql", since="2025-01-01", params={"top": 1})
 plays_daily = build_dag(plays, daily(), params={"top": 2})
 """
@@ -37,7 +34,6 @@ def commit(repository: Path, number: int) -> str:
     (repository / "dags" / "plays.py").write_text(DAG_FILE)
     (sql / "plays.sql").write_text(f"{{% include 'part.sql' %}} -- {number}")
     (sql / "part.sql").write_text(f"SELECT {number} AS n, {{{{ params.top }}}} AS top")
-    (sql / "mail.html").write_text(f"<p>{number}</p>")
     git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@example.com"]
     subprocess.run([*git, "add", "--all"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--message", str(number)], check=True)
@@ -65,9 +61,6 @@ def test_each_version_of_a_bundle_reads_its_own_files(tmp_path: Path) -> None:
 
     for version, number in ((of_the_first, 1), (newest, 2), (of_the_first, 1)):
         names: Any = SimpleNamespace(**runpy.run_path(str(version.path / "plays.py")))
-        template = template_of(names.sales)
-        assert template is not None
-        assert template.text == f"<p>{number}</p>"
         assert names.plays.sql_text == f"{{% include 'part.sql' %}} -- {number}\n"
         # The report that the DAG runs is declared again, with the params of its cadence.
         dag = names.plays_daily

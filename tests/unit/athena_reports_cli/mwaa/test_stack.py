@@ -386,6 +386,19 @@ def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
     assert granted == {action: place.format(bucket=bucket) for action, place in USER_GUIDE.items()}
 
 
+def test_further_sources_and_lake_formation_are_granted_if_they_are_named(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    glue = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+    arns = [f"{glue}:database/raw", f"{glue}:table/raw/*"]
+    stack = new_stack("dev", FurtherSourceArns=",".join(arns), UsesLakeFormation="true")
+    statements = {each["Sid"]: each for each in policies_of(aws, stack)["ReportsPolicy"]}
+    assert statements["FindFurtherSources"]["Resource"] == arns
+    granted = statements["AthenaGetsGrantedData"]
+    assert granted["Action"] == "lakeformation:GetDataAccess"
+    assert granted["Condition"] == THROUGH_ATHENA
+
+
 @pytest.mark.parametrize("key", ["", KEY])
 def test_the_policies_for_another_role_grant_what_the_stack_grants(
     aws: LocalAws, new_stack: Callable[..., Stack], key: str
@@ -395,6 +408,7 @@ def test_the_policies_for_another_role_grant_what_the_stack_grants(
     results = stack.outputs["QueryResultsLocation"].removeprefix("s3://").rstrip("/")
     names = {
         "partition": "aws",
+        "dns_suffix": "amazonaws.com",
         "region": REGION,
         "account": ACCOUNT,
         "environment": "dev",
