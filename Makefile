@@ -95,11 +95,15 @@ test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI le
 	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full or hypothesis" --hypothesis-profile=night
 	@$(MAKE) -C local_athena test-full
 
+# Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
+NEWEST := .venv-newest
+PINS := dev/pins/newest.txt
+
 .PHONY: test-newest
-test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own
+test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own (PINS=)
 	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
-		--overrides dev/pins/newest.txt --requirements requirements.txt --group dev
+		--overrides $(PINS) --requirements requirements.txt --group dev
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli --editable local_athena
 	@$(call PLUGINS_ON_PATH,$(NEWEST)/bin/python)
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '

@@ -62,3 +62,9 @@ def test_the_user_agent_names_the_library_without_reading_sources(
     monkeypatch.setattr(inspect, "stack", None)
     user_agent = SharedSessionHook("games").get_conn().meta.config.user_agent_extra
     assert "Caller/athena_reports " in user_agent
+
+
+def test_the_private_names_of_the_hook_are_those_that_the_provider_has() -> None:
+    """A new name of the provider's would silently replace ours, or one less leave ours unused."""
+    ours = {name for name in vars(SharedSessionHook) if name.startswith("_") and name[1] != "_"}
+    assert {name for name in ours if hasattr(AthenaHook, name)} == {"_get_caller"}
