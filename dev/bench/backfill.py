@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from athena_reports_cli.local.databases import postgresql
 from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import DAGS, ROOT, WORK, airflow_config
 from bench.results import Row
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
+from tests.support.databases import postgresql
 from tests.support.live_airflow import LiveAirflow
 from tests.support.local_athena import column_bytes
 

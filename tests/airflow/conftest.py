@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from athena_reports_cli.local.databases import postgresql
 from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.airflow.harness import AirflowOnPostgresql, StartAirflow
+from tests.support.databases import postgresql
 from tests.support.inbox import Inbox
 from tests.support.live_airflow import LiveAirflow
 

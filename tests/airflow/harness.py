@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from athena_reports_cli.local.databases import Postgresql
 from athena_reports_cli.local.runtime import AirflowConfig
+from tests.support.databases import Postgresql
 from tests.support.live_airflow import LiveAirflow
 
 StartAirflow = Callable[..., LiveAirflow]

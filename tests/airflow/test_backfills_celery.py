@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from athena_reports_cli.local.databases import redis
 from athena_reports_cli.local.runtime import COMPONENTS
 from tests.airflow.backfilled import (
     FIRST_SUNDAY,
@@ -21,6 +20,7 @@ from tests.airflow.backfilled import (
     weeks,
 )
 from tests.airflow.report_run import until
+from tests.support.databases import redis
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow

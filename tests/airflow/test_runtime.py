@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from athena_reports_cli.local.client import AirflowApiError, AirflowRuntimeError
-from athena_reports_cli.local.databases import postgresql
 from athena_reports_cli.local.runtime import AirflowConfig
+from tests.support.databases import postgresql
 from tests.support.live_airflow import LiveAirflow
 
 if TYPE_CHECKING:

@@ -101,7 +101,8 @@ class LiveClient(RestAirflow):
 class LiveAirflow(AirflowRuntime):
     """An Airflow whose components can be looked into and started again.
 
-    With `supervised`, `check_alive` starts again what has ended.
+    Of its components, `worker`, or `worker-1` and so on, are Celery workers. With `supervised`,
+    `check_alive` starts again what has ended.
     """
 
     client: LiveClient
@@ -110,6 +111,16 @@ class LiveAirflow(AirflowRuntime):
     def __init__(self, *args: Any, supervised: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
         self._supervised = supervised
+
+    def _command(self, name: str) -> list[str]:
+        if not name.startswith("worker"):
+            return super()._command(name)
+        # A host name only where it is needed: a worker of provider 3.18 that has one takes
+        # tasks and never runs them (https://github.com/apache/airflow/issues/59707).
+        hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
+        pid = f"--pid={self._home}/logs/{name}.pid"
+        options = [*hostname, "--without-mingle", "--without-gossip", pid]
+        return self._airflow("celery", "worker", "--skip-serve-logs", *options)
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The living processes of a component: its own and all that it started, such as tasks."""

@@ -61,9 +61,8 @@ class AirflowConfig:
         environment: Variables of all components, which win over `airflow.cfg`. AIRFLOW*,
             AWS_* and ATHENA_REPORTS_* of this process reach none: a shell may be set up for an
             account.
-        components: What to start. The API server is always needed: tasks report to it. `worker`, or
-            `worker-1` and so on, are Celery workers; `triggerer-1` and so on are triggerers that
-            stand in for each other.
+        components: What to start. The API server is always needed: tasks report to it.
+            `triggerer-1` and so on are triggerers that stand in for each other.
         python: Interpreter whose Airflow is started.
         port: Port of the API server on 127.0.0.1; by default a free one.
     """
@@ -284,13 +283,6 @@ class AirflowRuntime:
 
     def _command(self, name: str) -> list[str]:
         kind = _kind(name)
-        if kind == "worker":
-            # A host name only where it is needed: a worker of provider 3.18 that has one takes
-            # tasks and never runs them (https://github.com/apache/airflow/issues/59707).
-            hostname = [f"--celery-hostname={name}@%h"] if name != "worker" else []
-            pid = f"--pid={self._home}/logs/{name}.pid"
-            options = [*hostname, "--without-mingle", "--without-gossip", pid]
-            return self._airflow("celery", "worker", "--skip-serve-logs", *options)
         if kind in ("scheduler", "triggerer"):
             # Their log servers listen on all interfaces;
             # on one machine the API server reads the files itself.

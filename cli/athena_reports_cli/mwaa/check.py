@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -16,11 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.settings import PAGE_PATH
-from athena_reports_cli.local.databases import are_installed, postgresql, redis
 from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.runs import follow_run, require_success
-from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, Progress
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Progress
 from athena_reports_cli.local.services import Services, local_services
 from athena_reports_cli.mwaa import BundleError
 from athena_reports_cli.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
@@ -81,32 +79,20 @@ def _check(twin: Twin, project: Project, progress: Progress) -> None:
             _run_periods(airflow, periods, services, environment, progress)
 
 
-@contextmanager
-def _airflow(
-    twin: Twin, variables: Mapping[str, str], progress: Progress
-) -> Iterator[AirflowRuntime]:
-    """Run the twin's Airflow; with a Celery worker, as on MWAA, if this machine can."""
+def _airflow(twin: Twin, variables: Mapping[str, str], progress: Progress) -> AirflowRuntime:
+    """Return the twin's Airflow, not started yet."""
     environment = deployed_variables(variables)
     # Kept tables end in the past: a run for last week would find nothing.
     environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
     environment["AIRFLOW__CORE__AUTH_MANAGER"] = _AUTH_MANAGER
-    components: tuple[str, ...] = COMPONENTS
-    with ExitStack() as stack:
-        if are_installed():
-            environment.update(stack.enter_context(postgresql()).environment)
-            environment.update(stack.enter_context(redis()))
-            components = (*COMPONENTS, "worker")
-        else:
-            progress("PostgreSQL or Redis is not installed: using SQLite and no Celery worker")
-        config = AirflowConfig(
-            home=twin.home,
-            dags_folder=twin.home / "dags",
-            plugins_folder=twin.home / "plugins",
-            python=twin.python,
-            components=components,
-            environment=environment,
-        )
-        yield stack.enter_context(AirflowRuntime(config, on_progress=progress))
+    config = AirflowConfig(
+        home=twin.home,
+        dags_folder=twin.home / "dags",
+        plugins_folder=twin.home / "plugins",
+        python=twin.python,
+        environment=environment,
+    )
+    return AirflowRuntime(config, on_progress=progress)
 
 
 def check_plugin(airflow: AirflowRuntime) -> None:

@@ -195,7 +195,7 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
 
 def test_each_component_has_its_command_and_what_happens_is_told(config: AirflowConfig) -> None:
     """Of two servers, one is for tasks: see the comment where it is started."""
-    config = replace(config, components=(*COMPONENTS, "worker", "worker-2"))
+    config = replace(config, components=COMPONENTS)
     lines: list[str] = []
     with AirflowRuntime(config, on_progress=lines.append) as airflow:
         commands = commands_of(config)
@@ -205,7 +205,7 @@ def test_each_component_has_its_command_and_what_happens_is_told(config: Airflow
         assert variables_of(config, "dags") == variables
     assert [line for line in lines if not line.startswith("waiting for")] == [
         "creating the metadata database",
-        "starting api-server, scheduler, dag-processor, triggerer, worker, worker-2",
+        "starting api-server, scheduler, dag-processor, triggerer",
         f"Airflow is ready at {airflow.url}",
         "stopping Airflow",
     ]
@@ -213,11 +213,9 @@ def test_each_component_has_its_command_and_what_happens_is_told(config: Airflow
     assert len(waits) == len(set(waits))  # each once, and not at each look
     for line in waits:
         (names,) = re.findall("^waiting for (.*) to be healthy$", line)
-        # The others are asked for when the API server answers. A worker does not tell.
+        # The others are asked for when the API server answers.
         assert names == "api-server" or set(names.split(", ")) <= set(COMPONENTS[1:])
     port = urlsplit(settings_of(config)["core", "execution_api_server_url"]).port
-    worker = ["celery", "worker", "--skip-serve-logs"]
-    quiet = ["--without-mingle", "--without-gossip"]
     assert commands[0] == ["db", "migrate"]
     assert sorted(commands[1:]) == sorted(
         [
@@ -226,13 +224,6 @@ def test_each_component_has_its_command_and_what_happens_is_told(config: Airflow
             ["scheduler", "--skip-serve-logs"],
             ["dag-processor"],
             ["triggerer", "--skip-serve-logs"],
-            [*worker, *quiet, f"--pid={config.home}/logs/worker.pid"],
-            [
-                *worker,
-                "--celery-hostname=worker-2@%h",
-                *quiet,
-                f"--pid={config.home}/logs/worker-2.pid",
-            ],
         ]
     )
 

@@ -99,8 +99,6 @@ PERIODS = {
     "plays_weekly": ReportPeriod(report="plays", cadence="weekly", period="2025-06-01"),
     "games_monthly": ReportPeriod(report="games", cadence="monthly", period="2025-05"),
 }
-POSTGRESQL = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql:///twin"}
-REDIS = {"AIRFLOW__CELERY__BROKER_URL": "redis:///twin"}
 
 
 class BuiltTwin(Twin):
@@ -173,19 +171,13 @@ class Checked:
 
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: BuiltTwin) -> Checked:
-    monkeypatch.setattr(module, "are_installed", lambda: False)
     return Checked(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("has_databases", [False, True])
 def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
-    checked: Checked, twin: BuiltTwin, monkeypatch: pytest.MonkeyPatch, has_databases: bool
+    checked: Checked, twin: BuiltTwin
 ) -> None:
     """A task that asks for a pool that does not exist would wait for ever."""
-    monkeypatch.setattr(module, "are_installed", lambda: has_databases)
-    server = SimpleNamespace(environment=POSTGRESQL)
-    monkeypatch.setattr(module, "postgresql", lambda: nullcontext(server))
-    monkeypatch.setattr(module, "redis", lambda: nullcontext(REDIS))
     checked.run()
     (config,) = checked.configs
     assert not config.environment.keys() & NAMES_IN_AN_ACCOUNT.keys()
@@ -196,10 +188,6 @@ def test_the_airflow_of_the_twin_has_no_name_of_what_only_the_account_has(
     assert (config.home, config.python) == (twin.home, twin.python)
     folders = (twin.home / "dags", twin.home / "plugins")
     assert (config.dags_folder, config.plugins_folder) == folders
-    assert ("worker" in config.components) == has_databases
-    assert ((POSTGRESQL | REDIS).items() <= config.environment.items()) == has_databases
-    differs = "PostgreSQL or Redis is not installed: using SQLite and no Celery worker"
-    assert (differs in checked.told) != has_databases
 
 
 def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
@@ -221,7 +209,6 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
         "requirements.txt adds duckdb, six",
         "requirements.txt needs no package index",
         "MWAA ignores what startup.sh exports as AIRFLOW_HOME, PYTHONPATH",
-        "PostgreSQL or Redis is not installed: using SQLite and no Celery worker",
         "plays_weekly runs 2025-06-01",
         "plays_weekly published 3 rows of 2025-06-01",
         "games_monthly runs 2025-05",
@@ -246,7 +233,6 @@ def test_what_needs_an_index_and_that_no_report_runs_is_told(
 def test_a_report_without_a_row_fails_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: BuiltTwin
 ) -> None:
-    monkeypatch.setattr(module, "are_installed", lambda: False)
     with pytest.raises(BundleError, match="plays_weekly published 2025-06-01 without rows"):
         Checked(tmp_path, monkeypatch, rows=0).run()
 

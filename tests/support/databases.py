@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,6 @@ from pathlib import Path
 from typing import Any
 
 _DEBIAN = Path("/usr/lib/postgresql")
-
-
-def are_installed() -> bool:
-    """Whether this machine has both."""
-    return any(_DEBIAN.glob("*/bin/pg_ctl")) and shutil.which("redis-server") is not None
 
 
 class Postgresql:
