@@ -145,9 +145,9 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
 def test_after_a_second_report_check_and_both_cases_pass_and_check_changes_no_file(
     author: Author,
 ) -> None:
-    options = ["--table", "plays", "--ranked", "dt", "--time", "played_at"]
+    options = ["--table", "plays", "--ranked", "user_id", "--time", "played_at"]
     options += ["--since", "2025-01-01", "--owner", "us"]
-    done = author.run("athena-reports", "new", "busy_days", *options, folder=author.project)
+    done = author.run("athena-reports", "new", "busy_users", *options, folder=author.project)
     assert done.returncode == 0, done.stderr
     before = author.files()
     assert "No finding in 3 DAG files" in author.type("athena-reports", "check").stdout
@@ -155,7 +155,7 @@ def test_after_a_second_report_check_and_both_cases_pass_and_check_changes_no_fi
     *cases, summary = author.type("athena-reports", "test").stdout.splitlines()
     assert [case.split()[:2] for case in cases] == [
         ["passed", "best_users/bounds"],
-        ["passed", "busy_days/bounds"],
+        ["passed", "busy_users/bounds"],
     ]
     assert summary == "2 passed"
 

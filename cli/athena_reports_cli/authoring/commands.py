@@ -110,7 +110,7 @@ RankedOption = Annotated[
     str,
     _asked(
         "Column to rank",
-        "The column whose values are ranked. The partition key ranks dates.",
+        "The column whose values are ranked.",
         require_column_name,
         metavar="COLUMN",
     ),

@@ -118,5 +118,4 @@ def _table(report: NewReport) -> TableSchema:
     """Return the table of events as the answers describe it."""
     keys = {report.partition: "string"}
     columns = {report.ranked: "string", report.time: "timestamp"}
-    columns.pop(report.partition, None)  # its dates may be what is ranked
     return TableSchema(environment=_ENVIRONMENTS[0], columns=columns, partition_keys=keys)

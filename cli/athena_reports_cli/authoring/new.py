@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
 from athena_reports.inputs.layout import format_argument
-from athena_reports.periods.calendar import Period, weekly
+from athena_reports.periods.calendar import weekly
 from athena_reports.sql.names import sql_name
 from athena_reports_cli.authoring.case_tables import EXPECTED_FILE
 from athena_reports_cli.authoring.cases import CASE_FILE
@@ -36,7 +35,7 @@ class NewReport(BaseModel, frozen=True):
     Attributes:
         name: Name of the report.
         table: The table of events.
-        ranked: The column whose values are ranked. It may be the partition key, to rank dates.
+        ranked: The column whose values are ranked.
         time: The event time, a timestamp in UTC.
         owner: Who is notified when it fails.
         since: First date that has data.
@@ -63,9 +62,9 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
         NewReportError: The report could not run as it is written, one of its files is there
             already, or they cannot be written. Then none is written.
     """
-    if report.time in (report.ranked, report.partition):
+    if len({report.ranked, report.time, report.partition}) < 3:
         raise NewReportError(
-            f"{report.time} is the event time. Name other columns to rank and for the partition."
+            "The column to rank, the event time and the partition key must be three columns."
         )
     if report.until is not None and report.until < report.since:
         raise NewReportError(
@@ -91,6 +90,12 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
     weeks = weekly("monday", report.timezone)
     midnight = datetime.combine(report.since, time.min, weeks.zone)
     week = weeks.first_from(midnight)
+    instants = {
+        "first": week.start_utc,
+        "last": week.end_utc - _TICK,
+        "before": week.start_utc - _TICK,
+        "after": week.end_utc,
+    }
     values: dict[str, object] = {
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
@@ -98,9 +103,7 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "input_format": format_argument(report.partition),
         "count": "event_count" if report.ranked == "events" else "events",
         "week": week,
-        "input_columns": _input_columns(report),
-        "input_rows": [_input_row(event, report) for event in _events_around(week)],
-        "reported_keys": [_key_of(event, report) for event in _events_in(week)],
+        "events": [_event(key, instant) for key, instant in instants.items()],
     }
     case = project.tests / report.name / "bounds"
     paths = {
@@ -111,11 +114,9 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "expected.csv.jinja": case / EXPECTED_FILE,
     }
     templates = report_templates()
-    files = {}
-    for template, path in paths.items():
-        text = templates.get_template(template).render(values)
-        files[path] = text
-    return files
+    return {
+        path: templates.get_template(template).render(values) for template, path in paths.items()
+    }
 
 
 def _key_column(key: str) -> str:
@@ -127,56 +128,10 @@ def _key_column(key: str) -> str:
     return f"{name} AS {name}"
 
 
-class _Event(NamedTuple):
-    """A row of the case's input."""
-
-    key: str
-    time: str
-    date: str
-
-
-def _events_in(week: Period) -> list[_Event]:
-    """Return the first and the last event of a week."""
-    return [_event("first", week.start_utc), _event("last", week.end_utc - _TICK)]
-
-
-def _events_around(week: Period) -> list[_Event]:
-    """Return the first and the last event of a week, and those just before and after it."""
-    before = _event("before", week.start_utc - _TICK)
-    after = _event("after", week.end_utc)
-    return [*_events_in(week), before, after]
-
-
-def _input_columns(report: NewReport) -> list[str]:
-    """Return the columns of the case's input, with their types."""
-    columns = [f"{report.ranked} string", f"{report.time} timestamp"]
-    if report.partition != report.ranked:
-        columns.append(f"{report.partition} string")
-    return columns
-
-
-def _input_row(event: _Event, report: NewReport) -> list[str]:
-    """Return the values of an event in these columns."""
-    values = [_key_of(event, report), event.time]
-    if report.partition != report.ranked:
-        values.append(event.date)
-    return values
-
-
-def _key_of(event: _Event, report: NewReport) -> str:
-    """Return what an event has in the column of the key."""
-    if report.partition == report.ranked:
-        return event.date
-    return event.key
-
-
-def _event(key: str, instant: datetime) -> _Event:
+def _event(key: str, instant: datetime) -> list[str]:
+    """Return the values of a row of the case's input."""
     milliseconds = instant.microsecond // 1000
-    return _Event(
-        key=key,
-        time=f"{instant:%Y-%m-%d %H:%M:%S}.{milliseconds:03}",
-        date=f"{instant:%Y-%m-%d}",
-    )
+    return [key, f"{instant:%Y-%m-%d %H:%M:%S}.{milliseconds:03}", f"{instant:%Y-%m-%d}"]
 
 
 @cache

@@ -270,7 +270,7 @@ def test_a_place_that_is_none_is_refused(
     [
         ({"report": "class-1"}, 2, "class-1"),
         ({"table": "a b"}, 2, "a b"),
-        ({"ranked": "played_at"}, 1, "played_at is the event time"),
+        ({"ranked": "played_at"}, 1, "must be three columns"),
         ({"timezone": "Tokyo"}, 1, "Tokyo"),
         ({"owner": " "}, 2, "'--owner'"),
     ],
