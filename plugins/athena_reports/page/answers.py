@@ -171,11 +171,12 @@ class DeliveriesAnswer:
     problem: str
 
 
+def to_json(answer: object) -> bytes:
+    """Return an answer as JSON. Its values are not validated."""
+    kind: Any = type(answer)
+    return _adapter(kind).dump_json(answer)
+
+
 @cache
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
-
-
-def to_json(answer: Any) -> bytes:
-    """Return an answer as JSON. Its values are not validated."""
-    return _adapter(type(answer)).dump_json(answer)

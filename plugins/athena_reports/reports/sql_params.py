@@ -101,7 +101,7 @@ def sql_environment(environment: Environment) -> Environment:
     """
     sql = environment.overlay(finalize=_written, undefined=SqlUndefined)
     # Compiled templates join by it what a macro, `{% set %}`, `{% filter %}` or `{% call %}` wrote.
-    sql.concat = _captured
+    sql.concat = _captured  # type: ignore[method-assign]
     return sql
 
 

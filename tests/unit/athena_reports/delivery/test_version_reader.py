@@ -437,7 +437,7 @@ def test_each_channel_names_the_biggest_moves_of_all_rows(told: Told) -> None:
             notify("topic", Recorder()),
         ):
             read = reader.content(Manifest.of(version, facts()), channel, None, LINKS)
-            assert sentences(read, "en").movement == (
+            assert sentences(read, [], "en").movement == (
                 "Biggest rises: riser (from 400 to 40).",
                 "Biggest falls: faller (from 2 to 41).",
             )

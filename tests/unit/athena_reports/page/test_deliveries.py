@@ -114,10 +114,10 @@ def test_a_task_that_is_under_way_cannot_be_cleared(state: str | None) -> None:
 def test_the_request_clears_the_task_of_one_channel_in_one_run() -> None:
     dag = DeliveringDag(dag_id="sent weekly", is_paused=False, channels=["sales", "board"])
     task = DeliveringTask("asset triggered/1", "success", 1)
-    path, body = clear_request(dag, "sales", task)
-    assert path == "dags/sent%20weekly/clearTaskInstances"
+    request = clear_request(dag, "sales", task)
+    assert request.path == "dags/sent%20weekly/clearTaskInstances"
     # As Airflow understands it: what it is not told has defaults that clear more, or nothing.
-    understood = ClearTaskInstancesBody.model_validate(body)
+    understood = ClearTaskInstancesBody.model_validate(request.body)
     assert (understood.dag_run_id, understood.task_ids) == (task.run_id, ["sales"])
     assert (understood.dry_run, understood.only_failed, understood.only_running) == (False,) * 3
     others = (

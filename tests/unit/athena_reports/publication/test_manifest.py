@@ -167,6 +167,7 @@ MANIFEST_JSON = IN_BOTH | {
         },
     ],
     "code_version": "0.1.0",
+    "bundle_version": "",
     "transforms_logic": "v2:fedcba9876543210",
     "ordered": True,
     "columns": [
@@ -203,6 +204,7 @@ MANIFEST_JSON = IN_BOTH | {
             "code_version": "0.1.0",
             "logic": "",
             "private_columns": ["user_id"],
+            "bundle_version": "",
         }
     ],
     "repeated_queries": [query("q-2", "2026-11-22T15:05:00.000+00:00", 30, 0.5)],
