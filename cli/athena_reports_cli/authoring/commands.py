@@ -354,7 +354,7 @@ def new(
         # What is not installed is to be known before a file is written.
         from athena_reports_cli.authoring.new import NewReport, write_report
         from athena_reports_cli.authoring.rules.dag_rules import Repository
-        from athena_reports_cli.authoring.rules.sql_rules import write_golden
+        from athena_reports_cli.authoring.rules.sql_rules import renew
 
         report = NewReport(
             name=name,
@@ -368,9 +368,9 @@ def new(
             timezone=timezone,
         )
         files = write_report(report, project)
-        files += write_golden(Repository(project), name)
-    for file in files:
-        print(file.relative_to(project.root))
+        golden_files = renew(Repository(project, [name]))
+    for file in [*(file.relative_to(project.root) for file in files), *golden_files]:
+        print(file)
 
 
 @app.command()

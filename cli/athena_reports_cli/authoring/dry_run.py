@@ -5,10 +5,10 @@ columns of `tables.yaml`, or of Glue. The table of another report has the column
 run returns.
 """
 
-import linecache
 import re
 import secrets
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +29,7 @@ from athena_reports.queries.request import QueryRequest
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
 from athena_reports.settings import settings
-from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.report_files import DeclaredReport, line_with
 from athena_reports_cli.authoring.source_tables import (
     TABLES_FILE,
     FindTable,
@@ -119,8 +119,8 @@ class DryRun:
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         self._reports = reports
         self._find_table = find_table
-        self._tables: dict[tuple[str, str], TableSchema] = {}
-        self._under_way: set[str] = set()
+        self._tables: dict[tuple[str, str], TableSchema | None] = {}
+        self._tables_lock = threading.RLock()
         self._region = f"dry-run-{secrets.token_hex(4)}"
         services = Services(endpoint_url, self._region)
         self._glue = services.glue
@@ -141,9 +141,7 @@ class DryRun:
             return Verdict(outcome="wrong", problem=f"{declared.report.sql}: {error}")
         key = (declared.report.name, shape_of(sql))
         if key not in self.verdicts:
-            self._under_way.add(declared.dag.dag_id)
             self.verdicts[key] = self._judge(declared, period, sql)
-            self._under_way.remove(declared.dag.dag_id)
         return self.verdicts[key]
 
     def require_valid(self, declared: DeclaredReport, period: Period) -> Verdict:
@@ -180,7 +178,9 @@ class DryRun:
             workgroup=self._region,
             result_configuration={},
         )
-        request = TrialRequest(declared, period, query, without_history(recipe_of(declared)))
+        recipe = without_history(recipe_of(declared))
+        # On empty tables the present makes no difference.
+        request = TrialRequest(declared, period, query, recipe, has_present=False)
         while True:
             try:
                 return self._run(request)
@@ -219,12 +219,13 @@ class DryRun:
         column = _MISSING_COLUMN.search(reason)
         if column is None:
             return ""
-        columns = {name for known in self._tables.values() for name in known.all_columns}
+        columns = {name for table in self._tables.values() if table for name in table.all_columns}
         return _meant(column[1].rpartition(".")[2], sorted(columns))
 
     def _unknown_table(self, database: str, name: str) -> str:
         unknown = table_name(database, name)
-        known = [table_name(*names) for names in self._tables]
+        known = [table_name(*names) for names, table in self._tables.items() if table]
+        known += [table_name(settings().report_database, dag_id) for dag_id in self._reports]
         return (
             f"{TABLES_FILE} has no table {unknown}.{_meant(unknown, known)} Correct the name, or"
             " run `athena-reports check --tables` to read the columns of tables in Glue."
@@ -264,35 +265,38 @@ class DryRun:
     def _table(self, database: str, name: str) -> TableSchema | None:
         """Return a table, which has no rows; None if its columns are not known."""
         key = (database.lower(), name.lower())
-        if key not in self._tables:
-            table = self._published_table(*key) or self._find_table(*key)
-            if table is None:
-                return None
-            self._tables[key] = table
-            self._create_database(key[0])
-            create_glue_table(
-                self._glue,
-                *key,
-                columns=table.columns,
-                keys=table.partition_keys,
-                table_uri=f"s3://{self._region}/{key[1]}/",
-            )
-        return self._tables[key]
+        with self._tables_lock:
+            if key not in self._tables:
+                self._tables[key] = None  # for a report that reads itself
+                table = self._published_table(*key) or self._find_table(*key)
+                if table is not None:
+                    self._create_table(*key, table)
+                    self._tables[key] = table
+            return self._tables[key]
+
+    def _create_table(self, database: str, name: str, table: TableSchema) -> None:
+        self._create_database(database)
+        create_glue_table(
+            self._glue,
+            database,
+            name,
+            columns=table.columns,
+            keys=table.partition_keys,
+            table_uri=f"s3://{self._region}/{name}/",
+        )
 
     def _published_table(self, database: str, name: str) -> TableSchema | None:
-        """Return the table of a report, by its own dry run; None if no such report is here.
+        """Return the table of a report; None if no such report is here.
 
-        A report that reads its own table, or is wrong, has the columns that it declares.
+        It has the columns that the report declares, or else those that its own dry run returns.
         """
-        declared = self._reports.get(name)
-        if declared is None or database.lower() != settings().report_database.lower():
+        read = self._reports.get(name)
+        if read is None or database != settings().report_database.lower():
             return None
-        columns = {}
-        if name not in self._under_way:
-            verdict = self.judge(declared, declared.first_period)
-            columns = {column.name: column.glue for column in verdict.columns}
+        columns = {column: kind.type for column, kind in read.report.columns.items()}
         if not columns:
-            columns = {column: kind.type for column, kind in declared.report.columns.items()}
+            verdict = self.judge(read, read.first_period)
+            columns = {column.name: column.glue for column in verdict.columns}
         if not columns:
             return None
         return TableSchema(environment="", columns=columns, partition_keys={KEY: "string"})
@@ -365,21 +369,13 @@ def _place_in_transform(error: TransformError, declared: DeclaredReport) -> str:
     for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
         path = Path(frame.filename)
         if "site-packages" not in path.parts and not path.is_relative_to(library):
-            return f"{shown_path(path)}, line {_line_of_name(error, frame)}"
+            quoted_name = re.search(r'"([^"]+)"', str(error.__cause__))
+            line = line_with(quoted_name[1] if quoted_name else "", frame)
+            return f"{shown_path(path)}, line {line}"
     # It returned something else than rows, or it is a transform of this package.
     failed = _FAILED_TRANSFORM.search(str(error))
     name = failed[1] if failed is not None else ""
     return place_of(rf"def _*{name}\(", Path(declared.dag.fileloc))
-
-
-def _line_of_name(error: TransformError, frame: traceback.FrameSummary) -> int | None:
-    """Return the line of a statement with the name that the error quotes, or its first line."""
-    quoted_name = re.search(r'"([^"]+)"', str(error.__cause__))
-    if quoted_name is not None and frame.lineno and frame.end_lineno:
-        for line in range(frame.lineno, frame.end_lineno + 1):
-            if quoted_name[1] in linecache.getline(frame.filename, line):
-                return line
-    return frame.lineno
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -1,17 +1,21 @@
 """Imports the files of the DAGs folder, and finds the reports that their DAGs were built of."""
 
 import importlib.util
+import linecache
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from airflow.configuration import conf
-from jinja2 import Environment
+from airflow.sdk import DAG
+from jinja2 import Environment, Template
 
 from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
 from athena_reports.periods.calendar import Cadence, Period
@@ -29,10 +33,6 @@ from athena_reports.workflows.report_dag import BuiltDag
 
 class UnknownReportError(AthenaReportsError):
     """There is no such report, or no such period of it."""
-
-
-class DagFileError(AthenaReportsError):
-    """A DAG file is not text."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,23 @@ class DeclaredReport:
         """
         report = self.report
         if context is None:
-            sql_period = SqlPeriod(period, report.late_by)
-            context = template_context(sql_period, report.params, report.inputs)
+            context = self.template_context(period)
         with template_errors(report.params, report.inputs):
-            template = self.template_environment.from_string(report.sql_text)
-            return "".join(template.generate(context)).strip()
+            return "".join(self._template.generate(context)).strip()
 
-    @property
+    def template_context(self, period: Period) -> dict[str, Any]:
+        """Return what the template of a run sees."""
+        report = self.report
+        return template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+
+    @cached_property
     def template_environment(self) -> Environment:
         """The environment in which its runs render its SQL."""
         return sql_environment(self.dag.get_template_env())
+
+    @cached_property
+    def _template(self) -> Template:
+        return self.template_environment.from_string(self.report.sql_text)
 
     @property
     def prefix(self) -> str:
@@ -116,15 +123,30 @@ class DeclaredReport:
 
 
 class BrokenFile(NamedTuple):
-    """A DAG file that cannot be imported."""
+    """A DAG file that cannot be imported, with the line of the error if that is known."""
 
     path: Path
     reason: str
+    line: int | None = None
 
     @property
     def problem(self) -> str:
-        """What its author is told."""
-        return f"{self.path} cannot be imported: {self.reason}"
+        """The file, the line and the reason."""
+        place = "" if self.line is None else f"line {self.line}: "
+        return f"{self.path} cannot be imported: {place}{self.reason}"
+
+
+class ImportedFile(NamedTuple):
+    """A DAG file with its DAGs, or with the reason why it cannot be imported."""
+
+    path: Path
+    dags: Sequence[DAG] = ()
+    broken: BrokenFile | None = None
+
+    @property
+    def reports(self) -> list[DeclaredReport]:
+        """The reports of its DAGs."""
+        return [DeclaredReport(dag) for dag in self.dags if isinstance(dag, BuiltDag)]
 
 
 class Declared(NamedTuple):
@@ -133,28 +155,82 @@ class Declared(NamedTuple):
     reports: list[DeclaredReport]
     broken_files: list[BrokenFile]
 
+    @classmethod
+    def of(cls, files: Iterable[ImportedFile]) -> Self:
+        """Return what files declare."""
+        reports = []
+        broken_files = []
+        for file in files:
+            reports += file.reports
+            if file.broken is not None:
+                broken_files.append(file.broken)
+        return cls(reports, broken_files)
+
 
 def declared_reports() -> Declared:
     """Import the files of Airflow's `dags_folder`; return their reports, and the broken files.
 
-    As in Airflow, a file that `.airflowignore` names is not read, and only Ctrl-C ends the import
-    of all files.
+    A file that `.airflowignore` names is not read, as in Airflow, nor one without `build_dag`.
     """
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
-    reports: list[DeclaredReport] = []
-    broken_files = []
     # Those without the word "airflow" too, which Airflow leaves out: `check` says so.
-    for path in dag_files(folder):
-        try:
-            dags = _report_dags(path)
-        except (KeyboardInterrupt, SettingsError):
-            raise  # no fault of the file
-        except BaseException as error:  # whatever a file of an author raises, SystemExit too
-            reason = f"{_place(path, error)}{_reason(error)}"
-            broken_files.append(BrokenFile(path, reason))
-            continue
-        reports += [DeclaredReport(dag) for dag in dags]
-    return Declared(reports, broken_files)
+    paths = [path for path in dag_files(folder) if b"build_dag" in path.read_bytes()]
+    return Declared.of(import_file(path) for path in paths)
+
+
+def import_file(path: Path) -> ImportedFile:
+    """Import a DAG file. As in Airflow, only Ctrl-C ends the command.
+
+    Raises:
+        SettingsError: A setting is missing, which is no fault of the file.
+    """
+    spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
+    assert spec is not None  # each name that ends in .py has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (KeyboardInterrupt, SettingsError):
+        raise
+    except BaseException as error:  # whatever a file of an author raises, SystemExit too
+        reason = str(error)
+        if isinstance(error, PeriodError):
+            # A cadence does not know its report, which stands before it in the file.
+            names = [
+                repr(value.name) for value in vars(module).values() if isinstance(value, Report)
+            ]
+            if names:
+                reason = f"Report {', '.join(names)}: {error}"
+        elif not isinstance(error, AthenaReportsError):
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return ImportedFile(path, broken=BrokenFile(path, reason, _line_of(error, path)))
+    # A DAG may have two names in the file.
+    dags = {id(value): value for value in vars(module).values() if isinstance(value, DAG)}
+    for dag in dags.values():
+        dag.fileloc = str(path)  # as Airflow sets it
+    return ImportedFile(path, list(dags.values()))
+
+
+def _line_of(error: BaseException, path: Path) -> int | None:
+    """Return the line of a file that an error is about; None if it is not known."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    frames_of_file = [frame for frame in frames if frame.filename == str(path)]
+    if not frames_of_file:
+        return None
+    field = re.search(r"field '(\w+)'", str(error))
+    return line_with(f"{field[1]}=" if field else "", frames_of_file[-1])
+
+
+def line_with(text: str, frame: traceback.FrameSummary) -> int | None:
+    """Return the first line with a text in the statement of a frame; else its first line."""
+    if frame.lineno and frame.end_lineno:
+        for line in range(frame.lineno, frame.end_lineno + 1):
+            if text in linecache.getline(frame.filename, line):
+                return line
+    return frame.lineno
 
 
 def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
@@ -214,58 +290,3 @@ def find_complete_period(
     declared_report, period = find_report(name, period_id, declared)
     require_complete(period, datetime.now(UTC))
     return declared_report, period
-
-
-def _report_dags(path: Path) -> list[BuiltDag]:
-    """Import a DAG file and return the DAGs of reports in it.
-
-    A file without the word `build_dag` has none, and is not imported.
-    """
-    if "build_dag" not in _source(path):
-        return []
-    spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
-    assert spec is not None  # each name that ends in .py has a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except PeriodError as error:
-        # A cadence does not know its report, which stands before it in the file.
-        reports = [value.name for value in vars(module).values() if isinstance(value, Report)]
-        if not reports:
-            raise
-        raise PeriodError(f"Report {', '.join(map(repr, reports))}: {error}") from error
-    dags = [value for value in vars(module).values() if isinstance(value, BuiltDag)]
-    for dag in dags:
-        dag.fileloc = str(path)  # as Airflow sets it
-    return dags
-
-
-def _source(path: Path) -> str:
-    try:
-        return importlib.util.decode_source(path.read_bytes())
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise DagFileError(f"{error}. Save the file as UTF-8.") from error
-
-
-def _place(path: Path, error: BaseException) -> str:
-    """Return the last line of a file that an error came through; empty if there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    if lines:
-        return f"line {lines[-1]}: "
-    if error.__cause__ is not None:
-        return _place(path, error.__cause__)
-    return ""
-
-
-def _reason(error: BaseException) -> str:
-    """Return what an import raised as one message; an error of this package is one already."""
-    text = str(error)
-    if isinstance(error, AthenaReportsError):
-        return text
-    kind = type(error).__name__
-    if not text:
-        return kind
-    return f"{kind}: {text}"

@@ -7,8 +7,6 @@ from pathlib import Path
 from jinja2 import Environment
 
 from athena_reports.periods.calendar import Period
-from athena_reports.reports.sql_period import SqlPeriod
-from athena_reports.reports.sql_template import template_context
 from athena_reports_cli.authoring.report_files import DeclaredReport
 
 # Athena begins the reason of a failure so. A syntax error, with which it starts no query, has no
@@ -42,7 +40,7 @@ def template_place(reason: str, sql: str, declared: DeclaredReport, period: Peri
     environment = declared.template_environment
 
     def render(template: str) -> str:
-        context = template_context(SqlPeriod(period, report.late_by), report.params, report.inputs)
+        context = declared.template_context(period)
         return "".join(environment.from_string(template).generate(context))
 
     file = shown_path(report.sql_folder / report.sql)

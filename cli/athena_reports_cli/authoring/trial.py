@@ -4,14 +4,13 @@ The query is submitted as a run submits it: once, within `max_scan`, with a comm
 it is. It is stopped when its command ends before it does.
 """
 
-import getpass
 import json
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -48,7 +47,8 @@ CATALOG = "AwsDataCatalog"
 NOT_SUPPORTED_LOCALLY = r"NOT_SUPPORTED: (line \d+:\d+: )?the local Athena"
 """The reason why a query fails that the local Athena cannot run; its SQL may be right."""
 _TRY_AGAIN = "run the command again"
-_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between two looks at a query; the last one repeats
+_FIRST_PAUSE_SECONDS = 0.05  # between two looks at a query; it doubles
+_LONGEST_PAUSE_SECONDS = 1.0
 
 
 class QueryRefusedError(QueryError):
@@ -82,25 +82,18 @@ class Aws:
 
     @cached_property
     def author(self) -> str:
-        """The ARN of the shell's credentials, else the user of the operating system.
+        """The ARN of the shell's credentials; without STS, the user's number on this machine.
 
         STS tells the ARN without any permission. That of an assumed role has the name of the
-        session, which is a person with single sign-on. In a CI job the user is always the same.
+        session, which is a person with single sign-on.
         """
         # STS may not be reachable in a private network, and is not worth a long wait.
         config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
         try:
             identity = boto3.Session().client("sts", config=config).get_caller_identity()
         except (ClientError, BotoCoreError):
-            return _system_user()
+            return f"uid {os.getuid()}"
         return identity["Arn"]
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the user has no name, as one that a container is run as
-        return f"uid {os.getuid()}"
 
 
 @dataclass(frozen=True)
@@ -126,12 +119,14 @@ class TrialRequest:
         period: The period.
         query: What Athena is asked for.
         recipe: The transforms and checks.
+        has_present: Whether a local Athena takes the time of the schedule for the present.
     """
 
     declared: DeclaredReport
     period: Period
     query: QueryRequest
     recipe: Recipe
+    has_present: bool = True
 
     @property
     def about(self) -> str:
@@ -216,7 +211,7 @@ def _succeeded(request: TrialRequest, aws: Aws) -> QueryExecution:
     """Run a query, and return its execution if it has succeeded."""
     try_again = f"{_TRY_AGAIN.capitalize()}."
     try:
-        execution = _run(request.query, aws, request.present)
+        execution = _run(request, aws)
     except ClientError as error:
         if error_code(error) != "InvalidRequestException":
             raise
@@ -250,25 +245,25 @@ def why_not_published(declared: DeclaredReport, done: Trial) -> str:
     return failures(done.checks)
 
 
-def _run(request: QueryRequest, aws: Aws, present: datetime) -> QueryExecution:
+def _run(request: TrialRequest, aws: Aws) -> QueryExecution:
     """Submit a query, and return its execution when it has ended. Stop it if that fails."""
     token = secrets.token_hex(32)  # no other command, and no run, gets this query
     query_execution_id = ""
     # Submission and wait are in one block, so that a signal finds no gap between them.
     try:
-        query_execution_id = _start(request, token, aws, present)
+        query_execution_id = _start(request, token, aws)
         return _wait_for(query_execution_id, aws)
     except BaseException as error:  # a signal too
         if query_execution_id:
             _stop(query_execution_id, aws)
         elif not _is_refused(error):
-            _stop_by_token(request, token, aws, present)
+            _stop_by_token(request, token, aws)
         raise
 
 
-def _start(request: QueryRequest, token: str, aws: Aws, present: datetime) -> str:
-    with present_at(present, aws.athena):
-        response = aws.athena.start_query_execution(**request.start_arguments(token))
+def _start(request: TrialRequest, token: str, aws: Aws) -> str:
+    with present_at(request.present, aws.athena) if request.has_present else nullcontext():
+        response = aws.athena.start_query_execution(**request.query.start_arguments(token))
     return response["QueryExecutionId"]
 
 
@@ -278,23 +273,22 @@ def _is_refused(error: BaseException) -> bool:
 
 
 def _wait_for(query_execution_id: str, aws: Aws) -> QueryExecution:
-    """Return the execution when it has ended; the pauses between two looks grow."""
-    looks = 0
+    """Return the execution when it has ended."""
+    pause_seconds = _FIRST_PAUSE_SECONDS
     while True:
         execution = get_query_execution(aws.athena, query_execution_id)
         if not execution.is_running:
             return execution
-        pause_seconds = _PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)]
         time.sleep(pause_seconds)
-        looks += 1
+        pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
-def _stop_by_token(request: QueryRequest, token: str, aws: Aws, present: datetime) -> None:
+def _stop_by_token(request: TrialRequest, token: str, aws: Aws) -> None:
     """Stop a query whose id the command did not get: a repeated start returns it."""
     try:
-        query_execution_id = _start(request, token, aws, present)
+        query_execution_id = _start(request, token, aws)
     except (ClientError, BotoCoreError) as error:
-        advice = f"Look for it in the history of workgroup {request.workgroup}."
+        advice = f"Look for it in the history of workgroup {request.query.workgroup}."
         warn(f"A query may have been started: {error} {advice}")
         return
     _stop(query_execution_id, aws)

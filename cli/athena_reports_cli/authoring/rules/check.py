@@ -92,13 +92,11 @@ def check(
     ):
         # They take as long to start as Airflow to be imported.
         from athena_reports_cli.authoring.dry_run import DryRun
-        from athena_reports_cli.authoring.report_files import DeclaredReport
         from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
 
         repository = dag_rules.Repository(project, names)
         renewed = sql_rules.renew(repository) if renew else []
-        reports = {dag_id: DeclaredReport(dag) for dag_id, dag in repository.all_reports.items()}
-        dry_run = DryRun(wait_for_endpoint(), reports, find_table)
+        dry_run = DryRun(wait_for_endpoint(), repository.all_reports, find_table)
         repository.judge = dry_run.judge
         broken = []
         for rule in [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]:

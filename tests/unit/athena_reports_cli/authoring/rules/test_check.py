@@ -98,7 +98,7 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
 ) -> None:
     code, printed = shell("check")
     assert (code, shell.errors) == (1, "")
-    assert f"{GOLDEN}: it is not there yet." in printed
+    assert f"{GOLDEN}: the file is missing." in printed
     assert not (project / "tests").exists()
 
     code, printed = shell("check", "--renew")

@@ -9,7 +9,7 @@ import pytest
 from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.authoring.rules.published_rules import (
     reports_do_not_read_each_other,
-    reports_that_are_read_exist,
+    reports_that_are_read_are_published,
 )
 from athena_reports_cli.local.project import Project
 
@@ -42,7 +42,7 @@ class Reports:
     @property
     def repository(self) -> Repository:
         repository = Repository(Project(self.root))
-        assert not [bag.import_errors for bag in repository.bags.values() if bag.import_errors]
+        assert not repository.declared.broken_files
         return repository
 
 
@@ -59,7 +59,7 @@ def test_a_report_that_reads_another_one_breaks_no_rule(reports: Reports) -> Non
     reports.add("days", 'Published("hours", daily("Asia/Tokyo"))')
     reports.add("hours")
     reports.add("months", 'Published("days", daily("Asia/Tokyo"))', cadence=MONTHS)
-    assert reports_that_are_read_exist(reports.repository) == []
+    assert reports_that_are_read_are_published(reports.repository) == []
     assert reports_do_not_read_each_other(reports.repository) == []
 
 
@@ -67,28 +67,13 @@ def test_a_report_that_reads_another_one_breaks_no_rule(reports: Reports) -> Non
     ("published", "says"),
     [
         (
-            'Published("dayz", daily("Asia/Tokyo"))',
-            "dayz_daily, which is not a DAG of a report here. Did you mean days_daily? The DAGs:"
-            " days_daily, months_monthly, texts_daily, young_daily.",
-        ),
-        (
             'Published("days", daily("UTC"), parts="overlapping")',
-            "days_daily, which is published Daily, Asia/Tokyo, and its input says Daily, UTC."
+            "days_daily is published Daily, Asia/Tokyo, and its input says Daily, UTC."
             " Use the cadence of its build_dag.",
         ),
         (
-            'Published("zz", weekly("sunday"), parts="overlapping")',
-            "zz_weekly, which is not a DAG of a report here. The DAGs: days_daily, months_monthly,"
-            " texts_daily, young_daily.",
-        ),
-        (
             'Published("texts", daily("Asia/Tokyo"))',
-            "texts_daily, which has no table. Let that report publish Parquet too (outputs=).",
-        ),
-        (
-            'Published("young", daily("Asia/Tokyo"))',
-            "young_daily, which begins with 2025-01-02. The period 2025-01 needs 2025-01-01."
-            " Give since= of a later period, or of an earlier part.",
+            "texts_daily has no table to read. Let that report publish Parquet too (outputs=).",
         ),
     ],
 )
@@ -97,71 +82,9 @@ def test_parts_that_are_never_published_are_found(
 ) -> None:
     reports.add("days")
     reports.add("texts", more=', outputs=["csv"]')
-    reports.add("young", since="2025-01-02")
     reports.add("months", published, cadence=MONTHS)
-    (finding,) = reports_that_are_read_exist(reports.repository)
-    assert finding == f"months_monthly: it reads {says}"
-
-
-def test_each_report_that_is_read_and_is_not_there_is_a_finding(reports: Reports) -> None:
-    read = ", ".join(f'Published("{name}", daily("Asia/Tokyo"))' for name in ("days", "aa", "bb"))
-    for name in ("days", "other"):
-        reports.add(name)
-    for name in ("months", "totals"):
-        reports.add(name, read, cadence=MONTHS)
-    findings = reports_that_are_read_exist(reports.repository)
-    assert [finding.partition(", ")[0] for finding in findings] == [
-        f"{name}_monthly: it reads {read}"
-        for name in ("months", "totals")
-        for read in ("aa_daily", "bb_daily")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("until", "says"),
-    [
-        ("", "This report goes on. Give it until= too, or let it read another report."),
-        (
-            "2025-03-01",
-            "The period 2025-03 needs 2025-03-31. Give until= of an earlier period, or of a later"
-            " part.",
-        ),
-        ("2025-02-28", ""),
-    ],
-)
-def test_parts_that_are_not_published_any_more_are_found(
-    reports: Reports, until: str, says: str
-) -> None:
-    reports.add("days", more=', until="2025-03-30"')
-    reports.add(
-        "months",
-        'Published("days", daily("Asia/Tokyo"))',
-        cadence=MONTHS,
-        more=f', until="{until}"' if until else "",
-    )
-    findings = reports_that_are_read_exist(reports.repository)
-    about = "months_monthly: it reads days_daily, which ends with 2025-03-30."
-    assert findings == ([f"{about} {says}"] if says else [])
-
-
-def test_the_first_whole_period_of_a_report_decides_which_parts_it_needs(
-    reports: Reports,
-) -> None:
-    reports.add("days", since="2025-02-01")
-    days = 'Published("days", daily("Asia/Tokyo"))'
-    reports.add("months", days, cadence=MONTHS, since="2025-01-15")
-    assert reports_that_are_read_exist(reports.repository) == []
-
-
-def test_the_last_part_may_be_the_last_period_of_its_report(reports: Reports) -> None:
-    reports.add("days", more=', until="2025-03-31"')
-    reports.add(
-        "months",
-        'Published("days", daily("Asia/Tokyo"))',
-        cadence=MONTHS,
-        more=', until="2025-03-31"',
-    )
-    assert reports_that_are_read_exist(reports.repository) == []
+    (finding,) = reports_that_are_read_are_published(reports.repository)
+    assert finding == f"months_monthly: {says}"
 
 
 def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
@@ -177,13 +100,6 @@ def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Report
     )
 
 
-def test_two_circles_are_two_findings(reports: Reports) -> None:
-    for name, read in [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"), ("e", "a")]:
-        reports.add(name, f'Published("{read}", daily("Asia/Tokyo"))')
-    findings = reports_do_not_read_each_other(reports.repository)
-    assert [finding.partition(" reads ")[0] for finding in findings] == ["a_daily", "c_daily"]
-
-
 @pytest.mark.parametrize(
     ("inputs", "cadence", "says"),
     [
@@ -195,6 +111,5 @@ def test_what_one_file_can_tell_is_an_import_error(
     reports: Reports, inputs: str, cadence: str, says: str
 ) -> None:
     reports.add("months", inputs, cadence=cadence)
-    (bag,) = Repository(Project(reports.root)).bags.values()
-    (error,) = bag.import_errors.values()
-    assert f"ReportError: Report 'months', field 'inputs': {says}" in error or says in error
+    (broken,) = Repository(Project(reports.root)).declared.broken_files
+    assert says in broken.reason

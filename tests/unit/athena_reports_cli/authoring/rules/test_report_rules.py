@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports.rows.columns import TableColumn
 from athena_reports_cli.authoring.dry_run import Judge, Outcome, Verdict
 from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
-from athena_reports_cli.local.project import Project, find_project
+from athena_reports_cli.local.project import Project
 from tests.support.airflow_run import DagRun, context
 from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
@@ -114,25 +113,10 @@ def test_a_clock_is_told_with_what_to_write_instead(make: Make) -> None:
     ]
 
 
-def judged(outcome: Outcome, problem: str = "", *columns: str) -> Judge:
+def judged(outcome: Outcome, problem: str) -> Judge:
     """A dry run that gives the same verdict on every report."""
-    described = [TableColumn(name=name, type="BIGINT", glue="bigint") for name in columns]
-    verdict = Verdict(outcome=outcome, problem=problem, columns=tuple(described))
+    verdict = Verdict(outcome=outcome, problem=problem)
     return lambda _declared, _period: verdict
-
-
-def test_names_of_columns_are_in_snake_case_unless_they_are_declared(make: Make) -> None:
-    declaring = DAG_FILE.replace(
-        "Report(", 'Report(columns={"順位": Column("bigint", "rank")}, '
-    ).replace("import ", "import Column, ")
-    names = ["順位", "score_2", "_of", "計", "Position", "mean score", "2024", "a-b"]
-    repository = replace(make(declaring), judge=judged("valid", "", *names))
-    found = sql_rules.column_names_are_snake_case(repository)
-    assert found[0] == (
-        f"{FIRST}: the column '計' is not in snake_case. Name it such as mean_score (AS), or"
-        " declare it in Report(columns=...) if it is meant."
-    )
-    assert len(found) == 5
 
 
 @pytest.mark.parametrize(
@@ -154,8 +138,11 @@ def test_events_of_a_period_whose_partitions_the_input_leaves_out_are_found(make
     declaring = DAG_FILE.replace("import ", "import Input, ")
     without = make(declaring.replace("Report(", 'Report(inputs=[Input("plays")], '), sql)
     (finding,) = sql_rules.inputs_have_the_periods_that_the_sql_reads(without)
-    assert "events of 2024-12-29, and the partitions of the input leave them out" in finding
-    assert re.search(r"to the Input in \S*plays\.py, line \d+\.$", finding)
+    assert re.search(
+        r"plays\.py, line \d+: the template selects events of period\.previous, and the partitions"
+        r" of the input leave them out\. Add previous=True to the Input\.$",
+        finding,
+    )
     shutil.rmtree(without.root)
     source = 'Report(inputs=[Input("plays", previous=True)], '
     repository = make(declaring.replace("Report(", source), sql)
@@ -216,7 +203,7 @@ def test_the_partitions_of_each_input_are_filtered(
     )
     keys = {"plays": '"dt"', "scores": '"year", "month", "day"'}
     assert found == [
-        f"{FIRST}: the template asks for no filter on {name}. Write"
+        f"plays.sql: the template asks for no filter on {name}. Write"
         f" {{{{ inputs.{name}.partitions }}}} or {{{{ period.partitions({keys[name]}) }}}}."
         for name in unfiltered
     ]
@@ -304,9 +291,15 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             "gone.sql",
         ),
         broken(
-            dag_rules.every_file_holds_dags,
-            "plays.py: Airflow finds no DAG",
+            dag_rules.every_report_is_found,
+            "plays.py: Airflow skips it. Name Airflow in its docstring.",
             "by an Airflow DAG",
+            "",
+        ),
+        broken(
+            dag_rules.every_report_is_found,
+            "plays.py: no report found. Assign build_dag(...) to a name.",
+            "plays_weekly = ",
             "",
         ),
         *(
@@ -357,49 +350,6 @@ def test_a_rule_finds_what_it_is_there_for(
     assert any(finding in each for each in found), found
 
 
-DELIVERED = """deliver=[mail("sales", to=["sales@example.com"])],
-    correct_within=timedelta(days={days}, minutes={minutes}),
-"""
-CLEANUP = """
-\"\"\"An Airflow DAG that removes old versions.\"\"\"
-
-from athena_reports import RetentionPolicy, build_cleanup
-
-cleanup = build_cleanup(RetentionPolicy(keep_days=30))
-"""
-
-
-@pytest.mark.parametrize(
-    ("days", "minutes", "needed"), [(30, 0, None), (30, 1, 31), (60, 0, 60), (0, 0, None)]
-)
-def test_corrections_come_while_the_cleanup_keeps_what_they_correct(
-    make: Make, days: int, minutes: int, needed: int | None
-) -> None:
-    options = DELIVERED.format(days=days, minutes=minutes)
-    dag_file = DAG_FILE.replace('"Asia/Tokyo"))', f'"Asia/Tokyo"), {options})')
-    dag_file = dag_file.replace("import Report, build_dag", "import Report, build_dag, mail")
-    dag_file = dag_file.replace("from athena", "from datetime import timedelta\n\nfrom athena", 1)
-    without = make(dag_file)
-    assert dag_rules.corrections_find_what_they_correct(without) == []
-
-    (without.root / "dags" / "maintenance.py").write_text(CLEANUP)
-    found = dag_rules.corrections_find_what_they_correct(Repository(without.project))
-    if needed is None:
-        assert found == []
-    else:
-        (finding,) = found
-        assert finding == (
-            f"plays_weekly: corrections are sent for {needed} days, and athena_reports_cleanup"
-            " keeps replaced versions for 30. Write correct_within=timedelta(days=30) or less in"
-            f" plays.py, or RetentionPolicy(keep_days={needed}) in maintenance.py."
-        )
-
-
-def test_a_report_that_nobody_gets_needs_no_old_versions(make: Make) -> None:
-    repository = make(maintenance=CLEANUP)
-    assert dag_rules.corrections_find_what_they_correct(repository) == []
-
-
 def test_a_change_of_two_reports_is_shown_of_both(make: Make, sql_folder: Path) -> None:
     (sql_folder / "matches.sql").write_text(SQL)
     repository = make(matches=DAG_FILE.replace("plays", "matches"))
@@ -410,35 +360,13 @@ def test_a_change_of_two_reports_is_shown_of_both(make: Make, sql_folder: Path) 
     assert all("\n+ORDER BY position ASC, country" in finding for finding in found)
 
 
-def test_the_golden_files_of_one_report_are_written_and_no_others(
-    make: Make, sql_folder: Path
-) -> None:
-    (sql_folder / "plays_2.sql").write_text(SQL)
-    both = DAG_FILE + 'plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))\n'
-    both = both.replace("weekly\n\n", "monthly, weekly\n\n")
-    other = DAG_FILE.replace("plays", "plays_2")
-    root = make(both, plays_2=other).root
-    shutil.rmtree(root / "tests")
-    repository = Repository(Project(root))
-    written = [root / GOLDEN / "monthly_2025-01.sql", root / FIRST]
-    assert sql_rules.write_golden(repository, "plays") == written
-    files = [path for path in (root / "tests").rglob("*") if path.is_file()]
-    assert sorted(files) == written
-
-
-# A DAG has no name of its own in the file.
-IN_A_LIST = DAG_FILE.replace("plays_weekly = build_dag(", "all_dags = [build_dag(") + "]\n"
-
-
 @pytest.mark.parametrize(
     "files",
     [
         (DAG_FILE + '\nother = build_dag(plays, weekly("monday", timezone="Asia/Tokyo"))\n',),
         (DAG_FILE, DAG_FILE),
-        (DAG_FILE, IN_A_LIST),
-        (IN_A_LIST, IN_A_LIST),
     ],
-    ids=["one file", "two files", "one in a list", "two in lists"],
+    ids=["one file", "two files"],
 )
 def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, files: tuple[str, ...]) -> None:
     others = {f"other_{number}": text for number, text in enumerate(files[1:])}
@@ -485,7 +413,7 @@ def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_a
     (root / "dags" / "matches.py").write_text(other_file)
     repository = Repository(Project(root))
     (finding,) = sql_rules.sql_is_the_golden_one(repository)
-    assert finding == f"{left_over}: no DAG has this SQL any more."
+    assert finding == f"{left_over}: no report has this SQL."
     assert sql_rules.renew(repository) == [left_over]
     assert not (root / left_over).exists()
     assert (root / golden_of_matches).is_file()
@@ -496,8 +424,6 @@ def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_a
     [
         ('"""Café, an Airflow DAG."""\n'.encode("latin-1"), "broken.py, line 1: SyntaxError"),
         (b'"""An Airflow DAG."""\nraise SystemExit(0)\n', "broken.py, line 2: SystemExit: 0"),
-        (b'"""A helper."""\nraise SystemExit(0)\n', "broken.py: Airflow finds no DAG in it."),
-        ('"""An Airflow DAG."""\n'.encode("utf-16"), "broken.py: Airflow finds no DAG in it."),
     ],
 )
 def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
@@ -506,12 +432,13 @@ def test_a_file_that_is_no_text_or_ends_the_process_is_a_finding(
     repository = make()
     (repository.root / "dags" / "broken.py").write_bytes(content)
 
-    found = [
-        text for texts in findings(Repository(Project(repository.root))).values() for text in texts
-    ]
+    (found,) = dag_rules.every_file_can_be_imported(Repository(Project(repository.root)))
 
-    assert any(finding in text for text in found), found
-    assert not any("plays" in text for text in found)
+    assert found.startswith(finding)
+
+
+def test_a_script_that_is_not_for_airflow_is_not_imported(make: Make) -> None:
+    assert findings(make(helper='"""A helper."""\nraise SystemExit(0)\n')) == {}
 
 
 CLOSES_OVER_A_LOGGER = """
@@ -552,24 +479,6 @@ def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(ma
     assert finding == (
         f"plays.py, line {line}: ZeroDivisionError: division by zero (`return 1 / len(text)`)"
     )
-
-
-def test_a_file_without_a_dag_is_named_where_the_finding_says(make: Make) -> None:
-    root = make(ideas='"""A helper."""\n').root
-    (finding,) = dag_rules.every_file_holds_dags(Repository(find_project(root)))
-    assert finding.startswith("ideas.py: ")
-    place = re.search(r"name it in (\S+)\.$", finding)
-    assert place is not None, finding
-    assert place[1] == "dags/.airflowignore"
-    (root / place[1]).write_text("ideas.py\n")
-    assert dag_rules.every_file_holds_dags(Repository(find_project(root))) == []
-
-
-def test_a_file_that_airflowignore_names_is_not_read(make: Make) -> None:
-    repository = make(ideas='"""An Airflow DAG."""\n\nraise SystemExit(0)\n')
-    (repository.root / "dags" / ".airflowignore").write_text("ideas.py\n")
-
-    assert findings(Repository(Project(repository.root))) == {}
 
 
 @pytest.mark.parametrize(
@@ -724,8 +633,9 @@ def test_the_golden_sql_is_that_of_the_run(make: Make) -> None:
     dag_file = DAG_FILE.replace("Report(", f"Report({fields}")
     dag_file = dag_file.replace("import ", "import Input, Published, daily, ")
     repository = make(f"from datetime import timedelta\n{dag_file}", READS_ALL)
-    (dag,) = repository.reports.values()
-    (query,) = sql_rules.rendered(repository)
+    (declared,) = repository.reports.values()
+    dag = declared.dag
+    (query,) = sql_rules.snapshots(repository)
     period = dag.cadence.period(query.file.stem.removeprefix("weekly_"))
     task = dag.get_task("run_query")
     run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
@@ -733,53 +643,14 @@ def test_the_golden_sql_is_that_of_the_run(make: Make) -> None:
     assert query.sql.strip() == task.query.strip()
 
 
-def test_a_change_that_all_periods_have_in_common_is_shown_once(
-    make: Make, sql_folder: Path
-) -> None:
+def test_sql_that_cannot_be_rendered_keeps_its_golden_files(make: Make, sql_folder: Path) -> None:
     root = make().root
-    for week in ("2025-03-02", "2025-03-09"):
-        (root / GOLDEN / f"weekly_{week}.sql").touch()
-    sql_rules.renew(Repository(Project(root)))
-    # Beside the changed line stands one with the dates of its week.
-    (sql_folder / "plays.sql").write_text(
-        SQL.replace("    ON p.country = max.country", "    ON max.country = p.country")
-    )
-    first, second, third = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
-    assert "+    ON max.country = p.country" in first
-    assert "\n WHERE (p.dt IN ('2025-01-04', " in first
-    same = "differs in the same lines"
-    assert [each.splitlines()[1].strip() for each in (second, third)] == [same, same]
-
-
-def test_sql_that_cannot_be_rendered_is_a_finding_and_keeps_its_golden_files(
-    make: Make, sql_folder: Path
-) -> None:
-    root = make().root
-    (sql_folder / "plays.sql").write_text("SELECT 1\nFROM {{ params.table }}")
+    (sql_folder / "plays.sql").write_text("SELECT 1\nFROM {{ table }}")
     repository = Repository(Project(root))
 
-    found = findings(repository)
-    assert found.keys() == {"sql_can_be_rendered"}
-    (finding,) = found["sql_can_be_rendered"]
-    assert finding.startswith("plays.sql: line 2 of the SQL: table is not defined.")
+    assert findings(repository) == {}  # the dry run says what is wrong
     assert sql_rules.renew(repository) == []
     assert (root / FIRST).is_file()
-
-
-def test_a_line_that_changes_is_shown_whole_and_one_beside_it_is_cut(
-    make: Make, sql_folder: Path
-) -> None:
-    """Beside it may stand the list of the partitions of a year."""
-    words = " AND ".join(f"country <> 'land {number}'" for number in range(20))
-    beside = SQL.replace("GROUP BY 1", f"  AND {words}\nGROUP BY 1")
-    root = make(sql=beside).root
-    (sql_folder / "plays.sql").write_text(
-        beside.replace("GROUP BY 1,", f"  AND {words}1\nGROUP BY 1,")
-    )
-    (finding,) = sql_rules.sql_is_the_golden_one(Repository(Project(root)))
-    (added,) = [line for line in finding.splitlines() if line.startswith("+")]
-    assert added == f"+  AND {words}1"
-    assert {len(line) for line in finding.splitlines() if "land 0'" in line} == {100, len(added)}
 
 
 @pytest.mark.parametrize(
