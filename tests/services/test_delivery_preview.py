@@ -78,7 +78,7 @@ def test_a_preview_says_what_the_period_lacks(flown: Flown, folder: Path, shell:
     with time_machine.travel("2014-01-06 12:00:00+00:00"):
         code, printed = shell("preview", "flown", last_week, "--run", "--deliver")
     assert code == 0, printed
-    assert " lacks dt=2014-01-02, ..., dt=2014-01-06" in printed
+    assert "missing in Glue: dt=2014-01-02, dt=2014-01-03, " in printed
     mail = (folder.with_name(last_week) / "sales.txt").read_text()
     assert "Partial: 5 partitions of the source data were missing" in mail
     assert "Provisional" in mail
@@ -116,8 +116,8 @@ def test_what_is_missing_of_two_tables_is_counted_together(
     finally:  # other tests share the lake
         flown.services.glue.delete_table(DatabaseName="database_dev", Name="empty")
     assert code == 0, printed
-    assert " lacks dt=2014-01-02, ..., dt=2014-01-06" in printed
-    assert " lacks dt=2013-12-30, ..., dt=2014-01-06" in printed
+    assert "missing in Glue: dt=2014-01-02, dt=2014-01-03, " in printed
+    assert "missing in Glue: dt=2013-12-30, dt=2013-12-31, " in printed
     mail = (folder.with_name(last_week) / "sales.txt").read_text()
     assert "Partial: 13 partitions of the source data were missing" in mail
 

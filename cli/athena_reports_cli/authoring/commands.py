@@ -522,9 +522,6 @@ def preview(
         from athena_reports_cli.local.connections import use_connections
 
         use_connections(project)
-    from athena_reports.errors import MissingPartitionsError
-    from athena_reports.publication.folder import CalendarError
-    from athena_reports.steps.scan_limit import ScanLimitError
     from athena_reports_cli.authoring import preview as previews
     from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.report_files import find_complete_period
@@ -543,25 +540,23 @@ def preview(
         verdict = dry_run.require_valid(declared, previewed_period)
     with progress.status("Looking for partitions"):
         unpaid = previews.preview(declared, previewed_period, aws, verdict, tables.outdated)
-    if not run:
+    if not run or unpaid.refused:
         _show(unpaid, previews.show, as_json)
+        if run:
+            raise typer.Exit(1)
         return
     deliver_into = None
     if deliver:
         deliver_into = project.root / _PREVIEWS / declared.dag.dag_id / previewed_period.id
-    try:
-        with progress.status("Running the query"):
-            paid = previews.run_preview(
-                unpaid,
-                declared,
-                previewed_period,
-                aws,
-                deliver_into=deliver_into,
-                send_to=to,
-            )
-    except (CalendarError, MissingPartitionsError, ScanLimitError):
-        _show(unpaid, partial(previews.show, with_refusal=False), as_json)
-        raise
+    with progress.status("Running the query"):
+        paid = previews.run_preview(
+            unpaid,
+            declared,
+            previewed_period,
+            aws,
+            deliver_into=deliver_into,
+            send_to=to,
+        )
     _show(paid, previews.show, as_json)
     if previews.would_fail(paid):
         raise typer.Exit(1)
@@ -585,7 +580,7 @@ def plan(
     Nothing is published. It fails if a period would not be published. Of a report with several DAGs
     it takes the first, and names the others. It ends with the command that restates what changes.
     """
-    _use_published(context)
+    running = _use_published(context)
     from athena_reports_cli.authoring import plan as plans
     from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.preview import cost_of, expected_cost
@@ -633,10 +628,10 @@ def plan(
     else:
         print(plans.markdown(change_plan))
     if change_plan.restatable:
-        show_progress(
-            "To restate what changes, deploy the edit, then: athena-reports run"
-            f" {dag_id} {' '.join(change_plan.restatable)}"
-        )
+        command = f"athena-reports run {dag_id} {' '.join(change_plan.restatable)}"
+        if running is None:
+            command += " --airflow URL"
+        show_progress(f"To restate what changes, deploy the edit, then: {command}")
     if change_plan.failed:
         raise typer.Exit(1)
 

@@ -7,13 +7,13 @@ from functools import partial
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
-from athena_reports_cli.authoring.preview import size
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
@@ -118,7 +118,7 @@ def _grid(title: str, summaries: Mapping[str, CostSummary]) -> Grid:
         growth = ""
         if total.growth is not None:
             growth = f"{total.growth:+.0%}"
-        scanned = size(total.scanned_bytes)
+        scanned = decimal(total.scanned_bytes)
         grid.add_row(Text(name), f"{total.queries:,}", scanned, _price(total), growth)
     return grid
 

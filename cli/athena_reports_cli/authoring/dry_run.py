@@ -1,8 +1,8 @@
 """Judges reports by a dry run: each report runs, to its checks, in a local Athena on empty tables.
 
 So names, types and syntax are judged by an engine before a query is paid. The tables have the
-columns of `tables.yaml`, or of Glue. The table of another report has the columns that its own dry
-run returns.
+columns of `tables.yaml`, or of Glue. The table of another report has the columns that it declares,
+or else those that its own dry run returns.
 """
 
 import re
@@ -11,7 +11,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -124,11 +124,17 @@ class DryRun:
         self._region = f"dry-run-{secrets.token_hex(4)}"
         services = Services(endpoint_url, self._region)
         self._glue = services.glue
+        self._services = services
         self._aws = Aws(services.athena, services.glue, S3(services.s3))
         managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
         in_region: Any = {"LocationConstraint": self._region}
         services.athena.create_work_group(Name=self._region, Configuration=managed)
         services.s3.create_bucket(Bucket=self._region, CreateBucketConfiguration=in_region)
+
+    def close(self) -> None:
+        """Remove what it has created beside the tables, which nobody sees in their region."""
+        self._services.s3.delete_bucket(Bucket=self._region)
+        self._services.athena.delete_work_group(WorkGroup=self._region, RecursiveDeleteOption=True)
 
     def judge(self, declared: DeclaredReport, period: Period) -> Verdict:
         """Return what a dry run of a period says of its report.
@@ -309,7 +315,9 @@ def open_dry_run(
     """Make dry runs in the local Athena of the shell; if it has none, in one that is started."""
     reports_by_id = {declared.dag.dag_id: declared for declared in reports}
     if not remote_endpoint(aws.athena):
-        yield DryRun(aws.athena.meta.endpoint_url, reports_by_id, find_table)
+        dry_run = DryRun(aws.athena.meta.endpoint_url, reports_by_id, find_table)
+        with closing(dry_run):
+            yield dry_run
         return
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -6,14 +6,13 @@ changed too since then: late data. Where possible, its changes are separated fro
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from athena_reports.aws.s3 import S3Error, split_uri
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
@@ -21,7 +20,7 @@ from athena_reports.publication.folder import CalendarError, conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
-from athena_reports.reports.logic_digest import UNKNOWN, is_same
+from athena_reports.reports.logic_digest import is_same
 from athena_reports.rows.columns import TableColumn
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
 from athena_reports.rows.engine import Engine
@@ -32,7 +31,6 @@ from athena_reports_cli.authoring.trial import (
     TrialRequest,
     run_request,
     trial,
-    warn,
     why_not_published,
 )
 from athena_reports_cli.local.words import counted
@@ -88,11 +86,7 @@ class ChangePlan(BaseModel, frozen=True):
     @property
     def restatable(self) -> list[str]:
         """The ids of the periods that would change, and that would be published."""
-        return [
-            planned.period
-            for planned in self.periods
-            if not planned.differences.is_empty and not planned.failed
-        ]
+        return [period for period in self.changed if period not in self.failed]
 
     @property
     def failed(self) -> list[str]:
@@ -164,8 +158,7 @@ def make_plan(
 ) -> ChangePlan:
     """Pay the query of each period, and compare its rows with the published ones.
 
-    Nothing is published. What Athena wrote is removed. What cannot be removed, or is left by an
-    interrupted plan, expires with the other query results.
+    Nothing is published. What Athena wrote expires with the other query results.
 
     Args:
         declared: The report, as it is edited.
@@ -184,94 +177,89 @@ def make_plan(
     planned = []
     for period in periods:
         show_progress(f"{declared.dag.dag_id} {period.id}")
-        planned.append(_Comparison(declared, period, key, aws).planned())
+        comparison = _Comparison(
+            request=run_request(declared, period, aws, command="plan"),
+            manifest=_published(declared, period, aws),
+            key=key or declared.report.row_key,
+            aws=aws,
+        )
+        planned.append(comparison.planned())
     return ChangePlan(dag_id=declared.dag.dag_id, periods=tuple(planned))
 
 
+@dataclass(frozen=True)
 class _Comparison:
     """What is published of a period, beside what would be."""
 
-    def __init__(
-        self, declared: DeclaredReport, period: Period, key: Sequence[str], aws: Aws
-    ) -> None:
-        self.declared = declared
-        self.period = period
-        self.key = key
-        if not key:
-            self.key = declared.report.row_key
-        self.aws = aws
-        self.location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
-        self.manifest = _published(declared, period, aws)
+    request: TrialRequest
+    manifest: Manifest
+    key: Sequence[str]
+    aws: Aws
 
     def planned(self) -> PlannedPeriod:
         """Run the edited report and compare."""
-        with trial(self._request(), self.aws) as done:
-            _remove_result(done.execution.output_location, self.aws)
-            published = _Rows(done.engine.folder / "published.parquet", self.manifest.columns)
-            self.aws.s3.download(self.location.uri(self.manifest.parquet_key), published.path)
+        manifest = self.manifest
+        with trial(self.request, self.aws) as done:
+            published = _Rows(done.engine.folder / "published.parquet", manifest.columns)
+            self.aws.s3.download(self._location.uri(manifest.parquet_key), published.path)
             edited = _Rows(done.table.path, done.table.columns)
             differences = self._differences(published, edited, done.engine)
-            planned = PlannedPeriod(
-                period=self.period.id,
-                version=self.manifest.version,
+            separation = None
+            problem = ""
+            if not differences.is_empty:
+                try:
+                    separation = self._separate(published, edited, done.engine)
+                # The edited query is paid already, so its plan is shown anyway. And the edit may be
+                # what lets the SQL run again.
+                except (AthenaReportsError, BotoCoreError, ClientError) as error:
+                    problem = str(error)
+            return PlannedPeriod(
+                period=self.request.period.id,
+                version=manifest.version,
                 rows=done.table.rows,
                 differences=differences,
-                failed=why_not_published(self.declared, done),
+                failed=why_not_published(self.request.declared, done),
                 scanned_bytes=done.execution.scanned_bytes,
                 price_usd=done.execution.price_usd,
+                separation=separation,
+                not_separated=problem,
             )
-            if differences.is_empty:
-                return planned
-            if is_same(self.manifest.logic, self.declared.logic):
-                nothing = self._differences(edited, edited, done.engine)
-                separation = Separation(late_data=differences, edit=nothing)
-                return planned.model_copy(update={"separation": separation})
-            problem = self._why_not_separated()
-            if problem:
-                return planned.model_copy(update={"not_separated": problem})
-            try:
-                separation = self._separate(published, edited, done.engine)
-            # The edited query is paid already, so its plan is shown anyway. And the edit may be
-            # what lets the SQL run again.
-            except (AthenaReportsError, BotoCoreError, ClientError) as error:
-                problem = f"could not run the published SQL today: {error}"
-                return planned.model_copy(update={"not_separated": problem})
-            return planned.model_copy(update={"separation": separation})
-
-    def _why_not_separated(self) -> str:
-        published_transforms = self.manifest.transforms_logic
-        transforms = self.declared.report.transforms_logic
-        if not published_transforms:
-            return "the manifest does not name the transforms of the publication."
-        if UNKNOWN in (published_transforms, transforms):
-            return "the logic of the transforms is unknown. Set logic_version= on the report."
-        if published_transforms != transforms:
-            return "the transforms were edited."
-        return ""
 
     def _separate(self, published: "_Rows", edited: "_Rows", engine: Engine) -> Separation:
-        """Run the published SQL on today's data, and compare its rows with the other two."""
+        """Run the published SQL on today's data, and compare its rows with the other two.
+
+        PlanError if today's transforms are not those of the publication.
+        """
         manifest = self.manifest
-        uri = self.location.sql_uri(manifest.version, manifest.query.sql_sha256)
+        report = self.request.declared.report
+        if is_same(manifest.logic, report.logic):
+            return Separation(
+                late_data=self._differences(published, edited, engine),
+                edit=self._differences(edited, edited, engine),
+            )
+        if not is_same(manifest.transforms_logic, report.transforms_logic):
+            raise PlanError(
+                "the transforms were edited, or their logic is unknown. Set logic_version= on the"
+                " report to make it known."
+            )
+        uri = self._location.sql_uri(manifest.version, manifest.query.sql_sha256)
         content, _ = self.aws.s3.read(uri)
-        request = self._request()
-        published_query = request.query.model_copy(update={"query": content.decode()})
-        with trial(replace(request, query=published_query), self.aws) as done:
-            _remove_result(done.execution.output_location, self.aws)
+        query = self.request.query.model_copy(update={"query": content.decode()})
+        with trial(replace(self.request, query=query), self.aws) as done:
             # The engine that compares can read in its own folder alone.
             path = engine.folder / "published_sql.parquet"
             shutil.copyfile(done.table.path, path)
             published_sql_today = _Rows(path, done.table.columns)
-            execution = done.execution
-        return Separation(
-            late_data=self._differences(published, published_sql_today, engine),
-            edit=self._differences(published_sql_today, edited, engine),
-            scanned_bytes=execution.scanned_bytes,
-            price_usd=execution.price_usd,
-        )
+            return Separation(
+                late_data=self._differences(published, published_sql_today, engine),
+                edit=self._differences(published_sql_today, edited, engine),
+                scanned_bytes=done.execution.scanned_bytes,
+                price_usd=done.execution.price_usd,
+            )
 
-    def _request(self) -> TrialRequest:
-        return run_request(self.declared, self.period, self.aws, command="plan")
+    @property
+    def _location(self) -> PeriodLocation:
+        return _location(self.request.declared, self.request.period)
 
     def _differences(self, old: "_Rows", new: "_Rows", engine: Engine) -> Differences:
         return find_differences(
@@ -291,9 +279,13 @@ class _Rows(NamedTuple):
     columns: Sequence[TableColumn]
 
 
+def _location(declared: DeclaredReport, period: Period) -> PeriodLocation:
+    return PeriodLocation.of(settings().report_bucket, declared.report.name, period)
+
+
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
     """Return the manifest of a published period; PlanError if it has no Parquet."""
-    location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
+    location = _location(declared, period)
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
         raise PlanError(
@@ -302,31 +294,27 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
     return manifest
 
 
-def _remove_result(uri: str, aws: Aws) -> None:
-    """Remove what Athena wrote for a query. The plan is shown also if that fails."""
-    _, object_key = split_uri(uri)
-    if not object_key:  # the workgroup manages its results
-        return
-    try:
-        aws.s3.delete([uri, f"{uri}.metadata"])
-    except S3Error as error:
-        warn(f"{error} It expires with the other query results.")
-
-
 def markdown(plan: ChangePlan) -> str:
     """Return a plan as Markdown, for a pull request."""
     lines = [
         f"### {plan.dag_id}: {len(plan.changed)} of {counted(len(plan.periods), 'period')}"
         " would change",
         "",
-        "| period | rows | added | removed | changed | in columns | scanned bytes | USD |",
-        "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+        "| period | by | rows | added | removed | changed | in columns | scanned bytes | USD |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
     ]
     for planned in plan.periods:
         counts = _counts(planned.differences)
         cost = _cost(planned.scanned_bytes, planned.price_usd)
-        lines.append(_table_row([planned.period, str(planned.rows), *counts, *cost]))
-    lines += _separations(plan)
+        lines.append(_table_row(planned.period, "", str(planned.rows), *counts, *cost))
+        separation = planned.separation
+        if separation is not None:
+            counts = _counts(separation.late_data)
+            # It has the cost of the published SQL, if that was run.
+            cost = _cost(separation.scanned_bytes, separation.price_usd)
+            lines.append(_table_row(planned.period, "late data", "", *counts, *cost))
+            counts = _counts(separation.edit)
+            lines.append(_table_row(planned.period, "the edit", "", *counts, "", ""))
     for planned in plan.periods:
         if planned.failed:
             lines += ["", f"{planned.period} would not be published. {planned.failed}"]
@@ -341,54 +329,26 @@ def markdown(plan: ChangePlan) -> str:
     return "\n".join(lines)
 
 
-def _separations(plan: ChangePlan) -> list[str]:
-    """Return a table of the periods where late data and the edit are told apart.
-
-    The published SQL, which tells them apart, is paid in the row of the late data.
-    """
-    lines = [
-        "",
-        "| period | by | added | removed | changed | in columns | scanned bytes | USD |",
-        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
-    ]
-    header_lines = len(lines)
-    for planned in plan.periods:
-        separation = planned.separation
-        if separation is None:
-            continue
-        cost = ["", ""]
-        if separation.scanned_bytes:  # the published SQL was run
-            cost = _cost(separation.scanned_bytes, separation.price_usd)
-        counts = _counts(separation.late_data)
-        lines.append(_table_row([planned.period, "late data", *counts, *cost]))
-        counts = _counts(separation.edit)
-        lines.append(_table_row([planned.period, "the edit", *counts, "", ""]))
-    if len(lines) == header_lines:
-        return []
-    return lines
-
-
 def _examples(about: str, differences: Differences) -> list[str]:
     if not differences.examples:
         return []
-    lines = ["", f"{about}, for example:", ""]
-    for change in differences.examples:
-        example = _described(change, differences.key)
-        lines.append(f"- {example}")
-    return lines
+    examples = [f"- {_described(change, differences.key)}" for change in differences.examples]
+    return ["", f"{about}, for example:", "", *examples]
 
 
-def _table_row(cells: Sequence[str]) -> str:
+def _table_row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _counts(differences: Differences) -> list[str]:
-    return [
-        str(differences.added),
-        str(differences.removed),
-        str(differences.changed),
-        _changed_columns(differences),
-    ]
+    """Return how many rows differ, and the columns with other values, new, removed or retyped."""
+    columns = [f"{name} ({rows})" for name, rows in differences.columns.items()]
+    columns += [f"+{name}" for name in differences.columns_added]
+    columns += [f"-{name}" for name in differences.columns_removed]
+    for name, (old_type, new_type) in differences.columns_retyped.items():
+        columns.append(f"{name}: {old_type} to {new_type}")
+    counts = (differences.added, differences.removed, differences.changed)
+    return [*map(str, counts), ", ".join(columns)]
 
 
 def _cost(scanned_bytes: int, price_usd: float | None) -> list[str]:
@@ -396,31 +356,16 @@ def _cost(scanned_bytes: int, price_usd: float | None) -> list[str]:
     return [str(scanned_bytes), price]
 
 
-def _changed_columns(differences: Differences) -> str:
-    """Return the columns with other values (in so many rows), and those new, removed or retyped."""
-    columns = [f"{name} ({rows})" for name, rows in differences.columns.items()]
-    columns += [f"+{name}" for name in differences.columns_added]
-    columns += [f"-{name}" for name in differences.columns_removed]
-    for name, types in differences.columns_retyped.items():
-        old_type, new_type = types
-        columns.append(f"{name}: {old_type} to {new_type}")
-    return ", ".join(columns)
-
-
 def _described(change: Change, key: Sequence[str]) -> str:
     """Return one change as text: the key of the row, and the values that changed.
 
     Without a key the row is named by all of its values.
     """
-    values = []
-    for place, value in enumerate(change.key):
-        text = _shown(value)
-        if key:
-            text = f"{key[place]} {text}"
-        values.append(text)
+    values = [_shown(value) for value in change.key]
+    if key:
+        values = [f"{name} {value}" for name, value in zip(key, values, strict=True)]
     parts = [f"{change.kind}: {', '.join(values)}"]
-    for name, old_and_new in change.columns.items():
-        old_value, new_value = old_and_new
+    for name, (old_value, new_value) in change.columns.items():
         parts.append(f"{name} {_shown(old_value)} → {_shown(new_value)}")
     return "; ".join(parts)
 

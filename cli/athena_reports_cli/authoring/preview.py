@@ -11,19 +11,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console, Group
+from rich.filesize import decimal
 from rich.syntax import Syntax
 from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.aws.s3 import S3Error
-from athena_reports.errors import (
-    AthenaReportsError,
-    MissingPartitionsError,
-    PublishError,
-)
-from athena_reports.inputs.coverage import InputPartitions
+from athena_reports.errors import PublishError
+from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.folder import CalendarError, conflict_in_folder
+from athena_reports.publication.folder import conflict_in_folder
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
@@ -52,13 +49,12 @@ _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """What a period needs of a table: its partitions, or all of it."""
+    """What exists of an input for a period, and its bytes in S3.
 
-    table: str  # with its database
-    is_partitioned: bool
-    partitions: tuple[str, ...]  # those that are there
-    missing: tuple[str, ...]
-    # Of all columns of these partitions, or of the table. None for a view: only Athena knows.
+    The bytes are those of all columns. They are None for a view: only Athena knows them.
+    """
+
+    coverage: InputCoverage
     bytes: int | None
 
 
@@ -125,21 +121,32 @@ def preview(
         ClientError: Likewise.
         BotoCoreError: A call was not sent or not answered.
     """
-    partitions_of_inputs = _find_partitions(declared, period, aws)
+    partitions_of_inputs = find_partitions(
+        declared.report.inputs,
+        period,
+        database=settings().database,
+        glue=aws.glue,
+        late_by=declared.report.late_by,
+        now=datetime.now(UTC),
+        s3=aws.s3,
+    )
     inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
-    expected = estimate(declared, period, inputs, aws)
-    problem = _why_not_started(declared, period, partitions_of_inputs, aws)
-    refused = ""
-    if problem is not None:
-        refused = str(problem)
-    elif expected is not None and expected.is_measured:
-        refused = _refusal(declared, period, ScanEstimate(expected.bytes, expected.basis))
+    scan = None
+    if declared.database is not None:  # the table of a report knows what its periods scanned
+        scan = measured_scan(
+            period, aws.glue, database=declared.database, location=declared.location
+        )
+    refused = _folder_conflict(declared, aws) or _missing_partitions(inputs)
+    if scan is not None:
+        refused = refused or _scan_problem(declared, scan)
+    if refused:
+        refused = f"{_about(declared, period)}: {refused}"
     return Preview(
         dag_id=declared.dag.dag_id,
         period=PublishedPeriod.of(period),
         sql=declared.sql(period),
         inputs=inputs,
-        estimate=expected,
+        estimate=_estimate(scan, inputs, aws),
         max_scan=declared.report.max_scan,
         not_validated=verdict.problem,
         outdated_tables=tuple(outdated_tables),
@@ -156,10 +163,10 @@ def run_preview(
     deliver_into: Path | None = None,
     send_to: str = "",
 ) -> Preview:
-    """Pay the query of a period that was looked at, and add what it gave; nothing is published.
+    """Pay the query of a period, and add what it gave; nothing is published.
 
     Args:
-        unpaid: What `preview` returned.
+        unpaid: What `preview` returned. No run would refuse the period.
         declared: The report.
         period: The period.
         aws: The services.
@@ -168,27 +175,17 @@ def run_preview(
 
     Raises:
         DeliveryError: What the channels would get cannot be made, or not be sent.
-        CalendarError: No run would start the query, because of what the report's folder is.
-        MissingPartitionsError: Likewise, because a partition is missing.
-        ScanLimitError: Likewise, because of what the query would scan.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
-    partitions_of_inputs = _find_partitions(declared, period, aws)
-    problem = _why_not_started(declared, period, partitions_of_inputs, aws)
-    if problem is not None:
-        raise problem
-    scan = _measured(declared, period, aws)
-    if scan is not None:
-        _require_small_scan(declared, period, scan)
     if deliver_into is not None:
         require_deliverable(declared, send_to)
     with trial(run_request(declared, period, aws, command="preview"), aws) as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
-            gaps = [gap for source in partitions_of_inputs for gap in source.coverage.gaps]
+            gaps = [gap for source in unpaid.inputs for gap in source.coverage.gaps]
             deliveries = DeliveryPreview.of(declared, period, done, aws, missing_partitions=gaps)
             files = [str(path) for path in deliveries.write(deliver_into)]
             result = result.model_copy(update={"deliveries": tuple(files)})
@@ -198,63 +195,42 @@ def run_preview(
     return unpaid.model_copy(update={"trial": result})
 
 
-def _why_not_started(
-    declared: DeclaredReport,
-    period: Period,
-    partitions_of_inputs: Sequence[InputPartitions],
-    aws: Aws,
-) -> AthenaReportsError | None:
-    """Return why a run would not start the query, whatever it scans; None if it would start it."""
-    conflict = _folder_conflict(declared, period, aws)
-    if conflict:
-        return CalendarError(conflict)
-    missing = _missing_partitions(declared, period, partitions_of_inputs)
-    if missing:
-        return MissingPartitionsError(missing)
-    return None
+def _about(declared: DeclaredReport, period: Period) -> str:
+    return describe(declared.dag.dag_id, period, settings().environment)
 
 
-def _folder_conflict(declared: DeclaredReport, period: Period, aws: Aws) -> str:
-    """Return why a run could not publish to its folder, in the run's words; empty if it could.
+def _folder_conflict(declared: DeclaredReport, aws: Aws) -> str:
+    """Return why a run could not publish to its folder; empty if it could.
 
     It is only a warning if the folder cannot be read: an author may have no access to the report
     bucket, or it may not be there yet.
     """
     try:
-        conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
+        return conflict_in_folder(declared.location, declared.calendar, aws.s3)
     except PublishError as error:
-        conflict = str(error)
+        return str(error)
     except S3Error as error:
         warn(f"{error} So it is not known whether a run could publish to the folder.")
         return ""
-    if not conflict:
-        return ""
-    about = describe(declared.dag.dag_id, period, settings().environment)
-    return f"{about}: {conflict}"
 
 
-def _find_partitions(declared: DeclaredReport, period: Period, aws: Aws) -> list[InputPartitions]:
-    return find_partitions(
-        declared.report.inputs,
-        period,
-        database=settings().database,
-        glue=aws.glue,
-        late_by=declared.report.late_by,
-        now=datetime.now(UTC),
-        s3=aws.s3,
-    )
-
-
-def _missing_partitions(
-    declared: DeclaredReport, period: Period, partitions_of_inputs: Sequence[InputPartitions]
-) -> str:
+def _missing_partitions(inputs: Sequence[InputPreview]) -> str:
     """Return which missing partitions keep a run from its query; empty if none do."""
-    for partitions in partitions_of_inputs:
-        coverage = partitions.coverage
+    for source in inputs:
+        coverage = source.coverage
         if coverage.stops_run:
-            about = describe(declared.dag.dag_id, period, settings().environment)
-            way_out = f'{coverage.remedy}, or declare missing="partial".'
-            return f"{about}: {coverage}. {way_out}"
+            return f'{coverage}. {coverage.remedy}, or declare missing="partial".'
+    return ""
+
+
+def _scan_problem(declared: DeclaredReport, scan: ScanEstimate) -> str:
+    """Return why a run would not start a query that scans so much; empty if it would."""
+    if declared.report.max_scan is None:
+        return ""
+    try:
+        require_within(declared.report.max_scan, scan)
+    except ScanLimitError as error:
+        return str(error)
     return ""
 
 
@@ -263,66 +239,27 @@ def would_fail(paid: Preview) -> bool:
     return paid.trial is not None and paid.trial.failed != ""
 
 
-def estimate(
-    declared: DeclaredReport, period: Period, inputs: Sequence[InputPreview], aws: Aws
+def _estimate(
+    scan: ScanEstimate | None, inputs: Sequence[InputPreview], aws: Aws
 ) -> Estimate | None:
-    """Return what a period's query will scan, by the partitions that it needs.
-
-    None if no period is published and there are no inputs: then nothing says what it will be.
-    """
-    scan = _measured(declared, period, aws)
-    if scan is not None:
-        return Estimate(
-            bytes=scan.bytes,
-            price_usd=_price(scan.bytes, aws),
-            basis=scan.basis,
-            is_measured=True,
-        )
-    if not inputs:
+    """Return what a query will scan, by published periods or else by the inputs; None without."""
+    if scan is None and not inputs:
         return None
-    all_columns = 0
-    for source in inputs:
-        if source.bytes is not None:
-            all_columns += source.bytes
-    return Estimate(
-        bytes=all_columns,
-        price_usd=_price(all_columns, aws),
-        basis=(
+    if scan is None:
+        scan = ScanEstimate(
+            sum(source.bytes or 0 for source in inputs),
             "every column of the inputs: no period is published yet, and the query reads only the"
-            " columns it names"
-        ),
-        is_measured=False,
+            " columns it names",
+        )
+        is_measured = False
+    else:
+        is_measured = True
+    return Estimate(
+        bytes=scan.bytes,
+        price_usd=_price([scan.bytes], aws),
+        basis=scan.basis,
+        is_measured=is_measured,
     )
-
-
-def _measured(declared: DeclaredReport, period: Period, aws: Aws) -> ScanEstimate | None:
-    """Return what a period's query will scan, by published periods.
-
-    None if there are none, or if the report has no table, which is where their bytes are kept.
-    """
-    if declared.database is None:
-        return None
-    return measured_scan(period, aws.glue, database=declared.database, location=declared.location)
-
-
-def _require_small_scan(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> None:
-    """Raise ScanLimitError, in the words of a run, if the scan is larger than `max_scan`."""
-    if declared.report.max_scan is None:
-        return
-    try:
-        require_within(declared.report.max_scan, scan)
-    except ScanLimitError as error:
-        about = describe(declared.dag.dag_id, period, settings().environment)
-        raise ScanLimitError(f"{about}: {error}") from error
-
-
-def _refusal(declared: DeclaredReport, period: Period, scan: ScanEstimate) -> str:
-    """Return why a run of a period refuses its query; empty if it does not."""
-    try:
-        _require_small_scan(declared, period, scan)
-    except ScanLimitError as error:
-        return str(error)
-    return ""
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
@@ -335,26 +272,24 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
     if declared.database is not None:
         table = Table(declared.database, declared.location, aws.glue)
         published = table.periods_of(declared.cadence)
-    scans = []
-    for period, scan in estimate_scans(periods, published).items():
-        _require_small_scan(declared, period, scan)
-        scans.append(scan.bytes)
-    return cost_of(scans, aws)
+    scans = estimate_scans(periods, published)
+    for period, scan in scans.items():
+        problem = _scan_problem(declared, scan)
+        if problem:
+            raise ScanLimitError(f"{_about(declared, period)}: {problem}")
+    return cost_of([scan.bytes for scan in scans.values()], aws)
 
 
 def cost_of(scans: Sequence[int], aws: Aws) -> str:
     """Say what queries will scan and cost together, from what each scans in bytes."""
-    return f"about {_cost(sum(scans), _total_price(scans, aws))}"
+    return f"about {_cost(sum(scans), _price(scans, aws))}"
 
 
-def _price(scanned_bytes: int, aws: Aws) -> float | None:
-    return price_usd(scanned_bytes, aws.athena.meta.region_name)
-
-
-def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
+def _price(scans: Sequence[int], aws: Aws) -> float | None:
+    """Return what queries cost together; None if the price in the region is not known."""
     total = 0.0
     for scanned_bytes in scans:
-        price = _price(scanned_bytes, aws)
+        price = price_usd(scanned_bytes, aws.athena.meta.region_name)
         if price is None:
             return None
         total += price
@@ -362,22 +297,12 @@ def _total_price(scans: Sequence[int], aws: Aws) -> float | None:
 
 
 def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
+    coverage = partitions.coverage
+    if not coverage.is_partitioned and not partitions.folders:  # a view
+        return InputPreview(coverage=coverage, bytes=None)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         sizes = threads.map(partial(_stored_bytes, aws=aws), partitions.folders.values())
-    coverage = partitions.coverage
-    names: tuple[str, ...] = ()
-    if coverage.is_partitioned:
-        names = tuple(partitions.folders)
-    stored_bytes: int | None = sum(sizes)
-    if not coverage.is_partitioned and not partitions.folders:  # a view
-        stored_bytes = None
-    return InputPreview(
-        table=coverage.table,
-        is_partitioned=coverage.is_partitioned,
-        partitions=names,
-        missing=(*coverage.absent, *coverage.outside, *coverage.unpublished),
-        bytes=stored_bytes,
-    )
+    return InputPreview(coverage=coverage, bytes=sum(sizes))
 
 
 def _stored_bytes(folder_uri: str, aws: Aws) -> int:
@@ -398,46 +323,29 @@ def _trial_preview(declared: DeclaredReport, done: Trial) -> TrialPreview:
     )
 
 
-def show(result: Preview, console: Console, *, with_refusal: bool = True) -> None:
-    """Print a preview for a person.
-
-    Args:
-        result: The preview.
-        console: Where to.
-        with_refusal: Whether to say why a run would be refused. An error that follows says it too.
-    """
+def show(result: Preview, console: Console) -> None:
+    """Print a preview for a person."""
     title = Text(result.dag_id, style="bold")
     console.print(Group(title, _facts(result), Text()))
     sql = Syntax(result.sql, "sql", theme="ansi_dark").highlight(result.sql)
     console.print(sql, soft_wrap=True)
     # Above a long SQL they would be out of sight.
-    for problem in _problems(result):
-        console.print(problem, soft_wrap=True)
+    for source in result.inputs:
+        if source.coverage.gaps:
+            console.print(Text(str(source.coverage), style="red"), soft_wrap=True)
+    for table in result.outdated_tables:
+        problem = f"{table}: the columns in tables.yaml differ from Glue."
+        console.print(Text(f"{problem} Run `athena-reports check --tables`."), soft_wrap=True)
+    if result.not_validated:
+        console.print(Text(f"not validated: {result.not_validated}"), soft_wrap=True)
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        lines = ["", "Nothing was run. A run of this period would be refused."]
-        if with_refusal:
-            lines.append(result.refused)
-        console.print(Text("\n".join(lines), style="red"))
+        reason = f"A run of this period would be refused.\n{result.refused}"
+        console.print(Text(f"\nNothing was run. {reason}", style="red"))
     else:
         next_step = "--run pays the query and shows the first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
-
-
-def _problems(result: Preview) -> list[Text]:
-    """Return a line for each thing that its author should know before a run."""
-    problems = []
-    for source in result.inputs:
-        if source.missing:
-            lacking = f"{source.table} lacks {_range(source.missing)}"
-            problems.append(Text(lacking, style="red"))
-    for table in result.outdated_tables:
-        advice = "Run `athena-reports check --tables`."
-        problems.append(Text(f"{table}: the columns in tables.yaml differ from Glue. {advice}"))
-    if result.not_validated:
-        problems.append(Text(f"not validated: {result.not_validated}"))
-    return problems
 
 
 def _facts(result: Preview) -> Grid:
@@ -449,13 +357,16 @@ def _facts(result: Preview) -> Grid:
     facts.add_row("local", f"{period.start} to {period.end} ({period.timezone})")
     facts.add_row("UTC", f"{period.start_utc} to {period.end_utc}")
     for source in result.inputs:
-        facts.add_row(source.table, _what_is_read(source))
+        facts.add_row(source.coverage.table, _what_is_read(source))
     if result.estimate is not None:
         cost = _cost(result.estimate.bytes, result.estimate.price_usd)
         facts.add_row("will scan", f"about {cost}")
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
-        facts.add_row("max_scan", _limit(result, result.max_scan))
+        limit = decimal(result.max_scan)
+        if result.estimate is None or not result.estimate.is_measured:
+            limit = f"{limit}, not checked: no published period to measure by"
+        facts.add_row("max_scan", limit)
     return facts
 
 
@@ -463,20 +374,12 @@ def _what_is_read(source: InputPreview) -> str:
     """Say which partitions of a table are read, and how many bytes they have."""
     if source.bytes is None:
         return "a view: its size is not known, and gaps in its tables are not noticed"
-    bytes_of_all = f"{size(source.bytes)} in all columns"
-    if not source.is_partitioned:
+    coverage = source.coverage
+    bytes_of_all = f"{decimal(source.bytes)} in all columns"
+    if not coverage.is_partitioned:
         return f"no partitions, {bytes_of_all}"
-    needed = len(source.partitions) + len(source.missing)
-    count = f"{len(source.partitions)} of {needed} partitions"
-    return f"{count}, {bytes_of_all}: {_range(source.partitions)}"
-
-
-def _limit(result: Preview, max_scan: int) -> Text:
-    if result.estimate is None or not result.estimate.is_measured:
-        return Text(f"{size(max_scan)}, not checked: no published period to measure by")
-    if result.estimate.bytes > max_scan:
-        return Text(f"{size(max_scan)}, less than that", style="red")
-    return Text(size(max_scan))
+    count = f"{len(coverage.present)} of {coverage.needed} partitions"
+    return f"{count}, {bytes_of_all}: {_range(coverage.present)}"
 
 
 def show_trial(result: TrialPreview, console: Console) -> None:
@@ -485,7 +388,9 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     caption = f"{len(result.first_rows)} of {result.rows:,} rows"
     console.print(rows_table(headings, result.first_rows, caption=caption))
     for check in result.checks:
-        console.print(_outcome(check))
+        outcome, style = ("passed", "green") if check.passed else (check.severity, "red")
+        finding = f"{check.name}: {check.message}"
+        console.print(Text.assemble((f"{outcome:7}", style), finding))
     if result.failed:
         console.print(Text(f"It would not be published. {result.failed}", style="red"))
     for path in result.deliveries:
@@ -496,29 +401,10 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     console.print(f"It scanned {cost}. Nothing is published.")
 
 
-def _outcome(check: CheckResult) -> Text:
-    finding = f"{check.name}: {check.message}"
-    if check.passed:
-        return Text.assemble((f"{'passed':7}", "green"), finding)
-    return Text.assemble((f"{check.severity:7}", "red"), finding)
-
-
 def _cost(scanned_bytes: int, price_usd: float | None) -> str:
     if price_usd is None:
-        return f"{size(scanned_bytes)}, no price by the byte"
-    return f"{size(scanned_bytes)}, {price_usd:.5f} USD"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes for a person."""
-    if number < 1000:
-        return f"{number} bytes"
-    amount = float(number)
-    for unit in ("kB", "MB", "GB"):
-        amount /= 1000
-        if amount < 1000:
-            return f"{amount:,.1f} {unit}"
-    return f"{amount / 1000:,.1f} TB"
+        return f"{decimal(scanned_bytes)}, no price by the byte"
+    return f"{decimal(scanned_bytes)}, {price_usd:.5f} USD"
 
 
 def _range(partitions: Sequence[str]) -> str:

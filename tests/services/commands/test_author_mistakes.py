@@ -202,7 +202,7 @@ def test_mistakes_are_reported_with_line_and_name_by_check_alone_or_else_by_prev
         for path, text in files_of(mistake).items():
             (root / path).write_text(text)
         code, printed = preview(root)
-        assert code == 1 or " lacks " in printed
+        assert code == 1 or " missing in Glue" in printed
         assert all(name in printed for name in mistake["expected"]["names"]), printed
 
 

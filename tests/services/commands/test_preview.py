@@ -194,7 +194,8 @@ def test_a_period_before_the_data_has_no_partitions(shop: Project) -> None:
     sales = f"database_{ENVIRONMENT}.sales"
     seen = facts(done)[sales]
     assert seen.startswith("0 of 10 partitions, 0 bytes in all columns: none")
-    assert f"{sales} lacks dt=2023-12-31, ..., dt=2024-01-09" in done.lines
+    missing = f"{sales}: 10 of 10 required partitions missing in Glue: dt=2023-12-31, "
+    assert any(line.startswith(missing) for line in done.lines)
 
 
 def unwrapped(done: Done) -> str:
@@ -218,8 +219,8 @@ def test_a_period_whose_run_would_fail_for_want_of_a_partition_is_refused_and_no
 
     paid = shop.run("preview", "stores", day, "--run", **WIDE)
     assert paid.code == 1
-    assert paid.lines[-1] == "Nothing was run. A run of this period would be refused."
-    assert paid.err == f"{problem}\n"  # and not a second time
+    assert unwrapped(paid).endswith(f"A run of this period would be refused. {problem}")
+    assert paid.err == ""
     assert not paid.queries
     assert paid.changed_nothing
 
@@ -245,6 +246,26 @@ def test_a_period_that_is_not_over_is_refused_at_once(
             assert (done.code, done.out) == (1, "")
             assert done.err.startswith(f"The period {day} (Daily, UTC) {problem}")
             assert done.changed_nothing
+
+
+def test_a_scan_at_the_limit_is_paid_and_one_above_it_is_not(shop: Project) -> None:
+    scanned = shop.run("preview", "items", WEEK, "--json").json["estimate"]["bytes"]
+    shop.edit(DAGS, 'sql="items.sql",', f'sql="items.sql", max_scan="{scanned} B",')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.err, len(done.queries)) == (0, "", 1)
+    assert facts(done)["max_scan"] == kilobytes(scanned)
+
+    shop.edit(DAGS, f'max_scan="{scanned} B"', f'max_scan="{scanned - 1} B"')
+    done = shop.run("preview", "items", WEEK, "--run", **WIDE)
+    assert (done.code, done.queries) == (1, ())
+    assert facts(done)["max_scan"] == kilobytes(scanned - 1)
+    assert "Nothing was run. A run of this period would be refused." in done.lines
+    unpaid = shop.run("preview", "items", WEEK, "--json")
+    assert (unpaid.code, unpaid.err) == (0, "")
+    refused = unpaid.json["refused"]
+    assert refused.startswith(f"items_weekly, period {WEEK}, environment shop: the query would")
+    assert f"about {scanned:,} bytes (median of {', '.join(WEEKS)})" in refused
+    assert unwrapped(done).endswith(refused)
 
 
 def test_many_rows_are_shown_in_part_and_a_failing_check_is_the_exit_code(shop: Project) -> None:
@@ -402,4 +423,5 @@ def test_dates_outside_of_a_projection_are_missing(shop: Project) -> None:
     seen = facts(done)[f"{database}.projected"]
     assert seen.startswith("3 of 8 partitions, ")
     assert seen.endswith("dt=2025-06-10")
-    assert f"{database}.projected lacks dt=2025-06-11, ..., dt=2025-06-15" in done.lines
+    problem = "5 of 8 required partitions outside the range of its partition projection"
+    assert any(line.startswith(f"{database}.projected: {problem}: ") for line in done.lines)

@@ -224,8 +224,9 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     findings = []
     for file in repository.files:
         parsed = repository.parsed[file]
-        for what in sorted(parsed.asked):
-            findings.append(f"{file.name}: it asks for {what} while it is parsed.")
+        findings += [
+            f"{file.name}: it asks for {what} while it is parsed." for what in sorted(parsed.asked)
+        ]
         if parsed.stored() != _parse(file, _LATER).stored():
             findings.append(
                 f"{file.name}: on another day it is another DAG. Take dates from the period."
