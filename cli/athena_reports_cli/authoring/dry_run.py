@@ -225,12 +225,13 @@ class DryRun:
         column = _MISSING_COLUMN.search(reason)
         if column is None:
             return ""
-        columns = {name for table in self._tables.values() if table for name in table.all_columns}
+        tables = tuple(self._tables.values())  # other threads add some
+        columns = {name for table in tables if table for name in table.all_columns}
         return _meant(column[1].rpartition(".")[2], sorted(columns))
 
     def _unknown_table(self, database: str, name: str) -> str:
         unknown = table_name(database, name)
-        known = [table_name(*names) for names, table in self._tables.items() if table]
+        known = [table_name(*names) for names, table in tuple(self._tables.items()) if table]
         known += [table_name(settings().report_database, dag_id) for dag_id in self._reports]
         return (
             f"{TABLES_FILE} has no table {unknown}.{_meant(unknown, known)} Correct the name, or"
