@@ -106,16 +106,14 @@ def test_a_preview_is_refused_as_its_run_is_and_still_shown(
     with pytest.raises(AirflowFailException) as refused:
         run_dag(load_dags(file)["previewed_weekly"], period="2025-06-15")
 
-    code, problem = shell("preview", "previewed", "2025-06-15", "--run")
+    code, _ = shell("preview", "previewed", "2025-06-15", "--run")
     assert code == 1
-    assert problem.strip() == str(refused.value)
-    assert re.search("max_scan +1.0 kB, less than that", shell.output)
     assert "FROM plays" in shell.output
     assert "Nothing was run. A run of this period would be refused." in shell.output
+    assert str(refused.value) in " ".join(shell.output.split())
 
-    code, problem = shell("preview", "previewed", "2025-06-15", "--run", "--json")
+    code, _ = shell("preview", "previewed", "2025-06-15", "--run", "--json")
     assert code == 1
-    assert problem.strip() == str(refused.value)
     shown = json.loads(shell.output)
     assert shown["trial"] is None
     assert (shown["estimate"]["bytes"], shown["max_scan"]) == (scanned, 1000)

@@ -87,7 +87,7 @@ def test_a_report_of_any_valid_name_breaks_no_rule_and_its_case_passes(
         assert rule(repository) == [], rule.__name__
 
     assert repository.reports.keys() == {f"{name}_weekly", f"{name}_monthly"}
-    for dag in repository.reports.values():
-        assert dag.default_args["owner"] == changed.get("owner", ASKED["--owner"])
+    for declared in repository.reports.values():
+        assert declared.dag.default_args["owner"] == changed.get("owner", ASKED["--owner"])
     code, printed = shell("test", name)
     assert (code, printed.split()[0]) == (0, "passed"), printed

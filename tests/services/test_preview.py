@@ -72,7 +72,7 @@ def test_partitions_and_their_bytes_are_those_of_the_lake(
         for each in page["Partitions"]
     }
     there = sorted(day for day in folders if "2025-05-31" <= day <= "2025-08-01")
-    assert plays["partitions"] == [f"dt={day}" for day in there]
-    assert plays["missing"][-1] == "dt=2025-08-01"
+    assert plays["coverage"]["present"] == [f"dt={day}" for day in there]
+    assert plays["coverage"]["absent"][-1] == "dt=2025-08-01"
     sizes = [stored(services, *folders[day].removeprefix("s3://").split("/", 1)) for day in there]
     assert plays["bytes"] == sum(sum(each.values()) for each in sizes)

@@ -211,7 +211,7 @@ def test_a_week_waits_for_its_days_and_is_stale_or_provisional_when_they_are(
     assert "Wait for them, or run daily_scores_daily for them, then clear" in str(missing.value)
     assert executions(lake.services) == paid
     shown = shell.json("preview", weeks.dag_id, WEEK)
-    assert shown["inputs"][0]["missing"] == ["period=2025-02-08"]
+    assert shown["inputs"][0]["coverage"]["unpublished"] == ["period=2025-02-08"]
 
     with waits_for_part(weeks, "period=2025-02-08"):
         run_dag(days, period=DAYS[-1])

@@ -235,9 +235,9 @@ def test_a_preview_knows_the_size_of_all_three_tables(
     plays, purchases, users = shown["inputs"]
     objects = services.s3.list_objects_v2(Bucket=BUCKET, Prefix="users/")["Contents"]
     assert users["bytes"] == sum(stored["Size"] for stored in objects)
-    assert (users["partitions"], users["missing"], users["is_partitioned"]) == ([], [], False)
+    assert not users["coverage"]["is_partitioned"]
     # A Tokyo week lies in eight UTC dates, and in seven of its own.
-    assert (len(plays["partitions"]), len(purchases["partitions"])) == (8, 7)
+    assert (plays["coverage"]["needed"], purchases["coverage"]["needed"]) == (8, 7)
     total = sum(table["bytes"] for table in (plays, purchases, users))
     assert shown["estimate"]["bytes"] == total
     assert 0 < shown["trial"]["scanned_bytes"] <= total

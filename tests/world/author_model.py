@@ -88,7 +88,7 @@ class Authors:
         )
         world.patch.setattr(trial, "settings", lambda: settings)
         # They look once a second for hours, which shows no more than once in twenty seconds.
-        world.patch.setattr(trial, "_PAUSES_SECONDS", (0.05, 1.0, 20.0))
+        world.patch.setattr(trial, "_LONGEST_PAUSE_SECONDS", 20.0)
         world.patch.setattr(trial, "warn", world.say)
         athena: Any = world.athena
         self.aws = trial.Aws(athena=athena, glue=world.glue, s3=world.store)  # type: ignore[arg-type]
@@ -113,10 +113,11 @@ class Authors:
 
     def _execute(self, command: Command) -> None:
         sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])  # as the runs have it
-        request = trial.query_request(sql, "database_dev", self.aws, command="preview")
+        query = trial.query_request(sql, "database_dev", self.aws, command="preview")
+        trial_request: Any = SimpleNamespace(query=query, present=_PRESENT, has_present=True)
         errors = (AthenaReportsError, ClientError, BotoCoreError)
         try:
-            command.execute(lambda: trial._run(request, self.aws, _PRESENT), *errors)
+            command.execute(lambda: trial._run(trial_request, self.aws), *errors)
         except Interrupted:
             self.world.say("the command was interrupted")
             command.outcome = "interrupted"

@@ -309,7 +309,7 @@ def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
         f"{template.report.sql}, line {line}: no param {names[1]!r}."
         for template in _templates(repository)
         for names, line in template.names.items()
-        if names[0] == "params" and names[1:2] and names[1] not in template.report.params
+        if len(names) > 1 and names[0] == "params" and names[1] not in template.report.params
     ]
 
 
