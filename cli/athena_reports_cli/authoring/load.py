@@ -276,8 +276,24 @@ def _read_json(source: Source, engine: Engine) -> _Rows:
     relation = name_columns(rows, rows.columns, str(source.file))
     relation.write_parquet(str(path))
     relation = engine.connection.sql(f"FROM {read_parquet(path)}")
+    _require_all_keys(relation, guessed, source.file)
     types = infer_types(relation, candidates, date_format=source.date_format)
     return _Rows(relation, types)
+
+
+def _require_all_keys(rows: "DuckDBPyRelation", guessed: "DuckDBPyRelation", file: Path) -> None:
+    """Raise DataFileError if a column has lost its values.
+
+    Of two keys that differ in case only, DuckDB calls one by another name, which no object has.
+    """
+    lost = [f"count(*) > 0 AND count({quoted(column)}) = 0" for column in rows.columns]
+    are_lost = rows.aggregate(", ".join(lost)).fetchall()[0]
+    for name, kind, is_lost in zip(rows.columns, guessed.types, are_lost, strict=True):
+        if is_lost and str(kind) != '"NULL"':
+            raise DataFileError(
+                f"{file}, column {name}: two keys differ only in the case of their letters. Rename"
+                " one in the file."
+            )
 
 
 def _json_type(guessed: str) -> str:

@@ -331,6 +331,7 @@ def test_the_type_of_a_column_of_json_is_that_of_all_its_values(tmp_path: Path, 
             ' 1: Object {{"a":1,"a":2}} has duplicate key "a".',
         ),
         ("f.jsonl", '{"a b": 1, "a_b": 3}\n', ": columns 1 and 2 both have the name a_b."),
+        ("f.jsonl", '{"id": 1, "ID": 2}', ", column id_1: two keys differ only in the case of th"),
         ("f.jsonl", "", " has no rows."),
         (
             "f.jsonl",
