@@ -61,7 +61,9 @@ class TaskInstance:
 
     @property
     def bundle_instance(self) -> Any:
-        """The DAG bundle of the task's code."""
+        """The DAG bundle of the task's code; as in `dag.test()`, there may be none."""
+        if self.bundle_version is None:
+            raise AttributeError
         return SimpleNamespace(version=self.bundle_version)
 
     @property

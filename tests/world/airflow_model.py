@@ -363,8 +363,11 @@ class Attempt:
         """
         world, root = self.run.world, self.run.xcoms["run_query"]
         awaited = [start.id for start in world.books.values() if start.root == root][-1]
-        is_noted = self.run.is_3_3 or self.task.query_execution_id == awaited
-        is_unheard = not is_noted or world.acting.missed_start or world.books[awaited].unanswered
+        start = world.books[awaited]
+        is_known = (
+            self.run.is_3_3 or self.started is start or self.task.query_execution_id == awaited
+        )
+        is_unheard = not is_known or world.acting.missed_start or start.unanswered
         if self.run.skips_by and is_unheard:
             world.judged["successor that a skip leaves"] += 1
             return

@@ -201,7 +201,10 @@ class Alerts:
                 before.is_late
                 or delivery.is_late
                 # Both processes had read who was told before one of them noted it.
-                or delivery.process.began_at <= before.at + NOTED_WITHIN_SECONDS
+                or (
+                    delivery.process is not before.process
+                    and delivery.process.began_at <= before.at + NOTED_WITHIN_SECONDS
+                )
                 or before.process.has_no_record
                 or delivery.process.has_no_record
             )

@@ -192,6 +192,14 @@ def _still_active(dag_id: str, backfill: str) -> BackfillError:
     )
 
 
+def no_period(report: str, dates: DateRange) -> BackfillError:
+    """Return the error of a range in which no period of a report starts that has data."""
+    return BackfillError(
+        f"No period of {report} with data starts from {dates.first_date} to {dates.last_date}."
+        " Correct the dates; `since` and `until` of the report say which dates have data."
+    )
+
+
 def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
     """Begin the backfill, and return what began, with a link.
 

@@ -629,7 +629,7 @@ def plan(
         print(plans.markdown(change_plan))
     if change_plan.restatable:
         command = f"athena-reports run {dag_id} {' '.join(change_plan.restatable)}"
-        if running is None:
+        if running is None and not os.environ.get("AIRFLOW_URL"):
             command += " --airflow URL"
         show_progress(f"To restate what changes, deploy the edit, then: {command}")
     if change_plan.failed:
@@ -716,17 +716,20 @@ def backfill(
     now = datetime.now(UTC)
     dags = find_dags(report, _reports())
     client = airflow_of(airflow, running)
-    if wait:
-        for declared in dags:
-            require_active(declared, client)
     aws = Aws.connect()
     console = Console()
     plans = []
+    is_any_in_range = False
     for declared in dags:
         plan = backfills.plan_backfill(declared, dates, client, aws, now)
         backfills.show(plan, console)
+        is_any_in_range = is_any_in_range or bool(plan.periods or plan.unfinished)
         if plan.to_run:
+            if wait:
+                require_active(declared, client)
             plans.append(plan)
+    if not is_any_in_range:
+        raise backfills.no_period(report, dates)
     if not plans:
         console.print("Nothing to run.")
         return

@@ -38,6 +38,7 @@ _REJECTED = """
 SELECT line_byte_position, error_type, error_message, csv_line FROM reject_errors
 ORDER BY line_byte_position LIMIT 1
 """
+_MIXED_LINE_ENDS = "state machine reached an invalid state"
 _NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 _PROBLEMS = {  # by DuckDB's type of a rejected row
     "MISSING COLUMNS": (
@@ -258,6 +259,8 @@ def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
         if explained is None or isinstance(explained, ResultError):  # it is no query's result
             copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
             problem = re.sub(copy, str(file), reason(error))
+            if _MIXED_LINE_ENDS in problem:
+                problem = "some lines end with \\n, and others with \\r\\n; make them alike"
             explained = DataFileError(f"{file} cannot be read: {problem}.")
         raise explained from error
 

@@ -310,8 +310,9 @@ def markdown(plan: ChangePlan) -> str:
         separation = planned.separation
         if separation is not None:
             counts = _counts(separation.late_data)
-            # It has the cost of the published SQL, if that was run.
-            cost = _cost(separation.scanned_bytes, separation.price_usd)
+            cost = ["", ""]
+            if separation.scanned_bytes:  # the published SQL was run
+                cost = [*_cost(separation.scanned_bytes, separation.price_usd)]
             lines.append(_table_row(planned.period, "late data", "", *counts, *cost))
             counts = _counts(separation.edit)
             lines.append(_table_row(planned.period, "the edit", "", *counts, "", ""))

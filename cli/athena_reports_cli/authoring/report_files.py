@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from airflow.configuration import conf
 from airflow.sdk import DAG
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 from jinja2 import Environment, Template
 
 from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
@@ -189,6 +190,9 @@ def import_file(path: Path) -> ImportedFile:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    # Airflow also finds DAGs that have no name in the file.
+    DagContext.autoregistered_dags.clear()
+    DagContext.current_autoregister_module_name = spec.name
     try:
         spec.loader.exec_module(module)
     except (KeyboardInterrupt, SettingsError):
@@ -205,8 +209,11 @@ def import_file(path: Path) -> ImportedFile:
         elif not isinstance(error, AthenaReportsError):
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
         return ImportedFile(path, broken=BrokenFile(path, reason, _line_of(error, path)))
+    finally:
+        DagContext.current_autoregister_module_name = None
+    found = [*vars(module).values(), *(dag for dag, _ in DagContext.autoregistered_dags)]
     # A DAG may have two names in the file.
-    dags = {id(value): value for value in vars(module).values() if isinstance(value, DAG)}
+    dags = {id(value): value for value in found if isinstance(value, DAG)}
     for dag in dags.values():
         dag.fileloc = str(path)  # as Airflow sets it
     return ImportedFile(path, list(dags.values()))

@@ -368,10 +368,17 @@ def connect(address: str) -> AirflowClient:
         mwaa = boto3.Session().client("mwaa", config=config)
         return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
     if not address.startswith(("http://", "https://")):
+        shown = address.rpartition("@")[2]  # before it may be a password
         raise AirflowApiError(
-            f'"{address}" is not the address of an Airflow. Use https://HOST or mwaa:ENVIRONMENT.'
+            f'"{shown}" is not the address of an Airflow. Use https://HOST or mwaa:ENVIRONMENT.'
         )
-    url = httpx.URL(address)
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        raise AirflowApiError(
+            "The address of Airflow is not a valid URL. In a password, write special characters in"
+            " percent encoding, such as %2F for a slash."
+        ) from None  # its message may quote a part of the password
     if url.userinfo:
         login = (url.username, url.password)
         return RestAirflow(str(url.copy_with(userinfo=b"")), login=login)

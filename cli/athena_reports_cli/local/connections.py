@@ -13,7 +13,7 @@ from athena_reports_cli.local.project import Project
 
 _FILE = ".airflow.env"
 # Airflow looks for an id in capital letters.
-_ASSIGNMENT = re.compile(r"(AIRFLOW_(?:CONN|VAR)_[^\sa-z=]+)=(.*)")
+_ASSIGNMENT = re.compile(r"(AIRFLOW_(?:CONN|VAR)_[^\sa-z=]+)=(?![\"'])(.*)")
 
 
 class ConnectionsError(AthenaReportsError):
@@ -30,10 +30,14 @@ def read_connections(project: Project) -> dict[str, str]:
     if not file.exists():
         return {}
     connections = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConnectionsError(f"{file} is not UTF-8. Save it as UTF-8.") from None
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line.startswith("#"):
             continue
-        assignment = _ASSIGNMENT.fullmatch(line.strip())
+        assignment = _ASSIGNMENT.fullmatch(line)
         if assignment is None:
             raise ConnectionsError(
                 f"{file}, line {number} is neither a connection nor a variable of Airflow. Write"

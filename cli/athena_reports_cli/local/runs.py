@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -36,10 +37,19 @@ class TimedProgress:
 
 
 def follow_run(
-    client: AirflowClient, dag_id: str, run_id: str, progress: Callable[[str], None]
+    client: AirflowClient,
+    dag_id: str,
+    run_id: str,
+    progress: Callable[[str], None],
+    timeout_seconds: float = math.inf,
 ) -> DagRun:
-    """Wait for a run, and report each state of its tasks, with the reason of a retry."""
+    """Wait for a run, and report each state of its tasks, with the reason of a retry.
+
+    Raises:
+        AirflowRuntimeError: It has not ended in time.
+    """
     reported: set[tuple[str, int, int, str | None]] = set()
+    deadline = time.monotonic() + timeout_seconds
     while True:
         # Before its tasks, so that the last states of the tasks are reported too.
         run = client.run(dag_id, run_id)
@@ -54,6 +64,10 @@ def follow_run(
             progress(line)
         if run.finished:
             return run
+        if time.monotonic() > deadline:
+            raise AirflowRuntimeError(
+                f"Run {run_id} of {dag_id} is {run.state} after {timeout_seconds:.0f} s."
+            )
         time.sleep(_POLL_SECONDS)
 
 

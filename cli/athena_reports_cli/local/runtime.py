@@ -266,15 +266,19 @@ class AirflowRuntime:
         """
         plugins_folder = self.config.plugins_folder or self._home / "plugins"
         template = Template(Path(__file__).with_name("airflow.cfg").read_text())
+        values = {
+            "home": self._home,
+            "dags_folder": self.config.dags_folder.absolute(),
+            "plugins_folder": plugins_folder.absolute(),
+            "port": port,
+            "url": f"http://127.0.0.1:{port}",
+            "execution_url": self._execution_url,
+            "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "secret": secrets.token_urlsafe(64),
+        }
+        # Airflow interpolates what follows a percent sign.
         text = template.substitute(
-            home=self._home,
-            dags_folder=self.config.dags_folder.absolute(),
-            plugins_folder=plugins_folder.absolute(),
-            port=port,
-            url=f"http://127.0.0.1:{port}",
-            execution_url=self._execution_url,
-            fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            secret=secrets.token_urlsafe(64),
+            {name: str(value).replace("%", "%%") for name, value in values.items()}
         )
         (self._home / "airflow.cfg").write_text(text)
         user, password = "admin", secrets.token_urlsafe(12)

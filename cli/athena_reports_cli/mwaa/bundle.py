@@ -88,8 +88,7 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
             )
         variables[setting[1]] = setting[2]
     variables["ATHENA_REPORTS_ENV"] = environment
-    # A local endpoint lets the buckets be unset: the stack names them. MWAA's folders
-    # are not here.
+    # A local endpoint lets the buckets be unset: the stack names them.
     read_here = {
         **variables,
         "ATHENA_REPORTS_SQL_FOLDER": "",

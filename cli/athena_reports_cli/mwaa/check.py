@@ -23,6 +23,8 @@ from athena_reports_cli.local.services import Services, local_services
 from athena_reports_cli.mwaa import BundleError
 from athena_reports_cli.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
 
+_RUN_TIMEOUT_SECONDS = 600  # a task may wait for ever, such as for a pool of the account
+
 _AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 # They name what is in an AWS account.
 # The local services have the names that follow from the environment.
@@ -128,7 +130,8 @@ def _run_periods(
         client.unpause(dag_id)
         started = client.trigger(dag_id, conf={"period": chosen.period})
         progress(f"{dag_id} runs {chosen.period}")
-        require_success(client, follow_run(client, dag_id, started.run_id, progress))
+        run = follow_run(client, dag_id, started.run_id, progress, _RUN_TIMEOUT_SECONDS)
+        require_success(client, run)
         key = f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json"
         response = services.s3.get_object(Bucket=f"athena-report-{environment}", Key=key)
         manifest = json.loads(response["Body"].read())

@@ -4,7 +4,7 @@ Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
 It runs in the Python of the twin, so that DAG files and library are those of the bundle. The period
 is the last one between `since` and `until` whose partitions all exist. A report has none if it has
-no inputs, or if a table or the success markers of one are missing.
+no inputs, or if a table or the success markers of one are missing, or one is of another catalog.
 """
 
 from __future__ import annotations
@@ -34,9 +34,16 @@ if TYPE_CHECKING:
 
 
 def _has_local_inputs(report: Report) -> bool:
-    """Whether a report has inputs, none of them with success markers: the lake has only tables."""
-    markers = [source for source in report.inputs if isinstance(source, Input) and source.done]
-    return bool(report.inputs) and not markers
+    """Whether a report has inputs, all of them tables of the lake alone.
+
+    It has neither success markers nor other catalogs.
+    """
+    elsewhere = [
+        source
+        for source in report.inputs
+        if isinstance(source, Input) and (source.done or source.catalog)
+    ]
+    return bool(report.inputs) and not elsewhere
 
 
 def _last_period(dag: BuiltDag, glue: Any, s3: S3) -> Period | None:

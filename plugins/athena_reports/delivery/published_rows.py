@@ -271,8 +271,13 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         sql = f"SELECT fsum({value}::VARCHAR::DOUBLE) FROM {source}"
         total = engine.connection.execute(sql).fetchall()[0][0]
         return total if total is not None and math.isfinite(total) else None
+    import duckdb
+
     sql = f"SELECT sum({value}) FROM {source}"
-    exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
+    try:
+        exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
+    except duckdb.OutOfRangeException:  # it has more than 38 digits
+        return None
     return exact
 
 

@@ -356,7 +356,7 @@ def _left_out(content: Content, shown: Sequence[str], language: Language) -> tup
     names = [one_line(column.name) for column in content.columns]
     names = [name for name in names if name not in in_table]
     if content.rows and names:
-        listed = _listed(names, language)
+        listed = _first_names(names, language)
         count = number_in_words(len(names))
         texts.append(phrase(language, "columns_left_out", count=count, names=listed))
     if content.too_large and content.file_uri:

@@ -8,8 +8,9 @@ with the header, 32,767 characters in a cell, 15 digits in a number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -34,12 +35,8 @@ _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
 _WIDEST = 60
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
-_FORMATS_OF_TIMES = {
-    "DATE": "yyyy-mm-dd",
-    "TIME": "hh:mm:ss",
-    "TIMESTAMP": "yyyy-mm-dd hh:mm:ss",
-    _WITH_ZONE: "yyyy-mm-dd hh:mm:ss",
-}
+_FORMATS_OF_TIMES = {"DATE": "yyyy-mm-dd", "TIME": "hh:mm:ss"}
+_FORMAT_OF_TIMESTAMPS = "yyyy-mm-dd hh:mm:ss"
 
 
 def write_csv(rows: PublishedRows, path: Path) -> None:
@@ -85,9 +82,6 @@ def write_workbook(
     options = {
         "constant_memory": True,
         "tmpdir": str(path.parent),
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "nan_inf_to_errors": True,
         "remove_timezone": True,  # a cell has what a clock of the period's zone shows
     }
     with Workbook(str(path), options) as book:
@@ -101,7 +95,10 @@ def write_workbook(
             for place, value in enumerate(row):
                 if value is None:
                     continue
-                problem = sheet.write(row_number, place, _for_excel(value), formats[place])
+                shown = _for_excel(value)
+                # No text is taken for a formula, a link or an empty cell.
+                write = sheet.write_string if isinstance(shown, str) else sheet.write
+                problem = write(row_number, place, shown, formats[place])
                 if problem:
                     column = content.columns[place].name
                     raise DeliveryError(
@@ -117,7 +114,7 @@ def _write_header(sheet: Any, book: Any, content: Content, language: Language) -
         header = with_unit(one_line(column.name), one_line(column.unit), language)
         if column.type == _WITH_ZONE:
             header = with_unit(header, content.period.cadence.timezone, language)
-        sheet.write(0, place, _for_excel(header), bold)
+        sheet.write_string(0, place, _for_excel(header), bold)
         widths = [_NARROWEST, width_of(header) + 1]
         for row in content.rows:
             text = value_in_words(row[place], language, grouped=is_number(column.type))
@@ -133,6 +130,8 @@ def _formats(content: Content) -> list[dict[str, Any]]:
         if is_number(column.type):
             pattern = _number_pattern(column.type, grouped=is_grouped(content, place))
             formats.append({"num_format": pattern})
+        elif column.type.startswith("TIMESTAMP"):  # DuckDB has one type for each precision
+            formats.append({"num_format": _FORMAT_OF_TIMESTAMPS})
         elif column.type in _FORMATS_OF_TIMES:
             formats.append({"num_format": _FORMATS_OF_TIMES[column.type]})
         else:
@@ -155,7 +154,11 @@ def _for_excel(value: Any) -> Any:
     """Return a value of a row, as text if Excel has no such number or date."""
     if isinstance(value, str) and value.startswith("<r>"):
         return f" {value}"  # XlsxWriter would take it for XML of its own
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, date) and value.year < _FIRST_YEAR:
+        return str(value)
+    if isinstance(value, datetime) and value.tzinfo is UTC:  # the period's zone cannot show it
         return str(value)
     if isinstance(value, int | Decimal):
         digits = "".join(map(str, Decimal(value).as_tuple().digits))

@@ -22,12 +22,8 @@ from athena_reports.sql.names import sql_name
 
 KeyValue = str | int
 
-_OF_A_TABLE = (
-    "table",
-    "columns",
-    "database",
-    "catalog",
-)  # the other fields say which partitions are read
+# The other fields say which partitions are read.
+_OF_A_TABLE = ("table", "columns", "database", "catalog")
 _DATE = "{date}"
 _durations = TypeAdapter(timedelta)
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
@@ -133,9 +129,9 @@ class Input(Declaration):
                 is_given = getattr(self, option.name) not in (option.default, {})
                 if is_given and option.name not in _OF_A_TABLE:
                     problem = (
-                        "Glue has no partitions of this table to look for, as of each Iceberg"
-                        f" table. Remove {option.name}=; or remove columns=() if it has partition"
-                        " keys."
+                        "it needs partitions in Glue, and columns=() declares that the table has"
+                        f" none, as no Iceberg table has. Remove {option.name}=; or remove"
+                        " columns=() if the table has partition keys."
                     )
                     self.refuse(option.name, problem)
             return self

@@ -43,9 +43,8 @@ def find_in_table(
     """
     source = needs[0].source
     assert isinstance(source, Input)
-    if (
-        source.catalog is not None
-    ):  # Glue does not have its tables under the name of Athena's catalog
+    # Glue does not have the tables of another catalog under the name that Athena has for it.
+    if source.catalog is not None:
         whole = InputCoverage(
             table=f"{source.database}.{source.table}",
             catalog=source.catalog,

@@ -74,7 +74,8 @@ class SourceTable:
         table = cls(
             source=source,
             database=database,
-            table=name,  # the response for a resource link may name the table that it leads to
+            # As Glue spells it. The response for a resource link may name what it leads to.
+            table=name.lower(),
             keys={key["Name"]: key.get("Type", "") for key in partition_keys},
             location=descriptor.get("Location", ""),
             projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),

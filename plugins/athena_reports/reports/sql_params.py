@@ -23,6 +23,11 @@ class TextParam:
     cannot read an attribute that begins with two underscores.
     """
 
+    refusal = (
+        "a text param can only be written or compared. Change it in SQL, such as"
+        " upper({{ params.zone }}), and loop over a list instead of joining it"
+    )
+
     def __init__(self, text: str) -> None:
         self.__text__ = text
 
@@ -40,10 +45,7 @@ class TextParam:
 
     def _refuse(self) -> NoReturn:
         # No ValueError: the filters `int` and `float` would give 0 for it.
-        raise TemplateRuntimeError(
-            "a text param can only be written or compared. Change it in SQL, such as"
-            " upper({{ params.zone }}), and loop over a list instead of joining it"
-        )
+        raise TemplateRuntimeError(self.refusal)
 
     __str__ = __repr__ = __int__ = __float__ = _refuse
 
@@ -53,6 +55,11 @@ class CapturedSql(TextParam):
 
     A template can write it as it is, by `{{ }}`. A filter or `~` could change the literal.
     """
+
+    refusal = (
+        "what a macro or a block wrote with a quoted value in it can only be written by {{ }}."
+        " Apply the filter inside it, or trim it by {%- and -%}"
+    )
 
 
 class WrittenLiteral(str):

@@ -230,6 +230,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 correct_until=(period.end_utc + self.correct_within).isoformat(),
             )
         ti: Any = context["ti"]
+        bundle = getattr(ti, "bundle_instance", None)  # `dag.test()` has none
         return manifest.PublicationFacts(
             report=self.report,
             environment=self.environment,
@@ -250,7 +251,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
                 dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries
             ),
             code_version=__version__,
-            bundle_version=ti.bundle_instance.version or "",
+            bundle_version=(bundle and bundle.version) or "",
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             transforms_logic=prepared.transforms_logic,
             delivery=delivery,

@@ -62,7 +62,6 @@ def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: 
     ]
     for case in done.json:
         assert (case["outcome"], case["problem"]) == ("passed", "")
-        assert case["expected"] == case["found"] != []
         assert 0 < case["seconds"] < 60
     assert len(done.queries) == len(cases)
 
@@ -84,7 +83,8 @@ def test_a_transform_runs_in_a_case_and_its_error_is_the_problem(shop: Project) 
     bounds, month = done.json
     assert bounds["outcome"] == "failed"
     assert "division" in bounds["problem"]
-    assert (month["outcome"], month["found"][1]) == ("failed", ["", "10"])
+    assert month["outcome"] == "failed"
+    assert "amount='10'" in month["problem"]
 
 
 @pytest.mark.parametrize("last", ["passed", "failed"])

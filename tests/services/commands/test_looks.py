@@ -102,11 +102,6 @@ def test_the_folder_of_the_option_goes_before_that_of_the_shell(shop: Project) -
     assert shop.run("docs", "items", **variables).code == 1
     done = shop.run("--dags", "dags/shop.py", "docs", "items")
     assert done.code == 2
-    # The project's own folder goes with the project's SQL, however the option names it.
-    shop.write("pyproject.toml", '[tool.athena-reports]\ninclude = "sources"\n')
-    (shop.root / "include").rename(shop.root / "sources")
-    done = shop.run("--dags", "../dags", "docs", "items", folder="sources")
-    assert (done.code, done.err) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["status", "costs", "check-account"])

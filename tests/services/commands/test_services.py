@@ -144,26 +144,6 @@ def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) 
     assert "Using the" not in done.err
 
 
-def test_the_folders_that_a_project_names_are_used(shop: Project) -> None:
-    names = '[tool.athena-reports]\ndags = "a"\ninclude = "b"\ntests = "c"\n'
-    shop.write("pyproject.toml", names)
-    for old, new in (("dags", "a"), ("include", "b"), ("tests/reports", "c")):
-        (shop.root / old).rename(shop.root / new)
-    done = shop.run("test", "items/bounds")
-    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.err
-    options = [
-        "--table=sales",
-        "--ranked=item",
-        "--time=sold_at",
-        "--since=2025-06-01",
-        "--owner=us",
-    ]
-    done = shop.run("new", "best", *options)
-    assert done.code == 0, done.err
-    written = [str(Path(line).parent) for line in done.lines]
-    assert written == ["a", "b/sql", *["c/best/bounds"] * 3, *["c/best/golden"] * 2]
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kept")

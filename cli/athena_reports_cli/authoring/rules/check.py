@@ -175,7 +175,6 @@ def _set_environment(project: Project, home: str) -> None:
         "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "50",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "ATHENA_REPORTS_ENV": "dev",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",

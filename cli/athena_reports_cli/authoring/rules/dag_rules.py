@@ -152,7 +152,7 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
 
 
 def every_report_is_found(repository: Repository) -> list[str]:
-    """Airflow skips a file without the word "airflow", and this command a DAG without a name."""
+    """Airflow skips a file without the word "airflow"."""
     if repository.names:
         return []
     findings = []
@@ -163,7 +163,10 @@ def every_report_is_found(repository: Repository) -> list[str]:
         if parsed is None:
             findings.append(f"{file.name}: Airflow skips it. Name Airflow in its docstring.")
         elif not parsed.imported.reports and parsed.imported.broken is None:
-            findings.append(f"{file.name}: no report found. Assign build_dag(...) to a name.")
+            findings.append(
+                f"{file.name}: it has no report. If other files import it, name it in"
+                " dags/.airflowignore."
+            )
     return findings
 
 

@@ -221,7 +221,7 @@ class _Template:
         self.names: dict[tuple[str, ...], int] = {}
         self.keys: list[set[str]] = []
         for template in _parsed(self.report.sql_text, declared.template_environment):
-            for attribute in template.find_all(nodes.Getattr):
+            for attribute in template.find_all((nodes.Getattr, nodes.Getitem)):
                 self.names.setdefault(_names(attribute), attribute.lineno)
             for call in template.find_all(nodes.Call):
                 if _names(call.node)[-1:] == ("partitions",):
@@ -255,6 +255,8 @@ def _names(node: nodes.Node) -> tuple[str, ...]:
     """Return the names of `period.previous.contains`; those that can be known of others."""
     if isinstance(node, nodes.Getattr):
         return (*_names(node.node), node.attr)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        return (*_names(node.node), str(node.arg.value))
     if isinstance(node, nodes.Name):
         return (node.name,)
     return ()
@@ -272,7 +274,8 @@ def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str
     findings = []
     for template in _templates(repository):
         for source in template.report.inputs:
-            if not source.is_partitioned or template.filters(source):
+            # Of a template that cannot be parsed, the dry run says what is wrong.
+            if not source.is_partitioned or not template.names or template.filters(source):
                 continue
             keys = ", ".join(f'"{key}"' for key in source.columns)
             findings.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,7 @@ def test_each_cell_is_the_value(made: Content, language: Language) -> None:
                 assert cell.value == datetime.combine(value, time())
             else:
                 text = openpyxl.utils.escape.unescape(cell.value or "")
+                assert cell.data_type in ("s", "inlineStr")
                 assert text.removeprefix(" ") == value.removeprefix(" ")
 
 
@@ -252,7 +254,13 @@ def test_a_number_has_the_decimals_of_its_column_and_separators_if_it_is_no_id(
         ("DATE", date(9999, 12, 31), datetime(9999, 12, 31)),  # noqa: DTZ001
         ("TIMESTAMP", datetime(1850, 1, 2, 3, 4, 5), "1850-01-02 03:04:05"),  # noqa: DTZ001
         ("TIMESTAMP", datetime(1900, 1, 1), "1900-01-01 00:00:00"),  # noqa: DTZ001
+        ("TIMESTAMP_MS", datetime(2026, 11, 21, 15), datetime(2026, 11, 21, 15)),  # noqa: DTZ001
         ("TIME", time(23, 59, 58), time(23, 59, 58)),
+        (
+            "TIMESTAMP WITH TIME ZONE",
+            datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),  # which Tokyo cannot show
+            "9999-12-31 23:59:59+00:00",
+        ),
         (
             "TIMESTAMP WITH TIME ZONE",
             datetime(2026, 11, 21, 15, 30, tzinfo=UTC).astimezone(TOKYO),
@@ -267,6 +275,11 @@ def test_dates_are_dates_and_those_before_excels_are_text(kind: str, value: Any,
     if cell.is_date:
         formats = {"DATE": "yyyy-mm-dd", "TIME": "hh:mm:ss"}
         assert cell.number_format == formats.get(kind, "yyyy-mm-dd hh:mm:ss")
+
+
+@pytest.mark.parametrize(("value", "read"), [(math.nan, "nan"), (-math.inf, "-inf"), (1.5, 1.5)])
+def test_a_float_that_is_no_number_is_text(value: float, read: object) -> None:
+    assert one_cell("DOUBLE", value).value == read
 
 
 def test_a_column_is_as_wide_as_its_texts_within_bounds() -> None:

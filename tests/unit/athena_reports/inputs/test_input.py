@@ -116,8 +116,9 @@ def test_an_option_of_partitions_is_refused_without_them(field: str, value: obje
     with pytest.raises(ReportError) as refused:
         Input("users", columns=(), **options)
     assert str(refused.value) == (
-        f"Input 'users', field '{field}': Glue has no partitions of this table to look for, as of"
-        f" each Iceberg table. Remove {field}=; or remove columns=() if it has partition keys."
+        f"Input 'users', field '{field}': it needs partitions in Glue, and columns=() declares that"
+        f" the table has none, as no Iceberg table has. Remove {field}=; or remove columns=() if"
+        " the table has partition keys."
     )
 
 

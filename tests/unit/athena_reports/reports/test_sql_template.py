@@ -70,7 +70,7 @@ def problem_of(source: str, *inputs: Source) -> str:
             "line 2, called from line 4 of the SQL: game is not defined.",
         ),
         *(
-            (template, "line 2 of the SQL: a text param can only be written or compared.")
+            (template, "line 2 of the SQL: what a macro or a block wrote with a quoted value in it")
             for template in (
                 "\n{%- filter upper %}{{ params.zone }}{% endfilter %}",
                 "\n{% set x | upper %}{{ params.zone }}{% endset %}",

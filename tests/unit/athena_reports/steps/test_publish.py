@@ -253,6 +253,17 @@ def test_what_was_published_before_its_events_settles_when_they_and_its_parts_ha
     assert manifest.delivery is None
 
 
+def test_a_period_that_has_read_a_partial_part_is_partial_too(
+    bucket: str, query: dict[str, Any], s3: S3Client
+) -> None:
+    part = part_that_settles(WEEK.end_utc).model_copy(update={"partial": ("period=2025-06-08",)})
+    published(transformed(query, bucket), bucket, inputs=(part,))
+    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
+    assert manifest is not None
+    assert manifest.partial
+    assert list(manifest.missing_partitions) == ["reports_db.days_daily/period=2025-06-08"]
+
+
 def test_rows_that_are_known_to_be_final_now_are_an_event(
     bucket: str, query: dict[str, Any]
 ) -> None:

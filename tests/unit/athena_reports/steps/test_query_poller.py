@@ -374,6 +374,8 @@ def test_each_connection_has_its_own_poller() -> None:
     }
     keys = {Connection(**GAMES | {name: other}).key for name, other in others.items()}
     assert len(keys | {Connection(**GAMES).key}) == 1 + len(others)
+    hook = Connection(**GAMES).new_hook()
+    assert (hook.aws_conn_id, hook._region_name, hook._verify) == ("aws_games", "us-west-2", False)
     in_another_order = {"retries": 1, "read_timeout": 42}
     in_order = {"read_timeout": 42, "retries": 1}
     assert (

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -32,9 +32,6 @@ from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.athena_reports.steps.source_lake import DATABASE, SourceLake
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -65,4 +65,4 @@ def test_each_version_of_a_bundle_reads_its_own_files(tmp_path: Path) -> None:
         # The report that the DAG runs is declared again, with the params of its cadence.
         dag = names.plays_daily
         rendered = dag.get_template_env().from_string(dag.report.sql_text)
-        assert f"SELECT {number} AS n, 2 AS top" in rendered.render(params={"top": 2})
+        assert f"SELECT {number} AS n, 2 AS top" in rendered.render(params=dag.report.params)

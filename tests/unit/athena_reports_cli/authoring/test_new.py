@@ -260,7 +260,10 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
             {"ranked": "played_at"},
             "The column to rank, the event time and the partition key must be three columns.",
         ),
-        ({"partition": "user_id"}, ""),
+        (
+            {"partition": "user_id"},
+            "The column to rank, the event time and the partition key must be three columns.",
+        ),
         (
             {"until": date(2024, 12, 31)},
             "The last date 2024-12-31 is before the first date 2025-01-01.",

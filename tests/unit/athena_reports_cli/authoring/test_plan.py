@@ -203,7 +203,7 @@ def test_late_data_and_the_edit_are_told_apart_or_doubted_period_by_period() -> 
         "| p1 | late data |  | 4 | 0 | 0 |  | 99 | 0.50000 |",
         "| p1 | the edit |  | 0 | 5 | 0 |  |  |  |",
         "| p2 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        "| p2 | late data |  | 4 | 0 | 0 |  | 0 |  |",  # nothing more was paid
+        "| p2 | late data |  | 4 | 0 | 0 |  |  |  |",  # nothing more was paid
         "| p2 | the edit |  | 0 | 0 | 0 |  |  |  |",
         "| p3 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
         "| p3 | late data |  | 0 | 0 | 0 |  | 7 |  |",

@@ -242,7 +242,6 @@ def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> 
         "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "50",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "ATHENA_REPORTS_ENV": "dev",
         "ATHENA_REPORTS_SQL_FOLDER": str(tmp_path / "include" / "sql"),

@@ -298,9 +298,9 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
         ),
         broken(
             dag_rules.every_report_is_found,
-            "plays.py: no report found. Assign build_dag(...) to a name.",
+            "plays.py: it has no report. If other files import it, name it in dags/.airflowignore.",
             "plays_weekly = ",
-            "",
+            "later = lambda: ",
         ),
         *(
             broken(
@@ -375,6 +375,13 @@ def test_one_dag_id_in_two_files_or_twice_in_one(make: Make, files: tuple[str, .
     assert dag_rules.dag_ids_are_unique(repository) == [
         "plays_weekly: 2 DAGs have this id. Rename one."
     ]
+
+
+def test_a_dag_needs_no_name_of_its_own(make: Make) -> None:
+    """Airflow finds it without one, and its golden files stay."""
+    repository = make(DAG_FILE.replace("plays_weekly = ", ""))
+    assert list(repository.reports) == ["plays_weekly"]
+    assert sql_rules.renew(repository) == []
 
 
 def test_a_dag_may_have_two_names_in_its_file(make: Make) -> None:
