@@ -79,6 +79,9 @@ types: $(READY) ## Check types
 # The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
 # have a test marked `ci` are collected.
 SERVICES_TESTS := tests/services tests/compatibility
+# Those of them that need no packages of Debian.
+WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_reports/reports \
+	tests/unit/athena_reports/workflows tests/unit/athena_reports/steps
 CI_FILES = tests/airflow \
 	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS' tests/reports tests/repository tests/unit tests/world)) \
 	$(SERVICES_TESTS)
@@ -92,7 +95,7 @@ test-ci: $(READY) ## Run the longer tests; they need Debian's postgresql, redis-
 
 .PHONY: test-nightly
 test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI leaves out, and property tests with 500 examples
-	@$(PY) -m pytest -n 2 --dist loadfile -m "e2e or full or hypothesis" --hypothesis-profile=night
+	@$(PY) -m pytest -n 2 --dist loadfile -m "ci or e2e or full or hypothesis" --hypothesis-profile=night
 	@$(MAKE) -C local_athena test-full
 
 # Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
@@ -108,7 +111,7 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 	@$(call PLUGINS_ON_PATH,$(NEWEST)/bin/python)
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"
-	@$(NEWEST)/bin/python -m pytest $(SERVICES_TESTS) -n 3 --dist loadfile -m "not full"
+	@$(NEWEST)/bin/python -m pytest $(WITHOUT_DEBIAN) -n 3 --dist loadfile -m "ci and not full"
 	@PYTHONPATH=plugins:cli:local_athena/src:dev $(NEWEST)/bin/python -m demo.run
 
 .PHONY: simulate

@@ -103,6 +103,8 @@ for _profile, _examples in {"few": 15, "many": 50, "night": 500}.items():
         _profile,
         max_examples=_examples,
         deadline=None,
+        derandomize=_profile != "night",  # each night tries others
+        print_blob=True,
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
 hypothesis.settings.load_profile("few")

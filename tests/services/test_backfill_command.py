@@ -315,6 +315,31 @@ def test_before_the_first_publication_no_price_is_told(
     assert "queries: unknown until the first period is published\n" in printed
 
 
+def test_of_two_dags_one_without_a_period_in_the_dates_is_told_and_the_other_runs(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    with (flown.root / "dags" / "flown.py").open("a") as file:
+        file.write(MONTHLY)
+    airflow.deploy(flown.root / "dags" / "flown.py", "flown_monthly")
+    code, printed = shell(
+        *("backfill", "flown", "--airflow", airflow.url, "--yes"),
+        *("--from", "2013-03-04", "--to", "2013-03-25"),
+    )
+    assert code == 0, printed
+    assert "flown_monthly: 0 of 0 periods to run" in printed
+    assert airflow.begun() == [ALL_WEEKS]
+
+
+def test_a_range_without_any_period_is_an_error(
+    shell: Shell, airflow: BackfillingApi, flown: Flown
+) -> None:
+    dates = ("--from", "2062-06-01", "--to", "2062-06-30")
+    code, printed = shell("backfill", "flown", "--airflow", airflow.url, "--yes", *dates)
+    assert code == 1
+    assert "No period of flown with data starts from 2062-06-01 to 2062-06-30." in printed
+    assert airflow.begun() == []
+
+
 def write_fresh_of_two_dags(flown: Flown) -> Path:
     """Write the report `fresh` of weeks and months, since the first of March."""
     file = flown.root / "dags" / "fresh.py"

@@ -207,7 +207,9 @@ def import_file(path: Path) -> ImportedFile:
             if names:
                 reason = f"Report {', '.join(names)}: {error}"
         elif not isinstance(error, AthenaReportsError):
-            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            # The text of a SyntaxError names file and line too.
+            text = error.msg if isinstance(error, SyntaxError) else error
+            reason = f"{type(error).__name__}: {text}".removesuffix(": ")
         return ImportedFile(path, broken=BrokenFile(path, reason, _line_of(error, path)))
     finally:
         DagContext.current_autoregister_module_name = None

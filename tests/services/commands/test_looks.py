@@ -70,7 +70,7 @@ def test_a_broken_file_beside_good_ones_is_told_and_hides_nothing(
     shop.write("dags/quits.py", "# build_dag\nraise SystemExit\n")
     done = shop.run(command, *named(command))
     assert done.out == before.out
-    assert done.err.splitlines()[0].startswith(f"{path} cannot be imported: SyntaxError: ")
+    assert done.err.splitlines()[0].startswith(f"{path} cannot be imported: line 2: SyntaxError: ")
     assert done.err.splitlines()[1].startswith(f"{path.with_name('quits.py')} cannot be imported:")
     assert done.code == (0 if command == "docs" else 1)
     assert done.changed_nothing

@@ -15,8 +15,8 @@ WRITTEN = [
     "tests/reports/best/bounds/case.yaml",
     "tests/reports/best/bounds/sales.csv",
     "tests/reports/best/bounds/expected.csv",
-    "tests/reports/best/golden/monthly_2025-06.sql",
     "tests/reports/best/golden/weekly_2025-06-02.sql",
+    "tests/reports/best/golden/monthly_2025-06.sql",
 ]
 
 

