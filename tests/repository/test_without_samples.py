@@ -14,7 +14,7 @@ import pytest
 from tests.repository.pages import README
 from tests.support.code_blocks import blocks_of, commands_of, files_of
 from tests.support.repository_copy import SHELL, copy_repository, make
-from tests.support.wheel_files import carry_small_wheel
+from tests.support.wheel_files import carried_small_wheel
 
 pytestmark = pytest.mark.full
 MAINTENANCE = "athena_reports_maintenance.py"
@@ -42,7 +42,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(root / "tests" / "reports")
     for path, block in files_of(README):
         (root / path).write_text(block.text)
-    carry_small_wheel(root)
     return root
 
 
@@ -57,10 +56,11 @@ def test_the_report_of_the_readme_passes_the_commands_of_the_readme(repository: 
         if command.startswith(("athena-reports check", "athena-reports preview"))
     ]
     assert len(commands) == 2
-    for _, *arguments in [*commands, ["athena-reports", "bundle", "--env", "prd"]]:
-        done = run(repository, "athena_reports_cli", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        said += done.stdout
+    with carried_small_wheel(repository):
+        for _, *arguments in [*commands, ["athena-reports", "bundle", "--env", "prd"]]:
+            done = run(repository, "athena_reports_cli", *arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+            said += done.stdout
 
     assert "No finding in 2 DAG files, 2 report DAGs" in said
     assert "10 of 100 rows" in said

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from athena_reports_cli.mwaa.wheels import CACHE
@@ -42,12 +44,16 @@ def requirement_of(wheel: Path) -> str:
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
-def carry_small_wheel(repository: Path) -> None:
+@contextmanager
+def carried_small_wheel(repository: Path) -> Iterator[None]:
     """Let a copy of the repository carry a wheel of some bytes: its bundle needs no network."""
     assert repository != ROOT
     wheel = write_wheel(repository / CACHE, "duckdb", "2.0.1")
     line = requirement_of(wheel)
+    usual = (repository / LIST).read_text()
     (repository / LIST).write_text(line)
     folder = repository / CACHE / hashlib.sha256(line.encode()).hexdigest()[:12]
     folder.mkdir()
     wheel.rename(folder / wheel.name)
+    yield
+    (repository / LIST).write_text(usual)

@@ -296,6 +296,13 @@ def test_bars_are_of_a_column_of_numbers(
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["points", "salary"])
+def test_a_mail_shows_public_columns_of_the_report_alone(build: Any, name: str) -> None:
+    channel = mail("sales", to=["sales@example.com"], columns=["SCORE", name])
+    with pytest.raises(ReportError, match=f"there is no public column '{name}'"):
+        build(channel, columns=COLUMNS)
+
+
 def test_a_recipient_that_the_deployment_does_not_name_is_refused(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
