@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local_athena import LocalAws
 from local_athena.athena import output
@@ -145,14 +146,19 @@ def end_of(account: Account, id_: str) -> Outcome:
     ],
 )
 def test_a_bomb_ends_while_others_are_answered(small: Account, sql: str, ends: set[str]) -> None:
-    bomb = small.start(sql)
+    bomb = ""
+    try:
+        bomb = small.start(sql)
+    except ClientError:  # on a busy machine it takes too long to read already
+        assert "NOT_SUPPORTED" in ends
     others = [small.run(f"SELECT {number}").csv for number in (1, 2)]
     assert others == ['"_col0"\n"1"\n', '"_col0"\n"2"\n']
-    outcome = end_of(small, bomb)
-    end = outcome.reason.partition(":")[0] or outcome.state
-    assert end in ends, outcome.reason
-    if end == "EXCEEDED_CPU_LIMIT":
-        assert (outcome.error["ErrorType"], outcome.error["Retryable"]) == (206, False)
+    if bomb:
+        outcome = end_of(small, bomb)
+        end = outcome.reason.partition(":")[0] or outcome.state
+        assert end in ends, outcome.reason
+        if end == "EXCEEDED_CPU_LIMIT":
+            assert (outcome.error["ErrorType"], outcome.error["Retryable"]) == (206, False)
     assert small.run("SELECT 3").csv == '"_col0"\n"3"\n'
 
 
