@@ -310,7 +310,7 @@ def test_what_a_lost_event_should_have_started_is_delivered(world: World) -> Non
     again = client.trigger("athena_reports_restatement")
     client.wait_for_runs("athena_reports_restatement", [again.run_id], timeout_seconds=120)
     assert client.run("athena_reports_restatement", again.run_id).state == "success"
-    assert all(run.finished for run in world.deliveries("delivered"))
+    until(lambda: all(run.finished for run in world.deliveries("delivered")), "all have ended")
     (mail,) = world.mails_of("delivered")[before:]
     assert "25 to 31 May 2025" in mail["Subject"]
 
