@@ -166,6 +166,11 @@ _THROTTLED = ThrottledRetryableChecker()
 _TRANSIENT = TransientRetryableChecker()
 
 
+def as_sentence(error: Exception) -> str:
+    """Return an error's message with a full stop, which some messages of AWS have already."""
+    return f"{str(error).rstrip('.')}."
+
+
 def error_kind(error: Exception) -> ErrorKind:
     """Return what an error of an API call means.
 

@@ -17,7 +17,7 @@ from botocore.response import StreamingBody
 from pydantic import BaseModel
 from s3transfer.exceptions import S3DownloadFailedError
 
-from athena_reports.aws.errors import ErrorKind, error_kind
+from athena_reports.aws.errors import ErrorKind, as_sentence, error_kind
 from athena_reports.errors import AthenaReportsError
 from athena_reports.settings import Encryption
 
@@ -254,7 +254,7 @@ def _explained(uri: str, done: str) -> Iterator[None]:
         cause = _cause(error)
         kind = error_kind(cause)
         error_type = _ERROR_TYPES.get(kind, S3Error)
-        message = f"{uri} cannot be {done}: {cause}. {kind.advice}".rstrip()
+        message = f"{uri} cannot be {done}: {as_sentence(cause)} {kind.advice}".rstrip()
         raise error_type(message, retryable=kind.retryable) from error
 
 

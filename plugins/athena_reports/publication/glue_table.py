@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import ErrorKind, error_kind
+from athena_reports.aws.errors import ErrorKind, as_sentence, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.documents import ContestedError, decided_anew
@@ -347,8 +347,7 @@ def _response(
             return None
         if kind in _CHANGED_MEANWHILE:
             raise ContestedError(f"{about} changed meanwhile.") from error
-        cause = str(error).rstrip(".")  # Glue's own messages end with a full stop
-        message = f"{about}: {cause}. {kind.advice}".rstrip()
+        message = f"{about}: {as_sentence(error)} {kind.advice}".rstrip()
         raise TableError(message, retryable=kind.retryable) from error
 
 

@@ -7,7 +7,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat import sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import error_kind
+from athena_reports.aws.errors import as_sentence, error_kind
 from athena_reports.errors import AthenaReportsError, SkipPeriodError
 from athena_reports.periods.calendar import Period
 
@@ -53,7 +53,7 @@ def report_errors(about: str = "") -> Iterator[None]:
         raise _airflow_error(f"{about}{error}", retryable=error.retryable) from error
     except (ClientError, BotoCoreError) as error:
         kind = error_kind(error)
-        message = f"{about}{str(error).rstrip('.')}. {kind.advice} {_CLEAR_TASK}"
+        message = f"{about}{as_sentence(error)} {kind.advice} {_CLEAR_TASK}"
         raise _airflow_error(message, retryable=kind.retryable) from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from athena_reports.aws.errors import error_kind
+from athena_reports.aws.errors import as_sentence, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.errors import AthenaReportsError
@@ -189,6 +189,5 @@ def _check(name: str, look: Callable[[], object]) -> AccountCheck:
         return AccountCheck(name, str(error), error.retryable)
     except (ClientError, BotoCoreError) as error:
         kind = error_kind(error)
-        cause = str(error).rstrip(".")
-        return AccountCheck(name, f"{cause}. {kind.advice}", kind.retryable)
+        return AccountCheck(name, f"{as_sentence(error)} {kind.advice}", kind.retryable)
     return AccountCheck(name)
