@@ -71,11 +71,7 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
     @classmethod
     def of(cls, connection: Connection) -> Self:
         """Return the poller that all waits of this connection share."""
-        key = (cls, connection.key)
-        poller: Self | None = _pollers.get(key)
-        # What an event loop that has ended left behind is asked for no more.
-        if poller is None or (poller._polling and poller._polling.done()):
-            poller = _pollers[key] = cls(connection)
+        poller: Self = _pollers.setdefault((cls, connection.key), cls(connection))
         return poller
 
     @property
