@@ -719,17 +719,15 @@ def backfill(
     aws = Aws.connect()
     console = Console()
     plans = []
-    is_any_in_range = False
     for declared in dags:
         plan = backfills.plan_backfill(declared, dates, client, aws, now)
         backfills.show(plan, console)
-        is_any_in_range = is_any_in_range or bool(plan.periods or plan.unfinished)
-        if plan.to_run:
-            if wait:
-                require_active(declared, client)
-            plans.append(plan)
-    if not is_any_in_range:
+        if plan.to_run and wait:
+            require_active(declared, client)
+        plans.append(plan)
+    if not any(plan.periods or plan.unfinished for plan in plans):
         raise backfills.no_period(report, dates)
+    plans = [plan for plan in plans if plan.to_run]
     if not plans:
         console.print("Nothing to run.")
         return

@@ -312,7 +312,7 @@ def markdown(plan: ChangePlan) -> str:
             counts = _counts(separation.late_data)
             cost = ["", ""]
             if separation.scanned_bytes:  # the published SQL was run
-                cost = [*_cost(separation.scanned_bytes, separation.price_usd)]
+                cost = _cost(separation.scanned_bytes, separation.price_usd)
             lines.append(_table_row(planned.period, "late data", "", *counts, *cost))
             counts = _counts(separation.edit)
             lines.append(_table_row(planned.period, "the edit", "", *counts, "", ""))

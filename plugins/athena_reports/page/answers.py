@@ -1,7 +1,7 @@
-"""The answers of the page's endpoints: each field of their JSON is named here, and nowhere else.
+"""The answers of the page's endpoints.
 
-The JavaScript of the page reads these names. An answer is a plain dataclass, since the coverage has
-thousands of periods, and a model would inspect each value.
+The JavaScript of the page reads their fields, and those of the models in them. An answer is a plain
+dataclass, since the coverage has thousands of periods, and a model would inspect each value.
 """
 
 from collections.abc import Sequence
