@@ -129,13 +129,17 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
         self.drop_clients()  # since they were made, the connection may have changed
         shortest, longest = self.pauses_seconds
         pause_seconds = shortest
-        while True:
-            # The pause comes first: the task of a new wait has just asked.
-            await asyncio.sleep(pause_seconds)
-            if not self._asked:
-                return
-            keeps_pace = await self._look_unless_cancelled()
-            pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
+        try:
+            while True:
+                # The pause comes first: the task of a new wait has just asked.
+                await asyncio.sleep(pause_seconds)
+                if not self._asked:
+                    return
+                keeps_pace = await self._look_unless_cancelled()
+                pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
+        except asyncio.CancelledError:
+            self._asked.clear()  # the event loop ends, and no other one can answer what it asks
+            raise
 
     async def _look_unless_cancelled(self) -> bool:
         """Look, and go on if only a call was cancelled, and not the poller itself.

@@ -405,6 +405,15 @@ def test_a_wait_that_nobody_waits_beside_uses_new_clients(
     assert clock.run(end_of(second_query)).state == "SUCCEEDED"
 
 
+def test_what_an_ended_event_loop_asked_for_can_be_asked_for_again(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    query = start(athena, 60)
+    with pytest.raises(TimeoutError):
+        clock.run(asyncio.wait_for(end_of(query), 0.5 * PAUSE_SECONDS))
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
 @pytest.mark.parametrize("refusal", [DENIED, UnauthorizedSSOTokenError()], ids=str)
 def test_credentials_that_were_corrected_are_used(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, refusal: Exception
