@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
+from tests.support.local_athena import query_executions
 from tests.support.query_comments import comment_of
 
 if TYPE_CHECKING:
@@ -163,29 +164,22 @@ class ReportRun:
 
 def queries_of(services: Services, dag_id: str) -> list[Query]:
     """All queries that were ever created for a DAG, in the order of their creation."""
-    athena = services.athena
-    found = []
-    for page in athena.get_paginator("list_query_executions").paginate(WorkGroup="dev"):
-        if ids := page["QueryExecutionIds"]:
-            for execution in athena.batch_get_query_execution(QueryExecutionIds=ids)[
-                "QueryExecutions"
-            ]:
-                comment = comment_of(execution["Query"])
-                if comment.get("dag_id") == dag_id:
-                    found.append(_query(execution, comment))
-    return sorted(found, key=lambda query: query.submitted)
-
-
-def _query(execution: Any, comment: dict[str, Any]) -> Query:
-    status = execution["Status"]
-    return Query(
-        id=execution["QueryExecutionId"],
-        run_id=comment["run_id"],
-        map_index=comment["map_index"],
-        state=status["State"],
-        submitted=status["SubmissionDateTime"],
-        completed=status.get("CompletionDateTime"),
-    )
+    queries = []
+    for execution in query_executions(services.athena):
+        comment = comment_of(execution["Query"])
+        status = execution["Status"]
+        if comment.get("dag_id") == dag_id:
+            queries.append(
+                Query(
+                    id=execution["QueryExecutionId"],
+                    run_id=comment["run_id"],
+                    map_index=comment["map_index"],
+                    state=status["State"],
+                    submitted=status["SubmissionDateTime"],
+                    completed=status.get("CompletionDateTime"),
+                )
+            )
+    return sorted(queries, key=lambda query: query.submitted)
 
 
 def title_of(process: psutil.Process) -> str:

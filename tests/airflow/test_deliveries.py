@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -224,21 +224,6 @@ def test_a_backfill_of_a_year_starts_no_delivery(world: World) -> None:
     assert world.deliveries("old") == []
     assert (len(world.mails.arrived), len(world.slack.arrived)) == arrived
     assert world.inbox.take() == []
-
-
-def test_a_server_that_is_down_for_some_tries_delays_a_mail(world: World) -> None:
-    before = len(world.mails_of("delivered"))
-    world.mails.answers_to_data = ["451 down"] * 3
-    week = WEEK.previous
-    world.airflow.client.backfill("delivered_weekly", week.start_utc, week.start_utc)
-
-    def arrived() -> Any:
-        return world.mails_of("delivered")[before:]
-
-    until(arrived, "the mail arrives by a later try", seconds=600)
-    (run,) = [run for run in world.deliveries("delivered") if run.partition_key == week.id]
-    until(lambda: world.airflow.client.run(run.dag_id, run.run_id).finished, "it ends")
-    assert len(arrived()) == 1
 
 
 def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_repaired(

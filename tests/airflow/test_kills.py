@@ -504,51 +504,6 @@ def test_a_submit_cleared_while_athena_answers_has_one_query_for_each_clear(row:
     assert run.states in (["CANCELLED", "SUCCEEDED"], ["SUCCEEDED", "SUCCEEDED"])
 
 
-def test_a_failure_that_passes_is_submitted_again_in_the_wait(row: Row) -> None:
-    row.strike(End, error_type=1602, retryable=True, reason="no capacity")
-    hold = row.strike(Hold)
-    run = row.begin()
-    first = run.wait_for_query()
-    run.wait_until_watched()
-    row.faults.clear(hold)
-
-    run.wait_until_success()
-    _, second = run.queries
-    assert run.states == ["FAILED", "SUCCEEDED"]
-    assert (run.task("run_query").try_number, run.task("wait_for_query").try_number) == (1, 1)
-    assert run.xcom("run_query") == first.id
-    assert run.xcom("wait_for_query")["id"] == second.id
-    assert f"Waiting for its successor {second.id}" in run.log("wait_for_query")
-    assert (run.notes("run_query"), run.notes("wait_for_query")) == ([first.id], [second.id])
-
-
-def test_a_query_cancelled_in_the_console_is_final_until_run_query_is_cleared(row: Row) -> None:
-    run, query = row.begin_and_hold()
-
-    row.services.athena.stop_query_execution(QueryExecutionId=query.id)
-    assert run.wait_until_over() == "failed"
-    assert run.task("wait_for_query").try_number == 1
-    assert "the query was cancelled" in run.log("wait_for_query")
-
-    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["wait_for_query"])
-    assert run.wait_until_over() == "failed"
-    assert run.states == ["CANCELLED"]
-
-    row.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
-    run.wait_until_success()
-    assert run.states == ["CANCELLED", "SUCCEEDED"]
-
-
-def test_a_wait_written_by_hand_without_submitted_starts_no_successor(row: Row) -> None:
-    row.faults.add(End(sql="SELECT 1\n", error_type=1602, retryable=True, reason="no capacity"))
-    run = row.begin("mapped")
-
-    assert run.wait_until_over() == "failed"
-    told = [(each.map_index, each.state) for each in run.queries]
-    assert sorted(told) == [(0, "SUCCEEDED"), (1, "FAILED")]
-    assert run.task("wait_for_query", 1).try_number == 1
-
-
 def test_a_finished_run_cleared_pays_twice_on_purpose(row: Row) -> None:
     run = row.begin()
     run.wait_until_success()

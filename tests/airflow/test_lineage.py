@@ -149,23 +149,3 @@ def test_the_events_of_a_run_name_what_it_has_read_and_published(
     assert_names_query(submitted, services, query.id)
     table = services.glue.get_table(DatabaseName="report_dev", Name=DAG_ID)["Table"]
     assert table["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/top_users/weekly/"
-
-
-def test_the_event_of_a_failed_publication_names_what_it_was_about_to_publish(
-    airflow: LiveAirflow, services: Services, events_file: Path
-) -> None:
-    # A manifest that is not ours is not overwritten. The lake lacks the first days of this period.
-    key = "top_users/weekly/2025-06-01/manifest.json"
-    services.s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
-    run = ReportRun.begin(airflow, services, DAG_ID, "failing", "2025-06-01")
-    assert run.wait_until_over() == "failed"
-
-    (query,) = run.queries
-    version = run.xcom("transform")["version"]["version"]
-    events = events_of("failing", "publish", "FAIL", events_file)
-    assert events.keys() == {"START", "FAIL"}
-    assert key in events["FAIL"]["run"]["facets"]["errorMessage"]["message"]
-    for event in events.values():
-        assert plain(event["inputs"]) == [plays(services, query.id)]
-        assert plain(event["outputs"]) == [top_users("2025-06-01", version)]
-        assert_names_query(event, services, query.id)

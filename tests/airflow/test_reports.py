@@ -187,45 +187,6 @@ def test_one_period_is_the_same_bytes_by_every_way(
         assert objects == published["scheduled"], way
 
 
-def test_a_period_on_a_backfill_fails_before_any_query_and_without_retries(
-    airflow: LiveAirflow, services: Services, week: Week
-) -> None:
-    client = airflow.client
-    first = week.start - dt.timedelta(days=7)
-    client.backfill(DAG_ID, first, first, dag_run_conf={"period": week.id})
-
-    def failed(runs: Any) -> bool:
-        return any(
-            run.run_type == "backfill" and run.finished for run in runs if run.logical_date == first
-        )
-
-    runs = client.wait_for_runs(DAG_ID, until=failed, timeout_seconds=120)
-    (run,) = (run for run in runs if run.logical_date == first)
-    assert run.state == "failed"
-    task = next(
-        task for task in client.task_instances(DAG_ID, run.run_id) if task.task_id == "run_query"
-    )
-    assert (task.state, task.try_number) == ("failed", 1)
-    assert "A backfill does not take the param" in client.task_log(DAG_ID, run.run_id, "run_query")
-    assert ReportRun(airflow, services, DAG_ID, run.run_id).queries == []
-
-
-@pytest.mark.parametrize(
-    ("period", "message"),
-    [
-        ("2025-06-16", "2025-06-15"),
-        ("2199-01-06", "is in the future"),
-    ],
-)
-def test_a_period_that_cannot_be_reported_fails_with_the_reason(
-    airflow: LiveAirflow, period: str, message: str
-) -> None:
-    run = airflow.client.trigger(DAG_ID, conf={"period": period})
-    (run,) = airflow.client.wait_for_runs(DAG_ID, [run.run_id], timeout_seconds=120)
-    assert run.state == "failed"
-    assert message in airflow.client.task_log(DAG_ID, run.run_id, "run_query")
-
-
 def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, week: Week) -> None:
     tasks = {task.task_id: task for task in client.task_instances(DAG_ID, run.run_id)}
     assert [task for task in TASKS if task in tasks] == TASKS

@@ -5,14 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from athena_reports_cli.local.client import AirflowApiError, AirflowRuntimeError
+from athena_reports_cli.local.client import AirflowRuntimeError
 from athena_reports_cli.local.runtime import AirflowConfig
 from tests.support.databases import postgresql
 from tests.support.live_airflow import LiveAirflow
@@ -116,28 +115,6 @@ def test_a_manual_run_without_a_logical_date_succeeds_and_can_be_inspected(
 
     client.set_state("daily", run.run_id, "failed")
     assert client.run("daily", run.run_id).state == "failed"
-
-
-def test_a_backfill_runs_each_of_its_periods(airflow: LiveAirflow) -> None:
-    client = airflow.client
-    client.unpause("daily")
-
-    client.backfill("daily", datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 3, tzinfo=UTC))
-    backfilled = [run.run_id for run in client.runs("daily") if run.run_type == "backfill"]
-    runs = client.wait_for_runs("daily", backfilled, timeout_seconds=60)
-
-    assert [(run.data_interval_start, run.data_interval_end, run.state) for run in runs] == [
-        (datetime(2025, 3, day, tzinfo=UTC), datetime(2025, 3, day + 1, tzinfo=UTC), "success")
-        for day in (1, 2, 3)
-    ]
-
-
-def test_a_refusal_tells_status_and_body(airflow: LiveAirflow) -> None:
-    with pytest.raises(AirflowApiError, match="not found") as refusal:
-        airflow.client.trigger("nightly")
-
-    assert refusal.value.status == 404
-    assert "nightly" in str(refusal.value)
 
 
 def test_the_command_line_meets_the_same_airflow(airflow: LiveAirflow) -> None:

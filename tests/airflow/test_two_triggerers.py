@@ -1,6 +1,6 @@
 """Runs that wait for their input or for their query, under a real scheduler with two triggerers.
 
-The input comes late, in part or never; waits are cleared, marked, over, or change hands. Airflow
+The input comes late or never; waits are cleared, marked, over, or change hands. Airflow
 cancels the trigger of a wait that is lost or ended, and calls its `on_kill`: which queries are
 stopped?
 """
@@ -70,11 +70,7 @@ patient = build("patient", Input("plays", "dt", wait=LONG), max_active_runs=200)
 expiring = build("expiring", Input("plays", "dt", wait=LONG))
 # `run_timeout` of build_dag has to leave the wait its time.
 expiring.dagrun_timeout = timedelta(seconds=30)
-marked = build("marked", Input("plays", "dt", wait=LONG, done="s3://markers/plays/{date}"))
-denied = build("denied", Input("plays", "dt", wait=LONG, done="s3://nowhere/plays/{date}"))
 strict = build("strict", Input("plays", "dt", wait=until_the_deadline("STRICT")))
-tolerant_input = Input("plays", "dt", wait=until_the_deadline("TOLERANT"), missing="partial")
-tolerant = build("tolerant", tolerant_input)
 steady_report = Report(
     name="steady",
     sql="top_users.sql",
@@ -87,8 +83,7 @@ steady_report = Report(
 steady = build_report(steady_report)
 """
 FIRST_WEEK = WEEKS.period("2025-06-08")
-# Each run has a week of its own, of which a Wednesday and a Thursday are missing at first;
-# of that which gets a part, only the Thursday.
+# Each run has a week of its own, of which a Wednesday and a Thursday are missing at first.
 DAG_OF_RUN = {
     "comes-late": "patient",
     "cleared": "patient",
@@ -96,10 +91,7 @@ DAG_OF_RUN = {
     "marked-success": "patient",
     "changes-hands": "patient",
     "times-out": "expiring",
-    "has-a-marker": "marked",
-    "may-not-look": "denied",
     "gets-nothing": "strict",
-    "gets-a-part": "tolerant",
 }
 DEADLINE_SECONDS = 100
 # Of `steady`. A run is held by its name in the text of its query, so none may be a part of another.
@@ -154,7 +146,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         running.prepare("dev")
         spec = PlaysSpec(dt.date(2025, 5, 30), dt.date(2025, 8, 31), events=20_000, users=500)
         seed_plays(running, "dev", spec)
-        running.s3.create_bucket(Bucket="markers")
         yield running
 
 
@@ -162,10 +153,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def lake(services: Services) -> Lake:
     lake = Lake(services, {})
     for name in DAG_OF_RUN:
-        if name not in ("has-a-marker", "may-not-look"):
-            for date in lake.late_dates(week_of(name)):
-                lake.take(date)
-    lake.land(lake.late_dates(week_of("gets-a-part"))[0])
+        for date in lake.late_dates(week_of(name)):
+            lake.take(date)
     return lake
 
 
@@ -173,7 +162,7 @@ def lake(services: Services) -> Lake:
 def dags_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dags")
     text = DAG_FILE.replace("STRICT", week_of("gets-nothing"))
-    (folder / "waiting.py").write_text(text.replace("TOLERANT", week_of("gets-a-part")))
+    (folder / "waiting.py").write_text(text)
     (folder / "deadline.txt").write_text("2035-01-01T00:00:00+00:00")
     return folder
 
@@ -288,30 +277,6 @@ def test_input_that_comes_late_and_in_parts_is_waited_for(
     events = [json.loads(line)["event"] for line in log_of(run).splitlines()]
     told = {event for event in events if event.startswith("Waiting for inputs")}
     assert len(told) == 2, events
-
-
-def test_a_done_object_is_waited_for_though_glue_has_the_partition(
-    runs: Mapping[str, ReportRun], services: Services
-) -> None:
-    run = runs["has-a-marker"]
-    wait_until_deferred(run)
-    assert "8 of 8 required partitions without a success marker" in said_on_the_page(run)
-    first = dt.date.fromisoformat(week_of(run.run_id)) - dt.timedelta(days=1)
-    for days in range(8):
-        key = f"plays/{first + dt.timedelta(days=days)}"
-        services.s3.put_object(Bucket="markers", Key=key, Body=b"")
-    run.wait_until_success()
-    assert manifest_of(run)["partial"] is False
-
-
-def test_a_bucket_of_done_objects_that_is_not_there_fails_the_run_at_once(
-    runs: Mapping[str, ReportRun],
-) -> None:
-    run = runs["may-not-look"]
-    assert run.wait_until_over() == "failed"
-    assert "correct its name in the settings or in done= of the input." in log_of(run)
-    assert run.task(TASK).try_number == 1
-    assert run.queries == []
 
 
 def test_a_wait_that_is_cleared_begins_again(runs: Mapping[str, ReportRun], lake: Lake) -> None:
@@ -492,7 +457,7 @@ def test_a_wait_cleared_alone_waits_for_its_query_or_stops_it(
     assert outcome in [("success", ["SUCCEEDED"]), ("failed", ["CANCELLED"])]
 
 
-# --- waits whose time is over: the last tests, since the others take as long
+# --- a wait whose time is over: the last test, since the others take as long
 
 
 def test_input_that_never_comes_fails_the_run_when_its_time_is_over_and_pays_nothing(
@@ -504,14 +469,3 @@ def test_input_that_never_comes_fails_the_run_when_its_time_is_over_and_pays_not
     assert "their time is over" in log_of(run)
     assert "No query was started" in run.log("run_query")
     assert run.queries == []
-
-
-def test_input_of_which_a_part_comes_is_published_as_partial_if_that_is_allowed(
-    runs: Mapping[str, ReportRun], lake: Lake
-) -> None:
-    run = runs["gets-a-part"]
-    run.wait_until_success()
-    manifest = manifest_of(run)
-    assert manifest["partial"] is True
-    _, second = lake.late_dates(week_of(run.run_id))
-    assert manifest["missing_partitions"] == [f"database_dev.plays/dt={second}"]

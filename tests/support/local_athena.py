@@ -57,8 +57,24 @@ def finished_query(
 
 def count_queries(services: Services) -> int:
     """How many queries the workgroup of dev was ever asked for."""
-    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-    return sum(len(page["QueryExecutionIds"]) for page in pages)
+    return len(_query_ids(services.athena, "dev"))
+
+
+def query_executions(athena: AthenaClient, workgroup: str = "dev") -> list[dict[str, Any]]:
+    """Every query that a workgroup was ever asked for, oldest first."""
+    ids = _query_ids(athena, workgroup)
+    executions: dict[str, Any] = {}
+    for start in range(0, len(ids), 50):
+        batch = athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
+        for execution in batch["QueryExecutions"]:
+            executions[execution["QueryExecutionId"]] = execution
+    return [executions[id_] for id_ in reversed(ids)]
+
+
+def _query_ids(athena: AthenaClient, workgroup: str) -> list[str]:
+    """The ids of all queries of a workgroup, newest first."""
+    pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=workgroup)
+    return [id_ for page in pages for id_ in page["QueryExecutionIds"]]
 
 
 def facts_of_query(services: Services, query_execution_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -147,12 +147,6 @@ def test_only_dags_that_the_viewer_may_read_are_listed(users: Users) -> None:
     ids = {f"{report}_{cadence}" for report in REPORTS for cadence in ("weekly", "monthly")}
     assert set(rows_of(users)) == ids
     assert set(rows_of(users, OUTSIDER)) == {each for each in ids if each.startswith("shop_")}
-
-
-def test_a_report_that_ended_misses_nothing_after_its_end(users: Users) -> None:
-    assert list(rows_of(users)["shop_closed_weekly"]["cells"]) == [
-        period.id for period in PERIODS[:2]
-    ]
 
 
 def test_the_page_without_its_data_loads_for_everybody(users: Users) -> None:
@@ -317,12 +311,3 @@ def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
     assert start["body"]["conf"] == {"period": hole.id}
     assert users.post("admin", f"/{start['path']}", start["body"]).status_code == 200
     assert rows_of(users)[HOLES_DAG_ID]["cells"][hole.id]["states"] == ["running", "missing"]
-
-
-def test_airflow_backfills_no_period_that_is_not_over(users: Users) -> None:
-    """The week that is under way and those after it get no run."""
-    last = WEEKS.last_complete(datetime.now(UTC))
-    found = backfilled(users, last, last.next.next, "shop_revenue_weekly")
-    # Another one, if its end came meanwhile.
-    last_meanwhile = WEEKS.last_complete(datetime.now(UTC))
-    assert found in ([last.id], [last.id, last_meanwhile.id])

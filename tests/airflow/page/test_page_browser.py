@@ -220,19 +220,6 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     SCREENSHOTS.take(page, "page-period", "light")
 
 
-def test_the_movements_in_the_pictures_follow_from_the_ranks() -> None:
-    week = WEEK[-8]
-    previous_ranks = {row["user_id"]: row["rank"] for row in ranking(week.previous)}
-    for row in ranking(week, seed=3):
-        previous_rank = previous_ranks.get(row["user_id"])
-        word, _, places = row["movement"].partition(" ")
-        difference = {"up": -1, "down": 1, "same": 0, "new": None}[word]
-        if difference is None:
-            assert previous_rank is None
-        else:
-            assert row["rank"] == previous_rank + difference * int(places or 0)
-
-
 def test_costs_are_listed_with_the_most_expensive_first(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow)
