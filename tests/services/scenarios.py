@@ -21,13 +21,12 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
-from athena_reports.queries.request import QueryRequest
 from athena_reports.steps.execution_notes import ExecutionNotes
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from local_athena.faults import Fault, Faults
 from tests.support.airflow_run import StateStore, TaskInstance
-from tests.support.query_comments import comment_of
+from tests.support.local_athena import query_executions
 from tests.support.triggers import first_event, kill, through_the_database
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.02  # without a triggerer
 RETRIES = 3
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 300
 
 
 class Outcome(Enum):
@@ -56,7 +55,7 @@ class Run:
     """A DAG run.
 
     Attributes:
-        dag_id: Names the scenario; its queries are found by it.
+        dag_id: Names the scenario.
         athena: A client of the local Athena.
         faults: What is wrong with it.
         deferrable: Whether there is a triggerer.
@@ -79,7 +78,7 @@ class Run:
     deferrable: bool
     sql: str
     workgroup: str
-    timeout: timedelta = timedelta(seconds=30)
+    timeout: timedelta = timedelta(minutes=5)
     output_location: str | None = None
     run_type: str = "scheduled"
     clear_number: int = 0
@@ -95,16 +94,7 @@ class Run:
     @property
     def queries(self) -> list[dict[str, Any]]:
         """The queries of the run, oldest first."""
-        athena = self.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup=self.workgroup)
-        ids = [id_ for page in pages for id_ in page["QueryExecutionIds"]]
-        found: dict[str, Any] = {}
-        for at in range(0, len(ids), 50):
-            batch = athena.batch_get_query_execution(QueryExecutionIds=ids[at : at + 50])
-            for each in batch["QueryExecutions"]:
-                if comment_of(each["Query"]).get("dag_id") == self.dag_id:
-                    found[each["QueryExecutionId"]] = each
-        return [found[id_] for id_ in reversed(ids) if id_ in found]
+        return query_executions(self.athena, self.workgroup)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -252,28 +242,21 @@ def lose_xcom(run: Run) -> None:
     run.submitting.begin_next_try()
 
 
-def crash(when: str) -> Step:
-    """The worker of run_query dies `before` or `after` Athena has taken the query."""
+def crash(run: Run) -> None:
+    """The worker of run_query dies after Athena has taken the query."""
 
-    def crashing(run: Run) -> None:
-        with _start_hook(when, _raise_crash), pytest.raises(CrashError):
-            run.submit()
-        run.submitting.begin_next_try()
+    def die() -> None:
+        raise CrashError
 
-    return crashing
-
-
-def _raise_crash() -> None:
-    raise CrashError
+    with _after_the_start(die), pytest.raises(CrashError):
+        run.submit()
+    run.submitting.begin_next_try()
 
 
 @contextmanager
-def _start_hook(when: str, do: Callable[[], None]) -> Iterator[None]:
+def _after_the_start(do: Callable[[], None]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        if when == "before":
-            patch.setattr(QueryRequest, "start_arguments", lambda *_: do())
-        else:
-            patch.setattr(ExecutionNotes, "add", lambda *_: do())
+        patch.setattr(ExecutionNotes, "add", lambda *_: do())
         yield
 
 
@@ -287,16 +270,8 @@ def evict_while_submitting(run: Run) -> None:
         task.on_kill()
         raise CrashError
 
-    with _start_hook("after", terminate), pytest.raises(CrashError):
+    with _after_the_start(terminate), pytest.raises(CrashError):
         run.submit(task)
-    run.submitting.begin_next_try()
-
-
-def evict_submitted(run: Run) -> None:
-    """SIGTERM at the end of run_query."""
-    task = run.submitter()
-    run.submit(task)
-    task.on_kill()
     run.submitting.begin_next_try()
 
 
@@ -306,11 +281,6 @@ def kill_wait(run: Run) -> None:
         return
     asyncio.run(kill(through_the_database(run.deferred.trigger)))
     run.deferred = None
-
-
-def crash_wait(run: Run) -> None:
-    """The wait is lost with its worker, and Airflow starts the task again."""
-    _next_try_of(run, wait)
 
 
 def restart_triggerer(run: Run) -> None:

@@ -64,14 +64,15 @@ def misspell_the_region(patch: pytest.MonkeyPatch, _: Path) -> None:
     patch.setenv("AWS_DEFAULT_REGION", "us east 1")
 
 
-@pytest.mark.parametrize("task", [run_query, wait_for_query, clean_up])
 @pytest.mark.parametrize(
-    ("mistake", "named"),
+    ("task", "mistake", "named"),
     [
-        (misspell_the_profile, "reportz"),
-        (break_the_file, "Unable to parse config file"),
-        (leave_out_the_secret, "Partial credentials found in env"),
-        (misspell_the_region, "us east 1"),
+        (run_query, misspell_the_profile, "reportz"),
+        (run_query, break_the_file, "Unable to parse config file"),
+        (run_query, leave_out_the_secret, "Partial credentials found in env"),
+        (run_query, misspell_the_region, "us east 1"),
+        (wait_for_query, misspell_the_profile, "reportz"),
+        (clean_up, misspell_the_profile, "reportz"),
     ],
 )
 @pytest.mark.usefixtures("services")

@@ -207,12 +207,6 @@ def test_a_dag_that_is_written_by_hand_publishes_nothing_there(shared: Shared) -
             "Weekly from Monday, Asia/Tokyo",
         ),
         (
-            SUNDAYS,
-            "weekly('sunday', 'UTC')",
-            FIRST,
-            "Weekly from Sunday, UTC",
-        ),
-        (
             "monthly('Asia/Tokyo')",
             "monthly('UTC')",
             "2025-05",

@@ -1,16 +1,11 @@
-"""What fills the demo's lakes: each test in an environment of its own, but for the flights of a
-year.
-"""
+"""What fills the demo's lakes: each test in an environment of its own."""
 
 import datetime as dt
 import io
 import itertools
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,13 +19,6 @@ DAYS = list(plays.generate(SPEC))
 FEW = plays.PlaysSpec(dt.date(2025, 1, 1), dt.date(2025, 1, 4), events=100, users=10)
 
 _environments = itertools.count()
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -70,26 +58,6 @@ def test_plays_are_in_the_bucket_as_generated_and_each_partition_is_registered(
     assert said == f"3,000 rows, 109 partitions, {sum(map(len, stored.values())) / 1e6:.1f} MB"
 
 
-def test_the_table_in_glue_says_what_is_in_the_files(
-    running_services: Services, environment: str
-) -> None:
-    lake.load(running_services, environment, "plays", plays.SCHEMA, DAYS[:1])
-
-    table = running_services.glue.get_table(DatabaseName=f"database_{environment}", Name="plays")[
-        "Table"
-    ]
-    columns = table["StorageDescriptor"]["Columns"]
-    assert [(column["Name"], column["Type"]) for column in columns] == [
-        ("event_id", "string"),
-        ("user_id", "string"),
-        ("user_name", "string"),
-        ("score", "bigint"),
-        ("played_at", "timestamp"),
-        ("device", "string"),
-    ]
-    assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [("dt", "string")]
-
-
 def test_a_second_load_changes_nothing_and_leaves_others_alone(
     running_services: Services, environment: str
 ) -> None:
@@ -106,43 +74,6 @@ def test_a_second_load_changes_nothing_and_leaves_others_alone(
 
     assert objects(running_services, environment) == before
     assert registered(running_services, environment, "plays") == partitions
-
-
-def test_plays_that_landed_late_are_beside_the_others(
-    running_services: Services, environment: str
-) -> None:
-    lake.load(running_services, environment, "plays", plays.SCHEMA, DAYS[:1])
-    played_at = dt.datetime(2024, 12, 31, 9, tzinfo=dt.timezone(dt.timedelta(hours=9)))
-
-    lake.land_late_plays(running_services, environment, DAYS[0][0], played_at, [7, 8])
-
-    late = pq.read_table(
-        io.BytesIO(objects(running_services, environment)["plays/dt=2025-01-01/late-0.parquet"])
-    )
-    assert late.schema.equals(plays.SCHEMA)
-    assert late["score"].to_pylist() == [7, 8]
-    assert {at.isoformat() for at in late["played_at"].to_pylist()} == {"2024-12-31T00:00:00"}
-
-
-def test_flights_of_all_of_2013_are_in_the_lake(
-    running_services: Services, flights_lake: None
-) -> None:
-    dates = registered(running_services, "dev", "flights")
-    assert (min(dates), max(dates), len(dates)) == ("2013-01-01", "2014-01-01", 366)
-    stored = objects(running_services, "dev", "flights/")
-    tables = [
-        pq.read_table(io.BytesIO(stored[f"flights/dt={date}/part-0.parquet"]))
-        for date in sorted(dates)
-    ]
-    assert pa.concat_tables(tables).schema.equals(flights.SCHEMA)
-    in_the_lake = pa.concat_tables(tables).sort_by(
-        [(name, "ascending") for name in flights.SCHEMA.names]
-    )
-    assert in_the_lake.equals(
-        flights.read_flights()
-        .sort_by([(name, "ascending") for name in flights.SCHEMA.names])
-        .cast(flights.SCHEMA)
-    )
 
 
 def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seeded(

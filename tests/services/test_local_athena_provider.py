@@ -58,20 +58,6 @@ def test_the_operator_runs_a_query_to_its_end(services: Services) -> None:
     assert services.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b'"one"\n"1"\n'
 
 
-def test_the_operator_unloads(services: Services, hook: AthenaHook) -> None:
-    target = f"s3://athena-query-result-dev/unloaded/{uuid.uuid4()}/"
-    operator = _operator(f"UNLOAD (SELECT 1 AS one) TO '{target}' WITH (format = 'PARQUET')")
-    execution_id = operator.execute({})
-    location = hook.get_output_location(execution_id)
-    assert location == f"s3://athena-query-result-dev/{execution_id}"
-    execution = services.athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
-    bucket, _, key = (
-        execution["Statistics"]["DataManifestLocation"].removeprefix("s3://").partition("/")
-    )
-    (uri,) = services.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
-    assert uri.startswith(target)
-
-
 def test_the_hook_reads_a_managed_result(services: Services, hook: AthenaHook) -> None:
     """But does not start its query: it always sends a ResultConfiguration, which Athena rejects."""
     group = f"managed-{uuid.uuid4()}"
@@ -102,44 +88,6 @@ def test_the_operator_stops_its_query_when_it_is_killed(services: Services) -> N
     operator.on_kill()
     state = services.athena.get_query_execution(QueryExecutionId=operator.query_execution_id)
     assert state["QueryExecution"]["Status"]["State"] == "CANCELLED"
-
-
-def test_the_hook_polls_reads_and_stops(hook: AthenaHook) -> None:
-    execution_id = _run(hook, "SELECT x FROM (VALUES 1, 2, 3) AS t (x) ORDER BY x")
-    assert hook.poll_query_status(execution_id, sleep_time=0) == "SUCCEEDED"
-    assert (
-        hook.get_output_location(execution_id) == f"s3://athena-query-result-dev/{execution_id}.csv"
-    )
-    results = hook.get_query_results(execution_id)
-    assert results is not None
-    assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == [
-        "x",
-        "1",
-        "2",
-        "3",
-    ]
-    paginator = hook.get_query_results_paginator(execution_id, page_size=2)
-    assert [len(page["ResultSet"]["Rows"]) for page in paginator] == [2, 2]
-    stopped = _run(hook, ENDLESS)
-    hook.stop_query(stopped)
-    assert hook.poll_query_status(stopped, sleep_time=0) == "CANCELLED"
-
-
-def test_the_hook_tells_why_a_query_failed(hook: AthenaHook) -> None:
-    execution_id = _run(hook, "SELECT 1 / 0")
-    assert hook.poll_query_status(execution_id, sleep_time=0) == "FAILED"
-    assert hook.get_state_change_reason(execution_id) == "DIVISION_BY_ZERO: Division by zero"
-
-
-def test_the_same_token_runs_one_query(hook: AthenaHook) -> None:
-    token = "provider-test-token-of-32-characters"
-    first, second = (
-        hook.run_query(
-            "SELECT 2", {"Database": "default"}, {}, client_request_token=token, workgroup="dev"
-        )
-        for _ in range(2)
-    )
-    assert first == second
 
 
 def test_the_sensor_sees_success_and_failure(services: Services, hook: AthenaHook) -> None:

@@ -29,7 +29,7 @@ limited = Report(
     inputs=[Input("plays", "dt", previous=True)],
     max_scan="{most}",
 )
-limited_weekly = build_dag(limited, weekly("{first_day}", "Asia/Tokyo"))
+limited_weekly = build_dag(limited, weekly("sunday", "Asia/Tokyo"))
 """
 SQL = """SELECT user_id, SUM(score) AS score FROM plays
 WHERE {{ inputs.plays.partitions }} AND {{ period.contains("played_at") }}
@@ -37,8 +37,8 @@ GROUP BY user_id ORDER BY user_id
 """
 
 
-def report(name: str, most: str, first_day: str = "sunday") -> str:
-    return REPORT.format(most=most, name=name, first_day=first_day)
+def report(name: str, most: str) -> str:
+    return REPORT.format(most=most, name=name)
 
 
 def test_the_first_period_is_published_and_a_larger_one_is_refused_before_it_is_paid(
@@ -140,27 +140,3 @@ def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
     declare("planned", f"{scanned} B")
     assert shell("plan", "planned", "--yes")[0] == 0
     assert count_queries(services) == before + 2
-
-
-def test_weeks_that_were_published_before_first_day_was_changed_are_left_out(
-    shell: Shell,
-    services: Services,
-    plays_lake: PlaysSpec,
-    sql_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    (sql_folder / "limited.sql").write_text(SQL)
-    file = tmp_path / "moved.py"
-    file.write_text(report("moved", "1 kB"))
-    run_dag(load_dags(file)["moved_weekly"], period="2025-06-08")
-
-    file.write_text(report("moved", "1 kB", "monday"))
-    dag = load_dags(file)["moved_weekly"]
-    unknown = shell.json("preview", "moved", "2025-06-09")["estimate"]
-    assert "no period is published yet" in unknown["basis"]
-    before = count_queries(services)
-    with pytest.raises(AirflowFailException, match="Weekly from Monday"):
-        run_dag(dag, period="2025-06-09")
-    assert count_queries(services) == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -17,6 +16,7 @@ from athena_reports_cli.authoring.report_files import DeclaredReport, declared_r
 from athena_reports_cli.authoring.trial import Aws
 from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
+from tests.support.local_athena import run_sql
 from tests.support.published import manifest_of, object_of
 from tests.support.reports import SQL
 from tests.support.task_runner import run_dag
@@ -42,27 +42,9 @@ def value(text: str | None) -> Any:
 
 def queried(services: Services, declared: DeclaredReport, period: Any) -> Rows:
     """The rows of the edited SQL, as GetQueryResults has them."""
-    start = services.athena.start_query_execution(
-        QueryString=declared.sql(period),
-        QueryExecutionContext={"Database": "database_dev"},
-        WorkGroup="dev",
-    )
-    while True:
-        found = services.athena.get_query_execution(QueryExecutionId=start["QueryExecutionId"])[
-            "QueryExecution"
-        ]
-        if found["Status"]["State"] == "SUCCEEDED":
-            break
-        assert found["Status"]["State"] in ("QUEUED", "RUNNING"), found
-        time.sleep(0.02)
-    answer = services.athena.get_query_results(QueryExecutionId=start["QueryExecutionId"])[
-        "ResultSet"
-    ]["Rows"]
-    header, *rows = [[datum.get("VarCharValue") for datum in row["Data"]] for row in answer]
-    dicts = [
-        {str(name): value(text) for name, text in zip(header, row, strict=True)} for row in rows
-    ]
-    return {row["carrier"]: row for row in dicts}
+    sql = declared.sql(period)
+    rows = run_sql(sql, services.athena, database="database_dev", workgroup="dev")
+    return {row["carrier"]: {name: value(text) for name, text in row.items()} for row in rows}
 
 
 def published(services: Services, dag: Any, period_id: str) -> Rows:
@@ -118,21 +100,3 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
         assert f"{len(made.changed)} of {len(months)} periods would change" in planning.markdown(
             made
         )
-
-
-def test_a_plan_publishes_nothing(
-    services: Services, flights_lake: None, dags_folder: Path
-) -> None:
-    def stored(bucket: str) -> set[tuple[str, str]]:
-        pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return {(each["Key"], each["ETag"]) for page in pages for each in page.get("Contents", [])}
-
-    dag = load_dags(dags_folder / "carriers.py")["carriers_weekly"]
-    run_dag(dag, period="2013-03-04")
-    before = stored("athena-report-dev")
-    declared, _ = find_report("carriers_weekly", "", declared_reports())
-    made = planning.make_plan(
-        declared, [declared.cadence.period("2013-03-04")], (), Aws.connect(), lambda _: None
-    )
-    assert made.changed == []
-    assert stored("athena-report-dev") == before

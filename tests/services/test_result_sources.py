@@ -77,7 +77,7 @@ class Lake:
         )
         request = made.start_arguments(made.token())
         id_ = self.services.athena.start_query_execution(**request)["QueryExecutionId"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         execution = get_query_execution(self.services.athena, id_)
         while execution.is_running:
             assert time.monotonic() < deadline

@@ -17,7 +17,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.config import Config
 
-from athena_reports.steps import query_poller, wait_for_query
+from athena_reports.steps import wait_for_query
 from athena_reports.steps.wait_for_query import MAX_SUCCESSORS
 from athena_reports_cli.local.services import Services
 from local_athena.faults import (
@@ -41,9 +41,7 @@ from tests.services.scenarios import (
     cancel,
     clear_run,
     crash,
-    crash_wait,
     edit,
-    evict_submitted,
     evict_while_submitting,
     give_up_after,
     kill_wait,
@@ -124,20 +122,8 @@ SUBMIT = [
         "answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)
     ),
     Scenario(
-        "answer of the start lost, token forgotten",
-        (retried(submit), submit, wait),
-        (DONE, DONE),
-        faults=(Drop(), ForgetToken(times=None)),
-    ),
-    Scenario(
-        "answer of the start lost, the query fails in passing",
-        (retried(submit), settle, submit, wait),
-        (BAD, DONE),
-        faults=(Drop(), PASSING),
-    ),
-    Scenario(
         "crash after the start, SQL edited",
-        (crash("after"), edit, submit, lift, wait),
+        (crash, edit, submit, lift, wait),
         (DONE, DONE),
         faults=(HELD,),
     ),
@@ -155,27 +141,10 @@ SUBMIT = [
         has_notes=False,
     ),
     Scenario(
-        "XCom lost, run cleared",
-        (submit, lose_xcom, clear_run, submit, lift, wait),
-        (GONE, DONE),
-        faults=(HELD,),
-    ),
-    Scenario(
         "evicted while submitting",
         (evict_while_submitting, submit, lift, wait),
         (DONE,),
         faults=(HELD,),
-    ),
-    Scenario(
-        "evicted at the end of run_query",
-        (evict_submitted, submit, lift, wait),
-        (DONE,),
-        faults=(HELD,),
-    ),
-    Scenario(
-        "crash in a cleared run",
-        (submit, wait, clear_run, crash("after"), submit, wait),
-        (DONE, DONE),
     ),
 ]
 
@@ -244,20 +213,6 @@ WAIT = [
         has_notes=False,
     ),
     Scenario(
-        "failed in passing for ever",
-        (submit, wait),
-        (BAD,) * (1 + MAX_SUCCESSORS),
-        FAILED,
-        "[a failure that may pass",
-        (End(error_type=1602, times=None),),
-    ),
-    Scenario(
-        "failed in passing, the wait lost after the next start",
-        (submit, settle, add(HELD), begin_wait, crash_wait, lift, wait),
-        (BAD, DONE),
-        faults=(PASSING, ForgetToken(times=None)),
-    ),
-    Scenario(
         "cancelled in the console",
         (submit, begin_wait, cancel, wait),
         (GONE,),
@@ -278,12 +233,6 @@ WAIT = [
         (submit, begin_wait, clear_run, submit, lift, wait),
         (GONE, DONE),
         faults=(Hold(state="RUNNING", times=None),),
-    ),
-    Scenario(
-        "worker of the wait lost",
-        (submit, begin_wait, crash_wait, lift, wait),
-        (DONE,),
-        faults=(HELD,),
     ),
     Scenario(
         "triggerer ends while it waits",
@@ -339,7 +288,6 @@ def faults(
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     be_impatient(monkeypatch)
-    monkeypatch.setattr(query_poller, "ANSWER_WITHIN_SECONDS", 2.0)
     monkeypatch.setattr(wait_for_query, "PAUSES_SECONDS", [0.0] * MAX_SUCCESSORS)
     faults = Faults(services.endpoint_url)
     faults.clear()

@@ -1,6 +1,4 @@
-"""The pipeline's connection from Secrets Manager, as on MWAA,
-and from the environment, as elsewhere.
-"""
+"""The pipeline's connection from Secrets Manager, as on MWAA."""
 
 from __future__ import annotations
 
@@ -73,16 +71,6 @@ def test_a_report_runs_with_a_connection_that_secrets_manager_alone_has(
 
     identity = StsHook(aws_conn_id="aws_reports").get_conn().get_caller_identity()
     assert identity["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/reports/")
-
-
-@pytest.mark.usefixtures("flights_lake")
-def test_a_report_runs_with_a_connection_of_the_environment(
-    services: Services, secrets_manager: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", json.dumps(REPORTS))
-
-    assert manifest_of(services.s3, report(dags_folder))["rows"] > 0
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import random
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +23,7 @@ from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
 from tests.support.code_blocks import files_of
 from tests.support.dag_files import load_dags
+from tests.support.local_athena import count_queries
 from tests.support.paths import ROOT
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell
@@ -205,11 +204,6 @@ def expected_rows(first: datetime, end: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def executions(services: Services) -> int:
-    pages = services.athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-    return sum(len(page["QueryExecutionIds"]) for page in pages)
-
-
 @pytest.mark.parametrize(
     ("cadence", "period", "days"), [("weekly", WEEK, (8, 15)), ("monthly", "2025-06", (1, 31))]
 )
@@ -253,11 +247,6 @@ def test_a_preview_knows_the_size_of_all_three_tables(
             "Column 'p.scroe' cannot be resolved. Did you mean score?",
         ),
         (
-            "p.user_id = u.user_id",
-            "p.user_id = u.id",
-            "Column 'u.id' cannot be resolved.",
-        ),
-        (
             "AS players",
             "AS users",
             "'players' is missing, declared as bigint; 'users' is bigint, declared as no column.",
@@ -270,7 +259,7 @@ def test_wrong_columns_are_refused_before_a_query_is_paid(
     project.edit('name="country_revenue"', 'name="refused"', "report")
     if "refused_weekly" not in published(services):
         run_dag(load_dags(project.report)["refused_weekly"], period=WEEK)
-    before = executions(services)
+    before = count_queries(services)
     project.edit(old, new)
     for command in (
         ["preview", "refused_weekly", WEEK],
@@ -281,7 +270,7 @@ def test_wrong_columns_are_refused_before_a_query_is_paid(
         assert code == 1
         assert problem in " ".join(printed.split())
         assert "Traceback" not in printed
-    assert executions(services) == before
+    assert count_queries(services) == before
 
 
 def published(services: Services) -> set[str]:
@@ -303,31 +292,3 @@ def test_what_cannot_be_validated_is_told_by_both_commands_and_runs(
     # Nobody answers here for the other catalog when the query runs.
     assert shell("plan", "uncertain_weekly", "--yes")[0] == 1
     assert "Catalog 'raw' does not exist." in shell.errors
-
-
-@pytest.fixture
-def moved(services: Services) -> Iterator[Callable[[str], None]]:
-    """Lets unknown users have a country after a query was submitted."""
-    key = "users/later.parquet"
-
-    def move(submitted_at: str) -> None:
-        users = [{"user_id": f"u{number}", "country": "FR"} for number in range(30, 40)]
-        while True:  # the store knows whole seconds
-            put(services, key, pa.Table.from_pylist(users))
-            stored = services.s3.head_object(Bucket=BUCKET, Key=key)
-            if stored["LastModified"] > datetime.fromisoformat(submitted_at):
-                return
-            time.sleep(0.1)
-
-    yield move
-    services.s3.delete_object(Bucket=BUCKET, Key=key)
-
-
-def test_a_dimension_that_is_not_in_glue_is_told_before_a_query_is_paid(
-    project: Project, services: Services
-) -> None:
-    project.edit('Input("users"', 'Input("customers"', "report")
-    before = executions(services)
-    with pytest.raises(Exception, match=r"several_tables\.customers does not exist in Glue"):
-        run_dag(load_dags(project.report)["country_revenue_weekly"], period=WEEK)
-    assert executions(services) == before

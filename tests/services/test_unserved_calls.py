@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 
 from athena_reports_cli.local.services import Services
-from local_athena.faults import Drop, Fault, Faults, Refuse, Throttle, ThrottleGlue
+from local_athena.faults import Drop, Fault, Faults, Throttle, ThrottleGlue
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
@@ -78,9 +78,7 @@ def queries(services: Services, workgroup: str) -> list[str]:
 
 UNSERVED = {
     "throttled": Throttle(action="GetQueryResults", times=None),
-    "failing": Refuse(action="GetQueryResults", code="InternalServerException", times=None),
     "unconnected": Drop(action="GetQueryResults", times=None),
-    "throttled when its SQL is asked for": Throttle(action="GetQueryExecution", times=None),
 }
 
 

@@ -6,16 +6,8 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.support.paths import ROOT
-
-if TYPE_CHECKING:
-    pass
-
-
-# Options of every command of the AWS CLI,
-# and commands that it has beside the operations of the services.
 
 
 @dataclass(frozen=True)
@@ -55,9 +47,6 @@ def commands_of(block: Block) -> list[str]:
     """
     text = block.text.replace("\\\n", "")
     return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
-
-
-# Programs whose arguments mean nothing to this repository.
 
 
 def files_of(page: Path) -> list[tuple[str, Block]]:

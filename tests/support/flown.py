@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from athena_reports_cli.local.services import Services
+from tests.support.local_athena import query_executions
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
@@ -68,14 +69,8 @@ class Flown:
 
     def queries(self) -> dict[str, dict[str, Any]]:
         """Every query that Athena was ever asked for, by its id."""
-        athena = self.services.athena
-        pages = athena.get_paginator("list_query_executions").paginate(WorkGroup="dev")
-        ids = [query_id for page in pages for query_id in page["QueryExecutionIds"]]
-        found: dict[str, Any] = {}
-        for start in range(0, len(ids), 50):
-            some = athena.batch_get_query_execution(QueryExecutionIds=ids[start : start + 50])
-            found |= {query["QueryExecutionId"]: query for query in some["QueryExecutions"]}
-        return found
+        queries = query_executions(self.services.athena)
+        return {query["QueryExecutionId"]: query for query in queries}
 
     def start(
         self,

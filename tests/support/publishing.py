@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.publication.commit import Publication, publish
@@ -24,9 +24,6 @@ from athena_reports.steps.preparation import upload_version
 from tests.support.calendars import UTC_WEEKS
 from tests.support.engines import engine
 from tests.support.published import partitions_of, read_complete, read_json
-
-if TYPE_CHECKING:
-    pass
 
 EARLY, LATE = "2026-11-21T15:05:01.000+00:00", "2026-11-22T15:05:01.000+00:00"
 FORMATS: Sequence[Format] = ("parquet", "csv")

@@ -21,7 +21,7 @@ from airflow.sdk.plugins_manager import integrate_macros_plugins
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.triggers import be_impatient, first_event, through_the_database
 
-_WAIT_SECONDS = 30  # no test takes so long: a trigger that hangs ends
+_WAIT_SECONDS = 300  # no test takes so long: a trigger that hangs ends
 
 
 def run_dag(

@@ -1,6 +1,4 @@
-"""The look at the account before the first query;
-tests/services/test_account.py shows it as a command.
-"""
+"""The check of the account before the first query."""
 
 from __future__ import annotations
 
