@@ -18,6 +18,12 @@ VERSIONS = Path(__file__).with_name("versions")
 BUCKET = "athena-report-dev"
 DATABASE = "report_dev"
 REPORTS = ("page_visits", "visits_by_hand")
+STORED_DAGS = (
+    "after_page_visits",
+    "page_visits_weekly",
+    "page_visits_weekly_alerts",
+    "visits_by_hand",
+)
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,10 @@ class KeptVersion:
     """A folder of `versions/`.
 
     `project/` is what a team had. `published/` has the objects of the report bucket, and
-    `publication.json` what S3 and Glue know of them. `serialized/` has the DAGs as the metadata
-    database had them. `version.json` says who wrote it and what it offered. `in_flight.json` has
-    the XComs of a run whose version is not published yet.
+    `publication.json` what S3 and Glue know of them. `serialized/` has DAGs as the metadata
+    database had them, one of each kind that stores a class of the library. `version.json` says who
+    wrote it and what it offered. `in_flight.json` has the XComs of a run whose version is not
+    published yet.
     """
 
     name: str

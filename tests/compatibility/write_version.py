@@ -27,7 +27,7 @@ from typing import Any
 
 import boto3
 
-from tests.compatibility.kept_version import KeptVersion, remove_published
+from tests.compatibility.kept_version import STORED_DAGS, KeptVersion, remove_published
 from tests.compatibility.visits import put_table
 
 PLACE = "/opt/airflow"
@@ -242,6 +242,8 @@ def serialized_dags(kept: KeptVersion) -> dict[str, Any]:
     serialized = {}
     for file in sorted(kept.dags.glob("*.py")):
         for dag_id, dag in parse_dags(file).items():
+            if dag_id not in STORED_DAGS:
+                continue
             text = json.dumps(DagSerialization.to_dict(dag))
             serialized[dag_id] = json.loads(text.replace(str(kept.folder / "project"), PLACE))
     return serialized
