@@ -167,17 +167,6 @@ def test_what_an_account_needs_is_asked_for(folder: Path, missing: str) -> None:
 
 
 @pytest.mark.ci
-def test_user_and_ports_can_be_changed(folder: Path) -> None:
-    shell = {"AIRFLOW_UID": "1234", "AIRFLOW_PORT": "1", "LOCAL_AWS_PORT": "2"}
-    defined = services(folder, shell=shell)
-    as_user = AIRFLOW - {"airflow-init"} | {"local-aws"}
-    assert {defined[name]["user"] for name in as_user} == {"1234:0"}
-    assert "chown -R 1234:0" in defined["airflow-init"]["command"][-1].replace('"', "")
-    ports = [defined[name]["ports"][0] for name in ("airflow-apiserver", "local-aws")]
-    assert [(port["published"], port["target"]) for port in ports] == [("1", 8080), ("2", 4566)]
-
-
-@pytest.mark.ci
 @pytest.mark.parametrize("wheels", [True, False])
 def test_compose_reads_the_file_of_a_new_project(wheels: bool, tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yaml"

@@ -29,7 +29,6 @@ from athena_reports.workflows.dag_files import dag_files
 from tests.support import reports
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.console import run_python
-from tests.support.dag_files import load_dags
 from tests.support.existing_environment import OF_MWAA, OF_REPORTS, PAGE, endpoints_below
 from tests.support.paths import ROOT
 from tests.support.stacks import REPORTS_TEMPLATE
@@ -293,27 +292,6 @@ def test_a_report_is_loaded_if_nothing_was_forgotten(seen_in_airflow: Callable[.
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(
-    ("forgotten", "quote"),
-    [
-        ("athena_reports", "No module named 'athena_reports'"),
-        (
-            "athena_reports_plugin.py",
-            "Timetable class 'athena_reports.scheduling.timetable.PeriodTimetable'"
-            " is not registered",
-        ),
-    ],
-)
-def test_the_page_has_what_airflow_says_of_a_part_that_was_forgotten(
-    forgotten: str, quote: str, seen_in_airflow: Callable[..., str]
-) -> None:
-    seen = seen_in_airflow(PARTS - {forgotten}, **SETTINGS)
-    assert quote in seen
-    assert "is serialized" not in seen
-    assert f"| `{quote}`" in PAGE.read_text(encoding="utf-8")
-
-
-@pytest.mark.ci
 def test_the_page_has_what_airflow_says_of_missing_settings_and_of_two_plugins_of_a_name(
     seen_in_airflow: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -328,13 +306,6 @@ def test_the_page_has_what_airflow_says_of_missing_settings_and_of_two_plugins_o
 
 
 # --- what may collide
-
-
-def test_the_page_names_the_dags_of_maintenance() -> None:
-    ids = load_dags(ROOT / "dags" / "athena_reports_maintenance.py")
-    (row,) = re.findall(r"^\| DAG ids \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(ids) == 2
-    assert set(re.findall(r"`(athena_reports_\w+)`", row)) == set(ids)
 
 
 @pytest.mark.parametrize("syntax", ["glob", "regexp"])

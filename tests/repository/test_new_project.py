@@ -20,7 +20,7 @@ from playwright.sync_api import expect, sync_playwright
 from athena_reports_cli.local.client import DagRun, all_finished
 from athena_reports_cli.local.runtime import free_port
 from athena_reports_cli.local.services import Services
-from tests.repository.installed import Installed, build_wheels, index_variables
+from tests.repository.installed import Installed, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.live_airflow import LiveClient
@@ -91,13 +91,12 @@ class Author(Installed):
 
 
 @pytest.fixture(scope="module")
-def author(tmp_path_factory: pytest.TempPathFactory) -> Author:
+def author(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Author:
     """Has written the project, with nothing but what the wheels have.
 
     It is in a repository that has other rules, such as in a clone of this one, as README.md does
     it.
     """
-    wheels = build_wheels(tmp_path_factory.mktemp("build") / "repository")
     author = Author(tmp_path_factory.mktemp("author"), wheels)
     (wheel,) = wheels.glob("athena_reports_cli-*.whl")
     author.install("--find-links", str(wheels), f"{wheel}[mwaa]")

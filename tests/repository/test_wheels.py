@@ -15,18 +15,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import athena_reports
-from tests.repository.installed import REPOSITORY_URL, Installed, build_wheels, index_variables
+from tests.repository.installed import REPOSITORY_URL, Installed, index_variables
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
 pytestmark = pytest.mark.ci
 PACKAGES = ("athena_reports", "athena_reports_cli", "local_athena")
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the wheels."""
-    return build_wheels(tmp_path_factory.mktemp("build") / "repository")
 
 
 def wheel(wheels: Path, name: str) -> Path:
