@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -21,15 +20,10 @@ from rich.console import Console
 from athena_reports.periods.calendar import weekly
 from athena_reports_cli.local.client import AirflowRuntimeError, RestAirflow
 from athena_reports_cli.local.services import ServicesError
-from demo import run
 from demo.lake import DEMO_PLAYS
 from demo.run import (
-    HOME,
     JOBS,
     LATE_WEEK,
-    OUTPUT,
-    PROJECT,
-    TABLE_QUERIES,
     DemoError,
     Job,
     jobs_of,
@@ -264,65 +258,3 @@ def test_an_error_is_one_message_and_the_exit_code(
 def test_a_bug_of_the_demo_keeps_its_traceback() -> None:
     with pytest.raises(httpx.InvalidURL), told(Console(file=StringIO())):
         raise httpx.InvalidURL("x")
-
-
-@pytest.mark.parametrize("jobs", [JOBS, JOBS[2:]], ids=["all", "carriers alone"])
-def test_each_report_that_has_run_is_shown_and_all_is_copied_before_the_services_end(
-    jobs: Sequence[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[Any] = []
-    services = SimpleNamespace(s3=object(), athena=object(), endpoint_url="http://127.0.0.1:4566")
-    airflow = object()
-
-    @contextmanager
-    def local_services(_: object) -> Iterator[object]:
-        yield services
-        done.append("services have ended")
-
-    def fill(services: object, environment: str, _: object) -> None:
-        done.append(("filled", services, environment))
-
-    def airflow_of(
-        project: object, services: object, _: object, connections: object, **options: object
-    ) -> object:
-        assert connections == {}
-        done.append(("airflow", project, services, options))
-        return nullcontext(airflow)
-
-    def run_jobs(given: object, airflow_that_runs: object, _: object) -> list[Job]:
-        assert (given, airflow_that_runs) == (services, airflow)
-        return list(jobs)
-
-    def latest_manifest(s3: object, bucket: str, report: str, cadence: str) -> object:
-        assert (s3, bucket) == (services.s3, "athena-report-dev")
-        return report, cadence
-
-    def show_ranking(_: object, s3: object, bucket: str, manifest: object) -> None:
-        assert (s3, bucket) == (services.s3, "athena-report-dev")
-        done.append(("shown", manifest))
-
-    def show_query(_: object, athena: object, database: str, workgroup: str, sql: str) -> None:
-        assert (athena, database, workgroup) == (services.athena, "report_dev", "dev")
-        done.append(("query", sql))
-
-    def mirror(s3: object, bucket: str, folder: Path) -> int:
-        done.append(("copied", s3, bucket, folder))
-        return 7
-
-    monkeypatch.setattr(run, "local_services", local_services)
-    monkeypatch.setattr(run, "fill", fill)
-    monkeypatch.setattr(run, "airflow_of", airflow_of)
-    monkeypatch.setattr(run, "run_jobs", run_jobs)
-    monkeypatch.setattr(run, "latest_manifest", latest_manifest)
-    monkeypatch.setattr(run, "show_ranking", show_ranking)
-    monkeypatch.setattr(run, "show_query", show_query)
-    monkeypatch.setattr(run, "mirror", mirror)
-    run.main()
-    assert done == [
-        ("filled", services, "dev"),
-        ("airflow", PROJECT, services, {"home": HOME}),
-        *[("shown", (job.report, job.cadence)) for job in jobs],
-        *[("query", sql) for sql in (TABLE_QUERIES if jobs == JOBS else ())],
-        ("copied", services.s3, "athena-report-dev", OUTPUT),
-        "services have ended",
-    ]
