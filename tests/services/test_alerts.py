@@ -1,4 +1,4 @@
-"""Alerts as they arrive: the examples of docs/how-to/be-told.md against SNS and a mail server."""
+"""Alerts as they arrive: the examples of docs/how-to/alerts.md against SNS and a mail server."""
 
 from __future__ import annotations
 

@@ -4,13 +4,13 @@ import re
 
 from tests.support.paths import ROOT
 
-ALERTS_PAGE = ROOT / "docs" / "how-to" / "be-told.md"
+ALERTS_PAGE = ROOT / "docs" / "how-to" / "alerts.md"
 EVENTS_PAGE = ROOT / "docs" / "how-to" / "start-a-dag.md"
 DELIVERY_PAGE = ROOT / "docs" / "how-to" / "deliver.md"
 
 
 def alerts_dag_file(*, mail: bool = False) -> str:
-    """The file of `be-told.md`, with the SQL of the tests; optionally with the mail too."""
+    """The file of `alerts.md`, with the SQL of the tests; optionally with the mail too."""
     file, notifier = re.findall(r"```python\n(.*?)```", ALERTS_PAGE.read_text(), re.DOTALL)
     text = str(file).replace("best_users.sql", "top_users.sql")
     if mail:

@@ -196,7 +196,7 @@ def test_all_that_a_callback_may_take_fits_into_the_time_that_airflow_gives_it()
     second = timedelta(seconds=1)
     assert 10 * second <= TIME_OF_TASK_CALLBACK < of_task
     assert 10 * second <= TIME_OF_DAG_CALLBACK < of_dag - notifying._RECORD_LIMIT
-    # docs/how-to/be-told.md says these two.
+    # docs/how-to/alerts.md says these two.
     assert (20 * second, 25 * second) == (NOTIFIER_LIMIT, TIME_OF_DAG_CALLBACK)
 
 

@@ -1,0 +1,60 @@
+"""Prints every text of plugins/ and cli/ that a person can see: `python dev/messages.py`.
+
+From Python it takes strings of several words, and the docstrings that Typer shows as help; from
+JavaScript its strings; from HTML and Jinja what is outside of tags.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_WORDS = re.compile(r"[a-z]{2,}[,.:]? [a-z{]", re.IGNORECASE)
+_JS_STRING = re.compile(r'"((?:[^"\\\n]|\\.)+)"|`((?:[^`\\]|\\.)+)`')
+_MARKUP = re.compile(r"<[^>]*>|{%.*?%}|{#.*?#}", re.DOTALL)
+
+
+def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the strings, with the expressions of an f-string in braces, and the help texts."""
+    nodes = list(ast.walk(ast.parse(source)))
+    skipped = {node.value for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr) and node not in skipped:
+            skipped.update(ast.walk(node))
+            yield (
+                node.lineno,
+                "".join(
+                    f"{{{ast.unparse(part.value)}}}"
+                    if isinstance(part, ast.FormattedValue)
+                    else str(ast.literal_eval(part))
+                    for part in node.values
+                ),
+            )
+        elif isinstance(node, ast.Constant) and node not in skipped:
+            yield node.lineno, str(node.value)
+        elif isinstance(node, ast.FunctionDef) and "app.command()" in map(
+            ast.unparse, node.decorator_list
+        ):
+            yield node.lineno, ast.get_docstring(node) or ""
+
+
+def texts_of(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a file with their lines."""
+    source = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        yield from texts_of_python(source)
+    elif file.suffix == ".js":
+        for match in _JS_STRING.finditer(source):
+            yield source.count("\n", 0, match.start()) + 1, match[1] or match[2]
+    else:
+        without_tags = _MARKUP.sub(lambda markup: "\n" * (markup[0].count("\n") + 1), source)
+        yield from enumerate(without_tags.splitlines(), start=1)
+
+
+if __name__ == "__main__":
+    for path in sorted([*(ROOT / "plugins").rglob("*.*"), *(ROOT / "cli").rglob("*.*")]):
+        if path.suffix in {".py", ".js", ".html", ".jinja"}:
+            for line, text in texts_of(path):
+                if _WORDS.search(text):
+                    print(f"{path.relative_to(ROOT)}:{line}: {' '.join(text.split())}")
