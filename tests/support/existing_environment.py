@@ -7,7 +7,7 @@ import re
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "existing-environment.md"
-OF_MWAA = "Your environment has those of MWAA itself"
+OF_MWAA = "Your environment already has the endpoints of MWAA"
 OF_REPORTS = "The reports call these:"
 
 
