@@ -18,19 +18,18 @@ _MARKUP = re.compile(r"<[^>]*>|{%.*?%}|{#.*?#}", re.DOTALL)
 def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
     """Yield the strings, with the expressions of an f-string in braces, and the help texts."""
     nodes = list(ast.walk(ast.parse(source)))
-    skipped = {node.value for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+    docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    skipped: set[ast.AST] = set(docstrings)
     for node in nodes:
         if isinstance(node, ast.JoinedStr) and node not in skipped:
             skipped.update(ast.walk(node))
-            yield (
-                node.lineno,
-                "".join(
-                    f"{{{ast.unparse(part.value)}}}"
-                    if isinstance(part, ast.FormattedValue)
-                    else str(ast.literal_eval(part))
-                    for part in node.values
-                ),
-            )
+            parts = [
+                f"{{{ast.unparse(part.value)}}}"
+                if isinstance(part, ast.FormattedValue)
+                else str(ast.literal_eval(part))
+                for part in node.values
+            ]
+            yield node.lineno, "".join(parts)
         elif isinstance(node, ast.Constant) and node not in skipped:
             yield node.lineno, str(node.value)
         elif isinstance(node, ast.FunctionDef) and "app.command()" in map(
